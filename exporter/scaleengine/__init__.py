@@ -1,0 +1,1 @@
+"""The ScaleEngine API: signing, calls, answers. Knows nothing of polling or Prometheus."""

@@ -1,0 +1,137 @@
+"""The command ``files.list``: the files and folders below a path, a hundred files an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.json_values import (
+    Json,
+    Members,
+    UnexpectedError,
+    items,
+    merged,
+    name,
+    whole_number,
+)
+from exporter.scaleengine.signing import Value
+
+COMMAND: Final = "files.list"
+
+FILES_PER_ANSWER: Final = 100
+"""An answer lists at most this many files; one that does may have left something out."""
+
+_OWN: Final = frozenset({"__files", "__is_loaded", "__offset", "__file_count"})
+_SHOWN: Final = 80
+
+
+class Loaded(IntEnum):
+    """What ``__is_loaded`` says of a folder."""
+
+    WHOLE = 1
+    SKIPPED = 0
+    PARTLY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as one answer shows it.
+
+    ``loaded`` is None where the answer does not say. ``next_offset`` and ``entries`` (how many
+    files and folders there are in it) are given for a folder that is partly loaded.
+    """
+
+    files: Sequence[str] = ()
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+    loaded: Loaded | None = None
+    next_offset: int | None = None
+    entries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One answer: the folder that was asked for, and whether the answer is full."""
+
+    root: Folder
+    full: bool
+
+
+def list_files(
+    client: Client, credentials: Credentials, path: str, file_type: str, offset: int
+) -> Listing:
+    """Return one answer for the path, skipping ``offset`` results. Raises ScaleEngineError."""
+    fields: dict[str, Value] = {"path": path, "type": file_type}
+    if offset:
+        fields["offset"] = offset
+    return client.call(credentials, COMMAND, fields, lambda answer: read_listing(answer, path))
+
+
+def read_listing(answer: Members, path: str) -> Listing:
+    """Read the listing of the path, which stands beside the message or under ``data``.
+
+    Raises UnexpectedError.
+    """
+    places = (answer, merged(answer.get("data") or []))
+    found = [place[path] for place in places if path in place]
+    if len(found) != 1:
+        raise UnexpectedError(f"it holds the path {len(found)} times")
+    return _read_tree(found[0])
+
+
+def _read_tree(tree: Json) -> Listing:
+    """Read a folder and all below it, in a loop: a tree may be deeper than Python's stack."""
+    top: dict[str, Folder] = {}
+    unread: list[tuple[dict[str, Folder], str, Json]] = [(top, "", tree)]
+    files = 0
+    while unread:
+        siblings, called, value = unread.pop()
+        try:
+            members = merged(value)
+            folder = _read_folder(members)
+            below = [
+                (folder.folders, _folder_name(key), members[key])
+                for key in members
+                if key not in _OWN
+            ]
+        except UnexpectedError as unexpected:
+            raise UnexpectedError(f"folder {called[:_SHOWN]!r}: {unexpected}") from None
+        siblings[called] = folder
+        files += len(folder.files)
+        unread += below
+    return Listing(top[""], full=files >= FILES_PER_ANSWER)
+
+
+def _read_folder(members: Members) -> Folder:
+    return Folder(
+        files=[name(item) for item in items(members.get("__files", []))],
+        folders={},
+        loaded=_loaded(members),
+        next_offset=_count(members, "__offset"),
+        entries=_count(members, "__file_count"),
+    )
+
+
+def _loaded(members: Members) -> Loaded | None:
+    if "__is_loaded" not in members:
+        return None
+    try:
+        return Loaded(whole_number(members["__is_loaded"]))
+    except ValueError:
+        raise UnexpectedError("__is_loaded is none of -1, 0 and 1") from None
+
+
+def _count(members: Members, key: str) -> int | None:
+    if key not in members:
+        return None
+    number = whole_number(members[key])
+    if number < 0:
+        raise UnexpectedError(f"{key} is below zero")
+    return number
+
+
+def _folder_name(key: str) -> str:
+    """Return the name of a folder; one that no file system has could lead a walk astray."""
+    if key in {"", ".", ".."} or "/" in key:
+        raise UnexpectedError(f"a sub-folder cannot be named {key[:_SHOWN]!r}")
+    return name(key)

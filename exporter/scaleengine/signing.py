@@ -1,0 +1,60 @@
+"""Sign requests as ScaleEngine's PHP does.
+
+The signature covers the JSON text of the request, byte for byte as PHP's ``json_encode`` prints
+it, and the server may encode the request again to check it. So the text has to be PHP's own, not
+merely equivalent JSON: ``/`` is escaped, U+007F is not, everything beyond ASCII is.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+
+Value = str | int | Sequence[str]
+"""What a request field can hold."""
+
+PHP_INT_MIN = -(2**63)
+PHP_INT_MAX = 2**63 - 1
+
+
+def encode(fields: Mapping[str, Value]) -> str:
+    """Return the JSON text that PHP's ``json_encode`` prints for the fields, in their order.
+
+    Raises ValueError for what PHP could not encode as such: a number beyond 64 bits, a text with
+    half of a surrogate pair.
+    """
+    members = (f"{_text(name)}:{_value(value)}" for name, value in fields.items())
+    return "{" + ",".join(members) + "}"
+
+
+def signature(text: str, secret: str) -> str:
+    """Return base64 of HMAC-SHA256 of the text, keyed by the API secret as it is written."""
+    digest = hmac.digest(secret.encode(), text.encode(), hashlib.sha256)
+    return base64.b64encode(digest).decode("ascii")
+
+
+def signed_request(fields: Mapping[str, Value], secret: str) -> str:
+    """Return the JSON text to send: the fields, then their signature as the last one."""
+    return encode({**fields, "signature": signature(encode(fields), secret)})
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return _whole_number(value)
+    return "[" + ",".join(_text(item) for item in value) + "]"
+
+
+def _whole_number(number: int) -> str:
+    if not PHP_INT_MIN <= number <= PHP_INT_MAX:
+        raise ValueError("a whole number beyond 64 bits is none in PHP")
+    return json.dumps(number)
+
+
+def _text(text: str) -> str:
+    text.encode()
+    # json escapes U+007F, which PHP leaves as it is: encode what stands between.
+    parts = (json.dumps(part)[1:-1] for part in text.split("\x7f"))
+    return '"' + "\x7f".join(parts).replace("/", "\\/") + '"'

@@ -1,0 +1,152 @@
+"""Send one request to ScaleEngine and read the answer, whatever the other side does.
+
+A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
+it was given (no cookies, no ``.netrc``), and verifies TLS always. Proxies are taken from the
+environment, as is usual (``HTTPS_PROXY``, ``NO_PROXY``).
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Final
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from exporter import __version__
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError, ProtocolError
+from exporter.scaleengine.network_failures import translated
+from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
+
+BODY_LIMIT: Final = 32 * 1024 * 1024
+"""Bytes of an answer that are read at most."""
+
+_PIECE: Final = 64 * 1024
+_HEADERS: Final = {
+    "User-Agent": f"scaleengine-exporter/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the API is and how to reach it.
+
+    ``timeout`` (seconds) bounds one request, from the first packet to the last; ``connections`` are
+    kept open; ``ca_file`` holds the certificates to trust instead of the system's.
+    """
+
+    url: str
+    timeout: float
+    connections: int
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back: the HTTP status and the whole body."""
+
+    status: int
+    body: bytes
+
+
+class Transport:
+    """The connections to one endpoint, for several threads at once."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._session = _session(endpoint)
+        self._running: set[TimeLimit] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def send(self, text: str, question: Question) -> HttpAnswer:
+        """Post the text as the form field ``json`` and return the answer.
+
+        Raises AnswerTimeoutError, NetworkError, or ProtocolError for an answer that is too large or
+        no HTTP.
+        """
+        with self._limited(question) as limit:
+            try:
+                answer = self._post(text, question)
+            except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+                if not limit.over:
+                    raise translated(error, question) from None
+            else:
+                if not limit.over:
+                    return answer
+        raise question.failed(
+            AnswerTimeoutError,
+            f"no whole answer came within {limit.seconds:g} s",
+            "it may pass by itself; if it lasts, raise api.timeout",
+        )
+
+    def close(self) -> None:
+        """End the calls that are under way, let none begin, and close the connections."""
+        with self._lock:
+            self._closed = True
+            running = tuple(self._running)
+        for limit in running:
+            limit.end()
+        self._session.close()
+
+    @contextmanager
+    def _limited(self, question: Question) -> Iterator[TimeLimit]:
+        limit = TimeLimit(self._endpoint.timeout)
+        with self._lock:
+            if self._closed:
+                raise question.failed(NetworkError, "the exporter is stopping", "start it again")
+            self._running.add(limit)
+        try:
+            with limit:
+                yield limit
+        finally:
+            with self._lock:
+                self._running.discard(limit)
+
+    def _post(self, text: str, question: Question) -> HttpAnswer:
+        endpoint = self._endpoint
+        with self._session.post(
+            endpoint.url,
+            data={"json": text},
+            headers=_HEADERS,
+            timeout=endpoint.timeout,
+            verify=True if endpoint.ca_file is None else str(endpoint.ca_file),
+            stream=True,
+        ) as response:
+            body = bytearray()
+            for piece in response.iter_content(_PIECE):
+                body += piece
+                if len(body) > BODY_LIMIT:
+                    raise question.failed(
+                        ProtocolError,
+                        f"the answer is larger than {BODY_LIMIT // 2**20} MiB",
+                        "check api.url, and any proxy on the way",
+                    )
+            return HttpAnswer(response.status_code, bytes(body))
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow nobody, and do not read what they sent along."""
+
+
+def _session(endpoint: Endpoint) -> requests.Session:
+    session = _Session()
+    adapter = LimitedAdapter(endpoint.connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    session.auth = _nothing_more
+    return session
+
+
+def _nothing_more(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stand where ``requests`` would look for a password in ``.netrc``."""
+    return request

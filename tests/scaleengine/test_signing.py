@@ -1,0 +1,83 @@
+"""A request is signed byte for byte as PHP signs it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.scaleengine.signing import Value, encode, signature, signed_request
+
+PUBLISHED = json.loads((Path(__file__).parent / "signatures.json").read_text())
+SECRET = PUBLISHED["secret"]
+
+PHP = shutil.which("php")
+PHP_SIGNS = """
+while (($line = fgets(STDIN)) !== false) {
+    [$fields, $secret] = json_decode($line, true);
+    $text = json_encode($fields);
+    $fields['signature'] = base64_encode(hash_hmac('sha256', $text, $secret, true));
+    echo json_encode($fields), "\\n";
+}
+"""
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+numbers = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+# PHP turns names that look like numbers into numbers, and sends no field of an empty name.
+names = texts.filter(lambda name: name != "" and not name.lstrip("-").isdigit())
+requests = st.dictionaries(
+    names, st.one_of(texts, numbers, st.lists(texts)), min_size=1, max_size=6
+).filter(lambda fields: "signature" not in fields)
+
+
+@pytest.mark.parametrize("case", PUBLISHED["cases"], ids=lambda case: case["name"])
+def test_php_examples(case: dict[str, object]) -> None:
+    """Each request that PHP signed is reproduced exactly: text, signature and what is sent."""
+    fields = case["fields"]
+    assert isinstance(fields, dict)
+    assert encode(fields) == case["signed_text"]
+    assert signature(encode(fields), SECRET) == case["signature"]
+    assert signed_request(fields, SECRET) == case["request_text"]
+
+
+def test_there_are_36_examples() -> None:
+    """The examples are all there, so that the table above cannot run empty."""
+    assert len(PUBLISHED["cases"]) == 36
+
+
+@given(requests)
+def test_encoding_loses_nothing(fields: dict[str, Value]) -> None:
+    """Whatever is encoded, any JSON parser reads the same fields in the same order."""
+    read = json.loads(encode(fields))
+    assert read == fields
+    assert list(read) == list(fields)
+
+
+@pytest.mark.skipif(PHP is None, reason="php is not installed; the CI installs it")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(requests, texts.filter(lambda key: "\0" not in key)), min_size=20))
+def test_php_signs_the_same(cases: list[tuple[dict[str, Value], str]]) -> None:
+    """PHP itself, asked to sign random requests, prints the same bytes."""
+    assert PHP is not None
+    asked = "".join(json.dumps(case) + "\n" for case in cases)
+    run = subprocess.run(  # noqa: S603 - the program is php, found on the path
+        [PHP, "-r", PHP_SIGNS], input=asked.encode(), capture_output=True, check=True
+    )
+    expected = run.stdout.decode().splitlines()
+    assert [signed_request(fields, secret) for fields, secret in cases] == expected
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_numbers_beyond_php(number: int) -> None:
+    """A number that PHP would turn into a float is refused, not sent as something else."""
+    with pytest.raises(ValueError, match="64 bits"):
+        encode({"starttime": number})
+
+
+def test_half_a_character() -> None:
+    """Half of a surrogate pair is refused: PHP has no such text."""
+    with pytest.raises(UnicodeEncodeError):
+        encode({"path": "sestore4/\ud800"})
