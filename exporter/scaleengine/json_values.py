@@ -45,9 +45,14 @@ def mapping(value: Json) -> Members:
 
 
 def merged(value: Json) -> Members:
-    """Return one mapping from a mapping, or from a list of mappings that hold its parts."""
+    """Return one mapping from a mapping, or from a list of mappings that hold its parts.
+
+    A list of lists is a mapping too: PHP prints one so whose names are 0, 1, 2 and so on.
+    """
     if not isinstance(value, list):
         return mapping(value)
+    if any(isinstance(part, list) for part in value):
+        return {str(index): part for index, part in enumerate(value)}
     members: dict[str, Json] = {}
     for part in map(mapping, value):
         if not members.keys().isdisjoint(part):

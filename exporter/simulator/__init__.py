@@ -1,0 +1,64 @@
+"""A ScaleEngine of our own, which speaks the published protocol over real HTTP on loopback.
+
+For the demo, for tests and for benchmarks::
+
+    account = Account(cdn=158, api_key="...", api_secret="...", storage=Folder(
+        folders={"sestore4": Folder(files={"movie.mp4": FileType.VIDEO})}
+    ))
+    with Simulator([account]) as simulator:
+        ...  # ask simulator.url, look at simulator.calls, switch with simulator.behave(...)
+"""
+
+from exporter.simulator.accounts import Account, Usage, no_usage, steady_usage, usage_by_day
+from exporter.simulator.behaviour import Behaviour, Checks, SignatureCheck
+from exporter.simulator.calls import Call
+from exporter.simulator.faults import BUSY, FAILING, Broken, Fault, HttpError, Refusal
+from exporter.simulator.readings import (
+    Array,
+    Code,
+    Content,
+    Empty,
+    FileCount,
+    FolderShape,
+    Loaded,
+    Numbers,
+    Offsets,
+    Order,
+    Readings,
+    Unreached,
+)
+from exporter.simulator.server import Simulator
+from exporter.simulator.storage import FileType, Folder
+
+__all__ = [
+    "BUSY",
+    "FAILING",
+    "Account",
+    "Array",
+    "Behaviour",
+    "Broken",
+    "Call",
+    "Checks",
+    "Code",
+    "Content",
+    "Empty",
+    "Fault",
+    "FileCount",
+    "FileType",
+    "Folder",
+    "FolderShape",
+    "HttpError",
+    "Loaded",
+    "Numbers",
+    "Offsets",
+    "Order",
+    "Readings",
+    "Refusal",
+    "SignatureCheck",
+    "Simulator",
+    "Unreached",
+    "Usage",
+    "no_usage",
+    "steady_usage",
+    "usage_by_day",
+]

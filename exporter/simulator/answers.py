@@ -1,0 +1,139 @@
+"""From a request to an answer: the two commands, and the failures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from exporter.simulator import shapes
+from exporter.simulator.accounts import Account
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.faults import AnyFault, HttpError, Refusal
+from exporter.simulator.listing import list_folder
+from exporter.simulator.php import Json, whole_number
+from exporter.simulator.protocol import (
+    MISSING_FIELD,
+    NOT_FOUND,
+    UNKNOWN_COMMAND,
+    RefusedError,
+    Request,
+)
+from exporter.simulator.spoiling import spoil_content, spoil_listing, spoil_text
+from exporter.simulator.storage import LISTED
+from exporter.simulator.usage import first_day, thirty_days
+
+HTTP_STATUS: Mapping[str, int] = {
+    UNKNOWN_COMMAND: 404,
+    "0001": 401,
+    "0002": 401,
+    "0003": 403,
+    "0004": 500,
+    "0005": 403,
+    MISSING_FIELD: 400,
+    NOT_FOUND: 404,
+    "1000": 503,
+}
+"""The statuses of failures under ``Readings.telling_status``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to be sent; ``code`` is the failure that it tells, None for a success."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    retry_after: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What an answer depends on beside the request: the time, the behaviour, the fault, chance."""
+
+    now: float
+    behaviour: Behaviour
+    fault: AnyFault | None
+    random: Random
+
+
+def answer(request: Request, account: Account, moment: Moment) -> Answer:
+    """Return the answer to a request that has passed the checks.
+
+    Raises RefusedError for an unknown command, a missing field, an unknown path.
+    """
+    readings = moment.behaviour.readings
+    command = request.fields["command"]
+    if command == "disk.usage":
+        content, message = _disk_usage(request, account, moment), "Found Disk Data"
+    elif command == "files.list":
+        content, message = _files_list(request, account, moment), "Found Files List Data"
+    else:
+        raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
+    envelope = shapes.success(
+        spoil_content(content, moment.fault),
+        message,
+        readings,
+        moment.behaviour.latency,
+        listing=command == "files.list",
+    )
+    body = spoil_text(envelope, moment.fault)
+    return Answer(body, content_type=readings.content_type)
+
+
+def refusal(refused: RefusedError | Refusal, moment: Moment) -> Answer:
+    """Return the API's failure answer."""
+    readings = moment.behaviour.readings
+    code = refused.code
+    envelope = shapes.failure(code, refused.message, readings, moment.behaviour.latency)
+    status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
+    return Answer(spoil_text(envelope, moment.fault), status, readings.content_type, code=code)
+
+
+def broken(fault: Refusal | HttpError, moment: Moment) -> Answer:
+    """Return the answer of a server that refuses whatever it is asked."""
+    if isinstance(fault, Refusal):
+        return refusal(fault, moment)
+    page = f"<html><body><h1>HTTP {fault.status}</h1></body></html>".encode()
+    return Answer(page, fault.status, "text/html", fault.retry_after)
+
+
+def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str, Json]:
+    request.require("cpu", "starttime")
+    first = first_day(request.fields["starttime"])
+    if first is None:
+        raise RefusedError(NOT_FOUND, "starttime is neither a unix time nor a date")
+    rows = thirty_days(
+        account.usage,
+        cpu_users(request),
+        first,
+        today=datetime.fromtimestamp(moment.now, UTC).date(),
+        readings=moment.behaviour.readings,
+        random=moment.random,
+    )
+    return {"usage": shapes.rows(rows, moment.behaviour.readings)}
+
+
+def cpu_users(request: Request) -> tuple[str, ...]:
+    """Return the CPU users that a request asks for; none of them means all."""
+    cpu = request.fields.get("cpu")
+    if isinstance(cpu, (list, tuple)):
+        return tuple(user for user in cpu if isinstance(user, str))
+    return (cpu,) if isinstance(cpu, str) and cpu else ()
+
+
+def _files_list(request: Request, account: Account, moment: Moment) -> dict[str, Json]:
+    request.require("path")
+    path = request.text_field("path")
+    listed = request.fields.get("type", "video")
+    offset = whole_number(request.fields.get("offset", 0))
+    if not isinstance(listed, str) or listed not in LISTED:
+        raise RefusedError(NOT_FOUND, "Unknown file type")
+    if offset is None or offset < 0:
+        raise RefusedError(NOT_FOUND, "offset must be a whole number from 0 on")
+    folder = account.storage.find(path.rstrip("/")) if path.startswith("sestore") else None
+    if folder is None:
+        raise RefusedError(NOT_FOUND, "Path not found")
+    readings = moment.behaviour.readings
+    found = spoil_listing(list_folder(folder, listed, offset, readings), offset, moment.fault)
+    return {path: shapes.folder(found, readings)}

@@ -1,0 +1,68 @@
+"""JSON as PHP reads and prints it.
+
+The real server is PHP. What is an array there has one kind only, so an empty mapping is printed as
+``[]`` and keys 0, 1, 2... in order make a list; and ``json_encode`` escapes ``/`` and everything
+beyond ASCII, but not U+007F.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A JSON value, as ``decode`` returns it and ``encode`` takes it."""
+
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]")
+
+
+def encode(value: Json) -> str:
+    """Return the JSON text that PHP's ``json_encode`` prints for a value."""
+    text = json.dumps(_as_php_array(value), ensure_ascii=False, separators=(",", ":"))
+    text = text.replace("/", "\\/")
+    return text if text.isascii() else _BEYOND_ASCII.sub(_utf16_escape, text)
+
+
+def decode(text: str) -> Json:
+    """Return the value of a JSON text; raises ValueError where PHP's ``json_decode`` gives null."""
+    try:
+        value: Json = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("the JSON text is nested too deeply") from None
+    return value
+
+
+def with_gaps(values: Sequence[Json]) -> dict[str, Json]:
+    """Return the values as PHP prints a list from which items were removed: by index, with gaps.
+
+    The indexes are odd, so that they never are 0, 1, 2... in order.
+    """
+    return {str(2 * index + 1): value for index, value in enumerate(values)}
+
+
+def whole_number(value: Json) -> int | None:
+    """Return a number or a text of digits as PHP's loose typing takes it; None for all else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    return None
+
+
+def _as_php_array(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        members = {key: _as_php_array(member) for key, member in value.items()}
+        is_list = all(key == str(index) for index, key in enumerate(members))
+        return list(members.values()) if is_list else members
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_php_array(item) for item in value]
+    return value
+
+
+def _utf16_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,169 @@
+"""The simulator itself: a server on loopback, in a thread of its own."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from exporter.simulator.accounts import Account
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.calls import Call
+from exporter.simulator.delivery import deliver
+from exporter.simulator.service import ELSEWHERE, ROUTE, Service
+
+_HOST = "127.0.0.1"
+_STOP_SECONDS = 5.0
+
+
+class Simulator:
+    """A ScaleEngine of our own: the published protocol over real HTTP on a loopback port.
+
+    ``clock`` gives unix seconds: for timestamps, for today, and for the Date header of answers.
+    ``random`` decides shuffled rows and the share of calls that a fault hits. ``port`` 0 is a free
+    one. A simulator is started and stopped once, by ``with`` or by hand.
+    """
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        behaviour: Behaviour | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Random | None = None,
+        port: int = 0,
+    ) -> None:
+        chance = random or Random(0)  # noqa: S311 (chance for tests, no secret)
+        self._service = Service(accounts, behaviour or Behaviour(), clock, chance)
+        self._clock = clock
+        self._in_flight = 0
+        self._most_in_flight = 0
+        self._wanted_port = port
+        self._port: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start the simulator."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the simulator."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The address of the API: ``http://127.0.0.1:PORT/stable/``."""
+        if self._port is None:
+            raise RuntimeError("the simulator has no address yet: start it first")
+        return f"http://{_HOST}:{self._port}{ROUTE}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls so far, oldest first; of more than 100,000 the newest."""
+        return self._service.log.newest
+
+    @property
+    def call_count(self) -> int:
+        """How many calls there were in all."""
+        return self._service.log.total
+
+    @property
+    def most_in_flight(self) -> int:
+        """The largest number of calls that were being answered at one time."""
+        return self._most_in_flight
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Switch the behaviour, for every call that comes from now on; faults count from 1 again.
+
+        Any thread may call it. A call that hangs goes on hanging.
+        """
+        self._service.behave(behaviour)
+
+    def wait_for_calls(self, total: int, timeout: float = 5.0) -> bool:
+        """Wait until there were so many calls in all; False after the timeout in seconds.
+
+        A call counts as soon as its answer is decided, before latency and whatever delays it.
+        """
+        return self._service.log.wait_for(total, timeout)
+
+    def start(self) -> None:
+        """Start serving; returns when the address is known. Raises OSError for a taken port."""
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Stop serving: calls that are being answered end at once, and the thread is gone.
+
+        Stopping what was never started, or twice, does nothing. Raises RuntimeError when the
+        thread does not end.
+        """
+        if self._loop is None or self._end is None or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(_STOP_SECONDS)
+        if self._thread.is_alive():
+            raise RuntimeError("the simulator's thread did not end: does a usage function block?")
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        # A handler is cancelled when its client leaves: that is what ends a hang.
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=0.01)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, _HOST, self._wanted_port)
+            await site.start()
+            self._port = runner.addresses[0][1]
+            self._ready.set()
+            await self._end.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path not in (ROUTE, ELSEWHERE):
+            return web.Response(status=404, text="Not found")
+        self._in_flight += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        try:
+            decision = self._service.decide(await _json_field(request), request.path)
+            await asyncio.sleep(decision.behaviour.latency)
+            return await deliver(request, decision, self._clock())
+        finally:
+            self._in_flight -= 1
+
+
+async def _json_field(request: web.BaseRequest) -> str | None:
+    """Return the form field ``json``; None for every other request."""
+    if request.method != "POST":
+        return None
+    try:
+        field = (await request.post()).get("json")
+    except ValueError:
+        return None
+    return field if isinstance(field, str) else None

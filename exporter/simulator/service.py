@@ -1,0 +1,122 @@
+"""What the simulated API knows: its accounts, the present behaviour, what it was asked so far."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from exporter.simulator.accounts import Account
+from exporter.simulator.answers import Answer, Moment, answer, broken, cpu_users, refusal
+from exporter.simulator.behaviour import Behaviour
+from exporter.simulator.calls import Call, CallLog
+from exporter.simulator.faults import AnyFault, Fault, FaultPicker, HttpError, Refusal
+from exporter.simulator.php import whole_number
+from exporter.simulator.protocol import (
+    RefusedError,
+    Request,
+    SeenSignatures,
+    authorize,
+    read_request,
+)
+
+ROUTE = "/stable/"
+"""Where the API is."""
+ELSEWHERE = "/elsewhere/"
+"""Where Fault.REDIRECT leads: the same API without faults, which takes a signature twice."""
+
+_NO_REQUEST = Request("", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to a call, what is to go wrong with it, and the behaviour that it fell under."""
+
+    answer: Answer
+    fault: AnyFault | None
+    behaviour: Behaviour
+
+
+class Service:
+    """The API without its HTTP; ``decide`` is called from one thread, ``behave`` from any."""
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        behaviour: Behaviour,
+        clock: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self.log = CallLog()
+        self._accounts = tuple(accounts)
+        self._clock = clock
+        self._random = random
+        self._seen = SeenSignatures()
+        self._active = (behaviour, FaultPicker(behaviour.broken, random))
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Put a behaviour in force for the calls from now on; its faults count from 1."""
+        self._active = (behaviour, FaultPicker(behaviour.broken, self._random))
+
+    def decide(self, text: str | None, route: str) -> Decision:
+        """Return the answer to the text of a ``json`` field (None: there was none); record it."""
+        behaviour, faults = self._active
+        now = self._clock()
+        checks = behaviour.checks
+        if route == ELSEWHERE:
+            checks = replace(checks, replay=False)
+        request = _NO_REQUEST
+        allowed: Account | RefusedError
+        try:
+            request = read_request(text)
+            allowed = authorize(request, self._accounts, checks, self._seen, now)
+        except RefusedError as error:
+            allowed = error
+        fault = None
+        if route == ROUTE:
+            path = request.text_field("path") or None
+            fault = faults.pick(request.text_field("command"), path)
+        decided = _answer(request, allowed, Moment(now, behaviour, fault, self._random))
+        self.log.add(self._call(request, route, now, decided, fault))
+        return Decision(decided, fault, behaviour)
+
+    def _call(
+        self, request: Request, route: str, now: float, decided: Answer, fault: AnyFault | None
+    ) -> Call:
+        fields = request.fields
+        cpu = fields.get("cpu")
+        starttime = fields.get("starttime")
+        return Call(
+            time=now,
+            route=route,
+            command=request.text_field("command"),
+            cdn=whole_number(fields.get("cdn")),
+            timestamp=whole_number(fields.get("timestamp")),
+            path=request.text_field("path") or None,
+            file_type=request.text_field("type") or None,
+            offset=whole_number(fields.get("offset")),
+            cpu=cpu if cpu is None or isinstance(cpu, str) else cpu_users(request),
+            starttime=starttime if isinstance(starttime, (str, int)) else None,
+            has_key=any(fields.get("api_key") == account.api_key for account in self._accounts),
+            code=decided.code,
+            fault=_name(fault),
+            status=307 if fault is Fault.REDIRECT else decided.status,
+        )
+
+
+def _answer(request: Request, allowed: Account | RefusedError, moment: Moment) -> Answer:
+    if isinstance(moment.fault, Refusal | HttpError):
+        return broken(moment.fault, moment)
+    if isinstance(allowed, RefusedError):
+        return refusal(allowed, moment)
+    allowed.refresh(moment.now)
+    try:
+        return answer(request, allowed, moment)
+    except RefusedError as error:
+        return refusal(error, moment)
+
+
+def _name(fault: AnyFault | None) -> str | None:
+    if isinstance(fault, Fault):
+        return fault.name
+    if isinstance(fault, Refusal):
+        return f"code {fault.code}"
+    return None if fault is None else f"HTTP {fault.status}"

@@ -1,0 +1,118 @@
+"""An account, a simulator with a clock that stands still, and ways to ask it."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+import requests
+
+from exporter.scaleengine.signing import signed_request
+from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+
+NOW = 1415700000.0
+"""2014-11-11 10:00 UTC."""
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+
+
+@pytest.fixture
+def account() -> Account:
+    """Return an account with the published key, two CPU users and a small tree."""
+    folder = Folder(
+        files={"b.mp4": FileType.VIDEO, "a.mp4": FileType.VIDEO, "song.mp3": FileType.AUDIO},
+        folders={
+            "empty": Folder(),
+            "season 1": Folder(files={f"{number}.mp4": FileType.VIDEO for number in range(4)}),
+            "season 2": Folder(files={"é.mp4": FileType.VIDEO}),
+        },
+    )
+    return Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        usage=steady_usage({"": 1024, "web": 2048}),
+        storage=Folder(folders={"sestore4": Folder(folders={"jb": folder})}),
+    )
+
+
+@pytest.fixture
+def simulator(account: Account) -> Iterator[Simulator]:
+    """Run a simulator for the account, at 2014-11-11 10:00 UTC."""
+    with Simulator([account], clock=lambda: NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """Return a session that goes through no proxy, whatever the environment says."""
+    with requests.Session() as direct:
+        direct.trust_env = False
+        yield direct
+
+
+@pytest.fixture
+def post(session: requests.Session) -> Callable[..., requests.Response]:
+    """Return a function that posts the text of a json field: by urlencoded form, no redirect."""
+
+    def send(url: str, text: str, timeout: float = 5.0) -> requests.Response:
+        return session.post(url, data={"json": text}, timeout=timeout, allow_redirects=False)
+
+    return send
+
+
+@pytest.fixture
+def signed() -> Callable[..., str]:
+    """Return a function that signs a request as the published key; no two are the same."""
+    moments = count(int(NOW))
+
+    def sign(command: str, *, secret: str = SECRET, **fields: str | int | list[str]) -> str:
+        every: dict[str, str | int | list[str]] = {
+            "command": command,
+            "api_key": KEY,
+            "timestamp": next(moments),
+            "cdn": 158,
+        }
+        return signed_request({**every, **fields}, secret)
+
+    return sign
+
+
+@pytest.fixture
+def ask(
+    simulator: Simulator,
+    post: Callable[..., requests.Response],
+    signed: Callable[..., str],
+) -> Callable[..., dict[str, object]]:
+    """Return a function that makes a signed call of the simulator and decodes the answer."""
+
+    def call(command: str, **fields: str | int | list[str]) -> dict[str, object]:
+        answer: dict[str, object] = post(simulator.url, signed(command, **fields)).json()
+        return answer
+
+    return call
+
+
+@pytest.fixture
+def list_files(
+    simulator: Simulator, post: Callable[..., requests.Response], signed: Callable[..., str]
+) -> Callable[..., requests.Response]:
+    """Return a function that asks for the listing of sestore4/jb."""
+
+    def call(offset: int = 0, timeout: float = 5.0) -> requests.Response:
+        text = signed("files.list", path="sestore4/jb", offset=offset)
+        return post(simulator.url, text, timeout)
+
+    return call
+
+
+@pytest.fixture
+def usage(
+    simulator: Simulator, post: Callable[..., requests.Response], signed: Callable[..., str]
+) -> Callable[[], requests.Response]:
+    """Return a function that asks for the usage of one day."""
+
+    def call() -> requests.Response:
+        return post(simulator.url, signed("disk.usage", cpu="web", starttime="2014-11-11"))
+
+    return call

@@ -1,0 +1,70 @@
+"""A fault hits the calls that it is meant for, and no others."""
+
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from exporter.simulator import BUSY, FAILING, Behaviour, Broken, Simulator
+
+ListFiles = Callable[..., requests.Response]
+AskUsage = Callable[[], requests.Response]
+
+
+def codes(list_files: ListFiles, calls: int) -> list[str | None]:
+    """Return the codes of some calls in a row."""
+    return [list_files().json().get("code") for _ in range(calls)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (Broken(BUSY), ["1000"] * 4),
+        (Broken(BUSY, calls=(3,)), [None, None, "1000", None]),
+        (Broken(BUSY, calls=range(1, 3)), ["1000", "1000", None, None]),
+        (Broken(BUSY, command="files.list", calls=(1,)), ["1000", None, None, None]),
+        (Broken(BUSY, command="disk.usage"), [None] * 4),
+        (Broken(BUSY, path="sestore4/jb"), ["1000"] * 4),
+        (Broken(BUSY, path="sestore4"), [None] * 4),
+        (Broken(BUSY, share=0.0), [None] * 4),
+    ],
+)
+def test_a_fault_hits_the_calls_it_is_meant_for(
+    simulator: Simulator, list_files: ListFiles, broken: Broken, expected: list[str | None]
+) -> None:
+    """All calls, some of them by number, one command, one path, or a share."""
+    simulator.behave(Behaviour(broken=(broken,)))
+
+    assert codes(list_files, 4) == expected
+
+
+def test_other_calls_are_not_counted(
+    simulator: Simulator, list_files: ListFiles, usage: AskUsage
+) -> None:
+    """The second listing is the second, however many other calls were between."""
+    simulator.behave(Behaviour(broken=(Broken(BUSY, command="files.list", calls=(2,)),)))
+
+    assert codes(list_files, 1) == [None]
+    assert usage().json()["status"] == "success"
+    assert codes(list_files, 2) == ["1000", None]
+
+
+def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: ListFiles) -> None:
+    """Faults have their own numbers; where two hit one call, the first is seen."""
+    simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(2,)), Broken(FAILING, calls=(2, 3)))))
+
+    assert codes(list_files, 4) == [None, "1000", "0004", None]
+
+
+def test_a_new_behaviour_counts_from_one(simulator: Simulator, list_files: ListFiles) -> None:
+    """Switching the behaviour starts the numbers anew."""
+    for _ in range(2):
+        simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(2,)),)))
+        assert codes(list_files, 2) == [None, "1000"]
+
+
+def test_a_share_of_the_calls_is_hit(simulator: Simulator, list_files: ListFiles) -> None:
+    """Chance decides which, by the simulator's own seed."""
+    simulator.behave(Behaviour(broken=(Broken(BUSY, share=0.5),)))
+
+    assert set(codes(list_files, 20)) == {None, "1000"}

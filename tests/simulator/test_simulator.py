@@ -1,0 +1,200 @@
+"""The simulator's life: starting, stopping, what it remembers, who may call it at once."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pytest
+import requests
+
+from exporter.simulator import (
+    Account,
+    Behaviour,
+    Broken,
+    Call,
+    Fault,
+    FileType,
+    Folder,
+    Simulator,
+    no_usage,
+    steady_usage,
+    usage_by_day,
+)
+from exporter.simulator.calls import KEPT, CallLog
+
+Ask = Callable[..., dict[str, object]]
+Post = Callable[..., requests.Response]
+Sign = Callable[..., str]
+
+
+def test_it_has_a_loopback_address_once_it_is_started(account: Account) -> None:
+    """Before the start there is no address, and the error says what to do."""
+    simulator = Simulator([account])
+    with pytest.raises(RuntimeError, match="start it first"):
+        _ = simulator.url
+
+    with simulator:
+        assert simulator.url.startswith("http://127.0.0.1:")
+        assert simulator.url.endswith("/stable/")
+
+
+def test_no_thread_and_no_port_are_left_after_the_stop(
+    account: Account, session: requests.Session
+) -> None:
+    """After the stop nobody listens; stopping again does nothing."""
+    simulator = Simulator([account])
+    simulator.start()
+    simulator.stop()
+    simulator.stop()
+
+    assert "simulator" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(requests.ConnectionError):
+        session.get(simulator.url, timeout=5)
+
+
+def test_stopping_what_was_never_started_does_nothing(account: Account) -> None:
+    """A stop is safe in any order."""
+    simulator = Simulator([account])
+    simulator.stop()
+
+    assert simulator.call_count == 0
+
+
+def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
+    """A port that is taken is told by what the system said."""
+    port = int(simulator.url.split(":")[2].partition("/")[0])
+
+    with pytest.raises(OSError, match="address already in use"):
+        Simulator([], port=port).start()
+
+
+def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Ask) -> None:
+    """The record holds what the call asked, not the key or the secret."""
+    ask("files.list", path="sestore4/jb", type="audio", offset=3)
+    ask("disk.usage", cpu=["web"], starttime=1415000000)
+
+    assert simulator.calls == (
+        Call(
+            time=1415700000.0,
+            route="/stable/",
+            command="files.list",
+            cdn=158,
+            timestamp=1415700000,
+            path="sestore4/jb",
+            file_type="audio",
+            offset=3,
+            has_key=True,
+        ),
+        Call(
+            time=1415700000.0,
+            route="/stable/",
+            command="disk.usage",
+            cdn=158,
+            timestamp=1415700001,
+            cpu=("web",),
+            starttime=1415000000,
+            has_key=True,
+        ),
+    )
+
+
+def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: Post) -> None:
+    """What could not be read is a call with a code, and without a key."""
+    post(simulator.url, "nonsense")
+
+    assert simulator.calls == (Call(time=1415700000.0, route="/stable/", code="0006"),)
+
+
+def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Session) -> None:
+    """A path beside the API's is not found, and is no call."""
+    answer = session.get(simulator.url.replace("/stable/", "/"), timeout=5)
+
+    assert answer.status_code == 404
+    assert simulator.call_count == 0
+
+
+def test_the_newest_calls_are_kept() -> None:
+    """The record is bounded, the count is not."""
+    log = CallLog()
+    for moment in range(KEPT + 2):
+        log.add(Call(time=moment, route="/stable/"))
+
+    assert (len(log.newest), log.newest[0].time, log.total) == (KEPT, 2, KEPT + 2)
+
+
+def test_waiting_for_calls_has_an_end(simulator: Simulator) -> None:
+    """A call that never comes ends the wait with False."""
+    assert simulator.wait_for_calls(0)
+    assert not simulator.wait_for_calls(1, timeout=0.01)
+
+
+def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign) -> None:
+    """Calls do not wait for each other, and the most at one time is known."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(post, simulator.url, text, timeout=20.0) for text in texts]
+        assert simulator.wait_for_calls(4)
+        simulator.stop()
+
+    assert simulator.most_in_flight == 4
+    assert {type(answer.exception()) for answer in answers} == {requests.ConnectionError}
+
+
+def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: Ask) -> None:
+    """An answer takes at least as long as it is told to, and says so itself."""
+    simulator.behave(Behaviour(latency=0.05))
+    begin = time.monotonic()
+
+    assert ask("files.list", path="sestore4/jb")["handle_time"] == "0.0500 seconds"
+    assert time.monotonic() - begin >= 0.05
+
+
+def test_files_that_come_and_go_show_in_the_next_answer(account: Account, ask: Ask) -> None:
+    """The tree may change while the simulator runs."""
+
+    def files() -> object:
+        data = ask("files.list", path="sestore4/jb/season 2")["data"]
+        assert isinstance(data, dict)
+        return data["sestore4/jb/season 2"][0]["__files"]
+
+    assert files() == ["é.mp4"]
+    account.storage.add("sestore4/jb/season 2/z.mp4", FileType.VIDEO)
+    assert files() == ["z.mp4", "é.mp4"]
+    account.storage.remove("sestore4/jb/season 2/é.mp4")
+    assert files() == ["z.mp4"]
+
+
+def test_an_account_can_follow_the_clock(post: Post, signed: Sign) -> None:
+    """Before each answer the account is told the time, and may change by it."""
+    moments: list[float] = []
+    key = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+    secret = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+    account = Account(158, key, secret, refresh=moments.append)
+    with Simulator([account], clock=lambda: 1415700000.5) as simulator:
+        post(simulator.url, signed("disk.usage", cpu="", starttime=0))
+        post(simulator.url, "nonsense")
+
+    assert moments == [1415700000.5]
+
+
+def test_no_secret_is_in_a_repr(account: Account) -> None:
+    """Key and secret show in no representation of an account."""
+    shown = repr(account)
+
+    assert account.api_key not in shown
+    assert account.api_secret not in shown
+
+
+def test_usage_can_be_steady_by_day_or_none() -> None:
+    """An account's usage is a function of the day; plain mappings make one."""
+    day = date(2014, 11, 10)
+
+    assert steady_usage({"web": 5})(day) == {"web": 5}
+    assert usage_by_day({day: {"web": 5}})(day) == {"web": 5}
+    assert usage_by_day({day: {"web": 5}})(date(2014, 11, 11)) == {}
+    assert no_usage(day) == {}
+    assert Account(1, "key", "secret").storage.count("video") == 0
+    assert Folder().count_folders() == 0

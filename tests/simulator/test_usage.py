@@ -1,0 +1,118 @@
+"""disk.usage: thirty days of rows, and each way in which they can be given."""
+
+from collections.abc import Callable
+from datetime import date
+from random import Random
+
+import pytest
+
+from exporter.simulator import Array, Behaviour, Order, Readings, Simulator, steady_usage
+from exporter.simulator.php import Json
+from exporter.simulator.usage import Row, first_day, thirty_days
+
+TODAY = date(2014, 11, 11)
+Ask = Callable[..., dict[str, object]]
+
+
+def rows(first: date, readings: Readings, *cpu_users: str) -> list[Row]:
+    """Return the rows of a usage that is the same every day, as of 2014-11-11."""
+    usage = steady_usage({"web": 2048, "": 1024})
+    random = Random(1)
+    return thirty_days(usage, cpu_users, first, today=TODAY, readings=readings, random=random)
+
+
+def days(found: list[Row]) -> list[date]:
+    """Return the days of rows without repeats, in their order."""
+    return list(dict.fromkeys(row.day for row in found))
+
+
+@pytest.mark.parametrize(
+    ("starttime", "day"),
+    [
+        (1695765373, date(2023, 9, 26)),
+        ("1695765373", date(2023, 9, 26)),
+        (0, date(1970, 1, 1)),
+        ("2023-09-01", date(2023, 9, 1)),
+        ("2023-09", date(2023, 9, 1)),
+        ("yesterday", None),
+        (9007199254740993, None),
+        (["2023-09-01"], None),
+    ],
+)
+def test_the_start_is_a_unix_time_or_a_date(starttime: Json, day: date | None) -> None:
+    """What the page allows is understood, the rest is none."""
+    assert first_day(starttime) == day
+
+
+def test_a_call_gives_thirty_days_with_the_first() -> None:
+    """The first day counts: thirty in all, in order, by user within a day."""
+    found = rows(date(2014, 9, 1), Readings())
+
+    assert (days(found)[0], days(found)[-1]) == (date(2014, 9, 1), date(2014, 9, 30))
+    assert [row.cpu_user for row in found[:4]] == ["", "web", "", "web"]
+    assert len(found) == 60
+
+
+def test_no_day_is_later_than_today() -> None:
+    """Days that have not begun have no rows."""
+    assert days(rows(date(2014, 11, 10), Readings())) == [date(2014, 11, 10), TODAY]
+    assert rows(date(9999, 12, 31), Readings()) == []
+
+
+def test_today_can_be_left_out() -> None:
+    """A server may give only days that are over."""
+    found = rows(date(2014, 11, 9), Readings(with_today=False))
+
+    assert days(found) == [date(2014, 11, 9), date(2014, 11, 10)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(date(2014, 10, 13), date(2014, 11, 12)), (date(2014, 10, 12), date(2014, 11, 10))],
+)
+def test_a_day_that_has_not_begun_can_be_given(first: date, last: date) -> None:
+    """Tomorrow follows where the thirty days reach today."""
+    assert days(rows(first, Readings(with_tomorrow=True)))[-1] == last
+
+
+def test_rows_can_come_in_any_order() -> None:
+    """Reversed and shuffled rows are the same rows."""
+    straight = rows(date(2014, 10, 20), Readings())
+    backwards = rows(date(2014, 10, 20), Readings(row_order=Order.REVERSED))
+    shuffled = rows(date(2014, 10, 20), Readings(row_order=Order.SHUFFLED))
+
+    assert backwards == straight[::-1]
+    assert shuffled != straight
+    assert sorted(shuffled, key=lambda row: (row.day, row.cpu_user)) == straight
+
+
+@pytest.mark.parametrize(
+    ("cpu", "users"),
+    [
+        ("", {"", "web"}),
+        ([], {"", "web"}),
+        ("web", {"web"}),
+        (["web"], {"web"}),
+        ([""], {""}),
+        (["web", "nobody"], {"web"}),
+        ("nobody", set()),
+    ],
+)
+def test_cpu_users_can_be_chosen(ask: Ask, cpu: str | list[str], users: set[str]) -> None:
+    """A name or a list of names chooses, an empty text gives every user."""
+    answer = ask("disk.usage", cpu=cpu, starttime="2014-11-11")
+
+    found = answer["usage"]
+    assert isinstance(found, list)
+    assert {row["cpu_user"] for row in found} == users
+
+
+def test_rows_can_be_a_mapping_with_gaps(simulator: Simulator, ask: Ask) -> None:
+    """PHP prints an array that lost items as a mapping."""
+    simulator.behave(Behaviour(readings=Readings(rows=Array.GAPS)))
+    answer = ask("disk.usage", cpu="web", starttime="2014-11-10")
+
+    assert answer["usage"] == {
+        "1": {"summary_date": "2014-11-10", "cpu_user": "web", "bytes_total": 2048},
+        "3": {"summary_date": "2014-11-11", "cpu_user": "web", "bytes_total": 2048},
+    }
