@@ -1,0 +1,31 @@
+"""The configuration file: its model, its loading, and a place and sentence for each mistake in it.
+
+`load` reads a file once and gives frozen values, with every default filled in, or raises
+ConfigError with everything that is wrong. Durations are floats in seconds.
+"""
+
+from exporter.config.fields import FILE_TYPES, FileType
+from exporter.config.loading import Loaded, load
+from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files
+from exporter.config.problems import ConfigError, Problem
+from exporter.config.schema import json_schema, schema_text
+from exporter.config.secret import Secret, SecretError
+
+__all__ = [
+    "FILE_TYPES",
+    "Account",
+    "Api",
+    "Config",
+    "ConfigError",
+    "CountedPath",
+    "DiskUsage",
+    "FileType",
+    "Files",
+    "Loaded",
+    "Problem",
+    "Secret",
+    "SecretError",
+    "json_schema",
+    "load",
+    "schema_text",
+]

@@ -1,0 +1,14 @@
+"""`python -m exporter.config` writes the JSON Schema anew, after a change to the model."""
+
+from pathlib import Path
+
+from exporter.config.schema import schema_text
+
+
+def write_schema(file: Path) -> None:
+    """Write the schema to a file."""
+    file.write_text(schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schema(Path(__file__).with_name("schema.json"))

@@ -1,0 +1,63 @@
+"""What is allowed and yet seldom meant: these are warnings."""
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from exporter.config.document import Document
+from exporter.config.durations import write
+from exporter.config.model import Account, Config
+from exporter.config.problems import Finding, Loc
+
+
+def cautions(config: Config, document: Document) -> Iterator[Finding]:
+    """Find what deserves a warning: the way to its place, and a sentence."""
+    url = urlsplit(config.api.url)
+    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        yield (
+            ("api", "url"),
+            "is http: the API key travels where others can read it; write https://",
+        )
+    for index, account in enumerate(config.accounts):
+        loc = ("accounts", index)
+        yield from _short_lives(account, loc)
+        yield from _overlaps(account, document, (*loc, "files", "paths"))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
+    for name, part in (("disk_usage", account.disk_usage), ("files", account.files)):
+        if part.stale_after < part.interval:
+            yield (
+                (*loc, name, "stale_after"),
+                f"is shorter than the interval, {write(part.interval)}: series go between polls",
+            )
+
+
+def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[Finding]:
+    lines = {
+        counted.path: document.place((*loc, index)).line
+        for index, counted in enumerate(account.files.paths)
+    }
+    for index, counted in enumerate(account.files.paths):
+        above = next((path for path in _above(counted.path) if path in lines), None)
+        if above:
+            yield (
+                (*loc, index),
+                f"lies inside {above} (line {lines[above]}): their counts overlap",
+            )
+
+
+def _above(path: str) -> Iterator[str]:
+    """Give the folders that hold the path, the innermost first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path

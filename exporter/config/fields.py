@@ -1,0 +1,186 @@
+"""The kinds of value that the configuration knows, each read strictly.
+
+A value given as `${NAME}` comes as text, so numbers, durations and truth values may be text too.
+"""
+
+import re
+import ssl
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from exporter.config import durations
+from exporter.config.files import FileError, read_bytes
+from exporter.config.secret import Secret
+
+LARGEST_CA_FILE = 4 * 1024 * 1024
+"""Bytes; the bundle with which systems come has a quarter of a megabyte."""
+
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_STORE = re.compile(r"sestore[0-9]+")
+_FLAGS = {"true": True, "false": False}
+
+FileType = Literal["video", "audio", "smil", "valid", "invalid", "includeinvalid", "deleted"]
+"""The types that `files.list` knows (ScaleEngine's page of `files.list`)."""
+
+FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
+
+
+class FieldError(ValueError):
+    """A value that cannot stand; the message is the sentence for the operator."""
+
+
+def _whole_number(value: object) -> object:
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+
+
+def _number(value: object) -> object:
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def _flag(value: object) -> object:
+    return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def plain_text(text: str) -> str:
+    """Give a text that can be a label's value, or raise FieldError."""
+    if not text:
+        raise FieldError("must not be empty")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+        raise FieldError("must not hold control characters or line breaks")
+    return text
+
+
+def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
+    """Give the list, or raise FieldError when nothing is in it."""
+    if not items:
+        raise FieldError("must not be an empty list; name at least one")
+    return items
+
+
+def _store_path(text: str) -> str:
+    if text.startswith("/"):
+        raise FieldError("must not begin with a slash; write sestore4/jb for a folder jb")
+    store, *folders = text.split("/")
+    if not _STORE.fullmatch(store):
+        raise FieldError(
+            "must begin with sestore and its number; write sestore4/jb for a folder jb"
+        )
+    if "." in folders or ".." in folders:
+        raise FieldError("must not hold '.' or '..'; write the path itself, such as sestore4/jb")
+    if "" in folders:
+        plain = "/".join([store, *filter(None, folders)])
+        raise FieldError(f"must not end with a slash or hold two together; write {plain}")
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise FieldError("must be a URL such as https://api.scaleengine.net/stable/") from None
+    if parts.scheme not in ("https", "http"):
+        raise FieldError("must begin with https://")
+    if not parts.hostname or port == 0 or any(char.isspace() for char in text):
+        raise FieldError("must be a URL such as https://api.scaleengine.net/stable/")
+    if "@" in parts.netloc:
+        raise FieldError("must hold no user and password; write the host alone after https://")
+    if "?" in text or "#" in text:
+        raise FieldError("must end with the path; remove what begins with '?' or '#'")
+    return text
+
+
+def _beside_the_file(value: object, info: ValidationInfo[Path | None]) -> object:
+    return (info.context or Path()) / plain_text(value) if isinstance(value, str) else value
+
+
+def _certificates(file: Path | None) -> Path | None:
+    if file is None:
+        return None
+    try:
+        read_bytes(file, LARGEST_CA_FILE)
+        ssl.create_default_context(cafile=file)
+    except FileError as error:
+        raise FieldError(f"names a file that {error}") from None
+    except (ssl.SSLError, OSError):
+        raise FieldError("names a file that holds no certificate in PEM form") from None
+    return file
+
+
+def _duration(least: str, most: str) -> Callable[[object], object]:
+    lowest, highest = durations.parse(least), durations.parse(most)
+
+    def validate(value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            raise FieldError(durations.HOW)
+        seconds = durations.parse(value)
+        if not lowest <= seconds <= highest:
+            raise FieldError(f"must be from {least} to {most}")
+        return seconds
+
+    return validate
+
+
+def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object:
+    if value is not None:
+        return _duration("1s", "10y")(value)
+    interval: float = info.data.get("interval", 1.0)
+    return 3 * interval
+
+
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": durations.PATTERN + r"$|\$\{",
+    "examples": ["90s", "1h30m", "1d"],
+}
+
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
+Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole_number)]
+Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_number)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Text = Annotated[str, AfterValidator(plain_text), Field(json_schema_extra={"minLength": 1})]
+StorePath = Annotated[
+    Text,
+    AfterValidator(_store_path),
+    Field(json_schema_extra={"pattern": r"^sestore[0-9]+(/[^/]+)*$|\$\{"}),
+]
+Url = Annotated[
+    Text, AfterValidator(_url), Field(json_schema_extra={"pattern": r"^https?://[^?#@]+$|\$\{"})
+]
+CaFile = Annotated[
+    Path | None,
+    BeforeValidator(_beside_the_file),
+    AfterValidator(_certificates),
+    WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
+]
+Interval = Annotated[
+    float, BeforeValidator(_duration("1s", "1y")), WithJsonSchema(_DURATION_SCHEMA)
+]
+Timeout = Annotated[
+    float, BeforeValidator(_duration("1ms", "10m")), WithJsonSchema(_DURATION_SCHEMA)
+]
+StaleAfter = Annotated[
+    float,
+    BeforeValidator(_three_intervals),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}], "default": None}),
+]
+HiddenSecret = Annotated[
+    Secret,
+    PlainSerializer(lambda _: "***", return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]

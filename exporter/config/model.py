@@ -1,0 +1,153 @@
+"""What the operator wrote, as frozen models with every default.
+
+The text below each key is its description in the JSON Schema, too.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from exporter.config.fields import (
+    CaFile,
+    Concurrency,
+    FileType,
+    Flag,
+    HiddenSecret,
+    Interval,
+    Positive,
+    Rate,
+    StaleAfter,
+    StorePath,
+    Text,
+    Timeout,
+    Url,
+    not_empty,
+)
+
+# pydantic's own min_length counts only the items without a mistake.
+_AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
+
+
+class Section(BaseModel):
+    """What all parts of the configuration have in common: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Api(Section):
+    """How ScaleEngine's API is reached."""
+
+    url: Url = "https://api.scaleengine.net/stable/"
+    """The address of the API."""
+
+    timeout: Timeout = 30.0
+    """How long one request may take, from connecting to the answer's last byte."""
+
+    concurrency: Concurrency = 4
+    """How many requests may be in flight for one account."""
+
+    requests_per_second: Rate | None = 5.0
+    """How many requests may begin in a second for one account, pages included; null: no limit."""
+
+    max_requests_per_poll: Positive = 5000
+    """How many requests one poll may make; a walk that needs more fails as incomplete."""
+
+    ca_file: CaFile = None
+    """A PEM file with the certificates to trust instead of the system's, as for a proxy.
+    A relative path begins at the folder of this file."""
+
+
+class DiskUsage(Section):
+    """The bytes that each CPU user has stored."""
+
+    enabled: Flag = True
+    """Whether the account's disk usage is polled."""
+
+    interval: Interval = 3600.0
+    """The time from one poll to the next."""
+
+    cpu_users: tuple[Text, ...] = ()
+    """The CPU users to ask for; an empty list means every user."""
+
+    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
+    """How long the last good values are served while polls fail; null: three intervals."""
+
+
+class CountedPath(Section):
+    """A path in ScaleEngine's storage whose files are counted."""
+
+    path: StorePath
+    """The path, beginning with its sestore: sestore4/jb."""
+
+    file_types: Annotated[tuple[FileType, ...], AfterValidator(not_empty), _AT_LEAST_ONE] = (
+        "video",
+    )
+    """The types of file to count, each by itself."""
+
+    folder_depth: Positive | None = None
+    """Count by sub-folder too, cut at this many levels, as `du --max-depth` does;
+    null: no counts by sub-folder."""
+
+    max_folders: Positive = 500
+    """How many sub-folders may have a count of their own; the smallest beyond are summed."""
+
+
+def _long_form(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+class Files(Section):
+    """The numbers of files below paths."""
+
+    interval: Interval = 900.0
+    """The time from one poll of a path to the next."""
+
+    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
+    """How long the last good counts are served while polls fail; null: three intervals."""
+
+    paths: tuple[
+        Annotated[
+            CountedPath, BeforeValidator(_long_form, json_schema_input_type=StorePath | CountedPath)
+        ],
+        ...,
+    ] = ()
+    """The paths to count: each a text (its video files), or a mapping that says more."""
+
+
+class Account(Section):
+    """One ScaleEngine account."""
+
+    cdn: Positive
+    """The number of the CDN, as the control panel shows it."""
+
+    name: Text = Field(default_factory=lambda read: str(read["cdn"]))
+    """The value of the label `account`; the CDN number when the key is left out."""
+
+    api_key: HiddenSecret
+    """The API key of the account."""
+
+    api_secret: HiddenSecret
+    """The API secret of the account, which signs each request."""
+
+    disk_usage: DiskUsage = DiskUsage()
+    """The disk usage of the account."""
+
+    files: Files = Files()
+    """The file counts of the account."""
+
+
+class Config(Section):
+    """The whole configuration file."""
+
+    api: Api = Api()
+    """The API: where it is, and how much may be asked of it."""
+
+    accounts: Annotated[tuple[Account, ...], AfterValidator(not_empty), _AT_LEAST_ONE]
+    """The accounts to poll."""

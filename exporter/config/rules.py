@@ -1,0 +1,92 @@
+"""Rules between values: what must not stand twice, and what must not be missing altogether.
+
+They look at the values as written, not at the models, so that they are checked beside every
+other mistake and not after it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from exporter.config.document import Document, Value
+from exporter.config.problems import Finding, Loc
+
+
+def broken_rules(document: Document) -> Iterator[Finding]:
+    """Find each rule that the document breaks: the way to the place, and a sentence."""
+    accounts = _items(document.value, "accounts")
+    yield from _one_name_twice(document, accounts)
+    for index, account in enumerate(accounts):
+        loc = ("accounts", index)
+        paths = _items(_at(account, "files"), "paths")
+        users = _items(_at(account, "disk_usage"), "cpu_users")
+        yield from _twice(document, _paths(paths, (*loc, "files", "paths")))
+        yield from _twice(document, _texts(users, (*loc, "disk_usage", "cpu_users")))
+        for position, path in enumerate(paths):
+            types = _items(path, "file_types")
+            type_loc = (*loc, "files", "paths", position, "file_types")
+            yield from _twice(document, _texts(types, type_loc))
+        if _polls_nothing(account):
+            yield (
+                loc,
+                "polls nothing; set disk_usage.enabled to true, or name paths in files.paths",
+            )
+
+
+def _one_name_twice(document: Document, accounts: tuple[Value, ...]) -> Iterator[Finding]:
+    seen: dict[str, Loc] = {}
+    for index, account in enumerate(accounts):
+        key = "name" if _has(account, "name") else "cdn"
+        value = _at(account, key)
+        if not isinstance(value, str) and (key == "name" or type(value) is not int):
+            continue
+        loc = ("accounts", index, key)
+        first = seen.setdefault(str(value), loc)
+        if first != loc:
+            line = document.place(first).line
+            yield (
+                loc,
+                f"names the same account as line {line}; give each a name of its own",
+            )
+
+
+def _twice(document: Document, texts: Iterable[tuple[Loc, str]]) -> Iterator[Finding]:
+    seen: dict[str, Loc] = {}
+    for loc, text in texts:
+        first = seen.setdefault(text, loc)
+        if first != loc:
+            yield loc, f"stands twice, first in line {document.place(first).line}; remove one"
+
+
+def _paths(paths: tuple[Value, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
+    for index, item in enumerate(paths):
+        path = _at(item, "path") if isinstance(item, dict) else item
+        if isinstance(path, str):
+            yield (*loc, index, "path") if isinstance(item, dict) else (*loc, index), path
+
+
+def _texts(values: tuple[Value, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
+    for index, value in enumerate(values):
+        if isinstance(value, str):
+            yield (*loc, index), value
+
+
+def _polls_nothing(account: Value) -> bool:
+    enabled = _at(_at(account, "disk_usage"), "enabled")
+    switched_off = enabled is False or (isinstance(enabled, str) and enabled.lower() == "false")
+    files = _at(account, "files")
+    without_paths = not _has(account, "files") or (
+        isinstance(files, dict) and files.get("paths", ()) == ()
+    )
+    return switched_off and without_paths
+
+
+def _has(value: Value, key: str) -> bool:
+    return isinstance(value, dict) and key in value
+
+
+def _at(value: Value, key: str) -> Value:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _items(value: Value, key: str) -> tuple[Value, ...]:
+    items = _at(value, key)
+    return items if isinstance(items, tuple) else ()

@@ -1,0 +1,71 @@
+"""The JSON Schema of the configuration, for editors that complete and check YAML.
+
+What stands here is what pydantic cannot know: `${NAME}` may stand for any value, a secret may
+stand in a file, and durations are written as text.
+"""
+
+import json
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+from exporter.config import durations
+from exporter.config.credentials import NAMES
+from exporter.config.model import Config
+from exporter.config.substitution import NAME
+
+_VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
+_NOTES = ("description", "default")
+
+
+def json_schema() -> dict[str, object]:
+    """Give the schema of `config.yaml` in JSON Schema's draft 2020-12."""
+    schema = Config.model_json_schema()
+    sections = schema["$defs"]
+    _add_secret_files(sections["Account"])
+    for section in (schema, *sections.values()):
+        section["properties"] = {
+            key: _as_written(value) for key, value in section["properties"].items()
+        }
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+
+
+def schema_text() -> str:
+    """Give the schema as the text of `schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Turn the schema of a key from what the model holds into what stands in the file."""
+    notes = {note: schema[note] for note in _NOTES if note in schema}
+    default = notes.get("default")
+    if durations.PATTERN in schema.get("pattern", "") and default is not None:
+        notes["default"] = durations.write(default)
+    elif isinstance(default, dict):
+        # Each of its keys has its own default, written as an operator writes it.
+        del notes["default"]
+    bare = {key: value for key, value in schema.items() if key not in (*_NOTES, "title")}
+    return notes | _or_variable(bare)
+
+
+def _or_variable(schema: JsonSchemaValue) -> JsonSchemaValue:
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*map(_or_variable, schema["anyOf"])]}
+    if "items" in schema:
+        return {**schema, "items": _or_variable(schema["items"])}
+    if "enum" in schema or schema.get("type") in ("integer", "number", "boolean"):
+        return {"anyOf": [schema, _VARIABLE]}
+    return schema
+
+
+def _add_secret_files(account: JsonSchemaValue) -> None:
+    for name in NAMES:
+        account["properties"][f"{name}_file"] = {
+            "type": "string",
+            "minLength": 1,
+            "description": f"A file that holds the {name}, read again at every poll. "
+            "A relative path begins at the folder of this file.",
+        }
+        account["required"].remove(name)
+    account["allOf"] = [
+        {"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in NAMES
+    ]

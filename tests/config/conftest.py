@@ -1,0 +1,55 @@
+"""What the tests of the configuration share: a folder to write files in, and a way to load one."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, Loaded, load
+
+Load = Callable[..., Loaded]
+Mistakes = Callable[..., list[str]]
+
+ACCOUNT = """\
+accounts:
+  - cdn: 158
+    api_key: key
+    api_secret: secret
+"""
+
+
+@pytest.fixture
+def account() -> str:
+    """Give the four lines of the smallest configuration; what a test adds begins in line 5."""
+    return ACCOUNT
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder, which is the current one too."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def load_text(folder: Path) -> Load:
+    """Give a function that loads a text as `config.yaml`."""
+
+    def load_it(text: str | bytes, environ: Mapping[str, str] | None = None) -> Loaded:
+        content = text.encode() if isinstance(text, str) else text
+        (folder / "config.yaml").write_bytes(content)
+        return load(Path("config.yaml"), environ or {})
+
+    return load_it
+
+
+@pytest.fixture
+def mistakes(load_text: Load) -> Mistakes:
+    """Give a function that gives the lines of the error that a bad text ends in."""
+
+    def lines(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            load_text(text, environ)
+        return str(caught.value).splitlines()
+
+    return lines

@@ -1,0 +1,101 @@
+"""Durations are read and written as Prometheus does."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import durations
+
+HOW = "must be a duration such as 90s, 1h30m or 1d"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90.0),
+        ("1h30m", 5400.0),
+        ("1d", 86_400.0),
+        ("500ms", 0.5),
+        ("15m", 900.0),
+        ("2w", 1_209_600.0),
+        ("1y", 31_536_000.0),
+        ("1y1w1d1h1m1s1ms", 32_230_861.001),
+        ("0s", 0.0),
+        ("90m", 5400.0),
+        ("007s", 7.0),
+    ],
+)
+def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
+    """Each unit counts as much as in Prometheus, a year as 365 days."""
+    assert durations.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("90", f"{HOW}: a number alone has no unit"),
+        ("0", f"{HOW}: a number alone has no unit"),
+        ("1.5", f"{HOW}: a number alone has no unit"),
+        ("-5s", f"{HOW}, not negative"),
+        *(
+            (text, f"{HOW}: units are y w d h m s ms, each once, the largest first")
+            for text in (
+                "",
+                "1.5h",
+                "30m1h",
+                "1h1h",
+                "5min",
+                "1H",
+                "1h 30m",
+                " 1h",
+                "1h\n",
+                "h",
+                "٣s",
+                "1:30",
+                "+1h",
+                "9999999999999s",
+            )
+        ),
+    ],
+)
+def test_what_is_no_duration_is_refused_with_an_example(text: str, sentence: str) -> None:
+    """The sentence shows how a duration is written and what is wrong with this one."""
+    with pytest.raises(durations.DurationError) as caught:
+        durations.parse(text)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (0.5, "500ms"),
+        (90.0, "1m30s"),
+        (5400.0, "1h30m"),
+        (1_209_600.0, "2w"),
+        (90 * 86_400.0, "90d"),
+        (365 * 86_400.0, "1y"),
+        (366 * 86_400.0, "366d"),
+    ],
+)
+def test_a_duration_is_written_as_prometheus_does(seconds: float, text: str) -> None:
+    """Years and weeks are used only when nothing is left over."""
+    assert durations.write(seconds) == text
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(milliseconds=st.integers(min_value=0, max_value=100 * 365 * 86_400_000))
+def test_what_was_written_is_read_back(milliseconds: int) -> None:
+    """Writing and reading gives the same number of seconds, to the millisecond."""
+    assert durations.parse(durations.write(milliseconds / 1000)) == milliseconds / 1000
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(text=st.text())
+def test_any_text_is_a_duration_or_gets_the_sentence(text: str) -> None:
+    """No text ends in anything but a number of seconds or a DurationError."""
+    try:
+        said = durations.write(durations.parse(text))
+    except durations.DurationError as error:
+        said = str(error)
+    assert said.startswith(HOW) or durations.parse(said) == durations.parse(text)

@@ -1,0 +1,257 @@
+"""Every mistake in a configuration gets its place and a sentence that says what to write."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic_core import ErrorDetails
+
+from exporter.config import Loaded
+from exporter.config.sentences import sentence
+
+Load = Callable[..., Loaded]
+Mistakes = Callable[..., list[str]]
+
+HOW = "must be a duration such as 90s, 1h30m or 1d"
+NO_UNIT = f"{HOW}: a number alone has no unit"
+UNITS = f"{HOW}: units are y w d h m s ms, each once, the largest first"
+A_URL = "must be a URL such as https://api.scaleengine.net/stable/"
+STORE = "must begin with sestore and its number; write sestore4/jb for a folder jb"
+DOTS = "must not hold '.' or '..'; write the path itself, such as sestore4/jb"
+SLASH = "must not end with a slash or hold two together; write sestore4/jb"
+CONTROL = "must not hold control characters or line breaks"
+LEAVE_OUT = "it is empty here, so write it or leave its key out"
+TYPES = "write one of video, audio, smil, valid, invalid, includeinvalid, deleted"
+EMPTY_LIST = "must not be an empty list; name at least one"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("url: ftp://host/", "8: api.url: must begin with https://"),
+        ("url: api.scaleengine.net", "8: api.url: must begin with https://"),
+        ("url: https://", f"8: api.url: {A_URL}"),
+        ("url: https://host:0/", f"8: api.url: {A_URL}"),
+        ("url: https://host:port/", f"8: api.url: {A_URL}"),
+        ("url: https://[::1/", f"8: api.url: {A_URL}"),
+        ("url: https://ho st/", f"8: api.url: {A_URL}"),
+        (
+            "url: https://me:canary@host/",
+            "8: api.url: must hold no user and password; write the host alone after https://",
+        ),
+        *(
+            (
+                f"url: https://host/{end}",
+                "8: api.url: must end with the path; remove what begins with '?' or '#'",
+            )
+            for end in ("?key=canary", "#canary", "?")
+        ),
+        ('url: ""', "8: api.url: must not be empty"),
+        ('url: "https://host/\\n"', f"8: api.url: {CONTROL}"),
+        ("url: 3", "8: api.url: must be text; put it in quotes"),
+        ("url: [x]", "8: api.url: must be text"),
+        ("timeout: 30", f"12: api.timeout: {NO_UNIT}"),
+        ("timeout: 0", f"12: api.timeout: {NO_UNIT}"),
+        ("timeout: 1.5", f"12: api.timeout: {NO_UNIT}"),
+        ("timeout: 0s", "12: api.timeout: must be from 1ms to 10m"),
+        ("timeout: 11m", "12: api.timeout: must be from 1ms to 10m"),
+        ("timeout: -3s", f"12: api.timeout: {HOW}, not negative"),
+        ("timeout: fast", f"12: api.timeout: {UNITS}"),
+        ("timeout: 1:30", f"12: api.timeout: {HOW}"),
+        ("timeout: true", f"12: api.timeout: {HOW}"),
+        ("timeout: null", f"12: api.timeout: {HOW}"),
+        ("timeout: [3s]", f"12: api.timeout: {HOW}"),
+        ("concurrency: 0", "16: api.concurrency: must be at least 1"),
+        ("concurrency: 65", "16: api.concurrency: must be at most 64"),
+        ("concurrency: many", "16: api.concurrency: must be a whole number"),
+        ("concurrency: 4.0", "16: api.concurrency: must be a whole number"),
+        ("concurrency: true", "16: api.concurrency: must be a whole number"),
+        ("concurrency: null", f"16: api.concurrency: must be a whole number; {LEAVE_OUT}"),
+        ("requests_per_second: 0", "24: api.requests_per_second: must be more than 0"),
+        ("requests_per_second: -1", "24: api.requests_per_second: must be more than 0"),
+        ("requests_per_second: 1001", "24: api.requests_per_second: must be at most 1000"),
+        ("requests_per_second: no", "24: api.requests_per_second: must be a number"),
+        (
+            "requests_per_second: .nan",
+            "24: api.requests_per_second: must be a number in plain digits",
+        ),
+        ("max_requests_per_poll: 0", "26: api.max_requests_per_poll: must be at least 1"),
+        ("ca_file: ca.pem", "12: api.ca_file: names a file that does not exist"),
+        ("ca_file: .", "12: api.ca_file: names a file that is a folder; name the file in it"),
+        (
+            "ca_file: empty.pem",
+            "12: api.ca_file: names a file that holds no certificate in PEM form",
+        ),
+        ('ca_file: ""', "12: api.ca_file: must not be empty"),
+        ("ca_file: false", "12: api.ca_file: must be text; put it in quotes"),
+        ("tiemout: 3s", "3: api.tiemout: is not a known key; did you mean 'timeout'?"),
+        (
+            "to: 3s",
+            (
+                "3: api.to: is not a known key; the keys here are url, timeout, concurrency, "
+                "requests_per_second, max_requests_per_poll, ca_file"
+            ),
+        ),
+        ("Time-out: 3s", "3: api.Time-out: is not a known key; did you mean 'timeout'?"),
+        (
+            "interval: 3s",
+            (
+                "3: api.interval: is not a known key here; "
+                "it belongs under disk_usage or under files; check its indentation"
+            ),
+        ),
+        (
+            "CANARY: x",
+            (
+                "3: api.?: is not a known key; the keys here are url, timeout, concurrency, "
+                "requests_per_second, max_requests_per_poll, ca_file"
+            ),
+        ),
+    ],
+)
+def test_mistakes_in_the_api(
+    mistakes: Mistakes, account: str, folder: Path, text: str, line: str
+) -> None:
+    """Given one bad value below `api`, then its line, column, key and sentence are told."""
+    (folder / "empty.pem").touch()
+    assert mistakes(f"{account}api:\n  {text}\n") == [f"config.yaml:6:{line}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: ''", "5:11: accounts[0].name: must not be empty"),
+        ("name: |\n      two\n      lines", f"5:11: accounts[0].name: {CONTROL}"),
+        ('name: "\\ud800"', f"5:11: accounts[0].name: {CONTROL}"),
+        ("name: ", f"5:10: accounts[0].name: must be text; {LEAVE_OUT}"),
+        ("name: [a]", "5:11: accounts[0].name: must be text"),
+        (
+            "disk_usage:",
+            f"5:16: accounts[0].disk_usage: must be keys with their values; {LEAVE_OUT}",
+        ),
+        ("disk_usage: on", "5:17: accounts[0].disk_usage: must be keys with their values"),
+        (
+            "disk_usage: {enabled: maybe}",
+            "5:27: accounts[0].disk_usage.enabled: must be true or false",
+        ),
+        (
+            "disk_usage: {interval: 500ms}",
+            "5:28: accounts[0].disk_usage.interval: must be from 1s to 1y",
+        ),
+        (
+            "disk_usage: {stale_after: 5}",
+            f"5:31: accounts[0].disk_usage.stale_after: {NO_UNIT}",
+        ),
+        (
+            "disk_usage: {stale_after: 11y}",
+            "5:31: accounts[0].disk_usage.stale_after: must be from 1s to 10y",
+        ),
+        (
+            "disk_usage: {cpu_users: jb}",
+            "5:29: accounts[0].disk_usage.cpu_users: must be a list; begin each item with '- '",
+        ),
+        (
+            "disk_usage: {cpu_users: [jb, '']}",
+            "5:34: accounts[0].disk_usage.cpu_users[1]: must not be empty",
+        ),
+        (
+            "disk_usage: {cpu_users: [jb, x, jb]}",
+            "5:37: accounts[0].disk_usage.cpu_users[2]: stands twice, first in line 5; remove one",
+        ),
+        (
+            "disk_usage: {enabled: false}",
+            (
+                "2:5: accounts[0]: polls nothing; "
+                "set disk_usage.enabled to true, or name paths in files.paths"
+            ),
+        ),
+        (
+            "disk_usage: {enabled: 'false'}\n    files: {paths: []}",
+            (
+                "2:5: accounts[0]: polls nothing; "
+                "set disk_usage.enabled to true, or name paths in files.paths"
+            ),
+        ),
+        (
+            "files: [sestore4/jb]",
+            "5:12: accounts[0].files: must be keys with their values",
+        ),
+        (
+            "<<: {name: x}",
+            "5:5: accounts[0].?: merging with '<<' is not known here; write the keys out",
+        ),
+    ],
+)
+def test_mistakes_in_an_account(mistakes: Mistakes, account: str, text: str, line: str) -> None:
+    """Given one bad value in an account, then its line, column, key and sentence are told."""
+    assert mistakes(f"{account}    {text}\n") == [f"config.yaml:{line}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/sestore4/jb", "must not begin with a slash; write sestore4/jb for a folder jb"),
+        ("jb", STORE),
+        ("sestore/jb", STORE),
+        ("sestore4x/jb", STORE),
+        ("Sestore4/jb", STORE),
+        ("sestore\uff14/jb", STORE),
+        ("sestore4/jb/", SLASH),
+        ("sestore4//jb", SLASH),
+        ("sestore4/./jb", DOTS),
+        ("sestore4/../jb", DOTS),
+        ("''", "must not be empty"),
+        ('"sestore4/j\\tb"', CONTROL),
+        ("158", "must be text; put it in quotes"),
+    ],
+)
+def test_mistakes_in_a_path(mistakes: Mistakes, account: str, path: str, line: str) -> None:
+    """A path begins with its sestore and is written in one way only, in both forms."""
+    long_form = mistakes(f"{account}    files:\n      paths:\n        - path: {path}\n")
+    assert long_form == [f"config.yaml:7:17: accounts[0].files.paths[0].path: {line}"]
+    if path != "158":
+        short_form = mistakes(f"{account}    files:\n      paths:\n        - {path}\n")
+        assert short_form == [f"config.yaml:7:11: accounts[0].files.paths[0]: {line}"]
+
+
+@pytest.mark.parametrize("path", ["sestore4", "sestore12/jb/a b", "sestore4/.a/..b", "sestore0/é"])
+def test_a_path_can_be_a_whole_store_or_any_folder(
+    load_text: Load, account: str, path: str
+) -> None:
+    """Names of folders are free."""
+    loaded = load_text(f"{account}    files:\n      paths:\n        - {path}\n")
+    assert loaded.config.accounts[0].files.paths[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("file_types: []", f"8:23: {{}}.file_types: {EMPTY_LIST}"),
+        ("file_types: video", "8:23: {}.file_types: must be a list; begin each item with '- '"),
+        ("file_types: [film]", f"8:24: {{}}.file_types[0]: is not a file type; {TYPES}"),
+        ("file_types: [null]", f"8:24: {{}}.file_types[0]: is not a file type; {TYPES}"),
+        (
+            "file_types: [video, audio, video]",
+            "8:38: {}.file_types[2]: stands twice, first in line 8; remove one",
+        ),
+        ("folder_depth: 0", "8:25: {}.folder_depth: must be at least 1"),
+        ("folder_depth: all", "8:25: {}.folder_depth: must be a whole number"),
+        ("max_folders: 0", "8:24: {}.max_folders: must be at least 1"),
+        ("depth: 1", "8:11: {}.depth: is not a known key; did you mean 'folder_depth'?"),
+        ("file_type_s: 1", "8:11: {}.file_type_s: is not a known key; did you mean 'file_types'?"),
+    ],
+)
+def test_mistakes_in_the_long_form_of_a_path(
+    mistakes: Mistakes, account: str, text: str, line: str
+) -> None:
+    """Given one bad value beside a path, then its line, column, key and sentence are told."""
+    lines = mistakes(
+        f"{account}    files:\n      paths:\n        - path: sestore4/jb\n          {text}\n"
+    )
+    assert lines == ["config.yaml:" + line.format("accounts[0].files.paths[0]")]
+
+
+def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
+    """A newer pydantic may refuse a value for a reason with a name of its own."""
+    error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
+    assert sentence(error) == "cannot stand here; config.example.yaml shows what can"

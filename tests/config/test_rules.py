@@ -1,0 +1,163 @@
+"""What is missing, what stands twice, and all mistakes together, each with its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, Problem, load
+
+Mistakes = Callable[..., list[str]]
+
+HOW = "must be a duration such as 90s, 1h30m or 1d"
+NO_UNIT = f"{HOW}: a number alone has no unit"
+STORE = "must begin with sestore and its number; write sestore4/jb for a folder jb"
+LEAVE_OUT = "it is empty here, so write it or leave its key out"
+EMPTY_LIST = "must not be an empty list; name at least one"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("api: {}", ["1:1: accounts: is missing; name at least one account under it"]),
+        ("accounts: []", [f"1:11: accounts: {EMPTY_LIST}"]),
+        ("accounts: {cdn: 1}", ["1:11: accounts: must be a list; begin each item with '- '"]),
+        (
+            "accounts:",
+            [f"1:10: accounts: must be a list; begin each item with '- '; {LEAVE_OUT}"],
+        ),
+        ("accounts: [main]", ["1:12: accounts[0]: must be keys with their values"]),
+        (
+            "accounts:\n  - name: main",
+            [
+                (
+                    "2:5: accounts[0].api_key: is missing; write it, "
+                    "or api_key_file with the path of a file that holds it"
+                ),
+                (
+                    "2:5: accounts[0].api_secret: is missing; write it, "
+                    "or api_secret_file with the path of a file that holds it"
+                ),
+                "2:5: accounts[0].cdn: is missing; write the CDN number of the account",
+            ],
+        ),
+        (
+            "accounts:\n  - {cdn: 1, api_key: k, api_secret: s, files: {paths: [{}]}}",
+            [
+                (
+                    "2:57: accounts[0].files.paths[0].path: is missing; "
+                    "write the path to count, such as sestore4/jb"
+                )
+            ],
+        ),
+    ],
+)
+def test_what_is_missing_is_told_where_it_should_stand(
+    mistakes: Mistakes, text: str, lines: list[str]
+) -> None:
+    """The place is the key above what is missing, or the beginning of the list's item."""
+    assert mistakes(text) == [f"config.yaml:{line}" for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "line"),
+    [
+        ("name: main", "name: main", "6:11: accounts[1].name: names the same account as line 2"),
+        ("cdn: 158", "cdn: 158", "6:10: accounts[1].cdn: names the same account as line 2"),
+        ("name: '2'", "cdn: 2", "6:10: accounts[1].cdn: names the same account as line 2"),
+        ("cdn: 1", "name: '1'", "6:11: accounts[1].name: names the same account as line 2"),
+    ],
+)
+def test_two_accounts_of_one_name_are_a_mistake(
+    mistakes: Mistakes, first: str, second: str, line: str
+) -> None:
+    """The name that counts is the one written, or else the CDN number."""
+    text = "accounts:"
+    for number, named in enumerate((first, second), start=1):
+        own_cdn = "" if "cdn" in named else f"\n    cdn: {number}"
+        blank = "" if own_cdn else "\n"
+        text += f"\n  - {named}{own_cdn}{blank}\n    api_key: k\n    api_secret: s"
+    assert mistakes(text) == [f"config.yaml:{line}; give each a name of its own"]
+
+
+def test_one_path_twice_in_an_account_is_a_mistake(mistakes: Mistakes, account: str) -> None:
+    """The second is told, in whichever form it is written; another account may have it too."""
+    paths = """\
+    files:
+      paths:
+        - sestore4/jb
+        - path: sestore4/jb
+          file_types: [audio]
+        - sestore4/jb
+"""
+    other = account.replace("accounts:\n", "").replace("158", "159") + (
+        "    files: {paths: [sestore4/jb]}\n"
+    )
+    assert mistakes(account + paths + other) == [
+        (
+            "config.yaml:8:17: accounts[0].files.paths[1].path: "
+            "stands twice, first in line 7; remove one"
+        ),
+        "config.yaml:10:11: accounts[0].files.paths[2]: stands twice, first in line 7; remove one",
+    ]
+
+
+def test_all_mistakes_are_told_at_once_in_the_files_order(mistakes: Mistakes) -> None:
+    """Given mistakes of every kind, then one attempt shows them all."""
+    assert mistakes("""\
+apy: {}
+accounts:
+  - cdn: one
+    name: main
+    api_key: ${UNSET}
+    api_secret_file: nowhere
+    disk_usage:
+      interval: 90
+      intervall: 1h
+    files:
+      paths: [sestore4/a, sestore4/a, jb, {}]
+  - cdn: 2
+    cdn: 3
+    name: main
+    api_key: a b
+    api_secret: s
+""") == [
+        "config.yaml:1:1: apy: is not a known key; did you mean 'api'?",
+        "config.yaml:3:10: accounts[0].cdn: must be a whole number",
+        (
+            "config.yaml:5:14: accounts[0].api_key: "
+            "the environment variable UNSET is not set; set it, or write the value here"
+        ),
+        "config.yaml:6:22: accounts[0].api_secret_file: names a file that does not exist",
+        f"config.yaml:8:17: accounts[0].disk_usage.interval: {NO_UNIT}",
+        (
+            "config.yaml:9:7: accounts[0].disk_usage.intervall: "
+            "is not a known key; did you mean 'interval'?"
+        ),
+        "config.yaml:11:27: accounts[0].files.paths[1]: stands twice, first in line 11; remove one",
+        f"config.yaml:11:39: accounts[0].files.paths[2]: {STORE}",
+        (
+            "config.yaml:11:43: accounts[0].files.paths[3].path: is missing; "
+            "write the path to count, such as sestore4/jb"
+        ),
+        "config.yaml:13:5: accounts[1].cdn: stands twice, first in line 12; remove one of the two",
+        (
+            "config.yaml:14:11: accounts[1].name: names the same account as line 4; "
+            "give each a name of its own"
+        ),
+        (
+            "config.yaml:15:14: accounts[1].api_key: "
+            "holds a space or a line break inside; a secret is one word"
+        ),
+    ]
+
+
+def test_the_error_holds_each_problem_as_values(folder: Path, account: str) -> None:
+    """A caller gets file, line, column, key and sentence apart."""
+    file = folder / "own.yaml"
+    file.write_text(account.replace("158", "many"))
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert caught.value.problems == (
+        Problem(str(file), 2, 10, "accounts[0].cdn", "must be a whole number"),
+    )

@@ -1,0 +1,127 @@
+"""Values come from the environment where `${NAME}` stands."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import Loaded
+from exporter.config.substitution import substitute
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("${A}", "one"),
+        ("<${A}-${_b2}>", "<one-two>"),
+        ("${DOLLAR}", "$x ${A}"),
+        ("${EMPTY}", ""),
+        ("$$", "$"),
+        ("$${A}", "${A}"),
+        ("$$$${A}", "$${A}"),
+        ("$$${A}", "$one"),
+        ("no variable", "no variable"),
+        ("{A}", "{A}"),
+    ],
+)
+def test_variables_are_filled_in_once(text: str, filled: str) -> None:
+    """A variable's value is taken as it is, and two dollars are one."""
+    environ = {"A": "one", "_b2": "two", "DOLLAR": "$x ${A}", "EMPTY": ""}
+    assert substitute(text, environ) == (filled, ())
+
+
+def test_each_unset_variable_is_named() -> None:
+    """One text may lack two variables; each is named once."""
+    assert substitute("${A}${B}${A}", {})[1] == (
+        "the environment variable A is not set; set it, or write the value here",
+        "the environment variable B is not set; set it, or write the value here",
+    )
+
+
+@pytest.mark.parametrize("text", ["canary$", "$canary", "$ canary", "canary$1"])
+def test_a_single_dollar_is_refused(text: str) -> None:
+    """A dollar alone is a mistake that says how to write one, without the text."""
+    assert substitute(text, {})[1] == (
+        "holds a single '$'; write '$$' for a dollar, or ${NAME} for a variable",
+    )
+
+
+@pytest.mark.parametrize("text", ["${", "${canary", "${}", "${1a}", "${a-b}", "${a:-b}", "${ a }"])
+def test_a_malformed_variable_is_refused(text: str) -> None:
+    """What is no name in braces is a mistake; the text is not shown, for it may be a secret."""
+    (sentence,) = substitute(text, {"a": "x"})[1]
+    assert sentence == (
+        "holds a '${' that is no ${NAME}; a name has letters, digits and '_', then a '}', "
+        "and '$$' writes a dollar"
+    )
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(text=st.text())
+def test_doubling_every_dollar_gives_the_text_back(text: str) -> None:
+    """Any text can be written, by doubling its dollars."""
+    assert substitute(text.replace("$", "$$"), {}) == (text, ())
+
+
+def test_numbers_durations_and_truth_values_can_come_from_the_environment(
+    load_text: Callable[..., Loaded],
+) -> None:
+    """Given each kind of value as ${NAME}, when loaded, then it is what the text says."""
+    loaded = load_text(
+        """\
+api:
+  concurrency: ${CONCURRENCY}
+  requests_per_second: ${RATE}
+  timeout: ${TIMEOUT}
+accounts:
+  - cdn: ${CDN}
+    name: ${CDN}
+    api_key: k
+    api_secret: s$$${CDN}
+    disk_usage:
+      enabled: ${ENABLED}
+    files:
+      paths:
+        - sestore${CDN}/${NAME}
+        - path: sestore4
+          file_types: ["${TYPE}"]
+          folder_depth: ${DEPTH}
+""",
+        {
+            "CONCURRENCY": "8",
+            "RATE": "0.5",
+            "TIMEOUT": "1m30s",
+            "CDN": "158",
+            "ENABLED": "false",
+            "NAME": "jb",
+            "TYPE": "smil",
+            "DEPTH": "2",
+        },
+    )
+    api, account = loaded.config.api, loaded.config.accounts[0]
+    assert (api.concurrency, api.requests_per_second, api.timeout) == (8, 0.5, 90.0)
+    assert (account.cdn, account.name, account.api_secret.read()) == (158, "158", "s$158")
+    assert account.disk_usage.enabled is False
+    assert [path.path for path in account.files.paths] == ["sestore158/jb", "sestore4"]
+    assert account.files.paths[1].file_types == ("smil",)
+    assert account.files.paths[1].folder_depth == 2
+
+
+@pytest.mark.parametrize("text", ["0158", "1e2", "1_58", "158.0", "0x9e", "", "one", "9" * 30])
+def test_a_number_from_the_environment_has_plain_digits(
+    mistakes: Callable[..., list[str]], account: str, text: str
+) -> None:
+    """What is no number in plain digits is refused as any other text is."""
+    assert mistakes(account.replace("158", "${CDN}"), {"CDN": text}) == [
+        "config.yaml:2:10: accounts[0].cdn: must be a whole number"
+    ]
+
+
+def test_keys_are_not_filled_in(mistakes: Callable[..., list[str]], account: str) -> None:
+    """A variable as a key is an unknown key."""
+    (line,) = mistakes(account + "    ${KEY}: 1\n", {"KEY": "name"})
+    assert line == (
+        "config.yaml:5:5: accounts[0].?: is not a known key; the keys here are cdn, name, "
+        "api_key, api_secret, disk_usage, files, api_key_file, api_secret_file"
+    )

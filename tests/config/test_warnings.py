@@ -1,0 +1,89 @@
+"""What is allowed and seldom meant is told with its place, and the configuration is used."""
+
+from collections.abc import Callable
+
+import pytest
+
+from exporter.config import Loaded
+
+Load = Callable[..., Loaded]
+
+
+def warnings(load_text: Load, text: str) -> list[str]:
+    """Give the lines of the warnings that a good configuration ends in."""
+    return [str(warning) for warning in load_text(text).warnings]
+
+
+def test_overlapping_paths_are_a_warning_at_the_inner_one(load_text: Load, account: str) -> None:
+    """Given a path below another, in any order and form, then the nearest above is named."""
+    text = f"""{account}\
+    files:
+      paths:
+        - sestore4/jb/archive/old
+        - path: sestore4/jb
+        - sestore4/jb/archive
+        - sestore4/jbx
+        - sestore5/jb
+"""
+    assert warnings(load_text, text) == [
+        (
+            "config.yaml:7:11: accounts[0].files.paths[0]: "
+            "lies inside sestore4/jb/archive (line 9): their counts overlap"
+        ),
+        (
+            "config.yaml:9:11: accounts[0].files.paths[2]: "
+            "lies inside sestore4/jb (line 8): their counts overlap"
+        ),
+    ]
+
+
+def test_paths_of_two_accounts_do_not_overlap(load_text: Load, account: str) -> None:
+    """Each account has a storage of its own."""
+    other = account.replace("accounts:\n", "").replace("158", "159")
+    inner, outer = ("    files: {paths: [" + path + "]}\n" for path in ("sestore4/jb", "sestore4"))
+    assert warnings(load_text, account + inner + other + outer) == []
+
+
+@pytest.mark.parametrize("url", ["http://api.scaleengine.net/", "HTTP://10.0.0.1:80/stable/"])
+def test_plain_http_is_a_warning(load_text: Load, account: str, url: str) -> None:
+    """The key would travel in the clear."""
+    assert warnings(load_text, f"{account}api:\n  url: {url}\n") == [
+        (
+            "config.yaml:6:8: api.url: "
+            "is http: the API key travels where others can read it; write https://"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.scaleengine.net/",
+        "HTTPS://api.scaleengine.net/",
+        "http://localhost/",
+        "http://api.localhost:8080/",
+        "http://127.0.0.2:1/",
+        "http://[::1]/",
+    ],
+)
+def test_https_and_this_machine_are_no_warning(load_text: Load, account: str, url: str) -> None:
+    """What stays on this machine needs no encryption."""
+    assert warnings(load_text, f"{account}api:\n  url: {url}\n") == []
+
+
+def test_values_that_go_before_the_next_poll_are_a_warning(load_text: Load, account: str) -> None:
+    """Given a stale_after below its interval, then both places are told."""
+    text = f"""{account}\
+    disk_usage: {{stale_after: 59m}}
+    files: {{interval: 1m30s, stale_after: 1m29s}}
+"""
+    assert warnings(load_text, text) == [
+        (
+            "config.yaml:5:31: accounts[0].disk_usage.stale_after: "
+            "is shorter than the interval, 1h: series go between polls"
+        ),
+        (
+            "config.yaml:6:43: accounts[0].files.stale_after: "
+            "is shorter than the interval, 1m30s: series go between polls"
+        ),
+    ]
