@@ -1,0 +1,60 @@
+# Everything runs in an environment of its own, which the first target makes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help demo test check lint types contracts format schema lock
+
+help:
+	@echo "make demo     run the exporter on a simulated ScaleEngine account"
+	@echo "make test     run all tests"
+	@echo "make check    lint, types, import contracts, then all tests"
+	@echo "make format   lay out the code and mend what lint can mend"
+	@echo "make schema   write the JSON Schema of the configuration"
+	@echo "make lock     pin the newest dependencies, with their hashes"
+
+demo: $(READY)
+	@$(BIN)/scaleengine-exporter demo
+
+test: $(READY)
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: lint types contracts test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(READY)
+	$(BIN)/python -m exporter.config
+
+lock: $(READY)
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
+		pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
+		pyproject.toml --group dev --constraints requirements.txt \
+		--output-file requirements-dev.txt
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making the environment in .venv, once."
+	@$(PYTHON) -m venv .venv || \
+		{ echo "Python's venv is needed: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $(READY)

@@ -1,0 +1,64 @@
+"""How log lines look: logfmt or JSON on standard error, one line for each event."""
+
+import json
+import logging
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import Processor, WrappedLogger
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def set_up_logs(level: str, format_: str) -> None:
+    """Write the events of the level (debug, info, warn, error) and above, as logfmt or json.
+
+    The libraries are heard from ``warn`` on only, in the same form: below that they speak of their
+    own inside.
+    """
+    common: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("msg"),
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if format_ == "json"
+        else structlog.processors.LogfmtRenderer(key_order=("ts", "level", "msg"))
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *common,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=common,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                _show_all,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    logging.getLogger("exporter").setLevel(_LEVELS[level])
+
+
+def _show_all(_: WrappedLogger, __: str, line: object) -> str:
+    """Write what a terminal or a reader of lines would obey, not show, as JSON escapes it."""
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in str(line))

@@ -1,0 +1,1 @@
+"""What is known, as metrics: families from snapshots, and the counters of the exporter."""

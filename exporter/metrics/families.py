@@ -1,0 +1,139 @@
+"""Metric families from what is known of the targets.
+
+They are made anew from the store each time, so that the series of a user, a path or a folder that
+is gone are gone with it. Samples carry no timestamps: Prometheus would not notice when they end.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, date, datetime, time
+from typing import TypeAlias
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.store import Knowledge, Store
+from exporter.polling.targets import Target
+from exporter.scaleengine.clock import Clock
+
+Usages: TypeAlias = Iterable[tuple[Target, DiskUsage]]
+Counts: TypeAlias = Iterable[tuple[Target, FileCounts]]
+
+_USER = ("account", "cpu_user")
+_TREE = ("account", "path", "file_type")
+_FOLDER = ("account", "path", "folder", "file_type")
+_POLL = ("account", "collector", "path", "file_type")
+
+
+class KnowledgeCollector(Collector):
+    """Makes families of what the store holds, and what of it still counts, at each scrape."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families of disk usage, files and polls."""
+        known = tuple(self._store.current().values())
+        elapsed = self._clock.elapsed()
+        snapshots = [(knowledge.target, knowledge.snapshot(elapsed)) for knowledge in known]
+        yield from disk_usage_families(
+            [(target, held) for target, held in snapshots if isinstance(held, DiskUsage)]
+        )
+        yield from file_families(
+            [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]
+        )
+        yield from poll_families(known)
+
+
+def disk_usage_families(usages: Usages) -> Iterator[Metric]:
+    """Return the bytes of each CPU user, and the day that they are of."""
+    occupied = GaugeMetricFamily(
+        "scaleengine_disk_usage_bytes",
+        "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
+        "(disk.usage, bytes_total), as of the last poll.",
+        labels=_USER,
+    )
+    day = GaugeMetricFamily(
+        "scaleengine_disk_usage_day_timestamp_seconds",
+        "Start (00:00 UTC) of the day whose bytes scaleengine_disk_usage_bytes tells "
+        "(disk.usage, summary_date), as of the last poll.",
+        labels=_USER,
+    )
+    for target, usage in usages:
+        for user in usage.users:
+            labels = (target.account, user.cpu_user)
+            occupied.add_metric(labels, user.occupied)
+            day.add_metric(labels, _midnight(user.day))
+    yield occupied
+    yield day
+
+
+def file_families(counts: Counts) -> Iterator[Metric]:
+    """Return the files and folders below each path, and the files of each of its folders."""
+    files = GaugeMetricFamily(
+        "scaleengine_files",
+        "Files below the path, at any depth (files.list, counted), as of the last poll.",
+        labels=_TREE,
+    )
+    folders = GaugeMetricFamily(
+        "scaleengine_folders",
+        "Folders below the path, at any depth (files.list, counted), as of the last poll.",
+        labels=_TREE,
+    )
+    folder_files = GaugeMetricFamily(
+        "scaleengine_folder_files",
+        "Files of each folder below the path and of all below it, cut at folder_depth levels; "
+        "'.' are the files directly in the path, '_other' the smallest folders beyond max_folders "
+        "(files.list, counted), as of the last poll.",
+        labels=_FOLDER,
+    )
+    for target, count in counts:
+        tree = (target.account, target.path, target.file_type)
+        files.add_metric(tree, count.files)
+        folders.add_metric(tree, count.folders)
+        for part in count.by_folder or ():
+            labels = (target.account, target.path, part.folder, target.file_type)
+            folder_files.add_metric(labels, part.files)
+    yield files
+    yield folders
+    yield folder_files
+
+
+def poll_families(known: Collection[Knowledge]) -> Iterator[Metric]:
+    """Return how the last poll of each target went; what has not happened yet is absent."""
+    success = GaugeMetricFamily(
+        "scaleengine_poll_success", "1 if the last finished poll succeeded, else 0.", labels=_POLL
+    )
+    duration = GaugeMetricFamily(
+        "scaleengine_poll_duration_seconds", "Duration of the last finished poll.", labels=_POLL
+    )
+    requests = GaugeMetricFamily(
+        "scaleengine_poll_requests", "API requests of the last finished poll.", labels=_POLL
+    )
+    last_success = GaugeMetricFamily(
+        "scaleengine_poll_last_success_timestamp_seconds",
+        "When the last successful poll finished, in unix time.",
+        labels=_POLL,
+    )
+    interval = GaugeMetricFamily(
+        "scaleengine_poll_interval_seconds",
+        "Configured time from one poll to the next.",
+        labels=_POLL,
+    )
+    for knowledge in known:
+        target, last, good = knowledge.target, knowledge.last, knowledge.good
+        labels = (target.account, target.collector, target.path, target.file_type)
+        interval.add_metric(labels, target.interval)
+        if last is not None:
+            success.add_metric(labels, int(last.reason is None))
+            duration.add_metric(labels, last.seconds)
+            requests.add_metric(labels, last.requests)
+        if good is not None:
+            last_success.add_metric(labels, good.finished)
+    yield from (success, duration, requests, last_success, interval)
+
+
+def _midnight(day: date) -> float:
+    return datetime.combine(day, time.min, UTC).timestamp()

@@ -1,0 +1,1 @@
+"""When to ask ScaleEngine, what was learned, and for how long it counts."""

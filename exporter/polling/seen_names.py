@@ -1,0 +1,53 @@
+"""Remember which names were seen, in little memory."""
+
+from array import array
+from typing import Final
+
+_FEWEST_SLOTS: Final = 256
+_WORD: Final = 2**64 - 1
+
+
+class SeenNames:
+    """The names seen so far: sixteen to thirty-two bytes for each, however long it is.
+
+    A folder of a million files comes in ten thousand answers, and answers may overlap; a set of
+    the names would take over a hundred megabytes. Kept is a hash of 64 bits, keyed anew in each
+    process: that two names of a folder of a million share one has a chance of 1 in 37 million.
+    """
+
+    def __init__(self) -> None:
+        self._slots = _empty(_FEWEST_SLOTS)
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many different names there are."""
+        return self._count
+
+    def add(self, name: str) -> None:
+        """Remember a name; one that is known changes nothing."""
+        if self._put(hash(name) & _WORD or 1):
+            self._count += 1
+            if self._count * 2 > len(self._slots):
+                self._grow()
+
+    def _put(self, key: int) -> bool:
+        slots = self._slots
+        mask = len(slots) - 1
+        index = key & mask
+        while slots[index]:
+            if slots[index] == key:
+                return False
+            index = (index + 1) & mask
+        slots[index] = key
+        return True
+
+    def _grow(self) -> None:
+        keys = self._slots
+        self._slots = _empty(2 * len(keys))
+        for key in keys:
+            if key:
+                self._put(key)
+
+
+def _empty(slots: int) -> "array[int]":
+    return array("Q", bytes(8 * slots))

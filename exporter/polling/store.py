@@ -1,0 +1,76 @@
+"""What is known now: for each target its last good snapshot and how its last poll went."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from exporter.polling.snapshots import Snapshot
+from exporter.polling.targets import Target
+from exporter.scaleengine.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """How a poll ended: ``finished`` in unix time, ``seconds`` and ``requests`` it took.
+
+    ``reason`` is None after a good poll.
+    """
+
+    finished: float
+    seconds: float
+    requests: int
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A good snapshot: when its poll finished, in unix time and on the even clock, in seconds."""
+
+    snapshot: Snapshot
+    finished: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of one target; None for what has not happened yet."""
+
+    target: Target
+    last: PollResult | None = None
+    good: Good | None = None
+
+    def snapshot(self, elapsed: float) -> Snapshot | None:
+        """Return the last good snapshot while it counts, by the even clock in seconds."""
+        if self.good is None or elapsed - self.good.elapsed > self.target.stale_after:
+            return None
+        return self.good.snapshot
+
+
+class Store:
+    """Holds what is known of every target; written by polls, read by scrapes.
+
+    Every change makes a new mapping and swaps it in, so that a reader has one state of all targets
+    for as long as it wants.
+    """
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self._lock = threading.Lock()
+        self._known: Mapping[Target, Knowledge] = MappingProxyType(
+            {target: Knowledge(target) for target in targets}
+        )
+
+    def current(self) -> Mapping[Target, Knowledge]:
+        """Return what is known now; it never changes."""
+        return self._known
+
+    def unfinished(self) -> tuple[Target, ...]:
+        """Return the targets that have not finished a poll yet."""
+        return tuple(target for target, known in self._known.items() if known.last is None)
+
+    def record(self, target: Target, result: PollResult, good: Good | None) -> None:
+        """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched."""
+        with self._lock:
+            known = self._known[target]
+            new = replace(known, last=result, good=good or known.good)
+            self._known = MappingProxyType({**self._known, target: new})

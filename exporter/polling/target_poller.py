@@ -1,0 +1,128 @@
+"""Poll one target on its schedule, and tell what came of it."""
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from exporter.polling.account import Account, Calls
+from exporter.polling.polls import poll, unanswered
+from exporter.polling.snapshots import FileCounts, Snapshot
+from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.targets import Target
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import ProtocolError, ScaleEngineError
+
+log: Final = structlog.get_logger(__name__)
+
+
+class Stop(Protocol):
+    """The signal to stop: ``threading.Event`` is one."""
+
+    def is_set(self) -> bool:
+        """Return whether it is time to stop."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait so many seconds or until it is time to stop; return whether it is."""
+
+
+class TargetPoller:
+    """Polls one target again and again, never twice at once.
+
+    Whatever goes wrong ends the poll, not the poller. ``finished`` is told of every poll.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        account: Account,
+        store: Store,
+        clock: Clock,
+        finished: Callable[[Target, PollResult], None],
+    ) -> None:
+        self._target = target
+        self._account = account
+        self._store = store
+        self._clock = clock
+        self._finished = finished
+        self._warned: frozenset[str] = frozenset()
+        self._log = log.bind(
+            account=target.account,
+            collector=target.collector,
+            **({"path": target.path, "file_type": target.file_type} if target.path else {}),
+        )
+
+    def run(self, first_wait: float, stop: Stop) -> None:
+        """Poll after ``first_wait`` seconds, then at the target's interval, until told to stop."""
+        due = self._clock.elapsed() + first_wait
+        while not stop.wait(max(0.0, due - self._clock.elapsed())):
+            self.poll(stop)
+            due = next_due(due, self._target.interval, self._clock.elapsed())
+
+    def poll(self, stop: Stop) -> None:
+        """Poll once; what was learned, or that nothing was, goes to the store.
+
+        A poll that fails while the process is ending says nothing of ScaleEngine, and is forgotten.
+        """
+        began = self._clock.elapsed()
+        calls = Calls(self._account)
+        outcome = self._outcome(calls, stop)
+        if outcome is None:
+            return
+        failure = outcome if isinstance(outcome, ScaleEngineError) else None
+        ended, now = self._clock.elapsed(), self._clock.now()
+        result = PollResult(now, ended - began, calls.made, failure.reason if failure else None)
+        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, now, ended)
+        self._store.record(self._target, result, good)
+        self._finished(self._target, result)
+        self._tell(outcome, result)
+
+    def _outcome(self, calls: Calls, stop: Stop) -> Snapshot | ScaleEngineError | None:
+        try:
+            return poll(self._target, calls)
+        except ScaleEngineError as error:
+            return None if stop.is_set() else error
+        except Exception:  # noqa: BLE001 - no answer, however odd, may end the thread
+            if stop.is_set():
+                return None
+            self._log.exception("a defect of this exporter ended a poll; please report it")
+            return ProtocolError(
+                self._target.collector,
+                "an answer was not understood, because of a defect of this exporter",
+                "report it, with the traceback above",
+            )
+
+    def _tell(self, outcome: Snapshot | ScaleEngineError, result: PollResult) -> None:
+        facts = {"duration": f"{result.seconds:.3f}s", "requests": result.requests}
+        if isinstance(outcome, ScaleEngineError):
+            self._log.warning(
+                "poll",
+                result="failed",
+                **facts,
+                reason=str(outcome.reason),
+                cause=outcome.cause,
+                advice=outcome.advice,
+            )
+            return
+        self._log.info("poll", result="ok", **facts, **_extent(outcome))
+        missing = unanswered(self._target, outcome)
+        for cpu_user in sorted(missing - self._warned):
+            self._log.warning(
+                "ScaleEngine has no disk usage for a CPU user that is asked for",
+                cpu_user=cpu_user,
+                advice="check cpu_users",
+            )
+        self._warned = missing
+
+
+def next_due(due: float, interval: float, now: float) -> float:
+    """Return when to poll next, in seconds: polls that were missed are not made up for."""
+    missed = max(0, math.floor((now - due) / interval))
+    return due + interval * (missed + 1)
+
+
+def _extent(snapshot: Snapshot) -> dict[str, int]:
+    if isinstance(snapshot, FileCounts):
+        return {"files": snapshot.files, "folders": snapshot.folders}
+    return {"cpu_users": len(snapshot.users)}

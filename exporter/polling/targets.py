@@ -1,0 +1,66 @@
+"""What is polled: a target is one account's disk usage, or one path and file type."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsageTarget:
+    """The disk usage of an account: of the CPU users named, or of all where none is.
+
+    ``interval`` is the time from poll to poll, ``stale_after`` the age at which the last good
+    snapshot counts no more; both in seconds.
+    """
+
+    account: str
+    interval: float
+    stale_after: float
+    cpu_users: tuple[str, ...] = ()
+
+    @property
+    def collector(self) -> str:
+        """Return the value of the label ``collector``."""
+        return "disk_usage"
+
+    @property
+    def path(self) -> str:
+        """Return the value of the label ``path``: a disk usage has none."""
+        return ""
+
+    @property
+    def file_type(self) -> str:
+        """Return the value of the label ``file_type``: a disk usage has none."""
+        return ""
+
+    def __str__(self) -> str:
+        """Return the target as a log line shows it."""
+        return f"{self.account} disk usage"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesTarget:
+    """The files of one type below one path of an account.
+
+    ``folder_depth`` N counts by sub-folder too, cut at N levels; the ``max_folders`` largest are
+    kept. ``interval`` and ``stale_after`` are as for the disk usage.
+    """
+
+    account: str
+    interval: float
+    stale_after: float
+    path: str
+    file_type: str
+    folder_depth: int | None = None
+    max_folders: int = 500
+
+    @property
+    def collector(self) -> str:
+        """Return the value of the label ``collector``."""
+        return "files"
+
+    def __str__(self) -> str:
+        """Return the target as a log line shows it."""
+        return f"{self.account} {self.path} {self.file_type}"
+
+
+Target: TypeAlias = DiskUsageTarget | FilesTarget

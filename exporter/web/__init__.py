@@ -1,0 +1,1 @@
+"""HTTP: where it listens, what it answers."""

@@ -1,0 +1,210 @@
+"""Where to listen: addresses as an operator writes them, and the sockets they become."""
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Final, TypeAlias
+
+BACKLOG: Final = 128
+"""Connections that may wait to be accepted: more would starve the accepted ones of descriptors."""
+
+_TCP: Final = re.compile(r"(\[(?P<v6>[\w:.%]+)\]|(?P<host>[\w.-]*)):(?P<port>[0-9]{1,5})")
+_MOST_PORT: Final = 65535
+_MOST_UNIX_BYTES: Final = 107  # sun_path of unix(7), and the NUL at its end
+
+_CAUSES: Final[Mapping[int, str]] = {
+    errno.EADDRINUSE: "it is taken: another process listens there; stop it or choose another "
+    "address",
+    errno.EACCES: "no right to: choose a port above 1023, or a folder that may be written",
+    errno.EADDRNOTAVAIL: "this machine has no such address: write one that it has, or :port for "
+    "all",
+    errno.ENOENT: "the folder is missing: make it, or choose another path",
+    errno.EEXIST: "a file that is no socket is in the way: remove it, or choose another path",
+}
+
+
+class AddressError(Exception):
+    """An address that is none; its text is a sentence for an operator."""
+
+
+class ListenError(Exception):
+    """An address that cannot be listened on; its text is a sentence for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A host and a port; no host means every address of this machine, IPv4 and IPv6."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return the address as it is written."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Return the address as it is written."""
+        return f"unix:{self.path}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress
+
+
+def parse_address(text: str) -> Address:
+    """Read ``host:port``, ``[v6]:port``, ``:port`` or ``unix:/path``; raises AddressError."""
+    if text.startswith("unix:"):
+        path = Path(text.removeprefix("unix:"))
+        if not path.is_absolute():
+            raise AddressError(f"{text!r} is no address: write the whole path, as unix:/run/x.sock")
+        if len(os.fsencode(path)) > _MOST_UNIX_BYTES:
+            raise AddressError(
+                f"{text!r} is too long for a socket: write a path of {_MOST_UNIX_BYTES} bytes at "
+                "most"
+            )
+        return UnixAddress(path)
+    match = _TCP.fullmatch(text)
+    if match is None or int(match["port"]) > _MOST_PORT or not _can_be_a_host(match):
+        raise AddressError(
+            f"{text!r} is no address to listen on: write host:port, [IPv6]:port, :port for every "
+            "address of this machine, or unix:/path"
+        )
+    return TcpAddress(match["v6"] or match["host"], int(match["port"]))
+
+
+def _can_be_a_host(match: re.Match[str]) -> bool:
+    try:
+        if match["v6"]:
+            IPv6Address(match["v6"])
+        else:
+            match["host"].encode("idna")  # as the resolver will
+    except ValueError:
+        return False
+    return True
+
+
+def listen(addresses: Iterable[Address]) -> list[socket.socket]:
+    """Return sockets that listen on all of the addresses; raises ListenError."""
+    sockets: list[socket.socket] = []
+    for address in addresses:
+        try:
+            sockets.extend(_listen(address))  # keeps those that came before a failure
+        except OSError as error:
+            close(sockets)
+            raise ListenError(f"cannot listen on {address}: {_in_words(error)}") from None
+    return sockets
+
+
+def close(sockets: Iterable[socket.socket]) -> None:
+    """Close the sockets, and remove what they left in the file system."""
+    for each in sockets:
+        remove_file(each)
+        each.close()
+
+
+def remove_file(listening: socket.socket) -> None:
+    """Remove what a socket that is still open has in the file system, if anything."""
+    if listening.family == socket.AF_UNIX:
+        with suppress(OSError):  # what stays there makes way when it is listened on again
+            Path(listening.getsockname()).unlink()
+
+
+def shown(listening: socket.socket) -> str:
+    """Return where a socket listens, as an operator would write it."""
+    name = listening.getsockname()
+    if listening.family == socket.AF_UNIX:
+        return str(UnixAddress(Path(name)))
+    return str(TcpAddress("" if _is_everywhere(listening) else name[0], name[1]))
+
+
+def url(listening: socket.socket) -> str:
+    """Return what a browser on this machine opens to see what a TCP socket serves."""
+    host, port = listening.getsockname()[:2]
+    if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
+        host = "localhost"
+    return f"http://{TcpAddress(host, port)}"
+
+
+def _is_everywhere(listening: socket.socket) -> bool:
+    """Return whether a socket takes IPv4 and IPv6 on every address of this machine."""
+    return (
+        listening.family == socket.AF_INET6
+        and listening.getsockname()[0] == "::"
+        and not listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    )
+
+
+def _listen(address: Address) -> Iterator[socket.socket]:
+    if isinstance(address, UnixAddress):
+        yield _listen_unix(address.path)
+        return
+    if not address.host:
+        yield _listen_everywhere(address.port)
+        return
+    found = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    places = {(family, where) for family, _, _, _, where in found}
+    for family, where in sorted(places, key=str):
+        yield socket.create_server(where, family=family, backlog=BACKLOG)
+
+
+def _listen_everywhere(port: int) -> socket.socket:
+    """Listen on IPv6 and IPv4 with one socket, or on IPv4 alone where there is no IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
+            )
+        except OSError as error:
+            if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+                raise
+    return socket.create_server(("", port), backlog=BACKLOG)
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """Listen on a path; a socket that a dead process left there makes way."""
+    if path.exists() and not path.is_socket():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_left_over(path):
+            path.unlink()
+        listening.bind(str(path))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_left_over(path: Path) -> bool:
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        visitor.settimeout(0)
+        try:
+            visitor.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except BlockingIOError:  # somebody listens, and has no time for visitors
+            return False
+    return False
+
+
+def _in_words(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the name is not known: check it, or write an IP address"
+    return _CAUSES.get(error.errno or 0) or str(error).lower()

@@ -1,0 +1,93 @@
+"""What is served: the metrics, a page that links to them, and how the process is."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
+from string import Template
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.version import described
+
+TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
+
+_LANDING_PAGE: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>ScaleEngine Exporter</title>
+</head>
+<body>
+<h1>ScaleEngine Exporter</h1>
+<p>Disk usage and file counts of ScaleEngine accounts, for Prometheus.</p>
+<ul>
+<li><a href="$metrics">Metrics</a></li>
+<li><a href="/-/healthy">Health</a></li>
+<li><a href="/-/ready">Readiness</a></li>
+</ul>
+<p>$version</p>
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the pages show.
+
+    ``dead`` names the threads that should poll and do not; ``unfinished`` the targets that have not
+    finished a poll yet.
+    """
+
+    registry: CollectorRegistry
+    telemetry_path: str
+    dead: Callable[[], Collection[str]]
+    unfinished: Callable[[], Collection[str]]
+
+
+def build_app(served: Served) -> web.Application:
+    """Return the application with its paths; any other is 404, a wrong method 405."""
+    pages = _Pages(served)
+    app = web.Application(client_max_size=1024)
+    app.router.add_get(served.telemetry_path, pages.metrics)
+    app.router.add_get("/-/healthy", pages.healthy)
+    app.router.add_get("/-/ready", pages.ready)
+    if served.telemetry_path != "/":
+        app.router.add_get("/", pages.landing)
+    return app
+
+
+class _Pages:
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._landing = _LANDING_PAGE.substitute(
+            metrics=escape(served.telemetry_path), version=escape(described())
+        )
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        # In a thread: rendering a large registry would keep every other answer waiting.
+        body = await asyncio.to_thread(generate_latest, self._served.registry)
+        return web.Response(body=body, headers={"Content-Type": TEXT_FORMAT})
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        return _verdict("Healthy", "Threads that should poll are dead", self._served.dead())
+
+    async def ready(self, _: web.Request) -> web.Response:
+        return _verdict("Ready", "Waiting for the first poll of", self._served.unfinished())
+
+    async def landing(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._landing, content_type="text/html")
+
+
+def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:
+    if not faults:
+        return web.Response(text=f"{good}.\n")
+    lines = "".join(f"\n  {fault}" for fault in sorted(faults))
+    return web.Response(text=f"{bad}:{lines}\n", status=HTTPStatus.SERVICE_UNAVAILABLE)

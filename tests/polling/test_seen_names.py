@@ -1,0 +1,31 @@
+"""Names are remembered exactly, in little memory."""
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.polling.seen_names import SeenNames
+
+
+@given(st.lists(st.text()))
+def test_counts_as_a_set_does(names: list[str]) -> None:
+    """However often names come, each different one counts once."""
+    seen = SeenNames()
+    for name in names:
+        seen.add(name)
+    assert len(seen) == len(set(names))
+
+
+def test_memory() -> None:
+    """A hundred thousand long names take under four megabytes."""
+    tracemalloc.start()
+    try:
+        seen = SeenNames()
+        for number in range(100_000):
+            seen.add(f"a rather long name of a recording, number {number:08}.mp4")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(seen) == 100_000
+    assert taken < 4_000_000

@@ -1,0 +1,330 @@
+"""A target is polled on its schedule, and every poll's end is recorded, counted and told."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from datetime import date
+from typing import ParamSpec, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.polling.account import Account
+from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
+from exporter.polling.store import PollResult, Store
+from exporter.polling.target_poller import TargetPoller, next_due
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.walk import Limits
+from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import AuthError, Reason
+from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
+FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
+START = 1_700_000_000.0
+
+
+@dataclass
+class Time:
+    """A clock that moves when somebody waits, and ends the test's loop after so many waits."""
+
+    waits_left: int = 3
+    passed: float = 0.0
+    stopped: bool = False
+    waits: list[float] = field(default_factory=list)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now=lambda: START + self.passed, elapsed=lambda: 1000.0 + self.passed)
+
+    def is_set(self) -> bool:
+        return self.stopped
+
+    def wait(self, timeout: float) -> bool:
+        self.waits.append(timeout)
+        self.passed += timeout
+        self.waits_left -= 1
+        return self.waits_left < 0
+
+
+class SaysInTurn(Transport):
+    """Answers from a list, taking so many seconds for each; an exception is raised."""
+
+    def __init__(self, time: Time, answers: Iterator[object], seconds: float = 0.0) -> None:
+        super().__init__(Endpoint("http://localhost", 1.0, 1))
+        self._time, self._answers, self._seconds = time, answers, seconds
+
+    def send(self, text: str, question: Question) -> HttpAnswer:
+        self._time.passed += self._seconds
+        answer = next(self._answers)
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return HttpAnswer(200, json.dumps(answer).encode())
+
+
+class AtOnce(Executor):
+    """Runs what is submitted at once, in the same thread."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asks for the result
+            future.set_exception(error)
+        return future
+
+
+def usage(*users: str, occupied: int = 7, day: str = "2026-11-20") -> dict[str, object]:
+    rows = [{"summary_date": day, "cpu_user": user, "bytes_total": occupied} for user in users]
+    return {"status": "success", "message": "", "usage": rows}
+
+
+def listing(*files: str) -> dict[str, object]:
+    return {"status": "success", "data": {"sestore4/jb": {"__files": files, "__is_loaded": 1}}}
+
+
+REFUSED = {"status": "failure", "code": "0003", "message": "bad signature"}
+
+
+@dataclass
+class Polled:
+    """A target poller with all that it needs, and what came of it."""
+
+    target: Target
+    time: Time
+    answers: list[object]
+    seconds: float = 0.0
+    credentials: Callable[[], Credentials] = lambda: Credentials("key", "secret")
+
+    def __post_init__(self) -> None:
+        """Make what depends on the rest."""
+        self.store = Store([self.target])
+        self.results: list[PollResult] = []
+        transport = SaysInTurn(self.time, iter(self.answers), self.seconds)
+        pace = Pace(None, self.time.clock, lambda _: None)
+        client = Client("main", 158, transport, pace, self.time.clock, lambda _: None)
+        account = Account("main", client, self.credentials, AtOnce(), Limits(1, 10))
+        self.poller = TargetPoller(
+            self.target,
+            account,
+            self.store,
+            self.time.clock,
+            lambda _, result: self.results.append(result),
+        )
+
+    def poll(self) -> None:
+        self.poller.poll(self.time)
+
+    def snapshot(self) -> object:
+        return self.store.current()[self.target].snapshot(self.time.clock.elapsed())
+
+
+def test_polls_come_at_the_interval() -> None:
+    """The first poll comes after the first wait, then one each interval, from start to start."""
+    time = Time(waits_left=3)
+    polled = Polled(USAGE, time, [usage("a")] * 3, seconds=7.0)
+    polled.poller.run(0.5, time)
+    assert time.waits == [0.5, 53.0, 53.0, 53.0]
+    assert [result.finished - START for result in polled.results] == [7.5, 67.5, 127.5]
+
+
+def test_a_late_poll_is_not_made_up_for() -> None:
+    """After a poll of two and a half intervals the next one comes at the next due time."""
+    time = Time(waits_left=2)
+    polled = Polled(USAGE, time, [usage("a")] * 2, seconds=150.0)
+    polled.poller.run(0.0, time)
+    assert time.waits == [0.0, 30.0, 30.0]
+
+
+@given(st.floats(0, 1e6), st.floats(1, 1e5), st.floats(0, 1e7))
+def test_the_next_poll_is_ahead(due: float, interval: float, late: float) -> None:
+    """The next poll is always ahead, and by no more than an interval."""
+    now = due + late
+    assert now <= next_due(due, interval, now) <= now + interval * 1.000001
+
+
+def test_a_good_poll() -> None:
+    """A good poll puts a snapshot into the store, with when it was and what it cost."""
+    time = Time()
+    polled = Polled(USAGE, time, [usage("b", "a")], seconds=2.0)
+    polled.poll()
+    day = date(2026, 11, 20)
+    assert polled.snapshot() == DiskUsage((UserUsage("a", day, 7), UserUsage("b", day, 7)))
+    assert polled.results == [PollResult(START + 2.0, 2.0, 1, None)]
+    good = polled.store.current()[USAGE].good
+    assert good is not None
+    assert (good.finished, good.elapsed) == (START + 2.0, 1002.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (REFUSED, Reason.SIGNATURE),
+        ({"status": "success"}, Reason.PROTOCOL),
+        ([], Reason.PROTOCOL),
+        (RuntimeError("a defect"), Reason.PROTOCOL),
+        (RecursionError(), Reason.PROTOCOL),
+    ],
+    ids=str,
+)
+def test_a_failed_poll_leaves_what_was_known(answer: object, reason: Reason) -> None:
+    """Whatever a poll fails with, the last good snapshot stands and the reason is recorded."""
+    polled = Polled(USAGE, Time(), [usage("a"), answer])
+    polled.poll()
+    before = polled.store.current()[USAGE].good
+    polled.poll()
+    after = polled.store.current()[USAGE]
+    assert after.good is before is not None
+    assert after.last is not None
+    assert after.last.reason is reason
+    assert [result.reason for result in polled.results] == [None, reason]
+
+
+def test_secrets_that_cannot_be_read() -> None:
+    """A poll without readable secrets makes no call, and fails as auth."""
+
+    def unreadable() -> Credentials:
+        raise AuthError("credentials", "the file is gone", "put it back")
+
+    polled = Polled(USAGE, Time(), [], credentials=unreadable)
+    polled.poll()
+    assert polled.results == [PollResult(START, 0.0, 0, Reason.AUTH)]
+
+
+def test_secrets_are_read_at_each_poll() -> None:
+    """Each poll reads the secrets once, whatever the number of its calls."""
+    read = []
+
+    def credentials() -> Credentials:
+        read.append(1)
+        return Credentials("key", "secret")
+
+    skipped = {"sestore4/jb": {"__is_loaded": 1, "a": {"__is_loaded": 0}}}
+    below = {"sestore4/jb/a": {"__is_loaded": 1}}
+    answers = [{"status": "success", "data": data} for data in (skipped, below, skipped, below)]
+    polled = Polled(FILES, Time(), list(answers), credentials=credentials)
+    polled.poll()
+    assert (len(read), polled.results[0].requests) == (1, 2)
+    polled.poll()
+    assert len(read) == 2
+
+
+def test_a_poll_that_the_end_cuts_off() -> None:
+    """A poll that fails while the process ends is forgotten: it says nothing of ScaleEngine."""
+    time = Time()
+
+    def stop() -> Exception:
+        time.stopped = True
+        return RuntimeError("cannot schedule new futures after shutdown")
+
+    polled = Polled(USAGE, time, [stop])
+    with capture_logs() as lines:
+        polled.poll()
+    assert (polled.results, lines) == ([], [])
+    assert polled.store.unfinished() == (USAGE,)
+
+
+def test_gone_users_are_gone() -> None:
+    """A user that the next good answer lacks is not in the next snapshot."""
+    polled = Polled(USAGE, Time(), [usage("a", "b"), usage("b")])
+    polled.poll()
+    polled.poll()
+    snapshot = polled.snapshot()
+    assert isinstance(snapshot, DiskUsage)
+    assert [user.cpu_user for user in snapshot.users] == ["b"]
+
+
+def test_files_are_counted() -> None:
+    """A poll of a path puts its counts into the store."""
+    polled = Polled(FILES, Time(), [listing("a.mp4", "b.mp4")])
+    polled.poll()
+    assert polled.snapshot() == FileCounts(files=2, folders=0)
+
+
+def test_the_newest_day_counts() -> None:
+    """Of each user the newest day counts, whatever the order, also one that is in the future."""
+    rows = [
+        {"summary_date": day, "cpu_user": user, "bytes_total": occupied}
+        for user, day, occupied in (
+            ("a", "2026-11-19", 1),
+            ("b", "2026-11-01", 5),
+            ("a", "2031-01-01", "2"),
+            ("a", "2026-11-20", 3),
+        )
+    ]
+    polled = Polled(USAGE, Time(), [{"status": "success", "usage": rows}])
+    polled.poll()
+    assert polled.snapshot() == DiskUsage(
+        (UserUsage("a", date(2031, 1, 1), 2), UserUsage("b", date(2026, 11, 1), 5))
+    )
+
+
+def test_only_users_that_were_asked_for() -> None:
+    """Users that nobody asked for are not published, even if the API tells of them."""
+    target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a",))
+    polled = Polled(target, Time(), [usage("a", "b", "")])
+    polled.poll()
+    snapshot = polled.snapshot()
+    assert isinstance(snapshot, DiskUsage)
+    assert [user.cpu_user for user in snapshot.users] == ["a"]
+
+
+def test_users_without_an_answer_are_warned_about_once() -> None:
+    """A user that is asked for and not answered is warned about when that begins, not each time."""
+    target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a", "b"))
+    answers = [usage("a"), usage("a"), usage("a", "b"), usage("a")]
+    polled = Polled(target, Time(), list(answers))
+    warned = []
+    for _ in answers:
+        with capture_logs() as lines:
+            polled.poll()
+        warned.append([line["cpu_user"] for line in lines if line["log_level"] == "warning"])
+    assert warned == [["b"], [], [], ["b"]]
+
+
+def test_a_line_for_each_poll() -> None:
+    """Each poll is one line: target, result, duration and requests; a failure says what to do."""
+    polled = Polled(FILES, Time(), [listing("a.mp4"), REFUSED], seconds=1.25)
+    with capture_logs() as lines:
+        polled.poll()
+        polled.poll()
+    target = {
+        "account": "main",
+        "collector": "files",
+        "path": "sestore4/jb",
+        "file_type": "video",
+        "event": "poll",
+        "duration": "1.250s",
+        "requests": 1,
+    }
+    good = {"log_level": "info", "result": "ok", "files": 1, "folders": 0}
+    bad = {
+        "log_level": "warning",
+        "result": "failed",
+        "reason": "signature",
+        "cause": "ScaleEngine refused the signature (0003)",
+        "advice": "check api_secret of account 'main'",
+    }
+    assert lines == [{**target, **good}, {**target, **bad}]
+
+
+def test_a_defect_is_told_with_its_traceback() -> None:
+    """A defect of the exporter fails the poll, and its traceback is logged to be reported."""
+    polled = Polled(USAGE, Time(), [RuntimeError("a defect")])
+    with capture_logs() as lines:
+        polled.poll()
+    assert [(line["log_level"], line.get("exc_info")) for line in lines] == [
+        ("error", True),
+        ("warning", None),
+    ]

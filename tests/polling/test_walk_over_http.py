@@ -1,0 +1,270 @@
+"""Over real HTTP, a walk counts a tree exactly under every reading of the API's pages."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import Calls
+from exporter.polling.polls import poll
+from exporter.polling.snapshots import FileCounts
+from exporter.polling.targets import FilesTarget
+from exporter.scaleengine.errors import Reason, ScaleEngineError
+from exporter.simulator import (
+    Account,
+    Array,
+    Behaviour,
+    Broken,
+    Content,
+    Empty,
+    Fault,
+    FileCount,
+    FileType,
+    Folder,
+    FolderShape,
+    Loaded,
+    Numbers,
+    Offsets,
+    Readings,
+    Refusal,
+    Simulator,
+    Unreached,
+)
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+
+# Around the hundred files that an answer holds, and names that look like something else.
+sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])
+names = st.sampled_from(
+    ["1", "007", "-1", "__x", "a b", "été", "🎬", "[]", "_other", 'a"\\b', "null"]
+)
+
+
+def folders_of(size: int, below: dict[str, Folder]) -> Folder:
+    files = {f"{number:04}.mp4": FileType.VIDEO for number in range(size)}
+    return Folder(files={**files, "notes.pdf": FileType.OTHER}, folders=below)
+
+
+trees = st.recursive(
+    sizes.map(lambda size: folders_of(size, {})),
+    lambda below: st.builds(folders_of, sizes, st.dictionaries(names, below, max_size=4)),
+    max_leaves=12,
+)
+readings = st.builds(
+    Readings,
+    folder=st.sampled_from(FolderShape),
+    files=st.sampled_from(Array),
+    numbers=st.sampled_from(Numbers),
+    content=st.sampled_from(Content),
+    loaded=st.sampled_from(Loaded),
+    empty=st.sampled_from(Empty),
+    offsets=st.sampled_from(Offsets),
+    file_count=st.sampled_from(FileCount),
+    unreached=st.sampled_from(Unreached),
+    overlap=st.sampled_from([0, 1, 7, 50]),
+)
+
+
+BROKEN_ANSWERS = frozenset(
+    {
+        Fault.OTHER_PATH,
+        Fault.NOT_ROWS,
+        Fault.NOT_A_FOLDER,
+        Fault.HTML_PAGE,
+        Fault.EMPTY_BODY,
+        Fault.TRUNCATED,
+        Fault.NULL,
+        Fault.DUPLICATE_KEYS,
+        Fault.RESET,
+        Fault.RESET_IN_BODY,
+    }
+)
+
+
+def account_with(tree: Folder) -> Account:
+    storage = Folder(folders={"sestore4": Folder(folders={"jb": tree})})
+    return Account(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
+
+
+def target(file_type: str = "video", depth: int | None = None) -> FilesTarget:
+    return FilesTarget("main", 60.0, 180.0, "sestore4/jb", file_type, depth)
+
+
+def count(account: PolledAccount, wanted: FilesTarget) -> FileCounts:
+    counts = poll(wanted, Calls(account))
+    assert isinstance(counts, FileCounts)
+    return counts
+
+
+def plain_count(folder: Folder) -> tuple[int, int]:
+    """Count videos and folders the plain way, by recursion."""
+    below = [plain_count(child) for _, child in folder.folders()]
+    files = len(folder.names("video")) + sum(files for files, _ in below)
+    return files, len(below) + sum(folders for _, folders in below)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tree=trees, reading=readings, at_once=st.sampled_from([1, 4]))
+def test_any_tree_under_any_reading(
+    open_account: OpenAccount, tree: Folder, reading: Readings, at_once: int
+) -> None:
+    """Whatever the tree and however the API is read, the walk counts what recursion counts."""
+    with (
+        Simulator([account_with(tree)], Behaviour(readings=reading)) as simulator,
+        open_account(simulator, at_once=at_once) as account,
+    ):
+        counts = count(account, target(depth=1))
+        asked = [(call.path, call.offset) for call in simulator.calls]
+    assert (counts.files, counts.folders) == plain_count(tree)
+    assert counts.by_folder is not None
+    assert sum(part.files for part in counts.by_folder) == counts.files
+    assert len(set(asked)) == len(asked), "something was asked for twice"
+
+
+@settings(max_examples=30, deadline=None)
+@given(tree=trees, reading=readings, fault_at=st.integers(1, 6), data=st.data())
+def test_a_broken_answer_never_makes_a_smaller_number(
+    open_account: OpenAccount, tree: Folder, reading: Readings, fault_at: int, data: st.DataObject
+) -> None:
+    """With an answer broken somewhere in the walk, the count is still exact, or there is none."""
+    fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
+    behaviour = Behaviour(readings=reading, broken=(Broken(fault, calls=(fault_at,)),))
+    with (
+        Simulator([account_with(tree)], behaviour) as simulator,
+        open_account(simulator) as account,
+    ):
+        try:
+            counts = count(account, target())
+        except ScaleEngineError:
+            return
+    assert (counts.files, counts.folders) == plain_count(tree)
+
+
+@pytest.mark.parametrize("file_type", ["video", "valid", "invalid", "deleted", "includeinvalid"])
+def test_each_file_type(open_account: OpenAccount, file_type: str) -> None:
+    """Each file type is counted by itself."""
+    kinds = list(FileType)
+    tree = Folder(files={f"{number}.x": kinds[number % len(kinds)] for number in range(500)})
+    with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
+        assert count(account, target(file_type)).files == tree.count(file_type)
+
+
+def test_the_least_calls(open_account: OpenAccount) -> None:
+    """A flat folder takes a call for every hundred files; a skipped folder one of its own."""
+    tree = folders_of(250, {"a": folders_of(100, {}), "b": folders_of(100, {})})
+    with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
+        assert count(account, target()).files == 450
+        assert sorted((call.path, call.offset or 0) for call in simulator.calls) == [
+            ("sestore4/jb", 0),
+            ("sestore4/jb", 100),
+            ("sestore4/jb", 200),
+            ("sestore4/jb/a", 50),
+            ("sestore4/jb/b", 0),
+        ]
+
+
+def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> None:
+    """Calls run side by side, up to the concurrency and not beyond."""
+    tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
+    with (
+        Simulator([account_with(tree)], Behaviour(latency=0.01)) as simulator,
+        open_account(simulator, at_once=3) as account,
+    ):
+        assert count(account, target()).files == 4000
+        assert simulator.most_in_flight == 3
+
+
+def test_a_tree_three_hundred_folders_deep(open_account: OpenAccount) -> None:
+    """Depth has no limit but that of one answer: a chain of folders is followed to its end."""
+    tree = folders_of(1, {})
+    for level in range(300):
+        tree = folders_of(1, {f"level{level}": tree})
+    with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
+        counts = count(account, target(depth=2))
+    assert (counts.files, counts.folders) == (301, 300)
+
+
+FAILURES = [
+    (Broken(Fault.STUCK_OFFSET, calls=(2,)), Reason.INCOMPLETE, "does not move on"),
+    (Broken(Fault.ALWAYS_SKIPPED, calls=(2,)), Reason.INCOMPLETE, "comes back skipped"),
+    (Broken(Fault.SHRINKING), Reason.INCOMPLETE, "250 entries were announced, 100 listed"),
+    (Broken(Refusal("0007"), calls=(2,)), Reason.API, "0007"),
+    (Broken(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
+    (Broken(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "holds the path 0 times"),
+    (Broken(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
+    (Broken(Fault.RESET_IN_BODY, calls=(3,)), Reason.NETWORK, "broke off"),
+]
+
+
+@pytest.mark.parametrize(("broken", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
+def test_a_walk_that_cannot_be_finished(
+    open_account: OpenAccount, broken: Broken, reason: Reason, words: str
+) -> None:
+    """A fault in the middle of a walk fails it as a whole, with the reason."""
+    with (
+        Simulator([account_with(folders_of(250, {}))], Behaviour(broken=(broken,))) as simulator,
+        open_account(simulator) as account,
+        pytest.raises(ScaleEngineError, match=words) as caught,
+    ):
+        count(account, target())
+    assert caught.value.reason is reason
+
+
+def test_a_folder_that_vanishes_in_mid_walk(open_account: OpenAccount) -> None:
+    """A skipped folder that is gone when asked for leaves the tree incomplete."""
+    tree = folders_of(100, {"gone": folders_of(5, {})})
+    broken = Broken(Refusal("0007"), path="sestore4/jb/gone")
+    with (
+        Simulator([account_with(tree)], Behaviour(broken=(broken,))) as simulator,
+        open_account(simulator) as account,
+        pytest.raises(ScaleEngineError, match="cannot be asked for by itself") as caught,
+    ):
+        count(account, target())
+    assert caught.value.reason is Reason.INCOMPLETE
+
+
+def test_a_path_that_does_not_exist(open_account: OpenAccount) -> None:
+    """An unknown path is the API's own failure, not an empty count."""
+    with (
+        Simulator([account_with(Folder())]) as simulator,
+        open_account(simulator) as account,
+        pytest.raises(ScaleEngineError) as caught,
+    ):
+        count(account, FilesTarget("main", 60.0, 180.0, "sestore4/nobody", "video"))
+    assert caught.value.reason is Reason.API
+
+
+def test_too_many_calls(open_account: OpenAccount) -> None:
+    """A walk that would need more calls than allowed ends as soon as that is sure."""
+    tree = folders_of(100, {f"f{number:02}": folders_of(1, {}) for number in range(40)})
+    with (
+        Simulator([account_with(tree)]) as simulator,
+        open_account(simulator, in_all=40) as account,
+    ):
+        with pytest.raises(ScaleEngineError, match="more than 40 requests") as caught:
+            count(account, target())
+        assert simulator.call_count == 1
+    assert caught.value.reason is Reason.INCOMPLETE
+
+
+def test_a_tree_that_grows_in_mid_walk(open_account: OpenAccount) -> None:
+    """Files that arrive behind the walk do not fail it; what was there at its start is counted."""
+    tree = folders_of(250, {})
+
+    def grow(_: float) -> None:
+        tree.add(f"new {len(tree.names('video'))}.mp4")
+
+    account = Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        storage=account_with(tree).storage,
+        refresh=grow,
+    )
+    with Simulator([account]) as simulator, open_account(simulator) as polled:
+        assert 250 <= count(polled, target()).files <= 253
