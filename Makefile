@@ -3,15 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema lock
+.PHONY: help demo test check lint types contracts format schema lock bench-walk
 
 help:
-	@echo "make demo     run the exporter on a simulated ScaleEngine account"
-	@echo "make test     run all tests"
-	@echo "make check    lint, types, import contracts, then all tests"
-	@echo "make format   lay out the code and mend what lint can mend"
-	@echo "make schema   write the JSON Schema of the configuration"
-	@echo "make lock     pin the newest dependencies, with their hashes"
+	@echo "make demo        run the exporter on a simulated ScaleEngine account"
+	@echo "make test        run all tests"
+	@echo "make check       lint, types, import contracts, then all tests"
+	@echo "make format      lay out the code and mend what lint can mend"
+	@echo "make schema      write the JSON Schema of the configuration"
+	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
+	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
 	@$(BIN)/scaleengine-exporter demo
@@ -40,6 +41,9 @@ format: $(READY)
 
 schema: $(READY)
 	$(BIN)/python -m exporter.config
+
+bench-walk: $(READY)
+	$(BIN)/python bench/walk.py
 
 lock: $(READY)
 	$(BIN)/pip install --quiet uv

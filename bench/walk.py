@@ -1,0 +1,137 @@
+"""Measure a whole poll of a large tree: calls, seconds and peak memory of the exporter.
+
+The exporter runs as its users run it, in a process of its own, against the simulator in this one.
+"""
+
+import argparse
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from exporter.simulator import Account, Behaviour, FileType, Folder, Simulator
+
+KEY, SECRET = "BENCH", "nobodys-secret"
+PATIENCE = 600.0
+CONFIGURATION = """\
+api:
+  url: {url}
+  concurrency: {at_once}
+  requests_per_second: null
+  max_requests_per_poll: 100000
+accounts:
+  - cdn: 158
+    api_key: {key}
+    api_secret: {secret}
+    disk_usage: {{enabled: false}}
+    files: {{interval: 1h, paths: [sestore4/jb]}}
+"""
+
+
+def spread_tree(files: int, folders: int) -> Folder:
+    """Return files spread by chance over folders, which stand in sixty others."""
+    chance = random.Random(158)  # noqa: S311 - it makes up a tree, it keeps no secret
+    storage = Folder()
+    places = [f"sestore4/jb/{number % 60:02}/folder {number:05}" for number in range(folders)]
+    for place in places or ["sestore4/jb"]:
+        storage.make(place)
+    for number in range(files):
+        folder = chance.choice(places) if places else "sestore4/jb"
+        storage.add(f"{folder}/recording {number:07}.mp4", FileType.VIDEO)
+    return storage
+
+
+@contextmanager
+def running_exporter(url: str, at_once: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the exporter against the API at ``url``; give the process and where it listens."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "config.yaml")
+        config.write_text(CONFIGURATION.format(url=url, at_once=at_once, key=KEY, secret=SECRET))
+        command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
+        command += ["--web.listen-address=127.0.0.1:0"]
+        with subprocess.Popen(  # noqa: S603 - our own program
+            command, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None  # noqa: S101 - it was asked for
+            try:
+                yield process, listening_address(process.stderr)
+            finally:
+                process.terminate()
+
+
+def listening_address(log: Iterable[str]) -> str:
+    """Return the address that the exporter's log says it listens on."""
+    lines = []
+    for line in log:
+        lines.append(line)
+        found = re.search(r" address=(\S+)", line)
+        if found:
+            return found[1]
+    raise SystemExit("the exporter did not start:\n" + "".join(lines))
+
+
+def sample(text: str, name: str) -> float | None:
+    """Return the value of the only series of this name."""
+    found = re.search(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def measure(files: int, folders: int, latency: float, at_once: int) -> None:
+    """Poll a tree once and print what it took."""
+    storage = spread_tree(files, folders)
+    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
+    with (
+        Simulator([account], Behaviour(latency=latency)) as simulator,
+        running_exporter(simulator.url, at_once) as (process, address),
+    ):
+        text = polled_metrics(address)
+        peak = peak_memory(process.pid)
+    stored = storage.find("sestore4/jb") or storage
+    print(
+        f"files {sample(text, 'scaleengine_files')} of {stored.count('video')}, "
+        f"folders {sample(text, 'scaleengine_folders')} of {stored.count_folders()}, "
+        f"calls {sample(text, 'scaleengine_poll_requests')}, "
+        f"seconds {sample(text, 'scaleengine_poll_duration_seconds')}, "
+        f"peak memory {peak:.0f} MiB"
+    )
+
+
+def polled_metrics(address: str) -> str:
+    """Return the metrics once the first poll has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        text = requests.get(f"http://{address}/metrics", timeout=10).text
+        if sample(text, "scaleengine_poll_success") is not None:
+            return text
+        time.sleep(0.5)
+    raise SystemExit(f"no poll has ended after {PATIENCE:.0f} s")
+
+
+def peak_memory(process: int) -> float:
+    """Return the most memory that a process has held, in MiB."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("the system does not tell the peak memory of a process")
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--folders", type=int, default=3_000)
+    parser.add_argument("--latency", type=float, default=0.02, help="seconds a call takes")
+    parser.add_argument("--at-once", type=int, default=4, help="api.concurrency")
+    given = parser.parse_args()
+    measure(given.files, given.folders, given.latency, given.at_once)
+
+
+if __name__ == "__main__":
+    main()

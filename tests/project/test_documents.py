@@ -1,0 +1,67 @@
+"""What the documents say is what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.flags import DEFAULT_ADDRESS, parse_flags
+from exporter.metrics.registry import build_metrics
+from exporter.polling.store import Store
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def rows(heading: str) -> dict[str, str]:
+    """Return the first two cells of each row of the table below a heading."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \|([^|]*)\|", section, re.MULTILINE))
+
+
+def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's table of flags is the list that --help prints."""
+    with pytest.raises(SystemExit):
+        parse_flags(["--help"], {})
+    offered = set(re.findall(r"^  (--[a-z.-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert set(rows("Flags")) == offered
+
+
+def test_defaults_are_documented() -> None:
+    """The README's defaults are what a command line without flags means."""
+    flags = parse_flags([], {})
+    written = {flag: default.strip(" `") for flag, default in rows("Flags").items()}
+    assert written == {
+        "--config.file": str(flags.config_file),
+        "--config.check": "off",
+        "--web.listen-address": DEFAULT_ADDRESS,
+        "--web.telemetry-path": flags.web_telemetry_path,
+        "--log.level": flags.log_level,
+        "--log.format": flags.log_format,
+        "--version": "",
+    }
+
+
+def test_every_metric_is_documented() -> None:
+    """The README's table of metrics holds every family of ours, and no other."""
+    registry = build_metrics(Store([]), {}, Clock()).registry
+    families = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in registry.collect()
+        if family.name.startswith("scaleengine_")
+    }
+    assert set(rows("Metrics")) == families
+
+
+def test_every_reason_is_documented() -> None:
+    """Each reason of a failure has a row that says what to do."""
+    assert set(rows("When something fails")) == set(Reason)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.example.yaml", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """What a document links to in this project exists."""
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / name).read_text())
+    assert [link for link in linked if not (ROOT / link).exists()] == []
