@@ -98,7 +98,7 @@ def open_envelope(status: int, body: bytes, question: Question) -> Members:
 def _outcome(answer: Json) -> tuple[str, Members]:
     members = mapping(answer)
     outcome = members.get("status")
-    if outcome not in {"success", "failure"}:
+    if outcome not in ("success", "failure"):
         raise UnexpectedError("its status is neither success nor failure")
     return outcome, members
 
@@ -142,7 +142,7 @@ def _said(message: Json, hidden: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    for secret in filter(None, hidden):
+    for secret in sorted(filter(None, hidden), key=len, reverse=True):  # one may hold another
         message = message.replace(secret, "***")
     line = "".join(letter if letter.isprintable() else " " for letter in message)
     return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"

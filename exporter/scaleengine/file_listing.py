@@ -104,8 +104,7 @@ def _read_tree(tree: Json) -> Listing:
 
 def _read_folder(members: Members) -> Folder:
     return Folder(
-        files=[name(item) for item in items(members.get("__files", []))],
-        folders={},
+        files=tuple(name(item) for item in items(members.get("__files", []))),
         loaded=_loaded(members),
         next_offset=_count(members, "__offset"),
         entries=_count(members, "__file_count"),

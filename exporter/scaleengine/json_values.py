@@ -14,6 +14,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 Members: TypeAlias = Mapping[str, Json]
 
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
+_INDEX: Final = re.compile(r"[0-9]+")
 _LIMIT: Final = 2**63
 _EXACT_FLOATS: Final = 2**53
 
@@ -65,7 +66,7 @@ def items(value: Json) -> Iterator[Json]:
     """Return the values of a list; PHP prints one with gaps as a mapping from index to value."""
     if isinstance(value, list):
         return iter(value)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(map(_INDEX.fullmatch, value)):
         return iter(value.values())
     raise UnexpectedError(f"{kind(value)} stands where a list should")
 

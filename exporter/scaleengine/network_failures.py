@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException, IncompleteRead
 from typing import Final
 
-from urllib3.exceptions import DecodeError, ProxyError
+from requests.exceptions import InvalidProxyURL, InvalidSchema
+from urllib3.exceptions import DecodeError, InvalidHeader, ProxyError, ProxySchemeUnknown
 
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
@@ -23,6 +24,8 @@ from exporter.scaleengine.errors import (
 
 _CHECK_URL: Final = "check api.url, and any proxy on the way"
 _CHECK_NETWORK: Final = "check api.url, the network and any firewall"
+_CHECK_PROXY: Final = "check HTTPS_PROXY and NO_PROXY in the environment"
+_BAD_PROXY: Final = "the address of the proxy cannot be used"
 
 # From the particular to the general: the first that fits speaks.
 _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
@@ -32,14 +35,19 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
         "the certificate is not trusted",
         "check api.url and api.ca_file",
     ),
-    (ssl.SSLError, NetworkError, "TLS failed", _CHECK_URL),
+    (ssl.SSLError, NetworkError, "TLS failed", "check api.url, api.ca_file and any proxy"),
     (socket.gaierror, NetworkError, "the name was not resolved", "check api.url and the DNS"),
     (TimeoutError, AnswerTimeoutError, "no answer came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
     (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
     (IncompleteRead, NetworkError, "the answer broke off", "it may pass by itself"),
     (HTTPException, ProtocolError, "the answer is no HTTP", _CHECK_URL),
+    (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (DecodeError, ProtocolError, "the answer cannot be decompressed", _CHECK_URL),
+    (InvalidProxyURL, NetworkError, _BAD_PROXY, _CHECK_PROXY),
+    (InvalidSchema, NetworkError, _BAD_PROXY, _CHECK_PROXY),
+    (ProxySchemeUnknown, NetworkError, _BAD_PROXY, _CHECK_PROXY),
+    (ProxyError, NetworkError, "the request was not let through", _CHECK_PROXY),
 )
 
 
@@ -59,7 +67,12 @@ def translated(error: Exception, question: Question) -> ScaleEngineError:
 def _layers(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or error.__context__ or _wrapped(error)
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """Return the error that another one is about, as urllib3 says it of TLS inside a tunnel."""
+    return next((about for about in error.args if isinstance(about, BaseException)), None)
 
 
 def _detail(error: BaseException) -> str:
@@ -71,6 +84,6 @@ def _detail(error: BaseException) -> str:
             return f" ({reason})"
         case HTTPException():
             return f" ({type(error).__name__})"
-        case OSError(errno=int(number)) if type(error) is OSError:
+        case OSError(errno=int(number)) if type(error) in (OSError, PermissionError):
             return f" ({os.strerror(number)})"
     return ""

@@ -2,17 +2,18 @@
 
 The timeouts of ``requests`` bound each wait for the network, not their sum: a server that sends a
 byte now and then would hold a call for ever. Here a call has one limit for everything, and when it
-is over the call's connection is shut down under it, whether it is shaking hands, waiting for the
-first byte or reading.
+is over the call's connection is shut down under it, whether it is being made, shaking hands,
+waiting for the first byte or reading. Only the resolver, asked for a name, cannot be interrupted.
 """
 
+import errno
 import os
 import socket
 import threading
 from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from requests.adapters import HTTPAdapter
 from urllib3 import (
@@ -23,6 +24,10 @@ from urllib3 import (
     ProxyManager,
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError, NewConnectionError
+from urllib3.util import wait_for_write
+
+_Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 
 
 class TimeLimit:
@@ -57,13 +62,16 @@ class TimeLimit:
             self._let_go()
 
     def hold(self, line: socket.socket) -> None:
-        """Take note of the connection that the call uses from now on."""
+        """Take note of the connection that the call uses from now on.
+
+        Raises TimeoutError when the limit is over.
+        """
         with self._lock:
+            if self.over:
+                raise TimeoutError
             self._let_go()
             # A descriptor of our own: TLS replaces the socket object while it shakes hands.
             self._line = socket.socket(fileno=os.dup(line.fileno()))
-            if self.over:
-                _shut_down(self._line)
 
     def end(self) -> None:
         """End the call now: it fails with whatever its connection makes of being shut down."""
@@ -94,10 +102,46 @@ def _hold(line: socket.socket | None) -> None:
         limit.hold(line)
 
 
+def _reach(line: socket.socket, address: _Address, timeout: float | None) -> None:
+    """Connect; raises OSError, and TimeoutError after the timeout in seconds."""
+    line.settimeout(0)
+    with suppress(BlockingIOError):  # it has begun, and can be shut down from now on
+        line.connect(address)
+    _hold(line)
+    if not wait_for_write(line, timeout):
+        raise TimeoutError
+    failure = line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
+    line.settimeout(timeout)
+
+
 class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        line = super()._new_conn()
-        _hold(line)
+        """Connect to the first address of the name that can be reached.
+
+        urllib3 would show the socket only when it is connected, and wait in full for each address.
+        """
+        try:
+            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise LocationParseError(self.host) from None
+        failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        for family, kind, protocol, _, address in addresses:
+            try:
+                return self._connected(socket.socket(family, kind, protocol), address)
+            except OSError as error:
+                failure = error
+        raise NewConnectionError(self, "no address of the name can be reached") from failure
+
+    def _connected(self, line: socket.socket, address: _Address) -> socket.socket:
+        try:
+            for option in self.socket_options or ():
+                line.setsockopt(*option)
+            _reach(line, address, self.timeout)
+        except OSError:
+            line.close()
+            raise
         return line
 
     def getresponse(  # type: ignore[override] # urllib3 returns its own kind of response

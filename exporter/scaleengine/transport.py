@@ -19,7 +19,12 @@ from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError, ProtocolError
+from exporter.scaleengine.errors import (
+    AnswerTimeoutError,
+    NetworkError,
+    ProtocolError,
+    ScaleEngineError,
+)
 from exporter.scaleengine.network_failures import translated
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
@@ -39,7 +44,7 @@ class Endpoint:
     """Where the API is and how to reach it.
 
     ``timeout`` (seconds) bounds one request, from the first packet to the last; ``connections`` are
-    kept open; ``ca_file`` holds the certificates to trust instead of the system's.
+    kept open; ``ca_file`` holds the certificates to trust instead of the well-known ones.
     """
 
     url: str
@@ -69,23 +74,22 @@ class Transport:
     def send(self, text: str, question: Question) -> HttpAnswer:
         """Post the text as the form field ``json`` and return the answer.
 
-        Raises AnswerTimeoutError, NetworkError, or ProtocolError for an answer that is too large or
-        no HTTP.
+        Raises AnswerTimeoutError, NetworkError (after ``close`` too), or ProtocolError for an
+        answer that is too large or no HTTP.
         """
         with self._limited(question) as limit:
-            try:
-                answer = self._post(text, question)
-            except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-                if not limit.over:
-                    raise translated(error, question) from None
-            else:
-                if not limit.over:
-                    return answer
-        raise question.failed(
-            AnswerTimeoutError,
-            f"no whole answer came within {limit.seconds:g} s",
-            "it may pass by itself; if it lasts, raise api.timeout",
-        )
+            outcome = self._outcome(text, question)
+        if limit.over and self._closed:
+            raise _stopping(question)
+        if limit.over:
+            raise question.failed(
+                AnswerTimeoutError,
+                f"no whole answer came within {limit.seconds:g} s",
+                "it may pass by itself; if it lasts, raise api.timeout",
+            )
+        if isinstance(outcome, HttpAnswer):
+            return outcome
+        raise outcome
 
     def close(self) -> None:
         """End the calls that are under way, let none begin, and close the connections."""
@@ -101,7 +105,7 @@ class Transport:
         limit = TimeLimit(self._endpoint.timeout)
         with self._lock:
             if self._closed:
-                raise question.failed(NetworkError, "the exporter is stopping", "start it again")
+                raise _stopping(question)
             self._running.add(limit)
         try:
             with limit:
@@ -110,14 +114,21 @@ class Transport:
             with self._lock:
                 self._running.discard(limit)
 
+    def _outcome(self, text: str, question: Question) -> HttpAnswer | ScaleEngineError:
+        """Return the answer or the failure, which then has no tie to the request and its key."""
+        try:
+            return self._post(text, question)
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+            return translated(error, question)
+
     def _post(self, text: str, question: Question) -> HttpAnswer:
         endpoint = self._endpoint
         with self._session.post(
             endpoint.url,
             data={"json": text},
             headers=_HEADERS,
-            timeout=endpoint.timeout,
-            verify=True if endpoint.ca_file is None else str(endpoint.ca_file),
+            timeout=2 * endpoint.timeout,  # never reached: the limit ends the call before
+            verify=_trusted(endpoint.ca_file, question),
             stream=True,
         ) as response:
             body = bytearray()
@@ -130,6 +141,23 @@ class Transport:
                         "check api.url, and any proxy on the way",
                     )
             return HttpAnswer(response.status_code, bytes(body))
+
+
+def _stopping(question: Question) -> ScaleEngineError:
+    return question.failed(NetworkError, "the exporter is stopping", "start it again")
+
+
+def _trusted(ca_file: Path | None, question: Question) -> str | bool:
+    """Return what ``requests`` calls verify: a file of certificates, or True for the known ones."""
+    if ca_file is None:
+        return True
+    if not ca_file.exists():
+        raise question.failed(
+            NetworkError,
+            f"the file of api.ca_file is missing ({ca_file})",
+            "put it there, readable for the exporter",
+        )
+    return str(ca_file)
 
 
 class _Session(requests.Session):

@@ -1,0 +1,234 @@
+"""An account at a simulator, raw peers that do what no server should, and ways to call them."""
+
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import pytest
+
+from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
+from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+
+NOW = 1415700000
+"""2014-11-11 10:00 UTC."""
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+
+Serve = Callable[[socket.socket, bytes], object]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own proxies, certificates and passwords out of the tests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", "/dev/null")
+
+
+@pytest.fixture
+def credentials() -> Credentials:
+    """Return the published key and secret."""
+    return Credentials(KEY, SECRET)
+
+
+@pytest.fixture
+def question() -> Question:
+    """Return what an answer belongs to, with the published key and secret to be hidden."""
+    return Question("main", "disk.usage", hidden=(KEY, SECRET))
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run a simulator for an account with two CPU users and a small tree."""
+    tree = Folder(
+        files={"b.mp4": FileType.VIDEO, "a.mp4": FileType.VIDEO, "song.mp3": FileType.AUDIO},
+        folders={
+            "empty": Folder(),
+            "season 1": Folder(files={"1.mp4": FileType.VIDEO, "2.mp4": FileType.VIDEO}),
+            "2014": Folder(folders={"é": Folder(files={"7": FileType.VIDEO})}),
+        },
+    )
+    account = Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        usage=steady_usage({"": 1024, "17": 2048}),
+        storage=Folder(folders={"sestore4": Folder(folders={"jb": tree})}),
+    )
+    with Simulator([account], clock=lambda: NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def exchanges() -> list[Exchange]:
+    """Return the exchanges that were observed, oldest first."""
+    return []
+
+
+@pytest.fixture
+def connect(
+    transport: Callable[..., Transport], exchanges: list[Exchange]
+) -> Callable[..., Client]:
+    """Return a function that makes a client for a URL.
+
+    Its time of day is a second later at each call; a call takes a quarter of a second.
+    """
+    seconds = count(NOW)
+    quarters = count()
+    clock = Clock(now=lambda: next(seconds) + 0.9, elapsed=lambda: next(quarters) / 4)
+
+    def client(url: str, timeout: float = 5.0) -> Client:
+        pace = Pace(None, clock, wait=lambda _: None)
+        return Client("main", 158, transport(url, timeout), pace, clock, exchanges.append)
+
+    return client
+
+
+@pytest.fixture
+def transport() -> Iterator[Callable[..., Transport]]:
+    """Return a function that makes a transport, which is closed at the end."""
+    with ExitStack() as at_the_end:
+
+        def make(
+            url: str, timeout: float = 5.0, connections: int = 2, ca_file: Path | None = None
+        ) -> Transport:
+            made = Transport(Endpoint(url, timeout, connections, ca_file))
+            at_the_end.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def send(transport: Callable[..., Transport], question: Question) -> Callable[..., HttpAnswer]:
+    """Return a function that sends one request to a URL."""
+
+    def send_to(url: str, timeout: float = 5.0, ca_file: Path | None = None) -> HttpAnswer:
+        return transport(url, timeout, ca_file=ca_file).send("{}", question)
+
+    return send_to
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., str]]:
+    """Return a function that starts a raw server and returns its URL.
+
+    ``serve(line, request)`` is called for every request that was read from a connection; an OSError
+    from it ends the connection. With an SSLContext the connections shake hands first.
+    """
+    with _Peers() as peers:
+        yield peers.listen
+
+
+@pytest.fixture
+def saying(listen: Callable[..., str]) -> Callable[..., str]:
+    """Return a function that starts a server which says one thing, and then hangs up or resets."""
+
+    def start(said: bytes, *, reset: bool = False) -> str:
+        def serve(line: socket.socket, _: bytes) -> None:
+            line.sendall(said)
+            if reset:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionAbortedError
+
+        return listen(serve)
+
+    return start
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return ``127.0.0.1:PORT`` where connections are accepted and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed() -> Iterator[str]:
+    """Return ``127.0.0.1:PORT`` where connections are refused."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+class _Peers:
+    """Raw servers on loopback, each connection in a thread; all of them end with the ``with``."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._sockets:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join(5)
+            assert not thread.is_alive()
+
+    def listen(self, serve: Serve, context: ssl.SSLContext | None = None) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets.append(listener)
+        self._start(partial(self._accept, listener, serve, context))
+        return f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}/stable/"
+
+    def _accept(
+        self, listener: socket.socket, serve: Serve, context: ssl.SSLContext | None
+    ) -> None:
+        while True:
+            line, _ = listener.accept()
+            self._sockets.append(line)
+            self._start(partial(self._converse, line, serve, context))
+
+    def _converse(self, line: socket.socket, serve: Serve, context: ssl.SSLContext | None) -> None:
+        with line if context is None else context.wrap_socket(line, server_side=True) as open_line:
+            self._sockets.append(open_line)
+            with closing(_requests(open_line)) as requests:
+                for request in requests:
+                    serve(open_line, request)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        def run() -> None:
+            with suppress(OSError):  # the other side has left, or the test is over
+                work()
+
+        thread = threading.Thread(target=run, name="raw peer", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _requests(line: socket.socket) -> Generator[bytes]:
+    with line.makefile("rb") as stream:
+        while request := _request(stream):
+            yield request
+
+
+def _request(stream: BinaryIO) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        row = stream.readline()
+        if not row:
+            return b""
+        head += row
+    length = re.search(rb"\r\nContent-Length: (\d+)\r\n", head)
+    return head + stream.read(int(length[1]) if length else 0)

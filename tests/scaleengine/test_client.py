@@ -1,0 +1,294 @@
+"""A client makes one signed call at a time, tells how it ended, and shows no secret."""
+
+import json
+import socket
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.errors import (
+    ApiError,
+    AuthError,
+    NetworkError,
+    ProtocolError,
+    Reason,
+    ScaleEngineError,
+    SignatureError,
+)
+from exporter.scaleengine.file_listing import list_files
+from exporter.scaleengine.json_values import Members
+from exporter.simulator import (
+    BUSY,
+    FAILING,
+    Behaviour,
+    Broken,
+    Checks,
+    Fault,
+    HttpError,
+    Refusal,
+    Simulator,
+)
+
+NOW = 1415700000
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+
+Connect = Callable[..., Client]
+Listen = Callable[..., str]
+
+
+def shows_no_secret(error: BaseException) -> bool:
+    """Say whether all that can be printed of an error is free of the key and the secret."""
+    printed = [str(error), repr(error), *traceback.format_exception(error)]
+    return not any(secret in text for secret in (KEY, SECRET) for text in printed)
+
+
+def test_a_call(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """A call carries account, key and time, and returns what is read of the answer."""
+    client = connect(simulator.url)
+    found = client.call(credentials, "disk.usage", {"cpu": "", "starttime": NOW}, sorted)
+
+    assert found == ["handle_time", "message", "status", "usage"]
+    (call,) = simulator.calls
+    assert (call.command, call.cdn, call.timestamp) == ("disk.usage", 158, NOW)
+    assert (call.has_key, call.code, call.starttime) == (True, None, NOW)
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, reason=None, accepted=True)]
+
+
+def test_every_call_is_signed_afresh(
+    simulator: Simulator, connect: Connect, credentials: Credentials
+) -> None:
+    """The same call made twice has two timestamps: a signature is accepted once."""
+    client = connect(simulator.url)
+    for _ in range(3):
+        list_files(client, credentials, "sestore4/jb", "video", 0)
+
+    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1, NOW + 2]
+    assert {call.code for call in simulator.calls} == {None}
+
+
+def test_the_time_is_that_of_sending(
+    simulator: Simulator, connect: Connect, credentials: Credentials
+) -> None:
+    """A failed call that is made again is signed with the time at which it is made again."""
+    simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(1,)),)))
+    client = connect(simulator.url)
+    with pytest.raises(ScaleEngineError):
+        list_files(client, credentials, "sestore4/jb", "video", 0)
+    list_files(client, credentials, "sestore4/jb", "video", 0)
+
+    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "accepted"),
+    [
+        (Refusal("0000"), "api", True),
+        (Refusal("0001"), "auth", False),
+        (Refusal("0002"), "clock", False),
+        (Refusal("0003"), "signature", False),
+        (FAILING, "server", False),
+        (Refusal("0005"), "auth", False),
+        (Refusal("0006"), "api", True),
+        (Refusal("0815", f"{KEY} and {SECRET}"), "api", True),
+        (BUSY, "rate_limited", False),
+        (HttpError(401), "auth", False),
+        (HttpError(403), "auth", False),
+        (HttpError(404), "protocol", False),
+        (HttpError(429, retry_after="30"), "rate_limited", False),
+        (HttpError(500), "server", False),
+        (HttpError(503), "server", False),
+        (Fault.NOT_ROWS, "protocol", True),
+        (Fault.NOT_A_FOLDER, "protocol", True),
+        (Fault.HUGE_NUMBER, "protocol", False),
+        (Fault.LONE_SURROGATE, "protocol", True),
+        (Fault.NAN, "protocol", False),
+        (Fault.HTML_PAGE, "protocol", False),
+        (Fault.EMPTY_BODY, "protocol", False),
+        (Fault.TRUNCATED, "protocol", False),
+        (Fault.NULL, "protocol", False),
+        (Fault.A_LIST, "protocol", False),
+        (Fault.DEEP_NESTING, "protocol", False),
+        (Fault.DUPLICATE_KEYS, "protocol", False),
+        (Fault.BAD_UTF8, "protocol", False),
+        (Fault.GZIP_BOMB, "protocol", False),
+        (Fault.ENDLESS_BODY, "protocol", False),
+        (Fault.REDIRECT, "protocol", False),
+        (Fault.RESET, "network", False),
+        (Fault.RESET_IN_BODY, "network", False),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_failures(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    exchanges: list[Exchange],
+    fault: Fault | Refusal | HttpError,
+    reason: str,
+    accepted: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """A failure has its reason, is observed, tells whether the key was taken, hides secrets."""
+    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    with pytest.raises(ScaleEngineError) as caught:
+        disk_usage(connect(simulator.url), credentials, ())
+
+    assert caught.value.reason == Reason(reason)
+    assert (caught.value.command, len(caught.value.cause) > 0) == ("disk.usage", True)
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason(reason), accepted)]
+    assert simulator.call_count == 1
+    assert shows_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
+def test_slow_answers(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    exchanges: list[Exchange],
+    fault: Fault,
+) -> None:
+    """An answer that does not come whole in time is a timeout."""
+    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    with pytest.raises(ScaleEngineError) as caught:
+        disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
+
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.TIMEOUT, accepted=False)]
+    assert shows_no_secret(caught.value)
+
+
+def test_the_sentence_of_an_answer_that_is_not_understood(
+    simulator: Simulator, connect: Connect, credentials: Credentials
+) -> None:
+    """It says what is wrong with the answer, and that a newer release may know better."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.NOT_A_FOLDER),)))
+    with pytest.raises(ProtocolError) as caught:
+        list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
+
+    assert str(caught.value) == (
+        "the answer is not what ScaleEngine documents: folder '': "
+        "a text stands where a mapping should: "
+        "if it lasts, look for a newer release of this exporter"
+    )
+
+
+@pytest.mark.parametrize(
+    ("credentials", "kind"),
+    [(Credentials("other", SECRET), AuthError), (Credentials(KEY, "other"), SignatureError)],
+)
+def test_wrong_credentials(
+    simulator: Simulator, connect: Connect, credentials: Credentials, kind: type[ScaleEngineError]
+) -> None:
+    """A key that is not the account's and a secret that is not the key's are told apart."""
+    with pytest.raises(kind) as caught:
+        disk_usage(connect(simulator.url), credentials, ())
+
+    assert not any(secret in str(caught.value) for secret in ("other", KEY, SECRET))
+
+
+def test_a_wrong_clock(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """A time that ScaleEngine does not accept is a failure of its own."""
+    simulator.behave(Behaviour(checks=Checks(window=-1)))
+    with pytest.raises(ScaleEngineError):
+        disk_usage(connect(simulator.url), credentials, ())
+
+    assert exchanges[-1].reason is Reason.CLOCK
+
+
+def test_an_unknown_path(simulator: Simulator, connect: Connect, credentials: Credentials) -> None:
+    """What ScaleEngine says about a path that it does not know reaches the operator."""
+    with pytest.raises(ApiError, match="0007: Path not found") as caught:
+        list_files(connect(simulator.url), credentials, "sestore4/nowhere", "video", 0)
+
+    assert caught.value.command == "files.list"
+
+
+def test_nobody_there(
+    closed: str, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """A call that reaches nobody is observed too, and shows no secret."""
+    with pytest.raises(NetworkError) as caught:
+        disk_usage(connect(f"http://{closed}/"), credentials, ())
+
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.NETWORK, accepted=False)]
+    assert shows_no_secret(caught.value)
+
+
+def test_a_message_that_repeats_the_request(
+    listen: Listen, connect: Connect, credentials: Credentials
+) -> None:
+    """A server that sends back what it was sent, key and all, gets nothing of it into an error."""
+    message = f"api_key {KEY} with {SECRET} is not known"
+    body = json.dumps({"status": "failure", "code": "0815", "message": message}).encode()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with pytest.raises(ApiError) as caught:
+        disk_usage(connect(listen(serve)), credentials, ())
+
+    assert "api_key *** with *** is not known" in str(caught.value)
+    assert shows_no_secret(caught.value)
+
+
+def test_the_secret_is_not_sent(listen: Listen, connect: Connect, credentials: Credentials) -> None:
+    """The secret signs the request and is no part of it; the key is sent in the body alone."""
+    requests = []
+
+    def serve(line: socket.socket, request: bytes) -> None:
+        requests.append(request)
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with pytest.raises(ProtocolError):
+        disk_usage(connect(listen(serve)), credentials, ())
+
+    head, body = requests[0].split(b"\r\n\r\n")
+    assert KEY.encode() in body
+    assert KEY.encode() not in head
+    assert SECRET.encode() not in requests[0]
+
+
+def test_objects_show_no_secret(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """Whatever is printed of credentials, client and exchanges, it holds no secret."""
+    client = connect(simulator.url)
+    disk_usage(client, credentials, ())
+
+    for thing in (credentials, client, client.transport, *exchanges):
+        assert not any(secret in f"{thing} {thing!r}" for secret in (KEY, SECRET))
+
+
+def test_a_defect_is_observed(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """A call that ends with something unforeseen counts as failed."""
+
+    def read(_: Members) -> None:
+        raise LookupError("unforeseen")
+
+    with pytest.raises(LookupError, match="unforeseen"):
+        connect(simulator.url).call(credentials, "disk.usage", {"cpu": "", "starttime": 0}, read)
+
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.PROTOCOL, accepted=True)]
+
+
+def test_a_closed_client(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """After close no call is made any more."""
+    client = connect(simulator.url)
+    disk_usage(client, credentials, ())
+    client.close()
+    with pytest.raises(NetworkError, match="the exporter is stopping"):
+        disk_usage(client, credentials, ())
+
+    assert simulator.call_count == 1
+    assert [exchange.reason for exchange in exchanges] == [None, Reason.NETWORK]

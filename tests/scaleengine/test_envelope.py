@@ -1,0 +1,294 @@
+"""The envelope decides what an answer is, and each failure says its cause and the next step."""
+
+import json
+
+import pytest
+
+from exporter.scaleengine.envelope import MESSAGE_LENGTH, Question, open_envelope
+from exporter.scaleengine.errors import (
+    ApiError,
+    AuthError,
+    ClockError,
+    ProtocolError,
+    RateLimitedError,
+    Reason,
+    ScaleEngineError,
+    ServerError,
+    SignatureError,
+)
+
+SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
+NEWER = "look for a newer release of this exporter"
+LESS = "lower api.requests_per_second, or poll at longer intervals"
+KEYS = "check api_key and api_secret of account 'main'"
+PROXY = "check api.url, and any proxy on the way"
+GRANT = "ask ScaleEngine's support to grant it to account 'main'"
+ASKED = "check what the configuration asks for, or ask ScaleEngine's support"
+
+
+def refused(status: int, body: object, question: Question) -> ScaleEngineError:
+    """Return the error that an answer ends in; a body that is no bytes is written as JSON."""
+    written = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(ScaleEngineError) as caught:
+        open_envelope(status, written, question)
+    return caught.value
+
+
+def failure(code: object, message: object = "Debugging message") -> dict[str, object]:
+    """Return the envelope of a failure."""
+    return {"code": code, "message": message, "status": "failure", "handle_time": "0.1 seconds"}
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 401, 404, 429, 500, 503])
+def test_success_under_any_status(question: Question, status: int) -> None:
+    """A success is one whatever the HTTP status, and all its members are handed on."""
+    answer = {
+        "status": "success",
+        "message": "Found",
+        "usage": [{"bytes_total": "7"}],
+        "more": None,
+    }
+
+    assert open_envelope(status, json.dumps(answer).encode(), question) == answer
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "reason", "sentence"),
+    [
+        (0, ApiError, "api", f"ScaleEngine does not know the command (0000): {NEWER}"),
+        (
+            1,
+            AuthError,
+            "auth",
+            "ScaleEngine refused the key (0001): check api_key and cdn of account 'main'",
+        ),
+        (
+            2,
+            ClockError,
+            "clock",
+            "ScaleEngine refused the time of the request (0002): check the clock of this machine",
+        ),
+        (
+            3,
+            SignatureError,
+            "signature",
+            "ScaleEngine refused the signature (0003): check api_secret of account 'main'",
+        ),
+        (4, ServerError, "server", f"ScaleEngine had an unexpected error (0004): {SUPPORT}"),
+        (
+            5,
+            AuthError,
+            "auth",
+            f"ScaleEngine denies this command (0005): {GRANT}",
+        ),
+        (6, ApiError, "api", f"ScaleEngine misses a field in the request (0006): {NEWER}"),
+        (
+            1000,
+            RateLimitedError,
+            "rate_limited",
+            "ScaleEngine is busy (1000): it passes in a few minutes",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 403, 429, 500])
+@pytest.mark.parametrize("form", ["{:04d}", "{}", int])
+def test_published_codes(
+    question: Question,
+    number: int,
+    kind: type[ScaleEngineError],
+    reason: str,
+    sentence: str,
+    status: int,
+    form: str | type[int],
+) -> None:
+    """A code means the same as text, as number, without its zeros, and under any HTTP status."""
+    code = form.format(number) if isinstance(form, str) else form(number)
+    error = refused(status, failure(code), question)
+
+    assert (type(error), error.reason, str(error)) == (kind, Reason(reason), sentence)
+    assert error.command == "disk.usage"
+    assert sentence == f"{error.cause}: {error.advice}"
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("0007", "0007"),
+        (9999, "9999"),
+        ("12345", "12345"),
+        ("E17", "without a code"),
+        ("", "without a code"),
+        (None, "without a code"),
+        (True, "without a code"),
+        (1.5, "without a code"),
+        ([], "without a code"),
+        ("9" * 400, "without a code"),
+    ],
+)
+def test_codes_that_are_not_published(question: Question, code: object, shown: str) -> None:
+    """What the API says beyond its published codes is shown, with its message."""
+    error = refused(200, failure(code, "No such\npath"), question)
+
+    assert isinstance(error, ApiError)
+    assert str(error) == f"ScaleEngine reports a failure ({shown}: No such path): {ASKED}"
+
+
+def test_failure_without_code_and_message(question: Question) -> None:
+    """A failure that says nothing more is told as one."""
+    error = refused(200, {"status": "failure"}, question)
+
+    assert error.cause == "ScaleEngine reports a failure (without a code: no message)"
+
+
+STATUSES = [
+    (401, AuthError, f"access was denied (HTTP 401: {{}}): {KEYS}"),
+    (403, AuthError, f"access was denied (HTTP 403: {{}}): {KEYS}"),
+    (429, RateLimitedError, f"ScaleEngine was asked too often (HTTP 429: {{}}): {LESS}"),
+    (500, ServerError, f"ScaleEngine is out of order (HTTP 500: {{}}): {SUPPORT}"),
+    (503, ServerError, f"ScaleEngine is out of order (HTTP 503: {{}}): {SUPPORT}"),
+    (599, ServerError, f"ScaleEngine is out of order (HTTP 599: {{}}): {SUPPORT}"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"null", b'{"status": "odd"}'])
+def test_status_without_envelope(
+    question: Question, status: int, kind: type[ScaleEngineError], sentence: str, body: bytes
+) -> None:
+    """Where there is no envelope the HTTP status says what is wrong."""
+    error = refused(status, body, question)
+
+    assert type(error) is kind
+    assert str(error) == sentence.format("no answer of ScaleEngine's")
+
+
+@pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
+@pytest.mark.parametrize("code", ["4711", None])
+def test_status_beside_a_code_that_says_nothing(
+    question: Question,
+    status: int,
+    kind: type[ScaleEngineError],
+    sentence: str,
+    code: str | None,
+) -> None:
+    """Where the code of a failure is not published the HTTP status says what is wrong."""
+    error = refused(status, failure(code, "Out to lunch"), question)
+
+    assert type(error) is kind
+    assert str(error) == sentence.format("Out to lunch")
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        (b"", "it is not JSON"),
+        (b"<html></html>", "it is not JSON"),
+        (b'{"status": "success"', "it is not JSON"),
+        (b'a:1:{s:6:"status";s:7:"success";}', "it is not JSON"),
+        (b"null", "null stands where a mapping should"),
+        (b"7", "a number stands where a mapping should"),
+        (b'"success"', "a text stands where a mapping should"),
+        (b'[{"status": "success"}]', "a list stands where a mapping should"),
+        (b"[]", "its status is neither success nor failure"),
+        (b"{}", "its status is neither success nor failure"),
+        (b'{"status": "SUCCESS"}', "its status is neither success nor failure"),
+        (b'{"status": true}', "its status is neither success nor failure"),
+        (b'{"status": null}', "its status is neither success nor failure"),
+        (b'{"status": []}', "its status is neither success nor failure"),
+        (b'{"status": {"success": 1}}', "its status is neither success nor failure"),
+        (b'{"status": "success", "status": "failure"}', "a mapping names the same thing twice"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 404, 418])
+def test_no_envelope(question: Question, body: bytes, flaw: str, status: int) -> None:
+    """Anything that is not the envelope is refused, and the sentence says how it differs."""
+    error = refused(status, body, question)
+
+    assert isinstance(error, ProtocolError)
+    cause = f"the answer is not one of ScaleEngine's (HTTP {status}): {flaw}"
+    assert str(error) == f"{cause}: {PROXY}"
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
+@pytest.mark.parametrize("body", [b"", b'{"status": "success"}', b'{"status": "failure"}'])
+def test_redirects_are_refused(question: Question, status: int, body: bytes) -> None:
+    """A redirect is never an answer, whatever it carries."""
+    error = refused(status, body, question)
+
+    assert isinstance(error, ProtocolError)
+    assert str(error) == (
+        f"ScaleEngine sent a redirect (HTTP {status}), which would carry the key elsewhere: "
+        "check api.url"
+    )
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("secret", ["APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e"])
+def test_secrets_in_a_message(status: int, secret: str) -> None:
+    """A message that repeats the key or the secret is shown without it, wherever it stands."""
+    question = Question(
+        "main", "disk.usage", hidden=("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e")
+    )
+    error = refused(status, failure("4711", f"{secret} and x{secret}{secret}."), question)
+
+    assert secret not in str(error)
+    assert "*** and x******." in str(error)
+    assert secret not in repr(error)
+
+
+def test_a_secret_that_holds_the_key() -> None:
+    """Where the key is a part of the secret, no other part of the secret is shown either."""
+    question = Question("main", "disk.usage", hidden=("ABCD", "ABCDEFGH"))
+    error = refused(200, failure("4711", "not ABCDEFGH, not ABCD"), question)
+
+    assert "(4711: not ***, not ***)" in str(error)
+
+
+def test_a_secret_at_the_end_of_a_long_message(question: Question) -> None:
+    """Secrets are masked before the message is shortened, so that no half of one is left."""
+    secret = question.hidden[1]
+    error = refused(200, failure("4711", "x" * (MESSAGE_LENGTH - 10) + secret), question)
+
+    assert f"{'x' * 10}***)" in str(error)
+    assert secret[:10] not in str(error)
+
+
+def test_secrets_that_are_empty() -> None:
+    """An empty secret masks nothing."""
+    question = Question("main", "disk.usage", hidden=("", ""))
+
+    assert "(4711: hello)" in str(refused(200, failure("4711", "hello"), question))
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 200 + "…"),
+        ("x" * 10**6, "x" * 200 + "…"),
+        ("one\r\ntwo\tthree", "one  two three"),
+        ("\x1b[31mred\x07\x00", " [31mred  "),
+        ("a\u2028b\u202ec\u200bd", "a b c d"),
+        ("half \ud800", "half  "),
+        ("größer {account}", "größer {account}"),
+        ("", "no message"),
+        (None, "no message"),
+        (7, "no message"),
+        (["text"], "no message"),
+    ],
+)
+def test_messages(question: Question, message: object, shown: str) -> None:
+    """A message is shown as one short line of visible characters."""
+    assert f"(4711: {shown})" in str(refused(200, failure("4711", message), question))
+
+
+def test_accounts_with_odd_names() -> None:
+    """An account's name is shown as it is written, braces and all."""
+    question = Question("{account}'s {0}", "disk.usage", hidden=())
+
+    assert str(refused(200, failure("0003"), question)).endswith('''"{account}'s {0}"''')
+
+
+def test_questions_hide_their_secrets(question: Question) -> None:
+    """The text of a question does not show what it is there to hide."""
+    assert not any(secret in repr(question) for secret in question.hidden)

@@ -1,0 +1,165 @@
+"""What goes wrong on the network is told apart, and said in one sentence for an operator."""
+
+import errno
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
+from exporter.scaleengine.transport import HttpAnswer
+
+Saying = Callable[..., str]
+Send = Callable[..., HttpAnswer]
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
+PASSES = "it may pass by itself"
+CHECK_URL = "check api.url, and any proxy on the way"
+CHECK_NETWORK = "check api.url, the network and any firewall"
+BROKEN_OFF = "the answer broke off (IncompleteRead)"
+NO_HTTP = "the answer is no HTTP"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "sentence"),
+    [
+        (b"", NetworkError, f"the connection broke off (RemoteDisconnected): {PASSES}"),
+        (WHOLE[:-1], NetworkError, f"{BROKEN_OFF}: {PASSES}"),
+        (
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n15\r\n{}",
+            NetworkError,
+            f"{BROKEN_OFF}: {PASSES}",
+        ),
+        (b"SSH-2.0-OpenSSH_9.7\r\n", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"{}", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"\x15\x03\x01\x00\x02", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"HTTP/2.0 200\r\n\r\n", ProtocolError, f"{NO_HTTP} (UnknownProtocol): {CHECK_URL}"),
+        (
+            HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n",
+            ProtocolError,
+            f"{NO_HTTP} (LineTooLong): {CHECK_URL}",
+        ),
+        (
+            HEAD + b"X: x\r\n" * 200 + b"\r\n",
+            ProtocolError,
+            f"{NO_HTTP} (HTTPException): {CHECK_URL}",
+        ),
+        (HEAD + b"Content-Length: 5, 6\r\n\r\n", ProtocolError, f"{NO_HTTP}: {CHECK_URL}"),
+        (
+            HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+            ProtocolError,
+            f"the answer cannot be decompressed: {CHECK_URL}",
+        ),
+    ],
+)
+def test_answers_that_are_none(
+    saying: Saying, send: Send, said: bytes, kind: type[ScaleEngineError], sentence: str
+) -> None:
+    """An answer that breaks off, or is no HTTP, is told apart and said in one sentence."""
+    with pytest.raises(ScaleEngineError) as caught:
+        send(saying(said))
+
+    assert (type(caught.value), str(caught.value)) == (kind, sentence)
+
+
+@pytest.mark.parametrize("said", [b"", HEAD, WHOLE[:-1]])
+def test_resets(saying: Saying, send: Send, said: bytes) -> None:
+    """A connection that is reset, at whatever point, has broken off."""
+    with pytest.raises(NetworkError) as caught:
+        send(saying(said, reset=True))
+
+    assert str(caught.value) == f"the connection broke off: {PASSES}"
+
+
+def test_refused_connections(closed: str, send: Send) -> None:
+    """Where nobody listens the connection is refused."""
+    with pytest.raises(NetworkError) as caught:
+        send(f"http://{closed}/")
+
+    assert str(caught.value) == f"the connection was refused: {CHECK_NETWORK}"
+
+
+def test_unknown_names(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that the resolver does not know is said to be one."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(NetworkError) as caught:
+        send("http://api.example/")
+
+    assert str(caught.value) == "the name was not resolved: check api.url and the DNS"
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example"])
+def test_names_that_are_none(send: Send, host: str) -> None:
+    """A name that no resolver can be asked for leads back to the configuration."""
+    with pytest.raises(NetworkError) as caught:
+        send(f"http://{host}/")
+
+    assert str(caught.value) == f"the request could not be sent: {CHECK_NETWORK}"
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EMFILE, errno.EPERM])
+def test_what_the_system_says(send: Send, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Where the system has a reason of its own not to connect, its words are shown."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, "canary")
+
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    with pytest.raises(NetworkError) as caught:
+        send("http://127.0.0.1:9/")
+
+    words = os.strerror(number)
+    assert str(caught.value) == f"the request could not be sent ({words}): {CHECK_NETWORK}"
+
+
+def test_every_address_is_tried(
+    saying: Saying, closed: str, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a name has several addresses, one that refuses does not keep us from the next."""
+    ports = [urlsplit(url).port for url in (f"http://{closed}/", saying(WHOLE))]
+
+    def two(*_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+
+    assert send("http://api.example/") == HttpAnswer(200, b"{}")
+
+
+def test_names_without_addresses(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name without any address cannot be connected to."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+    with pytest.raises(NetworkError) as caught:
+        send("http://api.example/")
+
+    assert str(caught.value).startswith("the request could not be sent (")
+
+
+def test_a_failure_while_another_one_is_dealt_with(saying: Saying, closed: str, send: Send) -> None:
+    """What is said is the cause of this failure, not of the one that led to trying again."""
+    url = saying(b"SSH-2.0-OpenSSH_9.7\r\n")
+    try:
+        send(url)
+    except ProtocolError:
+        with pytest.raises(NetworkError, match="the connection was refused"):
+            send(f"http://{closed}/")
+    else:
+        pytest.fail("the first call must fail too")
+
+
+@pytest.mark.parametrize("said", [b"", WHOLE[:-1], b"SSH-2.0-OpenSSH_9.7\r\n"])
+def test_errors_have_no_tie_to_the_request(saying: Saying, send: Send, said: bytes) -> None:
+    """An error does not hold on to the libraries' errors, which hold the request with its key."""
+    with pytest.raises(ScaleEngineError) as caught:
+        send(saying(said))
+
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert "requests" not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,164 @@
+"""Proxies are taken from the environment, as is usual; what they do wrong is said to be theirs."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
+from exporter.scaleengine.transport import HttpAnswer
+
+Listen = Callable[..., str]
+Send = Callable[..., HttpAnswer]
+
+API = "api.example/stable/"
+CHECK_PROXY = "check HTTPS_PROXY and NO_PROXY in the environment"
+
+
+class Proxy:
+    """A proxy that answers every request with the same words."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = said
+        self.heads: list[str] = []
+
+    def __call__(self, line: socket.socket, request: bytes) -> None:
+        """Note the head of the request and answer it."""
+        self.heads.append(request.partition(b"\r\n\r\n")[0].decode())
+        line.sendall(self.said)
+
+
+@pytest.fixture
+def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that names a proxy in the environment."""
+
+    def name(url: str) -> None:
+        monkeypatch.setenv("HTTP_PROXY", url)
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("HTTPS_PROXY", url)
+
+    return name
+
+
+def test_a_proxy_from_the_environment(
+    listen: Listen, send: Send, use_proxy: Callable[[str], None]
+) -> None:
+    """The request goes to the proxy that the environment names."""
+    proxy = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    use_proxy(listen(proxy))
+
+    assert send(f"http://{API}") == HttpAnswer(200, b"{}")
+    assert proxy.heads[0].startswith(f"POST http://{API} HTTP/1.1\r\n")
+
+
+def test_a_tunnel_for_https(listen: Listen, send: Send, use_proxy: Callable[[str], None]) -> None:
+    """An address with TLS is reached through a tunnel, which shows the proxy the name alone."""
+    proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    use_proxy(listen(proxy))
+    with pytest.raises(NetworkError) as caught:
+        send(f"https://{API}")
+
+    assert str(caught.value) == f"at the proxy, the request was not let through: {CHECK_PROXY}"
+    (head,) = proxy.heads
+    assert head.startswith("CONNECT api.example:443 HTTP/1.")
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "127.0.0.0/8", "*"])
+def test_hosts_without_proxy(
+    listen: Listen,
+    send: Send,
+    use_proxy: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    exempt: str,
+) -> None:
+    """What NO_PROXY names is reached directly."""
+    proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    api = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    use_proxy(listen(proxy))
+    monkeypatch.setenv("NO_PROXY", exempt)
+
+    assert send(listen(api)) == HttpAnswer(200, b"{}")
+    assert (len(api.heads), len(proxy.heads)) == (1, 0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there(
+    closed: str, send: Send, use_proxy: Callable[[str], None], scheme: str
+) -> None:
+    """It is the proxy that refused the connection, and its password is not shown."""
+    use_proxy(f"http://user:canary@{closed}")
+    with pytest.raises(NetworkError) as caught:
+        send(f"{scheme}://{API}")
+
+    assert str(caught.value) == (
+        "at the proxy, the connection was refused: check api.url, the network and any firewall"
+    )
+
+
+@pytest.mark.parametrize("url", ["http://", "socks5://canary@127.0.0.1:9", "canary://127.0.0.1:9"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_none(
+    send: Send, use_proxy: Callable[[str], None], scheme: str, url: str
+) -> None:
+    """An address that cannot be a proxy's leads to the environment, and is not shown."""
+    use_proxy(url)
+    with pytest.raises(NetworkError) as caught:
+        send(f"{scheme}://{API}")
+
+    assert str(caught.value) == f"the address of the proxy cannot be used: {CHECK_PROXY}"
+
+
+@pytest.mark.parametrize(
+    ("said", "said_in_tunnel"),
+    [(b"HTTP/1.1 2", b""), (b"HTTP/1.1 200 Established\r\n\r\n", b"\x16\x03\x03\x40\x00")],
+    ids=["while the tunnel is made", "while TLS begins"],
+)
+def test_a_proxy_that_is_slow(
+    listen: Listen,
+    send: Send,
+    use_proxy: Callable[[str], None],
+    said: bytes,
+    said_in_tunnel: bytes,
+) -> None:
+    """The limit in time holds while the tunnel is made, and while TLS begins inside it."""
+    left = threading.Event()
+
+    def serve(line: socket.socket, request: bytes) -> None:
+        assert request.startswith(b"CONNECT")
+        line.sendall(said)
+        if said_in_tunnel:
+            assert line.recv(1) == b"\x16"  # the client has begun to speak TLS
+            line.sendall(said_in_tunnel)
+        for _ in range(300):
+            line.sendall(b" ")
+            left.wait(0.01)
+
+    use_proxy(listen(serve))
+    began = time.monotonic()
+    with pytest.raises(AnswerTimeoutError, match=r"within 0\.2 s"):
+        send(f"https://{API}", 0.2)
+
+    left.set()
+
+    assert time.monotonic() - began < 2
+
+
+def test_a_tunnel_to_something_else(
+    listen: Listen, send: Send, use_proxy: Callable[[str], None]
+) -> None:
+    """What goes wrong with TLS inside a tunnel is said as it is without one."""
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 Established\r\n\r\n")
+        assert line.recv(65536).startswith(b"\x16")
+        line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    use_proxy(listen(serve))
+    with pytest.raises(NetworkError) as caught:
+        send(f"https://{API}")
+
+    assert str(caught.value) == (
+        "TLS failed (WRONG_VERSION_NUMBER): check api.url, api.ca_file and any proxy"
+    )

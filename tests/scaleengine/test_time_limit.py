@@ -1,0 +1,266 @@
+"""A call has one limit in time for all that it does, and close ends it at once."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
+from exporter.scaleengine.time_limit import TimeLimit
+from exporter.scaleengine.transport import HttpAnswer, Transport
+from exporter.simulator import Behaviour, Broken, Fault, Simulator
+
+Listen = Callable[..., str]
+Send = Callable[..., HttpAnswer]
+Transports = Callable[..., Transport]
+
+LIMIT = 0.2
+SLACK = 1.5
+"""Seconds that a busy machine may add."""
+
+SENTENCE = (
+    "no whole answer came within 0.2 s: it may pass by itself; if it lasts, raise api.timeout"
+)
+STOPPING = "the exporter is stopping: start it again"
+
+
+@contextmanager
+def ends_in_time() -> Iterator[None]:
+    """Expect a timeout, after the limit and soon after it."""
+    began = time.monotonic()
+    with pytest.raises(AnswerTimeoutError) as caught:
+        yield
+    assert LIMIT <= time.monotonic() - began < LIMIT + SLACK
+    assert str(caught.value) == SENTENCE
+
+
+@pytest.fixture
+def unreachable() -> Iterator[int]:
+    """Return a port that never answers an attempt to connect, because its queue is full."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            queued = sockets.enter_context(socket.socket())
+            queued.settimeout(0)
+            queued.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
+def test_slow_servers(simulator: Simulator, send: Send, fault: Fault) -> None:
+    """A server that sends nothing, or a byte now and then, is left when the time is over."""
+    simulator.behave(Behaviour(broken=(Broken(fault),), drip=0.02))
+    with ends_in_time():
+        send(simulator.url, LIMIT)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_silent_peers(silent: str, send: Send, scheme: str) -> None:
+    """A peer that accepts and says nothing, nor shakes hands, is left when the time is over."""
+    with ends_in_time():
+        send(f"{scheme}://{silent}/", LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+    ],
+)
+def test_talkative_peers(listen: Listen, send: Send, first: bytes, again: bytes) -> None:
+    """A peer that goes on without ever coming to an end is left when the time is over."""
+    left = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(first)
+        while not left.wait(0.01):
+            line.sendall(again)
+
+    url = listen(serve)
+    with ends_in_time():
+        send(url, LIMIT)
+    left.set()
+
+
+def test_peers_that_cannot_be_reached(unreachable: int, send: Send) -> None:
+    """Connecting is a part of the call."""
+    with ends_in_time():
+        send(f"http://127.0.0.1:{unreachable}/", LIMIT)
+
+
+def test_names_with_many_addresses(
+    unreachable: int, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five addresses that cannot be reached take no longer than one."""
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", unreachable))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 5)
+    with ends_in_time():
+        send("http://api.example/", LIMIT)
+
+
+def test_the_next_call_has_its_own_limit(
+    simulator: Simulator, transport: Transports, question: Question
+) -> None:
+    """After a timeout the next call begins anew, on a connection of its own."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    sender = transport(simulator.url, LIMIT)
+    with ends_in_time():
+        sender.send("{}", question)
+
+    assert sender.send("{}", question).status == 200
+
+
+def test_a_kept_connection_obeys_too(
+    simulator: Simulator, transport: Transports, question: Question
+) -> None:
+    """A connection that served a call before is limited in the next one."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.SLOW_HEADERS, calls=(2,)),), drip=0.02))
+    sender = transport(simulator.url, LIMIT)
+    sender.send("{}", question)
+    with ends_in_time():
+        sender.send("{}", question)
+
+
+def test_calls_at_once_have_limits_of_their_own(
+    listen: Listen, transport: Transports, question: Question
+) -> None:
+    """The end of one call's time does nothing to a call beside it."""
+    over = threading.Event()
+
+    def serve(line: socket.socket, request: bytes) -> None:
+        if b"slow" not in request:
+            over.wait(5)
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    url = listen(serve)
+    with ThreadPoolExecutor(1) as threads:
+        good = threads.submit(transport(url).send, "quick", question)
+        with ends_in_time():
+            transport(url, LIMIT).send("slow", question)
+        over.set()
+
+        assert good.result(5) == HttpAnswer(200, b"{}")
+
+
+class Hanging:
+    """A call that hangs in a thread, and the transport that makes it."""
+
+    def __init__(self, sender: Transport, question: Question) -> None:
+        self._sender = sender
+        self._threads = ThreadPoolExecutor(1)
+        self._question = question
+        self._call: Future[HttpAnswer] = self._threads.submit(sender.send, "{}", question)
+
+    def ends_at_once(self) -> bool:
+        """Close the transport; say whether the call ended then, and a later one does not begin."""
+        began = time.monotonic()
+        self._sender.close()
+        error = self._call.exception(5)
+        self._threads.shutdown()
+        with pytest.raises(NetworkError) as caught:
+            self._sender.send("{}", self._question)
+        took = time.monotonic() - began
+        return took < SLACK and str(error) == str(caught.value) == STOPPING
+
+
+def test_close_while_waiting_for_an_answer(
+    simulator: Simulator, transport: Transports, question: Question
+) -> None:
+    """A call that waits for its answer ends when the transport is closed."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    hanging = Hanging(transport(simulator.url, 20), question)
+
+    assert simulator.wait_for_calls(1)
+    assert hanging.ends_at_once()
+
+
+def test_close_while_shaking_hands(transport: Transports, question: Question) -> None:
+    """A call that waits for the other side's part of TLS ends when the transport is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        hanging = Hanging(transport(url, 20), question)
+        line, _ = listener.accept()
+        with line:
+            assert line.recv(1) == b"\x16"
+            assert hanging.ends_at_once()
+
+
+def test_close_while_connecting(
+    unreachable: int, transport: Transports, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that waits for a connection ends when the transport is closed."""
+    connecting = threading.Event()
+    connect = socket.socket.connect
+
+    def tell(line: socket.socket, address: tuple[str, int]) -> None:
+        connecting.set()
+        connect(line, address)
+
+    monkeypatch.setattr(socket.socket, "connect", tell)
+    hanging = Hanging(transport(f"http://127.0.0.1:{unreachable}/", 20), question)
+
+    assert connecting.wait(5)
+    assert hanging.ends_at_once()
+
+
+def test_close_while_reading(listen: Listen, transport: Transports, question: Question) -> None:
+    """A call that reads its answer ends when the transport is closed."""
+    reading = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        reading.set()
+
+    hanging = Hanging(transport(listen(serve), 20), question)
+
+    assert reading.wait(5)
+    assert hanging.ends_at_once()
+
+
+def test_close_before_and_again(simulator: Simulator, transport: Transports) -> None:
+    """A transport that has made no call, or is closed already, can be closed."""
+    sender = transport(simulator.url)
+    sender.close()
+    sender.close()
+
+
+def test_no_thread_is_left(simulator: Simulator, transport: Transports, question: Question) -> None:
+    """Neither good calls nor timeouts leave a thread behind."""
+    before = set(threading.enumerate())
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(2,)),)))
+    transport(simulator.url, 20).send("{}", question)
+    with ends_in_time():
+        transport(simulator.url, LIMIT).send("{}", question)
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(SLACK)
+
+    assert not any(thread.is_alive() for thread in left)
+
+
+def test_a_limit_that_is_over_holds_no_connection() -> None:
+    """Once the time is over no further connection is begun."""
+    with TimeLimit(60) as limit, socket.socket() as line:
+        limit.end()
+
+        assert limit.over
+        with pytest.raises(TimeoutError):
+            limit.hold(line)
+
+
+def test_a_call_that_has_ended_is_not_over() -> None:
+    """A limit that is ended after its call says nothing of the call."""
+    with TimeLimit(60) as limit:
+        pass
+    limit.end()
+
+    assert not limit.over

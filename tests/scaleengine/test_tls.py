@@ -1,0 +1,209 @@
+"""TLS is verified always: against the name, the time, and the certificates that are trusted."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
+from exporter.scaleengine.transport import HttpAnswer
+
+OPENSSL = shutil.which("openssl")
+pytestmark = pytest.mark.skipif(
+    OPENSSL is None, reason="openssl is not installed; the CI installs it"
+)
+
+Listen = Callable[..., str]
+Send = Callable[..., HttpAnswer]
+
+BODY = b'{"status": "success"}'
+NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+IS_CA = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
+EXTENSIONS = "subjectAltName={}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+
+
+class Authority:
+    """A certificate authority in a folder; ``certificate`` is what trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.certificate = folder / "ca.pem"
+        self._run(f"req -x509 {NEW_KEY} {IS_CA} -keyout ca.key -out ca.pem -days 2 -subj /CN=CA")
+
+    def issue(self, name: str, subject: str, days: int) -> Path:
+        """Return a file with a key and a certificate for the subject."""
+        (self._folder / "extensions").write_text(EXTENSIONS.format(subject))
+        self._run(f"req {NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        self._run(
+            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
+            f" -extfile extensions -days {days} -out {name}.pem"
+        )
+        return self._joined(name)
+
+    def self_signed(self, name: str, subject: str) -> Path:
+        """Return a file with a key and a certificate for the subject that nobody vouches for."""
+        self._run(
+            f"req -x509 {NEW_KEY} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}"
+            f" -addext subjectAltName={subject}"
+        )
+        return self._joined(name)
+
+    def _joined(self, name: str) -> Path:
+        joined = self._folder / f"{name}-joined.pem"
+        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
+        joined.write_text("".join(parts))
+        return joined
+
+    def _run(self, command: str) -> None:
+        assert OPENSSL is not None
+        subprocess.run(  # noqa: S603 - the program is openssl, found on the path
+            [OPENSSL, *command.split()], cwd=self._folder, check=True, capture_output=True
+        )
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return an authority that nobody but a test trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def good(authority: Authority) -> Path:
+    """Return a certificate that the authority vouches for."""
+    return authority.issue("good", "IP:127.0.0.1", days=2)
+
+
+def serve(line: socket.socket, _: bytes) -> None:
+    """Answer a request."""
+    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
+
+
+def server(certificate: Path) -> ssl.SSLContext:
+    """Return the context of a server with the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def test_an_authority_of_our_own(
+    listen: Listen, send: Send, authority: Authority, good: Path
+) -> None:
+    """A server whose certificate the file of api.ca_file vouches for is believed."""
+    url = listen(serve, server(good))
+
+    assert send(url, ca_file=authority.certificate) == HttpAnswer(200, BODY)
+
+
+def test_the_environment_does_not_overrule_the_configuration(
+    listen: Listen,
+    send: Send,
+    authority: Authority,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What REQUESTS_CA_BUNDLE says does not matter where api.ca_file is set."""
+    other = authority.self_signed("other", "IP:127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(other))
+
+    assert send(listen(serve, server(good)), ca_file=authority.certificate).body == BODY
+    with pytest.raises(NetworkError, match="the certificate is not trusted"):
+        send(listen(serve, server(other)), ca_file=authority.certificate)
+
+
+def test_without_an_authority_of_our_own(listen: Listen, send: Send, good: Path) -> None:
+    """A server that only an authority of our own vouches for is not believed without it."""
+    with pytest.raises(NetworkError) as caught:
+        send(listen(serve, server(good)))
+
+    assert str(caught.value) == (
+        "the certificate is not trusted (unable to get local issuer certificate): "
+        "check api.url and api.ca_file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (
+            lambda authority: authority.issue("expired", "IP:127.0.0.1", days=-1),
+            "certificate has expired",
+        ),
+        (
+            lambda authority: authority.issue("elsewhere", "DNS:api.example", days=2),
+            "certificate is not valid for '127.0.0.1'",
+        ),
+        (
+            lambda authority: authority.self_signed("alone", "IP:127.0.0.1"),
+            "self-signed certificate",
+        ),
+    ],
+    ids=["expired", "another name", "self-signed"],
+)
+def test_certificates_that_are_refused(
+    listen: Listen,
+    send: Send,
+    authority: Authority,
+    make: Callable[[Authority], Path],
+    why: str,
+) -> None:
+    """A certificate that is out of date, another server's or nobody's is refused, and said why."""
+    seen: list[bytes] = []
+    url = listen(lambda _, request: seen.append(request), server(make(authority)))
+    with pytest.raises(NetworkError) as caught:
+        send(url, ca_file=authority.certificate)
+
+    assert caught.value.cause.startswith("the certificate is not trusted (")
+    assert why in caught.value.cause
+    assert caught.value.advice == "check api.url and api.ca_file"
+    assert seen == []
+
+
+def test_a_server_without_tls(send: Send) -> None:
+    """A server that answers in plain text is not spoken to."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        line, _ = listener.accept()
+        with line:
+            assert line.recv(65536).startswith(b"\x16")
+            line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        error = call.exception(5)
+
+    assert isinstance(error, NetworkError)
+    assert str(error) == (
+        "TLS failed (WRONG_VERSION_NUMBER): check api.url, api.ca_file and any proxy"
+    )
+
+
+def test_a_missing_ca_file(send: Send, tmp_path: Path) -> None:
+    """Where the file of api.ca_file is gone, it is named."""
+    with pytest.raises(NetworkError) as caught:
+        send("https://127.0.0.1:9/", ca_file=tmp_path / "ca.pem")
+
+    assert str(caught.value) == (
+        f"the file of api.ca_file is missing ({tmp_path / 'ca.pem'}): "
+        "put it there, readable for the exporter"
+    )
+
+
+def test_a_ca_file_without_certificates(silent: str, send: Send, tmp_path: Path) -> None:
+    """Where the file of api.ca_file holds no certificates, the sentence leads to it."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(NetworkError) as caught:
+        send(f"https://{silent}/", ca_file=tmp_path / "ca.pem")
+
+    assert caught.value.advice == "check api.url, api.ca_file and any proxy"
+
+
+def test_slow_answers_under_tls(
+    listen: Listen, send: Send, authority: Authority, good: Path
+) -> None:
+    """The limit in time holds under TLS as well."""
+    url = listen(lambda line, _: line.sendall(b"HTTP/1.1 200 OK\r\n"), server(good))
+    with pytest.raises(AnswerTimeoutError, match=r"within 0\.2 s"):
+        send(url, 0.2, ca_file=authority.certificate)

@@ -1,0 +1,223 @@
+"""A request is sent as it is and nothing else; an answer is read whole and never too large."""
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from exporter import __version__
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import ProtocolError
+from exporter.scaleengine.transport import BODY_LIMIT, HttpAnswer, Transport
+
+Listen = Callable[..., str]
+Saying = Callable[..., str]
+Send = Callable[..., HttpAnswer]
+
+BODY = b'{"status": "success"}'
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHECK_URL = "check api.url, and any proxy on the way"
+TOO_LARGE = f"the answer is larger than 32 MiB: {CHECK_URL}"
+
+
+def answer(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -> bytes:
+    """Return an HTTP answer; ``more`` are lines of further headers."""
+    return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, more, len(body), body)
+
+
+class Recorder:
+    """A server that answers everything, and remembers each request and where it came from."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = said
+        self.requests: list[bytes] = []
+        self.connections: set[object] = set()
+
+    def __call__(self, line: socket.socket, request: bytes) -> None:
+        """Answer a request."""
+        self.requests.append(request)
+        self.connections.add(line.getpeername())
+        line.sendall(self.said)
+
+
+def test_what_is_sent(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """The text is posted as the form field json, under the exporter's name and version."""
+    recorder = Recorder(answer())
+    text = '{"path":"sestore4\\/a b&c=d+é","signature":"ab+\\/="}'
+    found = transport(listen(recorder)).send(text, question)
+
+    assert found == HttpAnswer(200, BODY)
+    head, body = recorder.requests[0].split(b"\r\n\r\n")
+    assert head.startswith(b"POST /stable/ HTTP/1.1\r\n")
+    assert parse_qs(body.decode()) == {"json": [text]}
+    sent = dict(line.split(": ") for line in head.decode().split("\r\n")[1:])
+    assert sent.pop("Host").startswith("127.0.0.1:")
+    assert sent == {
+        "User-Agent": f"scaleengine-exporter/{__version__}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "Connection": "keep-alive",
+        "Content-Length": str(len(body)),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+
+def test_no_password_from_netrc(
+    listen: Listen, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password for the host in .netrc is not ours to send."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login canary password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    recorder = Recorder(answer())
+    send(listen(recorder))
+
+    assert b"authorization" not in recorder.requests[0].lower()
+
+
+def test_no_cookies(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """A cookie is neither kept nor sent back."""
+    recorder = Recorder(answer(more=b"Set-Cookie: canary=1; Path=/\r\n"))
+    sender = transport(listen(recorder))
+    for _ in range(2):
+        sender.send("{}", question)
+
+    assert len(recorder.requests) == 2
+    assert b"cookie" not in b"".join(recorder.requests).lower()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(listen: Listen, send: Send, status: int) -> None:
+    """The server that a redirect leads to hears nothing of us; the answer is the redirect."""
+    elsewhere = Recorder(answer())
+    location = b"Location: %s\r\n" % listen(elsewhere).encode()
+    here = Recorder(answer(b"Moved", location, b"%d Moved" % status))
+
+    assert send(listen(here)) == HttpAnswer(status, b"Moved")
+    assert len(here.requests) == 1
+    assert elsewhere.requests == []
+
+
+def test_one_connection_serves_many_calls(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """Calls made one after the other use one connection."""
+    recorder = Recorder(answer())
+    sender = transport(listen(recorder))
+    for _ in range(20):
+        sender.send("{}", question)
+
+    assert (len(recorder.requests), len(recorder.connections)) == (20, 1)
+
+
+def test_a_connection_that_was_closed_is_replaced(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """A server may hang up between two calls; the second one connects anew."""
+    hung_up = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(answer())
+        line.shutdown(socket.SHUT_RDWR)
+        hung_up.set()
+        raise ConnectionAbortedError
+
+    sender = transport(listen(serve))
+    for _ in range(3):
+        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+        assert hung_up.wait(5)
+        hung_up.clear()
+
+
+def test_connections_for_calls_at_once(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """Calls that are made at once have a connection each, and these are kept for the next ones."""
+    together = threading.Barrier(4)
+    connections = set()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        together.wait(5)
+        connections.add(line.getpeername())
+        line.sendall(answer())
+
+    sender = transport(listen(serve), connections=4)
+    for _ in range(3):
+        threads = [threading.Thread(target=sender.send, args=("{}", question)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+
+    assert len(connections) == 4
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (answer(b""), HttpAnswer(200, b"")),
+        (answer(BODY, status=b"500 Oops"), HttpAnswer(500, BODY)),
+        (answer(gzip.compress(BODY), b"Content-Encoding: gzip\r\n"), HttpAnswer(200, BODY)),
+        (HEAD + b"\r\n" + BODY, HttpAnswer(200, BODY)),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + BODY, HttpAnswer(200, BODY)),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", HttpAnswer(204, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + answer(), HttpAnswer(200, BODY)),
+        (
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n15\r\n" + BODY + b"\r\n0\r\n\r\n",
+            HttpAnswer(200, BODY),
+        ),
+    ],
+)
+def test_answers(saying: Saying, send: Send, said: bytes, found: HttpAnswer) -> None:
+    """Every way in which HTTP carries a body is understood."""
+    assert send(saying(said)) == found
+
+
+def test_the_largest_body(saying: Saying, send: Send) -> None:
+    """A body of just 32 MiB is read whole."""
+    found = send(saying(answer(b" " * BODY_LIMIT)))
+
+    assert len(found.body) == BODY_LIMIT == 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"500 Oops"])
+@pytest.mark.parametrize("more", [b"", b"Location: /elsewhere/\r\n"])
+def test_bodies_that_are_too_large(saying: Saying, send: Send, status: bytes, more: bytes) -> None:
+    """A larger body is not read to its end, whatever the status says."""
+    said = answer(b" " * (BODY_LIMIT + 1), more, status)
+    with pytest.raises(ProtocolError) as caught:
+        send(saying(said))
+
+    assert str(caught.value) == TOO_LARGE
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 99999999999\r\n", b""])
+def test_bodies_without_end(listen: Listen, send: Send, length: bytes) -> None:
+    """A body that is promised large, or never ends, is cut off at the limit."""
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(HEAD + length + b"\r\n")
+        while True:
+            line.sendall(b" " * 2**20)
+
+    with pytest.raises(ProtocolError) as caught:
+        send(listen(serve))
+
+    assert str(caught.value) == TOO_LARGE
+
+
+def test_a_small_body_that_unpacks_large(saying: Saying, send: Send) -> None:
+    """What counts is the body as it is unpacked."""
+    packed = gzip.compress(b" " * (BODY_LIMIT + 1), 1)
+    with pytest.raises(ProtocolError) as caught:
+        send(saying(answer(packed, b"Content-Encoding: gzip\r\n")))
+
+    assert str(caught.value) == TOO_LARGE
