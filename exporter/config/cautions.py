@@ -4,10 +4,10 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from exporter.config.document import Document
-from exporter.config.durations import write
 from exporter.config.model import Account, Config
-from exporter.config.problems import Finding, Loc
+from exporter.documents.document import Document
+from exporter.documents.durations import write
+from exporter.documents.problems import Finding, Loc
 
 
 def cautions(config: Config, document: Document) -> Iterator[Finding]:

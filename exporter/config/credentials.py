@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from exporter.config.document import UNUSABLE, Document, Value
-from exporter.config.problems import Loc, Report
 from exporter.config.secret import Secret, SecretError, text_fault
+from exporter.documents.document import UNUSABLE, Document, Value
+from exporter.documents.problems import Loc, Report
 
 NAMES = ("api_key", "api_secret")
 

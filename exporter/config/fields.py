@@ -5,8 +5,6 @@ A value given as `${NAME}` comes as text, so numbers, durations and truth values
 
 import re
 import ssl
-import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -20,9 +18,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from exporter.config import durations
-from exporter.config.files import FileError, read_bytes
 from exporter.config.secret import Secret
+from exporter.documents import durations
+from exporter.documents.fields import FieldError, beside, duration, plain_text
+from exporter.documents.files import FileError, read_bytes
 
 LARGEST_CA_FILE = 4 * 1024 * 1024
 """Bytes; the bundle with which systems come has a quarter of a megabyte."""
@@ -38,10 +37,6 @@ FileType = Literal["video", "audio", "smil", "valid", "invalid", "includeinvalid
 FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
 
 
-class FieldError(ValueError):
-    """A value that cannot stand; the message is the sentence for the operator."""
-
-
 def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
@@ -52,22 +47,6 @@ def _number(value: object) -> object:
 
 def _flag(value: object) -> object:
     return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
-
-
-def plain_text(text: str) -> str:
-    """Give a text that can be a label's value, or raise FieldError."""
-    if not text:
-        raise FieldError("must not be empty")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-        raise FieldError("must not hold control characters or line breaks")
-    return text
-
-
-def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
-    """Give the list, or raise FieldError when nothing is in it."""
-    if not items:
-        raise FieldError("must not be an empty list; name at least one")
-    return items
 
 
 def _store_path(text: str) -> str:
@@ -104,7 +83,7 @@ def _url(text: str) -> str:
 
 
 def _beside_the_file(value: object, info: ValidationInfo[Path | None]) -> object:
-    return (info.context or Path()) / plain_text(value) if isinstance(value, str) else value
+    return beside(info.context or Path(), value)
 
 
 def _certificates(file: Path | None) -> Path | None:
@@ -120,25 +99,9 @@ def _certificates(file: Path | None) -> Path | None:
     return file
 
 
-def _duration(least: str, most: str) -> Callable[[object], object]:
-    lowest, highest = durations.parse(least), durations.parse(most)
-
-    def validate(value: object) -> object:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            value = str(value)
-        if not isinstance(value, str):
-            raise FieldError(durations.HOW)
-        seconds = durations.parse(value)
-        if not lowest <= seconds <= highest:
-            raise FieldError(f"must be from {least} to {most}")
-        return seconds
-
-    return validate
-
-
 def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object:
     if value is not None:
-        return _duration("1s", "10y")(value)
+        return duration("1s", "10y")(value)
     interval: float = info.data.get("interval", 1.0)
     return 3 * interval
 
@@ -168,11 +131,9 @@ CaFile = Annotated[
     AfterValidator(_certificates),
     WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
 ]
-Interval = Annotated[
-    float, BeforeValidator(_duration("1s", "1y")), WithJsonSchema(_DURATION_SCHEMA)
-]
+Interval = Annotated[float, BeforeValidator(duration("1s", "1y")), WithJsonSchema(_DURATION_SCHEMA)]
 Timeout = Annotated[
-    float, BeforeValidator(_duration("1ms", "10m")), WithJsonSchema(_DURATION_SCHEMA)
+    float, BeforeValidator(duration("1ms", "10m")), WithJsonSchema(_DURATION_SCHEMA)
 ]
 StaleAfter = Annotated[
     float,

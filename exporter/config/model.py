@@ -5,7 +5,7 @@ The text below each key is its description in the JSON Schema, too.
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.config.fields import (
     CaFile,
@@ -21,24 +21,12 @@ from exporter.config.fields import (
     Text,
     Timeout,
     Url,
-    not_empty,
 )
+from exporter.documents.fields import not_empty
+from exporter.documents.models import Section
 
 # pydantic's own min_length counts only the items without a mistake.
 _AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
-
-
-class Section(BaseModel):
-    """What all parts of the configuration have in common: strict, frozen, no unknown keys."""
-
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class Api(Section):

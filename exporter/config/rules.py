@@ -6,8 +6,8 @@ other mistake and not after it.
 
 from collections.abc import Iterable, Iterator
 
-from exporter.config.document import Document, Value
-from exporter.config.problems import Finding, Loc
+from exporter.documents.document import Document, Value
+from exporter.documents.problems import Finding, Loc
 
 
 def broken_rules(document: Document) -> Iterator[Finding]:

@@ -8,10 +8,10 @@ import json
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from exporter.config import durations
 from exporter.config.credentials import NAMES
 from exporter.config.model import Config
 from exporter.config.substitution import NAME
+from exporter.documents import durations
 
 _VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
 _NOTES = ("description", "default")

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Self
 
-from exporter.config.files import FileError, read_bytes
+from exporter.documents.files import FileError, read_bytes
 
 LARGEST_FILE = 64 * 1024
 """Bytes; a key is far smaller, so a larger file is the wrong one."""

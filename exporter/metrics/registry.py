@@ -1,4 +1,4 @@
-"""All that ``/metrics`` shows, in one registry."""
+"""All that ``/metrics`` shows, in three layers, and all of it in one registry."""
 
 import platform
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics.accounts import AccountCollector
+from exporter.metrics.accounts import AccountCollector, ConfiguredAccounts
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.families import KnowledgeCollector
 from exporter.polling.store import Store
@@ -25,9 +26,16 @@ from exporter.version import revision
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The registry, and those that want to be told what happens."""
+    """The layers of an exposition, and those that want to be told what happens.
+
+    ``bulk`` changes with polls, ``counters`` with requests (whether an account is up belongs to
+    them for that), ``tail`` always. ``registry`` holds all three.
+    """
 
     registry: CollectorRegistry
+    bulk: CollectorRegistry
+    counters: CollectorRegistry
+    tail: CollectorRegistry
     polls: PollCounters
     requests: RequestCounters
     accounts: AccountCollector
@@ -42,21 +50,34 @@ def build_metrics(store: Store, accounts: Mapping[str, int], clock: Clock) -> Me
     """Make the metrics of the targets in the store and of the accounts (name to CDN number)."""
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
-    registry = CollectorRegistry(auto_describe=False)
     targets = tuple(store.current())
-    account_collector = AccountCollector(accounts)
-    registry.register(account_collector)
-    registry.register(KnowledgeCollector(store, clock))
-    polls = PollCounters(registry, targets)
-    requests = RequestCounters(registry, targets)
-    _add_build_info(registry)
-    PlatformCollector(registry)
-    ProcessCollector(registry=registry)
-    GCCollector(registry)
-    return Metrics(registry, polls, requests, account_collector)
+    configured, up = ConfiguredAccounts(accounts), AccountCollector(accounts)
+    known = KnowledgeCollector(store, clock)
+    counted = CollectorRegistry()
+    polls = PollCounters(counted, targets)
+    requests = RequestCounters(counted, targets)
+    tail = _tail()
+    return Metrics(
+        registry=_registry(configured, up, known, counted, tail),
+        bulk=_registry(configured, known),
+        counters=_registry(up, counted),
+        tail=tail,
+        polls=polls,
+        requests=requests,
+        accounts=up,
+    )
 
 
-def _add_build_info(registry: CollectorRegistry) -> None:
+def _registry(*collectors: Collector) -> CollectorRegistry:
+    """Return a registry that finds by name what the collectors collect."""
+    registry = CollectorRegistry(auto_describe=True)
+    for collector in collectors:
+        registry.register(collector)
+    return registry
+
+
+def _tail() -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=True)
     build = Gauge(
         "scaleengine_exporter_build_info",
         "1; which build of the exporter this is.",
@@ -64,3 +85,7 @@ def _add_build_info(registry: CollectorRegistry) -> None:
         registry=registry,
     )
     build.labels(__version__, revision(), platform.python_version()).set(1)
+    PlatformCollector(registry)
+    ProcessCollector(registry=registry)
+    GCCollector(registry)
+    return registry

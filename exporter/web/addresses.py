@@ -207,4 +207,6 @@ def _is_left_over(path: Path) -> bool:
 def _in_words(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the name is not known: check it, or write an IP address"
-    return _CAUSES.get(error.errno or 0) or str(error).lower()
+    if error.errno is None:
+        return str(error)
+    return _CAUSES.get(error.errno, os.strerror(error.errno).lower())

@@ -7,7 +7,8 @@ import pytest
 from pydantic_core import ErrorDetails
 
 from exporter.config import Loaded
-from exporter.config.sentences import sentence
+from exporter.config.wording import WORDING
+from exporter.documents.sentences import sentence
 
 Load = Callable[..., Loaded]
 Mistakes = Callable[..., list[str]]
@@ -254,4 +255,4 @@ def test_mistakes_in_the_long_form_of_a_path(
 def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
-    assert sentence(error) == "cannot stand here; config.example.yaml shows what can"
+    assert sentence(error, WORDING) == "cannot stand here; config.example.yaml shows what can"

@@ -108,7 +108,7 @@ def plain_count(folder: Folder) -> tuple[int, int]:
     return files, len(below) + sum(folders for _, folders in below)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tree=trees, reading=readings, at_once=st.sampled_from([1, 4]))
 def test_any_tree_under_any_reading(
     open_account: OpenAccount, tree: Folder, reading: Readings, at_once: int
@@ -126,7 +126,7 @@ def test_any_tree_under_any_reading(
     assert len(set(asked)) == len(asked), "something was asked for twice"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tree=trees, reading=readings, fault_at=st.integers(1, 6), data=st.data())
 def test_a_broken_answer_never_makes_a_smaller_number(
     open_account: OpenAccount, tree: Folder, reading: Readings, fault_at: int, data: st.DataObject

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from exporter.config.problems import Place
+from exporter.documents.problems import Place
 
 _FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
@@ -52,14 +52,17 @@ class SyntaxFault:
     sentence: str
 
 
-def compose(text: str) -> yaml.Node | SyntaxFault:
-    """Read the text's one document into nodes, or say what is wrong with it."""
+def compose(text: str) -> yaml.Node | SyntaxFault | None:
+    """Read the text's one document into nodes, or say what is wrong with it.
+
+    Gives None for a text that holds nothing.
+    """
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         return SyntaxFault(_place_of(text, error.position), "holds a control character; remove it")
     try:
-        node = loader.get_single_node()
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         return _fault(error)
     except RecursionError:
@@ -67,9 +70,6 @@ def compose(text: str) -> yaml.Node | SyntaxFault:
     except (ValueError, OverflowError):
         # A character or version number larger than Python's own.
         return _at(loader.get_mark(), _OTHER)
-    return node or SyntaxFault(
-        Place(1, 1), "the file is empty; begin with 'accounts:' as config.example.yaml does"
-    )
 
 
 def _fault(error: yaml.MarkedYAMLError) -> SyntaxFault:

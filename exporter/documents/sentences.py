@@ -1,36 +1,36 @@
 """pydantic's errors as sentences for an operator, who knows YAML and not pydantic."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from exporter.config.credentials import NAMES
-from exporter.config.document import UNUSABLE
-from exporter.config.fields import FILE_TYPES
-from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files
-from exporter.config.problems import Loc
+from exporter.documents.document import UNUSABLE
+from exporter.documents.problems import Loc
 
-FOLLOWS = "default_factory_not_called"
-"""pydantic's error for a default that waits for a value with an error of its own."""
+Section = tuple[str, ...]
+"""The way to a section, without the numbers of lists: `("accounts", "files")`."""
 
-_SECTIONS: Mapping[tuple[str, ...], type[BaseModel]] = {
-    (): Config,
-    ("api",): Api,
-    ("accounts",): Account,
-    ("accounts", "disk_usage"): DiskUsage,
-    ("accounts", "files"): Files,
-    ("accounts", "files", "paths"): CountedPath,
-}
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What one kind of file calls its things.
+
+    `sections` holds the keys of each section; `missing` says by key what to write where it is
+    missing; `top` is said of a file that does not begin with a key, `other` of a value that is
+    refused for a reason of which nobody thought; `kinds` replaces sentences, by pydantic's name of
+    the error.
+    """
+
+    sections: Mapping[Section, Sequence[str]]
+    missing: Mapping[str, str]
+    top: str
+    other: str
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
 
 _SHORTEST_NEAR = 3
-
-_MISSING = {
-    "accounts": "is missing; name at least one account under it",
-    "cdn": "is missing; write the CDN number of the account",
-    "path": "is missing; write the path to count, such as sestore4/jb",
-}
 
 _TYPES = {
     "int_type": "must be a whole number",
@@ -39,22 +39,25 @@ _TYPES = {
     "string_type": "must be text",
     "is_instance_of": "must be text",
     "tuple_type": "must be a list; begin each item with '- '",
+    "dict_type": "must be keys with their values",
     "model_type": "must be keys with their values",
 }
 
 
-def sentence(error: ErrorDetails) -> str:
+def sentence(error: ErrorDetails, wording: Wording) -> str:
     """Say what to write in place of what pydantic refused."""
     kind = error["type"]
     if not error["loc"]:
-        return "must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'"
+        return wording.top
+    if kind in wording.kinds:
+        return wording.kinds[kind]
     if kind in _TYPES:
         return _TYPES[kind] + _hint(kind, error["input"])
     if kind in _KEYS:
-        return _KEYS[kind](error["loc"])
+        return _KEYS[kind](error["loc"], wording)
     if kind in _VALUES:
         return _VALUES[kind](error["ctx"])
-    return "cannot stand here; config.example.yaml shows what can"
+    return wording.other
 
 
 def _hint(kind: str, given: object) -> str:
@@ -66,48 +69,48 @@ def _hint(kind: str, given: object) -> str:
     return "; put it in quotes" if kind in ("string_type", "is_instance_of") and is_scalar else ""
 
 
-def _missing_key(loc: Loc) -> str:
-    return _MISSING[str(loc[-1])]
+def _missing_key(loc: Loc, wording: Wording) -> str:
+    return wording.missing[str(loc[-1])]
 
 
-def _unknown_key(loc: Loc) -> str:
+def _unknown_key(loc: Loc, wording: Wording) -> str:
     *above, key = (step for step in loc if isinstance(step, str))
     if key == "<<":
         return "merging with '<<' is not known here; write the keys out"
-    known = _keys(tuple(above))
     homes = [
         f"under {section[-1]}" if section else "at the top"
-        for section in _SECTIONS
-        if key in _keys(section)
+        for section, keys in wording.sections.items()
+        if section and key in keys
     ]
     if homes:
         return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
-    near = _nearest(key.lower().replace("-", "_"), known)
+    known = wording.sections[tuple(above)]
+    near = _nearest(_plain(key), {_plain(one): one for one in known})
     if near:
         return f"is not a known key; did you mean '{near}'?"
     return f"is not a known key; the keys here are {', '.join(known)}"
 
 
-def _nearest(key: str, known: list[str]) -> str | None:
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "_")
+
+
+def _nearest(key: str, known: Mapping[str, str]) -> str | None:
     if len(key) < _SHORTEST_NEAR:
         return None
     parts = [one for one in known if key in one or one in key]
-    return next(iter(parts or difflib.get_close_matches(key, known, n=1)), None)
+    near = next(iter(parts or difflib.get_close_matches(key, known, n=1)), None)
+    return None if near is None else known[near]
 
 
-def _keys(section: tuple[str, ...]) -> list[str]:
-    keys = list(_SECTIONS[section].model_fields)
-    return keys + [f"{name}_file" for name in NAMES] if section == ("accounts",) else keys
-
-
-_KEYS: Mapping[str, Callable[[Loc], str]] = {
+_KEYS: Mapping[str, Callable[[Loc, Wording], str]] = {
     "missing": _missing_key,
     "extra_forbidden": _unknown_key,
 }
 
 _VALUES: Mapping[str, Callable[[Mapping[str, float]], str]] = {
     "value_error": lambda context: str(context["error"]),
-    "literal_error": lambda _: f"is not a file type; write one of {', '.join(FILE_TYPES)}",
+    "literal_error": lambda context: f"must be {context['expected']}",
     "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
     "greater_than": lambda context: f"must be more than {context['gt']:g}",
     "less_than_equal": lambda context: f"must be at most {context['le']:g}",

@@ -6,16 +6,15 @@ and whoever wants a value there says what to write instead.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 import yaml
 
-from exporter.config.problems import Loc, Place, Report
-from exporter.config.substitution import substitute
-from exporter.config.syntax import compose
+from exporter.documents.problems import Loc, Place, Report
+from exporter.documents.syntax import compose
 
 DEEPEST = 20
 MOST_VALUES = 500_000
@@ -61,16 +60,34 @@ class Document:
         return self._key_places.get(loc) or self.place(loc)
 
 
-def read_document(text: str, environ: Mapping[str, str], report: Report) -> Document | None:
-    """Read YAML text, with `${NAME}` filled in; every mistake goes to the report.
+Fill = Callable[[str], tuple[str, tuple[str, ...]]]
+"""Gives a text as it is meant, and a sentence for each mistake in how it is written."""
 
-    Gives None when the text is not YAML, holds nothing, or by its aliases far too much.
+
+def as_written(text: str) -> tuple[str, tuple[str, ...]]:
+    """Give the text as it stands."""
+    return text, ()
+
+
+def read_document(
+    text: str, report: Report, fill: Fill = as_written, empty: str | None = None
+) -> Document | None:
+    """Read YAML text, each text in it through `fill`; every mistake goes to the report.
+
+    A text that holds nothing is the mistake that `empty` tells, or a mapping without keys where
+    that is None. Gives None when the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)
+    start = Place(1, 1)
+    if composed is None and empty is None:
+        return Document({}, {(): start}, {})
+    if composed is None:
+        report.add((), start, empty or "")
+        return None
     if not isinstance(composed, yaml.Node):
         report.add((), composed.place, composed.sentence)
         return None
-    reading = _Reading(environ, report)
+    reading = _Reading(fill, report)
     value = reading.value(composed, ())
     if len(reading.places) > MOST_VALUES:
         return None
@@ -79,7 +96,7 @@ def read_document(text: str, environ: Mapping[str, str], report: Report) -> Docu
 
 @dataclass(slots=True)
 class _Reading:
-    environ: Mapping[str, str]
+    fill: Fill
     report: Report
     places: dict[Loc, Place] = field(default_factory=dict)
     key_places: dict[Loc, Place] = field(default_factory=dict)
@@ -134,7 +151,7 @@ class _Reading:
         kind = node.tag.removeprefix(_TAG)
         if kind != "str":
             return _plain(kind, node.value)
-        text, mistakes = substitute(node.value, self.environ)
+        text, mistakes = self.fill(node.value)
         for mistake in mistakes:
             self.report.add(loc, _place(node), mistake)
         return UNUSABLE if mistakes else text

@@ -1,6 +1,7 @@
-"""Problems of a configuration file: where each one is, and a sentence that says what to write."""
+"""Problems of a file: where each one is, and a sentence that says what to write."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 Loc = tuple[str | int, ...]
@@ -9,7 +10,6 @@ Loc = tuple[str | int, ...]
 Finding = tuple[Loc, str]
 """What a rule found: the way to a value, and a sentence about it."""
 
-# A key that is not known may be a secret in the wrong place: only what looks like a key is shown.
 _LIKE_A_KEY = re.compile(r"[A-Z]?[a-z_-]{1,23}")
 
 
@@ -43,7 +43,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` holds every mistake, in the file's order."""
+    """A file of the operator cannot be used; `problems` holds each mistake, in the file's order."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(problems)
@@ -55,17 +55,18 @@ class ConfigError(Exception):
 
 
 class Report:
-    """The problems found so far in one file."""
+    """The problems found so far in one file; `known` are keys that hide no secret, if unusual."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, known: Collection[str] = ()) -> None:
         self._file = file
+        self._known = known
         self._problems: list[Problem] = []
         self._seen: set[tuple[Loc, Place | None]] = set()
 
     def add(self, loc: Loc, place: Place | None, sentence: str) -> None:
         """Note a problem of the value at `loc`, which stands at `place`."""
         line, column = (None, None) if place is None else (place.line, place.column)
-        self._problems.append(Problem(self._file, line, column, where(loc), sentence))
+        self._problems.append(Problem(self._file, line, column, where(loc, self._known), sentence))
         self._seen.add((loc, place))
 
     def has(self, loc: Loc, place: Place) -> bool:
@@ -77,13 +78,16 @@ class Report:
         return tuple(sorted(self._problems, key=lambda one: (one.line or 0, one.column or 0)))
 
 
-def where(loc: Loc) -> str:
-    """Write a way into the file as an operator would: `accounts[0].files.paths[2].path`."""
+def where(loc: Loc, known: Collection[str] = ()) -> str:
+    """Write a way into the file as an operator would: `accounts[0].files.paths[2].path`.
+
+    A key that may be a secret in the wrong place is a question mark, unless it is one of `known`.
+    """
     text = ""
     for step in loc:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            shown = step if _LIKE_A_KEY.fullmatch(step) else "?"
+            shown = step if step in known or _LIKE_A_KEY.fullmatch(step) else "?"
             text += f".{shown}" if text else shown
     return text

@@ -1,0 +1,69 @@
+"""The kinds of value that every file knows, each read strictly."""
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.documents import durations
+
+
+class FieldError(ValueError):
+    """A value that cannot stand; the message is the sentence for the operator.
+
+    `key` names the key below the value that the sentence is about, if it is not the value itself.
+    """
+
+    def __init__(self, sentence: str, key: str | None = None) -> None:
+        super().__init__(sentence)
+        self.key = key
+
+
+def given(value: object) -> object:
+    """Give the value, or raise FieldError for a key that has none."""
+    if value is None:
+        raise FieldError("is empty; write a value, or leave the key out")
+    return value
+
+
+def plain_text(text: str) -> str:
+    """Give a text of one line, or raise FieldError."""
+    if not text:
+        raise FieldError("must not be empty")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+        raise FieldError("must not hold control characters or line breaks")
+    return text
+
+
+def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
+    """Give the list, or raise FieldError when nothing is in it."""
+    if not items:
+        raise FieldError("must not be an empty list; name at least one")
+    return items
+
+
+def beside(folder: Path, value: object) -> object:
+    """Give the path that a text names, a relative one from `folder`; or what is no text as it is.
+
+    Raises FieldError for what no path can be.
+    """
+    return folder / plain_text(value) if isinstance(value, str) else value
+
+
+def duration(least: str, most: str) -> Callable[[object], float]:
+    """Give a validator that turns a duration from `least` to `most` into seconds.
+
+    It raises FieldError or DurationError.
+    """
+    lowest, highest = durations.parse(least), durations.parse(most)
+
+    def validate(value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            raise FieldError(durations.HOW)
+        seconds = durations.parse(value)
+        if not lowest <= seconds <= highest:
+            raise FieldError(f"must be from {least} to {most}")
+        return seconds
+
+    return validate

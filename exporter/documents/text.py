@@ -1,0 +1,29 @@
+"""The text of a file that the operator wrote."""
+
+from pathlib import Path
+
+from exporter.documents.files import FileError, read_bytes
+from exporter.documents.problems import Place, Report
+
+LARGEST_FILE = 4 * 1024 * 1024
+"""Bytes; a configuration of a thousand accounts needs less than one megabyte."""
+
+
+def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | None:
+    """Read a UTF-8 file, and a pipe too when `stream` is set.
+
+    `name` is what the sentences call it: "the configuration file". Gives None when it cannot
+    be read; why stands in the report.
+    """
+    try:
+        content = read_bytes(path, LARGEST_FILE, stream=stream)
+    except FileError as error:
+        report.add((), None, f"{name} {error}")
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        report.add((), place, "is not UTF-8 here; save the file as UTF-8")
+        return None

@@ -1,0 +1,163 @@
+"""What a scrape gets: Prometheus' text format, rendered and compressed before anybody asks.
+
+An exposition has three layers. The **bulk** are the families of snapshots, accounts and polls: they
+grow large and change with polls. The **counters** are what the exporter counts of its own work:
+they change with every request. The **tail** tells of the process: it is small, and is rendered at
+each scrape. Each layer is compressed as the continuation of the one below, so that a change costs
+no more than its own layer and those above. All three make one gzip member (RFC 1952): some clients
+read only the first.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+_LEVEL: Final = 6
+_GZIP: Final = 31  # the largest window, with gzip's header and trailer: zlib's deflateInit2
+
+
+class Compressor(Protocol):
+    """What ``zlib.compressobj`` returns.
+
+    Several threads may copy one at once: CPython holds a lock in it meanwhile (zlibmodule.c).
+    """
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take data in; return what of it has been compressed."""
+
+    def flush(self, mode: int, /) -> bytes:
+        """Return the rest of what has been taken in, compressed."""
+
+    def copy(self) -> "Compressor":
+        """Return another one that has taken in the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bytes in a few parts, to be written one after another: joined, they would be copied."""
+
+    parts: tuple[bytes, ...]
+
+    @property
+    def length(self) -> int:
+        """Return the number of bytes in all parts: the Content-Length."""
+        return sum(map(len, self.parts))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderedFamily:
+    """A family and its text."""
+
+    family: Metric
+    text: bytes
+    sample_names: frozenset[str]
+
+    def only(self, names: frozenset[str]) -> bytes:
+        """Return the text of the samples with these names: of all, of some, or none."""
+        if self.sample_names.isdisjoint(names):
+            return b""
+        if self.sample_names <= names:
+            return self.text
+        registry = CollectorRegistry(auto_describe=True)
+        registry.register(_OneFamily(self.family))
+        return generate_latest(registry.restricted_registry(names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """Rendered families, and their text compressed as the continuation of what is ``below``.
+
+    ``compressor`` has taken in this layer and all below: to go on, it is copied, never written to.
+    """
+
+    families: tuple[RenderedFamily, ...]
+    compressed: bytes
+    below: Compressor
+    compressor: Compressor
+
+    def renewed(self, below: Compressor, families: Iterable[Metric]) -> "Layer":
+        """Return the layer with these families: only those that differ are rendered again.
+
+        It is the same layer, not compressed again, when nothing differs, what is below included.
+        """
+        kept = {each.family.name: each for each in self.families}
+        rendered = tuple(_rendered(family, kept.get(family.name)) for family in families)
+        if below is self.below and rendered == self.families:
+            return self
+        compressor = below.copy()
+        texts = (each.text for each in rendered)
+        compressed = _compressed(compressor, texts, zlib.Z_SYNC_FLUSH)
+        return Layer(rendered, compressed, below, compressor)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """All three layers at one moment; what is asked of it can be asked in any thread.
+
+    ``names`` are those of samples, as in the query parameter ``name[]`` of prometheus_client's own
+    server, and leave the rest out; None stands for all.
+    """
+
+    bulk: Layer
+    counters: Layer
+    tail: CollectorRegistry
+
+    def text(self, names: Collection[str] | None = None) -> Body:
+        """Return the text, at the cost of rendering the tail, however large the rest is."""
+        if names is None:
+            return Body((*(each.text for each in self._families()), generate_latest(self.tail)))
+        wanted = frozenset(names)
+        texts = [each.only(wanted) for each in self._families()]
+        texts.append(generate_latest(self.tail.restricted_registry(wanted)))
+        return Body(tuple(text for text in texts if text))
+
+    def gzip(self, names: Collection[str] | None = None) -> Body:
+        """Return the text as one gzip member, at the cost of rendering and compressing the tail.
+
+        With ``names`` that costs more the more is wanted: it is compressed here and now.
+        """
+        if names is not None:
+            texts = self.text(names).parts
+            return Body((_compressed(_compressor(), texts, zlib.Z_FINISH),))
+        tail = [generate_latest(self.tail)]
+        end = _compressed(self.counters.compressor.copy(), tail, zlib.Z_FINISH)
+        return Body((self.bulk.compressed, self.counters.compressed, end))
+
+    def _families(self) -> Iterator[RenderedFamily]:
+        yield from self.bulk.families
+        yield from self.counters.families
+
+
+def without_families(tail: CollectorRegistry) -> Exposition:
+    """Return an exposition that is nothing but a tail, to begin with."""
+    start = _compressor()
+    nothing = Layer((), b"", start, start)
+    return Exposition(nothing, nothing, tail)
+
+
+class _OneFamily(Collector):
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._family,)
+
+
+def _rendered(family: Metric, kept: RenderedFamily | None) -> RenderedFamily:
+    if kept is not None and kept.family == family:
+        return kept
+    names = frozenset(sample.name for sample in family.samples)
+    return RenderedFamily(family, generate_latest(_OneFamily(family)), names)
+
+
+def _compressor() -> Compressor:
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+
+
+def _compressed(compressor: Compressor, texts: Iterable[bytes], end: int) -> bytes:
+    return b"".join([*map(compressor.compress, texts), compressor.flush(end)])

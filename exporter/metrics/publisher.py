@@ -1,0 +1,91 @@
+"""Make a new exposition when something has changed, so that a scrape finds one ready."""
+
+import threading
+from typing import Final, TypeAlias
+
+import structlog
+
+from exporter.metrics.exposition import Exposition, without_families
+from exporter.metrics.registry import Metrics
+from exporter.polling.snapshots import Snapshot
+from exporter.polling.store import Knowledge, Store
+from exporter.polling.target_poller import Stop
+from exporter.polling.targets import Target
+from exporter.scaleengine.clock import Clock
+
+log: Final = structlog.get_logger(__name__)
+
+PAUSE: Final = 1.0
+"""Seconds from the end of one look at what has changed to the next."""
+
+Shown: TypeAlias = tuple[tuple[Knowledge, Snapshot | None], ...]
+"""What is known of each target, with its snapshot while that counts."""
+
+
+class Publisher:
+    """Publishes what the store and the counters hold, in a thread of its own.
+
+    There is an exposition from the start. Then, every second until told to stop, the publisher
+    looks whether a poll has ended, a snapshot has become stale or a counter has moved.
+    """
+
+    def __init__(self, metrics: Metrics, store: Store, clock: Clock, stop: Stop) -> None:
+        self._metrics = metrics
+        self._store = store
+        self._clock = clock
+        self._stop = stop
+        self._failing = False
+        self._shown: Shown | None = None
+        self._exposition = without_families(metrics.tail)
+        self._publish()
+        self._thread = threading.Thread(name="publish", target=self.run, daemon=True)
+
+    def current(self) -> Exposition:
+        """Return what was published last, at once; it never changes."""
+        return self._exposition
+
+    def unfinished(self) -> tuple[Target, ...]:
+        """Return the targets of which no finished poll has been published yet."""
+        return tuple(known.target for known, _ in self._shown or () if known.last is None)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def dead(self) -> tuple[str, ...]:
+        """Return the name of the thread if it should publish and does not."""
+        return () if self._thread.is_alive() else (self._thread.name,)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread to end, at most so many seconds; return whether it has."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def run(self) -> None:
+        """Publish every second what has changed, until told to stop, whatever goes wrong."""
+        while not self._stop.wait(PAUSE):
+            try:
+                self._publish()
+                self._failing = False
+            except Exception:
+                if not self._failing:  # once, not every second
+                    log.exception(
+                        "a defect of this exporter keeps new numbers from /metrics; the last ones "
+                        "are served until a new try, made every second, succeeds; please report it"
+                    )
+                self._failing = True
+
+    def _publish(self) -> None:
+        shown = self._to_show()
+        published = self._exposition
+        bulk, counters = published.bulk, published.counters
+        if shown != self._shown:
+            bulk = bulk.renewed(bulk.below, self._metrics.bulk.collect())
+        counters = counters.renewed(bulk.compressor, self._metrics.counters.collect())
+        self._exposition = Exposition(bulk, counters, published.tail)
+        self._shown = shown
+
+    def _to_show(self) -> Shown:
+        elapsed = self._clock.elapsed()
+        known = self._store.current().values()
+        return tuple((each, each.snapshot(elapsed)) for each in known)

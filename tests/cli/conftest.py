@@ -1,0 +1,245 @@
+"""The whole program as a child process, and a ScaleEngine for it to poll."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.simulator import Account, Behaviour, Checks, FileType, Folder, Simulator, steady_usage
+
+KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
+SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
+PATIENCE = 15.0
+END_SECONDS = 5.0
+NO_REPLAY = Checks(replay=False)
+"""Several programs poll one account here, so that two may ask the same in one second."""
+
+Event = dict[str, object]
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+class Program:
+    """The exporter as a child process whose log, in JSON, is read as it is written."""
+
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]
+    ) -> None:
+        self.folder = folder
+        self.lines: list[str] = []
+        """The lines on standard error."""
+        self._silent = False
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(  # noqa: S603 - the program is this project's own
+            [sys.executable, "-W", "error", "-m", "exporter", *arguments],
+            cwd=folder,
+            env=_environment(environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def events(self) -> list[Event]:
+        """The log so far; a line that is no log line stands as what was ``blurted`` out."""
+        with self._changed:
+            return [_event(line) for line in self.lines]
+
+    def wait_for(self, times: int = 1, /, **facts: object) -> Event:
+        """Wait until there are so many log lines with these facts; return the last of them."""
+
+        def found() -> list[Event]:
+            return [event for event in self.events if facts.items() <= event.items()]
+
+        self._wait(lambda: len(found()) >= times)
+        assert len(found()) >= times, f"no {times} lines with {facts} in {self.lines}"
+        return found()[times - 1]
+
+    def read_until(self, part: str) -> None:
+        """Wait for a line on standard error that has this part, whatever the log's form."""
+        self._wait(lambda: any(part in line for line in self.lines))
+        assert any(part in line for line in self.lines), f"no {part!r} in {self.lines}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, as its log says."""
+        host, _, port = str(self.wait_for(msg="listening")["address"]).rpartition(":")
+        return host, int(port)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Make a request; return the status and the text."""
+        with closing(http.client.HTTPConnection(*self.address, timeout=PATIENCE)) as line:
+            line.request("GET", path)
+            answer = line.getresponse()
+            return answer.status, answer.read().decode()
+
+    def value(self, metric: str, **labels: str) -> float | None:
+        """Scrape, and return the value of the one series of the metric that has these labels."""
+        values = [
+            sample.value
+            for family in text_string_to_metric_families(self.get("/metrics")[1])
+            for sample in family.samples
+            if sample.name == metric and labels.items() <= sample.labels.items()
+        ]
+        assert len(values) <= 1, f"{labels} do not say which of {len(values)} series is meant"
+        return values[0] if values else None
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; return its exit status, or fail after five seconds."""
+        self._process.send_signal(number)
+        return self.wait(END_SECONDS)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait so many seconds for its end, and return its exit status."""
+        status = self._process.wait(timeout)
+        self._reader.join(PATIENCE)
+        return status
+
+    @property
+    def printed(self) -> str:
+        """What it wrote to standard output; it must have ended."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read()
+
+    def close(self) -> None:
+        """End it by force if it still runs."""
+        self._process.kill()
+        self.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+    def _wait(self, enough: Callable[[], bool]) -> None:
+        """Wait until it has written enough, or will write no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: enough() or self._silent, PATIENCE)
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            with self._changed:
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._silent = True
+            self._changed.notify_all()
+
+
+def _event(line: str) -> Event:
+    try:
+        event: Event = json.loads(line)
+    except ValueError:
+        return {"blurted": line}
+    return event
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return this environment without what would change the exporter, and with more."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SCALEENGINE_") and name.lower() not in _PROXIES
+    }
+    return {**kept, **more}
+
+
+Start = Callable[..., Program]
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Start]:
+    """Give a function that starts the program in a folder; it ends with the module's tests.
+
+    It listens on a free port of 127.0.0.1 and logs in JSON, where the arguments or the environment
+    do not say otherwise.
+    """
+    programs: list[Program] = []
+    usual = {
+        "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
+        "SCALEENGINE_EXPORTER_LOG_FORMAT": "json",
+    }
+
+    def begin(folder: Path, *arguments: str, **environ: str) -> Program:
+        program = Program(folder, arguments, {**usual, **environ})
+        programs.append(program)
+        return program
+
+    yield begin
+    for program in programs:
+        program.close()
+
+
+@pytest.fixture(scope="module")
+def scaleengine() -> Iterator[Simulator]:
+    """Run a ScaleEngine with one account: two CPU users and a path of 130 videos in folders."""
+    jb = Folder(
+        files={f"{number}.mp4": FileType.VIDEO for number in range(120)},
+        folders={
+            "séries": Folder(files={f"{number}.mp4": FileType.VIDEO for number in range(10)}),
+            "empty": Folder(),
+        },
+    )
+    account = Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        usage=steady_usage({"": 1024, "web": 5_000_000_000}),
+        storage=Folder(folders={"sestore4": Folder(folders={"jb": jb})}),
+    )
+    with Simulator([account], Behaviour(checks=NO_REPLAY)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def configure() -> Callable[..., None]:
+    """Give a function that writes `config.yaml` into a folder.
+
+    Its account `main` polls the disk usage and one path each second. ``account`` replaces what is
+    said of it (None: nothing is), ``others`` are further accounts, ``api`` is more of the API.
+    """
+
+    def write(
+        folder: Path,
+        url: str,
+        *,
+        account: Mapping[str, object] | None = None,
+        others: tuple[Mapping[str, object], ...] = (),
+        api: Mapping[str, object] | None = None,
+    ) -> None:
+        usual = {
+            "name": "main",
+            "cdn": 158,
+            "api_key": KEY,
+            "api_secret": SECRET,
+            "disk_usage": {"interval": "1s", "stale_after": "1h"},
+            "files": {
+                "interval": "1s",
+                "stale_after": "1h",
+                "paths": [{"path": "sestore4/jb", "folder_depth": 1}],
+            },
+        }
+        main = {key: said for key, said in {**usual, **(account or {})}.items() if said is not None}
+        written = {
+            "api": {"url": url, "requests_per_second": None, "timeout": "5s", **(api or {})},
+            "accounts": [main, *others],
+        }
+        # JSON is YAML.
+        (folder / "config.yaml").write_text(json.dumps(written))
+
+    return write

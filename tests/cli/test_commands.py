@@ -1,0 +1,197 @@
+"""What each command does and how it ends, without the time that a process of its own takes."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import structlog
+
+from exporter import cli, version
+from exporter.flags import Flags
+from exporter.plan import Plan
+
+Main = Callable[..., int]
+
+GOOD = """\
+accounts:
+  - cdn: 158
+    api_key: key
+    api_secret: ${SECRET}
+    files:
+      paths: [sestore4/jb, sestore4/jb/archive]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Leave logging, and what SIGTERM does, as they were."""
+    root, own = logging.getLogger(), logging.getLogger("exporter")
+    before = root.handlers, root.level, own.level
+    on_signal = signal.getsignal(signal.SIGTERM)
+    yield
+    root.handlers, root.level, own.level = before
+    structlog.reset_defaults()
+    signal.signal(signal.SIGTERM, on_signal)
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Main:
+    """Give a function that runs the program with a good `config.yaml`, at a free port."""
+    file = tmp_path / "config.yaml"
+    file.write_text(GOOD)
+
+    def run(*arguments: str, **environ: str) -> int:
+        usual = {
+            "SECRET": "secret",
+            "SCALEENGINE_EXPORTER_CONFIG_FILE": str(file),
+            "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
+        }
+        return cli.main(arguments, {**usual, **environ})
+
+    return run
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
+    """Let nothing be served; give the list of what would have been: the plan and the path."""
+    seen: list[tuple[Plan, str]] = []
+
+    def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bool:
+        for each in sockets:
+            each.close()
+        seen.append((plan, telemetry_path))
+        return True
+
+    monkeypatch.setattr(cli, "run", run)
+    return seen
+
+
+def test_a_good_configuration(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    """--config.check of a good configuration says so, warns where it should, and ends with 0."""
+    assert main("--config.check") == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("config.yaml: good\n")
+    (warning,) = err.splitlines()
+    assert " level=warning msg=" in warning
+    assert "config.yaml:6:28: accounts[0].files.paths[1]: " in warning
+
+
+@pytest.mark.parametrize("flags", [(), ("--config.check",)])
+def test_a_wrong_configuration(
+    main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    """A wrong configuration ends with 2 and its mistakes, whether it is to be checked or used."""
+    (tmp_path / "config.yaml").write_text(GOOD.replace("158", "many"))
+    assert main(*flags) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("config.yaml:2:10: accounts[0].cdn: must be a whole number\n")
+
+
+def test_no_configuration(main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A missing file is named, and ends with 2."""
+    (tmp_path / "config.yaml").unlink()
+    assert main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path}/config.yaml: the configuration file ")
+
+
+def test_a_check_does_not_listen(main: Main) -> None:
+    """--config.check works while the exporter runs: it needs no port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main("--config.check", f"--web.listen-address=127.0.0.1:{port}") == 0
+
+
+@pytest.mark.parametrize("command", [[], ["demo"]])
+def test_a_taken_port(
+    main: Main,
+    capsys: pytest.CaptureFixture[str],
+    ran: list[tuple[Plan, str]],
+    command: list[str],
+) -> None:
+    """A taken port ends with 1 and its sentence; nothing is polled, and nothing to try is told."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(*command, f"--web.listen-address=127.0.0.1:{port}") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1].startswith(f"cannot listen on 127.0.0.1:{port}: it is taken: ")
+    assert ran == []
+
+
+def test_the_service(main: Main, ran: list[tuple[Plan, str]]) -> None:
+    """What is served is what the configuration and the flags say; then it ends with 0."""
+    assert main("--web.telemetry-path=/prom") == 0
+    ((plan, path),) = ran
+    assert [account.cdn for account in plan.accounts] == [158]
+    assert [target.path for target in plan.targets] == ["", "sestore4/jb", "sestore4/jb/archive"]
+    assert path == "/prom"
+
+
+def test_the_demo(
+    main: Main, ran: list[tuple[Plan, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo needs no configuration: it polls a ScaleEngine of its own, which ends with it."""
+    assert main("demo", "--web.telemetry-path=/prom", SCALEENGINE_EXPORTER_CONFIG_FILE="no") == 0
+    ((plan, path),) = ran
+    assert [account.name for account in plan.accounts] == ["demo"]
+    assert plan.endpoint.url.startswith("http://127.0.0.1:")
+    assert {target.collector for target in plan.targets} == {"disk_usage", "files"}
+    assert path == "/prom"
+    out = capsys.readouterr().out
+    assert "curl -s http://127.0.0.1:" in out
+    assert "/prom | grep" in out
+    simulated = urlsplit(plan.endpoint.url)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((simulated.hostname, simulated.port), 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_it_serves(
+    main: Main, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Whoever ends it while it still starts has it ended as asked: with 0."""
+
+    def interrupted(_: Flags, __: object) -> int:
+        signal.raise_signal(number)
+        raise AssertionError("the signal was not heeded")
+
+    monkeypatch.setattr(cli, "_serve", interrupted)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert main() == 0
+
+
+def test_a_thread_that_cannot_be_ended(
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thread that hangs where nothing interrupts it does not keep the process: it ends with 0."""
+
+    def leave(status: int) -> None:
+        raise SystemExit(status)
+
+    def run(_: Plan, sockets: Sequence[socket.socket], __: str) -> bool:
+        for each in sockets:
+            each.close()
+        return False
+
+    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A package that was built tells its revision; a checkout does not know it."""
+    monkeypatch.setattr(version, "files", lambda _: tmp_path)
+    assert version.revision() == "unknown"
+    (tmp_path / "_revision.txt").write_text("0123abc\n")
+    assert version.revision() == "0123abc"
+    assert "(revision 0123abc, Python " in version.described()

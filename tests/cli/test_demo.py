@@ -1,0 +1,82 @@
+"""The demo: a simulated account, served without an account and without a configuration."""
+
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program, Start
+
+
+def listening_places(pid: int) -> list[tuple[str, int]]:
+    """Return where a process listens by IPv4, as the kernel tells (proc(5), net/tcp)."""
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed since
+            links.append(str(link.readlink()))
+    rows = [row.split() for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    places = [row[1].split(":") for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links]
+    return [(socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)) for host, port in places]
+
+
+def children(pid: int) -> str:
+    """Return the numbers of the processes that a process started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+@pytest.fixture(scope="module")
+def demo(start: "Start", tmp_path_factory: pytest.TempPathFactory) -> "Program":
+    """Start the demo in an empty folder, and wait for its first polls."""
+    program = start(tmp_path_factory.mktemp("demo"), "demo")
+    program.wait_for(msg="poll", collector="disk_usage")
+    program.wait_for(msg="poll", path="sestore7/podcast")
+    return program
+
+
+def test_it_serves(demo: "Program") -> None:
+    """A simulated account is polled and served, with many files, folders and users."""
+    files = demo.value("scaleengine_files", path="sestore7/podcast")
+    usage = demo.value("scaleengine_disk_usage_bytes", account="demo", cpu_user="series")
+    assert files is not None
+    assert files > 500
+    assert usage is not None
+    assert usage > 2**40
+    assert demo.value("scaleengine_up", account="demo") == 1
+    assert demo.get("/-/healthy")[0] == 200
+
+
+def test_only_this_machine_is_involved(demo: "Program") -> None:
+    """The demo listens on loopback alone, itself and its ScaleEngine, in a single process."""
+    hosts = [host for host, _ in listening_places(demo.pid)]
+    assert hosts == ["127.0.0.1", "127.0.0.1"]
+    assert children(demo.pid) == ""
+
+
+def test_it_ends_and_leaves_nothing(start: "Start", tmp_path: Path) -> None:
+    """It tells what to try; Ctrl-C ends it with 0, and nobody listens any more."""
+    own = start(tmp_path, "demo")
+    host, port = own.address
+    places = listening_places(own.pid)
+    assert (host, port) in places
+
+    assert own.end(signal.SIGINT) == 0
+
+    for place in places:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place, 5)
+    assert f"Open     http://{host}:{port}/\n" in own.printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_unix_socket(start: "Start", tmp_path: Path) -> None:
+    """A browser opens no unix socket, so that nothing is told but where it listens, in the log."""
+    file = tmp_path / "x.sock"
+    program = start(tmp_path, "demo", f"--web.listen-address=unix:{file}", "--log.format=logfmt")
+    program.read_until(f" level=info msg=listening address=unix:{file} path=/metrics")
+    assert program.end() == 0
+    assert program.printed == ""
+    assert not file.exists()

@@ -1,0 +1,217 @@
+"""The whole program when ScaleEngine fails: it lives, says what is wrong, and keeps its numbers."""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator import (
+    BUSY,
+    FAILING,
+    Account,
+    Behaviour,
+    Broken,
+    Checks,
+    Fault,
+    FileType,
+    Folder,
+    HttpError,
+    Refusal,
+    Simulator,
+    steady_usage,
+)
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program, Start
+
+Configure = Callable[..., None]
+
+KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
+SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
+
+FAULTS: Mapping[str, tuple[Fault | Refusal | HttpError, str]] = {
+    "refused": (Refusal("0001"), "auth"),
+    "denied": (HttpError(403), "auth"),
+    "unsigned": (Refusal("0003"), "signature"),
+    "late": (Refusal("0002"), "clock"),
+    "busy": (BUSY, "rate_limited"),
+    "too-often": (HttpError(429), "rate_limited"),
+    "failing": (FAILING, "server"),
+    "down": (HttpError(503), "server"),
+    "hanging": (Fault.HANG, "timeout"),
+    "reset": (Fault.RESET, "network"),
+    "cut-off": (Fault.RESET_IN_BODY, "network"),
+    "html": (Fault.HTML_PAGE, "protocol"),
+    "deep": (Fault.DEEP_NESTING, "protocol"),
+    "nan": (Fault.NAN, "protocol"),
+    "elsewhere": (Fault.REDIRECT, "protocol"),
+    "telling": (Refusal("0042", f"no such path for {KEY} {SECRET}\r\nts=0 level=error"), "api"),
+    "stuck": (Fault.STUCK_OFFSET, "incomplete"),
+}
+"""Each is the fault of a path of its own, with the reason that it is to be given."""
+
+
+def broken() -> Behaviour:
+    """Return how a ScaleEngine behaves of which each path has its fault."""
+    return Behaviour(
+        checks=Checks(replay=False),
+        broken=tuple(Broken(fault, path=f"sestore4/{name}") for name, (fault, _) in FAULTS.items()),
+    )
+
+
+@pytest.fixture(scope="module")
+def many_paths() -> Iterator[Simulator]:
+    """Run a ScaleEngine with a path for each fault, which holds three videos."""
+    paths = {
+        name: Folder(files={f"{number}.mp4": FileType.VIDEO for number in range(3)})
+        for name in FAULTS
+    }
+    account = Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        usage=steady_usage({"web": 7}),
+        storage=Folder(folders={"sestore4": Folder(folders=paths)}),
+    )
+    with Simulator([account], Behaviour(checks=Checks(replay=False))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def failing(
+    start: "Start",
+    configure: Configure,
+    many_paths: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Program":
+    """Start the program while all is well; then break each path, and wait until each has failed.
+
+    Two more accounts were wrong from the start: one has a wrong key, one a wrong secret.
+    """
+    folder = tmp_path_factory.mktemp("failing")
+    usage = {"disk_usage": {"interval": "1s"}, "cdn": 158}
+    paths = [f"sestore4/{name}" for name in FAULTS]
+    configure(
+        folder,
+        many_paths.url,
+        account={"files": {"interval": "1s", "stale_after": "1h", "paths": paths}},
+        others=(
+            {**usage, "name": "wrong key", "api_key": "CANARYOTHERKEY", "api_secret": SECRET},
+            {**usage, "name": "wrong secret", "api_key": KEY, "api_secret": "canaryothersecret"},
+        ),
+        api={"timeout": "1s", "concurrency": 16},
+    )
+    program = start(folder, "--log.level=debug")
+    for path in paths:
+        program.wait_for(msg="poll", path=path, result="ok")
+    many_paths.behave(broken())
+    for path in paths:
+        program.wait_for(msg="poll", path=path, result="failed")
+    for account in ("wrong key", "wrong secret"):
+        program.wait_for(msg="poll", account=account, result="failed")
+    return program
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [(name, reason) for name, (_, reason) in FAULTS.items()]
+)
+def test_a_path_that_fails(failing: "Program", name: str, reason: str) -> None:
+    """The good number stays, success is 0, the failure is counted by its reason, the log tells."""
+    path = {"account": "main", "path": f"sestore4/{name}"}
+    assert failing.value("scaleengine_files", **path) == 3
+    assert failing.value("scaleengine_poll_success", **path) == 0
+    failures = failing.value(
+        "scaleengine_poll_failures_total", account="main", collector="files", reason=reason
+    )
+    assert failures is not None
+    assert failures >= 1
+
+    told = failing.wait_for(msg="poll", **path, result="failed")
+    assert (told["level"], told["reason"]) == ("warning", reason)
+    assert told["cause"]
+    assert told["advice"]
+
+
+def test_others_are_not_touched(failing: "Program") -> None:
+    """The disk usage of the same account goes on being polled: targets fail alone."""
+    polls = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
+    failing.wait_for(3, msg="poll", account="main", collector="disk_usage", result="ok")
+    later = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
+    assert polls is not None
+    assert later is not None
+    assert later >= max(polls, 3)
+    assert failing.value("scaleengine_disk_usage_bytes", account="main") == 7
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"), [("wrong key", "auth"), ("wrong secret", "signature")]
+)
+def test_wrong_credentials(failing: "Program", account: str, reason: str) -> None:
+    """An account whose credentials are refused is not up, has no numbers, and says why."""
+    assert failing.value("scaleengine_up", account=account) == 0
+    assert failing.value("scaleengine_poll_success", account=account) == 0
+    assert failing.value("scaleengine_disk_usage_bytes", account=account) is None
+    for counter in ("scaleengine_poll_failures_total", "scaleengine_api_request_failures_total"):
+        count = failing.value(counter, account=account, reason=reason)
+        assert count is not None
+        assert count >= 1
+    told = failing.wait_for(msg="poll", account=account, result="failed")
+    assert told["reason"] == reason
+    assert f"account {account!r}" in str(told["advice"])
+
+
+def test_it_lives(failing: "Program") -> None:
+    """With all this it is healthy and, all targets having been polled, ready."""
+    assert failing.get("/-/healthy")[0] == 200
+    assert failing.get("/-/ready")[0] == 200
+
+
+def test_no_secret_anywhere(failing: "Program") -> None:
+    """No line of the log, even of debug, and no page shows a secret, even one sent back to us."""
+    pages = [failing.get(path)[1] for path in ("/", "/metrics", "/-/ready", "/-/healthy")]
+    told = failing.wait_for(msg="poll", path="sestore4/telling", result="failed")
+    assert "no such path for *** ***" in str(told["cause"])
+    assert "canary" not in "\n".join([*failing.lines, *pages]).lower()
+
+
+def test_nobody_listens(start: "Start", configure: Configure, tmp_path: Path) -> None:
+    """With a ScaleEngine that was never reached there are no numbers, and nothing else is amiss."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
+    program = start(tmp_path)
+    for collector in ("disk_usage", "files"):
+        told = program.wait_for(msg="poll", collector=collector, result="failed")
+        assert (told["reason"], told["cause"]) == ("network", "the connection was refused")
+
+    assert program.value("scaleengine_up", account="main") == 0
+    assert program.value("scaleengine_poll_success", collector="files") == 0
+    assert program.value("scaleengine_files") is None
+    assert program.value("scaleengine_poll_last_success_timestamp_seconds") is None
+    assert program.get("/-/ready")[0] == 200
+    assert program.end() == 0
+
+
+def test_a_secret_that_is_replaced(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """A secret's file is read again at every poll: when it is put right, so is the account."""
+    secret = tmp_path / "secret"
+    secret.write_text("canaryoldsecret\n")
+    configure(tmp_path, scaleengine.url, account={"api_secret": None, "api_secret_file": "secret"})
+    program = start(tmp_path)
+    program.wait_for(msg="poll", collector="files", result="failed", reason="signature")
+    assert program.value("scaleengine_up", account="main") == 0
+
+    secret.write_text(SECRET + "\n")
+
+    for collector in ("disk_usage", "files"):
+        program.wait_for(msg="poll", collector=collector, result="ok")
+    assert program.value("scaleengine_up", account="main") == 1
+    assert program.value("scaleengine_poll_success", collector="files") == 1
+    assert program.value("scaleengine_files") == 130
+
+    assert program.end() == 0
+    assert "canary" not in "\n".join(program.lines).lower()

@@ -1,0 +1,190 @@
+"""What a log line looks like: one line for each event, in logfmt or JSON, whatever is in it."""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from exporter.logs import set_up_logs
+
+Written = Callable[[], list[str]]
+
+LEVELS = ["debug", "info", "warning", "error"]
+LOGFMT = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+LOCALS = {"secret": "canary"}
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Leave logging as it was: what pytest set up, and the libraries' levels."""
+    root, own = logging.getLogger(), logging.getLogger("exporter")
+    before = root.handlers, root.level, own.level
+    yield
+    root.handlers, root.level, own.level = before
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def written(capsys: pytest.CaptureFixture[str]) -> Written:
+    """Give a function that gives the lines written to standard error since it was last asked."""
+
+    def lines() -> list[str]:
+        out, err = capsys.readouterr()
+        assert out == ""
+        return list(err.removesuffix("\n").split("\n")) if err else []
+
+    return lines
+
+
+def fields(line: str) -> dict[str, str]:
+    """Read a line of logfmt, as strictly as readers do; every character must belong to a field."""
+    found = list(LOGFMT.finditer(line))
+    assert "".join(match[0] for match in found) == line
+    return {match[1]: match[2] for match in found}
+
+
+def fail(text: str) -> None:
+    """Raise an error whose text does not hold what it was given."""
+    raise ValueError(f"{len(text)} letters")
+
+
+def ours() -> structlog.stdlib.BoundLogger:
+    """Return a log of the exporter's own."""
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("exporter.polling.poller")
+    return log
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [("debug", LEVELS), ("info", LEVELS[1:]), ("warn", LEVELS[2:]), ("error", LEVELS[3:])],
+)
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_levels(written: Written, level: str, heard: list[str], form: str) -> None:
+    """What is below the level that was asked for is not written."""
+    set_up_logs(level, form)
+    for each in LEVELS:
+        getattr(ours(), each)(f"at {each}")
+    lines = written()
+    assert len(lines) == len(heard)
+    for line, expected in zip(lines, heard, strict=True):
+        told = json.loads(line) if form == "json" else fields(line)
+        assert told["level"] == expected
+        assert told["msg"].strip('"') == f"at {expected}"
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [("debug", LEVELS[2:]), ("info", LEVELS[2:]), ("warn", LEVELS[2:]), ("error", LEVELS[3:])],
+)
+def test_libraries(written: Written, level: str, heard: list[str]) -> None:
+    """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
+    set_up_logs(level, "logfmt")
+    for each in LEVELS:
+        getattr(logging.getLogger("aiohttp.server"), each)("at %s", each)
+    assert [fields(line)["msg"].strip('"') for line in written()] == [
+        f"at {each}" for each in heard
+    ]
+
+
+def test_logfmt(written: Written) -> None:
+    """A line of logfmt begins with time, level and message; then come the facts as told."""
+    set_up_logs("info", "logfmt")
+    ours().info("poll", account="main", files=3, cause='no "way"', empty="", none=None)
+    (line,) = written()
+    time, rest = line.split(" ", 1)
+    assert TIME.fullmatch(time.removeprefix("ts="))
+    assert rest == (r'level=info msg=poll account=main files=3 cause="no \"way\"" empty= none=')
+
+
+def test_json(written: Written) -> None:
+    """A line of JSON holds the same, numbers as numbers and letters as they are."""
+    set_up_logs("info", "json")
+    ours().info("poll", account="büro", files=3, none=None)
+    (line,) = written()
+    told = json.loads(line)
+    assert TIME.fullmatch(told.pop("ts"))
+    expected = {"level": "info", "msg": "poll", "account": "büro", "files": 3, "none": None}
+    assert told == expected
+    assert "büro" in line
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_libraries_in_the_same_form(written: Written, form: str) -> None:
+    """What a library says looks as what the exporter says, traceback and all."""
+    set_up_logs("info", form)
+    try:
+        fail("four")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task %s", "failed")
+    (line,) = written()
+    told = json.loads(line) if form == "json" else fields(line)
+    assert TIME.fullmatch(told["ts"])
+    assert told["level"] == "error"
+    assert told["msg"].strip('"') == "Task failed"
+    assert told["exception"].strip('"').startswith("Traceback (most recent call last):")
+    assert "ValueError: 4 letters" in told["exception"]
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_tracebacks_of_our_own(written: Written, form: str) -> None:
+    """A traceback is one fact of one line, and shows no local variables, which may be secret."""
+    set_up_logs("info", form)
+    try:
+        fail(LOCALS["secret"])
+    except ValueError:
+        ours().exception("a defect")
+    (line,) = written()
+    assert "ValueError: 6 letters" in line
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize("library", [False, True], ids=["ours", "library"])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(message=any_text, fact=any_text)
+@example(message="a\nts=0 level=error msg=x", fact="a\r\nb")
+@example(message="a\rb", fact="\x1b[2J\x85\u2028\u2029\x0b\x0c\t\x7f\x00")
+@example(message='"', fact='" x="')
+@example(message="100% %s %d", fact="\\")
+def test_nothing_gets_out_of_its_line(
+    written: Written, message: str, fact: str, *, library: bool
+) -> None:
+    """Whatever an event holds, it is one line of printable signs, and is read back from JSON."""
+    for form in ("logfmt", "json"):
+        set_up_logs("info", form)
+        if library:
+            logging.getLogger("urllib3").warning("%s", message)
+        else:
+            ours().info(message, cause=fact)
+        (line,) = written()
+        assert line.isprintable()
+        if form == "json":
+            told = json.loads(line)
+            assert told["msg"] == message
+            assert library or told["cause"] == fact
+        else:
+            assert list(fields(line)) == ["ts", "level", "msg", *([] if library else ["cause"])]
+
+
+def test_half_a_character(written: Written) -> None:
+    """Half of a surrogate pair, as a file name that is no UTF-8 holds it, can be written too."""
+    set_up_logs("info", "json")
+    ours().info("poll", path="a\udc80")
+    (line,) = written()
+    assert json.loads(line)["path"] == "a\udc80"
+
+
+def test_set_up_twice(written: Written) -> None:
+    """Setting up again replaces what was: no event is written twice."""
+    set_up_logs("info", "logfmt")
+    set_up_logs("info", "json")
+    ours().info("poll")
+    assert len(written()) == 1

@@ -1,0 +1,126 @@
+"""What is to be run is what the operator wrote: each setting reaches the place that heeds it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.config import load
+from exporter.plan import Plan, plan_from
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.errors import AuthError
+from exporter.scaleengine.transport import Endpoint
+
+PlanOf = Callable[[str], Plan]
+
+SMALLEST = """\
+accounts:
+  - cdn: 158
+    api_key: key
+    api_secret: secret
+"""
+
+LARGE = """\
+api:
+  url: http://127.0.0.1:8080/stable/
+  timeout: 7s
+  concurrency: 3
+  requests_per_second: 2.5
+  max_requests_per_poll: 99
+accounts:
+  - name: main
+    cdn: 158
+    api_key: key
+    api_secret_file: secret
+    disk_usage:
+      interval: 2h
+      cpu_users: [web, live]
+      stale_after: 5h
+    files:
+      interval: 10m
+      stale_after: 1h
+      paths:
+        - sestore4/jb
+        - path: sestore4/jb/archive
+          file_types: [video, invalid]
+          folder_depth: 2
+          max_folders: 7
+  - cdn: 7
+    api_key: other
+    api_secret: another
+    disk_usage: {enabled: false}
+    files: {paths: [sestore7/a]}
+"""
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path) -> PlanOf:
+    """Give a function that makes the plan of a configuration's text; `secret` lies beside it."""
+    (tmp_path / "secret").write_text("from-the-file")
+
+    def make(text: str) -> Plan:
+        file = tmp_path / "config.yaml"
+        file.write_text(text)
+        return plan_from(load(file, {}).config)
+
+    return make
+
+
+def test_the_smallest(plan_of: PlanOf) -> None:
+    """A number, a key and a secret are enough: the disk usage of every user is polled each hour."""
+    plan = plan_of(SMALLEST)
+    assert plan.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 4)
+    assert (plan.concurrency, plan.requests_per_second, plan.requests_per_poll) == (4, 5, 5000)
+    assert [(each.name, each.cdn) for each in plan.accounts] == [("158", 158)]
+    assert plan.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
+
+
+def test_a_large_one(plan_of: PlanOf) -> None:
+    """Every setting is there: a target for each path and file type, of each account its own."""
+    plan = plan_of(LARGE)
+    assert plan.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
+    assert (plan.concurrency, plan.requests_per_second, plan.requests_per_poll) == (3, 2.5, 99)
+    assert [(each.name, each.cdn) for each in plan.accounts] == [("main", 158), ("7", 7)]
+    archive = "sestore4/jb/archive"
+    assert plan.targets == (
+        DiskUsageTarget("main", 7200, 5 * 3600, ("web", "live")),
+        FilesTarget("main", 600, 3600, "sestore4/jb", "video"),
+        FilesTarget("main", 600, 3600, archive, "video", 2, 7),
+        FilesTarget("main", 600, 3600, archive, "invalid", 2, 7),
+        FilesTarget("7", 900, 2700, "sestore7/a", "video"),
+    )
+
+
+def test_no_limit(plan_of: PlanOf) -> None:
+    """No limit on requests a second is no limit."""
+    assert plan_of("api: {requests_per_second: null}\n" + SMALLEST).requests_per_second is None
+
+
+def test_credentials(plan_of: PlanOf) -> None:
+    """Each account has its own key and secret, and a plan does not show them."""
+    plan = plan_of(LARGE)
+    main, other = plan.accounts
+    assert main.credentials() == Credentials("key", "from-the-file")
+    assert other.credentials() == Credentials("other", "another")
+    assert "another" not in repr(plan)
+    assert "from-the-file" not in repr(plan)
+
+
+def test_a_secret_is_read_each_time(plan_of: PlanOf, tmp_path: Path) -> None:
+    """A secret in a file is what the file says at that moment."""
+    main, _ = plan_of(LARGE).accounts
+    (tmp_path / "secret").write_text("rotated\n")
+    assert main.credentials().api_secret == "rotated"
+
+
+def test_a_secret_that_is_gone(plan_of: PlanOf, tmp_path: Path) -> None:
+    """A secret that cannot be read is a failure of credentials: which account, which file, why."""
+    main, _ = plan_of(LARGE).accounts
+    (tmp_path / "secret").unlink()
+    with pytest.raises(AuthError) as failed:
+        main.credentials()
+    assert failed.value.cause.startswith("a secret of account 'main' could not be read (")
+    assert str(tmp_path / "secret") in failed.value.cause
+    assert "read again at every poll" in failed.value.advice
+    assert failed.value.__suppress_context__

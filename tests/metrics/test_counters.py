@@ -1,0 +1,154 @@
+"""What the exporter counts of its own work: from the start at 0, and by account and reason."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics.accounts import AccountCollector
+from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.store import PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.client import Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
+
+USAGE = DiskUsageTarget("main", 60, 180)
+VIDEOS = FilesTarget("main", 60, 180, "sestore4/jb", "video")
+AUDIO = FilesTarget("other", 60, 180, "sestore4/jb", "audio")
+REASONS = [
+    "auth",
+    "signature",
+    "clock",
+    "rate_limited",
+    "server",
+    "timeout",
+    "network",
+    "protocol",
+    "api",
+    "incomplete",
+]
+
+
+@pytest.fixture
+def metrics(clock: Clock) -> Metrics:
+    """Give the metrics of two accounts: one has a disk usage and a path, the other only a path."""
+    return build_metrics(Store([USAGE, VIDEOS, AUDIO]), {"main": 158, "other": 7}, clock)
+
+
+def up(collector: AccountCollector) -> dict[str, float]:
+    """Return the accounts that are known to be up (1) or not (0)."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return {
+        sample.labels["account"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "scaleengine_up"
+    }
+
+
+def exchange(
+    reason: Reason | None = None, *, accepted: bool = True, seconds: float = 0.3
+) -> Exchange:
+    """Return how a request of the account `main` ended."""
+    return Exchange("main", "files.list", seconds, reason, accepted)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize(
+    ("account", "collector", "command"),
+    [
+        ("main", "disk_usage", "disk.usage"),
+        ("main", "files", "files.list"),
+        ("other", "files", "files.list"),
+    ],
+)
+def test_every_failure_is_there_at_0(
+    metrics: Metrics, account: str, collector: str, command: str, reason: str
+) -> None:
+    """Each reason is there before it happens: an alert on an increase needs the 0 before the 1."""
+    polls = {"account": account, "collector": collector, "reason": reason}
+    requests = {"account": account, "command": command, "reason": reason}
+    value = metrics.registry.get_sample_value
+    assert value("scaleengine_poll_failures_total", polls) == 0
+    assert value("scaleengine_api_request_failures_total", requests) == 0
+
+
+def test_there_are_no_other_reasons() -> None:
+    """The reasons are a closed set: dashboards name them."""
+    assert [str(reason) for reason in Reason] == REASONS
+
+
+def test_what_is_not_configured_is_not_counted(metrics: Metrics) -> None:
+    """An account without a disk usage has no counters of it."""
+    value = metrics.registry.get_sample_value
+    labels = {"account": "other", "collector": "disk_usage"}
+    assert value("scaleengine_polls_total", labels) is None
+    labels = {"account": "other", "command": "disk.usage"}
+    assert value("scaleengine_api_requests_total", labels) is None
+
+
+@pytest.mark.parametrize(("reason", "failures"), [(None, 0), (Reason.SERVER, 1)])
+def test_polls(metrics: Metrics, reason: Reason | None, failures: int) -> None:
+    """Each poll counts once, a failed one under its reason too; other collectors do not notice."""
+    metrics.polls.count(VIDEOS, PollResult(0.0, 1.0, 5, reason))
+
+    value = metrics.registry.get_sample_value
+    files = {"account": "main", "collector": "files"}
+    assert value("scaleengine_polls_total", files) == 1
+    assert value("scaleengine_poll_failures_total", {**files, "reason": "server"}) == failures
+    assert value("scaleengine_polls_total", {**files, "collector": "disk_usage"}) == 0
+    assert value("scaleengine_polls_total", {**files, "account": "other"}) == 0
+
+
+@pytest.mark.parametrize(("reason", "failures"), [(None, 0), (Reason.TIMEOUT, 1)])
+def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> None:
+    """Each request counts once, a failed one under its reason too, and its duration is observed."""
+    metrics.heed_exchange(exchange(reason))
+
+    value = metrics.registry.get_sample_value
+    files = {"account": "main", "command": "files.list"}
+    duration = "scaleengine_api_request_duration_seconds"
+    assert value("scaleengine_api_requests_total", files) == 1
+    assert (
+        value("scaleengine_api_request_failures_total", {**files, "reason": "timeout"}) == failures
+    )
+    assert value("scaleengine_api_requests_total", {**files, "command": "disk.usage"}) == 0
+    assert value(f"{duration}_count", {"command": "files.list"}) == 1
+    assert value(f"{duration}_sum", {"command": "files.list"}) == 0.3
+    assert value(f"{duration}_bucket", {"command": "files.list", "le": "0.25"}) == 0
+    assert value(f"{duration}_bucket", {"command": "files.list", "le": "0.5"}) == 1
+    assert value(f"{duration}_count", {"command": "disk.usage"}) == 0
+
+
+def test_up_is_absent_before_the_first_request() -> None:
+    """Before an account was asked nobody knows whether it is up, and nothing says so."""
+    assert up(AccountCollector({"main": 158})) == {}
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_up"),
+    [
+        (exchange(), 1),
+        (exchange(Reason.API), 1),
+        (exchange(Reason.PROTOCOL), 1),
+        *(
+            (exchange(reason, accepted=False), 0)
+            for reason in Reason
+            if reason not in {Reason.API, Reason.INCOMPLETE}
+        ),
+    ],
+)
+def test_up_tells_of_the_last_request(ended: Exchange, is_up: int) -> None:
+    """An account is up when its last request was answered and its credentials accepted."""
+    collector = AccountCollector({"main": 158, "other": 7})
+    for before in (exchange(), exchange(Reason.NETWORK, accepted=False)):
+        collector.heed(before)
+        collector.heed(ended)
+        assert up(collector) == {"main": is_up}
+
+
+def test_accounts_are_described(metrics: Metrics) -> None:
+    """Each configured account tells its CDN number, whether it was asked or not."""
+    value = metrics.registry.get_sample_value
+    assert value("scaleengine_account_info", {"account": "main", "cdn": "158"}) == 1
+    assert value("scaleengine_account_info", {"account": "other", "cdn": "7"}) == 1

@@ -1,0 +1,209 @@
+"""What Prometheus reads: the whole text, its metrics and their labels, and any label's way back."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from string import Template
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import __version__
+from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, UserUsage
+from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.client import Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
+from exporter.version import revision
+
+Exposition = Callable[[CollectorRegistry], str]
+
+GOLDEN = Path(__file__).parent / "golden.prom"
+PROMTOOL = shutil.which("promtool")
+
+TREE = {"account", "path", "file_type"}
+POLL = {"account", "collector", "path", "file_type"}
+TABLE: Mapping[str, tuple[str, set[str]]] = {
+    "scaleengine_disk_usage_bytes": ("gauge", {"account", "cpu_user"}),
+    "scaleengine_disk_usage_day_timestamp_seconds": ("gauge", {"account", "cpu_user"}),
+    "scaleengine_files": ("gauge", TREE),
+    "scaleengine_folders": ("gauge", TREE),
+    "scaleengine_folder_files": ("gauge", {*TREE, "folder"}),
+    "scaleengine_account_info": ("gauge", {"account", "cdn"}),
+    "scaleengine_up": ("gauge", {"account"}),
+    "scaleengine_poll_success": ("gauge", POLL),
+    "scaleengine_poll_duration_seconds": ("gauge", POLL),
+    "scaleengine_poll_requests": ("gauge", POLL),
+    "scaleengine_poll_last_success_timestamp_seconds": ("gauge", POLL),
+    "scaleengine_poll_interval_seconds": ("gauge", POLL),
+    "scaleengine_polls": ("counter", {"account", "collector"}),
+    "scaleengine_poll_failures": ("counter", {"account", "collector", "reason"}),
+    "scaleengine_api_requests": ("counter", {"account", "command"}),
+    "scaleengine_api_request_failures": ("counter", {"account", "command", "reason"}),
+    "scaleengine_api_request_duration_seconds": ("histogram", {"command"}),
+    "scaleengine_exporter_build_info": ("gauge", {"version", "revision", "pythonversion"}),
+}
+"""Every metric as the parser names it: a counter without ``_total``, a histogram without ``le``."""
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@pytest.fixture
+def metrics(clock: Clock) -> Metrics:
+    """Give the metrics of two accounts, with targets in each state that there is.
+
+    Of `main`, the disk usage and one path are good, another path failed after it was good. Of
+    `büro "2"`, the disk usage is stale and the path has not been polled yet.
+    """
+    usage = DiskUsageTarget("main", 3600, 10800)
+    videos = FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1)
+    broken = FilesTarget("main", 900, 2700, "sestore4/jb/archive", "invalid")
+    stale = DiskUsageTarget('büro "2"', 60, 180)
+    waiting = FilesTarget('büro "2"', 60, 180, "sestore7/a\\b", "audio")
+    store = Store([usage, videos, broken, stale, waiting])
+    metrics = build_metrics(store, {"main": 158, 'büro "2"': 7}, clock)
+
+    users = (
+        UserUsage("", date(2014, 11, 11), 1024),
+        UserUsage("live\n\\", date(2014, 11, 10), 9007199254740991),
+    )
+    folders = (FolderCount(".", 1), FolderCount("séries", 2), FolderCount("_other", 0))
+    finished: list[tuple[DiskUsageTarget | FilesTarget, PollResult, Good | None]] = [
+        (usage, PollResult(1415699990.0, 0.25, 1), Good(DiskUsage(users), 1415699990.0, 4990.0)),
+        (
+            videos,
+            PollResult(1415699991.5, 1.5, 12),
+            Good(FileCounts(3, 2, folders), 1415699991.5, 4991.5),
+        ),
+        (broken, PollResult(1415699000.0, 0.5, 2), Good(FileCounts(0, 0), 1415699000.0, 4000.0)),
+        (broken, PollResult(1415699900.0, 30.0, 3, Reason.TIMEOUT), None),
+        (
+            stale,
+            PollResult(1415699819.0, 0.75, 1),
+            Good(DiskUsage(users[:1]), 1415699819.0, 4819.0),
+        ),
+    ]
+    for target, result, good in finished:
+        store.record(target, result, good)
+        metrics.polls.count(target, result)
+    for exchange in (
+        Exchange("main", "disk.usage", 0.25, None, accepted=True),
+        Exchange("main", "files.list", 0.125, None, accepted=True),
+        Exchange("main", "files.list", 30.0, Reason.TIMEOUT, accepted=False),
+        Exchange("main", "files.list", 31.0, None, accepted=True),
+    ):
+        metrics.heed_exchange(exchange)
+    return metrics
+
+
+def test_the_whole_text(metrics: Metrics, exposition: Exposition) -> None:
+    """/metrics is, byte for byte, the golden text."""
+    golden = Template(GOLDEN.read_text()).substitute(
+        version=__version__, revision=revision(), python=platform.python_version()
+    )
+    assert exposition(metrics.registry) == golden
+
+
+def test_every_metric_of_the_table(metrics: Metrics, exposition: Exposition) -> None:
+    """Each metric is there with its type, a text of help and exactly its labels; no other is."""
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(exposition(metrics.registry))
+    }
+    found = {
+        name: (
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+        )
+        for name, family in families.items()
+    }
+    assert found == TABLE
+    assert all(family.documentation for family in families.values())
+
+
+def test_samples_have_no_timestamps(metrics: Metrics) -> None:
+    """Prometheus sets the time itself: it would not notice the end of a series otherwise."""
+    text = generate_latest(metrics.registry).decode()
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
+    assert samples
+    assert {sample.timestamp for sample in samples} == {None}
+
+
+def test_the_librarys_own(metrics: Metrics) -> None:
+    """What prometheus_client tells of the process and of Python is there, too."""
+    text = generate_latest(metrics.registry).decode()
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert {"process_resident_memory_bytes", "process_open_fds", "python_info"} <= names
+
+
+@pytest.mark.skipif(
+    PROMTOOL is None and not os.environ.get("CI"),
+    reason="promtool is not installed; CI installs it",
+)
+def test_promtool_finds_nothing(metrics: Metrics) -> None:
+    """Prometheus' own judge of names, help and types has nothing to say about the whole page."""
+    assert PROMTOOL is not None, "promtool is missing: install Prometheus"
+    judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
+        [PROMTOOL, "check", "metrics"],
+        input=generate_latest(metrics.registry),
+        capture_output=True,
+        check=False,
+        timeout=20,
+    )
+    assert (judged.stdout, judged.stderr, judged.returncode) == (b"", b"", 0)
+
+
+@settings(deadline=None)
+@given(account=any_text, path=any_text, folder=any_text)
+@example(account="\\n", path='"},{', folder="\\")
+@example(account="# HELP x\n", path="a\r\nb 1", folder="\u2028\x85\x00")
+def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
+    """Whatever an account, a path or a folder is called, a reader gets that very name."""
+    target = FilesTarget(account, 60, 180, path, "video", 1)
+    store = Store([target])
+    counts = FileCounts(1, 1, (FolderCount(folder, 1),))
+    store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0, 0.0))
+    registry = CollectorRegistry()
+    registry.register(KnowledgeCollector(store, Clock(elapsed=lambda: 0.0)))
+
+    read = text_string_to_metric_families(generate_latest(registry).decode())
+
+    (sample,) = next(each.samples for each in read if each.name == "scaleengine_folder_files")
+    assert sample.labels == {
+        "account": account,
+        "path": path,
+        "folder": folder,
+        "file_type": "video",
+    }
+
+
+@settings(deadline=None)
+@given(occupied=st.integers(0, 2**53))
+@example(occupied=2**53)
+@example(occupied=2**53 - 1)
+@example(occupied=1234567)
+def test_bytes_are_exact(occupied: int) -> None:
+    """Bytes come through unrounded up to 9 PB, which is as far as Prometheus' own numbers go."""
+    target = DiskUsageTarget("main", 60, 180)
+    store = Store([target])
+    usage = DiskUsage((UserUsage("web", date(2014, 11, 11), occupied),))
+    store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0, 0.0))
+    registry = CollectorRegistry()
+    registry.register(KnowledgeCollector(store, Clock(elapsed=lambda: 0.0)))
+
+    read = text_string_to_metric_families(generate_latest(registry).decode())
+
+    (sample,) = next(each.samples for each in read if each.name == "scaleengine_disk_usage_bytes")
+    assert sample.value == occupied

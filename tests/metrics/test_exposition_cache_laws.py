@@ -1,0 +1,189 @@
+"""What is published is what prometheus_client would render at that moment, whatever it is."""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeAlias
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+
+from exporter.metrics.exposition import Body, Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.registry import build_metrics
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.client import Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
+
+USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
+TARGETS: list[Target] = [
+    FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1),
+    FilesTarget('büro "2"', 30, 90, "sestore7/a\\b", "audio"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A poll ended: with a snapshot, or with a reason why not."""
+
+    target: Target
+    seconds: float
+    learned: Snapshot | Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Time passed."""
+
+    seconds: float
+
+
+Change: TypeAlias = Ended | Passed | Exchange
+
+label = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+number = st.integers(0, 2**60)
+seconds = st.floats(0, 1e6)
+reason = st.sampled_from(Reason)
+users = st.builds(UserUsage, label, st.dates(date(2000, 1, 1)), number)
+folders = st.builds(FolderCount, label, number)
+usages = st.lists(users, max_size=4).map(tuple).map(DiskUsage)
+counts = st.builds(FileCounts, number, number, st.none() | st.lists(folders, max_size=4).map(tuple))
+changes: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Ended, st.just(USAGE), seconds, usages | reason),
+    st.builds(Ended, st.sampled_from(TARGETS), seconds, counts | reason),
+    st.builds(Passed, st.sampled_from([0.5, 1.0, 89.0, 90.0, 180.0, 180.5, 1e6])),
+    st.builds(
+        Exchange,
+        st.sampled_from(["main", 'büro "2"']),
+        st.sampled_from(["disk.usage", "files.list"]),
+        seconds,
+        st.none() | reason,
+        st.booleans(),
+    ),
+)
+names = st.none() | st.sets(
+    st.sampled_from(
+        [
+            "scaleengine_account_info",
+            "scaleengine_up",
+            "scaleengine_disk_usage_bytes",
+            "scaleengine_files",
+            "scaleengine_folder_files",
+            "scaleengine_poll_last_success_timestamp_seconds",
+            "scaleengine_polls",
+            "scaleengine_polls_total",
+            "scaleengine_api_request_failures_total",
+            "scaleengine_api_request_duration_seconds",
+            "scaleengine_api_request_duration_seconds_bucket",
+            "scaleengine_api_request_duration_seconds_sum",
+            "scaleengine_api_request_duration_seconds_count",
+            "scaleengine_exporter_build_info",
+            "python_info",
+            "target_info",
+            "nobody",
+        ]
+    )
+)
+
+
+class World:
+    """A store and its metrics, a clock that moves when told to, and a publisher.
+
+    It is the publisher's stop signal too: each of its waits is a turn, in which things change.
+    """
+
+    def __init__(self, script: Iterable[Iterable[Change]], asked: Collection[str] | None) -> None:
+        self.script, self.asked = script, asked
+        self.passed = 0.0
+        self.held: list[tuple[Exposition, list[str]]] = []
+        self.clock = Clock(lambda: 1.4e9 + self.passed, lambda: 5000.0 + self.passed)
+        self.store = Store([USAGE, *TARGETS])
+        self.metrics = build_metrics(self.store, {"main": 158, 'büro "2"': 7}, self.clock)
+        self.publisher = Publisher(self.metrics, self.store, self.clock, self)
+        self.turns = self.live()
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, timeout: float) -> bool:
+        """Let a second pass in the world; return whether it has come to its end."""
+        over = next(self.turns, self) is self
+        self.passed += timeout
+        return over
+
+    def live(self) -> Iterator[None]:
+        """Change, and look at what was published, turn by turn."""
+        self.check()
+        for changes in self.script:
+            for change in changes:
+                self.make(change)
+            yield
+            self.check()
+        for earlier, said in self.held:
+            assert families(joined(earlier.text(self.asked))) == said
+
+    def make(self, change: Change) -> None:
+        """Let a change happen, as the pollers let it."""
+        if isinstance(change, Passed):
+            self.passed += change.seconds
+        elif isinstance(change, Exchange):
+            self.metrics.heed_exchange(change)
+        else:
+            now, elapsed, learned = self.clock.now(), self.clock.elapsed(), change.learned
+            reason = learned if isinstance(learned, Reason) else None
+            good = None if isinstance(learned, Reason) else Good(learned, now, elapsed)
+            result = PollResult(now, change.seconds, 3, reason)
+            self.store.record(change.target, result, good)
+            self.metrics.polls.count(change.target, result)
+
+    def check(self) -> None:
+        """Compare what was published with what the library says now."""
+        exposition, layers = self.publisher.current(), self.metrics
+        text = families(joined(exposition.text(self.asked)))
+        assert families(unpacked(exposition.gzip(self.asked))) == text
+        assert sorted(text) == sorted(self.told_by(layers.registry))
+        if self.asked is None:
+            in_order = (layers.bulk, layers.counters, layers.tail)
+            assert text == [each for layer in in_order for each in self.told_by(layer)]
+        self.held.append((exposition, text))
+
+    def told_by(self, registry: CollectorRegistry) -> list[str]:
+        """Return the families that prometheus_client renders of a registry now."""
+        if self.asked is None:
+            return families(generate_latest(registry))
+        return families(generate_latest(registry.restricted_registry(self.asked)))
+
+
+def joined(body: Body) -> bytes:
+    """Return what a client reads."""
+    return b"".join(body.parts)
+
+
+def unpacked(body: Body) -> bytes:
+    """Return what a client reads that knows of no second gzip member."""
+    return zlib.decompressobj(31).decompress(joined(body))
+
+
+def families(text: bytes) -> list[str]:
+    """Return the text of each family, but for those that change from one moment to the next."""
+    found = text.decode().split("# HELP ")[1:]
+    return [each for each in found if not each.startswith(("process_", "python_gc_"))]
+
+
+@given(st.lists(st.lists(changes, max_size=4), max_size=5), names)
+@example([[Ended(USAGE, 1.0, DiskUsage(()))], [Passed(180.0)], [Passed(1.0)]], None)
+def test_it_is_what_the_library_would_say(
+    script: list[list[Change]], asked: set[str] | None
+) -> None:
+    """After each look, text and gzip are the library's own, family by family, with names or not.
+
+    The families come layer by layer, and what was published before stays as it was.
+    """
+    world = World(script, asked)
+    world.publisher.run()
+    assert len(world.held) == len(script) + 1

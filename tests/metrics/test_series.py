@@ -1,0 +1,222 @@
+"""When a series is there and when it is gone: after failures, with age, and with its user."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics.families import KnowledgeCollector
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
+
+Polled = Callable[[Target, Snapshot | Reason], None]
+Series = Callable[[str], dict[str, float]]
+LetPass = Callable[[float], None]
+
+USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
+FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)
+TODAY = date(2014, 11, 11)
+
+
+@pytest.fixture
+def store() -> Store:
+    """Give a store of one account's disk usage and one path."""
+    return Store([USAGE, FILES])
+
+
+@pytest.fixture
+def polled(store: Store, clock: Clock) -> Polled:
+    """Give a function that lets a poll end now: with a snapshot, or with a reason why not."""
+
+    def end(target: Target, learned: Snapshot | Reason) -> None:
+        reason = learned if isinstance(learned, Reason) else None
+        good = None if isinstance(learned, Reason) else Good(learned, clock.now(), clock.elapsed())
+        store.record(target, PollResult(clock.now(), 1.5, 7, reason), good)
+
+    return end
+
+
+@pytest.fixture
+def series(store: Store, clock: Clock) -> Series:
+    """Give a function that scrapes: values of a metric by the label that tells its series apart."""
+    registry = CollectorRegistry()
+    registry.register(KnowledgeCollector(store, clock))
+
+    def scrape(metric: str) -> dict[str, float]:
+        key = {"scaleengine_folder_files": "folder", "scaleengine_files": "path"}
+        label = key.get(metric, "cpu_user" if "disk_usage" in metric else "collector")
+        return {
+            sample.labels[label]: sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name == metric
+        }
+
+    return scrape
+
+
+def usage(**occupied: int) -> DiskUsage:
+    """Return the disk usage of today."""
+    return DiskUsage(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
+
+
+def counts(**files: int) -> FileCounts:
+    """Return the counts of a path with these folders."""
+    folders = tuple(FolderCount(folder, number) for folder, number in files.items())
+    return FileCounts(sum(files.values()), len(files), folders)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "scaleengine_disk_usage_bytes",
+        "scaleengine_disk_usage_day_timestamp_seconds",
+        "scaleengine_files",
+        "scaleengine_folder_files",
+        "scaleengine_poll_success",
+        "scaleengine_poll_duration_seconds",
+        "scaleengine_poll_requests",
+        "scaleengine_poll_last_success_timestamp_seconds",
+    ],
+)
+def test_nothing_before_the_first_poll(series: Series, metric: str) -> None:
+    """What is not known yet is absent: a 0 would be a lie that alerts believe."""
+    assert series(metric) == {}
+
+
+def test_the_interval_is_there_from_the_start(series: Series) -> None:
+    """The interval is known before any poll, so that alerts can measure with it."""
+    assert series("scaleengine_poll_interval_seconds") == {"disk_usage": 60, "files": 60}
+
+
+@pytest.fixture
+def _in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the machine's local time be that of New York."""
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_new_york")
+def test_the_day_is_midnight_in_utc(polled: Polled, series: Series) -> None:
+    """The day of the bytes is its first second, wherever the exporter runs."""
+    polled(USAGE, usage(web=5))
+    assert series("scaleengine_disk_usage_day_timestamp_seconds") == {"web": 1415664000}
+
+
+def test_the_poll_itself(polled: Polled, series: Series, clock: Clock) -> None:
+    """A good poll tells its duration, its requests and when it ended."""
+    polled(FILES, counts(a=1))
+    assert series("scaleengine_poll_success") == {"files": 1}
+    assert series("scaleengine_poll_duration_seconds") == {"files": 1.5}
+    assert series("scaleengine_poll_requests") == {"files": 7}
+    assert series("scaleengine_poll_last_success_timestamp_seconds") == {"files": clock.now()}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_failed_poll_leaves_the_numbers(
+    polled: Polled, series: Series, let_pass: LetPass, clock: Clock, reason: Reason
+) -> None:
+    """Whatever a poll fails for, the numbers of the last good one stay, and its time with them."""
+    polled(USAGE, usage(web=5))
+    good_at = clock.now()
+    let_pass(60)
+    polled(USAGE, reason)
+
+    assert series("scaleengine_disk_usage_bytes") == {"web": 5}
+    assert series("scaleengine_poll_success") == {"disk_usage": 0}
+    assert series("scaleengine_poll_last_success_timestamp_seconds") == {"disk_usage": good_at}
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "snapshot", "there"),
+    [
+        ("scaleengine_disk_usage_bytes", USAGE, usage(web=5), {"web": 5}),
+        (
+            "scaleengine_disk_usage_day_timestamp_seconds",
+            USAGE,
+            usage(web=5),
+            {"web": 1415664000},
+        ),
+        ("scaleengine_files", FILES, counts(a=3), {"sestore4/jb": 3}),
+        ("scaleengine_folder_files", FILES, counts(a=3), {"a": 3}),
+    ],
+)
+def test_numbers_go_when_they_are_stale(
+    polled: Polled,
+    series: Series,
+    let_pass: LetPass,
+    metric: str,
+    target: Target,
+    snapshot: Snapshot,
+    there: dict[str, float],
+) -> None:
+    """A number is there for ``stale_after``, to the second, whether polls fail or hang."""
+    polled(target, snapshot)
+    let_pass(60)
+    polled(target, Reason.SERVER)
+    let_pass(120)
+    assert series(metric) == there
+    let_pass(1)
+    assert series(metric) == {}
+
+
+def test_what_tells_of_the_poll_does_not_go_stale(
+    polled: Polled, series: Series, let_pass: LetPass, clock: Clock
+) -> None:
+    """How old the last good poll is can be seen for as long as there is none."""
+    polled(FILES, counts(a=3))
+    good_at = clock.now()
+    let_pass(10**6)
+    assert series("scaleengine_poll_last_success_timestamp_seconds") == {"files": good_at}
+    assert series("scaleengine_poll_success") == {"files": 1}
+
+
+def test_stale_numbers_come_back(polled: Polled, series: Series, let_pass: LetPass) -> None:
+    """The next good poll brings the series back."""
+    polled(FILES, counts(a=3))
+    let_pass(1000)
+    polled(FILES, counts(a=4))
+    assert series("scaleengine_files") == {"sestore4/jb": 4}
+
+
+def test_users_that_are_gone(polled: Polled, series: Series) -> None:
+    """The series of a CPU user goes with the next good poll that lacks the user, not before."""
+    polled(USAGE, usage(web=5, live=6))
+    polled(USAGE, Reason.NETWORK)
+    assert series("scaleengine_disk_usage_bytes") == {"web": 5, "live": 6}
+    polled(USAGE, usage(web=7))
+    assert series("scaleengine_disk_usage_bytes") == {"web": 7}
+    assert series("scaleengine_disk_usage_day_timestamp_seconds") == {"web": 1415664000}
+
+
+def test_folders_that_are_gone(polled: Polled, series: Series) -> None:
+    """The series of a folder goes with the next good poll that lacks the folder, not before."""
+    polled(FILES, counts(a=1, b=2))
+    polled(FILES, Reason.INCOMPLETE)
+    assert series("scaleengine_folder_files") == {"a": 1, "b": 2}
+    polled(FILES, counts(b=2, c=0))
+    assert series("scaleengine_folder_files") == {"b": 2, "c": 0}
+
+
+def test_folders_that_nobody_asked_for(polled: Polled, series: Series) -> None:
+    """Without ``folder_depth`` there are no series of folders, only those of the path."""
+    polled(FILES, FileCounts(3, 2))
+    assert series("scaleengine_folder_files") == {}
+    assert series("scaleengine_files") == {"sestore4/jb": 3}
+
+
+def test_an_empty_answer_is_no_failure(polled: Polled, series: Series) -> None:
+    """An empty path has nought files, which is a number; no users are no series."""
+    polled(FILES, FileCounts(0, 0))
+    polled(USAGE, usage())
+    assert series("scaleengine_files") == {"sestore4/jb": 0}
+    assert series("scaleengine_disk_usage_bytes") == {}
+    assert series("scaleengine_poll_success") == {"files": 1, "disk_usage": 1}

@@ -1,0 +1,88 @@
+"""The real server on a real socket, and a client that sends just what it is told to."""
+
+import asyncio
+import http.client
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from typing import TypeVar
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
+
+from exporter.web.addresses import TcpAddress, listen
+from exporter.web.pages import Served, build_app
+from exporter.web.server import serve
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
+class Site:
+    """An exporter's pages with one metric; what else they show is for the test to set."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        Gauge("files", "Files.", ("path",), registry=self.registry).labels("sestore4/é").set(3)
+        self.telemetry_path = "/metrics"
+        self.dead: Sequence[str] = ()
+        self.unfinished: Sequence[str] = ()
+        self.sockets = listen([TcpAddress("127.0.0.1", 0)])
+
+    @property
+    def port(self) -> int:
+        """The port of the first socket."""
+        port: int = self.sockets[0].getsockname()[1]
+        return port
+
+    def ask(self, path: str, method: str = "GET") -> Answer:
+        """Make one request at the first socket."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as line:
+            line.request(method, path)
+            answer = line.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+
+    def build(self) -> web.Application:
+        """Build the application as it is set now."""
+        return build_app(
+            Served(self.registry, self.telemetry_path, lambda: self.dead, lambda: self.unfinished)
+        )
+
+    def serve_while(self, visit: Callable[[], T]) -> T:
+        """Serve in the main thread while ``visit`` runs in another; SIGTERM ends it."""
+        app = self.build()
+
+        async def until_visited() -> T:
+            listening = asyncio.Event()
+            serving = asyncio.create_task(serve(app, self.sockets, listening.set))
+            await listening.wait()
+            try:
+                return await asyncio.to_thread(visit)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                await serving
+
+        return asyncio.run(until_visited())
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site that listens on a free port; what SIGTERM does is as before when it is gone."""
+    before = signal.getsignal(signal.SIGTERM)
+    own = Site()
+    yield own
+    for each in own.sockets:
+        each.close()
+    signal.signal(signal.SIGTERM, before)

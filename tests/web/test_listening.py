@@ -1,0 +1,298 @@
+"""The sockets that addresses become, what is shown of them, and what can be wrong."""
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.web.addresses import (
+    BACKLOG,
+    Address,
+    ListenError,
+    TcpAddress,
+    UnixAddress,
+    close,
+    listen,
+    shown,
+    url,
+)
+
+Listen = Callable[..., list[socket.socket]]
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has the IPv6 loopback address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@pytest.fixture
+def listening() -> Iterator[Listen]:
+    """Give a function that listens on addresses until the test is over."""
+    opened: list[socket.socket] = []
+
+    def begin(*addresses: Address) -> list[socket.socket]:
+        sockets = listen(addresses)
+        opened.extend(sockets)
+        return sockets
+
+    yield begin
+    for each in opened:
+        each.close()
+
+
+def answers(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
+    """Return whether somebody takes connections at a place."""
+    with socket.socket(family, socket.SOCK_STREAM) as visitor:
+        visitor.settimeout(5)
+        try:
+            visitor.connect(place)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
+
+
+def test_ipv4(listening: Listen) -> None:
+    """An IPv4 address is listened on, at a free port for port 0."""
+    (only,) = listening(TcpAddress("127.0.0.1", 0))
+    place = only.getsockname()
+    assert answers(socket.AF_INET, place)
+    assert shown(only) == f"127.0.0.1:{place[1]}"
+    assert url(only) == f"http://127.0.0.1:{place[1]}"
+
+
+@with_ipv6
+def test_ipv6(listening: Listen) -> None:
+    """An IPv6 address is listened on, and not IPv4 with it."""
+    (only,) = listening(TcpAddress("::1", 0))
+    port = only.getsockname()[1]
+    assert answers(socket.AF_INET6, ("::1", port))
+    assert not answers(socket.AF_INET, ("127.0.0.1", port))
+    assert shown(only) == f"[::1]:{port}"
+    assert url(only) == f"http://[::1]:{port}"
+
+
+@with_ipv6
+def test_every_address(listening: Listen) -> None:
+    """A port without a host is listened on by IPv4 and by IPv6."""
+    (only,) = listening(TcpAddress("", 0))
+    port = only.getsockname()[1]
+    assert answers(socket.AF_INET, ("127.0.0.1", port))
+    assert answers(socket.AF_INET6, ("::1", port))
+    assert shown(only) == f":{port}"
+    assert url(only) == f"http://localhost:{port}"
+
+
+@pytest.mark.parametrize("lack", ["python", "kernel"])
+def test_every_address_without_ipv6(
+    listening: Listen, monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    """Where there is no IPv6, a port without a host is listened on by IPv4 alone."""
+    if lack == "python":
+        monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    else:
+        create = socket.create_server
+
+        def refuse(place: tuple[str, int], **options: int) -> socket.socket:
+            if options.get("family") == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "no such family")
+            return create(place, backlog=options["backlog"])
+
+        monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: True)
+        monkeypatch.setattr(socket, "create_server", refuse)
+
+    (only,) = listening(TcpAddress("", 0))
+
+    port = only.getsockname()[1]
+    assert only.family == socket.AF_INET
+    assert answers(socket.AF_INET, ("127.0.0.1", port))
+    assert shown(only) == f"0.0.0.0:{port}"
+    assert url(only) == f"http://localhost:{port}"
+
+
+@with_ipv6
+def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> None:
+    """A log line does not claim both families where only one is listened on."""
+    (only,) = listening(TcpAddress("::", 0))
+    port = only.getsockname()[1]
+    assert not answers(socket.AF_INET, ("127.0.0.1", port))
+    assert shown(only) == f"[::]:{port}"
+    assert url(only) == f"http://localhost:{port}"
+
+
+def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is listened on at each of its addresses, once."""
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0))
+        for host in ("127.0.0.2", "127.0.0.1", "127.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    hosts = [each.getsockname()[0] for each in listening(TcpAddress("myself", 0))]
+    assert hosts == ["127.0.0.1", "127.0.0.2"]
+
+
+def test_unix(listening: Listen, tmp_path: Path) -> None:
+    """A path becomes a socket in the file system, whatever it is called."""
+    file = tmp_path / "é x.sock"
+    (only,) = listening(UnixAddress(file))
+    assert answers(socket.AF_UNIX, str(file))
+    assert shown(only) == f"unix:{file}"
+
+
+def test_a_left_over_socket_makes_way(listening: Listen, tmp_path: Path) -> None:
+    """A socket file of a process that died is taken over."""
+    file = tmp_path / "x.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(file))
+        dead.listen()
+    assert file.is_socket()
+    assert not answers(socket.AF_UNIX, str(file))
+
+    listening(UnixAddress(file))
+
+    assert answers(socket.AF_UNIX, str(file))
+
+
+def test_closing_removes_the_file(tmp_path: Path) -> None:
+    """Closing leaves no socket file, and does not mind one that is gone already."""
+    here, gone = tmp_path / "here.sock", tmp_path / "gone.sock"
+    sockets = listen([UnixAddress(here), UnixAddress(gone), TcpAddress("127.0.0.1", 0)])
+    gone.unlink()
+    close(sockets)
+    assert not here.exists()
+    assert {each.fileno() for each in sockets} == {-1}
+
+
+def sentence(address: Address) -> str:
+    """Return why an address cannot be listened on."""
+    with pytest.raises(ListenError) as refused:
+        listen([address])
+    return str(refused.value)
+
+
+def test_a_taken_port(listening: Listen) -> None:
+    """A port at which another process listens is named, with what to do."""
+    (first,) = listening(TcpAddress("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    assert sentence(TcpAddress("127.0.0.1", port)) == (
+        f"cannot listen on 127.0.0.1:{port}: it is taken: another process listens there; stop it "
+        "or choose another address"
+    )
+
+
+def test_a_taken_port_on_every_address(listening: Listen) -> None:
+    """A port that is taken on one address cannot be listened on everywhere."""
+    (first,) = listening(TcpAddress("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    assert sentence(TcpAddress("", port)).startswith(f"cannot listen on :{port}: it is taken: ")
+
+
+@pytest.mark.parametrize("waiting", [0, 2], ids=["idle", "busy"])
+def test_a_taken_path(tmp_path: Path, waiting: int) -> None:
+    """A socket at which a process listens stays its own, even if that has no time to answer."""
+    file = tmp_path / "x.sock"
+    visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(waiting)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as owner:
+        owner.bind(str(file))
+        owner.listen(waiting - 1 if waiting else BACKLOG)
+        for visitor in visitors:
+            visitor.connect(str(file))
+
+        assert sentence(UnixAddress(file)).startswith(
+            f"cannot listen on unix:{file}: it is taken: "
+        )
+
+        for visitor in visitors:
+            visitor.close()
+        assert file.is_socket()
+
+
+def test_a_path_with_a_file(tmp_path: Path) -> None:
+    """A file that is no socket is not touched."""
+    file = tmp_path / "notes.txt"
+    file.write_text("precious")
+    assert sentence(UnixAddress(file)) == (
+        f"cannot listen on unix:{file}: a file that is no socket is in the way: remove it, or "
+        "choose another path"
+    )
+    assert file.read_text() == "precious"
+
+
+def test_a_path_without_a_folder(tmp_path: Path) -> None:
+    """A missing folder is named as such."""
+    file = tmp_path / "run" / "x.sock"
+    assert sentence(UnixAddress(file)) == (
+        f"cannot listen on unix:{file}: the folder is missing: make it, or choose another path"
+    )
+
+
+def test_an_address_of_another_machine() -> None:
+    """An address that this machine lacks (here one that RFC 5737 keeps for documents)."""
+    assert sentence(TcpAddress("203.0.113.7", 0)) == (
+        "cannot listen on 203.0.113.7:0: this machine has no such address: write one that it has, "
+        "or :port for all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "the name is not known: check it, or write an IP address",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "no right to: choose a port above 1023, or a folder that may be written",
+        ),
+        (OSError(errno.ENOBUFS, "No buffer space available"), "no buffer space available"),
+        (OSError("something without a number"), "something without a number"),
+    ],
+)
+def test_other_causes(monkeypatch: pytest.MonkeyPatch, error: OSError, words: str) -> None:
+    """Whatever the system says, the operator reads which address it is about and why."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert sentence(TcpAddress("myself", 80)) == f"cannot listen on myself:80: {words}"
+
+
+def test_all_or_nothing(listening: Listen, tmp_path: Path) -> None:
+    """If one address fails, those before it are given back: no port stays open, no file stays."""
+    (taken,) = listening(TcpAddress("127.0.0.1", 0))
+    (free,) = listen([TcpAddress("127.0.0.1", 0)])
+    place = free.getsockname()
+    free.close()
+    file = tmp_path / "x.sock"
+
+    with pytest.raises(ListenError):
+        listen([TcpAddress(*place), UnixAddress(file), TcpAddress(*taken.getsockname())])
+
+    assert not answers(socket.AF_INET, place)
+    assert not file.exists()
+
+
+def test_all_or_nothing_of_one_name(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one of a name's addresses is taken, the others are given back too."""
+    (taken,) = listening(TcpAddress("127.0.0.2", 0))
+    port = taken.getsockname()[1]
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+        for host in ("127.0.0.1", "127.0.0.2")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    with pytest.raises(ListenError):
+        listen([TcpAddress("myself", port)])
+
+    assert not answers(socket.AF_INET, ("127.0.0.1", port))

@@ -1,0 +1,208 @@
+"""How the server begins, what it bears, and how it ends."""
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from exporter.web.addresses import TcpAddress, UnixAddress, listen
+from exporter.web.server import serve
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Answer, Site
+
+READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PATIENCE = 10.0
+
+
+class SlowCollector(Collector):
+    """Metrics whose rendering takes until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def collect(self) -> Iterator[Metric]:
+        """Wait, then give one metric."""
+        self.entered.set()
+        self.go_on.wait(PATIENCE)
+        yield GaugeMetricFamily("slow", "It took long.", value=1)
+
+    def describe(self) -> Iterator[Metric]:
+        """Give no names: to ask for them would collect."""
+        return iter(())
+
+
+class LargeCollector(Collector):
+    """Metrics that no socket's buffers hold: some 20 MB of text."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Give one metric whose text of help is all there is to it."""
+        yield GaugeMetricFamily("large", "x" * 20_000_000, value=1)
+
+
+@pytest.fixture
+def slow(site: "Site") -> Iterator[SlowCollector]:
+    """Put a slow collector among the site's metrics."""
+    collector = SlowCollector()
+    site.registry.register(collector)
+    yield collector
+    collector.go_on.set()
+
+
+def exchange(line: socket.socket, sent: bytes) -> bytes:
+    """Send bytes, and return all that comes until the other side closes."""
+    with closing(line):
+        line.settimeout(PATIENCE)
+        line.sendall(sent)
+        return b"".join(iter(lambda: line.recv(65536), b""))
+
+
+def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
+    """Several TCP addresses and a unix socket are served at the same time."""
+    file = tmp_path / "exporter.sock"
+    site.sockets += listen([TcpAddress("127.0.0.1", 0), UnixAddress(file)])
+    places = [each.getsockname() for each in site.sockets]
+
+    def visit_all() -> list[bytes]:
+        answers = []
+        for place in places:
+            family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+            line = socket.socket(family, socket.SOCK_STREAM)
+            line.connect(place)
+            answers.append(exchange(line, READY))
+        return answers
+
+    answers = site.serve_while(visit_all)
+    assert len(answers) == 3
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\nReady.\n")
+
+
+def test_nothing_is_left_when_it_has_ended(site: "Site", tmp_path: Path) -> None:
+    """After the end nobody listens at the port, and the unix socket's file is gone."""
+    file = tmp_path / "exporter.sock"
+    site.sockets += listen([UnixAddress(file)])
+    port = site.port
+
+    assert site.serve_while(file.is_socket)
+
+    assert not file.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), PATIENCE)
+
+
+def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
+    """A unix socket whose file is gone already does not stand in the way of the end."""
+    file = tmp_path / "exporter.sock"
+    site.sockets += listen([UnixAddress(file)])
+    site.serve_while(file.unlink)
+    assert not file.exists()
+
+
+def test_a_slow_scrape_holds_nobody_up(site: "Site", slow: SlowCollector) -> None:
+    """While a scrape is rendered the other pages answer."""
+
+    def visit() -> "tuple[Answer, Answer]":
+        with ThreadPoolExecutor(1) as scraper:
+            scrape = scraper.submit(site.ask, "/metrics")
+            assert slow.entered.wait(PATIENCE)
+            healthy = site.ask("/-/healthy")
+            slow.go_on.set()
+            return healthy, scrape.result()
+
+    healthy, scraped = site.serve_while(visit)
+    assert healthy.status == 200
+    assert b"slow 1.0\n" in scraped.body
+
+
+def test_the_end_lets_a_scrape_finish(site: "Site", slow: SlowCollector) -> None:
+    """A scrape that is under way at SIGTERM gets its whole answer."""
+    with ThreadPoolExecutor(1) as scraper:
+
+        def begin() -> "Future[Answer]":
+            scrape = scraper.submit(site.ask, "/metrics")
+            assert slow.entered.wait(PATIENCE)
+            # It goes on only after the signal that follows when this returns.
+            threading.Timer(0.2, slow.go_on.set).start()
+            return scrape
+
+        scraped = site.serve_while(begin).result(PATIENCE)
+
+    assert scraped.status == 200
+    assert b"slow 1.0\n" in scraped.body
+    assert int(scraped.headers["Content-Length"]) == len(scraped.body)
+
+
+def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that takes nothing of a large answer is left behind when the time is over."""
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.registry.register(LargeCollector())
+
+    app = site.build()
+
+    async def scenario() -> float:
+        listening = asyncio.Event()
+        serving = asyncio.create_task(serve(app, site.sockets, listening.set))
+        await listening.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=4096)
+        writer.write(READY.replace(b"/-/ready", b"/metrics"))
+        assert await reader.readexactly(15) == b"HTTP/1.1 200 OK"
+        signal.raise_signal(signal.SIGTERM)
+        began = time.monotonic()
+        await serving
+        took = time.monotonic() - began
+        writer.transport.abort()
+        await asyncio.sleep(0.05)  # the other end learns of it, and closes its socket
+        return took
+
+    assert asyncio.run(scenario()) < 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nName\0: x\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n", b"400"),
+    ],
+)
+def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
+    """What is no proper request is refused and the line closed; the next visitor is served."""
+
+    def visit() -> "tuple[bytes, Answer]":
+        line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+        return exchange(line, sent), site.ask("/-/ready")
+
+    refused, next_one = site.serve_while(visit)
+    assert refused.split(b" ")[1] == status
+    assert next_one.status == 200
+
+
+def test_a_body_that_nobody_asked_for(site: "Site") -> None:
+    """A body on GET is not waited for and does no harm."""
+
+    def visit() -> "tuple[bytes, Answer]":
+        line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+        sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
+        return exchange(line, sent), site.ask("/-/ready")
+
+    answered, next_one = site.serve_while(visit)
+    assert answered.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert next_one.status == 200
