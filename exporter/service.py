@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import socket
 import threading
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import Account
@@ -19,6 +21,7 @@ from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
 from exporter.version import described
 from exporter.web.addresses import shown
@@ -28,6 +31,7 @@ from exporter.web.server import serve
 log: Final = structlog.get_logger(__name__)
 
 _LAST_POLLS_SECONDS: Final = 2.0
+_LAST_PUBLICATION_SECONDS: Final = 0.5
 
 
 def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bool:
@@ -37,43 +41,58 @@ def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bo
     """
     clock = Clock()
     stop = threading.Event()
+    stamps = Stamps(clock, stop.wait)
     store = Store(plan.targets)
     metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
     poller = Poller(
-        [_account(planned, plan, metrics, clock, stop) for planned in plan.accounts],
+        [_account(planned, plan, metrics, clock, stamps, stop) for planned in plan.accounts],
         store,
         clock,
         stop,
         random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
         metrics.polls.count,
     )
+    publisher = Publisher(metrics, store, clock, stop)
+
+    def dead() -> tuple[str, ...]:
+        return (*poller.dead(), *publisher.dead())
 
     def unfinished() -> list[str]:
-        return [str(target) for target in store.unfinished()]
+        return [str(target) for target in publisher.unfinished()]
 
     def listening() -> None:
         for each in sockets:
             log.info("listening", address=shown(each), path=telemetry_path)
 
-    app = build_app(Served(metrics.registry, telemetry_path, poller.dead, unfinished))
+    app = build_app(Served(publisher.current, telemetry_path, dead, unfinished))
     log.info("starting", version=described(), targets=len(plan.targets))
     poller.start()
+    publisher.start()
     try:
         asyncio.run(serve(app, sockets, listening))
     finally:
         log.info("stopping")
+        # A second signal would end the process in the middle of this; two seconds are near enough.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         ended = poller.stop(_LAST_POLLS_SECONDS)
-    return ended
+    return ended and publisher.join(_LAST_PUBLICATION_SECONDS)
 
 
 def _account(
-    planned: PlannedAccount, plan: Plan, metrics: Metrics, clock: Clock, stop: threading.Event
+    planned: PlannedAccount,
+    plan: Plan,
+    metrics: Metrics,
+    clock: Clock,
+    stamps: Stamps,
+    stop: threading.Event,
 ) -> Account:
     client = Client(
         account=planned.name,
         cdn=planned.cdn,
         transport=Transport(plan.endpoint),
         pace=Pace(plan.requests_per_second, clock, stop.wait),
+        stamps=stamps,
         clock=clock,
         observe=metrics.heed_exchange,
     )

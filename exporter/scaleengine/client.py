@@ -10,6 +10,7 @@ from exporter.scaleengine.errors import ApiError, ProtocolError, Reason, ScaleEn
 from exporter.scaleengine.json_values import Members, UnexpectedError
 from exporter.scaleengine.pace import Pace
 from exporter.scaleengine.signing import Value, signed_request
+from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Client:
     cdn: int
     transport: Transport
     pace: Pace
+    stamps: Stamps
     clock: Clock
     observe: Callable[[Exchange], None]
 
@@ -64,10 +66,11 @@ class Client:
         too old, and one sent twice as a replay. Raises ScaleEngineError.
         """
         self.pace.take_turn()
+        stamp = self.stamps.stamp({"command": command, "cdn": self.cdn, **fields})
         request = {
             "command": command,
             "api_key": credentials.api_key,
-            "timestamp": int(self.clock.now()),
+            "timestamp": stamp,
             "cdn": self.cdn,
             **fields,
         }

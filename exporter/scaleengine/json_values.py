@@ -48,11 +48,12 @@ def mapping(value: Json) -> Members:
 def merged(value: Json) -> Members:
     """Return one mapping from a mapping, or from a list of mappings that hold its parts.
 
-    A list of lists is a mapping too: PHP prints one so whose names are 0, 1, 2 and so on.
+    A list of lists is a mapping too: PHP prints one so whose names are 0, 1, 2 and so on. But for
+    ``[[]]``, which is taken for an empty part.
     """
     if not isinstance(value, list):
         return mapping(value)
-    if any(isinstance(part, list) for part in value):
+    if value != [[]] and any(isinstance(part, list) for part in value):
         return {str(index): part for index, part in enumerate(value)}
     members: dict[str, Json] = {}
     for part in map(mapping, value):

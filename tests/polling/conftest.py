@@ -1,5 +1,6 @@
 """What the tests of polling share: an account over a simulator, polled for real."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,7 @@ from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
 
@@ -34,6 +36,7 @@ def open_account() -> OpenAccount:
             cdn=158,
             transport=Transport(Endpoint(simulator.url, timeout, at_once)),
             pace=Pace(None, clock, lambda _: None),
+            stamps=Stamps(clock, threading.Event().wait),
             clock=clock,
             observe=lambda _: None,
         )

@@ -23,6 +23,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
 from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
 
 P = ParamSpec("P")
@@ -113,7 +114,8 @@ class Polled:
         self.results: list[PollResult] = []
         transport = SaysInTurn(self.time, iter(self.answers), self.seconds)
         pace = Pace(None, self.time.clock, lambda _: None)
-        client = Client("main", 158, transport, pace, self.time.clock, lambda _: None)
+        stamps = Stamps(self.time.clock, lambda _: True)
+        client = Client("main", 158, transport, pace, stamps, self.time.clock, lambda _: None)
         account = Account("main", client, self.credentials, AtOnce(), Limits(1, 10))
         self.poller = TargetPoller(
             self.target,

@@ -268,3 +268,13 @@ def test_a_tree_that_grows_in_mid_walk(open_account: OpenAccount) -> None:
     )
     with Simulator([account]) as simulator, open_account(simulator) as polled:
         assert 250 <= count(polled, target()).files <= 253
+
+
+def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) -> None:
+    """Two targets that ask for the same folder in the same second are both answered."""
+    tree = folders_of(100, {"a": folders_of(3, {})})
+    inner = FilesTarget("main", 60.0, 180.0, "sestore4/jb/a", "video")
+    with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
+        assert count(account, inner).files == 3
+        assert count(account, target()).files == 103
+        assert {call.code for call in simulator.calls} == {None}

@@ -18,6 +18,7 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 
@@ -95,7 +96,8 @@ def connect(
 
     def client(url: str, timeout: float = 5.0) -> Client:
         pace = Pace(None, clock, wait=lambda _: None)
-        return Client("main", 158, transport(url, timeout), pace, clock, exchanges.append)
+        stamps = Stamps(clock, lambda _: False)
+        return Client("main", 158, transport(url, timeout), pace, stamps, clock, exchanges.append)
 
     return client
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.errors import (
     ApiError,
@@ -20,6 +21,9 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Members
+from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     BUSY,
     FAILING,
@@ -70,6 +74,29 @@ def test_every_call_is_signed_afresh(
 
     assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1, NOW + 2]
     assert {call.code for call in simulator.calls} == {None}
+
+
+def test_a_call_waits_for_its_turn(
+    simulator: Simulator,
+    transport: Callable[..., Transport],
+    credentials: Credentials,
+    exchanges: list[Exchange],
+) -> None:
+    """A call that has to wait is signed after the wait, which is no part of how long it took."""
+    now = [0.0]
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = Clock(now=lambda: NOW + now[0], elapsed=lambda: now[0])
+    pace = Pace(0.1, clock, wait)
+    stamps = Stamps(clock, lambda _: False)
+    client = Client("main", 158, transport(simulator.url), pace, stamps, clock, exchanges.append)
+    for _ in range(3):
+        list_files(client, credentials, "sestore4/jb", "video", 0)
+
+    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 10, NOW + 20]
+    assert [exchange.seconds for exchange in exchanges] == [0, 0, 0]
 
 
 def test_the_time_is_that_of_sending(
