@@ -14,7 +14,7 @@ DEFAULT_ADDRESS: Final = ":10058"
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 LOG_FORMATS: Final = ("logfmt", "json")
 
-_TELEMETRY_PATH: Final = re.compile(r"/(?!-(/|$))[A-Za-z0-9._~/-]*")
+_TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
 _SWITCH: Final[Mapping[str, bool]] = {
     "true": True,
     "1": True,

@@ -76,12 +76,14 @@ class Publisher:
                 self._failing = True
 
     def _publish(self) -> None:
+        # First the counters, then what they count: a poll that they tell of is shown as well.
+        counted = tuple(self._metrics.counters.collect())
         shown = self._to_show()
         published = self._exposition
         bulk, counters = published.bulk, published.counters
         if shown != self._shown:
             bulk = bulk.renewed(bulk.below, self._metrics.bulk.collect())
-        counters = counters.renewed(bulk.compressor, self._metrics.counters.collect())
+        counters = counters.renewed(bulk.compressor, counted)
         self._exposition = Exposition(bulk, counters, published.tail)
         self._shown = shown
 

@@ -8,10 +8,11 @@ from http import HTTPStatus
 from string import Template
 from typing import Final
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from aiohttp import hdrs, web
 
+from exporter.metrics.exposition import Exposition
 from exporter.version import described
+from exporter.web.sending import accepts_gzip, send
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
@@ -42,11 +43,11 @@ _LANDING_PAGE: Final = Template("""\
 class Served:
     """What the pages show.
 
-    ``dead`` names the threads that should poll and do not; ``unfinished`` the targets that have not
-    finished a poll yet.
+    ``exposition`` returns the newest at once; ``dead`` names the threads that should run and do
+    not, ``unfinished`` the targets that have not finished a poll yet.
     """
 
-    registry: CollectorRegistry
+    exposition: Callable[[], Exposition]
     telemetry_path: str
     dead: Callable[[], Collection[str]]
     unfinished: Callable[[], Collection[str]]
@@ -71,13 +72,20 @@ class _Pages:
             metrics=escape(served.telemetry_path), version=escape(described())
         )
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        # In a thread: rendering a large registry would keep every other answer waiting.
-        body = await asyncio.to_thread(generate_latest, self._served.registry)
-        return web.Response(body=body, headers={"Content-Type": TEXT_FORMAT})
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        exposition = self._served.exposition()
+        names = request.query.getall("name[]", None)
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+        if not accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING)):
+            return await send(request, exposition.text(names), headers)
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        if names is None:
+            return await send(request, exposition.gzip(), headers)
+        # What is left of a large exposition is compressed now: not while others wait.
+        return await send(request, await asyncio.to_thread(exposition.gzip, names), headers)
 
     async def healthy(self, _: web.Request) -> web.Response:
-        return _verdict("Healthy", "Threads that should poll are dead", self._served.dead())
+        return _verdict("Healthy", "Threads that should run are dead", self._served.dead())
 
     async def ready(self, _: web.Request) -> web.Response:
         return _verdict("Ready", "Waiting for the first poll of", self._served.unfinished())

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from exporter.simulator import Account, Behaviour, Checks, FileType, Folder, Simulator, steady_usage
 
@@ -93,12 +95,24 @@ class Program:
         """Scrape, and return the value of the one series of the metric that has these labels."""
         values = [
             sample.value
-            for family in text_string_to_metric_families(self.get("/metrics")[1])
-            for sample in family.samples
+            for sample in self._published()
             if sample.name == metric and labels.items() <= sample.labels.items()
         ]
         assert len(values) <= 1, f"{labels} do not say which of {len(values)} series is meant"
         return values[0] if values else None
+
+    def _published(self) -> list[Sample]:
+        """Scrape until what the log tells of polls has been published: that takes a second."""
+        polls = sum(event.get("msg") == "poll" for event in self.events)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            families = text_string_to_metric_families(self.get("/metrics")[1])
+            samples = [sample for family in families for sample in family.samples]
+            counted = sum(each.value for each in samples if each.name == "scaleengine_polls_total")
+            if counted >= polls:
+                return samples
+            threading.Event().wait(0.05)
+        raise AssertionError(f"{polls} polls were never published")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; return its exit status, or fail after five seconds."""

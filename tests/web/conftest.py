@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
+from exporter.metrics.exposition import without_families
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -57,7 +58,12 @@ class Site:
     def build(self) -> web.Application:
         """Build the application as it is set now."""
         return build_app(
-            Served(self.registry, self.telemetry_path, lambda: self.dead, lambda: self.unfinished)
+            Served(
+                lambda: without_families(self.registry),
+                self.telemetry_path,
+                lambda: self.dead,
+                lambda: self.unfinished,
+            )
         )
 
     def serve_while(self, visit: Callable[[], T]) -> T:

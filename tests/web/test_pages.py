@@ -128,9 +128,7 @@ def test_healthy_names_the_dead(site: "Site") -> None:
 
     assert healthy.status == 503
     assert healthy.body.decode() == (
-        "Threads that should poll are dead:\n"
-        "  poll main disk usage\n"
-        "  poll main sestore4/jb video\n"
+        "Threads that should run are dead:\n  poll main disk usage\n  poll main sestore4/jb video\n"
     )
     assert ready.status == 200
 

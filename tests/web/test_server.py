@@ -26,24 +26,6 @@ READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PATIENCE = 10.0
 
 
-class SlowCollector(Collector):
-    """Metrics whose rendering takes until the test lets it go on."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.go_on = threading.Event()
-
-    def collect(self) -> Iterator[Metric]:
-        """Wait, then give one metric."""
-        self.entered.set()
-        self.go_on.wait(PATIENCE)
-        yield GaugeMetricFamily("slow", "It took long.", value=1)
-
-    def describe(self) -> Iterator[Metric]:
-        """Give no names: to ask for them would collect."""
-        return iter(())
-
-
 class LargeCollector(Collector):
     """Metrics that no socket's buffers hold: some 20 MB of text."""
 
@@ -52,21 +34,20 @@ class LargeCollector(Collector):
         yield GaugeMetricFamily("large", "x" * 20_000_000, value=1)
 
 
-@pytest.fixture
-def slow(site: "Site") -> Iterator[SlowCollector]:
-    """Put a slow collector among the site's metrics."""
-    collector = SlowCollector()
-    site.registry.register(collector)
-    yield collector
-    collector.go_on.set()
-
-
 def exchange(line: socket.socket, sent: bytes) -> bytes:
     """Send bytes, and return all that comes until the other side closes."""
     with closing(line):
         line.settimeout(PATIENCE)
         line.sendall(sent)
         return b"".join(iter(lambda: line.recv(65536), b""))
+
+
+def begin_to_read(site: "Site") -> socket.socket:
+    """Ask for the metrics, and read no more than the first line of the answer."""
+    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    line.sendall(READY.replace(b"/-/ready", b"/metrics"))
+    assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+    return line
 
 
 def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
@@ -112,38 +93,33 @@ def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_a_slow_scrape_holds_nobody_up(site: "Site", slow: SlowCollector) -> None:
-    """While a scrape is rendered the other pages answer."""
+def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
+    """While a large answer waits for its reader, the other pages answer."""
+    site.registry.register(LargeCollector())
 
-    def visit() -> "tuple[Answer, Answer]":
-        with ThreadPoolExecutor(1) as scraper:
-            scrape = scraper.submit(site.ask, "/metrics")
-            assert slow.entered.wait(PATIENCE)
-            healthy = site.ask("/-/healthy")
-            slow.go_on.set()
-            return healthy, scrape.result()
+    def visit() -> "Answer":
+        with closing(begin_to_read(site)):
+            return site.ask("/-/healthy")
 
-    healthy, scraped = site.serve_while(visit)
-    assert healthy.status == 200
-    assert b"slow 1.0\n" in scraped.body
+    assert site.serve_while(visit).status == 200
 
 
-def test_the_end_lets_a_scrape_finish(site: "Site", slow: SlowCollector) -> None:
+def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
     """A scrape that is under way at SIGTERM gets its whole answer."""
+    site.registry.register(LargeCollector())
     with ThreadPoolExecutor(1) as scraper:
 
-        def begin() -> "Future[Answer]":
-            scrape = scraper.submit(site.ask, "/metrics")
-            assert slow.entered.wait(PATIENCE)
-            # It goes on only after the signal that follows when this returns.
-            threading.Timer(0.2, slow.go_on.set).start()
-            return scrape
+        def begin() -> "Future[bytes]":
+            line = begin_to_read(site)
+            ended = threading.Event()
+            # It reads on only after the signal that follows when this returns.
+            threading.Timer(0.2, ended.set).start()
+            return scraper.submit(lambda: exchange(line, b"") if ended.wait(PATIENCE) else b"")
 
-        scraped = site.serve_while(begin).result(PATIENCE)
+        rest = site.serve_while(begin).result(PATIENCE)
 
-    assert scraped.status == 200
-    assert b"slow 1.0\n" in scraped.body
-    assert int(scraped.headers["Content-Length"]) == len(scraped.body)
+    assert rest.endswith(b"\nlarge 1.0\n")
+    assert len(rest) > 20_000_000
 
 
 def test_the_end_does_not_wait_for_a_reader_that_does_not_read(

@@ -1,0 +1,94 @@
+"""A scrape gets the text or its gzip, whole or filtered, in pieces that no reader holds many of."""
+
+import gzip
+import http.client
+import zlib
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.web.sending import PIECE, accepts_gzip, pieces
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+
+@pytest.mark.parametrize(
+    ("accepted", "wanted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000", False),
+        ("gzip; q=0.001", True),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("br, deflate", False),
+        ("identity", False),
+        ("identity, gzip", True),
+        ("identity;q=1, gzip;q=0.5", False),
+        ("identity;q=0", False),
+        ("gzip;q=2", False),
+        ("gzip;q=", False),
+        ("gzip;level=9", False),
+        ("x-gzip-not", False),
+        (",,;;q,gzip", True),
+    ],
+)
+def test_who_gets_gzip(accepted: str | None, *, wanted: bool) -> None:
+    """Accept-Encoding is read with its weights; what cannot be read is not wanted."""
+    assert accepts_gzip(accepted) is wanted
+
+
+@given(st.lists(st.integers(0, 3 * PIECE), max_size=6))
+def test_pieces_are_the_same_bytes(lengths: list[int]) -> None:
+    """Cut in pieces, a body is the same bytes in the same order, no piece empty or too long."""
+    parts = [bytes([number]) * length for number, length in enumerate(lengths)]
+    cut = [bytes(piece) for piece in pieces(parts)]
+    assert b"".join(cut) == b"".join(parts)
+    assert all(0 < len(piece) <= PIECE for piece in cut)
+
+
+def test_small_parts_go_together() -> None:
+    """A small exposition is one piece, however many families it has."""
+    assert list(pieces([b"a", b"", b"bc"])) == [b"abc"]
+
+
+def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPResponse, bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as line:
+        line.request("GET", path, headers={"Accept-Encoding": accepted})
+        answer = line.getresponse()
+        return answer, answer.read()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=files"])
+def test_compressed(site: "Site", path: str) -> None:
+    """Gzip is one member that strict zlib reads to the end; the text is the same."""
+    (plain, text), (answer, packed) = site.serve_while(
+        lambda: (ask(site, path, "identity"), ask(site, path, "gzip"))
+    )
+    unpacker = zlib.decompressobj(31)
+    assert unpacker.decompress(packed) == text == gzip.decompress(packed)
+    assert unpacker.eof
+    assert unpacker.unused_data == b""
+    assert (answer.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
+    assert answer.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert int(answer.headers["Content-Length"]) == len(packed)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [("name[]=files", True), ("name[]=other&name[]=files", True), ("name[]=other", False)],
+)
+def test_filtered(site: "Site", query: str, *, shown: bool) -> None:
+    """name[], once or several times, leaves the other families out."""
+    _, text = site.serve_while(lambda: ask(site, f"/metrics?{query}", "identity"))
+    assert (b'files{path="sestore4/\xc3\xa9"} 3.0\n' in text) is shown
+    assert (text == b"") is not shown
