@@ -1,0 +1,122 @@
+"""The web configuration as it is now: the file and its certificates are read again on change."""
+
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from exporter.documents.problems import ConfigError, Problem
+from exporter.web.config_file.loading import load_web_config
+
+log: Final = structlog.get_logger(__name__)
+
+_LOOK_SECONDS: Final = 1.0
+
+_Trace = tuple[tuple[int, ...] | None, ...]
+"""What tells one state of some files from another."""
+
+
+class LiveWebConfig:
+    """A web configuration that follows its file.
+
+    `current` is replaced as a whole, never changed. While the file is bad, or wants TLS switched on
+    or off, which sockets that listen cannot do, the old configuration stays in force, and the log
+    and `last_reload_successful` say so. `clock` gives the seconds since 1970.
+
+    Making one reads the file; raises ConfigError when it is bad.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._problems: tuple[Problem, ...] = ()
+        # Not known: a file may change while it is read, so that the first look reads once more.
+        self._trace: _Trace | None = None
+        self.current = load_web_config(path)
+        """The configuration in force."""
+        self.last_success = clock()
+        """When it was read, in seconds since 1970."""
+        context = self.current.context
+        self.ssl_context = NewestContext(ssl.PROTOCOL_TLS_SERVER, context) if context else None
+        """What sockets listen with; None for plain HTTP."""
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Tell whether the configuration in force is that of the file as it is."""
+        return not self._problems
+
+    def refresh(self) -> tuple[Problem, ...]:
+        """Look at the files, and read them if they changed or were bad; give what is wrong now."""
+        with self._lock:
+            trace = _trace(self.current.files)
+            if trace != self._trace or self._problems:
+                self._read_again(trace)
+            return self._problems
+
+    def watch(self, stop: threading.Event) -> None:
+        """Refresh once a second until told to stop."""
+        while not stop.wait(_LOOK_SECONDS):
+            self.refresh()
+
+    def _read_again(self, trace: _Trace) -> None:
+        try:
+            config = load_web_config(self._path)
+        except ConfigError as error:
+            self._refuse(error.problems)
+            return
+        if (config.context is None) != (self.current.context is None):
+            sentence = "cannot be switched on or off while the exporter runs; restart it"
+            self._refuse((Problem(str(self._path), None, None, "tls_server_config", sentence),))
+            return
+        if self._trace is not None:
+            log.info("web configuration reloaded", file=str(self._path))
+        self._trace = trace if config.files == self.current.files else None
+        self._problems = ()
+        self.current = config
+        self.last_success = self._clock()
+        if self.ssl_context and config.context:
+            self.ssl_context.newest = config.context
+
+    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+        if problems != self._problems:
+            for problem in problems:
+                log.error("web configuration not reloaded", problem=str(problem))
+        self._problems = problems
+
+
+class NewestContext(ssl.SSLContext):
+    """Lets each new connection be wrapped by the newest context; older ones keep theirs.
+
+    A running context takes a new certificate, but nothing else: who may connect is fixed when a
+    connection is wrapped. asyncio wraps each by `wrap_bio`.
+    """
+
+    def __init__(self, _protocol: int, newest: ssl.SSLContext) -> None:
+        self.newest = newest
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature is SSLContext's
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Wrap a connection by the newest context."""
+        return self.newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
+def _trace(files: tuple[Path, ...]) -> _Trace:
+    return tuple(map(_state, files))
+
+
+def _state(file: Path) -> tuple[int, ...] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

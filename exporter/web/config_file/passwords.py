@@ -1,0 +1,52 @@
+"""Passwords against their bcrypt hashes."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import bcrypt
+
+from exporter.documents.fields import FieldError
+
+DEAREST: Final = 16
+"""The highest cost taken: one check takes some seconds, and each step up doubles that."""
+
+_BYTES_THAT_COUNT: Final = 72
+_HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_CHEAPEST: Final = 4
+_SALT: Final = slice(7, 29)
+
+
+def is_right(password: bytes, hashed: bytes) -> bool:
+    """Tell whether a hash is that of the password; takes a time that the hash's cost sets.
+
+    bcrypt reads 72 bytes. A longer password is cut there, as htpasswd does when it makes the hash
+    and Go's exporters when they check it.
+    """
+    return bcrypt.checkpw(password[:_BYTES_THAT_COUNT], hashed)
+
+
+def hash_of_nobody(hashes: Iterable[bytes]) -> bytes:
+    """Give a hash of no known password that costs as much to check as the dearest of these."""
+    return b"$2b$%02d$" % max(map(_cost, hashes), default=_CHEAPEST) + b"." * 53
+
+
+def hashed(text: str) -> bytes:
+    """Give a bcrypt hash as bytes, or raise FieldError; nothing of the text is in that."""
+    found = _HASH.fullmatch(text)
+    if found is None:
+        raise FieldError("is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon")
+    cost = int(found["cost"])
+    if not _CHEAPEST <= cost <= DEAREST:
+        raise FieldError(
+            f"has a cost of {cost}; from {_CHEAPEST} to {DEAREST} is taken, 10 is usual"
+        )
+    try:
+        bcrypt.hashpw(b"", b"$2b$%02d$" % _CHEAPEST + text[_SALT].encode())
+    except ValueError:
+        raise FieldError("is a broken bcrypt hash: no such salt is ever made") from None
+    return text.encode()
+
+
+def _cost(hashed: bytes) -> int:
+    return int(hashed[4:6])

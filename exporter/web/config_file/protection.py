@@ -1,0 +1,103 @@
+"""The web configuration at work in an application: who is answered, and with which headers."""
+
+import math
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict
+from exporter.web.config_file.client_certificates import alternative_names
+from exporter.web.config_file.live import LiveWebConfig
+from exporter.web.config_file.loading import WebConfig
+from exporter.web.config_file.passwords import is_right
+from exporter.web.config_file.rate_limit import RateLimit, TokenBucket
+
+_KEY_BYTES: Final = 32
+_BUSY_SECONDS: Final = 1
+
+
+def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float]) -> None:
+    """Let an application, every path of it, obey a web configuration and follow its file.
+
+    `clock` gives seconds that only grow. A request whose client certificate has no allowed name is
+    answered with 403, one above the rate limit with 429, one without the right password with 401,
+    and with 503 when too many passwords wait for their check.
+    """
+    guard = _Guard(live, clock, BasicAuthentication(is_right, secrets.token_bytes(_KEY_BYTES)))
+    app.middlewares.insert(0, guard.admit)
+    app.on_response_prepare.append(guard.add_headers)
+    app.cleanup_ctx.append(guard.follow)
+
+
+class _Guard:
+    def __init__(
+        self, live: LiveWebConfig, clock: Callable[[], float], users: BasicAuthentication
+    ) -> None:
+        self._live = live
+        self._clock = clock
+        self._users = users
+        self._bucket: TokenBucket | None = None
+
+    @web.middleware
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer whoever may not come in; let the others pass."""
+        config = self._live.current
+        if config.allowed_sans and not config.allowed_sans & _names(request):
+            answer = _refusal(HTTPStatus.FORBIDDEN)
+            answer.force_close()
+            return answer
+        wait = self._wait(config.rate_limit)
+        if wait:
+            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
+        return await self._refused(request, config) or await handler(request)
+
+    async def add_headers(self, _: web.Request, answer: web.StreamResponse) -> None:
+        """Give every answer the configured headers."""
+        answer.headers.update(self._live.current.headers)
+
+    async def follow(self, _: web.Application) -> AsyncIterator[None]:
+        """Follow the file while the application runs."""
+        stop = threading.Event()
+        threading.Thread(
+            target=self._live.watch, args=(stop,), name="web config", daemon=True
+        ).start()
+        yield
+        stop.set()
+
+    def _wait(self, limit: RateLimit | None) -> float:
+        if limit is None:
+            self._bucket = None
+            return 0.0
+        if self._bucket is None or self._bucket.limit != limit:
+            self._bucket = TokenBucket(limit, self._clock)
+        return self._bucket.take()
+
+    async def _refused(self, request: web.Request, config: WebConfig) -> web.Response | None:
+        if not config.users:
+            return None
+        header = request.headers.get(hdrs.AUTHORIZATION)
+        verdict = await self._users.judge(header, config.users, request.remote or "")
+        if verdict is Verdict.RIGHT:
+            return None
+        if verdict is Verdict.BUSY:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=_BUSY_SECONDS)
+        answer = _refusal(HTTPStatus.UNAUTHORIZED)
+        answer.headers[hdrs.WWW_AUTHENTICATE] = "Basic"
+        return answer
+
+
+def _names(request: web.Request) -> frozenset[str]:
+    """Give the names in the client's certificate, which the handshake has verified."""
+    return alternative_names(request.get_extra_info("peercert") or {})
+
+
+def _refusal(status: HTTPStatus, retry_after: int | None = None) -> web.Response:
+    answer = web.Response(status=status, text=f"{status.phrase}\n")
+    if retry_after is not None:
+        answer.headers[hdrs.RETRY_AFTER] = str(retry_after)
+    return answer

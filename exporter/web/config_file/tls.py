@@ -1,0 +1,176 @@
+"""The section tls_server_config, and the SSLContext that it asks for."""
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    InstanceOf,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
+
+from exporter.documents.fields import FieldError, beside, given, not_empty, plain_text
+from exporter.documents.models import Section
+from exporter.web.config_file.ciphers import choose_suites, curve, suite, version
+from exporter.web.config_file.client_certificates import policy
+from exporter.web.config_file.pem import Pem, holding_certificates, holding_key, read_pem
+
+_MISFITS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+_WEAK: Final = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
+_UNLOCK: Final = "openssl pkey -in locked.pem -out key.pem writes it without"
+
+
+def _inline(value: object) -> object:
+    return Pem(value.encode(errors="replace")) if isinstance(value, str) else value
+
+
+def _in_file(value: object, info: ValidationInfo[Path | None]) -> object:
+    path = beside(info.context or Path(), value)
+    return read_pem(path) if isinstance(path, Path) else path
+
+
+def _one_curve(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > 1:
+        raise FieldError(
+            "names several curves, and Python's ssl takes one alone; name the first, or leave the "
+            "key out for OpenSSL's own choice"
+        )
+    return names
+
+
+_Text = Annotated[InstanceOf[Pem], BeforeValidator(_inline)]
+_File = Annotated[InstanceOf[Pem], BeforeValidator(_in_file)]
+_Certificates = Annotated[_Text, AfterValidator(holding_certificates)]
+_CertificatesFile = Annotated[_File, AfterValidator(holding_certificates)]
+_Key = Annotated[_Text, AfterValidator(holding_key)]
+_KeyFile = Annotated[_File, AfterValidator(holding_key)]
+_Given = BeforeValidator(given)
+_Version = Annotated[ssl.TLSVersion, BeforeValidator(version)]
+
+
+class TlsServer(Section):
+    """How the exporter proves who it is, who may connect, and how they speak."""
+
+    cert: Annotated[_Certificates | None, _Given] = None
+    """The server's certificate, and those between it and its authority."""
+
+    cert_file: Annotated[_CertificatesFile | None, _Given] = None
+    """A file with them. A relative path begins at the folder of the web configuration."""
+
+    key: Annotated[_Key | None, _Given] = None
+    """The certificate's private key, without a passphrase."""
+
+    key_file: Annotated[_KeyFile | None, _Given] = None
+    """A file with it."""
+
+    client_ca: Annotated[_Certificates | None, _Given] = None
+    """The authorities whose client certificates are let in; without any, those of the system."""
+
+    client_ca_file: Annotated[_CertificatesFile | None, _Given] = None
+    """A file with them."""
+
+    client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(policy)] = ssl.CERT_NONE
+    """Whether clients must have a certificate."""
+
+    client_allowed_sans: Annotated[
+        tuple[Annotated[str, AfterValidator(plain_text)], ...], AfterValidator(not_empty)
+    ] = ()
+    """The names of which a client's certificate must have one."""
+
+    min_version: _Version = ssl.TLSVersion.TLSv1_2
+    """The oldest TLS version that is spoken."""
+
+    max_version: _Version = ssl.TLSVersion.TLSv1_3
+    """The newest."""
+
+    cipher_suites: tuple[Annotated[str, AfterValidator(suite)], ...] = ()
+    """The suites of TLS 1.2, as Go names them; none means OpenSSL's own choice."""
+
+    prefer_server_cipher_suites: bool = True
+    """Whether the order of the suites here counts, or the client's."""
+
+    curve_preferences: Annotated[
+        tuple[Annotated[str, AfterValidator(curve)], ...], AfterValidator(_one_curve)
+    ] = ()
+    """The curve for the key exchange; none means OpenSSL's own choice."""
+
+    _context: ssl.SSLContext = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _can_be_served(self) -> Self:
+        # A key that does not fit its certificate is told here, beside every other mistake.
+        if (self.cert or self.cert_file) and (self.key or self.key_file):
+            self._context = build_context(self)
+        return self
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What the section asks for, ready for connections; there is none without cert and key."""
+        return self._context
+
+    def files(self) -> tuple[Path, ...]:
+        """Give the files that hold certificates and the key."""
+        given = (self.cert_file, self.key_file, self.client_ca_file)
+        return tuple(pem.file for pem in given if pem and pem.file)
+
+
+def build_context(tls: TlsServer) -> ssl.SSLContext:
+    """Give a context that does all that the section asks for, or raise FieldError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = tls.min_version
+    context.maximum_version = tls.max_version
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        choose_suites(context, tls.cipher_suites)
+    except FieldError as error:
+        raise FieldError(str(error), "cipher_suites") from None
+    for name in tls.curve_preferences:
+        context.set_ecdh_curve(name)
+    _load_key(context, tls)
+    _load_authorities(context, tls)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, tls: TlsServer) -> None:
+    context.verify_mode = tls.client_auth_type
+    # As in Go, whatever certificate stands among the authorities is trusted, a root or not.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    authorities = tls.client_ca or tls.client_ca_file
+    if authorities:
+        with authorities.as_file() as path:
+            context.load_verify_locations(cafile=path)
+    elif tls.client_auth_type != ssl.CERT_NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+
+
+def _load_key(context: ssl.SSLContext, tls: TlsServer) -> None:
+    certificate = tls.cert or tls.cert_file or Pem(b"")
+    private = tls.key or tls.key_file or Pem(b"")
+    of_certificate = "cert" if tls.cert else "cert_file"
+    of_key = "key" if tls.key else "key_file"
+
+    def locked() -> str:
+        # Called instead of a question on the terminal, which nobody would answer.
+        fault = f"holds a key with a passphrase, which nobody can type here; {_UNLOCK}"
+        raise FieldError(private.said(fault), of_key)
+
+    try:
+        with certificate.as_file() as cert_path, private.as_file() as key_path:
+            context.load_cert_chain(cert_path, key_path, locked)
+    except ssl.SSLError as error:
+        reason = error.reason
+    else:
+        return
+    if reason in _MISFITS:
+        raise FieldError(private.said("holds the key of another certificate"), of_key)
+    if reason in _WEAK:
+        fault = "holds a certificate too weak for OpenSSL; RSA needs 2048 bits, signatures SHA-256"
+        raise FieldError(certificate.said(fault), of_certificate)
+    raise FieldError(private.said("holds no private key that OpenSSL can read"), of_key)

@@ -1,0 +1,203 @@
+"""Users and their passwords, over HTTP."""
+
+import asyncio
+import select
+import socket
+import subprocess
+from base64 import b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+
+from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict
+from exporter.web.config_file.passwords import DEAREST, hash_of_nobody, hashed, is_right
+
+if TYPE_CHECKING:
+    from tests.web_config.conftest import Answer, Site
+
+Serve = Callable[[str], "Site"]
+
+LONG = "x" * 72
+PASSWORDS = {
+    "jane": "secret",
+    "jörg": "geheim ü €:",
+    "": "nobody",
+    "empty": "",
+    "long": LONG,
+}
+
+
+def hash_of(password: str, cost: int = 4) -> str:
+    """Give a bcrypt hash, as cheap as can be."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+
+
+def users(**more: str) -> str:
+    """Give a web configuration with some users."""
+    lines = (f'  "{name}": {hash_of(password)}\n' for name, password in (PASSWORDS | more).items())
+    return "basic_auth_users:\n" + "".join(lines)
+
+
+def credentials(user: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
+    """Give the header that a client sends."""
+    given = b64encode(f"{user}:{password}".encode(encoding)).decode()
+    return {"Authorization": f"Basic {given}"}
+
+
+@pytest.fixture
+def site(serve: Serve) -> "Site":
+    """Give a site with all the users."""
+    return serve(users())
+
+
+def is_refused(answer: "Answer") -> bool:
+    """Tell whether an answer is a refusal without any hint."""
+    assert answer.status in (200, 401)
+    if answer.status == 200:
+        return False
+    assert answer.body == b"Unauthorized\n"
+    assert answer.headers["WWW-Authenticate"] == "Basic"
+    return True
+
+
+@pytest.mark.parametrize("user", PASSWORDS)
+def test_the_right_password_is_let_in(site: "Site", user: str) -> None:
+    """Names and passwords may be empty, long, and of any letters, in UTF-8; twice as well."""
+    header = credentials(user, PASSWORDS[user])
+    assert [site.ask(headers=header).status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        credentials("jane", "wrong"),
+        credentials("jane", ""),
+        credentials("jane", "secret "),
+        credentials("jane", "Secret"),
+        credentials("Jane", "secret"),
+        credentials("john", "secret"),
+        credentials("jane", "secret\0"),
+        credentials("empty", "secret"),
+        credentials("jörg", PASSWORDS["jörg"], "utf-16"),
+        credentials("jörg", "geheim", "latin-1"),
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic "},
+        {"Authorization": "Basic ===="},
+        {"Authorization": "Basic " + b64encode(b"jane").decode()},
+        {"Authorization": "Bearer secret"},
+        {"Authorization": credentials("jane", "secret")["Authorization"][:-2]},
+    ],
+)
+def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str, str]) -> None:
+    """The answer is the same whatever is wrong, the second time as well."""
+    assert is_refused(site.ask(headers=headers))
+    assert is_refused(site.ask(headers=headers))
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_every_path_is_behind_the_password(site: "Site", path: str, method: str) -> None:
+    """Whoever has no password does not even learn which paths there are."""
+    assert site.ask(path, method=method).status == 401
+
+
+@pytest.mark.parametrize("password", [LONG, LONG + "y", LONG + "€" * 1000])
+def test_bytes_after_the_seventy_second_do_not_count(site: "Site", password: str) -> None:
+    """Bcrypt never saw them when htpasswd made the hash."""
+    assert site.ask(headers=credentials("long", password)).status == 200
+    assert is_refused(site.ask(headers=credentials("long", password[1:72])))
+
+
+@pytest.mark.parametrize("letter", ["a", "b", "y"])
+def test_hashes_of_all_tools_are_taken(serve: Serve, letter: str) -> None:
+    """Htpasswd writes $2y$, Python and Go $2b$ and $2a$."""
+    own = hash_of("secret").replace("$2b$", f"$2{letter}$")
+    site = serve(f"basic_auth_users: {{jane: {own}}}\n")
+    assert site.ask(headers=credentials("jane", "secret")).status == 200
+    assert is_refused(site.ask(headers=credentials("jane", "wrong")))
+
+
+def test_no_users_are_no_basic_auth(serve: Serve) -> None:
+    """As in the toolkit's page: if empty, no basic authentication is required."""
+    assert serve("basic_auth_users: {}\n").ask().status == 200
+
+
+def test_when_too_many_wait_a_client_is_told_when_to_come_again(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given credentials that could not be checked, then the answer is 503 and nothing is let in."""
+
+    async def busy(*_: object) -> Verdict:
+        await asyncio.sleep(0)
+        return Verdict.BUSY
+
+    monkeypatch.setattr(BasicAuthentication, "judge", busy)
+    answer = site.ask(headers=credentials("jane", "secret"))
+    assert (answer.status, answer.body) == (503, b"Service Unavailable\n")
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_right_password_overtakes_two_hundred_wrong_ones(serve: Serve) -> None:
+    """Given 200 clients whose wrong passwords wait, then the right one does not wait for them."""
+    site = serve(f"basic_auth_users: {{jane: {hash_of('secret', cost=8)}}}\n")
+    crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(200)]
+    for number, each in enumerate(crowd):
+        header = credentials("jane", f"wrong {number}")["Authorization"]
+        each.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
+    assert site.ask(headers=credentials("jane", "secret")).status == 200
+    answered, _, _ = select.select(crowd, [], [], 0)
+    assert len(answered) < 150
+    for each in crowd:
+        each.close()
+
+
+def test_a_password_that_was_changed_is_wrong_at_once(serve: Serve) -> None:
+    """Given a password that was right before, then with another hash in the file it is not."""
+    site = serve(f"basic_auth_users: {{jane: {hash_of('old')}}}\n")
+    assert site.ask(headers=credentials("jane", "old")).status == 200
+    assert is_refused(site.ask(headers=credentials("jane", "new")))
+    (site.folder / "web.yml").write_text(f"basic_auth_users: {{jane: {hash_of('new')} }}\n")
+    assert site.live.refresh() == ()
+    assert is_refused(site.ask(headers=credentials("jane", "old")))
+    assert site.ask(headers=credentials("jane", "new")).status == 200
+
+
+@pytest.mark.parametrize(("password", "said"), [("geheim ü €:", "200"), ("falsch", "401")])
+def test_curl_is_let_in(site: "Site", password: str, said: str) -> None:
+    """Curl sends what it is given, in the terminal's UTF-8."""
+    command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-u", f"jörg:{password}"]
+    done = subprocess.run(  # noqa: S603 - the arguments are the test's own
+        [*command, f"http://127.0.0.1:{site.port}/metrics"],
+        capture_output=True,
+        timeout=10,
+        check=True,
+        text=True,
+    )
+    assert done.stdout == said
+
+
+@pytest.mark.parametrize(
+    ("costs", "cost"), [((), 4), ((4,), 4), ((4, 12, 10), 12), ((DEAREST,), DEAREST)]
+)
+def test_nobody_costs_as_much_as_the_dearest_user(costs: tuple[int, ...], cost: int) -> None:
+    """The hash against which unknown users are checked is a real one, of the highest cost."""
+    own = hash_of_nobody([hash_of("x").replace("$04$", f"${each:02}$").encode() for each in costs])
+    assert int(own[4:6]) == cost
+    assert hashed(own.decode()) == own
+    assert not is_right(b"", own[:4] + b"04" + own[6:])
+
+
+def test_each_password_is_cut_before_bcrypt_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer versions of bcrypt refuse longer ones, older ones cut them themselves."""
+    seen: list[bytes] = []
+
+    def check(password: bytes, _: bytes) -> bool:
+        seen.append(password)
+        return True
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
+    assert is_right(b"x" * 100, b"hash")
+    assert seen == [b"x" * 72]

@@ -1,0 +1,242 @@
+"""What is no web configuration is refused with place and sentence, all mistakes at once."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.documents.problems import ConfigError
+from exporter.web.config_file import WebConfig, load_web_config
+
+Load = Callable[[str], WebConfig]
+Mistakes = Callable[[str], list[str]]
+
+GOOD_TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+EMPTY = "is empty; write a value, or leave the key out"
+HEADERS = (
+    "Content-Security-Policy, X-Frame-Options, X-Content-Type-Options, X-XSS-Protection, "
+    "Strict-Transport-Security"
+)
+NO_HASH = "is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon"
+COST = "; from 4 to 16 is taken, 10 is usual"
+HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
+DURATION = "must be a duration such as 90s, 1h30m or 1d"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "{http2: true}",
+            "29: {}.http2: is not offered here; write false or leave the key out for HTTP/1.1",
+        ),
+        ("{headers: {X-Frame-Options: allow}}", "49: {}: must be 'deny', 'sameorigin' or ''"),
+        ("{headers: {X-Content-Type-Options: sniff}}", "56: {}: must be 'nosniff' or ''"),
+        (
+            "{headers: {Server: x}}",
+            f"32: {{}}: is not a known key; the keys here are {HEADERS}",
+        ),
+        (
+            "{headers: {x-frame-options: deny}}",
+            "32: {}: is not a known key; did you mean 'X-Frame-Options'?",
+        ),
+        (
+            '{headers: {Content-Security-Policy: "a\\r\\nb: c"}}',
+            "57: {}: must hold only ASCII characters, and no line breaks",
+        ),
+        (
+            "{headers: {Content-Security-Policy: é}}",
+            "57: {}: must hold only ASCII characters, and no line breaks",
+        ),
+        ("{headers: {X-XSS-Protection: 0}}", "50: {}: must be text; put it in quotes"),
+    ],
+)
+def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
+    """Only the five headers, with values that they can have, and HTTP/1.1."""
+    header = text.rsplit("{", maxsplit=1)[-1].split(":", maxsplit=1)[0]
+    place = f"http_server_config{'' if header == 'http2' else '.headers.' + header}"
+    assert mistakes(f"http_server_config: {text}\n") == [f"web.yml:1:{line.format(place)}"]
+
+
+@pytest.mark.parametrize(
+    ("users", "line"),
+    [
+        ("[a]", "19: basic_auth_users: must be keys with their values"),
+        ("{jane: canary}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        ("{jane: }", "25: basic_auth_users.jane: must be text: a bcrypt hash"),
+        ("{jane: 5}", "26: basic_auth_users.jane: must be text: a bcrypt hash"),
+        (f"{{jane: {HASH}x}}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        (f"{{jane: {HASH[:-1]}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        (f"{{jane: {HASH.replace('2b', '2x')}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        (
+            f"{{jane: {HASH.replace('04', '17')}}}",
+            f"26: basic_auth_users.jane: has a cost of 17{COST}",
+        ),
+        (
+            f"{{jane: {HASH.replace('04', '03')}}}",
+            f"26: basic_auth_users.jane: has a cost of 3{COST}",
+        ),
+        (
+            f"{{jane: {HASH.replace('......................', '9' * 22)}}}",
+            "26: basic_auth_users.jane: is a broken bcrypt hash: no such salt is ever made",
+        ),
+        (
+            f"{{'a:b': {HASH}}}",
+            (
+                "27: basic_auth_users.?: names a user that no client can; "
+                "a name has no ':' or control characters"
+            ),
+        ),
+    ],
+)
+def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
+    """A hash that could never match, or would take a minute, is told when the file is read."""
+    assert mistakes(f"basic_auth_users: {users}\n") == [f"web.yml:1:{line}"]
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize(
+    ("limit", "lines"),
+    [
+        (
+            "{}",
+            [
+                "1: rate_limit.interval: is missing; write the time for one request, such as 1s",
+                "1: rate_limit.burst: is missing; write how many requests may come at once",
+            ],
+        ),
+        (
+            "{burst: 0, interval: 1}",
+            [
+                "21: rate_limit.burst: must be at least 1",
+                f"34: rate_limit.interval: {DURATION}: a number alone has no unit",
+            ],
+        ),
+        ("{burst: 1.5, interval: 1s}", ["21: rate_limit.burst: must be a whole number"]),
+        ("{burst: 1, interval: false}", [f"34: rate_limit.interval: {DURATION}"]),
+        ("{burst: 1, interval: 2d}", ["34: rate_limit.interval: must be from 0s to 1d"]),
+    ],
+)
+def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[str]) -> None:
+    """Both keys are needed: one alone would be ignored, or would let nobody in."""
+    assert mistakes(f"rate_limit: {limit}\n") == [f"web.yml:1:{line}" for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "junk: 1\n",
+            (
+                "1:1: junk: is not a known key; the keys here are tls_server_config, "
+                "http_server_config, basic_auth_users, rate_limit"
+            ),
+        ),
+        (
+            "tls_config: {}\n",
+            "1:1: tls_config: is not a known key; did you mean 'tls_server_config'?",
+        ),
+        ("tls_server_config:\n", f"1:19: tls_server_config: {EMPTY}"),
+        ("rate_limit:\n", f"1:12: rate_limit: {EMPTY}"),
+        (
+            "basic_auth_users:\n",
+            (
+                "1:18: basic_auth_users: must be keys with their values; "
+                "it is empty here, so write it or leave its key out"
+            ),
+        ),
+        (
+            "- x\n",
+            (
+                "1:1: must begin with a key: tls_server_config, http_server_config, "
+                "basic_auth_users or rate_limit"
+            ),
+        ),
+        ("rate_limit: {}\nrate_limit: {}\n", None),
+        (
+            "a: b: c\n",
+            (
+                "1:5: a ':' cannot stand here; quote a text that holds ': ', and end each "
+                "key above with ': '"
+            ),
+        ),
+    ],
+)
+def test_mistakes_in_the_file_as_a_whole(mistakes: Mistakes, text: str, line: str | None) -> None:
+    """Unknown keys, keys that stand twice and what is no YAML are told as in config.yaml."""
+    found = mistakes(text)
+    if line is None:
+        assert found[-1] == (
+            "web.yml:2:1: rate_limit: stands twice, first in line 1; remove one of the two"
+        )
+    else:
+        assert found == [f"web.yml:{line}"]
+
+
+def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:
+    """Given a mistake in each section, then each is told, a key that does not fit included."""
+    text = """\
+tls_server_config: {cert_file: server.pem, key_file: successor.key, max_version: TLS9}
+http_server_config: {http2: true}
+basic_auth_users: {jane: x}
+rate_limit: {interval: soon, burst: 1}
+"""
+    assert [line.split(": ")[1] for line in mistakes(text)] == [
+        "tls_server_config.max_version",
+        "http_server_config.http2",
+        "basic_auth_users.jane",
+        "rate_limit.interval",
+    ]
+    assert [line.split(": ")[1] for line in mistakes(text.replace(", max_version: TLS9", ""))] == [
+        "tls_server_config.key_file",
+        "http_server_config.http2",
+        "basic_auth_users.jane",
+        "rate_limit.interval",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("missing.yml", "missing.yml: the web configuration file does not exist"),
+        (".", ".: the web configuration file is a folder; name the file in it"),
+        ("pipe", "pipe: the web configuration file is no regular file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_again_is_refused(folder: Path, name: str, line: str) -> None:
+    """A pipe gives its text only once, so it is refused like a missing file."""
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(Path(name))
+    assert str(caught.value) == line
+
+
+def test_memory_that_cannot_be_had_is_told(
+    mistakes: Mistakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no file descriptor for OpenSSL to read from, then that is told, not raised."""
+
+    def refuse(_: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    assert mistakes(GOOD_TLS) == [
+        (
+            "web.yml:2:14: tls_server_config.cert_file: "
+            "cannot be handed to OpenSSL: Too many open files"
+        )
+    ]
+
+
+def test_no_key_and_no_hash_is_ever_shown(folder: Path, load: Load, mistakes: Mistakes) -> None:
+    """Neither the configuration's text form nor an error holds a key or a hash."""
+    key = (folder / "server.key").read_text()
+    inline = key.replace("\n", "\n    ")
+    text = f"tls_server_config:\n  cert_file: server.pem\n  key: |\n    {inline}\n"
+    users = f"basic_auth_users: {{jane: {HASH}}}\n"
+    assert HASH not in repr(load(text + users))
+    assert key.splitlines()[1] not in repr(load(text + users))
+    told = "".join(mistakes(text + users + "junk: 1\n"))
+    assert HASH not in told
+    assert key.splitlines()[1] not in told

@@ -1,0 +1,94 @@
+"""How many requests are answered."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.web.config_file import WebConfig
+from exporter.web.config_file.rate_limit import RateLimit, TokenBucket
+
+if TYPE_CHECKING:
+    from tests.web_config.conftest import Site
+
+
+class Clock:
+    """A clock that a test sets, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_is_answered_and_then_one_an_interval() -> None:
+    """Given one in two seconds and three at once, then the fourth waits two seconds."""
+    clock = Clock()
+    bucket = TokenBucket(RateLimit(interval=2.0, burst=3), clock)
+    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
+    clock.now += 1.5
+    assert bucket.take() == 0.5
+    clock.now += 0.5
+    assert [bucket.take(), bucket.take()] == [0.0, 2.0]
+    clock.now += 1000.0
+    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    interval=st.floats(0.001, 100.0),
+    burst=st.integers(1, 50),
+    pauses=st.lists(st.floats(0.0, 50.0), max_size=100),
+)
+def test_never_more_than_the_burst_and_the_rate(
+    interval: float, burst: int, pauses: list[float]
+) -> None:
+    """In any time, at most the burst and one for each interval are answered."""
+    clock = Clock()
+    bucket = TokenBucket(RateLimit(interval, burst), clock)
+    answered = 0
+    for pause in pauses:
+        clock.now += pause
+        answered += bucket.take() == 0.0
+    assert answered <= burst + (clock.now - 50.0) / interval + 1e-6
+
+
+def test_whoever_comes_too_often_is_told_when_to_come_again(
+    serve: Callable[[str], "Site"],
+) -> None:
+    """The answer is 429 with Retry-After, whatever the path, and before any password is checked."""
+    site = serve("rate_limit: {interval: 1h, burst: 2}\n")
+    assert [site.ask().status, site.ask("/nowhere").status] == [200, 404]
+    answer = site.ask()
+    assert (answer.status, answer.body) == (429, b"Too Many Requests\n")
+    assert 3590 < int(answer.headers["Retry-After"]) <= 3600
+
+
+def test_a_reload_with_the_same_limit_fills_no_bucket(serve: Callable[[str], "Site"]) -> None:
+    """Given a bucket that is empty, then only another limit, or none, begins anew."""
+    text = "rate_limit: {interval: 1h, burst: 1}\n"
+    site = serve(text)
+    assert [site.ask().status, site.ask().status] == [200, 429]
+    for new, status in ((text + "http_server_config: {}\n", 429), (text.replace("1}", "2}"), 200)):
+        (site.folder / "web.yml").write_text(new)
+        assert site.live.refresh() == ()
+        assert site.ask().status == status
+    for new in ("", text):
+        (site.folder / "web.yml").write_text(new)
+        assert site.live.refresh() == ()
+        assert site.ask().status == 200
+
+
+@pytest.mark.parametrize("interval", ["0", "0s", "0.0"])
+def test_no_interval_is_no_limit(load: Callable[[str], WebConfig], interval: str) -> None:
+    """As in the toolkit, nought switches the limit off."""
+    assert load(f"rate_limit: {{interval: {interval}, burst: 5}}\n").rate_limit is None
+
+
+def test_an_interval_is_a_duration(load: Callable[[str], WebConfig]) -> None:
+    """It is written as durations are everywhere."""
+    limit = load("rate_limit: {interval: 1m30s, burst: 5}\n").rate_limit
+    assert limit == RateLimit(interval=90.0, burst=5)

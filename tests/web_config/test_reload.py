@@ -1,0 +1,260 @@
+"""The file and its certificates are read again when they change, without a restart."""
+
+import shutil
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.documents.problems import ConfigError
+from exporter.web.config_file import LiveWebConfig, live
+
+if TYPE_CHECKING:
+    from tests.web_config.conftest import Site
+
+Serve = Callable[[str], "Site"]
+Write = Callable[[str], Path]
+
+GOOD_TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+REQUIRED = "  client_auth_type: RequireAndVerifyClientCert\n"
+HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
+SWITCH = (
+    "web.yml: tls_server_config: cannot be switched on or off while the exporter runs; restart it"
+)
+
+
+class Clock:
+    """A clock that a test sets, in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stop(threading.Event):
+    """A signal to stop that comes after some looks, without waiting for any."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Say whether it is time to stop."""
+        self.waits.append(timeout)
+        return len(self.waits) > self.looks
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands at 1000."""
+    return Clock()
+
+
+@pytest.fixture
+def begin(write: Write, clock: Clock) -> Callable[[str], LiveWebConfig]:
+    """Give a function that starts with a text as web configuration and looks once."""
+
+    def begin_it(text: str) -> LiveWebConfig:
+        write(text)
+        own = LiveWebConfig(Path("web.yml"), clock)
+        own.refresh()
+        return own
+
+    return begin_it
+
+
+def replace(folder: Path, name: str, by: str) -> None:
+    """Put another file in a file's place, as a certificate's renewal does."""
+    shutil.copy(folder / by, folder / "copy")
+    (folder / "copy").rename(folder / name)
+
+
+def serial(site: "Site") -> object:
+    """Give what tells apart the certificates that a new client meets."""
+    line = site.connect()
+    line.connect()
+    assert isinstance(line.sock, ssl.SSLSocket)
+    certificate = line.sock.getpeercert()
+    line.close()
+    assert certificate
+    return certificate["serialNumber"]
+
+
+def test_a_renewed_certificate_is_served_to_whoever_connects_next(
+    serve: Serve, folder: Path
+) -> None:
+    """Given a client that is connected, then it goes on, and the next meets the new certificate."""
+    site = serve(GOOD_TLS)
+    first = serial(site)
+    line = site.connect()
+    line.request("GET", "/metrics")
+    assert line.getresponse().read() == b"good 1\n"
+    replace(folder, "server.pem", "successor.pem")
+    replace(folder, "server.key", "successor.key")
+    assert site.live.refresh() == ()
+    line.request("GET", "/metrics")
+    assert line.getresponse().read() == b"good 1\n"
+    line.close()
+    assert serial(site) != first
+
+
+def test_half_a_renewal_changes_nothing(serve: Serve, folder: Path) -> None:
+    """Given a new certificate before its key, then the old pair stays until both are there."""
+    site = serve(GOOD_TLS)
+    first = serial(site)
+    replace(folder, "server.pem", "successor.pem")
+    assert [str(problem).rpartition("/")[2] for problem in site.live.refresh()] == [
+        (
+            "web.yml:3:13: tls_server_config.key_file: "
+            "names a file that holds the key of another certificate"
+        )
+    ]
+    assert serial(site) == first
+    replace(folder, "server.key", "successor.key")
+    assert site.live.refresh() == ()
+    assert serial(site) != first
+
+
+def test_who_may_connect_changes_too(serve: Serve, write: Write) -> None:
+    """What a running SSLContext cannot be told holds for new connections none the less."""
+    site = serve(GOOD_TLS)
+    assert site.ask().status == 200
+    write(GOOD_TLS + REQUIRED + "  client_ca_file: authority.pem\n  max_version: TLS12\n")
+    assert site.live.refresh() == ()
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        site.ask()
+    assert site.ask(context=site.trust("prometheus")).status == 200
+    write(GOOD_TLS + REQUIRED + "  client_ca_file: stranger.pem\n")
+    assert site.live.refresh() == ()
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        site.ask(context=site.trust("prometheus"))
+
+
+def test_users_headers_and_limit_change_for_a_connected_client_too(
+    serve: Serve, write: Write
+) -> None:
+    """They are looked at with each request."""
+    site = serve("http_server_config: {headers: {X-XSS-Protection: '1'}}\n")
+    line = site.connect()
+    line.request("GET", "/metrics")
+    answer = line.getresponse()
+    assert (answer.status, answer.headers["X-XSS-Protection"]) == (200, "1")
+    answer.read()
+    write(f"basic_auth_users: {{jane: {HASH}}}\n")
+    assert site.live.refresh() == ()
+    line.request("GET", "/metrics")
+    answer = line.getresponse()
+    assert (answer.status, answer.headers["X-XSS-Protection"]) == (401, None)
+    line.close()
+
+
+@pytest.mark.parametrize(("before", "after"), [("", GOOD_TLS), (GOOD_TLS, "")])
+def test_tls_is_not_switched_while_running(
+    begin: Callable[[str], LiveWebConfig], write: Write, before: str, after: str
+) -> None:
+    """Sockets listen with TLS or without; above all, nothing ever falls back to plain HTTP."""
+    own = begin(before)
+    config = own.current
+    write(after)
+    assert [str(problem) for problem in own.refresh()] == [SWITCH]
+    assert own.current is config
+    assert not own.last_reload_successful
+
+
+@pytest.mark.parametrize("bad", ["junk: 1\n", "tls_server_config: {}\n", "\t", None])
+def test_a_bad_file_leaves_the_old_configuration_in_force(
+    begin: Callable[[str], LiveWebConfig], write: Write, folder: Path, clock: Clock, bad: str | None
+) -> None:
+    """Given a file that turns bad or goes, then the log says so once, and how it is mended too."""
+    own = begin(GOOD_TLS)
+    config = own.current
+    clock.now = 2000.0
+    if bad is None:
+        (folder / "web.yml").unlink()
+    else:
+        write(bad)
+    with capture_logs() as lines:
+        problems = own.refresh()
+        assert own.refresh() == problems
+    assert [(line["event"], line["problem"]) for line in lines] == [
+        ("web configuration not reloaded", str(problem)) for problem in problems
+    ]
+    assert problems
+    assert (own.current, own.last_reload_successful, own.last_success) == (config, False, 1000.0)
+    write(GOOD_TLS)
+    with capture_logs() as lines:
+        assert own.refresh() == ()
+    assert [line["event"] for line in lines] == ["web configuration reloaded"]
+    assert (own.last_reload_successful, own.last_success) == (True, 2000.0)
+
+
+def test_a_bad_file_at_the_start_is_an_error(begin: Callable[[str], LiveWebConfig]) -> None:
+    """There is no old configuration to keep."""
+    with pytest.raises(ConfigError):
+        begin("junk: 1\n")
+
+
+def test_files_that_did_not_change_are_not_read_again(
+    begin: Callable[[str], LiveWebConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look costs no more than asking the system about each file."""
+    own = begin(GOOD_TLS)
+
+    def refuse(_: Path) -> None:
+        pytest.fail("it was read")
+
+    monkeypatch.setattr(live, "load_web_config", refuse)
+    assert own.refresh() == ()
+
+
+def test_files_that_another_configuration_names_are_followed(
+    begin: Callable[[str], LiveWebConfig], write: Write, folder: Path
+) -> None:
+    """Given a reload that names another certificate, then that one's renewal is seen."""
+    own = begin(GOOD_TLS)
+    write(GOOD_TLS.replace("server", "successor").replace("tls_successor_", "tls_server_"))
+    own.refresh()
+    own.refresh()
+    config = own.current
+    replace(folder, "successor.pem", "rsa.pem")
+    replace(folder, "successor.key", "rsa.key")
+    own.refresh()
+    assert own.current is not config
+
+
+def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: Clock) -> None:
+    """The first look reads once more, for what it could not know."""
+    write("rate_limit: {interval: 1s, burst: 1}\n")
+    own = LiveWebConfig(Path("web.yml"), clock)
+    first = own.current
+    own.refresh()
+    assert own.current is not first
+    assert own.current == first
+
+
+def test_it_looks_once_a_second_until_it_is_stopped(
+    begin: Callable[[str], LiveWebConfig], write: Write
+) -> None:
+    """Given three looks, then the change before them is in force and the fourth wait ends it."""
+    own = begin("")
+    write("rate_limit: {interval: 1s, burst: 1}\n")
+    stop = Stop(looks=3)
+    own.watch(stop)
+    assert own.current.rate_limit
+    assert stop.waits == [1.0] * 4
+
+
+def test_an_application_follows_its_file_while_it_runs(serve: Serve) -> None:
+    """The thread that looks begins and ends with the application."""
+    site = serve("")
+    (looking,) = [each for each in threading.enumerate() if each.name == "web config"]
+    site.stop()
+    looking.join(10)
+    assert not looking.is_alive()

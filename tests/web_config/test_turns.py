@@ -1,0 +1,82 @@
+"""Whose password is checked next."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.web.config_file.turns import Turns
+
+
+def drain(turns: Turns[str]) -> list[str]:
+    """Take out all who wait."""
+    return [turns.next() for _ in range(len(turns))]
+
+
+def test_lanes_take_turns() -> None:
+    """Given a crowd in one lane, then one in another waits for a single check."""
+    turns: Turns[str] = Turns(most=1000)
+    for number in range(200):
+        turns.add("crowd", f"wrong {number}")
+    turns.add("other", "right")
+    assert "right" in [turns.next(), turns.next()]
+
+
+def test_in_a_lane_the_newest_and_the_oldest_take_turns() -> None:
+    """Whoever comes after a crowd is served at once; whoever came before one is not forgotten."""
+    turns: Turns[str] = Turns(most=10)
+    for name in "abcde":
+        turns.add("lane", name)
+    assert drain(turns) == ["e", "a", "d", "b", "c"]
+
+
+def test_the_oldest_of_the_longest_lane_makes_way() -> None:
+    """Given no room, then it is the crowd that loses, and of it whoever has waited in vain."""
+    turns: Turns[str] = Turns(most=3)
+    assert [turns.add("crowd", name) for name in "abc"] == [None] * 3
+    assert turns.add("other", "x") == "a"
+    assert turns.add("crowd", "d") == "b"
+    assert len(turns) == 3
+    assert sorted(drain(turns)) == ["c", "d", "x"]
+
+
+def test_even_the_only_one_of_its_lane_can_make_way() -> None:
+    """Given as many lanes as there is room, then the first of them is gone altogether."""
+    turns: Turns[str] = Turns(most=2)
+    turns.add(1, "a")
+    turns.add(2, "b")
+    assert turns.add(3, "c") == "a"
+    assert drain(turns) == ["b", "c"]
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    arrivals=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=60),
+    most=st.integers(1, 20),
+)
+def test_nobody_is_lost_or_served_twice(arrivals: list[tuple[int, bool]], most: int) -> None:
+    """Whoever came is served, or made way, or waits still; and never more wait than may."""
+    turns: Turns[int] = Turns(most)
+    left: list[int] = []
+    for number, (lane, is_served) in enumerate(arrivals):
+        gone = turns.add(lane, number)
+        left += [] if gone is None else [gone]
+        left += [turns.next()] if is_served and turns else []
+        assert len(turns) <= most
+    left += [turns.next() for _ in range(len(turns))]
+    assert sorted(left) == list(range(len(arrivals)))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(before=st.integers(0, 30), each_turn=st.integers(0, 3))
+def test_the_right_one_is_served_in_bounded_time(before: int, each_turn: int) -> None:
+    """However many come after it in its lane, it waits two turns for each that came before."""
+    turns: Turns[str] = Turns(most=1000)
+    for _ in range(before):
+        turns.add("lane", "wrong")
+    turns.add("lane", "right")
+    for turn in range(2 * (before + 1)):
+        if turns.next() == "right":
+            assert turn <= 2 * before + 1
+            return
+        for _ in range(each_turn):
+            turns.add("lane", "wrong")
+    raise AssertionError("it waits still")
