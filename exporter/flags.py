@@ -33,6 +33,7 @@ class Flags:
     config_check: bool
     web_listen_address: tuple[Address, ...]
     web_telemetry_path: str
+    web_config_file: Path | None
     log_level: str
     log_format: str
 
@@ -94,7 +95,7 @@ def parse_flags(arguments: Sequence[str], environ: Mapping[str, str]) -> Flags:
 
 
 def _add(flag: _Flag, parser: argparse.ArgumentParser, default: str | None) -> None:
-    meaning = f"{flag.meaning} (default: {flag.default or 'off'})"
+    meaning = f"{flag.meaning} (default: {flag.default or ('off' if flag.switch else 'none')})"
     if flag.switch:
         parser.add_argument(
             f"--{flag.name}",
@@ -143,6 +144,10 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
+def _optional_path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
@@ -178,6 +183,12 @@ _FLAGS: Final = (
         repeatable=True,
     ),
     _Flag("web.telemetry-path", "/metrics", _telemetry_path, "the path of the metrics"),
+    _Flag(
+        "web.config.file",
+        "",
+        _optional_path,
+        "TLS, basic auth and more, in the format of Prometheus' exporter-toolkit",
+    ),
     _Flag("log.level", "info", _one_of(LOG_LEVELS), ", ".join(LOG_LEVELS)),
     _Flag("log.format", "logfmt", _one_of(LOG_FORMATS), ", ".join(LOG_FORMATS)),
 )

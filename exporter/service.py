@@ -7,12 +7,13 @@ import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.registry import Metrics, build_metrics
+from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import Account
 from exporter.polling.poller import Poller
@@ -25,6 +26,7 @@ from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
 from exporter.version import described
 from exporter.web.addresses import shown
+from exporter.web.config_file import LiveWebConfig, protect
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 
@@ -34,7 +36,16 @@ _LAST_POLLS_SECONDS: Final = 2.0
 _LAST_PUBLICATION_SECONDS: Final = 0.5
 
 
-def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Where and how to serve."""
+
+    sockets: Sequence[socket.socket]
+    telemetry_path: str
+    web_config: LiveWebConfig | None = None
+
+
+def run(plan: Plan, front: Front) -> bool:
     """Poll and serve until SIGTERM or SIGINT.
 
     Return whether every thread has ended; one may hang in the resolver, which nothing interrupts.
@@ -61,15 +72,20 @@ def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bo
         return [str(target) for target in publisher.unfinished()]
 
     def listening() -> None:
-        for each in sockets:
-            log.info("listening", address=shown(each), path=telemetry_path)
+        for each in front.sockets:
+            log.info("listening", address=shown(each), path=front.telemetry_path)
 
-    app = build_app(Served(publisher.current, telemetry_path, dead, unfinished))
+    app = build_app(Served(publisher.current, front.telemetry_path, dead, unfinished))
+    ssl_context = None
+    if front.web_config is not None:
+        protect(app, front.web_config, clock.elapsed)
+        add_reload_gauges(metrics.tail, "web_config", front.web_config)
+        ssl_context = front.web_config.ssl_context
     log.info("starting", version=described(), targets=len(plan.targets))
     poller.start()
     publisher.start()
     try:
-        asyncio.run(serve(app, sockets, listening))
+        asyncio.run(serve(app, front.sockets, listening, ssl_context))
     finally:
         log.info("stopping")
         # A second signal would end the process in the middle of this; two seconds are near enough.

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -66,6 +67,33 @@ def build_metrics(store: Store, accounts: Mapping[str, int], clock: Clock) -> Me
         requests=requests,
         accounts=up,
     )
+
+
+class Reloaded(Protocol):
+    """Something that is read again while the process runs."""
+
+    last_success: float
+    """When it was last read well, in unix time."""
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Return whether what is in force is what was there to read last."""
+
+
+def add_reload_gauges(registry: CollectorRegistry, what: str, reloaded: Reloaded) -> None:
+    """Add the gauges that tell whether ``what`` (``web_config``) was last read well, and when."""
+    successful = Gauge(
+        f"scaleengine_exporter_{what}_last_reload_successful",
+        f"1 if the {what} in force is that of its file as it is now, else 0.",
+        registry=registry,
+    )
+    successful.set_function(lambda: float(reloaded.last_reload_successful))
+    last_success = Gauge(
+        f"scaleengine_exporter_{what}_last_reload_success_timestamp_seconds",
+        f"When the {what} was last read well, in unix time.",
+        registry=registry,
+    )
+    last_success.set_function(lambda: reloaded.last_success)
 
 
 def _registry(*collectors: Collector) -> CollectorRegistry:

@@ -129,12 +129,12 @@ def shown(listening: socket.socket) -> str:
     return str(TcpAddress("" if _is_everywhere(listening) else name[0], name[1]))
 
 
-def url(listening: socket.socket) -> str:
+def url(listening: socket.socket, *, tls: bool) -> str:
     """Return what a browser on this machine opens to see what a TCP socket serves."""
     host, port = listening.getsockname()[:2]
     if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
         host = "localhost"
-    return f"http://{TcpAddress(host, port)}"
+    return f"{'https' if tls else 'http'}://{TcpAddress(host, port)}"
 
 
 def _is_everywhere(listening: socket.socket) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,11 +17,15 @@ _LAST_SCRAPES_SECONDS: Final = 2.0
 
 
 async def serve(
-    app: web.Application, sockets: Sequence[socket.socket], listening: Callable[[], None]
+    app: web.Application,
+    sockets: Sequence[socket.socket],
+    listening: Callable[[], None],
+    ssl_context: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then let scrapes in flight finish, two seconds at most.
 
-    ``listening`` is called once every socket accepts connections.
+    ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
+    speak TLS.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -37,7 +42,7 @@ async def serve(
     await runner.setup()
     try:
         for each in sockets:
-            await web.SockSite(runner, each, backlog=BACKLOG).start()
+            await web.SockSite(runner, each, ssl_context=ssl_context, backlog=BACKLOG).start()
         listening()
         await stop.wait()
     finally:

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import structlog
 from exporter import cli, version
 from exporter.flags import Flags
 from exporter.plan import Plan
+from exporter.service import Front
 
 Main = Callable[..., int]
 
@@ -61,10 +62,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
     """Let nothing be served; give the list of what would have been: the plan and the path."""
     seen: list[tuple[Plan, str]] = []
 
-    def run(plan: Plan, sockets: Sequence[socket.socket], telemetry_path: str) -> bool:
-        for each in sockets:
+    def run(plan: Plan, front: Front) -> bool:
+        for each in front.sockets:
             each.close()
-        seen.append((plan, telemetry_path))
+        seen.append((plan, front.telemetry_path))
         return True
 
     monkeypatch.setattr(cli, "run", run)
@@ -175,8 +176,8 @@ def test_a_thread_that_cannot_be_ended(
     def leave(status: int) -> None:
         raise SystemExit(status)
 
-    def run(_: Plan, sockets: Sequence[socket.socket], __: str) -> bool:
-        for each in sockets:
+    def run(_: Plan, front: Front) -> bool:
+        for each in front.sockets:
             each.close()
         return False
 

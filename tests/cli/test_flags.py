@@ -18,6 +18,7 @@ DEFAULTS = Flags(
     config_check=False,
     web_listen_address=(TcpAddress("", 10058),),
     web_telemetry_path="/metrics",
+    web_config_file=None,
     log_level="info",
     log_format="logfmt",
 )
@@ -27,6 +28,7 @@ VALUES = [
     ("web.listen-address", "[::1]:80", (TcpAddress("::1", 80),)),
     ("web.telemetry-path", "/prom/x", "/prom/x"),
     ("web.telemetry-path", "/", "/"),
+    ("web.config.file", "web.yaml", Path("web.yaml")),
     ("log.level", "debug", "debug"),
     ("log.level", "error", "error"),
     ("log.format", "json", "json"),
@@ -245,6 +247,7 @@ def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     for flag, default in {
         "--web.listen-address": ":10058",
         "--web.telemetry-path": "/metrics",
+        "--web.config.file": "none",
         "--log.level": "info",
         "--log.format": "logfmt",
     }.items():

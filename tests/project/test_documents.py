@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 
 from exporter.flags import DEFAULT_ADDRESS, parse_flags
-from exporter.metrics.registry import build_metrics
+from exporter.metrics.registry import add_reload_gauges, build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+
+
+class Reloaded:
+    """Something that was read once."""
+
+    last_success = 0.0
+    last_reload_successful = True
 
 
 def rows(heading: str) -> dict[str, str]:
@@ -38,6 +45,7 @@ def test_defaults_are_documented() -> None:
         "--config.check": "off",
         "--web.listen-address": DEFAULT_ADDRESS,
         "--web.telemetry-path": flags.web_telemetry_path,
+        "--web.config.file": "none",
         "--log.level": flags.log_level,
         "--log.format": flags.log_format,
         "--version": "",
@@ -47,6 +55,7 @@ def test_defaults_are_documented() -> None:
 def test_every_metric_is_documented() -> None:
     """The README's table of metrics holds every family of ours, and no other."""
     registry = build_metrics(Store([]), {}, Clock()).registry
+    add_reload_gauges(registry, "web_config", Reloaded())
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in registry.collect()

@@ -66,7 +66,7 @@ def test_ipv4(listening: Listen) -> None:
     place = only.getsockname()
     assert answers(socket.AF_INET, place)
     assert shown(only) == f"127.0.0.1:{place[1]}"
-    assert url(only) == f"http://127.0.0.1:{place[1]}"
+    assert url(only, tls=False) == f"http://127.0.0.1:{place[1]}"
 
 
 @with_ipv6
@@ -77,7 +77,7 @@ def test_ipv6(listening: Listen) -> None:
     assert answers(socket.AF_INET6, ("::1", port))
     assert not answers(socket.AF_INET, ("127.0.0.1", port))
     assert shown(only) == f"[::1]:{port}"
-    assert url(only) == f"http://[::1]:{port}"
+    assert url(only, tls=False) == f"http://[::1]:{port}"
 
 
 @with_ipv6
@@ -88,7 +88,7 @@ def test_every_address(listening: Listen) -> None:
     assert answers(socket.AF_INET, ("127.0.0.1", port))
     assert answers(socket.AF_INET6, ("::1", port))
     assert shown(only) == f":{port}"
-    assert url(only) == f"http://localhost:{port}"
+    assert url(only, tls=False) == f"http://localhost:{port}"
 
 
 @pytest.mark.parametrize("lack", ["python", "kernel"])
@@ -115,7 +115,7 @@ def test_every_address_without_ipv6(
     assert only.family == socket.AF_INET
     assert answers(socket.AF_INET, ("127.0.0.1", port))
     assert shown(only) == f"0.0.0.0:{port}"
-    assert url(only) == f"http://localhost:{port}"
+    assert url(only, tls=False) == f"http://localhost:{port}"
 
 
 @with_ipv6
@@ -125,7 +125,7 @@ def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> Non
     port = only.getsockname()[1]
     assert not answers(socket.AF_INET, ("127.0.0.1", port))
     assert shown(only) == f"[::]:{port}"
-    assert url(only) == f"http://localhost:{port}"
+    assert url(only, tls=False) == f"http://localhost:{port}"
 
 
 def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:

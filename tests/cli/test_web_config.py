@@ -1,0 +1,114 @@
+"""The web config file, as the whole program obeys it."""
+
+import base64
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from http.client import BadStatusLine, HTTPSConnection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program, Start
+
+OPENSSL = shutil.which("openssl") or "openssl"
+RELOADED = "scaleengine_exporter_web_config_last_reload_successful"
+PASSWORD = "canary-of-the-password"
+WEB = """\
+tls_server_config:
+  cert_file: exporter.crt
+  key_file: exporter.key
+basic_auth_users:
+  prometheus: {password_hash}
+"""
+
+
+def make_certificate(folder: Path, name: str) -> None:
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    names = ("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", "exporter.key", "-out", "exporter.crt")
+    subprocess.run(  # noqa: S603 - openssl makes a certificate that only this test trusts
+        [OPENSSL, "req", "-x509", *kind, *names, *files],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def program(
+    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
+) -> "Program":
+    """Run the exporter with TLS and a password."""
+    configure(tmp_path, scaleengine.url)
+    make_certificate(tmp_path, "first")
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yaml").write_text(WEB.format(password_hash=hashed))
+    return start(tmp_path, "--web.config.file=web.yaml")
+
+
+def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
+    trusted = ssl.create_default_context(cafile=folder / "exporter.crt")
+    said = base64.b64encode(f"prometheus:{password}".encode()).decode()
+    with closing(HTTPSConnection(*program.address, timeout=10, context=trusted)) as line:
+        line.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
+        answer = line.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def until(asked: Callable[[], bool]) -> bool:
+    """Ask again and again, for ten seconds at most."""
+    deadline = time.monotonic() + 10.0
+    while not asked() and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    return asked()
+
+
+def test_tls_and_passwords(program: "Program", tmp_path: Path) -> None:
+    """Only who speaks TLS and knows the password gets the metrics."""
+    status, text = scrape(program, tmp_path, PASSWORD)
+    assert status == 200
+    assert f"{RELOADED} 1.0\n" in text
+    assert scrape(program, tmp_path, "wrong")[0] == 401
+    with pytest.raises((ConnectionError, BadStatusLine)):
+        program.get("/metrics")
+    assert program.end() == 0
+    assert PASSWORD not in "\n".join(program.lines)
+
+
+def test_a_certificate_that_is_replaced(program: "Program", tmp_path: Path) -> None:
+    """A new certificate is served without a restart."""
+    old = ssl.get_server_certificate(program.address)
+    make_certificate(tmp_path, "second")
+    assert until(lambda: ssl.get_server_certificate(program.address) != old)
+    assert scrape(program, tmp_path, PASSWORD)[0] == 200
+
+
+def test_a_file_that_becomes_bad(program: "Program", tmp_path: Path) -> None:
+    """A file that becomes bad leaves the old one in force, as the log and a metric say."""
+    assert scrape(program, tmp_path, PASSWORD)[0] == 200
+    file = tmp_path / "web.yaml"
+    file.write_text(file.read_text().replace("cert_file", "cert_fiel"))
+    assert until(lambda: f"{RELOADED} 0.0\n" in scrape(program, tmp_path, PASSWORD)[1])
+    event = program.wait_for(msg="web configuration not reloaded")
+    assert str(event["problem"]).startswith("web.yaml:2:3: tls_server_config.cert_fiel: ")
+
+
+def test_both_files_are_checked(start: "Start", tmp_path: Path) -> None:
+    """--config.check tells the mistakes of both files, and ends with 2."""
+    (tmp_path / "config.yaml").write_text("accounts: []\n")
+    (tmp_path / "web.yaml").write_text("basic_auth_user: {}\n")
+    checked = start(tmp_path, "--config.check", "--web.config.file=web.yaml")
+    assert checked.wait() == 2
+    first, second = checked.lines
+    assert first.startswith("config.yaml:1:11: accounts: ")
+    assert second.startswith("web.yaml:1:1: basic_auth_user: is not a known key")
