@@ -40,7 +40,6 @@ A simulated ScaleEngine account is being polled; its files change while you watc
 Then try
   watch recordings arrive    watch -n 5 'curl -s {metrics} | grep ^scaleengine_folder_files'
   is it ready                curl {page}/-/ready
-  other flags                scaleengine-exporter demo --help
   your own account           see config.example.yaml
 
 Ctrl-C ends it.

@@ -17,7 +17,7 @@ from exporter.documents.problems import Loc, Place, Report
 from exporter.documents.syntax import compose
 
 DEEPEST = 20
-MOST_VALUES = 500_000
+MOST_VALUES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
