@@ -71,7 +71,10 @@ def run(plan: Plan, front: Front) -> bool:
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
 
-    def listening() -> None:
+    def begin() -> None:
+        # Not before signals are taken: threads that run already could not be ended.
+        poller.start()
+        publisher.start()
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
@@ -82,10 +85,8 @@ def run(plan: Plan, front: Front) -> bool:
         add_reload_gauges(metrics.tail, "web_config", front.web_config)
         ssl_context = front.web_config.ssl_context
     log.info("starting", version=described(), targets=len(plan.targets))
-    poller.start()
-    publisher.start()
     try:
-        asyncio.run(serve(app, front.sockets, listening, ssl_context))
+        asyncio.run(serve(app, front.sockets, begin, ssl_context))
     finally:
         log.info("stopping")
         # A second signal would end the process in the middle of this; two seconds are near enough.

@@ -58,7 +58,8 @@ class Publisher:
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, at most so many seconds; return whether it has."""
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def run(self) -> None:
@@ -76,7 +77,8 @@ class Publisher:
                 self._failing = True
 
     def _publish(self) -> None:
-        # First the counters, then what they count: a poll that they tell of is shown as well.
+        # First the counters, then what they count: a poll is recorded before it is counted, so
+        # that what the counters tell of is shown as well.
         counted = tuple(self._metrics.counters.collect())
         shown = self._to_show()
         published = self._exposition

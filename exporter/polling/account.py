@@ -1,5 +1,6 @@
 """An account while it is polled, and the calls of one poll."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -32,11 +33,15 @@ class Account:
 
 
 class Calls:
-    """The calls of one poll, all made with the same credentials; ``made`` counts them."""
+    """The calls of one poll, all made with the same credentials.
+
+    ``made`` counts those that have begun: one that still waits when a walk fails is not made.
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.made = 0
+        self._lock = threading.Lock()
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -57,8 +62,11 @@ class Calls:
         *args: P.args,
         **more: P.kwargs,
     ) -> "Future[T]":
-        future = self.account.callers.submit(
-            call, self.account.client, self.credentials, *args, **more
-        )
-        self.made += 1
-        return future
+        credentials = self.credentials
+
+        def begin() -> T:
+            with self._lock:
+                self.made += 1
+            return call(self.account.client, credentials, *args, **more)
+
+        return self.account.callers.submit(begin)

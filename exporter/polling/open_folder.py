@@ -105,6 +105,8 @@ class OpenFolder:
         if self._names is None:
             if whole:
                 return len(frozenset(files))
+            if not files:
+                return 0
             self._names = SeenNames()
         before = len(self._names)
         for name in files:
@@ -115,7 +117,8 @@ class OpenFolder:
         """Note how many entries the folder is said to have, and that they do not grow fewer.
 
         A number that does not exceed what this answer lists announces nothing: it may count the
-        answer alone.
+        answer alone. If the API should count so, a folder that shrinks between two answers is not
+        noticed, and what moved up meanwhile is missed.
         """
         announced = shown.entries
         if announced is None or announced <= len(shown.files) + len(shown.folders):

@@ -63,7 +63,7 @@ class Poller:
         self._stop.set()
         for account in self._accounts.values():
             account.client.close()
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):
             thread.join(max(0.0, deadline - self._clock.elapsed()))
         for account in self._accounts.values():
             account.callers.shutdown(wait=False)

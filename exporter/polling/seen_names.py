@@ -3,7 +3,7 @@
 from array import array
 from typing import Final
 
-_FEWEST_SLOTS: Final = 256
+_FEWEST_SLOTS: Final = 8
 _WORD: Final = 2**64 - 1
 
 

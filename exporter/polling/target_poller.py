@@ -74,6 +74,7 @@ class TargetPoller:
         ended, now = self._clock.elapsed(), self._clock.now()
         result = PollResult(now, ended - began, calls.made, failure.reason if failure else None)
         good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, now, ended)
+        # Recorded, then counted: who reads the counters first finds no poll that is not there.
         self._store.record(self._target, result, good)
         self._finished(self._target, result)
         self._tell(outcome, result)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.open_folder import News, OpenFolder
 from exporter.scaleengine.errors import ApiError, IncompleteError
-from exporter.scaleengine.file_listing import COMMAND, Listing
+from exporter.scaleengine.file_listing import COMMAND, Form, Listing
 
 Ask = Callable[[str, int], "Future[Listing]"]
 """Ask for the listing of a path from an offset on."""
@@ -46,6 +46,7 @@ class _Walk:
     ready: list[OpenFolder] = field(default_factory=list)
     under_way: dict["Future[Listing]", OpenFolder] = field(default_factory=dict)
     calls: int = 0
+    form: Form | None = None
 
     def run(self) -> None:
         self.ready.append(OpenFolder(self.path))
@@ -81,6 +82,9 @@ class _Walk:
         self.ready += _next_to_ask(folder)
 
     def count(self, folder: OpenFolder, listing: Listing) -> None:
+        self.form = self.form or listing.form
+        if listing.form not in {None, self.form}:
+            raise folder.incomplete("its answer has another form than those before")
         self.add(folder, folder.see_answer(listing.root, full=listing.full))
         unread = [(folder, listing.root)]
         while unread:

@@ -4,10 +4,13 @@ Sources: the ``disk.usage`` and ``files.list`` pages for the fields, ScaleEngine
 response codes for the codes.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from html import escape
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from exporter.scaleengine.errors import (
     ApiError,
@@ -27,6 +30,7 @@ from exporter.scaleengine.json_values import (
     mapping,
     whole_number,
 )
+from exporter.scaleengine.signing import encode
 
 MESSAGE_LENGTH: Final = 200
 
@@ -49,7 +53,7 @@ _CODES: Final[dict[str, tuple[type[ScaleEngineError], str, str]]] = {
         "ScaleEngine denies this command",
         "ask ScaleEngine's support to grant it to {account}",
     ),
-    "0006": (ApiError, "ScaleEngine misses a field in the request", _OUR_DEFECT),
+    "0006": (ApiError, "ScaleEngine finds a field missing in the request", _OUR_DEFECT),
     "1000": (RateLimitedError, "ScaleEngine is busy", "it passes in a few minutes"),
 }
 
@@ -142,7 +146,16 @@ def _said(message: Json, hidden: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    for secret in sorted(filter(None, hidden), key=len, reverse=True):  # one may hold another
-        message = message.replace(secret, "***")
+    spellings = {spelling for secret in filter(None, hidden) for spelling in _spellings(secret)}
+    if spellings:  # one may hold another: the longest goes first
+        longest_first = sorted(spellings, key=len, reverse=True)
+        spelled = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+        message = spelled.sub("***", message)
     line = "".join(letter if letter.isprintable() else " " for letter in message)
     return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return the spellings that an echo of a secret may have: in JSON, in a URL, in HTML."""
+    plain = {secret, encode({"": secret})[5:-2], quote(secret, safe=""), quote_plus(secret)}
+    return plain | set(map(escape, plain))

@@ -1,8 +1,8 @@
 """The command ``files.list``: the files and folders below a path, a hundred files an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Final
 
 from exporter.scaleengine.client import Client, Credentials
@@ -10,7 +10,9 @@ from exporter.scaleengine.json_values import (
     Json,
     Members,
     UnexpectedError,
+    indexed,
     items,
+    mapping,
     merged,
     name,
     whole_number,
@@ -34,6 +36,15 @@ class Loaded(IntEnum):
     PARTLY = -1
 
 
+class Form(Enum):
+    """How the folders of an answer are written."""
+
+    MAPPING = auto()
+    """Each is a mapping."""
+    PARTS = auto()
+    """Each is a list of mappings, which hold its parts; the published sample has one part."""
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder as one answer shows it.
@@ -51,10 +62,14 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One answer: the folder that was asked for, and whether the answer is full."""
+    """One answer: the folder that was asked for, and whether the answer is full.
+
+    ``form`` is that of its folders, where the answer tells.
+    """
 
     root: Folder
     full: bool
+    form: Form | None = None
 
 
 def list_files(
@@ -70,16 +85,21 @@ def list_files(
 def read_listing(answer: Members, path: str) -> Listing:
     """Read the listing of the path, which stands beside the message or under ``data``.
 
-    Raises UnexpectedError.
+    All folders of an answer have one form, which the requested one tells: otherwise a folder whose
+    only sub-folder is named "0" could not be told from a part. Raises UnexpectedError.
     """
-    places = (answer, merged(answer.get("data") or []))
+    below = answer.get("data")
+    places = [answer, *map(mapping, below if isinstance(below, list) else [below or {}])]
     found = [place[path] for place in places if path in place]
     if len(found) != 1:
         raise UnexpectedError(f"it holds the path {len(found)} times")
-    return _read_tree(found[0])
+    tree = found[0]
+    if isinstance(tree, list):
+        return _read_tree(tree, merged, Form.PARTS if tree else None)
+    return _read_tree(tree, indexed, Form.MAPPING)
 
 
-def _read_tree(tree: Json) -> Listing:
+def _read_tree(tree: Json, read: Callable[[Json], Members], form: Form | None) -> Listing:
     """Read a folder and all below it, in a loop: a tree may be deeper than Python's stack."""
     top: dict[str, Folder] = {}
     unread: list[tuple[dict[str, Folder], str, Json]] = [(top, "", tree)]
@@ -87,7 +107,7 @@ def _read_tree(tree: Json) -> Listing:
     while unread:
         siblings, called, value = unread.pop()
         try:
-            members = merged(value)
+            members = read(value)
             folder = _read_folder(members)
             below = [
                 (folder.folders, _folder_name(key), members[key])
@@ -99,7 +119,7 @@ def _read_tree(tree: Json) -> Listing:
         siblings[called] = folder
         files += len(folder.files)
         unread += below
-    return Listing(top[""], full=files >= FILES_PER_ANSWER)
+    return Listing(top[""], files >= FILES_PER_ANSWER, form)
 
 
 def _read_folder(members: Members) -> Folder:

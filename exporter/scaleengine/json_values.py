@@ -2,7 +2,7 @@
 
 The API is PHP: numbers may come as texts, a list as a mapping from index to value, a mapping as a
 list of one or several mappings, an empty mapping as ``[]``. Every function accepts all forms of
-its thing and raises Unexpected for anything else.
+its thing and raises UnexpectedError for anything else.
 """
 
 import json
@@ -45,18 +45,19 @@ def mapping(value: Json) -> Members:
     return value
 
 
-def merged(value: Json) -> Members:
-    """Return one mapping from a mapping, or from a list of mappings that hold its parts.
+def indexed(value: Json) -> Members:
+    """Return a mapping; PHP prints one whose names are 0, 1, 2 and so on as a list."""
+    if isinstance(value, list):
+        return {str(index): member for index, member in enumerate(value)}
+    return mapping(value)
 
-    A list of lists is a mapping too: PHP prints one so whose names are 0, 1, 2 and so on. But for
-    ``[[]]``, which is taken for an empty part.
-    """
+
+def merged(value: Json) -> Members:
+    """Return one mapping from a list of mappings that hold its parts."""
     if not isinstance(value, list):
-        return mapping(value)
-    if value != [[]] and any(isinstance(part, list) for part in value):
-        return {str(index): part for index, part in enumerate(value)}
+        raise UnexpectedError(f"{kind(value)} stands where a list of parts should")
     members: dict[str, Json] = {}
-    for part in map(mapping, value):
+    for part in map(indexed, value):
         if not members.keys().isdisjoint(part):
             raise UnexpectedError("two parts of a folder name the same thing")
         members.update(part)

@@ -50,6 +50,17 @@ def test_it_ends_while_requests_hang(
         socket.create_connection((host, port), 5)
 
 
+def test_it_ends_while_it_begins(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """A signal that comes before it listens ends it with 0 too, and leaves no thread behind."""
+    configure(tmp_path, scaleengine.url, api={"timeout": "10m"})
+    program = start(tmp_path)
+    program.wait_for(msg="starting")
+    assert program.end() == 0
+    assert not [event for event in program.events if event.get("level") == "error"]
+
+
 def test_a_taken_port(
     start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """How a walk reads single answers: what it follows, what it merges, what it refuses."""
 
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import Future
 
@@ -9,7 +10,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
-from exporter.scaleengine.file_listing import Folder, Listing, Loaded
+from exporter.scaleengine.file_listing import Folder, Form, Listing, Loaded
 
 WHOLE, SKIPPED, PARTLY = Loaded.WHOLE, Loaded.SKIPPED, Loaded.PARTLY
 
@@ -188,3 +189,32 @@ def test_no_more_calls_than_allowed() -> None:
     assert walked(answers, in_all=2)[0].files == 1
     with pytest.raises(IncompleteError, match=r"raise api\.max_requests_per_poll"):
         walked(answers, in_all=1)
+
+
+def test_answers_of_two_forms() -> None:
+    """An answer whose folders have another form than those before could be misread: no count."""
+    answers = [
+        Listing(Folder([], {"a": Folder(loaded=SKIPPED)}, WHOLE), full=True, form=Form.PARTS),
+        Listing(Folder(files(1), {}, WHOLE), full=True, form=Form.MAPPING),
+    ]
+
+    def ask(_: str, __: int) -> "Future[Listing]":
+        future: Future[Listing] = Future()
+        future.set_result(answers.pop(0))
+        return future
+
+    with pytest.raises(IncompleteError, match="another form"):
+        walk("s", ask, Limits(at_once=1, in_all=9), FolderCounts(None))
+
+
+def test_memory_of_a_crowded_answer() -> None:
+    """An answer of twenty thousand skipped folders takes some ten megabytes, not a hundred."""
+    crowd = {f"{number}": Folder(loaded=SKIPPED) for number in range(20_000)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(IncompleteError, match="more than 50 requests"):
+            walked({("s", 0): Folder([], crowd, WHOLE)})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000

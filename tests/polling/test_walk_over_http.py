@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.account import Account as PolledAccount
@@ -12,6 +13,7 @@ from exporter.polling.account import Calls
 from exporter.polling.polls import poll
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import FilesTarget
+from exporter.polling.walk import Limits
 from exporter.scaleengine.errors import Reason, ScaleEngineError
 from exporter.simulator import (
     Account,
@@ -101,6 +103,11 @@ def count(account: PolledAccount, wanted: FilesTarget) -> FileCounts:
     return counts
 
 
+def names_in(folder: Folder) -> set[str]:
+    below = folder.folders()
+    return {name for name, _ in below}.union(*(names_in(child) for _, child in below))
+
+
 def plain_count(folder: Folder) -> tuple[int, int]:
     """Count videos and folders the plain way, by recursion."""
     below = [plain_count(child) for _, child in folder.folders()]
@@ -113,7 +120,12 @@ def plain_count(folder: Folder) -> tuple[int, int]:
 def test_any_tree_under_any_reading(
     open_account: OpenAccount, tree: Folder, reading: Readings, at_once: int
 ) -> None:
-    """Whatever the tree and however the API is read, the walk counts what recursion counts."""
+    """Whatever the tree and however the API is read, the walk counts what recursion counts.
+
+    But for one form that cannot be told: a requested folder that is printed as a mapping, has no
+    member of its own but sub-folders 0, 1, 2 and so on, and so comes as a list.
+    """
+    assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     with (
         Simulator([account_with(tree)], Behaviour(readings=reading)) as simulator,
         open_account(simulator, at_once=at_once) as account,
@@ -132,6 +144,7 @@ def test_a_broken_answer_never_makes_a_smaller_number(
     open_account: OpenAccount, tree: Folder, reading: Readings, fault_at: int, data: st.DataObject
 ) -> None:
     """With an answer broken somewhere in the walk, the count is still exact, or there is none."""
+    assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
     behaviour = Behaviour(readings=reading, broken=(Broken(fault, calls=(fault_at,)),))
     with (
@@ -278,3 +291,17 @@ def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) 
         assert count(account, inner).files == 3
         assert count(account, target()).files == 103
         assert {call.code for call in simulator.calls} == {None}
+
+
+def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> None:
+    """When a walk fails, calls that still wait for their turn are not counted as made."""
+    tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
+    broken = Broken(Fault.HTML_PAGE, calls=(2,))
+    with (
+        Simulator([account_with(tree)], Behaviour(latency=0.01, broken=(broken,))) as simulator,
+        open_account(simulator, at_once=2) as account,
+    ):
+        calls = Calls(replace(account, limits=Limits(at_once=8, in_all=100)))
+        with pytest.raises(ScaleEngineError):
+            poll(target(), calls)
+        assert 2 <= calls.made == simulator.call_count < 9

@@ -81,7 +81,7 @@ def test_success_under_any_status(question: Question, status: int) -> None:
             "auth",
             f"ScaleEngine denies this command (0005): {GRANT}",
         ),
-        (6, ApiError, "api", f"ScaleEngine misses a field in the request (0006): {NEWER}"),
+        (6, ApiError, "api", f"ScaleEngine finds a field missing in the request (0006): {NEWER}"),
         (
             1000,
             RateLimitedError,
@@ -292,3 +292,24 @@ def test_accounts_with_odd_names() -> None:
 def test_questions_hide_their_secrets(question: Question) -> None:
     """The text of a question does not show what it is there to hide."""
     assert not any(secret in repr(question) for secret in question.hidden)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "AB/cd+e==&",
+        "AB\\/cd+e==&",
+        "AB%2Fcd%2Be%3D%3D%26",
+        "ab%2fcd%2be%3d%3d%26",
+        "AB/cd+e==&amp;",
+        '{"api_key":"AB\\/cd+e==&"}',
+    ],
+)
+def test_echoes_of_a_secret(echo: str) -> None:
+    """A secret is hidden in every spelling that an echo of the request may have."""
+    question = Question("main", "disk.usage", hidden=("AB/cd+e==&",))
+    body = json.dumps({"status": "failure", "code": "0099", "message": f"bad: {echo}"}).encode()
+    with pytest.raises(ApiError) as caught:
+        open_envelope(200, body, question)
+    assert "cd" not in str(caught.value).lower().replace("code", "")
+    assert "***" in str(caught.value)

@@ -10,6 +10,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.file_listing import (
     FILES_PER_ANSWER,
     Folder,
+    Form,
     Loaded,
     list_files,
     read_listing,
@@ -84,7 +85,7 @@ def test_places(answer: dict[str, Json]) -> None:
     [
         {"__files": ["a", "b"], "__is_loaded": 1, "sub": {"__files": ["c"]}},
         [{"__files": ["a", "b"], "__is_loaded": 1, "sub": [{"__files": ["c"]}]}],
-        [{"__files": ["a", "b"]}, {"__is_loaded": "1"}, {"sub": {"__files": {"0": "c"}}}],
+        [{"__files": ["a", "b"]}, {"__is_loaded": "1"}, {"sub": [{"__files": {"0": "c"}}]}],
         {"__files": {"1": "a", "3": "b"}, "__is_loaded": 1.0, "sub": {"__files": {"7": "c"}}},
     ],
 )
@@ -93,11 +94,27 @@ def test_shapes(written: Json) -> None:
     assert read(written) == Folder(("a", "b"), {"sub": Folder(("c",))}, Loaded.WHOLE)
 
 
-@pytest.mark.parametrize("nothing", [[], {}, [{}], {"__files": []}, {"__files": {}}])
+@pytest.mark.parametrize("nothing", [[], {}, {"__files": []}, {"__files": {}}])
 def test_empty_folders(nothing: Json) -> None:
     """A folder without anything is one, the requested folder and those below it."""
     assert read(nothing) == Folder()
     assert read({"sub": nothing}) == Folder(folders={"sub": Folder()})
+
+
+@pytest.mark.parametrize("nothing", [[], [{}], [[]], [{"__files": []}]])
+def test_empty_folders_in_parts(nothing: Json) -> None:
+    """So is one that has no parts, or whose parts are empty."""
+    assert read(nothing) == Folder()
+    assert read([{"sub": nothing}]) == Folder(folders={"sub": Folder()})
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [([], None), ({}, Form.MAPPING), ({"0": []}, Form.MAPPING), ([{}], Form.PARTS)],
+)
+def test_the_form_of_an_answer(written: Json, form: Form | None) -> None:
+    """The requested folder tells the form of all, unless it is PHP's empty array."""
+    assert read_listing({PATH: written}, PATH).form is form
 
 
 @pytest.mark.parametrize(
@@ -148,11 +165,18 @@ def test_names_of_sub_folders(called: str) -> None:
     assert read({called: {"__files": [17]}}) == Folder(folders={called: Folder(("17",))})
 
 
-def test_sub_folders_whose_names_are_indexes() -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"x": [[], {"__files": ["a"]}, []]},
+        [{"x": [[[], [{"__files": ["a"]}], []]]}],
+        [{"x": [[[]], {"1": [{"__files": ["a"]}]}, {"2": []}]}],
+    ],
+)
+def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
     """Sub-folders 0, 1, 2 without anything beside them are printed by PHP as a list."""
-    inner: list[Json] = [[], [{"__files": ["a"]}], []]
-
-    assert read(inner).folders == {"0": Folder(), "1": Folder(("a",)), "2": Folder()}
+    inner = read(written).folders["x"].folders
+    assert inner == {"0": Folder(), "1": Folder(("a",)), "2": Folder()}
 
 
 @pytest.mark.parametrize(
@@ -161,9 +185,6 @@ def test_sub_folders_whose_names_are_indexes() -> None:
         ("text", "a text stands where a mapping should"),
         (None, "null stands where a mapping should"),
         (7, "a number stands where a mapping should"),
-        (["a"], "a text stands where a mapping should"),
-        ([{"__files": ["a"]}, {"__files": ["b"]}], "two parts of a folder name the same thing"),
-        ([{"x": []}, {"x": []}], "two parts of a folder name the same thing"),
         ({"__files": "a"}, "a text stands where a list should"),
         ({"__files": None}, "null stands where a list should"),
         ({"__files": {"movie2.mp4": 1}}, "a mapping stands where a list should"),
@@ -196,6 +217,22 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
     assert flaw({"data": {PATH: below}}) == f"folder 'third': {sentence}"
 
 
+@pytest.mark.parametrize(
+    ("folder", "sentence"),
+    [
+        (["a"], "a text stands where a mapping should"),
+        ({}, "a mapping stands where a list of parts should"),
+        ([{"__files": ["a"]}, {"__files": ["b"]}], "two parts of a folder name the same thing"),
+        ([{"x": []}, {"x": []}], "two parts of a folder name the same thing"),
+    ],
+)
+def test_refused_parts(folder: Json, sentence: str) -> None:
+    """In an answer of parts, a folder that is none is refused."""
+    with pytest.raises(UnexpectedError) as caught:
+        read([{"third": folder}])
+    assert str(caught.value) == f"folder 'third': {sentence}"
+
+
 def test_long_names_are_cut_in_sentences() -> None:
     """A sentence shows the beginning of a name, on one line."""
     shown = repr("x\n" * 40)
@@ -212,7 +249,7 @@ def test_long_names_are_cut_in_sentences() -> None:
         ({"data": {"sestore4/jb/": []}}, "it holds the path 0 times"),
         ({"data": {"sestore4": {"jb": []}}}, "it holds the path 0 times"),
         ({"data": {PATH: []}, PATH: []}, "it holds the path 2 times"),
-        ({"data": [{PATH: []}, {PATH: []}]}, "two parts of a folder name the same thing"),
+        ({"data": [{PATH: []}, {PATH: []}]}, "it holds the path 2 times"),
         ({"data": "text"}, "a text stands where a mapping should"),
         ({"data": 7, PATH: []}, "a number stands where a mapping should"),
     ],
@@ -247,7 +284,7 @@ def test_full_answers(own: int, below: int, full: bool) -> None:  # noqa: FBT001
 def test_deep_trees() -> None:
     """A tree may be far deeper than Python's stack."""
     depth = 5000
-    tree: Json = {"__files": ["movie.mp4"]}
+    tree: Json = [{"__files": ["movie.mp4"]}]
     for number in range(depth):
         tree = [{str(number): tree}]
     folder = read(tree)

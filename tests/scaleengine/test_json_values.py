@@ -239,19 +239,18 @@ def test_no_mappings(value: Json, what: str) -> None:
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ({"a": 1, "b": 2}, {"a": 1, "b": 2}),
         ([{"a": 1, "b": 2}], {"a": 1, "b": 2}),
         ([{"a": 1}, {"b": 2}], {"a": 1, "b": 2}),
         ([{"a": 1}, {}, {"b": 2}], {"a": 1, "b": 2}),
         ([], {}),
         ([{}], {}),
         ([[]], {}),
-        ([[], []], {"0": [], "1": []}),
-        ([[{"a": 1}], {"b": 2}], {"0": [{"a": 1}], "1": {"b": 2}}),
+        ([[], []], {}),
+        ([[{"a": 1}], {"b": 2}], {"0": {"a": 1}, "b": 2}),
     ],
 )
 def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
-    """A list of mappings is one mapping; a list of lists is one whose names are its indexes."""
+    """A list of mappings is one mapping; a part that is a list has its indexes for names."""
     assert merged(value) == found
 
 
@@ -261,8 +260,9 @@ def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
         ([{"a": 1}, {"a": 1}], "two parts of a folder name the same thing"),
         ([{"a": 1}, "b"], "a text stands where a mapping should"),
         ([None], "null stands where a mapping should"),
-        ("a", "a text stands where a mapping should"),
-        (None, "null stands where a mapping should"),
+        ("a", "a text stands where a list of parts should"),
+        (None, "null stands where a list of parts should"),
+        ({}, "a mapping stands where a list of parts should"),
     ],
 )
 def test_no_merged_mappings(value: Json, sentence: str) -> None:

@@ -1,9 +1,10 @@
 """Whatever tree there is, and however PHP prints each folder of it, it reads the same."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.file_listing import Folder, Loaded, read_listing
@@ -17,10 +18,12 @@ class Printed:
     """A folder, and a way in which the API may print it."""
 
     folder: Folder
-    json: Json
+    write: Callable[[str], Json]
 
 
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), max_size=8)
+names = st.sampled_from(["0", "1", "2"]) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/"), max_size=8
+)
 folder_names = names.filter(
     lambda name: name not in {"", ".", "..", "__files", "__is_loaded", "__offset", "__file_count"}
 )
@@ -40,7 +43,7 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     )
     as_text = draw(st.booleans())
     gaps = draw(st.booleans())
-    members: dict[str, Json] = {name: each.json for name, each in inner.items()}
+    members: dict[str, Json] = {}
     write_none = draw(st.booleans())
     if folder.files or write_none:
         files: list[Json] = list(folder.files)
@@ -52,22 +55,41 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     ):
         if value is not None:
             members[key] = str(int(value)) if as_text else int(value)
-    mixed = dict(draw(st.permutations(list(members.items()))))
-    return Printed(folder, draw(st.sampled_from(_forms(mixed))))
+    order = draw(st.permutations([*members, *inner]))
+
+    def write(form: str) -> Json:
+        below = {name: each.write(form) for name, each in inner.items()}
+        mixed = {**members, **below}
+        return _written({name: mixed[name] for name in order}, form)
+
+    return Printed(folder, write)
 
 
-def _forms(members: dict[str, Json]) -> list[Json]:
-    forms: list[Json] = [members, [members], [{name: value} for name, value in members.items()]]
-    return forms if members else [[], {}, [{}]]
+def _written(members: dict[str, Json], form: str) -> Json:
+    if not members:
+        return []
+    if form == "mapping":
+        return _as_php(members)
+    if form == "list":
+        return [_as_php(members)]
+    return [_as_php({name: value}) for name, value in members.items()]
+
+
+def _as_php(members: dict[str, Json]) -> Json:
+    """Print a mapping as PHP does: as a list, if its names are 0, 1, 2 and so on."""
+    if [*members] == [str(index) for index in range(len(members))]:
+        return list(members.values())
+    return members
 
 
 trees = st.recursive(printed(), printed, max_leaves=12)
 
 
-@settings(max_examples=60, deadline=None)
-@given(trees)
-def test_any_tree_in_any_shape(tree: Printed) -> None:
-    """A tree reads the same however each of its folders is printed."""
-    answer = json.loads(json.dumps({"data": {PATH: tree.json}}))
+@given(trees, st.sampled_from(["mapping", "list", "pieces"]))
+def test_any_tree_in_any_shape(tree: Printed, form: str) -> None:
+    """A tree reads the same in whichever form its folders are printed, all of them in one."""
+    written = tree.write(form)
+    assume(form != "mapping" or not (isinstance(written, list) and written))
+    answer = json.loads(json.dumps({"data": {PATH: written}}))
 
     assert read_listing(answer, PATH).root == tree.folder
