@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema lock bench-walk
+.PHONY: help demo test check lint types contracts format schema lock bench-walk bench-serve
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -12,6 +12,7 @@ help:
 	@echo "make format      lay out the code and mend what lint can mend"
 	@echo "make schema      write the JSON Schema of the configuration"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
+	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
@@ -44,6 +45,9 @@ schema: $(READY)
 
 bench-walk: $(READY)
 	$(BIN)/python bench/walk.py
+
+bench-serve: $(READY)
+	$(BIN)/python -m bench.serve
 
 lock: $(READY)
 	$(BIN)/pip install --quiet uv

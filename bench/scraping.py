@@ -1,0 +1,79 @@
+"""Scrapes by one client over one connection that is kept alive: what they bring, and take."""
+
+import gzip
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from bench.client import KeptAlive
+from bench.machine import cpu_seconds
+from bench.series import NAME
+from bench.servers import PATIENCE, Server
+
+ENCODINGS: Final = ("gzip", "identity")
+"""How a body is asked for: the values of Accept-Encoding."""
+
+_FEWEST: Final = 5
+_MOST: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """Scrapes of one server: the seconds that each took, and the server's CPU seconds for all."""
+
+    seconds: tuple[float, ...]
+    cpu: float
+
+    @property
+    def cpu_each(self) -> float:
+        """Return the server's CPU seconds for one scrape."""
+        return self.cpu / len(self.seconds)
+
+    def quantile(self, share: float) -> float:
+        """Return the seconds within which this share of the scrapes was answered."""
+        return sorted(self.seconds)[math.ceil(share * len(self.seconds)) - 1]
+
+
+def together(rounds: Iterable[Scrapes]) -> Scrapes:
+    """Return the scrapes of several rounds as one."""
+    rounds = tuple(rounds)
+    seconds = tuple(second for each in rounds for second in each.seconds)
+    return Scrapes(seconds, sum(each.cpu for each in rounds))
+
+
+def checked(server: Server, encoding: str, series: int) -> bytes:
+    """Scrape once and return the body as it was sent; it must hold so many series."""
+    with KeptAlive(server.address, PATIENCE) as connection:
+        body = _scrape(connection, encoding)
+    text = gzip.decompress(body) if encoding == "gzip" else body
+    found = text.count(f"\n{NAME}{{".encode())
+    if found != series:
+        raise SystemExit(f"{server.address} served {found} series instead of {series}")
+    return body
+
+
+def scrape_for(seconds: float, server: Server, encoding: str) -> Scrapes:
+    """Scrape one after another for so many seconds: 5 times at least, 2000 at most.
+
+    CPU time is counted in hundredths of a second, so a fast server must be scraped often.
+    """
+    took: list[float] = []
+    with KeptAlive(server.address, PATIENCE) as connection:
+        cpu = cpu_seconds(server.process)
+        deadline = time.perf_counter() + seconds
+        while len(took) < _FEWEST or (len(took) < _MOST and time.perf_counter() < deadline):
+            start = time.perf_counter()
+            _scrape(connection, encoding)
+            took.append(time.perf_counter() - start)
+        return Scrapes(tuple(took), cpu_seconds(server.process) - cpu)
+
+
+def _scrape(connection: KeptAlive, encoding: str) -> bytes:
+    answer = connection.get("/metrics", {"Accept-Encoding": encoding})
+    got = answer.headers.get("content-encoding", "identity")
+    if answer.status != HTTPStatus.OK or got != encoding:
+        raise SystemExit(f"a scrape in {encoding} was answered with {answer.status} in {got}")
+    return answer.body
