@@ -19,6 +19,8 @@ from exporter.plan import Plan, plan_from
 from exporter.service import Front, run
 from exporter.web.addresses import ListenError, listen, url
 from exporter.web.config_file import LiveWebConfig
+from exporter.web.descriptors import raise_limit
+from exporter.web.inherited import inherited
 
 log: Final = structlog.get_logger(__name__)
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         flags = parse_flags(sys.argv[1:] if arguments is None else arguments, environ)
         set_up_logs(flags.log_level, flags.log_format)
         if flags.command == "demo":
-            return _demo(flags)
+            return _demo(flags, environ)
         return _serve(flags, environ)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -56,7 +58,7 @@ def _serve(flags: Flags, environ: Mapping[str, str]) -> int:
         for file in filter(None, (flags.config_file, flags.web_config_file)):
             sys.stdout.write(f"{file}: good\n")
         return _AS_ASKED
-    return _run(plan_from(loaded.config), listen(flags.web_listen_address), web_config, flags)
+    return _run(plan_from(loaded.config), _sockets(flags, environ), web_config, flags)
 
 
 def _load(flags: Flags, environ: Mapping[str, str]) -> tuple[Loaded, LiveWebConfig | None]:
@@ -82,9 +84,14 @@ def _web_config(flags: Flags) -> LiveWebConfig | None:
     return None if file is None else LiveWebConfig(file, time.time)
 
 
-def _demo(flags: Flags) -> int:
+def _sockets(flags: Flags, environ: Mapping[str, str]) -> list[socket.socket]:
+    """Return the sockets to serve on: those of systemd, if it hands any over."""
+    return inherited(dict(environ), os.getpid()) or listen(flags.web_listen_address)
+
+
+def _demo(flags: Flags, environ: Mapping[str, str]) -> int:
     web_config = _web_config(flags)
-    sockets = listen(flags.web_listen_address)
+    sockets = _sockets(flags, environ)
     simulator, plan = start_demo()
     try:
         # A browser opens no unix socket; where one listens, the log tells.
@@ -103,6 +110,7 @@ def _run(
     web_config: LiveWebConfig | None,
     flags: Flags,
 ) -> int:
+    raise_limit()
     if not run(plan, Front(sockets, flags.web_telemetry_path, web_config)):
         # A thread hangs in the resolver, which nothing can interrupt and Python would wait for.
         sys.stdout.flush()

@@ -11,8 +11,12 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Final, TypeAlias
 
-BACKLOG: Final = 128
-"""Connections that may wait to be accepted: more would starve the accepted ones of descriptors."""
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted. One that finds no place to wait tries again after a
+second (RFC 6298), and with it a scrape; they wait in the kernel, and take no descriptors there."""
+
+UNIX_MODE: Final = 0o660
+"""Who may connect to a socket in the file system: its owner and its group."""
 
 _TCP: Final = re.compile(r"(\[(?P<v6>[\w:.%]+)\]|(?P<host>[\w.-]*)):(?P<port>[0-9]{1,5})")
 _MOST_PORT: Final = 65535
@@ -51,7 +55,7 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A socket in the file system."""
+    """A socket in the file system, to which its owner and its group may connect."""
 
     path: Path
 
@@ -114,9 +118,13 @@ def close(sockets: Iterable[socket.socket]) -> None:
         each.close()
 
 
+class _UnixSocket(socket.socket):
+    """A socket whose file was made here, and so is removed here."""
+
+
 def remove_file(listening: socket.socket) -> None:
-    """Remove what a socket that is still open has in the file system, if anything."""
-    if listening.family == socket.AF_UNIX:
+    """Remove the file that ``listen`` has made for a socket that is still open, if any."""
+    if isinstance(listening, _UnixSocket):
         with suppress(OSError):  # what stays there makes way when it is listened on again
             Path(listening.getsockname()).unlink()
 
@@ -124,6 +132,8 @@ def remove_file(listening: socket.socket) -> None:
 def shown(listening: socket.socket) -> str:
     """Return where a socket listens, as an operator would write it."""
     name = listening.getsockname()
+    if isinstance(name, bytes):  # an inherited one without a file: unix(7), abstract
+        return f"unix:@{os.fsdecode(name[1:])}"
     if listening.family == socket.AF_UNIX:
         return str(UnixAddress(Path(name)))
     return str(TcpAddress("" if _is_everywhere(listening) else name[0], name[1]))
@@ -178,11 +188,12 @@ def _listen_unix(path: Path) -> socket.socket:
     """Listen on a path; a socket that a dead process left there makes way."""
     if path.exists() and not path.is_socket():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if _is_left_over(path):
             path.unlink()
         listening.bind(str(path))
+        path.chmod(UNIX_MODE)  # before anybody can connect
         listening.listen(BACKLOG)
     except OSError:
         listening.close()

@@ -10,12 +10,15 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition import Body, Exposition
 from exporter.version import described
+from exporter.web.headers import add_headers
 from exporter.web.sending import accepts_gzip, send
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
+
+_FRESH_SECONDS: Final = 0.1
 
 _LANDING_PAGE: Final = Template("""\
 <!doctype html>
@@ -57,6 +60,7 @@ def build_app(served: Served) -> web.Application:
     """Return the application with its paths; any other is 404, a wrong method 405."""
     pages = _Pages(served)
     app = web.Application(client_max_size=1024)
+    app.on_response_prepare.append(add_headers)
     app.router.add_get(served.telemetry_path, pages.metrics)
     app.router.add_get("/-/healthy", pages.healthy)
     app.router.add_get("/-/ready", pages.ready)
@@ -68,6 +72,8 @@ def build_app(served: Served) -> web.Application:
 class _Pages:
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._text = _Fresh(Exposition.text)
+        self._gzip = _Fresh(Exposition.gzip)
         self._landing = _LANDING_PAGE.substitute(
             metrics=escape(served.telemetry_path), version=escape(described())
         )
@@ -77,10 +83,11 @@ class _Pages:
         names = request.query.getall("name[]", None)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
         if not accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING)):
-            return await send(request, exposition.text(names), headers)
+            body = self._text.of(exposition) if names is None else exposition.text(names)
+            return await send(request, body, headers)
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         if names is None:
-            return await send(request, exposition.gzip(), headers)
+            return await send(request, self._gzip.of(exposition), headers)
         # What is left of a large exposition is compressed now: not while others wait.
         return await send(request, await asyncio.to_thread(exposition.gzip, names), headers)
 
@@ -92,6 +99,25 @@ class _Pages:
 
     async def landing(self, _: web.Request) -> web.Response:
         return web.Response(text=self._landing, content_type="text/html")
+
+
+class _Fresh:
+    """Renders an exposition ten times a second at most, however many ask for it."""
+
+    def __init__(self, render: Callable[[Exposition], Body]) -> None:
+        self._render = render
+        self._last: tuple[Exposition, Body] | None = None
+
+    def of(self, exposition: Exposition) -> Body:
+        """Return the body of this exposition; its tail may be a tenth of a second old."""
+        if self._last is None or self._last[0] is not exposition:
+            self._last = exposition, self._render(exposition)
+            asyncio.get_running_loop().call_later(_FRESH_SECONDS, self._forget)
+        return self._last[1]
+
+    def _forget(self) -> None:
+        # Kept for longer, it would hold on to a large exposition that is no longer published.
+        self._last = None
 
 
 def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:

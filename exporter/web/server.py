@@ -9,10 +9,10 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.web.addresses import BACKLOG, remove_file
+from exporter.web.addresses import close
+from exporter.web.descriptors import room_for_connections
+from exporter.web.door import Connections, Door, watched
 
-# Measured: a connection that has not sent its whole header, or idles, is closed after so long.
-_KEEPALIVE_SECONDS: Final = 5.0
 _LAST_SCRAPES_SECONDS: Final = 2.0
 
 
@@ -21,31 +21,31 @@ async def serve(
     sockets: Sequence[socket.socket],
     listening: Callable[[], None],
     ssl_context: ssl.SSLContext | None = None,
+    most_connections: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then let scrapes in flight finish, two seconds at most.
 
     ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
-    speak TLS.
+    speak TLS. Without ``most_connections``, as many may be open as descriptors allow.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        lingering_time=0,
-        shutdown_timeout=_LAST_SCRAPES_SECONDS,
-    )
+    connections = Connections(most_connections or room_for_connections(), loop.time)
+    app.middlewares.insert(0, watched(connections))
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_LAST_SCRAPES_SECONDS)
     await runner.setup()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("aiohttp has made no server")
+    door = Door(server, connections, ssl_context)
+    watching = asyncio.create_task(door.watch())
     try:
-        for each in sockets:
-            await web.SockSite(runner, each, ssl_context=ssl_context, backlog=BACKLOG).start()
+        door.open(sockets)
         listening()
         await stop.wait()
     finally:
-        for each in sockets:
-            remove_file(each)
-        await runner.cleanup()
+        watching.cancel()
+        await door.close(runner, _LAST_SCRAPES_SECONDS)
+        close(sockets)

@@ -4,7 +4,8 @@ import asyncio
 import http.client
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPMessage
@@ -40,6 +41,8 @@ class Site:
         self.telemetry_path = "/metrics"
         self.dead: Sequence[str] = ()
         self.unfinished: Sequence[str] = ()
+        self.tls: ssl.SSLContext | None = None
+        self.most_connections = 100
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
 
     @property
@@ -48,10 +51,12 @@ class Site:
         port: int = self.sockets[0].getsockname()[1]
         return port
 
-    def ask(self, path: str, method: str = "GET") -> Answer:
+    def ask(
+        self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Make one request at the first socket."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as line:
-            line.request(method, path)
+            line.request(method, path, headers=dict(headers or {}))
             answer = line.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
 
@@ -72,7 +77,9 @@ class Site:
 
         async def until_visited() -> T:
             listening = asyncio.Event()
-            serving = asyncio.create_task(serve(app, self.sockets, listening.set))
+            serving = asyncio.create_task(
+                serve(app, self.sockets, listening.set, self.tls, self.most_connections)
+            )
             await listening.wait()
             try:
                 return await asyncio.to_thread(visit)

@@ -1,7 +1,9 @@
 """The sockets that addresses become, what is shown of them, and what can be wrong."""
 
 import errno
+import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,6 +147,17 @@ def test_unix(listening: Listen, tmp_path: Path) -> None:
     (only,) = listening(UnixAddress(file))
     assert answers(socket.AF_UNIX, str(file))
     assert shown(only) == f"unix:{file}"
+
+
+def test_who_may_connect_to_a_path(listening: Listen, tmp_path: Path) -> None:
+    """Owner and group may, whatever the mask of the process says."""
+    file = tmp_path / "x.sock"
+    before = os.umask(0o077)
+    try:
+        listening(UnixAddress(file))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o660
 
 
 def test_a_left_over_socket_makes_way(listening: Listen, tmp_path: Path) -> None:

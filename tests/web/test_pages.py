@@ -1,9 +1,13 @@
 """What each path answers: status, headers and body, over a real socket."""
 
+import gzip
+import itertools
+import time
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import Gauge
 
 from exporter import __version__
 
@@ -14,6 +18,16 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
 PAGES = ["/", "/metrics", "/-/healthy", "/-/ready"]
+EVERYWHERE = {
+    "Server": "scaleengine-exporter",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 class Links(HTMLParser):
@@ -86,6 +100,30 @@ def test_metrics_are_the_registrys(site: "Site") -> None:
 def test_anything_else_is_not_found(site: "Site", path: str) -> None:
     """There is nothing at any other path: a probe of a wrong one must not pass."""
     assert get(site, path).status == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
+def test_headers_of_every_answer(site: "Site", path: str, method: str) -> None:
+    """Browsers may do nothing with an answer, caches keep none, and none names a version."""
+    headers = get(site, path, method).headers
+    assert {name: headers.get_all(name) for name in EVERYWHERE} == {
+        name: [value] for name, value in EVERYWHERE.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("/<script>", "GET", b"404 Not Found\n"),
+        ("/nowhere", "POST", b"404 Not Found\n"),
+        ("/metrics", "POST", b"405 Method Not Allowed\n"),
+    ],
+)
+def test_errors_are_short(site: "Site", path: str, method: str, body: bytes) -> None:
+    """An error says what it is, in plain text, and repeats nothing."""
+    answer = get(site, path, method)
+    assert (answer.body, answer.headers["Content-Type"]) == (body, TEXT_TYPE)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -186,3 +224,30 @@ def test_metrics_at_the_root(site: "Site") -> None:
 
     assert (metrics.status, metrics.headers["Content-Type"]) == (200, METRICS_TYPE)
     assert ready.status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_flood_of_scrapes_renders_once_in_a_while(
+    site: "Site", monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """Within a moment all scrapes get the same text; the one after it gets a fresh one."""
+    monkeypatch.setattr("exporter.web.pages._FRESH_SECONDS", 1.0)
+    rendered = itertools.count()
+    clock = Gauge("rendered", "How often.", registry=site.registry)
+    clock.set_function(lambda: next(rendered))
+
+    def scrape() -> bytes:
+        body = site.ask("/metrics", headers={"Accept-Encoding": encoding}).body
+        return gzip.decompress(body) if encoding == "gzip" else body
+
+    def visit() -> list[bytes]:
+        bodies = [scrape() for _ in range(5)]
+        deadline = time.monotonic() + 10
+        while (last := scrape()) == bodies[0] and time.monotonic() < deadline:
+            pass
+        return [*bodies, last]
+
+    *same, fresh = site.serve_while(visit)
+    assert len(set(same)) == 1
+    assert b"\nrendered 0.0\n" in same[0]
+    assert b"\nrendered 1.0\n" in fresh

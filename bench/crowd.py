@@ -1,0 +1,129 @@
+"""Hostile clients for ``bench.hostile``: they connect, do not behave, and come again at once.
+
+Runs in a process of its own. The address (host:port) comes as the first line of standard input;
+counts go as one line of JSON to standard output when the time is over.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+SCRAPE: Final = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
+WHOLE: Final = SCRAPE.replace(b"gzip", b"identity")
+UNFINISHED: Final = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: "
+BETWEEN_BYTES: Final = 2.0
+BETWEEN_FAILURES: Final = 0.1
+
+Address: TypeAlias = tuple[str, int]
+Manner: TypeAlias = Callable[["Line"], Awaitable[None]]
+
+
+class Line(asyncio.Protocol):
+    """A connection of which only the end is of interest, and how much has come."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.received = 0
+        self.transport = asyncio.Transport()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what writes to it."""
+        if isinstance(transport, asyncio.Transport):
+            self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Count what has come."""
+        self.received += len(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
+        """Tell that it has ended."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def send_slowly(line: Line) -> None:
+    """Send a header that never ends, a byte at a time."""
+    line.transport.write(UNFINISHED)
+    while not line.ended.done():
+        await asyncio.wait([line.ended], timeout=BETWEEN_BYTES)
+        line.transport.write(b"x")
+
+
+async def stay(line: Line) -> None:
+    """Scrape once, and keep the connection as long as the server does."""
+    line.transport.write(SCRAPE)
+    await line.ended
+
+
+async def leave_early(line: Line) -> None:
+    """Ask for the metrics, and be gone before they come."""
+    line.transport.write(SCRAPE)
+    await asyncio.sleep(0)
+    line.transport.abort()
+    await line.ended
+
+
+async def stop_reading(line: Line) -> None:
+    """Ask for the metrics as they are, and take next to nothing of them."""
+    line.transport.write(WHOLE)
+    line.transport.pause_reading()
+    await line.ended
+
+
+MANNERS: Final[dict[str, Manner]] = {
+    "slow": send_slowly,
+    "idle": stay,
+    "early": leave_early,
+    "unread": stop_reading,
+}
+
+
+async def come_again(address: Address, name: str, pause: float, counts: Counter[str]) -> None:
+    """Connect and misbehave, again and again, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            _, line = await loop.create_connection(Line, *address)
+        except OSError:
+            counts[f"{name} refused"] += 1
+            await asyncio.sleep(BETWEEN_FAILURES)
+            continue
+        counts[name] += 1
+        await MANNERS[name](line)
+        await asyncio.sleep(pause)
+
+
+async def crowd(address: Address, sizes: dict[str, int], pause: float, seconds: float) -> str:
+    """Let so many clients of each kind come for so long; return the counts of connections."""
+    counts: Counter[str] = Counter()
+    clients = [
+        asyncio.create_task(come_again(address, name, pause, counts))
+        for name, size in sizes.items()
+        for _ in range(size)
+    ]
+    await asyncio.sleep(seconds)
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    return json.dumps(counts)
+
+
+def main() -> None:
+    """Read the command line and the address, and misbehave."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in MANNERS:
+        parser.add_argument(f"--{name}", type=int, default=0, help="clients of this kind")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds before coming again")
+    given = parser.parse_args()
+    host, _, port = sys.stdin.readline().strip().rpartition(":")
+    sizes = {name: getattr(given, name) for name in MANNERS}
+    print(asyncio.run(crowd((host, int(port)), sizes, given.pause, given.seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""One connection: aiohttp's, with the limits and the silence that aiohttp leaves to others."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from exporter.web.headers import HEADERS
+
+log: Final = structlog.get_logger(__name__)
+
+# Measured: a connection that has not sent its whole header, or idles, is closed after so long.
+_KEEPALIVE_SECONDS: Final = 5.0
+_LINE_BYTES: Final = 8190  # the line of the request with its URL, and each header
+_HEADERS: Final = 64
+_UNANSWERED_BYTES: Final = 32 * 1024  # of all that comes while no answer has gone out
+_LAST_WORDS_SECONDS: Final = 1.0
+
+
+class Connection(web.RequestHandler):
+    """Speaks HTTP on a socket that was accepted; ``gone`` is told when it is lost.
+
+    It is closed when a request has not come whole, or the next has not come, within five seconds;
+    and when it sends more than 32 KiB without an answer in between. What is no HTTP is answered
+    with a bare 400 and noted at the level debug: whoever scans ports must not fill the log.
+    """
+
+    __slots__ = ("_accepted", "_gone", "_unanswered")
+
+    def __init__(
+        self,
+        server: web.Server,
+        accepted: socket.socket,
+        gone: Callable[["Connection"], None],
+    ) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            max_line_size=_LINE_BYTES,
+            max_field_size=_LINE_BYTES,
+            max_headers=_HEADERS,
+            lingering_time=0,
+        )
+        self._accepted = accepted
+        self._gone = gone
+        self._unanswered = 0
+
+    def hang_up(self) -> None:
+        """End it at once, in the middle of a TLS handshake or an answer too."""
+        with suppress(OSError):  # it has ended already
+            self._accepted.shutdown(socket.SHUT_RDWR)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell that it is lost."""
+        super().connection_lost(exc)
+        self._gone(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, unless it is too much."""
+        super().data_received(data)
+        self._unanswered += len(data)
+        if self._unanswered > _UNANSWERED_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+            self.close()  # what was asked before is still answered
+            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.force_close)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; an error says no more than its name, whatever the request held."""
+        self._unanswered = 0
+        if isinstance(resp, web.HTTPException):
+            resp.text = f"{resp.status} {resp.reason}\n"
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's, and it may quote the request
+    ) -> web.StreamResponse:
+        """Answer what is no request with 400, and a defect of a page with 500."""
+        if status < web.HTTPInternalServerError.status_code:
+            # No more than the kind of fault: its text may quote a header, and so a password.
+            log.debug("no request", peer=request.remote, fault=type(exc).__name__)
+        else:
+            log.error("a page failed", page=request.path, exc_info=exc)
+        if request.writer.output_size:
+            raise ConnectionError("an answer has begun, no other can follow")
+        answer = web.Response(status=status, headers=HEADERS)
+        answer.text = f"{answer.status} {answer.reason}\n"
+        answer.force_close()
+        return answer

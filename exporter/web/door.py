@@ -1,0 +1,171 @@
+"""The door: who comes in, how many at once, and who has to go.
+
+A connection costs a descriptor and some memory, and anybody may open one. The door takes every
+newcomer in, and when there is no more room, hangs up on who has waited longest: slow and silent
+clients crowd out each other, while a scrape, which sends its request at once, gets its answer.
+aiohttp itself knows no limit, and asyncio's server stops to accept when descriptors run out.
+"""
+
+import asyncio
+import errno
+import math
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from exporter.web.connection import Connection
+from exporter.web.open_connections import OpenConnections
+
+log: Final = structlog.get_logger(__name__)
+
+Connections: TypeAlias = OpenConnections[Connection]
+
+_AT_ONCE: Final = 16  # newcomers that are taken before those inside have their turn
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS: Final = 0.1
+_HANDSHAKE_SECONDS: Final = 5.0
+_FAREWELL_SECONDS: Final = 1.0
+_MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
+_LOOK_SECONDS: Final = 1.0
+_TELL_SECONDS: Final = 60.0
+
+
+def watched(connections: Connections) -> Middleware:
+    """Return what tells which connections are answered just now; it goes round all else."""
+
+    @web.middleware
+    async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = cast("Connection", request.protocol)  # the door lets in no others
+        connections.begin(connection)
+        try:
+            return await handler(request)
+        finally:
+            connections.end(connection)
+
+    return watch
+
+
+class Door:
+    """Lets connections in to a server, by TLS if there is an ``ssl_context``."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        connections: Connections,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._server = server
+        self._connections = connections
+        self._ssl_context = ssl_context
+        self._loop = asyncio.get_running_loop()
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._sockets: Sequence[socket.socket] = ()
+        self._empty = asyncio.Event()
+        self._closed = False
+        self._told = -math.inf
+
+    def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Let in whoever connects to one of the sockets, which listen."""
+        self._sockets = sockets
+        for each in sockets:
+            each.settimeout(0)
+            self._loop.add_reader(each, self._accept, each)
+
+    async def watch(self) -> None:
+        """Hang up on those that nothing else has ended in time, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for connection in self._connections.take_overdue(_MOST_SECONDS):
+                connection.hang_up()
+
+    async def close(self, runner: web.AppRunner, seconds: float) -> None:
+        """Let nobody in any more; let the answers under way finish, then hang up on the rest."""
+        self._closed = True
+        for each in self._sockets:
+            self._loop.remove_reader(each)
+        last_call = self._loop.call_later(seconds, self._hang_up_on_all)
+        for connection in self._connections.all():
+            if not connection.connected:  # what its TLS handshake leads to, nobody will need
+                connection.hang_up()
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=seconds)
+        await runner.cleanup()
+        # What has been answered is on its way still, as long as the reader takes it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._connections:
+                    self._empty.clear()
+                    await self._empty.wait()
+        last_call.cancel()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, _ = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Linux tells of an error of the newcomer here too (accept(2)): the next may do.
+                if error.errno in _EXHAUSTED:
+                    self._pause(listening, error)
+                    return
+                continue
+            self._let_in(accepted)
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        """Stop to accept for a moment: something else than connections has used all up."""
+        self._make_room(f"the system has no room ({os.strerror(error.errno or 0).lower()})")
+        self._loop.remove_reader(listening)
+        self._loop.call_later(_PAUSE_SECONDS, self._go_on, listening)
+
+    def _go_on(self, listening: socket.socket) -> None:
+        if not self._closed:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _let_in(self, accepted: socket.socket) -> None:
+        if self._connections.is_full():
+            self._make_room("more connections than there is room for")
+        connection = Connection(self._server, accepted, self._gone)
+        self._connections.add(connection)
+        task = self._loop.create_task(self._connect(connection, accepted))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        tls = self._ssl_context is not None
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=self._ssl_context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
+                ssl_shutdown_timeout=_FAREWELL_SECONDS if tls else None,
+            )
+        except OSError as error:
+            log.debug("no TLS", fault=type(error).__name__, cause=str(error))
+            self._gone(connection)
+
+    def _hang_up_on_all(self) -> None:
+        for connection in self._connections.all():
+            connection.hang_up()
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.remove(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _make_room(self, cause: str) -> None:
+        oldest = self._connections.take_oldest()
+        if oldest is not None:
+            oldest.hang_up()
+        now = self._loop.time()
+        if now - self._told >= _TELL_SECONDS:
+            self._told = now
+            log.warning("closing the connections that have waited longest", cause=cause)

@@ -1,0 +1,47 @@
+"""Serve metrics in a process of its own: ``serve_alone.py DESCRIPTORS BYTES``.
+
+The limit of descriptors is set before anything else; the text has so many bytes at least. The port
+goes to standard output, and the log to standard error.
+"""
+
+import asyncio
+import resource
+import sys
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+
+from exporter.logs import set_up_logs
+from exporter.metrics.exposition import Exposition, without_families
+from exporter.web.addresses import TcpAddress, listen
+from exporter.web.descriptors import raise_limit
+from exporter.web.pages import Served, build_app
+from exporter.web.server import serve
+
+
+def exposition(size: int) -> Exposition:
+    """Return an exposition of at least so many bytes, rendered once and for all."""
+    empty = without_families(CollectorRegistry())
+    family = GaugeMetricFamily("large", "x" * size, value=1)
+    bulk = empty.bulk.renewed(empty.bulk.below, [family])
+    return Exposition(bulk, empty.counters.renewed(bulk.compressor, ()), empty.tail)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    descriptors, size = map(int, sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, descriptors), descriptors))
+    raise_limit()
+    set_up_logs("info", "logfmt")
+    shown = exposition(size)
+    sockets = listen([TcpAddress("127.0.0.1", 0)])
+    app = build_app(Served(lambda: shown, "/metrics", tuple, tuple))
+
+    def listening() -> None:
+        print(sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the one who started it waits
+
+    asyncio.run(serve(app, sockets, listening))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Many hostile clients at once, against a process of its own: scrapes get through all the same.
+
+How fast they get through is measured by bench/hostile.py: here other tests run beside.
+"""
+
+import asyncio
+import http.client
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 20.0
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+UNFINISHED = SCRAPE.removesuffix(b"\r\n") + b"X-Slow: "
+
+
+class Exporter:
+    """A process that serves metrics of some size with some descriptors."""
+
+    def __init__(self, descriptors: int, size: int) -> None:
+        script = Path(__file__).with_name("serve_alone.py")
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, str(script), str(descriptors), str(size)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def scrape(self) -> float:
+        """Scrape once by a new connection; return how many seconds it took."""
+        began = time.monotonic()
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as line:
+            line.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+            answer = line.getresponse()
+            assert (answer.status, len(answer.read())) == (
+                200,
+                int(answer.headers["Content-Length"]),
+            )
+        return time.monotonic() - began
+
+    def memory(self) -> int:
+        """Return how many bytes of memory it holds."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def end(self) -> tuple[float, str]:
+        """End it by SIGTERM; return how many seconds that took, and its log."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        _, logged = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0
+        return time.monotonic() - began, logged
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[int, int], Exporter]]:
+    """Give what starts an exporter; it is gone when the test is over."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # for the clients
+    with ExitStack() as stack:
+
+        def start_one(descriptors: int, size: int) -> Exporter:
+            exporter = Exporter(descriptors, size)
+            stack.enter_context(exporter.process)
+            stack.callback(exporter.process.kill)
+            return exporter
+
+        yield start_one
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def come_again(port: int, sent: bytes, more: bytes) -> None:
+    """Connect, send something and then more every two seconds, and come again when cut off."""
+    while True:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with closing(writer):
+                writer.write(sent)
+                while not reader.at_eof():
+                    try:
+                        async with asyncio.timeout(2):
+                            await reader.read(65536)
+                    except TimeoutError:
+                        writer.write(more)
+        await asyncio.sleep(0.5)
+
+
+async def scrapes_amid(
+    exporter: Exporter, crowd: list[tuple[bytes, bytes]], count: int
+) -> list[float]:
+    """Scrape so many times, ten a second, amid a crowd of clients that send these."""
+    clients = [asyncio.create_task(come_again(exporter.port, sent, more)) for sent, more in crowd]
+    took = []
+    try:
+        for _ in range(count):
+            await asyncio.sleep(0.1)
+            took.append(await asyncio.to_thread(exporter.scrape))
+            assert exporter.descriptors() < 480
+    finally:
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    return took
+
+
+def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) -> None:
+    """With 512 descriptors and a thousand who hold on to theirs, every scrape is answered."""
+    exporter = start(512, 10_000)
+    crowd = [(UNFINISHED, b"x"), (SCRAPE, b"")] * 500
+
+    took = asyncio.run(scrapes_amid(exporter, crowd, 25))
+
+    _, logged = exporter.end()
+    assert max(took) < 1  # who finds no place tries again after a second
+    (line,) = logged.splitlines()
+    assert 'level=warning msg="closing the connections that have waited longest"' in line
+
+
+def test_the_end_amid_a_thousand_slow_clients(start: Callable[[int, int], Exporter]) -> None:
+    """A thousand unfinished requests hold up neither a scrape nor the end."""
+    exporter = start(4096, 10_000)
+    with ExitStack() as stack:
+        for _ in range(1000):
+            line = socket.create_connection(("127.0.0.1", exporter.port), PATIENCE)
+            stack.enter_context(line).sendall(UNFINISHED)
+        exporter.scrape()
+        assert exporter.descriptors() > 1000
+        took, logged = exporter.end()
+    assert took < 5
+    assert logged == ""
+
+
+def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None:
+    """Fifty who take nothing of ten megabytes cost no copy each, and hold up nobody."""
+    exporter = start(4096, 10_000_000)
+    before = exporter.memory()
+    with ExitStack() as stack:
+        for _ in range(50):
+            line = socket.create_connection(("127.0.0.1", exporter.port), PATIENCE)
+            stack.enter_context(line).sendall(SCRAPE)
+            assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+        exporter.scrape()
+        grown = exporter.memory() - before
+        took, logged = exporter.end()
+    assert grown < 50_000_000
+    assert took < 5
+    assert logged == ""

@@ -1,0 +1,33 @@
+"""How many descriptors the process has, and how many of them connections may take."""
+
+import resource
+
+import pytest
+
+from exporter.web.descriptors import raise_limit, room_for_connections
+
+
+@pytest.mark.parametrize(
+    ("limit", "room"),
+    [
+        (256, 192),
+        (512, 384),
+        (1024, 768),
+        (1_048_576, 4096),
+        (resource.RLIM_INFINITY, 4096),
+        (1, 1),
+    ],
+)
+def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
+    """A quarter is kept for other work, and some thousands are enough for anybody."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert room_for_connections() == room
+
+
+def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The soft limit becomes the hard one, which stays."""
+    limits = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", lambda *given: limits.append(given))
+    raise_limit()
+    assert limits == [(resource.RLIMIT_NOFILE, (4096, 4096))]

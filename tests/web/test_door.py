@@ -1,0 +1,157 @@
+"""How many are let in, and who has to go, over real sockets."""
+
+import errno
+import socket
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import Gauge
+from structlog.testing import capture_logs
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+PATIENCE = 10.0
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+TOLD = "closing the connections that have waited longest"
+
+
+def connect(site: "Site", sent: bytes = b"") -> socket.socket:
+    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    line.sendall(sent)
+    return line
+
+
+def begin_to_read(site: "Site") -> socket.socket:
+    line = connect(site, METRICS)
+    assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+    return line
+
+
+def end_of(line: socket.socket) -> bytes:
+    """Return how a line ends: nothing more comes, or it is cut."""
+    try:
+        return line.recv(1)
+    except ConnectionResetError:
+        return b""
+
+
+def enlarge(site: "Site") -> None:
+    """Make the metrics larger than what buffers hold."""
+    Gauge("large", "x" * 20_000_000, registry=site.registry)
+
+
+def test_the_oldest_makes_room(site: "Site") -> None:
+    """The first that waited is cut off for the next, the others stay, and the log says so once."""
+    site.most_connections = 3
+
+    def visit() -> None:
+        with ExitStack() as stack:
+            silent = [stack.enter_context(connect(site)) for _ in range(3)]
+            for number in range(2):
+                assert site.ask("/-/ready").status == 200
+                assert end_of(silent[number]) == b""
+                silent.append(stack.enter_context(connect(site)))
+
+    with capture_logs() as events:
+        site.serve_while(visit)
+    assert events == [
+        {
+            "event": TOLD,
+            "cause": "more connections than there is room for",
+            "log_level": "warning",
+        }
+    ]
+
+
+def test_a_scrape_in_flight_stays(site: "Site") -> None:
+    """One that is answered is not cut off for those that come after it and wait."""
+    site.most_connections = 3
+    enlarge(site)
+
+    def visit() -> int:
+        with closing(begin_to_read(site)) as scrape, ExitStack() as stack:
+            for _ in range(9):
+                stack.enter_context(connect(site))
+            assert site.ask("/-/ready").status == 200
+            length = 0
+            while length < 20_000_000:
+                piece = scrape.recv(1 << 20)
+                assert piece
+                length += len(piece)
+            return length
+
+    with capture_logs():
+        assert site.serve_while(visit) >= 20_000_000
+
+
+def test_readers_that_stand_still_make_room(site: "Site") -> None:
+    """As many readers that do not read as there is room for do not keep the next visitor out."""
+    site.most_connections = 3
+    enlarge(site)
+
+    def visit() -> int:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(begin_to_read(site))
+            return site.ask("/-/ready").status
+
+    with capture_logs():
+        assert site.serve_while(visit) == 200
+
+
+def test_nobody_outstays(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever one does or does not do, it does not do it for ever."""
+    monkeypatch.setattr("exporter.web.door._MOST_SECONDS", 0.2)
+    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.05)
+    enlarge(site)
+
+    def visit() -> int:
+        with closing(begin_to_read(site)) as line, closing(connect(site)) as silent:
+            assert end_of(silent) == b""
+            length = 0
+            try:
+                while piece := line.recv(1 << 20):
+                    length += len(piece)
+            except ConnectionResetError:
+                pass
+            return length
+
+    assert site.serve_while(visit) < 20_000_000
+
+
+class Exhausted(socket.socket):
+    """A socket that fails to accept at first, as often as there are causes."""
+
+    causes: tuple[int, ...] = ()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Fail, or accept."""
+        if self.causes:
+            cause, *rest = self.causes
+            self.causes = tuple(rest)
+            raise OSError(cause, "refused by the test")
+        return super().accept()
+
+
+@pytest.mark.parametrize(
+    ("causes", "told"),
+    [
+        ((errno.ECONNABORTED,), []),
+        ((errno.EMFILE,), ["the system has no room (too many open files)"]),
+        ((errno.ENFILE, errno.ENFILE), ["the system has no room (too many open files in system)"]),
+    ],
+)
+def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str]) -> None:
+    """Without descriptors it makes room and tries again soon; the log says so once."""
+    taken = Exhausted(fileno=site.sockets.pop().detach())
+    taken.causes = causes
+    site.sockets = [taken]
+
+    with capture_logs() as events:
+        answer = site.serve_while(lambda: site.ask("/-/ready"))
+
+    assert answer.status == 200
+    assert taken.causes == ()
+    assert [(event["event"], event["cause"]) for event in events] == [(TOLD, each) for each in told]

@@ -1,0 +1,316 @@
+"""What careless and hostile clients get, and that the log stays quiet about it."""
+
+import logging
+import re
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Answer, Site
+
+PATIENCE = 10.0
+READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+TLS_HELLO = bytes.fromhex("16030102000100 01fc0303") + bytes(64)
+NO_REQUESTS = {
+    "tls": TLS_HELLO,
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "smtp": b"EHLO scanner.example\r\n",
+    "redis": b"*1\r\n$4\r\nINFO\r\n",
+    "zeros": bytes(100),
+    "one word": b"GET\r\n\r\n",
+    "http9": b"GET / HTTP/9.9\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "zero in a name": b"GET / HTTP/1.1\r\nHost: x\r\nName\0: x\r\n\r\n",
+    "secret": b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic Y2FuYXJ5\0\r\n\r\n",
+    "negative length": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "long line": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "long header": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 70 + b"\r\n",
+}
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Iterator[list[EventDict]]:
+    """Give what is logged; nothing of it may be above the level debug when the test is over."""
+    with capture_logs() as logged:
+        yield logged
+    assert [event for event in logged if event["log_level"] != "debug"] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+def connect(site: "Site") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+
+
+def rest(line: socket.socket) -> bytes:
+    """Return all that comes until the other side closes, or cuts the line."""
+    received = b""
+    try:
+        while piece := line.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def exchange(site: "Site", sent: bytes) -> bytes:
+    """Send bytes, and return all that comes until the other side closes."""
+    with closing(connect(site)) as line:
+        line.sendall(sent)
+        return rest(line)
+
+
+@pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
+def test_what_is_no_request(site: "Site", events: list[EventDict], sent: bytes) -> None:
+    """It gets a bare 400, which repeats nothing of it, and the next visitor is served."""
+    refused, next_one = site.serve_while(lambda: (exchange(site, sent), site.ask("/-/ready")))
+    head, _, body = refused.partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 Bad Request\r\n", b"HTTP/1.0 400 Bad Request\r\n"))
+    assert body == b"400 Bad Request\n"
+    assert b"\r\nServer: scaleengine-exporter\r\n" in head + b"\r\n"
+    assert next_one.status == 200
+    assert [set(event) for event in events] == [{"event", "peer", "fault", "log_level"}]
+    assert "Y2FuYXJ5" not in str(events)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET //[/%00%zz?name[]=%ff&%=%& HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"GET /metrics?name[]=%ff%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nExpect: <b>canary</b>\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\0",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.0\r\n\r\n",
+    ],
+)
+def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> None:
+    """They get an answer that repeats nothing of them; none is a defect of the exporter's."""
+
+    def visit() -> tuple[bytes, "Answer"]:
+        with closing(connect(site)) as line:
+            line.sendall(sent)
+            return line.recv(65536), site.ask("/-/ready")
+
+    answered, next_one = site.serve_while(visit)
+    assert re.match(rb"HTTP/1.[01] (200|400|404|405|417) ", answered)
+    assert b"canary" not in answered
+    assert b"\r\nServer: scaleengine-exporter\r\n" in answered
+    assert next_one.status == 200
+    assert all(event["event"] == "no request" for event in events)
+
+
+STARTS = st.sampled_from([b"GET ", b"HEAD ", b"POST ", b"OPTIONS "])
+PATHS = st.sampled_from([b"/metrics", b"/-/ready", b"/", b"?name[]=", b"%", b"*", b"//[", b":"])
+VERSIONS = st.sampled_from([b" HTTP/1.1\r\n", b" HTTP/1.0\r\n"])
+HEADERS = st.sampled_from(
+    [
+        b"Host: x\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Connection: Upgrade\r\nUpgrade: x\r\n",
+        b"Accept-Encoding: gzip;q=\r\n",
+    ]
+)
+ENDS = st.sampled_from([b"\r\n", b"\n", b"\r\n\r\n", b"0\r\n\r\n"])
+REQUESTS = st.lists(
+    st.one_of(STARTS, PATHS, VERSIONS, HEADERS, ENDS, st.binary(max_size=5))
+    | st.tuples(STARTS, PATHS, VERSIONS, HEADERS, HEADERS, ENDS).map(b"".join),
+    max_size=10,
+).map(b"".join)
+
+
+def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
+    """Whatever is sent, the next visitor is served, and nothing is worth a line in the log."""
+
+    @settings(max_examples=150, deadline=None)
+    @given(REQUESTS)
+    def send(sent: bytes) -> None:
+        with closing(connect(site)) as line:
+            line.sendall(sent)
+            line.shutdown(socket.SHUT_WR)
+            assert b"\r\nServer: Python" not in rest(line)
+        assert site.ask("/-/ready").status == 200
+
+    site.serve_while(send)
+    assert all(event["event"] == "no request" for event in events)
+
+
+def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that fails is a bare 500 without a traceback, which is in the log."""
+
+    def fail() -> str:
+        raise ValueError("canary")
+
+    monkeypatch.setattr(site.registry, "collect", fail)
+    with capture_logs() as events:
+        failed, next_one = site.serve_while(lambda: (site.ask("/metrics"), site.ask("/-/ready")))
+    assert (failed.status, failed.body) == (500, b"500 Internal Server Error\n")
+    assert failed.headers["Server"] == "scaleengine-exporter"
+    assert next_one.status == 200
+    (event,) = events
+    assert (event["event"], event["page"]) == ("a page failed", "/metrics")
+    assert str(event["exc_info"]) == "canary"
+
+
+def test_early_leavers(site: "Site", events: list[EventDict]) -> None:
+    """Two hundred who ask for the metrics and are gone leave nothing behind."""
+
+    def visit() -> int:
+        for number in range(200):
+            with closing(connect(site)) as line:
+                if number % 2:  # by a reset, not a farewell
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                line.sendall(READY.replace(b"/-/ready", b"/metrics"))
+        return site.ask("/-/ready").status
+
+    assert site.serve_while(visit) == 200
+    assert events == []
+
+
+def test_pipelined(site: "Site") -> None:
+    """Requests that do not wait for answers get them in the order of asking."""
+    pages = [b"/-/ready", b"/nowhere", b"/-/healthy"] * 20
+    sent = b"".join(READY.replace(b"/-/ready", page) for page in pages) + LAST
+    received = site.serve_while(lambda: exchange(site, sent))
+    statuses = re.findall(rb"HTTP/1.1 (\d+) ", received)
+    assert statuses == [b"200", b"404", b"200"] * 20 + [b"200"]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-%d: " + b"a" * 4000 + b"\r\n", READY.replace(b"\r\n\r\n", b"\r\nX: %d\r\n\r\n")],
+    ids=["one header without end", "requests without end"],
+)
+def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -> None:
+    """Who sends without end and reads nothing is cut off before it takes memory."""
+
+    def visit() -> int:
+        with closing(connect(site)) as line:
+            line.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" if b"GET" not in piece else b"")
+            sent = 0
+            try:
+                while sent < 50_000_000:
+                    sent += line.send(piece % sent)
+            except OSError:
+                return sent
+        return sent
+
+    assert site.serve_while(visit) < 20_000_000
+    assert events == []
+
+
+def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
+    """A large body is answered as a wrong method at once, and not read to its end."""
+    head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n"
+
+    def visit() -> bytes:
+        with closing(connect(site)) as line:
+            line.sendall(head + b"x" * 1000)
+            return rest(line)
+
+    assert site.serve_while(visit).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert events == []
+
+
+def test_nobody_keeps_a_connection_for_nothing(
+    site: "Site", events: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The silent, the slow and the idle are cut off when their time, all in all, is over."""
+    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.3)
+
+    def visit() -> list[bytes]:
+        silent, idle, slow = connect(site), connect(site), connect(site)
+        with silent, idle, slow:
+            idle.sendall(READY)
+            slow.settimeout(0.05)
+            slow.sendall(READY.removesuffix(b"\r\n") + b"X: ")
+            for _ in range(100):
+                try:
+                    ended = slow.recv(1)
+                except TimeoutError:
+                    slow.send(b"x")
+                else:
+                    return [ended, rest(silent), rest(idle)]
+        return []
+
+    of_slow, of_silent, of_idle = site.serve_while(visit)
+    assert (of_slow, of_silent) == (b"", b"")
+    assert of_idle.endswith(b"\r\n\r\nReady.\n")
+    assert events == []
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """Give the context of a server with a certificate of its own making."""
+    key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
+    subprocess.run(  # noqa: S603 - the arguments are the test's own
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-subj", "/CN=x", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def securely(site: "Site", sent: bytes) -> bytes:
+    """Make one request by TLS, which verifies nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with context.wrap_socket(connect(site)) as line:
+        line.sendall(sent)
+        return rest(line)
+
+
+def test_who_does_not_speak_tls(
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
+    monkeypatch.setattr("exporter.web.door._HANDSHAKE_SECONDS", 0.3)
+    site.tls = tls
+
+    def visit() -> tuple[bytes, bytes, bytes]:
+        with closing(connect(site)) as silent:
+            plain = exchange(site, READY)
+            return plain, securely(site, LAST), rest(silent)
+
+    plain, served, of_silent = site.serve_while(visit)
+    assert b"HTTP" not in plain
+    assert served.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert of_silent == b""
+    assert {event["event"] for event in events} == {"no TLS"}
+
+
+def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:
+    """At SIGTERM nobody waits for a handshake that does not go on."""
+    site.tls = tls
+    silent = site.serve_while(lambda: (connect(site), securely(site, LAST))[0])
+    with closing(silent):
+        assert rest(silent) == b""

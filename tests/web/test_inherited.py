@@ -1,0 +1,132 @@
+"""Sockets that systemd hands over."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from exporter.web.addresses import ListenError, close, shown
+from exporter.web.inherited import inherited
+
+HERE = 4711
+
+
+@pytest.fixture
+def cleanup() -> Iterator[ExitStack]:
+    """Give what closes sockets when the test is over."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def handed_over(*sockets: socket.socket) -> tuple[dict[str, str], int]:
+    """Return the environment that tells of the sockets, and the first of their descriptors.
+
+    They are copied to neighbouring descriptors, as systemd leaves them.
+    """
+    first = 200
+    for place, each in enumerate(sockets, first):
+        os.dup2(each.fileno(), place)
+        each.close()
+    environ = {"LISTEN_PID": str(HERE), "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": "web"}
+    return environ | {"PATH": "/bin"}, first
+
+
+def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
+    """TCP and unix sockets are taken as they are, and the variables mean nobody else."""
+    file = tmp_path / "x.sock"
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unix.bind(str(file))
+    unix.listen()
+    tcp = socket.create_server(("127.0.0.1", 0))
+    places = [f"127.0.0.1:{tcp.getsockname()[1]}", f"unix:{file}"]
+    environ, first = handed_over(tcp, unix)
+
+    sockets = inherited(environ, HERE, first)
+
+    for each in sockets:
+        cleanup.enter_context(each)
+    assert [shown(each) for each in sockets] == places
+    assert not any(each.get_inheritable() for each in sockets)
+    assert environ == {"PATH": "/bin"}
+
+
+def test_their_files_are_systemds(tmp_path: Path) -> None:
+    """Who has made a socket's file removes it: systemd listens on when the exporter has ended."""
+    file = tmp_path / "x.sock"
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unix.bind(str(file))
+    unix.listen()
+    environ, first = handed_over(unix)
+    close(inherited(environ, HERE, first))
+    assert file.is_socket()
+
+
+def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
+    """An abstract socket is shown as systemd writes it."""
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    unix.bind(f"\0scaleengine-exporter-{os.getpid()}")
+    unix.listen()
+    environ, first = handed_over(unix)
+    (only,) = inherited(environ, HERE, first)
+    cleanup.enter_context(only)
+    assert shown(only) == f"unix:@scaleengine-exporter-{os.getpid()}"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_PID": str(HERE + 1), "LISTEN_FDS": "1"},
+        {"LISTEN_PID": str(HERE), "LISTEN_FDS": "0"},
+    ],
+)
+def test_there_are_none(environ: dict[str, str]) -> None:
+    """Without sockets, or with those of another process, the addresses of the flags are used."""
+    assert inherited(environ, HERE) == []
+    assert environ == {}
+
+
+@pytest.mark.parametrize("count", ["", "one", "-1", "1.5", "٣"])
+def test_a_count_that_is_none(count: str) -> None:
+    """A number of sockets that is no number is refused with where it comes from."""
+    with pytest.raises(ListenError) as refused:
+        inherited({"LISTEN_PID": str(HERE), "LISTEN_FDS": count}, HERE)
+    assert str(refused.value) == (
+        f"LISTEN_FDS is {count!r}, which is no number of sockets: start the exporter by a systemd "
+        "socket unit, or without LISTEN_PID"
+    )
+
+
+@pytest.mark.parametrize("kind", ["datagram", "connected", "file", "nothing"])
+def test_a_descriptor_that_does_not_listen(tmp_path: Path, kind: str) -> None:
+    """What is no listening socket is refused, with what to write in the unit."""
+    good = socket.create_server(("127.0.0.1", 0))
+    place = good.getsockname()
+    environ, first = handed_over(good)
+    environ["LISTEN_FDS"] = "2"
+    with ExitStack() as stack:
+        if kind == "datagram":
+            bad = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            os.dup2(bad.fileno(), first + 1)
+        elif kind == "connected":
+            bad = stack.enter_context(socket.create_connection(place))
+            os.dup2(bad.fileno(), first + 1)
+        elif kind == "file":
+            descriptor = os.open(tmp_path, os.O_RDONLY)
+            os.dup2(descriptor, first + 1)
+            stack.callback(os.close, descriptor)
+            stack.callback(os.close, first + 1)
+
+        with pytest.raises(ListenError) as refused:
+            inherited(environ, HERE, first)
+
+    assert str(refused.value) == (
+        f"descriptor {first + 1} is no socket that listens, and LISTEN_FDS promises one: use "
+        "ListenStream= and Accept=no in the systemd socket unit"
+    )
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(place)
