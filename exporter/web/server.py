@@ -5,7 +5,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -36,9 +36,7 @@ async def serve(
     app.middlewares.insert(0, watched(connections))
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_LAST_SCRAPES_SECONDS)
     await runner.setup()
-    server = runner.server
-    if server is None:
-        raise RuntimeError("aiohttp has made no server")
+    server = cast("web.Server", runner.server)  # there is one after setup
     door = Door(server, connections, ssl_context)
     watching = asyncio.create_task(door.watch())
     try:

@@ -62,9 +62,10 @@ class Site:
 
     def build(self) -> web.Application:
         """Build the application as it is set now."""
+        shown = without_families(self.registry)
         return build_app(
             Served(
-                lambda: without_families(self.registry),
+                lambda: shown,
                 self.telemetry_path,
                 lambda: self.dead,
                 lambda: self.unfinished,

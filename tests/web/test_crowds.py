@@ -122,7 +122,7 @@ def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) ->
     exporter = start(512, 10_000)
     crowd = [(UNFINISHED, b"x"), (SCRAPE, b"")] * 500
 
-    took = asyncio.run(scrapes_amid(exporter, crowd, 25))
+    took = asyncio.run(scrapes_amid(exporter, crowd, 15))
 
     _, logged = exporter.end()
     assert max(took) < 1  # who finds no place tries again after a second

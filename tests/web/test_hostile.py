@@ -203,8 +203,11 @@ def test_pipelined(site: "Site") -> None:
     [b"X-%d: " + b"a" * 4000 + b"\r\n", READY.replace(b"\r\n\r\n", b"\r\nX: %d\r\n\r\n")],
     ids=["one header without end", "requests without end"],
 )
-def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -> None:
+def test_too_much_at_once(
+    site: "Site", events: list[EventDict], monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
     """Who sends without end and reads nothing is cut off before it takes memory."""
+    monkeypatch.setattr("exporter.web.connection._LAST_WORDS_SECONDS", 0.1)
 
     def visit() -> int:
         with closing(connect(site)) as line:
