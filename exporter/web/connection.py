@@ -85,7 +85,12 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's, and it may quote the request
     ) -> web.StreamResponse:
-        """Answer what is no request with 400, and a defect of a page with 500."""
+        """Answer what is no request with 400, and a defect of a page with 500.
+
+        Raises ConnectionError where nothing can be answered, which aiohttp takes for the end.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has left, as some do instead of sending what they announced
         if status < web.HTTPInternalServerError.status_code:
             # No more than the kind of fault: its text may quote a header, and so a password.
             log.debug("no request", peer=request.remote, fault=type(exc).__name__)

@@ -174,15 +174,31 @@ def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> No
     assert str(event["exc_info"]) == "canary"
 
 
-def test_early_leavers(site: "Site", events: list[EventDict]) -> None:
+def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that breaks off is shorter than its length says: nobody takes it for a whole one."""
+
+    def break_off(_: object) -> Iterator[bytes]:
+        yield b"files"
+        raise ValueError("canary")
+
+    monkeypatch.setattr("exporter.web.sending.pieces", break_off)
+    with capture_logs() as events:
+        answered = site.serve_while(lambda: exchange(site, READY.replace(b"/-/ready", b"/metrics")))
+    assert answered.endswith(b"\r\n\r\nfiles")
+    assert [event["event"] for event in events] == ["a page failed"]
+
+
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expecting"])
+def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> None:
     """Two hundred who ask for the metrics and are gone leave nothing behind."""
+    sent = b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n"
 
     def visit() -> int:
         for number in range(200):
             with closing(connect(site)) as line:
                 if number % 2:  # by a reset, not a farewell
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                line.sendall(READY.replace(b"/-/ready", b"/metrics"))
+                line.sendall(sent)
         return site.ask("/-/ready").status
 
     assert site.serve_while(visit) == 200
