@@ -4,12 +4,13 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from exporter.web.headers import HEADERS
+from exporter.web.sending import PIECE
 
 log: Final = structlog.get_logger(__name__)
 
@@ -19,6 +20,16 @@ _LINE_BYTES: Final = 8190  # the line of the request with its URL, and each head
 _HEADERS: Final = 64
 _UNANSWERED_BYTES: Final = 32 * 1024  # of all that comes while no answer has gone out
 _LAST_WORDS_SECONDS: Final = 1.0
+_VERSIONS: Final = (HttpVersion10, HttpVersion11)
+
+
+def check_version(request: web.BaseRequest) -> None:
+    """Raise ConnectionError for a version of HTTP in which nothing can be answered.
+
+    The parser takes HTTP/0.9 and 2.0 for requests too.
+    """
+    if request.version not in _VERSIONS:
+        raise ConnectionError("no version of HTTP that is spoken here")
 
 
 class Connection(web.RequestHandler):
@@ -29,7 +40,7 @@ class Connection(web.RequestHandler):
     with a bare 400 and noted at the level debug: whoever scans ports must not fill the log.
     """
 
-    __slots__ = ("_accepted", "_gone", "_unanswered")
+    __slots__ = ("_accepted", "_gone", "_opened", "_unanswered")
 
     def __init__(
         self,
@@ -48,12 +59,32 @@ class Connection(web.RequestHandler):
         )
         self._accepted = accepted
         self._gone = gone
+        self._opened: asyncio.Transport | None = None
         self._unanswered = 0
 
     def hang_up(self) -> None:
         """End it at once, in the middle of a TLS handshake or an answer too."""
+        if self._opened is not None:
+            # A transport that has stopped to read would not notice that its socket has ended.
+            self._opened.abort()
+            return
         with suppress(OSError):  # it has ended already
             self._accepted.shutdown(socket.SHUT_RDWR)
+
+    def force_close(self) -> None:
+        """End it when what has been written is on its way."""
+        if self.transport is not None and self.transport.is_closing():
+            # Closed twice, asyncio's TLS transport could not be aborted any more.
+            self.transport = None
+        super().force_close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, and hold no more of an answer than a piece that waits for its reader."""
+        super().connection_made(transport)
+        # Kept here, because aiohttp forgets one that it has asked to close, and that may not do so.
+        self._opened = cast("asyncio.Transport", transport)
+        # By TLS, asyncio would hold half a megabyte for each reader that stands still.
+        self._opened.set_write_buffer_limits(PIECE)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell that it is lost."""
@@ -72,8 +103,12 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; an error says no more than its name, whatever the request held."""
+        """Send an answer; an error says no more than its name, whatever the request held.
+
+        Raises ConnectionError, which ends the connection, as `check_version` does.
+        """
         self._unanswered = 0
+        check_version(request)
         if isinstance(resp, web.HTTPException):
             resp.text = f"{resp.status} {resp.reason}\n"
         return await super().finish_response(request, resp, start_time)

@@ -1,9 +1,10 @@
-"""File descriptors: each connection takes one, and the process has only so many."""
+"""How many connections there is room for: each takes a descriptor, and some memory."""
 
 import resource
 from typing import Final
 
 _MOST_CONNECTIONS: Final = 4096
+_MOST_BY_TLS: Final = 1024  # each takes 0.3 MB, which asyncio and OpenSSL hold to read and write
 _RESERVE: Final = 4  # a quarter of them is for polling, files and the log
 
 
@@ -16,9 +17,13 @@ def raise_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def room_for_connections() -> int:
-    """Return how many connections may be open: three quarters of the descriptors, 4096 at most."""
+def room_for_connections(*, tls: bool) -> int:
+    """Return how many connections may be open: three quarters of the descriptors.
+
+    Never more than 4096, or 1024 by TLS.
+    """
+    most = _MOST_BY_TLS if tls else _MOST_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return _MOST_CONNECTIONS
-    return max(1, min(_MOST_CONNECTIONS, soft - soft // _RESERVE))
+        return most
+    return max(1, min(most, soft - soft // _RESERVE))

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from exporter.web.connection import Connection
+from exporter.web.connection import Connection, check_version
 from exporter.web.open_connections import OpenConnections
 
 log: Final = structlog.get_logger(__name__)
@@ -38,10 +38,14 @@ _TELL_SECONDS: Final = 60.0
 
 
 def watched(connections: Connections) -> Middleware:
-    """Return what tells which connections are answered just now; it goes round all else."""
+    """Return what tells which connections are answered just now; it goes round all else.
+
+    It answers nothing in a version of HTTP that is not spoken here.
+    """
 
     @web.middleware
     async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+        check_version(request)
         connection = cast("Connection", request.protocol)  # the door lets in no others
         connections.begin(connection)
         try:

@@ -8,20 +8,21 @@ from exporter.web.descriptors import raise_limit, room_for_connections
 
 
 @pytest.mark.parametrize(
-    ("limit", "room"),
+    ("limit", "room", "by_tls"),
     [
-        (256, 192),
-        (512, 384),
-        (1024, 768),
-        (1_048_576, 4096),
-        (resource.RLIM_INFINITY, 4096),
-        (1, 1),
+        (256, 192, 192),
+        (512, 384, 384),
+        (1024, 768, 768),
+        (1_048_576, 4096, 1024),
+        (resource.RLIM_INFINITY, 4096, 1024),
+        (1, 1, 1),
     ],
 )
-def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
-    """A quarter is kept for other work, and some thousands are enough for anybody."""
+def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int, by_tls: int) -> None:
+    """A quarter is kept for other work; a thousand or more are enough, by TLS with its memory."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    assert room_for_connections() == room
+    assert room_for_connections(tls=False) == room
+    assert room_for_connections(tls=True) == by_tls
 
 
 def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:

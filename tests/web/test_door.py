@@ -1,11 +1,16 @@
 """How many are let in, and who has to go, over real sockets."""
 
+import asyncio
 import errno
 import socket
+import threading
+import time
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
@@ -99,6 +104,38 @@ def test_readers_that_stand_still_make_room(site: "Site") -> None:
 
     with capture_logs():
         assert site.serve_while(visit) == 200
+
+
+def test_one_that_is_not_read_from_makes_room_too(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a crowd of requests on a line, so that it is read no more, then its descriptor goes."""
+    site.most_connections = 1
+    begun = threading.Event()
+
+    async def wait(_: object, __: web.Request) -> web.Response:
+        begun.set()
+        await asyncio.sleep(PATIENCE)
+        return web.Response()
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def visit() -> bool:
+        with closing(connect(site, METRICS * 40)) as line:
+            assert begun.wait(PATIENCE)
+            before = descriptors()
+            with closing(connect(site)):  # one more here, and one more or none at the server
+                assert end_of(line) == b""
+                deadline = time.monotonic() + PATIENCE / 4
+                while descriptors() > before + 1 and time.monotonic() < deadline:
+                    threading.Event().wait(0.01)
+                return descriptors() == before + 1
+
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.pages._Pages.metrics", wait)
+    with capture_logs():
+        assert site.serve_while(visit)
 
 
 def test_nobody_outstays(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,21 @@ def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.Monk
     assert [event["event"] for event in events] == ["a page failed"]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /-/ready\n\r\n",
+        b"GET /-/ready HTTP/0.9\r\n\r\n",
+        b"GET /nowhere HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: x\r\nExpect: x\r\n\r\n",
+    ],
+)
+def test_other_versions(site: "Site", events: list[EventDict], sent: bytes) -> None:
+    """HTTP/0.9 and 2.0 in the form of 1.1 get no answer: there is none that such a client reads."""
+    assert site.serve_while(lambda: exchange(site, sent)) == b""
+    assert events == []
+
+
 @pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expecting"])
 def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> None:
     """Two hundred who ask for the metrics and are gone leave nothing behind."""
@@ -325,6 +340,39 @@ def test_who_does_not_speak_tls(
     assert served.startswith(b"HTTP/1.1 200 OK\r\n")
     assert of_silent == b""
     assert {event["event"] for event in events} == {"no TLS"}
+
+
+def test_who_leaves_before_his_answers(
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.tls = tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    def visit() -> bytes:
+        for _ in range(20):
+            with context.wrap_socket(connect(site)) as line:
+                line.sendall(READY * 60)
+        return securely(site, LAST)
+
+    assert site.serve_while(visit).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert events == []
+
+
+def test_writing_in_vain_is_no_news(site: "Site", caplog: pytest.LogCaptureFixture) -> None:
+    """What asyncio says of each answer to a client who has left would fill the log."""
+    asyncio_log = logging.getLogger("asyncio")
+
+    def visit() -> None:
+        asyncio_log.warning("SSL connection is closed")
+        asyncio_log.warning("socket.send() raised exception.")
+        asyncio_log.warning("something else")
+
+    site.serve_while(visit)
+    assert [record.message for record in caplog.records] == ["something else"]
 
 
 def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:

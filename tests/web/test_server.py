@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.exposition import Body, Exposition
 from exporter.web.addresses import TcpAddress, UnixAddress, listen
 from exporter.web.server import serve
 
@@ -147,6 +148,39 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
         return took
 
     assert asyncio.run(scenario()) < 2
+
+
+def test_few_expositions_are_compressed_at_once(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many filtered ones that are asked for, most wait: scrapes need the processor too."""
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    at_once: set[int] = set()
+    most: list[int] = []
+
+    def compress(own: Exposition, _: object) -> Body:
+        at_once.add(id(own))
+        most.append(len(at_once))
+        threading.Event().wait(0.05)
+        at_once.discard(id(own))
+        return own.text()
+
+    monkeypatch.setattr(Exposition, "gzip", compress)
+    sent = READY.replace(b"/-/ready", b"/metrics?name[]=x").replace(
+        b"\r\n\r\n", b"\r\nAccept-Encoding: gzip\r\n\r\n"
+    )
+
+    def visit() -> int:
+        with ExitStack() as stack:
+            lines = []
+            for _ in range(10):
+                line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+                lines.append(stack.enter_context(line))
+                line.sendall(sent)
+            return sum(line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK" for line in lines)
+
+    assert site.serve_while(visit) == 10
+    assert max(most) <= 2
 
 
 @pytest.mark.parametrize(

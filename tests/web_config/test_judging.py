@@ -1,6 +1,8 @@
 """Passwords are checked one at a time, never twice, and no crowd keeps a right one waiting."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from base64 import b64encode
 from collections import Counter
@@ -242,6 +244,34 @@ def test_a_check_that_fails_is_no_verdict_either() -> None:
     with capture_logs() as lines:
         assert run(own.judge(header("jane", "right"), USERS, "")) is BUSY
     assert [line["cause"] for line in lines] == ["broken"]
+
+
+def test_the_process_ends_after_the_check_that_runs() -> None:
+    """Given a check that runs when all else has ended, then it comes to its end too.
+
+    Python would end its thread in the middle of bcrypt, and with it the process, by SIGABRT.
+    """
+    program = """\
+import asyncio, time
+from exporter.web.config_file.basic_auth import BasicAuthentication
+
+def check(password, hashed):
+    time.sleep(0.3)
+    print("checked", password)
+
+async def main():
+    own = BasicAuthentication(check, b"k" * 32)
+    for header in ("Basic amFuZTphCg==", "Basic amFuZTpiCg=="):
+        asyncio.create_task(own.judge(header, {"jane": b"$2b$04$"}, ""))
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+    done = subprocess.run(  # noqa: S603 - the program is the test's own
+        [sys.executable, "-c", program], capture_output=True, timeout=10, check=True, text=True
+    )
+    assert done.stdout.count("checked") == 1
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,27 @@ def test_it_looks_once_a_second_until_it_is_stopped(
     assert stop.waits == [1.0] * 4
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.01, 1.0), (0.5, 5.0), (100.0, 60.0), (-9.0, 1.0)])
+def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
+    begin: Callable[[str], LiveWebConfig],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    took: float,
+    pause: float,
+) -> None:
+    """Given a huge file that is bad, then reading it again and again takes no whole core."""
+    own = begin("")
+
+    def refresh() -> tuple[()]:
+        clock.now += took
+        return ()
+
+    monkeypatch.setattr(own, "refresh", refresh)
+    stop = Stop(looks=1)
+    own.watch(stop)
+    assert stop.waits == [1.0, pytest.approx(pause)]
+
+
 def test_an_application_follows_its_file_while_it_runs(serve: Serve) -> None:
     """The thread that looks begins and ends with the application."""
     site = serve("")

@@ -12,12 +12,38 @@ def drain(turns: Turns[str]) -> list[str]:
 
 
 def test_lanes_take_turns() -> None:
-    """Given a crowd in one lane, then one in another waits for a single check."""
+    """Given crowds in three lanes that have had a turn each, then each has every third one."""
+    turns: Turns[str] = Turns(most=1000)
+    for name in "abc" * 5:
+        turns.add(name, name)
+    assert {turns.next() for _ in range(6)} == {"a", "b", "c"}
+    first, second = ([turns.next() for _ in range(3)] for _ in range(2))
+    assert sorted(first) == ["a", "b", "c"]
+    assert second == first
+
+
+def test_a_new_lane_goes_first() -> None:
+    """Given crowds that have had turns, then one in a new lane waits for none of them."""
     turns: Turns[str] = Turns(most=1000)
     for number in range(200):
-        turns.add("crowd", f"wrong {number}")
+        turns.add(number % 4, f"wrong {number}")
+    for _ in range(50):
+        turns.next()
     turns.add("other", "right")
-    assert "right" in [turns.next(), turns.next()]
+    assert turns.next() == "right"
+
+
+def test_new_lanes_do_not_keep_the_others_waiting() -> None:
+    """Given a new lane before every turn, then every second turn is that of one that was there."""
+    turns: Turns[str] = Turns(most=1000)
+    for name in "abcd":
+        turns.add("crowd", name)
+    turns.next()
+    served = []
+    for number in range(4):
+        turns.add(number, "new")
+        served.append(turns.next())
+    assert served == ["a", "new", "c", "new"]
 
 
 def test_in_a_lane_the_newest_and_the_oldest_take_turns() -> None:

@@ -49,8 +49,9 @@ class BasicAuthentication:
     """Judges the credentials of requests, one bcrypt at a time and outside of the event loop.
 
     A password that was right before is right at once. An unknown user costs as much as the dearest
-    known one, so that nobody learns who is known. `is_right` compares a password with a hash;
-    `key` is random and secret.
+    known one, so that the work tells nobody who is known; amid a flood of wrong passwords from the
+    same network, the wait for a turn may. `is_right` compares a password with a hash; `key` is
+    random and secret.
     """
 
     def __init__(self, is_right: Callable[[bytes, bytes], bool], key: bytes) -> None:
@@ -129,7 +130,10 @@ def network(client: str) -> str:
 
 
 def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
-    """Run work in a thread that does not keep the process from ending."""
+    """Run work in a thread for which the process waits at its end.
+
+    A thread in the middle of bcrypt cannot be ended: with it, the whole process would abort.
+    """
     outcome: Future[bool] = Future()
     outcome.set_running_or_notify_cancel()
 
@@ -139,5 +143,5 @@ def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             outcome.set_exception(error)
 
-    threading.Thread(target=run, name="bcrypt", daemon=True).start()
+    threading.Thread(target=run, name="bcrypt").start()
     return asyncio.wrap_future(outcome)

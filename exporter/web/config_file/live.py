@@ -14,6 +14,8 @@ from exporter.web.config_file.loading import load_web_config
 log: Final = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
+_REST: Final = 10  # times as long as the last look took
+_LONGEST_REST_SECONDS: Final = 60.0
 
 _Trace = tuple[tuple[int, ...] | None, ...]
 """What tells one state of some files from another."""
@@ -58,9 +60,14 @@ class LiveWebConfig:
             return self._problems
 
     def watch(self, stop: threading.Event) -> None:
-        """Refresh once a second until told to stop."""
-        while not stop.wait(_LOOK_SECONDS):
+        """Refresh once a second, or less often where that takes long, until told to stop."""
+        pause = _LOOK_SECONDS
+        while not stop.wait(pause):
+            began = self._clock()
             self.refresh()
+            # A bad file is read at each look: a huge one must not keep scrapes from the processor.
+            rest = _REST * (self._clock() - began)
+            pause = min(max(rest, _LOOK_SECONDS), _LONGEST_REST_SECONDS)
 
     def _read_again(self, trace: _Trace) -> None:
         try:

@@ -2,9 +2,10 @@
 
 A check takes a tenth of a second or more and only one runs at a time, so whoever sends wrong
 passwords at full speed must not keep the right ones waiting. Those who wait stand in lanes, and the
-lanes take turns: a crowd in one lane delays another by one check. Within a lane, which nobody can
-tell apart, the newest and the oldest take turns: whoever comes after a crowd is served at once, and
-whoever came before one is not forgotten.
+lanes take turns. A lane that is new goes first, so that a crowd in others delays it by no more than
+the check that runs; but two new ones follow each other only where no other waits. Within a lane,
+which nobody can tell apart, the newest and the oldest take turns: whoever comes after a crowd is
+served at once, and whoever came before one is not forgotten.
 """
 
 from collections import OrderedDict, deque
@@ -33,7 +34,10 @@ class Turns(Generic[T]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._length = 0
-        self._lanes: OrderedDict[Hashable, _Lane[T]] = OrderedDict()
+        # Those that have had no turn yet, the others, and whether it is the turn of the first kind.
+        self._new: OrderedDict[Hashable, _Lane[T]] = OrderedDict()
+        self._served: OrderedDict[Hashable, _Lane[T]] = OrderedDict()
+        self._new_is_next = True
 
     def __len__(self) -> int:
         """Count those who wait."""
@@ -41,24 +45,29 @@ class Turns(Generic[T]):
 
     def add(self, lane: Hashable, one: T) -> T | None:
         """Let one wait; give whoever must go for want of room: the oldest in the longest lane."""
-        self._lanes.setdefault(lane, _Lane()).waiting.append(one)
+        found = self._served.get(lane) or self._new.setdefault(lane, _Lane())
+        found.waiting.append(one)
         self._length += 1
-        if self._length <= self._most:
-            return None
-        longest = max(self._lanes, key=lambda each: len(self._lanes[each].waiting))
-        gone = self._lanes[longest].waiting.popleft()
-        self._took_from(longest)
-        return gone
+        return self._drop_oldest() if self._length > self._most else None
 
     def next(self) -> T:
         """Take out whose turn it is; raises StopIteration when nobody waits."""
-        lane = next(iter(self._lanes))
-        one = self._lanes[lane].next()
-        self._lanes.move_to_end(lane)
-        self._took_from(lane)
+        is_new = bool(self._new) and (self._new_is_next or not self._served)
+        lanes = self._new if is_new else self._served
+        name = next(iter(lanes))
+        lane = lanes.pop(name)
+        one = lane.next()
+        if lane.waiting:
+            self._served[name] = lane
+        self._new_is_next = not is_new
+        self._length -= 1
         return one
 
-    def _took_from(self, lane: Hashable) -> None:
+    def _drop_oldest(self) -> T:
+        every = [(lanes, name) for lanes in (self._served, self._new) for name in lanes]
+        lanes, name = max(every, key=lambda each: len(each[0][each[1]].waiting))
+        gone = lanes[name].waiting.popleft()
+        if not lanes[name].waiting:
+            del lanes[name]
         self._length -= 1
-        if not self._lanes[lane].waiting:
-            del self._lanes[lane]
+        return gone

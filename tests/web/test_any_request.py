@@ -1,0 +1,236 @@
+"""Whatever bytes come, each answer is well-formed HTTP, repeats nothing, and the next is right.
+
+The law, for any bytes and for any requests, mangled or not, one or many on a line: the server
+answers with well-formed responses, none of them 500 and none that holds what was sent, or closes;
+it logs nothing above the level debug; and a scrape afterwards gets the metrics.
+"""
+
+import gzip
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.web.sending import accepts_gzip
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+PATIENCE: Final = 10.0
+EXAMPLES: Final = 60
+CANARY: Final = b"<c4n4ry>"
+SAMPLE: Final = 'files{path="sestore4/é"} 3.0\n'.encode()
+STATUSES: Final = {100, 200, 400, 404, 405, 417}
+
+METHODS = st.sampled_from(
+    [b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI", b"get", b"G\0T"]
+) | st.text("ABCXYZ_-", min_size=1, max_size=300).map(str.encode)
+NAMES = st.binary(max_size=6) | st.sampled_from([b"files", b"%ff%00", b"%", b"%2", b"+", CANARY])
+FILTERS = st.lists(NAMES, max_size=5).map(
+    lambda names: b"/metrics?" + b"&".join(b"name[]=" + name for name in names)
+)
+TARGETS = FILTERS | st.sampled_from(
+    [
+        *(b"/", b"/metrics", b"/-/ready", b"/-/healthy", b"/-/healthy/", b"//metrics", b"*", b""),
+        *(
+            b"/../../etc/passwd",
+            b"/%2e%2e/",
+            b"/" + CANARY,
+            b"/%3Cc4n4ry%3E",
+            b"/\xc3\xa9",
+            b"/\xff",
+        ),
+        *(b"http://x/metrics", b"http://[::1/", b"http://x:99999/", b"x:443", b"/#" + CANARY),
+        *(b"/" + b"a" * 8100, b"/?" + b"&" * 3000, b"/metrics;" + CANARY),
+    ]
+)
+VERSIONS = st.sampled_from(
+    [b"HTTP/1.1"] * 5 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b""]
+)
+FIELDS = st.sampled_from(
+    [
+        *(b"Connection: close", b"Connection: keep-alive", b"Connection: " + CANARY),
+        *(b"Connection: Upgrade\r\nUpgrade: websocket", b"Upgrade: " + CANARY),
+        *(b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999999999"),
+        *(b"Content-Length: 5, 5", b"Transfer-Encoding: chunked", b"Transfer-Encoding: " + CANARY),
+        *(
+            b"Transfer-Encoding: gzip, chunked",
+            b"Content-Encoding: gzip",
+            b"Content-Type: " + CANARY,
+        ),
+        *(b"Expect: 100-continue", b"Expect: " + CANARY, b"Host: " + CANARY, b"Host: x", b"Host:"),
+        *(b"Accept-Encoding: gzip;q=" + weight for weight in (b"", b"0", b"1e9", b"nan", b"\xff")),
+        *(b"Authorization: Basic " + CANARY, b"Authorization: " + b"=" * 8000, b"Range: bytes=0-1"),
+        *(b"If-None-Match: *", b"Cookie: " + CANARY + b"=\xff", b"X: " + b"a" * 9000),
+        *(b" folded", b"no colon", b": no name", b"Na me: x", b"X\0: x", b"X: \0", b"X: \xff\xfe"),
+        b"\r\n".join(b"X-%d: x" % number for number in range(100)),
+    ]
+)
+BODIES = st.sampled_from(
+    [
+        *(
+            b"",
+            b"",
+            b"abcde",
+            b"5\r\nabcde\r\n0\r\n\r\n",
+            b"5;x=" + CANARY + b"\r\nabcde\r\n0\r\n\r\n",
+        ),
+        *(
+            b"zz\r\n",
+            b"-1\r\n",
+            b"ffffffffffffffffff\r\n",
+            b"5\r\nabc",
+            b"0\r\n" + CANARY + b": x\r\n\r\n",
+        ),
+        b"\x1f\x8b\x08" + bytes(20),
+    ]
+)
+BREAKS = st.sampled_from([b"\r\n"] * 8 + [b"\n", b"\r", b"\r\n\r\n"])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """Draw a request that is more or less one."""
+    line = b" ".join([draw(METHODS), draw(TARGETS), draw(VERSIONS)])
+    fields = draw(st.lists(FIELDS, max_size=4))
+    fields += [b"Host: localhost"] * draw(st.integers(0, 2))
+    end = draw(BREAKS)
+    return end.join([line, *fields, b"", draw(BODIES)])
+
+
+@st.composite
+def mangled(draw: st.DrawFn) -> bytes:
+    """Draw several requests, one after the other, with some bytes changed, cut out or put in."""
+    sent = bytearray(b"".join(draw(st.lists(requests(), min_size=1, max_size=4))))
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(sent)))
+        sent[start : start + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(sent)
+
+
+SENT = st.binary(max_size=300) | mangled()
+
+
+HEAD: Final = re.compile(
+    rb"HTTP/1\.[01] (?P<status>[1-5][0-9]{2}) [A-Za-z ]+\r\n"
+    rb"(?P<fields>([A-Za-z-]+: [\x20-\x7e]*\r\n)*)\r\n"
+)
+LENGTH: Final = re.compile(rb"^Content-Length: ([0-9]+)\r$", re.MULTILINE)
+
+
+def statuses(received: bytes) -> set[int]:
+    """Return the statuses of all responses; fails where one is not well-formed.
+
+    Each has the length that it tells, or no body at all, as the answer to a HEAD.
+    """
+    found = set()
+    while received:
+        head = HEAD.match(received)
+        assert head, received[:200]
+        found.add(int(head["status"]))
+        received = received[head.end() :]
+        if head["status"] != b"100":
+            assert b"Server: scaleengine-exporter\r\n" in head["fields"]
+            (length,) = map(int, LENGTH.findall(head["fields"]))
+            if received and not received.startswith(b"HTTP/1."):
+                assert len(received) >= length
+                received = received[length:]
+    return found
+
+
+def exchange(site: "Site", each: list[bytes]) -> list[bytes]:
+    """Send each of these on a connection of its own; return what came until all were closed."""
+    with ExitStack() as stack:
+        lines = []
+        for sent in each:
+            line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+            lines.append(stack.enter_context(line))
+            with suppress(ConnectionError):  # it is refused before it has come whole
+                line.sendall(sent)
+        return list(map(rest, lines))
+
+
+def rest(line: socket.socket) -> bytes:
+    """Return all that comes until the other side closes, or cuts the line."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while piece := line.recv(65536):
+            received += piece
+    return received
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail when anything above the level debug was logged, or the canary at any level."""
+    with capture_logs() as logged:
+        yield
+    assert [event for event in logged if event["log_level"] != "debug"] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+    assert "c4n4ry" not in str(logged)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_any_request(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The law that stands at the head of this file."""
+    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.02)
+
+    @settings(max_examples=EXAMPLES)
+    @given(st.lists(SENT, min_size=1, max_size=5))
+    def obeys(each: list[bytes]) -> None:
+        for received in exchange(site, each):
+            assert CANARY not in received
+            assert statuses(received) <= STATUSES
+        scraped = site.ask("/metrics", headers={"Accept-Encoding": "gzip"})
+        assert scraped.status == HTTPStatus.OK
+        assert gzip.decompress(scraped.body).endswith(SAMPLE)
+
+    site.serve_while(obeys)
+
+
+WEIGHTS = st.none() | st.sampled_from(["0", "0.0", "0.001", "0.5", "0.999", "1", "1.000"])
+CODINGS = st.sampled_from(["gzip", "GZip", "identity", "*", "br", "deflate"])
+SPACES = st.sampled_from(["", "", " ", "\t"])
+
+
+@st.composite
+def elements(draw: st.DrawFn) -> tuple[str, str, float]:
+    """Draw an element of a right Accept-Encoding: as written, its coding and its weight."""
+    coding, weight = draw(CODINGS), draw(WEIGHTS)
+    before, after = draw(SPACES), draw(SPACES)
+    text = coding if weight is None else f"{coding}{before};{after}{draw(Q)}={weight}"
+    return f"{before}{text}{after}", coding.lower(), 1.0 if weight is None else float(weight)
+
+
+Q = st.sampled_from(["q", "Q"])
+
+
+@given(st.lists(elements(), max_size=6, unique_by=lambda element: element[1]))
+def test_what_is_sent_is_accepted(drawn: list[tuple[str, str, float]]) -> None:
+    """Gzip goes only to whom it is acceptable by RFC 9110, 12.5.3; text only where it is not worse.
+
+    What is not named has the weight of "*"; identity, where that is missing too, is acceptable,
+    and everything else is not.
+    """
+    weights = {coding: weight for _, coding, weight in drawn}
+    gzip_weight = weights.get("gzip", weights.get("*", 0.0))
+    identity_weight = weights.get("identity", weights.get("*"))
+    if accepts_gzip(",".join(text for text, _, _ in drawn)):
+        assert gzip_weight > 0
+        assert weights.get("identity", 0.0) <= gzip_weight
+    else:
+        assert gzip_weight == 0 or (identity_weight or 0.0) > gzip_weight
+
+
+@given(st.text(max_size=60) | st.lists(st.sampled_from([*"gzip;q=0.1,* "])).map("".join))
+def test_any_accept_encoding(accepted: str) -> None:
+    """Whatever it says, it is read; gzip goes to nobody who names neither it nor "*"."""
+    wanted = accepts_gzip(accepted)
+    assert not wanted or "gzip" in accepted.lower() or "*" in accepted
