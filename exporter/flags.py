@@ -13,6 +13,7 @@ from exporter.web.addresses import Address, AddressError, parse_address
 DEFAULT_ADDRESS: Final = ":10058"
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 LOG_FORMATS: Final = ("logfmt", "json")
+OUTPUTS: Final = ("text", "json")
 
 _TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
 _SWITCH: Final[Mapping[str, bool]] = {
@@ -34,8 +35,10 @@ class Flags:
     web_listen_address: tuple[Address, ...]
     web_telemetry_path: str
     web_config_file: Path | None
+    web_enable_lifecycle: bool
     log_level: str
     log_format: str
+    output: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +78,19 @@ def parse_flags(arguments: Sequence[str], environ: Mapping[str, str]) -> Flags:
     )
     parser.add_argument("--version", action="version", version=described())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    demo = commands.add_parser(
-        "demo",
-        help="serve a simulated account: no account and no configuration needed",
-        allow_abbrev=False,
-    )
+    by_name = {
+        name: commands.add_parser(name, help=meaning, allow_abbrev=False)
+        for name, meaning in _COMMANDS.items()
+    }
     for flag in _FLAGS:
         _add(flag, parser, None)
-        if "demo" in flag.commands:
-            _add(flag, demo, argparse.SUPPRESS)
+        for name in by_name.keys() & flag.commands:
+            _add(flag, by_name[name], argparse.SUPPRESS)
     given = vars(parser.parse_args(arguments))
     for flag in _FLAGS:
         if given[flag.attribute] is not None and given["command"] not in flag.commands:
-            parser.error(f"--{flag.name} means nothing to {given['command']}: leave it out")
+            doing = given["command"] or "serving"
+            parser.error(f"--{flag.name} means nothing to {doing}: leave it out")
         if given[flag.attribute] is None:
             given[flag.attribute] = _from_environment(flag, environ, parser)
     given["web_listen_address"] = tuple(given["web_listen_address"])
@@ -96,6 +99,8 @@ def parse_flags(arguments: Sequence[str], environ: Mapping[str, str]) -> Flags:
 
 def _add(flag: _Flag, parser: argparse.ArgumentParser, default: str | None) -> None:
     meaning = f"{flag.meaning} (default: {flag.default or ('off' if flag.switch else 'none')})"
+    if default is None and None not in flag.commands:
+        meaning = argparse.SUPPRESS  # it is understood before a command too, and shown behind it
     if flag.switch:
         parser.add_argument(
             f"--{flag.name}",
@@ -164,8 +169,15 @@ def _switch(text: str) -> bool:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
 
 
+_COMMANDS: Final[Mapping[str, str]] = {
+    "check": "try each account and path for real, and say what is wrong and what to do",
+    "demo": "serve a simulated account: no account and no configuration needed",
+}
+
+_ALL: Final = (None, *_COMMANDS)
+
 _FLAGS: Final = (
-    _Flag("config.file", "config.yaml", Path, "the configuration", commands=(None,)),
+    _Flag("config.file", "config.yaml", Path, "the configuration", commands=(None, "check")),
     _Flag(
         "config.check",
         "",
@@ -189,6 +201,14 @@ _FLAGS: Final = (
         _optional_path,
         "TLS, basic auth and more, in the format of Prometheus' exporter-toolkit",
     ),
-    _Flag("log.level", "info", _one_of(LOG_LEVELS), ", ".join(LOG_LEVELS)),
-    _Flag("log.format", "logfmt", _one_of(LOG_FORMATS), ", ".join(LOG_FORMATS)),
+    _Flag(
+        "web.enable-lifecycle",
+        "",
+        _switch,
+        "let POST /-/reload read the configuration again, as SIGHUP does",
+        switch=True,
+    ),
+    _Flag("log.level", "info", _one_of(LOG_LEVELS), ", ".join(LOG_LEVELS), commands=_ALL),
+    _Flag("log.format", "logfmt", _one_of(LOG_FORMATS), ", ".join(LOG_FORMATS), commands=_ALL),
+    _Flag("output", "text", _one_of(OUTPUTS), ", ".join(OUTPUTS), commands=("check",)),
 )

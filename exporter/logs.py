@@ -3,10 +3,11 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import structlog
-from structlog.typing import Processor, WrappedLogger
+from structlog.typing import Processor
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -16,11 +17,12 @@ _LEVELS: Final = {
 }
 
 
-def set_up_logs(level: str, format_: str) -> None:
+def set_up_logs(level: str, format_: str, hide: Callable[[str], str]) -> None:
     """Write the events of the level (debug, info, warn, error) and above, as logfmt or json.
 
     The libraries are heard from ``warn`` on only, in the same form: below that they speak of their
-    own inside.
+    own inside. ``hide`` takes the secrets out of each line: a traceback may hold what nobody chose
+    to log.
     """
     common: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -49,16 +51,21 @@ def set_up_logs(level: str, format_: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 renderer,
-                _show_all,
+                lambda _, __, line: hide(_show_all(str(line))),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    set_log_level(level)
+
+
+def set_log_level(level: str) -> None:
+    """Write the events of the level (debug, info, warn, error) and above from now on."""
+    logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
     logging.getLogger("exporter").setLevel(_LEVELS[level])
 
 
-def _show_all(_: WrappedLogger, __: str, line: object) -> str:
+def _show_all(line: str) -> str:
     """Write what a terminal or a reader of lines would obey, not show, as JSON escapes it."""
-    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in str(line))
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)

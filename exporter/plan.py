@@ -1,7 +1,7 @@
 """What is to be run: accounts and targets, made from what the operator wrote."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from exporter import config
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -12,11 +12,15 @@ from exporter.scaleengine.transport import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class PlannedAccount:
-    """An account: its label, its CDN number, and how to read its secrets."""
+    """An account: its label, its CDN number, how to read its secrets, and quotas in bytes.
+
+    The quotas are by CPU user; ``*`` stands for each user without one of its own.
+    """
 
     name: str
     cdn: int
     credentials: Callable[[], Credentials]
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,17 @@ def plan_from(configuration: config.Config) -> Plan:
         concurrency=api.concurrency,
         requests_per_second=api.requests_per_second,
         requests_per_poll=api.max_requests_per_poll,
-        accounts=tuple(
-            PlannedAccount(account.name, account.cdn, _reader(account))
-            for account in configuration.accounts
-        ),
+        accounts=tuple(map(_account, configuration.accounts)),
         targets=tuple(target for account in configuration.accounts for target in _targets(account)),
+    )
+
+
+def _account(account: config.Account) -> PlannedAccount:
+    return PlannedAccount(
+        account.name,
+        account.cdn,
+        _Secrets(account.name, account.api_key, account.api_secret),
+        account.disk_usage.quotas,
     )
 
 
@@ -68,15 +78,20 @@ def _targets(account: config.Account) -> Iterator[Target]:
             )
 
 
-def _reader(account: config.Account) -> Callable[[], Credentials]:
-    def read() -> Credentials:
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """The secrets of an account, where the configuration has them; called, it reads them."""
+
+    account: str
+    api_key: config.Secret
+    api_secret: config.Secret
+
+    def __call__(self) -> Credentials:
         try:
-            return Credentials(account.api_key.read(), account.api_secret.read())
+            return Credentials(self.api_key.read(), self.api_secret.read())
         except config.SecretError as error:
             raise AuthError(
                 "credentials",
-                f"a secret of account {account.name!r} could not be read ({error})",
+                f"a secret of account {self.account!r} could not be read ({error})",
                 "put it there, readable for the exporter; it is read again at every poll",
             ) from None
-
-    return read

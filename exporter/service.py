@@ -5,25 +5,21 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from exporter.accounts import Surroundings, roster
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
-from exporter.plan import Plan, PlannedAccount
-from exporter.polling.account import Account
+from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
-from exporter.polling.walk import Limits
-from exporter.scaleengine.client import Client
+from exporter.reload import Reload
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.pace import Pace
 from exporter.scaleengine.stamps import Stamps
-from exporter.scaleengine.transport import Transport
 from exporter.version import described
 from exporter.web.addresses import shown
 from exporter.web.config_file import LiveWebConfig, protect
@@ -38,51 +34,68 @@ _LAST_PUBLICATION_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where and how to serve."""
+    """Where and how to serve; ``lifecycle`` lets a request reload the configuration."""
 
     sockets: Sequence[socket.socket]
     telemetry_path: str
     web_config: LiveWebConfig | None = None
+    lifecycle: bool = False
 
 
-def run(plan: Plan, front: Front) -> bool:
-    """Poll and serve until SIGTERM or SIGINT.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the plan comes from: ``read`` returns it as it is written now.
+
+    It raises ConfigError. ``learn`` is told of the key and the secret of each account that is used.
+    """
+
+    read: Callable[[], Plan]
+    learn: Callable[[str, str], None]
+
+
+def run(plan: Plan, source: Source, front: Front) -> bool:
+    """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Return whether every thread has ended; one may hang in the resolver, which nothing interrupts.
     """
     clock = Clock()
     stop = threading.Event()
-    stamps = Stamps(clock, stop.wait)
     store = Store(plan.targets)
-    metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
-    poller = Poller(
-        [_account(planned, plan, metrics, clock, stamps, stop) for planned in plan.accounts],
-        store,
-        clock,
-        stop,
-        random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
-        metrics.polls.count,
-    )
+    metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan))
+    around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, source.learn)
+    polling = _Polling(plan, around, store, metrics)
+    reload = Reload(source.read, polling.take, clock)
+    add_reload_gauges(metrics.tail, "config", reload)
+    if front.web_config is not None:
+        add_reload_gauges(metrics.tail, "web_config", front.web_config)
     publisher = Publisher(metrics, store, clock, stop)
 
     def dead() -> tuple[str, ...]:
-        return (*poller.dead(), *publisher.dead())
+        return (*polling.poller.dead(), *publisher.dead())
 
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
 
     def begin() -> None:
         # Not before signals are taken: threads that run already could not be ended.
-        poller.start()
+        _heed_hangup(reload)
+        polling.start()
         publisher.start()
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
-    app = build_app(Served(publisher.current, front.telemetry_path, dead, unfinished))
+    app = build_app(
+        Served(
+            publisher.current,
+            front.telemetry_path,
+            dead,
+            unfinished,
+            reload if front.lifecycle else None,
+        )
+    )
     ssl_context = None
     if front.web_config is not None:
         protect(app, front.web_config, clock.elapsed)
-        add_reload_gauges(metrics.tail, "web_config", front.web_config)
         ssl_context = front.web_config.ssl_context
     log.info("starting", version=described(), targets=len(plan.targets))
     try:
@@ -92,31 +105,45 @@ def run(plan: Plan, front: Front) -> bool:
         # A second signal would end the process in the middle of this; two seconds are near enough.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ended = poller.stop(_LAST_POLLS_SECONDS)
+        stop.set()
+        ended = polling.poller.stop(_LAST_POLLS_SECONDS)
     return ended and publisher.join(_LAST_PUBLICATION_SECONDS)
 
 
-def _account(
-    planned: PlannedAccount,
-    plan: Plan,
-    metrics: Metrics,
-    clock: Clock,
-    stamps: Stamps,
-    stop: threading.Event,
-) -> Account:
-    client = Client(
-        account=planned.name,
-        cdn=planned.cdn,
-        transport=Transport(plan.endpoint),
-        pace=Pace(plan.requests_per_second, clock, stop.wait),
-        stamps=stamps,
-        clock=clock,
-        observe=metrics.heed_exchange,
-    )
-    return Account(
-        name=planned.name,
-        client=client,
-        credentials=planned.credentials,
-        callers=ThreadPoolExecutor(plan.concurrency, f"call {planned.name}"),
-        limits=Limits(at_once=plan.concurrency, in_all=plan.requests_per_poll),
-    )
+class _Polling:
+    """All that is polled, by the plan that was taken last."""
+
+    def __init__(self, plan: Plan, around: Surroundings, store: Store, metrics: Metrics) -> None:
+        self._around = around
+        self._metrics = metrics
+        self._roster = roster(plan, around)
+        self.poller = Poller(
+            store,
+            around.clock,
+            random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
+            metrics.heed_poll,
+        )
+
+    def start(self) -> None:
+        self.poller.follow(self._roster.accounts, self._roster.plan.targets)
+
+    def take(self, plan: Plan) -> None:
+        """Poll by another plan from now on; what both have goes on as it was."""
+        others = self._roster.others_in(plan)
+        self._roster = self._roster.renewed(plan, self._around)
+        self._metrics.follow(_numbers(plan), plan.targets, _quotas(plan))
+        self.poller.follow(self._roster.accounts, plan.targets, forget=others)
+
+
+def _numbers(plan: Plan) -> dict[str, int]:
+    return {account.name: account.cdn for account in plan.accounts}
+
+
+def _quotas(plan: Plan) -> dict[str, Mapping[str, int]]:
+    return {account.name: account.quotas for account in plan.accounts if account.quotas}
+
+
+def _heed_hangup(reload: Reload) -> None:
+    """Reload at SIGHUP, in a thread: files are read and checked, and scrapes go on meanwhile."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, reload)

@@ -21,6 +21,7 @@ def cautions(config: Config, document: Document) -> Iterator[Finding]:
     for index, account in enumerate(config.accounts):
         loc = ("accounts", index)
         yield from _short_lives(account, loc)
+        yield from _idle_quotas(account, loc)
         yield from _overlaps(account, document, (*loc, "files", "paths"))
 
 
@@ -39,6 +40,16 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
             yield (
                 (*loc, name, "stale_after"),
                 f"is shorter than the interval, {write(part.interval)}: series go between polls",
+            )
+
+
+def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
+    usage = account.disk_usage
+    for cpu_user in usage.quotas:
+        if usage.cpu_users and cpu_user not in ("*", *usage.cpu_users):
+            yield (
+                (*loc, "disk_usage", "quotas", cpu_user),
+                "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users",
             )
 
 

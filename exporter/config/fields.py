@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from exporter.config.secret import Secret
-from exporter.documents import durations
+from exporter.documents import durations, sizes
 from exporter.documents.fields import FieldError, beside, duration, plain_text
 from exporter.documents.files import FileError, read_bytes
 
@@ -36,6 +36,8 @@ FileType = Literal["video", "audio", "smil", "valid", "invalid", "includeinvalid
 
 FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
 
+LOG_LEVELS = ("debug", "info", "warn", "error")
+
 
 def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
@@ -47,6 +49,26 @@ def _number(value: object) -> object:
 
 def _flag(value: object) -> object:
     return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _log_level(text: str) -> str:
+    if text not in LOG_LEVELS:
+        raise FieldError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text
+
+
+def _size(value: object) -> object:
+    """Give the bytes of a size; what is neither a text nor a number is refused later."""
+    if isinstance(value, str):
+        try:
+            value = sizes.parse(value)
+        except sizes.SizeError as error:
+            raise FieldError(str(error)) from None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < 1:
+        raise FieldError("must be at least 1 byte")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError(sizes.HOW)
+    return value
 
 
 def _store_path(text: str) -> str:
@@ -139,6 +161,21 @@ StaleAfter = Annotated[
     float,
     BeforeValidator(_three_intervals),
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}], "default": None}),
+]
+LogLevel = Annotated[
+    Text, AfterValidator(_log_level), Field(json_schema_extra={"enum": list(LOG_LEVELS)})
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": sizes.PATTERN + r"|\$\{"},
+                {"type": "integer", "minimum": 1},
+            ]
+        }
+    ),
 ]
 HiddenSecret = Annotated[
     Secret,

@@ -3,6 +3,7 @@
 The text below each key is its description in the JSON Schema, too.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -14,8 +15,10 @@ from exporter.config.fields import (
     Flag,
     HiddenSecret,
     Interval,
+    LogLevel,
     Positive,
     Rate,
+    Size,
     StaleAfter,
     StorePath,
     Text,
@@ -66,6 +69,10 @@ class DiskUsage(Section):
 
     stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
     """How long the last good values are served while polls fail; null: three intervals."""
+
+    quotas: Mapping[str, Size] = {}
+    """What each CPU user may store, as 500GB, 2TB or 1.5TiB; "*" is each user without a quota of
+    its own. It changes nothing but the metric for alerts and dashboards."""
 
 
 class CountedPath(Section):
@@ -131,11 +138,22 @@ class Account(Section):
     """The file counts of the account."""
 
 
+class Log(Section):
+    """What is logged."""
+
+    level: LogLevel | None = None
+    """From which level on: debug, info, warn, error; null: as --log.level says. It is the only
+    way to change the level of a running exporter, at a reload."""
+
+
 class Config(Section):
     """The whole configuration file."""
 
     api: Api = Api()
     """The API: where it is, and how much may be asked of it."""
+
+    log: Log = Log()
+    """The log: how much is written."""
 
     accounts: Annotated[tuple[Account, ...], AfterValidator(not_empty), _AT_LEAST_ONE]
     """The accounts to poll."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from exporter.config.credentials import NAMES
 from exporter.config.fields import FILE_TYPES
-from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files
+from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Log
 from exporter.documents.sentences import Wording
 
 EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
@@ -15,6 +15,7 @@ EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml
 _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
     (): Config,
     ("api",): Api,
+    ("log",): Log,
     ("accounts",): Account,
     ("accounts", "disk_usage"): DiskUsage,
     ("accounts", "files"): Files,

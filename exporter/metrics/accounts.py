@@ -1,7 +1,8 @@
 """The families of the accounts: that they are configured, and whether they are up."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -9,12 +10,14 @@ from prometheus_client.registry import Collector
 
 from exporter.scaleengine.client import Exchange
 
+_LABELS: Final = ("account",)
+
 
 class ConfiguredAccounts(Collector):
     """Knows the accounts, by name with their CDN number."""
 
     def __init__(self, accounts: Mapping[str, int]) -> None:
-        self._accounts = accounts
+        self.accounts = accounts
 
     def collect(self) -> Iterator[Metric]:
         """Return the family that tells which accounts there are."""
@@ -23,7 +26,7 @@ class ConfiguredAccounts(Collector):
             "1 for each configured account.",
             labels=("account", "cdn"),
         )
-        for account, cdn in self._accounts.items():
+        for account, cdn in self.accounts.items():
             described.add_metric((account, str(cdn)), 1)
         yield described
 
@@ -31,27 +34,55 @@ class ConfiguredAccounts(Collector):
 class AccountCollector(Collector):
     """Knows how the last request of each account ended."""
 
-    def __init__(self, accounts: Iterable[str]) -> None:
-        self._accounts = tuple(accounts)
+    def __init__(self, accounts: Mapping[str, int]) -> None:
+        self._accounts = dict(accounts)
         self._accepted: dict[str, bool] = {}
+        self._skews: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def follow(self, accounts: Mapping[str, int]) -> None:
+        """Know these accounts from now on; one that has another CDN number is another."""
+        with self._lock:
+            same = accounts.items() & self._accounts.items()
+            self._accounts = dict(accounts)
+            for known in (self._accepted, self._skews):
+                for account in known.keys() - dict(same).keys():
+                    del known[account]
 
     def heed(self, exchange: Exchange) -> None:
         """Take note of how a request ended."""
         with self._lock:
+            if exchange.account not in self._accounts:
+                return
             self._accepted[exchange.account] = exchange.accepted
+            if exchange.skew is not None:
+                self._skews[exchange.account] = exchange.skew
+
+    def heed_missing_credentials(self, account: str) -> None:
+        """Take note that no request could be made: the account has no readable credentials."""
+        with self._lock:
+            if account in self._accounts:
+                self._accepted[account] = False
 
     def collect(self) -> Iterator[Metric]:
-        """Return ``scaleengine_up``, which an account lacks until it has been asked."""
+        """Return ``scaleengine_up`` and the skew, which an account lacks until it was asked."""
         up = GaugeMetricFamily(
             "scaleengine_up",
             "1 if the last request of the account was answered and its credentials accepted, "
             "else 0.",
-            labels=("account",),
+            labels=_LABELS,
+        )
+        skew = GaugeMetricFamily(
+            "scaleengine_api_clock_skew_seconds",
+            "Clock of this machine minus ScaleEngine's, to about a second, as of the last answer "
+            "with a Date header.",
+            labels=_LABELS,
         )
         with self._lock:
-            accepted = dict(self._accepted)
-        for account in self._accounts:
-            if account in accepted:
-                up.add_metric((account,), int(accepted[account]))
+            for account in self._accounts:
+                if account in self._accepted:
+                    up.add_metric((account,), int(self._accepted[account]))
+                if account in self._skews:
+                    skew.add_metric((account,), self._skews[account])
         yield up
+        yield skew

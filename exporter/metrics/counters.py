@@ -1,6 +1,7 @@
 """What the exporter counts of its own work: polls and API requests."""
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -21,47 +22,48 @@ _COMMANDS: Final[Mapping[str, str]] = {
 class PollCounters:
     """Counts polls, and failures by reason; all series are there from the start, at 0."""
 
-    def __init__(self, registry: CollectorRegistry, targets: Iterable[Target]) -> None:
-        self._polls = Counter(
+    def __init__(self, registry: CollectorRegistry, targets: Collection[Target]) -> None:
+        polls = Counter(
             "scaleengine_polls_total",
             "Finished polls.",
             ("account", "collector"),
             registry=registry,
         )
-        self._failures = Counter(
+        failures = Counter(
             "scaleengine_poll_failures_total",
             "Failed polls, by reason.",
             ("account", "collector", "reason"),
             registry=registry,
         )
-        for target in targets:
-            self._polls.labels(target.account, target.collector)
-            for reason in Reason:
-                self._failures.labels(target.account, target.collector, reason)
+        self._tallies = _Tallies(polls, failures)
+        self.follow(targets)
+
+    def follow(self, targets: Collection[Target]) -> None:
+        """Count these targets from now on: the series of others go, those that stay go on."""
+        self._tallies.follow((target.account, target.collector) for target in targets)
 
     def count(self, target: Target, result: PollResult) -> None:
         """Count a poll that has ended."""
-        self._polls.labels(target.account, target.collector).inc()
-        if result.reason is not None:
-            self._failures.labels(target.account, target.collector, result.reason).inc()
+        self._tallies.count((target.account, target.collector), result.reason)
 
 
 class RequestCounters:
     """Counts API requests, failures by reason, durations; all series are there from the start."""
 
-    def __init__(self, registry: CollectorRegistry, targets: Iterable[Target]) -> None:
-        self._requests = Counter(
+    def __init__(self, registry: CollectorRegistry, targets: Collection[Target]) -> None:
+        requests = Counter(
             "scaleengine_api_requests_total",
             "API requests, every attempt.",
             ("account", "command"),
             registry=registry,
         )
-        self._failures = Counter(
+        failures = Counter(
             "scaleengine_api_request_failures_total",
             "Failed API requests, by reason.",
             ("account", "command", "reason"),
             registry=registry,
         )
+        self._tallies = _Tallies(requests, failures)
         self._durations = Histogram(
             "scaleengine_api_request_duration_seconds",
             "Duration of API requests, from the first packet to the last.",
@@ -69,16 +71,49 @@ class RequestCounters:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self.follow(targets)
+
+    def follow(self, targets: Collection[Target]) -> None:
+        """Count the requests for these targets from now on: as with polls."""
+        self._tallies.follow((target.account, _COMMANDS[target.collector]) for target in targets)
         for target in targets:
-            command = _COMMANDS[target.collector]
-            self._requests.labels(target.account, command)
-            self._durations.labels(command)
-            for reason in Reason:
-                self._failures.labels(target.account, command, reason)
+            self._durations.labels(_COMMANDS[target.collector])
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that has ended."""
-        self._requests.labels(exchange.account, exchange.command).inc()
         self._durations.labels(exchange.command).observe(exchange.seconds)
-        if exchange.reason is not None:
-            self._failures.labels(exchange.account, exchange.command, exchange.reason).inc()
+        self._tallies.count((exchange.account, exchange.command), exchange.reason)
+
+
+class _Tallies:
+    """A counter and one of its failures, with the same labels and for the second ``reason``.
+
+    What is not followed is not counted: a request that ends late would bring its series back.
+    """
+
+    def __init__(self, all_: Counter, failures: Counter) -> None:
+        self._all = all_
+        self._failures = failures
+        self._followed: frozenset[tuple[str, str]] = frozenset()
+        self._lock = threading.Lock()
+
+    def follow(self, wanted: Iterable[tuple[str, str]]) -> None:
+        in_order = dict.fromkeys(wanted)  # the series come in the order of the configuration
+        with self._lock:
+            for labels in self._followed.difference(in_order):
+                self._all.remove(*labels)
+                for reason in Reason:
+                    self._failures.remove(*labels, reason)
+            for labels in in_order:
+                self._all.labels(*labels)
+                for reason in Reason:
+                    self._failures.labels(*labels, reason)
+            self._followed = frozenset(in_order)
+
+    def count(self, labels: tuple[str, str], reason: Reason | None) -> None:
+        with self._lock:
+            if labels not in self._followed:
+                return
+            self._all.labels(*labels).inc()
+            if reason is not None:
+                self._failures.labels(*labels, reason).inc()

@@ -2,14 +2,14 @@
 
 An exposition has three layers. The **bulk** are the families of snapshots, accounts and polls: they
 grow large and change with polls. The **counters** are what the exporter counts of its own work:
-they change with every request. The **tail** tells of the process: it is small, and is rendered at
-each scrape. Each layer is compressed as the continuation of the one below, so that a change costs
-no more than its own layer and those above. All three make one gzip member (RFC 1952): some clients
-read only the first.
+they change with every request. The **tail** tells of the process: it is small, and changes all the
+time. Each layer is compressed as the continuation of the one below, so that a change costs no more
+than its own layer and those above. All three make one gzip member (RFC 1952): some clients read
+only the first.
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -97,47 +97,62 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """All three layers at one moment; what is asked of it can be asked in any thread.
+    """All three layers at one moment, ready to be sent; what is asked of it, any thread may ask.
 
-    ``names`` are those of samples, as in the query parameter ``name[]`` of prometheus_client's own
-    server, and leave the rest out; None stands for all.
+    ``plain`` is the text of all, ``packed`` the same as one gzip member. ``names`` are those of
+    samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave the
+    rest out; None stands for all.
     """
 
     bulk: Layer
     counters: Layer
-    tail: CollectorRegistry
+    tail: Layer
+    plain: Body
+    packed: Body
+
+    def renewed(
+        self, bulk: Iterable[Metric] | None, counters: Iterable[Metric], tail: Iterable[Metric]
+    ) -> "Exposition":
+        """Return the exposition of these families; None leaves the bulk as it is.
+
+        Of each layer only the families that differ are rendered again.
+        """
+        lowest = self.bulk if bulk is None else self.bulk.renewed(self.bulk.below, bulk)
+        middle = self.counters.renewed(lowest.compressor, counters)
+        return _exposed(lowest, middle, self.tail.renewed(middle.compressor, tail))
 
     def text(self, names: Collection[str] | None = None) -> Body:
-        """Return the text, at the cost of rendering the tail, however large the rest is."""
+        """Return the text, which is ready; with ``names``, what is wanted of it."""
         if names is None:
-            return Body((*(each.text for each in self._families()), generate_latest(self.tail)))
+            return self.plain
         wanted = frozenset(names)
-        texts = [each.only(wanted) for each in self._families()]
-        texts.append(generate_latest(self.tail.restricted_registry(wanted)))
+        layers = (self.bulk, self.counters, self.tail)
+        texts = (each.only(wanted) for layer in layers for each in layer.families)
         return Body(tuple(text for text in texts if text))
 
     def gzip(self, names: Collection[str] | None = None) -> Body:
-        """Return the text as one gzip member, at the cost of rendering and compressing the tail.
+        """Return the text as one gzip member, which is ready.
 
-        With ``names`` that costs more the more is wanted: it is compressed here and now.
+        With ``names`` it costs more the more is wanted: it is compressed here and now.
         """
-        if names is not None:
-            texts = self.text(names).parts
-            return Body((_compressed(_compressor(), texts, zlib.Z_FINISH),))
-        tail = [generate_latest(self.tail)]
-        end = _compressed(self.counters.compressor.copy(), tail, zlib.Z_FINISH)
-        return Body((self.bulk.compressed, self.counters.compressed, end))
-
-    def _families(self) -> Iterator[RenderedFamily]:
-        yield from self.bulk.families
-        yield from self.counters.families
+        if names is None:
+            return self.packed
+        return Body((_compressed(_compressor(), self.text(names).parts, zlib.Z_FINISH),))
 
 
-def without_families(tail: CollectorRegistry) -> Exposition:
-    """Return an exposition that is nothing but a tail, to begin with."""
+def without_families() -> Exposition:
+    """Return an exposition of nothing, to begin with."""
     start = _compressor()
     nothing = Layer((), b"", start, start)
-    return Exposition(nothing, nothing, tail)
+    return _exposed(nothing, nothing, nothing)
+
+
+def _exposed(bulk: Layer, counters: Layer, tail: Layer) -> Exposition:
+    layers = (bulk, counters, tail)
+    texts = tuple(each.text for layer in layers for each in layer.families)
+    end = tail.compressor.copy().flush(zlib.Z_FINISH)
+    packed = (*(layer.compressed for layer in layers), end)
+    return Exposition(*layers, plain=Body(texts), packed=Body(packed))
 
 
 class _OneFamily(Collector):

@@ -27,7 +27,7 @@ _POLL = ("account", "collector", "path", "file_type")
 
 
 class KnowledgeCollector(Collector):
-    """Makes families of what the store holds, and what of it still counts, at each scrape."""
+    """Makes families of what the store holds, and what of it still counts, at each call."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store

@@ -1,15 +1,17 @@
 """Make a new exposition when something has changed, so that a scrape finds one ready."""
 
-import threading
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import structlog
 
 from exporter.metrics.exposition import Exposition, without_families
+from exporter.metrics.quotas import Quotas
 from exporter.metrics.registry import Metrics
+from exporter.polling.lasting import LastingThread
 from exporter.polling.snapshots import Snapshot
+from exporter.polling.stopping import Stop
 from exporter.polling.store import Knowledge, Store
-from exporter.polling.target_poller import Stop
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 
@@ -25,8 +27,11 @@ Shown: TypeAlias = tuple[tuple[Knowledge, Snapshot | None], ...]
 class Publisher:
     """Publishes what the store and the counters hold, in a thread of its own.
 
-    There is an exposition from the start. Then, every second until told to stop, the publisher
-    looks whether a poll has ended, a snapshot has become stale or a counter has moved.
+    There is an exposition from the start, of all that is registered by then. Every second from then
+    on, until told to stop, the publisher looks whether a poll has ended, a snapshot has become
+    stale or a counter has moved, and how the process is. So a scrape renders nothing. The price:
+    what it gets may be a second old, the metrics of the process (``process_*``, ``python_*``) and
+    the gauges of reloads included.
     """
 
     def __init__(self, metrics: Metrics, store: Store, clock: Clock, stop: Stop) -> None:
@@ -36,9 +41,10 @@ class Publisher:
         self._stop = stop
         self._failing = False
         self._shown: Shown | None = None
-        self._exposition = without_families(metrics.tail)
+        self._configured: tuple[Mapping[str, int], Quotas] | None = None
+        self._exposition = without_families()
         self._publish()
-        self._thread = threading.Thread(name="publish", target=self.run, daemon=True)
+        self._thread = LastingThread("publish", self.run, stop)
 
     def current(self) -> Exposition:
         """Return what was published last, at once; it never changes."""
@@ -54,13 +60,11 @@ class Publisher:
 
     def dead(self) -> tuple[str, ...]:
         """Return the name of the thread if it should publish and does not."""
-        return () if self._thread.is_alive() else (self._thread.name,)
+        return (self._thread.name,) if self._thread.dead else ()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, at most so many seconds; return whether it has."""
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._thread.join(timeout)
 
     def run(self) -> None:
         """Publish every second what has changed, until told to stop, whatever goes wrong."""
@@ -80,14 +84,13 @@ class Publisher:
         # First the counters, then what they count: a poll is recorded before it is counted, so
         # that what the counters tell of is shown as well.
         counted = tuple(self._metrics.counters.collect())
+        configured = (self._metrics.configured.accounts, self._metrics.quotas.quotas)
         shown = self._to_show()
-        published = self._exposition
-        bulk, counters = published.bulk, published.counters
-        if shown != self._shown:
-            bulk = bulk.renewed(bulk.below, self._metrics.bulk.collect())
-        counters = counters.renewed(bulk.compressor, counted)
-        self._exposition = Exposition(bulk, counters, published.tail)
-        self._shown = shown
+        # All layers in one step: a scrape has the old exposition, or the new one.
+        changed = (shown, configured) != (self._shown, self._configured)
+        bulk = self._metrics.bulk.collect() if changed else None
+        self._exposition = self._exposition.renewed(bulk, counted, self._metrics.tail.collect())
+        self._shown, self._configured = shown, configured
 
     def _to_show(self) -> Shown:
         elapsed = self._clock.elapsed()

@@ -1,9 +1,10 @@
 """All that ``/metrics`` shows, in three layers, and all of it in one registry."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,10 +20,16 @@ from exporter import __version__
 from exporter.metrics.accounts import AccountCollector, ConfiguredAccounts
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.families import KnowledgeCollector
-from exporter.polling.store import Store
+from exporter.metrics.quotas import QuotaCollector, Quotas
+from exporter.polling.store import PollResult, Store
+from exporter.polling.targets import Target
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
 from exporter.version import revision
+
+
+_NONE: Final[Quotas] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,25 @@ class Metrics:
     tail: CollectorRegistry
     polls: PollCounters
     requests: RequestCounters
+    configured: ConfiguredAccounts
+    quotas: QuotaCollector
     accounts: AccountCollector
+
+    def follow(
+        self, accounts: Mapping[str, int], targets: Collection[Target], quotas: Quotas = _NONE
+    ) -> None:
+        """Tell of these accounts (name to CDN number), targets and quotas only, from now on."""
+        self.configured.accounts = accounts
+        self.quotas.quotas = quotas
+        self.accounts.follow(accounts)
+        self.polls.follow(targets)
+        self.requests.follow(targets)
+
+    def heed_poll(self, target: Target, result: PollResult) -> None:
+        """Take note of a poll that has ended."""
+        self.polls.count(target, result)
+        if result.reason is Reason.AUTH and not result.requests:
+            self.accounts.heed_missing_credentials(target.account)
 
     def heed_exchange(self, exchange: Exchange) -> None:
         """Take note of an API request that has ended."""
@@ -47,30 +72,35 @@ class Metrics:
         self.accounts.heed(exchange)
 
 
-def build_metrics(store: Store, accounts: Mapping[str, int], clock: Clock) -> Metrics:
+def build_metrics(
+    store: Store, accounts: Mapping[str, int], clock: Clock, quotas: Quotas = _NONE
+) -> Metrics:
     """Make the metrics of the targets in the store and of the accounts (name to CDN number)."""
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets = tuple(store.current())
     configured, up = ConfiguredAccounts(accounts), AccountCollector(accounts)
     known = KnowledgeCollector(store, clock)
+    allowed = QuotaCollector(quotas, store, clock)
     counted = CollectorRegistry()
     polls = PollCounters(counted, targets)
     requests = RequestCounters(counted, targets)
     tail = _tail()
     return Metrics(
-        registry=_registry(configured, up, known, counted, tail),
-        bulk=_registry(configured, known),
+        registry=_registry(configured, up, known, allowed, counted, tail),
+        bulk=_registry(configured, known, allowed),
         counters=_registry(up, counted),
         tail=tail,
         polls=polls,
         requests=requests,
+        configured=configured,
+        quotas=allowed,
         accounts=up,
     )
 
 
 class Reloaded(Protocol):
-    """Something that is read again while the process runs."""
+    """Something that is read again while the process runs; the publisher's thread asks it."""
 
     last_success: float
     """When it was last read well, in unix time."""

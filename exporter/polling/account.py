@@ -1,18 +1,22 @@
 """An account while it is polled, and the calls of one poll."""
 
+import random
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar
 
+from exporter.polling.retries import LEAST_PATIENCE, Patience
+from exporter.polling.schedule import LONGEST_ASKED
+from exporter.polling.stopping import EarlyStop, Stop, StoppedError
+from exporter.polling.targets import Target
+from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.disk_usage import UsageRow, disk_usage
+from exporter.scaleengine.errors import IncompleteError, TooManyRequestsError
 from exporter.scaleengine.file_listing import Listing, list_files
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -20,7 +24,6 @@ T = TypeVar("T")
 class Account:
     """What the polls of an account share.
 
-    All its calls are made by ``callers``, so that their number bounds how many are under way.
     ``credentials`` is asked at the start of every poll, for a secret may change; it raises
     AuthError where they cannot be read.
     """
@@ -28,45 +31,84 @@ class Account:
     name: str
     client: Client
     credentials: Callable[[], Credentials]
-    callers: Executor
+    turns: Turns
     limits: Limits
 
 
 class Calls:
-    """The calls of one poll, all made with the same credentials.
+    """The calls of one poll, all made with the same credentials, and tried again if that may help.
 
-    ``made`` counts those that have begun: one that still waits when a walk fails is not made.
+    ``made`` counts every attempt that was sent. ``chance`` spreads the attempts.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, target: Target, stop: Stop, chance: random.Random) -> None:
         self.account = account
         self.made = 0
+        self._target = target
+        self._stop = EarlyStop(stop)
+        clock = account.client.clock
+        until = clock.elapsed() + max(target.interval, LEAST_PATIENCE)
+        self._patience = Patience(clock, chance, self._stop, until, self._may_go_on)
+        self._credentials: Credentials | None = None
         self._lock = threading.Lock()
 
-    @cached_property
-    def credentials(self) -> Credentials:
-        """Return the credentials as they were at the first call of this poll."""
-        return self.account.credentials()
-
     def disk_usage(self, cpu_users: Sequence[str]) -> Sequence[UsageRow]:
-        """Ask for the disk usage and wait for the answer."""
-        return self._make(disk_usage, cpu_users).result()
+        """Ask for the disk usage; raises ScaleEngineError, and StoppedError at the end."""
+        return self._make(lambda known: disk_usage(self.account.client, known, cpu_users))
 
-    def list_files(self, path: str, file_type: str, offset: int) -> "Future[Listing]":
-        """Ask for one answer for a path, without waiting for it."""
-        return self._make(list_files, path, file_type, offset)
+    def list_files(self, path: str, file_type: str, offset: int) -> Listing:
+        """Ask for one answer for a path; raises ScaleEngineError, and StoppedError at the end."""
+        return self._make(
+            lambda known: list_files(self.account.client, known, path, file_type, offset)
+        )
 
-    def _make(
-        self,
-        call: Callable[Concatenate[Client, Credentials, P], T],
-        *args: P.args,
-        **more: P.kwargs,
-    ) -> "Future[T]":
-        credentials = self.credentials
+    def give_up(self) -> None:
+        """Begin no further call: one that waits for its turn, or to try again, is StoppedError."""
+        self._stop.set()
 
-        def begin() -> T:
-            with self._lock:
-                self.made += 1
-            return call(self.account.client, credentials, *args, **more)
+    def _make(self, call: Callable[[Credentials], T]) -> T:
+        credentials = self._known()
+        answer: T = self._patience.retrying()(self._attempt, call, credentials)
+        return answer
 
-        return self.account.callers.submit(begin)
+    def _known(self) -> Credentials:
+        """Return the credentials as they were at the first call of this poll."""
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = self.account.credentials()
+            return self._credentials
+
+    def _attempt(self, call: Callable[[Credentials], T], credentials: Credentials) -> T:
+        turns = self.account.turns
+        with turns.turn(self._target, self._stop):
+            if self._stop.is_set():
+                raise StoppedError
+            held = turns.held()
+            if held:
+                raise TooManyRequestsError(
+                    self._target.collector,
+                    f"ScaleEngine wants to be left alone for {held:.0f} s more",
+                    "it passes by itself",
+                    retry_after=held,
+                )
+            self._count()
+            try:
+                return call(credentials)
+            except TooManyRequestsError as error:
+                turns.hold(min(error.retry_after or 0.0, LONGEST_ASKED))
+                raise
+
+    def _count(self) -> None:
+        """Count an attempt that is about to be sent; raises IncompleteError if it is too many."""
+        most = self.account.limits.in_all
+        with self._lock:
+            if self.made >= most:
+                raise IncompleteError(
+                    self._target.collector,
+                    f"the poll takes more than {most} requests, with those that were tried again",
+                    "raise api.max_requests_per_poll, or configure smaller paths",
+                )
+            self.made += 1
+
+    def _may_go_on(self) -> bool:
+        return self.made < self.account.limits.in_all and not self._stop.is_set()

@@ -2,57 +2,87 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
+from weakref import WeakSet
 
 from exporter.polling.account import Account
+from exporter.polling.lasting import LastingThread
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import Target
+from exporter.scaleengine.client import Client
 from exporter.scaleengine.clock import Clock
 
 FIRST_POLLS_WITHIN: Final = 1.0
 """Seconds over which the first polls are spread, so that they do not all begin at once."""
 
 
-class Poller:
-    """The threads that poll, from ``start`` to ``stop``.
+@dataclass(frozen=True, slots=True)
+class _Running:
+    poller: TargetPoller
+    thread: LastingThread
+    stop: threading.Event
 
-    ``chance`` spreads the first polls; ``finished`` is told of every poll that ended.
+
+class Poller:
+    """The threads that poll, from the first ``follow`` to ``stop``.
+
+    ``chance`` spreads polls; ``finished`` is told of every poll that ended.
     """
 
     def __init__(
         self,
-        accounts: Iterable[Account],
         store: Store,
         clock: Clock,
-        stop: threading.Event,
         chance: random.Random,
         finished: Callable[[Target, PollResult], None],
     ) -> None:
+        self._store = store
         self._clock = clock
-        self._accounts = {account.name: account for account in accounts}
-        self._stop = stop
-        self._threads = [
-            threading.Thread(
-                name=f"poll {target}",
-                target=TargetPoller(
-                    target, self._accounts[target.account], store, clock, finished
-                ).run,
-                args=(chance.uniform(0, FIRST_POLLS_WITHIN), self._stop),
-                daemon=True,
-            )
-            for target in store.current()
-        ]
+        self._chance = chance
+        self._finished = finished
+        self._running: dict[Target, _Running] = {}
+        self._leaving: list[tuple[Target, _Running]] = []
+        self._clients: WeakSet[Client] = WeakSet()
+        self._stopped = False
+        self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Begin to poll."""
-        for thread in self._threads:
-            thread.start()
+    def follow(
+        self,
+        accounts: Mapping[str, Account],
+        targets: Collection[Target],
+        forget: Container[str] = (),
+    ) -> None:
+        """Poll these targets from now on, in the name of their accounts.
+
+        One that is polled already keeps its schedule, and the poll that is under way; but for those
+        of the accounts to ``forget``. The others end by themselves, at the call that is under way.
+        """
+        with self._lock:
+            if self._stopped:
+                return
+            self._clients.update(account.client for account in accounts.values())
+            self._leaving = [each for each in self._leaving if not each[1].thread.join(0.0)]
+            wanted = frozenset(targets)
+            for target in tuple(self._running):
+                if target not in wanted or target.account in forget:
+                    self._leave(target)
+            self._store.follow(targets, forget)
+            for target in targets:
+                account = accounts[target.account]
+                if target in self._running:
+                    self._running[target].poller.account = account
+                else:
+                    self._running[target] = self._begin(target, account)
 
     def dead(self) -> tuple[str, ...]:
         """Return the names of the threads that should poll and do not."""
-        return tuple(thread.name for thread in self._threads if not thread.is_alive())
+        with self._lock:
+            running = tuple(self._running.values())
+        return tuple(each.thread.name for each in running if each.thread.dead)
 
     def stop(self, timeout: float) -> bool:
         """End all polls, even while requests hang; wait for it at most so many seconds.
@@ -60,11 +90,48 @@ class Poller:
         Return whether all have ended.
         """
         deadline = self._clock.elapsed() + timeout
-        self._stop.set()
-        for account in self._accounts.values():
-            account.client.close()
-        for thread in filter(threading.Thread.is_alive, self._threads):
-            thread.join(max(0.0, deadline - self._clock.elapsed()))
-        for account in self._accounts.values():
-            account.callers.shutdown(wait=False)
-        return not any(thread.is_alive() for thread in self._threads)
+        with self._lock:
+            self._stopped = True
+            all_of_them = [*self._running.values(), *(each for _, each in self._leaving)]
+            clients = tuple(self._clients)
+        for each in all_of_them:
+            each.stop.set()
+        for client in clients:
+            client.close()
+        ended = [
+            each.thread.join(max(0.0, deadline - self._clock.elapsed())) for each in all_of_them
+        ]
+        return all(ended)
+
+    def _leave(self, target: Target) -> None:
+        leaving = self._running.pop(target)
+        leaving.stop.set()
+        self._leaving.append((target, leaving))
+
+    def _begin(self, target: Target, account: Account) -> _Running:
+        stop = threading.Event()
+        poller = TargetPoller(
+            target, account, self._store, self._clock, self._chance, self._finished
+        )
+        earlier = [each.thread for left, each in self._leaving if _name(left) == _name(target)]
+        first_wait = self._chance.uniform(0, FIRST_POLLS_WITHIN)
+        work = partial(_poll_after, earlier, poller, first_wait, stop)
+        thread = LastingThread(f"poll {target}", work, stop)
+        thread.start()
+        return _Running(poller, thread, stop)
+
+
+def _poll_after(
+    earlier: Collection[LastingThread],
+    poller: TargetPoller,
+    first_wait: float,
+    stop: threading.Event,
+) -> None:
+    """Poll, when those that polled the same target before have ended."""
+    for each in earlier:
+        each.join()
+    poller.run(first_wait, stop)
+
+
+def _name(target: Target) -> tuple[str, str, str, str]:
+    return (target.account, target.collector, target.path, target.file_type)

@@ -1,6 +1,7 @@
 """One poll of one target: from the calls to a snapshot, or to an error."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from exporter.polling.account import Calls
 from exporter.polling.folder_counts import FolderCounts
@@ -8,6 +9,7 @@ from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot, UserUsag
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.walk import walk
 from exporter.scaleengine.disk_usage import UsageRow
+from exporter.scaleengine.file_listing import Listing
 
 
 def poll(target: Target, calls: Calls) -> Snapshot:
@@ -26,12 +28,16 @@ def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
 
 def _poll_files(target: FilesTarget, calls: Calls) -> FileCounts:
     counts = FolderCounts(target.folder_depth)
-    walk(
-        target.path,
-        lambda path, offset: calls.list_files(path, target.file_type, offset),
-        calls.account.limits,
-        counts,
-    )
+    limits = calls.account.limits
+    with ThreadPoolExecutor(limits.at_once, f"call {target}") as callers:
+
+        def ask(path: str, offset: int) -> "Future[Listing]":
+            return callers.submit(calls.list_files, path, target.file_type, offset)
+
+        try:
+            walk(target.path, ask, limits, counts)
+        finally:
+            calls.give_up()
     return counts.result(target.max_folders)
 
 

@@ -1,11 +1,12 @@
 """What is known now: for each target its last good snapshot and how its last poll went."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from exporter.polling.snapshots import Snapshot
+from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason
 
@@ -68,9 +69,42 @@ class Store:
         """Return the targets that have not finished a poll yet."""
         return tuple(target for target, known in self._known.items() if known.last is None)
 
-    def record(self, target: Target, result: PollResult, good: Good | None) -> None:
-        """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched."""
+    def record(
+        self, target: Target, result: PollResult, good: Good | None, stop: Stop | None = None
+    ) -> bool:
+        """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched.
+
+        Return whether it was taken in: not so where the target is none of ours any more, nor
+        where ``stop`` told the poll to end, for another may go by the same target since.
+        """
         with self._lock:
-            known = self._known[target]
+            known = self._known.get(target)
+            if known is None or (stop is not None and stop.is_set()):
+                return False
             new = replace(known, last=result, good=good or known.good)
             self._known = MappingProxyType({**self._known, target: new})
+            return True
+
+    def follow(self, targets: Iterable[Target], forget: Container[str] = ()) -> None:
+        """Hold these targets from now on; what is known of the others goes at once.
+
+        What is known of a target stays, also when it is polled at another interval now; but for
+        those of the accounts to ``forget``, which are others now under the same name.
+        """
+        with self._lock:
+            kept = {
+                _asked(target): known
+                for target, known in self._known.items()
+                if target.account not in forget
+            }
+            self._known = MappingProxyType(
+                {
+                    target: replace(kept.get(_asked(target), Knowledge(target)), target=target)
+                    for target in targets
+                }
+            )
+
+
+def _asked(target: Target) -> Target:
+    """Return what is asked for, whenever that is: the target without its times."""
+    return replace(target, interval=0.0, stale_after=0.0)

@@ -1,30 +1,22 @@
 """Poll one target on its schedule, and tell what came of it."""
 
-import math
+import random
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from exporter.polling.account import Account, Calls
 from exporter.polling.polls import poll, unanswered
+from exporter.polling.schedule import next_due, pause, wait_until
 from exporter.polling.snapshots import FileCounts, Snapshot
+from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ProtocolError, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
-
-
-class Stop(Protocol):
-    """The signal to stop: ``threading.Event`` is one."""
-
-    def is_set(self) -> bool:
-        """Return whether it is time to stop."""
-
-    def wait(self, timeout: float) -> bool:
-        """Wait so many seconds or until it is time to stop; return whether it is."""
 
 
 class TargetPoller:
@@ -39,13 +31,17 @@ class TargetPoller:
         account: Account,
         store: Store,
         clock: Clock,
+        chance: random.Random,
         finished: Callable[[Target, PollResult], None],
     ) -> None:
+        self.account = account
+        """Whose calls the next poll makes: another may be put here at any time."""
         self._target = target
-        self._account = account
         self._store = store
         self._clock = clock
+        self._chance = chance
         self._finished = finished
+        self._failures = 0
         self._warned: frozenset[str] = frozenset()
         self._log = log.bind(
             account=target.account,
@@ -54,30 +50,42 @@ class TargetPoller:
         )
 
     def run(self, first_wait: float, stop: Stop) -> None:
-        """Poll after ``first_wait`` seconds, then at the target's interval, until told to stop."""
-        due = self._clock.elapsed() + first_wait
-        while not stop.wait(max(0.0, due - self._clock.elapsed())):
-            self.poll(stop)
-            due = next_due(due, self._target.interval, self._clock.elapsed())
+        """Poll after ``first_wait`` seconds, then on schedule, until told to stop.
 
-    def poll(self, stop: Stop) -> None:
+        That is at the target's interval; after a failure, when it may have passed.
+        """
+        due = self._clock.elapsed() + first_wait
+        interval = self._target.interval
+        while not wait_until(due, self._clock, stop):
+            failure = self.poll(stop)
+            now = self._clock.elapsed()
+            if failure is None:
+                self._failures = 0
+                due = next_due(due, interval, now)
+            else:
+                self._failures += 1
+                due = now + pause(failure, self._failures, interval)
+
+    def poll(self, stop: Stop) -> ScaleEngineError | None:
         """Poll once; what was learned, or that nothing was, goes to the store.
 
-        A poll that fails while the process is ending says nothing of ScaleEngine, and is forgotten.
+        Return why it failed, if it did. A poll that ends when it is time to stop is forgotten: its
+        failure says nothing of ScaleEngine, and its target may be another's by now.
         """
         began = self._clock.elapsed()
-        calls = Calls(self._account)
+        calls = Calls(self.account, self._target, stop, self._chance)
         outcome = self._outcome(calls, stop)
         if outcome is None:
-            return
+            return None
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
         ended, now = self._clock.elapsed(), self._clock.now()
         result = PollResult(now, ended - began, calls.made, failure.reason if failure else None)
         good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, now, ended)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
-        self._store.record(self._target, result, good)
-        self._finished(self._target, result)
-        self._tell(outcome, result)
+        if self._store.record(self._target, result, good, stop):
+            self._finished(self._target, result)
+            self._tell(outcome, result)
+        return failure
 
     def _outcome(self, calls: Calls, stop: Stop) -> Snapshot | ScaleEngineError | None:
         try:
@@ -115,12 +123,6 @@ class TargetPoller:
                 advice="check cpu_users",
             )
         self._warned = missing
-
-
-def next_due(due: float, interval: float, now: float) -> float:
-    """Return when to poll next, in seconds: polls that were missed are not made up for."""
-    missed = max(0, math.floor((now - due) / interval))
-    return due + interval * (missed + 1)
 
 
 def _extent(snapshot: Snapshot) -> dict[str, int]:

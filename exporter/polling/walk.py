@@ -32,7 +32,7 @@ class Limits:
 def walk(path: str, ask: Ask, limits: Limits, counts: FolderCounts) -> None:
     """Count every file and folder below the path into ``counts``.
 
-    Raises ScaleEngineError; the counts are then worth nothing.
+    Raises ScaleEngineError; the counts are then worth nothing, and calls may still be under way.
     """
     _Walk(path, ask, limits, counts).run()
 
@@ -57,7 +57,8 @@ class _Walk:
                 for answer in answered:
                     self.learn(self.under_way.pop(answer), answer)
         finally:
-            wait([answer for answer in self.under_way if not answer.cancel()])
+            for answer in self.under_way:
+                answer.cancel()
 
     def ask_for_more(self) -> None:
         if self.calls + len(self.ready) > self.limits.in_all:

@@ -2,18 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question, open_envelope
-from exporter.scaleengine.errors import ApiError, ProtocolError, Reason, ScaleEngineError
+from exporter.scaleengine.errors import (
+    ApiError,
+    ClockError,
+    ProtocolError,
+    Reason,
+    ScaleEngineError,
+)
+from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import Members, UnexpectedError
-from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
 
 T = TypeVar("T")
+
+_NEARLY_RIGHT: Final = 2
+"""Seconds: what a Date header, cut to whole ones, and the way of an answer may be wrong by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,8 @@ class Credentials:
 class Exchange:
     """How one call ended: what it took in seconds, and the reason if it failed.
 
-    ``accepted`` says that ScaleEngine answered and took the credentials, whatever the answer was.
+    ``accepted`` says that ScaleEngine answered and took the credentials, whatever the answer was;
+    ``skew`` is our clock minus ScaleEngine's in seconds, where an answer has told that.
     """
 
     account: str
@@ -36,9 +47,10 @@ class Exchange:
     seconds: float
     reason: Reason | None
     accepted: bool
+    skew: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Client:
     """Speaks for one account; to be used by several threads at once.
 
@@ -48,9 +60,9 @@ class Client:
     account: str
     cdn: int
     transport: Transport
-    pace: Pace
     stamps: Stamps
     clock: Clock
+    time: ServerTime
     observe: Callable[[Exchange], None]
 
     def call(
@@ -63,10 +75,12 @@ class Client:
         """Make one call and return what ``read`` makes of the answer.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
-        too old, and one sent twice as a replay. Raises ScaleEngineError.
+        too old, and one sent twice as a replay. Raises ScaleEngineError; a ClockError that may
+        pass at once, because ScaleEngine has told its own time, says so by its ``retry_after``.
         """
-        self.pace.take_turn()
-        stamp = self.stamps.stamp({"command": command, "cdn": self.cdn, **fields})
+        signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
+        asked = {"command": command, "cdn": self.cdn, **fields}
+        stamp = self.stamps.stamp(signed_by | asked, self.time.now)
         request = {
             "command": command,
             "api_key": credentials.api_key,
@@ -82,7 +96,7 @@ class Client:
         accepted = False
         try:
             answer = self.transport.send(signed_request(request, credentials.api_secret), question)
-            members = open_envelope(answer.status, answer.body, question)
+            members = self._members(answer, question)
             accepted = True
             result = read(members)
             reason = None
@@ -98,9 +112,35 @@ class Client:
             raise
         finally:
             seconds = self.clock.elapsed() - began
-            self.observe(Exchange(self.account, command, seconds, reason, accepted))
+            self.observe(Exchange(self.account, command, seconds, reason, accepted, self.time.skew))
         return result
+
+    def _members(self, answer: HttpAnswer, question: Question) -> Members:
+        """Open an answer, and heed what time it tells."""
+        if answer.date is not None:
+            self.time.heed(answer.date)
+        try:
+            return open_envelope(answer, question)
+        except ClockError as refused:
+            if answer.date is None or self.time.skew is None:
+                raise
+            self.time.trust()
+            compared, advice = _compared(self.time.skew)
+            cause = f"{refused.cause}; {compared}"
+            raise question.failed(ClockError, cause, advice, retry_after=0.0) from None
 
     def close(self) -> None:
         """End the calls that are under way; later ones fail."""
         self.transport.close()
+
+
+def _compared(skew: float) -> tuple[str, str]:
+    """Return how our clock differs from ScaleEngine's, and what to do about it."""
+    seconds = round(abs(skew))
+    if seconds <= _NEARLY_RIGHT:
+        return (
+            "the clock of this machine shows the same time as ScaleEngine's",
+            "it may pass by itself; if it lasts, ask ScaleEngine's support",
+        )
+    side = "ahead of" if skew > 0 else "behind"
+    return f"the clock of this machine is {seconds} s {side} it", "check the clock of this machine"

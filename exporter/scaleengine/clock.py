@@ -5,13 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
+def since_boot() -> float:
+    """Return the seconds since the machine was started, those that it slept through included.
+
+    Where there is no such clock, as outside of Linux, the time asleep is missing.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Two clocks, both in seconds.
 
     ``now`` is the time of day (since 1970, UTC), which requests and timestamps carry and which may
-    jump. ``elapsed`` runs evenly from an unknown start; every wait and age is measured with it.
+    jump. ``elapsed`` runs evenly from an unknown start, also while the machine sleeps; every wait
+    and age is measured with it.
     """
 
     now: Callable[[], float] = time.time
-    elapsed: Callable[[], float] = time.monotonic
+    elapsed: Callable[[], float] = since_boot

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Final
 
 from exporter.scaleengine.client import Client, Credentials
@@ -21,6 +21,7 @@ from exporter.scaleengine.signing import Value
 COMMAND: Final = "disk.usage"
 
 _DAYS_BEFORE_TODAY: Final = 29
+_DAY_SECONDS: Final = 86_400
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -42,7 +43,7 @@ def disk_usage(
     """
     fields: dict[str, Value] = {
         "cpu": _asked(cpu_users),
-        "starttime": start_of_window(client.clock.now()),
+        "starttime": start_of_window(client.time.now()),
     }
     return client.call(credentials, COMMAND, fields, read_usage)
 
@@ -53,8 +54,7 @@ def start_of_window(now: float) -> int:
     The API gives thirty days from there. Whether it counts the last one is not documented; so
     today is inside in either case.
     """
-    today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return int((today - timedelta(days=_DAYS_BEFORE_TODAY)).timestamp())
+    return (int(now // _DAY_SECONDS) - _DAYS_BEFORE_TODAY) * _DAY_SECONDS
 
 
 def read_usage(answer: Members) -> Sequence[UsageRow]:

@@ -4,13 +4,10 @@ Sources: the ``disk.usage`` and ``files.list`` pages for the fields, ScaleEngine
 response codes for the codes.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import escape
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 from exporter.scaleengine.errors import (
     ApiError,
@@ -21,7 +18,9 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     ServerError,
     SignatureError,
+    TooManyRequestsError,
 )
+from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import (
     Json,
     Members,
@@ -30,9 +29,11 @@ from exporter.scaleengine.json_values import (
     mapping,
     whole_number,
 )
-from exporter.scaleengine.signing import encode
+from exporter.scaleengine.masking import mask
 
 MESSAGE_LENGTH: Final = 200
+BUSY_SECONDS: Final = 120.0
+"""What code 1000 asks for: to try again "in a few minutes"."""
 
 _PASSES: Final = "it passes by itself; if it lasts, ask ScaleEngine's support"
 _ASK_LESS: Final = "lower api.requests_per_second, or poll at longer intervals"
@@ -66,60 +67,71 @@ class Question:
     command: str
     hidden: tuple[str, ...] = field(repr=False)
 
-    def failed(self, kind: type[ScaleEngineError], cause: str, advice: str) -> ScaleEngineError:
+    def failed(
+        self,
+        kind: type[ScaleEngineError],
+        cause: str,
+        advice: str,
+        retry_after: float | None = None,
+    ) -> ScaleEngineError:
         """Return an error of the kind, whose advice names the account."""
-        return kind(self.command, cause, advice.format(account=f"account {self.account!r}"))
+        account = f"account {self.account!r}"
+        return kind(self.command, cause, advice.format(account=account), retry_after)
 
 
-def open_envelope(status: int, body: bytes, question: Question) -> Members:
+def open_envelope(answer: HttpAnswer, question: Question) -> Members:
     """Return the members of an answer that reports success.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
     ScaleEngineError for everything but a success.
     """
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         raise question.failed(
             ProtocolError,
-            f"ScaleEngine sent a redirect (HTTP {status}), which would carry the key elsewhere",
+            f"ScaleEngine sent a redirect (HTTP {answer.status}), "
+            "which would carry the key elsewhere",
             "check api.url",
         )
     try:
-        answer = decode(body)
-        outcome, members = _outcome(answer)
+        outcome, members = _outcome(decode(answer.body))
     except UnexpectedError as unexpected:
-        failure = _by_status(status, "no answer of ScaleEngine's", question)
+        failure = _by_status(answer, "no answer of ScaleEngine's", question)
         raise failure or question.failed(
             ProtocolError,
-            f"the answer is not one of ScaleEngine's (HTTP {status}): {unexpected}",
+            f"the answer is not one of ScaleEngine's (HTTP {answer.status}): {unexpected}",
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
-        raise _failure(members, status, question)
+        raise _failure(members, answer, question)
     return members
 
 
-def _outcome(answer: Json) -> tuple[str, Members]:
-    members = mapping(answer)
+def _outcome(content: Json) -> tuple[str, Members]:
+    members = mapping(content)
     outcome = members.get("status")
     if outcome not in ("success", "failure"):
         raise UnexpectedError("its status is neither success nor failure")
     return outcome, members
 
 
-def _failure(answer: Members, status: int, question: Question) -> ScaleEngineError:
-    code = _code(answer.get("code"))
+def _failure(members: Members, answer: HttpAnswer, question: Question) -> ScaleEngineError:
+    code = _code(members.get("code"))
     if code in _CODES:
         kind, cause, advice = _CODES[code]
-        return question.failed(kind, f"{cause} ({code})", advice)
-    said = _said(answer.get("message"), question.hidden)
+        wait = answer.retry_after
+        if wait is None and kind is RateLimitedError:
+            wait = BUSY_SECONDS
+        return question.failed(kind, f"{cause} ({code})", advice, wait)
+    said = _said(members.get("message"), question.hidden)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _by_status(status, said, question) or question.failed(
+    return _by_status(answer, said, question) or question.failed(
         ApiError, cause, "check what the configuration asks for, or ask ScaleEngine's support"
     )
 
 
-def _by_status(status: int, said: str, question: Question) -> ScaleEngineError | None:
+def _by_status(answer: HttpAnswer, said: str, question: Question) -> ScaleEngineError | None:
+    status, wait = answer.status, answer.retry_after
     shown = f"(HTTP {status}: {said})"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return question.failed(
@@ -127,10 +139,10 @@ def _by_status(status: int, said: str, question: Question) -> ScaleEngineError |
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return question.failed(
-            RateLimitedError, f"ScaleEngine was asked too often {shown}", _ASK_LESS
+            TooManyRequestsError, f"ScaleEngine was asked too often {shown}", _ASK_LESS, wait
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return question.failed(ServerError, f"ScaleEngine is out of order {shown}", _PASSES)
+        return question.failed(ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait)
     return None
 
 
@@ -146,16 +158,6 @@ def _said(message: Json, hidden: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    spellings = {spelling for secret in filter(None, hidden) for spelling in _spellings(secret)}
-    if spellings:  # one may hold another: the longest goes first
-        longest_first = sorted(spellings, key=len, reverse=True)
-        spelled = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-        message = spelled.sub("***", message)
-    line = "".join(letter if letter.isprintable() else " " for letter in message)
+    masked = mask(message, hidden)
+    line = "".join(letter if letter.isprintable() else " " for letter in masked)
     return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"
-
-
-def _spellings(secret: str) -> set[str]:
-    """Return the spellings that an echo of a secret may have: in JSON, in a URL, in HTML."""
-    plain = {secret, encode({"": secret})[5:-2], quote(secret, safe=""), quote_plus(secret)}
-    return plain | set(map(escape, plain))

@@ -4,7 +4,8 @@ ScaleEngineError
 ├── AuthError            auth          key, rights or HTTP 401 and 403
 ├── SignatureError       signature     the secret does not fit the key
 ├── ClockError           clock         our time is not theirs
-├── RateLimitedError     rate_limited  busy, or asked too often
+├── RateLimitedError     rate_limited  busy
+│   └── TooManyRequestsError           asked too often
 ├── ServerError          server        a fault on ScaleEngine's side
 ├── AnswerTimeoutError   timeout       no whole answer in time
 ├── NetworkError         network       name, connection, TLS
@@ -36,16 +37,20 @@ class ScaleEngineError(Exception):
     """Any failure to learn something from ScaleEngine; its text is one sentence for an operator.
 
     ``command`` is the API command (``disk.usage``), ``cause`` what happened, ``advice`` what to
-    do about it.
+    do about it. ``retry_after`` is the wait in seconds that ScaleEngine asks for before the next
+    try, if it asks for one.
     """
 
     reason: ClassVar[Reason]
 
-    def __init__(self, command: str, cause: str, advice: str) -> None:
-        super().__init__(command, cause, advice)
+    def __init__(
+        self, command: str, cause: str, advice: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(command, cause, advice, retry_after)
         self.command = command
         self.cause = cause
         self.advice = advice
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         """Return the cause and the next step."""
@@ -74,6 +79,10 @@ class RateLimitedError(ScaleEngineError):
     """ScaleEngine is busy, or was asked too often."""
 
     reason = Reason.RATE_LIMITED
+
+
+class TooManyRequestsError(RateLimitedError):
+    """ScaleEngine was asked too often: whatever the account asks next would be refused as well."""
 
 
 class ServerError(ScaleEngineError):

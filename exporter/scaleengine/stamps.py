@@ -1,47 +1,52 @@
 """Give every request a time of its own, so that no signed text is ever sent twice.
 
 ScaleEngine refuses a signed text that it has seen as a replay. Two targets whose paths overlap can
-ask for the same folder in the same second, and would sign the same text.
+ask for the same folder in the same second, and would sign the same text; so would a clock that
+has been set back.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Final
 
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.signing import Value, encode
+
+_REMEMBERED: Final = 10_000
 
 
 class Stamps:
-    """Stamps the requests of all accounts.
+    """Stamps the requests of all accounts, and remembers the newest ten thousand.
 
     ``wait`` pauses for a number of seconds, and returns whether it is time to stop.
     """
 
-    def __init__(self, clock: Clock, wait: Callable[[float], bool]) -> None:
-        self._clock = clock
+    def __init__(self, wait: Callable[[float], bool]) -> None:
         self._wait = wait
-        self._second = 0
-        self._stamped: set[str] = set()
+        self._order: deque[int] = deque()
+        self._given: set[int] = set()
         self._lock = threading.Lock()
 
-    def stamp(self, fields: Mapping[str, Value]) -> int:
+    def stamp(self, fields: Mapping[str, Value], now: Callable[[], float]) -> int:
         """Return the unix time for a request of these fields, in seconds.
 
-        One that was stamped in this second waits for the next.
+        One that was stamped in this second already waits for the next. ``now`` tells the time.
         """
         request = encode(fields)
         while True:
-            now, is_new = self._note(request)
-            if is_new or self._wait(int(now) + 1 - now):
-                return int(now)
+            moment = now()
+            if self._is_new(hash((request, int(moment)))):
+                return int(moment)
+            if self._wait(int(moment) + 1 - moment):
+                return int(moment)
 
-    def _note(self, request: str) -> tuple[float, bool]:
-        """Return the time, and whether the request is the first of its kind in this second."""
+    def _is_new(self, stamped: int) -> bool:
+        """Remember a stamped request; say whether it was not there before."""
         with self._lock:
-            now = self._clock.now()
-            if int(now) != self._second:
-                self._second = int(now)
-                self._stamped.clear()
-            is_new = request not in self._stamped
-            self._stamped.add(request)
-            return now, is_new
+            if stamped in self._given:
+                return False
+            self._given.add(stamped)
+            self._order.append(stamped)
+            if len(self._order) > _REMEMBERED:
+                self._given.discard(self._order.popleft())
+            return True

@@ -25,6 +25,7 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     ScaleEngineError,
 )
+from exporter.scaleengine.http_answer import HttpAnswer, http_answer
 from exporter.scaleengine.network_failures import translated
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
@@ -51,14 +52,6 @@ class Endpoint:
     timeout: float
     connections: int
     ca_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What came back: the HTTP status and the whole body."""
-
-    status: int
-    body: bytes
 
 
 class Transport:
@@ -140,7 +133,7 @@ class Transport:
                         f"the answer is larger than {BODY_LIMIT // 2**20} MiB",
                         "check api.url, and any proxy on the way",
                     )
-            return HttpAnswer(response.status_code, bytes(body))
+            return http_answer(response.status_code, bytes(body), response.headers)
 
 
 def _stopping(question: Question) -> ScaleEngineError:

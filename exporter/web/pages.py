@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.metrics.exposition import Body, Exposition
+from exporter.metrics.exposition import Exposition
 from exporter.version import described
 from exporter.web.headers import add_headers
 from exporter.web.sending import accepts_gzip, send
@@ -18,7 +18,10 @@ from exporter.web.sending import accepts_gzip, send
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
 
-_FRESH_SECONDS: Final = 0.1
+_NO_LIFECYCLE: Final = (
+    "A request may not reload the configuration: start the exporter with --web.enable-lifecycle, "
+    "or send SIGHUP.\n"
+)
 
 _LANDING_PAGE: Final = Template("""\
 <!doctype html>
@@ -47,13 +50,15 @@ class Served:
     """What the pages show.
 
     ``exposition`` returns the newest at once; ``dead`` names the threads that should run and do
-    not, ``unfinished`` the targets that have not finished a poll yet.
+    not, ``unfinished`` the targets that have not finished a poll yet. ``reload`` reads the
+    configuration again and returns what is wrong with it; None lets nobody do that.
     """
 
     exposition: Callable[[], Exposition]
     telemetry_path: str
     dead: Callable[[], Collection[str]]
     unfinished: Callable[[], Collection[str]]
+    reload: Callable[[], Collection[str]] | None = None
 
 
 def build_app(served: Served) -> web.Application:
@@ -64,6 +69,7 @@ def build_app(served: Served) -> web.Application:
     app.router.add_get(served.telemetry_path, pages.metrics)
     app.router.add_get("/-/healthy", pages.healthy)
     app.router.add_get("/-/ready", pages.ready)
+    app.router.add_post("/-/reload", pages.reload)
     if served.telemetry_path != "/":
         app.router.add_get("/", pages.landing)
     return app
@@ -72,8 +78,6 @@ def build_app(served: Served) -> web.Application:
 class _Pages:
     def __init__(self, served: Served) -> None:
         self._served = served
-        self._text = _Fresh(Exposition.text)
-        self._gzip = _Fresh(Exposition.gzip)
         self._landing = _LANDING_PAGE.substitute(
             metrics=escape(served.telemetry_path), version=escape(described())
         )
@@ -82,14 +86,14 @@ class _Pages:
         exposition = self._served.exposition()
         names = request.query.getall("name[]", None)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
-        if not accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING)):
-            body = self._text.of(exposition) if names is None else exposition.text(names)
-            return await send(request, body, headers)
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        body = exposition.text
+        if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+            body = exposition.gzip
         if names is None:
-            return await send(request, self._gzip.of(exposition), headers)
-        # What is left of a large exposition is compressed now: not while others wait.
-        return await send(request, await asyncio.to_thread(exposition.gzip, names), headers)
+            return await send(request, body(), headers)
+        # What is wanted of a large exposition is looked for now: not while others wait.
+        return await send(request, await asyncio.to_thread(body, names), headers)
 
     async def healthy(self, _: web.Request) -> web.Response:
         return _verdict("Healthy", "Threads that should run are dead", self._served.dead())
@@ -97,27 +101,17 @@ class _Pages:
     async def ready(self, _: web.Request) -> web.Response:
         return _verdict("Ready", "Waiting for the first poll of", self._served.unfinished())
 
+    async def reload(self, _: web.Request) -> web.Response:
+        if self._served.reload is None:
+            return web.Response(text=_NO_LIFECYCLE, status=HTTPStatus.FORBIDDEN)
+        problems = await asyncio.to_thread(self._served.reload)
+        if problems:
+            text = "".join(f"{problem}\n" for problem in problems)
+            return web.Response(text=text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+        return web.Response(text="Reloaded.\n")
+
     async def landing(self, _: web.Request) -> web.Response:
         return web.Response(text=self._landing, content_type="text/html")
-
-
-class _Fresh:
-    """Renders an exposition ten times a second at most, however many ask for it."""
-
-    def __init__(self, render: Callable[[Exposition], Body]) -> None:
-        self._render = render
-        self._last: tuple[Exposition, Body] | None = None
-
-    def of(self, exposition: Exposition) -> Body:
-        """Return the body of this exposition; its tail may be a tenth of a second old."""
-        if self._last is None or self._last[0] is not exposition:
-            self._last = exposition, self._render(exposition)
-            asyncio.get_running_loop().call_later(_FRESH_SECONDS, self._forget)
-        return self._last[1]
-
-    def _forget(self) -> None:
-        # Kept for longer, it would hold on to a large exposition that is no longer published.
-        self._last = None
 
 
 def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:

@@ -14,7 +14,7 @@ import structlog
 from exporter import cli, version
 from exporter.flags import Flags
 from exporter.plan import Plan
-from exporter.service import Front
+from exporter.service import Front, Source
 
 Main = Callable[..., int]
 
@@ -62,7 +62,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
     """Let nothing be served; give the list of what would have been: the plan and the path."""
     seen: list[tuple[Plan, str]] = []
 
-    def run(plan: Plan, front: Front) -> bool:
+    def run(plan: Plan, _: Source, front: Front) -> bool:
         for each in front.sockets:
             each.close()
         seen.append((plan, front.telemetry_path))
@@ -159,7 +159,7 @@ def test_a_signal_before_it_serves(
 ) -> None:
     """Whoever ends it while it still starts has it ended as asked: with 0."""
 
-    def interrupted(_: Flags, __: object) -> int:
+    def interrupted(_: Flags, __: object, ___: object) -> int:
         signal.raise_signal(number)
         raise AssertionError("the signal was not heeded")
 
@@ -176,7 +176,7 @@ def test_a_thread_that_cannot_be_ended(
     def leave(status: int) -> None:
         raise SystemExit(status)
 
-    def run(_: Plan, front: Front) -> bool:
+    def run(_: Plan, __: Source, front: Front) -> bool:
         for each in front.sockets:
             each.close()
         return False

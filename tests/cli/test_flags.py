@@ -19,6 +19,7 @@ DEFAULTS = Flags(
     web_listen_address=(TcpAddress("", 10058),),
     web_telemetry_path="/metrics",
     web_config_file=None,
+    web_enable_lifecycle=False,
     log_level="info",
     log_format="logfmt",
 )

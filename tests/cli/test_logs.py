@@ -70,7 +70,7 @@ def ours() -> structlog.stdlib.BoundLogger:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_levels(written: Written, level: str, heard: list[str], form: str) -> None:
     """What is below the level that was asked for is not written."""
-    set_up_logs(level, form)
+    set_up_logs(level, form, str)
     for each in LEVELS:
         getattr(ours(), each)(f"at {each}")
     lines = written()
@@ -87,7 +87,7 @@ def test_levels(written: Written, level: str, heard: list[str], form: str) -> No
 )
 def test_libraries(written: Written, level: str, heard: list[str]) -> None:
     """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
-    set_up_logs(level, "logfmt")
+    set_up_logs(level, "logfmt", str)
     for each in LEVELS:
         getattr(logging.getLogger("aiohttp.server"), each)("at %s", each)
     assert [fields(line)["msg"].strip('"') for line in written()] == [
@@ -97,7 +97,7 @@ def test_libraries(written: Written, level: str, heard: list[str]) -> None:
 
 def test_logfmt(written: Written) -> None:
     """A line of logfmt begins with time, level and message; then come the facts as told."""
-    set_up_logs("info", "logfmt")
+    set_up_logs("info", "logfmt", str)
     ours().info("poll", account="main", files=3, cause='no "way"', empty="", none=None)
     (line,) = written()
     time, rest = line.split(" ", 1)
@@ -107,7 +107,7 @@ def test_logfmt(written: Written) -> None:
 
 def test_json(written: Written) -> None:
     """A line of JSON holds the same, numbers as numbers and letters as they are."""
-    set_up_logs("info", "json")
+    set_up_logs("info", "json", str)
     ours().info("poll", account="büro", files=3, none=None)
     (line,) = written()
     told = json.loads(line)
@@ -120,7 +120,7 @@ def test_json(written: Written) -> None:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_libraries_in_the_same_form(written: Written, form: str) -> None:
     """What a library says looks as what the exporter says, traceback and all."""
-    set_up_logs("info", form)
+    set_up_logs("info", form, str)
     try:
         fail("four")
     except ValueError:
@@ -137,7 +137,7 @@ def test_libraries_in_the_same_form(written: Written, form: str) -> None:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_tracebacks_of_our_own(written: Written, form: str) -> None:
     """A traceback is one fact of one line, and shows no local variables, which may be secret."""
-    set_up_logs("info", form)
+    set_up_logs("info", form, str)
     try:
         fail(LOCALS["secret"])
     except ValueError:
@@ -159,7 +159,7 @@ def test_nothing_gets_out_of_its_line(
 ) -> None:
     """Whatever an event holds, it is one line of printable signs, and is read back from JSON."""
     for form in ("logfmt", "json"):
-        set_up_logs("info", form)
+        set_up_logs("info", form, str)
         if library:
             logging.getLogger("urllib3").warning("%s", message)
         else:
@@ -176,7 +176,7 @@ def test_nothing_gets_out_of_its_line(
 
 def test_half_a_character(written: Written) -> None:
     """Half of a surrogate pair, as a file name that is no UTF-8 holds it, can be written too."""
-    set_up_logs("info", "json")
+    set_up_logs("info", "json", str)
     ours().info("poll", path="a\udc80")
     (line,) = written()
     assert json.loads(line)["path"] == "a\udc80"
@@ -184,7 +184,7 @@ def test_half_a_character(written: Written) -> None:
 
 def test_set_up_twice(written: Written) -> None:
     """Setting up again replaces what was: no event is written twice."""
-    set_up_logs("info", "logfmt")
-    set_up_logs("info", "json")
+    set_up_logs("info", "logfmt", str)
+    set_up_logs("info", "json", str)
     ours().info("poll")
     assert len(written()) == 1

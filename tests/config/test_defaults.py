@@ -29,11 +29,12 @@ def test_the_smallest_configuration_has_every_default(load_text: Load, account: 
     )
     assert (only.cdn, only.name) == (158, "158")
     assert only.disk_usage == DiskUsage.model_validate(
-        {"enabled": True, "interval": "1h", "cpu_users": (), "stale_after": "3h"}
+        {"enabled": True, "interval": "1h", "cpu_users": (), "stale_after": "3h", "quotas": {}}
     )
     assert only.files == Files.model_validate(
         {"interval": "15m", "stale_after": "45m", "paths": ()}
     )
+    assert loaded.config.log.level is None
     assert loaded.warnings == ()
 
 
@@ -109,7 +110,6 @@ def test_a_configuration_never_changes(load_text: Load, account: str) -> None:
     """Models are frozen, and equal when they say the same."""
     one, other = load_text(account).config, load_text(account).config
     assert one == other
-    assert hash(one) == hash(other)
     with pytest.raises(ValidationError, match="frozen"):
         one.accounts[0].cdn = 1  # type: ignore[misc]  # what mypy refuses, pydantic must too
 

@@ -152,3 +152,69 @@ def test_accounts_are_described(metrics: Metrics) -> None:
     value = metrics.registry.get_sample_value
     assert value("scaleengine_account_info", {"account": "main", "cdn": "158"}) == 1
     assert value("scaleengine_account_info", {"account": "other", "cdn": "7"}) == 1
+
+
+def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """Return the series of one metric, by the values of their labels."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_other_targets(metrics: Metrics) -> None:
+    """After a reload there are the series of its targets only; those that stay go on counting."""
+    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, Reason.SERVER))
+    metrics.heed_exchange(exchange(Reason.SERVER))
+    added = DiskUsageTarget("added", 60, 180)
+    metrics.follow({"main": 158, "added": 9}, [USAGE, added])
+
+    assert values(metrics, "scaleengine_polls_total") == {
+        ("main", "disk_usage"): 1,
+        ("added", "disk_usage"): 0,
+    }
+    assert len(values(metrics, "scaleengine_poll_failures_total")) == 2 * len(REASONS)
+    assert set(values(metrics, "scaleengine_api_requests_total")) == {
+        ("main", "disk.usage"),
+        ("added", "disk.usage"),
+    }
+    assert set(values(metrics, "scaleengine_account_info")) == {("main", "158"), ("added", "9")}
+    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1))
+    assert values(metrics, "scaleengine_polls_total")["main", "disk_usage"] == 2
+
+
+def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
+    """A poll or a request that ends late does not bring back the series of a removed account."""
+    metrics.follow({}, [])
+    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
+    metrics.heed_exchange(exchange(Reason.SERVER, accepted=False))
+    for name in ("polls_total", "api_requests_total", "up", "api_clock_skew_seconds"):
+        assert values(metrics, f"scaleengine_{name}") == {}
+
+
+def test_credentials_that_cannot_be_read(metrics: Metrics) -> None:
+    """An account for which no request could be made is not up, although its last one was good."""
+    metrics.heed_exchange(exchange())
+    metrics.heed_poll(VIDEOS, PollResult(0.0, 1.0, 0, Reason.AUTH))
+    assert values(metrics, "scaleengine_up") == {("main",): 0}
+
+
+def test_the_skew_of_the_clock(metrics: Metrics) -> None:
+    """The skew is that of the last answer which told the time, and absent before there is one."""
+    metrics.heed_exchange(exchange())
+    assert values(metrics, "scaleengine_api_clock_skew_seconds") == {}
+    for skew in (-3600.5, 2.0):
+        metrics.heed_exchange(Exchange("main", "files.list", 0.1, None, accepted=True, skew=skew))
+        assert values(metrics, "scaleengine_api_clock_skew_seconds") == {("main",): skew}
+
+
+@pytest.mark.parametrize(("cdn", "known"), [(158, {("main",): 1.0}), (159, {})])
+def test_another_account_of_the_same_name(
+    metrics: Metrics, cdn: int, known: dict[tuple[str, ...], float]
+) -> None:
+    """What was known of an account is not known of one with another CDN number."""
+    metrics.heed_exchange(exchange())
+    metrics.follow({"main": cdn}, [USAGE])
+    assert values(metrics, "scaleengine_up") == known

@@ -33,14 +33,17 @@ PROMTOOL = shutil.which("promtool")
 
 TREE = {"account", "path", "file_type"}
 POLL = {"account", "collector", "path", "file_type"}
+QUOTAS = {"main": {"live\n\\": 2 * 10**12, "*": 10**13}, 'büro "2"': {"*": 1, "archive": 1024}}
 TABLE: Mapping[str, tuple[str, set[str]]] = {
     "scaleengine_disk_usage_bytes": ("gauge", {"account", "cpu_user"}),
     "scaleengine_disk_usage_day_timestamp_seconds": ("gauge", {"account", "cpu_user"}),
+    "scaleengine_disk_quota_bytes": ("gauge", {"account", "cpu_user"}),
     "scaleengine_files": ("gauge", TREE),
     "scaleengine_folders": ("gauge", TREE),
     "scaleengine_folder_files": ("gauge", {*TREE, "folder"}),
     "scaleengine_account_info": ("gauge", {"account", "cdn"}),
     "scaleengine_up": ("gauge", {"account"}),
+    "scaleengine_api_clock_skew_seconds": ("gauge", {"account"}),
     "scaleengine_poll_success": ("gauge", POLL),
     "scaleengine_poll_duration_seconds": ("gauge", POLL),
     "scaleengine_poll_requests": ("gauge", POLL),
@@ -71,7 +74,7 @@ def metrics(clock: Clock) -> Metrics:
     stale = DiskUsageTarget('büro "2"', 60, 180)
     waiting = FilesTarget('büro "2"', 60, 180, "sestore7/a\\b", "audio")
     store = Store([usage, videos, broken, stale, waiting])
-    metrics = build_metrics(store, {"main": 158, 'büro "2"': 7}, clock)
+    metrics = build_metrics(store, {"main": 158, 'büro "2"': 7}, clock, QUOTAS)
 
     users = (
         UserUsage("", date(2014, 11, 11), 1024),
@@ -100,7 +103,7 @@ def metrics(clock: Clock) -> Metrics:
         Exchange("main", "disk.usage", 0.25, None, accepted=True),
         Exchange("main", "files.list", 0.125, None, accepted=True),
         Exchange("main", "files.list", 30.0, Reason.TIMEOUT, accepted=False),
-        Exchange("main", "files.list", 31.0, None, accepted=True),
+        Exchange("main", "files.list", 31.0, None, accepted=True, skew=-1.5),
     ):
         metrics.heed_exchange(exchange)
     return metrics

@@ -1,11 +1,10 @@
 """What has been rendered and compressed is kept, and what a scrape gets is put together from it."""
 
 import zlib
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -13,7 +12,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.exposition import Body, Exposition, without_families
+from exporter.metrics.exposition import Body, Exposition, Layer, without_families
 
 
 def users(**occupied: float) -> Metric:
@@ -40,26 +39,21 @@ def durations() -> Metric:
     return HistogramMetricFamily("duration_seconds", "Durations.", buckets=buckets, sum_value=7)
 
 
-@pytest.fixture
-def tail() -> CollectorRegistry:
-    """Give a registry with one gauge, which says when it was rendered."""
-    registry = CollectorRegistry(auto_describe=True)
-    Gauge("renderings", "How often this was rendered.", registry=registry)
-    return registry
+def memory(used: float) -> Metric:
+    """Return a gauge family as it stands in the tail."""
+    return GaugeMetricFamily("memory_bytes", "Memory.", value=used)
 
 
 @pytest.fixture
-def exposition(tail: CollectorRegistry) -> Exposition:
+def exposition() -> Exposition:
     """Give an exposition of two families in the bulk, two of counters and one in the tail."""
-    return exposed(without_families(tail), [users(web=5), files(3)], [polls(1), durations()])
+    bulk, counters = [users(web=5), files(3)], [polls(1), durations()]
+    return without_families().renewed(bulk, counters, [memory(7)])
 
 
-def exposed(
-    before: Exposition, bulk: Collection[Metric], counters: Collection[Metric]
-) -> Exposition:
-    """Return an exposition of these families that keeps what it can from the one before."""
-    lower = before.bulk.renewed(before.bulk.below, bulk)
-    return Exposition(lower, before.counters.renewed(lower.compressor, counters), before.tail)
+def layers(exposition: Exposition) -> tuple[Layer, Layer, Layer]:
+    """Return all layers, from the lowest up."""
+    return exposition.bulk, exposition.counters, exposition.tail
 
 
 def joined(body: Body) -> bytes:
@@ -84,7 +78,7 @@ def test_the_text_has_the_layers_in_order(exposition: Exposition) -> None:
         b"files",
         b"polls_total",
         b"duration_seconds",
-        b"renderings",
+        b"memory_bytes",
     ]
 
 
@@ -99,38 +93,45 @@ def test_the_length_is_that_of_all_parts(exposition: Exposition) -> None:
         assert body.length == len(joined(body))
 
 
-def test_a_scrape_copies_nothing_large(exposition: Exposition) -> None:
-    """The parts are the very bytes that were rendered once, however many scrapes there are."""
-    texts, again = exposition.text().parts, exposition.text().parts
-    assert [id(part) for part in texts[:-1]] == [id(part) for part in again[:-1]]
-    bulk, counters, _ = exposition.gzip().parts
-    assert bulk is exposition.bulk.compressed
-    assert counters is exposition.counters.compressed
+def test_a_scrape_makes_nothing(exposition: Exposition) -> None:
+    """However many ask, they get the very bytes that were made once, the gzip member's end too."""
+    assert exposition.text() is exposition.text()
+    assert exposition.gzip() is exposition.gzip()
 
 
-def test_a_scrape_compresses_nothing_large(tail: CollectorRegistry) -> None:
-    """What a scrape itself compresses is the tail, whatever lies below: that was flushed before."""
+def test_nothing_is_copied(exposition: Exposition) -> None:
+    """A body consists of the families' own texts, or of the layers' own compressed bytes."""
+    texts = [each.text for layer in layers(exposition) for each in layer.families]
+    assert [id(part) for part in exposition.text().parts] == [id(text) for text in texts]
+    packed = [layer.compressed for layer in layers(exposition)]
+    assert [id(part) for part in exposition.gzip().parts[:-1]] == [id(each) for each in packed]
+
+
+def test_nothing_at_all_is_an_exposition() -> None:
+    """Without any family the text is empty, and its gzip is a whole member."""
+    empty = without_families()
+    assert joined(empty.text()) == unpacked(empty.gzip()) == b""
+    assert joined(empty.text(["files"])) == unpacked(empty.gzip(["files"])) == b""
+
+
+def test_a_change_of_the_tail_leaves_the_rest(exposition: Exposition) -> None:
+    """A new tail is small, and compresses nothing of what lies below, however large that is."""
     many = {f"user{number}": number * 1.5 for number in range(1000)}
-    small = exposed(without_families(tail), [users(web=5)], [polls(1)]).gzip()
-    large = exposed(without_families(tail), [users(**many)], [polls(1)]).gzip()
-    assert large.length > small.length + 1000
-    assert len(large.parts[-1]) <= len(small.parts[-1]) + 8
-
-
-def test_the_tail_is_rendered_at_each_scrape(exposition: Exposition) -> None:
-    """What tells of the process is as of the scrape, compressed or not, with names or without."""
-    gauge = Gauge("scrapes", "How often it was scraped.", registry=exposition.tail)
-    for number in (1, 2):
-        gauge.set(number)
-        line = b"\nscrapes %d.0\n" % number
-        assert line in joined(exposition.text())
-        assert line in unpacked(exposition.gzip())
-        assert line in joined(exposition.text(["scrapes"]))
+    large = exposition.renewed([users(**many)], [polls(1)], [memory(7)])
+    small_after = exposition.renewed(None, [polls(1), durations()], [memory(8)])
+    large_after = large.renewed(None, [polls(1)], [memory(8)])
+    assert layers(small_after)[:2] == layers(exposition)[:2]
+    assert layers(large_after)[:2] == layers(large)[:2]
+    assert b"\nmemory_bytes 8.0\n" in joined(large_after.text())
+    assert unpacked(large_after.gzip()) == joined(large_after.text())
+    assert large_after.gzip().length > small_after.gzip().length + 1000
+    ends = [sum(map(len, each.gzip().parts[2:])) for each in (large_after, small_after)]
+    assert abs(ends[0] - ends[1]) <= 8
 
 
 def test_families_that_are_equal_are_not_rendered_again(exposition: Exposition) -> None:
     """Of a layer with a change, only the changed family gets new bytes."""
-    after = exposed(exposition, [users(web=6), files(3)], [polls(1), durations()])
+    after = exposition.renewed([users(web=6), files(3)], [polls(1), durations()], [memory(7)])
     assert after.bulk.families[0] is not exposition.bulk.families[0]
     assert after.bulk.families[1] is exposition.bulk.families[1]
     assert b'disk_bytes{user="web"} 6.0\n' in joined(after.text())
@@ -144,13 +145,16 @@ def test_families_that_are_equal_are_not_rendered_again(exposition: Exposition) 
 )
 def test_every_change_of_a_family_shows(exposition: Exposition, changed: Metric) -> None:
     """A family differs when a series goes, comes, or has another label or value."""
-    after = exposed(exposition, [changed, files(3)], [polls(1), durations()])
+    after = exposition.renewed([changed, files(3)], [polls(1), durations()], [memory(7)])
     assert after.bulk.families[0].text == generate_latest(registry_of(changed))
 
 
-def test_a_change_of_the_counters_leaves_the_bulk(exposition: Exposition) -> None:
+@pytest.mark.parametrize("bulk", [None, [users(web=5), files(3)]], ids=["unasked", "equal"])
+def test_a_change_of_the_counters_leaves_the_bulk(
+    exposition: Exposition, bulk: list[Metric] | None
+) -> None:
     """When only counters have moved, the bulk is not compressed again."""
-    after = exposed(exposition, [users(web=5), files(3)], [polls(2), durations()])
+    after = exposition.renewed(bulk, [polls(2), durations()], [memory(7)])
     assert after.bulk is exposition.bulk
     assert b"polls_total 2.0\n" in joined(after.text())
     assert unpacked(after.gzip()) == joined(after.text())
@@ -158,15 +162,15 @@ def test_a_change_of_the_counters_leaves_the_bulk(exposition: Exposition) -> Non
 
 def test_without_a_change_all_is_kept(exposition: Exposition) -> None:
     """When nothing has changed, nothing is rendered or compressed."""
-    after = exposed(exposition, [users(web=5), files(3)], [polls(1), durations()])
-    assert (after.bulk, after.counters) == (exposition.bulk, exposition.counters)
+    after = exposition.renewed([users(web=5), files(3)], [polls(1), durations()], [memory(7)])
+    assert layers(after) == layers(exposition)
 
 
 def test_families_can_go_and_come(exposition: Exposition) -> None:
     """A layer has the families that it was given last, in their order, even none."""
-    empty = exposed(exposition, [], [])
-    assert joined(empty.text()) == unpacked(empty.gzip()) == generate_latest(empty.tail)
-    after = exposed(empty, [files(3), users(web=5)], [polls(1)])
+    empty = exposition.renewed([], [], [])
+    assert joined(empty.text()) == unpacked(empty.gzip()) == b""
+    after = empty.renewed([files(3), users(web=5)], [polls(1)], [memory(7)])
     assert [each.family.name for each in after.bulk.families] == ["files", "disk_bytes"]
     assert unpacked(after.gzip()) == joined(after.text())
 
@@ -174,18 +178,19 @@ def test_families_can_go_and_come(exposition: Exposition) -> None:
 def test_an_exposition_never_changes(exposition: Exposition) -> None:
     """Who holds an exposition reads the same from it after others have been made from it."""
     text, compressed = joined(exposition.text()), joined(exposition.gzip())
-    exposed(exposition, [users(web=1), files(1)], [polls(2), durations()])
-    exposed(exposition, [users(web=5), files(3)], [polls(3), durations()])
+    exposition.renewed([users(web=1), files(1)], [polls(2), durations()], [memory(8)])
+    exposition.renewed(None, [polls(3), durations()], [memory(7)])
+    exposition.renewed(None, [polls(1), durations()], [memory(9)])
     assert (joined(exposition.text()), joined(exposition.gzip())) == (text, compressed)
 
 
 def test_many_threads_can_ask_at_once(exposition: Exposition) -> None:
     """Compressed answers are right even when several threads ask for them, and publish."""
     series = {f"user{number}": number * 1.5 for number in range(1000)}
-    large = exposed(exposition, [users(**series)], [polls(1)])
+    large = exposition.renewed([users(**series)], [polls(1)], [memory(7)])
 
     def ask(number: int) -> bool:
-        after = exposed(large, [users(**series)], [polls(number)])
+        after = large.renewed(None, [polls(number)], [memory(number)])
         return all(unpacked(each.gzip()) == joined(each.text()) for each in (large, after))
 
     with ThreadPoolExecutor(8) as threads:
@@ -197,7 +202,7 @@ def test_many_threads_can_ask_at_once(exposition: Exposition) -> None:
     [
         (["files"], ["# HELP files", "# TYPE files", "files"]),
         (["files", "files"], ["# HELP files", "# TYPE files", "files"]),
-        (["renderings"], ["# HELP renderings", "# TYPE renderings", "renderings"]),
+        (["memory_bytes"], ["# HELP memory_bytes", "# TYPE memory_bytes", "memory_bytes"]),
         (["polls_total"], ["# HELP polls_total", "# TYPE polls_total", "polls_total"]),
         (["polls"], []),
         (["duration_seconds"], []),
@@ -211,10 +216,10 @@ def test_many_threads_can_ask_at_once(exposition: Exposition) -> None:
             ],
         ),
         (
-            ["files", "renderings", "nobody"],
+            ["files", "memory_bytes", "nobody"],
             [
                 *("# HELP files", "# TYPE files", "files"),
-                *("# HELP renderings", "# TYPE renderings", "renderings"),
+                *("# HELP memory_bytes", "# TYPE memory_bytes", "memory_bytes"),
             ],
         ),
         (["nobody"], []),
@@ -233,7 +238,7 @@ def test_names_choose_samples(exposition: Exposition, names: list[str], shown: l
 
 def test_a_family_without_series_is_not_chosen(exposition: Exposition) -> None:
     """A family that has no series now is no answer to its name."""
-    after = exposed(exposition, [users()], [])
+    after = exposition.renewed([users()], [], [])
     assert joined(after.text(["disk_bytes"])) == b""
     assert b"# TYPE disk_bytes gauge\n" in joined(after.text())
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 
 import pytest
+from prometheus_client import Gauge
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
@@ -12,8 +13,8 @@ from structlog.testing import capture_logs
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
-from exporter.polling.target_poller import Stop
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
@@ -45,15 +46,17 @@ class Turns:
 
 
 class Asked(Collector):
-    """Has no families, counts how often it is asked for them, and can take its time."""
+    """Has no families, counts how often it is asked for them, can fail and can take its time."""
 
     def __init__(self) -> None:
         self.times = 0
-        self.slow = False
+        self.failing = self.slow = False
         self.under_way, self.may_end = threading.Event(), threading.Event()
 
     def collect(self) -> Iterator[Metric]:
         self.times += 1
+        if self.failing:
+            raise OSError("the process cannot be looked at")
         if self.slow:
             self.under_way.set()
             assert self.may_end.wait(5.0)
@@ -180,7 +183,7 @@ def test_up_shows_while_a_poll_goes_on(
 def test_only_what_has_changed_is_made_anew(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, let_pass: LetPass
 ) -> None:
-    """Requests leave the bulk as it is, unlooked at; time alone leaves everything as it is."""
+    """Requests leave the bulk as it is, unlooked at; time alone leaves all but the tail."""
     asked = Asked()
     metrics.bulk.register(asked)
 
@@ -190,12 +193,13 @@ def test_only_what_has_changed_is_made_anew(
         first, times = running.current(), asked.times
         let_pass(1)
         yield
-        assert running.current() == first
+        second = running.current()
+        assert (second.bulk, second.counters) == (first.bulk, first.counters)
         metrics.heed_exchange(Exchange("main", "files.list", 0.1, None, accepted=True))
         yield
-        second = running.current()
-        assert second.bulk is first.bulk
-        assert second.counters is not first.counters
+        third = running.current()
+        assert third.bulk is first.bulk
+        assert third.counters is not first.counters
         assert asked.times == times
         polled(FILES, FileCounts(1, 0))
         yield
@@ -247,6 +251,60 @@ def test_a_failure_ends_nothing(publisher: Callable[[Stop], Publisher], polled: 
         running.run()
     assert [(entry["log_level"], entry["exc_info"]) for entry in logs] == [("error", True)] * 2
     assert "report it" in logs[0]["event"]
+
+
+def test_the_tail_is_that_of_the_last_look(
+    publisher: Callable[[Stop], Publisher], metrics: Metrics
+) -> None:
+    """What tells of the process is as old as the last look: scrapes do not ask for it, looks do."""
+    asked = Asked()
+    metrics.tail.register(asked)
+    gauge = Gauge("open_files", "Open files.", registry=metrics.tail)
+    gauge.set(1)
+
+    def turns() -> Iterator[None]:
+        for number in (2, 3):
+            times = asked.times
+            gauge.set(number)
+            for _ in range(3):
+                assert shown(running, "open_files") == [f"{number - 1}.0"]
+                running.current().text()
+                running.current().gzip()
+                running.current().gzip(["open_files"])
+            assert asked.times == times
+            yield
+            assert asked.times == times + 1
+            assert shown(running, "open_files") == [f"{number}.0"]
+
+    running = publisher(Turns(turns))
+    running.run()
+
+
+def test_a_failure_of_the_tail_leaves_all_as_it_was(
+    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled
+) -> None:
+    """If how the process is cannot be told, the last exposition stays whole: no layer is ahead."""
+    asked = Asked()
+    metrics.tail.register(asked)
+
+    def turns() -> Iterator[None]:
+        before = running.current()
+        polled(USAGE, BYTES)
+        metrics.polls.count(USAGE, PollResult(0.0, 1.5, 7))
+        asked.failing = True
+        for _ in range(2):
+            yield
+            assert running.current() is before
+            assert running.unfinished() == (USAGE, FILES)
+        asked.failing = False
+        yield
+        assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+        assert shown(running, "scaleengine_polls_total") == ["1.0", "0.0"]
+
+    running = publisher(Turns(turns))
+    with capture_logs() as logs:
+        running.run()
+    assert [entry["log_level"] for entry in logs] == ["error"]
 
 
 def test_a_scrape_does_not_wait_for_a_publication(

@@ -1,17 +1,20 @@
 """What the tests of polling share: an account over a simulator, polled for real."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from exporter.polling.account import Account
+from exporter.polling.pace import Pace
+from exporter.polling.stopping import Stop
+from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
@@ -28,22 +31,56 @@ def open_account() -> OpenAccount:
 
     @contextmanager
     def opened(
-        simulator: Simulator, *, at_once: int = 4, in_all: int = 3000, timeout: float = 5.0
+        simulator: Simulator,
+        *,
+        cdn: int = 158,
+        at_once: int = 4,
+        in_all: int = 3000,
+        per_second: float | None = None,
+        timeout: float = 5.0,
+        leaping: tuple[Clock, Stop] | None = None,
     ) -> Iterator[Account]:
-        clock = Clock()
+        clock, stop = leaping or (Clock(), threading.Event())
         client = Client(
             account="main",
-            cdn=158,
+            cdn=cdn,
             transport=Transport(Endpoint(simulator.url, timeout, at_once)),
-            pace=Pace(None, clock, lambda _: None),
-            stamps=Stamps(clock, threading.Event().wait),
+            stamps=Stamps(stop.wait),
             clock=clock,
+            time=ServerTime(clock),
             observe=lambda _: None,
         )
-        with ThreadPoolExecutor(at_once) as callers:
-            yield Account(
-                "main", client, lambda: Credentials(KEY, SECRET), callers, Limits(at_once, in_all)
-            )
+        yield Account(
+            name="main",
+            client=client,
+            credentials=lambda: Credentials(KEY, SECRET),
+            turns=Turns(at_once, Pace(per_second, clock), clock),
+            limits=Limits(at_once, in_all),
+        )
         client.close()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def leaping() -> tuple[Clock, Stop]:
+    """Return a clock, and a stop that never comes whose waits the clock leaps over."""
+    leaps = _Leaps()
+    clock = Clock(
+        now=lambda: time.time() + leaps.leapt, elapsed=lambda: time.monotonic() + leaps.leapt
+    )
+    return clock, leaps
+
+
+class _Leaps:
+    def __init__(self) -> None:
+        self.leapt = 0.0
+        self._lock = threading.Lock()
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, timeout: float) -> bool:
+        with self._lock:
+            self.leapt += timeout
+        return False

@@ -3,17 +3,27 @@
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
-import pytest
+from structlog.testing import capture_logs
 
 from exporter.polling.account import Account as PolledAccount
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
-from exporter.simulator import Account, Behaviour, Broken, Fault, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    BUSY,
+    Account,
+    Behaviour,
+    Broken,
+    Fault,
+    Folder,
+    Simulator,
+    steady_usage,
+)
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
@@ -31,30 +41,50 @@ ACCOUNT = Account(
 
 
 class AtOnce(random.Random):
-    """Chance that always spreads the first polls by nothing."""
+    """Chance that spreads by nothing, and remembers what it was asked to spread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[float, float]] = []
 
     def uniform(self, a: float, b: float) -> float:
-        assert (a, b) == (0, FIRST_POLLS_WITHIN)
-        return 0.0
+        self.asked.append((a, b))
+        return a
 
 
-def poller(
+@contextmanager
+def polling(
     account: PolledAccount, store: Store, finished: Callable[[Target, PollResult], None]
-) -> Poller:
-    return Poller([account], store, Clock(), threading.Event(), AtOnce(), finished)
+) -> Iterator[Poller]:
+    poller = Poller(store, Clock(), AtOnce(), finished)
+    poller.follow({"main": account}, tuple(store.current()))
+    yield poller
+    assert poller.stop(5.0)
 
 
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
     """Targets fail alone: one whose calls hang leaves the others as they are."""
     store, ended = Store([USAGE, FILES]), threading.Event()
     hang = Behaviour(broken=(Broken(Fault.HANG, command="disk.usage"),))
-    with Simulator([ACCOUNT], hang) as simulator, open_account(simulator) as account:
-        polling = poller(account, store, lambda _, __: ended.set())
-        polling.start()
+    with (
+        Simulator([ACCOUNT], hang) as simulator,
+        open_account(simulator) as account,
+        polling(account, store, lambda _, __: ended.set()),
+    ):
         assert ended.wait(5.0)
         assert store.unfinished() == (USAGE,)
         assert store.current()[FILES].good is not None
-        assert polling.stop(5.0)
+
+
+def test_first_polls_are_spread(open_account: OpenAccount) -> None:
+    """The first poll of each target comes by chance within a second."""
+    chance = AtOnce()
+    poller = Poller(Store([]), Clock(), chance, lambda _, __: None)
+    with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
+        poller.follow({"main": account}, [USAGE, FILES])
+        assert poller.stop(5.0)
+    assert chance.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
+    assert FIRST_POLLS_WITHIN == 1.0
 
 
 def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
@@ -62,30 +92,45 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
     hang = Behaviour(broken=(Broken(Fault.HANG),))
     threads = set(threading.enumerate())
     with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
-        polling = poller(account, Store([USAGE, FILES]), lambda _, __: None)
-        polling.start()
-        assert simulator.wait_for_calls(2)
-        assert polling.dead() == ()
-        began = time.monotonic()
-        assert polling.stop(5.0)
+        with polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller:
+            assert simulator.wait_for_calls(2)
+            assert poller.dead() == ()
+            began = time.monotonic()
         assert time.monotonic() - began < 1.0
     assert {thread.name for thread in set(threading.enumerate()) - threads} == set()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: OpenAccount) -> None:
+    """Told to stop, a poll does not wait for what ScaleEngine asks for, and is forgotten."""
+    patient = replace(USAGE, interval=3600.0)
+    store, calls = Store([patient]), Behaviour(broken=(Broken(BUSY),))
+    ended: list[PollResult] = []
+    with Simulator([ACCOUNT], calls) as simulator, open_account(simulator) as account:
+        with polling(account, store, lambda _, result: ended.append(result)):
+            assert simulator.wait_for_calls(1)
+            began = time.monotonic()
+        assert time.monotonic() - began < 1.0
+        assert simulator.call_count == 1
+    assert (ended, store.unfinished()) == ([], (patient,))
+
+
 def test_a_dead_thread_is_noticed(open_account: OpenAccount) -> None:
-    """A thread that ended by itself is named, for the health page to tell."""
+    """A thread that a defect ended is named, for the health page to tell; the others go on."""
     store = Store([USAGE, FILES])
 
     def die(target: Target, _: PollResult) -> None:
         if target is USAGE:
             raise RuntimeError("a defect")
 
-    with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
-        polling = poller(account, store, die)
-        polling.start()
+    with (
+        capture_logs() as lines,
+        Simulator([ACCOUNT]) as simulator,
+        open_account(simulator) as account,
+        polling(account, store, die) as poller,
+    ):
         deadline = time.monotonic() + 5.0
-        while (not polling.dead() or store.unfinished()) and time.monotonic() < deadline:
+        while (not poller.dead() or store.unfinished()) and time.monotonic() < deadline:
             threading.Event().wait(0.01)
-        assert polling.dead() == ("poll main disk usage",)
-        assert polling.stop(5.0)
+        assert poller.dead() == ("poll main disk usage",)
+    errors = [line for line in lines if line["log_level"] == "error"]
+    assert [line["thread"] for line in errors] == ["poll main disk usage"]

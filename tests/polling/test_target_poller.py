@@ -1,33 +1,31 @@
 """A target is polled on its schedule, and every poll's end is recorded, counted and told."""
 
 import json
+import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import ParamSpec, TypeVar
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.polling.account import Account
+from exporter.polling.pace import Pace
 from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
 from exporter.polling.store import PollResult, Store
-from exporter.polling.target_poller import TargetPoller, next_due
+from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
-from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
-from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from exporter.scaleengine.transport import Endpoint, Transport
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
@@ -36,12 +34,11 @@ START = 1_700_000_000.0
 
 @dataclass
 class Time:
-    """A clock that moves when somebody waits, and ends the test's loop after so many waits."""
+    """A clock that moves when somebody waits, and a stop that comes after so many seconds."""
 
-    waits_left: int = 3
+    ends: float = 1e9
     passed: float = 0.0
     stopped: bool = False
-    waits: list[float] = field(default_factory=list)
 
     @property
     def clock(self) -> Clock:
@@ -51,10 +48,9 @@ class Time:
         return self.stopped
 
     def wait(self, timeout: float) -> bool:
-        self.waits.append(timeout)
         self.passed += timeout
-        self.waits_left -= 1
-        return self.waits_left < 0
+        self.stopped = self.stopped or self.passed >= self.ends
+        return self.stopped
 
 
 class SaysInTurn(Transport):
@@ -74,18 +70,6 @@ class SaysInTurn(Transport):
         return HttpAnswer(200, json.dumps(answer).encode())
 
 
-class AtOnce(Executor):
-    """Runs what is submitted at once, in the same thread."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        future: Future[T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever asks for the result
-            future.set_exception(error)
-        return future
-
-
 def usage(*users: str, occupied: int = 7, day: str = "2026-11-20") -> dict[str, object]:
     rows = [{"summary_date": day, "cpu_user": user, "bytes_total": occupied} for user in users]
     return {"status": "success", "message": "", "usage": rows}
@@ -96,6 +80,7 @@ def listing(*files: str) -> dict[str, object]:
 
 
 REFUSED = {"status": "failure", "code": "0003", "message": "bad signature"}
+HTML = "no answer of ScaleEngine's"
 
 
 @dataclass
@@ -113,20 +98,33 @@ class Polled:
         self.store = Store([self.target])
         self.results: list[PollResult] = []
         transport = SaysInTurn(self.time, iter(self.answers), self.seconds)
-        pace = Pace(None, self.time.clock, lambda _: None)
-        stamps = Stamps(self.time.clock, lambda _: True)
-        client = Client("main", 158, transport, pace, stamps, self.time.clock, lambda _: None)
-        account = Account("main", client, self.credentials, AtOnce(), Limits(1, 10))
+        clock = self.time.clock
+        client = Client(
+            account="main",
+            cdn=158,
+            transport=transport,
+            stamps=Stamps(lambda _: True),
+            clock=clock,
+            time=ServerTime(clock),
+            observe=lambda _: None,
+        )
+        turns = Turns(1, Pace(None, clock), clock)
+        account = Account("main", client, self.credentials, turns, Limits(1, 10))
         self.poller = TargetPoller(
             self.target,
             account,
             self.store,
-            self.time.clock,
+            clock,
+            random.Random(0),
             lambda _, result: self.results.append(result),
         )
 
     def poll(self) -> None:
         self.poller.poll(self.time)
+
+    def begins(self) -> list[float]:
+        """Return when the polls began, in seconds since the start."""
+        return [result.finished - START - result.seconds for result in self.results]
 
     def snapshot(self) -> object:
         return self.store.current()[self.target].snapshot(self.time.clock.elapsed())
@@ -134,26 +132,48 @@ class Polled:
 
 def test_polls_come_at_the_interval() -> None:
     """The first poll comes after the first wait, then one each interval, from start to start."""
-    time = Time(waits_left=3)
+    time = Time(ends=180.0)
     polled = Polled(USAGE, time, [usage("a")] * 3, seconds=7.0)
     polled.poller.run(0.5, time)
-    assert time.waits == [0.5, 53.0, 53.0, 53.0]
-    assert [result.finished - START for result in polled.results] == [7.5, 67.5, 127.5]
+    assert polled.begins() == [0.5, 60.5, 120.5]
 
 
 def test_a_late_poll_is_not_made_up_for() -> None:
     """After a poll of two and a half intervals the next one comes at the next due time."""
-    time = Time(waits_left=2)
+    time = Time(ends=340.0)
     polled = Polled(USAGE, time, [usage("a")] * 2, seconds=150.0)
     polled.poller.run(0.0, time)
-    assert time.waits == [0.0, 30.0, 30.0]
+    assert polled.begins() == [0.0, 180.0]
 
 
-@given(st.floats(0, 1e6), st.floats(1, 1e5), st.floats(0, 1e7))
-def test_the_next_poll_is_ahead(due: float, interval: float, late: float) -> None:
-    """The next poll is always ahead, and by no more than an interval."""
-    now = due + late
-    assert now <= next_due(due, interval, now) <= now + interval * 1.000001
+def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
+    """After failures polls come after 30 s, doubling up to the interval; a good one ends that."""
+    time, target = Time(ends=1850.0), replace(USAGE, interval=200.0)
+    answers = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
+    polled = Polled(target, time, list(answers))
+    polled.poller.run(0.0, time)
+    begins = polled.begins()
+    waits = [later - sooner for sooner, later in pairwise(begins)]
+    assert waits[:7] == [30.0, 60.0, 120.0, 200.0, 200.0, 200.0, 30.0]
+
+
+def test_bad_credentials_are_never_hammered() -> None:
+    """After a refusal that does not pass by itself, the next poll comes at the interval."""
+    time = Time(ends=170.0)
+    polled = Polled(USAGE, time, [REFUSED] * 3)
+    polled.poller.run(0.0, time)
+    assert polled.begins() == [0.0, 60.0, 120.0]
+
+
+def test_another_account_makes_the_calls_of_the_next_poll() -> None:
+    """An account that is put in place of another is used from the next poll on."""
+    polled, other = Polled(USAGE, Time(), [usage("a")]), Polled(USAGE, Time(), [usage("b")])
+    polled.poll()
+    polled.poller.account = other.poller.account
+    polled.poll()
+    snapshot = polled.snapshot()
+    assert isinstance(snapshot, DiskUsage)
+    assert [user.cpu_user for user in snapshot.users] == ["b"]
 
 
 def test_a_good_poll() -> None:

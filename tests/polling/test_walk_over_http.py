@@ -1,5 +1,7 @@
 """Over real HTTP, a walk counts a tree exactly under every reading of the API's pages."""
 
+import random
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,10 +14,13 @@ from exporter.polling.account import Account as PolledAccount
 from exporter.polling.account import Calls
 from exporter.polling.polls import poll
 from exporter.polling.snapshots import FileCounts
+from exporter.polling.stopping import Stop
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import Limits
+from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason, ScaleEngineError
 from exporter.simulator import (
+    FAILING,
     Account,
     Array,
     Behaviour,
@@ -39,6 +44,7 @@ from exporter.simulator import (
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+Leaping = tuple[Clock, Stop]
 
 # Around the hundred files that an answer holds, and names that look like something else.
 sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])
@@ -97,8 +103,9 @@ def target(file_type: str = "video", depth: int | None = None) -> FilesTarget:
     return FilesTarget("main", 60.0, 180.0, "sestore4/jb", file_type, depth)
 
 
-def count(account: PolledAccount, wanted: FilesTarget) -> FileCounts:
-    counts = poll(wanted, Calls(account))
+def count(account: PolledAccount, wanted: FilesTarget, stop: Stop | None = None) -> FileCounts:
+    calls = Calls(account, wanted, stop or threading.Event(), random.Random(0))
+    counts = poll(wanted, calls)
     assert isinstance(counts, FileCounts)
     return counts
 
@@ -141,18 +148,24 @@ def test_any_tree_under_any_reading(
 @settings(max_examples=30)
 @given(tree=trees, reading=readings, fault_at=st.integers(1, 6), data=st.data())
 def test_a_broken_answer_never_makes_a_smaller_number(
-    open_account: OpenAccount, tree: Folder, reading: Readings, fault_at: int, data: st.DataObject
+    open_account: OpenAccount,
+    leaping: Leaping,
+    tree: Folder,
+    reading: Readings,
+    fault_at: int,
+    data: st.DataObject,
 ) -> None:
     """With an answer broken somewhere in the walk, the count is still exact, or there is none."""
+    clock, stop = leaping
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
     behaviour = Behaviour(readings=reading, broken=(Broken(fault, calls=(fault_at,)),))
     with (
-        Simulator([account_with(tree)], behaviour) as simulator,
-        open_account(simulator) as account,
+        Simulator([account_with(tree)], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping) as account,
     ):
         try:
-            counts = count(account, target())
+            counts = count(account, target(), stop)
         except ScaleEngineError:
             return
     assert (counts.files, counts.folders) == plain_count(tree)
@@ -210,21 +223,24 @@ FAILURES = [
     (Broken(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
     (Broken(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "holds the path 0 times"),
     (Broken(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
-    (Broken(Fault.RESET_IN_BODY, calls=(3,)), Reason.NETWORK, "broke off"),
+    (Broken(FAILING, calls=range(3, 9)), Reason.SERVER, "0004"),
+    (Broken(Fault.RESET_IN_BODY, calls=range(3, 9)), Reason.NETWORK, "broke off"),
 ]
 
 
 @pytest.mark.parametrize(("broken", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
 def test_a_walk_that_cannot_be_finished(
-    open_account: OpenAccount, broken: Broken, reason: Reason, words: str
+    open_account: OpenAccount, leaping: Leaping, broken: Broken, reason: Reason, words: str
 ) -> None:
-    """A fault in the middle of a walk fails it as a whole, with the reason."""
+    """A fault in the middle of a walk that does not pass fails it as a whole, with the reason."""
+    clock, stop = leaping
+    stored, behaviour = account_with(folders_of(250, {})), Behaviour(broken=(broken,))
     with (
-        Simulator([account_with(folders_of(250, {}))], Behaviour(broken=(broken,))) as simulator,
-        open_account(simulator) as account,
+        Simulator([stored], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping) as account,
         pytest.raises(ScaleEngineError, match=words) as caught,
     ):
-        count(account, target())
+        count(account, target(), stop)
     assert caught.value.reason is reason
 
 
@@ -301,7 +317,8 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
         Simulator([account_with(tree)], Behaviour(latency=0.01, broken=(broken,))) as simulator,
         open_account(simulator, at_once=2) as account,
     ):
-        calls = Calls(replace(account, limits=Limits(at_once=8, in_all=100)))
+        eager = replace(account, limits=Limits(at_once=8, in_all=100))
+        calls = Calls(eager, target(), threading.Event(), random.Random(0))
         with pytest.raises(ScaleEngineError):
             poll(target(), calls)
         assert 2 <= calls.made == simulator.call_count < 9

@@ -46,6 +46,7 @@ def test_defaults_are_documented() -> None:
         "--web.listen-address": DEFAULT_ADDRESS,
         "--web.telemetry-path": flags.web_telemetry_path,
         "--web.config.file": "none",
+        "--web.enable-lifecycle": "off",
         "--log.level": flags.log_level,
         "--log.format": flags.log_format,
         "--version": "",
@@ -55,6 +56,7 @@ def test_defaults_are_documented() -> None:
 def test_every_metric_is_documented() -> None:
     """The README's table of metrics holds every family of ours, and no other."""
     registry = build_metrics(Store([]), {}, Clock()).registry
+    add_reload_gauges(registry, "config", Reloaded())
     add_reload_gauges(registry, "web_config", Reloaded())
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name

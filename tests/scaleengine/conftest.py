@@ -17,9 +17,10 @@ import pytest
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
-from exporter.scaleengine.transport import Endpoint, HttpAnswer, Transport
+from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 
 NOW = 1415700000
@@ -88,16 +89,14 @@ def connect(
 ) -> Callable[..., Client]:
     """Return a function that makes a client for a URL.
 
-    Its time of day is a second later at each call; a call takes a quarter of a second.
+    Its time of day is a second later after each call, which took a quarter of a second.
     """
-    seconds = count(NOW)
     quarters = count()
-    clock = Clock(now=lambda: next(seconds) + 0.9, elapsed=lambda: next(quarters) / 4)
+    clock = Clock(now=lambda: NOW + 0.5 + len(exchanges), elapsed=lambda: next(quarters) / 4)
 
     def client(url: str, timeout: float = 5.0) -> Client:
-        pace = Pace(None, clock, wait=lambda _: None)
-        stamps = Stamps(clock, lambda _: False)
-        return Client("main", 158, transport(url, timeout), pace, stamps, clock, exchanges.append)
+        stamps, time = Stamps(lambda _: False), ServerTime(clock)
+        return Client("main", 158, transport(url, timeout), stamps, clock, time, exchanges.append)
 
     return client
 

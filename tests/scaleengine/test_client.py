@@ -4,6 +4,7 @@ import json
 import socket
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Members
-from exporter.scaleengine.pace import Pace
+from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
@@ -29,7 +30,6 @@ from exporter.simulator import (
     FAILING,
     Behaviour,
     Broken,
-    Checks,
     Fault,
     HttpError,
     Refusal,
@@ -61,7 +61,7 @@ def test_a_call(
     (call,) = simulator.calls
     assert (call.command, call.cdn, call.timestamp) == ("disk.usage", 158, NOW)
     assert (call.has_key, call.code, call.starttime) == (True, None, NOW)
-    assert exchanges == [Exchange("main", "disk.usage", 0.25, reason=None, accepted=True)]
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, reason=None, accepted=True, skew=0.0)]
 
 
 def test_every_call_is_signed_afresh(
@@ -76,7 +76,7 @@ def test_every_call_is_signed_afresh(
     assert {call.code for call in simulator.calls} == {None}
 
 
-def test_a_call_waits_for_its_turn(
+def test_a_call_that_has_to_wait(
     simulator: Simulator,
     transport: Callable[..., Transport],
     credentials: Credentials,
@@ -85,17 +85,24 @@ def test_a_call_waits_for_its_turn(
     """A call that has to wait is signed after the wait, which is no part of how long it took."""
     now = [0.0]
 
-    def wait(seconds: float) -> None:
+    def wait(seconds: float) -> bool:
         now[0] += seconds
+        return False
 
     clock = Clock(now=lambda: NOW + now[0], elapsed=lambda: now[0])
-    pace = Pace(0.1, clock, wait)
-    stamps = Stamps(clock, lambda _: False)
-    client = Client("main", 158, transport(simulator.url), pace, stamps, clock, exchanges.append)
+    client = Client(
+        "main",
+        158,
+        transport(simulator.url),
+        Stamps(wait),
+        clock,
+        ServerTime(clock),
+        exchanges.append,
+    )
     for _ in range(3):
         list_files(client, credentials, "sestore4/jb", "video", 0)
 
-    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 10, NOW + 20]
+    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1, NOW + 2]
     assert [exchange.seconds for exchange in exchanges] == [0, 0, 0]
 
 
@@ -167,7 +174,10 @@ def test_failures(
 
     assert caught.value.reason == Reason(reason)
     assert (caught.value.command, len(caught.value.cause) > 0) == ("disk.usage", True)
-    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason(reason), accepted)]
+    (exchange,) = exchanges
+    assert replace(exchange, skew=None) == Exchange(
+        "main", "disk.usage", 0.25, Reason(reason), accepted
+    )
     assert simulator.call_count == 1
     assert shows_no_secret(caught.value)
 
@@ -218,15 +228,57 @@ def test_wrong_credentials(
     assert not any(secret in str(caught.value) for secret in ("other", KEY, SECRET))
 
 
-def test_a_wrong_clock(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+@pytest.mark.parametrize(
+    ("fault", "skew"),
+    [
+        (FAILING, 0.0),
+        (HttpError(503), 0.0),
+        (Fault.HTML_PAGE, 0.0),
+        (Fault.REDIRECT, 0.0),
+        (Fault.RESET, None),
+        (Fault.ENDLESS_BODY, None),
+    ],
+)
+def test_the_skew(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    exchanges: list[Exchange],
+    fault: Fault | Refusal | HttpError,
+    skew: float | None,
 ) -> None:
-    """A time that ScaleEngine does not accept is a failure of its own."""
-    simulator.behave(Behaviour(checks=Checks(window=-1)))
+    """Every answer tells the time, whatever else it says; what is no answer tells nothing."""
+    simulator.behave(Behaviour(broken=(Broken(fault),)))
     with pytest.raises(ScaleEngineError):
         disk_usage(connect(simulator.url), credentials, ())
 
-    assert exchanges[-1].reason is Reason.CLOCK
+    assert [exchange.skew for exchange in exchanges] == [skew]
+
+
+@pytest.mark.parametrize(
+    ("fault", "retry_after"),
+    [
+        (BUSY, 120.0),
+        (FAILING, None),
+        (HttpError(429), None),
+        (HttpError(429, retry_after="30"), 30.0),
+        (HttpError(503, retry_after="Tue, 11 Nov 2014 10:02:00 GMT"), 120.0),
+        (HttpError(503, retry_after="soon"), None),
+    ],
+)
+def test_waits(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    fault: Refusal | HttpError,
+    retry_after: float | None,
+) -> None:
+    """A failure says how many seconds to wait, where ScaleEngine does."""
+    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    with pytest.raises(ScaleEngineError) as caught:
+        disk_usage(connect(simulator.url), credentials, ())
+
+    assert caught.value.retry_after == retry_after
 
 
 def test_an_unknown_path(simulator: Simulator, connect: Connect, credentials: Credentials) -> None:
@@ -304,7 +356,9 @@ def test_a_defect_is_observed(
     with pytest.raises(LookupError, match="unforeseen"):
         connect(simulator.url).call(credentials, "disk.usage", {"cpu": "", "starttime": 0}, read)
 
-    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.PROTOCOL, accepted=True)]
+    assert exchanges == [
+        Exchange("main", "disk.usage", 0.25, Reason.PROTOCOL, accepted=True, skew=0.0)
+    ]
 
 
 def test_a_closed_client(

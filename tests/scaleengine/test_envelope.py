@@ -15,7 +15,9 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     ServerError,
     SignatureError,
+    TooManyRequestsError,
 )
+from exporter.scaleengine.http_answer import HttpAnswer
 
 SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
 NEWER = "look for a newer release of this exporter"
@@ -26,11 +28,13 @@ GRANT = "ask ScaleEngine's support to grant it to account 'main'"
 ASKED = "check what the configuration asks for, or ask ScaleEngine's support"
 
 
-def refused(status: int, body: object, question: Question) -> ScaleEngineError:
+def refused(
+    status: int, body: object, question: Question, retry_after: float | None = None
+) -> ScaleEngineError:
     """Return the error that an answer ends in; a body that is no bytes is written as JSON."""
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ScaleEngineError) as caught:
-        open_envelope(status, written, question)
+        open_envelope(HttpAnswer(status, written, retry_after=retry_after), question)
     return caught.value
 
 
@@ -49,7 +53,7 @@ def test_success_under_any_status(question: Question, status: int) -> None:
         "more": None,
     }
 
-    assert open_envelope(status, json.dumps(answer).encode(), question) == answer
+    assert open_envelope(HttpAnswer(status, json.dumps(answer).encode()), question) == answer
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_failure_without_code_and_message(question: Question) -> None:
 STATUSES = [
     (401, AuthError, f"access was denied (HTTP 401: {{}}): {KEYS}"),
     (403, AuthError, f"access was denied (HTTP 403: {{}}): {KEYS}"),
-    (429, RateLimitedError, f"ScaleEngine was asked too often (HTTP 429: {{}}): {LESS}"),
+    (429, TooManyRequestsError, f"ScaleEngine was asked too often (HTTP 429: {{}}): {LESS}"),
     (500, ServerError, f"ScaleEngine is out of order (HTTP 500: {{}}): {SUPPORT}"),
     (503, ServerError, f"ScaleEngine is out of order (HTTP 503: {{}}): {SUPPORT}"),
     (599, ServerError, f"ScaleEngine is out of order (HTTP 599: {{}}): {SUPPORT}"),
@@ -207,6 +211,48 @@ def test_no_envelope(question: Question, body: bytes, flaw: str, status: int) ->
     assert isinstance(error, ProtocolError)
     cause = f"the answer is not one of ScaleEngine's (HTTP {status}): {flaw}"
     assert str(error) == f"{cause}: {PROXY}"
+
+
+@pytest.mark.parametrize("asked", [None, 0.0, 7.0, 4000.0])
+@pytest.mark.parametrize("status", [200, 403, 429, 503])
+@pytest.mark.parametrize(
+    ("code", "wait"),
+    [(0, None), (1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (1000, 120.0)],
+)
+def test_waits_beside_a_code(
+    question: Question, code: int, wait: float | None, status: int, asked: float | None
+) -> None:
+    """An error asks for the wait that the header names; code 1000 is "a few minutes" by itself."""
+    error = refused(status, failure(code), question, retry_after=asked)
+
+    assert error.retry_after == (wait if asked is None else asked)
+
+
+@pytest.mark.parametrize("asked", [None, 0.0, 7.0, 4000.0])
+@pytest.mark.parametrize(
+    ("status", "heeded"), [(401, False), (403, False), (429, True), (500, True), (503, True)]
+)
+@pytest.mark.parametrize("body", [b"<html></html>", failure("4711"), failure(None)])
+def test_waits_beside_a_status(
+    question: Question,
+    status: int,
+    heeded: bool,  # noqa: FBT001 - a column of the table
+    body: object,
+    asked: float | None,
+) -> None:
+    """Where the HTTP status speaks, a wait is taken from what passes by itself."""
+    error = refused(status, body, question, retry_after=asked)
+
+    assert error.retry_after == (asked if heeded else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b""), (404, b"<html></html>"), (307, b""), (200, failure("4711")), (404, failure(None))],
+)
+def test_no_wait(question: Question, status: int, body: object) -> None:
+    """What waiting does not mend asks for no wait."""
+    assert refused(status, body, question, retry_after=7.0).retry_after is None
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
@@ -310,6 +356,6 @@ def test_echoes_of_a_secret(echo: str) -> None:
     question = Question("main", "disk.usage", hidden=("AB/cd+e==&",))
     body = json.dumps({"status": "failure", "code": "0099", "message": f"bad: {echo}"}).encode()
     with pytest.raises(ApiError) as caught:
-        open_envelope(200, body, question)
+        open_envelope(HttpAnswer(200, body), question)
     assert "cd" not in str(caught.value).lower().replace("code", "")
     assert "***" in str(caught.value)

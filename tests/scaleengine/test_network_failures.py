@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
-from exporter.scaleengine.transport import HttpAnswer
+from exporter.scaleengine.http_answer import HttpAnswer
 
 Saying = Callable[..., str]
 Send = Callable[..., HttpAnswer]

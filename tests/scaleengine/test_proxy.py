@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.transport import HttpAnswer
+from exporter.scaleengine.http_answer import HttpAnswer
 
 Listen = Callable[..., str]
 Send = Callable[..., HttpAnswer]

@@ -1,32 +1,36 @@
 """Every request has a time of its own: ScaleEngine refuses a signed text that it has seen."""
 
 import threading
+import tracemalloc
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.signing import Value
 from exporter.scaleengine.stamps import Stamps
 
 START = 1_700_000_000.25
+REMEMBERED = 10_000
 
 
 class Time:
-    """A clock that moves when somebody waits, or when the test says so."""
+    """A time of day that moves when somebody waits, or when the test says so."""
 
     def __init__(self) -> None:
         self.now = START
         self.waits: list[float] = []
+        self._stamps = Stamps(self._wait)
 
-    def wait(self, seconds: float) -> bool:
+    def stamp(self, path: str) -> int:
+        """Stamp a request for a path."""
+        return self._stamps.stamp(listing(path), lambda: self.now)
+
+    def _wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
         self.now += seconds
         return False
-
-    def stamps(self) -> Stamps:
-        return Stamps(Clock(now=lambda: self.now), self.wait)
 
 
 def listing(path: str) -> Mapping[str, Value]:
@@ -36,38 +40,82 @@ def listing(path: str) -> Mapping[str, Value]:
 def test_different_requests_share_a_second() -> None:
     """Requests that differ are stamped with the time that it is, and do not wait."""
     time = Time()
-    stamps = time.stamps()
-    assert {stamps.stamp(listing(path)) for path in "abc"} == {1_700_000_000}
+    assert {time.stamp(path) for path in "abc"} == {1_700_000_000}
     assert time.waits == []
 
 
 def test_the_same_request_waits_for_the_next_second() -> None:
     """A request that was stamped in this second waits for the next, each time."""
     time = Time()
-    stamps = time.stamps()
-    stamped = [stamps.stamp(listing("a")) for _ in range(3)]
+    stamped = [time.stamp("a") for _ in range(3)]
     assert stamped == [1_700_000_000, 1_700_000_001, 1_700_000_002]
     assert time.waits == [0.75, 1.0]
 
 
 def test_the_end_is_not_waited_for() -> None:
     """When it is time to stop, nothing waits: the call will not be made anyway."""
-    stamps = Stamps(Clock(now=lambda: START), lambda _: True)
-    assert [stamps.stamp(listing("a")) for _ in range(2)] == [1_700_000_000] * 2
+    stamps = Stamps(lambda _: True)
+    stamped = [stamps.stamp(listing("a"), lambda: START) for _ in range(2)]
+    assert stamped == [1_700_000_000] * 2
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 3)), max_size=30),
-)
-def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
-    """Whatever is asked for and when, no request gets the same stamp twice."""
+def test_a_clock_that_is_set_back() -> None:
+    """A second that comes again has its requests already: they wait for the first that is free."""
     time = Time()
-    stamps = time.stamps()
+    stamped = [time.stamp("a")]
+    time.now -= 1
+    stamped += [time.stamp("a"), time.stamp("b"), time.stamp("a")]
+
+    assert stamped == [1_700_000_000, 1_699_999_999, 1_699_999_999, 1_700_000_001]
+    assert time.waits == [0.75, 1.0]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(-3, 3)), max_size=30))
+def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
+    """Wherever the clock goes, no request gets a stamp twice, and each gets the time that it is."""
+    time = Time()
     stamped = set()
     for path, passing in requests:
-        stamped.add((path, stamps.stamp(listing(path))))
+        stamp = time.stamp(path)
+        assert stamp == int(time.now)
+        stamped.add((path, stamp))
         time.now += passing
     assert len(stamped) == len(requests)
+
+
+@pytest.mark.parametrize(("others", "waits"), [(REMEMBERED - 1, [0.75]), (REMEMBERED, [])])
+def test_what_is_remembered(others: int, waits: list[float]) -> None:
+    """Ten thousand requests are remembered; before that, the oldest is forgotten."""
+    time = Time()
+    time.stamp("a")
+    for other in range(others):
+        time.stamp(f"b{other}")
+    time.stamp("a")
+
+    assert time.waits == waits
+
+
+def test_memory_stays_flat() -> None:
+    """Once as many requests are remembered as may be, further ones take no more memory."""
+    time = Time()
+
+    def stamp(how_many: int) -> None:
+        for number in range(how_many):
+            time.stamp(f"{number}")
+        time.now += 1
+
+    stamp(REMEMBERED)
+    stamp(REMEMBERED)
+    tracemalloc.start()
+    try:
+        stamp(REMEMBERED)  # what was remembered before was not traced
+        before, _ = tracemalloc.get_traced_memory()
+        stamp(REMEMBERED)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 50_000
 
 
 def test_threads_get_different_stamps() -> None:
@@ -79,11 +127,11 @@ def test_threads_get_different_stamps() -> None:
         with lock:
             return next(seconds) / 10
 
-    stamps = Stamps(Clock(now=now), lambda _: False)
+    stamps = Stamps(lambda _: False)
     stamped: list[int] = []
 
     def ask() -> None:
-        stamped.extend(stamps.stamp(listing("a")) for _ in range(50))
+        stamped.extend(stamps.stamp(listing("a"), now) for _ in range(50))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:

@@ -11,8 +11,9 @@ import pytest
 
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
+from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.time_limit import TimeLimit
-from exporter.scaleengine.transport import HttpAnswer, Transport
+from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Broken, Fault, Simulator
 
 Listen = Callable[..., str]

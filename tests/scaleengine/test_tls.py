@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.transport import HttpAnswer
+from exporter.scaleengine.http_answer import HttpAnswer
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(

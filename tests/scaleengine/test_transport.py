@@ -12,7 +12,8 @@ import pytest
 from exporter import __version__
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.transport import BODY_LIMIT, HttpAnswer, Transport
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.transport import BODY_LIMIT, Transport
 
 Listen = Callable[..., str]
 Saying = Callable[..., str]

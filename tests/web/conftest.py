@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
-from exporter.metrics.exposition import without_families
+from exporter.metrics.exposition import Exposition, without_families
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -32,15 +32,25 @@ class Answer:
     body: bytes
 
 
+def rendered(registry: CollectorRegistry) -> Exposition:
+    """Return an exposition of what a registry holds now."""
+    return without_families().renewed(None, (), registry.collect())
+
+
 class Site:
-    """An exporter's pages with one metric; what else they show is for the test to set."""
+    """An exporter's pages with one metric; what else they show is for the test to set.
+
+    Nobody publishes here: each scrape renders the registry, unless a test sets ``exposition``.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         Gauge("files", "Files.", ("path",), registry=self.registry).labels("sestore4/é").set(3)
+        self.exposition: Callable[[], Exposition] = lambda: rendered(self.registry)
         self.telemetry_path = "/metrics"
         self.dead: Sequence[str] = ()
         self.unfinished: Sequence[str] = ()
+        self.reload: Callable[[], Sequence[str]] | None = None
         self.tls: ssl.SSLContext | None = None
         self.most_connections = 100
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
@@ -62,13 +72,13 @@ class Site:
 
     def build(self) -> web.Application:
         """Build the application as it is set now."""
-        shown = without_families(self.registry)
         return build_app(
             Served(
-                lambda: shown,
+                self.exposition,
                 self.telemetry_path,
                 lambda: self.dead,
                 lambda: self.unfinished,
+                self.reload,
             )
         )
 

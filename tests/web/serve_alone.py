@@ -8,7 +8,6 @@ import asyncio
 import resource
 import sys
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 
 from exporter.logs import set_up_logs
@@ -21,10 +20,8 @@ from exporter.web.server import serve
 
 def exposition(size: int) -> Exposition:
     """Return an exposition of at least so many bytes, rendered once and for all."""
-    empty = without_families(CollectorRegistry())
     family = GaugeMetricFamily("large", "x" * size, value=1)
-    bulk = empty.bulk.renewed(empty.bulk.below, [family])
-    return Exposition(bulk, empty.counters.renewed(bulk.compressor, ()), empty.tail)
+    return without_families().renewed([family], (), ())
 
 
 def main() -> None:
@@ -32,7 +29,7 @@ def main() -> None:
     descriptors, size = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, descriptors), descriptors))
     raise_limit()
-    set_up_logs("info", "logfmt")
+    set_up_logs("info", "logfmt", str)
     shown = exposition(size)
     sockets = listen([TcpAddress("127.0.0.1", 0)])
     app = build_app(Served(lambda: shown, "/metrics", tuple, tuple))

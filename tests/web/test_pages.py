@@ -1,6 +1,10 @@
 """What each path answers: status, headers and body, over a real socket."""
 
+import gzip
+import http.client
 import itertools
+import threading
+from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -8,6 +12,10 @@ import pytest
 from prometheus_client import Gauge
 
 from exporter import __version__
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.registry import build_metrics
+from exporter.polling.store import Store
+from exporter.scaleengine.clock import Clock
 
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
@@ -90,7 +98,7 @@ def test_metrics_are_the_registrys(site: "Site") -> None:
         "/-",
         "/-/",
         "/-/ready/",
-        "/-/reload",
+        "/-/reload/",
         "/favicon.ico",
         "/index.html",
     ],
@@ -224,23 +232,83 @@ def test_metrics_at_the_root(site: "Site") -> None:
     assert ready.status == 200
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=rendered"])
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-@pytest.mark.parametrize(("seconds", "renderings"), [(60.0, 1), (0.0, 5)])
-def test_a_flood_of_scrapes_renders_once_in_a_while(
-    site: "Site",
-    monkeypatch: pytest.MonkeyPatch,
-    encoding: str,
-    seconds: float,
-    renderings: int,
-) -> None:
-    """All scrapes within the time that a text is fresh for get the same one."""
-    monkeypatch.setattr("exporter.web.pages._FRESH_SECONDS", seconds)
-    rendered = itertools.count()
-    clock = Gauge("rendered", "How often.", registry=site.registry)
-    clock.set_function(lambda: next(rendered))
+def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: str) -> None:
+    """However many scrapes there are, they get what was published; nothing is asked anew."""
+    asked = itertools.count()
+    store, clock = Store([]), Clock()
+    metrics = build_metrics(store, {"main": 158}, clock)
+    gauge = Gauge("rendered", "How often.", registry=metrics.tail)
+    gauge.set_function(lambda: next(asked))
+    site.exposition = Publisher(metrics, store, clock, threading.Event()).current
+    times = next(asked)
 
-    def visit() -> set[bytes]:
-        asked = {"Accept-Encoding": encoding}
-        return {site.ask("/metrics", headers=asked).body for _ in range(5)}
+    def visit() -> "set[tuple[int, bytes]]":
+        answers = [site.ask(path, headers={"Accept-Encoding": encoding}) for _ in range(5)]
+        return {(answer.status, answer.body) for answer in answers}
 
-    assert len(site.serve_while(visit)) == renderings
+    ((status, body),) = site.serve_while(visit)
+    assert status == 200
+    text = gzip.decompress(body) if encoding == "gzip" else body
+    assert f"\nrendered {times - 1}.0\n".encode() in text
+    assert next(asked) == times + 1
+
+
+def post(site: "Site") -> "Answer":
+    """Ask for a reload while the site serves."""
+    return get(site, "/-/reload", "POST")
+
+
+def test_a_reload(site: "Site") -> None:
+    """A request may have the configuration read again, where that is allowed, and is told so."""
+    asked: list[bool] = []
+
+    def reload() -> list[str]:
+        asked.append(True)
+        return []
+
+    site.reload = reload
+    answer = post(site)
+    assert (answer.status, answer.body, asked) == (200, b"Reloaded.\n", [True])
+
+
+def test_a_reload_that_fails(site: "Site") -> None:
+    """Each mistake of a bad file is a line of the answer, as plain text."""
+    site.reload = lambda: ["config.yaml:2:10: <cdn>: must be a whole number", "another"]
+    answer = post(site)
+    assert answer.status == 500
+    assert answer.body == b"config.yaml:2:10: <cdn>: must be a whole number\nanother\n"
+    assert answer.headers["Content-Type"] == TEXT_TYPE
+
+
+def test_a_reload_that_is_not_allowed(site: "Site") -> None:
+    """Where nobody may reload by a request, the answer says what would."""
+    answer = post(site)
+    assert answer.status == 403
+    assert b"--web.enable-lifecycle" in answer.body
+    assert b"SIGHUP" in answer.body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_a_reload_is_asked_for_by_post_only(site: "Site", method: str) -> None:
+    """A link, or a crawler that follows it, reloads nothing."""
+    site.reload = lambda: pytest.fail("reloaded")
+    answer = get(site, "/-/reload", method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_accept_encoding_in_two_lines(site: "Site") -> None:
+    """Lines of one header mean what they would as one, in their order (RFC 9110, 5.3)."""
+
+    def ask() -> str | None:
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as line:
+            line.putrequest("GET", "/metrics", skip_accept_encoding=True)
+            line.putheader("Accept-Encoding", "*")
+            line.putheader("Accept-Encoding", "gzip;q=0")
+            line.endheaders()
+            answer = line.getresponse()
+            answer.read()
+            return answer.getheader("Content-Encoding")
+
+    assert site.serve_while(ask) is None

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.polling.pace import Pace
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.pace import Pace
 
 
 class Time:
@@ -26,7 +26,7 @@ class Time:
 
     def pace(self, per_second: float | None) -> Pace:
         """Return a pace by this clock."""
-        return Pace(per_second, Clock(elapsed=lambda: self.now), self.wait)
+        return Pace(per_second, Clock(elapsed=lambda: self.now))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_calls_begin_evenly(per_second: float | None, begins: list[float]) -> No
     pace = time.pace(per_second)
     found = []
     for _ in begins:
-        pace.take_turn()
+        pace.take_turn(time.wait)
         found.append(time.now)
 
     assert found == begins
@@ -50,7 +50,7 @@ def test_no_limit_never_waits() -> None:
     time = Time()
     pace = time.pace(None)
     for _ in range(100):
-        pace.take_turn()
+        pace.take_turn(time.wait)
 
     assert time.waits == []
 
@@ -59,12 +59,12 @@ def test_idle_time_is_not_saved_up() -> None:
     """After a pause calls are kept apart as before: what was not used is gone."""
     time = Time()
     pace = time.pace(2.0)
-    pace.take_turn()
+    pace.take_turn(time.wait)
     time.now = 60.0
-    pace.take_turn()
+    pace.take_turn(time.wait)
     assert time.now == 60.0
-    pace.take_turn()
-    pace.take_turn()
+    pace.take_turn(time.wait)
+    pace.take_turn(time.wait)
 
     assert time.now == 61.0
     assert time.waits == [0.5, 0.5]
@@ -74,9 +74,9 @@ def test_a_call_that_comes_late_enough_does_not_wait() -> None:
     """Whoever asks a gap after the last one begins at once."""
     time = Time()
     pace = time.pace(2.0)
-    pace.take_turn()
+    pace.take_turn(time.wait)
     time.now = 0.5
-    pace.take_turn()
+    pace.take_turn(time.wait)
 
     assert time.waits == []
 
@@ -84,9 +84,9 @@ def test_a_call_that_comes_late_enough_does_not_wait() -> None:
 def test_waits_do_not_hold_each_other_up() -> None:
     """Those who ask at one time are told their turns at once: nobody waits for a wait to end."""
     waits: list[float] = []
-    pace = Pace(10.0, Clock(elapsed=lambda: 0.0), waits.append)
+    pace = Pace(10.0, Clock(elapsed=lambda: 0.0))
     for _ in range(4):
-        pace.take_turn()
+        pace.take_turn(waits.append)
 
     assert waits == pytest.approx([0.1, 0.2, 0.3])
 
@@ -94,8 +94,8 @@ def test_waits_do_not_hold_each_other_up() -> None:
 def test_order_of_asking(in_threads: Callable[..., None]) -> None:
     """Threads that ask at once get turns of their own, none twice and none left out."""
     waits: list[float] = []
-    pace = Pace(1.0, Clock(elapsed=lambda: 0.0), waits.append)
-    in_threads(20, pace.take_turn)
+    pace = Pace(1.0, Clock(elapsed=lambda: 0.0))
+    in_threads(20, lambda: pace.take_turn(waits.append))
 
     assert sorted(waits) == list(range(1, 20))
 
@@ -126,7 +126,7 @@ def test_never_faster_than_the_limit(per_second: float, pauses: list[float]) -> 
     begins = []
     for pause in pauses:
         time.now += pause
-        pace.take_turn()
+        pace.take_turn(time.wait)
         begins.append(time.now)
 
     tolerance = 1e-9

@@ -9,23 +9,20 @@ from exporter.scaleengine.clock import Clock
 class Pace:
     """Lets calls begin at most ``per_second`` times a second, evenly, in the order of asking.
 
-    ``wait`` pauses for a number of seconds; None for ``per_second`` means no limit.
+    None means no limit.
     """
 
-    def __init__(
-        self, per_second: float | None, clock: Clock, wait: Callable[[float], object]
-    ) -> None:
+    def __init__(self, per_second: float | None, clock: Clock) -> None:
         self._gap = 0.0 if per_second is None else 1 / per_second
         self._clock = clock
-        self._wait = wait
         self._next = clock.elapsed()
         self._lock = threading.Lock()
 
-    def take_turn(self) -> None:
-        """Return when the next call may begin."""
+    def take_turn(self, wait: Callable[[float], object]) -> None:
+        """Return when the next call may begin; ``wait`` pauses for a number of seconds."""
         with self._lock:
             now = self._clock.elapsed()
             turn = max(self._next, now)
             self._next = turn + self._gap
         if turn > now:
-            self._wait(turn - now)
+            wait(turn - now)

@@ -1,0 +1,1 @@
+"""Try a configuration for real, before the exporter is run with it."""

@@ -1,0 +1,71 @@
+"""Make the requests of a check: one for each target, at the pace of the configuration."""
+
+import threading
+from collections.abc import Callable
+
+from exporter.accounts import Surroundings, roster
+from exporter.check.answers import listed, used
+from exporter.check.findings import Finding
+from exporter.plan import Plan
+from exporter.polling.targets import FilesTarget, Target
+from exporter.scaleengine.client import Credentials, Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.errors import ClockError, Reason
+from exporter.scaleengine.file_listing import list_files
+from exporter.scaleengine.stamps import Stamps
+
+UNANSWERED = frozenset({Reason.NETWORK, Reason.TIMEOUT})
+
+
+class Asking:
+    """Asks in the name of the accounts of a plan, one request at a time.
+
+    ``newest`` is how the newest request ended, ``answered`` says whether ScaleEngine has answered
+    any. ``learn`` is told of the key and the secret of each account that is used.
+    """
+
+    def __init__(self, plan: Plan, clock: Clock, learn: Callable[[str, str], None]) -> None:
+        # Nobody sets it: an interruption ends the check from outside.
+        self._stop = threading.Event()
+        around = Surroundings(clock, Stamps(self._stop.wait), self._heed, learn)
+        self._accounts = roster(plan, around).accounts
+        self._requests_allowed = plan.requests_per_poll
+        self.newest: Exchange | None = None
+        self.answered = False
+
+    def credentials(self, account: str) -> Credentials:
+        """Read the secrets of an account; raises AuthError."""
+        return self._accounts[account].credentials()
+
+    def ask(self, target: Target, credentials: Credentials) -> Finding:
+        """Ask once for what the target is; raises ScaleEngineError.
+
+        Where our clock is refused, it is asked once more with ScaleEngine's time.
+        """
+        self.newest = None
+        try:
+            return self._ask(target, credentials)
+        except ClockError as refused:
+            if refused.retry_after is None:
+                raise
+        return self._ask(target, credentials)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for account in self._accounts.values():
+            account.client.close()
+
+    def _ask(self, target: Target, credentials: Credentials) -> Finding:
+        account = self._accounts[target.account]
+        with account.turns.turn(target, self._stop):
+            if isinstance(target, FilesTarget):
+                listing = list_files(
+                    account.client, credentials, target.path, target.file_type, offset=0
+                )
+                return listed(target, listing, self._requests_allowed)
+            return used(target, disk_usage(account.client, credentials, target.cpu_users))
+
+    def _heed(self, exchange: Exchange) -> None:
+        self.newest = exchange
+        self.answered = self.answered or exchange.reason not in UNANSWERED

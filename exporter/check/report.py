@@ -1,0 +1,123 @@
+"""Print findings: line by line for a reader, or as one JSON document for a script.
+
+The document has these keys, and will keep them:
+
+``ok``        whether nothing failed: the exit status is 0
+``counts``    the number of findings by outcome: ``ok``, ``warn``, ``fail``, ``not_tried``
+``findings``  in the order in which they were made, each with
+
+  ``what``       configuration, proxy, name, connection, certificate, clock, secrets, key,
+                 disk_usage or files
+  ``account``    its name; null for what belongs to no account
+  ``path``, ``file_type``   of ``files``; null for everything else
+  ``outcome``    one of those that are counted
+  ``detail``     a few words for a reader
+  ``advice``     the next step, or null
+  ``reason``     of a failure: as the label ``reason`` of the metrics, or null
+  ``facts``      what was seen, by ``what``; empty where a step failed, but for
+                 ``key``:
+
+    name         ``host``, ``addresses``
+    connection   ``address``, ``port``, ``seconds``
+    certificate  ``expires`` (RFC 3339), ``days_left``; both null where there is none
+    clock        ``skew_seconds``: our clock minus ScaleEngine's
+    key          ``command``: the one that the key was tried with
+    disk_usage   ``cpu_users``, ``missing_cpu_users``, ``newest_day`` (null: no day)
+    files        ``files_in_first_answer``, ``folders_in_first_answer``, ``requests_estimated``
+                 (1 is certain), ``requests_allowed`` (``api.max_requests_per_poll``)
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TextIO, TypeAlias
+
+from rich.console import Console
+from rich.text import Text
+
+from exporter.check.findings import Finding, Outcome
+
+Counts: TypeAlias = Mapping[Outcome, int]
+Write: TypeAlias = Callable[[Iterable[Finding], TextIO], Counts]
+
+_LOOKS: Final = {
+    Outcome.OK: ("ok", "green"),
+    Outcome.WARN: ("warn", "yellow"),
+    Outcome.FAIL: ("FAIL", "red"),
+}
+_SUMMED: Final = {
+    Outcome.OK: "ok",
+    Outcome.WARN: "to be looked at",
+    Outcome.FAIL: "failed",
+    Outcome.NOT_TRIED: "not tried because of that",
+}
+_INDENT: Final = 6
+
+
+def write_text(findings: Iterable[Finding], stream: TextIO) -> Counts:
+    """Print a line for each finding, its next step below it, and a sum; return the counts.
+
+    There are colours on a terminal only, and none where NO_COLOR is set. What was not tried is
+    counted, not listed.
+    """
+    console = _console(stream)
+    counts: Counter[Outcome] = Counter()
+
+    def show(text: Text) -> None:
+        console.print(text, soft_wrap=True)
+
+    for finding in findings:
+        counts[finding.outcome] += 1
+        if finding.outcome is Outcome.NOT_TRIED:
+            continue
+        label, colour = _LOOKS[finding.outcome]
+        line = f"{finding.subject.title}: {finding.detail}"
+        show(Text.assemble((label.ljust(_INDENT), colour), _printable(line, stream)))
+        if finding.advice:
+            show(Text(_printable(" " * _INDENT + finding.advice, stream)))
+    parts = [f"{counts[outcome]} {said}" for outcome, said in _SUMMED.items() if counts[outcome]]
+    show(Text(", ".join(parts)))
+    return counts
+
+
+def write_json(findings: Iterable[Finding], stream: TextIO) -> Counts:
+    """Print the document described above when everything has been tried; return the counts."""
+    found = tuple(findings)
+    counts = Counter(finding.outcome for finding in found)
+    document = {
+        "ok": not counts[Outcome.FAIL],
+        "counts": {str(outcome): counts[outcome] for outcome in Outcome},
+        "findings": [_as_json(finding) for finding in found],
+    }
+    _console(stream).out(json.dumps(document, indent=2), highlight=False)
+    return counts
+
+
+WRITERS: Final[Mapping[str, Write]] = {"text": write_text, "json": write_json}
+"""How to print, by the value of ``--output``."""
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, force_terminal=stream.isatty(), highlight=False)
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    subject = finding.subject
+    return {
+        "what": subject.what,
+        "account": subject.account,
+        "path": subject.path or None,
+        "file_type": subject.file_type or None,
+        "outcome": finding.outcome,
+        "detail": finding.detail,
+        "advice": finding.advice,
+        "reason": finding.reason,
+        "facts": dict(finding.facts),
+    }
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """Escape what a terminal would obey, and what the stream has no letters for."""
+    shown = "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
+    encoding = stream.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)

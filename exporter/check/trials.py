@@ -1,0 +1,145 @@
+"""Try all that a plan asks for: the way to the API, each account, each target."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import structlog
+
+from exporter.check.asking import UNANSWERED, Asking
+from exporter.check.findings import CLOCK, Finding, Outcome, failed, key_of, polled, secrets_of
+from exporter.check.reach import reach, way_to
+from exporter.plan import Plan
+from exporter.polling.targets import FilesTarget, Target
+from exporter.scaleengine import disk_usage, file_listing
+from exporter.scaleengine.client import Credentials, Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import AuthError, ProtocolError, Reason, ScaleEngineError
+
+log: Final = structlog.get_logger(__name__)
+
+_COMMANDS: Final = (disk_usage.COMMAND, file_listing.COMMAND)
+_OF_THE_KEY: Final = frozenset({Reason.AUTH, Reason.SIGNATURE})
+_OF_THE_ACCOUNT: Final = frozenset({Reason.SIGNATURE, Reason.CLOCK, Reason.RATE_LIMITED})
+"""What fails for these reasons would fail for any command of the account."""
+_WORTH_SAYING: Final = 10
+"""Seconds: what a clock may be off by, together with the time that a slow answer takes."""
+
+
+class Trials:
+    """Tries a plan, one thing after the other; what fails does not stop what can work without it.
+
+    A key that is refused is not tried again with the same command, and an account that ScaleEngine
+    wants to rest is left alone. Where nothing answers, nobody is asked any more. ``tell`` is told
+    what is being tried.
+    """
+
+    def __init__(
+        self, plan: Plan, asking: Asking, clock: Clock, tell: Callable[[str], None]
+    ) -> None:
+        self._plan = plan
+        self._asking = asking
+        self._clock = clock
+        self._tell = tell
+        self._way = way_to(plan.endpoint)
+        self._cut_off = False
+        self._clock_seen = False
+        self._accepted: set[tuple[str, str]] = set()
+        self._given_up: set[tuple[str, str]] = set()
+
+    def run(self) -> Iterator[Finding]:
+        """Try everything, and return each finding as soon as it is made."""
+        self._tell(self._way.host)
+        for finding in self._reach():
+            self._cut_off = finding.outcome is Outcome.FAIL
+            yield finding
+        for account in self._plan.accounts:
+            targets = [each for each in self._plan.targets if each.account == account.name]
+            yield from self._try_account(account.name, targets)
+
+    def _reach(self) -> Iterator[Finding]:
+        return reach(self._way, self._plan.endpoint.timeout, self._clock)
+
+    def _try_account(self, account: str, targets: list[Target]) -> Iterator[Finding]:
+        try:
+            credentials = self._asking.credentials(account)
+        except AuthError as error:
+            yield failed(secrets_of(account), error)
+            yield from map(_not_tried, targets)
+            return
+        yield Finding(secrets_of(account), Outcome.OK, "readable")
+        for number, target in enumerate(targets, start=1):
+            if self._cut_off or (account, _command(target)) in self._given_up:
+                yield _not_tried(target)
+            else:
+                self._tell(f"{target} ({number} of {len(targets)})")
+                yield from self._try(target, credentials)
+
+    def _try(self, target: Target, credentials: Credentials) -> Iterator[Finding]:
+        outcome = self._outcome(target, credentials)
+        yield from self._on_the_side(target, self._asking.newest)
+        if isinstance(outcome, Finding):
+            yield outcome
+            return
+        self._give_up_after(outcome, target)
+        if outcome.reason in _OF_THE_KEY:
+            command = _command(target)
+            yield failed(key_of(target.account, command), outcome, {"command": command})
+            yield _not_tried(target)
+        else:
+            yield failed(polled(target), outcome)
+
+    def _outcome(self, target: Target, credentials: Credentials) -> Finding | ScaleEngineError:
+        try:
+            return self._asking.ask(target, credentials)
+        except ScaleEngineError as error:
+            return error
+        except Exception:
+            log.exception("a defect of this exporter ended a trial; please report it")
+            return ProtocolError(
+                _command(target),
+                "an answer was not understood, because of a defect of this exporter",
+                "report it, with the traceback above",
+            )
+
+    def _on_the_side(self, target: Target, exchange: Exchange | None) -> Iterator[Finding]:
+        """Return what an answer tells whatever it says: the time, and that the key is accepted."""
+        if exchange is None:
+            return
+        if exchange.skew is not None and not self._clock_seen:
+            self._clock_seen = True
+            yield _clock(exchange.skew)
+        right = (target.account, _command(target))
+        if exchange.accepted and right not in self._accepted:
+            self._accepted.add(right)
+            yield Finding(key_of(*right), Outcome.OK, "accepted", facts={"command": right[1]})
+
+    def _give_up_after(self, error: ScaleEngineError, target: Target) -> None:
+        """Note what need not be tried any more."""
+        account = target.account
+        if error.reason is Reason.AUTH:
+            self._given_up.add((account, _command(target)))
+        if error.reason in _OF_THE_ACCOUNT:
+            self._given_up.update((account, command) for command in _COMMANDS)
+        if error.reason in UNANSWERED:
+            self._cut_off = not self._asking.answered or any(
+                finding.outcome is Outcome.FAIL for finding in self._reach()
+            )
+
+
+def _command(target: Target) -> str:
+    return file_listing.COMMAND if isinstance(target, FilesTarget) else disk_usage.COMMAND
+
+
+def _not_tried(target: Target) -> Finding:
+    return Finding(polled(target), Outcome.NOT_TRIED, "what it needs has failed")
+
+
+def _clock(skew: float) -> Finding:
+    seconds = round(abs(skew))
+    facts = {"skew_seconds": round(skew, 1)}
+    if seconds <= _WORTH_SAYING:
+        detail = f"within {max(1, seconds)} s of ScaleEngine's"
+        return Finding(CLOCK, Outcome.OK, detail, facts=facts)
+    detail = f"{seconds} s {'ahead of' if skew > 0 else 'behind'} ScaleEngine's"
+    advice = "set it, best by NTP; requests go by ScaleEngine's time where ours is refused"
+    return Finding(CLOCK, Outcome.WARN, detail, advice, facts=facts)

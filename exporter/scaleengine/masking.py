@@ -1,0 +1,72 @@
+"""Keep secrets out of texts that somebody else has written."""
+
+import json
+import re
+import threading
+from collections.abc import Iterable
+from html import escape
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from exporter.scaleengine.signing import encode
+
+_SHORTEST: Final = 8
+_MOST: Final = 10_000
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Return the text with stars for each secret, however the secret is spelled."""
+    spellings = {spelling for secret in filter(None, secrets) for spelling in _spellings(secret)}
+    if not spellings:
+        return text
+    longest_first = sorted(spellings, key=len, reverse=True)  # one may hold another
+    spelled = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    return spelled.sub("***", text)
+
+
+class KnownSecrets:
+    """The secrets that are or were in use, to be kept out of every text.
+
+    Of more than ten thousand the oldest are forgotten. One of fewer than eight characters is
+    nothing to look for: it would tear holes into texts that have nothing to do with it.
+    """
+
+    def __init__(self) -> None:
+        self._spellings: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+
+    def learn(self, *secrets: str) -> None:
+        """Remember secrets."""
+        with self._lock:
+            for secret in secrets:
+                if len(secret) >= _SHORTEST and secret not in self._spellings:
+                    folded = frozenset(map(str.casefold, _spellings(secret)))
+                    self._spellings[secret] = folded
+                if len(self._spellings) > _MOST:
+                    del self._spellings[next(iter(self._spellings))]
+
+    def hide(self, text: str) -> str:
+        """Return the text with stars for each secret."""
+        with self._lock:
+            known = tuple(self._spellings.items())
+        folded = text.casefold()
+        found = [
+            secret
+            for secret, spellings in known
+            if any(spelling in folded for spelling in spellings)
+        ]
+        return mask(text, found) if found else text
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return how an echo of a secret may be spelled, also where a log line quotes that echo."""
+    echoed = {
+        secret,
+        encode({"": secret})[5:-2],  # as PHP writes JSON
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    echoed |= set(map(escape, echoed))
+    return echoed | {json.dumps(echo, ensure_ascii=False)[1:-1] for echo in echoed}

@@ -1,0 +1,226 @@
+"""The configuration is read again at SIGHUP and by POST /-/reload: whole, or not at all."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program, Start
+
+Configure = Callable[..., None]
+LIFECYCLE = "--web.enable-lifecycle"
+PATHS = ["sestore4/jb", "sestore4/jb/séries"]
+USAGE = {"disk_usage": {"interval": "1s", "stale_after": "1h"}}
+
+
+@pytest.fixture
+def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+    """Give a folder whose configuration has an account `main` with one path, polled each hour."""
+    configure(tmp_path, scaleengine.url, account=polling(PATHS[0]))
+    return tmp_path
+
+
+@pytest.fixture
+def program(start: "Start", folder: Path) -> Iterator["Program"]:
+    """Start the program, and wait until it has polled."""
+    running = start(folder, LIFECYCLE)
+    for collector in ("disk_usage", "files"):
+        running.wait_for(msg="poll", collector=collector, result="ok")
+    yield running
+    running.close()
+
+
+def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
+    """Return what an account polls."""
+    return {
+        "disk_usage": {"interval": "1h"},
+        "files": {"interval": interval, "paths": list(paths)},
+    }
+
+
+def post(program: "Program") -> tuple[int, str]:
+    """Ask for a reload by a request."""
+    with closing(http.client.HTTPConnection(*program.address, timeout=10)) as line:
+        line.request("POST", "/-/reload")
+        answer = line.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def count(program: "Program", what: str) -> int:
+    """Return how many threads (``task``) or descriptors (``fd``) the program has."""
+    return sum(1 for _ in Path(f"/proc/{program.pid}/{what}").iterdir())
+
+
+def published(program: "Program", metric: str, **labels: str) -> float | None:
+    """Return a value as it is published within two seconds, when it is one."""
+    threading.Event().wait(1.2)
+    return program.value(metric, **labels)
+
+
+def hang_up(program: "Program") -> None:
+    """Ask for a reload by SIGHUP, and wait for what the log says of it."""
+    before = sum(event.get("msg") == "configuration reloaded" for event in program.events)
+    os.kill(program.pid, signal.SIGHUP)
+    program.wait_for(before + 1, msg="configuration reloaded")
+
+
+@pytest.mark.parametrize("reload", [hang_up, post])
+def test_a_path_more(
+    program: "Program",
+    configure: Configure,
+    folder: Path,
+    scaleengine: Simulator,
+    reload: Callable[["Program"], object],
+) -> None:
+    """A new path is polled at once; those that stay are not polled for that, and keep numbers."""
+    configure(folder, scaleengine.url, account=polling(*PATHS))
+    reload(program)
+
+    told = program.wait_for(msg="poll", path=PATHS[1])
+    assert told["files"] == 10
+    assert published(program, "scaleengine_files", path=PATHS[1]) == 10
+    assert program.value("scaleengine_files", path=PATHS[0]) == 130
+    polls = [event for event in program.events if event.get("path") == PATHS[0]]
+    assert len(polls) == 1
+
+
+def test_a_path_less(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """A path that is gone from the file is gone from the metrics, its account's counters too."""
+    configure(folder, scaleengine.url, account=polling())
+    assert post(program) == (200, "Reloaded.\n")
+
+    threading.Event().wait(1.2)
+    series = program.get("/metrics")[1]
+    assert "sestore" not in series
+    assert 'collector="files"' not in series
+    assert 'scaleengine_polls_total{account="main",collector="disk_usage"} 1.0' in series
+    assert 'scaleengine_disk_usage_bytes{account="main",cpu_user="web"} 5e+09' in series
+
+
+def test_another_interval(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """A path at another interval keeps its numbers, and is polled by the new one."""
+    configure(folder, scaleengine.url, account=polling(PATHS[0], interval="1s"))
+    assert post(program)[0] == 200
+    assert program.value("scaleengine_files", path=PATHS[0]) == 130
+    program.wait_for(3, msg="poll", path=PATHS[0], result="ok")
+
+
+def test_another_account_of_the_same_name(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """Numbers of another CDN are not those of the one before, whatever its name is."""
+    configure(folder, scaleengine.url, account={**polling(PATHS[0]), "cdn": 159})
+    assert post(program)[0] == 200
+    program.wait_for(msg="poll", collector="files", reason="auth")
+
+    assert published(program, "scaleengine_up", account="main") == 0
+    assert program.value("scaleengine_files") is None
+    assert program.value("scaleengine_account_info", account="main", cdn="159") == 1
+    assert program.value("scaleengine_account_info", account="main", cdn="158") is None
+
+
+def test_a_bad_file(program: "Program", folder: Path) -> None:
+    """A bad file changes nothing: the answer is 500 with every mistake, the log and a metric tell.
+
+    A good one afterwards sets that right.
+    """
+    good = (folder / "config.yaml").read_text()
+    assert program.value("scaleengine_exporter_config_last_reload_successful") == 1
+    at_the_start = program.value(
+        "scaleengine_exporter_config_last_reload_success_timestamp_seconds"
+    )
+
+    (folder / "config.yaml").write_text(good.replace("158", '"many"').replace('"1h"', '"soon"', 1))
+    status, text = post(program)
+    assert status == 500
+    first, second = text.splitlines()
+    assert "accounts[0].cdn: must be a whole number" in first
+    assert "interval" in second
+    program.wait_for(2, msg="configuration not reloaded")
+    metric = "scaleengine_exporter_config_last_reload_successful"
+    assert published(program, metric) == 0
+    assert program.value("scaleengine_files", path=PATHS[0]) == 130
+
+    (folder / "config.yaml").write_text(good)
+    assert post(program)[0] == 200
+    assert published(program, metric) == 1
+    last = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
+    assert last is not None
+    assert at_the_start is not None
+    assert at_the_start < last <= time.time()
+    assert "canary" not in "\n".join([*program.lines, text]).lower()
+
+
+def test_without_the_flag(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """Without --web.enable-lifecycle a request reloads nothing, and is told what does."""
+    configure(tmp_path, scaleengine.url, account=polling())
+    program = start(tmp_path)
+    status, text = post(program)
+    assert status == 403
+    assert LIFECYCLE in text
+    assert "SIGHUP" in text
+    assert program.get("/-/reload")[0] == 405
+    assert not [event for event in program.events if event.get("msg") == "configuration reloaded"]
+    program.close()
+
+
+def test_the_level_of_the_log(program: "Program", folder: Path) -> None:
+    """The file may set the level of the log, also of a running exporter; without, the flag does."""
+    written = json.loads((folder / "config.yaml").read_text())
+    quiet = {**written, "log": {"level": "error"}, "accounts": [{**written["accounts"][0]}]}
+    (folder / "config.yaml").write_text(json.dumps(quiet))
+    assert post(program)[0] == 200
+    silent_since = len(program.lines)
+
+    assert post(program)[0] == 200
+    assert len(program.lines) == silent_since
+
+    (folder / "config.yaml").write_text(json.dumps(written))
+    assert post(program)[0] == 200
+    program.wait_for(msg="configuration reloaded")
+
+
+def test_a_hundred_reloads(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """Reloads in a row, each adding and removing, leave no thread and no descriptor behind.
+
+    What stayed configured has kept its numbers, and was polled once.
+    """
+    threads = count(program, "task") + 2  # two for pages begin when there is work for them
+    descriptors = count(program, "fd") + 1  # another connection to the API may be kept open
+    for number in range(100):
+        paths = PATHS if number % 2 == 0 else PATHS[:1]
+        concurrency = 4 + number % 3
+        configure(
+            folder, scaleengine.url, account=polling(*paths), api={"concurrency": concurrency}
+        )
+        assert post(program) == (200, "Reloaded.\n")
+
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if count(program, "task") <= threads and count(program, "fd") <= descriptors:
+            break
+        threading.Event().wait(0.1)
+    assert count(program, "task") <= threads
+    assert count(program, "fd") <= descriptors
+    assert program.value("scaleengine_files", path=PATHS[0]) == 130
+    assert len([event for event in program.events if event.get("path") == PATHS[0]]) == 1
+    assert program.end() == 0

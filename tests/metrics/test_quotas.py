@@ -1,0 +1,81 @@
+"""Quotas are told as they are configured, for the users that there are."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import pytest
+
+from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.targets import DiskUsageTarget
+from exporter.scaleengine.clock import Clock
+
+MAIN = DiskUsageTarget("main", 60, 180)
+OTHER = DiskUsageTarget("other", 60, 180)
+
+
+@pytest.fixture
+def store(clock: Clock) -> Store:
+    """Give a store that knows the usage of an account with the users live, archive and all of it."""
+    store = Store([MAIN, OTHER])
+    users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
+    good = Good(DiskUsage(users), clock.now(), clock.elapsed())
+    store.record(MAIN, PollResult(clock.now(), 1.0, 1), good)
+    return store
+
+
+def told(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Return the quotas by account and CPU user."""
+    return {
+        (sample.labels["account"], sample.labels["cpu_user"]): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "scaleengine_disk_quota_bytes"
+    }
+
+
+@pytest.mark.parametrize(
+    ("quotas", "expected"),
+    [
+        ({}, {}),
+        ({"live": 7}, {("main", "live"): 7}),
+        ({"live": 7, "*": 9}, {("main", "live"): 7, ("main", "archive"): 9}),
+        ({"*": 9}, {("main", "live"): 9, ("main", "archive"): 9}),
+        ({"": 30, "*": 9}, {("main", ""): 30, ("main", "live"): 9, ("main", "archive"): 9}),
+        ({"coming": 1}, {("main", "coming"): 1}),
+    ],
+)
+def test_who_has_a_quota(
+    store: Store,
+    clock: Clock,
+    quotas: Mapping[str, int],
+    expected: Mapping[tuple[str, str], float],
+) -> None:
+    """A user's own quota is told always; that of ``*`` for each other user with a disk usage.
+
+    The account as a whole, which is a user without a name, has a quota only if it is its own.
+    """
+    assert told(build_metrics(store, {"main": 158}, clock, {"main": quotas})) == expected
+
+
+def test_another_account(store: Store, clock: Clock) -> None:
+    """A quota is for the users of its account; one that has not been polled has none yet."""
+    metrics = build_metrics(store, {"main": 158, "other": 7}, clock, {"other": {"*": 9, "a": 1}})
+    assert told(metrics) == {("other", "a"): 1}
+
+
+def test_a_usage_that_is_stale(
+    store: Store, clock: Clock, let_pass: Callable[[float], None]
+) -> None:
+    """With the usage of a user goes the quota that ``*`` gives it."""
+    metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9, "live": 7}})
+    let_pass(181)
+    assert told(metrics) == {("main", "live"): 7}
+
+
+def test_a_reload(store: Store, clock: Clock) -> None:
+    """Other quotas are in force at once."""
+    metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9}})
+    metrics.follow({"main": 158}, [MAIN], {"main": {"live": 8}})
+    assert told(metrics) == {("main", "live"): 8}

@@ -1,0 +1,111 @@
+"""A thread begins anew where a defect ends its work, and says that it is dead meanwhile."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.polling.lasting import LastingThread
+
+PATIENCE = 5.0
+
+
+class Told:
+    """A stop whose waits take no time; it comes at the wait of this number."""
+
+    def __init__(self, comes_at: int = 1000, seen: Callable[[], object] = lambda: None) -> None:
+        self.waits: list[float] = []
+        self._comes_at = comes_at
+        self._seen = seen
+
+    def is_set(self) -> bool:
+        return len(self.waits) >= self._comes_at
+
+    def wait(self, timeout: float) -> bool:
+        self._seen()
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def lasted(outcomes: Iterator[BaseException | None], stop: Told) -> LastingThread:
+    """Run a thread whose work ends by one outcome after the other; return when it has ended."""
+
+    def work() -> None:
+        outcome = next(outcomes)
+        if outcome is not None:
+            raise outcome
+
+    thread = LastingThread("poll main", work, stop)
+    thread.start()
+    assert thread.join(PATIENCE)
+    return thread
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [ValueError("a defect"), SystemExit(1), KeyboardInterrupt(), MemoryError()],
+    ids=lambda defect: type(defect).__name__,
+)
+def test_work_begins_anew_after_a_defect(defect: BaseException) -> None:
+    """Whatever ends the work, it begins anew after 30 s, and one line tells, with a traceback."""
+    stop = Told()
+    with capture_logs() as lines:
+        lasted(iter([defect, None]), stop)
+    assert stop.waits == [30.0]
+    assert [(line["log_level"], line["exc_info"]) for line in lines] == [("error", True)]
+    assert (lines[0]["thread"], lines[0]["wait"]) == ("poll main", "30s")
+    assert "begin anew" in lines[0]["event"]
+
+
+def test_each_death_doubles_the_wait() -> None:
+    """What dies again and again is begun anew ever later, up to an hour."""
+    stop = Told()
+    with capture_logs() as lines:
+        lasted(iter([*[ValueError("a defect")] * 9, None]), stop)
+    assert stop.waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert len(lines) == 9
+
+
+def test_it_is_dead_while_it_waits() -> None:
+    """From the defect until the work begins anew the thread is dead; then it is not."""
+    seen: list[bool] = []
+    begun: list[bool] = []
+    stop = Told(seen=lambda: seen.append(thread.dead))
+
+    def work() -> None:
+        begun.append(thread.dead)
+        if len(begun) < 3:
+            raise ValueError("a defect")
+
+    thread = LastingThread("poll main", work, stop)
+    assert thread.dead, "a thread that was not started does no work"
+    with capture_logs():
+        thread.start()
+        assert thread.join(PATIENCE)
+    assert (begun, seen) == ([False] * 3, [True] * 2)
+    assert thread.dead, "a thread whose work is done does no work"
+
+
+def test_stop_ends_it() -> None:
+    """Told to stop while it waits, the thread ends; the work is not begun again."""
+    stop = Told(comes_at=2)
+    with capture_logs():
+        lasted(iter([ValueError("a defect")] * 2), stop)
+    assert len(stop.waits) == 2
+
+
+def test_told_to_stop_before_it_begins() -> None:
+    """Told to stop at once, the thread does no work at all."""
+    lasted(iter([]), Told(comes_at=0))
+
+
+def test_a_wait_for_its_end() -> None:
+    """Waiting for the end says whether it has come; one that goes on is not dead."""
+    stop = threading.Event()
+    thread = LastingThread("poll main", stop.wait, stop)
+    thread.start()
+    assert not thread.join(0.0)
+    assert not thread.dead
+    stop.set()
+    assert thread.join(PATIENCE)

@@ -1,0 +1,153 @@
+"""The headers of an answer tell the server's time, and how long to wait; or they tell nothing."""
+
+import math
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
+
+from exporter.scaleengine.http_answer import HttpAnswer, http_answer
+
+MOMENT = 784111777
+"""Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def said(**headers: str) -> HttpAnswer:
+    """Return an answer with these headers; an underscore stands for a hyphen."""
+    written = {name.replace("_", "-"): value for name, value in headers.items()}
+    return http_answer(200, b"", CaseInsensitiveDict(written))
+
+
+def test_an_answer_without_headers() -> None:
+    """Status and body are kept as they are; what no header tells is not known."""
+    assert http_answer(503, b"\x00", {}) == HttpAnswer(503, b"\x00", date=None, retry_after=None)
+
+
+@pytest.mark.parametrize(
+    ("date", "moment"),
+    [
+        (DATE, MOMENT),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", MOMENT),
+        ("Sun Nov  6 08:49:37 1994", MOMENT),
+        (f"  {DATE}  ", MOMENT),
+        ("Sun, 06 Nov 1994 08:49:37 UTC", MOMENT),
+        ("Sun, 06 Nov 1994 08:49:37 +0000", MOMENT),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", MOMENT),
+        ("Sun, 06 Nov 1994 08:49:37", MOMENT),
+        ("Sun, 06 Nov 1994 08:49:37 MARS", MOMENT),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", MOMENT),
+        ("Sun, 06 Nov 1994 03:49:37 EST", MOMENT),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 253402300799),
+    ],
+)
+def test_dates(date: str, moment: float) -> None:
+    """A Date is read in each form that RFC 9110 names, in any zone; without one it is UTC."""
+    assert said(Date=date).date == moment
+
+
+NO_DATES = [
+    "",
+    "   ",
+    "now",
+    "0",
+    "784111777",
+    "1994-11-06T08:49:37Z",
+    "Sun, 06 Nov 1994",
+    "Sun, 31 Feb 1994 08:49:37 GMT",
+    "Sun, 06 Nov 1994 25:00:00 GMT",
+    "Sun, 06 Nov 1994 08:49:37 +9999",
+    "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+    "\x00",
+    "größer",
+]
+
+
+@pytest.mark.parametrize("date", NO_DATES)
+def test_dates_that_are_none(date: str) -> None:
+    """A Date that cannot be read says nothing, and harms nobody."""
+    assert said(Date=date) == HttpAnswer(200, b"")
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("0", 0.0),
+        ("30", 30.0),
+        (" 30 ", 30.0),
+        ("007", 7.0),
+        ("9" * 30, 1e30),
+        ("9" * 400, None),
+        ("-1", None),
+        ("+1", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("٣", None),
+        ("²", None),
+        ("30 s", None),
+        ("30, 60", None),
+        ("inf", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_seconds_to_wait(retry_after: str, seconds: float | None) -> None:
+    """Retry-After is a whole number of seconds; anything else that looks like one is not read."""
+    assert said(Retry_After=retry_after).retry_after == seconds
+    assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("Sun, 06 Nov 1994 08:51:37 GMT", 120.0),
+        ("Sunday, 06-Nov-94 08:51:37 GMT", 120.0),
+        ("Sun, 06 Nov 1994 09:51:37 +0100", 120.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:36 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+    ],
+)
+def test_a_date_to_wait_for(retry_after: str, seconds: float) -> None:
+    """Retry-After may be a date, seen from the server's own; one that is past asks for no wait."""
+    assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
+
+
+@pytest.mark.parametrize("date", NO_DATES)
+def test_a_date_to_wait_for_when_the_servers_is_not_known(date: str) -> None:
+    """Without a Date of the server's, how far away another date is cannot be said."""
+    assert said(Retry_After=DATE).retry_after is None
+    assert said(Retry_After=DATE, Date=date).retry_after is None
+
+
+@pytest.mark.parametrize("retry_after", [each for each in NO_DATES if not each.isdecimal()])
+def test_a_date_to_wait_for_that_is_none(retry_after: str) -> None:
+    """A Retry-After that is neither seconds nor a date asks for nothing."""
+    assert said(Retry_After=retry_after, Date=DATE).retry_after is None
+
+
+PIECES = ["Sun,", "06", "Nov", "1994", "08:49:37", "GMT", "-0000", "+0100", "+", "-", ":", ",", "("]
+ODD_PIECES = ["é", "²", "\x00", "0", "9" * 25, "06-Nov-94", "08.49", "PM"]
+NEARLY_DATES = st.lists(st.sampled_from(PIECES + ODD_PIECES)).map(" ".join)
+TEXTS = st.text() | NEARLY_DATES | st.integers().map(str) | st.floats().map(str)
+
+
+@given(TEXTS, TEXTS)
+def test_no_header_does_harm(date: str, retry_after: str) -> None:
+    """Whatever the headers hold: a date is a finite number, a wait is one that is not negative."""
+    answer = said(Date=date, Retry_After=retry_after)
+    assert answer.date is None or math.isfinite(answer.date)
+    wait = answer.retry_after
+    assert wait is None or (math.isfinite(wait) and wait >= 0)
+
+
+@given(st.integers(0, 253402300799), st.integers(0, 253402300799))
+def test_dates_come_back(now: int, until: int) -> None:
+    """Every date that a server can print is read as it was meant."""
+    answer = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
+    assert answer == HttpAnswer(200, b"", date=now, retry_after=max(0, until - now))

@@ -1,0 +1,150 @@
+"""Secrets stay out of texts that somebody else has written, however they are spelled there."""
+
+import json
+import threading
+from collections.abc import Callable
+from html import escape
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.scaleengine.masking import KnownSecrets, mask
+from exporter.scaleengine.signing import encode
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+ODD = "AB/cd+é\"'\\<==&ß"
+"""Of everything that some way of writing spells in its own manner."""
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "small letters": str.lower,
+    "capital letters": lambda text: text.replace("cd", "CD"),
+    "JSON of PHP": lambda text: encode({"": text})[5:-2],
+    "JSON of Python": lambda text: json.dumps(text)[1:-1],
+    "JSON with letters": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON, capital hex": lambda text: json.dumps(text)[1:-1].replace("\\u00e9", "\\u00E9"),
+    "repr": lambda text: repr(text)[1:-1],
+    "URL": lambda text: quote(text, safe=""),
+    "URL, small hex": lambda text: quote(text, safe="").lower(),
+    "form": quote_plus,
+    "HTML": escape,
+    "HTML of JSON": lambda text: escape(json.dumps(text)[1:-1]),
+    "logged JSON of PHP": lambda text: json.dumps(encode({"": text})[5:-2])[1:-1],
+    "logged repr": lambda text: json.dumps(repr(text)[1:-1], ensure_ascii=False)[1:-1],
+}
+
+
+VISIBLE = st.characters(exclude_categories=["C", "Z"], exclude_characters="*")
+
+
+def knowing(*secrets: str) -> KnownSecrets:
+    """Return what knows these secrets."""
+    known = KnownSecrets()
+    known.learn(*secrets)
+    return known
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
+def test_spellings(spelling: str, secret: str) -> None:
+    """A secret is hidden in every spelling that an echo of it may have."""
+    echo = SPELLINGS[spelling](secret)
+    text, hidden = f"x{echo}, {echo}{echo}.", "x***, ******."
+
+    assert mask(text, [secret]) == hidden
+    assert knowing(secret).hide(text) == hidden
+
+
+@given(
+    secret=st.text(VISIBLE, min_size=8, max_size=20),
+    before=st.text(),
+    after=st.text(),
+)
+def test_no_secret_is_left(secret: str, before: str, after: str) -> None:
+    """Whatever visible word the secret is and whatever is around it, it is not in the text."""
+    text = f"{before}{secret}{after}"
+
+    assert secret not in mask(text, [secret])
+    assert knowing(secret).hide(text) == mask(text, [secret])
+
+
+@given(st.text(), st.lists(st.text(st.sampled_from("ABCDEFGH0123"), min_size=8)))
+def test_other_texts_are_left_alone(text: str, secrets: list[str]) -> None:
+    """A text that holds no secret stays as it is."""
+    harmless = "".join(letter for letter in text if letter.casefold() not in "abcdefgh0123")
+
+    assert knowing(*secrets).hide(harmless) == harmless
+    assert mask(harmless, secrets) == harmless
+
+
+def test_one_secret_holds_another() -> None:
+    """Where one secret is a part of another, nothing of the longer one is left."""
+    short, long = "ABCDEFGH", "xABCDEFGHx"
+
+    assert mask(f"{long} {short}", [short, long]) == "*** ***"
+    assert knowing(short, long).hide(f"{long} {short}") == "*** ***"
+
+
+@pytest.mark.parametrize("secrets", [(), ("",), ("", "")])
+def test_nothing_to_hide(secrets: tuple[str, ...]) -> None:
+    """No secret, or an empty one, hides nothing."""
+    assert mask("hello", secrets) == "hello"
+    assert knowing(*secrets).hide("hello") == "hello"
+
+
+@pytest.mark.parametrize(
+    ("secret", "hidden"),
+    [("a", "a and b"), ("1234567", "1234567 and b"), ("12345678", "*** and b")],
+)
+def test_short_secrets(secret: str, hidden: str) -> None:
+    """One of fewer than eight characters is not looked for: it would tear holes into all texts."""
+    assert knowing(secret).hide(f"{secret} and b") == hidden
+
+
+def test_secrets_that_were_replaced() -> None:
+    """A secret that is no longer in use is still hidden: it may be in use elsewhere."""
+    known = knowing("the old one")
+    known.learn("the new one")
+    known.learn("the new one")
+
+    assert known.hide("the old one, the new one") == "***, ***"
+
+
+def test_how_many_are_remembered() -> None:
+    """Ten thousand secrets are remembered; before that, the oldest is forgotten."""
+    known = KnownSecrets()
+    secrets = [f"secret {number:05}" for number in range(10_001)]
+    known.learn(*secrets)
+
+    assert known.hide(f"{secrets[0]}, {secrets[1]}, {secrets[-1]}") == f"{secrets[0]}, ***, ***"
+
+
+def test_threads() -> None:
+    """Lines are hidden while secrets are learned, and no secret is lost."""
+    known = knowing(SECRET)
+    shown: list[str] = []
+
+    def learn(thread: int) -> None:
+        for number in range(100):
+            known.learn(f"secret {thread} {number:03}")
+            shown.append(known.hide(f"{SECRET} secret {thread} {number:03}"))
+
+    threads = [threading.Thread(target=learn, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert shown == ["*** ***"] * 400
+    everything = ", ".join(
+        f"secret {each} {number:03}" for each in range(4) for number in range(100)
+    )
+    assert known.hide(everything) == ", ".join(["***"] * 400)
+
+
+def test_it_shows_no_secret() -> None:
+    """What knows the secrets does not show them."""
+    assert SECRET not in repr(knowing(SECRET))

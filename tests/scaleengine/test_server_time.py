@@ -1,0 +1,108 @@
+"""Requests carry our time until ScaleEngine refuses it, and from then on ScaleEngine's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.server_time import ServerTime
+
+TRUE = 1_415_700_000
+"""What time it is at ScaleEngine at first."""
+
+
+class Machine:
+    """A machine whose clock may be off, and ScaleEngine, whose clock is right."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.true = float(TRUE)
+        self.ahead = ahead
+        self.time = ServerTime(Clock(now=lambda: self.true + self.ahead))
+
+    def answer(self) -> None:
+        """Take an answer, whose Date is cut to whole seconds."""
+        self.time.heed(int(self.true))
+
+    @property
+    def off(self) -> float:
+        """Say how far the time for requests is ahead of ScaleEngine's, in seconds."""
+        return self.time.now() - self.true
+
+
+def test_nothing_is_known_at_first() -> None:
+    """Before any answer there is no skew, and our clock is the only one there is."""
+    machine = Machine(ahead=3600)
+    assert machine.time.skew is None
+    assert machine.off == 3600
+
+
+def test_trust_before_any_answer() -> None:
+    """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
+    machine = Machine(ahead=3600)
+    machine.time.trust()
+    assert machine.off == 3600
+    machine.answer()
+    assert machine.off == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize("ahead", [-3600, -1, 0, 1, 3600, 10**9])
+def test_the_skew(ahead: float) -> None:
+    """The skew is our clock minus ScaleEngine's, whose Date is read as the middle of its second."""
+    machine = Machine(ahead)
+    machine.answer()
+    assert machine.time.skew == ahead - 0.5
+
+
+@given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
+def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
+    """Wherever in its second an answer was given, the skew is wrong by half a second at most."""
+    machine = Machine(ahead)
+    machine.true += passed
+    machine.answer()
+    assert machine.time.skew == pytest.approx(ahead, abs=0.501)
+
+
+def test_before_trust() -> None:
+    """What answers tell does not move the time of requests: a proxy may have told it."""
+    machine = Machine(ahead=3600)
+    machine.answer()
+    assert machine.off == 3600
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_after_trust(ahead: float) -> None:
+    """Once our time was refused, requests carry ScaleEngine's, which goes on with our clock."""
+    machine = Machine(ahead)
+    machine.answer()
+    machine.time.trust()
+    machine.true += 1000
+    assert machine.off == pytest.approx(0, abs=0.5)
+    assert machine.time.skew == ahead - 0.5
+
+
+@pytest.mark.parametrize("jump", [-7200, -1, 1, 7200])
+def test_a_clock_that_jumps(jump: float) -> None:
+    """A jump of our clock makes requests as wrong as it is far, until the next answer."""
+    machine = Machine(ahead=3600)
+    machine.answer()
+    machine.time.trust()
+    machine.ahead += jump
+    assert machine.off == pytest.approx(jump, abs=0.5)
+    machine.answer()
+    assert machine.off == pytest.approx(0, abs=0.5)
+    assert machine.time.skew == 3600 + jump - 0.5
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.booleans()), max_size=20),
+)
+def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) -> None:
+    """However our clock jumps and time passes, the newest answer sets the time of requests."""
+    machine = Machine()
+    machine.time.trust()
+    for jump, passing, answered in steps:
+        machine.ahead += jump
+        machine.true += passing
+        if answered:
+            machine.answer()
+            assert machine.off == pytest.approx(0, abs=0.501)

@@ -1,0 +1,267 @@
+"""A machine whose clock is off asks as well as one whose clock is right, after one refusal.
+
+``simulator`` keeps the true time here. It refuses a request whose time is more than five minutes
+off, and a signed text that it has seen.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.errors import ClockError, Reason, ScaleEngineError
+from exporter.scaleengine.file_listing import list_files
+from exporter.scaleengine.server_time import ServerTime
+from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import Endpoint, Transport
+from exporter.simulator import Account, Behaviour, Broken, Checks, Fault, Folder, Refusal, Simulator
+
+NOW = 1415700000
+"""2014-11-11 10:00 UTC."""
+
+HOUR = 3600
+WINDOW = 300
+
+KNOWN = Credentials("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e6a2a06a9556379bf798af508dc")
+
+
+class Machine:
+    """A machine whose clock is off by ``off`` seconds; the true time goes on when it waits."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        self.true = float(NOW)
+        self.off = off
+        self.exchanges: list[Exchange] = []
+
+    def client(self, url: str) -> Client:
+        """Return a client that goes by this machine's clock."""
+        clock = Clock(now=lambda: self.true + self.off, elapsed=lambda: self.true)
+        return Client(
+            account="main",
+            cdn=158,
+            transport=Transport(Endpoint(url, timeout=5.0, connections=1)),
+            stamps=Stamps(self._wait),
+            clock=clock,
+            time=ServerTime(clock),
+            observe=self.exchanges.append,
+        )
+
+    def _wait(self, seconds: float) -> bool:
+        self.true += seconds
+        return False
+
+
+def scaleengine(machine: Machine) -> Simulator:
+    """Return a simulator that has the true time."""
+    storage = Folder()
+    storage.make("sestore4/jb")
+    account = Account(158, KNOWN.api_key, KNOWN.api_secret, storage=storage)
+    return Simulator([account], clock=lambda: machine.true)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """Return a machine whose clock is right at first."""
+    return Machine()
+
+
+@pytest.fixture
+def simulator(machine: Machine) -> Iterator[Simulator]:
+    """Run a simulator that has the true time."""
+    with scaleengine(machine) as running:
+        yield running
+
+
+@pytest.fixture
+def client(machine: Machine, simulator: Simulator) -> Iterator[Client]:
+    """Return a client of the simulator's that goes by the machine's clock."""
+    with closing(machine.client(simulator.url)) as made:
+        yield made
+
+
+def ask(client: Client) -> None:
+    """Make a call."""
+    list_files(client, KNOWN, "sestore4/jb", "video", 0)
+
+
+def refused(client: Client) -> ScaleEngineError:
+    """Make a call that is refused for its time, and return the error."""
+    with pytest.raises(ClockError) as caught:
+        ask(client)
+    return caught.value
+
+
+def codes(simulator: Simulator) -> list[str | None]:
+    """Return how the calls ended, oldest first."""
+    return [call.code for call in simulator.calls]
+
+
+@pytest.mark.parametrize(
+    ("off", "compared"),
+    [
+        (HOUR, "the clock of this machine is 3600 s ahead of it"),
+        (-HOUR, "the clock of this machine is 3600 s behind it"),
+        (WINDOW + 1, "the clock of this machine is 300 s ahead of it"),
+        (-10 * 365 * 24 * HOUR, "the clock of this machine is 315360000 s behind it"),
+    ],
+)
+def test_one_refusal(
+    machine: Machine, simulator: Simulator, client: Client, off: float, compared: str
+) -> None:
+    """The first call is refused and may be made again at once; all later ones are accepted."""
+    machine.off = off
+    error = refused(client)
+    for _ in range(5):
+        ask(client)
+        machine.true += 1000
+
+    assert str(error) == (
+        f"ScaleEngine refused the time of the request (0002); {compared}: "
+        "check the clock of this machine"
+    )
+    assert error.retry_after == 0.0
+    assert codes(simulator) == ["0002", None, None, None, None, None]
+    assert machine.exchanges[0].reason is Reason.CLOCK
+    assert [exchange.skew for exchange in machine.exchanges] == [off - 0.5] * 6
+
+
+@pytest.mark.parametrize("off", [-WINDOW + 1, -1, 0, 1, WINDOW - 1])
+def test_a_clock_that_is_right_enough(
+    machine: Machine, simulator: Simulator, client: Client, off: float
+) -> None:
+    """A time that ScaleEngine accepts is not corrected: requests carry our own."""
+    machine.off = off
+    ask(client)
+
+    assert [call.timestamp for call in simulator.calls] == [NOW + off]
+    assert client.time.now() == NOW + off
+
+
+@pytest.mark.parametrize("off", [-HOUR, HOUR])
+def test_the_day_of_a_disk_usage(
+    machine: Machine, simulator: Simulator, client: Client, off: float
+) -> None:
+    """The thirty days of a disk usage end today by ScaleEngine's time, once that is known."""
+    machine.true = NOW - 10 * HOUR + (HOUR / 2 if off < 0 else 23.5 * HOUR)
+    machine.off = off
+    refused(client)
+    disk_usage(client, KNOWN, ())
+
+    midnight = NOW - 10 * HOUR
+    assert simulator.calls[-1].starttime == midnight - 29 * 24 * HOUR
+
+
+@pytest.mark.parametrize("before", [-HOUR, HOUR])
+@pytest.mark.parametrize("after", [-2 * HOUR, 0, 2 * HOUR])
+def test_a_jump_after_a_correction(
+    machine: Machine, simulator: Simulator, client: Client, before: float, after: float
+) -> None:
+    """A clock that is corrected, or jumps elsewhere, costs one more refusal and no more."""
+    machine.off = before
+    refused(client)
+    ask(client)
+    machine.off = after
+    again = refused(client)
+    for _ in range(3):
+        ask(client)
+
+    assert again.retry_after == 0.0
+    assert codes(simulator) == ["0002", None, "0002", None, None, None]
+    assert client.time.skew == pytest.approx(after, abs=1)
+
+
+def test_a_small_jump_after_a_correction(
+    machine: Machine, simulator: Simulator, client: Client
+) -> None:
+    """Each answer refreshes the correction: a clock that wanders is followed without a refusal."""
+    machine.off = HOUR
+    refused(client)
+    for _ in range(10):
+        ask(client)
+        machine.off += WINDOW / 2
+
+    assert codes(simulator) == ["0002"] + [None] * 10
+    ask(client)
+    assert client.time.now() == pytest.approx(machine.true, abs=1)
+
+
+def test_a_clock_that_is_right_and_yet_refused(
+    machine: Machine, simulator: Simulator, client: Client
+) -> None:
+    """Where the clock is not the cause, nobody is sent to look at it."""
+    simulator.behave(Behaviour(checks=Checks(window=-1)))
+    machine.off = 2
+    error = refused(client)
+
+    assert str(error) == (
+        "ScaleEngine refused the time of the request (0002); "
+        "the clock of this machine shows the same time as ScaleEngine's: "
+        "it may pass by itself; if it lasts, ask ScaleEngine's support"
+    )
+
+
+@pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
+def test_an_answer_that_does_not_tell_the_time(
+    machine: Machine, saying: Callable[..., str], date: str
+) -> None:
+    """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
+    machine.off = HOUR
+    body = json.dumps({"status": "failure", "code": "0002", "message": "Timestamp"}).encode()
+    head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode()
+    with closing(machine.client(saying(head + body))) as client:
+        error = refused(client)
+
+        assert error.retry_after is None
+        assert str(error) == (
+            "ScaleEngine refused the time of the request (0002): check the clock of this machine"
+        )
+        assert client.time.skew is None
+        assert client.time.now() == NOW + HOUR
+
+
+@pytest.mark.parametrize("fault", [Refusal("0001"), Refusal("0003"), Fault.HTML_PAGE])
+def test_other_failures(
+    machine: Machine, simulator: Simulator, client: Client, fault: Refusal | Fault
+) -> None:
+    """The time of an answer that does not refuse ours is taken note of, and not gone by."""
+    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    machine.off = HOUR
+    with pytest.raises(ScaleEngineError):
+        ask(client)
+
+    assert client.time.skew == HOUR - 0.5
+    assert client.time.now() == NOW + HOUR
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 0, 1, -1, 100, -100, HOUR, -HOUR, 30 * HOUR, -30 * HOUR]),
+            st.sampled_from([0.0, 0.0, 0.3, 1.0, 60.0, HOUR]),
+        ),
+        max_size=20,
+    )
+)
+def test_jumps(steps: list[tuple[float, float]]) -> None:
+    """However the clock jumps: each jump costs a refusal at most, and no text is sent twice."""
+    machine = Machine()
+    with scaleengine(machine) as simulator, closing(machine.client(simulator.url)) as client:
+        for jump, passing in steps:
+            machine.off += jump
+            machine.true += passing
+            before = simulator.call_count
+            try:
+                ask(client)
+            except ClockError:
+                ask(client)
+            assert simulator.call_count - before <= 1 + (jump != 0)
+
+        stamps = [call.timestamp for call in simulator.calls]
+        assert len(set(stamps)) == len(stamps)
