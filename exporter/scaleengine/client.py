@@ -22,6 +22,9 @@ from exporter.scaleengine.transport import Transport
 
 T = TypeVar("T")
 
+_SAME_TIME: Final = 10
+"""Seconds: far less than any window for timestamps, and enough for an answer that took its time."""
+
 _NEARLY_RIGHT: Final = 2
 """Seconds: what a Date header, cut to whole ones, and the way of an answer may be wrong by."""
 
@@ -96,7 +99,7 @@ class Client:
         accepted = False
         try:
             answer = self.transport.send(signed_request(request, credentials.api_secret), question)
-            members = self._members(answer, question)
+            members = self._members(answer, stamp, question)
             accepted = True
             result = read(members)
             reason = None
@@ -115,17 +118,19 @@ class Client:
             self.observe(Exchange(self.account, command, seconds, reason, accepted, self.time.skew))
         return result
 
-    def _members(self, answer: HttpAnswer, question: Question) -> Members:
-        """Open an answer, and heed what time it tells."""
-        if answer.date is not None:
-            self.time.heed(answer.date)
+    def _members(self, answer: HttpAnswer, stamp: int, question: Question) -> Members:
+        """Open the answer to a request of that time, and heed what time it tells."""
+        skew = None if answer.date is None else self.time.heed(answer.date)
         try:
             return open_envelope(answer, question)
         except ClockError as refused:
-            if answer.date is None or self.time.skew is None:
+            if skew is None or answer.date is None:
                 raise
-            self.time.trust()
-            compared, advice = _compared(self.time.skew)
+            if abs(stamp - answer.date) > _SAME_TIME:
+                self.time.trust()
+            else:  # it is not the time that was wrong, or not by this Date
+                self.time.distrust()
+            compared, advice = _compared(skew)
             cause = f"{refused.cause}; {compared}"
             raise question.failed(ClockError, cause, advice, retry_after=0.0) from None
 

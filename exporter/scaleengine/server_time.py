@@ -13,7 +13,8 @@ class ServerTime:
     """The time of day for the requests of one account.
 
     It is our clock's until ScaleEngine has refused that; from then on it is ScaleEngine's, as the
-    newest answer told it. ScaleEngine's is not taken before: a proxy may have written the header.
+    newest answer told it. ScaleEngine's is not taken before, and no longer when it was refused as
+    well: a proxy may have written the header.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,13 +34,19 @@ class ServerTime:
         with self._lock:
             return now - self._skew if self._trusted and self._skew is not None else now
 
-    def heed(self, date: float) -> None:
-        """Take note of the time that an answer told."""
+    def heed(self, date: float) -> float:
+        """Take note of the time that an answer told; return the skew that it shows."""
         skew = self._clock.now() - (date + _MIDDLE)
         with self._lock:
             self._skew = skew
+        return skew
 
     def trust(self) -> None:
         """Take ScaleEngine's time from now on."""
         with self._lock:
             self._trusted = True
+
+    def distrust(self) -> None:
+        """Take our own clock's time from now on."""
+        with self._lock:
+            self._trusted = False

@@ -1,6 +1,8 @@
 """The headers of an answer tell the server's time, and how long to wait; or they tell nothing."""
 
 import math
+import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -48,6 +50,25 @@ def test_an_answer_without_headers() -> None:
 def test_dates(date: str, moment: float) -> None:
     """A Date is read in each form that RFC 9110 names, in any zone; without one it is UTC."""
     assert said(Date=date).date == moment
+
+
+@pytest.fixture(params=["Asia/Tokyo", "America/New_York"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Let the machine stand in another zone."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "date", [DATE, "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 MARS"]
+)
+def test_the_zone_of_the_machine(zone: str, date: str) -> None:
+    """Where the machine stands does not change what a Date says."""
+    assert time.localtime(MOMENT).tm_hour != 8, f"the test needs the zone {zone}"
+    assert said(Date=date).date == MOMENT
 
 
 NO_DATES = [

@@ -15,7 +15,7 @@ from exporter.scaleengine.signing import encode
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
-ODD = "AB/cd+é\"'\\<==&ß"
+ODD = "AB/cd +é\"'\\<==&ß"
 """Of everything that some way of writing spells in its own manner."""
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -78,6 +78,11 @@ def test_other_texts_are_left_alone(text: str, secrets: list[str]) -> None:
 
     assert knowing(*secrets).hide(harmless) == harmless
     assert mask(harmless, secrets) == harmless
+
+
+def test_a_letter_that_is_written_by_its_place() -> None:
+    """A sigma is small in one way at the end of a word and in another within; both are found."""
+    assert knowing("ΠΑΣΣΩΡΔΣ").hide("ΠΑΣΣΩΡΔΣΩ") == "***Ω"
 
 
 def test_one_secret_holds_another() -> None:

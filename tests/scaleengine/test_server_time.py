@@ -49,7 +49,7 @@ def test_trust_before_any_answer() -> None:
 def test_the_skew(ahead: float) -> None:
     """The skew is our clock minus ScaleEngine's, whose Date is read as the middle of its second."""
     machine = Machine(ahead)
-    machine.answer()
+    assert machine.time.heed(TRUE) == ahead - 0.5
     assert machine.time.skew == ahead - 0.5
 
 
@@ -106,3 +106,13 @@ def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) ->
         if answered:
             machine.answer()
             assert machine.off == pytest.approx(0, abs=0.501)
+
+
+def test_trust_that_is_lost() -> None:
+    """Once ScaleEngine's time was refused as well, our clock serves again."""
+    machine = Machine(ahead=3600)
+    machine.answer()
+    machine.time.trust()
+    machine.time.distrust()
+    machine.answer()
+    assert machine.off == 3600

@@ -97,6 +97,12 @@ def refused(client: Client) -> ScaleEngineError:
     return caught.value
 
 
+def refusal(date: str = "") -> bytes:
+    """Return an answer that refuses the time of a request; ``date`` is a header line, or none."""
+    body = json.dumps({"status": "failure", "code": "0002", "message": "Timestamp"}).encode()
+    return f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 def codes(simulator: Simulator) -> list[str | None]:
     """Return how the calls ended, oldest first."""
     return [call.code for call in simulator.calls]
@@ -212,9 +218,7 @@ def test_an_answer_that_does_not_tell_the_time(
 ) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
     machine.off = HOUR
-    body = json.dumps({"status": "failure", "code": "0002", "message": "Timestamp"}).encode()
-    head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode()
-    with closing(machine.client(saying(head + body))) as client:
+    with closing(machine.client(saying(refusal(date)))) as client:
         error = refused(client)
 
         assert error.retry_after is None
@@ -222,6 +226,16 @@ def test_an_answer_that_does_not_tell_the_time(
             "ScaleEngine refused the time of the request (0002): check the clock of this machine"
         )
         assert client.time.skew is None
+        assert client.time.now() == NOW + HOUR
+
+
+def test_a_time_that_was_told_before(machine: Machine, saying: Callable[..., str]) -> None:
+    """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
+    machine.off = HOUR
+    with closing(machine.client(saying(refusal()))) as client:
+        client.time.heed(NOW)
+
+        assert refused(client).retry_after is None
         assert client.time.now() == NOW + HOUR
 
 
@@ -265,3 +279,18 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
 
         stamps = [call.timestamp for call in simulator.calls]
         assert len(set(stamps)) == len(stamps)
+
+
+def test_a_date_that_is_wrong(machine: Machine, saying: Callable[..., str]) -> None:
+    """Where it is the Date that is wrong, as a proxy's may be, our own clock serves again.
+
+    A right request is refused once, as a replay may be; the next one goes by the wrong Date, and
+    after that was refused too, the one that follows carries the right time.
+    """
+    wrong = "Date: Tue, 11 Nov 2014 11:00:00 GMT\r\n"  # an hour ahead
+    with closing(machine.client(saying(refusal(wrong)))) as client:
+        stamps = []
+        for _ in range(3):
+            stamps.append(round(client.time.now()))
+            refused(client)
+    assert stamps == [NOW, NOW + HOUR, NOW]

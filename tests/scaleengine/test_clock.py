@@ -1,0 +1,32 @@
+"""Two clocks: the time of day, and one that runs evenly, also while the machine sleeps."""
+
+import time
+
+import pytest
+
+from exporter.scaleengine.clock import Clock, since_boot
+
+
+def test_the_clocks_of_this_machine() -> None:
+    """Without being told otherwise, the clocks are the machine's own."""
+    clock = Clock()
+    earliest = time.time()
+
+    assert earliest - 1 <= clock.now() <= time.time() + 1
+    assert clock.elapsed() <= clock.elapsed()
+
+
+def test_sleep_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system counts the time that it slept through, that clock is asked."""
+    monkeypatch.setattr(time, "CLOCK_BOOTTIME", 7, raising=False)
+    monkeypatch.setattr(time, "clock_gettime", {7: 1234.5}.__getitem__)
+
+    assert since_boot() == 1234.5
+
+
+def test_systems_that_do_not_count_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no such clock, the monotonic one is asked."""
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    monkeypatch.setattr(time, "monotonic", lambda: 99.5)
+
+    assert since_boot() == 99.5
