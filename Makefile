@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema lock bench-walk bench-serve
+.PHONY: help demo test check lint types contracts format schema dashboard lock bench-walk bench-serve
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -11,6 +11,7 @@ help:
 	@echo "make check       lint, types, import contracts, then all tests"
 	@echo "make format      lay out the code and mend what lint can mend"
 	@echo "make schema      write the JSON Schema of the configuration"
+	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make lock        pin the newest dependencies, with their hashes"
@@ -42,6 +43,9 @@ format: $(READY)
 
 schema: $(READY)
 	$(BIN)/python -m exporter.config
+
+dashboard: $(READY)
+	$(BIN)/python -m monitoring.dashboard
 
 bench-walk: $(READY)
 	$(BIN)/python bench/walk.py

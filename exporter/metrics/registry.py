@@ -28,7 +28,6 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.version import revision
 
-
 _NONE: Final[Quotas] = MappingProxyType({})
 
 
