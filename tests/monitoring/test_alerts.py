@@ -1,0 +1,257 @@
+"""The alerts: each is explained, each is tested, and each threshold means what it says."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+import yaml
+
+Rule: TypeAlias = Mapping[str, object]
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "monitoring"
+ALERTS = MONITORING / "alerts.yml"
+README = (MONITORING / "README.md").read_text()
+TEST_FILES = sorted(MONITORING.glob("alerts_test_*.yml"))
+PROMTOOL = shutil.which("promtool")
+
+GROUPS = yaml.safe_load(ALERTS.read_text())["groups"]
+RULES: Sequence[Rule] = [rule for group in GROUPS for rule in group["rules"]]
+RAISED: Sequence[Rule] = [rule for rule in RULES if "alert" in rule]
+NAMES = sorted({str(rule["alert"]) for rule in RAISED})
+THRESHOLDS: Mapping[str, str] = {
+    str(rule["record"]): str(rule["expr"]).removeprefix("vector(").removesuffix(")")
+    for rule in GROUPS[0]["rules"]
+}
+COUNTED = ("_judged", "_midnights", "_files", "_days")
+"""How the names of thresholds end that are whole numbers: the next one is one more or less."""
+
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None and not os.environ.get("CI"),
+    reason="promtool is not installed; CI installs it",
+)
+
+
+def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    assert PROMTOOL is not None, "promtool is missing: install Prometheus"
+    return subprocess.run(  # noqa: S603 - the program is promtool, found on the path
+        [PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def unit_tests() -> Iterator[tuple[Path, Mapping[str, object], Mapping[str, object]]]:
+    """Yield each unit test, with its file and what the whole file says."""
+    for path in TEST_FILES:
+        document = yaml.safe_load(path.read_text())
+        for test in document["tests"]:
+            yield path, document, test
+
+
+def expectations(test: Mapping[str, object], alert: str) -> list[list[Mapping[str, object]]]:
+    """Return what a unit test expects of an alert, moment by moment."""
+    moments = test.get("alert_rule_test", [])
+    assert isinstance(moments, list)
+    return [each.get("exp_alerts") or [] for each in moments if each["alertname"] == alert]
+
+
+def texts(holder: Mapping[str, object], key: str) -> Mapping[str, str]:
+    """Return the labels or annotations that a rule has or a unit test expects."""
+    given = holder[key]
+    assert isinstance(given, dict)
+    return given
+
+
+@needs_promtool
+def test_promtool_accepts_the_rules() -> None:
+    """Prometheus' own judge of rules has nothing to say."""
+    judged = promtool("check", "rules", "--lint-fatal", ALERTS)
+    assert (judged.stderr, judged.returncode) == ("", 0)
+    assert "SUCCESS" in judged.stdout
+
+
+@needs_promtool
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.stem)
+def test_unit_tests_hold(path: Path) -> None:
+    """The alerts fire, stay silent and end as their unit tests say."""
+    judged = promtool("test", "rules", path)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+@pytest.mark.parametrize(
+    "rule", RAISED, ids=lambda rule: "-".join([rule["alert"], *list(rule["labels"].values())[1:]])
+)
+def test_each_alert_is_shown_to_fire_and_to_end(rule: Rule) -> None:
+    """A unit test sees the alert silent, then firing with its labels, then silent again."""
+    wanted = texts(rule, "labels").items()
+    fired = []
+    for _, _, test in unit_tests():
+        moments = expectations(test, str(rule["alert"]))
+        firing = [
+            any(wanted <= texts(each, "exp_labels").items() for each in moment)
+            for moment in moments
+        ]
+        if True in firing:
+            first, last = firing.index(True), len(firing) - 1 - firing[::-1].index(True)
+            fired.append(first > 0 and last < len(firing) - 1)
+    assert any(fired)
+
+
+@pytest.mark.parametrize("alert", NAMES)
+def test_each_alert_is_shown_to_stay_silent(alert: str) -> None:
+    """A unit test, named for it, sees the alert silent all the time just below its threshold."""
+    silent = [
+        test for _, _, test in unit_tests() if str(test["name"]).startswith(f"{alert}: silent ")
+    ]
+    assert silent
+    for test in silent:
+        asked = test["promql_expr_test"]
+        assert isinstance(asked, list)
+        watched = [
+            each
+            for each in asked
+            if f'ALERTS{{alertname="{alert}"' in each["expr"]
+            or re.search(r"ALERTS(\[|\{alertstate)", each["expr"])
+        ]
+        assert watched
+        assert [each["exp_samples"] for each in watched] == [[]] * len(watched)
+
+
+def cut_down(alerts: set[str], threshold: str, value: str, folder: Path) -> list[Path]:
+    """Write the rules with another value of a threshold, and the unit tests of some alerts."""
+    groups = [
+        {
+            **group,
+            "rules": [
+                {**rule, "expr": f"vector({value})"} if rule.get("record") == threshold else rule
+                for rule in group["rules"]
+            ],
+        }
+        for group in GROUPS
+        if group is GROUPS[0] or any(rule.get("alert") in alerts for rule in group["rules"])
+    ]
+    (folder / ALERTS.name).write_text(yaml.safe_dump({"groups": groups}))
+    written = []
+    for path in TEST_FILES:
+        document = yaml.safe_load(path.read_text())
+        tests = [test for test in document["tests"] if test["name"].split(":")[0] in alerts]
+        if tests:
+            written.append(folder / path.name)
+            written[-1].write_text(yaml.safe_dump({**document, "tests": tests}))
+    return written
+
+
+def users_of(threshold: str) -> set[str]:
+    """Return the alerts that look at a threshold, themselves or through recording rules."""
+    names = [threshold]
+    for rule in RULES:
+        if "record" in rule and any(name in str(rule["expr"]) for name in names):
+            names.append(str(rule["record"]))
+    return {
+        str(rule["alert"]) for rule in RAISED if any(name in str(rule["expr"]) for name in names)
+    }
+
+
+def beside(threshold: str) -> tuple[str, str]:
+    """Return two values close to a threshold, one below and one above."""
+    value = THRESHOLDS[threshold]
+    if threshold.endswith(COUNTED):
+        return f"{value} - 1", f"{value} + 1"
+    return f"{value} * 0.9", f"{value} * 1.1"
+
+
+@needs_promtool
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_each_threshold_is_held_from_both_sides(threshold: str, tmp_path: Path) -> None:
+    """With a threshold a tenth lower or higher (a count: by one) the unit tests fail."""
+    lower, higher = beside(threshold)
+    outcomes = []
+    for value in (THRESHOLDS[threshold], lower, higher):
+        files = cut_down(users_of(threshold), threshold, value, tmp_path)
+        judged = promtool("test", "rules", *files)
+        outcomes.append((judged.returncode, "FAILED" in judged.stdout + judged.stderr))
+    assert outcomes == [(0, False), (1, True), (1, True)]
+
+
+def test_each_threshold_is_used() -> None:
+    """A threshold that is changed changes something, and none is looked at that is not there."""
+    looked_at = set(
+        re.findall(
+            r"scaleengine:threshold:\w+",
+            " ".join(str(rule["expr"]) for rule in RULES[len(THRESHOLDS) :]),
+        )
+    )
+    assert looked_at == set(THRESHOLDS)
+
+
+def test_thresholds_are_documented() -> None:
+    """The README's table has every threshold with the value that is in force."""
+    table = dict(
+        re.findall(r"^\| `(scaleengine:threshold:\w+)` \| ([^|]+) \|", README, re.MULTILINE)
+    )
+    assert table == THRESHOLDS
+
+
+@pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
+def test_each_alert_speaks_to_a_person(rule: Rule) -> None:
+    """Each has a severity, a summary, a description, and a runbook that exists."""
+    alert = str(rule["alert"])
+    assert texts(rule, "labels")["severity"] in {"critical", "warning"}
+    assert set(texts(rule, "annotations")) == {"summary", "description", "runbook"}
+    assert texts(rule, "annotations")["runbook"] == f"monitoring/README.md#{alert.lower()}"
+    assert f"\n### {alert}\n" in README
+    assert f"| [`{alert}`](#{alert.lower()}) | {texts(rule, 'labels')['severity']} |" in README
+
+
+@pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
+def test_each_number_has_a_unit(rule: Rule) -> None:
+    """No text shows a bare value: it is a share, a duration or a number that a person can read."""
+    for text in texts(rule, "annotations").values():
+        shown = re.findall(r"\{\{[^}]*\$value[^}]*\}\}", text)
+        bare = [
+            each
+            for each in shown
+            if not re.search(r"\$value \| humanize(1024|Percentage|Duration)? \}\}", each)
+        ]
+        assert bare == []
+
+
+@pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
+def test_each_summary_names_what_it_is_about(rule: Rule) -> None:
+    """A summary names the account, or the exporter where it is about that, and the next step."""
+    summary = texts(rule, "annotations")["summary"]
+    if rule["alert"] != "ScaleEngineExporterMissing":
+        assert "$labels.account" in summary or "$labels.instance" in summary
+    assert re.search(r": \w", summary)
+
+
+def test_only_alerts_that_exist_are_explained() -> None:
+    """The runbook has no text for an alert that is gone."""
+    assert sorted(re.findall(r"^### (ScaleEngine\w+)$", README, re.MULTILINE)) == NAMES
+
+
+def test_the_metrics_exist() -> None:
+    """The rules look at metrics that the exporter serves, and at Prometheus' and Python's own."""
+    served = set(
+        re.findall(r"^\| `(scaleengine_\w+)`", (ROOT / "README.md").read_text(), re.MULTILINE)
+    )
+    asked = {
+        name
+        for rule in RULES
+        for name in re.findall(r"(?<![:\w])scaleengine_\w+(?![:\w])", str(rule["expr"]))
+    }
+    assert asked
+    assert asked <= served
+
+
+def test_recording_rules_are_named_by_the_rule() -> None:
+    """A recorded series is named level:metric:operation."""
+    recorded = [str(rule["record"]) for rule in RULES if "record" in rule]
+    assert [name for name in recorded if not re.fullmatch(r"\w+:\w+:\w+", name)] == []
+    assert len(set(recorded)) == len(recorded)
