@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema dashboard lock bench-walk bench-serve
+.PHONY: help demo test check lint types contracts format schema dashboard lock image-try bench-walk bench-serve
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -14,6 +14,7 @@ help:
 	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
+	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
@@ -60,6 +61,12 @@ lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
 		pyproject.toml --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt
+	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--generate-hashes --no-header --constraints requirements-dev.txt - \
+		--output-file deploy/requirements-build.txt
+
+image-try:
+	deploy/try_image.sh
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Build the image and run the demo in it, locked up, on a machine without a Docker engine.
+#
+# Needs root, and buildah, podman, runc, netavark and debootstrap. In place of the official Python
+# image, which only a registry of images has, stands a Debian of the same release with its Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+port=21058
+base=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' Dockerfile)
+release=${base##*-}
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+image=localhost/scaleengine-exporter:try
+work=$(mktemp -d)
+root=.tools/$release-python
+
+export CONTAINERS_CONF=$work/containers.conf
+cat >"$CONTAINERS_CONF" <<'CONF'
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+CONF
+storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+# Without systemd podman cannot check the health by itself, and says so at every step.
+in_podman() { podman "${storage[@]}" "$@" 2> >(grep -vE 'healthchecks:|CNI config' >&2); }
+clean() {
+	in_podman rm --force --time 0 --ignore exporter >/dev/null || true
+	rm -rf "$work"
+}
+trap clean EXIT
+fail() {
+	echo "$*" >&2
+	! in_podman container exists exporter || in_podman logs exporter >&2
+	exit 1
+}
+
+if [ ! -e "$root/done" ]; then
+	rm -rf "$root"
+	mkdir -p "$root"
+	debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates \
+		"$release" "$root/system" >"$work/debootstrap.log" || fail "$(tail -5 "$work/debootstrap.log")"
+	ln -s /usr/bin/python3 "$root/system/usr/local/bin/python"
+	touch "$root/done"
+fi
+tar -C "$root/system" -c . | in_podman import --quiet - "$base" >/dev/null
+
+# What pip has to know of this machine, if anything.
+mounts=()
+for file in /etc/ssl/certs /etc/pip.conf; do
+	[ ! -e "$file" ] || mounts+=(--volume "$file:$file:ro")
+done
+began=$SECONDS
+buildah "${storage[@]}" bud --pull-never --isolation chroot --format docker "${mounts[@]}" \
+	--build-arg "REVISION=$revision" --tag "$image" . >"$work/build.log" 2>&1 ||
+	fail "$(tail -30 "$work/build.log")"
+echo "built in $((SECONDS - began)) s"
+
+began=$(date +%s%N)
+in_podman run --detach --name exporter --network=host --read-only --read-only-tmpfs=false \
+	--cap-drop=all --security-opt=no-new-privileges --pids-limit=100 --memory=256m \
+	--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096 \
+	"$image" demo "--web.listen-address=127.0.0.1:$port" >/dev/null
+for _ in $(seq 100); do
+	! curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null || break
+	sleep 0.2
+done
+curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null || fail "not ready within 20 s"
+echo "ready after $((($(date +%s%N) - began) / 1000000)) ms"
+
+metrics=$(curl -sf "http://127.0.0.1:$port/metrics")
+grep -q '^scaleengine_up{account="demo"} 1' <<<"$metrics" || fail "the demo's account is not up"
+grep -q "^scaleengine_exporter_build_info{.*revision=\"$revision\"" <<<"$metrics" ||
+	fail "the image does not know its revision"
+
+inside() { in_podman exec exporter "$@"; }
+[ "$(inside id -u)" = 10058 ] || fail "it does not run as user 10058"
+inside grep -q 'CapBnd:.*0000000000000000' /proc/1/status || fail "it has capabilities"
+! inside touch /opt/scaleengine-exporter/x 2>/dev/null || fail "its root can be written"
+! inside sh -c 'command -v cc gcc g++ clang make ld' || fail "a compiler is left in it"
+! inside python -c 'import pip' 2>/dev/null || fail "pip is left beside the program"
+# The command stands in the image; it finds the port that a flag has set.
+in_podman healthcheck run exporter || fail "the health check finds it ill"
+inside python /opt/scaleengine-exporter/health_check.py
+
+in_podman stop --time 10 exporter >/dev/null
+status=$(in_podman inspect --format '{{.State.ExitCode}}' exporter)
+[ "$status" = 0 ] || fail "SIGTERM ended it with status $status"
+built=$(in_podman image inspect --format '{{.Size}}' "$image")
+bare=$(in_podman image inspect --format '{{.Size}}' "$base")
+echo "the program adds $(((built - bare) / 1000000)) MB to its base"

