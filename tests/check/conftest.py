@@ -1,0 +1,237 @@
+"""A ScaleEngine to check a configuration against, with and without TLS, and ways to check it."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import requests
+
+from exporter.check.command import check
+from exporter.config import load
+from exporter.plan import Plan, plan_from
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+
+KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
+SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
+PATIENCE = 10.0
+
+Said = Mapping[str, object]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own proxies, certificates and colours out of the tests."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in tuple(os.environ):
+        if name.startswith("SCALEENGINE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def account() -> Account:
+    """Return an account with two CPU users, a path of 250 videos, and one with two folders."""
+    films = {f"{number}.mp4": FileType.VIDEO for number in range(250)}
+    small = Folder(
+        files={"a.mp4": FileType.VIDEO, "b.mp4": FileType.VIDEO},
+        folders={"1": Folder(files={"c.mp4": FileType.VIDEO}), "2": Folder()},
+    )
+    store = Folder(folders={"jb": Folder(files=films), "small": small})
+    return Account(
+        cdn=158,
+        api_key=KEY,
+        api_secret=SECRET,
+        usage=steady_usage({"": 1024, "web": 5_000_000_000}),
+        storage=Folder(folders={"sestore4": store}),
+    )
+
+
+@pytest.fixture
+def scaleengine(account: Account) -> Iterator[Simulator]:
+    """Run a ScaleEngine with that account."""
+    with Simulator([account]) as running:
+        yield running
+
+
+@pytest.fixture
+def main() -> Callable[..., Said]:
+    """Return a function that describes an account whose key and secret are right, and changes."""
+
+    def described(**changes: object) -> Said:
+        return {
+            "name": "main",
+            "cdn": 158,
+            "api_key": KEY,
+            "api_secret": SECRET,
+            "files": {"paths": ["sestore4/jb", "sestore4/small"]},
+            **changes,
+        }
+
+    return described
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a configuration of accounts and returns its file."""
+
+    def write(url: str, *accounts: Mapping[str, object], **api: object) -> Path:
+        said = {"url": url, "requests_per_second": None, "timeout": "5s", **api}
+        file = tmp_path / "config.yaml"
+        # JSON is YAML.
+        file.write_text(json.dumps({"api": said, "accounts": accounts}))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def plan(configure: Callable[..., Path]) -> Callable[..., Plan]:
+    """Return a function that makes the plan of a configuration of accounts."""
+    return lambda url, *accounts, **api: plan_from(
+        load(configure(url, *accounts, **api), {}).config
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a check: whether it was good, and the findings as the document has them."""
+
+    good: bool
+    findings: Sequence[Said]
+
+    def of(self, what: str, outcome: str | None = None) -> list[Said]:
+        """Return the findings about one thing, or those of them that end so."""
+        return [
+            each
+            for each in self.findings
+            if each["what"] == what and outcome in (None, each["outcome"])
+        ]
+
+    def outcomes(self, account: str | None = None) -> list[str]:
+        """Return how it stands with each thing, or with each of an account."""
+        return [
+            f"{each['what']} {each['outcome']}"
+            for each in self.findings
+            if account in (None, each["account"])
+        ]
+
+
+@pytest.fixture
+def checked(plan: Callable[..., Plan]) -> Callable[..., Checked]:
+    """Return a function that checks a configuration of accounts."""
+
+    def run(url: str, *accounts: Mapping[str, object], **api: object) -> Checked:
+        return check_plan(plan(url, *accounts, **api))
+
+    return run
+
+
+def check_plan(plan: Plan) -> Checked:
+    """Check a plan."""
+    out = StringIO()
+    good = check(plan, (), KnownSecrets(), "json", (out, StringIO()))
+    document = json.loads(out.getvalue())
+    assert document["ok"] is good
+    return Checked(good, document["findings"])
+
+
+class Authority:
+    """A certificate authority in a folder; ``certificate`` is the file that trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.certificate = folder / "ca.pem"
+        self._openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key"
+            " -out ca.pem -days 400 -subj /CN=CA -addext keyUsage=critical,keyCertSign"
+        )
+
+    def issue(self, name: str, subject: str, days: int) -> Path:
+        """Return a file with a key and a certificate for the subject."""
+        (self._folder / "extensions").write_text(
+            f"subjectAltName={subject}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+        )
+        self._openssl(
+            f"req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key"
+            f" -out {name}.csr -subj /CN={name}"
+        )
+        self._openssl(
+            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
+            f" -extfile extensions -days {days} -out {name}.pem"
+        )
+        joined = self._folder / f"{name}-joined.pem"
+        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
+        joined.write_text("".join(parts))
+        return joined
+
+    def _openssl(self, command: str) -> None:
+        subprocess.run(  # noqa: S603 - the arguments are the tests' own
+            ["openssl", *command.split()],  # noqa: S607 - the one that the machine has
+            cwd=self._folder,
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Return an authority that nobody but a test trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def under_tls(scaleengine: Simulator) -> Iterator[Callable[[Path], str]]:
+    """Return a function that serves the ScaleEngine with a certificate, and returns its address."""
+    with ExitStack() as at_the_end:
+
+        def serve(certificate: Path) -> str:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server = HTTPServer(("127.0.0.1", 0), partial(_PassOn, scaleengine.url))
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            at_the_end.callback(thread.join, PATIENCE)
+            at_the_end.callback(server.server_close)
+            at_the_end.callback(server.shutdown)
+            return f"https://127.0.0.1:{server.server_port}/stable/"
+
+        yield serve
+
+
+class _PassOn(BaseHTTPRequestHandler):
+    """Answers a request with what another server says to it."""
+
+    def __init__(
+        self, behind: str, line: socket.socket, address: tuple[str, int], server: HTTPServer
+    ) -> None:
+        self._behind = behind
+        super().__init__(line, address, server)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = self.headers["Content-Type"]
+        with requests.post(
+            self._behind, body, headers={"Content-Type": kind}, timeout=PATIENCE
+        ) as answer:
+            self.send_response_only(answer.status_code)
+            self.send_header("Date", answer.headers["Date"])
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)

@@ -1,0 +1,239 @@
+"""The whole program: how a check ends, and what it does on a terminal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Behaviour, Broken, Fault, Simulator
+
+Configure = Callable[..., Path]
+Main = Callable[..., Mapping[str, object]]
+
+PATIENCE = 15.0
+PROGRAM = (sys.executable, "-W", "error", "-m", "exporter", "check")
+ESCAPE = "\x1b"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the program ended, and what it wrote."""
+
+    status: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that runs the check in the folder of the configuration."""
+
+    def program(*arguments: str, **environ: str) -> Ended:
+        ended = subprocess.run(  # noqa: S603 - the program is this project's own
+            [*PROGRAM, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environ},
+            capture_output=True,
+            timeout=PATIENCE,
+            text=True,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return program
+
+
+class Terminal:
+    """The program on a terminal of its own, which shows standard output and standard error."""
+
+    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+        self._ours, theirs = os.openpty()
+        self.process = subprocess.Popen(  # noqa: S603 - the program is this project's own
+            [*PROGRAM, *arguments],
+            cwd=folder,
+            env={**os.environ, "TERM": "xterm-256color", **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read_until(self, part: str) -> None:
+        """Read what it shows until there is this part."""
+        while part not in self.shown:
+            assert self._read(), f"no {part!r} in {self.shown!r}"
+
+    def end(self) -> int:
+        """Read all that it shows, and return its exit status."""
+        while self._read():
+            pass
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End it by force if it still runs."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        os.close(self._ours)
+
+    def _read(self) -> bool:
+        try:
+            piece = os.read(self._ours, 65536)
+        except OSError:  # so Linux says that the other side is closed
+            return False
+        self.shown += piece.decode()
+        return bool(piece)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Return a function that starts the check on a terminal."""
+    with ExitStack() as at_the_end:
+
+        def start(*arguments: str, **environ: str) -> Terminal:
+            started = Terminal(tmp_path, *arguments, **environ)
+            at_the_end.callback(started.close)
+            return started
+
+        yield start
+
+
+def test_a_good_end(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+    """Where nothing failed it ends with 0, and writes nothing on standard error."""
+    configure(scaleengine.url, main())
+    ended = run()
+
+    assert (ended.status, ended.error) == (0, "")
+    assert ended.out.splitlines()[-1] == "10 ok"
+    assert ESCAPE not in ended.out
+
+
+def test_a_bad_end(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+    """Where something failed it ends with 1; the document is all there is on standard output."""
+    configure(scaleengine.url, main(files={"paths": ["sestore4/no"]}))
+    ended = run("--output=json")
+
+    assert (ended.status, ended.error) == (1, "")
+    assert json.loads(ended.out)["ok"] is False
+
+
+def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+    """What a configuration is warned of is to be looked at, and no failure."""
+    configure(scaleengine.url, main(files={"paths": ["sestore4/small", "sestore4/small/1"]}))
+    ended = run()
+
+    assert ended.status == 0
+    assert ended.out.startswith("warn  configuration: config.yaml:1:")
+    assert ended.out.splitlines()[-1] == "10 ok, 1 to be looked at"
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_wrong_configuration(
+    run: Run, configure: Configure, scaleengine: Simulator, main: Main, output: str
+) -> None:
+    """A wrong configuration ends with 2 and its mistakes; nobody is asked."""
+    configure(scaleengine.url, main(cdn="many"))
+    ended = run(f"--output={output}")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error.endswith("accounts[0].cdn: must be a whole number\n")
+    assert scaleengine.call_count == 0
+
+
+def test_wrong_usage(run: Run) -> None:
+    """Wrong usage ends with 2."""
+    assert run("--output=xml").status == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption(
+    terminal: Callable[..., Terminal],
+    configure: Configure,
+    scaleengine: Simulator,
+    main: Main,
+    number: signal.Signals,
+) -> None:
+    """Who interrupts it while a request hangs ends it with 130, and without a traceback."""
+    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    configure(scaleengine.url, main(), timeout="10m")
+    started = terminal()
+    started.read_until("trying main disk usage (1 of 3)")
+    assert scaleengine.wait_for_calls(1, PATIENCE)
+    started.process.send_signal(number)
+
+    assert started.end() == 130
+    assert "Traceback" not in started.shown
+    assert started.shown.rstrip().endswith(f"{ESCAPE}[2K"), "the line of progress was left there"
+
+
+def test_on_a_terminal(
+    terminal: Callable[..., Terminal], configure: Configure, scaleengine: Simulator, main: Main
+) -> None:
+    """A terminal shows colours, and what is being tried as long as it is."""
+    configure(scaleengine.url, main(files={"paths": ["sestore4/no"]}))
+    started = terminal()
+
+    assert started.end() == 1
+    assert f"{ESCAPE}[32mok" in started.shown
+    assert f"{ESCAPE}[31mFAIL" in started.shown
+    assert "trying main sestore4/no video (2 of 2)" in started.shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "progress"), [({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)]
+)
+def test_a_terminal_without_colours(
+    terminal: Callable[..., Terminal],
+    configure: Configure,
+    scaleengine: Simulator,
+    main: Main,
+    *,
+    environ: Mapping[str, str],
+    progress: bool,
+) -> None:
+    """NO_COLOR is heeded; a terminal that can do nothing is asked for nothing."""
+    configure(scaleengine.url, main())
+    started = terminal(**environ)
+
+    assert started.end() == 0
+    assert not re.search(rf"{ESCAPE}\[[0-9;]*m", started.shown)
+    assert ("trying main" in started.shown) is progress
+    assert "ok    main disk usage: 2 CPU users" in started.shown
+
+
+@pytest.mark.parametrize("environ", [{}, {"FORCE_COLOR": "1"}])
+def test_no_terminal(
+    run: Run, configure: Configure, scaleengine: Simulator, main: Main, environ: Mapping[str, str]
+) -> None:
+    """Where there is no terminal there are neither colours nor progress, whoever asks for them."""
+    configure(scaleengine.url, main())
+    ended = run(**environ)
+
+    assert ESCAPE not in ended.out + ended.error
+    assert ended.error == ""
+
+
+def test_a_reader_that_leaves(
+    tmp_path: Path, configure: Configure, scaleengine: Simulator, main: Main
+) -> None:
+    """Where nobody reads what it prints, it ends without a traceback."""
+    configure(scaleengine.url, main())
+    ours, theirs = os.pipe()
+    os.close(ours)
+    ended = subprocess.run(  # noqa: S603 - the program is this project's own
+        PROGRAM, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+    )
+    os.close(theirs)
+
+    assert (ended.returncode, ended.stderr) == (1, b"")

@@ -1,0 +1,275 @@
+"""The way to the API: name, connection and certificate, each by itself."""
+
+import gc
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.check.findings import Finding, Outcome
+from exporter.check.reach import reach, way_to
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.transport import Endpoint
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.check.conftest import Authority, Checked
+
+Check = Callable[..., "Checked"]
+Main = Callable[..., object]
+UnderTls = Callable[[Path], str]
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """Return ``127.0.0.1:PORT`` where connections are refused."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return ``127.0.0.1:PORT`` where connections are accepted and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def go(url: str, ca_file: Path | None = None, timeout: float = 5.0) -> list[Finding]:
+    """Go the way to an address, and return what was found."""
+    return list(reach(way_to(Endpoint(url, timeout, 1, ca_file)), timeout, Clock()))
+
+
+def test_in_plain(scaleengine: Simulator) -> None:
+    """An address in http:// is resolved and connected to, and said to have no certificate."""
+    name, connection, certificate = go(scaleengine.url)
+
+    assert name.facts == {"host": "127.0.0.1", "addresses": ("127.0.0.1",)}
+    assert (connection.facts["address"], name.outcome) == ("127.0.0.1", Outcome.OK)
+    assert certificate.outcome is Outcome.OK
+    assert certificate.detail == "there is none, for api.url begins with http://"
+    assert certificate.facts == {"expires": None, "days_left": None}
+
+
+def test_a_name(scaleengine: Simulator) -> None:
+    """A name is told with its addresses; the one that answers is connected to."""
+    name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "localhost"))
+
+    assert name.detail.startswith("localhost is ")
+    addresses = name.facts["addresses"]
+    assert isinstance(addresses, tuple)
+    assert "127.0.0.1" in addresses
+    assert connection.facts["address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "a..b", "x" * 64])
+def test_a_name_that_is_none(host: str) -> None:
+    """A name that cannot be resolved fails, and nothing after it is tried."""
+    (finding,) = go(f"https://{host}/")
+
+    assert (finding.subject.what, finding.outcome) == ("name", Outcome.FAIL)
+    assert finding.detail.startswith("the name was not resolved")
+    assert finding.advice == "check api.url and the DNS"
+
+
+def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that does not answer is not waited for longer than for a request."""
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        over.wait(10)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    began = time.monotonic()
+    (finding,) = go("https://api.example/", timeout=0.2)
+    over.set()
+
+    assert time.monotonic() - began < 2
+    assert (finding.subject.what, finding.detail) == ("name", "no answer came in time")
+
+
+def test_a_port_where_nobody_listens(refusing: str) -> None:
+    """A connection that is refused fails behind the name."""
+    _, connection = go(f"https://{refusing}/")
+
+    assert (connection.subject.what, connection.outcome) == ("connection", Outcome.FAIL)
+    assert connection.detail == "the connection was refused"
+
+
+def test_the_first_address_that_answers(
+    scaleengine: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several addresses of a name, those at which nobody listens do no harm."""
+    stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    given = [(*stream, (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *rest: int, **more: int) -> object:
+        return given if host == "api.example" else real(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
+
+    assert name.detail == "api.example is 127.0.0.2, 127.0.0.1"
+    assert connection.facts["address"] == "127.0.0.1"
+
+
+def test_a_good_certificate(
+    checked: Check, main: Main, under_tls: UnderTls, authority: "Authority"
+) -> None:
+    """A certificate that is trusted is told with the day on which it ends."""
+    url = under_tls(authority.issue("good", "IP:127.0.0.1", days=90))
+    found = checked(url, main(), ca_file=str(authority.certificate))
+
+    assert found.good
+    (certificate,) = found.of("certificate")
+    facts = certificate["facts"]
+    assert isinstance(facts, dict)
+    assert facts["days_left"] in (89, 90)
+    ends = time.time() + 90 * 24 * 3600
+    assert facts["expires"][:10] in {
+        time.strftime("%Y-%m-%d", time.gmtime(ends + off)) for off in (-600, 0)
+    }
+    assert certificate["detail"] == (
+        f"good until {facts['expires'][:10]}, {facts['days_left']} days left"
+    )
+
+
+def test_a_certificate_that_ends_soon(
+    checked: Check, main: Main, under_tls: UnderTls, authority: "Authority"
+) -> None:
+    """A certificate that ends in less than two weeks works, and is to be looked at."""
+    url = under_tls(authority.issue("short", "IP:127.0.0.1", days=13))
+    found = checked(url, main(), ca_file=str(authority.certificate))
+
+    assert found.good
+    assert found.of("certificate", "warn")[0]["advice"]
+
+
+BAD_CERTIFICATES = {
+    "out of date": ("IP:127.0.0.1", -1, True, "certificate has expired"),
+    "of another host": ("IP:127.0.0.2", 90, True, "IP address mismatch"),
+    "of nobody": ("IP:127.0.0.1", 90, False, "unable to get local issuer certificate"),
+}
+"""Each with its subject, its days, whether its authority is trusted, and why it is bad."""
+
+
+@pytest.mark.parametrize("case", BAD_CERTIFICATES)
+def test_a_bad_certificate(
+    checked: Check,
+    main: Main,
+    under_tls: UnderTls,
+    authority: "Authority",
+    scaleengine: Simulator,
+    case: str,
+) -> None:
+    """A certificate that is not trusted is said why, once; no request is made."""
+    subject, days, trusted, why = BAD_CERTIFICATES[case]
+    url = under_tls(authority.issue(case.replace(" ", "-"), subject, days))
+    found = checked(url, main(), ca_file=str(authority.certificate) if trusted else None)
+
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert failure["what"] == "certificate"
+    assert str(failure["detail"]).startswith("the certificate is not trusted (")
+    assert why in str(failure["detail"])
+    assert failure["advice"] == "check api.url and api.ca_file"
+    assert found.outcomes("main") == [
+        "secrets ok",
+        "disk_usage not_tried",
+        *["files not_tried"] * 2,
+    ]
+    assert scaleengine.call_count == 0
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_trust_by_the_environment(
+    under_tls: UnderTls,
+    authority: "Authority",
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    """The certificates that the environment names are trusted, as the requests trust them."""
+    url = under_tls(authority.issue("named", "IP:127.0.0.1", days=90))
+    assert go(url)[-1].outcome is Outcome.FAIL
+    monkeypatch.setenv(variable, str(authority.certificate))
+    assert go(url)[-1].outcome is Outcome.OK
+
+
+def test_a_folder_of_certificates(
+    under_tls: UnderTls, authority: "Authority", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The environment may name a folder; one without certificates trusts nobody."""
+    url = under_tls(authority.issue("in-folder", "IP:127.0.0.1", days=90))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+
+    assert go(url)[-1].detail.startswith("the certificate is not trusted")
+
+
+def test_a_server_without_tls(scaleengine: Simulator) -> None:
+    """A server that does not speak TLS fails at the certificate."""
+    certificate = go(scaleengine.url.replace("http:", "https:"))[-1]
+
+    assert (certificate.subject.what, certificate.outcome) == ("certificate", Outcome.FAIL)
+    assert certificate.detail.startswith("TLS failed (")
+
+
+def test_a_handshake_that_hangs(silent: str) -> None:
+    """A server that never shakes hands is not waited for longer than for a request."""
+    began = time.monotonic()
+    certificate = go(f"https://{silent}/", timeout=0.2)[-1]
+
+    assert time.monotonic() - began < 2
+    assert (certificate.subject.what, certificate.detail) == (
+        "certificate",
+        "no answer came in time",
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_by_a_proxy(refusing: str, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Where the environment names a proxy, name and certificate are its affair; it is not shown."""
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://user:canary@{refusing}")
+    (finding,) = go(f"{scheme}://api.example/")
+
+    assert (finding.subject.what, finding.outcome) == ("proxy", Outcome.OK)
+    assert "canary" not in repr(finding)
+
+
+def test_a_proxy_that_is_not_there(
+    checked: Check, main: Main, refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy at which nobody listens is said once, by the first request."""
+    monkeypatch.setenv("https_proxy", f"http://{refusing}")
+    found = checked("https://api.example/", main())
+
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert failure["detail"] == "at the proxy, the connection was refused"
+    assert found.outcomes().count("files not_tried") == 2
+
+
+def test_past_the_proxy(
+    scaleengine: Simulator, refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What NO_PROXY names is reached directly."""
+    monkeypatch.setenv("http_proxy", f"http://{refusing}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    assert [finding.outcome for finding in go(scaleengine.url)] == [Outcome.OK] * 3
+
+
+def test_nothing_is_left_open(under_tls: UnderTls, authority: "Authority") -> None:
+    """Every connection is closed again, whether the certificate is good or not."""
+    url = under_tls(authority.issue("closed", "IP:127.0.0.1", days=90))
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        assert go(url, authority.certificate)[-1].outcome is Outcome.OK
+        assert go(url)[-1].outcome is Outcome.FAIL
+        gc.collect()
+
+    assert complaints == []

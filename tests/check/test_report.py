@@ -1,0 +1,259 @@
+"""What a check prints: lines for a reader, one document for a script, and never a secret."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from exporter.check.command import check
+from exporter.check.findings import NAME, Finding, Outcome
+from exporter.check.report import WRITERS, write_text
+from exporter.plan import Plan
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.simulator import Account, Simulator, steady_usage
+
+Main = Callable[..., Mapping[str, object]]
+Print = Callable[..., str]
+
+HERE = Path(__file__).parent
+
+OUTCOMES = ["ok", "warn", "fail", "not_tried"]
+TEXT = {"type": ["string", "null"]}
+NUMBER = {"type": ["number", "null"]}
+TEXTS = {"type": "array", "items": {"type": "string"}}
+FACTS: Mapping[str, Mapping[str, object]] = {
+    "configuration": {},
+    "proxy": {},
+    "name": {"host": TEXT, "addresses": TEXTS},
+    "connection": {"address": TEXT, "port": NUMBER, "seconds": NUMBER},
+    "certificate": {"expires": TEXT, "days_left": NUMBER},
+    "clock": {"skew_seconds": NUMBER},
+    "secrets": {},
+    "key": {"command": {"enum": ["disk.usage", "files.list"]}},
+    "disk_usage": {"cpu_users": TEXTS, "missing_cpu_users": TEXTS, "newest_day": TEXT},
+    "files": {
+        "files_in_first_answer": NUMBER,
+        "folders_in_first_answer": NUMBER,
+        "requests_estimated": NUMBER,
+        "requests_allowed": NUMBER,
+    },
+}
+"""What is told of each thing that went well."""
+
+
+def exactly(properties: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the schema of an object with all these keys and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+DOCUMENT = exactly(
+    {
+        "ok": {"type": "boolean"},
+        "counts": exactly({outcome: {"type": "integer", "minimum": 0} for outcome in OUTCOMES}),
+        "findings": {
+            "type": "array",
+            "items": exactly(
+                {
+                    "what": {"enum": list(FACTS)},
+                    "account": TEXT,
+                    "path": TEXT,
+                    "file_type": TEXT,
+                    "outcome": {"enum": OUTCOMES},
+                    "detail": {"type": "string", "minLength": 1},
+                    "advice": TEXT,
+                    "reason": TEXT,
+                    "facts": {"type": "object"},
+                }
+            ),
+        },
+    }
+)
+
+
+@pytest.fixture
+def bad(main: Main) -> tuple[Mapping[str, object], ...]:
+    """Return three accounts: one with mistakes in what it polls, two with wrong credentials."""
+    return (
+        main(
+            disk_usage={"cpu_users": ["web", "live"]},
+            files={"paths": ["sestore4/jb", "sestore4/no", "sestore4/small"]},
+        ),
+        main(name="wrong key", api_key="APX4CANARYNOSUCHKEY"),
+        main(name="wrong secret", api_secret="canary-of-another-account"),
+    )
+
+
+@pytest.fixture
+def printed(plan: Callable[..., Plan], scaleengine: Simulator) -> Print:
+    """Return a function that checks accounts, and returns what that prints."""
+
+    def run(
+        *accounts: Mapping[str, object],
+        output: str = "text",
+        cautions: tuple[str, ...] = (),
+        **api: object,
+    ) -> str:
+        out, error = StringIO(), StringIO()
+        asked = plan(scaleengine.url, *accounts, **api)
+        check(asked, cautions, KnownSecrets(), output, (out, error))
+        assert error.getvalue() == ""
+        return out.getvalue()
+
+    return run
+
+
+def steady(text: str) -> str:
+    """Put names in the place of what differs from run to run."""
+    for differing, name in (
+        (r"port \d+, in \d+ ms", "port PORT, in N ms"),
+        (r"newest day \d{4}-\d{2}-\d{2}", "newest day DAY"),
+        (r"within \d+ s", "within N s"),
+    ):
+        text = re.sub(differing, name, text)
+    return text
+
+
+def test_a_good_run(printed: Print, main: Main) -> None:
+    """A good run has one line for each thing that was tried, and a sum."""
+    assert steady(printed(main())) == (HERE / "good.txt").read_text()
+
+
+def test_a_bad_run(printed: Print, bad: tuple[Mapping[str, object], ...]) -> None:
+    """What failed, or deserves a look, stands out, with the next step below it."""
+    cautions = ("config.yaml:1:1: api.url: is odd",)
+    said = printed(*bad, cautions=cautions, max_requests_per_poll=2)
+
+    assert steady(said) == (HERE / "bad.txt").read_text()
+
+
+def test_a_document(printed: Print, main: Main, bad: tuple[Mapping[str, object], ...]) -> None:
+    """The document for scripts has the keys that are documented, with what was seen."""
+    for accounts in ((main(),), bad):
+        document = json.loads(printed(*accounts, cautions=("is odd",), output="json"))
+        jsonschema.validate(document, DOCUMENT)
+        for finding in document["findings"]:
+            failed = finding["outcome"] in ("fail", "not_tried") and finding["what"] != "key"
+            jsonschema.validate(finding["facts"], exactly({} if failed else FACTS[finding["what"]]))
+            assert (finding["outcome"] == "fail") is (finding["reason"] is not None)
+            assert finding["advice"] or finding["outcome"] != "fail"
+        counts = document["counts"]
+        assert sum(counts.values()) == len(document["findings"])
+        assert document["ok"] is (counts["fail"] == 0)
+
+
+def test_the_facts(printed: Print, bad: tuple[Mapping[str, object], ...]) -> None:
+    """The facts of users and paths are those of the simulated account."""
+    before = datetime.now(UTC).date()
+    findings = json.loads(printed(*bad, output="json"))["findings"]
+    after = datetime.now(UTC).date()
+    facts = {(each["what"], each["path"]): each["facts"] for each in findings if each["facts"]}
+
+    assert facts["disk_usage", None].pop("newest_day") in {str(before), str(after)}
+    assert facts["disk_usage", None] == {"cpu_users": ["web"], "missing_cpu_users": ["live"]}
+    assert facts["files", "sestore4/jb"] == {
+        "files_in_first_answer": 100,
+        "folders_in_first_answer": 0,
+        "requests_estimated": 3,
+        "requests_allowed": 5000,
+    }
+    assert facts["files", "sestore4/small"]["requests_estimated"] == 1
+
+
+@pytest.mark.parametrize("output", WRITERS)
+def test_no_secret(printed: Print, bad: tuple[Mapping[str, object], ...], output: str) -> None:
+    """No key and no secret, right or wrong, is printed."""
+    assert "canary" not in printed(*bad, output=output).lower()
+
+
+@pytest.mark.parametrize("output", WRITERS)
+def test_a_secret_that_comes_back(
+    plan: Callable[..., Plan], main: Main, output: str, account: Account
+) -> None:
+    """A secret that ScaleEngine writes into an answer is not printed either."""
+    echoing = Account(
+        account.cdn,
+        account.api_key,
+        account.api_secret,
+        steady_usage({account.api_secret: 1, f"x{account.api_key.lower()}": 2}),
+        account.storage,
+    )
+    out = StringIO()
+    with Simulator([echoing]) as running:
+        check(plan(running.url, main()), (), KnownSecrets(), output, (out, StringIO()))
+
+    assert "canary" not in out.getvalue().lower()
+    assert "***" in out.getvalue()
+
+
+def test_users_that_are_many_and_odd(
+    plan: Callable[..., Plan], main: Main, account: Account
+) -> None:
+    """A few users are named, and nothing in a name is obeyed by a terminal."""
+    names = ["\x1b[31mred", "two\nlines", "\u202eback", *"abcdef"]
+    odd = Account(
+        account.cdn,
+        account.api_key,
+        account.api_secret,
+        steady_usage(dict.fromkeys(names, 1)),
+        account.storage,
+    )
+    out = StringIO()
+    with Simulator([odd]) as running:
+        check(plan(running.url, main()), (), KnownSecrets(), "text", (out, StringIO()))
+    (line,) = [each for each in out.getvalue().splitlines() if "disk usage:" in each]
+
+    assert "9 CPU users ('\\x1b[31mred', 'a', 'b', 'c', 'd' and 4 more), newest day " in line
+    assert out.getvalue().replace("\n", "").isprintable()
+
+
+def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account) -> None:
+    """An account without any disk usage is to be looked at."""
+    empty = Account(account.cdn, account.api_key, account.api_secret, storage=account.storage)
+    out = StringIO()
+    with Simulator([empty]) as running:
+        assert check(plan(running.url, main()), (), KnownSecrets(), "text", (out, StringIO()))
+
+    assert (
+        "warn  main disk usage: no CPU user in the last thirty days\n"
+        "      check cdn of account 'main', or set disk_usage.enabled to false\n"
+    ) in out.getvalue()
+
+
+def test_letters_that_a_stream_lacks() -> None:
+    """What the stream has no letters for is escaped; what is no text for a reader too."""
+    said = BytesIO()
+    stream = TextIOWrapper(said, encoding="ascii")
+    write_text([Finding(NAME, Outcome.OK, "é \x1b[31m \ud800 [red]")], stream)
+    stream.flush()
+
+    assert said.getvalue() == b"ok    name: \\xe9 \\u001b[31m \\ud800 [red]\n1 ok\n"
+
+
+def test_a_line_is_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long line is not broken, however narrow the screen is."""
+    monkeypatch.setenv("COLUMNS", "20")
+    out = StringIO()
+    write_text([Finding(NAME, Outcome.FAIL, "long " * 20 + "end", "step " * 20 + "end")], out)
+
+    assert len(out.getvalue().splitlines()) == 3
+
+
+def test_lines_come_at_once() -> None:
+    """Each line is printed as soon as its finding is made."""
+    out = StringIO()
+
+    def findings() -> Iterator[Finding]:
+        yield Finding(NAME, Outcome.OK, "first")
+        assert out.getvalue() == "ok    name: first\n"
+
+    write_text(findings(), out)

@@ -1,0 +1,337 @@
+"""What a check tries, what it finds, and what it leaves alone."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.check.asking import Asking
+from exporter.check.findings import Finding, Outcome
+from exporter.check.trials import Trials
+from exporter.config import load
+from exporter.plan import Plan, plan_from
+from exporter.scaleengine.clock import Clock
+from exporter.simulator import (
+    BUSY,
+    FAILING,
+    Account,
+    Behaviour,
+    Broken,
+    Fault,
+    HttpError,
+    Refusal,
+    Simulator,
+)
+
+if TYPE_CHECKING:
+    from tests.check.conftest import Checked
+
+Check = Callable[..., "Checked"]
+MakePlan = Callable[..., Plan]
+
+AnyFault = Fault | Refusal | HttpError
+PATHS = ["sestore4/jb", "sestore4/small"]
+
+
+Main = Callable[..., Mapping[str, object]]
+REACHED = ["name ok", "connection ok", "certificate ok"]
+
+
+def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """Each account's secrets, key, disk usage and paths are tried, with one request for each."""
+    found = checked(scaleengine.url, main())
+
+    assert found.good
+    assert found.outcomes() == [
+        *REACHED,
+        "secrets ok",
+        "clock ok",
+        "key ok",
+        "disk_usage ok",
+        "key ok",
+        "files ok",
+        "files ok",
+    ]
+    assert [(call.command, call.path, call.code) for call in scaleengine.calls] == [
+        ("disk.usage", None, None),
+        ("files.list", "sestore4/jb", None),
+        ("files.list", "sestore4/small", None),
+    ]
+
+
+def test_each_file_type_is_tried(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """A path with several file types is tried for each; a disk usage that is off is not."""
+    files = {"paths": [{"path": "sestore4/small", "file_types": ["video", "audio"]}]}
+    found = checked(scaleengine.url, main(files=files, disk_usage={"enabled": False}))
+
+    assert [(each["path"], each["file_type"]) for each in found.of("files", "ok")] == [
+        ("sestore4/small", "video"),
+        ("sestore4/small", "audio"),
+    ]
+    assert found.of("disk_usage") == []
+
+
+def test_a_path_that_is_not_there(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """A path that ScaleEngine does not know fails with its cause; the next ones are tried."""
+    found = checked(scaleengine.url, main(files={"paths": ["sestore4/no", *PATHS]}))
+
+    assert not found.good
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert (failure["path"], failure["reason"]) == ("sestore4/no", "api")
+    assert failure["detail"] == "ScaleEngine reports a failure (0007: Path not found)"
+    assert failure["advice"]
+    assert len(found.of("files", "ok")) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "calls"),
+    [
+        ({"api_key": "APX4NOSUCHKEY"}, "auth", ["disk.usage", "files.list"]),
+        ({"cdn": 159}, "auth", ["disk.usage", "files.list"]),
+        ({"api_secret": "another-secret"}, "signature", ["disk.usage"]),
+    ],
+)
+def test_wrong_credentials(
+    checked: Check,
+    scaleengine: Simulator,
+    main: Main,
+    wrong: Mapping[str, object],
+    reason: str,
+    calls: list[str],
+) -> None:
+    """Wrong credentials are not hammered, and do not stop the other accounts."""
+    found = checked(scaleengine.url, main(name="wrong", **wrong), main())
+
+    assert not found.good
+    assert {each["reason"] for each in found.of("key", "fail")} == {reason}
+    assert [each["facts"] for each in found.of("key", "fail")] == [
+        {"command": command} for command in calls
+    ]
+    assert [call.command for call in scaleengine.calls if call.code] == calls
+    assert found.outcomes("wrong").count("files not_tried") == 2
+    assert found.outcomes("main").count("files ok") == 2
+
+
+def test_a_key_that_may_not_do_everything(
+    checked: Check, scaleengine: Simulator, main: Main
+) -> None:
+    """A key that is denied one command is tried with the other."""
+    scaleengine.behave(Behaviour(broken=(Broken(Refusal("0005"), command="disk.usage"),)))
+    found = checked(scaleengine.url, main())
+
+    (denied,) = found.of("key", "fail")
+    assert denied["detail"] == "ScaleEngine denies this command (0005)"
+    assert denied["advice"] == "ask ScaleEngine's support to grant it to account 'main'"
+    assert len(found.of("files", "ok")) == 2
+
+
+def test_secrets_that_are_gone(
+    configure: Callable[..., Path], scaleengine: Simulator, main: Main, tmp_path: Path
+) -> None:
+    """Where the file of a secret cannot be read, nobody is asked in the name of its account."""
+    secret = tmp_path / "secret"
+    secret.write_text(str(main()["api_secret"]))
+    in_file = {key: said for key, said in main(name="lost").items() if key != "api_secret"}
+    file = configure(scaleengine.url, {**in_file, "api_secret_file": str(secret)}, main())
+    plan = plan_from(load(file, {}).config)
+    secret.unlink()
+    found = list(_run(plan))
+
+    (failure,) = [each for each in found if each.outcome is Outcome.FAIL]
+    assert failure.subject.title == "lost secrets"
+    assert str(secret) in failure.detail
+    assert sum(each.outcome is Outcome.NOT_TRIED for each in found) == 3
+    assert scaleengine.call_count == 3
+
+
+def _run(plan: Plan) -> list[Finding]:
+    asking = Asking(plan, Clock(), lambda *_: None)
+    try:
+        return list(Trials(plan, asking, Clock(), lambda _: None).run())
+    finally:
+        asking.close()
+
+
+@pytest.mark.parametrize("fault", [BUSY, HttpError(429, retry_after="60")])
+def test_an_account_that_is_to_rest(
+    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
+) -> None:
+    """An account that ScaleEngine wants to rest is left alone; the others are tried."""
+    scaleengine.behave(Behaviour(broken=(Broken(fault, calls=(1,)),)))
+    found = checked(scaleengine.url, main(), main(name="other"))
+
+    assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["rate_limited"]
+    assert found.outcomes("main").count("files not_tried") == 2
+    assert found.outcomes("other").count("files ok") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (FAILING, "server"),
+        (HttpError(503), "server"),
+        (Fault.HTML_PAGE, "protocol"),
+        (Fault.TRUNCATED, "protocol"),
+        (Fault.NOT_ROWS, "protocol"),
+        (Fault.OTHER_PATH, "protocol"),
+        (Fault.REDIRECT, "protocol"),
+        (Fault.DEEP_NESTING, "protocol"),
+        (Fault.RESET, "network"),
+        (Fault.RESET_IN_BODY, "network"),
+        (Fault.ALWAYS_SKIPPED, "incomplete"),
+        (Fault.STUCK_OFFSET, "incomplete"),
+    ],
+)
+def test_a_path_that_fails(
+    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault, reason: str
+) -> None:
+    """A path that fails, however it does, is asked for once and does not stop the next."""
+    scaleengine.behave(Behaviour(broken=(Broken(fault, path="sestore4/jb"),)))
+    found = checked(scaleengine.url, main())
+
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert (failure["path"], failure["reason"]) == ("sestore4/jb", reason)
+    assert failure["detail"]
+    assert failure["advice"]
+    assert len(found.of("files", "ok")) == 1
+    assert [call.path for call in scaleengine.calls] == [None, *PATHS]
+
+
+def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """A path for which no answer comes in time does not stop the next."""
+    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG, path="sestore4/jb"),)))
+    found = checked(scaleengine.url, main(), timeout="300ms")
+
+    assert [each["reason"] for each in found.of("files")] == ["timeout", None]
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.RESET])
+def test_nothing_answers(
+    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
+) -> None:
+    """Where the first request of all gets no answer, that is said once and nobody else is asked."""
+    scaleengine.behave(Behaviour(broken=(Broken(fault),)))
+    found = checked(scaleengine.url, main(), main(name="other"), timeout="300ms")
+
+    assert scaleengine.call_count == 1
+    assert [each["outcome"] for each in found.findings].count("fail") == 1
+    assert [each["outcome"] for each in found.findings].count("not_tried") == 5
+
+
+def test_the_network_goes_meanwhile(plan: MakePlan, scaleengine: Simulator, main: Main) -> None:
+    """Where the API can no longer be reached, that is said once and nobody else is asked."""
+    asked = plan(scaleengine.url, main(), main(name="other"))
+    asking = Asking(asked, Clock(), lambda *_: None)
+    found = []
+    for finding in Trials(asked, asking, Clock(), lambda _: None).run():
+        found.append(finding)
+        if finding.subject.what == "disk_usage":
+            scaleengine.stop()
+    asking.close()
+
+    outcomes = [each.outcome for each in found if each.subject.what in ("files", "disk_usage")]
+    assert outcomes == [Outcome.OK, Outcome.FAIL, *[Outcome.NOT_TRIED] * 4]
+
+
+@pytest.mark.parametrize(("off", "said"), [(3600, "behind"), (-3600, "ahead of")])
+def test_a_clock_that_is_off(
+    checked: Check, account: Account, main: Main, off: int, said: str
+) -> None:
+    """A clock that is off is said once; all else is tried by ScaleEngine's time."""
+    with Simulator([account], clock=lambda: time.time() + off) as scaleengine:
+        found = checked(scaleengine.url, main(), main(name="other"))
+
+    assert found.good
+    (clock,) = found.of("clock", "warn")
+    assert f" s {said} ScaleEngine's" in str(clock["detail"])
+    facts = clock["facts"]
+    assert isinstance(facts, dict)
+    assert facts["skew_seconds"] == pytest.approx(-off, abs=5)
+    assert len(found.of("files", "ok")) == 4
+    assert [call.code for call in scaleengine.calls].count("0002") == 2
+
+
+def test_a_time_that_is_never_right(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """Where ScaleEngine refuses its own time too, the account is left alone after two requests."""
+    scaleengine.behave(Behaviour(broken=(Broken(Refusal("0002")),)))
+    found = checked(scaleengine.url, main())
+
+    assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["clock"]
+    assert found.outcomes().count("files not_tried") == 2
+    assert scaleengine.call_count == 2
+
+
+class _Timeless(BaseHTTPRequestHandler):
+    """Refuses the time of every request, and does not tell its own."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"status": "failure", "code": "0002", "message": "Timestamp out of range"}'
+        self.send_response_only(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_time_that_is_not_told(checked: Check, main: Main) -> None:
+    """Where no answer tells ScaleEngine's time, asking again would not help: it is not done."""
+    with HTTPServer(("127.0.0.1", 0), _Timeless) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        found = checked(f"http://127.0.0.1:{server.server_port}/", main())
+        server.shutdown()
+        thread.join()
+
+    assert found.of("clock") == []
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert failure["detail"] == "ScaleEngine refused the time of the request (0002)"
+    assert failure["advice"] == "check the clock of this machine"
+
+
+@pytest.mark.parametrize("broken", ["disk_usage", "used"])
+def test_a_defect(
+    checked: Check,
+    scaleengine: Simulator,
+    main: Main,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    """A defect of the exporter's own fails what it was trying, and nothing else."""
+
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"exporter.check.asking.{broken}", break_down)
+    found = checked(scaleengine.url, main())
+
+    (failure,) = found.of("disk_usage", "fail")
+    assert "a defect of this exporter" in str(failure["detail"])
+    assert len(found.of("files", "ok")) == 2
+
+
+def test_the_pace(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """The requests of an account keep to api.requests_per_second."""
+    checked(scaleengine.url, main(), requests_per_second=10)
+
+    first, *_, last = [call.time for call in scaleengine.calls]
+    assert last - first > 0.15
+
+
+def test_what_is_being_tried(plan: MakePlan, scaleengine: Simulator, main: Main) -> None:
+    """Whoever watches is told what is tried next, and how far an account has come."""
+    told: list[str] = []
+    asked = plan(scaleengine.url, main())
+    asking = Asking(asked, Clock(), lambda *_: None)
+    list(Trials(asked, asking, Clock(), told.append).run())
+    asking.close()
+
+    assert told == [
+        "127.0.0.1",
+        "main disk usage (1 of 3)",
+        "main sestore4/jb video (2 of 3)",
+        "main sestore4/small video (3 of 3)",
+    ]
