@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from exporter.polling.account import Account
 from exporter.polling.lasting import LastingThread
+from exporter.polling.stopping import Stop, StopSwitch
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import Target
@@ -24,13 +25,14 @@ FIRST_POLLS_WITHIN: Final = 1.0
 class _Running:
     poller: TargetPoller
     thread: LastingThread
-    stop: threading.Event
+    stop: StopSwitch
 
 
 class Poller:
     """The threads that poll, from the first ``follow`` to ``stop``.
 
-    ``chance`` spreads polls; ``finished`` is told of every poll that ended.
+    ``chance`` spreads polls; ``finished`` is told of every poll that ended. ``make_stop`` makes
+    the signal that ends one target's polls, and is what they wait by.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class Poller:
         clock: Clock,
         chance: random.Random,
         finished: Callable[[Target, PollResult], None],
+        make_stop: Callable[[], StopSwitch] = threading.Event,
     ) -> None:
         self._store = store
         self._clock = clock
         self._chance = chance
         self._finished = finished
+        self._make_stop = make_stop
         self._running: dict[Target, _Running] = {}
-        self._leaving: list[tuple[Target, _Running]] = []
+        self._leaving: list[tuple[Target, LastingThread]] = []
         self._clients: WeakSet[Client] = WeakSet()
         self._stopped = False
         self._lock = threading.Lock()
@@ -65,7 +69,9 @@ class Poller:
             if self._stopped:
                 return
             self._clients.update(account.client for account in accounts.values())
-            self._leaving = [each for each in self._leaving if not each[1].thread.join(0.0)]
+            self._leaving = [
+                (target, thread) for target, thread in self._leaving if not thread.join(0.0)
+            ]
             wanted = frozenset(targets)
             for target in tuple(self._running):
                 if target not in wanted or target.account in forget:
@@ -92,28 +98,28 @@ class Poller:
         deadline = self._clock.elapsed() + timeout
         with self._lock:
             self._stopped = True
-            all_of_them = [*self._running.values(), *(each for _, each in self._leaving)]
+            running = tuple(self._running.values())
+            leaving = [thread for _, thread in self._leaving]  # told to stop already
             clients = tuple(self._clients)
-        for each in all_of_them:
+        for each in running:
             each.stop.set()
         for client in clients:
             client.close()
-        ended = [
-            each.thread.join(max(0.0, deadline - self._clock.elapsed())) for each in all_of_them
-        ]
+        threads = [*(each.thread for each in running), *leaving]
+        ended = [thread.join(max(0.0, deadline - self._clock.elapsed())) for thread in threads]
         return all(ended)
 
     def _leave(self, target: Target) -> None:
         leaving = self._running.pop(target)
         leaving.stop.set()
-        self._leaving.append((target, leaving))
+        self._leaving.append((target, leaving.thread))
 
     def _begin(self, target: Target, account: Account) -> _Running:
-        stop = threading.Event()
+        stop = self._make_stop()
         poller = TargetPoller(
             target, account, self._store, self._clock, self._chance, self._finished
         )
-        earlier = [each.thread for left, each in self._leaving if _name(left) == _name(target)]
+        earlier = [thread for left, thread in self._leaving if _name(left) == _name(target)]
         first_wait = self._chance.uniform(0, FIRST_POLLS_WITHIN)
         work = partial(_poll_after, earlier, poller, first_wait, stop)
         thread = LastingThread(f"poll {target}", work, stop)
@@ -125,7 +131,7 @@ def _poll_after(
     earlier: Collection[LastingThread],
     poller: TargetPoller,
     first_wait: float,
-    stop: threading.Event,
+    stop: Stop,
 ) -> None:
     """Poll, when those that polled the same target before have ended."""
     for each in earlier:

@@ -39,5 +39,12 @@ class EarlyStop:
         return self.is_set()
 
 
+class StopSwitch(Stop, Protocol):
+    """A signal to stop, and the means to give it: ``threading.Event`` is one."""
+
+    def set(self) -> None:
+        """Tell that it is time to stop."""
+
+
 class StoppedError(Exception):
     """It is time to stop: what was under way is given up, and says nothing of ScaleEngine."""

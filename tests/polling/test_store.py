@@ -1,10 +1,13 @@
 """The store holds for each target what its last polls said, and for how long it counts."""
 
+import threading
+from dataclasses import replace
+
 import pytest
 
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.store import Good, PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.errors import Reason
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
@@ -47,3 +50,76 @@ def test_a_failed_poll_leaves_the_snapshot() -> None:
     failed = PollResult(2.0, 1.0, 1, Reason.SERVER)
     store.record(FILES, failed, None)
     assert (store.current()[FILES].good, store.current()[FILES].last) == (GOOD, failed)
+
+
+def test_a_poll_of_what_is_not_ours() -> None:
+    """The end of a poll of an unknown target is not taken in, and the store says so."""
+    store = Store([USAGE])
+    before = store.current()
+    assert not store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
+    assert store.current() is before
+    assert store.record(USAGE, PollResult(1.0, 1.0, 1), None)
+
+
+def test_a_poll_that_was_told_to_stop() -> None:
+    """A poll that was told to stop is not taken in: its target may be another's by now."""
+    store, stop = Store([FILES]), threading.Event()
+    assert store.record(FILES, PollResult(1.0, 1.0, 1), GOOD, stop)
+    stop.set()
+    assert not store.record(FILES, PollResult(2.0, 1.0, 1), replace(GOOD, finished=2.0), stop)
+    assert store.current()[FILES].good is GOOD
+
+
+OTHERS = DiskUsageTarget("archive", 60.0, 180.0)
+CHANGED: list[tuple[Target, bool]] = [
+    (FILES, True),
+    (replace(FILES, interval=30.0), True),
+    (replace(FILES, stale_after=600.0), True),
+    (replace(FILES, account="archive"), False),
+    (replace(FILES, path="sestore4/jb/a"), False),
+    (replace(FILES, file_type="valid"), False),
+    (replace(FILES, folder_depth=1), False),
+    (replace(FILES, max_folders=10), False),
+]
+
+
+@pytest.mark.parametrize(("target", "kept"), CHANGED)
+def test_what_is_known_of_a_changed_target(target: Target, *, kept: bool) -> None:
+    """What is known stays where the same is asked for, however often; else it goes at once."""
+    store, result = Store([FILES]), PollResult(1.0, 1.0, 1)
+    store.record(FILES, result, GOOD)
+    store.follow([target])
+    known = store.current()[target]
+    assert known.target == target
+    assert (known.last, known.good) == ((result, GOOD) if kept else (None, None))
+    assert store.unfinished() == (() if kept else (target,))
+
+
+def test_another_age_counts_at_once() -> None:
+    """A snapshot that was stale counts again under a longer ``stale_after``."""
+    store, patient = Store([FILES]), replace(FILES, stale_after=600.0)
+    store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
+    assert store.current()[FILES].snapshot(1500.0) is None
+    store.follow([patient])
+    assert store.current()[patient].snapshot(1500.0) == GOOD.snapshot
+
+
+def test_targets_that_are_gone() -> None:
+    """What is known of a target that is left out is gone, also when the target comes back."""
+    store = Store([USAGE, FILES])
+    store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
+    store.follow([USAGE])
+    assert tuple(store.current()) == (USAGE,)
+    store.follow([USAGE, FILES])
+    assert store.current()[FILES].good is None
+
+
+def test_accounts_to_forget() -> None:
+    """Nothing is kept of an account that is another now under the same name; the rest stays."""
+    store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
+    store.record(FILES, result, GOOD)
+    store.record(OTHERS, result, GOOD)
+    store.follow([FILES, OTHERS], forget={"main"})
+    assert store.current()[FILES].good is None
+    assert store.current()[OTHERS].good is GOOD
+    assert store.unfinished() == (FILES,)

@@ -38,11 +38,14 @@ class Time:
 
     ends: float = 1e9
     passed: float = 0.0
+    jumped: float = 0.0
     stopped: bool = False
 
     @property
     def clock(self) -> Clock:
-        return Clock(now=lambda: START + self.passed, elapsed=lambda: 1000.0 + self.passed)
+        return Clock(
+            now=lambda: START + self.passed + self.jumped, elapsed=lambda: 1000.0 + self.passed
+        )
 
     def is_set(self) -> bool:
         return self.stopped
@@ -146,9 +149,27 @@ def test_a_late_poll_is_not_made_up_for() -> None:
     assert polled.begins() == [0.0, 180.0]
 
 
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
+    """Polls come on the even clock: one that is set does not bring them nearer or put them off."""
+    time = Time(ends=250.0)
+    asked: list[float] = []
+
+    def jumping() -> object:
+        asked.append(time.passed)
+        time.jumped += jump
+        return usage("a")
+
+    polled = Polled(USAGE, time, [jumping] * 5)
+    polled.poller.run(0.0, time)
+    assert asked == [0.0, 60.0, 120.0, 180.0, 240.0]
+    assert [result.reason for result in polled.results] == [None] * 5
+    assert polled.snapshot() is not None
+
+
 def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     """After failures polls come after 30 s, doubling up to the interval; a good one ends that."""
-    time, target = Time(ends=1850.0), replace(USAGE, interval=200.0)
+    time, target = Time(ends=1000.0), replace(USAGE, interval=200.0)
     answers = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
     polled = Polled(target, time, list(answers))
     polled.poller.run(0.0, time)

@@ -24,13 +24,14 @@ PATIENCE = 5.0
 class Noted(FilesTarget):
     """A target of one call, that tells when the call is put into the queue: it is hashed there."""
 
+    queued: threading.Event
+
     def __init__(self, path: str) -> None:
         super().__init__("main", 60.0, 180.0, path, "video")
         object.__setattr__(self, "queued", threading.Event())
 
-    queued: threading.Event
-
     def __hash__(self) -> int:
+        """Tell, under the lock of the queue, and return the hash of what equal targets share."""
         self.queued.set()
         return hash(self.path)
 
@@ -39,6 +40,7 @@ class Gate:
     """A stop that never comes, and whose waits end when the gate is opened."""
 
     def __init__(self) -> None:
+        self.asked: float | None = None
         self.reached = threading.Event()
         self.opened = threading.Event()
 
@@ -46,6 +48,7 @@ class Gate:
         return False
 
     def wait(self, timeout: float) -> bool:
+        self.asked = timeout
         self.reached.set()
         assert self.opened.wait(PATIENCE)
         return False
@@ -95,9 +98,9 @@ class Crowd:
 
     def ask(self, path: str) -> Call:
         """Let a call of a target ask for its turn."""
-        call = Call(path, self._order).ask(self.turns)
+        call = Call(path, self._order)
         self.calls.append(call)
-        return call
+        return call.ask(self.turns)
 
     def next(self) -> Call:
         """Return the call that begins next."""
@@ -114,12 +117,14 @@ class Crowd:
 def crowd(at_once: int, per_second: float | None = None) -> Iterator[Crowd]:
     standing = Clock(elapsed=lambda: 0.0)
     gathered = Crowd(Turns(at_once, Pace(per_second, standing), standing))
-    yield gathered
-    for call in gathered.calls:
-        call.stop.opened.set()
-        call.end()
-    for call in gathered.calls:
-        call.join()
+    try:
+        yield gathered
+    finally:
+        for call in gathered.calls:
+            call.stop.opened.set()
+            call.end()
+        for call in gathered.calls:
+            call.join()
 
 
 @settings(max_examples=40)
@@ -165,17 +170,17 @@ def test_a_walk_that_floods_does_not_hold_back_the_disk_usage() -> None:
 
 
 def test_a_slow_pace_does_not_make_it_unfair() -> None:
-    """Who waits for the pace is alone: the others are not in line behind it by order of asking."""
-    with crowd(at_once=4, per_second=1.0) as calls:
+    """One call at a time waits for the pace, so that a free place is no place in a long line."""
+    with crowd(at_once=8, per_second=1.0) as calls:
         calls.ask("walk")
         calls.next()
-        paced, _, _ = (calls.ask("walk") for _ in range(3))
-        assert paced.stop.reached.wait(PATIENCE)
+        paced, second, *_ = (calls.ask("walk") for _ in range(6))
         usage = calls.ask("usage")
-        for call in calls.calls[1:]:
+        for number, call in enumerate((paced, second, usage), start=1):
+            assert call.stop.reached.wait(PATIENCE)
+            assert call.stop.asked == number
             call.stop.opened.set()
-        begun = [calls.next() for _ in range(3)]
-        assert (begun[0], begun[2]) == (paced, usage)
+            assert calls.next() is call
 
 
 def test_a_place_is_free_again_after_an_exception() -> None:

@@ -1,0 +1,309 @@
+"""What is polled changes while it is polled: nothing is lost, left behind or mixed up."""
+
+import gc
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.poller import Poller
+from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.stopping import Stop
+from exporter.polling.store import PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.client import Client
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.transport import Endpoint, Transport
+from exporter.simulator import (
+    Account,
+    Behaviour,
+    Broken,
+    Fault,
+    FileType,
+    Folder,
+    Simulator,
+    steady_usage,
+)
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+Leaping = tuple[Clock, Stop]
+PATIENCE = 5.0
+
+USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=7200.0)
+FILES = FilesTarget("main", 3600.0, 7200.0, "sestore4", "video")
+
+
+def stored(cdn: int, occupied: int) -> Account:
+    files = {f"{number:04}.mp4": FileType.VIDEO for number in range(250)}
+    tree = Folder(folders={"sestore4": Folder(files=files)})
+    return Account(cdn, KEY, SECRET, usage=steady_usage({"demo": occupied}), storage=tree)
+
+
+@pytest.fixture
+def simulator(leaping: Leaping) -> Iterator[Simulator]:
+    """Run a simulator for two accounts, of different numbers."""
+    clock, _ = leaping
+    with Simulator([stored(158, 1024), stored(159, 2048)], clock=clock.now) as running:
+        yield running
+
+
+class AtOnce(random.Random):
+    """Chance that spreads by nothing."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
+
+
+class Polling:
+    """A poller, and what came of its polls."""
+
+    def __init__(self) -> None:
+        self.store = Store([])
+        self.ended: list[tuple[Target, PollResult]] = []
+        self._more = threading.Condition()
+        self.poller = Poller(self.store, Clock(), AtOnce(), self._finished)
+
+    def follow(
+        self, account: PolledAccount, *targets: Target, forget: tuple[str, ...] = ()
+    ) -> None:
+        self.poller.follow({"main": account}, targets, forget)
+
+    def wait_for(self, polls: int) -> bool:
+        with self._more:
+            return self._more.wait_for(lambda: len(self.ended) >= polls, PATIENCE)
+
+    def occupied(self) -> int | None:
+        good = self.store.current()[USAGE].good
+        if good is None:
+            return None
+        assert isinstance(good.snapshot, DiskUsage)
+        return good.snapshot.users[0].occupied
+
+    def _finished(self, target: Target, result: PollResult) -> None:
+        with self._more:
+            self.ended.append((target, result))
+            self._more.notify_all()
+
+
+@contextmanager
+def polling() -> Iterator[Polling]:
+    made = Polling()
+    yield made
+    assert made.poller.stop(PATIENCE)
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Wait until something holds; return whether it does."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    return holds()
+
+
+def threads_that_poll() -> dict[str, threading.Thread]:
+    return {each.name: each for each in threading.enumerate() if each.name.startswith("poll ")}
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is counted
+
+
+def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
+    """Return the same account with connections of its own."""
+    transport = Transport(Endpoint(simulator.url, PATIENCE, 4))
+    return replace(account, client=replace(account.client, transport=transport))
+
+
+def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator) -> None:
+    """A target that stays keeps its thread, its snapshot and its schedule, whatever else comes."""
+    with open_account(simulator) as account, polling() as made:
+        made.follow(account, USAGE)
+        assert made.wait_for(1)
+        thread, known = threads_that_poll(), made.store.current()[USAGE]
+        made.follow(account, FILES, USAGE)
+        assert made.wait_for(2)
+        made.follow(account, USAGE)
+        assert until(lambda: len(threads_that_poll()) == 1)
+        assert threads_that_poll() == thread
+        assert made.store.current() == {USAGE: known}
+        assert [target for target, _ in made.ended] == [USAGE, FILES]
+
+
+def test_a_poll_under_way_goes_on(open_account: OpenAccount, simulator: Simulator) -> None:
+    """A target that stays keeps the poll that is under way, too."""
+    simulator.behave(Behaviour(latency=0.2))
+    with open_account(simulator) as account, polling() as made:
+        made.follow(account, USAGE)
+        assert simulator.wait_for_calls(1)
+        made.follow(account, USAGE)
+        assert made.wait_for(1)
+        assert simulator.call_count == 1
+
+
+def test_another_interval_keeps_the_snapshot(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
+    """A target that is polled at another interval keeps its numbers, and is polled soon."""
+    often = replace(USAGE, interval=60.0)
+    with open_account(simulator) as account, polling() as made:
+        made.follow(account, USAGE)
+        assert made.wait_for(1)
+        good = made.store.current()[USAGE].good
+        simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+        made.follow(account, often)
+        assert simulator.wait_for_calls(2)
+        assert made.store.current()[often].good is good is not None
+        assert made.poller.dead() == ()
+
+
+def test_a_changed_account_makes_the_next_poll(
+    open_account: OpenAccount, leaping: Leaping, simulator: Simulator
+) -> None:
+    """The next poll of a target that stays is made in the name of the account as it is now."""
+    often = replace(USAGE, interval=0.02)
+    with (
+        open_account(simulator, leaping=leaping) as account,
+        open_account(simulator, leaping=leaping, cdn=159) as changed,
+        polling() as made,
+    ):
+        made.follow(account, often)
+        assert made.wait_for(1)
+        threads = threads_that_poll()
+        made.follow(changed, often)
+        assert until(lambda: simulator.calls[-1].cdn == 159)
+        assert threads_that_poll() == threads
+        assert made.wait_for(len(made.ended) + 3)
+    numbers = [call.cdn for call in simulator.calls]
+    assert 158 not in numbers[numbers.index(159) :]
+
+
+def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator: Simulator) -> None:
+    """The poll of a target that is left out makes no further call, and nothing is told of it."""
+    simulator.behave(Behaviour(latency=0.2))
+    with open_account(simulator) as account, polling() as made:
+        made.follow(account, FILES)
+        assert simulator.wait_for_calls(1)
+        made.follow(account)
+        assert made.poller.dead() == ()
+        assert made.store.current() == {}
+        assert until(lambda: threads_that_poll() == {})
+        assert simulator.call_count == 1
+        assert made.ended == []
+
+
+@pytest.mark.parametrize("back", [FILES, replace(FILES, interval=60.0)], ids=["same", "interval"])
+def test_a_target_never_overlaps_itself(
+    open_account: OpenAccount, leaping: Leaping, simulator: Simulator, back: FilesTarget
+) -> None:
+    """A target that comes back while its old poll hangs waits for the end of that."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    with open_account(simulator, leaping=leaping, timeout=0.5) as account, polling() as made:
+        made.follow(account, FILES)
+        assert simulator.wait_for_calls(1)
+        for _ in range(3):
+            made.follow(account)
+            made.follow(account, back)
+        assert made.poller.dead() == ()
+        assert made.wait_for(1)
+        assert simulator.most_in_flight == 1
+        assert simulator.call_count == 1 + 3
+        assert [(target, result.reason) for target, result in made.ended] == [(back, None)]
+        good = made.store.current()[back].good
+        assert good is not None
+        assert good.snapshot == FileCounts(files=250, folders=0)
+        assert until(lambda: len(threads_that_poll()) == 1)
+
+
+def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: Simulator) -> None:
+    """No number of an account is published for another that has its name now."""
+    simulator.behave(Behaviour(latency=0.2))
+    with (
+        open_account(simulator) as account,
+        open_account(simulator, cdn=159) as other,
+        polling() as made,
+    ):
+        made.follow(account, USAGE)
+        assert simulator.wait_for_calls(1)
+        made.follow(other, USAGE, forget=("main",))
+        assert simulator.wait_for_calls(2)
+        assert made.occupied() is None
+        assert made.wait_for(1)
+        assert made.occupied() == 2048
+        assert len(made.ended) == 1
+        made.follow(account, USAGE, forget=("main",))
+        assert made.occupied() is None
+        assert made.wait_for(2)
+        assert made.occupied() == 1024
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["the same", "changing"])
+def test_a_hundred_times_leave_nothing_behind(
+    open_account: OpenAccount, leaping: Leaping, simulator: Simulator, *, changes: bool
+) -> None:
+    """A hundred changes leave no thread, no connection and no account that is not polled."""
+    clients: weakref.WeakSet[Client] = weakref.WeakSet()
+    with open_account(simulator, leaping=leaping) as first, polling() as made:
+        account = anew(first, simulator)
+        made.follow(account, USAGE, FILES)
+        assert made.wait_for(2)
+        threads, files, known = len(threads_that_poll()), descriptors(), made.store.current()
+        for number in range(100):
+            if changes:
+                polls = len(made.ended)
+                account = anew(first, simulator)
+                clients.add(account.client)
+                made.follow(account, replace(USAGE, interval=3000.0 + number), FILES)
+                assert made.wait_for(polls + 1)
+            else:
+                made.follow(account, USAGE, FILES)
+        assert until(lambda: len(threads_that_poll()) == threads)
+        gc.collect()
+        assert until(lambda: descriptors() <= files)
+        assert len(clients) == (1 if changes else 0)
+        assert made.store.current()[FILES] == known[FILES]
+        assert len(made.ended) == (102 if changes else 2)
+
+
+def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator) -> None:
+    """The end comes at once for what is polled, what is leaving, and what waits for that."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    threads = set(threading.enumerate())
+    with open_account(simulator, timeout=60.0) as account, polling() as made:
+        made.follow(account, USAGE, FILES)
+        assert simulator.wait_for_calls(2)
+        left = anew(account, simulator)
+        made.follow(left, FILES)
+        made.follow(left, FILES, USAGE)
+        made.follow(left, replace(FILES, interval=60.0), USAGE)
+        began = time.monotonic()
+        assert made.poller.stop(PATIENCE)
+        assert time.monotonic() - began < 1.0
+        made.follow(left, FILES)
+        assert threads_that_poll() == {}
+        assert made.ended == []
+    # The timers of calls that were ended are told so, and end a moment later.
+    assert until(lambda: set(threading.enumerate()) <= threads)
+
+
+def test_an_account_that_was_left_is_ended_too(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
+    """A call that hangs in the name of an account that nobody polls now does not hold the end."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    with open_account(simulator, timeout=60.0) as account:
+        made = Polling()
+        made.follow(anew(account, simulator), USAGE)
+        assert simulator.wait_for_calls(1)
+        made.poller.follow({}, [])
+        began = time.monotonic()
+        assert made.poller.stop(PATIENCE)
+        assert time.monotonic() - began < 1.0

@@ -1,0 +1,422 @@
+"""A call is tried again where that may help: signed afresh, later each time, and not for ever."""
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import Calls
+from exporter.polling.polls import poll
+from exporter.polling.retries import Patience
+from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.stopping import Stop, StoppedError
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import (
+    AnswerTimeoutError,
+    ApiError,
+    AuthError,
+    ClockError,
+    IncompleteError,
+    NetworkError,
+    ProtocolError,
+    RateLimitedError,
+    Reason,
+    ScaleEngineError,
+    ServerError,
+    SignatureError,
+    TooManyRequestsError,
+)
+from exporter.simulator import (
+    BUSY,
+    FAILING,
+    Account,
+    Behaviour,
+    Broken,
+    Fault,
+    FileType,
+    Folder,
+    HttpError,
+    Refusal,
+    Simulator,
+    steady_usage,
+)
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+Leaping = tuple[Clock, Stop]
+
+USAGE = DiskUsageTarget("main", interval=900.0, stale_after=3600.0)
+FILES = FilesTarget("main", 900.0, 3600.0, "sestore4/jb", "video")
+TREE = Folder(files={f"{number:04}.mp4": FileType.VIDEO for number in range(450)})
+ACCOUNT = Account(
+    cdn=158,
+    api_key=KEY,
+    api_secret=SECRET,
+    usage=steady_usage({"demo": 1024}),
+    storage=Folder(folders={"sestore4": Folder(folders={"jb": TREE})}),
+)
+EVERY_REASON = [
+    (AuthError, None, 1),
+    (SignatureError, None, 1),
+    (ClockError, None, 1),
+    (ClockError, 0.0, 2),
+    (RateLimitedError, None, 3),
+    (TooManyRequestsError, None, 3),
+    (ServerError, None, 3),
+    (AnswerTimeoutError, None, 3),
+    (NetworkError, None, 3),
+    (ProtocolError, None, 1),
+    (ApiError, None, 1),
+    (IncompleteError, None, 1),
+]
+
+
+@dataclass
+class Time:
+    """A clock that moves when somebody waits, and a stop that comes at a moment."""
+
+    stops: float = 1e9
+    elapsed: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(elapsed=lambda: self.elapsed)
+
+    def is_set(self) -> bool:
+        return self.elapsed >= self.stops
+
+    def wait(self, timeout: float) -> bool:
+        self.waits.append(timeout)
+        self.elapsed += timeout
+        return self.is_set()
+
+
+class Always(random.Random):
+    """Chance that always gives the same share of a range."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._share = share
+
+    def uniform(self, a: float, b: float) -> float:
+        return a + self._share * (b - a)
+
+
+class Api:
+    """Fails with one error after the other, and remembers when it was called."""
+
+    def __init__(self, time: Time, *failures: Exception) -> None:
+        self._time = time
+        self._failures = iter(failures)
+        self.called: list[float] = []
+
+    def call(self) -> str:
+        self.called.append(self._time.elapsed)
+        failure = next(self._failures, None)
+        if failure is not None:
+            raise failure
+        return "an answer"
+
+
+def failed(kind: type[ScaleEngineError], retry_after: float | None = None) -> ScaleEngineError:
+    return kind("files.list", "a cause", "a next step", retry_after)
+
+
+def patience(time: Time, chance: random.Random | None = None, until: float = 1e6) -> Patience:
+    return Patience(time.clock, chance or random.Random(0), time, until, lambda: not time.is_set())
+
+
+@pytest.mark.parametrize(("kind", "retry_after", "attempts"), EVERY_REASON)
+def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attempts: int) -> None:
+    """Only what may pass is tried again, three times in all; a clock that is off once more."""
+    time, failure = Time(), failed(kind, retry_after)
+    api = Api(time, *[failure] * 9)
+    with pytest.raises(kind) as caught:
+        patience(time).retrying()(api.call)
+    assert caught.value is failure
+    assert len(api.called) == attempts
+
+
+def test_every_reason_is_told_of_above() -> None:
+    """The table of attempts leaves out no reason."""
+    assert {kind.reason for kind, _, _ in EVERY_REASON} == set(Reason)
+
+
+@pytest.mark.parametrize("defect", [ValueError("a defect"), StoppedError()], ids=repr)
+def test_what_is_no_failure_of_a_call(defect: Exception) -> None:
+    """A defect and the end of the process are not tried again."""
+    api = Api(time := Time(), defect)
+    with pytest.raises(type(defect)):
+        patience(time).retrying()(api.call)
+    assert len(api.called) == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "retry_after", "called"),
+    [
+        (0.0, None, [0.0, 0.5, 1.5]),
+        (1.0, None, [0.0, 1.0, 3.0]),
+        (0.0, 0.0, [0.0, 0.5, 1.5]),
+        (0.0, 0.6, [0.0, 0.6, 1.6]),
+        (0.0, 10.0, [0.0, 10.0, 20.0]),
+        (1.0, 10.0, [0.0, 10.5, 21.5]),
+        (0.0, 100.0, [0.0, 100.0, 200.0]),
+    ],
+)
+def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
+    """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
+    time = Time()
+    api = Api(time, *[failed(ServerError, retry_after)] * 2)
+    assert patience(time, Always(share)).retrying()(api.call) == "an answer"
+    assert api.called == called
+
+
+@given(st.integers(), st.none() | st.floats(0, 1000))
+def test_waits_by_chance(seed: int, asked: float | None) -> None:
+    """Whatever chance says, a wait is at least what is asked for, and at most twice its least."""
+    time = Time()
+    api = Api(time, *[failed(ServerError, asked)] * 2)
+    patience(time, random.Random(seed)).retrying()(api.call)
+    first, second, third = api.called
+    for wait, least in ((second - first, 0.5), (third - second, 1.0)):
+        assert max(least, asked or 0.0) - 1e-9 <= wait <= max(least, asked or 0.0) + least + 1e-9
+
+
+def test_the_right_time_is_not_waited_for() -> None:
+    """With ScaleEngine's own time at hand the call is made again at once."""
+    time = Time()
+    api = Api(time, failed(ClockError, 0.0))
+    assert patience(time).retrying()(api.call) == "an answer"
+    assert (api.called, time.waits) == ([0.0, 0.0], [])
+
+
+@pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
+def test_until(until: float, attempts: int) -> None:
+    """No attempt is made after the end of the poll's time, and none is waited for in vain."""
+    time = Time()
+    api = Api(time, *[failed(RateLimitedError, 60.0)] * 9)
+    with pytest.raises(RateLimitedError):
+        patience(time, Always(0.0), until).retrying()(api.call)
+    assert len(api.called) == attempts
+    assert time.elapsed == 60.0 * (attempts - 1)
+
+
+def test_the_machine_sleeps_during_a_wait() -> None:
+    """A long wait is over when the even clock says so, though the machine slept meanwhile."""
+
+    class Sleepy(Time):
+        def wait(self, timeout: float) -> bool:
+            super().wait(timeout)
+            self.elapsed += 500.0
+            return False
+
+    api = Api(time := Sleepy(), failed(RateLimitedError, 120.0))
+    patience(time).retrying()(api.call)
+    assert time.waits == [30.0]
+
+
+def calls_of(
+    account: PolledAccount, target: Target, leaping: Leaping, stop: Stop | None = None
+) -> Calls:
+    return Calls(account, target, stop or leaping[1], random.Random(0))
+
+
+PASSING_FAULTS = [
+    (BUSY, 120.0),
+    (FAILING, 0.5),
+    (HttpError(429), 0.5),
+    (HttpError(429, retry_after="1"), 1.0),
+    (HttpError(429, retry_after="0"), 0.5),
+    (HttpError(429, retry_after="40"), 40.0),
+    (HttpError(429, retry_after="soon"), 0.5),
+    (HttpError(500), 0.5),
+    (HttpError(503, retry_after="7"), 7.0),
+    (Fault.HANG, 0.2),
+    (Fault.SLOW_BODY, 0.2),
+    (Fault.RESET, 0.5),
+    (Fault.RESET_IN_BODY, 0.5),
+]
+
+
+@pytest.mark.parametrize(("fault", "least"), PASSING_FAULTS, ids=str)
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_poll_survives_what_passes(
+    open_account: OpenAccount,
+    leaping: Leaping,
+    fault: Fault | Refusal | HttpError,
+    least: float,
+    number: int,
+) -> None:
+    """A fault of one call does not fail the poll: the call is signed afresh and made again."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(fault, calls=(number,)),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping, timeout=0.2, at_once=1) as account,
+    ):
+        calls = calls_of(account, FILES, leaping)
+        began = clock.elapsed()
+        assert poll(FILES, calls) == FileCounts(files=450, folders=0)
+        assert clock.elapsed() - began >= least
+        assert calls.made == simulator.call_count == 6
+        broken, again = simulator.calls[number - 1 : number + 1]
+    assert (broken.path, broken.offset) == (again.path, again.offset)
+    assert broken.timestamp != again.timestamp
+    assert again.code is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Refusal("0001"), Reason.AUTH),
+        (Refusal("0003"), Reason.SIGNATURE),
+        (Refusal("0005"), Reason.AUTH),
+        (Refusal("0007"), Reason.API),
+        (HttpError(401), Reason.AUTH),
+        (Fault.HTML_PAGE, Reason.PROTOCOL),
+        (Fault.REDIRECT, Reason.PROTOCOL),
+    ],
+    ids=str,
+)
+def test_a_poll_ends_at_what_does_not_pass(
+    open_account: OpenAccount, leaping: Leaping, fault: Fault | Refusal | HttpError, reason: Reason
+) -> None:
+    """A refusal that does not pass by itself takes one call, and no wait."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(fault),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping) as account,
+    ):
+        calls = calls_of(account, USAGE, leaping)
+        with pytest.raises(ScaleEngineError) as caught:
+            poll(USAGE, calls)
+        assert calls.made == simulator.call_count == 1
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_clock_that_is_an_hour_off(
+    open_account: OpenAccount, leaping: Leaping, ahead: float
+) -> None:
+    """A refused time costs the first poll one call more, and later polls none."""
+    clock, _ = leaping
+    with (
+        Simulator([ACCOUNT], clock=lambda: clock.now() + ahead) as simulator,
+        open_account(simulator, leaping=leaping) as account,
+    ):
+        made = []
+        for _ in range(2):
+            calls = calls_of(account, FILES, leaping)
+            assert poll(FILES, calls) == FileCounts(files=450, folders=0)
+            made.append(calls.made)
+        assert simulator.call_count == sum(made)
+    assert made == [6, 5]
+
+
+@pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
+def test_attempts_count_as_requests(
+    open_account: OpenAccount, leaping: Leaping, in_all: int, made: int
+) -> None:
+    """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(FAILING),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping, in_all=in_all) as account,
+    ):
+        calls = calls_of(account, USAGE, leaping)
+        with pytest.raises(ServerError):
+            poll(USAGE, calls)
+        assert calls.made == simulator.call_count == made
+
+
+def test_no_more_requests_than_a_poll_may_make(open_account: OpenAccount, leaping: Leaping) -> None:
+    """A walk that needs all its requests has none left for trying again, and says so."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(FAILING, calls=(2,)),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping, in_all=5) as account,
+    ):
+        calls = calls_of(account, FILES, leaping)
+        with pytest.raises(IncompleteError, match="more than 5 requests") as caught:
+            poll(FILES, calls)
+        assert calls.made == simulator.call_count == 5
+    assert "max_requests_per_poll" in caught.value.advice
+
+
+def test_stop_ends_the_wait_for_another_attempt(
+    open_account: OpenAccount, leaping: Leaping
+) -> None:
+    """Told to stop while it waits to try again, a poll makes no further call."""
+    behaviour = Behaviour(broken=(Broken(BUSY),))
+    stop = Time(stops=20.0)
+    with (
+        Simulator([ACCOUNT], behaviour) as simulator,
+        open_account(simulator, leaping=(stop.clock, stop)) as account,
+    ):
+        calls = calls_of(account, USAGE, leaping, stop)
+        with pytest.raises(StoppedError):
+            poll(USAGE, calls)
+        assert calls.made == simulator.call_count == 1
+    assert stop.elapsed == pytest.approx(20.0, abs=1.0)
+
+
+def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> None:
+    """Where one call of a walk fails for good, others do not go on waiting to try again."""
+    folders = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
+    storage = Folder(files={f"{n}": FileType.VIDEO for n in range(100)}, folders=folders)
+    stored = Account(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
+    target = FilesTarget("main", 900.0, 3600.0, "sestore4", "video")
+    broken = (Broken(BUSY, path="sestore4/a"), Broken(Fault.HTML_PAGE, path="sestore4/b"))
+    stop = threading.Event()
+    with Simulator([stored], Behaviour(broken=broken)) as simulator:
+        with open_account(simulator) as account, pytest.raises(ProtocolError):
+            poll(target, Calls(account, target, stop, random.Random(0)))
+        assert simulator.call_count <= 3
+
+
+def test_a_target_waits_while_the_account_is_to_be_left_alone(
+    open_account: OpenAccount, leaping: Leaping
+) -> None:
+    """Where one target was asked to wait, the others of its account make no call meanwhile."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="40"), calls=(1,)),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping, in_all=1) as account,
+    ):
+        with pytest.raises(TooManyRequestsError):
+            poll(FILES, calls_of(account, FILES, leaping))
+        calls, began = calls_of(account, USAGE, leaping), clock.elapsed()
+        assert isinstance(poll(USAGE, calls), DiskUsage)
+        assert clock.elapsed() - began >= 39.0
+        assert calls.made == 1
+        assert [call.command for call in simulator.calls] == ["files.list", "disk.usage"]
+
+
+def test_being_left_alone_ends(open_account: OpenAccount, leaping: Leaping) -> None:
+    """However long ScaleEngine asks for, after an hour the account is polled again."""
+    clock, stop = leaping
+    behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="9" * 30), calls=(1,)),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
+        open_account(simulator, leaping=leaping) as account,
+    ):
+        polls = [calls_of(account, USAGE, leaping) for _ in range(2)]
+        for calls in polls:
+            with pytest.raises(TooManyRequestsError):
+                poll(USAGE, calls)
+        assert [calls.made for calls in polls] == [1, 0]
+        stop.wait(3600.0)
+        assert isinstance(poll(USAGE, calls_of(account, USAGE, leaping)), DiskUsage)
