@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import Account
 from exporter.polling.pace import Pace
+from exporter.polling.refusals import Refusals
 from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials, Exchange
@@ -45,6 +46,15 @@ class Roster:
             if moved or before.get(account.name) != account.cdn
         )
 
+    def with_other_credentials(self, plan: Plan) -> frozenset[str]:
+        """Return the names of the accounts for which another plan has other credentials."""
+        before = {account.name: account.credentials for account in self.plan.accounts}
+        return frozenset(
+            account.name
+            for account in plan.accounts
+            if before.get(account.name) != account.credentials
+        )
+
     def renewed(self, plan: Plan, around: Surroundings) -> "Roster":
         """Return the accounts of another plan.
 
@@ -58,7 +68,9 @@ class Roster:
             fresh = _account(planned, plan, around)
             if same_way and planned.name not in others:
                 known = self.accounts[planned.name]
-                fresh = replace(fresh, client=known.client, turns=known.turns)
+                fresh = replace(
+                    fresh, client=known.client, turns=known.turns, refusals=known.refusals
+                )
             made[planned.name] = fresh
         return Roster(plan, made)
 
@@ -93,6 +105,7 @@ def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Accou
         name=planned.name,
         client=client,
         credentials=credentials,
+        refusals=Refusals(around.clock),
         turns=Turns(plan.concurrency, Pace(plan.requests_per_second, around.clock), around.clock),
         limits=Limits(at_once=plan.concurrency, in_all=plan.requests_per_poll),
     )

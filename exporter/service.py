@@ -17,7 +17,7 @@ from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
-from exporter.reload import Reload
+from exporter.reload import HangUps, Reload
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
 from exporter.version import described
@@ -30,6 +30,7 @@ log: Final = structlog.get_logger(__name__)
 
 _LAST_POLLS_SECONDS: Final = 2.0
 _LAST_PUBLICATION_SECONDS: Final = 0.5
+_LAST_RELOAD_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +66,24 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
     around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, source.learn)
     polling = _Polling(plan, around, store, metrics)
     reload = Reload(source.read, polling.take, clock)
+    hang_ups = HangUps(reload, stop)
     add_reload_gauges(metrics.tail, "config", reload)
     if front.web_config is not None:
         add_reload_gauges(metrics.tail, "web_config", front.web_config)
     publisher = Publisher(metrics, store, clock, stop)
 
     def dead() -> tuple[str, ...]:
-        return (*polling.poller.dead(), *publisher.dead())
+        return (*polling.poller.dead(), *publisher.dead(), *hang_ups.dead())
 
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
 
     def begin() -> None:
         # Not before signals are taken: threads that run already could not be ended.
-        _heed_hangup(reload)
+        signal.signal(signal.SIGHUP, hang_ups.heed)
         polling.start()
         publisher.start()
+        hang_ups.start()  # what came meanwhile is heeded now
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
@@ -105,9 +108,12 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
         # A second signal would end the process in the middle of this; two seconds are near enough.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         stop.set()
         ended = polling.poller.stop(_LAST_POLLS_SECONDS)
-    return ended and publisher.join(_LAST_PUBLICATION_SECONDS)
+        ended &= publisher.join(_LAST_PUBLICATION_SECONDS)
+        ended &= hang_ups.join(_LAST_RELOAD_SECONDS)
+    return ended
 
 
 class _Polling:
@@ -130,9 +136,10 @@ class _Polling:
     def take(self, plan: Plan) -> None:
         """Poll by another plan from now on; what both have goes on as it was."""
         others = self._roster.others_in(plan)
+        anew = self._roster.with_other_credentials(plan)
         self._roster = self._roster.renewed(plan, self._around)
-        self._metrics.follow(_numbers(plan), plan.targets, _quotas(plan))
-        self.poller.follow(self._roster.accounts, plan.targets, forget=others)
+        self._metrics.follow(_numbers(plan), plan.targets, _quotas(plan), others)
+        self.poller.follow(self._roster.accounts, plan.targets, others, anew)
 
 
 def _numbers(plan: Plan) -> dict[str, int]:
@@ -141,9 +148,3 @@ def _numbers(plan: Plan) -> dict[str, int]:
 
 def _quotas(plan: Plan) -> dict[str, Mapping[str, int]]:
     return {account.name: account.quotas for account in plan.accounts if account.quotas}
-
-
-def _heed_hangup(reload: Reload) -> None:
-    """Reload at SIGHUP, in a thread: files are read and checked, and scrapes go on meanwhile."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, reload)

@@ -1,7 +1,7 @@
 """The families of the accounts: that they are configured, and whether they are up."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
@@ -34,20 +34,20 @@ class ConfiguredAccounts(Collector):
 class AccountCollector(Collector):
     """Knows how the last request of each account ended."""
 
-    def __init__(self, accounts: Mapping[str, int]) -> None:
-        self._accounts = dict(accounts)
+    def __init__(self, accounts: Collection[str]) -> None:
+        self._accounts = dict.fromkeys(accounts)
         self._accepted: dict[str, bool] = {}
         self._skews: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def follow(self, accounts: Mapping[str, int]) -> None:
-        """Know these accounts from now on; one that has another CDN number is another."""
+    def follow(self, accounts: Collection[str], forget: Container[str] = ()) -> None:
+        """Know these accounts from now on; those to ``forget`` are others under the same name."""
         with self._lock:
-            same = accounts.items() & self._accounts.items()
-            self._accounts = dict(accounts)
+            self._accounts = dict.fromkeys(accounts)
             for known in (self._accepted, self._skews):
-                for account in known.keys() - dict(same).keys():
-                    del known[account]
+                for account in tuple(known):
+                    if account not in accounts or account in forget:
+                        del known[account]
 
     def heed(self, exchange: Exchange) -> None:
         """Take note of how a request ended."""

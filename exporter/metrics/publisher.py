@@ -40,6 +40,7 @@ class Publisher:
         self._clock = clock
         self._stop = stop
         self._failing = False
+        self._complete = False
         self._shown: Shown | None = None
         self._configured: tuple[Mapping[str, int], Quotas] | None = None
         self._exposition = without_families()
@@ -51,8 +52,15 @@ class Publisher:
         return self._exposition
 
     def unfinished(self) -> tuple[Target, ...]:
-        """Return the targets of which no finished poll has been published yet."""
-        return tuple(known.target for known, _ in self._shown or () if known.last is None)
+        """Return the targets of which no finished poll has been published yet.
+
+        Once there was none, there is none: what a reload adds makes nobody wait.
+        """
+        if self._complete:
+            return ()
+        waiting = tuple(known.target for known, _ in self._shown or () if known.last is None)
+        self._complete = not waiting
+        return waiting
 
     def start(self) -> None:
         """Begin to publish."""

@@ -1,7 +1,7 @@
 """All that ``/metrics`` shows, in three layers, and all of it in one registry."""
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -50,12 +50,19 @@ class Metrics:
     accounts: AccountCollector
 
     def follow(
-        self, accounts: Mapping[str, int], targets: Collection[Target], quotas: Quotas = _NONE
+        self,
+        accounts: Mapping[str, int],
+        targets: Collection[Target],
+        quotas: Quotas = _NONE,
+        forget: Container[str] = (),
     ) -> None:
-        """Tell of these accounts (name to CDN number), targets and quotas only, from now on."""
+        """Tell of these accounts (name to CDN number), targets and quotas only, from now on.
+
+        How the accounts to ``forget`` were is not told any more: they are others now.
+        """
         self.configured.accounts = accounts
         self.quotas.quotas = quotas
-        self.accounts.follow(accounts)
+        self.accounts.follow(accounts, forget)
         self.polls.follow(targets)
         self.requests.follow(targets)
 
@@ -113,7 +120,7 @@ def add_reload_gauges(registry: CollectorRegistry, what: str, reloaded: Reloaded
     """Add the gauges that tell whether ``what`` (``web_config``) was last read well, and when."""
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",
-        f"1 if the {what} in force is that of its file as it is now, else 0.",
+        f"1 if the {what} in force is that of its file as it was read last, else 0.",
         registry=registry,
     )
     successful.set_function(lambda: float(reloaded.last_reload_successful))

@@ -4,8 +4,9 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from exporter.polling.refusals import Refusals
 from exporter.polling.retries import LEAST_PATIENCE, Patience
 from exporter.polling.schedule import LONGEST_ASKED
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
@@ -14,10 +15,19 @@ from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.disk_usage import UsageRow, disk_usage
-from exporter.scaleengine.errors import IncompleteError, TooManyRequestsError
+from exporter.scaleengine.errors import (
+    ApiError,
+    AuthError,
+    IncompleteError,
+    SignatureError,
+    TooManyRequestsError,
+)
 from exporter.scaleengine.file_listing import Listing, list_files
 
 T = TypeVar("T")
+
+LEAST_LENGTH: Final = 600.0
+"""Seconds that a poll may take in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +42,15 @@ class Account:
     client: Client
     credentials: Callable[[], Credentials]
     turns: Turns
+    refusals: Refusals
     limits: Limits
 
 
 class Calls:
     """The calls of one poll, all made with the same credentials, and tried again if that may help.
 
-    ``made`` counts every attempt that was sent. ``chance`` spreads the attempts.
+    ``made`` counts every attempt that was sent. ``chance`` spreads the attempts. A poll that takes
+    longer than its numbers would count is given up.
     """
 
     def __init__(self, account: Account, target: Target, stop: Stop, chance: random.Random) -> None:
@@ -47,7 +59,10 @@ class Calls:
         self._target = target
         self._stop = EarlyStop(stop)
         clock = account.client.clock
-        until = clock.elapsed() + max(target.interval, LEAST_PATIENCE)
+        began = clock.elapsed()
+        self._longest = max(target.interval, target.stale_after, LEAST_LENGTH)
+        self._end = began + self._longest
+        until = began + max(target.interval, LEAST_PATIENCE)
         self._patience = Patience(clock, chance, self._stop, until, self._may_go_on)
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
@@ -83,20 +98,43 @@ class Calls:
         with turns.turn(self._target, self._stop):
             if self._stop.is_set():
                 raise StoppedError
-            held = turns.held()
-            if held:
-                raise TooManyRequestsError(
-                    self._target.collector,
-                    f"ScaleEngine wants to be left alone for {held:.0f} s more",
-                    "it passes by itself",
-                    retry_after=held,
-                )
+            self._look_before(credentials)
             self._count()
+            collector, refusals = self._target.collector, self.account.refusals
             try:
-                return call(credentials)
+                answer = call(credentials)
             except TooManyRequestsError as error:
                 turns.hold(min(error.retry_after or 0.0, LONGEST_ASKED))
                 raise
+            except (AuthError, SignatureError) as error:
+                refusals.heed(collector, credentials, error, self._target.interval)
+                raise
+            except ApiError:
+                refusals.heed_acceptance(collector, credentials)
+                raise
+            refusals.heed_acceptance(collector, credentials)
+            return answer
+
+    def _look_before(self, credentials: Credentials) -> None:
+        """Raise ScaleEngineError where a call would be of no use, or unwelcome."""
+        collector = self._target.collector
+        refused = self.account.refusals.standing(collector, credentials)
+        if refused is not None:
+            raise type(refused)(refused.command, refused.cause, refused.advice)
+        held = self.account.turns.held()
+        if held:
+            raise TooManyRequestsError(
+                collector,
+                f"ScaleEngine wants to be left alone for {held:.0f} s more",
+                "it passes by itself",
+                retry_after=held,
+            )
+        if self.account.client.clock.elapsed() > self._end:
+            raise IncompleteError(
+                collector,
+                f"the poll was not done within {self._longest:.0f} s",
+                "raise api.requests_per_second, or configure smaller paths or longer intervals",
+            )
 
     def _count(self) -> None:
         """Count an attempt that is about to be sent; raises IncompleteError if it is too many."""

@@ -48,6 +48,7 @@ class Poller:
         self._chance = chance
         self._finished = finished
         self._make_stop = make_stop
+        self._wanted: tuple[Target, ...] = ()
         self._running: dict[Target, _Running] = {}
         self._leaving: list[tuple[Target, LastingThread]] = []
         self._clients: WeakSet[Client] = WeakSet()
@@ -59,23 +60,31 @@ class Poller:
         accounts: Mapping[str, Account],
         targets: Collection[Target],
         forget: Container[str] = (),
+        anew: Container[str] = (),
     ) -> None:
         """Poll these targets from now on, in the name of their accounts.
 
         One that is polled already keeps its schedule, and the poll that is under way; but for those
-        of the accounts to ``forget``. The others end by themselves, at the call that is under way.
+        of the accounts to ``forget``. The others end by themselves, at the call that is under way;
+        where the account is gone as well, or another now, that call is ended. Those of the accounts
+        in ``anew`` are polled at once, as at the start: what failed with the old credentials may
+        succeed with the new ones.
+
+        Raises RuntimeError where a thread cannot be started; ``dead`` names what is not polled
+        then, and the next ``follow`` tries again.
         """
         with self._lock:
             if self._stopped:
                 return
-            self._clients.update(account.client for account in accounts.values())
             self._leaving = [
                 (target, thread) for target, thread in self._leaving if not thread.join(0.0)
             ]
+            self._wanted = tuple(targets)
             wanted = frozenset(targets)
             for target in tuple(self._running):
-                if target not in wanted or target.account in forget:
+                if target not in wanted or target.account in forget or target.account in anew:
                     self._leave(target)
+            self._hang_up(accounts, forget)
             self._store.follow(targets, forget)
             for target in targets:
                 account = accounts[target.account]
@@ -87,8 +96,7 @@ class Poller:
     def dead(self) -> tuple[str, ...]:
         """Return the names of the threads that should poll and do not."""
         with self._lock:
-            running = tuple(self._running.values())
-        return tuple(each.thread.name for each in running if each.thread.dead)
+            return tuple(_thread(target) for target in self._wanted if self._is_dead(target))
 
     def stop(self, timeout: float) -> bool:
         """End all polls, even while requests hang; wait for it at most so many seconds.
@@ -109,6 +117,18 @@ class Poller:
         ended = [thread.join(max(0.0, deadline - self._clock.elapsed())) for thread in threads]
         return all(ended)
 
+    def _is_dead(self, target: Target) -> bool:
+        return target not in self._running or self._running[target].thread.dead
+
+    def _hang_up(self, accounts: Mapping[str, Account], forget: Container[str]) -> None:
+        """End the calls in the name of accounts that are gone, or others now."""
+        current = {account.client for account in accounts.values()}
+        for client in tuple(self._clients):
+            gone = client.account not in accounts or client.account in forget
+            if gone and client not in current:
+                client.close()
+        self._clients.update(current)
+
     def _leave(self, target: Target) -> None:
         leaving = self._running.pop(target)
         leaving.stop.set()
@@ -122,7 +142,7 @@ class Poller:
         earlier = [thread for left, thread in self._leaving if _name(left) == _name(target)]
         first_wait = self._chance.uniform(0, FIRST_POLLS_WITHIN)
         work = partial(_poll_after, earlier, poller, first_wait, stop)
-        thread = LastingThread(f"poll {target}", work, stop)
+        thread = LastingThread(_thread(target), work, stop)
         thread.start()
         return _Running(poller, thread, stop)
 
@@ -137,6 +157,11 @@ def _poll_after(
     for each in earlier:
         each.join()
     poller.run(first_wait, stop)
+
+
+def _thread(target: Target) -> str:
+    """Return the name of the thread that polls the target."""
+    return f"poll {target}"
 
 
 def _name(target: Target) -> tuple[str, str, str, str]:

@@ -91,7 +91,7 @@ class TargetPoller:
         try:
             return poll(self._target, calls)
         except ScaleEngineError as error:
-            return None if stop.is_set() else error
+            return None if stop.is_set() else _alone(error)
         except Exception:  # noqa: BLE001 - no answer, however odd, may end the thread
             if stop.is_set():
                 return None
@@ -123,6 +123,15 @@ class TargetPoller:
                 advice="check cpu_users",
             )
         self._warned = missing
+
+
+def _alone(error: ScaleEngineError) -> ScaleEngineError:
+    """Return the error without a tie to where it came from.
+
+    It is kept until the next poll, and would keep the whole answer that it is about.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _extent(snapshot: Snapshot) -> dict[str, int]:

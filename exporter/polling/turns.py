@@ -4,11 +4,15 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from exporter.polling.pace import Pace
-from exporter.polling.stopping import Stop
+from exporter.polling.stopping import Stop, StoppedError
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
+
+_LOOK_SECONDS: Final = 0.5
+"""How often somebody who waits looks whether it is time to stop."""
 
 
 class Turns:
@@ -32,9 +36,9 @@ class Turns:
     def turn(self, target: Target, stop: Stop) -> Iterator[None]:
         """Wait for a turn of the target's, and hold it for the ``with``.
 
-        When it is time to stop, turns come at once, one after the other.
+        Raises StoppedError when it is time to stop before the turn has come.
         """
-        self._take_place(target)
+        self._take_place(target, stop)
         try:
             self._keep_pace(stop)
             yield
@@ -53,12 +57,24 @@ class Turns:
         """Return for how many seconds more ScaleEngine wants to be left alone."""
         return max(0.0, self._held_until - self._clock.elapsed())
 
-    def _take_place(self, target: Target) -> None:
+    def _take_place(self, target: Target, stop: Stop) -> None:
         granted = threading.Event()
         with self._lock:
             self._waiting.setdefault(target, deque()).append(granted)
             self._grant()
-        granted.wait()
+        while not granted.wait(_LOOK_SECONDS):
+            if stop.is_set() and self._leave_queue(target, granted):
+                raise StoppedError
+
+    def _leave_queue(self, target: Target, granted: threading.Event) -> bool:
+        """Wait no longer; return False where the turn has come meanwhile."""
+        with self._lock:
+            if granted.is_set():
+                return False
+            self._waiting[target].remove(granted)
+            if not self._waiting[target]:
+                del self._waiting[target]
+            return True
 
     def _keep_pace(self, stop: Stop) -> None:
         """Wait until the next call may begin; nobody else gets a place meanwhile.

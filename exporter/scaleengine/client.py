@@ -57,7 +57,8 @@ class Exchange:
 class Client:
     """Speaks for one account; to be used by several threads at once.
 
-    Every call is told to ``observe`` when it has ended.
+    Every call is told to ``observe`` when it has ended, but for those that end after ``close``:
+    how they end says nothing of ScaleEngine, and the account may be another's by then.
     """
 
     account: str
@@ -114,8 +115,10 @@ class Client:
             accepted = isinstance(error, ApiError)
             raise
         finally:
-            seconds = self.clock.elapsed() - began
-            self.observe(Exchange(self.account, command, seconds, reason, accepted, self.time.skew))
+            if not self.transport.closed:
+                seconds = self.clock.elapsed() - began
+                skew = self.time.skew
+                self.observe(Exchange(self.account, command, seconds, reason, accepted, skew))
         return result
 
     def _members(self, answer: HttpAnswer, stamp: int, question: Question) -> Members:

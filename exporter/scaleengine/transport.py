@@ -84,6 +84,11 @@ class Transport:
             return outcome
         raise outcome
 
+    @property
+    def closed(self) -> bool:
+        """Return whether ``close`` was called."""
+        return self._closed
+
     def close(self) -> None:
         """End the calls that are under way, let none begin, and close the connections."""
         with self._lock:

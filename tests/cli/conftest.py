@@ -114,6 +114,10 @@ class Program:
             threading.Event().wait(0.05)
         raise AssertionError(f"{polls} polls were never published")
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it has not ended."""
+        self._process.send_signal(number)
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; return its exit status, or fail after five seconds."""
         self._process.send_signal(number)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import signal
 import threading
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Simulator
+from exporter.simulator import Behaviour, Broken, Fault, Simulator
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -71,7 +70,7 @@ def published(program: "Program", metric: str, **labels: str) -> float | None:
 def hang_up(program: "Program") -> None:
     """Ask for a reload by SIGHUP, and wait for what the log says of it."""
     before = sum(event.get("msg") == "configuration reloaded" for event in program.events)
-    os.kill(program.pid, signal.SIGHUP)
+    program.send(signal.SIGHUP)
     program.wait_for(before + 1, msg="configuration reloaded")
 
 
@@ -224,3 +223,63 @@ def test_a_hundred_reloads(
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
     assert len([event for event in program.events if event.get("path") == PATHS[0]]) == 1
     assert program.end() == 0
+
+
+def test_the_end_in_a_storm_of_signals(program: "Program") -> None:
+    """SIGHUPs that come as fast as they can, before SIGTERM and after, do not keep it from ending.
+
+    It ends as it was asked to, not by one of them.
+    """
+    calm = threading.Event()
+
+    def storm() -> None:
+        while not calm.wait(0.001):
+            program.send(signal.SIGHUP)
+
+    threads = [threading.Thread(target=storm) for _ in range(2)]
+    for each in threads:
+        each.start()
+    try:
+        program.wait_for(20, msg="configuration reloaded")
+        assert program.end() == 0
+    finally:
+        calm.set()
+        for each in threads:
+            each.join()
+
+
+def test_another_api(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """What another API said of an account is not told any more, also while the new one is silent.
+
+    The way back works as well.
+    """
+    with Simulator([], Behaviour(broken=(Broken(Fault.HANG),))) as silent:
+        configure(folder, silent.url, account=polling(PATHS[0]))
+        assert post(program)[0] == 200
+        for metric in ("scaleengine_up", "scaleengine_api_clock_skew_seconds", "scaleengine_files"):
+            assert published(program, metric, account="main") is None
+
+        configure(folder, scaleengine.url, account=polling(PATHS[0]))
+        assert post(program)[0] == 200
+        program.wait_for(2, msg="poll", collector="files", result="ok")
+        assert published(program, "scaleengine_up", account="main") == 1
+        assert program.value("scaleengine_files", path=PATHS[0]) == 130
+
+
+def test_a_key_that_is_put_right(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """After a reload with other credentials all targets of the account are polled at once."""
+    good = polling(*PATHS)
+    configure(tmp_path, scaleengine.url, account={**good, "api_secret": "canarywrongsecret"})
+    program = start(tmp_path, LIFECYCLE)
+    program.wait_for(2, msg="poll", collector="files", reason="signature")
+    assert published(program, "scaleengine_up", account="main") == 0
+
+    configure(tmp_path, scaleengine.url, account=good)
+    assert post(program)[0] == 200
+    program.wait_for(2, msg="poll", collector="files", result="ok")
+    assert published(program, "scaleengine_up", account="main") == 1
+    program.close()

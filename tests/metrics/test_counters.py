@@ -210,11 +210,12 @@ def test_the_skew_of_the_clock(metrics: Metrics) -> None:
         assert values(metrics, "scaleengine_api_clock_skew_seconds") == {("main",): skew}
 
 
-@pytest.mark.parametrize(("cdn", "known"), [(158, {("main",): 1.0}), (159, {})])
+@pytest.mark.parametrize(("forget", "known"), [((), {("main",): 1.0}), (("main",), {})])
 def test_another_account_of_the_same_name(
-    metrics: Metrics, cdn: int, known: dict[tuple[str, ...], float]
+    metrics: Metrics, forget: tuple[str, ...], known: dict[tuple[str, ...], float]
 ) -> None:
-    """What was known of an account is not known of one with another CDN number."""
-    metrics.heed_exchange(exchange())
-    metrics.follow({"main": cdn}, [USAGE])
+    """What was known of an account is not known of another that has its name now."""
+    metrics.heed_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
+    metrics.follow({"main": 158}, [USAGE], forget=forget)
     assert values(metrics, "scaleengine_up") == known
+    assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -210,7 +211,7 @@ def test_only_what_has_changed_is_made_anew(
 
 
 def test_unfinished_is_what_has_not_been_published(
-    publisher: Callable[[Stop], Publisher], polled: Polled
+    publisher: Callable[[Stop], Publisher], polled: Polled, store: Store
 ) -> None:
     """Who waits for every target's first poll finds its series as soon as the wait is over."""
 
@@ -223,6 +224,9 @@ def test_unfinished_is_what_has_not_been_published(
         polled(USAGE, Reason.NETWORK)
         yield
         assert running.unfinished() == ()
+        store.follow([USAGE, FILES, replace(FILES, path="sestore4/new")])
+        yield
+        assert running.unfinished() == ()  # what a reload adds makes nobody wait
 
     running = publisher(Turns(turns))
     running.run()

@@ -17,7 +17,7 @@ OTHER = DiskUsageTarget("other", 60, 180)
 
 @pytest.fixture
 def store(clock: Clock) -> Store:
-    """Give a store that knows the usage of an account with the users live, archive and all of it."""
+    """Give a store that knows the usage of the users live, archive and the whole account."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
     good = Good(DiskUsage(users), clock.now(), clock.elapsed())

@@ -9,6 +9,7 @@ import pytest
 
 from exporter.polling.account import Account
 from exporter.polling.pace import Pace
+from exporter.polling.refusals import Refusals
 from exporter.polling.stopping import Stop
 from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
@@ -55,6 +56,7 @@ def open_account() -> OpenAccount:
             client=client,
             credentials=lambda: Credentials(KEY, SECRET),
             turns=Turns(at_once, Pace(per_second, clock), clock),
+            refusals=Refusals(clock),
             limits=Limits(at_once, in_all),
         )
         client.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
+import pytest
 from structlog.testing import capture_logs
 
 from exporter.polling.account import Account as PolledAccount
@@ -137,3 +138,29 @@ def test_a_dead_thread_is_noticed(open_account: OpenAccount) -> None:
         assert poller.dead() == ("poll main disk usage",)
     errors = [line for line in lines if line["log_level"] == "error"]
     assert [line["thread"] for line in errors] == ["poll main disk usage"]
+
+
+def test_a_thread_that_cannot_be_started(
+    open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target whose thread cannot be started is named as dead, until a further try starts it."""
+    start, ended = threading.Thread.start, threading.Event()
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == f"poll {FILES}":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with (
+        Simulator([ACCOUNT]) as simulator,
+        open_account(simulator) as account,
+        polling(account, Store([]), lambda _, __: ended.set()) as poller,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                poller.follow({"main": account}, [FILES])
+        assert poller.dead() == (f"poll {FILES}",)
+        poller.follow({"main": account}, [FILES])
+        assert poller.dead() == ()
+        assert ended.wait(5.0)

@@ -18,7 +18,7 @@ from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.stopping import Stop
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.scaleengine.client import Client
+from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
@@ -239,7 +239,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         assert made.wait_for(1)
         assert made.occupied() == 2048
         assert len(made.ended) == 1
-        made.follow(account, USAGE, forget=("main",))
+        made.follow(anew(account, simulator), USAGE, forget=("main",))
         assert made.occupied() is None
         assert made.wait_for(2)
         assert made.occupied() == 1024
@@ -307,3 +307,27 @@ def test_an_account_that_was_left_is_ended_too(
         began = time.monotonic()
         assert made.poller.stop(PATIENCE)
         assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("forget", [(), ("main",)], ids=["gone", "another"])
+def test_a_call_of_an_account_that_is_gone(
+    open_account: OpenAccount, simulator: Simulator, forget: tuple[str, ...]
+) -> None:
+    """Where the account is gone, or another now, a call that hangs in its name ends at once."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    told: list[Exchange] = []
+    with (
+        open_account(simulator, timeout=60.0) as account,
+        open_account(simulator, cdn=159) as other,
+        polling() as made,
+    ):
+        before = replace(account, client=replace(account.client, observe=told.append))
+        made.follow(before, FILES)
+        assert simulator.wait_for_calls(1)
+        if forget:
+            made.follow(other, USAGE, forget=forget)
+            assert made.wait_for(1)
+        else:
+            made.poller.follow({}, [])
+        assert until(lambda: f"poll {FILES}" not in threads_that_poll())
+    assert told == []

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.account import Account
 from exporter.polling.pace import Pace
+from exporter.polling.refusals import Refusals
 from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
@@ -112,7 +113,8 @@ class Polled:
             observe=lambda _: None,
         )
         turns = Turns(1, Pace(None, clock), clock)
-        account = Account("main", client, self.credentials, turns, Limits(1, 10))
+        refusals = Refusals(clock)
+        account = Account("main", client, self.credentials, turns, refusals, Limits(1, 10))
         self.poller = TargetPoller(
             self.target,
             account,

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.pace import Pace
-from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.polling.stopping import StoppedError
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.turns import Turns
 from exporter.scaleengine.clock import Clock
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
+WALK = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
 PATIENCE = 5.0
 
 
@@ -237,3 +239,28 @@ def test_being_left_alone() -> None:
     found.append(turns.held())
 
     assert found == [0.0, 0.0, 30.0, 30.0, 60.0, 30.0, 0.0]
+
+
+def test_who_waits_in_vain() -> None:
+    """A call that waits for its turn does not wait on when it is time to stop; others do."""
+    turns = Turns(1, Pace(None, Clock()), Clock())
+    stop, other_stop = threading.Event(), threading.Event()
+    outcomes: list[str] = []
+
+    def ask(target: Target, its_stop: threading.Event) -> None:
+        try:
+            with turns.turn(target, its_stop):
+                outcomes.append("turn")
+        except StoppedError:
+            outcomes.append("stopped")
+
+    with turns.turn(WALK, threading.Event()):
+        leaving = threading.Thread(target=ask, args=(WALK, stop))
+        staying = threading.Thread(target=ask, args=(USAGE, other_stop))
+        leaving.start()
+        staying.start()
+        stop.set()
+        leaving.join(5)
+        assert outcomes == ["stopped"]
+    staying.join(5)
+    assert outcomes == ["stopped", "turn"]

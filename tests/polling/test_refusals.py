@@ -1,0 +1,155 @@
+"""A refused key is asked with once in an interval, however many targets an account has."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import Calls
+from exporter.polling.polls import poll
+from exporter.polling.refusals import Refusals
+from exporter.polling.stopping import Stop
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import (
+    AuthError,
+    IncompleteError,
+    ScaleEngineError,
+    SignatureError,
+)
+from exporter.simulator import Account, Behaviour, Broken, Folder, Refusal, Simulator, steady_usage
+
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+GOOD = Credentials(KEY, SECRET)
+BAD = Credentials(KEY, "wrong")
+REFUSED = SignatureError("files.list", "ScaleEngine refused the signature (0003)", "check it")
+
+USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=10800.0)
+PATHS = [FilesTarget("main", 900.0, 2700.0, f"sestore4/{name}", "video") for name in "abc"]
+
+
+@dataclass
+class Time:
+    """A clock with a hand to turn."""
+
+    passed: float = 0.0
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(elapsed=lambda: self.passed)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run a simulator for an account with three paths."""
+    storage = Folder()
+    for target in PATHS:
+        storage.make(target.path)
+    account = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
+    with Simulator([account]) as running:
+        yield running
+
+
+def ended(target: Target, account: PolledAccount) -> type[ScaleEngineError] | None:
+    """Poll a target once, and return how that failed, if it did."""
+    try:
+        poll(target, Calls(account, target, threading.Event(), random.Random(0)))
+    except ScaleEngineError as error:
+        return type(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("passed", "collector", "credentials", "stands"),
+    [
+        (0.0, "files", BAD, True),
+        (899.0, "files", BAD, True),
+        (900.0, "files", BAD, False),
+        (0.0, "disk_usage", BAD, False),
+        (0.0, "files", GOOD, False),
+    ],
+)
+def test_how_long_a_refusal_stands(
+    passed: float,
+    collector: str,
+    credentials: Credentials,
+    stands: bool,  # noqa: FBT001 - the last cell of each row of the table
+) -> None:
+    """It stands for the interval, for what was asked, and for the credentials that were refused."""
+    time = Time()
+    refusals = Refusals(time.clock)
+    refusals.heed("files", BAD, REFUSED, seconds=900.0)
+    time.passed = passed
+    assert refusals.standing(collector, credentials) is (REFUSED if stands else None)
+
+
+def test_a_refusal_among_acceptances() -> None:
+    """What was accepted and is refused now may be refused for one path: it takes five in a row."""
+    refusals = Refusals(Time().clock)
+    refusals.heed_acceptance("files", GOOD)
+    for _ in range(4):
+        refusals.heed("files", GOOD, REFUSED, seconds=900.0)
+        assert refusals.standing("files", GOOD) is None
+    refusals.heed("files", GOOD, REFUSED, seconds=900.0)
+    assert refusals.standing("files", GOOD) is REFUSED
+    refusals.heed_acceptance("files", GOOD)
+    assert refusals.standing("files", GOOD) is None
+
+
+def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
+    """Where one path is refused and others are not, they are all asked for, each time."""
+    denied = Broken(Refusal("0001"), path=PATHS[1].path)
+    with open_account(simulator) as account:
+        assert ended(PATHS[0], account) is None
+        simulator.behave(Behaviour(broken=(denied,)))
+        for _ in range(3):
+            assert [ended(target, account) for target in PATHS] == [None, AuthError, None]
+
+
+def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None:
+    """The first target is refused; the others fail by the same reason, and ask nothing."""
+    with open_account(simulator) as opened:
+        account = replace(opened, credentials=lambda: BAD)
+        assert [ended(target, account) for target in PATHS] == [SignatureError] * 3
+        assert simulator.call_count == 1
+        assert ended(USAGE, account) is SignatureError
+        assert simulator.call_count == 2
+
+
+def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
+    """Where one command is denied, the other goes on."""
+    simulator.behave(Behaviour(broken=(Broken(Refusal("0005"), command="files.list"),)))
+    with open_account(simulator) as account:
+        assert [ended(target, account) for target in PATHS] == [AuthError] * 3
+        assert ended(USAGE, account) is None
+        assert simulator.call_count == 2
+
+
+def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAccount) -> None:
+    """Other credentials are tried at once."""
+    with open_account(simulator) as opened:
+        assert ended(PATHS[0], replace(opened, credentials=lambda: BAD)) is SignatureError
+        assert [ended(target, opened) for target in PATHS] == [None] * 3
+
+
+def test_a_poll_that_takes_too_long(
+    simulator: Simulator, open_account: OpenAccount, leaping: tuple[Clock, Stop]
+) -> None:
+    """A poll that takes longer than its numbers would count makes no further call."""
+    clock, stop = leaping
+    with open_account(simulator, leaping=leaping) as account:
+        calls = Calls(account, PATHS[0], threading.Event(), random.Random(0))
+        calls.list_files(PATHS[0].path, "video", 0)
+        stop.wait(PATHS[0].stale_after + 1)
+        with pytest.raises(IncompleteError, match="not done within 2700 s"):
+            calls.list_files(PATHS[0].path, "video", 100)
+    assert simulator.call_count == 1
+    assert clock.elapsed() > 0
