@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema dashboard lock image-try bench-walk bench-serve
+.PHONY: help demo test check lint types contracts format schema dashboard lock image-try \
+	bench-walk bench-serve fault-matrix soak
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -15,6 +16,8 @@ help:
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
+	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
+	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
 	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
@@ -53,6 +56,12 @@ bench-walk: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python -m bench.serve
+
+fault-matrix: $(READY)
+	$(BIN)/python -m bench.faults
+
+soak: $(READY)
+	$(BIN)/python -m bench.soak
 
 lock: $(READY)
 	$(BIN)/pip install --quiet uv

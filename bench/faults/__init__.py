@@ -1,0 +1,5 @@
+"""Faults of every kind against the whole exporter: what it says meanwhile, and how it recovers.
+
+The exporter polls a simulated account over real sockets, on a clock that runs faster than the
+wall's. Everything that it publishes is compared with what was true of the account at that time.
+"""

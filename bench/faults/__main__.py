@@ -1,0 +1,73 @@
+"""Print the fault matrix; end with 1 if anything is not as it must be."""
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from structlog.testing import capture_logs
+
+from bench.faults.catalogue import Case, catalogue
+from bench.faults.front import Certificates, resolving, without_proxy
+from bench.faults.scene import Props
+from bench.faults.table import heading, row, summary
+from bench.faults.trial import Outcome, When, attempt
+
+_AT_ONCE: Final = 10
+
+
+@contextmanager
+def outcomes(cases: Sequence[Case], at_once: int = _AT_ONCE) -> Iterator[Iterator[Outcome]]:
+    """Try each case at each time, so many side by side; give the outcomes in order."""
+    tries = [
+        (case, when) for case in cases for when in When if case.at_start or when is When.AFTER_GOOD
+    ]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        without_proxy(),
+        resolving() as names,
+        capture_logs() as logged,
+        ThreadPoolExecutor(at_once, "case") as threads,
+    ):
+        props = Props(names, _certificates(Path(folder)))
+
+        def try_one(number: int, tried: tuple[Case, When]) -> Outcome:
+            case, when = tried
+            return attempt(case, when, number, props, logged)
+
+        yield threads.map(try_one, itertools.count(), tries)
+
+
+def _certificates(folder: Path) -> Certificates | None:
+    try:
+        return Certificates(folder)
+    except FileNotFoundError:
+        return None
+
+
+def main() -> int:
+    """Read the command line, try the cases, print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
+    parser.add_argument("--only", default="", help="cases whose names have this in them")
+    parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="cases side by side")
+    given = parser.parse_args()
+    cases = [case for case in catalogue() if given.only in case.name]
+    began = time.monotonic()
+    print(heading(cases))
+    with outcomes(cases, given.at_once) as tried:
+        done = []
+        for outcome in tried:
+            print(row(outcome, cases), flush=True)
+            done.append(outcome)
+    print(summary(done, time.monotonic() - began))
+    return int(any(outcome.problems for outcome in done))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The exporter itself, in this process: all its parts, on a clock that runs fast."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from bench.faults.fast_time import FastStop
+from bench.faults.truth import Truth
+from bench.faults.witness import WatchedStore, Witness
+from exporter.accounts import Surroundings, roster
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.registry import build_metrics
+from exporter.plan import Plan
+from exporter.polling.poller import Poller
+from exporter.polling.targets import Target
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.stamps import Stamps
+
+_LAST_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many times as fast as real time polls wait, and publications."""
+
+    polls: float
+    publications: float
+
+
+@dataclass(slots=True)
+class Running:
+    """An exporter that runs: who sees its publications, its threads that should run and do not.
+
+    ``ended`` says afterwards whether every thread has.
+    """
+
+    witness: Witness
+    dead: Callable[[], tuple[str, ...]]
+    ended: bool = False
+
+
+class _Lookout(FastStop):
+    """The publisher's signal to stop: each time the publisher waits, its newest work is shown."""
+
+    def __init__(self, speed: float, show: Callable[[Exposition], None]) -> None:
+        super().__init__(speed)
+        self._show = show
+        self.published: Callable[[], Exposition] | None = None
+
+    def wait(self, timeout: float) -> bool:
+        """Show what is published now, then wait."""
+        if self.published is not None:
+            self._show(self.published())
+        return super().wait(timeout)
+
+
+@contextmanager
+def running(
+    plan: Plan, truths: Mapping[Target, Truth], clock: Clock, pace: Pace, seed: int
+) -> Iterator[Running]:
+    """Poll and publish by the plan until the end of the ``with``."""
+    stop = FastStop(pace.polls)
+    store = WatchedStore(plan.targets)
+    witness = Witness(store, truths)
+    metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
+    around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, lambda _, __: None)
+    chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
+    make_stop = partial(FastStop, pace.polls)
+    poller = Poller(store, clock, chance, metrics.heed_poll, make_stop)
+    lookout = _Lookout(pace.publications, witness.look)
+    publisher = Publisher(metrics, store, clock, lookout)
+    lookout.published = publisher.current
+    it = Running(witness, lambda: (*poller.dead(), *publisher.dead()))
+    poller.follow(roster(plan, around).accounts, plan.targets)
+    publisher.start()
+    try:
+        yield it
+    finally:
+        stop.set()
+        lookout.set()
+        ended = poller.stop(_LAST_SECONDS * pace.polls)
+        it.ended = publisher.join(_LAST_SECONDS) and ended

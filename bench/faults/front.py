@@ -1,0 +1,177 @@
+"""What stands between the exporter and the simulator: a door that can be shut, TLS, a name."""
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+HOST: Final = "127.0.0.1"
+_PATIENCE: Final = 5.0
+_LAST_TURNS: Final = 0.05
+_NEW_KEY: Final = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+_IS_CA: Final = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
+_EXTENSIONS: Final = "subjectAltName={}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+
+
+class Front:
+    """Passes connections on to a port of this machine, as long as it is open.
+
+    It keeps its own port from the first opening on.
+    """
+
+    def __init__(self, behind: int) -> None:
+        self.port = 0
+        self._behind = behind
+        self._server: asyncio.Server | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._thread.start()
+
+    def open(self, certificate: Path | None = None) -> None:
+        """Let connections in; with a certificate they have to speak TLS."""
+        context = None
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+        self._do(self._open(context))
+
+    def shut(self) -> None:
+        """Refuse connections, and break off those that there are."""
+        self._do(self._shut())
+
+    def stop(self) -> None:
+        """End for good."""
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_PATIENCE)
+        self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+    async def _open(self, context: ssl.SSLContext | None) -> None:
+        self._server = await asyncio.start_server(self._pass_on, HOST, self.port, ssl=context)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        passing = tuple(self._passing)
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+    async def _end(self) -> None:
+        await self._shut()
+        # What was accepted a moment ago, or is being closed, takes a few turns of the loop more.
+        await asyncio.sleep(_LAST_TURNS)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+        try:
+            behind_reader, behind_writer = await asyncio.open_connection(HOST, self._behind)
+            try:
+                await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
+            finally:
+                behind_writer.transport.abort()
+        except (OSError, asyncio.CancelledError):
+            return  # one side has left, or the door is shut: the other is let go as well
+        finally:
+            writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(65536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()
+
+
+class Certificates:
+    """Certificates of an authority that nobody but the exporter is told to trust.
+
+    They are files with the key in them; ``authority`` is what the exporter trusts. Without openssl
+    there are none: FileNotFoundError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._openssl(
+            f"req -x509 {_NEW_KEY} {_IS_CA} -keyout ca.key -out ca.pem -days 2 -subj /CN=CA"
+        )
+        self.authority = folder / "ca.pem"
+        self.good = self._issue("good", f"IP:{HOST}", days=2)
+        self.expired = self._issue("expired", f"IP:{HOST}", days=-1)
+        self.wrong_name = self._issue("wrong-name", "DNS:api.example", days=2)
+
+    def _issue(self, name: str, subject: str, days: int) -> Path:
+        (self._folder / "extensions").write_text(_EXTENSIONS.format(subject))
+        self._openssl(f"req {_NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        self._openssl(
+            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
+            f" -extfile extensions -days {days} -out {name}.pem"
+        )
+        joined = self._folder / f"{name}-joined.pem"
+        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
+        joined.write_text("".join(parts))
+        return joined
+
+    def _openssl(self, command: str) -> None:
+        program = shutil.which("openssl")
+        if program is None:
+            raise FileNotFoundError("openssl is not installed")
+        subprocess.run(  # noqa: S603 - the program is openssl, found on the path
+            [program, *command.split()], cwd=self._folder, check=True, capture_output=True
+        )
+
+
+class Names:
+    """The names under ``.invalid`` that lead to this machine; the others are not to be found."""
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+
+    def find(self, resolve: Any, host: Any, *arguments: Any, **named: Any) -> Any:
+        """Look a name up as ``socket.getaddrinfo`` does, without asking anybody for these."""
+        if isinstance(host, str) and host.endswith(".invalid"):
+            if host not in self.known:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            host = HOST
+        return resolve(host, *arguments, **named)
+
+
+@contextmanager
+def without_proxy() -> Iterator[None]:
+    """Let this process use no proxy, whatever its environment says."""
+    before = os.environ.get("NO_PROXY")
+    os.environ["NO_PROXY"] = "*"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NO_PROXY"]
+        else:
+            os.environ["NO_PROXY"] = before
+
+
+@contextmanager
+def resolving() -> Iterator[Names]:
+    """Answer for names under ``.invalid`` in this process (RFC 2606: they exist nowhere)."""
+    names, resolve = Names(), socket.getaddrinfo
+    socket.getaddrinfo = partial(names.find, resolve)
+    try:
+        yield names
+    finally:
+        socket.getaddrinfo = resolve

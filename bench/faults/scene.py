@@ -1,0 +1,232 @@
+"""A simulated account, the way to it and its configuration: all that a fault can spoil."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from bench.faults.fast_time import FastTime, fast_time
+from bench.faults.front import HOST, Certificates, Front, Names
+from bench.faults.truth import Holdings
+from exporter.config import load
+from exporter.plan import Plan, plan_from
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.clock import Clock
+from exporter.simulator import Account, Behaviour, Broken, Simulator
+
+KEY, SECRET = "BENCHKEY0123456789", "nobodys-secret-0123456789"
+CDN: Final = 158
+PATH: Final = "sestore4/jb"
+START: Final = 1_790_000_000.0
+INTERVAL: Final = 300.0
+SPEED: Final = 60.0
+"""A minute of the exporter's passes in a second; only the time for one request is real."""
+_DRIP: Final = 0.2
+
+_CONFIGURATION: Final = """\
+api:
+  url: {url}
+  timeout: {timeout}ms
+  ca_file: {ca_file}
+accounts:
+  - name: {name}
+    cdn: {cdn}
+    api_key: {key}
+    api_secret_file: secret
+    disk_usage: {{interval: {interval}s, stale_after: {stale_after}s}}
+    files:
+      interval: {interval}s
+      stale_after: {stale_after}s
+      paths: [{{path: {path}, folder_depth: 1}}]
+"""
+
+
+class Way(Enum):
+    """How the exporter reaches the simulator."""
+
+    STRAIGHT = auto()
+    BY_NAME = auto()
+    BY_FRONT = auto()
+    BY_TLS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Props:
+    """What all scenes share: names that are resolved here, certificates if there are any."""
+
+    names: Names
+    certificates: Certificates | None
+
+
+@dataclass(slots=True)
+class Scene:
+    """One account that is polled; ``mend`` undoes all that a fault has done."""
+
+    name: str
+    time: FastTime
+    plan: Plan
+    holdings: Holdings
+    simulator: Simulator
+    front: Front | None
+    props: Props
+    secret: Path
+    clock_off: float = 0.0
+    mid_walk: Sequence[Callable[[Holdings], None]] = ()
+    """What happens to the account, one after another, in the middle of the next walk of its
+    files."""
+    _changes: int = field(default=0)
+
+    @property
+    def clock(self) -> Clock:
+        """Return the clock of the exporter's machine."""
+        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed)
+
+    def spoil(self, *broken: Broken) -> None:
+        """Break answers from now on."""
+        self.simulator.behave(Behaviour(broken=broken, drip=_DRIP))
+
+    def lose_name(self) -> None:
+        """Let nobody find the name, and break off the connections of those who have found it."""
+        self.props.names.known.discard(self._host)
+        self._open_again()
+
+    def show_certificate(self, choose: Callable[[Certificates], Path]) -> None:
+        """Let the front show another certificate."""
+        if self.front is not None and self.props.certificates is not None:
+            self.front.shut()
+            self.front.open(choose(self.props.certificates))
+
+    def refuse(self) -> None:
+        """Refuse connections."""
+        if self.front is not None:
+            self.front.shut()
+
+    def hide_secret(self) -> None:
+        """Take the file of the secret away."""
+        self.secret.unlink(missing_ok=True)
+
+    def mend(self) -> None:
+        """Let everything be as it should."""
+        self.simulator.behave(Behaviour())
+        self.clock_off = 0.0
+        self.mid_walk = ()
+        self.secret.write_text(SECRET)
+        self.props.names.known.add(self._host)
+        if self.plan.endpoint.ca_file is not None:
+            self.show_certificate(lambda certificates: certificates.good)
+        else:
+            self._open_again()
+
+    def move_on(self) -> None:
+        """Change what the account holds, so that old numbers can be told from new ones."""
+        self._changes += 1
+        number = self._changes
+
+        def change(held: Holdings) -> None:
+            held.storage.add(f"{PATH}/new {number}/recording.mp4")
+            held.storage.add(f"{PATH}/00 {number}.mp4")
+            held.occupied = {user: size + 4096 for user, size in held.occupied.items()}
+
+        self.holdings.change(self.time.elapsed(), change)
+
+    def walk_on(self) -> None:
+        """Do what is to happen in the middle of a walk, if one has begun."""
+        happens = self.mid_walk
+        walks = [call for call in self.simulator.calls if call.command == "files.list"]
+        if happens and walks and walks[-1].path == PATH and not walks[-1].offset:
+            self.mid_walk = ()
+            for change in happens:
+                self.holdings.change(self.time.elapsed(), change)
+
+    def _open_again(self) -> None:
+        if self.front is not None:
+            self.front.shut()
+            self.front.open()
+
+    @property
+    def _host(self) -> str:
+        return f"{self.name}.invalid"
+
+
+@contextmanager
+def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props) -> Iterator[Scene]:
+    """Set a scene up, in which everything is as it should.
+
+    ``timeout`` is that of a request, in real seconds.
+    """
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        time = fast_time(SPEED, START)
+        targets = (
+            DiskUsageTarget(name, INTERVAL, stale_after),
+            FilesTarget(name, INTERVAL, stale_after, PATH, "video", folder_depth=1),
+        )
+        holdings = Holdings(targets)
+        holdings.change(time.elapsed(), _fill)
+        set_up: list[Scene] = []
+
+        def refresh(_: float) -> None:
+            for each in set_up:
+                each.walk_on()
+
+        account = Account(
+            cdn=CDN,
+            api_key=KEY,
+            api_secret=SECRET,
+            usage=holdings.usage,
+            storage=holdings.storage,
+            refresh=refresh,
+        )
+        simulator = stack.enter_context(Simulator([account], clock=time.now))
+        front = _front(way, simulator, props)
+        if front is not None:
+            stack.callback(front.stop)
+        config, secret = Path(folder, "config.yaml"), Path(folder, "secret")
+        secret.write_text(SECRET)
+        tls = props.certificates if way is Way.BY_TLS else None
+        config.write_text(
+            _CONFIGURATION.format(
+                url=_url(way, name, simulator, front),
+                timeout=round(timeout * 1000),
+                ca_file="null" if tls is None else tls.authority,
+                name=name,
+                cdn=CDN,
+                key=KEY,
+                interval=round(INTERVAL),
+                stale_after=round(stale_after),
+                path=PATH,
+            )
+        )
+        plan = plan_from(load(config, {}).config)
+        made = Scene(name, time, plan, holdings, simulator, front, props, secret)
+        made.mend()
+        set_up.append(made)
+        yield made
+
+
+def _fill(held: Holdings) -> None:
+    """Fill the account with more files than an answer or two can list."""
+    places: Mapping[str, int] = {"": 30, "archive/": 60, "live/": 150, "news/": 20, "tests/old/": 5}
+    for place, files in places.items():
+        for number in range(files):
+            held.storage.add(f"{PATH}/{place}recording {number:03}.mp4")
+    held.occupied = {"": 1_000_000, "live": 7_000_000, "news": 30_000}
+
+
+def _front(way: Way, simulator: Simulator, props: Props) -> Front | None:
+    if way is Way.STRAIGHT:
+        return None
+    front = Front(urlsplit(simulator.url).port or 0)
+    front.open(props.certificates.good if way is Way.BY_TLS and props.certificates else None)
+    return front
+
+
+def _url(way: Way, name: str, simulator: Simulator, front: Front | None) -> str:
+    if front is None:
+        return simulator.url
+    scheme = "https" if way is Way.BY_TLS else "http"
+    host = f"{name}.invalid" if way is Way.BY_NAME else HOST
+    return f"{scheme}://{host}:{front.port}/stable/"

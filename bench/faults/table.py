@@ -1,0 +1,68 @@
+"""The fault matrix as a table of plain text."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bench.faults.catalogue import Case
+from bench.faults.trial import Outcome, When
+
+_LEGEND: Final = """\
+Each fault begins at the start or after good polls, and lasts until each target has finished a poll.
+  usage  numbers of the disk usage meanwhile: good, the last good ones, or absent; and the reason in
+         scaleengine_poll_failures_total, where scaleengine_poll_success is 0
+  files  the same of the files
+  up     scaleengine_up meanwhile
+  calls  requests that ScaleEngine got meanwhile
+  back   seconds from the end of the fault until what it had spoiled was good again by itself
+  wrong  publications with a number that was true at no moment of its poll
+  log    the cause, as the first line of the log about it tells
+"""
+_WIDTHS: Final = {"when": 16, "usage": 24, "files": 24, "up": 2, "calls": 5, "back": 5, "wrong": 5}
+
+
+def heading(cases: Sequence[Case]) -> str:
+    """Return what stands above the rows."""
+    names = [name.ljust(width) for name, width in _WIDTHS.items()]
+    return f"{_LEGEND}\n{'fault'.ljust(_width(cases))}  {'  '.join(names)}  log"
+
+
+def row(outcome: Outcome, cases: Sequence[Case]) -> str:
+    """Return the row of an outcome, and below it what is not as it must be."""
+    name = outcome.case.name.ljust(_width(cases))
+    if outcome.skipped:
+        return f"{name}  {outcome.when.value.ljust(_WIDTHS['when'])}  not tried: {outcome.skipped}"
+    cells = (
+        outcome.when.value.ljust(_WIDTHS["when"]),
+        outcome.usage.ljust(_WIDTHS["usage"]),
+        outcome.files.ljust(_WIDTHS["files"]),
+        outcome.up.rjust(_WIDTHS["up"]),
+        str(outcome.calls).rjust(_WIDTHS["calls"]),
+        ("never" if outcome.back is None else f"{outcome.back:.0f} s").rjust(_WIDTHS["back"]),
+        str(outcome.wrong).rjust(_WIDTHS["wrong"]),
+        outcome.log,
+    )
+    problems = [f"    NOT AS IT MUST BE: {problem}" for problem in outcome.problems]
+    return "\n".join([f"{name}  {'  '.join(cells)}", *problems])
+
+
+def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """Return what all rows come to."""
+    tried = [outcome for outcome in outcomes if not outcome.skipped]
+    bad = [outcome for outcome in tried if outcome.problems]
+    slowest = {
+        when: max((each.back or 0.0 for each in tried if each.when is when), default=0.0)
+        for when in When
+    }
+    return (
+        f"\n{len(tried)} cases in {seconds:.0f} s, {len(outcomes) - len(tried)} not tried; "
+        f"not as they must be: {len(bad)}\n"
+        f"wrong numbers published: {sum(each.wrong for each in tried) or 'none'} "
+        f"(in {sum(each.publications for each in tried)} publications)\n"
+        + "\n".join(
+            f"slowest to be good again, {when.value}: {slowest[when]:.0f} s" for when in When
+        )
+    )
+
+
+def _width(cases: Sequence[Case]) -> int:
+    return max(len(case.name) for case in cases)

@@ -1,0 +1,253 @@
+"""Try one fault at one time, and judge what came of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from structlog.typing import EventDict
+
+from bench.faults.catalogue import Case, stale_after
+from bench.faults.exporter import Pace, Running, running
+from bench.faults.scene import INTERVAL, KEY, SECRET, SPEED, Props, Scene, Way, scene
+from bench.faults.witness import Shown
+from exporter.polling.targets import Target
+from exporter.scaleengine.errors import Reason
+
+_PATIENCE: Final = 30.0
+_PUBLICATIONS: Final = 10.0
+_LEEWAY: Final = 180.0
+"""Seconds (three real ones) that a busy machine may need beyond the schedule."""
+_SKEW_LEEWAY: Final = 60.0
+_GOOD: Final = "good"
+_LAST_GOOD: Final = "last good"
+_ABSENT: Final = "absent"
+
+
+class When(Enum):
+    """When a fault begins."""
+
+    AT_START = "at the start"
+    AFTER_GOOD = "after good polls"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one fault at one time.
+
+    ``usage`` and ``files`` tell what /metrics said of each during the fault, ``up`` the same of the
+    account. ``calls`` came to the simulator meanwhile; ``back`` are the seconds from the end of the
+    fault until all was good again. ``problems`` are sentences: where there are none, all is well.
+    """
+
+    case: Case
+    when: When
+    usage: str = "-"
+    files: str = "-"
+    up: str = "-"
+    calls: int = 0
+    back: float | None = None
+    log: str = "-"
+    publications: int = 0
+    wrong: int = 0
+    problems: tuple[str, ...] = ()
+    skipped: str | None = None
+
+
+def attempt(
+    case: Case, when: When, number: int, props: Props, logged: Sequence[EventDict]
+) -> Outcome:
+    """Try a fault; ``logged`` are the lines of the log, which grow meanwhile.
+
+    ``number`` makes the name of its account, and the seed of its chance.
+    """
+    if case.way is Way.BY_TLS and props.certificates is None:
+        return Outcome(case, when, skipped="openssl is not installed")
+    name = f"case-{number}"
+    with scene(name, case.way, case.timeout, stale_after(case), props) as set_up:
+        if when is When.AT_START:
+            case.strike(set_up)
+        pace = Pace(SPEED, _PUBLICATIONS)
+        truths = set_up.holdings.truths
+        with running(set_up.plan, truths, set_up.clock, pace, number) as exporter:
+            trial = _Trial(case, when, set_up, exporter)
+            problems = [*trial.run()]
+    lines = [line for line in logged if _is_of(line, name)]
+    problems += _problems_of_log(lines, trial)
+    if not exporter.ended:
+        problems.append("a thread did not end")
+    return trial.outcome(lines, problems)
+
+
+class _Trial:
+    """A fault that begins, lasts, is mended, and is got over."""
+
+    def __init__(self, case: Case, when: When, set_up: Scene, exporter: Running) -> None:
+        self.case = case
+        self.when = when
+        self.scene = set_up
+        self.exporter = exporter
+        self.witness = exporter.witness
+        self.usage, self.files = set_up.plan.targets
+        self.expected: dict[Target, Reason | None] = {
+            self.usage: case.spoiled.usage,
+            self.files: case.spoiled.files,
+        }
+        self.before = Shown({})
+        self.during = Shown({})
+        self.calls = 0
+        self.back: float | None = None
+
+    def run(self) -> tuple[str, ...]:
+        """Go through it all; return what was not as it must be."""
+        calls_before = 0
+        if self.when is When.AFTER_GOOD:
+            good = self.witness.wait_for(self.is_good, _PATIENCE)
+            if good is None:
+                return ("it was not good before the fault",)
+            self.before = good
+            self.scene.move_on()
+            calls_before = self.scene.simulator.call_count
+            self.case.strike(self.scene)
+        during = self.witness.wait_for(self.has_struck, _PATIENCE)
+        self.calls = self.scene.simulator.call_count - calls_before
+        if during is None:
+            return ("the polls did not end",)
+        self.during = during
+        problems = tuple(self.problems_during(during))
+        self.scene.move_on()
+        self.scene.mend()
+        mended = self.scene.time.elapsed()
+        spoiled = [target for target, reason in self.expected.items() if reason is not None]
+        if spoiled:
+            self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _PATIENCE)
+        self.back = self.scene.time.elapsed() - mended
+        after = self.witness.wait_for(self.is_good, _PATIENCE)
+        if after is None:
+            return (*problems, "the good numbers did not come back")
+        return (*problems, *self.problems_after(after))
+
+    def has_struck(self, shown: Shown) -> bool:
+        """Say whether each target has finished a poll since the fault began, or is stale."""
+        if self.case.until_stale:
+            return all(
+                not shown.numbers(target) and self.has_failed(shown, target)
+                for target in self.expected
+            )
+        return all(_polls(shown, target) > _polls(self.before, target) for target in self.expected)
+
+    def is_good(self, shown: Shown, targets: Iterable[Target] = ()) -> bool:
+        """Say whether all, or those targets, are good: published is what the account holds now."""
+        return all(
+            shown.of_poll("scaleengine_poll_success", target) == 1
+            and shown.numbers(target) == self.scene.holdings.numbers(target)
+            for target in targets or self.expected
+        )
+
+    def has_failed(self, shown: Shown, target: Target) -> bool:
+        """Say whether a poll of a target has failed since the fault began."""
+        return any(self.failures(shown, target, reason) > 0 for reason in Reason)
+
+    def problems_during(self, shown: Shown) -> Iterator[str]:
+        """Give what /metrics should not say while the fault lasts."""
+        if self.up(shown) != str(int(self.case.spoiled.up)):
+            yield f"scaleengine_up is {self.up(shown)} during the fault"
+        skew = shown.value("scaleengine_api_clock_skew_seconds", account=self.scene.name)
+        if self.case.skew and abs((skew or 0.0) - self.case.skew) > _SKEW_LEEWAY:
+            yield f"scaleengine_api_clock_skew_seconds is {skew}"
+        for target, reason in self.expected.items():
+            wanted = _GOOD if reason is None else self.left_over
+            found = self.state(shown, target)
+            if found != wanted:
+                yield f"{target.collector}: numbers are {found}, not {wanted}"
+            success = shown.of_poll("scaleengine_poll_success", target)
+            if success != int(reason is None):
+                yield f"{target.collector}: poll_success is {success}"
+            for each in Reason:
+                failed = self.failures(shown, target, each) > 0
+                if failed != (each is reason):
+                    yield f"{target.collector}: failures for {each}: {'some' if failed else 'none'}"
+            calls = shown.of_poll("scaleengine_poll_requests", target)
+            if reason is not None and (calls or 0) > self.case.spoiled.calls:
+                yield f"{target.collector}: a poll made {calls:g} calls"
+
+    def problems_after(self, shown: Shown) -> Iterator[str]:
+        """Give what /metrics should not say when all is mended, and what took too long."""
+        if self.up(shown) != "1":
+            yield f"scaleengine_up is {self.up(shown)} after the fault"
+        if self.back is not None and self.back > INTERVAL + self.case.asked + _LEEWAY:
+            yield f"it took {self.back:.0f} s until all was good"
+        if self.exporter.dead():
+            yield f"threads are dead: {', '.join(self.exporter.dead())}"
+
+    @property
+    def left_over(self) -> str:
+        """Return what is left of the numbers while polls fail."""
+        stays = self.when is When.AFTER_GOOD and not self.case.until_stale
+        return _LAST_GOOD if stays else _ABSENT
+
+    def state(self, shown: Shown, target: Target) -> str:
+        """Say what the numbers of a target are."""
+        numbers = shown.numbers(target)
+        if not numbers:
+            return _ABSENT
+        return _LAST_GOOD if numbers == self.before.numbers(target) else _GOOD
+
+    def failures(self, shown: Shown, target: Target, reason: Reason) -> float:
+        """Return how many polls have failed for a reason since the fault began."""
+        labels = {"account": target.account, "collector": target.collector, "reason": reason}
+        name = "scaleengine_poll_failures_total"
+        return (shown.value(name, **labels) or 0) - (self.before.value(name, **labels) or 0)
+
+    def up(self, shown: Shown) -> str:
+        """Return what scaleengine_up says."""
+        value = shown.value("scaleengine_up", account=self.scene.name)
+        return "-" if value is None else f"{value:g}"
+
+    def cell(self, target: Target) -> str:
+        """Return what the table shows of a target: numbers, and why the poll failed."""
+        reason = self.expected[target]
+        failed = [each for each in Reason if self.failures(self.during, target, each)]
+        shown = ", ".join([self.state(self.during, target), *failed])
+        return shown if failed or reason is None else f"{shown}, no failure"
+
+    def outcome(self, lines: Sequence[EventDict], problems: Sequence[str]) -> Outcome:
+        """Return what came of it."""
+        causes = [str(line["cause"]) for line in lines if "cause" in line]
+        return Outcome(
+            case=self.case,
+            when=self.when,
+            usage=self.cell(self.usage),
+            files=self.cell(self.files),
+            up=self.up(self.during),
+            calls=self.calls,
+            back=self.back,
+            log=causes[0] if causes else "-",
+            publications=self.witness.publications,
+            wrong=self.witness.wrong_count,
+            problems=(*self.witness.wrong, *problems),
+        )
+
+
+def _polls(shown: Shown, target: Target) -> float:
+    labels = {"account": target.account, "collector": target.collector}
+    return shown.value("scaleengine_polls_total", **labels) or 0
+
+
+def _is_of(line: EventDict, account: str) -> bool:
+    return line.get("account") == account or f" {account} " in str(line.get("thread"))
+
+
+def _problems_of_log(lines: Sequence[EventDict], trial: _Trial) -> Iterator[str]:
+    """Give what the log should not say: each failed poll is one line, with cause and advice."""
+    for line in lines:
+        if line["log_level"] not in ("info", "warning"):
+            yield f"the log tells of a defect: {line['event']}"
+        if KEY in str(line) or SECRET in str(line):
+            yield "a line of the log shows a secret"
+    failed = [line for line in lines if line.get("result") == "failed"]
+    told = trial.witness.newest.total("scaleengine_poll_failures_total", account=trial.scene.name)
+    if len(failed) < told:
+        yield f"{told:g} polls failed, and the log has {len(failed)} lines of it"
+    if not all(line["cause"] and line["advice"] for line in failed):
+        yield "a line of the log lacks its cause or its advice"

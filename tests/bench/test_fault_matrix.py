@@ -1,0 +1,93 @@
+"""The fault matrix: cases are as they must be, and what is not is seen."""
+
+from contextlib import nullcontext
+
+import pytest
+
+from bench.faults.__main__ import main, outcomes
+from bench.faults.catalogue import Case, Spoiled, catalogue
+from bench.faults.table import row, summary
+from bench.faults.trial import Outcome, When
+from exporter.scaleengine.errors import Reason
+from exporter.simulator import Broken, HttpError
+
+# Each is over soon: it is tried again after 30 s, which is half a second here.
+QUICK = (
+    "code 0002",
+    "HTTP 503",
+    "an HTML page",
+    "reset in the body",
+    "name not found",
+    "expired certificate",
+)
+
+
+MISTAKEN = Case("a mistaken case", Spoiled(Reason.AUTH, None, up=True), (Broken(HttpError(500)),))
+
+
+def test_faults() -> None:
+    """A fault spoils no number, is told, and is over soon after it was mended.
+
+    Where something else comes of it than expected, each point is told.
+    """
+    cases = [*(case for case in catalogue() if case.name in QUICK), MISTAKEN]
+    with outcomes(cases, 14) as found:
+        tried = [outcome for outcome in found if not outcome.skipped]
+
+    assert {each.case.name for each in tried} >= {*QUICK, MISTAKEN.name} - {"expired certificate"}
+    for outcome in tried:
+        if outcome.case is not MISTAKEN:
+            expected = "last good, " if outcome.when is When.AFTER_GOOD else "absent, "
+            assert outcome.problems == (), outcome.case.name
+            assert outcome.publications > outcome.wrong == 0
+            assert outcome.usage.startswith(expected)
+            assert outcome.files.startswith(expected)
+            assert outcome.log != "-"
+        elif outcome.when is When.AT_START:
+            assert_all_is_told(outcome)
+
+
+def assert_all_is_told(mistaken: Outcome) -> None:
+    assert set(mistaken.problems) == {
+        "scaleengine_up is 0 during the fault",
+        "disk_usage: failures for auth: none",
+        "disk_usage: failures for server: some",
+        "disk_usage: a poll made 3 calls",
+        "files: numbers are absent, not good",
+        "files: poll_success is 0.0",
+        "files: failures for server: some",
+    }
+    assert row(mistaken, [MISTAKEN]).count("NOT AS IT MUST BE") == 7
+    assert "not as they must be: 1" in summary([mistaken], 1.0)
+
+
+def test_each_case_has_a_name_of_its_own() -> None:
+    """A row is known by its name; ``--only`` finds a case by a part of it."""
+    names = [case.name for case in catalogue()]
+
+    assert len(set(names)) == len(names)
+
+
+def test_cases_that_cannot_be_tried() -> None:
+    """Where openssl is not installed, the cases of certificates say so, and are no failure."""
+    case = next(case for case in catalogue() if case.name == "expired certificate")
+    skipped = Outcome(case, When.AT_START, skipped="openssl is not installed")
+
+    assert row(skipped, [case]).endswith("not tried: openssl is not installed")
+    assert "0 cases in 1 s, 1 not tried; not as they must be: 0" in summary([skipped], 1.0)
+
+
+@pytest.mark.parametrize(("problems", "status"), [((), 0), (("a problem",), 1)])
+def test_the_exit_status(
+    problems: tuple[str, ...],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command ends with 1 if anything is not as it must be."""
+    done = [Outcome(MISTAKEN, When.AT_START, problems=problems)]
+    monkeypatch.setattr("bench.faults.__main__.outcomes", lambda *_: nullcontext(iter(done)))
+    monkeypatch.setattr("sys.argv", ["faults"])
+
+    assert main() == status
+    assert MISTAKEN.name in capsys.readouterr().out

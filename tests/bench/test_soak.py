@@ -1,0 +1,48 @@
+"""The soak: a few hours of it, in seconds."""
+
+import pytest
+
+from bench.faults.month import DAY, PATHS, SLOT, life, slots
+from bench.soak import soak
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+
+FLAT = "memory is flat"  # says nothing of a process that has just begun
+
+
+def test_some_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    """Polls with a fault one time in five publish no wrong number, and end well."""
+    soaked = soak(days=0.2, minutes=0.06)
+
+    assert {what for what, holds in soaked.verdicts.items() if not holds} <= {FLAT}
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 10
+    assert int(rows[-1].split()[5]) > 0
+
+
+def test_it_is_the_same_in_every_process() -> None:
+    """What happens to accounts, and what is true of them, follows from the seed alone."""
+    for name, (path, *_) in PATHS.items():
+        targets: list[Target] = [
+            DiskUsageTarget(name, 60.0, 180.0),
+            FilesTarget(name, 60.0, 180.0, path, "video", folder_depth=1),
+        ]
+        lives = [life(name, targets, "seed", days=10.0) for _ in range(2)]
+        for each in lives:
+            each.follow(10 * DAY)
+        for target in targets:
+            first, second = (each.holdings.truths[target] for each in lives)
+            assert first.between(0, 10 * DAY) == second.between(0, 10 * DAY)
+            assert (
+                len({tuple(sorted(map(str, m.items()))) for m in first.between(0, 10 * DAY)}) > 10
+            )
+    assert slots("seed", 10.0) == slots("seed", 10.0) != slots("another", 10.0)
+
+
+def test_one_time_in_five() -> None:
+    """There is a fault in every fifth slot or so, of many kinds."""
+    month = slots("seed", 30.0)
+    faults = [slot for slot in month if not slot.good]
+
+    assert len(month) == 30 * DAY / SLOT
+    assert 0.17 < len(faults) / len(month) < 0.23
+    assert len({str(slot) for slot in faults}) > 25

@@ -1,0 +1,125 @@
+"""The witness of the fault matrix sees every number that was not true."""
+
+import threading
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from bench.faults.truth import Holdings
+from bench.faults.witness import WatchedStore, Witness
+from exporter.metrics.publisher import Publisher
+from exporter.metrics.registry import build_metrics
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.store import Good, PollResult
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.clock import Clock
+
+USAGE = DiskUsageTarget("main", 60.0, 180.0)
+FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture
+def holdings() -> Holdings:
+    """Return an account with two files at first; at 100 s a third one comes."""
+    held = Holdings([USAGE, FILES])
+
+    def begin(held: Holdings) -> None:
+        held.occupied = {"web": 1024}
+        held.storage.add("sestore4/jb/a.mp4")
+        held.storage.add("sestore4/jb/below/b.mp4")
+
+    held.change(0.0, begin)
+    held.change(100.0, lambda held: held.storage.add("sestore4/jb/below/c.mp4"))
+    return held
+
+
+@pytest.fixture
+def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
+    """Return what publishes the snapshot of a poll of 10 s, by its end, and tells what is wrong."""
+
+    def publish(target: Target, snapshot: Snapshot, ended: float) -> list[str]:
+        clock = Clock(lambda: NOW + ended, lambda: ended)
+        store = WatchedStore([USAGE, FILES])
+        witness = Witness(store, holdings.truths)
+        good = Good(snapshot, NOW + ended, ended)
+        assert store.record(target, PollResult(NOW + ended, 10.0, 1), good)
+        metrics = build_metrics(store, {"main": 158}, clock)
+        witness.look(Publisher(metrics, store, clock, threading.Event()).current())
+        assert witness.publications == 1
+        assert bool(witness.wrong_count) == bool(witness.wrong)
+        return witness.wrong
+
+    return publish
+
+
+def counts(files: int, **folders: int) -> FileCounts:
+    by_folder = {".": 1, **folders}
+    return FileCounts(files, 1, tuple(FolderCount(*each) for each in by_folder.items()))
+
+
+@pytest.mark.parametrize(
+    ("ended", "snapshot"),
+    [
+        (50.0, counts(2, below=1)),
+        (105.0, counts(2, below=1)),
+        (105.0, counts(3, below=2)),
+        (150.0, counts(3, below=2)),
+    ],
+    ids=["before a change", "seen before it", "seen after it", "after it"],
+)
+def test_numbers_that_were_true(
+    seen: Callable[[Target, Snapshot, float], list[str]], ended: float, snapshot: FileCounts
+) -> None:
+    """A number may be that of any moment between the beginning and the end of its poll."""
+    assert seen(FILES, snapshot, ended) == []
+
+
+@pytest.mark.parametrize(
+    ("ended", "snapshot", "wrong"),
+    [
+        (50.0, counts(3, below=2), "3 was never true"),
+        (150.0, counts(2, below=1), "2 was never true"),
+        (150.0, counts(4, below=3), "4 was never true"),
+        (150.0, counts(3, below=1), "the files of the folders are not the files in all"),
+        (150.0, counts(3, other=2), "a series is missing or too much"),
+        (150.0, FileCounts(3, 1), "a series is missing or too much"),
+    ],
+    ids=["too early", "too late", "too many", "in part", "another folder", "no folders"],
+)
+def test_numbers_that_were_not(
+    seen: Callable[[Target, Snapshot, float], list[str]],
+    ended: float,
+    snapshot: FileCounts,
+    wrong: str,
+) -> None:
+    """A number that was not true while its poll went on is told, and what does not add up."""
+    assert [sentence for sentence in seen(FILES, snapshot, ended) if wrong in sentence] != []
+
+
+@pytest.mark.parametrize(
+    ("users", "wrong"),
+    [({"web": 1024}, 0), ({"web": 1025}, 1), ({"web": 1024, "mail": 1}, 2)],
+)
+def test_bytes(
+    seen: Callable[[Target, Snapshot, float], list[str]], users: dict[str, int], wrong: int
+) -> None:
+    """So is it with the bytes of CPU users."""
+    day = date(2026, 9, 21)
+    usage = DiskUsage(tuple(UserUsage(user, day, size) for user, size in users.items()))
+
+    assert len(seen(USAGE, usage, 50.0)) == wrong
+
+
+def test_numbers_of_no_poll(holdings: Holdings) -> None:
+    """Numbers whose poll nobody knows of are wrong, whatever they are."""
+    clock = Clock(lambda: NOW, lambda: 50.0)
+    store = WatchedStore([FILES])
+    witness = Witness(store, {FILES: holdings.truths[FILES]})
+    store.record(FILES, PollResult(NOW, 1.0, 1), Good(counts(2, below=1), NOW, 50.0))
+    store.windows[FILES].clear()
+    metrics = build_metrics(store, {"main": 158}, clock)
+    witness.look(Publisher(metrics, store, clock, threading.Event()).current())
+
+    assert witness.wrong == [f"{FILES}: numbers of no poll that is known to have been good"]

@@ -1,0 +1,44 @@
+"""A scrape reads what is known: it asks ScaleEngine for nothing, and waits for nobody."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from exporter.simulator import Behaviour, Broken, Fault, Simulator
+
+if TYPE_CHECKING:
+    from tests.lessons.conftest import Program
+
+Start = Callable[..., "Program"]
+ACCOUNT = {"cdn": 158, "name": "main", "files": {"paths": ["sestore4/jb"]}}
+AT_ONCE = 2.0
+
+
+def test_scrapes_make_no_request(start: Start, scaleengine: Simulator) -> None:
+    """However often it is scraped, ScaleEngine is asked at the exporter's own interval."""
+    program = start(scaleengine, ACCOUNT)
+    program.wait_until_ready()
+    requests = scaleengine.call_count
+    answers = {program.get("/metrics")[0] for _ in range(50)}
+
+    assert answers == {200}
+    assert scaleengine.call_count == requests > 0
+
+
+def test_it_serves_while_scaleengine_hangs(start: Start, scaleengine: Simulator) -> None:
+    """From the first moment on it is scraped at once, though no answer has ever come.
+
+    There are no numbers, and what it waits for is told.
+    """
+    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    program = start(scaleengine, ACCOUNT)
+    assert scaleengine.wait_for_calls(2)
+    status, text = program.get("/metrics", AT_ONCE)
+
+    assert status == 200
+    assert 'scaleengine_polls_total{account="main",collector="files"} 0.0' in text
+    assert not any(line.startswith("scaleengine_files{") for line in text.splitlines())
+    assert program.get("/-/healthy", AT_ONCE)[0] == 200
+    assert program.get("/-/ready", AT_ONCE) == (
+        503,
+        "Waiting for the first poll of:\n  main disk usage\n  main sestore4/jb video\n",
+    )
