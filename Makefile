@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema dashboard lock image-try \
+.PHONY: help demo test check lint types contracts format schema dashboard lock image-try e2e \
 	bench-walk bench-serve fault-matrix soak
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
+	@echo "make e2e         prove the whole chain with a real Prometheus and Alertmanager"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
 	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
@@ -56,6 +57,9 @@ bench-walk: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python -m bench.serve
+
+e2e: $(READY)
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 fault-matrix: $(READY)
 	$(BIN)/python -m bench.faults

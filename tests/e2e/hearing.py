@@ -1,0 +1,66 @@
+"""What the receivers are told from some moment on."""
+
+from collections.abc import Collection, Mapping
+
+from tests.e2e.proofs import Proofs
+from tests.e2e.receiver import Notification
+from tests.e2e.waiting import eventually
+from tests.e2e.watching import Watch
+
+_ON_EVERY_ALERT = ("alertname", "job")
+
+
+class Ear:
+    """Hears what receivers are told after it was made; what it waited for is proven."""
+
+    def __init__(self, watches: Collection[Watch], proofs: Proofs) -> None:
+        self._proofs = proofs
+        self._before = {watch.name: len(watch.receiver.told) for watch in watches}
+
+    def told(self, watch: Watch, **labels: str) -> list[Notification]:
+        """Return what a receiver was told of alerts with these labels."""
+        told = watch.receiver.told[self._before[watch.name] :]
+        return [each for each in told if labels.items() <= each.labels.items()]
+
+    def firing(self, watch: Watch, alert: str, **labels: str) -> Notification:
+        """Wait until a receiver is told that an alert fires, with just these labels."""
+        expected = {"alertname": alert, "job": "scaleengine", **labels}
+        return self._hear(watch, alert, expected, firing=True)
+
+    def resolved(self, watch: Watch, alert: str) -> Notification:
+        """Wait until a receiver is told that an alert is over."""
+        return self._hear(watch, alert, {}, firing=False)
+
+    def held_back(self, watch: Watch, cause: str, alerts: Collection[str]) -> None:
+        """Wait until all these alerts fire, and an alert that fires keeps them from being sent."""
+
+        def held() -> Mapping[str, set[str]]:
+            return watch.alerts()
+
+        seen = eventually(
+            held,
+            lambda held: all(cause in held.get(alert, ()) for alert in alerts),
+            f"{watch.name}: {cause} holds back {sorted(alerts)}",
+        )
+        others = sorted(alert for alert, causes in seen.items() if cause in causes)
+        self._proofs.add(watch.name, f"held back by {cause}", ", ".join(others))
+
+    def _hear(
+        self, watch: Watch, alert: str, labels: Mapping[str, str], *, firing: bool
+    ) -> Notification:
+        def heard() -> list[Notification]:
+            return [
+                each for each in self.told(watch) if (each.alert, each.firing) == (alert, firing)
+            ]
+
+        state = "firing" if firing else "resolved"
+        notification = eventually(heard, bool, f"{watch.name}: {alert} {state} at a receiver")[0]
+        assert not labels or notification.labels == labels
+        shown = [
+            f"{name}={value}"
+            for name, value in sorted(notification.labels.items())
+            if name not in _ON_EVERY_ALERT
+        ]
+        words = f"at {notification.receiver}: {' '.join(shown)}: {notification.summary}"
+        self._proofs.add(watch.name, f"{alert} {state}", words)
+        return notification

@@ -1,0 +1,124 @@
+"""The exporter as a child process, with its configuration in a folder."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.accounts import Polled, Samples, series
+from tests.e2e.processes import Child
+from tests.e2e.waiting import PATIENCE, eventually
+
+POLL_SECONDS: Final = 3
+"""How often everything is polled."""
+
+_LISTENING: Final = r"msg=listening .*address=(127\.0\.0\.1:\d+)"
+
+
+class Exporter:
+    """The exporter that polls the simulated accounts; it can be ended and started again.
+
+    It listens at the same ``address``, host and port, each time. The keys of the accounts stand in
+    files of their own, ``NAME.key``.
+    """
+
+    def __init__(self, folder: Path, api_url: str, polled: Sequence[Polled]) -> None:
+        self._folder = folder
+        self._api_url = api_url
+        self._polled = polled
+        self._child: Child | None = None
+        self.address = "127.0.0.1:0"
+        (folder / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+        for each in polled:
+            self.write_key(each, each.account.api_key)
+        self.write_configuration()
+
+    def write_key(self, polled: Polled, key: str) -> None:
+        """Put another key in the place of an account's."""
+        (self._folder / f"{polled.name}.key").write_text(key)
+
+    def write_configuration(self, quotas: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        """Write the configuration; with other quotas if given, by account and CPU user."""
+        accounts = [_configured(each, (quotas or {}).get(each.name, {})) for each in self._polled]
+        api = {"url": self._api_url, "requests_per_second": None, "timeout": "5s"}
+        # JSON is YAML.
+        (self._folder / "config.yaml").write_text(json.dumps({"api": api, "accounts": accounts}))
+
+    def start(self) -> None:
+        """Start it, and wait until it has polled everything."""
+        self._child = Child(
+            [
+                *(sys.executable, "-W", "error", "-m", "exporter"),
+                f"--config.file={self._folder / 'config.yaml'}",
+                f"--web.config.file={self._folder / 'web.yml'}",
+                f"--web.listen-address={self.address}",
+                "--web.enable-lifecycle",
+            ]
+        )
+        self.address = self._child.wait_for(_LISTENING)
+        eventually(lambda: self._status("/-/ready"), lambda status: status == 200, "a poll of all")
+
+    def end(self) -> int:
+        """End it with SIGTERM; return its exit status, 0 if it does not run."""
+        child, self._child = self._child, None
+        return child.end() if child is not None else 0
+
+    def reload(self) -> None:
+        """Put the configuration in force that is written now."""
+        answer = requests.post(f"http://{self.address}/-/reload", timeout=PATIENCE)
+        assert answer.status_code == 200, answer.text
+
+    def metrics(self) -> str:
+        """Return the text of /metrics."""
+        answer = requests.get(f"http://{self.address}/metrics", timeout=PATIENCE)
+        answer.raise_for_status()
+        return answer.text
+
+    def samples(self) -> Samples:
+        """Return all samples of /metrics; an empty label is none, as Prometheus has it."""
+        return {
+            series(sample.name, sample.labels): sample.value
+            for family in text_string_to_metric_families(self.metrics())
+            for sample in family.samples
+        }
+
+    def _status(self, path: str) -> int:
+        return requests.get(f"http://{self.address}{path}", timeout=PATIENCE).status_code
+
+
+@contextmanager
+def running_exporter(folder: Path, api_url: str, polled: Sequence[Polled]) -> Iterator[Exporter]:
+    """Run an exporter until the block ends."""
+    exporter = Exporter(folder, api_url, polled)
+    try:
+        exporter.start()
+        yield exporter
+    finally:
+        exporter.end()
+
+
+def _configured(polled: Polled, quotas: Mapping[str, int]) -> Mapping[str, object]:
+    own = {name: user.quota for name, user in polled.users.items() if user.quota is not None}
+    return {
+        "name": polled.name,
+        "cdn": polled.account.cdn,
+        "api_key_file": f"{polled.name}.key",
+        "api_secret": polled.account.api_secret,
+        "disk_usage": {"interval": f"{POLL_SECONDS}s", "quotas": {**own, **quotas}},
+        "files": {
+            "interval": f"{POLL_SECONDS}s",
+            "paths": [
+                {
+                    "path": path.path,
+                    "file_types": path.file_types,
+                    "folder_depth": 1 if path.by_folder else None,
+                }
+                for path in polled.paths
+            ],
+        },
+    }

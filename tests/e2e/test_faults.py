@@ -1,0 +1,210 @@
+"""What goes wrong is told to the right receiver in the right words, and so is its end."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from exporter.simulator import Behaviour, Broken, FileType, Refusal, Simulator
+from monitoring.dashboard.queries import annotation_expressions, panel_queries
+from tests.e2e.accounts import TB, USUAL, Polled
+from tests.e2e.copies import MONITORING
+from tests.e2e.hearing import Ear
+from tests.e2e.polling_exporter import Exporter
+from tests.e2e.proofs import Proofs
+from tests.e2e.waiting import eventually
+from tests.e2e.watching import Watch
+
+pytestmark = pytest.mark.timeout(150)
+
+BOARD = json.loads((MONITORING / "dashboard.json").read_text())
+ACCOUNT_DOWN = "ScaleEngineAccountDown"
+EXPORTER_DOWN = "ScaleEngineExporterDown"
+FILES_GONE = "ScaleEngineFilesGone"
+OVER_QUOTA = "ScaleEngineDiskOverQuota"
+REQUESTS_FAILING = "ScaleEngineApiRequestsFailing"
+NO_POLLS = {"ScaleEnginePollsFailing", "ScaleEnginePollsStale"}
+TOLD = {ACCOUNT_DOWN, EXPORTER_DOWN, FILES_GONE, OVER_QUOTA, REQUESTS_FAILING} | NO_POLLS
+"""What the faults here lead to."""
+
+AT_THE_START = {"ScaleEngineExporterMissing"}
+"""In fast motion an alert fires before Prometheus has found its first target."""
+
+Watches = Mapping[str, Watch]
+
+
+@pytest.fixture
+def ear(watches: Watches, proofs: Proofs) -> Ear:
+    """Hear what the receivers are told from now on."""
+    return Ear(watches.values(), proofs)
+
+
+@contextmanager
+def wrong_key(exporter: Exporter, polled: Polled) -> Iterator[None]:
+    """Let an account have a wrong key until the block ends."""
+    exporter.write_key(polled, "E2E0WRONGWRONGWRONG")
+    try:
+        yield
+    finally:
+        exporter.write_key(polled, polled.account.api_key)
+
+
+def test_a_wrong_key(
+    exporter: Exporter, polled: Mapping[str, Polled], watches: Watches, ear: Ear, proofs: Proofs
+) -> None:
+    """Refused credentials page somebody; that nothing is polled then is not told beside it."""
+    with wrong_key(exporter, polled["shop"]):
+        for watch in watches.values():
+            down = ear.firing(
+                watch,
+                ACCOUNT_DOWN,
+                severity="critical",
+                cause="credentials",
+                account="shop",
+                instance=exporter.address,
+            )
+            assert down.receiver == "page"
+            assert down.summary == (
+                "ScaleEngine refuses the credentials of account shop: check cdn, api_key and"
+                " api_secret, and whether the key was changed"
+            )
+        for watch in watches.values():
+            ear.held_back(watch, ACCOUNT_DOWN, NO_POLLS)
+            assert {each.alert for each in ear.told(watch, account="shop")} == {ACCOUNT_DOWN}
+            alerts_are_drawn(watch, "shop", proofs)
+    for watch in watches.values():
+        ear.resolved(watch, ACCOUNT_DOWN)
+
+
+def alerts_are_drawn(watch: Watch, account: str, proofs: Proofs) -> None:
+    """While alerts of an account fire, the dashboard marks and counts them."""
+    marks = watch.prometheus.range(annotation_expressions(BOARD)["Alerts"]).points
+    (tile,) = (query.expression for query in panel_queries(BOARD) if query.panel == "Alerts")
+    counted = watch.prometheus.value(tile)
+    assert account in {point.labels.get("account") for point in marks}
+    assert counted is not None
+    assert counted > 0
+    proofs.add(watch.name, "alerts that the dashboard marks, counts", (len(marks), counted))
+
+
+@contextmanager
+def vanished(polled: Polled, path: str) -> Iterator[int]:
+    """Let all videos below a path be gone until the block ends; give how many they are."""
+    root = polled.account.storage.find(path)
+    assert root is not None
+    names = list(root.walk("video"))
+    for name in names:
+        root.remove(name)
+    try:
+        yield len(names)
+    finally:
+        for name in names:
+            root.add(name, FileType.VIDEO)
+
+
+def test_vanished_files(polled: Mapping[str, Polled], watches: Watches, ear: Ear) -> None:
+    """Files that are gone page somebody: which path of which account, and how many there were."""
+    path = "sestore4/séries"
+    with vanished(polled["demo"], path) as files:
+        for watch in watches.values():
+            gone = ear.firing(
+                watch, FILES_GONE, severity="critical", account="demo", path=path, file_type="video"
+            )
+            assert gone.receiver == "page"
+            assert gone.summary == (
+                f"All video files below {path} of account demo are gone:"
+                " find out who deleted or moved them"
+            )
+            assert f"There were {files} within the last day" in gone.annotations["description"]
+    for watch in watches.values():
+        ear.resolved(watch, FILES_GONE)
+
+
+@contextmanager
+def lowered_quota(exporter: Exporter, account: str, cpu_user: str, limit: int) -> Iterator[None]:
+    """Let a CPU user have another quota, in bytes, until the block ends."""
+    exporter.write_configuration({account: {cpu_user: limit}})
+    exporter.reload()
+    try:
+        yield
+    finally:
+        exporter.write_configuration()
+        exporter.reload()
+
+
+def test_over_quota(exporter: Exporter, watches: Watches, ear: Ear) -> None:
+    """A quota that is lowered by a reload pages somebody: who is over it, and by how much."""
+    with lowered_quota(exporter, "demo", "live", 1 * TB):
+        for watch in watches.values():
+            over = ear.firing(
+                watch, OVER_QUOTA, severity="critical", account="demo", cpu_user="live"
+            )
+            assert over.receiver == "page"
+            assert over.summary == (
+                "CPU user live of account demo uses 200% of the disk quota:"
+                " delete files or raise the quota now"
+            )
+    for watch in watches.values():
+        ear.resolved(watch, OVER_QUOTA)
+
+
+@contextmanager
+def refused(scaleengine: Simulator, polled: Polled) -> Iterator[None]:
+    """Let ScaleEngine refuse to list the paths of an account until the block ends."""
+    refusing = tuple(Broken(Refusal("0042"), path=path.path) for path in polled.paths)
+    scaleengine.behave(Behaviour(checks=USUAL.checks, broken=refusing))
+    try:
+        yield
+    finally:
+        scaleengine.behave(USUAL)
+
+
+@contextmanager
+def ended(exporter: Exporter) -> Iterator[None]:
+    """Let the exporter be ended until the block ends."""
+    assert exporter.end() == 0
+    try:
+        yield
+    finally:
+        exporter.start()
+
+
+def test_an_exporter_that_is_down(
+    exporter: Exporter,
+    scaleengine: Simulator,
+    polled: Mapping[str, Polled],
+    watches: Watches,
+    ear: Ear,
+) -> None:
+    """An exporter that is gone pages somebody; what it said before is told no more."""
+    with refused(scaleengine, polled["demo"]):
+        for watch in watches.values():
+            eventually(
+                watch.prometheus.firing, lambda names: REQUESTS_FAILING in names, REQUESTS_FAILING
+            )
+        with ended(exporter):
+            for watch in watches.values():
+                down = ear.firing(
+                    watch, EXPORTER_DOWN, severity="critical", instance=exporter.address
+                )
+                assert down.receiver == "page"
+                assert down.summary == (
+                    f"Prometheus cannot scrape the ScaleEngine exporter at {exporter.address}:"
+                    " see whether it runs, and read its log"
+                )
+            for watch in watches.values():
+                ear.held_back(watch, EXPORTER_DOWN, {REQUESTS_FAILING})
+                eventually(
+                    watch.sent, lambda sent: sent == {EXPORTER_DOWN}, f"only {EXPORTER_DOWN}"
+                )
+    for watch in watches.values():
+        ear.resolved(watch, EXPORTER_DOWN)
+
+
+def test_no_false_alarm(watches: Watches, proofs: Proofs) -> None:
+    """In all that time nobody was told of anything but what was wrong."""
+    for watch in watches.values():
+        told = {each.alert for each in watch.receiver.told} - AT_THE_START
+        assert told <= TOLD
+        proofs.add(watch.name, "alerts told of in all, none false", len(told))

@@ -1,0 +1,97 @@
+"""Prometheus' and Alertmanager's own judges find everything good: as it is shipped, and as run."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.copies import MONITORING, write_alertmanager, write_prometheus, write_rules
+from tests.e2e.polling_exporter import Exporter
+from tests.e2e.programs import NO_PROMETHEUS_3, needed, prometheus_3, promtool_of, run
+from tests.e2e.proofs import Proofs
+
+pytestmark = pytest.mark.timeout(120)
+
+RULES = MONITORING / "alerts.yml"
+UNIT_TESTS = sorted(MONITORING.glob("alerts_test_*.yml"))
+ALERTMANAGER = MONITORING / "alertmanager.yml"
+
+
+@pytest.fixture(params=["installed", "newer"])
+def promtool(request: pytest.FixtureRequest) -> str:
+    """Give the promtool of each Prometheus in turn."""
+    if request.param == "installed":
+        return needed("promtool")
+    if (newer := prometheus_3()) is None:
+        pytest.skip(NO_PROMETHEUS_3)
+    return promtool_of(newer)
+
+
+@pytest.fixture
+def judged(promtool: str, proofs: Proofs) -> Callable[..., None]:
+    """Give a function that lets promtool judge, and remembers what it said."""
+    version = run([promtool, "--version"]).split()[2]
+
+    def judge(*arguments: str | Path, given: str = "") -> None:
+        said = run([promtool, *arguments], given=given)
+        shown = " ".join(Path(str(each)).name for each in arguments[:3])
+        proofs.add(f"promtool {version}", shown, _spoken(said))
+
+    return judge
+
+
+def test_the_configuration(judged: Callable[..., None]) -> None:
+    """The configuration of Prometheus is good, with the rules that it names."""
+    judged("check", "config", MONITORING / "prometheus.yml")
+
+
+def test_the_copies(judged: Callable[..., None], tmp_path: Path) -> None:
+    """What this run makes of it is good too."""
+    write_rules(tmp_path)
+    judged("check", "config", write_prometheus(tmp_path, "127.0.0.1:1", "127.0.0.1:2"))
+
+
+def test_the_rules(judged: Callable[..., None]) -> None:
+    """The rules are good, and nothing in them is in doubt."""
+    judged("check", "rules", "--lint-fatal", RULES)
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.stem)
+def test_unit_tests_of_the_rules(file: Path, proofs: Proofs) -> None:
+    """The alerts fire and end as their unit tests say by a newer engine too."""
+    if (newer := prometheus_3()) is None:
+        pytest.skip(NO_PROMETHEUS_3)
+    said = run([promtool_of(newer), "test", "rules", file])
+    proofs.add("promtool of Prometheus 3", f"test rules {file.name}", _spoken(said))
+
+
+def test_the_metrics(judged: Callable[..., None], exporter: Exporter) -> None:
+    """What a running exporter serves has no fault that promtool knows."""
+    judged("check", "metrics", given=exporter.metrics())
+
+
+@pytest.mark.parametrize("file", ["shipped", "copied"])
+def test_alertmanager_is_configured_well(file: str, tmp_path: Path, proofs: Proofs) -> None:
+    """The configuration of Alertmanager is good, as shipped and as this run has it."""
+    shipped = file == "shipped"
+    config = ALERTMANAGER if shipped else write_alertmanager(tmp_path, "http://127.0.0.1:1")
+    said = run([needed("amtool"), "check-config", config])
+    assert "SUCCESS" in said
+    proofs.add("amtool", f"check-config ({file})", _spoken(said))
+
+
+@pytest.mark.parametrize(("severity", "receiver"), [("critical", "page"), ("warning", "notify")])
+def test_routes(severity: str, receiver: str, proofs: Proofs) -> None:
+    """What is critical goes to who is paged, a warning to who is notified."""
+    labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=demo"]
+    routed = ["config", "routes", "test", f"--config.file={ALERTMANAGER}"]
+    said = run([needed("amtool"), *routed, f"--verify.receivers={receiver}", *labels])
+    routed_to = said.splitlines()[-1]
+    assert routed_to == receiver
+    proofs.add("amtool", f"config routes test severity={severity}", routed_to)
+
+
+def _spoken(said: str) -> str:
+    """Return what a judge said in one line, without the folders of the files."""
+    return re.sub(r"/\S*/", "", " ".join(said.split())) or "nothing to say"

@@ -1,0 +1,85 @@
+"""What watches the exporter: a Prometheus, its Alertmanager, and who that tells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from tests.e2e.copies import write_alertmanager, write_prometheus, write_rules
+from tests.e2e.processes import Child
+from tests.e2e.prometheus_api import PrometheusApi
+from tests.e2e.receiver import Receiver, listening_receiver
+from tests.e2e.waiting import PATIENCE, eventually
+
+_LISTENING: Final = r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A Prometheus that scrapes the exporter, an Alertmanager that it tells, and a receiver."""
+
+    name: str
+    prometheus: PrometheusApi
+    log: Child
+    alertmanager: str
+    receiver: Receiver
+
+    def alerts(self) -> dict[str, set[str]]:
+        """Return the alerts that fire, by name: each with the alerts that hold it back."""
+        answer = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=PATIENCE)
+        answer.raise_for_status()
+        known: Sequence[Mapping[str, Any]] = answer.json()
+        names = {each["fingerprint"]: each["labels"]["alertname"] for each in known}
+        inhibited: dict[str, set[str]] = {}
+        for each in known:
+            causes = {names.get(cause, cause) for cause in each["status"]["inhibitedBy"]}
+            inhibited.setdefault(each["labels"]["alertname"], set()).update(causes)
+        return inhibited
+
+    def sent(self) -> set[str]:
+        """Return the names of the alerts that fire and that nothing holds back."""
+        return {alert for alert, causes in self.alerts().items() if not causes}
+
+
+@contextmanager
+def watching(folder: Path, programs: tuple[str, str], exporter: str) -> Iterator[Watch]:
+    """Watch an exporter with a Prometheus and an Alertmanager until the block ends.
+
+    ``programs`` are the two; the data of Prometheus stand in ``folder`` already.
+    """
+    prometheus, alertmanager = programs
+    with ExitStack() as ending:
+        receiver = ending.enter_context(listening_receiver())
+        told = ending.enter_context(
+            Child(
+                [
+                    alertmanager,
+                    f"--config.file={write_alertmanager(folder, receiver.url)}",
+                    f"--storage.path={folder / 'alertmanager'}",
+                    "--web.listen-address=127.0.0.1:0",
+                    "--cluster.listen-address=",
+                ]
+            )
+        )
+        peer = told.wait_for(_LISTENING)
+        write_rules(folder)
+        scraping = ending.enter_context(
+            Child(
+                [
+                    prometheus,
+                    f"--config.file={write_prometheus(folder, exporter, peer)}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    "--web.listen-address=127.0.0.1:0",
+                ]
+            )
+        )
+        api = PrometheusApi(f"http://{scraping.wait_for(_LISTENING)}")
+        scraping.wait_for(r"(Server is ready)")
+        # It looks for targets after five seconds only, and in fast motion misses them until then.
+        eventually(lambda: api.value('up{job="scaleengine"}'), lambda up: up == 1, "a first scrape")
+        eventually(api.firing, lambda names: not names, "no alert")
+        version = api.get("status/buildinfo")["version"]
+        yield Watch(f"Prometheus {version}", api, scraping, peer, receiver)
