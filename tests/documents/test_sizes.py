@@ -43,7 +43,7 @@ def test_what_is_no_size(text: str) -> None:
 @pytest.mark.parametrize("text", ["2T", "2tb", "2Tb", "2KB", "2XB", "2kiB", "2Tbit"])
 def test_units_that_are_none(text: str) -> None:
     """A unit that could be meant in two ways is refused, and all that there are is shown."""
-    with pytest.raises(sizes.SizeError, match="units are B kB MB GB TB PB KiB MiB GiB TiB PiB$"):
+    with pytest.raises(sizes.SizeError, match=r"units are B kB MB GB TB PB KiB MiB GiB TiB PiB$"):
         sizes.parse(text)
 
 
