@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.documents.problems import ConfigError
 from exporter.web.config_file import WebConfig, ciphers, load_web_config
 from exporter.web.config_file.ciphers import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.pem import Pem
@@ -193,15 +194,27 @@ def test_a_suite_that_openssl_lacks_is_told(
     ]
 
 
+def knows_x25519() -> bool:
+    """Say whether this Python can choose the curve: some of those for OpenSSL 3 cannot."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve("X25519")
+    except ssl.SSLError:
+        return False
+    return True
+
+
+needs_x25519 = pytest.mark.skipif(not knows_x25519(), reason="this Python cannot choose X25519")
+
+
 @pytest.mark.parametrize(
     ("curve", "offered", "is_shared"),
     [
-        ("X25519", "X25519", True),
+        pytest.param("X25519", "X25519", True, marks=needs_x25519),
         ("CurveP256", "prime256v1", True),
         ("CurveP384", "secp384r1", True),
         ("CurveP521", "secp521r1", True),
-        ("CurveP384", "X25519", False),
-        ("X25519", "prime256v1", False),
+        ("CurveP384", "prime256v1", False),
+        pytest.param("X25519", "prime256v1", False, marks=needs_x25519),
     ],
 )
 def test_a_curve_is_chosen_by_its_go_name(
@@ -212,6 +225,17 @@ def test_a_curve_is_chosen_by_its_go_name(
     context = site.trust()
     context.set_ecdh_curve(offered)
     assert reaches(site, context) is is_shared
+
+
+def test_a_curve_that_python_cannot_choose(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A curve that is out of this Python's reach is refused, by its key."""
+
+    def refuse(_: ssl.SSLContext, __: str) -> None:
+        raise ssl.SSLError("unknown group")
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
+    with pytest.raises(ConfigError, match=r"curve_preferences: names X25519, which this Python"):
+        serve(f"{GOOD_TLS}  curve_preferences: [X25519]\n")
 
 
 @pytest.mark.parametrize("keys", ["cipher_suites: []", "curve_preferences: []"])

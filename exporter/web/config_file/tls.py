@@ -132,10 +132,20 @@ def build_context(tls: TlsServer) -> ssl.SSLContext:
     except FieldError as error:
         raise FieldError(str(error), "cipher_suites") from None
     for name in tls.curve_preferences:
-        context.set_ecdh_curve(name)
+        _choose_curve(context, name)
     _load_key(context, tls)
     _load_authorities(context, tls)
     return context
+
+
+def _choose_curve(context: ssl.SSLContext, name: str) -> None:
+    try:
+        context.set_ecdh_curve(name)
+    except (ssl.SSLError, ValueError):  # as Python 3.11.2 does with X25519
+        raise FieldError(
+            f"names {name}, which this Python cannot choose; take CurveP256, or a newer Python",
+            "curve_preferences",
+        ) from None
 
 
 def _load_authorities(context: ssl.SSLContext, tls: TlsServer) -> None:
