@@ -79,6 +79,7 @@ inside grep -q 'CapBnd:.*0000000000000000' /proc/1/status || fail "it has capabi
 ! inside touch /opt/scaleengine-exporter/x 2>/dev/null || fail "its root can be written"
 ! inside sh -c 'command -v cc gcc g++ clang make ld' || fail "a compiler is left in it"
 ! inside python -c 'import pip' 2>/dev/null || fail "pip is left beside the program"
+inside sh -c 'kill -HUP 1' || fail "it cannot be told to reload from inside"
 # The command stands in the image; it finds the port that a flag has set.
 in_podman healthcheck run exporter || fail "the health check finds it ill"
 inside python /opt/scaleengine-exporter/health_check.py

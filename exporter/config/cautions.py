@@ -45,12 +45,21 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
 
 def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
     usage = account.disk_usage
+    place = (*loc, "disk_usage", "quotas")
+    if usage.quotas and not usage.enabled:
+        yield place, "judge nothing while disk_usage.enabled is false"
+        return
     for cpu_user in usage.quotas:
-        if usage.cpu_users and cpu_user not in ("*", *usage.cpu_users):
-            yield (
-                (*loc, "disk_usage", "quotas", cpu_user),
-                "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users",
+        if not usage.cpu_users or cpu_user in ("*", *usage.cpu_users):
+            continue
+        if cpu_user:
+            how = "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users"
+        else:
+            how = (
+                "is the quota of the whole account, which is known with every user only; "
+                "write cpu_users: []"
             )
+        yield (*place, cpu_user), how
 
 
 def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def panels() -> Sequence[Builder[Panel]]:
             "of which ScaleEngine names no user.",
             [Line(whole_account_named(f"{now(USAGE)}\nand {_LARGEST}"), _USER), _QUOTAS],
             width=12,
-            unit="bytes",
+            unit="decbytes",
         ),
         graph(
             f"Forecast: disk usage {AHEAD} days later",
@@ -58,7 +58,7 @@ def panels() -> Sequence[Builder[Panel]]:
                 _QUOTAS,
             ],
             width=12,
-            unit="bytes",
+            unit="decbytes",
         ),
         graph(
             "Disk usage by account",
@@ -73,7 +73,7 @@ def panels() -> Sequence[Builder[Panel]]:
                 ),
             ],
             width=12,
-            unit="bytes",
+            unit="decbytes",
         ),
         graph(
             "Change in a day by CPU user",
@@ -81,7 +81,7 @@ def panels() -> Sequence[Builder[Panel]]:
             "of the time shown.",
             [Line(whole_account_named(f"{change(USAGE, '1d')}\nand {_CHANGED}"), _USER)],
             width=12,
-            unit="bytes",
+            unit="decbytes",
         ),
         _users(),
     )
@@ -90,10 +90,10 @@ def panels() -> Sequence[Builder[Panel]]:
 def _users() -> Builder[Panel]:
     used = f"{now(USAGE)} / {now(QUOTA)}"
     columns = (
-        Column("Stored", now(USAGE), "bytes"),
-        Column("In a day", change(USAGE, "1d"), "bytes", missing="no data yet"),
-        Column("In a week", change(USAGE, "7d"), "bytes", missing="no data yet"),
-        Column("Quota", now(QUOTA), "bytes", missing="none"),
+        Column("Stored", now(USAGE), "decbytes"),
+        Column("In a day", change(USAGE, "1d"), "decbytes", missing="no data yet"),
+        Column("In a week", change(USAGE, "7d"), "decbytes", missing="no data yet"),
+        Column("Quota", now(QUOTA), "decbytes", missing="none"),
         Column(
             "Used",
             used,

@@ -31,7 +31,7 @@ def tiles() -> list[stat.Panel]:
             "changes nothing here.",
             [Line(f"sum({promql.total_by_account()})")],
             width=3,
-            unit="bytes",
+            unit="decbytes",
             steps=NO_THRESHOLD,
         ),
         tile(
@@ -40,7 +40,7 @@ def tiles() -> list[stat.Panel]:
             "since. There is no number until Prometheus has a week of them.",
             [Line(promql.change_of_total("7d"))],
             width=3,
-            unit="bytes",
+            unit="decbytes",
             steps=NO_THRESHOLD,
         ),
         tile(

@@ -161,6 +161,19 @@ def test_every_panel_explains_itself(panel: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=every)
+def test_disk_usage_is_shown_as_quotas_are_written(panel: dict[str, Any]) -> None:
+    """A quota of 2TB reads 2 TB, not 1.82 TiB: what is stored is in powers of 1000."""
+    units = {panel["fieldConfig"]["defaults"]["unit"]} | {
+        each["value"]
+        for rule in panel["fieldConfig"]["overrides"]
+        for each in rule["properties"]
+        if each["id"] == "unit"
+    }
+    of_disks = any("scaleengine_disk_" in target["expr"] for target in panel["targets"])
+    assert not of_disks or "bytes" not in units
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=every)
 def test_every_line_has_a_legend(panel: dict[str, Any]) -> None:
     """Lines of a graph, and several numbers in a tile, say what they are."""
     targets = panel["targets"]

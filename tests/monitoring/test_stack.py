@@ -17,6 +17,7 @@ from exporter.flags import DEFAULT_ADDRESS
 ROOT = Path(__file__).parents[2]
 PROMTOOL = which("promtool")
 MONITORING = ROOT / "monitoring"
+README = (MONITORING / "README.md").read_text()
 DATASOURCES = "grafana/provisioning/datasources/prometheus.yml"
 DASHBOARDS = "grafana/provisioning/dashboards/scaleengine.yml"
 ACCOUNT = {
@@ -135,6 +136,13 @@ def test_all_settings_are_explained() -> None:
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
     explained = re.findall(r"^(?:# )?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert used - {"REVISION"} == set(explained)
+
+
+def test_no_advice_undoes_the_restart() -> None:
+    """Docker starts nothing again, after a reboot, that `docker kill` has sent any signal to."""
+    advised = re.findall(r"`(docker (?:compose )?(?:kill|exec)[^`]*)`; ", README)
+    assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
+    assert advised == ["docker compose exec exporter sh -c 'kill -HUP 1'"]
 
 
 def test_prometheus_finds_its_peers() -> None:
