@@ -28,7 +28,7 @@ from exporter.web.server import serve
 
 log: Final = structlog.get_logger(__name__)
 
-_LAST_POLLS_SECONDS: Final = 2.0
+_LAST_POLLS_SECONDS: Final = 1.5
 _LAST_PUBLICATION_SECONDS: Final = 0.5
 _LAST_RELOAD_SECONDS: Final = 0.5
 
@@ -105,7 +105,7 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
         asyncio.run(serve(app, front.sockets, begin, ssl_context))
     finally:
         log.info("stopping")
-        # A second signal would end the process in the middle of this; two seconds are near enough.
+        # A second signal would end the process in the middle of this; the end is near enough.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -20,6 +20,7 @@ UNIX_MODE: Final = 0o660
 
 _TCP: Final = re.compile(r"(\[(?P<v6>[\w:.%]+)\]|(?P<host>[\w.-]*)):(?P<port>[0-9]{1,5})")
 _MOST_PORT: Final = 65535
+_LACKING: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _MOST_UNIX_BYTES: Final = 107  # sun_path of unix(7), and the NUL at its end
 
 _CAUSES: Final[Mapping[int, str]] = {
@@ -65,6 +66,7 @@ class UnixAddress:
 
 
 Address: TypeAlias = TcpAddress | UnixAddress
+_Place: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # getaddrinfo's
 
 
 def parse_address(text: str) -> Address:
@@ -166,9 +168,28 @@ def _listen(address: Address) -> Iterator[socket.socket]:
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    places = {(family, where) for family, _, _, _, where in found}
+    yield from _listen_where_possible({(family, where) for family, _, _, _, where in found})
+
+
+def _listen_where_possible(places: Iterable[tuple[int, _Place]]) -> Iterator[socket.socket]:
+    """Listen on the addresses of one name that this machine has, of which there must be one.
+
+    In many containers ``localhost`` is ``::1`` too, though there is no IPv6.
+    """
+    lacking = None
+    found = False
     for family, where in sorted(places, key=str):
-        yield socket.create_server(where, family=family, backlog=BACKLOG)
+        try:
+            listening = socket.create_server(where, family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno not in _LACKING:
+                raise
+            lacking = error
+        else:
+            found = True
+            yield listening
+    if lacking and not found:
+        raise lacking
 
 
 def _listen_everywhere(port: int) -> socket.socket:
@@ -179,7 +200,7 @@ def _listen_everywhere(port: int) -> socket.socket:
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
             )
         except OSError as error:
-            if error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+            if error.errno not in _LACKING:
                 raise
     return socket.create_server(("", port), backlog=BACKLOG)
 

@@ -40,7 +40,7 @@ class Connection(web.RequestHandler):
     with a bare 400 and noted at the level debug: whoever scans ports must not fill the log.
     """
 
-    __slots__ = ("_accepted", "_gone", "_opened", "_unanswered")
+    __slots__ = ("_accepted", "_gone", "_heard_all", "_opened", "_unanswered")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Connection(web.RequestHandler):
         self._gone = gone
         self._opened: asyncio.Transport | None = None
         self._unanswered = 0
+        self._heard_all = False
 
     def hang_up(self) -> None:
         """End it at once, in the middle of a TLS handshake or an answer too."""
@@ -100,6 +101,12 @@ class Connection(web.RequestHandler):
             self.close()  # what was asked before is still answered
             asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.force_close)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's says more than aiohttp's
+        """Return whether it stays open for an answer to who will not ask again, as ``nc -N``."""
+        self._heard_all = True
+        waits = self._waiter is not None and not self._waiter.done()  # aiohttp's sign of idleness
+        return not waits and self.ssl_context is None  # TLS has no half of a connection in asyncio
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
@@ -109,6 +116,8 @@ class Connection(web.RequestHandler):
         """
         self._unanswered = 0
         check_version(request)
+        if self._heard_all and not self._messages:
+            resp.force_close()
         if isinstance(resp, web.HTTPException):
             resp.text = f"{resp.status} {resp.reason}\n"
         return await super().finish_response(request, resp, start_time)

@@ -73,7 +73,7 @@ class Door:
         self._sockets: Sequence[socket.socket] = ()
         self._empty = asyncio.Event()
         self._closed = False
-        self._told = -math.inf
+        self._told: dict[str, float] = {}
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Let in whoever connects to one of the sockets, which listen."""
@@ -153,6 +153,9 @@ class Door:
                 ssl_shutdown_timeout=_FAREWELL_SECONDS if tls else None,
             )
         except OSError as error:
+            fault = _fault_of_certificate(error)
+            if fault:  # the client is told nothing: asyncio hangs up before OpenSSL's alert is sent
+                self._warn("client certificate refused", fault)
             log.debug("no TLS", fault=type(error).__name__, cause=str(error))
             self._gone(connection)
 
@@ -169,7 +172,20 @@ class Door:
         oldest = self._connections.take_oldest()
         if oldest is not None:
             oldest.hang_up()
+        self._warn("closing the connections that have waited longest", cause)
+
+    def _warn(self, event: str, cause: str) -> None:
+        """Log an event once a minute at most: whoever connects must not fill the log."""
         now = self._loop.time()
-        if now - self._told >= _TELL_SECONDS:
-            self._told = now
-            log.warning("closing the connections that have waited longest", cause=cause)
+        if now - self._told.get(event, -math.inf) >= _TELL_SECONDS:
+            self._told[event] = now
+            log.warning(event, cause=cause)
+
+
+def _fault_of_certificate(error: OSError) -> str | None:
+    """Return why a client's certificate was refused, if that is why there is no TLS."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "there is none, and client_auth_type asks for one"
+    return None

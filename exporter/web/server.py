@@ -37,7 +37,6 @@ async def serve(
     speak TLS. Without ``most_connections``, as many may be open as descriptors
     and memory allow.
     """
-    logging.getLogger("asyncio").addFilter(_is_news)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,6 +52,7 @@ async def serve(
     server = cast("web.Server", runner.server)  # there is one after setup
     door = Door(server, connections, ssl_context)
     watching = asyncio.create_task(door.watch())
+    logging.getLogger("asyncio").addFilter(_is_news)
     try:
         door.open(sockets)
         listening()
@@ -61,6 +61,7 @@ async def serve(
         watching.cancel()
         await door.close(runner, _LAST_SCRAPES_SECONDS)
         close(sockets)
+        logging.getLogger("asyncio").removeFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

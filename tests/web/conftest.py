@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import logging
 import os
 import signal
 import ssl
@@ -14,6 +15,8 @@ from typing import TypeVar
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from exporter.metrics.exposition import Exposition, without_families
 from exporter.web.addresses import TcpAddress, listen
@@ -110,3 +113,12 @@ def site() -> Iterator[Site]:
     for each in own.sockets:
         each.close()
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Iterator[list[EventDict]]:
+    """Give what is logged; nothing of it may be above the level debug when the test is over."""
+    with capture_logs() as logged:
+        yield logged
+    assert [event for event in logged if event["log_level"] != "debug"] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []

@@ -3,12 +3,9 @@
 import logging
 import re
 import socket
-import ssl
 import struct
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,15 +40,6 @@ NO_REQUESTS = {
     "long header": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
     "many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 70 + b"\r\n",
 }
-
-
-@pytest.fixture
-def events(caplog: pytest.LogCaptureFixture) -> Iterator[list[EventDict]]:
-    """Give what is logged; nothing of it may be above the level debug when the test is over."""
-    with capture_logs() as logged:
-        yield logged
-    assert [event for event in logged if event["log_level"] != "debug"] == []
-    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 def connect(site: "Site") -> socket.socket:
@@ -284,7 +272,10 @@ def test_nobody_keeps_a_connection_for_nothing(
                 try:
                     ended = slow.recv(1)
                 except TimeoutError:
-                    slow.send(b"x")
+                    with suppress(ConnectionError):  # the end has come meanwhile
+                        slow.send(b"x")
+                except ConnectionResetError:  # what is sent after the end is answered so
+                    return [b"", rest(silent), rest(idle)]
                 else:
                     return [ended, rest(silent), rest(idle)]
         return []
@@ -292,73 +283,6 @@ def test_nobody_keeps_a_connection_for_nothing(
     of_slow, of_silent, of_idle = site.serve_while(visit)
     assert (of_slow, of_silent) == (b"", b"")
     assert of_idle.endswith(b"\r\n\r\nReady.\n")
-    assert events == []
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> ssl.SSLContext:
-    """Give the context of a server with a certificate of its own making."""
-    key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
-    subprocess.run(  # noqa: S603 - the arguments are the test's own
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-subj", "/CN=x", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def securely(site: "Site", sent: bytes) -> bytes:
-    """Make one request by TLS, which verifies nothing."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with context.wrap_socket(connect(site)) as line:
-        line.sendall(sent)
-        return rest(line)
-
-
-def test_who_does_not_speak_tls(
-    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.door._HANDSHAKE_SECONDS", 0.3)
-    site.tls = tls
-
-    def visit() -> tuple[bytes, bytes, bytes]:
-        with closing(connect(site)) as silent:
-            plain = exchange(site, READY)
-            return plain, securely(site, LAST), rest(silent)
-
-    plain, served, of_silent = site.serve_while(visit)
-    assert b"HTTP" not in plain
-    assert served.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert of_silent == b""
-    assert {event["event"] for event in events} == {"no TLS"}
-
-
-def test_who_leaves_before_his_answers(
-    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
-    site.tls = tls
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-
-    def visit() -> bytes:
-        for _ in range(20):
-            with context.wrap_socket(connect(site)) as line:
-                line.sendall(READY * 60)
-        return securely(site, LAST)
-
-    assert site.serve_while(visit).startswith(b"HTTP/1.1 200 OK\r\n")
     assert events == []
 
 
@@ -373,11 +297,4 @@ def test_writing_in_vain_is_no_news(site: "Site", caplog: pytest.LogCaptureFixtu
 
     site.serve_while(visit)
     assert [record.message for record in caplog.records] == ["something else"]
-
-
-def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:
-    """At SIGTERM nobody waits for a handshake that does not go on."""
-    site.tls = tls
-    silent = site.serve_while(lambda: (connect(site), securely(site, LAST))[0])
-    with closing(silent):
-        assert rest(silent) == b""
+    assert asyncio_log.filters == []

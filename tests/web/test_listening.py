@@ -141,6 +141,31 @@ def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.Monk
     assert hosts == ["127.0.0.1", "127.0.0.2"]
 
 
+@pytest.mark.parametrize("lack", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_name_of_which_one_address_is_lacking(
+    listening: Listen, monkeypatch: pytest.MonkeyPatch, lack: int
+) -> None:
+    """Given ``localhost`` in a container, ``::1`` too though there is no IPv6, then IPv4 does."""
+    create = socket.create_server
+
+    def refuse(place: tuple[str, int], family: int, backlog: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(lack, "not here")
+        return create(place, family=family, backlog=backlog)
+
+    found = [
+        (family, socket.SOCK_STREAM, 6, "", where)
+        for family, where in (
+            (socket.AF_INET6, ("::1", 0, 0, 0)),
+            (socket.AF_INET, ("127.0.0.1", 0)),
+        )
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "create_server", refuse)
+    hosts = [each.getsockname()[0] for each in listening(TcpAddress("localhost", 0))]
+    assert hosts == ["127.0.0.1"]
+
+
 def test_unix(listening: Listen, tmp_path: Path) -> None:
     """A path becomes a socket in the file system, whatever it is called."""
     file = tmp_path / "é x.sock"

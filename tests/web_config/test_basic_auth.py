@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
+from aiohttp import web
 
 from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict
 from exporter.web.config_file.passwords import DEAREST, hash_of_nobody, hashed, is_right
@@ -95,6 +96,14 @@ def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str
     """The answer is the same whatever is wrong, the second time as well."""
     assert is_refused(site.ask(headers=headers))
     assert is_refused(site.ask(headers=headers))
+
+
+def test_a_refusal_counts_whatever_its_truth_is(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given aiohttp before 3.12, where an answer is false, then nobody comes in by that."""
+    monkeypatch.setattr(web.Response, "__bool__", lambda _: False, raising=False)
+    assert is_refused(site.ask())
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/nowhere"])

@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 from aiohttp import BasicAuth
 
+from exporter.web.config_file.lanes import Lanes
 from exporter.web.config_file.passwords import hash_of_nobody
-from exporter.web.config_file.turns import Turns
 from exporter.web.config_file.verdicts import Verdicts
 
 log: Final = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class BasicAuthentication:
     def __init__(self, is_right: Callable[[bytes, bytes], bool], key: bytes) -> None:
         self._is_right = is_right
         self._verdicts = Verdicts(key)
-        self._turns: Turns[_Check] = Turns(MOST_WAITING)
+        self._turns: Lanes[_Check] = Lanes(MOST_WAITING)
         self._waiting: dict[bytes, _Check] = {}
         self._worker: asyncio.Task[None] | None = None
 

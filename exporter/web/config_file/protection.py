@@ -54,7 +54,9 @@ class _Guard:
         wait = self._wait(config.rate_limit)
         if wait:
             return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
-        return await self._refused(request, config) or await handler(request)
+        refusal = await self._refused(request, config)
+        # Not by its truth: in aiohttp before 3.12 every answer is false, as an empty mapping is.
+        return await handler(request) if refusal is None else refusal
 
     async def add_headers(self, _: web.Request, answer: web.StreamResponse) -> None:
         """Give every answer the configured headers."""

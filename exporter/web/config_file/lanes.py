@@ -28,7 +28,7 @@ class _Lane(Generic[T]):
         return one
 
 
-class Turns(Generic[T]):
+class Lanes(Generic[T]):
     """Those who wait, at most `most` of them."""
 
     def __init__(self, most: int) -> None:

@@ -1,0 +1,79 @@
+"""Clients that say that no more will come, by closing their side of the connection."""
+
+import socket
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.typing import EventDict
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+PATIENCE = 10.0
+READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+SLOWLY = READY.replace(b"/-/ready", b"/metrics?name[]=files")  # by a thread of its own
+
+
+def connect(site: "Site") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+
+
+def rest(line: socket.socket) -> bytes:
+    """Return all that comes until the other side closes, or cuts the line."""
+    received = b""
+    try:
+        while piece := line.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (READY, 1),
+        (READY * 3, 3),
+        (b"GET /-/ready HTTP/1.0\r\n\r\n", 1),
+        (SLOWLY, 1),
+        (READY + SLOWLY + READY, 3),
+    ],
+)
+def test_who_says_that_no_more_will_come(
+    site: "Site", events: list[EventDict], sent: bytes, answers: int
+) -> None:
+    """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
+
+    def visit() -> tuple[bytes, float]:
+        with closing(connect(site)) as line:
+            line.sendall(sent)
+            line.shutdown(socket.SHUT_WR)
+            began = time.monotonic()
+            return rest(line), time.monotonic() - began
+
+    answered, seconds = site.serve_while(visit)
+    assert answered.count(b" 200 OK\r\n") == answers
+    assert seconds < 3  # less than an idle connection has
+    assert events == []
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", READY])
+def test_who_leaves_with_nothing_to_wait_for(
+    site: "Site", events: list[EventDict], sent: bytes
+) -> None:
+    """Given no whole request that is not answered, then the end of one side is that of both."""
+
+    def visit() -> float:
+        with closing(connect(site)) as line:
+            line.sendall(sent)
+            if sent == READY:
+                assert line.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            line.shutdown(socket.SHUT_WR)
+            began = time.monotonic()
+            assert rest(line) == b""
+            return time.monotonic() - began
+
+    assert site.serve_while(visit) < 3  # less than an idle connection has
+    assert events == []

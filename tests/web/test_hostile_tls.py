@@ -1,0 +1,129 @@
+"""What careless and hostile clients of a TLS port get, and what the log says of them."""
+
+import socket
+import ssl
+import subprocess
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+PATIENCE = 10.0
+READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+def connect(site: "Site") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+
+
+def rest(line: socket.socket) -> bytes:
+    """Return all that comes until the other side closes, or cuts the line."""
+    received = b""
+    try:
+        while piece := line.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """Give the context of a server with a certificate of its own making."""
+    key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
+    subprocess.run(  # noqa: S603 - the arguments are the test's own
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-subj", "/CN=x", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def securely(site: "Site", sent: bytes) -> bytes:
+    """Make one request by TLS, which verifies nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with context.wrap_socket(connect(site)) as line:
+        line.sendall(sent)
+        return rest(line)
+
+
+def test_who_does_not_speak_tls(
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
+    monkeypatch.setattr("exporter.web.door._HANDSHAKE_SECONDS", 0.3)
+    site.tls = tls
+
+    def visit() -> tuple[bytes, bytes, bytes]:
+        with closing(connect(site)) as silent:
+            with closing(connect(site)) as plain:
+                plain.sendall(READY)
+                of_plain = rest(plain)
+            return of_plain, securely(site, LAST), rest(silent)
+
+    plain, served, of_silent = site.serve_while(visit)
+    assert b"HTTP" not in plain
+    assert served.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert of_silent == b""
+    assert {event["event"] for event in events} == {"no TLS"}
+
+
+def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> None:
+    """The client gets no reason, so the log has one, once and not for each attempt."""
+    tls.verify_mode = ssl.CERT_REQUIRED
+    site.tls = tls
+
+    def visit() -> None:
+        for _ in range(3):
+            with suppress(OSError):
+                assert securely(site, LAST) == b""
+
+    with capture_logs() as logged:
+        site.serve_while(visit)
+    told = [event for event in logged if event["log_level"] == "warning"]
+    assert [(event["event"], event["cause"]) for event in told] == [
+        ("client certificate refused", "there is none, and client_auth_type asks for one")
+    ]
+
+
+def test_who_leaves_before_his_answers(
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.tls = tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    def visit() -> bytes:
+        for _ in range(20):
+            with context.wrap_socket(connect(site)) as line:
+                line.sendall(READY * 60)
+        return securely(site, LAST)
+
+    assert site.serve_while(visit).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert events == []
+
+
+def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:
+    """At SIGTERM nobody waits for a handshake that does not go on."""
+    site.tls = tls
+    silent = site.serve_while(lambda: (connect(site), securely(site, LAST))[0])
+    with closing(silent):
+        assert rest(silent) == b""
