@@ -110,7 +110,7 @@ def open_envelope(answer: HttpAnswer, question: Question) -> Members:
 def _outcome(content: Json) -> tuple[str, Members]:
     members = mapping(content)
     outcome = members.get("status")
-    if outcome not in ("success", "failure"):
+    if not isinstance(outcome, str) or outcome not in {"success", "failure"}:
         raise UnexpectedError("its status is neither success nor failure")
     return outcome, members
 

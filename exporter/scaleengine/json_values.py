@@ -8,15 +8,24 @@ its thing and raises UnexpectedError for anything else.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
+"""A number with a fraction or an exponent is a Decimal, which keeps all digits as written."""
 Members: TypeAlias = Mapping[str, Json]
 
-_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
+_NUMERIC: Final = re.compile(
+    r"[ \t\n\r\v\f]*[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?[ \t\n\r\v\f]*"
+)
+"""A numeric string, as the PHP manual defines it, of a reasonable length."""
+_THOUSANDS: Final = re.compile(r"\D*[1-9][0-9]{0,2}\.[0-9]{3}\D*")
+"""A text that is a number in two ways: "5.000" can be five, or five thousand with a separator."""
 _INDEX: Final = re.compile(r"[0-9]+")
 _LIMIT: Final = 2**63
-_EXACT_FLOATS: Final = 2**53
+_MAX_DIGITS: Final = 1000
+_MAYBE_ROUNDED: Final = 10**14
+"""PHP prints a float with 14 digits (its ``precision``), and from here on with an exponent."""
 
 
 class UnexpectedError(Exception):
@@ -27,7 +36,10 @@ def decode(body: bytes) -> Json:
     """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest."""
     try:
         value: Json = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant
+            body.decode(),
+            object_pairs_hook=_unique,
+            parse_float=_decimal,
+            parse_constant=_no_constant,
         )
     except RecursionError:
         raise UnexpectedError("it is nested too deeply") from None
@@ -74,14 +86,22 @@ def items(value: Json) -> Iterator[Json]:
 
 
 def whole_number(value: Json) -> int:
-    """Return a whole number of 64 bits, given as a number or a text."""
-    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-        value = int(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOATS:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not -_LIMIT <= value < _LIMIT:
+    """Return a whole number of 64 bits, given as a number or a text.
+
+    A text is read as PHP reads a numeric string: "5000000000.00" and " 5e9 " are whole numbers.
+    Nothing is guessed: a fraction that is not zero is refused, and so are an exponent behind which
+    PHP may have rounded the last digits away, and a text like "5.000".
+    """
+    number = value
+    if isinstance(value, str) and _NUMERIC.fullmatch(value) and not _THOUSANDS.fullmatch(value):
+        number = Decimal(value.strip())
+    if isinstance(number, Decimal) and -_LIMIT <= number < _LIMIT and not number % 1:
+        if abs(number) >= _MAYBE_ROUNDED and "E" in str(number):
+            raise UnexpectedError("a number has an exponent, so its last digits may be rounded")
+        number = int(number)
+    if isinstance(number, bool) or not isinstance(number, int) or not -_LIMIT <= number < _LIMIT:
         raise UnexpectedError(f"{kind(value)} stands where a whole number should")
-    return value
+    return number
 
 
 def name(value: Json) -> str:
@@ -105,7 +125,7 @@ def kind(value: Json) -> str:
             return "null"
         case bool():
             return "true or false"
-        case int() | float():
+        case int() | Decimal():
             return "a number"
         case str():
             return "a text"
@@ -119,6 +139,15 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(members) != len(pairs):
         raise UnexpectedError("a mapping names the same thing twice")
     return members
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > _MAX_DIGITS:
+        raise UnexpectedError(f"a number in it has more than {_MAX_DIGITS} digits")
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise UnexpectedError("a number in it has an exponent that is too large") from None
 
 
 def _no_constant(_: str) -> Json:

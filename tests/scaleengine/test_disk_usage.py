@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -108,7 +109,7 @@ def test_rows(written: dict[str, Json], read: UsageRow) -> None:
         (row(occupied=None), "null stands where a whole number should"),
         (row(occupied=True), "true or false stands where a whole number should"),
         (row(occupied="1 KB"), "a text stands where a whole number should"),
-        (row(occupied=1.5), "a number stands where a whole number should"),
+        (row(occupied=Decimal("1.5")), "a number stands where a whole number should"),
         (row(occupied=2**63), "a number stands where a whole number should"),
         (row(occupied=-1), "bytes_total is below zero"),
         (row(occupied="-1"), "bytes_total is below zero"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -86,7 +87,11 @@ def test_places(answer: dict[str, Json]) -> None:
         {"__files": ["a", "b"], "__is_loaded": 1, "sub": {"__files": ["c"]}},
         [{"__files": ["a", "b"], "__is_loaded": 1, "sub": [{"__files": ["c"]}]}],
         [{"__files": ["a", "b"]}, {"__is_loaded": "1"}, {"sub": [{"__files": {"0": "c"}}]}],
-        {"__files": {"1": "a", "3": "b"}, "__is_loaded": 1.0, "sub": {"__files": {"7": "c"}}},
+        {
+            "__files": {"1": "a", "3": "b"},
+            "__is_loaded": Decimal("1.0"),
+            "sub": {"__files": {"7": "c"}},
+        },
     ],
 )
 def test_shapes(written: Json) -> None:
@@ -201,7 +206,7 @@ def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
         ({"__offset": "all"}, "a text stands where a whole number should"),
         ({"__offset": 2**63}, "a number stands where a whole number should"),
         ({"__file_count": "-5"}, "__file_count is below zero"),
-        ({"__file_count": 1.5}, "a number stands where a whole number should"),
+        ({"__file_count": Decimal("1.5")}, "a number stands where a whole number should"),
         ({"": []}, "a sub-folder cannot be named ''"),
         ({".": []}, "a sub-folder cannot be named '.'"),
         ({"..": []}, "a sub-folder cannot be named '..'"),
