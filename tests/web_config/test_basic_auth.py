@@ -59,7 +59,8 @@ def is_refused(answer: "Answer") -> bool:
     if answer.status == 200:
         return False
     assert answer.body == b"Unauthorized\n"
-    assert answer.headers["WWW-Authenticate"] == "Basic"
+    challenge = answer.headers.get_all("WWW-Authenticate")
+    assert challenge == ['Basic realm="scaleengine-exporter", charset="UTF-8"']
     return True
 
 

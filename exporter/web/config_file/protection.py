@@ -19,6 +19,8 @@ from exporter.web.config_file.rate_limit import RateLimit, TokenBucket
 
 _KEY_BYTES: Final = 32
 _BUSY_SECONDS: Final = 1
+_CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
+"""RFC 7617, section 2: a challenge has a realm. User and password are decoded as UTF-8."""
 
 
 def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float]) -> None:
@@ -89,7 +91,7 @@ class _Guard:
         if verdict is Verdict.BUSY:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=_BUSY_SECONDS)
         answer = _refusal(HTTPStatus.UNAUTHORIZED)
-        answer.headers[hdrs.WWW_AUTHENTICATE] = "Basic"
+        answer.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
         return answer
 
 
