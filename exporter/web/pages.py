@@ -23,6 +23,7 @@ _NO_LIFECYCLE: Final = (
     "or send SIGHUP.\n"
 )
 
+# The links are relative: behind a reverse proxy, the page may be at another path than "/".
 _LANDING_PAGE: Final = Template("""\
 <!doctype html>
 <html lang="en">
@@ -36,8 +37,8 @@ _LANDING_PAGE: Final = Template("""\
 <p>Disk usage and file counts of ScaleEngine accounts, for Prometheus.</p>
 <ul>
 <li><a href="$metrics">Metrics</a></li>
-<li><a href="/-/healthy">Health</a></li>
-<li><a href="/-/ready">Readiness</a></li>
+<li><a href="-/healthy">Health</a></li>
+<li><a href="-/ready">Readiness</a></li>
 </ul>
 <p>$version</p>
 </body>
@@ -79,7 +80,7 @@ class _Pages:
     def __init__(self, served: Served) -> None:
         self._served = served
         self._landing = _LANDING_PAGE.substitute(
-            metrics=escape(served.telemetry_path), version=escape(described())
+            metrics=escape(served.telemetry_path.removeprefix("/")), version=escape(described())
         )
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:

@@ -7,6 +7,7 @@ import threading
 from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 from prometheus_client import Gauge
@@ -193,10 +194,10 @@ def test_every_link_leads_somewhere(site: "Site") -> None:
 
     def follow() -> tuple[Links, list[int]]:
         links = Links(site.ask("/").body.decode())
-        return links, [site.ask(where).status for where in links.found]
+        return links, [site.ask(urljoin("/", where)).status for where in links.found]
 
     links, statuses = site.serve_while(follow)
-    assert links.found == ["/metrics", "/-/healthy", "/-/ready"]
+    assert links.found == ["metrics", "-/healthy", "-/ready"]
     assert statuses == [200, 200, 200]
     assert f"scaleengine-exporter {__version__} " in links.text
 
@@ -206,7 +207,7 @@ def test_the_telemetry_path_is_escaped(site: "Site") -> None:
     site.telemetry_path = '/"><script>x</script>&amp;'
     page = get(site, "/").body.decode()
     assert "<script>" not in page
-    assert Links(page).found[0] == site.telemetry_path
+    assert Links(page).found[0] == site.telemetry_path.removeprefix("/")
 
 
 def test_another_telemetry_path(site: "Site") -> None:
@@ -219,7 +220,7 @@ def test_another_telemetry_path(site: "Site") -> None:
 
     assert metrics.headers["Content-Type"] == METRICS_TYPE
     assert usual.status == 404
-    assert Links(landing.body.decode()).found[0] == "/prom/scaleengine"
+    assert Links(landing.body.decode()).found[0] == "prom/scaleengine"
 
 
 def test_metrics_at_the_root(site: "Site") -> None:
