@@ -4,10 +4,12 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Final, cast
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from exporter.web.headers import HEADERS
 from exporter.web.sending import PIECE
@@ -16,10 +18,16 @@ log: Final = structlog.get_logger(__name__)
 
 # Measured: a connection that has not sent its whole header, or idles, is closed after so long.
 _KEEPALIVE_SECONDS: Final = 5.0
-_LINE_BYTES: Final = 8190  # the line of the request with its URL, and each header
+# One byte apart, because an error of aiohttp's parser names only the limit that was exceeded.
+_URL_BYTES: Final = 8190
+_FIELD_BYTES: Final = 8191
+_TOO_LONG: Final = b"x" * _FIELD_BYTES
 _HEADERS: Final = 64
+_TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp's own words
 _UNANSWERED_BYTES: Final = 32 * 1024  # of all that comes while no answer has gone out
 _LAST_WORDS_SECONDS: Final = 1.0
+_URI_TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
+_HEADERS_TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
 
 
@@ -37,7 +45,8 @@ class Connection(web.RequestHandler):
 
     It is closed when a request has not come whole, or the next has not come, within five seconds;
     and when it sends more than 32 KiB without an answer in between. What is no HTTP is answered
-    with a bare 400 and noted at the level debug: whoever scans ports must not fill the log.
+    with a bare 400 and noted at the level debug: whoever scans ports must not fill the log. A URL
+    that is too long gets 414; headers that are too long, too many, or too much in all get 431.
     """
 
     __slots__ = ("_accepted", "_gone", "_heard_all", "_opened", "_unanswered")
@@ -52,8 +61,8 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=_KEEPALIVE_SECONDS,
-            max_line_size=_LINE_BYTES,
-            max_field_size=_LINE_BYTES,
+            max_line_size=_URL_BYTES,
+            max_field_size=_FIELD_BYTES,
             max_headers=_HEADERS,
             lingering_time=0,
         )
@@ -98,14 +107,21 @@ class Connection(web.RequestHandler):
         self._unanswered += len(data)
         if self._unanswered > _UNANSWERED_BYTES and self.transport is not None:
             self.transport.pause_reading()
-            self.close()  # what was asked before is still answered
+            if self._is_idle():  # the headers of one request are too much
+                super().data_received(_TOO_LONG)  # the parser refuses whatever it is reading
+            else:
+                self.close()  # what was asked before is still answered
             asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.force_close)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's says more than aiohttp's
         """Return whether it stays open for an answer to who will not ask again, as ``nc -N``."""
         self._heard_all = True
-        waits = self._waiter is not None and not self._waiter.done()  # aiohttp's sign of idleness
-        return not waits and self.ssl_context is None  # TLS has no half of a connection in asyncio
+        # TLS has no half of a connection in asyncio.
+        return not self._is_idle() and self.ssl_context is None
+
+    def _is_idle(self) -> bool:
+        """Return whether no request has come whole since the last response."""
+        return self._waiter is not None and not self._waiter.done()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -129,7 +145,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's, and it may quote the request
     ) -> web.StreamResponse:
-        """Answer what is no request with 400, and a defect of a page with 500.
+        """Answer what is no request with 400, 414 or 431, and a defect of a page with 500.
 
         Raises ConnectionError where nothing can be answered, which aiohttp takes for the end.
         """
@@ -137,6 +153,7 @@ class Connection(web.RequestHandler):
             raise exc  # the client has left, as some do instead of sending what they announced
         if status < web.HTTPInternalServerError.status_code:
             # No more than the kind of fault: its text may quote a header, and so a password.
+            status = _status_of(exc)
             log.debug("no request", peer=request.remote, fault=type(exc).__name__)
         else:
             log.error("a page failed", page=request.path, exc_info=exc)
@@ -146,3 +163,13 @@ class Connection(web.RequestHandler):
         answer.text = f"{answer.status} {answer.reason}\n"
         answer.force_close()
         return answer
+
+
+def _status_of(error: BaseException | None) -> int:
+    """Return the status for what aiohttp's parser refuses (RFC 9110, 15.5.15; RFC 6585, 5)."""
+    if isinstance(error, LineTooLong):
+        _, limit, _ = error.args
+        return _URI_TOO_LONG if limit == _URL_BYTES else _HEADERS_TOO_LARGE
+    if isinstance(error, BadHttpMessage) and error.message == _TOO_MANY_HEADERS:
+        return _HEADERS_TOO_LARGE
+    return HTTPStatus.BAD_REQUEST

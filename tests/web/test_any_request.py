@@ -28,7 +28,7 @@ PATIENCE: Final = 10.0
 EXAMPLES: Final = 60
 CANARY: Final = b"<c4n4ry>"
 SAMPLE: Final = 'files{path="sestore4/é"} 3.0\n'.encode()
-STATUSES: Final = {100, 200, 400, 404, 405, 417}
+STATUSES: Final = {100, 200, 400, 404, 405, 414, 417, 431}
 
 METHODS = st.sampled_from(
     [b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI", b"get", b"G\0T"]
