@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -15,12 +16,13 @@ class RecordRevision(BuildHookInterface):
     """Adds the revision: that of SOURCE_REVISION, else that of the git checkout, else none."""
 
     def initialize(self, version: str, build_data: dict[str, dict[str, str]]) -> None:
-        """Write the record beside the build, so that the source tree stays as it is."""
+        """Write the record to a temporary folder: the source and ``dist`` get no other file."""
         revision = os.environ.get("SOURCE_REVISION") or _checked_out(Path(self.root))
         if version == "editable" or not revision:
             return
-        record = Path(self.directory) / "revision.txt"
-        record.parent.mkdir(parents=True, exist_ok=True)
+        # It is removed with this object, after a build that failed too.
+        self._folder = TemporaryDirectory(prefix="scaleengine-exporter-")
+        record = Path(self._folder.name) / "revision.txt"
         record.write_text(revision + "\n")
         build_data["force_include"][str(record)] = RECORD
 

@@ -1,6 +1,7 @@
 """The package that is built is whole."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,20 +12,66 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Build the package as pip would, from a copy, without asking any index."""
-    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in ("pyproject.toml", "README.md", "exporter", "deploy"):
-        (source / name).symlink_to(ROOT / name)
+IN_SOURCE = (
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "config.example.yaml",
+    "exporter",
+    "deploy",
+)
+RECORD = "exporter/_revision.txt"
+
+
+def build(source: Path, target: Path, *targets: str, revision: str = "") -> None:
+    """Build packages as pip would, without asking any index."""
+    wanted = [argument for name in targets for argument in ("-t", name)]
     subprocess.run(  # noqa: S603 - our own build
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)],
+        [sys.executable, "-m", "hatchling", "build", *wanted, "-d", str(target)],
         cwd=source,
-        env={**os.environ, "SOURCE_REVISION": "0123abc"},
+        env={**os.environ, "SOURCE_REVISION": revision},
         check=True,
         capture_output=True,
     )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a source distribution and a wheel from a copy, and return their folder."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+    for name in IN_SOURCE:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    build(source, target, "sdist", "wheel", revision="0123abc")
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> zipfile.ZipFile:
+    """Open the wheel."""
     return zipfile.ZipFile(next(built.glob("*.whl")))
+
+
+def test_nothing_else_is_built(built: Path) -> None:
+    """An uploader that is given ``dist/*`` finds packages only."""
+    (root,) = built.glob("*.tar.gz")
+    name = root.name.removesuffix(".tar.gz")
+    assert {path.name for path in built.iterdir()} == {
+        f"{name}.tar.gz",
+        f"{name}-py3-none-any.whl",
+    }
+
+
+def test_the_source_knows_its_revision_and_passes_it_on(built: Path, tmp_path: Path) -> None:
+    """A wheel that is built from the source distribution has the same record."""
+    (archive,) = built.glob("*.tar.gz")
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path], check=True)  # noqa: S603, S607
+    source_folder = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert (source_folder / RECORD).read_text().strip() == "0123abc"
+    build(source_folder, tmp_path / "again", "wheel")
+    (again,) = (tmp_path / "again").iterdir()
+    with zipfile.ZipFile(again) as wheel:
+        assert wheel.read(RECORD).decode().strip() == "0123abc"
 
 
 def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
@@ -44,7 +91,7 @@ def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
 
 def test_it_knows_its_revision(wheel: zipfile.ZipFile) -> None:
     """The revision that it was built from is recorded in it."""
-    assert wheel.read("exporter/_revision.txt").decode().strip() == "0123abc"
+    assert wheel.read(RECORD).decode().strip() == "0123abc"
 
 
 def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
