@@ -7,6 +7,7 @@ a process that was asked to end must not wait for ScaleEngine's Retry-After.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -18,7 +19,10 @@ from exporter.scaleengine.errors import ClockError, Reason, ScaleEngineError
 
 ATTEMPTS: Final = 3
 CLOCK_ATTEMPTS: Final = 2
-"""One more with ScaleEngine's own time; that does not become truer by asking again."""
+"""One more with ScaleEngine's own time; that does not become truer by asking again.
+
+It is available after other failures too, so a request is sent four times at most.
+"""
 FIRST_WAIT: Final = 0.5
 """Seconds before the second attempt, at least; each further wait is twice as long."""
 LEAST_PATIENCE: Final = 60.0
@@ -44,15 +48,17 @@ class Patience:
 
         The error of the last attempt is raised as it is.
         """
+        failures = _Failures()
         return Retrying(
             retry=retry_if_exception(_may_pass),
-            wait=self._wait,
-            stop=self._gives_up,
+            after=failures.count,
+            wait=partial(self._wait, failures),
+            stop=partial(self._gives_up, failures),
             sleep=self._sleep,
             reraise=True,
         )
 
-    def _wait(self, state: RetryCallState) -> float:
+    def _wait(self, failures: "_Failures", state: RetryCallState) -> float:
         """Return what ScaleEngine asks for, if it asks, and a growing part by chance.
 
         Where the clock was off the right time is known now: nothing is to be waited for.
@@ -60,17 +66,31 @@ class Patience:
         error = _error(state)
         if isinstance(error, ClockError):
             return 0.0
-        least = FIRST_WAIT * 2.0 ** (state.attempt_number - 1)
+        least = FIRST_WAIT * 2.0 ** (failures.other - 1)
         return max(error.retry_after or 0.0, least) + self.chance.uniform(0, least)
 
-    def _gives_up(self, state: RetryCallState) -> bool:
-        clock_is_off = isinstance(_error(state), ClockError)
-        attempts = CLOCK_ATTEMPTS if clock_is_off else ATTEMPTS
+    def _gives_up(self, failures: "_Failures", state: RetryCallState) -> bool:
+        too_often = failures.clock >= CLOCK_ATTEMPTS or failures.other >= ATTEMPTS
         too_late = self.clock.elapsed() + state.upcoming_sleep > self.until
-        return state.attempt_number >= attempts or too_late or not self.may_go_on()
+        return too_often or too_late or not self.may_go_on()
 
     def _sleep(self, seconds: float) -> None:
         wait_until(self.clock.elapsed() + seconds, self.clock, self.stop)
+
+
+class _Failures:
+    """The failed attempts of one request: those for its time, and those for all other reasons."""
+
+    def __init__(self) -> None:
+        self.clock = 0
+        self.other = 0
+
+    def count(self, state: RetryCallState) -> None:
+        """Count the attempt that has just failed."""
+        if isinstance(_error(state), ClockError):
+            self.clock += 1
+        else:
+            self.other += 1
 
 
 def _may_pass(error: BaseException) -> bool:

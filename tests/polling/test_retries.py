@@ -199,6 +199,49 @@ def test_the_right_time_is_not_waited_for() -> None:
     assert (api.called, time.waits) == ([0.0, 0.0], [])
 
 
+CLOCK = failed(ClockError, 0.0)
+SERVER = failed(ServerError)
+
+
+@pytest.mark.parametrize(
+    ("failures", "called"),
+    [
+        ([SERVER, CLOCK], [0.0, 0.5, 0.5]),
+        ([SERVER, SERVER, CLOCK], [0.0, 0.5, 1.5, 1.5]),
+        ([CLOCK, SERVER], [0.0, 0.0, 0.5]),
+        ([CLOCK, SERVER, SERVER], [0.0, 0.0, 0.5, 1.5]),
+        ([SERVER, CLOCK, SERVER], [0.0, 0.5, 0.5, 1.5]),
+    ],
+)
+def test_a_refused_time_between_other_failures(
+    failures: list[ScaleEngineError], called: list[float]
+) -> None:
+    """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
+    time = Time()
+    api = Api(time, *failures)
+    assert patience(time, Always(0.0)).retrying()(api.call) == "an answer"
+    assert api.called == called
+
+
+@pytest.mark.parametrize(
+    ("failures", "attempts"),
+    [
+        ([SERVER, CLOCK, CLOCK, CLOCK], 3),
+        ([CLOCK, SERVER, CLOCK, CLOCK], 3),
+        ([SERVER, SERVER, CLOCK, SERVER, SERVER], 4),
+        ([CLOCK, SERVER, SERVER, SERVER, SERVER], 4),
+        ([SERVER, SERVER, SERVER, CLOCK], 3),
+    ],
+)
+def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int) -> None:
+    """A request is sent twice with a refused time, and thrice for all else: four times at most."""
+    api = Api(time := Time(), *failures)
+    with pytest.raises(ScaleEngineError) as caught:
+        patience(time).retrying()(api.call)
+    assert len(api.called) == attempts
+    assert caught.value is failures[attempts - 1]
+
+
 @pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
 def test_until(until: float, attempts: int) -> None:
     """No attempt is made after the end of the poll's time, and none is waited for in vain."""
@@ -240,8 +283,8 @@ PASSING_FAULTS = [
     (HttpError(429, retry_after="soon"), 0.5),
     (HttpError(500), 0.5),
     (HttpError(503, retry_after="7"), 7.0),
-    (Fault.HANG, 0.2),
-    (Fault.SLOW_BODY, 0.2),
+    (Fault.HANG, 1.0),
+    (Fault.SLOW_BODY, 1.0),
     (Fault.RESET, 0.5),
     (Fault.RESET_IN_BODY, 0.5),
 ]
@@ -258,10 +301,11 @@ def test_a_poll_survives_what_passes(
 ) -> None:
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
     clock, _ = leaping
+    timeout = 1.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
     behaviour = Behaviour(broken=(Broken(fault, calls=(number,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, timeout=0.2, at_once=1) as account,
+        open_account(simulator, leaping=leaping, timeout=timeout, at_once=1) as account,
     ):
         calls = calls_of(account, FILES, leaping)
         began = clock.elapsed()
@@ -321,6 +365,21 @@ def test_a_clock_that_is_an_hour_off(
             made.append(calls.made)
         assert simulator.call_count == sum(made)
     assert made == [6, 5]
+
+
+def test_a_clock_that_is_off_when_the_server_recovers(
+    open_account: OpenAccount, leaping: Leaping
+) -> None:
+    """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
+    clock, _ = leaping
+    behaviour = Behaviour(broken=(Broken(FAILING, calls=(1,)),))
+    with (
+        Simulator([ACCOUNT], behaviour, clock=lambda: clock.now() + 3600.0) as simulator,
+        open_account(simulator, leaping=leaping) as account,
+    ):
+        calls = calls_of(account, USAGE, leaping)
+        assert isinstance(poll(USAGE, calls), DiskUsage)
+        assert [call.code for call in simulator.calls] == ["0004", "0002", None]
 
 
 @pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
