@@ -58,21 +58,41 @@ class Roster:
     def renewed(self, plan: Plan, around: Surroundings) -> "Roster":
         """Return the accounts of another plan.
 
-        Where an account is asked in the same way as before, it keeps its connections, its turns and
-        what it knows of ScaleEngine's time.
+        What is known of an account stays known: ScaleEngine's time, the credentials that it has
+        refused, the wait that it has asked for, and the requests in flight. Connections stay open
+        while the endpoint and the name are the same.
         """
-        others = self.others_in(plan)
-        same_way = _way(plan) == _way(self.plan)
+        known = self._known_in(plan)
         made = {}
         for planned in plan.accounts:
-            fresh = _account(planned, plan, around)
-            if same_way and planned.name not in others:
-                known = self.accounts[planned.name]
-                fresh = replace(
-                    fresh, client=known.client, turns=known.turns, refusals=known.refusals
-                )
-            made[planned.name] = fresh
+            account = _account(planned, plan, around)
+            before = known.get(planned.name)
+            if before is not None:
+                account = _with_knowledge(account, before, plan)
+                if plan.endpoint == self.plan.endpoint and before.name == planned.name:
+                    account = replace(account, client=before.client)
+            made[planned.name] = account
         return Roster(plan, made)
+
+    def _known_in(self, plan: Plan) -> Mapping[str, Account]:
+        """Return the accounts that are known already, by their names in another plan.
+
+        An account is known by its CDN, so that one whose name has changed is the same.
+        """
+        if plan.endpoint.url != self.plan.endpoint.url:
+            return {}
+        numbers = {account.name: account.cdn for account in plan.accounts}
+        known = {}
+        renamed: dict[int, Account] = {}
+        for account in self.plan.accounts:
+            if numbers.get(account.name) == account.cdn:
+                known[account.name] = self.accounts[account.name]
+            else:
+                renamed[account.cdn] = self.accounts[account.name]
+        for account in plan.accounts:
+            if account.name not in known and account.cdn in renamed:
+                known[account.name] = renamed.pop(account.cdn)
+        return known
 
 
 def roster(plan: Plan, around: Surroundings) -> Roster:
@@ -81,9 +101,11 @@ def roster(plan: Plan, around: Surroundings) -> Roster:
     return Roster(plan, accounts)
 
 
-def _way(plan: Plan) -> tuple[object, ...]:
-    """Return how a plan asks: what connections and turns are made from."""
-    return plan.endpoint, plan.concurrency, plan.requests_per_second
+def _with_knowledge(fresh: Account, known: Account, plan: Plan) -> Account:
+    """Return an account with what is known of it, and the limits of a plan."""
+    known.turns.change(plan.concurrency, plan.requests_per_second)
+    client = replace(fresh.client, time=known.client.time)
+    return replace(fresh, client=client, turns=known.turns, refusals=known.refusals)
 
 
 def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Account:

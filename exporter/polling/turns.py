@@ -24,7 +24,8 @@ class Turns:
     """
 
     def __init__(self, at_once: int, pace: Pace, clock: Clock) -> None:
-        self._free = at_once
+        self._at_once = at_once
+        self._under_way = 0
         self._pace = pace
         self._pacing = False
         self._clock = clock
@@ -44,8 +45,18 @@ class Turns:
             yield
         finally:
             with self._lock:
-                self._free += 1
+                self._under_way -= 1
                 self._grant()
+
+    def change(self, at_once: int, per_second: float | None) -> None:
+        """Let another number of calls be under way, at another pace.
+
+        Calls that are under way are counted, and ScaleEngine is left alone as long as before.
+        """
+        self._pace.change(per_second)
+        with self._lock:
+            self._at_once = at_once
+            self._grant()
 
     def hold(self, seconds: float) -> None:
         """Take note that ScaleEngine wants to be left alone for so many seconds."""
@@ -91,10 +102,10 @@ class Turns:
 
     def _grant(self) -> None:
         """Give a free place to the target at the head, which then goes behind the others."""
-        if self._pacing or not self._free or not self._waiting:
+        if self._pacing or self._under_way >= self._at_once or not self._waiting:
             return
         self._pacing = True
-        self._free -= 1
+        self._under_way += 1
         target = next(iter(self._waiting))
         calls = self._waiting.pop(target)
         calls.popleft().set()

@@ -94,10 +94,59 @@ def test_waits_do_not_hold_each_other_up() -> None:
 def test_order_of_asking(in_threads: Callable[..., None]) -> None:
     """Threads that ask at once get turns of their own, none twice and none left out."""
     waits: list[float] = []
-    pace = Pace(1.0, Clock(elapsed=lambda: 0.0))
+    pace = Pace(8.0, Clock(elapsed=lambda: 0.0))
     in_threads(20, lambda: pace.take_turn(waits.append))
 
-    assert sorted(waits) == list(range(1, 20))
+    assert sorted(waits) == [number / 8 for number in range(1, 20)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "begins"),
+    [
+        (0.01, 1.0, [0, 1, 2]),
+        (0.01, None, [0, 0, 0]),
+        (1.0, 0.1, [0, 1, 11]),
+        (None, 0.5, [0, 0, 2]),
+        (0.5, 0.5, [0, 2, 4]),
+    ],
+)
+def test_another_limit(before: float | None, after: float | None, begins: list[float]) -> None:
+    """A new limit is obeyed from the next call on, which waits no longer than that asks for."""
+    time = Time()
+    pace = time.pace(before)
+    found = []
+    for _ in begins:
+        pace.take_turn(time.wait)
+        found.append(time.now)
+        pace.change(after)
+
+    assert found == begins
+
+
+def test_another_limit_during_a_wait() -> None:
+    """A call that waits by a slow pace goes on soon after a quicker one was set."""
+    time = Time()
+    pace = time.pace(0.001)
+
+    def wait(seconds: float) -> None:
+        time.wait(seconds)
+        if time.now == 20.0:
+            pace.change(2.0)
+
+    pace.take_turn(wait)
+    pace.take_turn(wait)
+
+    assert time.now == 20.5
+
+
+def test_the_end_of_a_long_wait() -> None:
+    """A wait ends at once when it is time to stop."""
+    time = Time()
+    pace = time.pace(0.001)
+    pace.take_turn(time.wait)
+    pace.take_turn(lambda _: True)
+
+    assert time.waits == []
 
 
 @pytest.fixture

@@ -241,6 +241,41 @@ def test_being_left_alone() -> None:
     assert found == [0.0, 0.0, 30.0, 30.0, 60.0, 30.0, 0.0]
 
 
+def test_more_calls_at_once() -> None:
+    """When more calls may be under way, those that wait begin; what is under way goes on."""
+    with crowd(at_once=1) as calls:
+        for path in ("walk", "usage", "other"):
+            calls.ask(path)
+        calls.next()
+        calls.turns.change(3, None)
+        assert {calls.next().path, calls.next().path} == {"usage", "other"}
+
+
+def test_fewer_calls_at_once() -> None:
+    """When fewer calls may be under way, none begins until enough of them have ended."""
+    with crowd(at_once=3) as calls:
+        under_way = [calls.ask("walk") for _ in range(3)]
+        for _ in under_way:
+            calls.next()
+        calls.turns.change(1, None)
+        waiting = calls.ask("usage")
+        for call in under_way:
+            assert calls.nobody()
+            call.end()
+            call.join()
+        assert calls.next() is waiting
+
+
+def test_being_left_alone_outlasts_another_pace() -> None:
+    """Another concurrency and another pace change nothing of what ScaleEngine has asked for."""
+    clock = Clock(elapsed=lambda: 0.0)
+    turns = Turns(1, Pace(None, clock), clock)
+    turns.hold(60.0)
+    turns.change(4, 1.0)
+
+    assert turns.held() == 60.0
+
+
 def test_who_waits_in_vain() -> None:
     """A call that waits for its turn does not wait on when it is time to stop; others do."""
     turns = Turns(1, Pace(None, Clock()), Clock())

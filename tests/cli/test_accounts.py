@@ -1,0 +1,154 @@
+"""A reload keeps what is known of an account, whatever else it changes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from exporter.accounts import Roster, Surroundings, roster
+from exporter.plan import Plan, PlannedAccount
+from exporter.polling.targets import DiskUsageTarget
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import AuthError
+from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import Endpoint
+
+CREDENTIALS = Credentials("key", "secret")
+ENDPOINT = Endpoint("http://127.0.0.1:9/", timeout=30.0, connections=4)
+AROUND = Surroundings(
+    clock=Clock(now=lambda: 1000.0, elapsed=lambda: 0.0),
+    stamps=Stamps(lambda _: False),
+    observe=lambda _: None,
+    learn=lambda _, __: None,
+)
+USAGE = DiskUsageTarget("other", 60.0, 180.0)
+REFUSED = AuthError("disk.usage", "ScaleEngine refused the key", "check api_key")
+
+Renew = Callable[[Roster, Plan], Roster]
+
+
+def account(name: str, cdn: int = 158) -> PlannedAccount:
+    return PlannedAccount(name, cdn, lambda: CREDENTIALS)
+
+
+PLAN = Plan(
+    endpoint=ENDPOINT,
+    concurrency=4,
+    requests_per_second=5.0,
+    requests_per_poll=5000,
+    accounts=(account("main"), account("other", 159)),
+    targets=(),
+)
+
+
+@pytest.fixture
+def renew() -> Iterator[Renew]:
+    """Return a function that renews a roster; the connections of both are closed at the end."""
+    with ExitStack() as at_the_end:
+
+        def renewed(before: Roster, plan: Plan) -> Roster:
+            after = before.renewed(plan, AROUND)
+            for held in (before, after):
+                for polled in held.accounts.values():
+                    at_the_end.callback(polled.client.close)
+            return after
+
+        yield renewed
+
+
+def before_reload() -> Roster:
+    """Return accounts of which `main` is held by a 429, refused, and off in time by an hour."""
+    known = roster(PLAN, AROUND)
+    main = known.accounts["main"]
+    main.turns.hold(600.0)
+    main.refusals.heed("disk_usage", CREDENTIALS, REFUSED, 600.0)
+    main.client.time.heed(4600.0)
+    main.client.time.trust()
+    return known
+
+
+SAME_API = [
+    PLAN,
+    replace(PLAN, concurrency=2),
+    replace(PLAN, requests_per_second=None),
+    replace(PLAN, requests_per_poll=7),
+    replace(PLAN, endpoint=replace(ENDPOINT, timeout=5.0)),
+    replace(PLAN, endpoint=replace(ENDPOINT, connections=1), concurrency=1),
+    replace(PLAN, accounts=(account("main"),)),
+    replace(PLAN, accounts=(account("new", 160), *PLAN.accounts)),
+]
+
+
+@pytest.mark.parametrize("plan", SAME_API)
+def test_what_a_reload_keeps(renew: Renew, plan: Plan) -> None:
+    """The wait that HTTP 429 asked for, refused credentials and ScaleEngine's time stay known."""
+    before = before_reload()
+    main = renew(before, plan).accounts["main"]
+
+    assert main.turns.held() == 600.0
+    assert main.refusals.standing("disk_usage", CREDENTIALS) is REFUSED
+    assert main.client.time.now() == pytest.approx(4600.5)
+    assert main.turns is before.accounts["main"].turns, "requests in flight are counted twice"
+    assert main.limits.in_all == plan.requests_per_poll
+
+
+@pytest.mark.parametrize("plan", SAME_API)
+def test_when_connections_stay_open(renew: Renew, plan: Plan) -> None:
+    """Connections are kept exactly as long as they are made in the same way."""
+    before = before_reload()
+    after = renew(before, plan)
+    kept = after.accounts["main"].client is before.accounts["main"].client
+
+    assert kept == (plan.endpoint == ENDPOINT)
+
+
+def test_another_name_of_an_account(renew: Renew) -> None:
+    """An account that is renamed is the same at ScaleEngine; its requests carry the new name."""
+    renamed = renew(before_reload(), replace(PLAN, accounts=(account("prod"), account("too"))))
+    prod, too = renamed.accounts["prod"], renamed.accounts["too"]
+
+    assert (prod.name, prod.client.account) == ("prod", "prod")
+    assert prod.turns.held() == 600.0
+    assert prod.client.time.now() == pytest.approx(4600.5)
+    assert too.turns.held() == 0.0
+    assert too.turns is not prod.turns
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        replace(PLAN, accounts=(account("main", 7),)),
+        replace(PLAN, endpoint=replace(ENDPOINT, url="http://127.0.0.1:10/")),
+    ],
+)
+def test_what_a_reload_forgets(renew: Renew, plan: Plan) -> None:
+    """Another CDN under the same name, and another API, are strangers."""
+    main = renew(before_reload(), plan).accounts["main"]
+
+    assert main.turns.held() == 0.0
+    assert main.refusals.standing("disk_usage", CREDENTIALS) is None
+    assert main.client.time.now() == 1000.0
+
+
+class Recorder:
+    """A signal to stop that never comes, and remembers how long it was waited for."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def is_set(self) -> bool:
+        return False
+
+    def wait(self, timeout: float) -> bool:
+        self.waits.append(timeout)
+        return False
+
+
+def test_the_limits_of_the_new_plan(renew: Renew) -> None:
+    """An account that stays is asked within the new limits, not within those before."""
+    after = renew(before_reload(), replace(PLAN, requests_per_second=0.5, concurrency=2))
+    turns, stop = after.accounts["other"].turns, Recorder()
+    with turns.turn(USAGE, stop), turns.turn(USAGE, stop):
+        assert stop.waits == [2.0]
