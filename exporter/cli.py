@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -20,6 +19,7 @@ from exporter.documents.problems import Problem
 from exporter.flags import Flags, parse_flags
 from exporter.logs import set_log_level, set_up_logs
 from exporter.plan import Plan, plan_from
+from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.service import Front, Source, run
 from exporter.web.addresses import ListenError, listen, url
@@ -118,7 +118,7 @@ def _web_problems(flags: Flags) -> Sequence[Problem]:
 
 def _web_config(flags: Flags) -> LiveWebConfig | None:
     file = flags.web_config_file
-    return None if file is None else LiveWebConfig(file, time.time)
+    return None if file is None else LiveWebConfig(file, since_boot)
 
 
 def _sockets(flags: Flags, environ: Mapping[str, str]) -> list[socket.socket]:

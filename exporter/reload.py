@@ -34,8 +34,8 @@ class Reload:
         self._lock = threading.Lock()
         self.last_reload_successful = True
         """Whether what is in force is what the file said when it was read last."""
-        self.last_success = clock.now()
-        """When it was last read well, in unix time."""
+        self.last_success = clock.elapsed()
+        """When it was last read well, in seconds of monotonic time."""
 
     def __call__(self) -> Sequence[str]:
         """Reload, and return what is wrong with the file: nothing, where it is in force now."""
@@ -46,7 +46,7 @@ class Reload:
                 for problem in problems:
                     log.error("configuration not reloaded", problem=problem)
             else:
-                self.last_success = self._clock.now()
+                self.last_success = self._clock.elapsed()
                 log.info("configuration reloaded")
             return problems
 

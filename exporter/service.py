@@ -67,9 +67,9 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
     polling = _Polling(plan, around, store, metrics)
     reload = Reload(source.read, polling.take, clock)
     hang_ups = HangUps(reload, stop)
-    add_reload_gauges(metrics.tail, "config", reload)
+    add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
-        add_reload_gauges(metrics.tail, "web_config", front.web_config)
+        add_reload_gauges(metrics, "web_config", front.web_config)
     publisher = Publisher(metrics, store, clock, stop)
 
     def dead() -> tuple[str, ...]:

@@ -65,8 +65,8 @@ def running(
     """Poll and publish by the plan until the end of the ``with``."""
     stop = FastStop(pace.polls)
     store = WatchedStore(plan.targets)
-    witness = Witness(store, truths)
     metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
+    witness = Witness(store, truths, metrics.wall_time)
     around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, lambda _, __: None)
     chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
     make_stop = partial(FastStop, pace.polls)

@@ -20,6 +20,7 @@ from bench.faults.truth import (
     series,
 )
 from exporter.metrics.exposition import Exposition, Layer
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target
@@ -40,7 +41,7 @@ class Window:
 class WatchedStore(Store):
     """A store that remembers when the newest good polls began and ended.
 
-    They are found by the target and by when they finished in unix time, as /metrics tells it.
+    They are found by the target and by when they finished, in monotonic time.
     """
 
     def __init__(self, targets: Collection[Target]) -> None:
@@ -53,7 +54,7 @@ class WatchedStore(Store):
         """Take in the end of a poll, as every store does."""
         if good is not None:
             windows = self.windows[target]
-            windows[good.finished] = Window(good.elapsed - result.seconds, good.elapsed)
+            windows[good.finished] = Window(good.finished - result.seconds, good.finished)
             for oldest in list(windows)[:-_REMEMBERED]:
                 del windows[oldest]
         return super().record(target, result, good, stop)
@@ -112,8 +113,11 @@ class Witness:
     the first. Others may wait for what they want to see.
     """
 
-    def __init__(self, store: WatchedStore, truths: Mapping[Target, Truth]) -> None:
+    def __init__(
+        self, store: WatchedStore, truths: Mapping[Target, Truth], wall_time: WallTime
+    ) -> None:
         self._store = store
+        self._wall_time = wall_time
         self._truths = truths
         self._layers: dict[str, tuple[Layer, Mapping[Series, float]]] = {}
         self._newest = Shown({})
@@ -171,7 +175,8 @@ class Witness:
         if not numbers:
             return
         finished = shown.of_poll("scaleengine_poll_last_success_timestamp_seconds", target)
-        window = self._store.windows[target].get(finished or 0.0)
+        windows = self._store.windows[target].items()
+        window = next((seen for at, seen in windows if self._wall_time.unix(at) == finished), None)
         if window is None:
             yield f"{target}: numbers of no poll that is known to have been good"
             return

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Collection, Container, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.wall_time import WallTime
 from exporter.scaleengine.client import Exchange
 
 _LABELS: Final = ("account",)
@@ -31,13 +33,26 @@ class ConfiguredAccounts(Collector):
         yield described
 
 
+@dataclass(frozen=True, slots=True)
+class _Skew:
+    """A clock skew, and the offset of our wall clock at that time, both in seconds."""
+
+    skew: float
+    offset: float
+
+    def at(self, offset: float) -> float:
+        """Return the skew after our wall clock was set: it has another offset then."""
+        return self.skew + (offset - self.offset)
+
+
 class AccountCollector(Collector):
     """Knows how the last request of each account ended."""
 
-    def __init__(self, accounts: Collection[str]) -> None:
+    def __init__(self, accounts: Collection[str], wall_time: WallTime) -> None:
         self._accounts = dict.fromkeys(accounts)
+        self._wall_time = wall_time
         self._accepted: dict[str, bool] = {}
-        self._skews: dict[str, float] = {}
+        self._skews: dict[str, _Skew] = {}
         self._lock = threading.Lock()
 
     def follow(self, accounts: Collection[str], forget: Container[str] = ()) -> None:
@@ -56,7 +71,8 @@ class AccountCollector(Collector):
                 return
             self._accepted[exchange.account] = exchange.accepted
             if exchange.skew is not None:
-                self._skews[exchange.account] = exchange.skew
+                offset = self._wall_time.next_offset()
+                self._skews[exchange.account] = _Skew(exchange.skew, offset)
 
     def heed_missing_credentials(self, account: str) -> None:
         """Take note that no request could be made: the account has no readable credentials."""
@@ -83,6 +99,6 @@ class AccountCollector(Collector):
                 if account in self._accepted:
                     up.add_metric((account,), int(self._accepted[account]))
                 if account in self._skews:
-                    skew.add_metric((account,), self._skews[account])
+                    skew.add_metric((account,), self._skews[account].at(self._wall_time.offset))
         yield up
         yield skew

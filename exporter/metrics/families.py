@@ -4,7 +4,7 @@ They are made anew from the store each time, so that the series of a user, a pat
 is gone are gone with it. Samples carry no timestamps: Prometheus would not notice when they end.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.store import Knowledge, Store
 from exporter.polling.targets import Target
@@ -29,9 +30,10 @@ _POLL = ("account", "collector", "path", "file_type")
 class KnowledgeCollector(Collector):
     """Makes families of what the store holds, and what of it still counts, at each call."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, wall_time: WallTime) -> None:
         self._store = store
         self._clock = clock
+        self._wall_time = wall_time
 
     def collect(self) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
@@ -44,7 +46,7 @@ class KnowledgeCollector(Collector):
         yield from file_families(
             [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]
         )
-        yield from poll_families(known)
+        yield from poll_families(known, self._wall_time.unix)
 
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
@@ -101,8 +103,11 @@ def file_families(counts: Counts) -> Iterator[Metric]:
     yield folder_files
 
 
-def poll_families(known: Collection[Knowledge]) -> Iterator[Metric]:
-    """Return how the last poll of each target went; what has not happened yet is absent."""
+def poll_families(known: Collection[Knowledge], unix: Callable[[float], float]) -> Iterator[Metric]:
+    """Return how the last poll of each target went; what has not happened yet is absent.
+
+    ``unix`` converts monotonic time.
+    """
     success = GaugeMetricFamily(
         "scaleengine_poll_success", "1 if the last finished poll succeeded, else 0.", labels=_POLL
     )
@@ -131,7 +136,7 @@ def poll_families(known: Collection[Knowledge]) -> Iterator[Metric]:
             duration.add_metric(labels, last.seconds)
             requests.add_metric(labels, last.requests)
         if good is not None:
-            last_success.add_metric(labels, good.finished)
+            last_success.add_metric(labels, unix(good.finished))
     yield from (success, duration, requests, last_success, interval)
 
 

@@ -42,7 +42,7 @@ class Publisher:
         self._failing = False
         self._complete = False
         self._shown: Shown | None = None
-        self._configured: tuple[Mapping[str, int], Quotas] | None = None
+        self._configured: tuple[Mapping[str, int], Quotas, float] | None = None
         self._exposition = without_families()
         self._publish()
         self._thread = LastingThread("publish", self.run, stop)
@@ -91,13 +91,19 @@ class Publisher:
     def _publish(self) -> None:
         # First the counters, then what they count: a poll is recorded before it is counted, so
         # that what the counters tell of is shown as well.
-        counted = tuple(self._metrics.counters.collect())
-        configured = (self._metrics.configured.accounts, self._metrics.quotas.quotas)
+        metrics = self._metrics
+        metrics.wall_time.refresh()
+        counted = tuple(metrics.counters.collect())
+        configured = (
+            metrics.configured.accounts,
+            metrics.quotas.quotas,
+            metrics.wall_time.offset,
+        )
         shown = self._to_show()
         # All layers in one step: a scrape has the old exposition, or the new one.
         changed = (shown, configured) != (self._shown, self._configured)
-        bulk = self._metrics.bulk.collect() if changed else None
-        self._exposition = self._exposition.renewed(bulk, counted, self._metrics.tail.collect())
+        bulk = metrics.bulk.collect() if changed else None
+        self._exposition = self._exposition.renewed(bulk, counted, metrics.tail.collect())
         self._shown, self._configured = shown, configured
 
     def _to_show(self) -> Shown:

@@ -11,7 +11,6 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     PlatformCollector,
-    ProcessCollector,
     disable_created_metrics,
 )
 from prometheus_client.registry import Collector
@@ -20,7 +19,9 @@ from exporter import __version__
 from exporter.metrics.accounts import AccountCollector, ConfiguredAccounts
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector, Quotas
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
 from exporter.scaleengine.client import Exchange
@@ -36,7 +37,7 @@ class Metrics:
     """The layers of an exposition, and those that want to be told what happens.
 
     ``bulk`` changes with polls, ``counters`` with requests (whether an account is up belongs to
-    them for that), ``tail`` always. ``registry`` holds all three.
+    them for that), ``tail`` always. ``registry`` holds all three. ``wall_time`` makes timestamps.
     """
 
     registry: CollectorRegistry
@@ -48,6 +49,7 @@ class Metrics:
     configured: ConfiguredAccounts
     quotas: QuotaCollector
     accounts: AccountCollector
+    wall_time: WallTime
 
     def follow(
         self,
@@ -85,13 +87,14 @@ def build_metrics(
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets = tuple(store.current())
-    configured, up = ConfiguredAccounts(accounts), AccountCollector(accounts)
-    known = KnowledgeCollector(store, clock)
+    wall_time = WallTime(clock)
+    configured, up = ConfiguredAccounts(accounts), AccountCollector(accounts, wall_time)
+    known = KnowledgeCollector(store, clock, wall_time)
     allowed = QuotaCollector(quotas, store, clock)
     counted = CollectorRegistry()
     polls = PollCounters(counted, targets)
     requests = RequestCounters(counted, targets)
-    tail = _tail()
+    tail = _tail(wall_time)
     return Metrics(
         registry=_registry(configured, up, known, allowed, counted, tail),
         bulk=_registry(configured, known, allowed),
@@ -102,6 +105,7 @@ def build_metrics(
         configured=configured,
         quotas=allowed,
         accounts=up,
+        wall_time=wall_time,
     )
 
 
@@ -109,27 +113,27 @@ class Reloaded(Protocol):
     """Something that is read again while the process runs; the publisher's thread asks it."""
 
     last_success: float
-    """When it was last read well, in unix time."""
+    """When it was last read well, in seconds of monotonic time."""
 
     @property
     def last_reload_successful(self) -> bool:
         """Return whether what is in force is what was there to read last."""
 
 
-def add_reload_gauges(registry: CollectorRegistry, what: str, reloaded: Reloaded) -> None:
+def add_reload_gauges(metrics: Metrics, what: str, reloaded: Reloaded) -> None:
     """Add the gauges that tell whether ``what`` (``web_config``) was last read well, and when."""
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",
         f"1 if the {what} in force is that of its file as it was read last, else 0.",
-        registry=registry,
+        registry=metrics.tail,
     )
     successful.set_function(lambda: float(reloaded.last_reload_successful))
     last_success = Gauge(
         f"scaleengine_exporter_{what}_last_reload_success_timestamp_seconds",
         f"When the {what} was last read well, in unix time.",
-        registry=registry,
+        registry=metrics.tail,
     )
-    last_success.set_function(lambda: reloaded.last_success)
+    last_success.set_function(lambda: metrics.wall_time.unix(reloaded.last_success))
 
 
 def _registry(*collectors: Collector) -> CollectorRegistry:
@@ -140,7 +144,7 @@ def _registry(*collectors: Collector) -> CollectorRegistry:
     return registry
 
 
-def _tail() -> CollectorRegistry:
+def _tail(wall_time: WallTime) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     build = Gauge(
         "scaleengine_exporter_build_info",
@@ -150,6 +154,6 @@ def _tail() -> CollectorRegistry:
     )
     build.labels(__version__, revision(), platform.python_version()).set(1)
     PlatformCollector(registry)
-    ProcessCollector(registry=registry)
+    registry.register(ProcessMetrics(wall_time))
     GCCollector(registry)
     return registry

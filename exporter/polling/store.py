@@ -13,7 +13,7 @@ from exporter.scaleengine.errors import Reason
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """How a poll ended: ``finished`` in unix time, ``seconds`` and ``requests`` it took.
+    """How a poll ended: ``finished`` in monotonic time, ``seconds`` and ``requests`` it took.
 
     ``reason`` is None after a good poll.
     """
@@ -26,11 +26,13 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """A good snapshot: when its poll finished, in unix time and on the even clock, in seconds."""
+    """A good snapshot: ``finished`` is when its poll ended, in seconds of monotonic time.
+
+    Unix time is made of that when it is published: a wall clock may be set in the meantime.
+    """
 
     snapshot: Snapshot
     finished: float
-    elapsed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Knowledge:
 
     def snapshot(self, elapsed: float) -> Snapshot | None:
         """Return the last good snapshot while it counts, by the even clock in seconds."""
-        if self.good is None or elapsed - self.good.elapsed > self.target.stale_after:
+        if self.good is None or elapsed - self.good.finished > self.target.stale_after:
             return None
         return self.good.snapshot
 

@@ -78,9 +78,9 @@ class TargetPoller:
         if outcome is None:
             return None
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
-        ended, now = self._clock.elapsed(), self._clock.now()
-        result = PollResult(now, ended - began, calls.made, failure.reason if failure else None)
-        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, now, ended)
+        ended = self._clock.elapsed()
+        result = PollResult(ended, ended - began, calls.made, failure.reason if failure else None)
+        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
         if self._store.record(self._target, result, good, stop):
             self._finished(self._target, result)

@@ -14,32 +14,36 @@ class ServerTime:
 
     It is our clock's until ScaleEngine has refused that; from then on it is ScaleEngine's, as the
     newest answer told it. ScaleEngine's is not taken before, and no longer when it was refused as
-    well: a proxy may have written the header.
+    well: a proxy may have written the header. From one response to the next it goes on with the
+    monotonic clock: the wall clock may be set in the meantime.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._skew: float | None = None
+        # ScaleEngine's time minus the monotonic clock, in seconds.
+        self._offset: float | None = None
         self._trusted = False
         self._lock = threading.Lock()
 
     @property
     def skew(self) -> float | None:
         """Return our clock minus ScaleEngine's, in seconds, to about a second; None if unknown."""
-        return self._skew
+        offset = self._offset
+        return None if offset is None else self._skew_by(offset)
 
     def now(self) -> float:
         """Return the unix time that requests carry, in seconds."""
-        now = self._clock.now()
         with self._lock:
-            return now - self._skew if self._trusted and self._skew is not None else now
+            if self._trusted and self._offset is not None:
+                return self._clock.elapsed() + self._offset
+        return self._clock.now()
 
     def heed(self, date: float) -> float:
         """Take note of the time that an answer told; return the skew that it shows."""
-        skew = self._clock.now() - (date + _MIDDLE)
+        offset = date + _MIDDLE - self._clock.elapsed()
         with self._lock:
-            self._skew = skew
-        return skew
+            self._offset = offset
+        return self._skew_by(offset)
 
     def trust(self) -> None:
         """Take ScaleEngine's time from now on."""
@@ -50,3 +54,6 @@ class ServerTime:
         """Take our own clock's time from now on."""
         with self._lock:
             self._trusted = False
+
+    def _skew_by(self, offset: float) -> float:
+        return self._clock.now() - (self._clock.elapsed() + offset)

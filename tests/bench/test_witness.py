@@ -42,10 +42,10 @@ def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
     def publish(target: Target, snapshot: Snapshot, ended: float) -> list[str]:
         clock = Clock(lambda: NOW + ended, lambda: ended)
         store = WatchedStore([USAGE, FILES])
-        witness = Witness(store, holdings.truths)
-        good = Good(snapshot, NOW + ended, ended)
-        assert store.record(target, PollResult(NOW + ended, 10.0, 1), good)
+        good = Good(snapshot, ended)
+        assert store.record(target, PollResult(ended, 10.0, 1), good)
         metrics = build_metrics(store, {"main": 158}, clock)
+        witness = Witness(store, holdings.truths, metrics.wall_time)
         witness.look(Publisher(metrics, store, clock, threading.Event()).current())
         assert witness.publications == 1
         assert bool(witness.wrong_count) == bool(witness.wrong)
@@ -116,10 +116,10 @@ def test_numbers_of_no_poll(holdings: Holdings) -> None:
     """Numbers whose poll nobody knows of are wrong, whatever they are."""
     clock = Clock(lambda: NOW, lambda: 50.0)
     store = WatchedStore([FILES])
-    witness = Witness(store, {FILES: holdings.truths[FILES]})
-    store.record(FILES, PollResult(NOW, 1.0, 1), Good(counts(2, below=1), NOW, 50.0))
+    store.record(FILES, PollResult(50.0, 1.0, 1), Good(counts(2, below=1), 50.0))
     store.windows[FILES].clear()
     metrics = build_metrics(store, {"main": 158}, clock)
+    witness = Witness(store, {FILES: holdings.truths[FILES]}, metrics.wall_time)
     witness.look(Publisher(metrics, store, clock, threading.Event()).current())
 
     assert witness.wrong == [f"{FILES}: numbers of no poll that is known to have been good"]

@@ -52,7 +52,7 @@ def test_every_publication_is_one_snapshot() -> None:
 
     def poll() -> None:
         for counts in generations():
-            store.record(TARGET, PollResult(0.0, 1.0, 1), Good(counts, 0.0, 0.0))
+            store.record(TARGET, PollResult(0.0, 1.0, 1), Good(counts, 0.0))
             if looks.is_set():
                 return
 

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics.accounts import AccountCollector
 from exporter.metrics.registry import Metrics, build_metrics
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Exchange
@@ -120,9 +121,9 @@ def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> Non
     assert value(f"{duration}_count", {"command": "disk.usage"}) == 0
 
 
-def test_up_is_absent_before_the_first_request() -> None:
+def test_up_is_absent_before_the_first_request(clock: Clock) -> None:
     """Before an account was asked nobody knows whether it is up, and nothing says so."""
-    assert up(AccountCollector({"main": 158})) == {}
+    assert up(AccountCollector({"main": 158}, WallTime(clock))) == {}
 
 
 @pytest.mark.parametrize(
@@ -138,9 +139,9 @@ def test_up_is_absent_before_the_first_request() -> None:
         ),
     ],
 )
-def test_up_tells_of_the_last_request(ended: Exchange, is_up: int) -> None:
+def test_up_tells_of_the_last_request(clock: Clock, ended: Exchange, is_up: int) -> None:
     """An account is up when its last request was answered and its credentials accepted."""
-    collector = AccountCollector({"main": 158, "other": 7})
+    collector = AccountCollector({"main": 158, "other": 7}, WallTime(clock))
     for before in (exchange(), exchange(Reason.NETWORK, accepted=False)):
         collector.heed(before)
         collector.heed(ended)

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter import __version__
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.registry import Metrics, build_metrics
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -82,18 +83,18 @@ def metrics(clock: Clock) -> Metrics:
     )
     folders = (FolderCount(".", 1), FolderCount("séries", 2), FolderCount("_other", 0))
     finished: list[tuple[DiskUsageTarget | FilesTarget, PollResult, Good | None]] = [
-        (usage, PollResult(1415699990.0, 0.25, 1), Good(DiskUsage(users), 1415699990.0, 4990.0)),
+        (usage, PollResult(4990.0, 0.25, 1), Good(DiskUsage(users), 4990.0)),
         (
             videos,
-            PollResult(1415699991.5, 1.5, 12),
-            Good(FileCounts(3, 2, folders), 1415699991.5, 4991.5),
+            PollResult(4991.5, 1.5, 12),
+            Good(FileCounts(3, 2, folders), 4991.5),
         ),
-        (broken, PollResult(1415699000.0, 0.5, 2), Good(FileCounts(0, 0), 1415699000.0, 4000.0)),
-        (broken, PollResult(1415699900.0, 30.0, 3, Reason.TIMEOUT), None),
+        (broken, PollResult(4000.0, 0.5, 2), Good(FileCounts(0, 0), 4000.0)),
+        (broken, PollResult(4900.0, 30.0, 3, Reason.TIMEOUT), None),
         (
             stale,
-            PollResult(1415699819.0, 0.75, 1),
-            Good(DiskUsage(users[:1]), 1415699819.0, 4819.0),
+            PollResult(4819.0, 0.75, 1),
+            Good(DiskUsage(users[:1]), 4819.0),
         ),
     ]
     for target, result, good in finished:
@@ -177,9 +178,10 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     target = FilesTarget(account, 60, 180, path, "video", 1)
     store = Store([target])
     counts = FileCounts(1, 1, (FolderCount(folder, 1),))
-    store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0, 0.0))
+    store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0))
     registry = CollectorRegistry()
-    registry.register(KnowledgeCollector(store, Clock(elapsed=lambda: 0.0)))
+    clock = Clock(elapsed=lambda: 0.0)
+    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
@@ -202,9 +204,10 @@ def test_bytes_are_exact(occupied: int) -> None:
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])
     usage = DiskUsage((UserUsage("web", date(2014, 11, 11), occupied),))
-    store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0, 0.0))
+    store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0))
     registry = CollectorRegistry()
-    registry.register(KnowledgeCollector(store, Clock(elapsed=lambda: 0.0)))
+    clock = Clock(elapsed=lambda: 0.0)
+    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 

@@ -139,10 +139,10 @@ class World:
         elif isinstance(change, Exchange):
             self.metrics.heed_exchange(change)
         else:
-            now, elapsed, learned = self.clock.now(), self.clock.elapsed(), change.learned
+            elapsed, learned = self.clock.elapsed(), change.learned
             reason = learned if isinstance(learned, Reason) else None
-            good = None if isinstance(learned, Reason) else Good(learned, now, elapsed)
-            result = PollResult(now, change.seconds, 3, reason)
+            good = None if isinstance(learned, Reason) else Good(learned, elapsed)
+            result = PollResult(elapsed, change.seconds, 3, reason)
             self.store.record(change.target, result, good)
             self.metrics.polls.count(change.target, result)
 

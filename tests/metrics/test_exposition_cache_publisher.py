@@ -88,8 +88,8 @@ def polled(store: Store, clock: Clock) -> Polled:
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
-        good = None if isinstance(learned, Reason) else Good(learned, clock.now(), clock.elapsed())
-        store.record(target, PollResult(clock.now(), 1.5, 7, reason), good)
+        good = None if isinstance(learned, Reason) else Good(learned, clock.elapsed())
+        store.record(target, PollResult(clock.elapsed(), 1.5, 7, reason), good)
 
     return end
 

@@ -20,8 +20,8 @@ def store(clock: Clock) -> Store:
     """Give a store that knows the usage of the users live, archive and the whole account."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
-    good = Good(DiskUsage(users), clock.now(), clock.elapsed())
-    store.record(MAIN, PollResult(clock.now(), 1.0, 1), good)
+    good = Good(DiskUsage(users), clock.elapsed())
+    store.record(MAIN, PollResult(clock.elapsed(), 1.0, 1), good)
     return store
 
 

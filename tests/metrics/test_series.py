@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -35,8 +36,8 @@ def polled(store: Store, clock: Clock) -> Polled:
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
-        good = None if isinstance(learned, Reason) else Good(learned, clock.now(), clock.elapsed())
-        store.record(target, PollResult(clock.now(), 1.5, 7, reason), good)
+        good = None if isinstance(learned, Reason) else Good(learned, clock.elapsed())
+        store.record(target, PollResult(clock.elapsed(), 1.5, 7, reason), good)
 
     return end
 
@@ -45,7 +46,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 def series(store: Store, clock: Clock) -> Series:
     """Give a function that scrapes: values of a metric by the label that tells its series apart."""
     registry = CollectorRegistry()
-    registry.register(KnowledgeCollector(store, clock))
+    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
 
     def scrape(metric: str) -> dict[str, float]:
         key = {"scaleengine_folder_files": "folder", "scaleengine_files": "path"}

@@ -55,12 +55,12 @@ def test_defaults_are_documented() -> None:
 
 def test_every_metric_is_documented() -> None:
     """The README's table of metrics holds every family of ours, and no other."""
-    registry = build_metrics(Store([]), {}, Clock()).registry
-    add_reload_gauges(registry, "config", Reloaded())
-    add_reload_gauges(registry, "web_config", Reloaded())
+    metrics = build_metrics(Store([]), {}, Clock())
+    add_reload_gauges(metrics, "config", Reloaded())
+    add_reload_gauges(metrics, "web_config", Reloaded())
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in registry.collect()
+        for family in metrics.registry.collect()
         if family.name.startswith("scaleengine_")
     }
     assert set(rows("Metrics")) == families

@@ -93,9 +93,10 @@ def connect(
     """
     quarters = count()
     clock = Clock(now=lambda: NOW + 0.5 + len(exchanges), elapsed=lambda: next(quarters) / 4)
+    steady = Clock(now=clock.now, elapsed=lambda: float(len(exchanges)))
 
     def client(url: str, timeout: float = 5.0) -> Client:
-        stamps, time = Stamps(lambda _: False), ServerTime(clock)
+        stamps, time = Stamps(lambda _: False), ServerTime(steady)
         return Client("main", 158, transport(url, timeout), stamps, clock, time, exchanges.append)
 
     return client

@@ -26,7 +26,7 @@ class LiveWebConfig:
 
     `current` is replaced as a whole, never changed. While the file is bad, or wants TLS switched on
     or off, which sockets that listen cannot do, the old configuration stays in force, and the log
-    and `last_reload_successful` say so. `clock` gives the seconds since 1970.
+    and `last_reload_successful` say so. `clock` gives monotonic time in seconds.
 
     Making one reads the file; raises ConfigError when it is bad.
     """
@@ -41,7 +41,7 @@ class LiveWebConfig:
         self.current = load_web_config(path)
         """The configuration in force."""
         self.last_success = clock()
-        """When it was read, in seconds since 1970."""
+        """When it was last read well, in seconds of monotonic time."""
         context = self.current.context
         self.ssl_context = NewestContext(ssl.PROTOCOL_TLS_SERVER, context) if context else None
         """What sockets listen with; None for plain HTTP."""
