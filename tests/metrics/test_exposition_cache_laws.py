@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
@@ -181,6 +182,7 @@ def families(text: bytes) -> list[str]:
     return [_VALUE.sub("", each) if each.startswith(moving) else each for each in found]
 
 
+@pytest.mark.timeout(300)
 @given(st.lists(st.lists(changes, max_size=4), max_size=5), names)
 @example([[Ended(USAGE, 1.0, DiskUsage(()))], [Passed(180.0)], [Passed(1.0)]], None)
 def test_it_is_what_the_library_would_say(
