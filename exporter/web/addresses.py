@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -104,12 +104,16 @@ def _can_be_a_host(match: re.Match[str]) -> bool:
 def listen(addresses: Iterable[Address]) -> list[socket.socket]:
     """Return sockets that listen on all of the addresses; raises ListenError."""
     sockets: list[socket.socket] = []
+    owners: dict[socket.socket, Address] = {}
     for address in addresses:
         try:
             sockets.extend(_listen(address))  # keeps those that came before a failure
         except OSError as error:
+            other = _overlapping(address, owners) if error.errno == errno.EADDRINUSE else None
             close(sockets)
-            raise ListenError(f"cannot listen on {address}: {_in_words(error)}") from None
+            cause = _in_words(error) if other is None else _overlap_in_words(address, other)
+            raise ListenError(f"cannot listen on {address}: {cause}") from None
+        owners.update(dict.fromkeys(sockets[len(owners) :], address))
     return sockets
 
 
@@ -165,10 +169,14 @@ def _listen(address: Address) -> Iterator[socket.socket]:
     if not address.host:
         yield _listen_everywhere(address.port)
         return
+    yield from _listen_where_possible(_resolve(address))
+
+
+def _resolve(address: TcpAddress) -> set[tuple[int, _Place]]:
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    yield from _listen_where_possible({(family, where) for family, _, _, _, where in found})
+    return {(family, where) for family, _, _, _, where in found}
 
 
 def _listen_where_possible(places: Iterable[tuple[int, _Place]]) -> Iterator[socket.socket]:
@@ -234,6 +242,45 @@ def _is_left_over(path: Path) -> bool:
         except BlockingIOError:  # somebody listens, and has no time for visitors
             return False
     return False
+
+
+def _overlapping(address: Address, owners: Mapping[socket.socket, Address]) -> Address | None:
+    """Return the address of the first socket that takes connections to ``address`` already."""
+    for sock, owner in owners.items():
+        if isinstance(address, UnixAddress):
+            if isinstance(owner, UnixAddress) and _is_same_file(address.path, owner.path):
+                return owner
+        elif isinstance(owner, TcpAddress) and _shares(sock, address):
+            return owner
+    return None
+
+
+def _shares(sock: socket.socket, address: TcpAddress) -> bool:
+    """Return whether a TCP socket takes some of the connections to ``address``."""
+    host, port = sock.getsockname()[:2]
+    if port != address.port:
+        return False
+    if not address.host or _is_everywhere(sock):
+        return True
+    own = ip_address(host)
+    others = [ip_address(where[0]) for _, where in _resolve(address)]
+    return any(
+        own == other
+        or (own.version == other.version and (own.is_unspecified or other.is_unspecified))
+        for other in others
+    )
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
+
+
+def _overlap_in_words(address: Address, other: Address) -> str:
+    if address == other:
+        return "--web.listen-address names it twice: remove one"
+    return f"it overlaps with {other}, which --web.listen-address names too: remove one of the two"
 
 
 def _in_words(error: OSError) -> str:

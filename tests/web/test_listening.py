@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,86 @@ def test_a_taken_port_on_every_address(listening: Listen) -> None:
     (first,) = listening(TcpAddress("127.0.0.1", 0))
     port = first.getsockname()[1]
     assert sentence(TcpAddress("", port)).startswith(f"cannot listen on :{port}: it is taken: ")
+
+
+V4, ANY_V4, EVERYWHERE = "127.0.0.1", "0.0.0.0", ""  # noqa: S104 - what is tested
+V6, ANY_V6 = "::1", "::"
+
+
+def free_port(*hosts: str) -> int:
+    """Return a port that is free on each of the hosts, one by one."""
+    while True:
+        (first,) = listen([TcpAddress("", 0)])
+        port: int = first.getsockname()[1]
+        first.close()
+        with suppress(ListenError):
+            for host in hosts:
+                close(listen([TcpAddress(host, port)]))
+            return port
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (V4, V4),
+        (ANY_V4, ANY_V4),
+        (V4, ANY_V4),
+        (V4, EVERYWHERE),
+        (ANY_V4, EVERYWHERE),
+        (EVERYWHERE, EVERYWHERE),
+        (V4, "localhost"),
+        *(
+            pytest.param(first, second, marks=with_ipv6)
+            for first, second in (
+                (V6, V6),
+                (V6, ANY_V6),
+                (V6, EVERYWHERE),
+                (ANY_V6, EVERYWHERE),
+                (V6, "0:0:0:0:0:0:0:1"),
+            )
+        ),
+    ],
+)
+def test_two_addresses_that_overlap(first: str, second: str) -> None:
+    """Two addresses of one command line are not taken for another process, in either order."""
+    port = free_port(first, second)
+    one, other = TcpAddress(first, port), TcpAddress(second, port)
+    for before, after in ((one, other), (other, one)):
+        with pytest.raises(ListenError) as refused:
+            listen([TcpAddress("127.0.0.1", 0), before, after])
+        assert str(refused.value) == f"cannot listen on {after}: " + (
+            "--web.listen-address names it twice: remove one"
+            if before == after
+            else f"it overlaps with {before}, which --web.listen-address names too: remove one of "
+            "the two"
+        )
+
+
+@with_ipv6
+def test_the_same_port_of_both_families(listening: Listen) -> None:
+    """Every address of IPv4 and every address of IPv6 do not overlap."""
+    port = free_port(ANY_V4, ANY_V6)
+    assert len(listening(TcpAddress(ANY_V4, port), TcpAddress(ANY_V6, port))) == 2
+
+
+def test_another_process_beside_an_address_of_our_own(listening: Listen) -> None:
+    """A port that is taken is not blamed on an own address that does not overlap."""
+    (taken,) = listening(TcpAddress("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    with pytest.raises(ListenError, match="another process listens there"):
+        listen([TcpAddress("127.0.0.2", port), TcpAddress("127.0.0.1", port)])
+
+
+def test_the_same_path_twice(tmp_path: Path) -> None:
+    """A path that is named twice, by another name too, is said so; its file is removed."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    one, other = UnixAddress(tmp_path / "x.sock"), UnixAddress(tmp_path / "link" / "x.sock")
+    with pytest.raises(ListenError) as twice:
+        listen([one, one])
+    assert str(twice.value).endswith(": --web.listen-address names it twice: remove one")
+    with pytest.raises(ListenError, match=f"it overlaps with {one}, which"):
+        listen([one, other])
+    assert not one.path.exists()
 
 
 @pytest.mark.parametrize("waiting", [0, 2], ids=["idle", "busy"])
