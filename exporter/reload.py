@@ -18,18 +18,27 @@ from exporter.scaleengine.clock import Clock
 log: Final = structlog.get_logger(__name__)
 
 
+_READ_TRACEBACK: Final = "report the traceback in the log"
+
+
 class Reload:
     """Reads the configuration when asked to, and puts it in force if it is good as a whole.
 
     ``read`` returns the plan that the file makes now and raises ConfigError; ``take`` puts a plan
-    in force. While the file is bad, what was in force before stays so.
+    in force. While the file is bad, what was in force before stays so. ``publish`` lets the next
+    scrape show what came of it, and returns whether it does.
     """
 
     def __init__(
-        self, read: Callable[[], Plan], take: Callable[[Plan], None], clock: Clock
+        self,
+        read: Callable[[], Plan],
+        take: Callable[[Plan], None],
+        publish: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self._read = read
         self._take = take
+        self._publish = publish
         self._clock = clock
         self._lock = threading.Lock()
         self.last_reload_successful = True
@@ -38,17 +47,26 @@ class Reload:
         """When it was last read well, in seconds of monotonic time."""
 
     def __call__(self) -> Sequence[str]:
-        """Reload, and return what is wrong with the file: nothing, where it is in force now."""
+        """Reload, and return what is wrong with the file.
+
+        Nothing is wrong where it is in force and published now. Publishing comes before the log
+        line: whoever waits for that finds the outcome at the next scrape.
+        """
         with self._lock:
             problems = self._problems()
             self.last_reload_successful = not problems
-            if problems:
-                for problem in problems:
-                    log.error("configuration not reloaded", problem=problem)
-            else:
+            if not problems:
                 self.last_success = self._clock.elapsed()
-                log.info("configuration reloaded")
-            return problems
+            published = self._publish()
+            for problem in problems:
+                log.error("configuration not reloaded", problem=problem)
+            if problems:
+                return problems
+            if not published:
+                log.error("configuration reloaded, metrics not published", advice=_READ_TRACEBACK)
+                return [f"the configuration is in force, /metrics lags behind: {_READ_TRACEBACK}"]
+            log.info("configuration reloaded")
+            return []
 
     def _problems(self) -> Sequence[str]:
         try:

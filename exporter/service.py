@@ -65,12 +65,18 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
     metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan))
     around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, source.learn)
     polling = _Polling(plan, around, store, metrics)
-    reload = Reload(source.read, polling.take, clock)
+    publisher = Publisher(metrics, store, clock, stop)
+
+    def take(taken: Plan) -> None:
+        with publisher.paused():
+            polling.take(taken)
+
+    reload = Reload(source.read, take, publisher.publish, clock)
     hang_ups = HangUps(reload, stop)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
         add_reload_gauges(metrics, "web_config", front.web_config)
-    publisher = Publisher(metrics, store, clock, stop)
+    publisher.publish()  # the gauges that were added
 
     def dead() -> tuple[str, ...]:
         return (*polling.poller.dead(), *publisher.dead(), *hang_ups.dead())

@@ -1,6 +1,8 @@
 """Make a new exposition when something has changed, so that a scrape finds one ready."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import structlog
@@ -30,8 +32,8 @@ class Publisher:
     There is an exposition from the start, of all that is registered by then. Every second from then
     on, until told to stop, the publisher looks whether a poll has ended, a snapshot has become
     stale or a counter has moved, and how the process is. So a scrape renders nothing. The price:
-    what it gets may be a second old, the metrics of the process (``process_*``, ``python_*``) and
-    the gauges of reloads included.
+    what it gets may be a second old, the metrics of the process (``process_*``, ``python_*``)
+    included. Whoever promises that the next scrape shows something calls ``publish``.
     """
 
     def __init__(self, metrics: Metrics, store: Store, clock: Clock, stop: Stop) -> None:
@@ -44,6 +46,7 @@ class Publisher:
         self._shown: Shown | None = None
         self._configured: tuple[Mapping[str, int], Quotas, float] | None = None
         self._exposition = without_families()
+        self._lock = threading.RLock()
         self._publish()
         self._thread = LastingThread("publish", self.run, stop)
 
@@ -77,9 +80,17 @@ class Publisher:
     def run(self) -> None:
         """Publish every second what has changed, until told to stop, whatever goes wrong."""
         while not self._stop.wait(PAUSE):
+            self.publish()
+
+    def publish(self) -> bool:
+        """Publish now what has changed; return whether that succeeded.
+
+        Any thread may call this. It takes the time of two publications at most: it waits for one
+        that is under way, and never for polls or for ScaleEngine.
+        """
+        with self._lock:
             try:
                 self._publish()
-                self._failing = False
             except Exception:
                 if not self._failing:  # once, not every second
                     log.exception(
@@ -87,6 +98,15 @@ class Publisher:
                         "are served until a new try, made every second, succeeds; please report it"
                     )
                 self._failing = True
+            else:
+                self._failing = False
+            return not self._failing
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Publish nothing during the ``with``: no scrape sees half of what is changed there."""
+        with self._lock:
+            yield
 
     def _publish(self) -> None:
         # First the counters, then what they count: a poll is recorded before it is counted, so

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import threading
 import time
@@ -67,11 +68,63 @@ def published(program: "Program", metric: str, **labels: str) -> float | None:
     return program.value(metric, **labels)
 
 
-def hang_up(program: "Program") -> None:
+def hang_up(program: "Program", outcome: str = "configuration reloaded") -> None:
     """Ask for a reload by SIGHUP, and wait for what the log says of it."""
-    before = sum(event.get("msg") == "configuration reloaded" for event in program.events)
+    before = sum(event.get("msg") == outcome for event in program.events)
     program.send(signal.SIGHUP)
-    program.wait_for(before + 1, msg="configuration reloaded")
+    program.wait_for(before + 1, msg=outcome)
+
+
+@pytest.mark.parametrize("reload", [hang_up, post])
+def test_the_next_scrape_shows_the_new_configuration(
+    program: "Program",
+    configure: Configure,
+    folder: Path,
+    scaleengine: Simulator,
+    reload: Callable[["Program"], object],
+) -> None:
+    """Whoever was told that a reload is done finds it at the next scrape, each of twenty times."""
+    last = 0.0
+    for number in range(20):
+        paths = PATHS if number % 2 == 0 else PATHS[:1]
+        quotas = {"quotas": {"web": number + 1}}
+        account = {**polling(*paths), "disk_usage": {"interval": "1h", **quotas}}
+        configure(folder, scaleengine.url, account=account)
+        reload(program)
+        metrics = program.get("/metrics")[1]
+
+        for path in PATHS:
+            assert (f'path="{path}"' in metrics) == (path in paths)
+        assert (
+            f'scaleengine_disk_quota_bytes{{account="main",cpu_user="web"}} {number + 1}' in metrics
+        )
+        (read_at,) = re.findall(
+            r"^scaleengine_exporter_config\S+_timestamp_seconds (\S+)$", metrics, re.MULTILINE
+        )
+        assert float(read_at) > last
+        last = float(read_at)
+
+
+def test_the_next_scrape_shows_that_a_reload_failed(program: "Program", folder: Path) -> None:
+    """The gauge of failed reloads is 0 as soon as somebody was told of the failure, and 1 again."""
+    successful = "scaleengine_exporter_config_last_reload_successful"
+    good = (folder / "config.yaml").read_text()
+    for _ in range(5):
+        (folder / "config.yaml").write_text("{}")
+        assert post(program)[0] == 500
+        assert f"{successful} 0.0\n" in program.get("/metrics")[1]
+
+        (folder / "config.yaml").write_text(good)
+        hang_up(program)
+        assert f"{successful} 1.0\n" in program.get("/metrics")[1]
+
+        (folder / "config.yaml").write_text("{}")
+        hang_up(program, "configuration not reloaded")
+        assert f"{successful} 0.0\n" in program.get("/metrics")[1]
+
+        (folder / "config.yaml").write_text(good)
+        assert post(program)[0] == 200
+        assert f"{successful} 1.0\n" in program.get("/metrics")[1]
 
 
 @pytest.mark.parametrize("reload", [hang_up, post])
@@ -101,7 +154,6 @@ def test_a_path_less(
     configure(folder, scaleengine.url, account=polling())
     assert post(program) == (200, "Reloaded.\n")
 
-    threading.Event().wait(1.2)
     series = program.get("/metrics")[1]
     assert "sestore" not in series
     assert 'collector="files"' not in series
@@ -152,12 +204,12 @@ def test_a_bad_file(program: "Program", folder: Path) -> None:
     assert "interval" in second
     program.wait_for(2, msg="configuration not reloaded")
     metric = "scaleengine_exporter_config_last_reload_successful"
-    assert published(program, metric) == 0
+    assert program.value(metric) == 0
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
 
     (folder / "config.yaml").write_text(good)
     assert post(program)[0] == 200
-    assert published(program, metric) == 1
+    assert program.value(metric) == 1
     last = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
     assert last is not None
     assert at_the_start is not None

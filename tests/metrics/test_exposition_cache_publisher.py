@@ -359,3 +359,51 @@ def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> Non
     running.start()
     assert running.join(5.0)
     assert running.dead() == ("publish",)
+
+
+def test_a_publication_that_is_asked_for(
+    publisher: Callable[[Stop], Publisher], polled: Polled
+) -> None:
+    """Whoever asks for a publication finds what has changed at once, without a look."""
+    stop = threading.Event()
+    running = publisher(stop)
+    polled(USAGE, BYTES)
+    assert running.publish()
+    assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+
+
+def test_a_publication_that_fails_is_told(
+    publisher: Callable[[Stop], Publisher], polled: Polled
+) -> None:
+    """Whoever asks for a publication is told that it failed, and the log has why, once."""
+    running = publisher(threading.Event())
+    polled(FILES, UNSHOWABLE)
+    with capture_logs() as logs:
+        assert not running.publish()
+        assert not running.publish()
+    assert [entry["log_level"] for entry in logs] == ["error"]
+    polled(FILES, FileCounts(3, 1))
+    assert running.publish()
+
+
+def test_no_publication_sees_half_of_a_change(
+    publisher: Callable[[Stop], Publisher], polled: Polled
+) -> None:
+    """While somebody changes several things, the thread that looks each second waits."""
+    looked = threading.Event()
+
+    def turns() -> Iterator[None]:
+        looked.set()
+        yield
+
+    running = publisher(Turns(turns))
+    with running.paused():
+        running.start()
+        assert looked.wait(5.0)
+        polled(USAGE, BYTES)
+        assert not running.join(0.05)
+        assert shown(running, "scaleengine_disk_usage_bytes") == []
+        polled(FILES, FileCounts(3, 1))
+    assert running.join(5.0)
+    assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+    assert shown(running, "scaleengine_files") == ["3.0"]

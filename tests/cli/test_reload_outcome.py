@@ -1,0 +1,66 @@
+"""What a reload says of itself: published first, then logged and returned."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.documents.problems import ConfigError, Problem
+from exporter.plan import Plan
+from exporter.reload import Reload
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.transport import Endpoint
+
+NOTHING = Plan(Endpoint("https://api.invalid/", 1.0, 1), 1, None, 1, (), ())
+
+
+def good() -> Plan:
+    return NOTHING
+
+
+def bad() -> Plan:
+    raise ConfigError((Problem(str(Path("config.yaml")), 1, 1, "accounts", "is missing"),))
+
+
+@pytest.fixture
+def reloading() -> Callable[..., Reload]:
+    """Give a function that makes a reload; ``publish`` is told of the reload."""
+
+    def make(read: Callable[[], Plan], publish: Callable[[Reload], bool]) -> Reload:
+        made: list[Reload] = []
+        clock = Clock(elapsed=iter(range(100)).__next__)
+        made.append(Reload(read, lambda _: None, lambda: publish(made[0]), clock))
+        return made[0]
+
+    return make
+
+
+@pytest.mark.parametrize("read", [good, bad])
+def test_published_before_it_is_told(
+    reloading: Callable[..., Reload], read: Callable[[], Plan]
+) -> None:
+    """A publication shows the outcome, and comes before the log line."""
+    published: list[tuple[bool, float]] = []
+
+    def publish(reload: Reload) -> bool:
+        assert lines == []
+        published.append((reload.last_reload_successful, reload.last_success))
+        return True
+
+    with capture_logs() as lines:
+        reload = reloading(read, publish)
+        problems = reload()
+    assert len(lines) == 1
+    assert published == [(not problems, reload.last_success)]
+    assert reload.last_success == (0 if problems else 1)
+
+
+def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload]) -> None:
+    """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
+    reload = reloading(good, lambda _: False)
+    with capture_logs() as lines:
+        (problem,) = reload()
+    assert "is in force" in problem
+    assert [line["event"] for line in lines] == ["configuration reloaded, metrics not published"]
+    assert reload.last_reload_successful
