@@ -1,8 +1,12 @@
 """The file tree of an account: folders of files that can change while it is listed."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
 
 
 class FileType(Enum):
@@ -30,15 +34,46 @@ LISTED: Mapping[str, frozenset[FileType]] = {
 """The stored files that each ``type`` of files.list shows (the API page on files.list)."""
 
 
+class MemberOrder(Enum):
+    """In which order a folder's members are listed, and so where a response is cut."""
+
+    FILES_FIRST = auto()
+    FOLDERS_FIRST = auto()
+    """As the published sample prints them."""
+    BY_NAME = auto()
+    """Files and folders mixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Files that follow each other in a listing; None for a file that is scanned but not shown."""
+
+    files: tuple[str | None, ...]
+
+
+Members: TypeAlias = "tuple[Run | tuple[str, Folder], ...]"
+
+
 class Folder:
     """A folder of files by name and of folders by name; threads may read and change it at once.
 
     Sorted names and counts are kept until something changes, so that a listing costs what it
     shows, not what is stored. Paths are relative to the folder and divided by ``/``; ``""`` is the
-    folder itself.
+    folder itself. A name can be deleted more than once, and is then listed as often.
     """
 
-    __slots__ = ("_below", "_files", "_folders", "_lock", "_names", "_parent", "_sorted_folders")
+    __slots__ = (
+        "_counts",
+        "_deleted",
+        "_files",
+        "_folder_count",
+        "_folders",
+        "_lock",
+        "_members",
+        "_names",
+        "_parent",
+        "_sorted_folders",
+    )
 
     def __init__(
         self,
@@ -47,13 +82,18 @@ class Folder:
     ) -> None:
         self._lock = threading.RLock()
         self._parent: Folder | None = None
-        self._files = dict(files or {})
+        self._files: dict[str, FileType] = {}
+        self._deleted: Counter[str] = Counter()
         self._folders = dict(folders or {})
-        self._names: dict[str, tuple[str, ...]] = {}
+        self._names: dict[str | None, tuple[str, ...]] = {}
+        self._members: dict[tuple[str, MemberOrder, bool], Members] = {}
         self._sorted_folders: tuple[tuple[str, Folder], ...] | None = None
-        self._below: dict[str, int] = {}
-        for name in (*self._files, *self._folders):
+        self._counts: dict[str | None, int] = {}
+        self._folder_count: int | None = None
+        for name in (*(files or {}), *self._folders):
             _check_name(name)
+        for name, file_type in (files or {}).items():
+            self._put(name, file_type)
         for folder in self._folders.values():
             folder.attach(self)
 
@@ -65,6 +105,7 @@ class Folder:
     def add(self, path: str, file_type: FileType = FileType.VIDEO) -> None:
         """Add a file, or change the type of the one that is there; missing folders are made.
 
+        A deleted file is no longer there: its name can be added again, and be deleted again.
         Raises ValueError for an empty name.
         """
         name, is_below, rest = path.partition("/")
@@ -73,7 +114,7 @@ class Folder:
             if is_below:
                 self.make(name).add(rest, file_type)
             else:
-                self._files[name] = file_type
+                self._put(name, file_type)
                 self.changed()
 
     def make(self, path: str) -> "Folder":
@@ -87,10 +128,7 @@ class Folder:
         _check_name(name)
         with self.lock:
             if name not in self._folders:
-                folder = Folder()
-                folder.attach(self)
-                self._folders[name] = folder
-                self.changed()
+                self.place(name, Folder())
             return self._folders[name].make(rest)
 
     def remove(self, path: str) -> None:
@@ -104,10 +142,36 @@ class Folder:
                 self._folders[name].remove(rest)
             elif not is_below and name in self._files:
                 del self._files[name]
+            elif not is_below and name in self._deleted:
+                self._deleted -= Counter([name])
             elif not is_below and name in self._folders:
-                del self._folders[name]
+                self._folders.pop(name).detach()
             else:
                 raise LookupError(f"there is no file or folder {path!r}")
+            self.changed()
+
+    def rename(self, path: str, new_path: str) -> None:
+        """Move the folder at a path to a new path; missing folders on the way are made.
+
+        Raises LookupError where there is no folder, ValueError where the new path is taken or is
+        in the folder itself.
+        """
+        with self.lock:
+            folder = self.find(path)
+            if folder is None or not path:
+                raise LookupError(f"there is no folder {path!r}")
+            if self.find(new_path) is not None or f"{new_path}/".startswith(f"{path}/"):
+                raise ValueError(f"a folder cannot be moved to {new_path!r}")
+            self.remove(path)
+            above, _, name = new_path.rpartition("/")
+            self.make(above).place(name, folder)
+
+    def place(self, name: str, folder: "Folder") -> None:
+        """Put a folder that is in no tree into this one. Raises ValueError for an empty name."""
+        _check_name(name)
+        with self.lock:
+            folder.attach(self)
+            self._folders[name] = folder
             self.changed()
 
     def find(self, path: str) -> "Folder | None":
@@ -119,14 +183,28 @@ class Folder:
             folder = self._folders.get(name)
             return folder.find(rest) if folder is not None else None
 
-    def names(self, listed: str) -> tuple[str, ...]:
-        """Return the sorted names of the folder's own files that a ``type`` of LISTED shows."""
+    def names(self, listed: str | None) -> tuple[str, ...]:
+        """Return the sorted names of the folder's own files that a ``type`` of LISTED shows.
+
+        None means every file, whatever it is.
+        """
         with self.lock:
             if listed not in self._names:
-                shown = LISTED[listed]
-                names = sorted(name for name, kind in self._files.items() if kind in shown)
-                self._names[listed] = tuple(names)
+                shown = frozenset(FileType) if listed is None else LISTED[listed]
+                names = [name for name, kind in self._files.items() if kind in shown]
+                if FileType.DELETED in shown:
+                    names += self._deleted.elements()
+                self._names[listed] = tuple(sorted(names))
             return self._names[listed]
+
+    def members(self, listed: str, order: MemberOrder, *, scanned: bool) -> Members:
+        """Return files and folders in an order; ``scanned`` has None for files of other types."""
+        key = (listed, order, scanned)
+        with self.lock:
+            if key not in self._members:
+                files = self._scanned(listed) if scanned else [(n, n) for n in self.names(listed)]
+                self._members[key] = _in_order(files, self.folders(), order)
+            return self._members[key]
 
     def folders(self) -> "tuple[tuple[str, Folder], ...]":
         """Return the folders directly in this one with their names, sorted by name."""
@@ -137,18 +215,24 @@ class Folder:
                 )
             return self._sorted_folders
 
-    def count(self, listed: str) -> int:
-        """Return how many files below the folder, at any depth, a ``type`` of LISTED shows."""
+    def count(self, listed: str | None) -> int:
+        """Return how many files below the folder, at any depth, a ``type`` of LISTED shows.
+
+        None means every file, whatever it is.
+        """
         with self.lock:
-            if listed not in self._below:
+            if listed not in self._counts:
                 below = sum(folder.count(listed) for folder in self._folders.values())
-                self._below[listed] = len(self.names(listed)) + below
-            return self._below[listed]
+                self._counts[listed] = len(self.names(listed)) + below
+            return self._counts[listed]
 
     def count_folders(self) -> int:
         """Return how many folders are below this one, at any depth."""
         with self.lock:
-            return sum(1 + folder.count_folders() for folder in self._folders.values())
+            if self._folder_count is None:
+                below = (1 + folder.count_folders() for folder in self._folders.values())
+                self._folder_count = sum(below)
+            return self._folder_count
 
     def walk(self, listed: str) -> Iterator[str]:
         """Give the path of every file below the folder that a ``type`` of LISTED shows.
@@ -161,18 +245,57 @@ class Folder:
                 yield f"{name}/{path}"
 
     def attach(self, parent: "Folder") -> None:
-        """Make this folder a part of its parent's tree; ``add`` and ``make`` see to that."""
+        """Make this folder a part of its parent's tree; ``place`` sees to that."""
         if self._parent is not None:
             raise ValueError("the folder is in a tree already: give each place its own Folder")
         self._parent = parent
 
+    def detach(self) -> None:
+        """Make this folder a tree of its own; ``remove`` sees to that."""
+        self._parent = None
+
     def changed(self) -> None:
         """Forget what was kept about this folder, and the counts of those above it."""
         self._names.clear()
+        self._members.clear()
         self._sorted_folders = None
-        self._below.clear()
+        self._counts.clear()
+        self._folder_count = None
         if self._parent is not None:
             self._parent.changed()
+
+    def _put(self, name: str, file_type: FileType) -> None:
+        if file_type is FileType.DELETED:
+            self._files.pop(name, None)
+            self._deleted[name] += 1
+        else:
+            self._files[name] = file_type
+
+    def _scanned(self, listed: str) -> list[tuple[str, str | None]]:
+        """Return every file by name, each with its name again where the type shows it."""
+        kinds = [*self._files.items(), *((n, FileType.DELETED) for n in self._deleted.elements())]
+        ordered = sorted(kinds, key=lambda item: item[0])
+        return [(name, name if kind in LISTED[listed] else None) for name, kind in ordered]
+
+
+def _in_order(
+    files: Sequence[tuple[str, str | None]],
+    folders: tuple[tuple[str, Folder], ...],
+    order: MemberOrder,
+) -> Members:
+    """Return the members of a folder: runs of files (their name, and what is shown), folders."""
+    run = tuple(shown for _, shown in files)
+    if order is MemberOrder.FILES_FIRST or not folders:
+        return (Run(run), *folders)
+    if order is MemberOrder.FOLDERS_FIRST:
+        return (*folders, Run(run))
+    mixed: list[Run | tuple[str, Folder]] = []
+    start = 0
+    for name, folder in folders:
+        end = bisect_left(files, name, key=lambda item: item[0])
+        mixed += [Run(run[start:end]), (name, folder)]
+        start = end
+    return (*mixed, Run(run[start:]))
 
 
 def _check_name(name: str) -> None:

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from exporter.simulator import FileType, Folder
+from exporter.simulator import FileType, Folder, MemberOrder
+from exporter.simulator.storage import Run
 
 
 @pytest.fixture
@@ -69,6 +70,76 @@ def test_walking_gives_files_before_folders(tree: Folder) -> None:
     tree.add("a/z.mp4")
 
     assert list(tree.walk("video")) == ["video.file", "a/z.mp4", "below/x.mp4"]
+
+
+def test_a_name_can_be_deleted_twice(tree: Folder) -> None:
+    """A file that was deleted, added and deleted again is listed twice among the deleted ones."""
+    for file_type in (FileType.DELETED, FileType.VIDEO, FileType.DELETED):
+        tree.add("x.mp4", file_type)
+
+    assert tree.names("deleted") == ("deleted.file", "x.mp4", "x.mp4")
+    assert (tree.count("deleted"), tree.names("video")) == (3, ("video.file",))
+    tree.remove("x.mp4")
+    assert tree.names("deleted") == ("deleted.file", "x.mp4")
+
+
+def test_a_folder_moves_with_all_that_is_in_it(tree: Folder) -> None:
+    """Renaming a folder leaves nothing behind; counts stay right, and follow changes in it."""
+    below = tree.find("below")
+    tree.rename("below", "a/new/place")
+
+    assert tree.find("a/new/place") is below
+    assert tree.find("below") is None
+    assert (tree.count("video"), tree.count_folders()) == (2, 3)
+    tree.add("a/new/place/y.mp4")
+    assert tree.count("video") == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "new_path", "kind"),
+    [
+        ("none", "a", LookupError),
+        ("", "a", LookupError),
+        ("below", "below", ValueError),
+        ("below", "below/in/itself", ValueError),
+    ],
+)
+def test_a_folder_cannot_move_just_anywhere(
+    tree: Folder, path: str, new_path: str, kind: type[Exception]
+) -> None:
+    """There has to be a folder, and its new place has to be free and outside of it."""
+    with pytest.raises(kind):
+        tree.rename(path, new_path)
+    assert tree.count_folders() == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "members"),
+    [
+        (MemberOrder.FILES_FIRST, ["a c", "below"]),
+        (MemberOrder.FOLDERS_FIRST, ["below", "a c"]),
+        (MemberOrder.BY_NAME, ["a", "below", "c"]),
+    ],
+)
+def test_members_come_in_an_order(order: MemberOrder, members: list[str]) -> None:
+    """Runs of files and folders come as the order says; files that are not shown keep places."""
+    tree = Folder(
+        {"a": FileType.VIDEO, "c": FileType.VIDEO, "b": FileType.OTHER}, {"below": Folder()}
+    )
+    given = [
+        " ".join(filter(None, member.files)) if isinstance(member, Run) else member[0]
+        for member in tree.members("video", order, scanned=True)
+    ]
+
+    assert given == members
+    assert (
+        sum(
+            len(member.files)
+            for member in tree.members("video", order, scanned=True)
+            if isinstance(member, Run)
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize("path", ["none", "none/x.mp4", "below/none", "below/x.mp4/deeper"])
