@@ -13,22 +13,28 @@ from exporter.simulator.accounts import Account, Usage, no_usage, steady_usage, 
 from exporter.simulator.behaviour import Behaviour, Checks, SignatureCheck
 from exporter.simulator.calls import Call
 from exporter.simulator.faults import BUSY, FAILING, Broken, Fault, HttpError, Refusal
+from exporter.simulator.random_readings import describe, random_readings
 from exporter.simulator.readings import (
     Array,
     Code,
+    CompleteOffset,
     Content,
+    Counted,
     Empty,
     FileCount,
     FolderShape,
     Loaded,
+    Nothing,
     Numbers,
     Offsets,
+    OffsetWritten,
     Order,
+    PassingOffset,
     Readings,
     Unreached,
 )
 from exporter.simulator.server import Simulator
-from exporter.simulator.storage import FileType, Folder
+from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [
     "BUSY",
@@ -40,7 +46,9 @@ __all__ = [
     "Call",
     "Checks",
     "Code",
+    "CompleteOffset",
     "Content",
+    "Counted",
     "Empty",
     "Fault",
     "FileCount",
@@ -49,16 +57,22 @@ __all__ = [
     "FolderShape",
     "HttpError",
     "Loaded",
+    "MemberOrder",
+    "Nothing",
     "Numbers",
+    "OffsetWritten",
     "Offsets",
     "Order",
+    "PassingOffset",
     "Readings",
     "Refusal",
     "SignatureCheck",
     "Simulator",
     "Unreached",
     "Usage",
+    "describe",
     "no_usage",
+    "random_readings",
     "steady_usage",
     "usage_by_day",
 ]

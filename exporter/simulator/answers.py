@@ -9,7 +9,7 @@ from exporter.simulator import shapes
 from exporter.simulator.accounts import Account
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.faults import AnyFault, HttpError, Refusal
-from exporter.simulator.listing import list_folder
+from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import Json, whole_number
 from exporter.simulator.protocol import (
     MISSING_FIELD,
@@ -18,6 +18,7 @@ from exporter.simulator.protocol import (
     RefusedError,
     Request,
 )
+from exporter.simulator.readings import Nothing
 from exporter.simulator.spoiling import spoil_content, spoil_listing, spoil_text
 from exporter.simulator.storage import LISTED
 from exporter.simulator.usage import first_day, thirty_days
@@ -71,7 +72,7 @@ def answer(request: Request, account: Account, moment: Moment) -> Answer:
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
     envelope = shapes.success(
-        spoil_content(content, moment.fault),
+        spoil_content(content, moment.fault) if content else content,
         message,
         readings,
         moment.behaviour.latency,
@@ -136,4 +137,7 @@ def _files_list(request: Request, account: Account, moment: Moment) -> dict[str,
         raise RefusedError(NOT_FOUND, "Path not found")
     readings = moment.behaviour.readings
     found = spoil_listing(list_folder(folder, listed, offset, readings), offset, moment.fault)
+    shows_nothing = found == Listed(file_count=found.file_count)
+    if shows_nothing and readings.nothing is not Nothing.FOLDER:
+        return {}
     return {path: shapes.folder(found, readings)}

@@ -1,9 +1,16 @@
 """files.list: which files and folders one answer shows, and where it is cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from exporter.simulator.readings import FileCount, Offsets, Readings, Unreached
-from exporter.simulator.storage import Folder
+from exporter.simulator.readings import (
+    Counted,
+    FileCount,
+    Offsets,
+    PassingOffset,
+    Readings,
+    Unreached,
+)
+from exporter.simulator.storage import Folder, Run
 
 COMPLETE = 1
 SKIPPED = 0
@@ -12,7 +19,11 @@ PARTIAL = -1
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One folder of an answer; ``offset`` and ``file_count`` are given when it is partial."""
+    """One folder of an answer.
+
+    ``offset`` is given when it is partial; ``file_count`` then, and where the reading writes it on
+    complete folders.
+    """
 
     files: tuple[str, ...] = ()
     folders: tuple[tuple[str, "Listed"], ...] = ()
@@ -28,94 +39,178 @@ class Listed:
 _UNREACHED = Listed(loaded=SKIPPED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What stays the same all the way down: the ``type`` of files to show, and the reading."""
-
-    listed: str
-    readings: Readings
-
-    def shows_unreached(self, *, cut_in_files: bool) -> bool:
-        """Say whether a folder lists those in it that there was no room for, as skipped."""
-        if cut_in_files:
-            return self.readings.unreached is Unreached.SKIPPED
-        return self.readings.unreached is not Unreached.BEHIND_OFFSET
-
-
 def list_folder(folder: Folder, listed: str, offset: int, readings: Readings) -> Listed:
     """Return what one answer shows of a folder, from an offset on.
 
-    Depth first, a folder's own files before its folders, names sorted; at most
-    ``readings.files_per_answer`` files. ``listed`` is a ``type`` that the API knows.
+    Depth first, members in the order of the reading, names sorted. ``listed`` is a ``type`` that
+    the API knows.
     """
-    asked = _Asked(listed, readings)
-    room = readings.files_per_answer
     with folder.lock:
-        if readings.offsets is Offsets.RECURSIVE:
-            return _by_files(folder, asked, max(0, offset - readings.overlap), room)
-        if offset <= len(folder.names(listed)):
-            offset = max(0, offset - readings.overlap)
-        return _by_entries(folder, asked, offset, room)
+        start = offset
+        if readings.offsets is Offsets.RECURSIVE or offset <= len(folder.names(listed)):
+            start = max(0, offset - readings.overlap)
+        page = _Page(listed, readings, start)
+        return page.list_folder(folder, start, requested=True)[0]
 
 
-def _by_entries(folder: Folder, asked: _Asked, start: int, room: int) -> Listed:
-    """List a folder whose offset counts its own entries: its files, then its folders."""
-    names = folder.names(asked.listed)
-    files = names[start : start + room]
-    reached = start + len(files)
-    room -= len(files)
-    cut_in_files = reached < len(names)
-    cut = cut_in_files
-    folders: list[tuple[str, Listed]] = []
-    for name, below in folder.folders()[max(0, reached - len(names)) :]:
-        if room:
-            shown = _by_entries(below, asked, 0, room)
-            folders.append((name, shown))
-            room -= shown.file_total()
-            reached += 1
-        elif asked.shows_unreached(cut_in_files=cut_in_files):
-            folders.append((name, _UNREACHED))
+@dataclass(slots=True)
+class _Seen:
+    """What a page has listed of one folder so far.
+
+    ``skip`` is how much is still to be passed over, ``reached`` the place in the folder that the
+    listing has come to, both in what offsets count.
+    """
+
+    requested: bool
+    skip: int
+    reached: int
+    files: list[str] = field(default_factory=list)
+    folders: list[tuple[str, Listed]] = field(default_factory=list)
+    cut_in_files: bool = False
+
+
+class _Page:
+    """One answer while it is put together: how much room is left, and how far it has come.
+
+    ``passed`` is the place below the requested folder, at any depth, in what offsets count.
+    """
+
+    def __init__(self, listed: str, readings: Readings, start: int) -> None:
+        self._listed = listed
+        self._readings = readings
+        self._start = start
+        self._room = readings.files_per_answer
+        self._passed = start
+        self._recursive = readings.offsets is Offsets.RECURSIVE
+        self._counts_folders = readings.offset_counts is Counted.ENTRIES
+        self._scans = readings.offset_counts is Counted.SCANNED
+        self._has_to_show = readings.limit_counts is Counted.SCANNED
+
+    def list_folder(self, folder: Folder, start: int, *, requested: bool) -> tuple[Listed, int]:
+        """List a folder from a place in it on; return it and the place that was reached."""
+        seen = _Seen(requested, start, start)
+        order = self._readings.members
+        for member in folder.members(self._listed, order, scanned=self._scans):
+            if isinstance(member, Run):
+                self._add_files(member.files, seen)
+            else:
+                self._add_folder(folder, *member, seen)
+        listed = self._finish(folder, seen)
+        if not requested and listed.loaded == PARTIAL and seen.reached == start:
+            shows_nothing = not (listed.files or listed.folders)
+            return Listed(loaded=SKIPPED) if shows_nothing else listed, seen.reached
+        return listed, seen.reached
+
+    def _add_files(self, files: tuple[str | None, ...], seen: _Seen) -> None:
+        first = min(seen.skip, len(files))
+        seen.skip -= first
+        if self._scans:
+            end = self._scan(files, first, requested=seen.requested)
         else:
-            cut = True
-    return _listed(folder, asked, files, folders, reached if cut else None)
+            end = min(first + max(0, self._room), len(files))
+            self._room -= end - first
+        seen.files += [name for name in files[first:end] if name is not None]
+        seen.reached += end - first
+        self._passed += end - first
+        seen.cut_in_files |= end < len(files)
 
+    def _scan(self, files: tuple[str | None, ...], first: int, *, requested: bool) -> int:
+        """Take files of any type while there is room; return where that ends.
 
-def _by_files(folder: Folder, asked: _Asked, start: int, room: int) -> Listed:
-    """List a folder whose offset counts the files below it, at any depth."""
-    names = folder.names(asked.listed)
-    files = names[start : start + room]
-    reached = start + len(files)
-    room -= len(files)
-    before = max(0, start - len(names))
-    cut_in_files = reached < len(names)
-    folders: list[tuple[str, Listed]] = []
-    for name, below in folder.folders():
-        total = below.count(asked.listed)
-        if before and total <= before:
-            before -= total
-        elif room or not total:
-            shown = _by_files(below, asked, before, room)
-            folders.append((name, shown))
-            room -= shown.file_total()
-            reached += shown.file_total()
-            before = 0
-        elif asked.shows_unreached(cut_in_files=cut_in_files):
-            folders.append((name, _UNREACHED))
-    cut = reached < folder.count(asked.listed)
-    return _listed(folder, asked, files, folders, reached if cut else None)
+        Where the room is for scanned files, scanning goes on until there is something to show.
+        """
+        counts_all = self._readings.limit_counts is Counted.SCANNED
+        concerned = requested or self._recursive
+        for index in range(first, len(files)):
+            if self._room <= 0 and not (self._has_to_show and concerned):
+                return index
+            is_shown = files[index] is not None
+            self._room -= 1 if counts_all or is_shown else 0
+            if is_shown and concerned:
+                self._has_to_show = False
+        return len(files)
 
+    def _add_folder(self, parent: Folder, name: str, folder: Folder, seen: _Seen) -> None:
+        units = self._units(folder)
+        if seen.skip and (not self._recursive or seen.skip >= units):
+            if self._recursive:
+                seen.skip -= units
+            elif self._counts_folders:
+                seen.skip -= 1
+            return
+        reserved = self._reserved(parent, seen)
+        if self._room <= reserved and not self._is_never_left_out(units):
+            seen.folders.append((name, _UNREACHED))
+            return
+        begins_here = not seen.skip
+        start = self._start if self._readings.offset_in_every_folder else seen.skip
+        if self._recursive and self._counts_folders and seen.skip:
+            start -= 1
+        seen.skip = 0
+        entry = 1 if begins_here and self._counts_folders else 0
+        self._room -= reserved
+        self._room -= 1 if begins_here and self._readings.limit_counts is Counted.ENTRIES else 0
+        self._passed += entry
+        listed, reached = self.list_folder(folder, start, requested=False)
+        self._room += reserved
+        seen.folders.append((name, listed))
+        seen.reached += entry + (reached - start if self._recursive else 0)
 
-def _listed(
-    folder: Folder,
-    asked: _Asked,
-    files: tuple[str, ...],
-    folders: list[tuple[str, Listed]],
-    cut_at: int | None,
-) -> Listed:
-    if cut_at is None:
-        return Listed(files, tuple(folders))
-    if asked.readings.file_count is FileCount.ANSWER:
-        entries = len(files) + len(folders)
-    else:
-        entries = len(folder.names(asked.listed)) + len(folder.folders())
-    return Listed(files, tuple(folders), PARTIAL, cut_at, entries)
+    def _units(self, folder: Folder) -> int:
+        """Return how much a recursive offset counts of a folder, with itself if it counts it."""
+        if self._scans:
+            return folder.count(None)
+        return folder.count(self._listed) + (
+            1 + folder.count_folders() if self._counts_folders else 0
+        )
+
+    def _is_never_left_out(self, units: int) -> bool:
+        """Say whether a folder is listed without room: no offset would lead to it."""
+        return self._recursive and (not units or self._has_to_show)
+
+    def _reserved(self, parent: Folder, seen: _Seen) -> int:
+        """Return the room that sub-folders leave, so that a file is shown and an offset moves."""
+        counts_own_files = not (self._recursive or self._counts_folders)
+        if not (counts_own_files and seen.requested) or seen.files:
+            return 0
+        own_files = len(parent.names(None if self._scans else self._listed))
+        return 1 if seen.reached < own_files else 0
+
+    def _finish(self, folder: Folder, seen: _Seen) -> Listed:
+        """Return the folder as it is listed: with unreached folders or not, complete or cut."""
+        unreached = self._readings.unreached
+        folders = tuple(seen.folders)
+        if unreached is Unreached.BEHIND_OFFSET or (
+            unreached is Unreached.SKIPPED_AFTER_FILES and seen.cut_in_files
+        ):
+            folders = tuple(entry for entry in folders if entry[1] is not _UNREACHED)
+        if self._recursive:
+            total = self._units(folder) - (1 if self._counts_folders else 0)
+            is_cut = seen.reached < total
+        else:
+            is_cut = seen.cut_in_files or len(folders) < len(seen.folders)
+        if self._readings.loaded_tells_files:
+            is_cut = seen.cut_in_files
+        listed = Listed(tuple(seen.files), folders, PARTIAL if is_cut else COMPLETE)
+        if is_cut:
+            listed = replace(listed, offset=self._offset(seen))
+        if is_cut or self._readings.count_on_complete:
+            listed = replace(listed, file_count=self._file_count(folder, listed))
+        return listed
+
+    def _offset(self, seen: _Seen) -> int:
+        readings = self._readings
+        if not seen.requested and readings.passing_offset is PassingOffset.FROM_REQUESTED:
+            return self._passed
+        reached = [listed for _, listed in seen.folders if listed is not _UNREACHED]
+        ends_in_folder = bool(reached) and reached[-1].loaded == PARTIAL
+        return seen.reached - (1 if readings.offset_stays and ends_in_folder else 0)
+
+    def _file_count(self, folder: Folder, listed: Listed) -> int:
+        readings = self._readings
+        if readings.file_count is FileCount.ANSWER:
+            return len(listed.files) + len(listed.folders)
+        files = None if readings.count_all_types else self._listed
+        if readings.count_below:
+            return folder.count(files) + folder.count_folders()
+        return len(folder.names(files)) + len(folder.folders())

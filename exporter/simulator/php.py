@@ -14,13 +14,23 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 """A JSON value, as ``decode`` returns it and ``encode`` takes it."""
 
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+
+
+class PhpObject(dict[str, Json]):
+    """What is an object in PHP, no array: it is printed as ``{}`` when it is empty."""
 
 
 def encode(value: Json) -> str:
-    """Return the JSON text that PHP's ``json_encode`` prints for a value."""
+    """Return the JSON text that PHP's ``json_encode`` prints for a value.
+
+    Each byte that is no UTF-8, held as Python's surrogateescape does it, is printed as U+FFFD.
+    """
     text = json.dumps(_as_php_array(value), ensure_ascii=False, separators=(",", ":"))
     text = text.replace("/", "\\/")
-    return text if text.isascii() else _BEYOND_ASCII.sub(_utf16_escape, text)
+    if text.isascii():
+        return text
+    return _BEYOND_ASCII.sub(_utf16_escape, _NO_UTF8.sub("\ufffd", text))
 
 
 def decode(text: str) -> Json:
@@ -50,6 +60,8 @@ def whole_number(value: Json) -> int | None:
 
 
 def _as_php_array(value: Json) -> Json:
+    if isinstance(value, PhpObject):
+        return {key: _as_php_array(member) for key, member in value.items()}
     if isinstance(value, Mapping):
         members = {key: _as_php_array(member) for key, member in value.items()}
         is_list = all(key == str(index) for index, key in enumerate(members))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.simulator import FileCount, FileType, Folder, Offsets, Readings, Unreached
+from exporter.simulator import Counted, FileCount, FileType, Folder, Offsets, Readings, Unreached
 from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed, list_folder
 
 NAMES = st.text("abc0", min_size=1, max_size=2)
@@ -112,7 +112,7 @@ def test_a_folder_cut_among_its_files_can_show_no_folders(tree: Folder) -> None:
 
 def test_recursive_offsets_count_the_files_below(tree: Folder) -> None:
     """Where offsets count files at any depth, the way to the cut is partial, root and all."""
-    readings = Readings(files_per_answer=4, offsets=Offsets.RECURSIVE)
+    readings = Readings(files_per_answer=4, offsets=Offsets.RECURSIVE, offset_counts=Counted.FILES)
     first = list_folder(tree, "video", 0, readings)
     second = list_folder(tree, "video", 4, readings)
 

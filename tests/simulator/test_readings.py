@@ -1,6 +1,7 @@
 """Every reading of the API's pages changes how an answer is written, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import requests
@@ -11,15 +12,23 @@ from exporter.simulator import (
     Behaviour,
     Broken,
     Code,
+    CompleteOffset,
     Content,
     Empty,
+    FileCount,
+    FileType,
     Folder,
     FolderShape,
     Loaded,
+    MemberOrder,
+    Nothing,
     Numbers,
+    OffsetWritten,
+    PassingOffset,
     Readings,
     Refusal,
     Simulator,
+    describe,
 )
 from exporter.simulator.listing import list_folder
 from exporter.simulator.php import Json, decode, encode
@@ -142,6 +151,128 @@ def test_folders_named_like_indexes_become_a_list() -> None:
     readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
 
     assert written(tree("0/a", "1/b"), readings) == [{"__files": ["a"]}, {"__files": ["b"]}]
+
+
+def test_sub_folders_can_have_a_form_of_their_own() -> None:
+    """The requested folder can be a mapping while those below it are lists, or in pieces."""
+    readings = Readings(folder=FolderShape.MAPPING, sub_folder=FolderShape.PIECES)
+
+    assert written(tree("f/g/a"), readings) == {
+        "__is_loaded": 1,
+        "f": [{"__is_loaded": 1}, {"g": [{"__files": ["a"]}, {"__is_loaded": 1}]}],
+    }
+
+
+def test_a_folder_can_be_an_object_among_lists() -> None:
+    """An empty folder can be ``{}``, and a skipped one an object in no list, in any form."""
+    readings = Readings(empty_object=True, skipped_object=True, files_per_answer=1)
+    root = tree("a/1", "b/2")
+    root.make("a/empty")
+
+    assert written(root, readings) == [
+        {
+            "__is_loaded": 1,
+            "a": [{"__files": ["1"], "__is_loaded": 1, "empty": {"__is_loaded": 0}}],
+            "b": {"__is_loaded": 0},
+        }
+    ]
+    assert written(root.make("a"), replace(readings, files_per_answer=2)) == [
+        {"__files": ["1"], "__is_loaded": 1, "empty": {}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("readings", "member", "value"),
+    [
+        (Readings(complete_offset=CompleteOffset.NULL), "__offset", None),
+        (Readings(complete_offset=CompleteOffset.ZERO), "__offset", 0),
+        (Readings(complete_offset=CompleteOffset.ZERO, numbers=Numbers.TEXT), "__offset", "0"),
+        (Readings(count_on_complete=True), "__file_count", 3),
+        (Readings(count_on_complete=True, count_all_types=True), "__file_count", 4),
+        (Readings(count_on_complete=True, count_below=True), "__file_count", 6),
+        (Readings(count_on_complete=True, file_count=FileCount.ANSWER), "__file_count", 3),
+        (Readings(extra_members=("__errors",)), "__errors", []),
+        (Readings(extra_members=("__size",)), "__size", 4096),
+    ],
+    ids=lambda value: describe(value) if isinstance(value, Readings) else None,
+)
+def test_a_complete_folder_can_have_more_members(
+    readings: Readings, member: str, value: Json
+) -> None:
+    """An offset, a count, or members that nobody published can stand in a complete folder."""
+    root = tree("1", "2", "f/3", "f/g/4")
+    root.add("other.pdf", FileType.OTHER)
+    usual = {"__files", "__is_loaded", "f"}
+    found = written(root, replace(readings, folder=FolderShape.MAPPING))
+
+    assert isinstance(found, dict)
+    assert found.keys() - usual == {member}
+    assert found[member] == value
+
+
+@pytest.mark.parametrize(
+    ("offset_written", "root_has_it", "sub_folder_has_it"),
+    [
+        (OffsetWritten.EVERYWHERE, True, True),
+        (OffsetWritten.NOT_ON_ROOT, False, True),
+        (OffsetWritten.NOWHERE, False, False),
+    ],
+)
+def test_the_offset_can_be_absent(
+    offset_written: OffsetWritten, *, root_has_it: bool, sub_folder_has_it: bool
+) -> None:
+    """Without flag and offset, nothing tells that more is to come; nor does a complete folder."""
+    readings = Readings(
+        folder=FolderShape.MAPPING,
+        loaded=Loaded.NOWHERE,
+        offset_written=offset_written,
+        complete_offset=CompleteOffset.ZERO,
+        files_per_answer=2,
+    )
+    root = written(tree("a", "f/b", "f/c"), replace(readings, members=MemberOrder.FOLDERS_FIRST))
+    cut = written(tree("f/b", "f/c", "f/d"), readings)
+
+    assert isinstance(root, dict)
+    assert isinstance(cut, dict)
+    assert [("__offset" in root), ("__offset" in cut)] == [root_has_it, root_has_it]
+    assert ("__offset" in cut["f"], "__file_count" in cut["f"]) == (sub_folder_has_it,) * 2
+
+
+@pytest.mark.parametrize("content", Content)
+@pytest.mark.parametrize(
+    ("nothing", "members"), [(Nothing.EMPTY_DATA, {"data": []}), (Nothing.LEFT_OUT, {})]
+)
+def test_nothing_to_list_has_more_forms_than_an_empty_folder(
+    simulator: Simulator, ask: Ask, content: Content, nothing: Nothing, members: dict[str, Json]
+) -> None:
+    """A listing that shows nothing can be an empty ``data``, or lack the path; others do not."""
+    simulator.behave(Behaviour(readings=Readings(content=content, nothing=nothing)))
+    envelope = {"message", "status", "handle_time"}
+    empty = ask("files.list", path="sestore4/jb/empty")
+    behind = ask("files.list", path="sestore4/jb", offset=99)
+    full = ask("files.list", path="sestore4/jb")
+
+    for answer in (empty, behind):
+        assert {name: answer[name] for name in answer.keys() - envelope} == members
+    assert "sestore4/jb" in f"{full}"
+
+
+def test_names_that_are_no_utf8_are_printed_alike() -> None:
+    """PHP substitutes each byte that is no UTF-8, so two names can look the same."""
+    root = tree("\udcfe.mp4", "\udcff.mp4", "é.mp4")
+
+    assert written(root, Readings(folder=FolderShape.MAPPING)) == {
+        "__files": ["é.mp4", "\ufffd.mp4", "\ufffd.mp4"],
+        "__is_loaded": 1,
+    }
+
+
+def test_an_offset_in_passing_can_count_from_the_requested_path() -> None:
+    """The offset of a sub-folder can be the place below the requested folder."""
+    readings = Readings(passing_offset=PassingOffset.FROM_REQUESTED, files_per_answer=3)
+    listed = list_folder(tree("1", "2", "f/3", "f/4"), "video", 0, readings)
+
+    assert dict(listed.folders)["f"].offset == 4
 
 
 @pytest.mark.parametrize(

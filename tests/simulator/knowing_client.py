@@ -1,0 +1,78 @@
+"""A client that knows by which reading it is answered, and sees the responses only."""
+
+from dataclasses import dataclass, field
+
+from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed, list_folder
+from exporter.simulator.readings import Counted, Offsets, OffsetWritten, Readings
+from exporter.simulator.storage import Folder
+
+
+@dataclass
+class Found:
+    """The paths of the files and folders that a client was shown, and its requests."""
+
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    requests: int = 0
+
+
+def find_all(tree: Folder, listed: str, readings: Readings) -> Found:
+    """Ask for the tree and for every folder in it, each until nothing more is to come."""
+    found = Found()
+    unasked = [""]
+    while unasked:
+        path = unasked.pop()
+        folder = tree.find(path)
+        assert folder is not None
+        before = set(found.folders)
+        _follow(folder, path, listed, readings, found)
+        unasked += found.folders - before
+    return found
+
+
+def _follow(folder: Folder, path: str, listed: str, readings: Readings, found: Found) -> None:
+    """Ask for one folder from the first on."""
+    offset = 0
+    while True:
+        response = list_folder(folder, listed, offset, readings)
+        found.requests += 1
+        _note(response, path, found)
+        next_offset = _next_offset(response, offset, readings)
+        if next_offset is None:
+            return
+        assert next_offset > offset
+        offset = next_offset
+
+
+def _note(response: Listed, path: str, found: Found) -> None:
+    found.files.update(f"{path}/{name}".lstrip("/") for name in response.files)
+    for name, below in response.folders:
+        found.folders.add(f"{path}/{name}".lstrip("/"))
+        _note(below, f"{path}/{name}".lstrip("/"), found)
+
+
+def _next_offset(response: Listed, offset: int, readings: Readings) -> int | None:
+    """Return where to ask on, by what the response says or else by what it shows; None to end."""
+    says_so = (
+        readings.offset_written is OffsetWritten.EVERYWHERE
+        and not readings.loaded_tells_files
+        and not readings.offset_stays
+    )
+    if says_so:
+        assert response.loaded in {COMPLETE, PARTIAL}
+        return response.offset if response.loaded == PARTIAL else None
+    step = _shown(response, readings)
+    return None if step is None else offset + max(1, step - readings.overlap)
+
+
+def _shown(response: Listed, readings: Readings) -> int | None:
+    """Return how many places the response shows for sure; None where it shows the end."""
+    counts_folders = readings.offset_counts is Counted.ENTRIES
+    if readings.offsets is Offsets.OWN:
+        begun = [name for name, below in response.folders if below.loaded != SKIPPED]
+        shown = len(response.files) + len(begun) * counts_folders
+        is_end = not response.files
+    else:
+        shown = response.file_total()
+        is_end = not shown
+    return None if is_end and not (counts_folders and response.folders) else shown

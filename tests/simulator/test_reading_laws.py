@@ -1,0 +1,200 @@
+"""Every reading is consistent: who knows it can see every file, and what it says is true."""
+
+from enum import Enum
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.simulator import (
+    Counted,
+    FileType,
+    Folder,
+    Loaded,
+    MemberOrder,
+    Offsets,
+    OffsetWritten,
+    Readings,
+    Unreached,
+    describe,
+    random_readings,
+)
+from exporter.simulator.listing import COMPLETE, Listed, list_folder
+from tests.simulator.knowing_client import find_all
+
+LIMITS = (1, 2, 3, 4, 6)
+TYPES = [FileType.VIDEO, FileType.VIDEO, FileType.AUDIO, FileType.DELETED]
+NAMES = st.text("abc0", min_size=1, max_size=2)
+FILES = st.dictionaries(NAMES, st.sampled_from(TYPES), max_size=7)
+TREES = st.recursive(
+    FILES.map(Folder),
+    lambda inner: st.builds(Folder, FILES, st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=8,
+)
+READINGS = st.randoms(use_true_random=False).map(lambda rng: random_readings(rng, LIMITS))
+
+
+def folder_paths(folder: Folder, above: str = "") -> set[str]:
+    paths = set()
+    for name, below in folder.folders():
+        paths |= {f"{above}{name}"} | folder_paths(below, f"{above}{name}/")
+    return paths
+
+
+@settings(max_examples=150)
+@given(TREES, READINGS)
+def test_who_knows_the_reading_sees_everything(tree: Folder, readings: Readings) -> None:
+    """No reading hides a file or a folder, and every request leads on."""
+    found = find_all(tree, "video", readings)
+
+    assert found.files == set(tree.walk("video"))
+    assert found.folders == folder_paths(tree)
+
+
+def entries(listed: Listed) -> int:
+    """Return how many files and new folders a response lists below the requested folder."""
+    return listed.file_total() + sum(
+        1 + entries(below) - below.file_total() for _, below in listed.folders if below.loaded
+    )
+
+
+@settings(max_examples=100)
+@given(TREES, READINGS, st.integers(0, 12))
+def test_a_response_keeps_its_limit(tree: Folder, readings: Readings, offset: int) -> None:
+    """A response lists no more files than its limit, and no more entries where these count.
+
+    Folders on the way to a recursive offset were counted before, and skipped ones never are.
+    """
+    listed = list_folder(tree, "video", offset, readings)
+
+    assert listed.file_total() <= readings.files_per_answer
+    if readings.limit_counts is Counted.ENTRIES and readings.offsets is Offsets.OWN:
+        assert entries(listed) <= readings.files_per_answer
+
+
+@given(TREES, READINGS)
+def test_complete_tells_of_a_folders_files(tree: Folder, readings: Readings) -> None:
+    """Under every reading, a folder that is complete from the first on shows all its files."""
+    found = [(tree, list_folder(tree, "video", 0, readings))]
+    while found:
+        folder, listed = found.pop()
+        if listed.loaded == COMPLETE:
+            assert listed.files == folder.names("video")
+        below = dict(folder.folders())
+        found += [(below[name], shown) for name, shown in listed.folders]
+
+
+@pytest.mark.parametrize(
+    ("members", "files", "folders"),
+    [
+        (MemberOrder.FILES_FIRST, ("b", "d"), {"a": 1, "c": 0}),
+        (MemberOrder.FOLDERS_FIRST, (), {"a": 1, "c": -1}),
+        (MemberOrder.BY_NAME, ("b",), {"a": 1, "c": -1}),
+    ],
+)
+def test_the_order_of_members_decides_where_a_response_is_cut(
+    members: MemberOrder, files: tuple[str, ...], folders: dict[str, int]
+) -> None:
+    """Files come first, or folders do, or both are mixed by name."""
+    tree = Folder()
+    for path in ("a/x", "b", "c/x", "c/y", "c/z", "d"):
+        tree.add(path)
+    limit = 3
+    listed = list_folder(tree, "video", 0, Readings(members=members, files_per_answer=limit))
+
+    assert listed.files == files
+    assert {name: below.loaded for name, below in listed.folders} == folders
+
+
+def test_own_files_are_shown_before_folders_take_all_the_room() -> None:
+    """Where an offset counts files only, folders leave room for one: else it would never move."""
+    tree = Folder()
+    for path in ("a/1", "a/2", "a/3", "x", "y"):
+        tree.add(path)
+    readings = Readings(
+        members=MemberOrder.FOLDERS_FIRST, offset_counts=Counted.FILES, files_per_answer=3
+    )
+    first = list_folder(tree, "video", 0, readings)
+
+    assert (first.files, dict(first.folders)["a"].files, first.offset) == (("x",), ("1", "2"), 1)
+    assert list_folder(tree, "video", 1, readings) == Listed(("y",))
+
+
+def test_scanning_goes_on_until_there_is_something_to_show() -> None:
+    """A response that scanned its share and shows nothing would look like the end."""
+    others = {f"{number}": FileType.OTHER for number in range(9)}
+    readings = Readings(
+        limit_counts=Counted.SCANNED, offset_counts=Counted.SCANNED, files_per_answer=2
+    )
+    tree = Folder({**others, "x": FileType.VIDEO, "z": FileType.OTHER})
+    listed = list_folder(tree, "video", 0, readings)
+
+    assert (listed.files, listed.offset) == (("x",), 10)
+
+
+OWN_FILES = {"offset_counts": Counted.FILES}
+SILENT = {"offset_written": OffsetWritten.NOT_ON_ROOT}
+
+
+@pytest.mark.parametrize(
+    ("switches", "sentence"),
+    [
+        ({"limit_counts": Counted.SCANNED}, "must count scanned files too"),
+        ({"limit_counts": Counted.SCANNED, **OWN_FILES}, "must count scanned files too"),
+        (
+            {"offsets": Offsets.RECURSIVE, "limit_counts": Counted.ENTRIES, **OWN_FILES},
+            "must count them too",
+        ),
+        ({"unreached": Unreached.BEHIND_OFFSET, **OWN_FILES}, "does not lead to folders"),
+        (
+            {
+                "unreached": Unreached.SKIPPED_AFTER_FILES,
+                "members": MemberOrder.BY_NAME,
+                **OWN_FILES,
+            },
+            "passes over the folders",
+        ),
+        ({"overlap": 1, "members": MemberOrder.BY_NAME}, "overlap needs files first"),
+        ({"offset_in_every_folder": True, "offsets": Offsets.RECURSIVE}, "not in every folder"),
+        ({"offset_stays": True, **OWN_FILES}, "counts the folder's own entries"),
+        ({"offset_stays": True, "offsets": Offsets.RECURSIVE}, "counts the folder's own entries"),
+        (SILENT, "has to say where it goes on"),
+        (
+            {"offset_written": OffsetWritten.NOWHERE, "loaded": Loaded.NOT_ON_ROOT},
+            "has to say where it goes on",
+        ),
+        ({"extra_members": ("__nobody",)}, "no extra member '__nobody'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_contradictions_are_refused(switches: dict[str, object], sentence: str) -> None:
+    """A reading that contradicts itself, or hides files from every client, is refused."""
+    with pytest.raises(ValueError, match=sentence):
+        Readings(**switches)  # type: ignore[arg-type]
+
+
+OF_USAGE = {"rows", "row_order", "with_tomorrow", "code", "telling_status"}
+
+
+def test_random_readings_combine_every_switch() -> None:
+    """In a few thousand readings each unusual value of each switch comes, and a plain one."""
+    rng = Random(1)
+    seen: set[str] = set()
+    for _ in range(3000):
+        seen.update(describe(random_readings(rng)).split())
+
+    plain = Readings()
+    expected = {
+        f"{name}={value.name}"
+        for name in sorted(Readings.__dataclass_fields__)
+        if isinstance(default := getattr(plain, name), Enum) and name not in OF_USAGE
+        for value in type(default)
+        if value is not default
+    }
+    switched = {
+        f"{name}=True"
+        for name in sorted(Readings.__dataclass_fields__)
+        if getattr(plain, name) is False and name not in OF_USAGE
+    }
+    assert expected | switched | {"sub_folder=PIECES", "overlap=99", "plainest"} <= seen
