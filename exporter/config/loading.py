@@ -40,8 +40,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
 
 def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | None:
     text = read_text(path, "the configuration file", report, stream=True)
-    fill = partial(substitute, environ=environ)
-    document = None if text is None else read_document(text, report, fill, EMPTY)
+    if text is None:
+        return None
+    warnings = Report(str(path))
+    interpolate = partial(substitute, environ=environ)
+    document = read_document(text, report, interpolate, warnings, EMPTY)
     if document is None:
         return None
     folder = path.absolute().parent
@@ -51,7 +54,6 @@ def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | No
     config = read_model(Config, value, document, folder, report, WORDING)
     if config is None or report.problems():
         return None
-    warnings = Report(str(path))
     for loc, caution in cautions(config, document):
         warnings.add(document.nearest(loc), document.place(loc), caution)
     return Loaded(config, warnings.problems())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.documents.files import FileError, read_bytes
+from exporter.documents.text import is_quoted
 
 LARGEST_FILE = 64 * 1024
 """Bytes; a key is far smaller, so a larger file is the wrong one."""
@@ -70,6 +71,8 @@ def text_fault(text: str) -> str | None:
     """Say what is wrong with a secret's text, or None when it can be used."""
     if not text:
         return "is empty"
+    if is_quoted(text):
+        return "begins and ends with quotes, which are no part of a secret; remove them"
     if any(char.isspace() for char in text):
         return "holds a space or a line break inside; a secret is one word"
     if any(unicodedata.category(char) in ("Cc", "Cf", "Cs") for char in text):

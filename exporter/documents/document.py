@@ -60,20 +60,28 @@ class Document:
         return self._key_places.get(loc) or self.place(loc)
 
 
-Fill = Callable[[str], tuple[str, tuple[str, ...]]]
-"""Gives a text as it is meant, and a sentence for each mistake in how it is written."""
+@dataclass(frozen=True, slots=True)
+class Interpolated:
+    """A text with its variables replaced, and a sentence for each error and each warning."""
+
+    text: str
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def as_written(text: str) -> tuple[str, tuple[str, ...]]:
-    """Give the text as it stands."""
-    return text, ()
+Interpolate = Callable[[str], Interpolated]
 
 
 def read_document(
-    text: str, report: Report, fill: Fill = as_written, empty: str | None = None
+    text: str,
+    report: Report,
+    interpolate: Interpolate = Interpolated,
+    warnings: Report | None = None,
+    empty: str | None = None,
 ) -> Document | None:
-    """Read YAML text, each text in it through `fill`; every mistake goes to the report.
+    """Read YAML text, and pass each text in it through `interpolate`.
 
+    Every error goes to `report`, every warning to `warnings`.
     A text that holds nothing is the mistake that `empty` tells, or a mapping without keys where
     that is None. Gives None when the text is not YAML, or holds by its aliases far too much.
     """
@@ -87,7 +95,7 @@ def read_document(
     if not isinstance(composed, yaml.Node):
         report.add((), composed.place, composed.sentence)
         return None
-    reading = _Reading(fill, report)
+    reading = _Reading(interpolate, report, warnings or Report(""))
     value = reading.value(composed, ())
     if len(reading.places) > MOST_VALUES:
         return None
@@ -96,8 +104,9 @@ def read_document(
 
 @dataclass(slots=True)
 class _Reading:
-    fill: Fill
+    interpolate: Interpolate
     report: Report
+    warnings: Report
     places: dict[Loc, Place] = field(default_factory=dict)
     key_places: dict[Loc, Place] = field(default_factory=dict)
     above: list[int] = field(default_factory=list)
@@ -151,10 +160,12 @@ class _Reading:
         kind = node.tag.removeprefix(_TAG)
         if kind != "str":
             return _plain(kind, node.value)
-        text, mistakes = self.fill(node.value)
-        for mistake in mistakes:
-            self.report.add(loc, _place(node), mistake)
-        return UNUSABLE if mistakes else text
+        interpolated = self.interpolate(node.value)
+        for error in interpolated.errors:
+            self.report.add(loc, _place(node), error)
+        for warning in interpolated.warnings:
+            self.warnings.add(loc, _place(node), warning)
+        return UNUSABLE if interpolated.errors else interpolated.text
 
 
 _KINDS: Mapping[type[yaml.Node], tuple[str, ...]] = {

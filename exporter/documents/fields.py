@@ -1,10 +1,10 @@
 """The kinds of value that every file knows, each read strictly."""
 
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 from exporter.documents import durations
+from exporter.documents.text import has_control_characters
 
 
 class FieldError(ValueError):
@@ -29,7 +29,7 @@ def plain_text(text: str) -> str:
     """Give a text of one line, or raise FieldError."""
     if not text:
         raise FieldError("must not be empty")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+    if has_control_characters(text):
         raise FieldError("must not hold control characters or line breaks")
     return text
 

@@ -1,5 +1,6 @@
-"""The text of a file that the operator wrote."""
+"""The text of a file that the operator wrote, and what no value in it should hold."""
 
+import unicodedata
 from pathlib import Path
 
 from exporter.documents.files import FileError, read_bytes
@@ -27,3 +28,13 @@ def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | N
         place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
         report.add((), place, "is not UTF-8 here; save the file as UTF-8")
         return None
+
+
+def has_control_characters(text: str) -> bool:
+    """Return whether a text holds control characters, line breaks or lone surrogates."""
+    return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
+
+
+def is_quoted(text: str) -> bool:
+    """Return whether a text begins and ends with the same quote."""
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"

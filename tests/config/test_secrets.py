@@ -20,6 +20,7 @@ CANARY = "Canary0Key/+="
 SPACE = "holds a space or a line break inside; a secret is one word"
 EMPTY = "accounts[0].api_secret: is empty; write it, in quotes if it begins with a '#'"
 NO_TEXT = "accounts[0].api_secret: must be text; put it in quotes"
+QUOTES = "begins and ends with quotes, which are no part of a secret; remove them"
 CONTROL = "holds a control character; a secret is one word of visible characters"
 
 
@@ -78,6 +79,8 @@ def test_a_file_that_is_gone_later_is_a_secret_error(load_text: Load, folder: Pa
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"canary \xff", "is not UTF-8 text"),
+        (b'"canary"\r\n', QUOTES),
+        (b"'canary'", QUOTES),
         (b"canary canary", SPACE),
         (b"canary\ncanary", SPACE),
         (b"canary\x00canary", CONTROL),
@@ -128,6 +131,7 @@ def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
         ("on", f"17: {NO_TEXT}"),
         ("[canary]", f"17: {NO_TEXT}"),
         ("{canary: x}", f"17: {NO_TEXT}"),
+        ("'\"canary\"'", f"17: accounts[0].api_secret: {QUOTES}"),
         ("canary canary", f"17: accounts[0].api_secret: {SPACE}"),
         ('"canary\\x07"', f"17: accounts[0].api_secret: {CONTROL}"),
         ('"canary\\udcff"', f"17: accounts[0].api_secret: {CONTROL}"),

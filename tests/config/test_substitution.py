@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config import Loaded
 from exporter.config.substitution import substitute
+from exporter.documents.document import Interpolated
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from exporter.config.substitution import substitute
         ("${A}", "one"),
         ("<${A}-${_b2}>", "<one-two>"),
         ("${DOLLAR}", "$x ${A}"),
-        ("${EMPTY}", ""),
+        ("x${EMPTY}", "x"),
         ("$$", "$"),
         ("$${A}", "${A}"),
         ("$$$${A}", "$${A}"),
@@ -28,12 +29,12 @@ from exporter.config.substitution import substitute
 def test_variables_are_filled_in_once(text: str, filled: str) -> None:
     """A variable's value is taken as it is, and two dollars are one."""
     environ = {"A": "one", "_b2": "two", "DOLLAR": "$x ${A}", "EMPTY": ""}
-    assert substitute(text, environ) == (filled, ())
+    assert substitute(text, environ) == Interpolated(filled)
 
 
 def test_each_unset_variable_is_named() -> None:
     """One text may lack two variables; each is named once."""
-    assert substitute("${A}${B}${A}", {})[1] == (
+    assert substitute("${A}${B}${A}", {}).errors == (
         "the environment variable A is not set; set it, or write the value here",
         "the environment variable B is not set; set it, or write the value here",
     )
@@ -42,7 +43,7 @@ def test_each_unset_variable_is_named() -> None:
 @pytest.mark.parametrize("text", ["canary$", "$canary", "$ canary", "canary$1"])
 def test_a_single_dollar_is_refused(text: str) -> None:
     """A dollar alone is a mistake that says how to write one, without the text."""
-    assert substitute(text, {})[1] == (
+    assert substitute(text, {}).errors == (
         "holds a single '$'; write '$$' for a dollar, or ${NAME} for a variable",
     )
 
@@ -50,7 +51,7 @@ def test_a_single_dollar_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["${", "${canary", "${}", "${1a}", "${a-b}", "${a:-b}", "${ a }"])
 def test_a_malformed_variable_is_refused(text: str) -> None:
     """What is no name in braces is a mistake; the text is not shown, for it may be a secret."""
-    (sentence,) = substitute(text, {"a": "x"})[1]
+    (sentence,) = substitute(text, {"a": "x"}).errors
     assert sentence == (
         "holds a '${' that is no ${NAME}; a name has letters, digits and '_', then a '}', "
         "and '$$' writes a dollar"
@@ -61,7 +62,7 @@ def test_a_malformed_variable_is_refused(text: str) -> None:
 @given(text=st.text())
 def test_doubling_every_dollar_gives_the_text_back(text: str) -> None:
     """Any text can be written, by doubling its dollars."""
-    assert substitute(text.replace("$", "$$"), {}) == (text, ())
+    assert substitute(text.replace("$", "$$"), {}) == Interpolated(text)
 
 
 def test_numbers_durations_and_truth_values_can_come_from_the_environment(
@@ -108,7 +109,7 @@ accounts:
     assert account.files.paths[1].folder_depth == 2
 
 
-@pytest.mark.parametrize("text", ["0158", "1e2", "1_58", "158.0", "0x9e", "", "one", "9" * 30])
+@pytest.mark.parametrize("text", ["0158", "1e2", "1_58", "158.0", "0x9e", "one", "9" * 30])
 def test_a_number_from_the_environment_has_plain_digits(
     mistakes: Callable[..., list[str]], account: str, text: str
 ) -> None:
@@ -116,6 +117,73 @@ def test_a_number_from_the_environment_has_plain_digits(
     assert mistakes(account.replace("158", "${CDN}"), {"CDN": text}) == [
         "config.yaml:2:10: accounts[0].cdn: must be a whole number"
     ]
+
+
+QUOTES = "begins and ends with quotes, as docker --env-file keeps them; remove them"
+CONTROL = "holds a control character or a line break; remove it"
+WHITE_SPACE = (
+    "begins or ends with white space or a line break, which is left out here; remove it there"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ('"canary"', QUOTES),
+        ("'canary'", QUOTES),
+        ('""', QUOTES),
+        ('"canary"\r', QUOTES),
+        ("can\rary", CONTROL),
+        ("can\nary", CONTROL),
+        ("\x00canary", CONTROL),
+        ("canary\x7f", CONTROL),
+        ("canary\udcff", CONTROL),
+    ],
+)
+@pytest.mark.parametrize("key", ["api_key", "api_secret", "name", "api_key_file", "cdn"])
+def test_what_no_value_holds_is_an_error_that_names_the_variable(
+    mistakes: Callable[..., list[str]], key: str, value: str, error: str
+) -> None:
+    """Given what an env file leaves in a value, then the variable is named, the value not."""
+    keys = {"cdn": "158", "api_key": "k", "api_secret": "s"} | {key: "${A}"}
+    if key == "api_key_file":
+        del keys["api_key"]
+    text = "accounts:\n  -\n" + "".join(f"    {name}: {text}\n" for name, text in keys.items())
+    (line,) = mistakes(text, {"A": value})
+    assert line.endswith(f": accounts[0].{key}: the environment variable A {error}")
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize("value", ["158\r", " 158", "158\r\n", "158\t", "\n158"])
+def test_white_space_around_a_value_is_left_out_with_a_warning(
+    load_text: Callable[..., Loaded], account: str, value: str
+) -> None:
+    """A number is a number, though its env file has the line ends of Windows."""
+    loaded = load_text(account.replace("158", "${CDN}"), {"CDN": value})
+    assert loaded.config.accounts[0].cdn == 158
+    assert [str(warning) for warning in loaded.warnings] == [
+        f"config.yaml:2:10: accounts[0].cdn: the environment variable CDN {WHITE_SPACE}"
+    ]
+
+
+def test_a_secret_with_white_space_is_a_warning(
+    load_text: Callable[..., Loaded], account: str
+) -> None:
+    """It is used without the white space, and the warning shows nothing of it."""
+    text = account.replace(": secret", ": ${A}")
+    loaded = load_text(text, {"A": "canary\n"})
+    assert loaded.config.accounts[0].api_secret.read() == "canary"
+    (warning,) = map(str, loaded.warnings)
+    assert warning.endswith(f"the environment variable A {WHITE_SPACE}")
+    assert "canary" not in warning
+
+
+@pytest.mark.parametrize("value", ["", " ", "\r\n"])
+@pytest.mark.parametrize("text", ["${A}", "${A}${A}"])
+def test_an_empty_variable_is_named(value: str, text: str) -> None:
+    """Nothing is no value, and the sentence says where it was looked for."""
+    found = substitute(text, {"A": value})
+    assert found.errors == ("the environment variable A is empty; set it",)
 
 
 def test_keys_are_not_filled_in(mistakes: Callable[..., list[str]], account: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.documents.document import Document, read_document
+from exporter.documents.document import Document, Interpolated, read_document
 from exporter.documents.problems import Place, Report, where
 
 
@@ -37,15 +37,20 @@ def test_texts_stay_as_they_are_written() -> None:
 
 
 def test_texts_can_be_filled_in() -> None:
-    """What fills them in also says what is wrong with one."""
-    report = Report("own.yml")
-    document = read_document(
-        "a: x\nb: y\n", report, lambda text: (text * 2, ("is bad",) if text == "y" else ())
-    )
+    """What fills them in also says what is wrong with one, and what is odd."""
+    report, warnings = Report("own.yml"), Report("own.yml")
+
+    def double(text: str) -> Interpolated:
+        return Interpolated(
+            text * 2, ("is bad",) if text == "y" else (), ("is odd",) if text == "x" else ()
+        )
+
+    document = read_document("a: x\nb: y\n", report, double, warnings)
     assert document
     assert isinstance(document.value, dict)
     assert document.value["a"] == "xx"
     assert [str(problem) for problem in report.problems()] == ["own.yml:2:4: b: is bad"]
+    assert [str(problem) for problem in warnings.problems()] == ["own.yml:1:4: a: is odd"]
 
 
 @pytest.mark.parametrize(
