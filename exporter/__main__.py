@@ -1,8 +1,51 @@
-"""Run the exporter as ``python -m exporter``."""
+"""Run the exporter, as ``scaleengine-exporter`` or ``python -m exporter``."""
 
-import sys
+from exporter.process.blocking import block_signals
 
-from exporter.cli import main
+# Before the other imports: until here a signal has its default action.
+block_signals()
+
+import sys  # noqa: E402
+from contextlib import suppress  # noqa: E402
+from typing import NoReturn  # noqa: E402
+
+from exporter.process.ending import (  # noqa: E402
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    exit_process,
+)
+from exporter.process.signals import SignalThread  # noqa: E402
+
+
+def main() -> NoReturn:
+    """Run the program, and end the process with its exit status.
+
+    Signals are taken before all else is imported: that takes half a second, and longer on a busy
+    machine.
+    """
+    try:
+        signals = SignalThread(exit_process)
+        signals.set_interrupted_status(EXIT_INTERRUPTED if _is_check(sys.argv) else EXIT_OK)
+        signals.start()
+        # Here and not above: see the docstring.
+        from exporter.cli import main as run  # noqa: PLC0415
+
+        status = run(signals=signals)
+    except SystemExit as ended:  # argparse's way to end
+        status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
+    except BaseException:  # noqa: BLE001 - whatever it is, it is shown
+        sys.excepthook(*sys.exc_info())
+        status = EXIT_FAILURE
+    with suppress(AttributeError, OSError):  # it may be closed, or full
+        sys.stdout.flush()
+    exit_process(status)
+
+
+def _is_check(arguments: list[str]) -> bool:
+    """Guess whether a check is asked for: the command line is read properly only later."""
+    return "check" in arguments or "--config.check" in arguments
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

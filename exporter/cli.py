@@ -1,24 +1,33 @@
 """The commands, and how each ends: 0 as asked, 1 could not run, 2 wrong usage or configuration.
 
-``check`` ends with 1 where something failed, and with 130 when it was interrupted.
+``check`` ends with 1 where something failed; a check of either kind that a signal interrupts, with
+130.
 """
 
 import os
-import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from exporter.check.command import check
+from exporter.check.progress import Progress
 from exporter.config import ConfigError, Loaded, load
 from exporter.demo import hints, start_demo
 from exporter.documents.problems import Problem
 from exporter.flags import Flags, parse_flags
 from exporter.logs import set_log_level, set_up_logs
 from exporter.plan import Plan, plan_from
+from exporter.process.ending import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    exit_process,
+)
+from exporter.process.signals import SignalThread
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.service import Front, Source, run
@@ -29,38 +38,40 @@ from exporter.web.inherited import inherited
 
 log: Final = structlog.get_logger(__name__)
 
-_AS_ASKED: Final = 0
-_COULD_NOT_RUN: Final = 1
-_WRONG: Final = 2
-_INTERRUPTED: Final = 130
-"""As a shell says it of SIGINT: a check that is not finished has no verdict."""
 
+def main(
+    arguments: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    signals: SignalThread | None = None,
+) -> int:
+    """Run the program with command line arguments and environment; return its exit status.
 
-def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run the program with command line arguments and environment; return its exit status."""
-    # Until the server takes signals itself, both mean the same: end as asked.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ``signals`` tells when to stop and when to reload.
+    """
     environ = os.environ if environ is None else environ
+    signals = SignalThread(exit_process) if signals is None else signals
     try:
         flags = parse_flags(sys.argv[1:] if arguments is None else arguments, environ)
         secrets = KnownSecrets()
         set_up_logs(flags.log_level, flags.log_format, secrets.hide)
         if flags.command == "demo":
-            return _demo(flags, environ, secrets)
+            return _demo(flags, environ, secrets, signals)
         if flags.command == "check":
-            return _check(flags, environ, secrets)
-        return _serve(flags, environ, secrets)
+            return _check(flags, environ, secrets, signals)
+        return _serve(flags, environ, secrets, signals)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        return _WRONG
+        return EXIT_USAGE
     except ListenError as error:
         sys.stderr.write(f"{error}\n")
-        return _COULD_NOT_RUN
-    except KeyboardInterrupt:
-        return _AS_ASKED
+        return EXIT_FAILURE
 
 
-def _serve(flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets) -> int:
+def _serve(
+    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
+) -> int:
+    if flags.config_check:
+        _let_signals_interrupt(signals)
     loaded, web_config = _load(flags, environ)
 
     def read() -> Plan:
@@ -70,24 +81,41 @@ def _serve(flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets) -> i
     if flags.config_check:
         for file in filter(None, (flags.config_file, flags.web_config_file)):
             sys.stdout.write(f"{file}: good\n")
-        return _AS_ASKED
-    return _run(plan, Source(read, secrets.learn), _sockets(flags, environ), web_config, flags)
+        return EXIT_OK
+    sockets = _sockets(flags, environ, signals)
+    return _run(plan, Source(read, secrets.learn), sockets, web_config, flags, signals)
 
 
-def _check(flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets) -> int:
-    try:
-        loaded = load(flags.config_file, environ)
-        set_log_level(loaded.config.log.level or flags.log_level)
-        good = check(
-            plan_from(loaded.config),
-            map(str, loaded.warnings),
-            secrets,
-            flags.output,
-            (sys.stdout, sys.stderr),
-        )
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    return _AS_ASKED if good else _COULD_NOT_RUN
+def _check(
+    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
+) -> int:
+    progress = Progress(sys.stderr)
+    _let_signals_interrupt(signals, progress.close)
+    loaded = load(flags.config_file, environ)
+    set_log_level(loaded.config.log.level or flags.log_level)
+    good = check(
+        plan_from(loaded.config),
+        map(str, loaded.warnings),
+        secrets,
+        flags.output,
+        (sys.stdout, progress),
+    )
+    return EXIT_OK if good else EXIT_FAILURE
+
+
+def _let_signals_interrupt(
+    signals: SignalThread, clean_up: Callable[[], object] = lambda: None
+) -> None:
+    """Let each signal, SIGHUP too, end the process at once, after ``clean_up``."""
+
+    def interrupt() -> None:
+        try:
+            clean_up()
+        finally:
+            exit_process(EXIT_INTERRUPTED)
+
+    signals.on_stop(interrupt)
+    signals.on_reload(interrupt)
 
 
 def _heeded(loaded: Loaded, flags: Flags) -> Plan:
@@ -121,14 +149,22 @@ def _web_config(flags: Flags) -> LiveWebConfig | None:
     return None if file is None else LiveWebConfig(file, since_boot)
 
 
-def _sockets(flags: Flags, environ: Mapping[str, str]) -> list[socket.socket]:
-    """Return the sockets to serve on: those of systemd, if it hands any over."""
+def _sockets(
+    flags: Flags, environ: Mapping[str, str], signals: SignalThread
+) -> list[socket.socket]:
+    """Return the sockets to serve on: those of systemd, if it hands any over.
+
+    From now on a signal to stop takes effect when they are served: they may have to be removed.
+    """
+    signals.on_stop(lambda: None)
     return inherited(dict(environ), os.getpid()) or listen(flags.web_listen_address)
 
 
-def _demo(flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets) -> int:
+def _demo(
+    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
+) -> int:
     web_config = _web_config(flags)
-    sockets = _sockets(flags, environ)
+    sockets = _sockets(flags, environ, signals)
     simulator, plan = start_demo()
     try:
         # A browser opens no unix socket; where one listens, the log tells.
@@ -136,7 +172,7 @@ def _demo(flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets) -> in
             page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
             sys.stdout.write(hints(page, flags.web_telemetry_path))
             sys.stdout.flush()
-        return _run(plan, Source(lambda: plan, secrets.learn), sockets, web_config, flags)
+        return _run(plan, Source(lambda: plan, secrets.learn), sockets, web_config, flags, signals)
     finally:
         simulator.stop()
 
@@ -147,14 +183,9 @@ def _run(
     sockets: Sequence[socket.socket],
     web_config: LiveWebConfig | None,
     flags: Flags,
+    signals: SignalThread,
 ) -> int:
-    # Until the server takes it: a reload of what was read a moment ago would change nothing.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise_limit()
     front = Front(sockets, flags.web_telemetry_path, web_config, flags.web_enable_lifecycle)
-    if not run(plan, source, front):
-        # A thread hangs in the resolver, which nothing can interrupt and Python would wait for.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_AS_ASKED)
-    return _AS_ASKED
+    run(plan, source, front, signals)
+    return EXIT_OK

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
+from exporter.process.signals import GRACE_SECONDS, SignalThread
 from exporter.reload import HangUps, Reload
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
@@ -54,10 +54,10 @@ class Source:
     learn: Callable[[str, str], None]
 
 
-def run(plan: Plan, source: Source, front: Front) -> bool:
+def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
-    Return whether every thread has ended; one may hang in the resolver, which nothing interrupts.
+    Threads that hang, in the resolver or in a file, are left behind.
     """
     clock = Clock()
     stop = threading.Event()
@@ -85,11 +85,10 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
         return [str(target) for target in publisher.unfinished()]
 
     def begin() -> None:
-        # Not before signals are taken: threads that run already could not be ended.
-        signal.signal(signal.SIGHUP, hang_ups.heed)
         polling.start()
         publisher.start()
-        hang_ups.start()  # what came meanwhile is heeded now
+        hang_ups.start()
+        signals.on_reload(hang_ups.heed)
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
@@ -107,19 +106,25 @@ def run(plan: Plan, source: Source, front: Front) -> bool:
         protect(app, front.web_config, clock.elapsed)
         ssl_context = front.web_config.ssl_context
     log.info("starting", version=described(), targets=len(plan.targets))
+
+    async def serve_until_stopped() -> None:
+        loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
+        signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
+        await serve(app, front.sockets, begin, stop_serving, ssl_context)
+
     try:
-        asyncio.run(serve(app, front.sockets, begin, ssl_context))
+        asyncio.run(serve_until_stopped())
     finally:
         log.info("stopping")
-        # A second signal would end the process in the middle of this; the end is near enough.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         stop.set()
-        ended = polling.poller.stop(_LAST_POLLS_SECONDS)
-        ended &= publisher.join(_LAST_PUBLICATION_SECONDS)
-        ended &= hang_ups.join(_LAST_RELOAD_SECONDS)
-    return ended
+        polling.poller.stop(_LAST_POLLS_SECONDS)
+        publisher.join(_LAST_PUBLICATION_SECONDS)
+        hang_ups.join(_LAST_RELOAD_SECONDS)
+
+
+def _log_overdue() -> None:
+    names = sorted(thread.name for thread in threading.enumerate())
+    log.warning("not stopped in time, ending by force", after=f"{GRACE_SECONDS:g}s", threads=names)
 
 
 class _Polling:

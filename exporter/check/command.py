@@ -18,17 +18,15 @@ def check(
     cautions: Iterable[str],
     secrets: KnownSecrets,
     output: str,
-    streams: tuple[TextIO, TextIO],
+    shown: tuple[TextIO, Progress],
 ) -> bool:
     """Try a plan for real, print what comes of it, and return whether nothing failed.
 
     ``cautions`` are what is to be said of the configuration; ``output`` is ``text`` or ``json``.
-    The findings go to the first of the streams; what is being tried shows on the second, if that
-    is a terminal.
+    ``shown`` is where the findings go, and what shows what is being tried.
     """
-    out, error = streams
+    out, progress = shown
     clock = Clock()
-    progress = Progress(error)
     asking = Asking(plan, clock, secrets.learn)
 
     def findings() -> Iterator[Finding]:

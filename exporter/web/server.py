@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -28,19 +27,17 @@ async def serve(
     app: web.Application,
     sockets: Sequence[socket.socket],
     listening: Callable[[], None],
+    stop: asyncio.Event,
     ssl_context: ssl.SSLContext | None = None,
     most_connections: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then let scrapes in flight finish, two seconds at most.
+    """Serve until ``stop`` is set; then let scrapes in flight finish, two seconds at most.
 
     ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
     speak TLS. Without ``most_connections``, as many may be open as descriptors
     and memory allow.
     """
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
     most = most_connections or room_for_connections(tls=ssl_context is not None)

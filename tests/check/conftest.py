@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from exporter.check.command import check
+from exporter.check.progress import Progress
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.scaleengine.masking import KnownSecrets
@@ -144,7 +145,7 @@ def checked(plan: Callable[..., Plan]) -> Callable[..., Checked]:
 def check_plan(plan: Plan) -> Checked:
     """Check a plan."""
     out = StringIO()
-    good = check(plan, (), KnownSecrets(), "json", (out, StringIO()))
+    good = check(plan, (), KnownSecrets(), "json", (out, Progress(StringIO())))
     document = json.loads(out.getvalue())
     assert document["ok"] is good
     return Checked(good, document["findings"])

@@ -18,7 +18,7 @@ from exporter.simulator import Behaviour, Broken, Fault, Simulator
 Configure = Callable[..., Path]
 Main = Callable[..., Mapping[str, object]]
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter", "check")
 ESCAPE = "\x1b"
 

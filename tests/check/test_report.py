@@ -12,6 +12,7 @@ import pytest
 
 from exporter.check.command import check
 from exporter.check.findings import NAME, Finding, Outcome
+from exporter.check.progress import Progress
 from exporter.check.report import WRITERS, write_text
 from exporter.plan import Plan
 from exporter.scaleengine.masking import KnownSecrets
@@ -105,7 +106,7 @@ def printed(plan: Callable[..., Plan], scaleengine: Simulator) -> Print:
     ) -> str:
         out, error = StringIO(), StringIO()
         asked = plan(scaleengine.url, *accounts, **api)
-        check(asked, cautions, KnownSecrets(), output, (out, error))
+        check(asked, cautions, KnownSecrets(), output, (out, Progress(error)))
         assert error.getvalue() == ""
         return out.getvalue()
 
@@ -189,7 +190,7 @@ def test_a_secret_that_comes_back(
     )
     out = StringIO()
     with Simulator([echoing]) as running:
-        check(plan(running.url, main()), (), KnownSecrets(), output, (out, StringIO()))
+        check(plan(running.url, main()), (), KnownSecrets(), output, (out, Progress(StringIO())))
 
     assert "canary" not in out.getvalue().lower()
     assert "***" in out.getvalue()
@@ -209,7 +210,7 @@ def test_users_that_are_many_and_odd(
     )
     out = StringIO()
     with Simulator([odd]) as running:
-        check(plan(running.url, main()), (), KnownSecrets(), "text", (out, StringIO()))
+        check(plan(running.url, main()), (), KnownSecrets(), "text", (out, Progress(StringIO())))
     (line,) = [each for each in out.getvalue().splitlines() if "disk usage:" in each]
 
     assert "9 CPU users ('\\x1b[31mred', 'a', 'b', 'c', 'd' and 4 more), newest day " in line
@@ -221,7 +222,9 @@ def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account
     empty = Account(account.cdn, account.api_key, account.api_secret, storage=account.storage)
     out = StringIO()
     with Simulator([empty]) as running:
-        assert check(plan(running.url, main()), (), KnownSecrets(), "text", (out, StringIO()))
+        assert check(
+            plan(running.url, main()), (), KnownSecrets(), "text", (out, Progress(StringIO()))
+        )
 
     assert (
         "warn  main disk usage: no CPU user in the last thirty days\n"

@@ -20,7 +20,7 @@ from exporter.simulator import Account, Behaviour, Checks, FileType, Folder, Sim
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
-PATIENCE = 15.0
+PATIENCE = 60.0
 END_SECONDS = 5.0
 NO_REPLAY = Checks(replay=False)
 """Several programs poll one account here, so that two may ask the same in one second."""

@@ -1,8 +1,6 @@
 """What each command does and how it ends, without the time that a process of its own takes."""
 
 import logging
-import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +10,8 @@ import pytest
 import structlog
 
 from exporter import cli, version
-from exporter.flags import Flags
 from exporter.plan import Plan
+from exporter.process.signals import SignalThread
 from exporter.service import Front, Source
 
 Main = Callable[..., int]
@@ -30,14 +28,12 @@ accounts:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Leave logging, and what SIGTERM does, as they were."""
+    """Leave logging as it was."""
     root, own = logging.getLogger(), logging.getLogger("exporter")
     before = root.handlers, root.level, own.level
-    on_signal = signal.getsignal(signal.SIGTERM)
     yield
     root.handlers, root.level, own.level = before
     structlog.reset_defaults()
-    signal.signal(signal.SIGTERM, on_signal)
 
 
 @pytest.fixture
@@ -62,11 +58,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
     """Let nothing be served; give the list of what would have been: the plan and the path."""
     seen: list[tuple[Plan, str]] = []
 
-    def run(plan: Plan, _: Source, front: Front) -> bool:
+    def run(plan: Plan, _: Source, front: Front, __: SignalThread) -> None:
         for each in front.sockets:
             each.close()
         seen.append((plan, front.telemetry_path))
-        return True
 
     monkeypatch.setattr(cli, "run", run)
     return seen
@@ -151,42 +146,6 @@ def test_the_demo(
     simulated = urlsplit(plan.endpoint.url)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((simulated.hostname, simulated.port), 5)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_before_it_serves(
-    main: Main, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    """Whoever ends it while it still starts has it ended as asked: with 0."""
-
-    def interrupted(_: Flags, __: object, ___: object) -> int:
-        signal.raise_signal(number)
-        raise AssertionError("the signal was not heeded")
-
-    monkeypatch.setattr(cli, "_serve", interrupted)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert main() == 0
-
-
-def test_a_thread_that_cannot_be_ended(
-    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A thread that hangs where nothing interrupts it does not keep the process: it ends with 0."""
-
-    def leave(status: int) -> None:
-        raise SystemExit(status)
-
-    def run(_: Plan, __: Source, front: Front) -> bool:
-        for each in front.sockets:
-            each.close()
-        return False
-
-    monkeypatch.setattr(cli, "run", run)
-    monkeypatch.setattr(os, "_exit", leave)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

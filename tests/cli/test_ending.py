@@ -30,7 +30,7 @@ def hanging(
         folder = tmp_path_factory.mktemp(number.name)
         configure(folder, scaleengine.url, api={"timeout": "10m"})
         programs[number] = start(folder)
-    assert scaleengine.wait_for_calls(4, timeout=15)
+    assert scaleengine.wait_for_calls(4, timeout=60)
     return programs
 
 

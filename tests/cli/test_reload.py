@@ -277,27 +277,6 @@ def test_a_hundred_reloads(
     assert program.end() == 0
 
 
-def test_the_end_among_many_signals(program: "Program") -> None:
-    """SIGHUPs that come fifty times a second, before SIGTERM and after, do not keep it from ending.
-
-    It ends as it was asked to, not by one of them.
-    """
-    calm = threading.Event()
-
-    def hang_up_again_and_again() -> None:
-        while not calm.wait(0.02):
-            program.send(signal.SIGHUP)
-
-    thread = threading.Thread(target=hang_up_again_and_again)
-    thread.start()
-    try:
-        program.wait_for(20, msg="configuration reloaded")
-        assert program.end() == 0
-    finally:
-        calm.set()
-        thread.join()
-
-
 def test_another_api(
     program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
 ) -> None:

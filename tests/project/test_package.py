@@ -97,4 +97,4 @@ def test_it_knows_its_revision(wheel: zipfile.ZipFile) -> None:
 def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     """The package brings the command."""
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "scaleengine-exporter = exporter.cli:main" in wheel.read(entry_points).decode()
+    assert "scaleengine-exporter = exporter.__main__:main" in wheel.read(entry_points).decode()

@@ -3,8 +3,6 @@
 import asyncio
 import http.client
 import logging
-import os
-import signal
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -86,19 +84,19 @@ class Site:
         )
 
     def serve_while(self, visit: Callable[[], T]) -> T:
-        """Serve in the main thread while ``visit`` runs in another; SIGTERM ends it."""
+        """Serve in the main thread while ``visit`` runs in another; then stop."""
         app = self.build()
 
         async def until_visited() -> T:
-            listening = asyncio.Event()
+            listening, stop = asyncio.Event(), asyncio.Event()
             serving = asyncio.create_task(
-                serve(app, self.sockets, listening.set, self.tls, self.most_connections)
+                serve(app, self.sockets, listening.set, stop, self.tls, self.most_connections)
             )
             await listening.wait()
             try:
                 return await asyncio.to_thread(visit)
             finally:
-                os.kill(os.getpid(), signal.SIGTERM)
+                stop.set()
                 await serving
 
         return asyncio.run(until_visited())
@@ -106,13 +104,11 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site that listens on a free port; what SIGTERM does is as before when it is gone."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Give a site that listens on a free port."""
     own = Site()
     yield own
     for each in own.sockets:
         each.close()
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ goes to standard output, and the log to standard error.
 
 import asyncio
 import resource
+import signal
 import sys
 
 from prometheus_client.core import GaugeMetricFamily
@@ -37,7 +38,12 @@ def main() -> None:
     def listening() -> None:
         print(sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the one who started it waits
 
-    asyncio.run(serve(app, sockets, listening))
+    async def serve_until_sigterm() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await serve(app, sockets, listening, stop)
+
+    asyncio.run(serve_until_sigterm())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """How the server begins, what it bears, and how it ends."""
 
 import asyncio
-import signal
 import socket
 import threading
 import time
@@ -133,13 +132,13 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
     app = site.build()
 
     async def scenario() -> float:
-        listening = asyncio.Event()
-        serving = asyncio.create_task(serve(app, site.sockets, listening.set))
+        listening, stop = asyncio.Event(), asyncio.Event()
+        serving = asyncio.create_task(serve(app, site.sockets, listening.set, stop))
         await listening.wait()
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=4096)
         writer.write(READY.replace(b"/-/ready", b"/metrics"))
         assert await reader.readexactly(15) == b"HTTP/1.1 200 OK"
-        signal.raise_signal(signal.SIGTERM)
+        stop.set()
         began = time.monotonic()
         await serving
         took = time.monotonic() - began

@@ -1,0 +1,1 @@
+"""The process itself: its signals and its end. Imports little: it comes before all else."""

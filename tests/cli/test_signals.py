@@ -1,0 +1,179 @@
+"""Signals to the whole program: from its first moments, in any number, and as process 1."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Start
+
+Configure = Callable[..., None]
+PATIENCE = 60.0
+END_SECONDS = 5.0
+FIFO = "config.fifo"
+
+
+def wait_for_first_line(pid: int) -> None:
+    """Wait until the program blocks signals (proc(5), SigBlk), which is the first thing it does."""
+    wanted = sum(1 << (number - 1) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+
+    def blocks_all() -> bool:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.partition("\nSigBlk:\t")[2].split()[0], 16) & wanted == wanted
+
+    wait_until(blocks_all)
+
+
+def is_opening(pid: int) -> bool:
+    """Return whether a program waits, and not for an import: for the file, so."""
+    modules = Path(f"/proc/{pid}/maps").read_text()
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    return "/pydantic_core/" in modules and state == "S"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Ask again and again, at short intervals, until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+
+
+@pytest.fixture
+def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+    """Give a folder with a good configuration, and a pipe without a writer."""
+    configure(tmp_path, scaleengine.url)
+    os.mkfifo(tmp_path / FIFO)
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 0),
+        (["demo"], 0),
+        (["check"], 130),
+        (["--config.check"], 130),
+        # Long after the first moments: the file does not answer.
+        ([f"--config.file={FIFO}"], 0),
+        (["check", f"--config.file={FIFO}"], 130),
+        (["--config.check", f"--config.file={FIFO}"], 130),
+    ],
+)
+def test_it_ends_in_its_first_moments(
+    start: "Start", folder: Path, arguments: list[str], status: int, number: signal.Signals
+) -> None:
+    """Who stops it before it serves ends it as asked; an interrupted check has no verdict."""
+    program = start(folder, *arguments)
+    wait_for_first_line(program.pid)
+    if f"--config.file={FIFO}" in arguments:
+        wait_until(lambda: is_opening(program.pid))
+    assert program.end(number) == status
+    assert program.lines == []
+
+
+def test_a_reload_in_its_first_moments(start: "Start", folder: Path) -> None:
+    """SIGHUP before it serves does not end it: the configuration is read again when it serves."""
+    program = start(folder)
+    wait_for_first_line(program.pid)
+    for _ in range(3):
+        program.send(signal.SIGHUP)
+    program.wait_for(msg="listening")
+    program.wait_for(msg="configuration reloaded")
+    assert program.end() == 0
+
+
+@pytest.mark.parametrize("argument", ["check", "--config.check"])
+def test_a_check_whose_terminal_is_closed(start: "Start", folder: Path, argument: str) -> None:
+    """SIGHUP means a terminal that is gone, to what serves nothing: a check ends."""
+    program = start(folder, argument, f"--config.file={FIFO}")
+    wait_until(lambda: is_opening(program.pid))
+    assert program.end(signal.SIGHUP) == 130
+
+
+class FirstProcess:
+    """The program as process 1 of a container."""
+
+    def __init__(self, folder: Path) -> None:
+        unshare = shutil.which("unshare") or "unshare"
+        separate = [unshare, "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+        self.outer = subprocess.Popen(  # noqa: S603 - the program is this project's own
+            [*separate, sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0"],
+            cwd=folder,
+            stderr=subprocess.DEVNULL,
+        )
+        self.pid = 0
+        wait_until(self._is_there)
+
+    def _is_there(self) -> bool:
+        if self.outer.poll() is not None:
+            pytest.skip("this machine lets nobody have a process 1")
+        path = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
+        self.pid = int(path.read_text() or 0)
+        return bool(self.pid)
+
+    def end(self) -> None:
+        """End it by force."""
+        self.outer.kill()
+        self.outer.wait()
+
+
+@pytest.fixture
+def first_process(folder: Path) -> Iterator[FirstProcess]:
+    """Run the program as process 1."""
+    started = FirstProcess(folder)
+    yield started
+    started.end()
+
+
+def test_process_1(first_process: FirstProcess) -> None:
+    """As process 1, which has no default action, SIGTERM in its first moments ends it."""
+    wait_for_first_line(first_process.pid)
+    os.kill(first_process.pid, signal.SIGTERM)
+    assert first_process.outer.wait(END_SECONDS) == 0
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Keep two processors busy."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    yield
+    for each in loops:
+        each.kill()
+        each.wait()
+
+
+@pytest.mark.usefixtures("busy")
+def test_the_end_in_a_storm_of_signals(start: "Start", folder: Path) -> None:
+    """SIGHUPs, thousands a second before SIGTERM and after, do not keep it from ending.
+
+    It ends as it was asked to, not by one of them.
+    """
+    program = start(folder)
+    wait_for_first_line(program.pid)
+    calm = threading.Event()
+
+    def storm() -> None:
+        while not calm.wait(0.0005):
+            program.send(signal.SIGHUP)
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    try:
+        program.wait_for(5, msg="configuration reloaded")
+        assert program.end() == 0
+    finally:
+        calm.set()
+        thread.join()

@@ -1,0 +1,144 @@
+"""Signals are taken one by one, those to stop first, and the process ends whatever hangs."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from exporter.process.blocking import TAKEN, block_signals
+from exporter.process.ending import EXIT_INTERRUPTED, EXIT_OK
+from exporter.process.signals import GRACE_SECONDS, SignalThread
+
+Send = Callable[..., None]
+STOPPING = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(autouse=True)
+def _blocked() -> Iterator[None]:
+    """Block the signals in the thread of the test, and leave none pending."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    block_signals()
+    yield
+    while signal.sigtimedwait(TAKEN, 0):
+        pass
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def send(*numbers: signal.Signals) -> None:
+    """Send signals to this thread, which has blocked them."""
+    for number in numbers:
+        signal.pthread_kill(threading.get_ident(), number)
+
+
+@pytest.fixture
+def happened() -> list[object]:
+    """Give the list of what has happened: statuses of the end, seconds slept, names."""
+    return []
+
+
+@pytest.fixture
+def signals(happened: list[object]) -> SignalThread:
+    """Give what takes signals; the process does not really end, so that ``run`` returns."""
+    return SignalThread(happened.append, happened.append)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("status", [EXIT_OK, EXIT_INTERRUPTED])
+def test_a_signal_before_anything_runs(
+    signals: SignalThread, happened: list[object], number: signal.Signals, status: int
+) -> None:
+    """While there is nothing to stop, the process ends at once."""
+    signals.set_interrupted_status(status)
+    send(number)
+    signals.run()
+    assert happened == [status]
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_what_does_not_stop(
+    signals: SignalThread, happened: list[object], number: signal.Signals
+) -> None:
+    """What is asked to stop has some seconds; then the process ends, whatever hangs."""
+    signals.on_stop(lambda: happened.append("stop"), lambda: happened.append("overdue"))
+    send(number)
+    signals.run()
+    assert happened == ["stop", GRACE_SECONDS, "overdue", EXIT_OK]
+
+
+def test_what_cannot_stop(signals: SignalThread, happened: list[object]) -> None:
+    """Where asking fails, the process ends all the same."""
+
+    def fail() -> None:
+        raise ValueError("the event loop is closed")
+
+    signals.on_stop(fail)
+    send(signal.SIGTERM)
+    with pytest.raises(ValueError, match="loop is closed"):
+        signals.run()
+    assert happened == [EXIT_OK]
+
+
+def test_a_signal_between(signals: SignalThread, happened: list[object]) -> None:
+    """What is there to be stopped only after the signal is stopped at once."""
+    signals.on_stop(lambda: signals.on_stop(lambda: happened.append("stop")))
+    send(signal.SIGTERM)
+    signals.run()
+    assert happened == ["stop", GRACE_SECONDS, EXIT_OK]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_reload_before_it_can_be(
+    signals: SignalThread, happened: list[object], times: int
+) -> None:
+    """SIGHUP that comes too early ends nothing: one reload follows, however many came."""
+
+    def take_over() -> None:
+        signals.on_reload(lambda: happened.append("reload"))
+
+    signals.on_stop(take_over)
+    for _ in range(times):
+        send(signal.SIGHUP)
+        assert signal.SIGHUP in signal.sigpending()
+    threading.Thread(target=_send_later, args=(threading.get_ident(), signal.SIGTERM)).start()
+    signals.run()
+    assert happened == ["reload", GRACE_SECONDS, EXIT_OK]
+
+
+def _send_later(thread: int, number: signal.Signals) -> None:
+    """Send a signal to a thread when it has no SIGHUP pending any more."""
+    while b"\nSigPnd:\t0000000000000000\n" not in _status(thread):
+        threading.Event().wait(0.01)
+    signal.pthread_kill(thread, number)
+
+
+def _status(thread: int) -> bytes:
+    (found,) = [each.native_id for each in threading.enumerate() if each.ident == thread]
+    with open(f"/proc/self/task/{found}/status", "rb") as file:  # noqa: PTH123 - it is no file
+        return file.read()
+
+
+def test_reloads(signals: SignalThread, happened: list[object]) -> None:
+    """Each SIGHUP that comes alone reloads; the process ends at the signal to stop only."""
+
+    def reload() -> None:
+        happened.append("reload")
+        send(signal.SIGTERM if happened == ["reload"] * 3 else signal.SIGHUP)
+
+    signals.on_reload(reload)
+    send(signal.SIGHUP)
+    signals.run()
+    assert happened == ["reload", "reload", "reload", EXIT_OK]
+
+
+def test_a_signal_to_stop_goes_first(signals: SignalThread, happened: list[object]) -> None:
+    """Where another SIGHUP waits whenever one was taken, a signal to stop is taken all the same."""
+
+    def reload() -> None:
+        happened.append("reload")
+        send(signal.SIGHUP, signal.SIGTERM)
+
+    signals.on_reload(reload)
+    send(signal.SIGHUP)
+    signals.run()
+    assert happened == ["reload", EXIT_OK]
