@@ -10,14 +10,9 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-import requests
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.util.ssl_ import create_urllib3_context
 
 from exporter.check.findings import (
@@ -33,8 +28,9 @@ from exporter.check.findings import (
 )
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import NetworkError
 from exporter.scaleengine.network_failures import translated
-from exporter.scaleengine.transport import Endpoint
+from exporter.scaleengine.route import Fault, Route
 
 _EARLY_ENOUGH: Final = 14
 """Days: whoever renews certificates by a machine has done it by then."""
@@ -43,64 +39,53 @@ _DAY: Final = 24 * 60 * 60.0
 _QUESTION: Final = Question("", "", hidden=())
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The way to the API, as ``requests`` takes it in this environment.
-
-    ``trusted`` are the certificates that are trusted: a file of them, or a folder.
-    """
-
-    host: str
-    port: int
-    tls: bool
-    proxied: bool
-    trusted: Path
-
-
-def way_to(endpoint: Endpoint) -> Way:
-    """Return the way to the API."""
-    parts = urlsplit(endpoint.url)
-    verify = endpoint.ca_file is None or str(endpoint.ca_file)
-    with requests.Session() as session:
-        around = session.merge_environment_settings(endpoint.url, {}, None, verify, None)
-    named = around["verify"]
-    tls = parts.scheme == "https"
-    return Way(
-        host=parts.hostname or "",
-        port=parts.port or (443 if tls else 80),
-        tls=tls,
-        proxied=select_proxy(endpoint.url, around["proxies"]) is not None,
-        trusted=Path(named if isinstance(named, str) else DEFAULT_CA_BUNDLE_PATH),
-    )
-
-
-def reach(way: Way, timeout: float, clock: Clock) -> Iterator[Finding]:
-    """Go the way to the API; each step may take ``timeout`` seconds.
+def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
+    """Go the route to the API; each step may take ``timeout`` seconds.
 
     A failure is the last finding.
     """
-    if way.proxied:
-        detail = "the environment names one; the API's name and certificate are its affair"
-        yield Finding(PROXY, Outcome.OK, detail)
+    proxy = route.proxy
+    if proxy and proxy.fault:
+        yield _fault(PROXY, proxy.fault)
         return
+    if proxy:
+        detail = f"named by {proxy.setting}; the API's name and certificate are its affair"
+        yield Finding(PROXY, Outcome.OK, detail)
+    else:
+        yield from _reach_directly(route, timeout, clock)
+
+
+def _reach_directly(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
     step: Subject = NAME
     try:
-        addresses = _resolved(way, timeout)
-        yield _name(way, addresses)
+        addresses = _resolved(route, timeout)
+        yield _name(route, addresses)
         step = CONNECTION
         began = clock.elapsed()
-        with closing(_connected(addresses, way.port, timeout)) as line:
+        with closing(_connected(addresses, route.port, timeout)) as line:
             yield _connection(line, clock.elapsed() - began)
             step = CERTIFICATE
-            yield _certificate(_expiry(line, way) if way.tls else None, clock.now())
+            fault = route.trust.find_fault() if route.tls else None
+            if fault:
+                yield _fault(step, fault)
+            else:
+                yield _certificate(_expiry(line, route) if route.tls else None, clock.now())
     except OSError as error:
-        yield failed(step, translated(error, _QUESTION))
+        yield failed(step, translated(error, _QUESTION, route))
 
 
-def _name(way: Way, addresses: Sequence[str]) -> Finding:
+def _fault(step: Subject, fault: Fault) -> Finding:
+    return failed(step, _QUESTION.failed(NetworkError, fault.cause, fault.advice))
+
+
+def _name(route: Route, addresses: Sequence[str]) -> Finding:
     listed = ", ".join(addresses)
-    detail = f"{way.host} is {listed}" if listed != way.host else f"{way.host} is an address itself"
-    return Finding(NAME, Outcome.OK, detail, facts={"host": way.host, "addresses": addresses})
+    detail = (
+        f"{route.host} is {listed}"
+        if listed != route.host
+        else f"{route.host} is an address itself"
+    )
+    return Finding(NAME, Outcome.OK, detail, facts={"host": route.host, "addresses": addresses})
 
 
 def _connection(line: socket.socket, seconds: float) -> Finding:
@@ -127,7 +112,7 @@ def _certificate(expiry: float | None, now: float) -> Finding:
     return Finding(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _resolved(way: Way, timeout: float) -> Sequence[str]:
+def _resolved(route: Route, timeout: float) -> Sequence[str]:
     """Return the addresses of the host, in the order in which they are tried.
 
     Nothing can interrupt the resolver; so it works in a thread that may be left behind.
@@ -136,7 +121,7 @@ def _resolved(way: Way, timeout: float) -> Sequence[str]:
 
     def resolve() -> None:
         try:
-            found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
             answer.put(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
         except OSError as error:
             answer.put(error)
@@ -164,15 +149,15 @@ def _connected(addresses: Sequence[str], port: int, timeout: float) -> socket.so
     raise failure
 
 
-def _expiry(line: socket.socket, way: Way) -> float:
+def _expiry(line: socket.socket, route: Route) -> float:
     """Shake hands, and return when the certificate expires, in unix time."""
     # urllib3's own context, as for the requests: what is good here is good there.
     context = create_urllib3_context()
-    if way.trusted.is_dir():
-        context.load_verify_locations(capath=way.trusted)
+    if route.trust.path.is_dir():
+        context.load_verify_locations(capath=route.trust.path)
     else:
-        context.load_verify_locations(cafile=way.trusted)
+        context.load_verify_locations(cafile=route.trust.path)
     # The socket's timeout bounds the whole handshake.
-    with context.wrap_socket(line, server_hostname=way.host) as tls:
+    with context.wrap_socket(line, server_hostname=route.host) as tls:
         certificate = tls.getpeercert() or {}
     return ssl.cert_time_to_seconds(str(certificate["notAfter"]))

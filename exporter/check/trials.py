@@ -1,5 +1,6 @@
 """Try all that a plan asks for: the way to the API, each account, each target."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -7,13 +8,14 @@ import structlog
 
 from exporter.check.asking import UNANSWERED, Asking
 from exporter.check.findings import CLOCK, Finding, Outcome, failed, key_of, polled, secrets_of
-from exporter.check.reach import reach, way_to
+from exporter.check.reach import reach
 from exporter.plan import Plan
 from exporter.polling.targets import FilesTarget, Target
 from exporter.scaleengine import disk_usage, file_listing
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ProtocolError, Reason, ScaleEngineError
+from exporter.scaleengine.route import find_route
 
 log: Final = structlog.get_logger(__name__)
 
@@ -40,7 +42,8 @@ class Trials:
         self._asking = asking
         self._clock = clock
         self._tell = tell
-        self._way = way_to(plan.endpoint)
+        endpoint = plan.endpoint
+        self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._cut_off = False
         self._clock_seen = False
         self._accepted: set[tuple[str, str]] = set()
@@ -48,7 +51,7 @@ class Trials:
 
     def run(self) -> Iterator[Finding]:
         """Try everything, and return each finding as soon as it is made."""
-        self._tell(self._way.host)
+        self._tell(self._route.host)
         for finding in self._reach():
             self._cut_off = finding.outcome is Outcome.FAIL
             yield finding
@@ -57,7 +60,7 @@ class Trials:
             yield from self._try_account(account.name, targets)
 
     def _reach(self) -> Iterator[Finding]:
-        return reach(self._way, self._plan.endpoint.timeout, self._clock)
+        return reach(self._route, self._plan.endpoint.timeout, self._clock)
 
     def _try_account(self, account: str, targets: list[Target]) -> Iterator[Finding]:
         try:

@@ -5,14 +5,16 @@ proxies; what an operator wants is the innermost error.
 """
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
 from typing import Final
 
-from requests.exceptions import InvalidProxyURL, InvalidSchema
-from urllib3.exceptions import DecodeError, InvalidHeader, ProxyError, ProxySchemeUnknown
+from urllib3.exceptions import DecodeError, InvalidHeader, LocationParseError, ProxyError
+from urllib3.exceptions import SSLError as Urllib3SslError
 
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
@@ -21,22 +23,22 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     ScaleEngineError,
 )
+from exporter.scaleengine.route import CA_FILE, URL, Route
 
-_CHECK_URL: Final = "check api.url, and any proxy on the way"
-_CHECK_NETWORK: Final = "check api.url, the network and any firewall"
-_CHECK_PROXY: Final = "check HTTPS_PROXY and NO_PROXY in the environment"
-_BAD_PROXY: Final = "the address of the proxy cannot be used"
+_CHECK_URL: Final = "check {url}, and any proxy on the way"
+_CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
 
-# From the particular to the general: the first that fits speaks.
+# From the particular to the general: the first that fits speaks. The settings are filled in.
 _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
     (
         ssl.SSLCertVerificationError,
         NetworkError,
         "the certificate is not trusted",
-        "check api.url and api.ca_file",
+        "check {peer} and {trust}",
     ),
-    (ssl.SSLError, NetworkError, "TLS failed", "check api.url, api.ca_file and any proxy"),
-    (socket.gaierror, NetworkError, "the name was not resolved", "check api.url and the DNS"),
+    (ssl.SSLError, NetworkError, "TLS failed", "check {peer}, {trust} and any proxy"),
+    (socket.gaierror, NetworkError, "the name was not resolved", "check {peer} and the DNS"),
+    (LocationParseError, NetworkError, "the name cannot be one of a host", "check {peer}"),
     (TimeoutError, AnswerTimeoutError, "no answer came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
     (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
@@ -44,24 +46,65 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (HTTPException, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (DecodeError, ProtocolError, "the answer cannot be decompressed", _CHECK_URL),
-    (InvalidProxyURL, NetworkError, _BAD_PROXY, _CHECK_PROXY),
-    (InvalidSchema, NetworkError, _BAD_PROXY, _CHECK_PROXY),
-    (ProxySchemeUnknown, NetworkError, _BAD_PROXY, _CHECK_PROXY),
-    (ProxyError, NetworkError, "the request was not let through", _CHECK_PROXY),
 )
+_TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
+"""What ``http.client`` says of a proxy that answers CONNECT with something else than 200."""
 
 
-def translated(error: Exception, question: Question) -> ScaleEngineError:
-    """Return the error of ours for one that sending a request ended with."""
+def translated(error: Exception, question: Question, route: Route) -> ScaleEngineError:
+    """Return the error of ours for one that sending a request by a route ended with."""
     layers = list(_layers(error))
-    by_proxy = any(isinstance(layer, ProxyError) for layer in layers)
+    if any(isinstance(layer, (ssl.SSLError, Urllib3SslError)) for layer in layers):
+        fault = route.trust.find_fault()
+        if fault is not None:
+            return question.failed(NetworkError, fault.cause, fault.advice)
+    by_proxy = route.proxy is not None and _is_of_the_peer(layers)
+    settings = {
+        "peer": route.peer_setting if by_proxy else URL,
+        "trust": _trust_setting(route),
+        "url": URL,
+    }
+    where = "at the proxy, " if by_proxy else ""
     for layer in reversed(layers):
         for type_, kind, cause, advice in _MEANINGS:
             if isinstance(layer, type_):
-                where = "at the proxy, " if by_proxy else ""
-                return question.failed(kind, f"{where}{cause}{_detail(layer)}", advice)
+                return question.failed(
+                    kind, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
+                )
+    if by_proxy:
+        return refused_by_proxy(_tunnel_status(layers), question, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
-    return question.failed(NetworkError, cause, _CHECK_NETWORK)
+    return question.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
+
+
+def refused_by_proxy(status: int | None, question: Question, route: Route) -> ScaleEngineError:
+    """Return the error for a proxy that does not let a request through, with its HTTP status."""
+    shown = f" (HTTP {status})" if status else ""
+    advice = f"check {route.peer_setting} and NO_PROXY in the environment"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        advice = f"put the proxy's user and password into {route.peer_setting}"
+    return question.failed(
+        NetworkError, f"at the proxy, the request was not let through{shown}", advice
+    )
+
+
+def _trust_setting(route: Route) -> str:
+    trust = route.trust
+    ignored = f" ({trust.ignored} is not read)" if trust.ignored else ""
+    return f"{trust.setting or CA_FILE}{ignored}"
+
+
+def _is_of_the_peer(layers: Sequence[BaseException]) -> bool:
+    """Return whether a failure is one of the host that the connection was made to."""
+    return any(isinstance(layer, (ProxyError, LocationParseError)) for layer in layers)
+
+
+def _tunnel_status(layers: Sequence[BaseException]) -> int | None:
+    for layer in layers:
+        found = _TUNNEL_STATUS.search(str(layer)) if type(layer) is OSError else None
+        if found:
+            return int(found[1])
+    return None
 
 
 def _layers(error: BaseException | None) -> Iterator[BaseException]:

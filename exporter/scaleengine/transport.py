@@ -1,18 +1,21 @@
 """Send one request to ScaleEngine and read the answer, whatever the other side does.
 
 A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
-it was given (no cookies, no ``.netrc``), and verifies TLS always. Proxies are taken from the
-environment, as is usual (``HTTPS_PROXY``, ``NO_PROXY``).
+it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of
+proxies and certificates is read in ``route`` alone.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -26,7 +29,8 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer, http_answer
-from exporter.scaleengine.network_failures import translated
+from exporter.scaleengine.network_failures import refused_by_proxy, translated
+from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
 BODY_LIMIT: Final = 32 * 1024 * 1024
@@ -59,7 +63,8 @@ class Transport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._session = _session(endpoint)
+        self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
+        self._session = _session(endpoint.url, endpoint.connections, self._route)
         self._running: set[TimeLimit] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -70,6 +75,9 @@ class Transport:
         Raises AnswerTimeoutError, NetworkError (after ``close`` too), or ProtocolError for an
         answer that is too large or no HTTP.
         """
+        fault = self._route.find_fault()
+        if fault is not None:
+            raise question.failed(NetworkError, fault.cause, fault.advice)
         with self._limited(question) as limit:
             outcome = self._outcome(text, question)
         if limit.over and self._closed:
@@ -117,7 +125,7 @@ class Transport:
         try:
             return self._post(text, question)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-            return translated(error, question)
+            return translated(error, question, self._route)
 
     def _post(self, text: str, question: Question) -> HttpAnswer:
         endpoint = self._endpoint
@@ -126,9 +134,11 @@ class Transport:
             data={"json": text},
             headers=_HEADERS,
             timeout=2 * endpoint.timeout,  # never reached: the limit ends the call before
-            verify=_trusted(endpoint.ca_file, question),
             stream=True,
         ) as response:
+            status = response.status_code
+            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
+                raise refused_by_proxy(status, question, self._route)
             body = bytearray()
             for piece in response.iter_content(_PIECE):
                 body += piece
@@ -138,24 +148,11 @@ class Transport:
                         f"the answer is larger than {BODY_LIMIT // 2**20} MiB",
                         "check api.url, and any proxy on the way",
                     )
-            return http_answer(response.status_code, bytes(body), response.headers)
+            return http_answer(status, bytes(body), response.headers)
 
 
 def _stopping(question: Question) -> ScaleEngineError:
     return question.failed(NetworkError, "the exporter is stopping", "start it again")
-
-
-def _trusted(ca_file: Path | None, question: Question) -> str | bool:
-    """Return what ``requests`` calls verify: a file of certificates, or True for the known ones."""
-    if ca_file is None:
-        return True
-    if not ca_file.exists():
-        raise question.failed(
-            NetworkError,
-            f"the file of api.ca_file is missing ({ca_file})",
-            "put it there, readable for the exporter",
-        )
-    return str(ca_file)
 
 
 class _Session(requests.Session):
@@ -163,16 +160,14 @@ class _Session(requests.Session):
         """Follow nobody, and do not read what they sent along."""
 
 
-def _session(endpoint: Endpoint) -> requests.Session:
+def _session(url: str, connections: int, route: Route) -> requests.Session:
     session = _Session()
-    adapter = LimitedAdapter(endpoint.connections)
+    adapter = LimitedAdapter(connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.auth = _nothing_more
+    session.trust_env = False  # no .netrc; all else of the environment is in the route
+    session.verify = str(route.trust.path)
+    if route.proxy is not None:
+        session.proxies = {urlsplit(url).scheme: route.proxy.url}
     return session
-
-
-def _nothing_more(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand where ``requests`` would look for a password in ``.netrc``."""
-    return request

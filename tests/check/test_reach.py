@@ -1,6 +1,7 @@
 """The way to the API: name, connection and certificate, each by itself."""
 
 import gc
+import os
 import socket
 import threading
 import time
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.check.findings import Finding, Outcome
-from exporter.check.reach import reach, way_to
+from exporter.check.reach import reach
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.transport import Endpoint
+from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def silent() -> Iterator[str]:
 
 def go(url: str, ca_file: Path | None = None, timeout: float = 5.0) -> list[Finding]:
     """Go the way to an address, and return what was found."""
-    return list(reach(way_to(Endpoint(url, timeout, 1, ca_file)), timeout, Clock()))
+    return list(reach(find_route(url, ca_file, os.environ), timeout, Clock()))
 
 
 def test_in_plain(scaleengine: Simulator) -> None:
@@ -207,8 +208,24 @@ def test_a_folder_of_certificates(
     """The environment may name a folder; one without certificates trusts nobody."""
     url = under_tls(authority.issue("in-folder", "IP:127.0.0.1", days=90))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    certificate = go(url)[-1]
 
-    assert go(url)[-1].detail.startswith("the certificate is not trusted")
+    assert certificate.detail.startswith("the certificate is not trusted")
+    assert certificate.advice == "check api.url and REQUESTS_CA_BUNDLE"
+
+
+def test_certificates_that_cannot_be_read(
+    under_tls: UnderTls, authority: "Authority", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the file that the environment names is not there, it is named, and its variable."""
+    url = under_tls(authority.issue("unread", "IP:127.0.0.1", days=90))
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    name, connection, certificate = go(url)
+
+    assert (name.outcome, connection.outcome) == (Outcome.OK, Outcome.OK)
+    assert (certificate.subject.what, certificate.outcome) == ("certificate", Outcome.FAIL)
+    assert certificate.detail == f"the file of CURL_CA_BUNDLE is missing ({tmp_path / 'ca.pem'})"
+    assert str(certificate.advice).endswith("or change CURL_CA_BUNDLE in the environment")
 
 
 def test_a_server_without_tls(scaleengine: Simulator) -> None:
@@ -238,6 +255,17 @@ def test_by_a_proxy(refusing: str, monkeypatch: pytest.MonkeyPatch, scheme: str)
     (finding,) = go(f"{scheme}://api.example/")
 
     assert (finding.subject.what, finding.outcome) == ("proxy", Outcome.OK)
+    assert finding.detail.startswith(f"named by {scheme}_proxy;")
+    assert "canary" not in repr(finding)
+
+
+def test_a_proxy_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that cannot be a proxy's fails at once, and its variable is named."""
+    monkeypatch.setenv("ALL_PROXY", "http://user:canary@proxy:port")
+    (finding,) = go("https://api.example/")
+
+    assert (finding.subject.what, finding.outcome) == ("proxy", Outcome.FAIL)
+    assert finding.detail == "the proxy address in ALL_PROXY is malformed"
     assert "canary" not in repr(finding)
 
 
@@ -256,9 +284,8 @@ def test_a_proxy_that_is_not_there(
 def test_past_the_proxy(
     scaleengine: Simulator, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What NO_PROXY names is reached directly."""
+    """This machine is reached directly, whatever proxy the environment names."""
     monkeypatch.setenv("http_proxy", f"http://{refusing}")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     assert [finding.outcome for finding in go(scaleengine.url)] == [Outcome.OK] * 3
 

@@ -56,6 +56,14 @@ def test_only_this_machine_is_involved(demo: "Program") -> None:
     assert children(demo.pid) == ""
 
 
+def test_no_proxy_is_asked(start: "Start", tmp_path: Path) -> None:
+    """A proxy of the environment is not asked for the simulated account."""
+    nowhere = "http://127.0.0.1:1"
+    own = start(tmp_path, "demo", http_proxy=nowhere, HTTP_PROXY=nowhere, ALL_PROXY=nowhere)
+    assert own.wait_for(msg="poll", collector="disk_usage")["result"] == "ok"
+    assert own.end() == 0
+
+
 def test_it_ends_and_leaves_nothing(start: "Start", tmp_path: Path) -> None:
     """It tells what to try; Ctrl-C ends it with 0, and nobody listens any more."""
     own = start(tmp_path, "demo")

@@ -14,7 +14,6 @@ Listen = Callable[..., str]
 Send = Callable[..., HttpAnswer]
 
 API = "api.example/stable/"
-CHECK_PROXY = "check HTTPS_PROXY and NO_PROXY in the environment"
 
 
 class Proxy:
@@ -28,6 +27,10 @@ class Proxy:
         """Note the head of the request and answer it."""
         self.heads.append(request.partition(b"\r\n\r\n")[0].decode())
         line.sendall(self.said)
+
+
+VARIABLES = {"http": "http_proxy", "https": "HTTPS_PROXY"}
+"""What ``use_proxy`` sets, as it is read for an API in http:// and in https://."""
 
 
 @pytest.fixture
@@ -60,24 +63,21 @@ def test_a_tunnel_for_https(listen: Listen, send: Send, use_proxy: Callable[[str
     with pytest.raises(NetworkError) as caught:
         send(f"https://{API}")
 
-    assert str(caught.value) == f"at the proxy, the request was not let through: {CHECK_PROXY}"
+    assert str(caught.value) == (
+        "at the proxy, the request was not let through (HTTP 403): "
+        "check HTTPS_PROXY and NO_PROXY in the environment"
+    )
     (head,) = proxy.heads
     assert head.startswith("CONNECT api.example:443 HTTP/1.")
 
 
-@pytest.mark.parametrize("exempt", ["127.0.0.1", "127.0.0.0/8", "*"])
-def test_hosts_without_proxy(
-    listen: Listen,
-    send: Send,
-    use_proxy: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
-    exempt: str,
+def test_no_proxy_for_this_machine(
+    listen: Listen, send: Send, use_proxy: Callable[[str], None]
 ) -> None:
-    """What NO_PROXY names is reached directly."""
+    """An API on loopback is reached directly: a proxy would take itself for it."""
     proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     api = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     use_proxy(listen(proxy))
-    monkeypatch.setenv("NO_PROXY", exempt)
 
     assert send(listen(api)) == HttpAnswer(200, b"{}")
     assert (len(api.heads), len(proxy.heads)) == (1, 0)
@@ -93,21 +93,74 @@ def test_a_proxy_that_is_not_there(
         send(f"{scheme}://{API}")
 
     assert str(caught.value) == (
-        "at the proxy, the connection was refused: check api.url, the network and any firewall"
+        "at the proxy, the connection was refused: "
+        f"check {VARIABLES[scheme]}, the network and any firewall"
     )
 
 
-@pytest.mark.parametrize("url", ["http://", "socks5://canary@127.0.0.1:9", "canary://127.0.0.1:9"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_asks_for_a_password(
+    listen: Listen, send: Send, use_proxy: Callable[[str], None], scheme: str
+) -> None:
+    """A proxy that wants a user and a password leads to the variable that names it."""
+    head = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\n"
+    use_proxy(listen(Proxy(head + b"Content-Length: 0\r\n\r\n")))
+    with pytest.raises(NetworkError) as caught:
+        send(f"{scheme}://{API}")
+
+    assert str(caught.value) == (
+        "at the proxy, the request was not let through (HTTP 407): "
+        f"put the proxy's user and password into {VARIABLES[scheme]}"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("no-such-proxy.invalid", "the name was not resolved: check {} and the DNS"),
+        ("a..b", "the name cannot be one of a host: check {}"),
+    ],
+)
+def test_a_proxy_without_an_address(
+    send: Send, use_proxy: Callable[[str], None], scheme: str, host: str, sentence: str
+) -> None:
+    """A proxy whose name cannot be resolved leads to the variable that names it."""
+    use_proxy(f"http://user:canary@{host}:3128")
+    with pytest.raises(NetworkError) as caught:
+        send(f"{scheme}://{API}")
+
+    assert str(caught.value) == "at the proxy, " + sentence.format(VARIABLES[scheme])
+
+
+@pytest.mark.parametrize(
+    ("url", "flaw"),
+    [
+        ("http://", "names no host"),
+        ("http:///canary", "names no host"),
+        ("socks5://canary@127.0.0.1:9", "is of a SOCKS proxy"),
+        ("canary://127.0.0.1:9", "does not begin with http://"),
+        ("http://user:canary@proxy:port", "is malformed"),
+        ("http://user:can@ary/1@proxy:3128", "is malformed"),
+        ("http://user:canary@proxy:99999", "is malformed"),
+        ("http://user:1?canary@127.0.0.1:9", "is malformed"),
+        ("pro xy:3128", "is malformed"),
+    ],
+)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_none(
-    send: Send, use_proxy: Callable[[str], None], scheme: str, url: str
+    send: Send, use_proxy: Callable[[str], None], scheme: str, url: str, flaw: str
 ) -> None:
-    """An address that cannot be a proxy's leads to the environment, and is not shown."""
+    """An address that cannot be a proxy's leads to its variable, and is not shown."""
     use_proxy(url)
     with pytest.raises(NetworkError) as caught:
         send(f"{scheme}://{API}")
 
-    assert str(caught.value) == f"the address of the proxy cannot be used: {CHECK_PROXY}"
+    assert str(caught.value) == (
+        f"the proxy address in {VARIABLES[scheme]} {flaw}: write {VARIABLES[scheme]} as "
+        "http://host:port, with %40 for an @ in a password, "
+        "or name the host of api.url in NO_PROXY"
+    )
 
 
 @pytest.mark.parametrize(

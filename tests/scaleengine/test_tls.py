@@ -191,13 +191,86 @@ def test_a_missing_ca_file(send: Send, tmp_path: Path) -> None:
     )
 
 
-def test_a_ca_file_without_certificates(silent: str, send: Send, tmp_path: Path) -> None:
-    """Where the file of api.ca_file holds no certificates, the sentence leads to it."""
-    (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(NetworkError) as caught:
-        send(f"https://{silent}/", ca_file=tmp_path / "ca.pem")
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_an_authority_of_the_environment(
+    listen: Listen,
+    send: Send,
+    authority: Authority,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    """A server whose certificate the environment's file vouches for is believed."""
+    monkeypatch.setenv(variable, str(authority.certificate))
 
-    assert caught.value.advice == "check api.url, api.ca_file and any proxy"
+    assert send(listen(serve, server(good))) == HttpAnswer(200, BODY)
+
+
+def make_missing(_: Path) -> None:
+    """Leave the file away."""
+
+
+def make_empty(file: Path) -> None:
+    """Write a file without certificates."""
+    file.touch()
+
+
+def make_garbage(file: Path) -> None:
+    """Write what is no certificate."""
+    file.write_text("-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----\n")
+
+
+def make_a_loop(file: Path) -> None:
+    """Make a link to itself, which nobody can follow."""
+    file.symlink_to(file)
+
+
+@pytest.mark.parametrize("setting", ["api.ca_file", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (make_missing, "is missing ({file})"),
+        (make_empty, "holds no certificate that can be read ({file})"),
+        (make_garbage, "holds no certificate that can be read ({file})"),
+        (make_a_loop, "cannot be read ({file}: Too many levels of symbolic links)"),
+    ],
+)
+def test_certificates_that_cannot_be_read(
+    silent: str,
+    send: Send,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    make: Callable[[Path], None],
+    cause: str,
+) -> None:
+    """A file of certificates that cannot be used is named, with the setting that names it."""
+    file = tmp_path / "ca.pem"
+    make(file)
+    if setting != "api.ca_file":
+        monkeypatch.setenv(setting, str(file))
+    with pytest.raises(NetworkError) as caught:
+        send(f"https://{silent}/", ca_file=file if setting == "api.ca_file" else None)
+
+    assert caught.value.cause == f"the file of {setting} {cause.format(file=file)}"
+    assert setting in caught.value.advice or caught.value.advice.startswith("put it there")
+
+
+def test_where_untrusted_certificates_lead(
+    listen: Listen, send: Send, authority: Authority, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting that decides whom to trust is named, and one that is not read as well."""
+    url = listen(serve, server(good))
+    other = authority.self_signed("stranger", "IP:127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    with pytest.raises(NetworkError) as caught:
+        send(url)
+    assert caught.value.advice == "check api.url and api.ca_file (SSL_CERT_FILE is not read)"
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    with pytest.raises(NetworkError) as caught:
+        send(url)
+    assert caught.value.advice == "check api.url and REQUESTS_CA_BUNDLE"
 
 
 def test_slow_answers_under_tls(
