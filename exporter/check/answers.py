@@ -1,40 +1,55 @@
 """What a good answer tells about a target."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from exporter.check.findings import Fact, Finding, Outcome, polled
 from exporter.check.first_answer import first_answer
 from exporter.polling.open_folder import OpenFolder
+from exporter.polling.polls import unanswered
+from exporter.polling.snapshots import DiskUsage, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.scaleengine.disk_usage import UsageRow
+from exporter.polling.usage import REJECTED_ADVICE, name_users
 from exporter.scaleengine.file_listing import Listing
 
-_NAMED: Final = 5
 
-
-def used(target: DiskUsageTarget, rows: Sequence[UsageRow]) -> Finding:
-    """Return what the rows of a disk usage tell of the CPU users that are polled."""
-    asked = frozenset(target.cpu_users)
-    polled_rows = [row for row in rows if not asked or row.cpu_user in asked]
-    users = sorted({row.cpu_user for row in polled_rows})
-    missing = sorted(asked.difference(users))
-    newest = max((row.day for row in polled_rows), default=None)
+def used(target: DiskUsageTarget, usage: DiskUsage) -> Finding:
+    """Return what a poll of the disk usage would publish, and which rows it would reject."""
+    users = [user.cpu_user for user in usage.users]
+    rejected_users = sorted(usage.rejected_users)
+    missing = sorted(unanswered(target, usage))
+    newest = max((user.day for user in usage.users), default=None)
     facts: dict[str, Fact] = {
         "cpu_users": users,
         "missing_cpu_users": missing,
+        "rejected_cpu_users": rejected_users,
+        "rejected_rows": sum(rows.count for rows in usage.rejected),
         "newest_day": newest.isoformat() if newest else None,
     }
-    found = f"{count(users, 'CPU user')} ({_named(users)}), newest day {newest}"
+    found = [f"{count(users, 'CPU user')} ({name_users(users)}), newest day {newest}"]
     if newest is None:
-        found = "no CPU user in the last thirty days"
+        found = [f"no CPU user {'with a number' if usage.rejected else 'in the last thirty days'}"]
+    advice = []
+    if usage.rejected:
+        found += map(_rejected, usage.rejected)
+        advice.append(REJECTED_ADVICE)
     if missing:
-        detail = f"{found}; ScaleEngine has nothing of {_named(missing)}"
-        return Finding(polled(target), Outcome.WARN, detail, "check cpu_users", facts=facts)
-    if newest is None:
-        advice = f"check cdn of account {target.account!r}, or set disk_usage.enabled to false"
-        return Finding(polled(target), Outcome.WARN, found, advice, facts=facts)
-    return Finding(polled(target), Outcome.OK, found, facts=facts)
+        found.append(f"ScaleEngine has nothing of {name_users(missing)}")
+        advice.append("check cpu_users")
+    if newest is None and not advice:
+        advice.append(
+            f"check cdn of account {target.account!r}, or set disk_usage.enabled to false"
+        )
+    outcome = Outcome.WARN if advice else Outcome.OK
+    next_step = "; ".join(advice) or None
+    return Finding(polled(target), outcome, "; ".join(found), next_step, facts=facts)
+
+
+def _rejected(rows: RejectedRows) -> str:
+    examples = ", ".join(f"({row})" for row in rows.examples)
+    said = f"{count(rows.count, 'row')} rejected as {rows.fault}: {examples}"
+    if not rows.cpu_users:
+        return said
+    return f"{said}, so there is no number of {name_users(rows.cpu_users)}"
 
 
 def listed(target: FilesTarget, listing: Listing, requests_allowed: int) -> Finding:
@@ -72,8 +87,3 @@ def count(things: int | Sequence[object], name: str) -> str:
     """Return a number with the name of what is counted: ``1 file``, ``2 files``."""
     number = things if isinstance(things, int) else len(things)
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_NAMED]))
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -7,7 +7,9 @@ from exporter.accounts import Surroundings, roster
 from exporter.check.answers import listed, used
 from exporter.check.findings import Finding
 from exporter.plan import Plan
-from exporter.polling.targets import FilesTarget, Target
+from exporter.polling.snapshots import DiskUsage
+from exporter.polling.targets import DiskUsageTarget, Target
+from exporter.polling.usage import merge_usage, newest_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
@@ -39,7 +41,7 @@ class Asking:
         return self._accounts[account].credentials()
 
     def ask(self, target: Target, credentials: Credentials) -> Finding:
-        """Ask once for what the target is; raises ScaleEngineError.
+        """Ask for what the target is, in as few requests as can tell; raises ScaleEngineError.
 
         Where our clock is refused, it is asked once more with ScaleEngine's time.
         """
@@ -57,14 +59,21 @@ class Asking:
             account.client.close()
 
     def _ask(self, target: Target, credentials: Credentials) -> Finding:
+        if isinstance(target, DiskUsageTarget):
+            return used(target, self._ask_usage(target, credentials))
         account = self._accounts[target.account]
         with account.turns.turn(target, self._stop):
-            if isinstance(target, FilesTarget):
-                listing = list_files(
-                    account.client, credentials, target.path, target.file_type, offset=0
-                )
-                return listed(target, listing, self._requests_allowed)
-            return used(target, disk_usage(account.client, credentials, target.cpu_users))
+            listing = list_files(
+                account.client, credentials, target.path, target.file_type, offset=0
+            )
+        return listed(target, listing, self._requests_allowed)
+
+    def _ask_usage(self, target: DiskUsageTarget, credentials: Credentials) -> DiskUsage:
+        """Ask for the disk usage as a poll does; raises ScaleEngineError."""
+        account = self._accounts[target.account]
+        with account.turns.turn(target, self._stop):
+            report = disk_usage(account.client, credentials, target.cpu_users)
+        return merge_usage([newest_usage(report, target.cpu_users)])
 
     def _heed(self, exchange: Exchange) -> None:
         self.newest = exchange

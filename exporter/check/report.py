@@ -22,7 +22,9 @@ The document has these keys, and will keep them:
     certificate  ``expires`` (RFC 3339), ``days_left``; both null where there is none
     clock        ``skew_seconds``: our clock minus ScaleEngine's
     key          ``command``: the one that the key was tried with
-    disk_usage   ``cpu_users``, ``missing_cpu_users``, ``newest_day`` (null: no day)
+    disk_usage   ``cpu_users``, ``missing_cpu_users`` (asked for, without a row),
+                 ``rejected_cpu_users`` (without a number, because of rejected rows),
+                 ``rejected_rows`` (their number), ``newest_day`` (null: no day)
     files        ``files_in_first_answer``, ``folders_in_first_answer``, ``requests_estimated``
                  (1 is certain), ``requests_allowed`` (``api.max_requests_per_poll``)
 """

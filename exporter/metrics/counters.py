@@ -7,9 +7,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from exporter.polling.store import PollResult
-from exporter.polling.targets import Target
+from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.scaleengine import disk_usage, file_listing
 from exporter.scaleengine.client import Exchange
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -20,7 +21,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
 
 
 class PollCounters:
-    """Counts polls, and failures by reason; all series are there from the start, at 0."""
+    """Counts polls, failures and rejected rows; all series are there from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry, targets: Collection[Target]) -> None:
         polls = Counter(
@@ -36,15 +37,20 @@ class PollCounters:
             registry=registry,
         )
         self._tallies = _Tallies(polls, failures)
+        self._rejected_rows = _RejectedRows(registry)
         self.follow(targets)
 
     def follow(self, targets: Collection[Target]) -> None:
         """Count these targets from now on: the series of others go, those that stay go on."""
         self._tallies.follow((target.account, target.collector) for target in targets)
+        self._rejected_rows.follow(
+            target.account for target in targets if isinstance(target, DiskUsageTarget)
+        )
 
     def count(self, target: Target, result: PollResult) -> None:
         """Count a poll that has ended."""
         self._tallies.count((target.account, target.collector), result.reason)
+        self._rejected_rows.count(target.account, result.rejected_rows)
 
 
 class RequestCounters:
@@ -117,3 +123,34 @@ class _Tallies:
             self._all.labels(*labels).inc()
             if reason is not None:
                 self._failures.labels(*labels, reason).inc()
+
+
+class _RejectedRows:
+    """A counter of the rows of disk usage that were rejected, for the accounts that are polled."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "scaleengine_disk_usage_rejected_rows_total",
+            "Rejected rows of disk.usage, by reason; each poll counts them again.",
+            ("account", "reason"),
+            registry=registry,
+        )
+        self._followed: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+
+    def follow(self, accounts: Iterable[str]) -> None:
+        in_order = dict.fromkeys(accounts)
+        with self._lock:
+            for account in self._followed.difference(in_order):
+                for fault in RowFault:
+                    self._counter.remove(account, fault)
+            for account in in_order:
+                for fault in RowFault:
+                    self._counter.labels(account, fault)
+            self._followed = frozenset(in_order)
+
+    def count(self, account: str, rejected: Mapping[RowFault, int]) -> None:
+        with self._lock:
+            if account in self._followed:
+                for fault, rows in rejected.items():
+                    self._counter.labels(account, fault).inc(rows)

@@ -50,7 +50,7 @@ class KnowledgeCollector(Collector):
 
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
-    """Return the bytes of each CPU user, and the day that they are of."""
+    """Return the bytes of each CPU user, their day, and how many users have no number."""
     occupied = GaugeMetricFamily(
         "scaleengine_disk_usage_bytes",
         "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
@@ -63,13 +63,21 @@ def disk_usage_families(usages: Usages) -> Iterator[Metric]:
         "(disk.usage, summary_date), as of the last poll.",
         labels=_USER,
     )
+    rejected_users = GaugeMetricFamily(
+        "scaleengine_disk_usage_rejected_users",
+        "CPU users without scaleengine_disk_usage_bytes because rows were rejected (disk.usage), "
+        "as of the last poll.",
+        labels=("account",),
+    )
     for target, usage in usages:
+        rejected_users.add_metric((target.account,), len(usage.rejected_users))
         for user in usage.users:
             labels = (target.account, user.cpu_user)
             occupied.add_metric(labels, user.occupied)
             day.add_metric(labels, _midnight(user.day))
     yield occupied
     yield day
+    yield rejected_users
 
 
 def file_families(counts: Counts) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from exporter.polling.targets import Target
 from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.disk_usage import UsageRow, disk_usage
+from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
 from exporter.scaleengine.errors import (
     ApiError,
     AuthError,
@@ -49,13 +50,15 @@ class Account:
 class Calls:
     """The calls of one poll, all made with the same credentials, and tried again if that may help.
 
-    ``made`` counts every attempt that was sent. ``chance`` spreads the attempts. A poll that takes
-    longer than its numbers would count is given up.
+    ``made`` counts every attempt that was sent, ``rejected_rows`` the rows of disk usage that were
+    rejected. ``chance`` spreads the attempts. A poll that takes longer than its numbers would count
+    is given up.
     """
 
     def __init__(self, account: Account, target: Target, stop: Stop, chance: random.Random) -> None:
         self.account = account
         self.made = 0
+        self.rejected_rows: Counter[RowFault] = Counter()
         self._target = target
         self._stop = EarlyStop(stop)
         clock = account.client.clock
@@ -67,9 +70,14 @@ class Calls:
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
 
-    def disk_usage(self, cpu_users: Sequence[str]) -> Sequence[UsageRow]:
+    def disk_usage(self, cpu_users: Sequence[str]) -> UsageReport:
         """Ask for the disk usage; raises ScaleEngineError, and StoppedError at the end."""
-        return self._make(lambda known: disk_usage(self.account.client, known, cpu_users))
+        client = self.account.client
+        report = self._make(lambda known: disk_usage(client, known, cpu_users))
+        with self._lock:
+            for row, count in report.rejected.items():
+                self.rejected_rows[row.fault] += count
+        return report
 
     def list_files(self, path: str, file_type: str, offset: int) -> Listing:
         """Ask for one answer for a path; raises ScaleEngineError, and StoppedError at the end."""

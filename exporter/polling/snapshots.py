@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
 
+from exporter.scaleengine.disk_usage import RejectedRow, RowFault
+
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
@@ -15,10 +17,29 @@ class UserUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedRows:
+    """The rows of a poll that were rejected for one fault: their number, and a few of them.
+
+    ``cpu_users`` are the users without a number because of these rows.
+    """
+
+    fault: RowFault
+    count: int
+    examples: tuple[RejectedRow, ...]
+    cpu_users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """The disk usage of an account, by CPU user."""
+    """The disk usage of an account by CPU user, and the rows that were rejected, by fault."""
 
     users: tuple[UserUsage, ...]
+    rejected: tuple[RejectedRows, ...] = ()
+
+    @property
+    def rejected_users(self) -> frozenset[str]:
+        """Return the CPU users without a number because of rejected rows."""
+        return frozenset(user for rows in self.rejected for user in rows.cpu_users)
 
 
 @dataclass(frozen=True, slots=True)

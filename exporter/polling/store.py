@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 
 
@@ -15,13 +16,14 @@ from exporter.scaleengine.errors import Reason
 class PollResult:
     """How a poll ended: ``finished`` in monotonic time, ``seconds`` and ``requests`` it took.
 
-    ``reason`` is None after a good poll.
+    ``reason`` is None after a good poll. ``rejected_rows`` are those of its disk usage, by fault.
     """
 
     finished: float
     seconds: float
     requests: int
     reason: Reason | None = None
+    rejected_rows: Mapping[RowFault, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

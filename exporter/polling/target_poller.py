@@ -9,11 +9,13 @@ import structlog
 from exporter.polling.account import Account, Calls
 from exporter.polling.polls import poll, unanswered
 from exporter.polling.schedule import next_due, pause, wait_until
-from exporter.polling.snapshots import FileCounts, Snapshot
+from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target
+from exporter.polling.usage import describe_rejected
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import ProtocolError, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
@@ -43,6 +45,7 @@ class TargetPoller:
         self._finished = finished
         self._failures = 0
         self._warned: frozenset[str] = frozenset()
+        self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
         self._log = log.bind(
             account=target.account,
             collector=target.collector,
@@ -79,7 +82,8 @@ class TargetPoller:
             return None
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
         ended = self._clock.elapsed()
-        result = PollResult(ended, ended - began, calls.made, failure.reason if failure else None)
+        reason = failure.reason if failure else None
+        result = PollResult(ended, ended - began, calls.made, reason, calls.rejected_rows)
         good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
         if self._store.record(self._target, result, good, stop):
@@ -123,6 +127,18 @@ class TargetPoller:
                 advice="check cpu_users",
             )
         self._warned = missing
+        self._warn_of_rejected_rows(outcome)
+
+    def _warn_of_rejected_rows(self, snapshot: Snapshot) -> None:
+        """Log the rejected rows of a disk usage: each fault once, and again when a user is lost."""
+        rejected = snapshot.rejected if isinstance(snapshot, DiskUsage) else ()
+        causes: set[tuple[RowFault, str | None]] = set()
+        for rows in rejected:
+            of_fault = {(rows.fault, None), *((rows.fault, user) for user in rows.cpu_users)}
+            if not of_fault <= self._rejected:
+                self._log.warning("disk usage rows rejected", **describe_rejected(rows))
+            causes |= of_fault
+        self._rejected = frozenset(causes)
 
 
 def _alone(error: ScaleEngineError) -> ScaleEngineError:
@@ -137,4 +153,8 @@ def _alone(error: ScaleEngineError) -> ScaleEngineError:
 def _extent(snapshot: Snapshot) -> dict[str, int]:
     if isinstance(snapshot, FileCounts):
         return {"files": snapshot.files, "folders": snapshot.folders}
-    return {"cpu_users": len(snapshot.users)}
+    extent = {"cpu_users": len(snapshot.users)}
+    if snapshot.rejected:
+        extent["rejected_rows"] = sum(rows.count for rows in snapshot.rejected)
+        extent["rejected_users"] = len(snapshot.rejected_users)
+    return extent

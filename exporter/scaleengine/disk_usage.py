@@ -1,10 +1,13 @@
 """The command ``disk.usage``: bytes per CPU user and day, for thirty days."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from datetime import date, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, TypeAlias, TypeVar
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.json_values import (
@@ -12,40 +15,103 @@ from exporter.scaleengine.json_values import (
     Members,
     UnexpectedError,
     items,
-    mapping,
+    kind,
     name,
     whole_number,
 )
 from exporter.scaleengine.signing import Value
 
+T = TypeVar("T")
+
 COMMAND: Final = "disk.usage"
 
 _DAYS_BEFORE_TODAY: Final = 29
 _DAY_SECONDS: Final = 86_400
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UNIX_EPOCH: Final = date(1970, 1, 1).toordinal()
+_DAY: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|\+00:?00)?)?"
+)
+"""A date, or a date with a time of day that is UTC or has no zone."""
+_MAX_NAME: Final = 80
+"""Characters of a CPU user's name that a message shows; a longer one is not cut but left out.
+
+A cut could go through a secret that the API echoes, and the rest would not be recognized.
+"""
+
+
+class RowFault(StrEnum):
+    """Why a row is rejected: the closed set of the label ``reason`` of rejected rows."""
+
+    NOT_AN_OBJECT = "not_an_object"
+    INVALID_USER = "invalid_user"
+    INVALID_DAY = "invalid_day"
+    FUTURE_DAY = "future_day"
+    """The day is after tomorrow."""
+    INVALID_BYTES = "invalid_bytes"
+    CONFLICTING_BYTES = "conflicting_bytes"
+    """Several rows of the user and day, with different bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What one CPU user occupied on one day, in bytes; the user "" is the whole account."""
+    """The bytes that one CPU user occupied on one day.
+
+    What the user "" means is not documented: perhaps the whole account, perhaps files of no user.
+    """
 
     day: date
     cpu_user: str
     occupied: int
 
 
-def disk_usage(
-    client: Client, credentials: Credentials, cpu_users: Sequence[str]
-) -> Sequence[UsageRow]:
-    """Return the rows of the thirty days up to today, in the order of the answer.
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be used: what is wrong with it, and its user and day if they are readable.
 
-    No users means every user. Raises ScaleEngineError.
+    ``problem`` names types and members, never values.
+    """
+
+    fault: RowFault
+    cpu_user: str | None
+    day: date | None
+    problem: str
+
+    def __str__(self) -> str:
+        """Return user, day and problem as a log line shows them."""
+        user = "no readable user" if self.cpu_user is None else show_user(self.cpu_user)
+        return f"{user}, {self.day or 'no readable day'}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The content of one response.
+
+    ``rows`` has at most one row of a user and day, in the order of the response. A day with a
+    rejected row is not in it. ``rejected`` has the number of rows that are rejected alike.
+    """
+
+    rows: Sequence[UsageRow]
+    rejected: Mapping[RejectedRow, int]
+
+
+def disk_usage(client: Client, credentials: Credentials, cpu_users: Sequence[str]) -> UsageReport:
+    """Return the rows of the thirty days up to today.
+
+    Without ``cpu_users`` the field ``cpu`` is "", which is taken to ask for every user. Raises
+    ScaleEngineError.
     """
     fields: dict[str, Value] = {
         "cpu": _asked(cpu_users),
         "starttime": start_of_window(client.time.now()),
     }
-    return client.call(credentials, COMMAND, fields, read_usage)
+    rows, rejected = client.call(
+        credentials,
+        COMMAND,
+        fields,
+        lambda response: read_usage(response, _tomorrow(client.time.latest())),
+    )
+    return UsageReport(rows, rejected)
 
 
 def start_of_window(now: float) -> int:
@@ -57,9 +123,31 @@ def start_of_window(now: float) -> int:
     return (int(now // _DAY_SECONDS) - _DAYS_BEFORE_TODAY) * _DAY_SECONDS
 
 
-def read_usage(answer: Members) -> Sequence[UsageRow]:
-    """Read the rows of an answer; raises UnexpectedError."""
-    return tuple(_read_rows(_rows(answer)))
+_Rows: TypeAlias = tuple[Sequence[UsageRow], Mapping[RejectedRow, int]]
+
+
+def read_usage(response: Members, latest_day: date) -> _Rows:
+    """Read the rows of a response: those that can be used, and the number of the others.
+
+    Rows of a day after ``latest_day`` are rejected. Raises UnexpectedError where there is no list
+    of rows, or where there are two lists (beside the message and under ``data``) that differ.
+    """
+    data = response.get("data")
+    places = (response, data if isinstance(data, dict) else {})
+    found = [_read_rows(place["usage"], latest_day) for place in places if "usage" in place]
+    if not found:
+        raise UnexpectedError("it has no usage")
+    known, rejected = found[0]
+    if any(other != found[0] for other in found[1:]):
+        raise UnexpectedError("it has two lists of usage, and they differ")
+    return tuple(known.values()), rejected
+
+
+def show_user(cpu_user: str) -> str:
+    """Return a CPU user's name as a message shows it: quoted, and of bounded length."""
+    if len(cpu_user) <= _MAX_NAME:
+        return repr(cpu_user)
+    return f"a user with a name of {len(cpu_user)} characters"
 
 
 def _asked(cpu_users: Sequence[str]) -> Value:
@@ -71,45 +159,107 @@ def _asked(cpu_users: Sequence[str]) -> Value:
     return cpu_users
 
 
-def _rows(answer: Members) -> Json:
-    """Return the rows, which stand beside the message or under ``data``."""
-    below = answer.get("data")
-    places = (answer, below if isinstance(below, dict) else {})
-    for place in places:
-        if "usage" in place:
-            return place["usage"]
-    raise UnexpectedError("it has no usage")
+def _tomorrow(now: float) -> date:
+    """Return the day after that of a unix time, UTC; within what the calendar holds."""
+    ordinal = _UNIX_EPOCH + int(now // _DAY_SECONDS) + 1
+    return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
 
-def _read_rows(rows: Json) -> Iterator[UsageRow]:
-    seen = set()
-    for number, row in enumerate(items(rows), start=1):
-        try:
-            usage = _read_row(mapping(row))
-        except UnexpectedError as unexpected:
-            raise UnexpectedError(f"row {number} of the usage: {unexpected}") from None
-        key = (usage.day, usage.cpu_user)
-        if key in seen:
-            raise UnexpectedError(f"row {number} of the usage: a second one for user and day")
-        seen.add(key)
-        yield usage
+_Key: TypeAlias = tuple[str, date]
 
 
-def _read_row(row: Members) -> UsageRow:
+def _read_rows(
+    rows: Json, latest_day: date
+) -> tuple[dict[_Key, UsageRow], Mapping[RejectedRow, int]]:
+    known: dict[_Key, UsageRow] = {}
+    repeated: defaultdict[_Key, list[UsageRow]] = defaultdict(list)
+    rejected: Counter[RejectedRow] = Counter()
+    for row in items(rows):
+        read = _read_row(row, latest_day)
+        if isinstance(read, RejectedRow):
+            rejected[read] += 1
+            continue
+        key = (read.cpu_user, read.day)
+        if known.setdefault(key, read) is not read:
+            repeated[key].append(read)
+    for (cpu_user, day), others in repeated.items():
+        if any(other != known[cpu_user, day] for other in others):
+            problem = "several rows with different bytes_total"
+            conflict = RejectedRow(RowFault.CONFLICTING_BYTES, cpu_user, day, problem)
+            rejected[conflict] = 1 + len(others)
+    for unusable in rejected:
+        if unusable.cpu_user is not None and unusable.day is not None:
+            known.pop((unusable.cpu_user, unusable.day), None)
+    return known, rejected
+
+
+def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
+    if not isinstance(row, dict):
+        problem = f"{kind(row)} stands where a mapping should"
+        return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
-        day, cpu_user, occupied = row["summary_date"], row["cpu_user"], row["bytes_total"]
-    except KeyError as missing:
-        raise UnexpectedError(f"{missing.args[0]} is missing") from None
-    usage = UsageRow(_day(day), name(cpu_user), whole_number(occupied))
-    if usage.occupied < 0:
-        raise UnexpectedError("bytes_total is below zero")
-    return usage
+        usage = UsageRow(
+            _read_day(row["summary_date"]), name(row["cpu_user"]), _read_bytes(row["bytes_total"])
+        )
+    except (UnexpectedError, KeyError):
+        return _reject(row, latest_day)
+    return usage if usage.day <= latest_day else _reject(row, latest_day)
 
 
-def _day(value: Json) -> date:
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise UnexpectedError("summary_date is no date")
+def _reject(row: Members, latest_day: date) -> RejectedRow:
+    """Return what is wrong with a row, and of its user and day what can be read."""
+    cpu_user = _member(row, "cpu_user", name)
+    day = _member(row, "summary_date", _read_day)
+    occupied = _member(row, "bytes_total", _read_bytes)
+    fault, problem = RowFault.FUTURE_DAY, "summary_date is in the future"
+    if not isinstance(day, date) or day <= latest_day:
+        fault, problem = next(
+            (fault, str(value))
+            for fault, value in (
+                (RowFault.INVALID_USER, cpu_user),
+                (RowFault.INVALID_DAY, day),
+                (RowFault.INVALID_BYTES, occupied),
+            )
+            if isinstance(value, UnexpectedError)
+        )
+    return RejectedRow(
+        fault,
+        cpu_user if isinstance(cpu_user, str) else None,
+        day if isinstance(day, date) else None,
+        problem,
+    )
+
+
+def _member(row: Members, key: str, read: Callable[[Json], T]) -> T | UnexpectedError:
+    """Return a member of a row, or why it cannot be read."""
+    if key not in row:
+        return UnexpectedError(f"{key} is missing")
     try:
-        return date.fromisoformat(value)
+        return read(row[key])
+    except UnexpectedError as unexpected:
+        return UnexpectedError(f"{key}: {unexpected}")
+
+
+def _read_day(value: Json) -> date:
+    if not isinstance(value, str):
+        raise UnexpectedError(f"{kind(value)} stands where a date should")
+    return _parse_day(value)
+
+
+@lru_cache(maxsize=256)  # a response has a row for each user, and thirty different days
+def _parse_day(text: str) -> date:
+    """Return the day of a date, or of a date with a time: a day is a day at any hour of it."""
+    written = _DAY.fullmatch(text)
+    if written is None:
+        raise UnexpectedError("a text stands where a date should")
+    try:
+        return datetime.fromisoformat(written[0]).date()
     except ValueError:
-        raise UnexpectedError("summary_date is no day of the calendar") from None
+        raise UnexpectedError("it is no day of the calendar") from None
+
+
+def _read_bytes(value: Json) -> int:
+    number = whole_number(value)
+    if number < 0:
+        raise UnexpectedError("it is below zero")
+    return number

@@ -38,6 +38,11 @@ class ServerTime:
                 return self._clock.elapsed() + self._offset
         return self._clock.now()
 
+    def latest(self) -> float:
+        """Return the later of our clock's time and ScaleEngine's, in unix seconds."""
+        now, offset = self._clock.now(), self._offset
+        return now if offset is None else max(now, self._clock.elapsed() + offset)
+
     def heed(self, date: float) -> float:
         """Take note of the time that an answer told; return the skew that it shows."""
         offset = date + _MIDDLE - self._clock.elapsed()

@@ -1,10 +1,11 @@
 """The accounts that a simulator serves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
+from exporter.simulator.php import Json
 from exporter.simulator.storage import Folder
 
 Usage: TypeAlias = Callable[[date], Mapping[str, int]]
@@ -36,6 +37,7 @@ class Account:
 
     ``storage`` holds the top folders, ``sestore4`` and the like. ``refresh`` is called with the
     simulator's time (unix seconds) before each answer, so that an account can change as time goes.
+    ``odd_rows`` are written as they are behind the rows of every disk usage, whatever is asked for.
     """
 
     cdn: int
@@ -44,3 +46,4 @@ class Account:
     usage: Usage = no_usage
     storage: Folder = field(default_factory=Folder, repr=False)
     refresh: Callable[[float], None] = _unchanged
+    odd_rows: Sequence[Json] = ()

@@ -112,7 +112,7 @@ def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str,
         readings=moment.behaviour.readings,
         random=moment.random,
     )
-    return {"usage": shapes.rows(rows, moment.behaviour.readings)}
+    return {"usage": shapes.rows(rows, account.odd_rows, moment.behaviour.readings)}
 
 
 def cpu_users(request: Request) -> tuple[str, ...]:

@@ -57,8 +57,8 @@ def failure(code: str, message: str, readings: Readings, seconds: float) -> dict
     }
 
 
-def rows(found: Sequence[Row], readings: Readings) -> Json:
-    """Return the rows of disk.usage."""
+def rows(found: Sequence[Row], odd: Sequence[Json], readings: Readings) -> Json:
+    """Return the rows of disk.usage, and behind them ``odd`` ones as they are."""
     written: list[Json] = [
         {
             "summary_date": row.day.isoformat(),
@@ -67,7 +67,7 @@ def rows(found: Sequence[Row], readings: Readings) -> Json:
         }
         for row in found
     ]
-    return _array(written, readings.rows)
+    return _array([*written, *odd], readings.rows)
 
 
 def folder(listed: Listed, readings: Readings, *, root: bool = True) -> Json:

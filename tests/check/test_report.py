@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
@@ -16,7 +17,8 @@ from exporter.check.progress import Progress
 from exporter.check.report import WRITERS, write_text
 from exporter.plan import Plan
 from exporter.scaleengine.masking import KnownSecrets
-from exporter.simulator import Account, Simulator, steady_usage
+from exporter.simulator import Account, Simulator, no_usage, steady_usage
+from exporter.simulator.php import Json
 
 Main = Callable[..., Mapping[str, object]]
 Print = Callable[..., str]
@@ -36,7 +38,13 @@ FACTS: Mapping[str, Mapping[str, object]] = {
     "clock": {"skew_seconds": NUMBER},
     "secrets": {},
     "key": {"command": {"enum": ["disk.usage", "files.list"]}},
-    "disk_usage": {"cpu_users": TEXTS, "missing_cpu_users": TEXTS, "newest_day": TEXT},
+    "disk_usage": {
+        "cpu_users": TEXTS,
+        "missing_cpu_users": TEXTS,
+        "rejected_cpu_users": TEXTS,
+        "rejected_rows": NUMBER,
+        "newest_day": TEXT,
+    },
     "files": {
         "files_in_first_answer": NUMBER,
         "folders_in_first_answer": NUMBER,
@@ -160,7 +168,12 @@ def test_the_facts(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
     facts = {(each["what"], each["path"]): each["facts"] for each in findings if each["facts"]}
 
     assert facts["disk_usage", None].pop("newest_day") in {str(before), str(after)}
-    assert facts["disk_usage", None] == {"cpu_users": ["web"], "missing_cpu_users": ["live"]}
+    assert facts["disk_usage", None] == {
+        "cpu_users": ["web"],
+        "missing_cpu_users": ["live"],
+        "rejected_cpu_users": [],
+        "rejected_rows": 0,
+    }
     assert facts["files", "sestore4/jb"] == {
         "files_in_first_answer": 100,
         "folders_in_first_answer": 0,
@@ -230,6 +243,85 @@ def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account
         "warn  main disk usage: no CPU user in the last thirty days\n"
         "      check cdn of account 'main', or set disk_usage.enabled to false\n"
     ) in out.getvalue()
+
+
+def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: Account) -> None:
+    """They are named, with the users that have no number because of them; no secret is."""
+    today = datetime.now(UTC).date().isoformat()
+    rows: list[Json] = [
+        {"summary_date": today, "cpu_user": "live", "bytes_total": None},
+        {"summary_date": "2014-11-10", "cpu_user": f"x{account.api_secret}", "bytes_total": "?"},
+        {"summary_date": "2099-01-01", "cpu_user": "web", "bytes_total": 1},
+    ]
+    odd = replace(account, odd_rows=rows)
+    asked = main(disk_usage={"cpu_users": ["web", "live", "gone"]})
+    out, document = StringIO(), StringIO()
+    with Simulator([odd]) as running:
+        assert check(
+            plan(running.url, asked), (), KnownSecrets(), "text", (out, Progress(StringIO()))
+        )
+        check(
+            plan(running.url, asked), (), KnownSecrets(), "json", (document, Progress(StringIO()))
+        )
+    (line, advice) = [
+        each
+        for each in steady(out.getvalue()).splitlines()
+        if "disk usage:" in each or "support" in each
+    ]
+
+    assert line == (
+        "warn  main disk usage: 1 CPU user ('web'), newest day DAY; "
+        f"1 row rejected as future_day: ('web', 2099-01-01: summary_date is in the future); "
+        f"2 rows rejected as invalid_bytes: ('live', {today}: "
+        "bytes_total: null stands where a whole number should), ('x***', 2014-11-10: "
+        "bytes_total: a text stands where a whole number should), "
+        "so there is no number of 'live'; ScaleEngine has nothing of 'gone'"
+    )
+    assert advice == (
+        "      ask ScaleEngine's support; if the rows look right, report it; check cpu_users"
+    )
+    (facts,) = [
+        each["facts"]
+        for each in json.loads(document.getvalue())["findings"]
+        if each["what"] == "disk_usage"
+    ]
+    assert (facts["rejected_cpu_users"], facts["missing_cpu_users"], facts["rejected_rows"]) == (
+        ["live"],
+        ["gone"],
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome", "said"),
+    [
+        ([None], Outcome.FAIL, "none of the 1 rows can be read"),
+        (
+            [{"summary_date": "2014-11-10", "cpu_user": "web", "bytes_total": None}] * 2
+            + [{"summary_date": "2014-11-09", "cpu_user": "web", "bytes_total": 1}],
+            Outcome.WARN,
+            "no CPU user with a number; 2 rows rejected as invalid_bytes: ",
+        ),
+    ],
+)
+def test_no_number_because_of_rejected_rows(
+    plan: Callable[..., Plan],
+    main: Main,
+    account: Account,
+    rows: list[Json],
+    outcome: Outcome,
+    said: str,
+) -> None:
+    """It is a failure where no row can be read, as it is of a poll."""
+    out = StringIO()
+    with Simulator([replace(account, usage=no_usage, odd_rows=rows)]) as running:
+        check(plan(running.url, main()), (), KnownSecrets(), "json", (out, Progress(StringIO())))
+    (found,) = [
+        each for each in json.loads(out.getvalue())["findings"] if each["what"] == "disk_usage"
+    ]
+
+    assert found["outcome"] == outcome
+    assert found["detail"].startswith(said)
 
 
 def test_letters_that_a_stream_lacks() -> None:

@@ -10,6 +10,7 @@ from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 
 USAGE = DiskUsageTarget("main", 60, 180)
@@ -26,6 +27,14 @@ REASONS = [
     "protocol",
     "api",
     "incomplete",
+]
+ROW_REASONS = [
+    "not_an_object",
+    "invalid_user",
+    "invalid_day",
+    "future_day",
+    "invalid_bytes",
+    "conflicting_bytes",
 ]
 
 
@@ -77,6 +86,42 @@ def test_every_failure_is_there_at_0(
 def test_there_are_no_other_reasons() -> None:
     """The reasons are a closed set: dashboards name them."""
     assert [str(reason) for reason in Reason] == REASONS
+
+
+@pytest.mark.parametrize("reason", ROW_REASONS)
+def test_every_reason_to_reject_a_row_is_there_at_0(metrics: Metrics, reason: str) -> None:
+    """Each reason is there before it happens, for the accounts whose disk usage is polled."""
+    name = "scaleengine_disk_usage_rejected_rows_total"
+    value = metrics.registry.get_sample_value
+    assert value(name, {"account": "main", "reason": reason}) == 0
+    assert value(name, {"account": "other", "reason": reason}) is None
+
+
+def test_there_are_no_other_reasons_to_reject_a_row() -> None:
+    """The reasons are a closed set: dashboards name them."""
+    assert [str(fault) for fault in RowFault] == ROW_REASONS
+
+
+def test_rejected_rows(metrics: Metrics) -> None:
+    """Rejected rows are counted under their reason, after a failed poll too, and go on counting."""
+    rejected = {RowFault.INVALID_BYTES: 3, RowFault.CONFLICTING_BYTES: 2}
+    for reason in (None, Reason.PROTOCOL):
+        metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, reason, rejected))
+    metrics.follow({"main": 158}, [USAGE])
+    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1))
+
+    counted = values(metrics, "scaleengine_disk_usage_rejected_rows_total")
+    assert {reason: count for (_, reason), count in counted.items() if count} == {
+        "invalid_bytes": 6,
+        "conflicting_bytes": 4,
+    }
+
+
+def test_rejected_rows_of_an_account_that_is_gone(metrics: Metrics) -> None:
+    """A poll that ends after its account is gone does not bring its series back."""
+    metrics.follow({"other": 7}, [AUDIO])
+    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, None, {RowFault.INVALID_BYTES: 3}))
+    assert values(metrics, "scaleengine_disk_usage_rejected_rows_total") == {}
 
 
 def test_what_is_not_configured_is_not_counted(metrics: Metrics) -> None:

@@ -19,11 +19,12 @@ from exporter import __version__
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.wall_time import WallTime
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, UserUsage
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 from exporter.version import revision
 
@@ -38,6 +39,8 @@ QUOTAS = {"main": {"live\n\\": 2 * 10**12, "*": 10**13}, 'büro "2"': {"*": 1, "
 TABLE: Mapping[str, tuple[str, set[str]]] = {
     "scaleengine_disk_usage_bytes": ("gauge", {"account", "cpu_user"}),
     "scaleengine_disk_usage_day_timestamp_seconds": ("gauge", {"account", "cpu_user"}),
+    "scaleengine_disk_usage_rejected_users": ("gauge", {"account"}),
+    "scaleengine_disk_usage_rejected_rows": ("counter", {"account", "reason"}),
     "scaleengine_disk_quota_bytes": ("gauge", {"account", "cpu_user"}),
     "scaleengine_files": ("gauge", TREE),
     "scaleengine_folders": ("gauge", TREE),
@@ -66,8 +69,8 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]))
 def metrics(clock: Clock) -> Metrics:
     """Give the metrics of two accounts, with targets in each state that there is.
 
-    Of `main`, the disk usage and one path are good, another path failed after it was good. Of
-    `büro "2"`, the disk usage is stale and the path has not been polled yet.
+    Of `main`, the disk usage (without one user) and one path are good, another path failed after it
+    was good. Of `büro "2"`, the disk usage is stale and the path has not been polled yet.
     """
     usage = DiskUsageTarget("main", 3600, 10800)
     videos = FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1)
@@ -81,9 +84,14 @@ def metrics(clock: Clock) -> Metrics:
         UserUsage("", date(2014, 11, 11), 1024),
         UserUsage("live\n\\", date(2014, 11, 10), 9007199254740991),
     )
+    rejected = (RejectedRows(RowFault.INVALID_BYTES, 2, (), ("web",)),)
     folders = (FolderCount(".", 1), FolderCount("séries", 2), FolderCount("_other", 0))
     finished: list[tuple[DiskUsageTarget | FilesTarget, PollResult, Good | None]] = [
-        (usage, PollResult(4990.0, 0.25, 1), Good(DiskUsage(users), 4990.0)),
+        (
+            usage,
+            PollResult(4990.0, 0.25, 1, rejected_rows={RowFault.INVALID_BYTES: 2}),
+            Good(DiskUsage(users, rejected), 4990.0),
+        ),
         (
             videos,
             PollResult(4991.5, 1.5, 12),

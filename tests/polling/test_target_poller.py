@@ -30,7 +30,7 @@ from exporter.scaleengine.transport import Endpoint, Transport
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
-START = 1_700_000_000.0
+START = 1_763_600_000.0
 
 
 @dataclass
@@ -74,7 +74,7 @@ class SaysInTurn(Transport):
         return HttpAnswer(200, json.dumps(answer).encode())
 
 
-def usage(*users: str, occupied: int = 7, day: str = "2026-11-20") -> dict[str, object]:
+def usage(*users: str, occupied: int = 7, day: str = "2025-11-20") -> dict[str, object]:
     rows = [{"summary_date": day, "cpu_user": user, "bytes_total": occupied} for user in users]
     return {"status": "success", "message": "", "usage": rows}
 
@@ -204,7 +204,7 @@ def test_a_good_poll() -> None:
     time = Time()
     polled = Polled(USAGE, time, [usage("b", "a")], seconds=2.0)
     polled.poll()
-    day = date(2026, 11, 20)
+    day = date(2025, 11, 20)
     assert polled.snapshot() == DiskUsage((UserUsage("a", day, 7), UserUsage("b", day, 7)))
     assert polled.results == [PollResult(1002.0, 2.0, 1, None)]
     good = polled.store.current()[USAGE].good
@@ -298,21 +298,26 @@ def test_files_are_counted() -> None:
 
 
 def test_the_newest_day_counts() -> None:
-    """Of each user the newest day counts, whatever the order, also one that is in the future."""
+    """Of each user the newest day counts, whatever the order; also tomorrow, no later one."""
     rows = [
         {"summary_date": day, "cpu_user": user, "bytes_total": occupied}
         for user, day, occupied in (
-            ("a", "2026-11-19", 1),
-            ("b", "2026-11-01", 5),
-            ("a", "2031-01-01", "2"),
-            ("a", "2026-11-20", 3),
+            ("a", "2025-11-19", 1),
+            ("b", "2025-11-01", 5),
+            ("a", "2025-11-21", "2"),
+            ("a", "2025-11-22", 4),
+            ("a", "2025-11-20", 3),
         )
     ]
     polled = Polled(USAGE, Time(), [{"status": "success", "usage": rows}])
     polled.poll()
-    assert polled.snapshot() == DiskUsage(
-        (UserUsage("a", date(2031, 1, 1), 2), UserUsage("b", date(2026, 11, 1), 5))
+    snapshot = polled.snapshot()
+    assert isinstance(snapshot, DiskUsage)
+    assert snapshot.users == (
+        UserUsage("a", date(2025, 11, 21), 2),
+        UserUsage("b", date(2025, 11, 1), 5),
     )
+    assert snapshot.rejected_users == set()
 
 
 def test_only_users_that_were_asked_for() -> None:

@@ -9,6 +9,7 @@ from exporter.flags import DEFAULT_ADDRESS, parse_flags
 from exporter.metrics.registry import add_reload_gauges, build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,11 @@ def test_every_metric_is_documented() -> None:
         if family.name.startswith("scaleengine_")
     }
     assert set(rows("Metrics")) == families
+
+
+def test_every_reason_to_reject_a_row_is_documented() -> None:
+    """The README explains each fault of a row, and no other."""
+    assert set(rows("Rows that cannot be read")) == set(RowFault)
 
 
 def test_every_reason_is_documented() -> None:

@@ -1,7 +1,7 @@
-"""Disk usage is asked for thirty days up to today; its rows are read as they are, or refused."""
+"""Disk usage is asked for thirty days up to today; each row is read as it is, or rejected."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,13 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.disk_usage import UsageRow, disk_usage, read_usage, start_of_window
-from exporter.scaleengine.json_values import Json, UnexpectedError
-from exporter.simulator import Array, Behaviour, Content, Numbers, Order, Readings, Simulator
+from exporter.scaleengine.disk_usage import (
+    RejectedRow,
+    RowFault,
+    UsageRow,
+    disk_usage,
+    read_usage,
+    start_of_window,
+)
+from exporter.scaleengine.json_values import Json, UnexpectedError, kind
+from exporter.simulator import (
+    Array,
+    Behaviour,
+    Content,
+    Numbers,
+    Order,
+    Readings,
+    Simulator,
+)
 
 DAY = 24 * 3600
+NOW = 1415700000
+"""2014-11-11 10:00 UTC, the simulator's time."""
 MONDAY = date(2014, 11, 10)
 TUESDAY = date(2014, 11, 11)
+WEDNESDAY = date(2014, 11, 12)
+ROWS = (UsageRow(MONDAY, "web", 1024), UsageRow(TUESDAY, "web", 1024))
 
 
 def row(day: Json = "2014-11-10", user: Json = "web", occupied: Json = 1024) -> dict[str, Json]:
@@ -36,9 +55,9 @@ def test_the_published_sample() -> None:
         "handle_time": "0.3795 seconds"
     }"""
 
-    assert read_usage(json.loads(published)) == (
-        UsageRow(MONDAY, "", 1024),
-        UsageRow(TUESDAY, "", 1024),
+    assert read_usage(json.loads(published), WEDNESDAY) == (
+        (UsageRow(MONDAY, "", 1024), UsageRow(TUESDAY, "", 1024)),
+        {},
     )
 
 
@@ -51,17 +70,23 @@ def test_the_published_sample() -> None:
         {"data": {"usage": [row(), row("2014-11-11")]}},
         {"data": [], "usage": [row(), row("2014-11-11")]},
         {"data": "none", "usage": [row(), row("2014-11-11")]},
+        {"usage": [row(), row("2014-11-11")], "data": {"usage": [row(), row("2014-11-11")]}},
+        {
+            "usage": [row(), row("2014-11-11")],
+            "data": {"usage": {"3": row("2014-11-11", occupied="1024"), "1": row()}},
+        },
+        {"usage": [row(), row("2014-11-11"), row()]},
     ],
 )
 def test_places_and_shapes(answer: dict[str, Json]) -> None:
-    """Rows are found beside the message and under data, as a list and as PHP's list with gaps."""
-    assert read_usage(answer) == (UsageRow(MONDAY, "web", 1024), UsageRow(TUESDAY, "web", 1024))
+    """Rows are found at both places, as a list and as PHP's list with gaps; repeats do no harm."""
+    assert read_usage(answer, WEDNESDAY) == (ROWS, {})
 
 
 @pytest.mark.parametrize("nothing", [[], {}])
 def test_no_rows(nothing: Json) -> None:
     """An account without usage has no rows."""
-    assert read_usage({"usage": nothing}) == ()
+    assert read_usage({"usage": nothing}, WEDNESDAY) == ((), {})
 
 
 @pytest.mark.parametrize(
@@ -73,54 +98,147 @@ def test_no_rows(nothing: Json) -> None:
         (row(user=17), UsageRow(MONDAY, "17", 1024)),
         (row(user="0"), UsageRow(MONDAY, "0", 1024)),
         (row(user='é "\\\n'), UsageRow(MONDAY, 'é "\\\n', 1024)),
-        (row(day="2024-02-29"), UsageRow(date(2024, 2, 29), "web", 1024)),
+        (row(occupied="5000000000.00"), UsageRow(MONDAY, "web", 5_000_000_000)),
+        (row(day="2012-02-29"), UsageRow(date(2012, 2, 29), "web", 1024)),
+        (row(day="2014-11-12"), UsageRow(WEDNESDAY, "web", 1024)),
+        *(
+            (row(day=f"2014-11-10{time}"), UsageRow(MONDAY, "web", 1024))
+            for time in (" 00:00:00", "T00:00", " 23:59:59.999", "T13:00:00Z", "T13:00:00+00:00")
+        ),
         ({**row(), "files_total": None}, UsageRow(MONDAY, "web", 1024)),
     ],
 )
 def test_rows(written: dict[str, Json], read: UsageRow) -> None:
-    """Numbers may be text, users may be numbers, and what is not known is passed over."""
-    assert read_usage({"usage": [written]}) == (read,)
+    """Numbers may be text, users may be numbers, days may have a time; the rest is ignored."""
+    assert read_usage({"usage": [written]}, WEDNESDAY) == ((read,), {})
+
+
+ODD_DAYS: Sequence[Json] = (
+    None,
+    20141110,
+    ["2014-11-10"],
+    "",
+    "20141110",
+    "2014-W46-1",
+    "2014-11-1",
+    "2014-11-10T00",
+    "2014-11-10 00:00:00+02:00",
+    "2014-11-10\n",
+    " 2014-11-10",
+    "٣٣٣٣-٣٣-٣٣",
+)
+DIFFERENT = "it has two lists of usage, and they differ"
+NOT_AN_OBJECT = (RowFault.NOT_AN_OBJECT, None, None)
+NO_USER = (RowFault.INVALID_USER, None, MONDAY)
+NO_DAY = (RowFault.INVALID_DAY, "web", None)
+NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
 
 
 @pytest.mark.parametrize(
-    ("written", "sentence"),
+    ("written", "known", "problem"),
     [
-        (7, "a number stands where a mapping should"),
-        (None, "null stands where a mapping should"),
-        ("row", "a text stands where a mapping should"),
-        ([row()], "a list stands where a mapping should"),
-        ([], "summary_date is missing"),
-        ({"summary_date": "2014-11-10", "bytes_total": 1}, "cpu_user is missing"),
-        ({"summary_date": "2014-11-10", "cpu_user": ""}, "bytes_total is missing"),
-        (row(day=None), "summary_date is no date"),
-        (row(day=20141110), "summary_date is no date"),
-        (row(day=""), "summary_date is no date"),
-        (row(day="20141110"), "summary_date is no date"),
-        (row(day="2014-W46-1"), "summary_date is no date"),
-        (row(day="2014-11-1"), "summary_date is no date"),
-        (row(day="2014-11-10T00:00"), "summary_date is no date"),
-        (row(day="2014-11-10\n"), "summary_date is no date"),
-        (row(day="٣٣٣٣-٣٣-٣٣"), "summary_date is no date"),
-        (row(day="2014-02-29"), "summary_date is no day of the calendar"),
-        (row(day="0000-00-00"), "summary_date is no day of the calendar"),
-        (row(user=None), "null stands where a name should"),
-        (row(user=["web"]), "a list stands where a name should"),
-        (row(user="\ud800"), "a name holds half of a character"),
-        (row(occupied=None), "null stands where a whole number should"),
-        (row(occupied=True), "true or false stands where a whole number should"),
-        (row(occupied="1 KB"), "a text stands where a whole number should"),
-        (row(occupied=Decimal("1.5")), "a number stands where a whole number should"),
-        (row(occupied=2**63), "a number stands where a whole number should"),
-        (row(occupied=-1), "bytes_total is below zero"),
-        (row(occupied="-1"), "bytes_total is below zero"),
-        (row("2014-11-09"), "a second one for user and day"),
+        (7, NOT_AN_OBJECT, "a number stands where a mapping should"),
+        (None, NOT_AN_OBJECT, "null stands where a mapping should"),
+        ("row", NOT_AN_OBJECT, "a text stands where a mapping should"),
+        ([row()], NOT_AN_OBJECT, "a list stands where a mapping should"),
+        ([], NOT_AN_OBJECT, "a list stands where a mapping should"),
+        ({}, (RowFault.INVALID_USER, None, None), "cpu_user is missing"),
+        ({"summary_date": "2014-11-10", "bytes_total": 1}, NO_USER, "cpu_user is missing"),
+        ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),
+        ({"cpu_user": "web", "bytes_total": 1}, NO_DAY, "summary_date is missing"),
+        *(
+            (row(day=day), NO_DAY, f"summary_date: {kind(day)} stands where a date should")
+            for day in ODD_DAYS
+        ),
+        *(
+            (row(day=day), NO_DAY, "summary_date: it is no day of the calendar")
+            for day in ("2014-02-29", "0000-00-00", "0000-00-00 00:00:00", "2014-11-10 25:00:00")
+        ),
+        (row(user=None), NO_USER, "cpu_user: null stands where a name should"),
+        (row(user=["web"]), NO_USER, "cpu_user: a list stands where a name should"),
+        (row(user="\ud800"), NO_USER, "cpu_user: a name holds half of a character"),
+        *(
+            (
+                row(occupied=size),
+                NO_BYTES,
+                f"bytes_total: {kind(size)} stands where a whole number should",
+            )
+            for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
+        ),
+        (row(occupied=-1), NO_BYTES, "bytes_total: it is below zero"),
+        (row(occupied="-1.0"), NO_BYTES, "bytes_total: it is below zero"),
+        (
+            row(None, None, None),
+            (RowFault.INVALID_USER, None, None),
+            "cpu_user: null stands where a name should",
+        ),
+        (row("x", "web", None), NO_DAY, "summary_date: a text stands where a date should"),
+        (
+            row("2014-11-13"),
+            (RowFault.FUTURE_DAY, "web", date(2014, 11, 13)),
+            "summary_date is in the future",
+        ),
+        (
+            row("2031-01-01", None, None),
+            (RowFault.FUTURE_DAY, None, date(2031, 1, 1)),
+            "summary_date is in the future",
+        ),
     ],
 )
-def test_refused_rows(written: Json, sentence: str) -> None:
-    """One bad row spoils the answer, and the sentence says which row it is."""
-    with pytest.raises(UnexpectedError) as caught:
-        read_usage({"usage": [row("2014-11-09"), written, row("2014-11-11")]})
-    assert str(caught.value) == f"row 2 of the usage: {sentence}"
+def test_rejected_rows(
+    written: Json, known: tuple[RowFault, str | None, date | None], problem: str
+) -> None:
+    """A bad row is rejected alone, with what is wrong with it and what of it can be read."""
+    rows, rejected = read_usage(
+        {"usage": [row("2014-11-09"), written, row("2014-11-11"), written]}, WEDNESDAY
+    )
+
+    assert rows == (UsageRow(date(2014, 11, 9), "web", 1024), UsageRow(TUESDAY, "web", 1024))
+    assert rejected == {RejectedRow(*known, problem): 2}
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (1, 1, 2), (1, 2, 1), (2, 1, "1.0", 1)])
+def test_rows_that_contradict_each_other(sizes: tuple[Json, ...]) -> None:
+    """Several rows of a user and day with different bytes are all rejected, in any order."""
+    written = [row(occupied=size) for size in sizes]
+    rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
+
+    assert rows == ROWS[1:]
+    ((conflict, count),) = rejected.items()
+    assert (conflict.fault, conflict.cpu_user, conflict.day, count) == (
+        RowFault.CONFLICTING_BYTES,
+        "web",
+        MONDAY,
+        len(sizes),
+    )
+
+
+def test_a_day_with_a_good_row_and_a_bad_one() -> None:
+    """A day is not known where one of its rows cannot be read, whatever the other says."""
+    for written in ([row(), row(occupied=None)], [row(occupied=None), row()]):
+        rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
+        assert rows == ROWS[1:]
+        assert [unusable.day for unusable in rejected] == [MONDAY]
+
+
+@pytest.mark.parametrize(
+    ("rejected", "shown"),
+    [
+        (
+            RejectedRow(*NO_BYTES, "bytes_total is missing"),
+            "'web', 2014-11-10: bytes_total is missing",
+        ),
+        (RejectedRow(*NOT_AN_OBJECT, "null"), "no readable user, no readable day: null"),
+        (
+            RejectedRow(RowFault.INVALID_DAY, "x" * 81, None, "odd"),
+            "a user with a name of 81 characters, no readable day: odd",
+        ),
+        (RejectedRow(RowFault.INVALID_DAY, "a\nb", None, "odd"), "'a\\nb', no readable day: odd"),
+    ],
+)
+def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
+    """User, day and problem are named; a long name is neither shown nor cut through a secret."""
+    assert str(rejected) == shown
 
 
 @pytest.mark.parametrize(
@@ -132,12 +250,17 @@ def test_refused_rows(written: Json, sentence: str) -> None:
         ({"usage": None}, "null stands where a list should"),
         ({"usage": "none"}, "a text stands where a list should"),
         ({"usage": row()}, "a mapping stands where a list should"),
+        *(
+            ({"usage": [row()], "data": {"usage": other}}, DIFFERENT)
+            for other in ([], [row(occupied=1)], [row(), row("2014-11-11")], [row(), None])
+        ),
+        ({"usage": [row()], "data": {"usage": None}}, "null stands where a list should"),
     ],
 )
 def test_no_usage(answer: dict[str, Json], sentence: str) -> None:
-    """An answer without rows to read is refused."""
+    """A response without a list of rows is refused, and one with two lists that differ."""
     with pytest.raises(UnexpectedError) as caught:
-        read_usage(answer)
+        read_usage(answer, WEDNESDAY)
     assert str(caught.value) == sentence
 
 
@@ -161,7 +284,7 @@ def test_any_rows_in_any_order(found: list[UsageRow], *, as_text: bool, gaps: bo
     ]
     usage: Json = {str(2 * n): each for n, each in enumerate(written)} if gaps else written
 
-    assert read_usage({"usage": usage}) == tuple(found)
+    assert read_usage({"usage": usage}, date.max) == (tuple(found), {})
 
 
 @pytest.mark.parametrize(
@@ -209,7 +332,7 @@ def test_request(
     """No user asks for all of them, one is sent as text, several as a list."""
     usage = disk_usage(connect(simulator.url), credentials, cpu_users)
 
-    assert {each.cpu_user for each in usage} == found
+    assert {each.cpu_user for each in usage.rows} == found
     (call,) = simulator.calls
     assert (call.command, call.cpu, call.starttime) == ("disk.usage", asked, 1413158400)
     assert (call.path, call.file_type, call.offset) == (None, None, None)
@@ -234,8 +357,9 @@ def test_every_reading(
     usage = disk_usage(connect(simulator.url), credentials, ())
 
     days = [TUESDAY - timedelta(days=before) for before in range(30)]
-    assert len(usage) == 60
-    assert set(usage) == {
+    assert len(usage.rows) == 60
+    assert not usage.rejected
+    assert set(usage.rows) == {
         UsageRow(day, user, occupied)
         for day in days
         for user, occupied in (("", 1024), ("17", 2048))

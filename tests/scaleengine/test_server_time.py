@@ -55,6 +55,15 @@ def test_the_skew(ahead: float) -> None:
     assert machine.time.skew == ahead - 0.5
 
 
+@pytest.mark.parametrize(("ahead", "latest"), [(-3600, 0.5), (0, 0.5), (1, 1), (3600, 3600)])
+def test_the_later_of_both_times(ahead: float, latest: float) -> None:
+    """Before an answer it is our clock's; then ScaleEngine's where ours is behind."""
+    machine = Machine(ahead)
+    assert machine.time.latest() == TRUE + ahead
+    machine.answer()
+    assert machine.time.latest() == TRUE + latest
+
+
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
 def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
     """Wherever in its second an answer was given, the skew is wrong by half a second at most."""

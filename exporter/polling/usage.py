@@ -1,0 +1,178 @@
+"""The disk usage of an account: which number of each CPU user is published, and which is not.
+
+The number of a user is that of its newest day. It is published where no rejected row can be of a
+newer one; else the user is left out, since an older number would be shown as the newest.
+
+- A rejected row with a readable user concerns that user alone, and only where its day is newer than
+  the user's newest readable one, or cannot be read.
+- A rejected row without a readable user may be any user's that has no row of its day or a newer
+  one. Where its day cannot be read either, it counts as of the newest day of the response: so users
+  that have this day keep their number.
+- A row of a day in the future concerns nobody.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from typing import Final
+
+from exporter.polling.account import Calls
+from exporter.polling.snapshots import DiskUsage, RejectedRows, UserUsage
+from exporter.polling.targets import DiskUsageTarget
+from exporter.scaleengine.disk_usage import (
+    COMMAND,
+    RejectedRow,
+    RowFault,
+    UsageReport,
+    UsageRow,
+    show_user,
+)
+from exporter.scaleengine.errors import ProtocolError
+
+REJECTED_ADVICE: Final = "ask ScaleEngine's support; if the rows look right, report it"
+_MAX_EXAMPLES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NewestUsage:
+    """What one response says of the CPU users that it was asked for.
+
+    ``newest`` has the row to publish, by user. ``hidden`` has the users that are left out, each
+    with the rejected row that is the cause. ``has_rows`` says whether any row can be read.
+    """
+
+    newest: Mapping[str, UsageRow]
+    hidden: Mapping[str, RejectedRow]
+    rejected: Mapping[RejectedRow, int]
+    has_rows: bool
+
+
+def poll_disk_usage(target: DiskUsageTarget, calls: Calls) -> DiskUsage:
+    """Ask for the target's CPU users; raises ScaleEngineError."""
+    report = calls.disk_usage(target.cpu_users)
+    return merge_usage([newest_usage(report, target.cpu_users)])
+
+
+def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
+    """Return the newest row of each user that was asked for (all, where none was named)."""
+    asked = frozenset(cpu_users)
+    newest: dict[str, UsageRow] = {}
+    for row in report.rows:
+        known = newest.get(row.cpu_user)
+        if known is None or row.day > known.day:
+            newest[row.cpu_user] = row
+    latest_day = _latest_day([*newest.values(), *report.rejected])
+    if asked:
+        newest = {user: row for user, row in newest.items() if user in asked}
+    hidden = _hidden_by_any(report.rejected, newest, asked, latest_day)
+    hidden |= _hidden_by_own(report.rejected, newest, asked)
+    published = {user: row for user, row in newest.items() if user not in hidden}
+    return NewestUsage(published, hidden, report.rejected, bool(report.rows))
+
+
+def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
+    """Return the snapshot of all responses of a poll.
+
+    Raises ProtocolError where there are rows and none can be read, and where rows of unknown users
+    leave no user with a number: then the last good numbers say more.
+    """
+    newest = {user: row for part in parts for user, row in part.newest.items()}
+    hidden = {user: row for part in parts for user, row in part.hidden.items()}
+    rejected: Counter[RejectedRow] = Counter()
+    for part in parts:
+        rejected.update(part.rejected)
+    groups = tuple(_group(rejected, hidden))
+    if rejected and not any(part.has_rows for part in parts):
+        raise _unusable(f"none of the {rejected.total()} rows can be read", groups)
+    if not newest and any(row.cpu_user is None for row in hidden.values()):
+        raise _unusable("rows without a readable user may be of any user", groups)
+    users = (UserUsage(user, row.day, row.occupied) for user, row in sorted(newest.items()))
+    return DiskUsage(tuple(users), groups)
+
+
+def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:
+    """Return what a log line says of rejected rows, by field; each of bounded length."""
+    described: dict[str, str | int] = {
+        "reason": str(rows.fault),
+        "rows": rows.count,
+        "examples": "; ".join(map(str, rows.examples)),
+    }
+    if rows.cpu_users:
+        described["without_number"] = name_users(rows.cpu_users)
+    return described | {"advice": REJECTED_ADVICE}
+
+
+def name_users(cpu_users: Sequence[str]) -> str:
+    """Return the names of a few CPU users, and the number of the others."""
+    shown = ", ".join(map(show_user, cpu_users[:_MAX_EXAMPLES]))
+    others = len(cpu_users) - _MAX_EXAMPLES
+    return shown if others <= 0 else f"{shown} and {others} more"
+
+
+def _hidden_by_own(
+    rejected: Iterable[RejectedRow], newest: Mapping[str, UsageRow], asked: frozenset[str]
+) -> dict[str, RejectedRow]:
+    """Return the users whose newest number is unknown because of rows of their own."""
+    hidden: dict[str, RejectedRow] = {}
+    for row in rejected:
+        user = row.cpu_user
+        if user is None or (asked and user not in asked):
+            continue
+        known = newest.get(user)
+        is_newer = known is None or row.day is None or row.day > known.day
+        if known is None or (is_newer and _may_be_newest(row)):
+            hidden[user] = row
+    return hidden
+
+
+def _hidden_by_any(
+    rejected: Iterable[RejectedRow],
+    newest: Mapping[str, UsageRow],
+    asked: frozenset[str],
+    latest_day: date,
+) -> dict[str, RejectedRow]:
+    """Return the users of which a row without a readable user may be the newest."""
+    nameless = [row for row in rejected if row.cpu_user is None and _may_be_newest(row)]
+    if not nameless:
+        return {}
+    latest = max(nameless, key=lambda row: row.day or latest_day)
+    behind = {user for user, row in newest.items() if row.day < (latest.day or latest_day)}
+    return dict.fromkeys(behind | (asked - newest.keys()), latest)
+
+
+def _may_be_newest(row: RejectedRow) -> bool:
+    return row.fault is not RowFault.FUTURE_DAY
+
+
+def _latest_day(rows: Iterable[UsageRow | RejectedRow]) -> date:
+    """Return the newest day that a row names, those in the future aside."""
+    days = (
+        row.day
+        for row in rows
+        if row.day is not None and (isinstance(row, UsageRow) or _may_be_newest(row))
+    )
+    return max(days, default=date.min)
+
+
+def _group(
+    rejected: Mapping[RejectedRow, int], hidden: Mapping[str, RejectedRow]
+) -> Iterator[RejectedRows]:
+    """Return the rejected rows by fault; the examples begin with those that hide a user."""
+    for fault in RowFault:
+        alike = {row: count for row, count in rejected.items() if row.fault is fault}
+        if alike:
+            users = sorted(user for user, row in hidden.items() if row.fault is fault)
+            examples = dict.fromkeys([*(hidden[user] for user in users), *alike])
+            shown = tuple(islice(examples, _MAX_EXAMPLES))
+            yield RejectedRows(fault, sum(alike.values()), shown, tuple(users))
+
+
+def _unusable(cause: str, groups: Sequence[RejectedRows]) -> ProtocolError:
+    examples = [str(row) for rows in groups for row in rows.examples]
+    return ProtocolError(
+        COMMAND,
+        f"{cause} ({'; '.join(examples[:_MAX_EXAMPLES])})",
+        REJECTED_ADVICE,
+    )
