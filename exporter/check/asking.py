@@ -12,10 +12,11 @@ from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.polling.usage import merge_usage, newest_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.disk_usage import disk_usage, split_users
 from exporter.scaleengine.errors import ClockError, Reason
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import BODY_LIMIT
 
 UNANSWERED = frozenset({Reason.NETWORK, Reason.TIMEOUT})
 
@@ -69,11 +70,15 @@ class Asking:
         return listed(target, listing, self._requests_allowed)
 
     def _ask_usage(self, target: DiskUsageTarget, credentials: Credentials) -> DiskUsage:
-        """Ask for the disk usage as a poll does; raises ScaleEngineError."""
+        """Ask for the disk usage as a poll does, in as many requests; raises ScaleEngineError."""
         account = self._accounts[target.account]
-        with account.turns.turn(target, self._stop):
-            report = disk_usage(account.client, credentials, target.cpu_users)
-        return merge_usage([newest_usage(report, target.cpu_users)])
+        starttime, found = None, []
+        for cpu_users in split_users(target.cpu_users, BODY_LIMIT):
+            with account.turns.turn(target, self._stop):
+                report = disk_usage(account.client, credentials, cpu_users, starttime)
+            starttime = report.starttime
+            found.append(newest_usage(report, cpu_users))
+        return merge_usage(found)
 
     def _heed(self, exchange: Exchange) -> None:
         self.newest = exchange

@@ -11,7 +11,7 @@ from exporter.polling.refusals import Refusals
 from exporter.polling.retries import LEAST_PATIENCE, Patience
 from exporter.polling.schedule import LONGEST_ASKED
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
-from exporter.polling.targets import Target
+from exporter.polling.targets import FilesTarget, Target
 from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
@@ -70,10 +70,10 @@ class Calls:
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
 
-    def disk_usage(self, cpu_users: Sequence[str]) -> UsageReport:
+    def disk_usage(self, cpu_users: Sequence[str], starttime: int | None = None) -> UsageReport:
         """Ask for the disk usage; raises ScaleEngineError, and StoppedError at the end."""
         client = self.account.client
-        report = self._make(lambda known: disk_usage(client, known, cpu_users))
+        report = self._make(lambda known: disk_usage(client, known, cpu_users, starttime))
         with self._lock:
             for row, count in report.rejected.items():
                 self.rejected_rows[row.fault] += count
@@ -141,7 +141,8 @@ class Calls:
             raise IncompleteError(
                 collector,
                 f"the poll was not done within {self._longest:.0f} s",
-                "raise api.requests_per_second, or configure smaller paths or longer intervals",
+                f"raise api.requests_per_second, or configure {self._smaller()} "
+                "or longer intervals",
             )
 
     def _count(self) -> None:
@@ -152,9 +153,13 @@ class Calls:
                 raise IncompleteError(
                     self._target.collector,
                     f"the poll takes more than {most} requests, with those that were tried again",
-                    "raise api.max_requests_per_poll, or configure smaller paths",
+                    f"raise api.max_requests_per_poll, or configure {self._smaller()}",
                 )
             self.made += 1
+
+    def _smaller(self) -> str:
+        """Return what to configure so that the target takes fewer requests."""
+        return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
 
     def _may_go_on(self) -> bool:
         return self.made < self.account.limits.in_all and not self._stop.is_set()

@@ -13,6 +13,7 @@ newer one; else the user is left out, since an older number would be shown as th
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -28,8 +29,10 @@ from exporter.scaleengine.disk_usage import (
     UsageReport,
     UsageRow,
     show_user,
+    split_users,
 )
 from exporter.scaleengine.errors import ProtocolError
+from exporter.scaleengine.transport import BODY_LIMIT
 
 REJECTED_ADVICE: Final = "ask ScaleEngine's support; if the rows look right, report it"
 _MAX_EXAMPLES: Final = 5
@@ -49,10 +52,21 @@ class NewestUsage:
     has_rows: bool
 
 
-def poll_disk_usage(target: DiskUsageTarget, calls: Calls) -> DiskUsage:
-    """Ask for the target's CPU users; raises ScaleEngineError."""
-    report = calls.disk_usage(target.cpu_users)
-    return merge_usage([newest_usage(report, target.cpu_users)])
+def poll_disk_usage(
+    target: DiskUsageTarget, calls: Calls, max_response_bytes: int = BODY_LIMIT
+) -> DiskUsage:
+    """Ask for the target's CPU users, in as many requests as its responses need.
+
+    All requests are for the same thirty days: those of the first one that succeeds. Raises
+    ScaleEngineError when any of them fails.
+    """
+    first, *others = split_users(target.cpu_users, max_response_bytes)
+    report = calls.disk_usage(first)
+    starttime, found = report.starttime, [newest_usage(report, first)]
+    del report  # it may be large, and the others come on top
+    if others:
+        found += _ask_at_once(target, calls, others, starttime)
+    return merge_usage(found)
 
 
 def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
@@ -109,6 +123,23 @@ def name_users(cpu_users: Sequence[str]) -> str:
     shown = ", ".join(map(show_user, cpu_users[:_MAX_EXAMPLES]))
     others = len(cpu_users) - _MAX_EXAMPLES
     return shown if others <= 0 else f"{shown} and {others} more"
+
+
+def _ask_at_once(
+    target: DiskUsageTarget, calls: Calls, batches: Sequence[tuple[str, ...]], starttime: int
+) -> list[NewestUsage]:
+    """Ask for the batches, as many at once as the account may; the first failure ends them all."""
+
+    def ask(batch: tuple[str, ...]) -> NewestUsage:
+        return newest_usage(calls.disk_usage(batch, starttime), batch)
+
+    max_workers = min(calls.account.limits.at_once, len(batches))
+    with ThreadPoolExecutor(max_workers, f"call {target}") as workers:
+        try:
+            requests = [workers.submit(ask, batch) for batch in batches]
+            return [request.result() for request in as_completed(requests)]
+        finally:
+            calls.give_up()
 
 
 def _hidden_by_own(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar
 
 from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.errors import ProtocolError, ResponseTooLargeError
 from exporter.scaleengine.json_values import (
     Json,
     Members,
@@ -19,7 +20,7 @@ from exporter.scaleengine.json_values import (
     name,
     whole_number,
 )
-from exporter.scaleengine.signing import Value
+from exporter.scaleengine.signing import Value, encode
 
 T = TypeVar("T")
 
@@ -38,6 +39,16 @@ _MAX_NAME: Final = 80
 
 A cut could go through a secret that the API echoes, and the rest would not be recognized.
 """
+
+_NAME_USERS: Final = (
+    "name the users in disk_usage.cpu_users: they are then asked for in several requests"
+)
+
+_ROWS_PER_USER: Final = 31
+"""Thirty days, and the one that has not begun, which some readings of the page allow."""
+_BYTES_PER_ROW: Final = 256
+"""Bytes of a row without the user's name: twice what the published sample's rows take."""
+_BYTES_OF_ENVELOPE: Final = 64 * 1024
 
 
 class RowFault(StrEnum):
@@ -89,29 +100,38 @@ class UsageReport:
 
     ``rows`` has at most one row of a user and day, in the order of the response. A day with a
     rejected row is not in it. ``rejected`` has the number of rows that are rejected alike.
+    ``starttime`` is the unix time at which the thirty days start, in seconds.
     """
 
     rows: Sequence[UsageRow]
     rejected: Mapping[RejectedRow, int]
+    starttime: int
 
 
-def disk_usage(client: Client, credentials: Credentials, cpu_users: Sequence[str]) -> UsageReport:
-    """Return the rows of the thirty days up to today.
+def disk_usage(
+    client: Client,
+    credentials: Credentials,
+    cpu_users: Sequence[str],
+    starttime: int | None = None,
+) -> UsageReport:
+    """Return the rows of thirty days: those up to today, or from ``starttime`` (unix time) on.
 
     Without ``cpu_users`` the field ``cpu`` is "", which is taken to ask for every user. Raises
     ScaleEngineError.
     """
-    fields: dict[str, Value] = {
-        "cpu": _asked(cpu_users),
-        "starttime": start_of_window(client.time.now()),
-    }
-    rows, rejected = client.call(
-        credentials,
-        COMMAND,
-        fields,
-        lambda response: read_usage(response, _tomorrow(client.time.latest())),
-    )
-    return UsageReport(rows, rejected)
+    start = start_of_window(client.time.now()) if starttime is None else starttime
+    fields: dict[str, Value] = {"cpu": _asked(cpu_users), "starttime": start}
+    try:
+        rows, rejected = client.call(
+            credentials,
+            COMMAND,
+            fields,
+            lambda response: read_usage(response, _tomorrow(client.time.latest())),
+        )
+    except ResponseTooLargeError as error:
+        advice = error.advice if cpu_users else _NAME_USERS
+        raise ProtocolError(COMMAND, error.cause, advice) from None
+    return UsageReport(rows, rejected, start)
 
 
 def start_of_window(now: float) -> int:
@@ -121,6 +141,18 @@ def start_of_window(now: float) -> int:
     today is inside in either case.
     """
     return (int(now // _DAY_SECONDS) - _DAYS_BEFORE_TODAY) * _DAY_SECONDS
+
+
+def split_users(cpu_users: Sequence[str], max_bytes: int) -> list[tuple[str, ...]]:
+    """Split CPU users into batches, so that a response for one takes at most ``max_bytes``.
+
+    The size is that of thirty-one rows with the longest name. No users make one batch of none.
+    """
+    longest = max((len(encode({"": user})) for user in cpu_users), default=0)
+    per_user = _ROWS_PER_USER * (_BYTES_PER_ROW + longest)
+    size = max(1, (max_bytes - _BYTES_OF_ENVELOPE) // per_user)
+    starts = range(0, max(1, len(cpu_users)), size)
+    return [tuple(cpu_users[start : start + size]) for start in starts]
 
 
 _Rows: TypeAlias = tuple[Sequence[UsageRow], Mapping[RejectedRow, int]]

@@ -10,6 +10,7 @@ ScaleEngineError
 ├── AnswerTimeoutError   timeout       no whole answer in time
 ├── NetworkError         network       name, connection, TLS
 ├── ProtocolError        protocol      an answer that is not what the API promises
+│   └── ResponseTooLargeError          a response beyond the size limit
 ├── ApiError             api           any other failure that the API reports
 └── IncompleteError      incomplete    a file tree that could not be seen whole
 """
@@ -107,6 +108,10 @@ class ProtocolError(ScaleEngineError):
     """The answer is not what the API promises."""
 
     reason = Reason.PROTOCOL
+
+
+class ResponseTooLargeError(ProtocolError):
+    """The response is larger than what is read at most; what helps depends on the command."""
 
 
 class ApiError(ScaleEngineError):

@@ -25,7 +25,7 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
     AnswerTimeoutError,
     NetworkError,
-    ProtocolError,
+    ResponseTooLargeError,
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer, http_answer
@@ -72,8 +72,8 @@ class Transport:
     def send(self, text: str, question: Question) -> HttpAnswer:
         """Post the text as the form field ``json`` and return the answer.
 
-        Raises AnswerTimeoutError, NetworkError (after ``close`` too), or ProtocolError for an
-        answer that is too large or no HTTP.
+        Raises AnswerTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
+        ProtocolError for an answer that is no HTTP.
         """
         fault = self._route.find_fault()
         if fault is not None:
@@ -144,7 +144,7 @@ class Transport:
                 body += piece
                 if len(body) > BODY_LIMIT:
                     raise question.failed(
-                        ProtocolError,
+                        ResponseTooLargeError,
                         f"the answer is larger than {BODY_LIMIT // 2**20} MiB",
                         "check api.url, and any proxy on the way",
                     )

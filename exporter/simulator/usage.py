@@ -53,6 +53,7 @@ def thirty_days(
 ) -> list[Row]:
     """Return the rows of thirty days from the first on; no CPU users asked for means all."""
     until_today = (today - first).days + (1 if readings.with_today else 0)
+    chosen = frozenset(cpu_users)
     days = [first + number * _DAY for number in range(min(DAYS, until_today))]
     if readings.with_tomorrow and until_today <= DAYS:
         days.append(today + _DAY)
@@ -60,7 +61,7 @@ def thirty_days(
         Row(day, cpu_user, bytes_total)
         for day in days
         for cpu_user, bytes_total in sorted(usage(day).items())
-        if not cpu_users or cpu_user in cpu_users
+        if not chosen or cpu_user in chosen
     ]
     if readings.row_order is Order.REVERSED:
         rows.reverse()

@@ -313,6 +313,21 @@ def test_a_defect(
     assert len(found.of("files", "ok")) == 2
 
 
+def test_many_users(
+    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users that are too many for one response are asked for in several requests, as in a poll."""
+    monkeypatch.setattr("exporter.check.asking.BODY_LIMIT", 1)
+    users = ["web", "live", "gone"]
+    found = checked(scaleengine.url, main(disk_usage={"cpu_users": users}))
+
+    (usage,) = found.of("disk_usage")
+    assert usage["facts"]["cpu_users"] == ["web"]  # type: ignore[index]
+    asked = [call for call in scaleengine.calls if call.command == "disk.usage"]
+    assert [call.cpu for call in asked] == users
+    assert len({call.starttime for call in asked}) == 1
+
+
 def test_the_pace(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """The requests of an account keep to api.requests_per_second."""
     checked(scaleengine.url, main(), requests_per_second=10)

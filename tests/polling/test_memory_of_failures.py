@@ -14,7 +14,12 @@ from exporter.polling.store import Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import IncompleteError, ProtocolError, ScaleEngineError
+from exporter.scaleengine.errors import (
+    IncompleteError,
+    ProtocolError,
+    ResponseTooLargeError,
+    ScaleEngineError,
+)
 from exporter.simulator import Account, Behaviour, Broken, Fault, Folder, Simulator
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -64,7 +69,7 @@ def test_a_large_answer_is_let_go(failed: Callable[[Fault], ScaleEngineError]) -
     finally:
         tracemalloc.stop()
 
-    assert {type(failure) for failure in failures} == {ProtocolError}
+    assert {type(failure) for failure in failures} == {ResponseTooLargeError}
     assert most > 32 * MIB
     assert held < 4 * MIB
 

@@ -48,7 +48,7 @@ def published(rows: Sequence[Json], *cpu_users: str) -> tuple[Numbers, set[str]]
 def summarized(rows: Sequence[Json], *cpu_users: str) -> DiskUsage:
     """Return the snapshot of one response."""
     read, rejected = read_usage({"usage": list(rows)}, TOMORROW)
-    return merge_usage([newest_usage(UsageReport(read, rejected), cpu_users)])
+    return merge_usage([newest_usage(UsageReport(read, rejected, 0), cpu_users)])
 
 
 GOOD = [

@@ -10,19 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import (
     RejectedRow,
     RowFault,
     UsageRow,
     disk_usage,
     read_usage,
+    split_users,
     start_of_window,
 )
+from exporter.scaleengine.errors import ProtocolError
+from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Json, UnexpectedError, kind
+from exporter.scaleengine.server_time import ServerTime
+from exporter.scaleengine.signing import encode
+from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     Array,
     Behaviour,
+    Broken,
+    Checks,
     Content,
+    Fault,
     Numbers,
     Order,
     Readings,
@@ -364,3 +375,93 @@ def test_every_reading(
         for day in days
         for user, occupied in (("", 1024), ("17", 2048))
     }
+
+
+def test_the_time_by_which_a_day_is_in_the_future(
+    simulator: Simulator, transport: Callable[..., Transport], credentials: Credentials
+) -> None:
+    """A clock that is days behind rejects no row that ScaleEngine's own Date allows."""
+    clock = Clock(now=lambda: NOW - 5 * DAY, elapsed=lambda: 0.0)
+    client = Client(
+        "main",
+        158,
+        transport(simulator.url),
+        Stamps(lambda _: False),
+        clock,
+        ServerTime(clock),
+        lambda _: None,
+    )
+    simulator.behave(Behaviour(checks=Checks(window=10 * DAY)))
+    usage = disk_usage(client, credentials, (), starttime=start_of_window(NOW))
+
+    assert not usage.rejected
+    assert max(each.day for each in usage.rows) == TUESDAY
+
+
+@pytest.mark.parametrize(
+    ("ask", "advice"),
+    [
+        (
+            lambda client, known: disk_usage(client, known, ()),
+            "name the users in disk_usage.cpu_users: they are then asked for in several requests",
+        ),
+        (
+            lambda client, known: disk_usage(client, known, ("web",)),
+            "check api.url, and any proxy on the way",
+        ),
+        (
+            lambda client, known: list_files(client, known, "sestore4/jb", "video", 0),
+            "check api.url, and any proxy on the way",
+        ),
+    ],
+    ids=["every user", "users by name", "files"],
+)
+def test_the_advice_for_a_response_that_is_too_large(
+    simulator: Simulator,
+    connect: Callable[..., Client],
+    credentials: Credentials,
+    ask: Callable[[Client, Credentials], object],
+    advice: str,
+) -> None:
+    """It says what helps: to name the users, or what else may have sent so much."""
+    simulator.behave(Behaviour(broken=(Broken(Fault.GZIP_BOMB),)))
+    with pytest.raises(ProtocolError) as caught:
+        ask(connect(simulator.url), credentials)
+
+    assert (caught.value.cause, caught.value.advice) == (
+        "the answer is larger than 32 MiB",
+        advice,
+    )
+
+
+users = st.lists(st.text(st.characters(codec="utf-8"), max_size=300), unique=True)
+
+
+@given(cpu_users=users, max_bytes=st.integers(0, 10**8))
+def test_users_are_split_in_order(cpu_users: list[str], max_bytes: int) -> None:
+    """Each user is in one batch, in the order of the configuration; there always is a batch."""
+    batches = split_users(cpu_users, max_bytes)
+
+    assert [user for batch in batches for user in batch] == cpu_users
+    assert all(batches) or batches == [()]
+
+
+@given(user=st.text(st.characters(codec="utf-8"), max_size=50))
+def test_a_response_for_a_batch_fits(user: str) -> None:
+    """A full batch's thirty-one rows a user stay below the limit, however PHP writes them."""
+    max_bytes = 2**20
+    (batch, *_) = split_users([f"{user}{number:03}" for number in range(300)], max_bytes)
+    longest_row = encode(
+        {
+            "summary_date": f"{TUESDAY} 00:00:00",
+            "cpu_user": batch[-1],
+            "bytes_total": f"{2**63 - 1}.00",
+        }
+    )
+
+    assert 31 * len(batch) * len(f'"1234567":{longest_row},') < max_bytes
+
+
+def test_how_many_requests_many_users_take() -> None:
+    """Fourteen thousand users with short names are asked for in four requests."""
+    assert len(split_users([f"user-{number}" for number in range(14_000)], 2**25)) == 4

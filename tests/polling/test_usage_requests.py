@@ -1,0 +1,237 @@
+"""Many CPU users are asked for in several requests, which together make one snapshot or none."""
+
+import json
+import random
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+from itertools import count
+
+import pytest
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import Calls
+from exporter.polling.pace import Pace
+from exporter.polling.refusals import Refusals
+from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.turns import Turns
+from exporter.polling.usage import poll_disk_usage
+from exporter.polling.walk import Limits
+from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import start_of_window
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import ApiError, IncompleteError
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.server_time import ServerTime
+from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import BODY_LIMIT, Endpoint, Transport
+from exporter.simulator import (
+    Account,
+    Behaviour,
+    Broken,
+    Refusal,
+    Simulator,
+    steady_usage,
+)
+from exporter.simulator.php import Json
+
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+NOW = datetime(2014, 11, 11, 23, 59, 58, tzinfo=UTC).timestamp()
+TODAY = date(2014, 11, 11)
+USERS = tuple(f"user-{number}" for number in range(10))
+TWO_USERS = 64 * 1024 + 2 * 31 * (256 + 20)
+"""Bytes of a response that holds two users' rows, but not three's."""
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """Run a simulator of an account with ten CPU users and two that nobody asks for."""
+    usage = steady_usage({user: number for number, user in enumerate((*USERS, "", "more"))})
+    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage)
+    with Simulator([account], clock=lambda: NOW) as running:
+        yield running
+
+
+class Responds(Transport):
+    """Responds with thirty days of the users that a request names, or of all ``always``."""
+
+    def __init__(self, always: Sequence[str] = ()) -> None:
+        super().__init__(Endpoint("http://localhost", 1.0, 1))
+        self._always = always
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self.most_under_way = 0
+        self.requests: list[dict[str, Json]] = []
+        self.timestamps: list[int] = []
+        self.largest = 0
+
+    def send(self, text: str, question: Question) -> HttpAnswer:
+        del question
+        request = json.loads(text)
+        with self._lock:
+            self._under_way += 1
+            self.most_under_way = max(self.most_under_way, self._under_way)
+            self.requests.append(request)
+            self.timestamps.append(request["timestamp"])
+        cpu = request["cpu"]
+        users = self._always or ([cpu] if isinstance(cpu, str) else cpu)
+        rows = ",".join(
+            f'{{"summary_date":"2014-{day}","cpu_user":"{user}","bytes_total":"{1_000 + number}"}}'
+            for day in (f"{10 + day // 30}-{day % 30 + 1:02}" for day in range(11, 41))
+            for number, user in enumerate(users)
+        )
+        body = f'{{"usage":[{rows}],"status":"success"}}'.encode()
+        self.largest = max(self.largest, len(body))
+        with self._lock:
+            self._under_way -= 1
+        return HttpAnswer(200, body)
+
+
+def calls_of(
+    transport: Transport, target: DiskUsageTarget, at_once: int = 4, in_all: int = 100
+) -> Calls:
+    """Return the calls of a poll whose time goes on by a second at each look at the clock."""
+    seconds = count()
+    clock = Clock(now=lambda: NOW + next(seconds), elapsed=lambda: 0.0)
+    client = Client(
+        "main",
+        158,
+        transport,
+        Stamps(lambda _: True),
+        clock,
+        ServerTime(clock),
+        lambda _: None,
+    )
+    account = PolledAccount(
+        name="main",
+        client=client,
+        credentials=lambda: Credentials(KEY, SECRET),
+        turns=Turns(at_once, Pace(None, clock), clock),
+        refusals=Refusals(clock),
+        limits=Limits(at_once, in_all),
+    )
+    return Calls(account, target, threading.Event(), random.Random(0))
+
+
+def named(users: Sequence[str]) -> DiskUsageTarget:
+    """Return a target of these users."""
+    return DiskUsageTarget("main", 3600.0, 10800.0, tuple(users))
+
+
+def test_several_requests_make_one_snapshot(
+    simulator: Simulator, open_account: OpenAccount
+) -> None:
+    """Each user is asked for once, for the same thirty days, and has its number."""
+    target = named(USERS)
+    clock = Clock(now=lambda: NOW)
+    with open_account(simulator, leaping=(clock, threading.Event())) as account:
+        calls = Calls(account, target, threading.Event(), random.Random(0))
+        snapshot = poll_disk_usage(target, calls, TWO_USERS)
+
+    assert snapshot == DiskUsage(
+        tuple(UserUsage(user, TODAY, number) for number, user in enumerate(USERS))
+    )
+    assert (calls.made, simulator.call_count) == (5, 5)
+    asked = [call.cpu for call in simulator.calls]
+    assert sorted(asked, key=str) == [USERS[first : first + 2] for first in range(0, 10, 2)]
+    assert {call.starttime for call in simulator.calls} == {start_of_window(NOW)}
+
+
+def test_midnight_between_requests() -> None:
+    """All requests are for the thirty days of the first, whatever day it is by then."""
+    transport, target = Responds(), named(USERS)
+    poll_disk_usage(target, calls_of(transport, target), TWO_USERS)
+
+    assert len(transport.requests) == 5
+    assert {request["starttime"] for request in transport.requests} == {start_of_window(NOW)}
+    assert max(transport.timestamps) > NOW + 2
+
+
+def test_a_clock_that_is_days_behind(simulator: Simulator, open_account: OpenAccount) -> None:
+    """Once ScaleEngine has told the time, the thirty days are those up to its today."""
+    target = named(USERS)
+    clock = Clock(now=lambda: NOW - 3 * 86_400)
+    with open_account(simulator, leaping=(clock, threading.Event())) as account:
+        calls = Calls(account, target, threading.Event(), random.Random(0))
+        snapshot = poll_disk_usage(target, calls, TWO_USERS)
+
+    assert {user.day for user in snapshot.users} == {TODAY}
+    accepted = [call for call in simulator.calls if call.code is None]
+    assert {call.starttime for call in accepted} == {start_of_window(NOW)}
+    assert (len(accepted), simulator.call_count) == (5, 6)
+
+
+def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
+    """A request that fails leaves no part of a snapshot; its error is that of the poll."""
+    target = named(USERS)
+    simulator.behave(Behaviour(broken=(Broken(Refusal("0006"), calls=(3,)),)))
+    clock = Clock(now=lambda: NOW)
+    with open_account(simulator, leaping=(clock, threading.Event())) as account:
+        calls = Calls(account, target, threading.Event(), random.Random(0))
+        with pytest.raises(ApiError):
+            poll_disk_usage(target, calls, TWO_USERS)
+
+
+def test_more_requests_than_a_poll_may_make() -> None:
+    """A poll of too many users fails as incomplete, and says what to configure."""
+    transport, target = Responds(), named(USERS)
+    with pytest.raises(IncompleteError) as caught:
+        poll_disk_usage(target, calls_of(transport, target, in_all=4), TWO_USERS)
+
+    assert caught.value.advice == "raise api.max_requests_per_poll, or configure fewer cpu_users"
+    assert len(transport.requests) == 4
+
+
+def test_requests_under_way_at_once() -> None:
+    """There are no more than the account may have."""
+    transport, target = Responds(), named([f"user-{number}" for number in range(100)])
+    poll_disk_usage(target, calls_of(transport, target, at_once=2), TWO_USERS)
+
+    assert len(transport.requests) == 50
+    assert transport.most_under_way <= 2
+
+
+def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
+    """Each user's number is that of the request for it; others are not published."""
+    transport, target = Responds(always=(*USERS, "more")), named(USERS)
+    snapshot = poll_disk_usage(target, calls_of(transport, target), TWO_USERS)
+
+    assert [user.cpu_user for user in snapshot.users] == list(USERS)
+    assert [user.occupied for user in snapshot.users] == [1_000 + number for number in range(10)]
+
+
+@pytest.mark.timeout(120)  # half a million rows, on a machine that may be busy
+def test_fourteen_thousand_users() -> None:
+    """Thirty days of each are read in a few responses, all well below the limit."""
+    users = [f"customer-{number:05}" for number in range(14_000)]
+    transport, target = Responds(), named(users)
+    snapshot = poll_disk_usage(target, calls_of(transport, target))
+
+    assert [user.cpu_user for user in snapshot.users] == users
+    assert {user.day for user in snapshot.users} == {TODAY}
+    assert len(transport.requests) <= 5
+    assert transport.largest < BODY_LIMIT
+
+
+def test_memory_grows_with_a_response_not_with_all() -> None:
+    """Of each response no more is kept than a row a user."""
+    target = named([f"user-{number}" for number in range(400)])
+    peaks = []
+    for max_bytes in (2**25, 2**19):
+        transport = Responds()
+        calls = calls_of(transport, target, at_once=1)
+        tracemalloc.start()
+        try:
+            poll_disk_usage(target, calls, max_bytes)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert len(transport.requests) == (1 if max_bytes == 2**25 else 8)
+    assert peaks[1] < peaks[0] / 3
