@@ -8,7 +8,8 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import structlog
 
@@ -31,12 +32,18 @@ from exporter.process.signals import SignalThread
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.service import Front, Source, run
+from exporter.timed_read import TimedRead
 from exporter.web.addresses import ListenError, listen, url
 from exporter.web.config_file import LiveWebConfig
 from exporter.web.descriptors import raise_limit
 from exporter.web.inherited import inherited
 
 log: Final = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_READ_SECONDS: Final = 20.0
+"""Seconds that reading the configuration may take while the exporter runs."""
 
 
 def main(
@@ -73,17 +80,16 @@ def _serve(
     if flags.config_check:
         _let_signals_interrupt(signals)
     loaded, web_config = _load(flags, environ)
-
-    def read() -> Plan:
-        return _heeded(load(flags.config_file, environ), flags)
-
-    plan = _heeded(loaded, flags)
+    accept = partial(_heeded, flags=flags)
+    plan = accept(loaded)
     if flags.config_check:
         for file in filter(None, (flags.config_file, flags.web_config_file)):
             sys.stdout.write(f"{file}: good\n")
         return EXIT_OK
     sockets = _sockets(flags, environ, signals)
-    return _run(plan, Source(read, secrets.learn), sockets, web_config, flags, signals)
+    read = TimedRead(flags.config_file, partial(load, flags.config_file, environ), _READ_SECONDS)
+    source = Source(read, accept, secrets.learn)
+    return _run(plan, source, sockets, web_config, flags, signals)
 
 
 def _check(
@@ -172,14 +178,19 @@ def _demo(
             page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
             sys.stdout.write(hints(page, flags.web_telemetry_path))
             sys.stdout.flush()
-        return _run(plan, Source(lambda: plan, secrets.learn), sockets, web_config, flags, signals)
+        source = Source(lambda: plan, _same_plan, secrets.learn)
+        return _run(plan, source, sockets, web_config, flags, signals)
     finally:
         simulator.stop()
 
 
+def _same_plan(plan: Plan) -> Plan:
+    return plan
+
+
 def _run(
     plan: Plan,
-    source: Source,
+    source: Source[T],
     sockets: Sequence[socket.socket],
     web_config: LiveWebConfig | None,
     flags: Flags,

@@ -1,38 +1,36 @@
 """Read the configuration again while the process runs."""
 
-import queue
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Final
+from concurrent.futures import Future
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 from exporter.documents.problems import ConfigError
-from exporter.plan import Plan
 from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.scaleengine.clock import Clock
 
 log: Final = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 
 _READ_TRACEBACK: Final = "report the traceback in the log"
 
 
-class Reload:
+class Reload(Generic[T]):
     """Reads the configuration when asked to, and puts it in force if it is good as a whole.
 
-    ``read`` returns the plan that the file makes now and raises ConfigError; ``take`` puts a plan
-    in force. While the file is bad, what was in force before stays so. ``publish`` lets the next
+    ``read`` returns what the file says now and raises ConfigError; ``take`` puts that in force.
+    While the file is bad, what was in force before stays so. ``publish`` lets the next
     scrape show what came of it, and returns whether it does.
     """
 
     def __init__(
         self,
-        read: Callable[[], Plan],
-        take: Callable[[Plan], None],
+        read: Callable[[], T],
+        take: Callable[[T], None],
         publish: Callable[[], bool],
         clock: Clock,
     ) -> None:
@@ -40,7 +38,6 @@ class Reload:
         self._take = take
         self._publish = publish
         self._clock = clock
-        self._lock = threading.Lock()
         self.last_reload_successful = True
         """Whether what is in force is what the file said when it was read last."""
         self.last_success = clock.elapsed()
@@ -52,21 +49,20 @@ class Reload:
         Nothing is wrong where it is in force and published now. Publishing comes before the log
         line: whoever waits for that finds the outcome at the next scrape.
         """
-        with self._lock:
-            problems = self._problems()
-            self.last_reload_successful = not problems
-            if not problems:
-                self.last_success = self._clock.elapsed()
-            published = self._publish()
-            for problem in problems:
-                log.error("configuration not reloaded", problem=problem)
-            if problems:
-                return problems
-            if not published:
-                log.error("configuration reloaded, metrics not published", advice=_READ_TRACEBACK)
-                return [f"the configuration is in force, /metrics lags behind: {_READ_TRACEBACK}"]
-            log.info("configuration reloaded")
-            return []
+        problems = self._problems()
+        self.last_reload_successful = not problems
+        if not problems:
+            self.last_success = self._clock.elapsed()
+        published = self._publish()
+        for problem in problems:
+            log.error("configuration not reloaded", problem=problem)
+        if problems:
+            return problems
+        if not published:
+            log.error("configuration reloaded, metrics not published", advice=_READ_TRACEBACK)
+            return [f"the configuration is in force, /metrics lags behind: {_READ_TRACEBACK}"]
+        log.info("configuration reloaded")
+        return []
 
     def _problems(self) -> Sequence[str]:
         try:
@@ -79,18 +75,18 @@ class Reload:
         return []
 
 
-class HangUps:
-    """Reloads at SIGHUP, in a thread of its own: files are read and checked, and scrapes go on.
+class ReloadThread:
+    """Reloads in a thread of its own, one reload at a time: scrapes go on meanwhile.
 
-    Those that come while a reload is under way call for one more, however many they are. So
-    nothing has piled up when it is time to stop.
+    All requests that come while a reload is under way share the next one.
     """
 
-    def __init__(self, reload: Callable[[], object], stop: Stop) -> None:
+    def __init__(self, reload: Callable[[], Sequence[str]], stop: Stop) -> None:
         self._reload = reload
         self._stop = stop
-        # A signal handler may be interrupted by itself, which no lock or event would stand.
-        self._come: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._requested: Future[Sequence[str]] | None = None
         self._thread = LastingThread("reload", self.run, stop)
 
     def start(self) -> None:
@@ -98,26 +94,44 @@ class HangUps:
         self._thread.start()
 
     def dead(self) -> tuple[str, ...]:
-        """Return the name of the thread if it should wait for signals and does not."""
+        """Return the name of the thread if it should wait for requests and does not."""
         return (self._thread.name,) if self._thread.dead else ()
 
-    def heed(self, _: int = signal.SIGHUP, __: FrameType | None = None) -> None:
-        """Take note of a signal: a handler for ``signal.signal``."""
-        self._come.put(None)
+    def request(self) -> Future[Sequence[str]]:
+        """Ask for a reload that begins after now, without waiting for it.
+
+        Return what will hold the problems of the configuration: none, where it is in force then.
+        """
+        with self._lock:
+            if self._requested is None:
+                self._requested = Future()
+                self._requested.set_running_or_notify_cancel()  # others wait for it too
+            self._wake.set()
+            return self._requested
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, when it is time to stop; return whether it has.
 
         ``timeout`` is in seconds.
         """
-        self._come.put(None)
+        self._wake.set()
         return self._thread.join(timeout)
 
     def run(self) -> None:
-        """Reload whenever the signal has come, until told to stop."""
-        self._come.get()
-        while not self._stop.is_set():
-            while not self._come.empty():  # nobody else takes any
-                self._come.get()
-            self._reload()
-            self._come.get()
+        """Reload whenever it was requested, until told to stop."""
+        while True:
+            self._wake.wait()
+            if self._stop.is_set():
+                return
+            with self._lock:
+                self._wake.clear()
+                requested, self._requested = self._requested, None
+            if requested is not None:
+                self._settle(requested)
+
+    def _settle(self, requested: Future[Sequence[str]]) -> None:
+        try:
+            requested.set_result(self._reload())
+        except BaseException as error:
+            requested.set_exception(error)
+            raise

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -17,7 +17,7 @@ from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
 from exporter.process.signals import GRACE_SECONDS, SignalThread
-from exporter.reload import HangUps, Reload
+from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
 from exporter.version import described
@@ -27,6 +27,8 @@ from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 
 log: Final = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _LAST_POLLS_SECONDS: Final = 1.5
 _LAST_PUBLICATION_SECONDS: Final = 0.5
@@ -44,17 +46,20 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where the plan comes from: ``read`` returns it as it is written now.
+class Source(Generic[T]):
+    """Where the plan comes from.
 
-    It raises ConfigError. ``learn`` is told of the key and the secret of each account that is used.
+    ``read`` returns what is configured now and raises ConfigError; ``accept`` makes the plan of it,
+    and does what else it asks for. ``learn`` is told of the key and the secret of each account that
+    is used.
     """
 
-    read: Callable[[], Plan]
+    read: Callable[[], T]
+    accept: Callable[[T], Plan]
     learn: Callable[[str, str], None]
 
 
-def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None:
+def run(plan: Plan, source: Source[T], front: Front, signals: SignalThread) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Threads that hang, in the resolver or in a file, are left behind.
@@ -67,19 +72,20 @@ def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None
     polling = _Polling(plan, around, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 
-    def take(taken: Plan) -> None:
+    def take(configured: T) -> None:
+        taken = source.accept(configured)
         with publisher.paused():
             polling.take(taken)
 
     reload = Reload(source.read, take, publisher.publish, clock)
-    hang_ups = HangUps(reload, stop)
+    reloads = ReloadThread(reload, stop)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
         add_reload_gauges(metrics, "web_config", front.web_config)
     publisher.publish()  # the gauges that were added
 
     def dead() -> tuple[str, ...]:
-        return (*polling.poller.dead(), *publisher.dead(), *hang_ups.dead())
+        return (*polling.poller.dead(), *publisher.dead(), *reloads.dead())
 
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
@@ -87,8 +93,8 @@ def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None
     def begin() -> None:
         polling.start()
         publisher.start()
-        hang_ups.start()
-        signals.on_reload(hang_ups.heed)
+        reloads.start()
+        signals.on_reload(reloads.request)
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
@@ -98,7 +104,7 @@ def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None
             front.telemetry_path,
             dead,
             unfinished,
-            reload if front.lifecycle else None,
+            reloads.request if front.lifecycle else None,
         )
     )
     ssl_context = None
@@ -119,7 +125,7 @@ def run(plan: Plan, source: Source, front: Front, signals: SignalThread) -> None
         stop.set()
         polling.poller.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
-        hang_ups.join(_LAST_RELOAD_SECONDS)
+        reloads.join(_LAST_RELOAD_SECONDS)
 
 
 def _log_overdue() -> None:

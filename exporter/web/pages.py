@@ -1,7 +1,8 @@
 """What is served: the metrics, a page that links to them, and how the process is."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
@@ -18,12 +19,19 @@ from exporter.web.sending import accepts_gzip, send
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
 
+_RELOAD_SECONDS: Final = 25.0
+
 _NO_LIFECYCLE: Final = (
     "A request may not reload the configuration: start the exporter with --web.enable-lifecycle, "
     "or send SIGHUP.\n"
 )
 
 # The links are relative: behind a reverse proxy, the page may be at another path than "/".
+_NOT_RELOADED_YET: Final = (
+    "The configuration is not reloaded yet: a file does not answer, or another reload is still "
+    "under way. The log will say how it ends.\n"
+)
+
 _LANDING_PAGE: Final = Template("""\
 <!doctype html>
 <html lang="en">
@@ -51,15 +59,15 @@ class Served:
     """What the pages show.
 
     ``exposition`` returns the newest at once; ``dead`` names the threads that should run and do
-    not, ``unfinished`` the targets that have not finished a poll yet. ``reload`` reads the
-    configuration again and returns what is wrong with it; None lets nobody do that.
+    not, ``unfinished`` the targets that have not finished a poll yet. ``reload`` asks for a reload
+    and returns what will hold the problems; None lets no request do that.
     """
 
     exposition: Callable[[], Exposition]
     telemetry_path: str
     dead: Callable[[], Collection[str]]
     unfinished: Callable[[], Collection[str]]
-    reload: Callable[[], Collection[str]] | None = None
+    reload: Callable[[], Future[Sequence[str]]] | None = None
 
 
 def build_app(served: Served) -> web.Application:
@@ -105,7 +113,11 @@ class _Pages:
     async def reload(self, _: web.Request) -> web.Response:
         if self._served.reload is None:
             return web.Response(text=_NO_LIFECYCLE, status=HTTPStatus.FORBIDDEN)
-        problems = await asyncio.to_thread(self._served.reload)
+        outcome = asyncio.wrap_future(self._served.reload())
+        await asyncio.wait([outcome], timeout=_RELOAD_SECONDS)
+        if not outcome.done():
+            return web.Response(text=_NOT_RELOADED_YET, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        problems = outcome.result()
         if problems:
             text = "".join(f"{problem}\n" for problem in problems)
             return web.Response(text=text, status=HTTPStatus.INTERNAL_SERVER_ERROR)

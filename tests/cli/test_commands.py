@@ -58,7 +58,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
     """Let nothing be served; give the list of what would have been: the plan and the path."""
     seen: list[tuple[Plan, str]] = []
 
-    def run(plan: Plan, _: Source, front: Front, __: SignalThread) -> None:
+    def run(plan: Plan, _: Source[object], front: Front, __: SignalThread) -> None:
         for each in front.sockets:
             each.close()
         seen.append((plan, front.telemetry_path))

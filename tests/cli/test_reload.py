@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,6 +276,42 @@ def test_a_hundred_reloads(
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
     assert len([event for event in program.events if event.get("path") == PATHS[0]]) == 1
     assert program.end() == 0
+
+
+@pytest.fixture
+def hang(folder: Path) -> Iterator[Callable[[], None]]:
+    """Replace the configuration by a pipe; give a function that waits until its reader hangs."""
+    writers: list[int] = []
+
+    def wait_for_reader() -> None:
+        deadline = time.monotonic() + 60
+        while not writers:
+            assert time.monotonic() < deadline
+            with suppress(OSError):  # ENXIO: there is no reader yet
+                writers.append(os.open(folder / "config.yaml", os.O_WRONLY | os.O_NONBLOCK))
+            threading.Event().wait(0.01)
+
+    (folder / "config.yaml").unlink()
+    os.mkfifo(folder / "config.yaml")
+    yield wait_for_reader
+    for writer in writers:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("by_request", [False, True])
+def test_the_end_while_a_reload_hangs(
+    program: "Program", hang: Callable[[], None], *, by_request: bool
+) -> None:
+    """A file that does not answer keeps no scrape waiting, and not the program from ending."""
+    with closing(http.client.HTTPConnection(*program.address, timeout=60)) as connection:
+        if by_request:
+            connection.request("POST", "/-/reload")
+        else:
+            program.send(signal.SIGHUP)
+        hang()
+        assert program.get("/metrics?name[]=scaleengine_up")[0] == 200
+        assert program.get("/-/healthy")[0] == 200
+        assert program.end() == 0
 
 
 def test_another_api(

@@ -24,11 +24,11 @@ def bad() -> Plan:
 
 
 @pytest.fixture
-def reloading() -> Callable[..., Reload]:
+def reloading() -> Callable[..., Reload[Plan]]:
     """Give a function that makes a reload; ``publish`` is told of the reload."""
 
-    def make(read: Callable[[], Plan], publish: Callable[[Reload], bool]) -> Reload:
-        made: list[Reload] = []
+    def make(read: Callable[[], Plan], publish: Callable[[Reload[Plan]], bool]) -> Reload[Plan]:
+        made: list[Reload[Plan]] = []
         clock = Clock(elapsed=iter(range(100)).__next__)
         made.append(Reload(read, lambda _: None, lambda: publish(made[0]), clock))
         return made[0]
@@ -38,12 +38,12 @@ def reloading() -> Callable[..., Reload]:
 
 @pytest.mark.parametrize("read", [good, bad])
 def test_published_before_it_is_told(
-    reloading: Callable[..., Reload], read: Callable[[], Plan]
+    reloading: Callable[..., Reload[Plan]], read: Callable[[], Plan]
 ) -> None:
     """A publication shows the outcome, and comes before the log line."""
     published: list[tuple[bool, float]] = []
 
-    def publish(reload: Reload) -> bool:
+    def publish(reload: Reload[Plan]) -> bool:
         assert lines == []
         published.append((reload.last_reload_successful, reload.last_success))
         return True
@@ -56,7 +56,7 @@ def test_published_before_it_is_told(
     assert reload.last_success == (0 if problems else 1)
 
 
-def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload]) -> None:
+def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Plan]]) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
     reload = reloading(good, lambda _: False)
     with capture_logs() as lines:

@@ -5,6 +5,7 @@ import http.client
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPMessage
@@ -51,7 +52,7 @@ class Site:
         self.telemetry_path = "/metrics"
         self.dead: Sequence[str] = ()
         self.unfinished: Sequence[str] = ()
-        self.reload: Callable[[], Sequence[str]] | None = None
+        self.reload: Callable[[], Future[Sequence[str]]] | None = None
         self.tls: ssl.SSLContext | None = None
         self.most_connections = 100
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])

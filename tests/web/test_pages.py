@@ -4,6 +4,8 @@ import gzip
 import http.client
 import itertools
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -261,13 +263,20 @@ def post(site: "Site") -> "Answer":
     return get(site, "/-/reload", "POST")
 
 
+def ended(*problems: str) -> "Future[Sequence[str]]":
+    """Return what a reload that has ended leaves."""
+    outcome: Future[Sequence[str]] = Future()
+    outcome.set_result(problems)
+    return outcome
+
+
 def test_a_reload(site: "Site") -> None:
     """A request may have the configuration read again, where that is allowed, and is told so."""
     asked: list[bool] = []
 
-    def reload() -> list[str]:
+    def reload() -> "Future[Sequence[str]]":
         asked.append(True)
-        return []
+        return ended()
 
     site.reload = reload
     answer = post(site)
@@ -276,11 +285,23 @@ def test_a_reload(site: "Site") -> None:
 
 def test_a_reload_that_fails(site: "Site") -> None:
     """Each mistake of a bad file is a line of the answer, as plain text."""
-    site.reload = lambda: ["config.yaml:2:10: <cdn>: must be a whole number", "another"]
+    site.reload = lambda: ended("config.yaml:2:10: <cdn>: must be a whole number", "another")
     answer = post(site)
     assert answer.status == 500
     assert answer.body == b"config.yaml:2:10: <cdn>: must be a whole number\nanother\n"
     assert answer.headers["Content-Type"] == TEXT_TYPE
+
+
+def test_a_reload_that_does_not_end(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a reload is answered in any case, and the reload goes on."""
+    monkeypatch.setattr("exporter.web.pages._RELOAD_SECONDS", 0.01)
+    outcome: Future[Sequence[str]] = Future()
+    outcome.set_running_or_notify_cancel()
+    site.reload = lambda: outcome
+    answer = post(site)
+    assert answer.status == 503
+    assert answer.body.startswith(b"The configuration is not reloaded yet: ")
+    assert not outcome.cancelled()
 
 
 def test_a_reload_that_is_not_allowed(site: "Site") -> None:
