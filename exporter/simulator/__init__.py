@@ -12,8 +12,20 @@ For the demo, for tests and for benchmarks::
 from exporter.simulator.accounts import Account, Usage, no_usage, steady_usage, usage_by_day
 from exporter.simulator.behaviour import Behaviour, Checks, SignatureCheck
 from exporter.simulator.calls import Call
+from exporter.simulator.changes import (
+    Add,
+    Change,
+    ChangingFolder,
+    MoveFile,
+    Remove,
+    Rename,
+    Truth,
+    random_changes,
+    scripted,
+)
 from exporter.simulator.faults import BUSY, FAILING, Broken, Fault, HttpError, Refusal
 from exporter.simulator.random_readings import describe, random_readings
+from exporter.simulator.random_trees import ambiguities, describe_tree, random_tree
 from exporter.simulator.readings import (
     Array,
     Code,
@@ -40,10 +52,13 @@ __all__ = [
     "BUSY",
     "FAILING",
     "Account",
+    "Add",
     "Array",
     "Behaviour",
     "Broken",
     "Call",
+    "Change",
+    "ChangingFolder",
     "Checks",
     "Code",
     "CompleteOffset",
@@ -58,6 +73,7 @@ __all__ = [
     "HttpError",
     "Loaded",
     "MemberOrder",
+    "MoveFile",
     "Nothing",
     "Numbers",
     "OffsetWritten",
@@ -66,13 +82,21 @@ __all__ = [
     "PassingOffset",
     "Readings",
     "Refusal",
+    "Remove",
+    "Rename",
     "SignatureCheck",
     "Simulator",
+    "Truth",
     "Unreached",
     "Usage",
+    "ambiguities",
     "describe",
+    "describe_tree",
     "no_usage",
+    "random_changes",
     "random_readings",
+    "random_tree",
+    "scripted",
     "steady_usage",
     "usage_by_day",
 ]

@@ -145,7 +145,7 @@ class Folder:
             elif not is_below and name in self._deleted:
                 self._deleted -= Counter([name])
             elif not is_below and name in self._folders:
-                self._folders.pop(name).detach()
+                self.take(name)
             else:
                 raise LookupError(f"there is no file or folder {path!r}")
             self.changed()
@@ -162,9 +162,16 @@ class Folder:
                 raise LookupError(f"there is no folder {path!r}")
             if self.find(new_path) is not None or f"{new_path}/".startswith(f"{path}/"):
                 raise ValueError(f"a folder cannot be moved to {new_path!r}")
-            self.remove(path)
+            old_above, _, old_name = path.rpartition("/")
+            self.make(old_above).take(old_name)
             above, _, name = new_path.rpartition("/")
             self.make(above).place(name, folder)
+
+    def take(self, name: str) -> None:
+        """Take the folder of this name out of this one. Raises LookupError where there is none."""
+        with self.lock:
+            self._folders.pop(name).detach()
+            self.changed()
 
     def place(self, name: str, folder: "Folder") -> None:
         """Put a folder that is in no tree into this one. Raises ValueError for an empty name."""
@@ -251,7 +258,7 @@ class Folder:
         self._parent = parent
 
     def detach(self) -> None:
-        """Make this folder a tree of its own; ``remove`` sees to that."""
+        """Make this folder a tree of its own; ``take`` sees to that."""
         self._parent = None
 
     def changed(self) -> None:

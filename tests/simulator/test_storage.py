@@ -86,13 +86,14 @@ def test_a_name_can_be_deleted_twice(tree: Folder) -> None:
 def test_a_folder_moves_with_all_that_is_in_it(tree: Folder) -> None:
     """Renaming a folder leaves nothing behind; counts stay right, and follow changes in it."""
     below = tree.find("below")
+    tree.add("below")  # a file of the same name stays
     tree.rename("below", "a/new/place")
 
     assert tree.find("a/new/place") is below
     assert tree.find("below") is None
-    assert (tree.count("video"), tree.count_folders()) == (2, 3)
+    assert (tree.count("video"), tree.count_folders()) == (3, 3)
     tree.add("a/new/place/y.mp4")
-    assert tree.count("video") == 3
+    assert tree.count("video") == 4
 
 
 @pytest.mark.parametrize(
