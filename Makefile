@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .PHONY: help demo test check lint types contracts format schema dashboard lock image-try e2e \
-	bench-walk bench-serve fault-matrix soak
+	bench-walk bench-serve fault-matrix soak random-walks
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -19,6 +19,7 @@ help:
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
 	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
+	@echo "make random-walks  count random trees under random readings of the API's pages"
 	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
@@ -66,6 +67,9 @@ fault-matrix: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m bench.soak
+
+random-walks: $(READY)
+	$(BIN)/python -m bench.random_walks $(ARGS)
 
 lock: $(READY)
 	$(BIN)/pip install --quiet uv

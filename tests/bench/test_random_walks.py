@@ -1,0 +1,102 @@
+"""Random walks: made again from seed and number, and judged by the truth of every moment."""
+
+import pytest
+
+from bench.random_walks import (
+    Outcome,
+    Result,
+    Trial,
+    exit_status,
+    judge,
+    main,
+    make_trial,
+    summary,
+    walk_all,
+)
+from exporter.simulator import (
+    ChangingFolder,
+    Folder,
+    FolderShape,
+    Loaded,
+    Readings,
+    Remove,
+    Truth,
+    scripted,
+)
+
+
+def trial(*paths: str, readings: Readings | None = None) -> Trial:
+    tree = Folder()
+    for path in paths:
+        tree.add(path)
+    changing = ChangingFolder(tree, "video", scripted({}))
+    return Trial(1, readings or Readings(), tree, "video", changing, 1, "")
+
+
+def test_walks_follow_from_the_seed() -> None:
+    """The same seed and number make the same trial, another number another one."""
+    first, again, other = (make_trial("s", number, 0.0) for number in (1, 1, 2))
+
+    assert (first.readings, first.description) == (again.readings, again.description)
+    assert (first.readings, first.description) != (other.readings, other.description)
+
+
+def test_a_number_is_judged_by_every_moment() -> None:
+    """True at some moment is exact; off by what moved at most is told from wrong."""
+    tried = trial("a/1", "a/2", "b/3")
+    assert judge(tried, Truth(0, 0)) is Outcome.EXACT
+    assert judge(tried, Truth(1, 0)) is Outcome.WRONG
+    tried.changing.apply(Remove("a/1"))
+    assert judge(tried, Truth(1, 0)) is Outcome.BOUNDED
+    assert judge(tried, Truth(2, 0)) is Outcome.WRONG
+    assert judge(tried, Truth(1, 1)) is Outcome.WRONG
+
+
+def test_what_no_client_can_tell_is_not_called_wrong() -> None:
+    """A folder named 0 under flagless objects is printed as a list: nobody can know."""
+    readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
+    assert judge(trial("0/x", readings=readings), Truth(0, 1)) is Outcome.AMBIGUOUS
+
+
+@pytest.mark.parametrize("change_share", [0.0, 0.5])
+def test_a_few_walks_over_real_sockets(change_share: float) -> None:
+    """Each walk ends with a number or with a cause, and the summary names what came of all."""
+    results = walk_all(range(1, 9), "seed", change_share, seconds=60.0)
+
+    assert len(results) == 8
+    for result in results:
+        assert (result.published is None) == bool(result.cause)
+        assert result.requests >= 1
+    lines = "\n".join(summary(results, shown_absent=1))
+    assert lines.startswith("8 walks: ")
+    assert any(result.outcome is Outcome.EXACT for result in results)
+
+
+def test_no_walk_begins_when_the_time_is_over() -> None:
+    """The time is bounded, whatever the number of walks."""
+    assert walk_all(range(1, 1_000_000), "seed", 0.0, seconds=0.0) == []
+
+
+def test_a_wrong_number_is_shown_with_all_that_makes_it_again() -> None:
+    """The line has the number of the walk, what was published, the truth and the reading."""
+    tried = trial("a/1")
+    result = Result(tried, Outcome.WRONG, 3, 1, Truth(7, 2), distance=Truth(6, 1))
+
+    assert result.line().startswith("wrong #1: 7/2; truth 1/1, off by 6/1 (video); 3 requests")
+    assert "the plainest reading" in result.line()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(outcome, 1 if outcome is Outcome.WRONG else 0) for outcome in Outcome],
+)
+def test_only_a_wrong_number_fails_a_run(outcome: Outcome, status: int) -> None:
+    """Numbers that are absent, ambiguous or off by what moved do not fail it."""
+    results = [Result(trial("a/1"), one, 1, 1) for one in (Outcome.EXACT, outcome)]
+    assert exit_status(results) == status
+
+
+def test_it_says_which_seed_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run can be made again."""
+    assert main(["--seconds=0", "--seed=another"]) == 0
+    assert capsys.readouterr().out.startswith("seed another\n")
