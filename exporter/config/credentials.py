@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exporter.config.secret import Secret, SecretError, text_fault
-from exporter.documents.document import UNUSABLE, Document, Value
+from exporter.documents.document import Document, Unusable, Value
 from exporter.documents.problems import Loc, Report
 
 NAMES = ("api_key", "api_secret")
@@ -79,7 +79,9 @@ class _Reader:
             return value
         if value in (None, ""):
             self._complain(loc, "is empty; write it, in quotes if it begins with a '#'")
-        elif value is not UNUSABLE or not self._report.has(loc, self._document.place(loc)):
+        elif not isinstance(value, Unusable) or not self._report.has(
+            loc, self._document.place(loc)
+        ):
             self._complain(loc, "must be text; put it in quotes")
         return None
 

@@ -27,7 +27,7 @@ LARGEST_CA_FILE = 4 * 1024 * 1024
 """Bytes; the bundle with which systems come has a quarter of a megabyte."""
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?")
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
 _STORE = re.compile(r"sestore[0-9]+")
 _FLAGS = {"true": True, "false": False}
 

@@ -21,7 +21,8 @@ MOST_VALUES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}([eE][-+][0-9]{1,2})?")
+_OCTAL = re.compile(r"[-+]?0[0-9]+")
+_DECIMAL = re.compile(r"[-+]?([0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})([eE][-+][0-9]{1,2})?")
 _TRUE = ("true", "yes", "on")
 
 
@@ -29,6 +30,8 @@ class Unusable(Enum):
     """Stands for a scalar that has no plain meaning or whose problem is noted already."""
 
     UNUSABLE = "unusable"
+    OCTAL = "octal"
+    """A number that begins with a zero: YAML 1.1 reads `0170` as 120, YAML 1.2 as 170."""
 
 
 UNUSABLE: Final = Unusable.UNUSABLE
@@ -184,7 +187,7 @@ def _plain(kind: str, text: str) -> Scalar:
         return int(text)
     if kind == "float" and _DECIMAL.fullmatch(text):
         return float(text)
-    return UNUSABLE
+    return Unusable.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
 
 
 def _place(node: yaml.Node) -> Place:

@@ -1,13 +1,15 @@
 """pydantic's errors as sentences for an operator, who knows YAML and not pydantic."""
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic_core import ErrorDetails
 
-from exporter.documents.document import UNUSABLE
+from exporter.documents.document import Unusable
 from exporter.documents.problems import Loc
+from exporter.documents.text import first_invisible
 
 Section = tuple[str, ...]
 """The way to a section, without the numbers of lists: `("accounts", "files")`."""
@@ -31,6 +33,12 @@ class Wording:
 
 
 _SHORTEST_NEAR = 3
+
+_NUMBERS = ("int_type", "float_type")
+_OCTAL = "; remove the zero at its beginning, which can mean an octal number"
+_PLAIN_DIGITS = " in plain digits"
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_DIGIT_FIRST = re.compile(r"[-+]?\.?[0-9]")
 
 _TYPES = {
     "int_type": "must be a whole number",
@@ -63,10 +71,24 @@ def sentence(error: ErrorDetails, wording: Wording) -> str:
 def _hint(kind: str, given: object) -> str:
     if given is None:
         return "; it is empty here, so write it or leave its key out"
-    if kind in ("int_type", "float_type") and given is UNUSABLE:
-        return " in plain digits"
+    if kind in _NUMBERS:
+        return _number_hint(given)
     is_scalar = not isinstance(given, tuple | dict)
     return "; put it in quotes" if kind in ("string_type", "is_instance_of") and is_scalar else ""
+
+
+def _number_hint(given: object) -> str:
+    if given is Unusable.OCTAL:
+        return _OCTAL
+    if isinstance(given, Unusable):
+        return _PLAIN_DIGITS
+    if not isinstance(given, str):
+        return ""
+    if _LEADING_ZERO.fullmatch(given):
+        return _OCTAL
+    if invisible := first_invisible(given):
+        return f"; remove the invisible character in it ({invisible})"
+    return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
 
 
 def _missing_key(loc: Loc, wording: Wording) -> str:
@@ -84,6 +106,8 @@ def _unknown_key(loc: Loc, wording: Wording) -> str:
     ]
     if homes:
         return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
+    if invisible := first_invisible(key):
+        return f"is not a known key; it holds an invisible character ({invisible})"
     known = wording.sections[tuple(above)]
     near = _nearest(_plain(key), {_plain(one): one for one in known})
     if near:

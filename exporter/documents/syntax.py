@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from exporter.documents.loader import Loader
 from exporter.documents.problems import Place
 
 _FLOW = (
@@ -18,17 +19,25 @@ _FLOW = (
 _HEADER = "a line that begins with '%' is a YAML directive; remove it, or put the text in quotes"
 _TAGS = "a text that begins with '!' is a YAML tag; remove it, or put the text in quotes"
 _MISFIT = "does not fit what stands before it; check indentation, quotes and the '-' of lists"
-_ANCHORS = "a text that begins with '&' or '*' must be in quotes"
+_ANCHORS = (
+    "a text that begins with '&' or '*' must be in quotes; the name of an anchor has letters, "
+    "digits, '-' and '_'"
+)
+_ONE_DOCUMENT = "only one document may stand here; remove '---' or '...'"
+_TAB = "a tab cannot indent; write spaces"
+_TAB_AFTER_INDICATOR = re.compile(r" *([-?:] *)+\t")
 
 # What PyYAML says (context and problem), and what we say. The first that fits is used.
 _SENTENCES = (
-    (r"character '\\t'", "a tab cannot indent; write spaces"),
-    (r"character '%'", _HEADER),
+    (r"character '\\t'", _TAB),
     (r"that cannot start any token", "a text that begins with this character must be in quotes"),
     (r"simple key.*':'", "this line is no 'key: value'; a key is followed by ':' and a space"),
     (
         r"mapping values are not",
-        "a ':' cannot stand here; quote a text that holds ': ', and end each key above with ': '",
+        (
+            "a ':' cannot stand here; check the indentation, quote a text that holds ': ', "
+            "and end each key above with ': '"
+        ),
     ),
     (r"(sequence entries|mapping keys) are not", "a list or key cannot begin here; indent it"),
     (r"quoted scalar", "the quoted text that begins here is never closed, or has a wrong '\\'"),
@@ -37,10 +46,19 @@ _SENTENCES = (
     (r"(scanning|tag handle|parsing) a.* tag|tag handle|'!'", _TAGS),
     (r"directive|%|incompatible", _HEADER),
     (r"block scalar", "after '|' or '>' the text begins in the next line"),
-    (r"another document", "only one document may stand here; remove '---'"),
-    (r"block (collection|mapping)|document start", _MISFIT),
+    (r"another document", _ONE_DOCUMENT),
+    (r"block (collection|mapping)", _MISFIT),
 )
 _OTHER = "is not YAML here; check indentation, quotes and colons"
+# Line breaks for YAML 1.1 and PyYAML, characters for YAML 1.2 and editors.
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")
+_SEPARATOR_SENTENCE = "holds an invisible line separator (U+{:04X}); remove it"
+# As text that is copied from a web page has it.
+_ODD_INDENTATION = re.compile("^[ \t]*([^\\S \t\r\n]|[\u200b\ufeff])", re.MULTILINE)
+_ODD_SENTENCE = "an invisible character (U+{:04X}) cannot indent; write spaces"
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+_DOCUMENT_END = re.compile(r"^\.\.\.\s", re.MULTILINE)
+_LINE_BREAK = re.compile(r"\r\n?|\n")
 _FROM_START = re.compile(r"simple key|quoted scalar|flow (sequence|mapping)|an? (tag|alias|anchor)")
 
 
@@ -57,14 +75,18 @@ def compose(text: str) -> yaml.Node | SyntaxFault | None:
 
     Gives None for a text that holds nothing.
     """
+    separator = _SEPARATOR.search(text)
+    if separator:
+        sentence = _SEPARATOR_SENTENCE.format(ord(separator[0]))
+        return SyntaxFault(_place_of(text, separator.start()), sentence)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Loader(text)
     except yaml.reader.ReaderError as error:
         return SyntaxFault(_place_of(text, error.position), "holds a control character; remove it")
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        return _fault(error)
+        return _fault(error, text)
     except RecursionError:
         return _at(loader.get_mark(), "is nested too deeply; no key of this file lies that deep")
     except (ValueError, OverflowError):
@@ -72,13 +94,30 @@ def compose(text: str) -> yaml.Node | SyntaxFault | None:
         return _at(loader.get_mark(), _OTHER)
 
 
-def _fault(error: yaml.MarkedYAMLError) -> SyntaxFault:
+def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
+    indentation = _ODD_INDENTATION.search(text)
+    if indentation is not None:
+        sentence = _ODD_SENTENCE.format(ord(indentation[0][-1]))
+        return SyntaxFault(_place_of(text, indentation.end() - 1), sentence)
     said = f"{error.context} {error.problem}"
     sentence = next((ours for theirs, ours in _SENTENCES if re.search(theirs, said)), _OTHER)
     mark = error.problem_mark
+    if mark and "document start" in said:
+        return _no_document(text[: mark.index], mark)
+    line = text[mark.index - mark.column : mark.index] if mark else ""
+    if _TAB_AFTER_INDICATOR.match(line):
+        sentence = _TAB
     if mark is None or (error.context_mark and _FROM_START.search(said)):
         mark = error.context_mark
     return SyntaxFault(Place(1, 1), sentence) if mark is None else _at(mark, sentence)
+
+
+def _no_document(before: str, mark: yaml.Mark) -> SyntaxFault:
+    """Say why the text at a mark begins no document, from what stands before it."""
+    directive = _DIRECTIVE.search(before, before.rfind("\n---") + 1)
+    if directive is not None:
+        return SyntaxFault(_place_of(before, directive.start()), _HEADER)
+    return _at(mark, _ONE_DOCUMENT if _DOCUMENT_END.search(before) else _MISFIT)
 
 
 def _at(mark: yaml.Mark, sentence: str) -> SyntaxFault:
@@ -86,5 +125,5 @@ def _at(mark: yaml.Mark, sentence: str) -> SyntaxFault:
 
 
 def _place_of(text: str, position: int) -> Place:
-    before = text[:position]
-    return Place(before.count("\n") + 1, position - before.rfind("\n"))
+    *lines, line = _LINE_BREAK.split(text[:position])
+    return Place(len(lines) + 1, len(line) + 1)

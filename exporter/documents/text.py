@@ -35,6 +35,12 @@ def has_control_characters(text: str) -> bool:
     return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
+def first_invisible(text: str) -> str | None:
+    """Return the first character that no editor shows, such as ``U+00A0``, but for a tab."""
+    found = next((char for char in text if not char.isprintable() and char != "\t"), None)
+    return None if found is None else f"U+{ord(found):04X}"
+
+
 def is_quoted(text: str) -> bool:
     """Return whether a text begins and ends with the same quote."""
     return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"

@@ -109,13 +109,20 @@ accounts:
     assert account.files.paths[1].folder_depth == 2
 
 
-@pytest.mark.parametrize("text", ["0158", "1e2", "1_58", "158.0", "0x9e", "one", "9" * 30])
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("0158", "; remove the zero at its beginning, which can mean an octal number"),
+        *((text, " in plain digits") for text in ("1e2", "1_58", "158.0", "0x9e", "9" * 30)),
+        ("one", ""),
+    ],
+)
 def test_a_number_from_the_environment_has_plain_digits(
-    mistakes: Callable[..., list[str]], account: str, text: str
+    mistakes: Callable[..., list[str]], account: str, text: str, hint: str
 ) -> None:
     """What is no number in plain digits is refused as any other text is."""
     assert mistakes(account.replace("158", "${CDN}"), {"CDN": text}) == [
-        "config.yaml:2:10: accounts[0].cdn: must be a whole number"
+        f"config.yaml:2:10: accounts[0].cdn: must be a whole number{hint}"
     ]
 
 

@@ -31,18 +31,26 @@ FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
     "inside of it ${NAME} and special characters need quotes"
 )
-COLON = "a ':' cannot stand here; quote a text that holds ': ', and end each key above with ': '"
+COLON = (
+    "a ':' cannot stand here; check the indentation, quote a text that holds ': ', and end each "
+    "key above with ': '"
+)
 DEEP = "is nested too deeply; no key of this file lies that deep"
 MISFIT = "does not fit what stands before it; check indentation, quotes and the '-' of lists"
 OPENING = "a text that begins with this character must be in quotes"
 NO_KEY = "this line is no 'key: value'; a key is followed by ':' and a space"
+ODD = "an invisible character (U+{}) cannot indent; write spaces"
+SEPARATOR = "holds an invisible line separator (U+{}); remove it"
 SECTIONS = (Config, Api, Account, DiskUsage, Files, CountedPath)
-ANCHOR = "a text that begins with '&' or '*' must be in quotes"
+ANCHOR = (
+    "a text that begins with '&' or '*' must be in quotes; the name of an anchor has letters, "
+    "digits, '-' and '_'"
+)
 DIRECTIVE = "a line that begins with '%' is a YAML directive; remove it, or put the text in quotes"
 TAG = "a text that begins with '!' is a YAML tag; remove it, or put the text in quotes"
 TAGGED = "has a tag (!name) that is not known here; remove the tag"
 QUOTED = "the quoted text that begins here is never closed, or has a wrong '\\'"
-ONE_DOCUMENT = "only one document may stand here; remove '---'"
+ONE_DOCUMENT = "only one document may stand here; remove '---' or '...'"
 OTHER = "is not YAML here; check indentation, quotes and colons"
 EMPTY = "the file is empty; begin with 'accounts:' as config.example.yaml does"
 TOP = "must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'"
@@ -70,16 +78,25 @@ TOP = "must begin with a key, as config.example.yaml does: with 'accounts:' or '
         ("api:\n  url: x\n  canary\n", f"3:3: {NO_KEY}"),
         ("api_key: @canary", f"1:10: {OPENING}"),
         ("api_key: `canary", f"1:10: {OPENING}"),
-        ("api_key: %canary", f"1:10: {DIRECTIVE}"),
+        ("api_key: %canary", f"1:10: {OPENING}"),
+        ("api:\n%canary\n", f"2:1: {DIRECTIVE}"),
+        ("%YAML 1.2\napi:\n", f"1:1: {DIRECTIVE}"),
+        ("%YAML 1.2\n---\n'canary' canary", f"3:10: {MISFIT}"),
         ("%YAML 3.0\n---\napi:\n", f"1:1: {DIRECTIVE}"),
         ("%YAML " + "9" * 5000 + ".1\n---\napi:\n", f"1:7: {OTHER}"),
         ("api_key: *canary", f"1:10: {ANCHOR}"),
         ("api_key: &?canary", f"1:10: {ANCHOR}"),
-        ("accounts: &a []\napi: &a {}", f"2:6: {ANCHOR}"),
+        ("accounts: &a.canary []", f"1:11: {ANCHOR}"),
         ("api_key: !<canary", f"1:10: {TAG}"),
         ("api_key: !e!canary x", f"1:10: {TAG}"),
         ("api_key: |canary\n", "1:11: after '|' or '>' the text begins in the next line"),
         ("api: {}\n---\napi: {}\n", f"2:1: {ONE_DOCUMENT}"),
+        ("api: {}\n...\napi: {}\n", f"3:1: {ONE_DOCUMENT}"),
+        ("api:\n\u00a0\u00a0url: canary\n  x: y", "2:1: " + ODD.format("00A0")),
+        ("api:\n  x: y\n \u3000 canary\n", "3:2: " + ODD.format("3000")),
+        ("api: x\u2028canary: y", f"1:7: {SEPARATOR.format('2028')}"),
+        ("# canary\r\n# canary\x85", f"2:9: {SEPARATOR.format('0085')}"),
+        ("api:\r  url: \x07\n", "2:8: holds a control character; remove it"),
         ("accounts:\n    - cdn: 1\n  - cdn: 2\n", f"3:3: {MISFIT}"),
         ("api_key: 'canary' canary", f"1:19: {MISFIT}"),
         ("'canary' canary", f"1:10: {MISFIT}"),
@@ -179,11 +196,51 @@ def test_quotes_make_a_text_of_anything(load_text: Load, account: str, value: st
     assert load_text(f'{account}    name: "{value}"\n').config.accounts[0].name == value
 
 
-@pytest.mark.parametrize("value", ["010", "0x9e", "1_58", "1:30", "0b1", "9" * 40, "2024-01-01"])
+WHOLE = "config.yaml:2:10: accounts[0].cdn: must be a whole number"
+ZERO = "; remove the zero at its beginning, which can mean an octal number"
+
+
+@pytest.mark.parametrize(
+    "value", ["0x9e", "0o17", "1_58", "1:30", "0b1", "1e3", "9" * 40, "2024-01-01", "158canary"]
+)
 def test_numbers_are_written_in_plain_digits(mistakes: Mistakes, account: str, value: str) -> None:
     """Octal, hexadecimal and base-sixty numbers are not guessed at."""
-    assert mistakes(account.replace("158", value)) == [
-        "config.yaml:2:10: accounts[0].cdn: must be a whole number in plain digits"
+    assert mistakes(account.replace("158", value)) == [f"{WHOLE} in plain digits"]
+
+
+@pytest.mark.parametrize("value", ["0158", "010", "00", "-08", "'0158'"])
+def test_a_number_begins_with_no_zero(mistakes: Mistakes, account: str, value: str) -> None:
+    """`010` is 8 for YAML 1.1 and 10 for YAML 1.2."""
+    assert mistakes(account.replace("158", value)) == [WHOLE + ZERO]
+
+
+@pytest.mark.parametrize("value", ["05", "08", "08.5"])
+def test_a_number_with_decimals_begins_with_no_zero_either(
+    mistakes: Mistakes, account: str, value: str
+) -> None:
+    """What is octal or not depends on the digits, so both are refused."""
+    found = mistakes(f"{account}api:\n  requests_per_second: '{value}'\n")
+    assert found[0].startswith("config.yaml:6:24: api.requests_per_second: must be a number")
+
+
+@pytest.mark.parametrize(("value", "number"), [(".5", 0.5), ("5.", 5.0), ("1.5e+1", 15.0)])
+def test_both_sides_of_a_decimal_point_may_be_empty(
+    load_text: Load, account: str, value: str, number: float
+) -> None:
+    """Both versions of YAML read these alike."""
+    config = load_text(f"{account}api:\n  requests_per_second: {value}\n").config
+    assert config.api.requests_per_second == number
+
+
+@pytest.mark.parametrize("character", ["\u00a0", "\u200b", "\ufeff", "\u3000"])
+def test_an_invisible_character_is_named(mistakes: Mistakes, account: str, character: str) -> None:
+    """A number or a key in which nobody can see what is wrong."""
+    name = f"U+{ord(character):04X}"
+    assert mistakes(account.replace("158", f"158{character}")) == [
+        f"{WHOLE}; remove the invisible character in it ({name})"
+    ]
+    assert mistakes(f"{account}a{character}pi: {{}}\n") == [
+        f"config.yaml:5:1: ?: is not a known key; it holds an invisible character ({name})"
     ]
 
 

@@ -157,8 +157,8 @@ def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[
         (
             "a: b: c\n",
             (
-                "1:5: a ':' cannot stand here; quote a text that holds ': ', and end each "
-                "key above with ': '"
+                "1:5: a ':' cannot stand here; check the indentation, quote a text that holds "
+                "': ', and end each key above with ': '"
             ),
         ),
     ],
