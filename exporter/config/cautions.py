@@ -56,8 +56,8 @@ def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
             how = "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users"
         else:
             how = (
-                "is the quota of the whole account, which is known with every user only; "
-                "write cpu_users: []"
+                "is the quota of the CPU user with an empty name, which is known with every user "
+                "only; write cpu_users: []"
             )
         yield (*place, cpu_user), how
 

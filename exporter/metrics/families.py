@@ -54,7 +54,8 @@ def disk_usage_families(usages: Usages) -> Iterator[Metric]:
     occupied = GaugeMetricFamily(
         "scaleengine_disk_usage_bytes",
         "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
-        "(disk.usage, bytes_total), as of the last poll.",
+        "(disk.usage, bytes_total), as of the last poll. ScaleEngine does not document what an "
+        "empty cpu_user means.",
         labels=_USER,
     )
     day = GaugeMetricFamily(

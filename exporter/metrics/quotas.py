@@ -15,7 +15,7 @@ Quotas: TypeAlias = Mapping[str, Mapping[str, int]]
 """Bytes by account and CPU user; the user ``*`` stands for each without a quota of its own."""
 
 _EVERY_OTHER: Final = "*"
-_WHOLE_ACCOUNT: Final = ""
+_EMPTY_NAME: Final = ""
 
 
 class QuotaCollector(Collector):
@@ -56,5 +56,5 @@ class QuotaCollector(Collector):
 
 
 def _others(users: Iterable[str], own: Mapping[str, int]) -> Iterator[str]:
-    """Return the users without a quota of their own; the account as a whole is no user."""
-    return (user for user in users if user not in own and user != _WHOLE_ACCOUNT)
+    """Return the users without a quota of their own, but for an empty name: it may be no user."""
+    return (user for user in users if user not in own and user != _EMPTY_NAME)

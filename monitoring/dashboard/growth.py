@@ -18,7 +18,7 @@ from monitoring.dashboard.panels import (
     graph,
     listing,
 )
-from monitoring.dashboard.promql import QUOTA, USAGE, USAGE_DAY, change, now, whole_account_named
+from monitoring.dashboard.promql import QUOTA, USAGE, USAGE_DAY, change, name_empty_user, now
 
 AHEAD: Final = 30
 """How many days the forecast looks ahead."""
@@ -32,7 +32,7 @@ _CHANGED: Final = (
     f"topk($top, abs({promql.of_users(lambda gauge: promql.change_at_end(gauge, '1d'))}))"
 )
 _QUOTAS: Final = Line(
-    whole_account_named(f"{now(QUOTA)}\nand {_LARGEST}"), f"quota {_USER}", quota=True
+    name_empty_user(f"{now(QUOTA)}\nand {_LARGEST}"), f"quota {_USER}", quota=True
 )
 
 
@@ -42,9 +42,9 @@ def panels() -> Sequence[Builder[Panel]]:
         graph(
             "Disk usage by CPU user",
             "The largest users at the end of the time shown, with their quotas dashed. It moves "
-            "once a day; the newest day may still grow. '(whole account)' stands for an account "
-            "of which ScaleEngine names no user.",
-            [Line(whole_account_named(f"{now(USAGE)}\nand {_LARGEST}"), _USER), _QUOTAS],
+            "once a day; the newest day may still grow. '(empty name)' is drawn for accounts "
+            "without other users; ScaleEngine does not document what it means.",
+            [Line(name_empty_user(f"{now(USAGE)}\nand {_LARGEST}"), _USER), _QUOTAS],
             width=12,
             unit="decbytes",
         ),
@@ -54,7 +54,7 @@ def panels() -> Sequence[Builder[Panel]]:
             "as in the seven days before. A line above its dashed quota is over it by then. "
             "Empty until Prometheus has a week of numbers.",
             [
-                Line(whole_account_named(f"{promql.usage_in(AHEAD)}\nand {_LARGEST}"), _USER),
+                Line(name_empty_user(f"{promql.usage_in(AHEAD)}\nand {_LARGEST}"), _USER),
                 _QUOTAS,
             ],
             width=12,
@@ -62,12 +62,13 @@ def panels() -> Sequence[Builder[Panel]]:
         ),
         graph(
             "Disk usage by account",
-            "The largest accounts at the end of the time shown; what is held by the row of the "
-            "whole account and by its users counts once. Dashed: the quota of the whole account.",
+            "What the largest accounts at the end of the time shown have at least: the bytes of "
+            "the CPU user with an empty name, or the sum of the others where that is more. "
+            "Dashed: the quota of the empty name.",
             [
                 Line(f"({promql.total_by_account()})\nand {_LARGEST_ACCOUNTS}", "{{account}}"),
                 Line(
-                    f"{promql.whole_account(QUOTA, now)}\nand {_LARGEST_ACCOUNTS}",
+                    f"{promql.empty_user(QUOTA, now)}\nand {_LARGEST_ACCOUNTS}",
                     "quota {{account}}",
                     quota=True,
                 ),
@@ -79,7 +80,7 @@ def panels() -> Sequence[Builder[Panel]]:
             "Change in a day by CPU user",
             "Disk usage less that of a day before, for the users that changed most at the end "
             "of the time shown.",
-            [Line(whole_account_named(f"{change(USAGE, '1d')}\nand {_CHANGED}"), _USER)],
+            [Line(name_empty_user(f"{change(USAGE, '1d')}\nand {_CHANGED}"), _USER)],
             width=12,
             unit="decbytes",
         ),
@@ -112,8 +113,9 @@ def _users() -> Builder[Panel]:
         "CPU users",
         "Every chosen CPU user: bytes on disk and their change, the quota, and the days until it "
         "is full at the mean growth of the last seven. Nothing stands under 'Full in' without a "
-        "quota or without growth. Days begin at 00:00 UTC.",
+        "quota or without growth. Days begin at 00:00 UTC. ScaleEngine does not document what a "
+        "CPU user with an empty name means.",
         ("account", "cpu_user"),
-        [replace(column, expression=whole_account_named(column.expression)) for column in columns],
+        [replace(column, expression=name_empty_user(column.expression)) for column in columns],
         sort="Stored",
     )

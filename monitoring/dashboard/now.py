@@ -24,11 +24,11 @@ def tiles() -> list[stat.Panel]:
     up = f"max by (account) (scaleengine_up{{{promql.ACCOUNT}}})"
     return [
         tile(
-            "Stored",
-            "Bytes on disk of the chosen accounts on the newest day that ScaleEngine gives. Where "
-            "it gives a row for the whole account (its CPU user is empty), that row counts and the "
-            "users it holds do not, unless they hold more than it. The choice of CPU users "
-            "changes nothing here.",
+            "Stored, at least",
+            "Bytes on disk of the chosen accounts on the newest day that ScaleEngine gives: of "
+            "each, those of the CPU user with an empty name, or the sum of the others where that "
+            "is more. ScaleEngine does not document whether the first hold the second; if not, "
+            "both are stored. The choice of CPU users changes nothing here.",
             [Line(f"sum({promql.total_by_account()})")],
             width=3,
             unit="decbytes",

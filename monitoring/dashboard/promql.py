@@ -93,34 +93,36 @@ def farthest_from_zero(gauge: Gauge) -> str:
     return f"{now(gauge)}\nand topk($top, abs({at_end(gauge)}))"
 
 
-def whole_account_named(expression: str) -> str:
-    """Return a result by CPU user in which the row of the whole account has a name to read."""
-    return f'label_replace(\n{expression},\n"cpu_user", "(whole account)", "cpu_user", "")'
+def name_empty_user(expression: str) -> str:
+    """Return a result by CPU user in which the user with an empty name has a text to read."""
+    return f'label_replace(\n{expression},\n"cpu_user", "(empty name)", "cpu_user", "")'
 
 
 def of_users(moment: Callable[[Gauge], str]) -> str:
-    """Return the disk usage of the users, and of the whole only for accounts that name no user.
+    """Return the disk usage of named users, and of the empty name for accounts without any.
 
-    It is for choosing the largest: the row of a whole account would push out the users in it.
+    It is for choosing the largest: if the empty name stands for a whole account, which ScaleEngine
+    does not document, it would push out the users in it.
     """
     named = replace(USAGE, chosen=f'{USER},cpu_user!=""')
     return f"{moment(named)}\n  or on (account) {moment(USAGE)}"
 
 
 def total_by_account(moment: Callable[[Gauge], str] = now) -> str:
-    """Return the bytes of each account, none counted twice.
+    """Return the bytes that each account has at least, none counted twice.
 
-    The row of the whole account (``cpu_user=""``) holds what its users hold. It counts unless it
-    is smaller than their sum: then it can't be the whole.
+    ScaleEngine does not document what ``cpu_user=""`` means. The larger of its bytes and the sum of
+    the named users is stored in any case. If it does not hold those of the users, its bytes come
+    on top.
     """
-    whole = whole_account(USAGE, moment)
+    empty = empty_user(USAGE, moment)
     users = moment(replace(USAGE, chosen=f'{ACCOUNT},cpu_user!=""'))
     summed = f"sum by (account) ({users})"
-    return f"({whole} >= {summed})\nor {summed}\nor {whole}"
+    return f"({empty} >= {summed})\nor {summed}\nor {empty}"
 
 
-def whole_account(gauge: Gauge, moment: Callable[[Gauge], str]) -> str:
-    """Return the row that ScaleEngine gives for a whole account, where it does."""
+def empty_user(gauge: Gauge, moment: Callable[[Gauge], str]) -> str:
+    """Return the gauge of the CPU user with an empty name, by account."""
     return moment(replace(gauge, labels="account", chosen=f'{ACCOUNT},cpu_user=""'))
 
 

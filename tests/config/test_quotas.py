@@ -16,7 +16,8 @@ OFF = "judge nothing while disk_usage.enabled is false"
 TOO_SMALL = "must be at least 1 byte"
 NOT_ASKED_FOR = "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users"
 WHOLE = (
-    "is the quota of the whole account, which is known with every user only; write cpu_users: []"
+    "is the quota of the CPU user with an empty name, which is known with every user only; "
+    "write cpu_users: []"
 )
 
 

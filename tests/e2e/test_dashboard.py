@@ -46,7 +46,7 @@ def test_the_expression_returns_data(query: PanelQuery, watch: Watch, proofs: Pr
 def users(polled: Mapping[str, Polled]) -> dict[tuple[str, str], User]:
     """Return the CPU users of all accounts, as the tables name them."""
     return {
-        (each.name, name or "(whole account)"): user
+        (each.name, name or "(empty name)"): user
         for each in polled.values()
         for name, user in each.users.items()
     }

@@ -17,7 +17,7 @@ OTHER = DiskUsageTarget("other", 60, 180)
 
 @pytest.fixture
 def store(clock: Clock) -> Store:
-    """Give a store that knows the usage of the users live, archive and the whole account."""
+    """Give a store that knows the usage of the users live, archive and one with an empty name."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
     good = Good(DiskUsage(users), clock.elapsed())
@@ -54,7 +54,7 @@ def test_who_has_a_quota(
 ) -> None:
     """A user's own quota is told always; that of ``*`` for each other user with a disk usage.
 
-    The account as a whole, which is a user without a name, has a quota only if it is its own.
+    A user with an empty name, which may be the whole account, has a quota only of its own.
     """
     assert told(build_metrics(store, {"main": 158}, clock, {"main": quotas})) == expected
 

@@ -99,14 +99,14 @@ LATE = {
 USERS = 'account="main",cpu_user='
 CASES = (
     Case(
-        "the whole account counts, or its users, or what of both is more",
-        "Stored",
+        "the empty name counts, or the others, or what of both is more",
+        "Stored, at least",
         WHOLE_AND_USERS,
         {"{}": 100 + 11 + 7 + 50},
     ),
     Case(
         "the accounts that are chosen count",
-        "Stored",
+        "Stored, at least",
         WHOLE_AND_USERS,
         {"{}": 100 + 7},
         chosen={"account": "(both|whole)"},
@@ -192,19 +192,19 @@ CASES = (
         {},
     ),
     Case(
-        "users before the whole they are in; the whole of an account that names none",
+        "named users before an empty name; the empty name of an account without others",
         "Disk usage by CPU user",
         WHOLE_AND_USERS,
         {
             '{account="rest",cpu_user="live"}': 50,
             '{account="both",cpu_user="series"}': 40,
             '{account="both",cpu_user="live"}': 30,
-            '{account="whole",cpu_user="(whole account)"}': 7,
+            '{account="whole",cpu_user="(empty name)"}': 7,
         },
         chosen={"top": "4"},
     ),
     Case(
-        "the quota of a whole account, where there is one",
+        "the quota of the empty name, where there is one",
         "Disk usage by account",
         WHOLE_AND_USERS | {quota("whole", ""): steady(90), quota("users", "live"): steady(80)},
         {'{account="whole"}': 90},

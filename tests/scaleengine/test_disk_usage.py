@@ -55,7 +55,7 @@ def row(day: Json = "2014-11-10", user: Json = "web", occupied: Json = 1024) -> 
 
 
 def test_the_published_sample() -> None:
-    """The sample of the API page is read: the user "" is the whole account."""
+    """The sample of the API page is read: its user is "", whatever that means."""
     published = """{
         "message": "Found Disk Data",
         "usage": [
