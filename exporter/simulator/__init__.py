@@ -23,7 +23,7 @@ from exporter.simulator.changes import (
     random_changes,
     scripted,
 )
-from exporter.simulator.faults import BUSY, FAILING, Broken, Fault, HttpError, Refusal
+from exporter.simulator.faults import BUSY, FAILING, NOT_FOUND, Broken, Fault, HttpError, Refusal
 from exporter.simulator.random_readings import describe, random_readings
 from exporter.simulator.random_trees import ambiguities, describe_tree, random_tree
 from exporter.simulator.readings import (
@@ -51,6 +51,7 @@ from exporter.simulator.storage import FileType, Folder, MemberOrder
 __all__ = [
     "BUSY",
     "FAILING",
+    "NOT_FOUND",
     "Account",
     "Add",
     "Array",

@@ -13,8 +13,8 @@ from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import Json, whole_number
 from exporter.simulator.protocol import (
     MISSING_FIELD,
-    NOT_FOUND,
     UNKNOWN_COMMAND,
+    UNPUBLISHED,
     RefusedError,
     Request,
 )
@@ -23,7 +23,7 @@ from exporter.simulator.spoiling import spoil_content, spoil_listing, spoil_text
 from exporter.simulator.storage import LISTED
 from exporter.simulator.usage import first_day, thirty_days
 
-HTTP_STATUS: Mapping[str, int] = {
+HTTP_STATUS: Mapping[str | None, int] = {
     UNKNOWN_COMMAND: 404,
     "0001": 401,
     "0002": 401,
@@ -31,7 +31,7 @@ HTTP_STATUS: Mapping[str, int] = {
     "0004": 500,
     "0005": 403,
     MISSING_FIELD: 400,
-    NOT_FOUND: 404,
+    UNPUBLISHED: 404,
     "1000": 503,
 }
 """The statuses of failures under ``Readings.telling_status``."""
@@ -39,7 +39,7 @@ HTTP_STATUS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to be sent; ``code`` is the failure that it tells, None for a success."""
+    """What is to be sent; ``code`` is that of a failure, "" for one without, None for a success."""
 
     body: bytes
     status: int = 200
@@ -88,7 +88,8 @@ def refusal(refused: RefusedError | Refusal, moment: Moment) -> Answer:
     code = refused.code
     envelope = shapes.failure(code, refused.message, readings, moment.behaviour.latency)
     status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
-    return Answer(spoil_text(envelope, moment.fault), status, readings.content_type, code=code)
+    body = spoil_text(envelope, moment.fault)
+    return Answer(body, status, readings.content_type, code=code or "")
 
 
 def broken(fault: Refusal | HttpError, moment: Moment) -> Answer:
@@ -103,7 +104,7 @@ def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str,
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
     if first is None:
-        raise RefusedError(NOT_FOUND, "starttime is neither a unix time nor a date")
+        raise RefusedError(UNPUBLISHED, "starttime is neither a unix time nor a date")
     rows = thirty_days(
         account.usage,
         cpu_users(request),
@@ -129,12 +130,12 @@ def _files_list(request: Request, account: Account, moment: Moment) -> dict[str,
     listed = request.fields.get("type", "video")
     offset = whole_number(request.fields.get("offset", 0))
     if not isinstance(listed, str) or listed not in LISTED:
-        raise RefusedError(NOT_FOUND, "Unknown file type")
+        raise RefusedError(UNPUBLISHED, "Unknown file type")
     if offset is None or offset < 0:
-        raise RefusedError(NOT_FOUND, "offset must be a whole number from 0 on")
+        raise RefusedError(UNPUBLISHED, "offset must be a whole number from 0 on")
     folder = account.storage.find(path.rstrip("/")) if path.startswith("sestore") else None
     if folder is None:
-        raise RefusedError(NOT_FOUND, "Path not found")
+        raise RefusedError(UNPUBLISHED, "Path not found")
     readings = moment.behaviour.readings
     found = spoil_listing(list_folder(folder, listed, offset, readings), offset, moment.fault)
     shows_nothing = found == Listed(file_count=found.file_count)

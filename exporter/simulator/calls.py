@@ -13,8 +13,8 @@ class Call:
     """One HTTP request as the simulator understood it; what it lacked is None.
 
     ``time`` is the simulator's clock. ``has_key`` says whether it carried the key of an account;
-    ``code`` is the failure that was answered, ``fault`` what was broken on purpose, ``status`` the
-    HTTP status meant for it.
+    ``code`` is the failure that was answered, "" for one without a code; ``fault`` what was broken
+    on purpose, ``status`` the HTTP status meant for it.
     """
 
     time: float

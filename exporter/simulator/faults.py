@@ -63,9 +63,9 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API's failure envelope with a code of four digits, whatever was asked."""
+    """The API's failure envelope, whatever was asked; ``code`` has four digits, or is None."""
 
-    code: str
+    code: str | None
     message: str = "Request refused"
 
 
@@ -79,6 +79,8 @@ class HttpError:
 
 BUSY = Refusal("1000", "Our servers are busy, please try again in a few minutes")
 FAILING = Refusal("0004", "An unexpected error occurred")
+NOT_FOUND = Refusal(None, "Path not found")
+"""As the simulator answers for a path that does not exist; the real API's code is not known."""
 
 AnyFault: TypeAlias = Fault | Refusal | HttpError
 

@@ -16,16 +16,17 @@ NOT_AUTHORIZED = "0001"
 BAD_TIMESTAMP = "0002"
 BAD_SIGNATURE = "0003"
 MISSING_FIELD = "0006"
-NOT_FOUND = "0007"
-"""For an unknown path, and for a field that says nothing: the real API's code is not known."""
+UNPUBLISHED = None
+"""For an unknown path, and for a field that says nothing: the real API's code is not known, so
+that the simulator's failure has none."""
 
 _SIGNATURE_AT_END = re.compile(r',"signature":"(?:[^"\\]|\\.)*"\}$')
 
 
 class RefusedError(Exception):
-    """A request that the API answers with a failure."""
+    """A request that the API answers with a failure; ``code`` is None for one without a code."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str | None, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -118,5 +118,5 @@ def _name(fault: AnyFault | None) -> str | None:
     if isinstance(fault, Fault):
         return fault.name
     if isinstance(fault, Refusal):
-        return f"code {fault.code}"
+        return f"code {fault.code}" if fault.code else "no code"
     return None if fault is None else f"HTTP {fault.status}"

@@ -42,19 +42,23 @@ def success(
     }
 
 
-def failure(code: str, message: str, readings: Readings, seconds: float) -> dict[str, Json]:
-    """Return the envelope of a refusal; the code is given as four digits."""
+def failure(code: str | None, message: str, readings: Readings, seconds: float) -> dict[str, Json]:
+    """Return the envelope of a refusal; the code is given as four digits, or None for none."""
+    return {
+        **({} if code is None else {"code": _code(code, readings)}),
+        "message": message,
+        "status": "failure",
+        "handle_time": _handle_time(seconds),
+    }
+
+
+def _code(code: str, readings: Readings) -> Json:
     forms: dict[Code, Json] = {
         Code.TEXT: code,
         Code.NUMBER: int(code),
         Code.SHORT_TEXT: str(int(code)),
     }
-    return {
-        "code": forms[readings.code],
-        "message": message,
-        "status": "failure",
-        "handle_time": _handle_time(seconds),
-    }
+    return forms[readings.code]
 
 
 def rows(found: Sequence[Row], odd: Sequence[Json], readings: Readings) -> Json:

@@ -82,7 +82,7 @@ def test_a_path_that_is_not_there(checked: Check, scaleengine: Simulator, main: 
     assert not found.good
     (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
     assert (failure["path"], failure["reason"]) == ("sestore4/no", "api")
-    assert failure["detail"] == "ScaleEngine reports a failure (0007: Path not found)"
+    assert failure["detail"] == "ScaleEngine reports a failure (without a code: Path not found)"
     assert failure["advice"]
     assert len(found.of("files", "ok")) == 2
 

@@ -36,6 +36,7 @@ from exporter.scaleengine.errors import (
 from exporter.simulator import (
     BUSY,
     FAILING,
+    NOT_FOUND,
     Account,
     Behaviour,
     Broken,
@@ -324,7 +325,7 @@ def test_a_poll_survives_what_passes(
         (Refusal("0001"), Reason.AUTH),
         (Refusal("0003"), Reason.SIGNATURE),
         (Refusal("0005"), Reason.AUTH),
-        (Refusal("0007"), Reason.API),
+        (NOT_FOUND, Reason.API),
         (HttpError(401), Reason.AUTH),
         (Fault.HTML_PAGE, Reason.PROTOCOL),
         (Fault.REDIRECT, Reason.PROTOCOL),

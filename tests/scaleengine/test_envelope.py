@@ -117,7 +117,7 @@ def test_published_codes(
 @pytest.mark.parametrize(
     ("code", "shown"),
     [
-        ("0007", "0007"),
+        ("0999", "0999"),
         (9999, "9999"),
         ("12345", "12345"),
         ("E17", "without a code"),

@@ -129,5 +129,5 @@ def test_what_php_signed_passes_both_ways_of_checking(
     post(published.url, case["request_text"])
 
     call = published.calls[-1]
-    assert call.code in (None, "0007")
+    assert call.code in (None, "")
     assert call.has_key
