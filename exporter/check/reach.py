@@ -1,18 +1,21 @@
 """Whether the API's host can be reached, step by step: name, connection, certificate.
 
 The transport takes the same steps at once, and says only which one failed. Where the environment
-names a proxy, they are the proxy's affair.
+names a proxy, name and connection are those of the proxy.
 """
 
+import errno
+import os
 import queue
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from urllib3.exceptions import ProxyError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from exporter.check.findings import (
@@ -27,13 +30,17 @@ from exporter.check.findings import (
     failed,
 )
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.connecting import Address, Attempts, most_telling, resolve
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import NetworkError
+from exporter.scaleengine.errors import NetworkError, ScaleEngineError
 from exporter.scaleengine.network_failures import translated
 from exporter.scaleengine.route import Fault, Route
 
 _EARLY_ENOUGH: Final = 14
 """Days: whoever renews certificates by a machine has done it by then."""
+
+_OTHERS_SECONDS: Final = 5.0
+"""How long the other addresses of a name are waited for when one is connected to."""
 
 _DAY: Final = 24 * 60 * 60.0
 _QUESTION: Final = Question("", "", hidden=())
@@ -42,57 +49,89 @@ _QUESTION: Final = Question("", "", hidden=())
 def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
     """Go the route to the API; each step may take ``timeout`` seconds.
 
-    A failure is the last finding.
+    A failure is the last finding. Behind a proxy, the API's name and certificate are not seen.
     """
     proxy = route.proxy
     if proxy and proxy.fault:
         yield _fault(PROXY, proxy.fault)
         return
     if proxy:
-        detail = f"named by {proxy.setting}; the API's name and certificate are its affair"
+        detail = f"{proxy.setting} names {proxy.host}, port {proxy.port}"
         yield Finding(PROXY, Outcome.OK, detail)
-    else:
-        yield from _reach_directly(route, timeout, clock)
-
-
-def _reach_directly(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
     step: Subject = NAME
     try:
         addresses = _resolved(route, timeout)
         yield _name(route, addresses)
         step = CONNECTION
-        began = clock.elapsed()
-        with closing(_connected(addresses, route.port, timeout)) as line:
-            yield _connection(line, clock.elapsed() - began)
+        reached = _connect(addresses, timeout, clock)
+        with reached.sock:
+            yield _connection(reached, route)
             step = CERTIFICATE
             fault = route.trust.find_fault() if route.tls else None
             if fault:
                 yield _fault(step, fault)
-            else:
-                yield _certificate(_expiry(line, route) if route.tls else None, clock.now())
+            elif not proxy:
+                yield _certificate(_expiry(reached.sock, route) if route.tls else None, clock.now())
     except OSError as error:
-        yield failed(step, translated(error, _QUESTION, route))
+        yield failed(step, _described(error, step, route))
+
+
+def _described(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
+    """Return the error of a step; where there is a proxy, it is the proxy's."""
+    if route.proxy and step is not CERTIFICATE:
+        return translated(ProxyError("", error), _QUESTION, route)
+    return translated(error, _QUESTION, route)
 
 
 def _fault(step: Subject, fault: Fault) -> Finding:
     return failed(step, _QUESTION.failed(NetworkError, fault.cause, fault.advice))
 
 
-def _name(route: Route, addresses: Sequence[str]) -> Finding:
-    listed = ", ".join(addresses)
-    detail = (
-        f"{route.host} is {listed}"
-        if listed != route.host
-        else f"{route.host} is an address itself"
+def _name(route: Route, addresses: Sequence[Address]) -> Finding:
+    host, _ = route.peer
+    hosts = tuple(address.host for address in addresses)
+    listed = ", ".join(hosts)
+    detail = f"{host} is {listed}" if listed != host else f"{host} is an address itself"
+    return Finding(NAME, Outcome.OK, detail, facts={"host": host, "addresses": hosts})
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """The first connection that was made, in how many seconds, and what failed beside it."""
+
+    sock: socket.socket
+    address: Address
+    seconds: float
+    failures: Mapping[Address, OSError]
+
+
+def _connection(reached: _Reached, route: Route) -> Finding:
+    host, port = reached.address.host, reached.address.port
+    dead = [address.host for address in reached.failures]
+    facts: dict[str, Fact] = {
+        "address": host,
+        "port": port,
+        "seconds": round(reached.seconds, 6),
+        "failed_addresses": dead,
+    }
+    detail = f"made to {host}, port {port}, in {reached.seconds * 1000:.0f} ms"
+    if dead:
+        reasons = (
+            f"{address.host} ({_reason(error)})" for address, error in reached.failures.items()
+        )
+        detail = f"{detail}; not to {', '.join(reasons)}"
+    if all(error.errno == errno.ENETUNREACH for error in reached.failures.values()):
+        # This machine has no IPv6, or no IPv4: nothing is wrong with the name.
+        return Finding(CONNECTION, Outcome.OK, detail, facts=facts)
+    advice = (
+        "requests are sent to an address that works; "
+        f"check {route.peer_setting}, its DNS and any firewall for the others"
     )
-    return Finding(NAME, Outcome.OK, detail, facts={"host": route.host, "addresses": addresses})
+    return Finding(CONNECTION, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _connection(line: socket.socket, seconds: float) -> Finding:
-    address, port = line.getpeername()[:2]
-    detail = f"made to {address}, port {port}, in {seconds * 1000:.0f} ms"
-    facts: dict[str, Fact] = {"address": address, "port": port, "seconds": round(seconds, 6)}
-    return Finding(CONNECTION, Outcome.OK, detail, facts=facts)
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else "no answer"
 
 
 def _certificate(expiry: float | None, now: float) -> Finding:
@@ -112,23 +151,22 @@ def _certificate(expiry: float | None, now: float) -> Finding:
     return Finding(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _resolved(route: Route, timeout: float) -> Sequence[str]:
-    """Return the addresses of the host, in the order in which they are tried.
+def _resolved(route: Route, timeout: float) -> Sequence[Address]:
+    """Return the addresses of the host that connections are made to.
 
     Nothing can interrupt the resolver; so it works in a thread that may be left behind.
     """
-    answer: queue.SimpleQueue[Sequence[str] | OSError] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
 
-    def resolve() -> None:
+    def look_up() -> None:
         try:
-            found = socket.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
-            answer.put(tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
+            answer.put(resolve(*route.peer))
         except OSError as error:
             answer.put(error)
         except UnicodeError:
             answer.put(socket.gaierror(socket.EAI_NONAME, "no name of a host can be so"))
 
-    threading.Thread(target=resolve, name="resolver", daemon=True).start()
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
     try:
         addresses = answer.get(timeout=timeout)
     except queue.Empty:
@@ -138,15 +176,46 @@ def _resolved(route: Route, timeout: float) -> Sequence[str]:
     return addresses
 
 
-def _connected(addresses: Sequence[str], port: int, timeout: float) -> socket.socket:
-    """Connect to the first address that can be reached."""
-    failure = OSError()
-    for address in addresses:
-        try:
-            return socket.create_connection((address, port), timeout / len(addresses))
-        except OSError as error:
-            failure = error
-    raise failure
+class _Unwatched:
+    """Leaves attempts alone: an interruption ends the check from outside."""
+
+    def watch(self, sock: socket.socket) -> None:
+        """Do nothing."""
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """Do nothing."""
+
+
+def _connect(addresses: Sequence[Address], timeout: float, clock: Clock) -> _Reached:
+    """Connect to all addresses at once; raises OSError where none can be reached.
+
+    When one is reached, the others are waited for a few seconds more.
+    """
+    failures: dict[Address, OSError] = {address: TimeoutError() for address in addresses}
+    first: tuple[Address, socket.socket, float] | None = None
+    began = clock.elapsed()
+    end = began + timeout
+    with Attempts(_Unwatched()) as attempts:
+        for address in addresses:
+            try:
+                attempts.begin(address)
+            except OSError as error:
+                failures[address] = error
+        while attempts and (left := end - clock.elapsed()) > 0:
+            for address, outcome in attempts.wait(left):
+                if isinstance(outcome, OSError):
+                    failures[address] = outcome
+                    continue
+                del failures[address]
+                if first is None:
+                    now = clock.elapsed()
+                    end = min(end, now + _OTHERS_SECONDS)
+                    first = (address, attempts.take(outcome), now - began)
+    if first is None:
+        raise most_telling(tuple(failures.values()))
+    address, sock, seconds = first
+    sock.settimeout(timeout)
+    return _Reached(sock, address, seconds, failures)
 
 
 def _expiry(line: socket.socket, route: Route) -> float:

@@ -18,7 +18,7 @@ The document has these keys, and will keep them:
                  ``key``:
 
     name         ``host``, ``addresses``
-    connection   ``address``, ``port``, ``seconds``
+    connection   ``address``, ``port``, ``seconds``, ``failed_addresses``
     certificate  ``expires`` (RFC 3339), ``days_left``; both null where there is none
     clock        ``skew_seconds``: our clock minus ScaleEngine's
     key          ``command``: the one that the key was tried with

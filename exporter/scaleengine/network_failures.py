@@ -24,6 +24,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.route import CA_FILE, URL, Route
+from exporter.scaleengine.time_limit import TimeLimit
 
 _CHECK_URL: Final = "check {url}, and any proxy on the way"
 _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
@@ -47,6 +48,8 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (DecodeError, ProtocolError, "the answer cannot be decompressed", _CHECK_URL),
 )
+_LISTED: Final = 4
+"""Addresses that a sentence shows."""
 _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 """What ``http.client`` says of a proxy that answers CONNECT with something else than 200."""
 
@@ -75,6 +78,24 @@ def translated(error: Exception, question: Question, route: Route) -> ScaleEngin
         return refused_by_proxy(_tunnel_status(layers), question, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
     return question.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
+
+
+def timed_out(limit: TimeLimit, question: Question, route: Route) -> ScaleEngineError:
+    """Return the error for a request whose time is over, by what it was waiting for."""
+    within = f"within {limit.seconds:g} s"
+    where = "at the proxy, " if route.proxy else ""
+    if limit.connected:
+        cause = f"no whole answer came {within}"
+        advice = "it may pass by itself; if it lasts, raise api.timeout"
+    elif limit.tried:
+        hosts = [address.host for address in limit.tried]
+        listed = ", ".join(hosts[:_LISTED]) + (" and others" if len(hosts) > _LISTED else "")
+        cause = f"{where}no connection to {listed} was made {within}"
+        advice = _CHECK_NETWORK.format(peer=route.peer_setting)
+    else:
+        cause = f"{where}the name was not resolved {within}"
+        advice = f"check {route.peer_setting} and the DNS"
+    return question.failed(AnswerTimeoutError, cause, advice)
 
 
 def refused_by_proxy(status: int | None, question: Question, route: Route) -> ScaleEngineError:

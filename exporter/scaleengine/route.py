@@ -1,6 +1,6 @@
 """How the API is reached: directly or by a proxy, and which certificates are trusted.
 
-Where the configuration says nothing the environment decides, as for curl: ``HTTPS_PROXY``,
+Where the configuration says nothing the environment decides, as for ``requests``: ``HTTPS_PROXY``,
 ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` (in lower case first), ``REQUESTS_CA_BUNDLE`` and
 ``CURL_CA_BUNDLE``. Each part of a route knows its setting, so that a failure can name it.
 """

@@ -6,37 +6,42 @@ is over the call's connection is shut down under it, whether it is being made, s
 waiting for the first byte or reading. Only the resolver, asked for a name, cannot be interrupted.
 """
 
-import errno
 import os
 import socket
 import threading
 from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from requests.adapters import HTTPAdapter
 from urllib3 import (
     HTTPConnectionPool,
-    HTTPResponse,
     HTTPSConnectionPool,
     PoolManager,
     ProxyManager,
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
-from urllib3.util import wait_for_write
 
-_Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+from exporter.scaleengine.connecting import Address, AddressMemory, connect_first, resolve
 
 
 class TimeLimit:
-    """The limit of one call, in seconds, over all that the call does inside the ``with``."""
+    """The limit of one call, in seconds, over all that the call does inside the ``with``.
 
-    def __init__(self, seconds: float) -> None:
+    ``addresses`` remembers which addresses of the name work. ``tried`` are those that the call has
+    begun to connect to, and ``connected`` is the one of the connection that it uses.
+    """
+
+    def __init__(self, seconds: float, addresses: AddressMemory) -> None:
         self.seconds = seconds
+        self.addresses = addresses
         self.over = False
+        self.tried: list[Address] = []
+        self.connected: Address | None = None
         self._closed = False
+        self._connecting: set[socket.socket] = set()
         self._line: socket.socket | None = None
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self.end)
@@ -61,8 +66,23 @@ class TimeLimit:
             self._closed = True
             self._let_go()
 
-    def hold(self, line: socket.socket) -> None:
-        """Take note of the connection that the call uses from now on.
+    def watch(self, sock: socket.socket) -> None:
+        """Shut down a socket that connects when the limit is over, until ``unwatch``.
+
+        Raises TimeoutError when it is over already.
+        """
+        with self._lock:
+            if self.over:
+                raise TimeoutError
+            self._connecting.add(sock)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """Leave the socket alone from now on, so that it can be closed."""
+        with self._lock:
+            self._connecting.discard(sock)
+
+    def hold(self, line: socket.socket, address: Address) -> None:
+        """Take note of the connection that the call uses from now on, and of its address.
 
         Raises TimeoutError when the limit is over.
         """
@@ -72,6 +92,7 @@ class TimeLimit:
             self._let_go()
             # A descriptor of our own: TLS replaces the socket object while it shakes hands.
             self._line = socket.socket(fileno=os.dup(line.fileno()))
+            self.connected = address
 
     def end(self) -> None:
         """End the call now: it fails with whatever its connection makes of being shut down."""
@@ -79,6 +100,8 @@ class TimeLimit:
             if self._closed:
                 return
             self.over = True
+            for sock in self._connecting:
+                _shut_down(sock)
             if self._line is not None:
                 _shut_down(self._line)
 
@@ -93,62 +116,50 @@ def _shut_down(line: socket.socket) -> None:
         line.shutdown(socket.SHUT_RDWR)
 
 
-_limit: Final[ContextVar[TimeLimit | None]] = ContextVar("limit", default=None)
-
-
-def _hold(line: socket.socket | None) -> None:
-    limit = _limit.get()
-    if limit is not None and line is not None:
-        limit.hold(line)
-
-
-def _reach(line: socket.socket, address: _Address, timeout: float | None) -> None:
-    """Connect; raises OSError, and TimeoutError after the timeout in seconds."""
-    line.settimeout(0)
-    with suppress(BlockingIOError):  # it has begun, and can be shut down from now on
-        line.connect(address)
-    _hold(line)
-    if not wait_for_write(line, timeout):
-        raise TimeoutError
-    failure = line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if failure:
-        raise OSError(failure, os.strerror(failure))
-    line.settimeout(timeout)
+_limit: Final[ContextVar[TimeLimit]] = ContextVar("limit")
 
 
 class _Connection(HTTPConnection):
+    _address: Address | None = None
+
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address of the name that can be reached.
+        """Connect to an address of the name; see ``connect_first``.
 
         urllib3 would show the socket only when it is connected, and wait in full for each address.
         """
+        limit = _limit.get()
         try:
-            addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            addresses = resolve(self._dns_host, self.port)
         except UnicodeError:
             raise LocationParseError(self.host) from None
-        failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        for family, kind, protocol, _, address in addresses:
-            try:
-                return self._connected(socket.socket(family, kind, protocol), address)
-            except OSError as error:
-                failure = error
-        raise NewConnectionError(self, "no address of the name can be reached") from failure
-
-    def _connected(self, line: socket.socket, address: _Address) -> socket.socket:
+        if limit.over:  # nothing interrupts the resolver
+            raise TimeoutError
+        limit.tried = limit.addresses.sort(addresses)
         try:
-            for option in self.socket_options or ():
-                line.setsockopt(*option)
-            _reach(line, address, self.timeout)
+            self._address, line = connect_first(
+                limit.tried, limit.seconds, limit, self.socket_options or ()
+            )
+        except OSError as error:
+            raise NewConnectionError(self, "no address of the name can be reached") from error
+        try:
+            line.settimeout(self.timeout)
+            limit.hold(line, self._address)
         except OSError:
             line.close()
             raise
         return line
 
-    def getresponse(  # type: ignore[override] # urllib3 returns its own kind of response
+    def putrequest(
         self,
-    ) -> HTTPResponse:
-        _hold(self.sock)
-        return super().getresponse()
+        method: str,
+        url: str,
+        skip_host: bool = False,  # noqa: FBT001, FBT002 - the parameters are those of urllib3
+        skip_accept_encoding: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Let a connection that was kept open obey the limit of this call."""
+        if self.sock is not None and self._address is not None:
+            _limit.get().hold(self.sock, self._address)
+        super().putrequest(method, url, skip_host, skip_accept_encoding)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

@@ -21,15 +21,15 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
+from exporter.scaleengine.connecting import AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     NetworkError,
     ResponseTooLargeError,
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer, http_answer
-from exporter.scaleengine.network_failures import refused_by_proxy, translated
+from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
@@ -65,6 +65,7 @@ class Transport:
         self._endpoint = endpoint
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._session = _session(endpoint.url, endpoint.connections, self._route)
+        self._addresses = AddressMemory()
         self._running: set[TimeLimit] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -82,12 +83,9 @@ class Transport:
             outcome = self._outcome(text, question)
         if limit.over and self._closed:
             raise _stopping(question)
+        self._remember(limit, outcome)
         if limit.over:
-            raise question.failed(
-                AnswerTimeoutError,
-                f"no whole answer came within {limit.seconds:g} s",
-                "it may pass by itself; if it lasts, raise api.timeout",
-            )
+            raise timed_out(limit, question, self._route)
         if isinstance(outcome, HttpAnswer):
             return outcome
         raise outcome
@@ -106,9 +104,18 @@ class Transport:
             limit.end()
         self._session.close()
 
+    def _remember(self, limit: TimeLimit, outcome: HttpAnswer | ScaleEngineError) -> None:
+        """Begin with the address that works, and with another one after a failure."""
+        if limit.connected is None:
+            return
+        if isinstance(outcome, HttpAnswer) and not limit.over:
+            self._addresses.record_success(limit.connected)
+        else:
+            self._addresses.record_failure(limit.connected)
+
     @contextmanager
     def _limited(self, question: Question) -> Iterator[TimeLimit]:
-        limit = TimeLimit(self._endpoint.timeout)
+        limit = TimeLimit(self._endpoint.timeout, self._addresses)
         with self._lock:
             if self._closed:
                 raise _stopping(question)

@@ -7,11 +7,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
+from exporter.check import reach as reach_module
 from exporter.check.findings import Finding, Outcome
 from exporter.check.reach import reach
 from exporter.scaleengine.clock import Clock
@@ -103,22 +106,76 @@ def test_a_port_where_nobody_listens(refusing: str) -> None:
     assert connection.detail == "the connection was refused"
 
 
-def test_the_first_address_that_answers(
-    scaleengine: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of several addresses of a name, those at which nobody listens do no harm."""
-    stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    given = [(*stream, (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+@pytest.fixture
+def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that says which addresses names that end in .example have."""
     real = socket.getaddrinfo
 
-    def resolve(host: str, *rest: int, **more: int) -> object:
-        return given if host == "api.example" else real(host, *rest, **more)
+    def say(*addresses: str) -> None:
+        def resolve(host: str, port: int, **more: int) -> object:
+            if not host.endswith(".example"):
+                return real(host, port, **more)
+            return [
+                (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+                if ":" in address
+                else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+                for address in addresses
+            ]
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
-    assert name.detail == "api.example is 127.0.0.2, 127.0.0.1"
+    return say
+
+
+def test_the_first_address_that_answers(
+    scaleengine: Simulator, resolving: Callable[..., None]
+) -> None:
+    """Every address of a name is shown; those at which nobody listens do no harm, and are named."""
+    resolving("127.0.0.2", "127.0.0.1", "::1")
+    name, connection, certificate = go(scaleengine.url.replace("127.0.0.1", "api.example"))
+
+    assert name.detail == "api.example is 127.0.0.2, 127.0.0.1, ::1"
+    assert connection.outcome is Outcome.WARN
     assert connection.facts["address"] == "127.0.0.1"
+    assert connection.facts["failed_addresses"] == ["127.0.0.2", "::1"]
+    assert connection.detail.endswith(
+        "; not to 127.0.0.2 (connection refused), ::1 (connection refused)"
+    )
+    assert connection.advice == (
+        "requests are sent to an address that works; "
+        "check api.url, its DNS and any firewall for the others"
+    )
+    assert certificate.outcome is Outcome.OK
+
+
+def test_an_address_that_drops_packets(
+    scaleengine: Simulator, resolving: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that never answers is waited for only a little when another one does."""
+    monkeypatch.setattr(reach_module, "_OTHERS_SECONDS", 0.2)
+    port = urlsplit(scaleengine.url).port
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.2", port or 0))
+        listener.listen(0)
+        for _ in range(4):
+            queued = sockets.enter_context(socket.socket())
+            queued.settimeout(0)
+            queued.connect_ex(("127.0.0.2", port))
+        resolving("127.0.0.2", "127.0.0.1")
+        _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"), timeout=25.0)
+
+    assert connection.detail.endswith("; not to 127.0.0.2 (no answer)")
+    assert connection.facts["failed_addresses"] == ["127.0.0.2"]
+
+
+def test_a_family_without_a_route(scaleengine: Simulator, resolving: Callable[..., None]) -> None:
+    """A machine without IPv6 has nothing to worry about when a name has such an address too."""
+    resolving("255.255.255.255", "127.0.0.1")
+    _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
+
+    assert connection.outcome is Outcome.OK
+    assert connection.detail.endswith("; not to 255.255.255.255 (network is unreachable)")
 
 
 def test_a_good_certificate(
@@ -249,14 +306,55 @@ def test_a_handshake_that_hangs(silent: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_by_a_proxy(refusing: str, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    """Where the environment names a proxy, name and certificate are its affair; it is not shown."""
-    monkeypatch.setenv(f"{scheme}_proxy", f"http://user:canary@{refusing}")
-    (finding,) = go(f"{scheme}://api.example/")
+def test_by_a_proxy(
+    scaleengine: Simulator,
+    resolving: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    """Where the environment names a proxy, it is resolved and connected to; no secret is shown."""
+    port = urlsplit(scaleengine.url).port
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://user:canary@proxy.example:{port}")
+    resolving("127.0.0.2", "127.0.0.1")
+    found = go(f"{scheme}://api.example/")
+    proxy, name, connection = found
 
-    assert (finding.subject.what, finding.outcome) == ("proxy", Outcome.OK)
-    assert finding.detail.startswith(f"named by {scheme}_proxy;")
-    assert "canary" not in repr(finding)
+    assert (proxy.subject.what, proxy.outcome) == ("proxy", Outcome.OK)
+    assert proxy.detail == f"{scheme}_proxy names proxy.example, port {port}"
+    assert name.detail == "proxy.example is 127.0.0.2, 127.0.0.1"
+    assert (connection.outcome, connection.facts["address"]) == (Outcome.WARN, "127.0.0.1")
+    assert f"check {scheme}_proxy, its DNS" in str(connection.advice)
+    assert "canary" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("host", "step", "sentence"),
+    [
+        ("no-such-proxy.invalid", "name", "at the proxy, the name was not resolved"),
+        ("127.0.0.1", "connection", "at the proxy, the connection was refused"),
+    ],
+)
+def test_a_proxy_that_cannot_be_reached(
+    refusing: str, monkeypatch: pytest.MonkeyPatch, host: str, step: str, sentence: str
+) -> None:
+    """A proxy that is not there fails step by step, and leads to the variable that names it."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{host}:{refusing.rpartition(':')[2]}")
+    finding = go("https://api.example/")[-1]
+
+    assert (finding.subject.what, finding.outcome) == (step, Outcome.FAIL)
+    assert finding.detail == sentence
+    assert str(finding.advice).startswith("check HTTPS_PROXY")
+
+
+def test_certificates_behind_a_proxy(
+    scaleengine: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file of trusted certificates is looked at behind a proxy too."""
+    monkeypatch.setenv("HTTPS_PROXY", scaleengine.url)
+    certificate = go("https://api.example/", ca_file=tmp_path / "ca.pem")[-1]
+
+    assert (certificate.subject.what, certificate.outcome) == ("certificate", Outcome.FAIL)
+    assert certificate.detail == f"the file of api.ca_file is missing ({tmp_path / 'ca.pem'})"
 
 
 def test_a_proxy_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,12 @@ FACTS: Mapping[str, Mapping[str, object]] = {
     "configuration": {},
     "proxy": {},
     "name": {"host": TEXT, "addresses": TEXTS},
-    "connection": {"address": TEXT, "port": NUMBER, "seconds": NUMBER},
+    "connection": {
+        "address": TEXT,
+        "port": NUMBER,
+        "seconds": NUMBER,
+        "failed_addresses": TEXTS,
+    },
     "certificate": {"expires": TEXT, "days_left": NUMBER},
     "clock": {"skew_seconds": NUMBER},
     "secrets": {},

@@ -16,6 +16,7 @@ import pytest
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.connecting import Address
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.server_time import ServerTime
@@ -169,6 +170,45 @@ def closed() -> Iterator[str]:
         yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
+@pytest.fixture
+def dropping() -> Iterator[Callable[..., Address]]:
+    """Return a function that gives an address where attempts to connect are never answered.
+
+    Nobody accepts there and the queue is full, so the kernel drops the packets. Every address of
+    127.0.0.0/8 drops them at the same port; with AF_INET6 it is ::1.
+    """
+    with ExitStack() as sockets:
+
+        def make(family: int = socket.AF_INET) -> Address:
+            listener = sockets.enter_context(socket.socket(family))
+            listener.bind(("::1" if family == socket.AF_INET6 else "", 0))
+            listener.listen(0)
+            port = listener.getsockname()[1]
+            host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+            for _ in range(4):
+                queued = sockets.enter_context(socket.socket(family))
+                queued.settimeout(0)
+                queued.connect_ex((host, port))
+            target = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
+            return Address(family, target)
+
+        yield make
+
+
+@pytest.fixture
+def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that says which addresses every name has from now on."""
+
+    def say(*addresses: Address) -> None:
+        found = [
+            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address.target)
+            for address in addresses
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    return say
+
+
 class _Peers:
     """Raw servers on loopback, each connection in a thread; all of them end with the ``with``."""
 
@@ -188,11 +228,15 @@ class _Peers:
             thread.join(5)
             assert not thread.is_alive()
 
-    def listen(self, serve: Serve, context: ssl.SSLContext | None = None) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
+    def listen(
+        self, serve: Serve, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> str:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, 0), family=family)
         self._sockets.append(listener)
         self._start(partial(self._accept, listener, serve, context))
-        return f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}/stable/"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if context else 'http'}://{shown}:{listener.getsockname()[1]}/stable/"
 
     def _accept(
         self, listener: socket.socket, serve: Serve, context: ssl.SSLContext | None

@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
+from exporter.scaleengine.connecting import Address, AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
 from exporter.scaleengine.http_answer import HttpAnswer
@@ -18,6 +19,8 @@ from exporter.simulator import Behaviour, Broken, Fault, Simulator
 
 Listen = Callable[..., str]
 Send = Callable[..., HttpAnswer]
+Dropping = Callable[..., Address]
+Resolving = Callable[..., None]
 Transports = Callable[..., Transport]
 
 LIMIT = 0.2
@@ -27,31 +30,20 @@ SLACK = 1.5
 SENTENCE = (
     "no whole answer came within 0.2 s: it may pass by itself; if it lasts, raise api.timeout"
 )
+NO_CONNECTION = (
+    "no connection to 127.0.0.1 was made within 0.2 s: check api.url, the network and any firewall"
+)
 STOPPING = "the exporter is stopping: start it again"
 
 
 @contextmanager
-def ends_in_time() -> Iterator[None]:
+def ends_in_time(sentence: str = SENTENCE) -> Iterator[None]:
     """Expect a timeout, after the limit and soon after it."""
     began = time.monotonic()
     with pytest.raises(AnswerTimeoutError) as caught:
         yield
     assert LIMIT <= time.monotonic() - began < LIMIT + SLACK
-    assert str(caught.value) == SENTENCE
-
-
-@pytest.fixture
-def unreachable() -> Iterator[int]:
-    """Return a port that never answers an attempt to connect, because its queue is full."""
-    with ExitStack() as sockets:
-        listener = sockets.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            queued = sockets.enter_context(socket.socket())
-            queued.settimeout(0)
-            queued.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
@@ -92,19 +84,31 @@ def test_talkative_peers(listen: Listen, send: Send, first: bytes, again: bytes)
     left.set()
 
 
-def test_peers_that_cannot_be_reached(unreachable: int, send: Send) -> None:
+def test_peers_that_cannot_be_reached(dropping: Dropping, send: Send) -> None:
     """Connecting is a part of the call."""
-    with ends_in_time():
-        send(f"http://127.0.0.1:{unreachable}/", LIMIT)
+    with ends_in_time(NO_CONNECTION):
+        send(f"http://127.0.0.1:{dropping().port}/", LIMIT)
 
 
-def test_names_with_many_addresses(
-    unreachable: int, send: Send, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_with_many_addresses(dropping: Dropping, resolving: Resolving, send: Send) -> None:
     """Five addresses that cannot be reached take no longer than one."""
-    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", unreachable))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 5)
-    with ends_in_time():
+    port = dropping().port
+    resolving(*(Address(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 6)))
+    listed = "127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4 and others"
+    with ends_in_time(NO_CONNECTION.replace("127.0.0.1", listed)):
+        send("http://api.example/", LIMIT)
+
+
+def test_a_resolver_that_takes_too_long(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing interrupts the resolver; when it is back too late, no connection is begun."""
+    over = threading.Event()
+
+    def resolve(*_: object, **__: object) -> object:
+        over.wait(LIMIT + 0.1)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with ends_in_time("the name was not resolved within 0.2 s: check api.url and the DNS"):
         send("http://api.example/", LIMIT)
 
 
@@ -196,20 +200,27 @@ def test_close_while_shaking_hands(transport: Transports, question: Question) ->
 
 
 def test_close_while_connecting(
-    unreachable: int, transport: Transports, question: Question, monkeypatch: pytest.MonkeyPatch
+    dropping: Dropping,
+    resolving: Resolving,
+    transport: Transports,
+    question: Question,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A call that waits for a connection ends when the transport is closed."""
-    connecting = threading.Event()
+    """A call that waits for one of several connections ends when the transport is closed."""
+    connecting = threading.Semaphore(0)
     connect = socket.socket.connect
 
     def tell(line: socket.socket, address: tuple[str, int]) -> None:
-        connecting.set()
+        connecting.release()
         connect(line, address)
 
+    port = dropping().port
+    resolving(*(Address(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 4)))
     monkeypatch.setattr(socket.socket, "connect", tell)
-    hanging = Hanging(transport(f"http://127.0.0.1:{unreachable}/", 20), question)
+    hanging = Hanging(transport("http://api.example/", 20), question)
 
-    assert connecting.wait(5)
+    for _ in range(3):
+        assert connecting.acquire(timeout=5)
     assert hanging.ends_at_once()
 
 
@@ -250,17 +261,19 @@ def test_no_thread_is_left(simulator: Simulator, transport: Transports, question
 
 def test_a_limit_that_is_over_holds_no_connection() -> None:
     """Once the time is over no further connection is begun."""
-    with TimeLimit(60) as limit, socket.socket() as line:
+    with TimeLimit(60, AddressMemory()) as limit, socket.socket() as line:
         limit.end()
 
         assert limit.over
         with pytest.raises(TimeoutError):
-            limit.hold(line)
+            limit.hold(line, Address(socket.AF_INET, ("127.0.0.1", 9)))
+        with pytest.raises(TimeoutError):
+            limit.watch(line)
 
 
 def test_a_call_that_has_ended_is_not_over() -> None:
     """A limit that is ended after its call says nothing of the call."""
-    with TimeLimit(60) as limit:
+    with TimeLimit(60, AddressMemory()) as limit:
         pass
     limit.end()
 

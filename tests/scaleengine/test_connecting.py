@@ -1,0 +1,361 @@
+"""Of the addresses of a name, those that are dead cost a moment, and never the number."""
+
+import errno
+import gc
+import inspect
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import urllib3.connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.scaleengine.connecting import Address, AddressMemory, connect_first
+from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.transport import Endpoint, Transport
+
+Dropping = Callable[..., Address]
+Listen = Callable[..., str]
+Resolving = Callable[..., None]
+Send = Callable[..., HttpAnswer]
+Transports = Callable[..., Transport]
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+HOSTS = {V4: "127.0.0.1", V6: "::1"}
+GOOD = HttpAnswer(200, b"{}")
+API = "http://api.example/stable/"
+LONG = 60.0
+"""Seconds that no request of these tests needs, however slow the machine is."""
+
+
+def answer(line: socket.socket, _: bytes) -> None:
+    """Answer a request, and end the connection."""
+    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+    raise ConnectionAbortedError
+
+
+def at(url: str) -> Address:
+    """Return the address of a server that listens on loopback."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    if ":" in parts.hostname:
+        return Address(V6, (parts.hostname, parts.port, 0, 0))
+    return Address(V4, (parts.hostname, parts.port))
+
+
+class Connects:
+    """The targets to which connections are begun, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.targets: list[object] = []
+        connect = socket.socket.connect
+
+        def note(sock: socket.socket, target: tuple[str, int]) -> None:
+            self.targets.append(target)
+            connect(sock, target)
+
+        monkeypatch.setattr(socket.socket, "connect", note)
+
+
+@pytest.fixture
+def connects(monkeypatch: pytest.MonkeyPatch) -> Connects:
+    """Note which connections are begun."""
+    return Connects(monkeypatch)
+
+
+class Unwatched:
+    """Watches over nothing."""
+
+    def watch(self, sock: socket.socket) -> None:
+        pass
+
+    def unwatch(self, sock: socket.socket) -> None:
+        pass
+
+
+def descriptors() -> set[Path]:
+    """Return the descriptors that are open, but for the one that lists them."""
+    return {path for path in Path("/proc/self/fd").iterdir() if path.exists()}
+
+
+def holds_soon(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds; return False where it does not for a long time."""
+    end = time.monotonic() + LONG / 4
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        threading.Event().wait(0.01)
+    return True
+
+
+@pytest.mark.parametrize("dead", [V4, V6])
+@pytest.mark.parametrize("alive", [V4, V6])
+def test_a_dead_address_before_a_good_one(
+    dropping: Dropping,
+    listen: Listen,
+    resolving: Resolving,
+    send: Send,
+    dead: int,
+    alive: socket.AddressFamily,
+) -> None:
+    """An address that drops packets delays the next one by a moment, whatever families they are."""
+    good = at(listen(answer, host=HOSTS[alive]))
+    resolving(dropping(dead), good)
+    began = time.monotonic()
+
+    assert send(API, LONG) == GOOD
+    assert time.monotonic() - began < LONG / 2
+
+
+def test_a_dead_address_after_a_good_one(
+    dropping: Dropping, listen: Listen, resolving: Resolving, send: Send
+) -> None:
+    """A dead address behind a good one does no harm."""
+    resolving(at(listen(answer)), dropping())
+
+    assert send(API, LONG) == GOOD
+
+
+def test_a_dead_address_of_a_proxy(
+    dropping: Dropping,
+    listen: Listen,
+    resolving: Resolving,
+    send: Send,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The addresses of a proxy are tried in the same way."""
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    resolving(dropping(V6), at(listen(answer)))
+
+    assert send(API, LONG) == GOOD
+
+
+def test_many_dead_addresses(
+    dropping: Dropping, listen: Listen, resolving: Resolving, send: Send
+) -> None:
+    """However many addresses are dead, each is tried within the time of the request."""
+    port = dropping().port
+    dead = [Address(V4, (f"127.0.0.{host}", port)) for host in range(1, 51)]
+    resolving(*dead, at(listen(answer)))
+
+    assert send(API, 10.0) == GOOD, "50 times a quarter of a second is more than there is"
+
+
+def test_addresses_that_refuse(
+    closed: str, listen: Listen, resolving: Resolving, send: Send, connects: Connects
+) -> None:
+    """After an address that refuses the next one is tried at once."""
+    refusing, good = at(f"http://{closed}/"), at(listen(answer))
+    resolving(refusing, good)
+
+    assert send(API, LONG) == GOOD
+    assert connects.targets == [refusing.target, good.target]
+
+
+def test_an_address_that_worked_is_tried_first(
+    dropping: Dropping,
+    listen: Listen,
+    resolving: Resolving,
+    transport: Transports,
+    question: Question,
+    connects: Connects,
+) -> None:
+    """The second request wastes no time with the address that was dead at the first."""
+    dead, good = dropping(), at(listen(answer))
+    connects.targets.clear()
+    resolving(dead, good)
+    sender = transport(API, LONG)
+    for _ in range(3):
+        assert sender.send("{}", question) == GOOD
+
+    assert connects.targets == [dead.target, good.target, good.target, good.target]
+
+
+def test_an_address_that_fails_after_it_was_connected_to(
+    listen: Listen,
+    resolving: Resolving,
+    transport: Transports,
+    question: Question,
+    connects: Connects,
+) -> None:
+    """An address that accepts and does not answer is the last to be tried at the next request."""
+
+    def abort(_: socket.socket, __: bytes) -> None:
+        raise ConnectionAbortedError
+
+    bad, good = at(listen(abort)), at(listen(answer))
+    resolving(bad, good)
+    sender = transport(API, LONG)
+    with pytest.raises(NetworkError):
+        sender.send("{}", question)
+    for _ in range(2):
+        assert sender.send("{}", question) == GOOD
+
+    assert connects.targets == [bad.target, good.target, good.target]
+
+
+def test_an_address_that_worked_and_is_silent_now(
+    listen: Listen,
+    resolving: Resolving,
+    transport: Transports,
+    question: Question,
+    connects: Connects,
+) -> None:
+    """An address that worked is forgotten when a request by it takes too long."""
+    requests = 0
+
+    def hang_at_the_second(line: socket.socket, request: bytes) -> None:
+        nonlocal requests
+        requests += 1
+        if requests == 1:
+            answer(line, request)
+
+    first, second = at(listen(hang_at_the_second)), at(listen(answer))
+    resolving(first, second)
+    sender = transport(API, 2.0)
+    sender.send("{}", question)
+    with pytest.raises(AnswerTimeoutError):
+        sender.send("{}", question)
+    assert sender.send("{}", question) == GOOD
+
+    assert connects.targets == [first.target, first.target, second.target]
+
+
+def test_what_is_said_of_several_failures(
+    closed: str, resolving: Resolving, send: Send, connects: Connects
+) -> None:
+    """IPv6 that is not there says little; that the other address refuses is what matters."""
+    nowhere = Address(V4, ("255.255.255.255", 9))
+    with socket.socket() as sock:
+        assert sock.connect_ex(nowhere.target) == errno.ENETUNREACH
+    resolving(at(f"http://{closed}/"), nowhere)
+    with pytest.raises(NetworkError) as caught:
+        send(API)
+
+    assert caught.value.cause == "the connection was refused"
+    assert connects.targets[-1] == nowhere.target
+
+
+def test_a_route_to_none_of_the_addresses(resolving: Resolving, send: Send) -> None:
+    """Where no address has a route, the system's words are shown."""
+    resolving(Address(V4, ("255.255.255.255", 9)))
+    with pytest.raises(NetworkError) as caught:
+        send(API)
+
+    assert os.strerror(errno.ENETUNREACH) in caught.value.cause
+
+
+def test_nothing_is_left(
+    dropping: Dropping, closed: str, listen: Listen, resolving: Resolving, question: Question
+) -> None:
+    """No descriptor and no thread is left: of winners, losers, refusals, or at a timeout."""
+    port = dropping().port
+    dead = [Address(V4, (f"127.0.0.{host}", port)) for host in range(1, 6)]
+    good, refusing = at(listen(answer)), at(f"http://{closed}/")
+    gc.collect()
+    threads = set(threading.enumerate())
+    before = descriptors()
+    for addresses, timeout in (
+        ([*dead, good], LONG),
+        ([good, *dead], LONG),
+        ([refusing, *dead, good], LONG),
+        ([refusing], LONG),
+        (dead, 0.3),
+    ):
+        resolving(*addresses)
+        sender = Transport(Endpoint(API, timeout, 2))
+        try:
+            sender.send("{}", question)
+        except (NetworkError, AnswerTimeoutError):
+            assert good not in addresses
+        sender.close()
+    gc.collect()
+
+    # The server, which is a part of this process, may still be closing its side.
+    assert holds_soon(lambda: descriptors() <= before)
+    assert holds_soon(lambda: set(threading.enumerate()) <= threads)
+
+
+addresses = st.builds(
+    lambda family, host: Address(family, (f"host-{host}", 80)),
+    st.sampled_from([V4, V6]),
+    st.integers(0, 20),
+)
+
+
+@given(st.lists(addresses, unique=True), st.lists(st.tuples(addresses, st.booleans())))
+def test_the_order_of_addresses(found: list[Address], history: list[tuple[Address, bool]]) -> None:
+    """Every address is tried once; what worked last comes first, and what failed last is last."""
+    memory = AddressMemory()
+    memory.sort(sorted({address for address, _ in history}))
+    for address, worked in history:
+        (memory.record_success if worked else memory.record_failure)(address)
+    order = memory.sort(found)
+
+    assert sorted(order) == sorted(found)
+    newest = dict(history)
+    recent = [address for address, _ in reversed(history) if address in found]
+    if recent and newest[recent[0]]:
+        assert order[0] == recent[0]
+    elif recent:
+        assert order[-1] == recent[0]
+
+
+def test_families_take_turns() -> None:
+    """Of new addresses those of both families take turns, and the resolver's first is the first."""
+    six = [Address(V6, (f"2001:db8::{n}", 80, 0, 0)) for n in range(3)]
+    four = [Address(V4, (f"192.0.2.{n}", 80)) for n in range(2)]
+
+    assert AddressMemory().sort([*six, *four]) == [six[0], four[0], six[1], four[1], six[2]]
+    assert AddressMemory().sort([four[0], six[0]]) == [four[0], six[0]]
+
+
+def test_addresses_that_are_not_a_names_any_more() -> None:
+    """What is known of an address is forgotten when the name no longer has it."""
+    memory = AddressMemory()
+    old, new = Address(V4, ("192.0.2.1", 80)), Address(V4, ("192.0.2.2", 80))
+    memory.record_failure(old)
+    memory.sort([new])
+
+    assert memory.sort([old, new]) == [old, new]
+
+
+def test_a_name_without_addresses() -> None:
+    """Nothing to connect to is an error of its own."""
+    with pytest.raises(OSError, match=os.strerror(errno.EADDRNOTAVAIL)):
+        connect_first([], 1.0, Unwatched())
+
+
+def test_what_urllib3_lends() -> None:
+    """The private parts of urllib3 that are used are there and take what they took.
+
+    Its version is capped; when the cap is raised, these tests say whether it holds.
+    """
+    connection = urllib3.connection.HTTPConnection
+    assert list(inspect.signature(vars(connection)["_new_conn"]).parameters) == ["self"]
+    assert list(inspect.signature(connection.putrequest).parameters) == [
+        "self",
+        "method",
+        "url",
+        "skip_host",
+        "skip_accept_encoding",
+    ]
+    made = connection("api.example.", 80)
+    assert (vars(made)["_dns_host"], made.port, made.sock) == ("api.example.", 80, None)
+    pools = urllib3.PoolManager().pool_classes_by_scheme
+    assert pools == {
+        "http": urllib3.HTTPConnectionPool,
+        "https": urllib3.HTTPSConnectionPool,
+    }
+    assert urllib3.HTTPConnectionPool.ConnectionCls is connection
+    pinned = Path("pyproject.toml").read_text(encoding="utf-8")
+    assert '"urllib3>=2.6,<2.9"' in pinned
