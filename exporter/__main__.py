@@ -6,40 +6,33 @@ from exporter.process.blocking import block_signals
 block_signals()
 
 import sys  # noqa: E402
-from contextlib import suppress  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
-from exporter.process.ending import (  # noqa: E402
-    EXIT_FAILURE,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    exit_process,
-)
-from exporter.process.signals import SignalThread  # noqa: E402
+from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK  # noqa: E402
+from exporter.process.start import start_process  # noqa: E402
 
 
 def main() -> NoReturn:
     """Run the program, and end the process with its exit status.
 
-    Signals are taken before all else is imported: that takes half a second, and longer on a busy
-    machine.
+    Signals and streams are taken care of before all else is imported: that takes half a second, and
+    longer on a busy machine.
     """
     try:
-        signals = SignalThread(exit_process)
-        signals.set_interrupted_status(EXIT_INTERRUPTED if _is_check(sys.argv) else EXIT_OK)
-        signals.start()
+        process = start_process(EXIT_INTERRUPTED if _is_check(sys.argv) else EXIT_OK)
+    except RuntimeError as error:
+        sys.exit(f"{error}: raise the limit of processes or of memory (ulimit -u, pids.max)")
+    try:
         # Here and not above: see the docstring.
         from exporter.cli import main as run  # noqa: PLC0415
 
-        status = run(signals=signals)
+        status = run(sys.argv[1:], process)
     except SystemExit as ended:  # argparse's way to end
         status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
     except BaseException:  # noqa: BLE001 - whatever it is, it is shown
         sys.excepthook(*sys.exc_info())
         status = EXIT_FAILURE
-    with suppress(AttributeError, OSError):  # it may be closed, or full
-        sys.stdout.flush()
-    exit_process(status)
+    process.exit(status)
 
 
 def _is_check(arguments: list[str]) -> bool:

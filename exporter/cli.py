@@ -7,7 +7,8 @@
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -26,9 +27,8 @@ from exporter.process.ending import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_USAGE,
-    exit_process,
 )
-from exporter.process.signals import SignalThread
+from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.service import Front, Source, run
@@ -42,43 +42,40 @@ log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+_PRINT_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 20.0
 """Seconds that reading the configuration may take while the exporter runs."""
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    signals: SignalThread | None = None,
-) -> int:
-    """Run the program with command line arguments and environment; return its exit status.
+def main(arguments: Sequence[str], process: Process) -> int:
+    """Run the program with these command line arguments; return its exit status.
 
-    ``signals`` tells when to stop and when to reload.
+    What goes wrong is written to standard error. Raises SystemExit for wrong usage, ``--help`` and
+    ``--version``.
     """
-    environ = os.environ if environ is None else environ
-    signals = SignalThread(exit_process) if signals is None else signals
+    flags = parse_flags(arguments, process.environ)
+    secrets = KnownSecrets()
+    set_up_logs(flags.log_level, flags.log_format, secrets.hide, process.stderr)
     try:
-        flags = parse_flags(sys.argv[1:] if arguments is None else arguments, environ)
-        secrets = KnownSecrets()
-        set_up_logs(flags.log_level, flags.log_format, secrets.hide)
         if flags.command == "demo":
-            return _demo(flags, environ, secrets, signals)
+            return _demo(flags, secrets, process)
         if flags.command == "check":
-            return _check(flags, environ, secrets, signals)
-        return _serve(flags, environ, secrets, signals)
+            return _check(flags, secrets, process)
+        return _serve(flags, secrets, process)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     except ListenError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_FAILURE
+    except Exception:
+        log.exception("crashed, please report it")
+    return EXIT_FAILURE
 
 
-def _serve(
-    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
-) -> int:
+def _serve(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
+    environ = process.environ
     if flags.config_check:
-        _let_signals_interrupt(signals)
+        process.signals.end_at_once(EXIT_INTERRUPTED)
     loaded, web_config = _load(flags, environ)
     accept = partial(_heeded, flags=flags)
     plan = accept(loaded)
@@ -86,18 +83,16 @@ def _serve(
         for file in filter(None, (flags.config_file, flags.web_config_file)):
             sys.stdout.write(f"{file}: good\n")
         return EXIT_OK
-    sockets = _sockets(flags, environ, signals)
+    sockets = _sockets(flags, process)
     read = TimedRead(flags.config_file, partial(load, flags.config_file, environ), _READ_SECONDS)
     source = Source(read, accept, secrets.learn)
-    return _run(plan, source, sockets, web_config, flags, signals)
+    return _run(plan, source, sockets, web_config, flags, process)
 
 
-def _check(
-    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
-) -> int:
+def _check(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
     progress = Progress(sys.stderr)
-    _let_signals_interrupt(signals, progress.close)
-    loaded = load(flags.config_file, environ)
+    process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
+    loaded = load(flags.config_file, process.environ)
     set_log_level(loaded.config.log.level or flags.log_level)
     good = check(
         plan_from(loaded.config),
@@ -107,21 +102,6 @@ def _check(
         (sys.stdout, progress),
     )
     return EXIT_OK if good else EXIT_FAILURE
-
-
-def _let_signals_interrupt(
-    signals: SignalThread, clean_up: Callable[[], object] = lambda: None
-) -> None:
-    """Let each signal, SIGHUP too, end the process at once, after ``clean_up``."""
-
-    def interrupt() -> None:
-        try:
-            clean_up()
-        finally:
-            exit_process(EXIT_INTERRUPTED)
-
-    signals.on_stop(interrupt)
-    signals.on_reload(interrupt)
 
 
 def _heeded(loaded: Loaded, flags: Flags) -> Plan:
@@ -155,33 +135,40 @@ def _web_config(flags: Flags) -> LiveWebConfig | None:
     return None if file is None else LiveWebConfig(file, since_boot)
 
 
-def _sockets(
-    flags: Flags, environ: Mapping[str, str], signals: SignalThread
-) -> list[socket.socket]:
+def _sockets(flags: Flags, process: Process) -> list[socket.socket]:
     """Return the sockets to serve on: those of systemd, if it hands any over.
 
     From now on a signal to stop takes effect when they are served: they may have to be removed.
     """
-    signals.on_stop(lambda: None)
-    return inherited(dict(environ), os.getpid()) or listen(flags.web_listen_address)
+    process.signals.on_stop(lambda: None)
+    return inherited(dict(process.environ), os.getpid()) or listen(flags.web_listen_address)
 
 
-def _demo(
-    flags: Flags, environ: Mapping[str, str], secrets: KnownSecrets, signals: SignalThread
-) -> int:
+def _demo(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
     web_config = _web_config(flags)
-    sockets = _sockets(flags, environ, signals)
+    sockets = _sockets(flags, process)
     simulator, plan = start_demo()
     try:
         # A browser opens no unix socket; where one listens, the log tells.
         for each in [each for each in sockets if each.family != socket.AF_UNIX][:1]:
             page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
-            sys.stdout.write(hints(page, flags.web_telemetry_path))
-            sys.stdout.flush()
+            _print_meanwhile(hints(page, flags.web_telemetry_path))
         source = Source(lambda: plan, _same_plan, secrets.learn)
-        return _run(plan, source, sockets, web_config, flags, signals)
+        return _run(plan, source, sockets, web_config, flags, process)
     finally:
         simulator.stop()
+
+
+def _print_meanwhile(text: str) -> None:
+    """Print a text in a thread: where it is not read, the rest goes on after a second."""
+
+    def write() -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    thread = threading.Thread(target=write, name="stdout", daemon=True)
+    thread.start()
+    thread.join(_PRINT_SECONDS)
 
 
 def _same_plan(plan: Plan) -> Plan:
@@ -194,9 +181,9 @@ def _run(
     sockets: Sequence[socket.socket],
     web_config: LiveWebConfig | None,
     flags: Flags,
-    signals: SignalThread,
+    process: Process,
 ) -> int:
     raise_limit()
     front = Front(sockets, flags.web_telemetry_path, web_config, flags.web_enable_lifecycle)
-    run(plan, source, front, signals)
+    run(plan, source, front, process)
     return EXIT_OK

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from exporter.process.background_writer import BackgroundWriter
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -17,12 +19,20 @@ _LEVELS: Final = {
 }
 
 
-def set_up_logs(level: str, format_: str, hide: Callable[[str], str]) -> None:
+_LOSS: Final = "standard error was not read, or could not be written"
+
+
+def set_up_logs(
+    level: str,
+    format_: str,
+    hide: Callable[[str], str],
+    stderr: BackgroundWriter | None = None,
+) -> None:
     """Write the events of the level (debug, info, warn, error) and above, as logfmt or json.
 
     The libraries are heard from ``warn`` on only, in the same form: below that they speak of their
     own inside. ``hide`` takes the secrets out of each line: a traceback may hold what nobody chose
-    to log.
+    to log. ``stderr`` is what writes ``sys.stderr``; where it drops lines, a line says so.
     """
     common: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -55,6 +65,15 @@ def set_up_logs(level: str, format_: str, hide: Callable[[str], str]) -> None:
             ],
         )
     )
+
+    def describe_loss(lines: int) -> str:
+        event: EventDict = {"event": "log lines dropped", "lines": lines, "cause": _LOSS}
+        for process in common:
+            process(None, "warning", event)  # in place, all of them
+        return str(renderer(None, "warning", event))
+
+    if stderr is not None:
+        stderr.describe_loss = describe_loss
     root = logging.getLogger()
     root.handlers = [handler]
     set_log_level(level)

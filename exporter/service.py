@@ -11,12 +11,14 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from exporter.accounts import Surroundings, roster
+from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
-from exporter.process.signals import GRACE_SECONDS, SignalThread
+from exporter.process.signals import GRACE_SECONDS
+from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
@@ -59,7 +61,7 @@ class Source(Generic[T]):
     learn: Callable[[str, str], None]
 
 
-def run(plan: Plan, source: Source[T], front: Front, signals: SignalThread) -> None:
+def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Threads that hang, in the resolver or in a file, are left behind.
@@ -79,6 +81,7 @@ def run(plan: Plan, source: Source[T], front: Front, signals: SignalThread) -> N
 
     reload = Reload(source.read, take, publisher.publish, clock)
     reloads = ReloadThread(reload, stop)
+    add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
         add_reload_gauges(metrics, "web_config", front.web_config)
@@ -94,7 +97,7 @@ def run(plan: Plan, source: Source[T], front: Front, signals: SignalThread) -> N
         polling.start()
         publisher.start()
         reloads.start()
-        signals.on_reload(reloads.request)
+        process.signals.on_reload(reloads.request)
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
 
@@ -115,7 +118,7 @@ def run(plan: Plan, source: Source[T], front: Front, signals: SignalThread) -> N
 
     async def serve_until_stopped() -> None:
         loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
-        signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
+        process.signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
         await serve(app, front.sockets, begin, stop_serving, ssl_context)
 
     try:

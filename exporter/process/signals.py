@@ -20,20 +20,22 @@ GRACE_SECONDS: Final = 4.0
 class SignalThread:
     """Takes the signals that ``block_signals`` has blocked.
 
-    SIGTERM and SIGINT call ``exit_process`` at once, until ``on_stop`` says how to stop in good
-    order; ``GRACE_SECONDS`` later the process ends in any case. SIGHUP waits until ``on_reload``
-    says what to do. ``sleep`` waits so many seconds.
+    SIGTERM and SIGINT end the process at once, until ``on_stop`` says how to stop in good order;
+    ``GRACE_SECONDS`` later the process ends in any case. SIGHUP waits until ``on_reload`` says what
+    to do. ``exit_process`` ends the process with the status that it is given, which is ``status``
+    here. ``sleep`` waits so many seconds.
     """
 
     def __init__(
         self,
         exit_process: Callable[[int], object],
+        status: int = EXIT_OK,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._exit_process = exit_process
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._status = EXIT_OK
+        self._status = status
         self._stop: Callable[[], object] | None = None
         self._overdue: Callable[[], object] = _nothing
         self._reload: Callable[[], object] | None = None
@@ -44,9 +46,20 @@ class SignalThread:
         """Begin to take signals; raises RuntimeError where no thread can be started."""
         threading.Thread(target=self.run, name="signals", daemon=True).start()
 
-    def set_interrupted_status(self, status: int) -> None:
-        """Let the process have another exit status than 0 when a signal ends it."""
-        self._status = status
+    def end_at_once(self, status: int, clean_up: Callable[[], object] | None = None) -> None:
+        """Let each signal end the process with this status, after ``clean_up``; SIGHUP too.
+
+        One that has come already does so now.
+        """
+
+        def end() -> None:
+            try:
+                (clean_up or _nothing)()
+            finally:
+                self._exit_process(status)
+
+        self.on_stop(end)
+        self.on_reload(end)
 
     def on_stop(
         self, stop: Callable[[], object], overdue: Callable[[], object] | None = None

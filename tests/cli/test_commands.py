@@ -11,7 +11,9 @@ import structlog
 
 from exporter import cli, version
 from exporter.plan import Plan
+from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
+from exporter.process.start import Process
 from exporter.service import Front, Source
 
 Main = Callable[..., int]
@@ -48,7 +50,8 @@ def main(tmp_path: Path) -> Main:
             "SCALEENGINE_EXPORTER_CONFIG_FILE": str(file),
             "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
         }
-        return cli.main(arguments, {**usual, **environ})
+        signals, stderr = SignalThread(lambda _: pytest.fail("ended")), BackgroundWriter(2)
+        return cli.main(arguments, Process({**usual, **environ}, signals, stderr))
 
     return run
 
@@ -58,7 +61,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
     """Let nothing be served; give the list of what would have been: the plan and the path."""
     seen: list[tuple[Plan, str]] = []
 
-    def run(plan: Plan, _: Source[object], front: Front, __: SignalThread) -> None:
+    def run(plan: Plan, _: Source[object], front: Front, __: Process) -> None:
         for each in front.sockets:
             each.close()
         seen.append((plan, front.telemetry_path))

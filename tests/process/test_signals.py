@@ -40,16 +40,16 @@ def happened() -> list[object]:
 @pytest.fixture
 def signals(happened: list[object]) -> SignalThread:
     """Give what takes signals; the process does not really end, so that ``run`` returns."""
-    return SignalThread(happened.append, happened.append)
+    return SignalThread(happened.append, sleep=happened.append)
 
 
 @pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("status", [EXIT_OK, EXIT_INTERRUPTED])
 def test_a_signal_before_anything_runs(
-    signals: SignalThread, happened: list[object], number: signal.Signals, status: int
+    happened: list[object], number: signal.Signals, status: int
 ) -> None:
     """While there is nothing to stop, the process ends at once."""
-    signals.set_interrupted_status(status)
+    signals = SignalThread(happened.append, status)
     send(number)
     signals.run()
     assert happened == [status]
@@ -64,6 +64,22 @@ def test_what_does_not_stop(
     send(number)
     signals.run()
     assert happened == ["stop", GRACE_SECONDS, "overdue", EXIT_OK]
+
+
+@pytest.mark.parametrize("number", sorted(TAKEN))
+def test_what_may_be_interrupted(happened: list[object], number: signal.Signals) -> None:
+    """What serves nothing ends at any signal, after it has cleaned up; SIGHUP is one."""
+
+    def exit_process(status: int) -> None:
+        happened.append(status)
+        raise SystemExit
+
+    signals = SignalThread(exit_process)
+    signals.end_at_once(EXIT_INTERRUPTED, lambda: happened.append("clean up"))
+    send(number)
+    with pytest.raises(SystemExit):
+        signals.run()
+    assert happened[:2] == ["clean up", EXIT_INTERRUPTED]
 
 
 def test_what_cannot_stop(signals: SignalThread, happened: list[object]) -> None:

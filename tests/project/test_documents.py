@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.flags import DEFAULT_ADDRESS, parse_flags
+from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
@@ -59,6 +60,7 @@ def test_every_metric_is_documented() -> None:
     metrics = build_metrics(Store([]), {}, Clock())
     add_reload_gauges(metrics, "config", Reloaded())
     add_reload_gauges(metrics, "web_config", Reloaded())
+    add_log_counter(metrics.tail, int)
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in metrics.registry.collect()

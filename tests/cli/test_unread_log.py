@@ -1,0 +1,178 @@
+"""A log that nobody reads: polls, scrapes, reloads and the end go on."""
+
+import fcntl
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.simulator import Simulator
+
+PATIENCE = 60.0
+END_SECONDS = 5.0
+DROPPED = "scaleengine_exporter_log_lines_dropped_total"
+WARNINGS = 500
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to a unix socket."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._file = file
+
+    def connect(self) -> None:
+        """Connect to the file."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(str(self._file))
+
+
+class Unread:
+    """The program, whose standard output and standard error are a full pipe."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "x.sock"
+        self.reader, theirs = os.pipe()
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(theirs, False)
+        os.write(theirs, b"\n" * 4096)
+        os.set_blocking(theirs, True)
+        self.process = subprocess.Popen(  # noqa: S603 - the program is this project's own
+            [
+                *(sys.executable, "-m", "exporter", "--log.level=debug", "--web.enable-lifecycle"),
+                f"--web.listen-address=unix:{self._socket}",
+            ],
+            cwd=folder,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        wait_until(self._serves)
+
+    def _serves(self) -> bool:
+        try:
+            return self.ask("GET", "/-/healthy")[0] == 200
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+
+    def ask(self, method: str, path: str) -> tuple[int, str]:
+        """Make a request; return the status and the text."""
+        with closing(Connection(self._socket)) as connection:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def value(self, metric: str, **labels: str) -> float:
+        """Scrape, and return the value of a series."""
+        families = text_string_to_metric_families(self.ask("GET", "/metrics")[1])
+        samples = [sample for family in families for sample in family.samples]
+        (value,) = [
+            sample.value
+            for sample in samples
+            if sample.name == metric and labels.items() <= sample.labels.items()
+        ]
+        return value
+
+    def read_until(self, part: str) -> str:
+        """Read the log until it has this part; return all that was read."""
+        read = ""
+        while part not in read:
+            read += os.read(self.reader, 65536).decode()
+        return read
+
+    def close(self) -> None:
+        """End it by force if it still runs."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        os.close(self.reader)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Ask again and again until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.05)
+
+
+@pytest.fixture
+def program(
+    configure: Callable[..., None], scaleengine: Simulator, tmp_path: Path
+) -> Iterator[Unread]:
+    """Start the program with a configuration that has many warnings, each told at each reload."""
+    quotas = {f"idle-{number}": "1TB" for number in range(WARNINGS)}
+    usage = {"interval": "1s", "cpu_users": ["web"], "quotas": quotas}
+    configure(tmp_path, scaleengine.url, account={"disk_usage": usage, "files": None})
+    started = Unread(tmp_path)
+    yield started
+    started.close()
+
+
+def test_a_log_that_is_not_read(program: Unread) -> None:
+    """Lines are dropped and counted; when the log is read again, it says how many are missing."""
+    assert program.value(DROPPED) == 0
+    reloads = 0
+    while not program.value(DROPPED):
+        assert program.ask("POST", "/-/reload") == (200, "Reloaded.\n")
+        reloads += 1
+    assert reloads > 1  # there is room for a while
+    polls = program.value("scaleengine_polls_total", account="main")
+    wait_until(lambda: program.value("scaleengine_polls_total", account="main") > polls + 1)
+    assert program.ask("GET", "/-/healthy")[0] == 200
+
+    text = program.read_until('msg="log lines dropped" lines=')
+    line = next(line for line in text.splitlines() if 'msg="log lines dropped"' in line)
+    assert " level=warning " in line
+    assert 'cause="standard error was not read, or could not be written"' in line
+    program.read_until("msg=poll account=main")
+
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(END_SECONDS) == 0
+
+
+def test_the_end_with_a_log_that_is_not_read(program: Unread) -> None:
+    """SIGTERM ends it, and SIGHUP reloads, while a log line waits for its reader."""
+    while not program.value(DROPPED):
+        assert program.ask("POST", "/-/reload")[0] == 200
+    before = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
+    program.process.send_signal(signal.SIGHUP)
+    name = "scaleengine_exporter_config_last_reload_success_timestamp_seconds"
+    wait_until(lambda: program.value(name) > before)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(END_SECONDS) == 0
+
+
+def test_an_error_with_a_log_that_is_not_read(tmp_path: Path) -> None:
+    """What cannot be said is not waited for: the status says that the configuration is wrong."""
+    (tmp_path / "config.yaml").write_text("accounts: []\n")
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    while True:
+        try:
+            os.write(theirs, b"\n" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(theirs, True)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "exporter"],
+            cwd=tmp_path,
+            stderr=theirs,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert ended.returncode == 2

@@ -1,0 +1,194 @@
+"""Who writes never waits; what cannot be written is dropped, counted, and said to be missing."""
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from exporter.process.background_writer import BackgroundWriter
+
+PATIENCE = 60.0
+LOSS = re.compile(r"(\d+) lines were dropped here: standard error was not read, or was full")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Give what closes descriptors when the test is over."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def close(descriptor: int) -> None:
+    """Close a descriptor, if it is open."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+@pytest.fixture
+def pipe(stack: ExitStack) -> tuple[int, int]:
+    """Give the ends of a pipe that holds one page: where it is read, and where it is written."""
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    stack.callback(close, theirs)
+    stack.callback(close, ours)  # first: a thread that writes ends
+    return ours, theirs
+
+
+def started(descriptor: int, max_waiting: int = 1024 * 1024) -> BackgroundWriter:
+    """Return a writer that has begun."""
+    writer = BackgroundWriter(descriptor, max_waiting)
+    writer.start()
+    return writer
+
+
+def read_lines(descriptor: int, enough: Callable[[list[str]], bool]) -> list[str]:
+    """Read whole lines until there are enough."""
+    read = b""
+    while not (read.endswith(b"\n") and enough(read.decode().splitlines())):
+        piece = os.read(descriptor, 65536)
+        assert piece
+        read += piece
+    return read.decode().splitlines()
+
+
+def test_order(pipe: tuple[int, int]) -> None:
+    """All lines are written, in their order, where they are read."""
+    ours, theirs = pipe
+    writer = started(theirs)
+    expected = [f"line {number} {'x' * 100}" for number in range(1000)]
+    for line in expected:
+        writer.write(f"{line}\n".encode())
+    assert read_lines(ours, lambda lines: len(lines) == 1000) == expected
+    assert writer.flush(PATIENCE)
+    assert writer.lines_dropped == 0
+
+
+def test_a_pipe_that_is_not_read(pipe: tuple[int, int]) -> None:
+    """Lines that find no room are dropped and counted; later a line says so, where they lack."""
+    ours, theirs = pipe
+    writer = started(theirs, max_waiting=10_000)
+    for number in range(10_000):
+        writer.write(f"line {number}\n".encode())
+    dropped = writer.lines_dropped
+    assert 0 < dropped < 10_000
+    assert not writer.flush(0.0)
+
+    def lines_until(lines: list[str]) -> int:
+        """Return how many lines these are, with those that are said to be missing."""
+        losses = [int(found[1]) for line in lines if (found := LOSS.fullmatch(line))]
+        return len(lines) - len(losses) + sum(losses)
+
+    before = read_lines(ours, lambda lines: lines_until(lines) == 10_000)
+    writer.write(b"the next\n")
+    after = read_lines(ours, lambda lines: lines[-1] == "the next")
+
+    # Each gap in the numbers is where so many lines are said to be missing.
+    position = 0
+    for line in before:
+        found = LOSS.fullmatch(line)
+        assert found or line == f"line {position}"
+        position += int(found[1]) if found else 1
+    assert lines_until([line for line in before if not LOSS.fullmatch(line)]) + dropped == 10_000
+    assert writer.lines_dropped == dropped
+    assert after == ["the next"]
+    assert writer.flush(PATIENCE)
+
+
+def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int]) -> None:
+    """A line that is too large at any time is written while nothing waits."""
+    ours, theirs = pipe
+    writer = started(theirs, max_waiting=10)
+    writer.write(b"x" * 100_000 + b"\n")
+    assert read_lines(ours, bool) == ["x" * 100_000]
+    assert writer.lines_dropped == 0
+
+
+@pytest.mark.parametrize("refusal", ["no reader", "full", "closed"])
+def test_what_is_refused(stack: ExitStack, pipe: tuple[int, int], refusal: str) -> None:
+    """What the system refuses is dropped and counted; nothing fails, and nothing waits."""
+    ours, theirs = pipe
+    if refusal == "no reader":
+        os.close(ours)
+    if refusal == "full":
+        theirs = os.open("/dev/full", os.O_WRONLY)
+        stack.callback(os.close, theirs)
+    if refusal == "closed":
+        theirs = 2**20
+    writer = started(theirs)
+    for _ in range(100):
+        writer.write(b"line\nanother\n")
+    assert writer.flush(PATIENCE)
+    assert writer.lines_dropped == 200
+
+
+def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
+    """What was cut off, and what was dropped then, stands on lines of its own."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    first = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    theirs = os.open(fifo, os.O_WRONLY)
+    stack.callback(os.close, theirs)
+    writer = started(theirs)
+    writer.write(b"x" * 1_000_000 + b"\n")
+    while not _readable(first):
+        threading.Event().wait(0.001)
+    os.close(first)
+    writer.write(b"dropped\n")
+    assert writer.flush(PATIENCE)
+    assert writer.lines_dropped == 2
+
+    second = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(second, True)
+    stack.callback(os.close, second)
+    writer.write(b"the next\n")
+    *cut, loss, last = read_lines(second, lambda lines: lines[-1] == "the next")
+    assert set("".join(cut)) <= {"x"}
+    assert LOSS.fullmatch(loss)
+    assert last == "the next"
+
+
+def _readable(descriptor: int) -> bool:
+    try:
+        return bool(os.read(descriptor, 1))
+    except BlockingIOError:
+        return False
+
+
+def test_a_pipe_that_does_not_block(pipe: tuple[int, int]) -> None:
+    """Where another process has set the pipe not to block, all is written all the same."""
+    ours, theirs = pipe
+    os.set_blocking(theirs, False)
+    writer = started(theirs)
+    for number in range(1000):
+        writer.write(f"line {number:0100}\n".encode())
+    assert len(read_lines(ours, lambda lines: len(lines) == 1000)) == 1000
+    assert writer.lines_dropped == 0
+
+
+def test_what_says_that_lines_are_missing(pipe: tuple[int, int]) -> None:
+    """The line that says so can be given the form of the others."""
+    ours, theirs = pipe
+    writer = started(theirs, max_waiting=10_000)
+    writer.describe_loss = lambda lines: f"lines={lines}"
+    for _ in range(10_000):
+        writer.write(b"line\n")
+    assert read_lines(ours, lambda lines: lines[-1] != "line")[-1].startswith("lines=")
+
+
+def test_a_write_in_the_middle_of_another(pipe: tuple[int, int]) -> None:
+    """A destructor that writes in the middle of a write of the same thread does not wait for it."""
+    ours, theirs = pipe
+    writer = started(theirs)
+    with writer._lock:  # noqa: SLF001 - as in the middle of a write
+        writer.write(b"line\n")
+    assert read_lines(ours, bool) == ["line"]
+
+
+def test_before_it_begins() -> None:
+    """A writer without a thread has nothing to wait for."""
+    assert BackgroundWriter(2).flush(PATIENCE)
