@@ -60,7 +60,6 @@ class _CpuUser:
 
 
 _CPU_USERS: Mapping[str, _CpuUser] = {
-    "": _CpuUser(6 * _GIB, 0.0),
     "live-recordings": _CpuUser(2210 * _GIB, 0.009),
     "series": _CpuUser(8450 * _GIB, 0.0025),
     "podcast": _CpuUser(131 * _GIB, 0.004),
@@ -163,12 +162,14 @@ def _episodes(random: Random) -> Iterator[tuple[str, FileType]]:
 
 
 def _bytes_by_user(day: date, start: date, seed: int) -> dict[str, int]:
+    """Return the bytes of each CPU user, and under the empty name those of the whole account."""
     since = (day - start).days
-    return {
+    users = {
         name: int(user.bytes_at_start * (1 + user.growth) ** since * _noise(name, day, seed))
         for name, user in _CPU_USERS.items()
         if since >= user.first_day
     }
+    return {"": sum(users.values()), **users}
 
 
 def _noise(name: str, day: date, seed: int) -> float:

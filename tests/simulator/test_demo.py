@@ -67,6 +67,16 @@ def test_cpu_users_grow_shrink_and_appear(demo: Demo) -> None:
     assert min(now.values()) > 0
 
 
+@pytest.mark.parametrize("ago", [0, 1, 9, 10, 29])
+def test_the_empty_cpu_user_is_the_whole_account(demo: Demo, ago: int) -> None:
+    """On each day it has the bytes of all users, of those too that have just begun."""
+    users = dict(demo.account.usage(TODAY - timedelta(days=ago)))
+    whole = users.pop("")
+
+    assert whole == sum(users.values())
+    assert len(users) == (5 if ago < 10 else 4)
+
+
 def test_recordings_arrive_every_few_seconds(demo: Demo) -> None:
     """In five minutes dozens of recordings have come, under today's folders."""
     own = new_demo(1)
