@@ -81,10 +81,13 @@ def read_document(
     interpolate: Interpolate = Interpolated,
     warnings: Report | None = None,
     empty: str | None = None,
+    *,
+    only_texts: bool = False,
 ) -> Document | None:
     """Read YAML text, and pass each text in it through `interpolate`.
 
-    Every error goes to `report`, every warning to `warnings`.
+    Every error goes to `report`, every warning to `warnings`. With `only_texts`, each scalar is
+    null or a text as it is written, whatever YAML takes it for.
     A text that holds nothing is the mistake that `empty` tells, or a mapping without keys where
     that is None. Gives None when the text is not YAML, or holds by its aliases far too much.
     """
@@ -98,7 +101,7 @@ def read_document(
     if not isinstance(composed, yaml.Node):
         report.add((), composed.place, composed.sentence)
         return None
-    reading = _Reading(interpolate, report, warnings or Report(""))
+    reading = _Reading(interpolate, report, warnings or Report(""), only_texts)
     value = reading.value(composed, ())
     if len(reading.places) > MOST_VALUES:
         return None
@@ -110,6 +113,7 @@ class _Reading:
     interpolate: Interpolate
     report: Report
     warnings: Report
+    only_texts: bool
     places: dict[Loc, Place] = field(default_factory=dict)
     key_places: dict[Loc, Place] = field(default_factory=dict)
     above: list[int] = field(default_factory=list)
@@ -161,7 +165,7 @@ class _Reading:
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
         kind = node.tag.removeprefix(_TAG)
-        if kind != "str":
+        if kind == "null" or not (kind == "str" or self.only_texts):
             return _plain(kind, node.value)
         interpolated = self.interpolate(node.value)
         for error in interpolated.errors:

@@ -18,13 +18,6 @@ class FieldError(ValueError):
         self.key = key
 
 
-def given(value: object) -> object:
-    """Give the value, or raise FieldError for a key that has none."""
-    if value is None:
-        raise FieldError("is empty; write a value, or leave the key out")
-    return value
-
-
 def plain_text(text: str) -> str:
     """Give a text of one line, or raise FieldError."""
     if not text:

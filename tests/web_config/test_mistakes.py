@@ -13,7 +13,6 @@ Load = Callable[[str], WebConfig]
 Mistakes = Callable[[str], list[str]]
 
 GOOD_TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
-EMPTY = "is empty; write a value, or leave the key out"
 HEADERS = (
     "Content-Security-Policy, X-Frame-Options, X-Content-Type-Options, X-XSS-Protection, "
     "Strict-Transport-Security"
@@ -21,6 +20,8 @@ HEADERS = (
 NO_HASH = "is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon"
 COST = "; from 4 to 14 is taken, 10 is usual"
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
+NO_INTERVAL = "is missing; write the time for one request, such as 1s"
+NO_BURST = "is missing; write how many requests may come at once"
 DURATION = "must be a duration such as 90s, 1h30m or 1d"
 
 
@@ -49,7 +50,9 @@ DURATION = "must be a duration such as 90s, 1h30m or 1d"
             "{headers: {Content-Security-Policy: é}}",
             "57: {}: must hold only ASCII characters, and no line breaks",
         ),
-        ("{headers: {X-XSS-Protection: 0}}", "50: {}: must be text; put it in quotes"),
+        ("{headers: {X-XSS-Protection: [x]}}", "50: {}: must be text"),
+        ("{headers: {Server: }}", f"32: {{}}: is not a known key; the keys here are {HEADERS}"),
+        ("{http2: 1}", "29: {}.http2: must be true or false"),
     ],
 )
 def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
@@ -65,7 +68,9 @@ def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
         ("[a]", "19: basic_auth_users: must be keys with their values"),
         ("{jane: canary}", f"26: basic_auth_users.jane: {NO_HASH}"),
         ("{jane: }", "25: basic_auth_users.jane: must be text: a bcrypt hash"),
-        ("{jane: 5}", "26: basic_auth_users.jane: must be text: a bcrypt hash"),
+        ("{jane: 5}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        ("{jane: ''}", f"26: basic_auth_users.jane: {NO_HASH}"),
+        ("''", "19: basic_auth_users: must be keys with their values"),
         (f"{{jane: {HASH}x}}", f"26: basic_auth_users.jane: {NO_HASH}"),
         (f"{{jane: {HASH[:-1]}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
         (f"{{jane: {HASH.replace('2b', '2x')}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
@@ -99,23 +104,33 @@ def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "lines"),
     [
+        ("{burst: 1}", [f"1: rate_limit.interval: {NO_INTERVAL}"]),
+        ("{burst: 1, interval: }", [f"24: rate_limit.interval: {NO_INTERVAL}"]),
+        ("{interval: 1s}", [f"1: rate_limit.burst: {NO_BURST}"]),
+        ("{interval: 1s, burst: ~}", [f"28: rate_limit.burst: {NO_BURST}"]),
         (
-            "{}",
+            "{burst: x, interval: 1}",
             [
-                "1: rate_limit.interval: is missing; write the time for one request, such as 1s",
-                "1: rate_limit.burst: is missing; write how many requests may come at once",
-            ],
-        ),
-        (
-            "{burst: 0, interval: 1}",
-            [
-                "21: rate_limit.burst: must be at least 1",
+                "21: rate_limit.burst: must be a whole number",
                 f"34: rate_limit.interval: {DURATION}: a number alone has no unit",
             ],
         ),
-        ("{burst: 1.5, interval: 1s}", ["21: rate_limit.burst: must be a whole number"]),
-        ("{burst: 1, interval: false}", [f"34: rate_limit.interval: {DURATION}"]),
+        (
+            "{burst: 1.5, interval: 1s}",
+            ["21: rate_limit.burst: must be a whole number in plain digits"],
+        ),
+        ("{burst: -1, interval: 0}", ["21: rate_limit.burst: must be at least 0"]),
+        ("{burst: 1, interval: [1s]}", [f"34: rate_limit.interval: {DURATION}"]),
         ("{burst: 1, interval: 2d}", ["34: rate_limit.interval: must be from 0s to 1d"]),
+        ("{burst: 1, interval: 25h}", ["34: rate_limit.interval: must be from 0s to 1d"]),
+        (
+            "{x: 0}",
+            [
+                f"1: rate_limit.interval: {NO_INTERVAL}",
+                f"1: rate_limit.burst: {NO_BURST}",
+                "14: rate_limit.x: is not a known key; the keys here are interval, burst",
+            ],
+        ),
     ],
 )
 def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[str]) -> None:
@@ -137,13 +152,13 @@ def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[
             "tls_config: {}\n",
             "1:1: tls_config: is not a known key; did you mean 'tls_server_config'?",
         ),
-        ("tls_server_config:\n", f"1:19: tls_server_config: {EMPTY}"),
-        ("rate_limit:\n", f"1:12: rate_limit: {EMPTY}"),
+        ("tls_server_config: ''\n", "1:20: tls_server_config: must be keys with their values"),
+        ("rate_limit: []\n", "1:13: rate_limit: must be keys with their values"),
         (
-            "basic_auth_users:\n",
+            "junk:\n",
             (
-                "1:18: basic_auth_users: must be keys with their values; "
-                "it is empty here, so write it or leave its key out"
+                "1:1: junk: is not a known key; the keys here are tls_server_config, "
+                "http_server_config, basic_auth_users, rate_limit"
             ),
         ),
         (

@@ -2,14 +2,14 @@
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from exporter.documents.problems import ConfigError, Problem
-from exporter.web.config_file.loading import load_web_config
+from exporter.web.config_file.loading import WebConfig, load_web_config
 
 log: Final = structlog.get_logger(__name__)
 
@@ -42,6 +42,7 @@ class LiveWebConfig:
         """The configuration in force."""
         self.last_success = clock()
         """When it was last read well, in seconds of monotonic time."""
+        self._warn()
         context = self.current.context
         self.ssl_context = NewestContext(ssl.PROTOCOL_TLS_SERVER, context) if context else None
         """What sockets listen with; None for plain HTTP."""
@@ -79,20 +80,44 @@ class LiveWebConfig:
             sentence = "cannot be switched on or off while the exporter runs; restart it"
             self._refuse((Problem(str(self._path), None, None, "tls_server_config", sentence),))
             return
+        before, self.current = self.current, config
         if self._trace is not None:
             log.info("web configuration reloaded", file=str(self._path))
-        self._trace = trace if config.files == self.current.files else None
+        if self._trace is not None or config.warnings != before.warnings:
+            self._warn()
+        for key, change in loosened(before, config):
+            log.warning("web configuration lets more in", key=key, change=change)
+        self._trace = trace if config.files == before.files else None
         self._problems = ()
-        self.current = config
         self.last_success = self._clock()
         if self.ssl_context and config.context:
             self.ssl_context.newest = config.context
+
+    def _warn(self) -> None:
+        for warning in self.current.warnings:
+            log.warning("web configuration may be wrong", warning=str(warning))
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
         if problems != self._problems:
             for problem in problems:
                 log.error("web configuration not reloaded", problem=str(problem))
         self._problems = problems
+
+
+def loosened(before: WebConfig, now: WebConfig) -> Iterator[tuple[str, str]]:
+    """Find each protection that a reload takes away: the key, and what that means."""
+    if before.users and not now.users:
+        yield "basic_auth_users", "no password is asked for any more"
+    if before.rate_limit and not now.rate_limit:
+        yield "rate_limit", "any number of requests is answered now"
+    if before.context is None or now.context is None:
+        return
+    if before.context.verify_mode == ssl.CERT_REQUIRED != now.context.verify_mode:
+        yield "client_auth_type", "clients without a certificate are let in now"
+    if before.allowed_sans and not now.allowed_sans:
+        yield "client_allowed_sans", "the names in a client's certificate do not count any more"
+    if now.context.minimum_version < before.context.minimum_version:
+        yield "min_version", f"{now.context.minimum_version.name} is spoken now"
 
 
 class NewestContext(ssl.SSLContext):

@@ -1,19 +1,20 @@
 """From a file to a web configuration, or to every reason why it is none."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
-from exporter.documents.problems import ConfigError, Report
+from exporter.documents.problems import ConfigError, Finding, Problem, Report
 from exporter.documents.text import read_text
 from exporter.web.config_file.client_certificates import plain_names
 from exporter.web.config_file.rate_limit import RateLimit
 from exporter.web.config_file.rules import broken_rules
 from exporter.web.config_file.settings import WebConfigFile
 from exporter.web.config_file.wording import KNOWN_KEYS, WORDING
+from exporter.web.config_file.zero_values import drop_zero_values, empty_sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class WebConfig:
 
     `context` is None for plain HTTP. `allowed_sans` are the names of which a client's certificate
     must have one, unless there are none. `users` gives each user's bcrypt hash; without users,
-    everybody is let in. `files` are all that it was read from.
+    everybody is let in. `files` are all that it was read from; `warnings` are what is allowed and
+    seldom meant.
     """
 
     context: ssl.SSLContext | None
@@ -31,6 +33,7 @@ class WebConfig:
     users: Mapping[str, bytes] = field(repr=False)
     rate_limit: RateLimit | None
     files: tuple[Path, ...]
+    warnings: tuple[Problem, ...]
 
 
 def load_web_config(path: Path) -> WebConfig:
@@ -49,19 +52,30 @@ def load_web_config(path: Path) -> WebConfig:
 def _load(path: Path, report: Report) -> WebConfig | None:
     # A pipe gives its text only once, and the file is read again whenever it changes.
     text = read_text(path, "the web configuration file", report, stream=False)
-    document = None if text is None else read_document(text, report)
+    # As for Go, the type of a value is that of its key: `X-XSS-Protection: 0` is a text.
+    document = None if text is None else read_document(text, report, only_texts=True)
     if document is None:
         return None
-    file = read_model(
-        WebConfigFile, document.value, document, path.absolute().parent, report, WORDING
-    )
-    for loc, rule in broken_rules(document):
+    value = drop_zero_values(document)
+    file = read_model(WebConfigFile, value, document, path.absolute().parent, report, WORDING)
+    for loc, rule in broken_rules(value):
         if not report.has(loc, document.place(loc)):
             report.add(loc, document.key_place(loc), rule)
-    return None if file is None or report.problems() else _config(file, path)
+    if file is None or report.problems():
+        return None
+    warnings = Report(str(path), KNOWN_KEYS)
+    for loc, warning in (*empty_sections(document, value), *_oddities(file)):
+        warnings.add(loc, document.key_place(loc), warning)
+    return _config(file, path, warnings.problems())
 
 
-def _config(file: WebConfigFile, path: Path) -> WebConfig:
+def _oddities(file: WebConfigFile) -> Iterator[Finding]:
+    limit = file.rate_limit
+    if limit and limit.interval and not limit.burst:
+        yield ("rate_limit", "burst"), "is 0: every request is refused"
+
+
+def _config(file: WebConfigFile, path: Path, warnings: tuple[Problem, ...]) -> WebConfig:
     tls, limit = file.tls_server_config, file.rate_limit
     headers = file.http_server_config.headers
     return WebConfig(
@@ -71,4 +85,5 @@ def _config(file: WebConfigFile, path: Path) -> WebConfig:
         users=file.basic_auth_users,
         rate_limit=RateLimit(limit.interval, limit.burst) if limit and limit.interval else None,
         files=(path, *(tls.files() if tls else ())),
+        warnings=warnings,
     )

@@ -1,9 +1,9 @@
-"""Rules between the values of the file, looked at as they are written."""
+"""Rules between the values of the file, looked at before they become models."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.documents.document import Document, Value
+from exporter.documents.document import Value
 from exporter.documents.problems import Finding
 from exporter.web.config_file.ciphers import TLS_13_SUITES, VERSIONS
 from exporter.web.config_file.client_certificates import IF_GIVEN, NONE, REQUIRED
@@ -11,9 +11,8 @@ from exporter.web.config_file.client_certificates import IF_GIVEN, NONE, REQUIRE
 _TLS: Final = "tls_server_config"
 
 
-def broken_rules(document: Document) -> Iterator[Finding]:
-    """Find each rule that the document breaks: the way to the place, and a sentence."""
-    top = document.value
+def broken_rules(top: Value) -> Iterator[Finding]:
+    """Find each rule that the file's value breaks: the way to the place, and a sentence."""
     tls = top.get(_TLS) if isinstance(top, dict) else None
     if not isinstance(tls, dict):
         return

@@ -3,21 +3,28 @@
 Source: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
+import re
 import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from exporter.documents.fields import FieldError, duration, given
+from exporter.documents import durations
+from exporter.documents.fields import FieldError, duration
 from exporter.documents.models import Section
 from exporter.web.config_file.passwords import hashed
+from exporter.web.config_file.switches import Switch
 from exporter.web.config_file.tls import TlsServer
 
 
-def _no_http2(value: object) -> object:
-    if value is True:
+def _no_http2(value: bool) -> bool:  # noqa: FBT001 - pydantic passes it so
+    if value:
         raise FieldError("is not offered here; write false or leave the key out for HTTP/1.1")
     return value
+
+
+def _whole_number(value: object) -> object:
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
 def _header(text: str) -> str:
@@ -27,9 +34,26 @@ def _header(text: str) -> str:
 
 
 def _interval(value: object) -> float:
-    is_nought = value == 0 and not isinstance(value, bool)
-    return 0.0 if is_nought else duration("0s", "1d")(value)
+    """Return the seconds of a duration as Go or Prometheus write it, or of a plain zero."""
+    if not isinstance(value, str):
+        raise FieldError(durations.HOW)
+    if _ZERO.fullmatch(value):
+        return 0.0
+    if _GO_DURATION.fullmatch(value):
+        parts = _GO_PART.findall(value)
+        seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
+        if seconds <= _LONGEST_INTERVAL:
+            return seconds
+    return duration("0s", "1d")(value)
 
+
+_DIGITS = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_ZERO = re.compile(r"[-+]?0(\.0*)?")
+# https://pkg.go.dev/time#ParseDuration
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_GO_PART = re.compile(rf"([0-9]{{1,18}}\.?[0-9]{{0,18}}|\.[0-9]{{1,18}})({'|'.join(_GO_UNITS)})")
+_GO_DURATION = re.compile(f"({_GO_PART.pattern})+")
+_LONGEST_INTERVAL = 86_400.0
 
 _Header = Annotated[str, AfterValidator(_header)]
 
@@ -47,7 +71,7 @@ class Headers(Section):
 class HttpServer(Section):
     """How answers are given."""
 
-    http2: Annotated[bool, BeforeValidator(_no_http2)] = False
+    http2: Annotated[Switch, AfterValidator(_no_http2)] = False
     """Whether HTTP/2 is spoken: never here."""
 
     headers: Headers = Headers()
@@ -58,10 +82,10 @@ class RateLimitSection(Section):
     """How many requests are answered."""
 
     interval: Annotated[float, BeforeValidator(_interval)]
-    """The time for one request; nought means no limit."""
+    """The time for one request, in seconds; zero means no limit."""
 
-    burst: Annotated[int, Field(ge=1)]
-    """How many requests may come at once after a pause."""
+    burst: Annotated[int, Field(ge=0), BeforeValidator(_whole_number)]
+    """How many requests may come at once after a pause; zero means none at all."""
 
 
 def _user(name: str) -> str:
@@ -78,13 +102,12 @@ def _hash(text: object) -> bytes:
 
 _User = Annotated[str, AfterValidator(_user)]
 _Hash = Annotated[bytes, BeforeValidator(_hash)]
-_Given = BeforeValidator(given)
 
 
 class WebConfigFile(Section):
     """The sections of the file, all of which may be left out."""
 
-    tls_server_config: Annotated[TlsServer | None, _Given] = None
+    tls_server_config: TlsServer | None = None
     """TLS; without it, plain HTTP is served."""
 
     http_server_config: HttpServer = HttpServer()
@@ -93,5 +116,5 @@ class WebConfigFile(Section):
     basic_auth_users: dict[_User, _Hash] = Field(default_factory=dict, repr=False)
     """Each user's bcrypt hash; without any, everybody is let in."""
 
-    rate_limit: Annotated[RateLimitSection | None, _Given] = None
+    rate_limit: RateLimitSection | None = None
     """The limit of requests; without it, there is none."""

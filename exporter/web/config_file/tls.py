@@ -13,11 +13,12 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.documents.fields import FieldError, beside, given, not_empty, plain_text
+from exporter.documents.fields import FieldError, beside, not_empty, plain_text
 from exporter.documents.models import Section
 from exporter.web.config_file.ciphers import choose_suites, curve, suite, version
 from exporter.web.config_file.client_certificates import policy
 from exporter.web.config_file.pem import Pem, holding_certificates, holding_key, read_pem
+from exporter.web.config_file.switches import Switch
 
 _MISFITS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _WEAK: Final = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
@@ -48,29 +49,28 @@ _Certificates = Annotated[_Text, AfterValidator(holding_certificates)]
 _CertificatesFile = Annotated[_File, AfterValidator(holding_certificates)]
 _Key = Annotated[_Text, AfterValidator(holding_key)]
 _KeyFile = Annotated[_File, AfterValidator(holding_key)]
-_Given = BeforeValidator(given)
 _Version = Annotated[ssl.TLSVersion, BeforeValidator(version)]
 
 
 class TlsServer(Section):
     """How the exporter proves who it is, who may connect, and how they speak."""
 
-    cert: Annotated[_Certificates | None, _Given] = None
+    cert: _Certificates | None = None
     """The server's certificate, and those between it and its authority."""
 
-    cert_file: Annotated[_CertificatesFile | None, _Given] = None
+    cert_file: _CertificatesFile | None = None
     """A file with them. A relative path begins at the folder of the web configuration."""
 
-    key: Annotated[_Key | None, _Given] = None
+    key: _Key | None = None
     """The certificate's private key, without a passphrase."""
 
-    key_file: Annotated[_KeyFile | None, _Given] = None
+    key_file: _KeyFile | None = None
     """A file with it."""
 
-    client_ca: Annotated[_Certificates | None, _Given] = None
+    client_ca: _Certificates | None = None
     """The authorities whose client certificates are let in; without any, those of the system."""
 
-    client_ca_file: Annotated[_CertificatesFile | None, _Given] = None
+    client_ca_file: _CertificatesFile | None = None
     """A file with them."""
 
     client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(policy)] = ssl.CERT_NONE
@@ -90,7 +90,7 @@ class TlsServer(Section):
     cipher_suites: tuple[Annotated[str, AfterValidator(suite)], ...] = ()
     """The suites of TLS 1.2, as Go names them; none means OpenSSL's own choice."""
 
-    prefer_server_cipher_suites: bool = True
+    prefer_server_cipher_suites: Switch = True
     """Whether the order of the suites here counts, or the client's."""
 
     curve_preferences: Annotated[
