@@ -179,6 +179,20 @@ def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAcco
             poll_disk_usage(target, calls, TWO_USERS)
 
 
+def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
+    """The requests that have not begun by then are not made."""
+    target = named([f"user-{number}" for number in range(100)])
+    broken = Broken(Refusal("0006"), calls=(2,))
+    simulator.behave(Behaviour(latency=0.02, broken=(broken,)))
+    clock = Clock(now=lambda: NOW)
+    with open_account(simulator, at_once=1, leaping=(clock, threading.Event())) as account:
+        calls = Calls(account, target, threading.Event(), random.Random(0))
+        with pytest.raises(ApiError):
+            poll_disk_usage(target, calls, TWO_USERS)
+
+    assert 2 <= simulator.call_count < 50
+
+
 def test_more_requests_than_a_poll_may_make() -> None:
     """A poll of too many users fails as incomplete, and says what to configure."""
     transport, target = Responds(), named(USERS)
