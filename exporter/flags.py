@@ -73,7 +73,8 @@ def parse_flags(arguments: Sequence[str], environ: Mapping[str, str]) -> Flags:
         prog="scaleengine-exporter",
         description="Serve the disk usage and file counts of ScaleEngine accounts to Prometheus.",
         epilog="Every flag can be set by the environment too: --web.listen-address by "
-        "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS, and so on. A flag wins.",
+        "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS, and so on. A flag wins; an empty variable is one "
+        "that is not set.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=described())
@@ -125,7 +126,7 @@ def _add(flag: _Flag, parser: argparse.ArgumentParser, default: str | None) -> N
 def _from_environment(
     flag: _Flag, environ: Mapping[str, str], parser: argparse.ArgumentParser
 ) -> object:
-    text = environ.get(flag.variable, flag.default)
+    text = environ.get(flag.variable) or flag.default  # an empty one is not set
     try:
         if flag.repeatable:
             return [flag.read(part.strip()) for part in text.split(",")]

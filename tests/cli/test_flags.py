@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.flags import Flags, parse_flags
+from exporter.flags import _FLAGS, Flags, parse_flags
 from exporter.web.addresses import TcpAddress, UnixAddress
 
 Refused = Callable[..., str]
@@ -153,7 +153,9 @@ def test_a_wrong_value(refused: Refused, flag: str, text: str, sentence: str) ->
     assert refused(f"--{flag}={text}") == f"argument --{flag}: {sentence}"
 
 
-@pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)
+@pytest.mark.parametrize(
+    ("flag", "text", "sentence"), [mistake for mistake in MISTAKES if mistake[1]]
+)
 def test_a_wrong_variable(refused: Refused, flag: str, text: str, sentence: str) -> None:
     """The same in the environment is refused by the name of the variable."""
     variable = PREFIX + attribute(flag).upper()
@@ -165,6 +167,13 @@ def test_a_wrong_switch(refused: Refused) -> None:
     assert refused(**{f"{PREFIX}CONFIG_CHECK": "yes"}) == (
         f"environment variable {PREFIX}CONFIG_CHECK: 'yes' is neither true nor false"
     )
+
+
+def test_empty_variables() -> None:
+    """A variable that is empty, as Compose writes one that is not set, is one that is not set."""
+    names = {attribute(flag.name) for flag in _FLAGS}
+    assert names >= {"config_file", "config_check", "web_listen_address", "log_level", "output"}
+    assert parse_flags([], {f"{PREFIX}{name.upper()}": "" for name in names}) == DEFAULTS
 
 
 def test_one_wrong_of_several_addresses(refused: Refused) -> None:
