@@ -1,4 +1,4 @@
-"""Make the process ready for a program: streams that never fail, signals that never get lost."""
+"""Make the process ready: its environment, standard streams and signals."""
 
 import os
 from collections.abc import Mapping
@@ -8,13 +8,17 @@ from typing import NoReturn
 
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.ending import exit_process
+from exporter.process.environment import restrict_environment
 from exporter.process.signals import SignalThread
 from exporter.process.streams import STDERR, open_closed_descriptors, replace_streams
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What a program needs of its process: the environment, signals, and what writes its log."""
+    """What a program needs of its process.
+
+    ``environ`` is the environment as it was at the start; ``stderr`` writes the log.
+    """
 
     environ: Mapping[str, str]
     signals: SignalThread
@@ -32,9 +36,10 @@ def start_process(interrupted_status: int) -> Process:
     RuntimeError where no thread can be started.
     """
     open_closed_descriptors()
+    environ = restrict_environment(os.environ)
     stderr = BackgroundWriter(STDERR)
     stderr.start()
     replace_streams(stderr)
     signals = SignalThread(partial(exit_process, stderr=stderr), interrupted_status)
     signals.start()
-    return Process(dict(os.environ), signals, stderr)
+    return Process(environ, signals, stderr)

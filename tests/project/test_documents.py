@@ -9,6 +9,7 @@ from exporter.flags import DEFAULT_ADDRESS, parse_flags
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, build_metrics
 from exporter.polling.store import Store
+from exporter.process.environment import KEPT
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
@@ -87,3 +88,11 @@ def test_links_lead_somewhere(name: str) -> None:
     document = ROOT / name
     linked = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text())
     assert [link for link in linked if not (document.parent / link).exists()] == []
+
+
+def test_every_variable_that_matters_is_documented() -> None:
+    """The README names each variable that is not removed from the environment."""
+    section = README.partition("\n## Environment\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([A-Z_]+\*?)`", section))
+    said_otherwise = {"LANGUAGE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    assert named - {"LISTEN_PID", "LISTEN_FDS"} == set(KEPT) - said_otherwise

@@ -1,0 +1,155 @@
+"""Variables that libraries would obey change nothing."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Start
+
+Configure = Callable[..., None]
+
+OF_LIBRARIES: Mapping[str, str] = {
+    # prometheus_client
+    "PROMETHEUS_MULTIPROC_DIR": "{folder}",
+    "PROMETHEUS_DISABLE_CREATED_SERIES": "false",
+    "PROMETHEUS_LEGACY_NAME_VALIDATION": "true",
+    # aiohttp and what it builds on
+    "AIOHTTP_NO_EXTENSIONS": "1",
+    "AIOHTTP_NOSENDFILE": "1",
+    "YARL_NO_EXTENSIONS": "1",
+    "MULTIDICT_NO_EXTENSIONS": "1",
+    "FROZENLIST_NO_EXTENSIONS": "1",
+    "PROPCACHE_NO_EXTENSIONS": "1",
+    # requests, urllib3, ssl
+    "NETRC": "{folder}/netrc",
+    "SSLKEYLOGFILE": "{folder}/keys",
+    "SSL_CERT_FILE": "{folder}/missing.pem",
+    "SSL_CERT_DIR": "{folder}/missing",
+    "ftp_proxy": "http://127.0.0.1:1",
+    "REQUEST_METHOD": "GET",
+    # pydantic
+    "PYDANTIC_DISABLE_PLUGINS": "nonsense",
+    "PYDANTIC_PRIVATE_ALLOW_UNHANDLED_SCHEMA_TYPES": "1",
+    # rich, structlog
+    "FORCE_COLOR": "1",
+    "TTY_COMPATIBLE": "1",
+    "TTY_INTERACTIVE": "1",
+    "UNICODE_VERSION": "nonsense",
+    "JUPYTER_COLUMNS": "nonsense",
+    "DATABRICKS_RUNTIME_VERSION": "1",
+}
+"""What the libraries that the program runs on read, as a search of their source finds it."""
+
+
+@pytest.mark.parametrize("multiprocess", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+def test_a_folder_for_multiprocess_mode_that_is_missing(
+    start: "Start",
+    configure: Configure,
+    scaleengine: Simulator,
+    tmp_path: Path,
+    multiprocess: str,
+) -> None:
+    """The folder for prometheus_client's other mode does not end the program."""
+    configure(tmp_path, scaleengine.url)
+    program = start(tmp_path, **{multiprocess: "/nonexistent"})
+    program.wait_for(msg="poll", collector="files")
+    assert program.value("scaleengine_files") == 130
+    assert program.end() == 0
+
+
+def test_variables_of_libraries(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """With all of them set, the program says and does the same, and writes no file."""
+    folder = tmp_path / "libraries"
+    folder.mkdir()
+    configure(tmp_path, scaleengine.url)
+    environ = {name: value.format(folder=folder) for name, value in OF_LIBRARIES.items()}
+    for _ in range(2):  # counters of the first would come back in the second
+        program = start(tmp_path, **environ)
+        program.wait_for(msg="poll", collector="files")
+        program.wait_for(msg="poll", collector="disk_usage")
+        assert program.value("scaleengine_files") == 130
+        polls = [event for event in program.events if event.get("msg") == "poll"]
+        counted = program.value("scaleengine_polls_total", collector="files")
+        assert counted is not None
+        assert counted <= len(polls) + 1
+        metrics = program.get("/metrics")[1]
+        assert "_created" not in metrics
+        assert "process_resident_memory_bytes" in metrics
+        assert program.end() == 0
+        assert not [line for line in program.lines if "\x1b" in line]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def plain_server() -> Iterator[int]:
+    """Give a port where connections are taken, and no TLS is spoken."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_no_tls_keys_are_written(
+    start: "Start", configure: Configure, plain_server: int, tmp_path: Path
+) -> None:
+    """No variable lets the program write down the keys of its connections to the API."""
+    configure(tmp_path, f"https://127.0.0.1:{plain_server}/", api={"timeout": "1s"})
+    program = start(tmp_path, SSLKEYLOGFILE=str(tmp_path / "keys"))
+    program.wait_for(msg="poll", result="failed")
+    assert not (tmp_path / "keys").exists()
+
+
+class Proxy:
+    """A port that says when somebody has connected."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        connection.close()
+        self.asked.set()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._server.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """Give a proxy."""
+    listening = Proxy()
+    yield listening
+    listening.close()
+
+
+@pytest.mark.parametrize("more", [{"REQUEST_METHOD": "GET"}, {"http_proxy": ""}])
+def test_a_proxy_is_a_proxy(
+    start: "Start", configure: Configure, proxy: Proxy, tmp_path: Path, more: Mapping[str, str]
+) -> None:
+    """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
+    configure(tmp_path, "http://api.invalid/")
+    program = start(tmp_path, HTTP_PROXY=proxy.address, **more)
+    program.wait_for(msg="poll", result="failed")
+    assert proxy.asked.is_set()
+
+
+def test_a_local_time(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """Whatever the local time is, the log has UTC."""
+    configure(tmp_path, scaleengine.url)
+    program = start(tmp_path, TZ="Asia/Kathmandu")
+    assert str(program.wait_for(msg="starting")["ts"]).endswith("Z")
+    program.wait_for(msg="poll", collector="disk_usage", result="ok")
