@@ -86,7 +86,7 @@ def open_envelope(answer: HttpAnswer, question: Question) -> Members:
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
     ScaleEngineError for everything but a success.
     """
-    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+    if _is_redirect(answer.status):
         raise question.failed(
             ProtocolError,
             f"ScaleEngine sent a redirect (HTTP {answer.status}), "
@@ -97,14 +97,21 @@ def open_envelope(answer: HttpAnswer, question: Question) -> Members:
         outcome, members = _outcome(decode(answer.body))
     except UnexpectedError as unexpected:
         failure = _by_status(answer, "no answer of ScaleEngine's", question)
+        coding = answer.unknown_coding
+        flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
         raise failure or question.failed(
             ProtocolError,
-            f"the answer is not one of ScaleEngine's (HTTP {answer.status}): {unexpected}",
+            f"the answer is not one of ScaleEngine's (HTTP {answer.status}): {flaw}",
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
         raise _failure(members, answer, question)
     return members
+
+
+def _is_redirect(status: int) -> bool:
+    redirects = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
+    return status in redirects and status != HTTPStatus.NOT_MODIFIED
 
 
 def _outcome(content: Json) -> tuple[str, Members]:

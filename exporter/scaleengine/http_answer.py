@@ -1,10 +1,15 @@
 """What comes back over HTTP, before anybody asks what it means."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Final
+
+_CODING: Final = re.compile(r"[a-z0-9-]{1,20}")
+_KNOWN_CODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,19 +18,27 @@ class HttpAnswer:
 
     ``date`` is the server's own time (``Date``, in unix time, cut to whole seconds);
     ``retry_after`` are the seconds to wait before the next try (``Retry-After``). None is what is
-    not said.
+    not said. ``unknown_coding`` is a content coding that the body may still be in, or "".
     """
 
     status: int
     body: bytes
     date: float | None = None
     retry_after: float | None = None
+    unknown_coding: str = ""
 
 
 def http_answer(status: int, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
     """Return the answer; a header that cannot be read says nothing."""
     date = _date(headers.get("Date"))
-    return HttpAnswer(status, body, date, _retry_after(headers.get("Retry-After"), date))
+    wait = _retry_after(headers.get("Retry-After"), date)
+    return HttpAnswer(status, body, date, wait, _unknown_coding(headers.get("Content-Encoding")))
+
+
+def _unknown_coding(text: str | None) -> str:
+    """Return a Content-Encoding that the transport does not undo, as far as it can be shown."""
+    coding = (text or "").strip().lower()
+    return coding if _CODING.fullmatch(coding) and coding not in _KNOWN_CODINGS else ""
 
 
 def _date(text: str | None) -> float | None:

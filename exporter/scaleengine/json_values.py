@@ -21,6 +21,7 @@ _NUMERIC: Final = re.compile(
 """A numeric string, as the PHP manual defines it, of a reasonable length."""
 _THOUSANDS: Final = re.compile(r"\D*[1-9][0-9]{0,2}\.[0-9]{3}\D*")
 """A text that is a number in two ways: "5.000" can be five, or five thousand with a separator."""
+_AROUND: Final = "\ufeff \t\r\n"
 _INDEX: Final = re.compile(r"[0-9]+")
 _LIMIT: Final = 2**63
 _MAX_DIGITS: Final = 1000
@@ -33,18 +34,26 @@ class UnexpectedError(Exception):
 
 
 def decode(body: bytes) -> Json:
-    """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest."""
+    """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest.
+
+    Byte order marks and blanks around it are left out (RFC 8259, 8.1): each file of a PHP program
+    may print its own.
+    """
     try:
         value: Json = json.loads(
-            body.decode(),
+            body.decode().strip(_AROUND),
             object_pairs_hook=_unique,
             parse_float=_decimal,
             parse_constant=_no_constant,
         )
     except RecursionError:
         raise UnexpectedError("it is nested too deeply") from None
-    except ValueError:  # of JSON, of UTF-8, or a number of thousands of digits
-        raise UnexpectedError("it is not JSON") from None
+    except UnicodeDecodeError:
+        raise UnexpectedError("it is not in UTF-8") from None
+    except json.JSONDecodeError:
+        raise UnexpectedError("it is empty" if not body.strip() else "it is not JSON") from None
+    except ValueError:
+        raise UnexpectedError("a number in it has thousands of digits") from None
     return value
 
 

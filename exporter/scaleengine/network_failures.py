@@ -13,7 +13,14 @@ from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
 from typing import Final
 
-from urllib3.exceptions import DecodeError, InvalidHeader, LocationParseError, ProxyError
+from urllib3.exceptions import (
+    DecodeError,
+    InvalidChunkLength,
+    InvalidHeader,
+    LocationParseError,
+    ProxyError,
+)
+from urllib3.exceptions import ProtocolError as BodyError
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from exporter.scaleengine.envelope import Question
@@ -23,6 +30,7 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     ScaleEngineError,
 )
+from exporter.scaleengine.response_head import HeadError
 from exporter.scaleengine.route import CA_FILE, URL, Route
 from exporter.scaleengine.time_limit import TimeLimit
 
@@ -43,9 +51,11 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (TimeoutError, AnswerTimeoutError, "no answer came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
     (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
+    (InvalidChunkLength, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (IncompleteRead, NetworkError, "the answer broke off", "it may pass by itself"),
     (HTTPException, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
+    (BodyError, NetworkError, "the answer broke off", "it may pass by itself"),
     (DecodeError, ProtocolError, "the answer cannot be decompressed", _CHECK_URL),
 )
 _LISTED: Final = 4
@@ -146,6 +156,8 @@ def _detail(error: BaseException) -> str:
             return f" ({error.verify_message})"
         case ssl.SSLError(reason=str(reason)):
             return f" ({reason})"
+        case HeadError():
+            return f" ({error})"
         case HTTPException():
             return f" ({type(error).__name__})"
         case OSError(errno=int(number)) if type(error) in (OSError, PermissionError):

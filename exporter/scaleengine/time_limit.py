@@ -25,13 +25,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
 
 from exporter.scaleengine.connecting import Address, AddressMemory, connect_first, resolve
+from exporter.scaleengine.response_head import TolerantResponse
 
 
 class TimeLimit:
     """The limit of one call, in seconds, over all that the call does inside the ``with``.
 
     ``addresses`` remembers which addresses of the name work. ``tried`` are those that the call has
-    begun to connect to, and ``connected`` is the one of the connection that it uses.
+    begun to connect to, ``connected`` is the one of the connection that it uses, and ``malformed``
+    are the lines of the response's header that were left out.
     """
 
     def __init__(self, seconds: float, addresses: AddressMemory) -> None:
@@ -40,6 +42,7 @@ class TimeLimit:
         self.over = False
         self.tried: list[Address] = []
         self.connected: Address | None = None
+        self.malformed: tuple[bytes, ...] = ()
         self._closed = False
         self._connecting: set[socket.socket] = set()
         self._line: socket.socket | None = None
@@ -119,7 +122,14 @@ def _shut_down(line: socket.socket) -> None:
 _limit: Final[ContextVar[TimeLimit]] = ContextVar("limit")
 
 
+class _Response(TolerantResponse):
+    def begin(self) -> None:
+        super().begin()
+        _limit.get().malformed = self.malformed
+
+
 class _Connection(HTTPConnection):
+    response_class = _Response
     _address: Address | None = None
 
     def _new_conn(self) -> socket.socket:

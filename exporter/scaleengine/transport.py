@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
+import structlog
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
@@ -33,9 +34,12 @@ from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, t
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
+log: Final = structlog.get_logger(__name__)
+
 BODY_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of an answer that are read at most."""
 
+_SHOWN: Final = 60
 _PIECE: Final = 64 * 1024
 _HEADERS: Final = {
     "User-Agent": f"scaleengine-exporter/{__version__}",
@@ -66,6 +70,7 @@ class Transport:
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._session = _session(endpoint.url, endpoint.connections, self._route)
         self._addresses = AddressMemory()
+        self._has_reported = False
         self._running: set[TimeLimit] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -84,6 +89,7 @@ class Transport:
         if limit.over and self._closed:
             raise _stopping(question)
         self._remember(limit, outcome)
+        self._report_malformed(limit)
         if limit.over:
             raise timed_out(limit, question, self._route)
         if isinstance(outcome, HttpAnswer):
@@ -112,6 +118,16 @@ class Transport:
             self._addresses.record_success(limit.connected)
         else:
             self._addresses.record_failure(limit.connected)
+
+    def _report_malformed(self, limit: TimeLimit) -> None:
+        """Write the first malformed header line to the log: others are likely to be the same."""
+        if limit.malformed and not self._has_reported:
+            self._has_reported = True
+            log.warning(
+                "malformed header line ignored",
+                line=limit.malformed[0][:_SHOWN].decode("latin-1"),
+                advice="tell ScaleEngine's support; further ones are not logged",
+            )
 
     @contextmanager
     def _limited(self, question: Question) -> Iterator[TimeLimit]:

@@ -185,7 +185,7 @@ def test_status_beside_a_code_that_says_nothing(
 @pytest.mark.parametrize(
     ("body", "flaw"),
     [
-        (b"", "it is not JSON"),
+        (b"", "it is empty"),
         (b"<html></html>", "it is not JSON"),
         (b'{"status": "success"', "it is not JSON"),
         (b'a:1:{s:6:"status";s:7:"success";}', "it is not JSON"),

@@ -41,6 +41,25 @@ def test_json_is_read(value: object) -> None:
         assert decode(text.encode()) == json.loads(text, parse_float=Decimal)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        b' \r\n\t{"a": 1}\n ',
+        b'\xef\xbb\xbf{"a": 1}',
+        b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}',
+        b'\n\xef\xbb\xbf\r\n\xef\xbb\xbf {"a": 1}\xef\xbb\xbf\n',
+    ],
+)
+def test_what_stands_around_json(written: bytes) -> None:
+    """Blanks and byte order marks around JSON are no part of it, however many there are."""
+    assert decode(written) == {"a": 1}
+
+
+def test_a_byte_order_mark_in_a_text() -> None:
+    """Inside a text a byte order mark is a letter as any other."""
+    assert decode(b'["\xef\xbb\xbfa", "\\ufeff"]') == ["\ufeffa", "\ufeff"]
+
+
 @pytest.mark.parametrize("count", [1, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_nesting(opening: str, closing: str, count: int) -> None:
@@ -57,18 +76,25 @@ def test_nesting(opening: str, closing: str, count: int) -> None:
 @pytest.mark.parametrize(
     ("body", "flaw"),
     [
-        (b"", "it is not JSON"),
-        (b" ", "it is not JSON"),
+        (b"", "it is empty"),
+        (b" ", "it is empty"),
         (b"{", "it is not JSON"),
         (b"{} {}", "it is not JSON"),
         (b"{'a': 1}", "it is not JSON"),
         (b'{"a": 1,}', "it is not JSON"),
         (b'"\x01"', "it is not JSON"),
-        (b'"\xff\xfe"', "it is not JSON"),
-        (b'"\xed\xa0\x80"', "it is not JSON"),
-        (b'\xef\xbb\xbf{"a": 1}', "it is not JSON"),
-        ('{"a": 1}'.encode("utf-16"), "it is not JSON"),
-        (b"9" * 10_000, "it is not JSON"),
+        (b'"\xff\xfe"', "it is not in UTF-8"),
+        (b'"\xed\xa0\x80"', "it is not in UTF-8"),
+        (b'{"a\xe9": 1}', "it is not in UTF-8"),
+        (b'{"a\xef\xbb": 1}', "it is not in UTF-8"),
+        (b'{\xef\xbb\xbf"a": 1}', "it is not JSON"),
+        (b"\xef\xbb\xbf", "it is not JSON"),
+        (b"\x00{}", "it is not JSON"),
+        (b"\x0b{}", "it is not JSON"),
+        (b"\xc2\xa0{}", "it is not JSON"),
+        ('{"a": 1}'.encode("utf-16"), "it is not in UTF-8"),
+        ('{"a": 1}'.encode("utf-16-le"), "it is not JSON"),
+        (b"9" * 10_000, "a number in it has thousands of digits"),
         (b"0." + b"9" * 10_000, "a number in it has more than 1000 digits"),
         (b"1e99999999999999999999", "a number in it has an exponent that is too large"),
         (b'{"a": NaN}', "NaN and Infinity are no JSON"),

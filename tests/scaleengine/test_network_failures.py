@@ -46,9 +46,13 @@ NO_HTTP = "the answer is no HTTP"
         (
             HEAD + b"X: x\r\n" * 200 + b"\r\n",
             ProtocolError,
-            f"{NO_HTTP} (HTTPException): {CHECK_URL}",
+            f"{NO_HTTP} (more than 99 header lines): {CHECK_URL}",
         ),
-        (HEAD + b"Content-Length: 5, 6\r\n\r\n", ProtocolError, f"{NO_HTTP}: {CHECK_URL}"),
+        (
+            HEAD + b"Content-Length: 5, 6\r\n\r\n",
+            ProtocolError,
+            f"{NO_HTTP} (its Content-Length is two numbers): {CHECK_URL}",
+        ),
         (
             HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
             ProtocolError,

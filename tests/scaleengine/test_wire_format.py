@@ -1,0 +1,422 @@
+"""What a server may send instead of a plain response: it is read without guessing, or refused."""
+
+import gzip
+import logging
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
+from exporter.scaleengine.json_values import Members, whole_number
+
+Ask = Callable[[bytes], int]
+Connect = Callable[..., Client]
+Listen = Callable[..., str]
+
+BODY = b'{"status":"success","n":5}'
+OK = b"HTTP/1.1 200 OK\r\n"
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+GOOD = OK + LENGTH + b"\r\n" + BODY
+DATE = b"Date: Tue, 11 Nov 2014 10:00:00 GMT\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def read_number(members: Members) -> int:
+    """Read the number that the answers of these tests hold."""
+    return whole_number(members["n"])
+
+
+@pytest.fixture
+def ask(listen: Listen, connect: Connect, credentials: Credentials) -> Ask:
+    """Return a function that makes a call which is answered with some bytes, and the end."""
+
+    def call(said: bytes) -> int:
+        def serve(line: socket.socket, _: bytes) -> None:
+            line.sendall(said)
+            raise ConnectionAbortedError
+
+        return connect(listen(serve), 20.0).call(credentials, "disk.usage", {}, read_number)
+
+    return call
+
+
+def chunks(body: bytes, extension: bytes = b"", trailer: bytes = b"") -> bytes:
+    """Return a body in two chunks."""
+    parts = (body[:7], body[7:])
+    written = b"".join(b"%x%s\r\n%s\r\n" % (len(part), extension, part) for part in parts)
+    return written + b"0\r\n" + trailer + b"\r\n"
+
+
+def whole(*fields: bytes, body: bytes = BODY, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    """Return a response with the length of its body, and these fields."""
+    head = (status, b"Content-Length: %d" % len(body), *fields)
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+READ = {
+    "as it should be": GOOD,
+    # RFC 9112, 2.2 and 4: lines
+    "lines that end with LF alone": GOOD.replace(b"\r\n", b"\n"),
+    "empty lines before": b"\r\n\r\n" + GOOD,
+    "no reason phrase": whole(status=b"HTTP/1.1 200"),
+    "no reason phrase, but its blank": whole(status=b"HTTP/1.1 200 "),
+    "a reason phrase in Latin-1": whole(status=b"HTTP/1.1 200 Tr\xe8s bien"),
+    "two blanks": whole(status=b"HTTP/1.1  200 OK"),
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + BODY,
+    "HTTP/1.0 that stays open": whole(b"Connection: keep-alive", status=b"HTTP/1.0 200 OK"),
+    "a later HTTP/1": whole(status=b"HTTP/1.2 200 OK"),
+    # RFC 9110, 15.2: interim responses
+    "100": b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD,
+    "102 twice": b"HTTP/1.1 102 Processing\r\n\r\n" * 2 + GOOD,
+    "103 with fields": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" + GOOD,
+    "103 with a length": b"HTTP/1.1 103 Early Hints\r\n" + LENGTH + b"\r\n" + GOOD,
+    "100, 102 and 103": b"".join(b"HTTP/1.1 %d Wait\r\n\r\n" % n for n in (100, 102, 103)) + GOOD,
+    "an unknown one": b"HTTP/1.1 199\r\nA: b\r\n\r\n" + GOOD,
+    # RFC 9112, 5 and 6.3: fields and the end of the body
+    "names in lower case": whole().replace(b"Content-Length", b"content-length"),
+    "blanks around a value": OK + b"Content-Length: \t %d \t\r\n\r\n" % len(BODY) + BODY,
+    "no blank before a value": OK + b"Content-Length:%d\r\n\r\n" % len(BODY) + BODY,
+    "a blank before a colon": OK + b"Content-Length : %d\r\n\r\n" % len(BODY) + BODY,
+    "a folded line": OK + b"X: a\r\n b\r\n\tc\r\n" + LENGTH + b"\r\n" + BODY,
+    "a folded length": OK + b"Content-Length:\r\n %d\r\n\r\n" % len(BODY) + BODY,
+    "a malformed line": OK + b"canary\r\n" + LENGTH + b"\r\n" + BODY,
+    "a malformed line that is folded": OK + b"canary\r\n more\r\n" + LENGTH + b"\r\n" + BODY,
+    "a folded line without a first": OK + b" canary\r\n" + LENGTH + b"\r\n" + BODY,
+    "a line without a name": OK + b": canary\r\n" + LENGTH + b"\r\n" + BODY,
+    "a name with a blank": OK + b"X Y: canary\r\n" + LENGTH + b"\r\n" + BODY,
+    "a name in UTF-8": OK + "é: canary\r\n".encode() + LENGTH + b"\r\n" + BODY,
+    "a value in UTF-8": OK + "X: é\r\n".encode() + LENGTH + b"\r\n" + BODY,
+    "NUL in a value": OK + b"X: a\0b\r\n" + LENGTH + b"\r\n" + BODY,
+    "CR in a value": OK + b"X: a\rContent-Length: 3\r\n" + LENGTH + b"\r\n" + BODY,
+    "an empty value": OK + b"X:\r\n" + LENGTH + b"\r\n" + BODY,
+    "a long line": OK + b"X: " + b"x" * 60_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
+    "many lines": OK + b"X: %d\r\n" * 98 % tuple(range(98)) + LENGTH + b"\r\n" + BODY,
+    "the length twice": OK + LENGTH + LENGTH + b"\r\n" + BODY,
+    "the length twice in one line": whole(b"X: x").replace(b": 26", b": 26, 26"),
+    "the length with zeros": OK + b"Content-Length: 0026\r\n" + LENGTH + b"\r\n" + BODY,
+    "no length": OK + b"\r\n" + BODY,
+    "chunks": OK + CHUNKED + b"\r\n" + chunks(BODY),
+    "chunks and a length": OK + b"Content-Length: 3\r\n" + CHUNKED + b"\r\n" + chunks(BODY),
+    "chunks in capitals": OK + b"TRANSFER-ENCODING: CHUNKED \r\n\r\n" + chunks(BODY),
+    "chunks said twice": OK + CHUNKED * 2 + b"\r\n" + chunks(BODY),
+    "chunks with extensions": OK + CHUNKED + b"\r\n" + chunks(BODY, b';a="b"; c'),
+    "chunks with a trailer": OK + CHUNKED + b"\r\n" + chunks(BODY, trailer=b"X: y\r\n" + DATE),
+    "identity as a transfer coding": whole(b"Transfer-Encoding: identity"),
+    # RFC 9110, 8.3 and 8.4: type and coding of the content
+    "another type": whole(b"Content-Type: text/html; charset=iso-8859-1"),
+    "another character set": whole(b"Content-Type: application/json; charset=utf-16"),
+    "a type of several parts": whole(b"Content-Type: multipart/mixed"),
+    "a type that is none": whole(b"Content-Type: ;;="),
+    "identity as a coding": whole(b"Content-Encoding: identity"),
+    "a coding that is none": whole(b"Content-Encoding: utf-8"),
+    "an empty coding": whole(b"Content-Encoding:"),
+    "gzip": whole(b"Content-Encoding: gzip", body=gzip.compress(BODY)),
+    "x-gzip": whole(b"Content-Encoding: X-GZIP", body=gzip.compress(BODY)),
+    "gzip in two members": whole(
+        b"Content-Encoding: gzip", body=gzip.compress(BODY[:7]) + gzip.compress(BODY[7:])
+    ),
+    "gzip said twice": whole(
+        b"Content-Encoding: gzip", b"Content-Encoding: gzip", body=gzip.compress(BODY)
+    ),
+    "deflate": whole(b"Content-Encoding: deflate", body=zlib.compress(BODY)),
+    "deflate without its head": whole(
+        b"Content-Encoding: deflate", body=zlib.compress(BODY, wbits=-15)
+    ),
+    # RFC 8259: what JSON may look like
+    "blanks around": whole(body=b"\r\n\t " + BODY + b" \n"),
+    "a byte order mark": whole(body=b"\xef\xbb\xbf" + BODY),
+    "two byte order marks": whole(body=b"\xef\xbb\xbf\n\xef\xbb\xbf" + BODY),
+    "blanks inside": whole(body=b'{ "status" :\t"success" ,\n"n" : 5 }'),
+    "escaped letters": whole(body=b'{"\\u0073tatus":"succes\\u0073","n":5}'),
+    "NUL in a text": whole(body=b'{"status":"success","message":"\\u0000","n":5}'),
+    "half of a character": whole(body=b'{"status":"success","message":"\\ud800","n":5}'),
+    "a fraction": whole(body=b'{"status":"success","n":5.00}'),
+    "an exponent": whole(body=b'{"status":"success","n":0.5E+1}'),
+    "a text": whole(body=b'{"status":"success","n":"5.00"}'),
+    "other numbers": whole(body=b'{"status":"success","n":5,"o":[-0,-0.0,1e400,1e-400]}'),
+    # RFC 9110, 15: the envelope decides, whatever the status says
+    "status 203": whole(status=b"HTTP/1.1 203 Non-Authoritative Information"),
+    "status 404": whole(status=b"HTTP/1.1 404 Not Found"),
+    "status 500": whole(status=b"HTTP/1.1 500 Oops"),
+    "status 999": whole(status=b"HTTP/1.1 999 What"),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_what_is_read(ask: Ask, case: str) -> None:
+    """What has one meaning is read."""
+    assert ask(READ[case]) == 5
+
+
+NO_HTTP = "the answer is no HTTP"
+NOT_OURS = "the answer is not one of ScaleEngine's (HTTP {}): {}"
+BROKE_OFF = "the connection broke off"
+REFUSED = {
+    "nothing": (b"", NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
+    "half of the status": (b"HTTP/1.1 2", ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
+    "half of the head": (OK + LENGTH, NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
+    "half of a line": (OK + LENGTH[:-5], NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
+    "half of the body": (GOOD[:-1], NetworkError, "the answer broke off (IncompleteRead)"),
+    "an interim response alone": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        NetworkError,
+        f"{BROKE_OFF} (RemoteDisconnected)",
+    ),
+    "interim responses without end": (
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 1000,
+        ProtocolError,
+        f"{NO_HTTP} (more than 100 interim responses)",
+    ),
+    "another protocol": (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + BODY,
+        ProtocolError,
+        NOT_OURS.format(101, "it is empty"),
+    ),
+    "a status of two digits": (
+        whole(status=b"HTTP/1.1 99 OK"),
+        ProtocolError,
+        f"{NO_HTTP} (BadStatusLine)",
+    ),
+    "a status that is none": (
+        whole(status=b"HTTP/1.1 OK"),
+        ProtocolError,
+        f"{NO_HTTP} (BadStatusLine)",
+    ),
+    "HTTP/0.9": (BODY, ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
+    "HTTP/2": (b"\0\0\x12\x04\0\0\0\0\0", ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
+    "two lengths": (
+        OK + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (its Content-Length is two numbers)",
+    ),
+    "a length below zero": (
+        OK + b"Content-Length: -1\r\n\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (its Content-Length is no number)",
+    ),
+    "a length that is none": (
+        OK + b"Content-Length: 1_0\r\n\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (its Content-Length is no number)",
+    ),
+    "a length of many digits": (
+        OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (its Content-Length is no number)",
+    ),
+    "a length that is too small": (
+        OK + b"Content-Length: 7\r\n\r\n" + BODY,
+        ProtocolError,
+        NOT_OURS.format(200, "it is not JSON"),
+    ),
+    "an unknown transfer coding": (
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunks(BODY),
+        ProtocolError,
+        f"{NO_HTTP} (its Transfer-Encoding is not supported)",
+    ),
+    "a chunk without its length": (
+        OK + CHUNKED + b"\r\nxyz\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (InvalidChunkLength)",
+    ),
+    "chunks without the last": (
+        OK + CHUNKED + b"\r\n1a\r\n" + BODY + b"\r\n",
+        NetworkError,
+        "the answer broke off",
+    ),
+    "a coding that was not asked for": (
+        whole(b"Content-Encoding: compress", body=b"\x1f\x9d\x90"),
+        ProtocolError,
+        NOT_OURS.format(200, "its Content-Encoding is 'compress'"),
+    ),
+    "gzip that is none": (
+        whole(b"Content-Encoding: gzip"),
+        ProtocolError,
+        "the answer cannot be decompressed",
+    ),
+    "gzip that is not said": (
+        whole(body=gzip.compress(BODY)),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not in UTF-8"),
+    ),
+    "gzip that breaks off": (
+        whole(b"Content-Encoding: gzip", body=gzip.compress(BODY)[:-12]),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not JSON"),
+    ),
+    "Latin-1": (
+        whole(
+            b"Content-Type: application/json; charset=iso-8859-1",
+            body=b'{"status":"success","message":"\xe9","n":5}',
+        ),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not in UTF-8"),
+    ),
+    "UTF-16": (
+        whole(body=BODY.decode().encode("utf-16")),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not in UTF-8"),
+    ),
+    "a warning of PHP before": (
+        whole(body=b"<br />\n<b>Warning</b>: canary<br />\n" + BODY),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not JSON"),
+    ),
+    "a name twice": (
+        whole(body=b'{"status":"success","n":5,"n":5}'),
+        ProtocolError,
+        NOT_OURS.format(200, "a mapping names the same thing twice"),
+    ),
+    "a number with a fraction": (
+        whole(body=b'{"status":"success","n":5.5}'),
+        ProtocolError,
+        "the answer is not what ScaleEngine documents: a number stands where a whole number should",
+    ),
+    "204": (
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        ProtocolError,
+        NOT_OURS.format(204, "it is empty"),
+    ),
+    "204 with a body": (
+        whole(status=b"HTTP/1.1 204 No Content"),
+        ProtocolError,
+        NOT_OURS.format(204, "it is empty"),
+    ),
+    "204 with chunks": (
+        b"HTTP/1.1 204 No Content\r\n" + CHUNKED + b"\r\n" + chunks(BODY),
+        ProtocolError,
+        NOT_OURS.format(204, "it is empty"),
+    ),
+    "304 with a body": (
+        whole(status=b"HTTP/1.1 304 Not Modified"),
+        ProtocolError,
+        NOT_OURS.format(304, "it is empty"),
+    ),
+}
+"""Each with the class of the error and its cause."""
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused(ask: Ask, case: str) -> None:
+    """What has no meaning, or several, is refused, and the cause is said."""
+    said, kind, cause = REFUSED[case]
+    with pytest.raises(ScaleEngineError) as caught:
+        ask(said)
+
+    assert (type(caught.value), caught.value.cause) == (kind, cause)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"DATE: Tue, 11 Nov 2014 10:00:00 GMT\r\n",
+        b"Date: Tuesday, 11-Nov-14 10:00:00 GMT\r\n",
+        b"Date: Tue Nov 11 10:00:00 2014\r\n",
+        DATE + DATE,
+        b"Date:\r\n Tue, 11 Nov 2014\r\n 10:00:00 GMT\r\n",
+        b"canary\r\n" + DATE,
+    ],
+)
+def test_the_time_of_an_odd_head(
+    listen: Listen, connect: Connect, credentials: Credentials, fields: bytes
+) -> None:
+    """The server's time is read in every form, also behind a malformed line."""
+    client = connect(listen(lambda line, _: line.sendall(OK + fields + LENGTH + b"\r\n" + BODY)))
+    client.call(credentials, "disk.usage", {}, read_number)
+
+    assert client.time.skew == pytest.approx(0.0, abs=2)
+
+
+SECOND = b'{"status":"success","n":6}'
+BETWEEN = {
+    "empty lines": b"\r\n\r\n",
+    "a body that is longer than said": b"canary",
+    "a response that nobody asked for": whole(body=b'{"status":"success","n":7}'),
+    "a farewell": b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+def test_what_comes_between_two_responses(
+    listen: Listen, connect: Connect, credentials: Credentials, case: str
+) -> None:
+    """What a server sends too much is not taken for the response to the next request."""
+    bodies = iter((BODY, SECOND))
+    sent = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(whole(body=next(bodies)) + BETWEEN[case])
+        sent.set()
+
+    client = connect(listen(serve), 20.0)
+    assert client.call(credentials, "disk.usage", {}, read_number) == 5
+    assert sent.wait(5)
+    assert client.call(credentials, "disk.usage", {}, read_number) == 6
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_connection_that_is_closed_while_it_is_idle(
+    listen: Listen, connect: Connect, credentials: Credentials, *, reset: bool
+) -> None:
+    """A server may close, or reset, a connection that it said it would keep."""
+    closed = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(GOOD)
+        if reset:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        closed.set()
+        raise ConnectionAbortedError
+
+    client = connect(listen(serve), 20.0)
+    for _ in range(3):
+        assert client.call(credentials, "disk.usage", {}, read_number) == 5
+        assert closed.wait(5)
+        closed.clear()
+
+
+def test_bodies_of_statuses_without_one(
+    listen: Listen, connect: Connect, credentials: Credentials
+) -> None:
+    """The body that a 204 must not have does not spoil the next response."""
+    answers = iter((whole(status=b"HTTP/1.1 204 No Content"), whole(body=SECOND)))
+    client = connect(listen(lambda line, _: line.sendall(next(answers))), 20.0)
+    with pytest.raises(ProtocolError):
+        client.call(credentials, "disk.usage", {}, read_number)
+
+    assert client.call(credentials, "disk.usage", {}, read_number) == 6
+
+
+def test_one_log_line_for_malformed_headers(
+    listen: Listen,
+    connect: Connect,
+    credentials: Credentials,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A malformed header line is told once, without a traceback, however often it comes."""
+    said = OK + b"canary\x1b[1m " + b"x" * 100 + b"\r\n" + LENGTH + b"\r\n" + BODY
+    client = connect(listen(lambda line, _: line.sendall(said)), 20.0)
+    with capture_logs() as events, caplog.at_level(logging.DEBUG):
+        for _ in range(3):
+            assert client.call(credentials, "disk.usage", {}, read_number) == 5
+
+    assert events == [
+        {
+            "event": "malformed header line ignored",
+            "log_level": "warning",
+            "line": "canary\x1b[1m " + "x" * 49,
+            "advice": "tell ScaleEngine's support; further ones are not logged",
+        }
+    ]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
