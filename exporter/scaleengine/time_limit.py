@@ -194,6 +194,20 @@ class LimitedAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=connections)
         _limit_pools(self.poolmanager)
 
+    def cert_verify(
+        self,
+        conn: HTTPConnectionPool,
+        url: str,
+        verify: bool | str,  # noqa: FBT001 - the parameters are those of requests
+        cert: str | tuple[str, str] | None,
+    ) -> None:
+        """Have the certificate verified wherever TLS is spoken.
+
+        ``requests`` judges by the URL alone, and would trust every proxy in ``https://``.
+        """
+        seen = "https://" if isinstance(conn, HTTPSConnectionPool) else url
+        super().cert_verify(conn, seen, verify, cert)  # type: ignore[no-untyped-call]
+
     def proxy_manager_for(self, proxy: str, **settings: object) -> ProxyManager:
         """Return the pool for a proxy, of connections that obey."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **settings)

@@ -273,6 +273,34 @@ def test_where_untrusted_certificates_lead(
     assert caught.value.advice == "check api.url and REQUESTS_CA_BUNDLE"
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_under_tls(
+    listen: Listen,
+    send: Send,
+    authority: Authority,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+) -> None:
+    """A proxy that is reached by TLS must be trusted, too, whatever is asked by it."""
+    seen: list[bytes] = []
+
+    def refuse(line: socket.socket, request: bytes) -> None:
+        seen.append(request)
+        line.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setenv(f"{scheme}_proxy", listen(refuse, server(good)))
+    with pytest.raises(NetworkError) as caught:
+        send(f"{scheme}://api.example/")
+    assert caught.value.cause.startswith("at the proxy, the certificate is not trusted (")
+    assert caught.value.advice == f"check {scheme}_proxy and api.ca_file"
+    assert seen == []
+
+    with pytest.raises(NetworkError, match="HTTP 407"):
+        send(f"{scheme}://api.example/", ca_file=authority.certificate)
+    assert len(seen) == 1
+
+
 def test_slow_answers_under_tls(
     listen: Listen, send: Send, authority: Authority, good: Path
 ) -> None:
