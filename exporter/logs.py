@@ -76,6 +76,10 @@ def set_up_logs(
         stderr.describe_loss = describe_loss
     root = logging.getLogger()
     root.handlers = [handler]
+    logging.captureWarnings(capture=True)  # as "py.warnings", in one line
+    # What it warns of fails a request, with a sentence of ours, or is of no consequence; it writes
+    # a traceback for a header that it finds odd.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     set_log_level(level)
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -26,10 +27,11 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]))
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     """Leave logging as it was: what pytest set up, and the libraries' levels."""
-    root, own = logging.getLogger(), logging.getLogger("exporter")
-    before = root.handlers, root.level, own.level
+    root, own, urllib3 = map(logging.getLogger, (None, "exporter", "urllib3"))
+    before = root.handlers, root.level, own.level, urllib3.level
     yield
-    root.handlers, root.level, own.level = before
+    root.handlers, root.level, own.level, urllib3.level = before
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
 
 
@@ -93,6 +95,29 @@ def test_libraries(written: Written, level: str, heard: list[str]) -> None:
     assert [fields(line)["msg"].strip('"') for line in written()] == [
         f"at {each}" for each in heard
     ]
+
+
+@pytest.mark.parametrize("level", ["debug", "warn"])
+def test_what_is_not_news(written: Written, level: str) -> None:
+    """What urllib3 warns of is left out: it fails a request with a sentence, or does no harm."""
+    set_up_logs(level, "logfmt", str)
+    logging.getLogger("urllib3.connection").warning("Failed to parse headers")
+    logging.getLogger("urllib3.connectionpool").warning("Connection pool is full")
+
+    assert written() == []
+
+
+def test_warnings_of_python(written: Written) -> None:
+    """A warning by which a library speaks past the log is a line of the log."""
+    set_up_logs("info", "logfmt", str)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_logs("info", "logfmt", str)
+        warnings.warn("System time is way off\nreally", UserWarning, stacklevel=1)
+    (line,) = written()
+
+    assert fields(line)["level"] == "warning"
+    assert "System time is way off" in fields(line)["msg"]
 
 
 def test_logfmt(written: Written) -> None:
@@ -161,7 +186,7 @@ def test_nothing_gets_out_of_its_line(
     for form in ("logfmt", "json"):
         set_up_logs("info", form, str)
         if library:
-            logging.getLogger("urllib3").warning("%s", message)
+            logging.getLogger("aiohttp").warning("%s", message)
         else:
             ours().info(message, cause=fact)
         (line,) = written()
