@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -182,20 +181,17 @@ def test_a_proxy_that_is_slow(
         assert request.startswith(b"CONNECT")
         line.sendall(said)
         if said_in_tunnel:
-            assert line.recv(1) == b"\x16"  # the client has begun to speak TLS
+            if line.recv(1) != b"\x16":  # otherwise the client has begun to speak TLS
+                raise ConnectionAbortedError
             line.sendall(said_in_tunnel)
-        for _ in range(300):
+        while not left.wait(0.01):
             line.sendall(b" ")
-            left.wait(0.01)
 
     use_proxy(listen(serve))
-    began = time.monotonic()
-    with pytest.raises(AnswerTimeoutError, match=r"within 0\.2 s"):
-        send(f"https://{API}", 0.2)
+    with pytest.raises(AnswerTimeoutError, match=r"within 1 s"):
+        send(f"https://{API}", 1.0)
 
     left.set()
-
-    assert time.monotonic() - began < 2
 
 
 def test_a_tunnel_to_something_else(
