@@ -8,6 +8,7 @@ from exporter.polling.account import Account
 from exporter.polling.pace import Pace
 from exporter.polling.refusals import Refusals
 from exporter.polling.turns import Turns
+from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
@@ -18,12 +19,16 @@ from exporter.scaleengine.transport import Transport
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all accounts share: the clock, the stamps, who is told of requests and of secrets."""
+    """What all accounts share: the clock, the stamps, who is told of requests and of secrets.
+
+    ``judge`` is told what each attempt of a poll has shown of an account's credentials.
+    """
 
     clock: Clock
     stamps: Stamps
     observe: Callable[[Exchange], None]
     learn: Callable[[str, str], None]
+    judge: Callable[[Verdict], None] = ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +135,5 @@ def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Accou
         refusals=Refusals(around.clock),
         turns=Turns(plan.concurrency, Pace(plan.requests_per_second, around.clock), around.clock),
         limits=Limits(at_once=plan.concurrency, in_all=plan.requests_per_poll),
+        judge=around.judge,
     )

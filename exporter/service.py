@@ -70,7 +70,13 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     stop = threading.Event()
     store = Store(plan.targets)
     metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan))
-    around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, source.learn)
+    around = Surroundings(
+        clock,
+        Stamps(stop.wait),
+        observe=metrics.heed_exchange,
+        learn=source.learn,
+        judge=metrics.record_verdict,
+    )
     polling = _Polling(plan, around, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 

@@ -67,7 +67,13 @@ def running(
     store = WatchedStore(plan.targets)
     metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
     witness = Witness(store, truths, metrics.wall_time)
-    around = Surroundings(clock, Stamps(stop.wait), metrics.heed_exchange, lambda _, __: None)
+    around = Surroundings(
+        clock,
+        Stamps(stop.wait),
+        observe=metrics.heed_exchange,
+        learn=lambda _, __: None,
+        judge=metrics.record_verdict,
+    )
     chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
     make_stop = partial(FastStop, pace.polls)
     poller = Poller(store, clock, chance, metrics.heed_poll, make_stop)

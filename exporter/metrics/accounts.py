@@ -1,9 +1,8 @@
-"""The families of the accounts: that they are configured, and whether they are up."""
+"""The families of the accounts: that they are configured, and how far their clocks differ."""
 
 import threading
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -11,8 +10,6 @@ from prometheus_client.registry import Collector
 
 from exporter.metrics.wall_time import WallTime
 from exporter.scaleengine.client import Exchange
-
-_LABELS: Final = ("account",)
 
 
 class ConfiguredAccounts(Collector):
@@ -45,13 +42,12 @@ class _Skew:
         return self.skew + (offset - self.offset)
 
 
-class AccountCollector(Collector):
-    """Knows how the last request of each account ended."""
+class SkewCollector(Collector):
+    """Knows the clock skew of each account, as its last response with a Date header told it."""
 
     def __init__(self, accounts: Collection[str], wall_time: WallTime) -> None:
         self._accounts = dict.fromkeys(accounts)
         self._wall_time = wall_time
-        self._accepted: dict[str, bool] = {}
         self._skews: dict[str, _Skew] = {}
         self._lock = threading.Lock()
 
@@ -59,46 +55,29 @@ class AccountCollector(Collector):
         """Know these accounts from now on; those to ``forget`` are others under the same name."""
         with self._lock:
             self._accounts = dict.fromkeys(accounts)
-            for known in (self._accepted, self._skews):
-                for account in tuple(known):
-                    if account not in accounts or account in forget:
-                        del known[account]
+            for account in tuple(self._skews):
+                if account not in accounts or account in forget:
+                    del self._skews[account]
 
-    def heed(self, exchange: Exchange) -> None:
-        """Take note of how a request ended."""
+    def record(self, exchange: Exchange) -> None:
+        """Take note of what a request has told of the time."""
+        if exchange.skew is None:
+            return
+        skew = _Skew(exchange.skew, self._wall_time.next_offset())
         with self._lock:
-            if exchange.account not in self._accounts:
-                return
-            self._accepted[exchange.account] = exchange.accepted
-            if exchange.skew is not None:
-                offset = self._wall_time.next_offset()
-                self._skews[exchange.account] = _Skew(exchange.skew, offset)
-
-    def heed_missing_credentials(self, account: str) -> None:
-        """Take note that no request could be made: the account has no readable credentials."""
-        with self._lock:
-            if account in self._accounts:
-                self._accepted[account] = False
+            if exchange.account in self._accounts:
+                self._skews[exchange.account] = skew
 
     def collect(self) -> Iterator[Metric]:
-        """Return ``scaleengine_up`` and the skew, which an account lacks until it was asked."""
-        up = GaugeMetricFamily(
-            "scaleengine_up",
-            "1 if the last request of the account was answered and its credentials accepted, "
-            "else 0.",
-            labels=_LABELS,
-        )
+        """Return the family of skews, which an account lacks until a response has told the time."""
         skew = GaugeMetricFamily(
             "scaleengine_api_clock_skew_seconds",
             "Clock of this machine minus ScaleEngine's, to about a second, as of the last answer "
             "with a Date header.",
-            labels=_LABELS,
+            labels=("account",),
         )
         with self._lock:
             for account in self._accounts:
-                if account in self._accepted:
-                    up.add_metric((account,), int(self._accepted[account]))
                 if account in self._skews:
                     skew.add_metric((account,), self._skews[account].at(self._wall_time.offset))
-        yield up
         yield skew

@@ -16,17 +16,18 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics.accounts import AccountCollector, ConfiguredAccounts
+from exporter.metrics.accounts import ConfiguredAccounts, SkewCollector
 from exporter.metrics.counters import PollCounters, RequestCounters
+from exporter.metrics.credentials import CredentialCollector
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector, Quotas
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
+from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import Reason
 from exporter.version import revision
 
 _NONE: Final[Quotas] = MappingProxyType({})
@@ -48,7 +49,8 @@ class Metrics:
     requests: RequestCounters
     configured: ConfiguredAccounts
     quotas: QuotaCollector
-    accounts: AccountCollector
+    credentials: CredentialCollector
+    skews: SkewCollector
     wall_time: WallTime
 
     def follow(
@@ -64,20 +66,23 @@ class Metrics:
         """
         self.configured.accounts = accounts
         self.quotas.quotas = quotas
-        self.accounts.follow(accounts, forget)
+        self.credentials.follow(accounts, targets, forget)
+        self.skews.follow(accounts, forget)
         self.polls.follow(targets)
         self.requests.follow(targets)
 
     def heed_poll(self, target: Target, result: PollResult) -> None:
         """Take note of a poll that has ended."""
         self.polls.count(target, result)
-        if result.reason is Reason.AUTH and not result.requests:
-            self.accounts.heed_missing_credentials(target.account)
 
     def heed_exchange(self, exchange: Exchange) -> None:
         """Take note of an API request that has ended."""
         self.requests.count(exchange)
-        self.accounts.heed(exchange)
+        self.skews.record(exchange)
+
+    def record_verdict(self, verdict: Verdict) -> None:
+        """Take note of how ScaleEngine took an account's credentials."""
+        self.credentials.record(verdict)
 
 
 def build_metrics(
@@ -88,7 +93,8 @@ def build_metrics(
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets = tuple(store.current())
     wall_time = WallTime(clock)
-    configured, up = ConfiguredAccounts(accounts), AccountCollector(accounts, wall_time)
+    configured, skews = ConfiguredAccounts(accounts), SkewCollector(accounts, wall_time)
+    credentials = CredentialCollector(accounts, targets)
     known = KnowledgeCollector(store, clock, wall_time)
     allowed = QuotaCollector(quotas, store, clock)
     counted = CollectorRegistry()
@@ -96,15 +102,16 @@ def build_metrics(
     requests = RequestCounters(counted, targets)
     tail = _tail(wall_time)
     return Metrics(
-        registry=_registry(configured, up, known, allowed, counted, tail),
+        registry=_registry(configured, credentials, skews, known, allowed, counted, tail),
         bulk=_registry(configured, known, allowed),
-        counters=_registry(up, counted),
+        counters=_registry(credentials, skews, counted),
         tail=tail,
         polls=polls,
         requests=requests,
         configured=configured,
         quotas=allowed,
-        accounts=up,
+        credentials=credentials,
+        skews=skews,
         wall_time=wall_time,
     )
 

@@ -4,7 +4,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from exporter.polling.refusals import Refusals
@@ -13,19 +13,23 @@ from exporter.polling.schedule import LONGEST_ASKED
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
 from exporter.polling.targets import FilesTarget, Target
 from exporter.polling.turns import Turns
+from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
-from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
 from exporter.scaleengine.errors import (
     ApiError,
     AuthError,
     IncompleteError,
+    Reason,
     SignatureError,
     TooManyRequestsError,
 )
 from exporter.scaleengine.file_listing import Listing, list_files
 
 T = TypeVar("T")
+
+_REFUSED: Final = frozenset({Reason.AUTH, Reason.SIGNATURE})
 
 LEAST_LENGTH: Final = 600.0
 """Seconds that a poll may take in any case."""
@@ -36,7 +40,8 @@ class Account:
     """What the polls of an account share.
 
     ``credentials`` is asked at the start of every poll, for a secret may change; it raises
-    AuthError where they cannot be read.
+    AuthError where they cannot be read. ``judge`` is told of each attempt what it has shown of the
+    credentials.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Account:
     turns: Turns
     refusals: Refusals
     limits: Limits
+    judge: Callable[[Verdict], None] = ignore
 
 
 class Calls:
@@ -67,12 +73,14 @@ class Calls:
         self._end = began + self._longest
         until = began + max(target.interval, LEAST_PATIENCE)
         self._patience = Patience(clock, chance, self._stop, until, self._may_go_on)
+        self._client = replace(account.client, observe=self._observe)
         self._credentials: Credentials | None = None
+        self._read_at = began
         self._lock = threading.Lock()
 
     def disk_usage(self, cpu_users: Sequence[str], starttime: int | None = None) -> UsageReport:
         """Ask for the disk usage; raises ScaleEngineError, and StoppedError at the end."""
-        client = self.account.client
+        client = self._client
         report = self._make(lambda known: disk_usage(client, known, cpu_users, starttime))
         with self._lock:
             for row, count in report.rejected.items():
@@ -81,9 +89,7 @@ class Calls:
 
     def list_files(self, path: str, file_type: str, offset: int) -> Listing:
         """Ask for one answer for a path; raises ScaleEngineError, and StoppedError at the end."""
-        return self._make(
-            lambda known: list_files(self.account.client, known, path, file_type, offset)
-        )
+        return self._make(lambda known: list_files(self._client, known, path, file_type, offset))
 
     def give_up(self) -> None:
         """Begin no further call: one that waits for its turn, or to try again, is StoppedError."""
@@ -98,7 +104,12 @@ class Calls:
         """Return the credentials as they were at the first call of this poll."""
         with self._lock:
             if self._credentials is None:
-                self._credentials = self.account.credentials()
+                self._read_at = self.account.client.clock.elapsed()
+                try:
+                    self._credentials = self.account.credentials()
+                except AuthError:
+                    self._judge(accepted=False, asked=False)
+                    raise
             return self._credentials
 
     def _attempt(self, call: Callable[[Credentials], T], credentials: Credentials) -> T:
@@ -128,6 +139,7 @@ class Calls:
         collector = self._target.collector
         refused = self.account.refusals.standing(collector, credentials)
         if refused is not None:
+            self._judge(accepted=False, asked=False)
             raise type(refused)(refused.command, refused.cause, refused.advice)
         held = self.account.turns.held()
         if held:
@@ -160,6 +172,18 @@ class Calls:
     def _smaller(self) -> str:
         """Return what to configure so that the target takes fewer requests."""
         return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
+
+    def _observe(self, exchange: Exchange) -> None:
+        """Pass on how a request ended, and what that shows of the credentials."""
+        self.account.client.observe(exchange)
+        refused = exchange.reason in _REFUSED
+        self._judge(accepted=exchange.accepted if exchange.accepted or refused else None)
+
+    def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:
+        """Tell what an attempt has shown of the credentials; after the end it shows nothing."""
+        if not self._stop.is_set():
+            verdict = Verdict(self._target, self._credentials, self._read_at, accepted, asked)
+            self.account.judge(verdict)
 
     def _may_go_on(self) -> bool:
         return self.made < self.account.limits.in_all and not self._stop.is_set()

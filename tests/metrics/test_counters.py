@@ -1,14 +1,12 @@
 """What the exporter counts of its own work: from the start at 0, and by account and reason."""
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from exporter.metrics.accounts import AccountCollector
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.scaleengine.client import Exchange
+from exporter.polling.verdicts import Verdict
+from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
@@ -42,18 +40,6 @@ ROW_REASONS = [
 def metrics(clock: Clock) -> Metrics:
     """Give the metrics of two accounts: one has a disk usage and a path, the other only a path."""
     return build_metrics(Store([USAGE, VIDEOS, AUDIO]), {"main": 158, "other": 7}, clock)
-
-
-def up(collector: AccountCollector) -> dict[str, float]:
-    """Return the accounts that are known to be up (1) or not (0)."""
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return {
-        sample.labels["account"]: sample.value
-        for family in registry.collect()
-        for sample in family.samples
-        if sample.name == "scaleengine_up"
-    }
 
 
 def exchange(
@@ -166,33 +152,6 @@ def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> Non
     assert value(f"{duration}_count", {"command": "disk.usage"}) == 0
 
 
-def test_up_is_absent_before_the_first_request(clock: Clock) -> None:
-    """Before an account was asked nobody knows whether it is up, and nothing says so."""
-    assert up(AccountCollector({"main": 158}, WallTime(clock))) == {}
-
-
-@pytest.mark.parametrize(
-    ("ended", "is_up"),
-    [
-        (exchange(), 1),
-        (exchange(Reason.API), 1),
-        (exchange(Reason.PROTOCOL), 1),
-        *(
-            (exchange(reason, accepted=False), 0)
-            for reason in Reason
-            if reason not in {Reason.API, Reason.INCOMPLETE}
-        ),
-    ],
-)
-def test_up_tells_of_the_last_request(clock: Clock, ended: Exchange, is_up: int) -> None:
-    """An account is up when its last request was answered and its credentials accepted."""
-    collector = AccountCollector({"main": 158, "other": 7}, WallTime(clock))
-    for before in (exchange(), exchange(Reason.NETWORK, accepted=False)):
-        collector.heed(before)
-        collector.heed(ended)
-        assert up(collector) == {"main": is_up}
-
-
 def test_accounts_are_described(metrics: Metrics) -> None:
     """Each configured account tells its CDN number, whether it was asked or not."""
     value = metrics.registry.get_sample_value
@@ -236,15 +195,9 @@ def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
     metrics.follow({}, [])
     metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
     metrics.heed_exchange(exchange(Reason.SERVER, accepted=False))
+    metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
     for name in ("polls_total", "api_requests_total", "up", "api_clock_skew_seconds"):
         assert values(metrics, f"scaleengine_{name}") == {}
-
-
-def test_credentials_that_cannot_be_read(metrics: Metrics) -> None:
-    """An account for which no request could be made is not up, although its last one was good."""
-    metrics.heed_exchange(exchange())
-    metrics.heed_poll(VIDEOS, PollResult(0.0, 1.0, 0, Reason.AUTH))
-    assert values(metrics, "scaleengine_up") == {("main",): 0}
 
 
 def test_the_skew_of_the_clock(metrics: Metrics) -> None:
@@ -262,6 +215,7 @@ def test_another_account_of_the_same_name(
 ) -> None:
     """What was known of an account is not known of another that has its name now."""
     metrics.heed_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
+    metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
     metrics.follow({"main": 158}, [USAGE], forget=forget)
     assert values(metrics, "scaleengine_up") == known
     assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

@@ -22,7 +22,8 @@ from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.scaleengine.client import Exchange
+from exporter.polling.verdicts import Verdict
+from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
@@ -47,6 +48,7 @@ TABLE: Mapping[str, tuple[str, set[str]]] = {
     "scaleengine_folder_files": ("gauge", {*TREE, "folder"}),
     "scaleengine_account_info": ("gauge", {"account", "cdn"}),
     "scaleengine_up": ("gauge", {"account"}),
+    "scaleengine_credentials_accepted": ("gauge", {"account", "collector"}),
     "scaleengine_api_clock_skew_seconds": ("gauge", {"account"}),
     "scaleengine_poll_success": ("gauge", POLL),
     "scaleengine_poll_duration_seconds": ("gauge", POLL),
@@ -115,6 +117,10 @@ def metrics(clock: Clock) -> Metrics:
         Exchange("main", "files.list", 31.0, None, accepted=True, skew=-1.5),
     ):
         metrics.heed_exchange(exchange)
+    known = Credentials("key", "secret")
+    metrics.record_verdict(Verdict(usage, known, 0.0, accepted=False))
+    metrics.record_verdict(Verdict(broken, known, 0.0, accepted=False))
+    metrics.record_verdict(Verdict(videos, known, 0.0, accepted=True))
     return metrics
 
 

@@ -17,7 +17,8 @@ from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snaps
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.scaleengine.client import Exchange
+from exporter.polling.verdicts import Verdict
+from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 
@@ -170,10 +171,11 @@ def test_up_shows_while_a_poll_goes_on(
     publisher: Callable[[Stop], Publisher], metrics: Metrics
 ) -> None:
     """Whether an account is up follows its last request by a second, not by a poll."""
+    known = Credentials("key", "secret")
 
     def turns() -> Iterator[None]:
-        for accepted, value in ((True, "1.0"), (False, "0.0")):
-            metrics.heed_exchange(Exchange("main", "files.list", 0.1, None, accepted=accepted))
+        for accepted, value in ((True, "1.0"), (None, "0.0")):
+            metrics.record_verdict(Verdict(FILES, known, 0.0, accepted))
             yield
             assert shown(running, "scaleengine_up") == [value]
 

@@ -64,7 +64,7 @@ def open_account() -> OpenAccount:
     return opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def leaping() -> tuple[Clock, Stop]:
     """Return a clock, and a stop that never comes whose waits the clock leaps over."""
     leaps = _Leaps()

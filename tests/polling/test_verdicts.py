@@ -1,0 +1,165 @@
+"""What each attempt of a poll shows of an account's credentials."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+
+import pytest
+
+from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import Calls
+from exporter.polling.polls import poll
+from exporter.polling.stopping import Stop
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.verdicts import Verdict
+from exporter.scaleengine.client import Credentials, Exchange
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import AuthError, ScaleEngineError
+from exporter.simulator import (
+    Account,
+    Behaviour,
+    Broken,
+    Fault,
+    Folder,
+    HttpError,
+    Refusal,
+    Simulator,
+    steady_usage,
+)
+
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+GOOD = Credentials(KEY, SECRET)
+
+USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=10800.0)
+VIDEOS = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
+AUDIO = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "audio")
+
+
+@dataclass
+class Watched:
+    """An account that is polled, its ScaleEngine, and what polls have shown."""
+
+    simulator: Simulator
+    account: PolledAccount
+    stop: Stop
+    verdicts: list[Verdict]
+
+    def poll(self, target: Target, stop: Stop | None = None) -> list[bool | None]:
+        """Poll once; return what that has shown, attempt by attempt."""
+        before = len(self.verdicts)
+        calls = Calls(self.account, target, stop or self.stop, random.Random(0))
+        with suppress(ScaleEngineError):
+            poll(target, calls)
+        return [verdict.accepted for verdict in self.verdicts[before:]]
+
+    def spoil(self, fault: Fault | Refusal | HttpError) -> None:
+        """Let all responses be bad from now on."""
+        self.simulator.behave(Behaviour(broken=(Broken(fault),)))
+
+
+@pytest.fixture
+def watched(open_account: OpenAccount, leaping: tuple[Clock, Stop]) -> Iterator[Watched]:
+    """Give an account with an empty path."""
+    storage = Folder()
+    storage.make(VIDEOS.path)
+    stored = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
+    verdicts: list[Verdict] = []
+    with (
+        Simulator([stored], clock=leaping[0].now) as simulator,
+        open_account(simulator, timeout=1.0, leaping=leaping) as account,
+    ):
+        yield Watched(simulator, replace(account, judge=verdicts.append), leaping[1], verdicts)
+
+
+@pytest.mark.parametrize("target", [USAGE, VIDEOS], ids=str)
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        (None, [True]),
+        (Refusal("0042"), [True]),
+        (Fault.NOT_A_FOLDER, [True]),
+        (Refusal("0001"), [False]),
+        (Refusal("0005"), [False]),
+        (Refusal("0003"), [False]),
+        (HttpError(401), [False]),
+        (HttpError(403), [False]),
+        (Refusal("0004"), [None] * 3),
+        (Refusal("1000"), [None] * 3),
+        (HttpError(503), [None] * 3),
+        (Fault.RESET, [None] * 3),
+        (Refusal("0002"), [None] * 2),
+        (Fault.HTML_PAGE, [None]),
+    ],
+    ids=str,
+)
+def test_what_a_response_shows(
+    watched: Watched,
+    target: Target,
+    fault: Fault | Refusal | HttpError | None,
+    shown: list[bool | None],
+) -> None:
+    """A success and a failure of any other kind accept the credentials; much says nothing."""
+    if fault is not None:
+        watched.spoil(fault)
+    assert watched.poll(target) == shown
+    for verdict in watched.verdicts:
+        assert (verdict.target, verdict.credentials, verdict.asked) == (target, GOOD, True)
+
+
+def test_a_target_that_is_held_back(watched: Watched) -> None:
+    """What another target was refused for counts for this one as well, though nobody asked."""
+    watched.spoil(Refusal("0005"))
+    assert watched.poll(VIDEOS) == [False]
+    assert watched.poll(AUDIO) == [False]
+    assert [verdict.asked for verdict in watched.verdicts] == [True, False]
+    assert watched.verdicts[1].target == AUDIO
+    assert watched.simulator.call_count == 1
+
+
+def test_secrets_that_cannot_be_read(watched: Watched) -> None:
+    """Credentials that are not there are none that are accepted."""
+
+    def unreadable() -> Credentials:
+        raise AuthError("credentials", "the file is gone", "put it back")
+
+    watched.account = replace(watched.account, credentials=unreadable)
+    assert watched.poll(USAGE) == [False]
+    (verdict,) = watched.verdicts
+    assert (verdict.credentials, verdict.asked) == (None, False)
+
+
+def test_when_the_credentials_were_read(watched: Watched) -> None:
+    """Of two polls, the one that read its credentials later can be told."""
+    watched.poll(USAGE)
+    watched.stop.wait(10.0)
+    watched.poll(USAGE)
+    first, second = watched.verdicts
+    assert second.read_at >= first.read_at + 10.0
+
+
+def test_a_poll_that_was_ended(watched: Watched) -> None:
+    """A request that ends after its poll was to end shows nothing: the account may be another."""
+    stop = threading.Event()
+
+    def end(_: Exchange) -> None:
+        stop.set()
+
+    watched.account = replace(watched.account, client=replace(watched.account.client, observe=end))
+    watched.spoil(Refusal("0001"))
+    assert watched.poll(USAGE, stop) == []
+    assert watched.simulator.call_count == 1
+
+
+def test_requests_are_observed_as_before(watched: Watched) -> None:
+    """The client's own observer is told of every request, too."""
+    exchanges: list[Exchange] = []
+    client = replace(watched.account.client, observe=exchanges.append)
+    watched.account = replace(watched.account, client=client)
+    watched.poll(USAGE)
+    watched.poll(VIDEOS)
+    assert [exchange.command for exchange in exchanges] == ["disk.usage", "files.list"]
