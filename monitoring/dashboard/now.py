@@ -22,6 +22,8 @@ _NONE_IS_GOOD: Final = ((None, GOOD), (1, BAD))
 def tiles() -> list[stat.Panel]:
     """Return the tiles of the row, from left to right."""
     up = f"max by (account) (scaleengine_up{{{promql.ACCOUNT}}})"
+    accepted = f"max by (account, collector) (scaleengine_credentials_accepted{{{promql.ACCOUNT}}})"
+    denied = f"count by (account) ({accepted} == 0 and on (account) {accepted} == 1)"
     return [
         tile(
             "Stored, at least",
@@ -55,13 +57,20 @@ def tiles() -> list[stat.Panel]:
         ),
         tile(
             "Accounts",
-            "Accounts whose last request ScaleEngine answered and whose credentials it accepted, "
-            "and those where it did not.",
-            [Line(f"sum({up})", "up"), Line(f"count({up} == 0) or count({up}) * 0", "down")],
+            "Accounts that ScaleEngine responds to and whose credentials it accepts, and those "
+            "where it does not. Denied are those whose key is refused for one API command and "
+            "accepted for the other.",
+            [
+                Line(f"sum({up})", "up"),
+                Line(f"count({up} == 0) or count({up}) * 0", "down"),
+                Line(f"count({denied}) or count({up}) * 0", "denied"),
+            ],
             width=4,
             unit="short",
             steps=NO_THRESHOLD,
-        ).override_by_name("down", coloured(_NONE_IS_GOOD)),
+        )
+        .override_by_name("down", coloured(_NONE_IS_GOOD))
+        .override_by_name("denied", coloured(_NONE_IS_GOOD)),
         tile(
             "Oldest numbers",
             "Time since the last good poll of the target that has waited longest. Targets that "

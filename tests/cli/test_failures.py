@@ -215,3 +215,22 @@ def test_a_secret_that_is_replaced(
 
     assert program.end() == 0
     assert "canary" not in "\n".join(program.lines).lower()
+
+
+def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path: Path) -> None:
+    """A key that may list files and not read the disk usage is no account that is down, ever."""
+    storage = Folder(folders={"sestore4": Folder(folders={"jb": Folder()})})
+    account = Account(158, KEY, SECRET, storage=storage)
+    denied = Behaviour(
+        checks=Checks(replay=False), broken=(Broken(Refusal("0005"), command="disk.usage"),)
+    )
+    with Simulator([account], denied) as scaleengine:
+        configure(tmp_path, scaleengine.url)
+        program = start(tmp_path)
+        program.wait_for(msg="poll", collector="files", result="ok")
+        for times in range(1, 5):
+            program.wait_for(times, msg="poll", collector="disk_usage", reason="auth")
+            assert program.value("scaleengine_up") == 1
+            assert program.value("scaleengine_credentials_accepted", collector="files") == 1
+            assert program.value("scaleengine_credentials_accepted", collector="disk_usage") == 0
+        assert program.end() == 0

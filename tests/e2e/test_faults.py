@@ -66,8 +66,8 @@ def test_a_wrong_key(
             )
             assert down.receiver == "page"
             assert down.summary == (
-                "ScaleEngine refuses the credentials of account shop: check cdn, api_key and"
-                " api_secret, and whether the key was changed"
+                "ScaleEngine refuses the credentials of account shop, or they cannot be read:"
+                " check cdn, api_key and api_secret, and whether the key was changed"
             )
         for watch in watches.values():
             ear.held_back(watch, ACCOUNT_DOWN, NO_POLLS)

@@ -50,6 +50,13 @@ AT_ONCE = [
     (alert("PollsStale", **THERE, account="c", collector="files", path="p"), True),
     (alert("PollsFailing", **THERE, account="c", collector="files", path="p"), False),
     (alert("PollsFailing", **THERE, account="c", collector="files", path="q"), True),
+    # Of an account that is up, one command is denied.
+    (alert("CommandDenied", **THERE, account="d", collector="files"), True),
+    (alert("PollsStale", **THERE, account="d", collector="files", path="p"), False),
+    (alert("PollsFailing", **THERE, account="d", collector="files", path="p"), False),
+    (alert("PollsStale", **THERE, account="d", collector="disk_usage"), True),
+    (alert("ApiRequestsFailing", **THERE, account="d"), True),
+    (alert("CommandDenied", **THERE, account="a", collector="files"), False),
     # What is true whoever saw it: it says nothing of an exporter.
     (alert("DiskOverQuota", job="scaleengine", account="a", cpu_user="u"), True),
     (alert("DiskFullSoon", job="scaleengine", account="a", cpu_user="u"), False),

@@ -28,7 +28,7 @@ THRESHOLDS: Mapping[str, str] = {
     str(rule["record"]): str(rule["expr"]).removeprefix("vector(").removesuffix(")")
     for rule in GROUPS[0]["rules"]
 }
-COUNTED = ("_judged", "_midnights", "_files", "_days")
+COUNTED = ("_restarts", "_judged", "_midnights", "_files", "_days")
 """How the names of thresholds end that are whole numbers: the next one is one more or less."""
 
 needs_promtool = pytest.mark.skipif(

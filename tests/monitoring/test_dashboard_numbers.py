@@ -163,6 +163,37 @@ CASES = (
         ref="B",
     ),
     Case("without an exporter nothing is said", "Accounts", {}, {}, ref="B"),
+    Case(
+        "accounts are counted whose key is refused for one command only",
+        "Accounts",
+        {
+            **{f'scaleengine_up{{account="{name}"}}': steady(1) for name in "abcd"},
+            **{
+                f'scaleengine_credentials_accepted{{account="{name}",collector="{collector}"}}': (
+                    steady(value)
+                )
+                for name, collector, value in (
+                    ("a", "disk_usage", 0),
+                    ("a", "files", 1),
+                    ("b", "disk_usage", 1),
+                    ("b", "files", 1),
+                    ("c", "disk_usage", 0),
+                    ("c", "files", 0),
+                    ("d", "disk_usage", 1),
+                    ("d", "files", 0),
+                )
+            },
+        },
+        {"{}": 2},
+        ref="C",
+    ),
+    Case(
+        "no key that is refused is nought, not nothing",
+        "Accounts",
+        {'scaleengine_up{account="a"}': steady(1)},
+        {"{}": 0},
+        ref="C",
+    ),
     Case("a late target and one that never succeeded", "Late targets", LATE, {"{}": 2}),
     Case("without an exporter no target is on time", "Late targets", {}, {}),
     Case("the age of the oldest", "Oldest numbers", LATE, {"{}": 2700}),
