@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from exporter.config.cautions import cautions
 from exporter.config.credentials import read_credentials
@@ -14,7 +15,9 @@ from exporter.config.wording import EMPTY, WORDING
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, Problem, Report
-from exporter.documents.text import read_text
+from exporter.documents.text import absolute_folder, read_text
+
+_NAME: Final = "the configuration file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
 
 
 def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | None:
-    text = read_text(path, "the configuration file", report, stream=True)
+    text = read_text(path, _NAME, report, stream=True)
     if text is None:
         return None
     warnings = Report(str(path))
@@ -47,7 +50,9 @@ def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | No
     document = read_document(text, report, interpolate, warnings, EMPTY)
     if document is None:
         return None
-    folder = path.absolute().parent
+    folder = absolute_folder(path, _NAME, report)
+    if folder is None:
+        return None
     value = read_credentials(document, folder, report)
     for loc, rule in broken_rules(document):
         report.add(loc, document.place(loc), rule)

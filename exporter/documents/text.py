@@ -44,3 +44,21 @@ def first_invisible(text: str) -> str | None:
 def is_quoted(text: str) -> bool:
     """Return whether a text begins and ends with the same quote."""
     return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+
+
+def absolute_folder(path: Path, name: str, report: Report) -> Path | None:
+    """Return the folder of a file, where the relative paths in it begin.
+
+    `name` is what the sentences call the file. Return None where a relative path cannot be made
+    absolute, because the working folder was deleted; that is added to the report.
+    """
+    try:
+        return path.absolute().parent
+    except FileNotFoundError:
+        report.add(
+            (),
+            None,
+            f"{name} is named by a relative path, and the folder that the exporter was started in "
+            "does not exist any more; name it by an absolute path, or start in another folder",
+        )
+        return None

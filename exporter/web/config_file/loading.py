@@ -4,17 +4,20 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, Finding, Problem, Report
-from exporter.documents.text import read_text
+from exporter.documents.text import absolute_folder, read_text
 from exporter.web.config_file.client_certificates import plain_names
 from exporter.web.config_file.rate_limit import RateLimit
 from exporter.web.config_file.rules import broken_rules
 from exporter.web.config_file.settings import WebConfigFile
 from exporter.web.config_file.wording import KNOWN_KEYS, WORDING
 from exporter.web.config_file.zero_values import drop_zero_values, empty_sections
+
+_NAME: Final = "the web configuration file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,16 @@ def load_web_config(path: Path) -> WebConfig:
 
 def _load(path: Path, report: Report) -> WebConfig | None:
     # A pipe gives its text only once, and the file is read again whenever it changes.
-    text = read_text(path, "the web configuration file", report, stream=False)
+    text = read_text(path, _NAME, report, stream=False)
     # As for Go, the type of a value is that of its key: `X-XSS-Protection: 0` is a text.
     document = None if text is None else read_document(text, report, only_texts=True)
     if document is None:
         return None
+    folder = absolute_folder(path, _NAME, report)
+    if folder is None:
+        return None
     value = drop_zero_values(document)
-    file = read_model(WebConfigFile, value, document, path.absolute().parent, report, WORDING)
+    file = read_model(WebConfigFile, value, document, folder, report, WORDING)
     for loc, rule in broken_rules(value):
         if not report.has(loc, document.place(loc)):
             report.add(loc, document.key_place(loc), rule)
