@@ -89,7 +89,7 @@ class LogTally:
     def __call__(self, _: WrappedLogger, level: str, event: EventDict) -> EventDict:
         """Count a line, and drop it."""
         self.levels[level] += 1
-        if level not in ("info", "warning") and len(self.defects) < _MOST_DEFECTS:
+        if level not in ("debug", "info", "warning") and len(self.defects) < _MOST_DEFECTS:
             self.defects.append(str(event))
         raise structlog.DropEvent
 

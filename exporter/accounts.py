@@ -110,7 +110,13 @@ def _with_knowledge(fresh: Account, known: Account, plan: Plan) -> Account:
     """Return an account with what is known of it, and the limits of a plan."""
     known.turns.change(plan.concurrency, plan.requests_per_second)
     client = replace(fresh.client, time=known.client.time)
-    return replace(fresh, client=client, turns=known.turns, refusals=known.refusals)
+    return replace(
+        fresh,
+        client=client,
+        turns=known.turns,
+        refusals=known.refusals,
+        failures=known.failures,
+    )
 
 
 def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Account:

@@ -4,9 +4,10 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+from exporter.polling.failure_log import FailureLog
 from exporter.polling.refusals import Refusals
 from exporter.polling.retries import LEAST_PATIENCE, Patience
 from exporter.polling.schedule import LONGEST_ASKED
@@ -41,7 +42,7 @@ class Account:
 
     ``credentials`` is asked at the start of every poll, for a secret may change; it raises
     AuthError where they cannot be read. ``judge`` is told of each attempt what it has shown of the
-    credentials.
+    credentials. ``failures`` decides which failures are warned of.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Account:
     refusals: Refusals
     limits: Limits
     judge: Callable[[Verdict], None] = ignore
+    failures: FailureLog = field(default_factory=FailureLog)
 
 
 class Calls:

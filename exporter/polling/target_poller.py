@@ -68,6 +68,7 @@ class TargetPoller:
             else:
                 self._failures += 1
                 due = now + pause(failure, self._failures, interval)
+        self.account.failures.forget(self._target)
 
     def poll(self, stop: Stop) -> ScaleEngineError | None:
         """Poll once; what was learned, or that nothing was, goes to the store.
@@ -109,7 +110,9 @@ class TargetPoller:
     def _tell(self, outcome: Snapshot | ScaleEngineError, result: PollResult) -> None:
         facts = {"duration": f"{result.seconds:.3f}s", "requests": result.requests}
         if isinstance(outcome, ScaleEngineError):
-            self._log.warning(
+            is_news = self.account.failures.record_failure(self._target, outcome, result.finished)
+            tell = self._log.warning if is_news else self._log.debug
+            tell(
                 "poll",
                 result="failed",
                 **facts,
@@ -118,6 +121,7 @@ class TargetPoller:
                 advice=outcome.advice,
             )
             return
+        self.account.failures.forget(self._target)
         self._log.info("poll", result="ok", **facts, **_extent(outcome))
         missing = unanswered(self._target, outcome)
         for cpu_user in sorted(missing - self._warned):

@@ -129,9 +129,11 @@ def test_a_path_that_fails(failing: "Program", name: str, reason: str) -> None:
     assert failures >= 1
 
     told = failing.wait_for(msg="poll", **path, result="failed")
-    assert (told["level"], told["reason"]) == ("warning", reason)
+    assert told["reason"] == reason
     assert told["cause"]
     assert told["advice"]
+    # Another path may have failed for the same reason before.
+    failing.wait_for(level="warning", account="main", reason=reason)
 
 
 def test_others_are_not_touched(failing: "Program") -> None:
@@ -160,6 +162,30 @@ def test_wrong_credentials(failing: "Program", account: str, reason: str) -> Non
     told = failing.wait_for(msg="poll", account=account, result="failed")
     assert told["reason"] == reason
     assert f"account {account!r}" in str(told["advice"])
+
+
+def test_one_cause_of_many_targets(
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """Six targets with one wrong secret are one warning; each failure is counted, and at debug."""
+    paths = ["sestore4/jb", *(f"sestore4/jb/{name}" for name in "abcd")]
+    account = {
+        "api_secret": "canaryothersecret",
+        "disk_usage": {"interval": "1h"},
+        "files": {"interval": "1h", "paths": paths},
+    }
+    configure(tmp_path, scaleengine.url, account=account)
+    program = start(tmp_path, "--log.level=debug")
+    program.wait_for(6, msg="poll", result="failed", reason="signature")
+    failed = [event for event in program.events if event.get("result") == "failed"]
+    assert sorted(str(event["level"]) for event in failed) == ["debug"] * 5 + ["warning"]
+    assert len({(event["cause"], event["advice"]) for event in failed}) == 1
+    counted = [
+        program.value("scaleengine_poll_failures_total", collector=collector, reason="signature")
+        for collector in ("disk_usage", "files")
+    ]
+    assert counted == [1, 5]
+    assert program.end() == 0
 
 
 def test_it_lives(failing: "Program") -> None:

@@ -1,0 +1,94 @@
+"""The same cause is one warning for all targets of an account, and again each interval."""
+
+import pytest
+
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.errors import (
+    ApiError,
+    AuthError,
+    ClockError,
+    IncompleteError,
+    NetworkError,
+    RateLimitedError,
+    ScaleEngineError,
+    SignatureError,
+)
+
+INTERVAL = 900.0
+USAGE = DiskUsageTarget("main", 3600.0, 10800.0, ())
+PATHS = [
+    FilesTarget("main", INTERVAL, 3 * INTERVAL, f"sestore4/{number}", "video", None)
+    for number in range(5)
+]
+SIX: list[Target] = [*PATHS, USAGE]
+
+Error = type[ScaleEngineError]
+
+
+def error(kind: Error, cause: str = "refused") -> ScaleEngineError:
+    """Return a failure as each poll makes its own."""
+    return kind("files.list", cause, "check api_secret")
+
+
+def warned(log: FailureLog, kind: Error, now: float, cause: str = "refused") -> list[bool]:
+    """Let all six fail one after the other; return which are warned of."""
+    return [
+        log.record_failure(target, error(kind, cause), now + number / 10)
+        for number, target in enumerate(SIX)
+    ]
+
+
+@pytest.mark.parametrize("kind", [AuthError, SignatureError, NetworkError])
+def test_one_cause(kind: Error) -> None:
+    """Six targets that fail for one cause are one warning, in each interval."""
+    log = FailureLog()
+    first = [True, False, False, False, False, False]
+    for interval in range(5):
+        assert warned(log, kind, interval * INTERVAL) == first
+
+
+def test_another_cause() -> None:
+    """Another cause is another warning, at once."""
+    log = FailureLog()
+    warned(log, NetworkError, 0.0)
+    assert log.record_failure(PATHS[3], error(NetworkError, "no route"), 1.0)
+    assert log.record_failure(USAGE, error(SignatureError), 2.0)
+    assert not log.record_failure(PATHS[0], error(NetworkError), 3.0)
+
+
+@pytest.mark.parametrize("kind", [ApiError, IncompleteError])
+def test_causes_of_one_target(kind: Error) -> None:
+    """What is wrong with a path is told of each path, though in the same words."""
+    log = FailureLog()
+    assert warned(log, kind, 0.0) == [True] * 6
+    assert warned(log, kind, 30.0) == [False] * 6
+    assert warned(log, kind, INTERVAL) == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("kind", [RateLimitedError, ClockError])
+def test_causes_that_tell_the_seconds(kind: Error) -> None:
+    """Where the words tell how many seconds are left, they are no other cause."""
+    log = FailureLog()
+    assert log.record_failure(PATHS[0], error(kind, "asked too often"), 0.0)
+    assert not log.record_failure(PATHS[1], error(kind, "37 s more"), 1.0)
+    assert not log.record_failure(PATHS[1], error(kind, "36 s more"), 2.0)
+
+
+def test_a_cause_that_comes_back() -> None:
+    """When all that failed has succeeded, the next failure is news."""
+    log = FailureLog()
+    warned(log, NetworkError, 0.0)
+    for target in SIX[1:]:
+        log.forget(target)
+    assert not log.record_failure(USAGE, error(NetworkError), 10.0)
+    log.forget(PATHS[0])
+    log.forget(USAGE)
+    assert log.record_failure(USAGE, error(NetworkError), 20.0)
+
+
+def test_what_never_failed() -> None:
+    """A target that never failed can be forgotten."""
+    log = FailureLog()
+    log.forget(USAGE)
+    assert log.record_failure(USAGE, error(NetworkError), 0.0)
