@@ -10,8 +10,8 @@ import argparse
 import random
 import re
 import sys
-import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +20,10 @@ from enum import Enum
 from statistics import median
 from typing import Final
 
+from bench.faults.fast_time import LeapingTime
 from exporter.polling.account import Account as PolledAccount
 from exporter.polling.account import Calls
+from exporter.polling.folder_counts import DIRECTLY
 from exporter.polling.pace import Pace
 from exporter.polling.polls import poll
 from exporter.polling.refusals import Refusals
@@ -65,8 +67,12 @@ class Outcome(Enum):
     EXACT = "exact"
     ABSENT = "absent"
     WRONG = "wrong"
+    CRASHED = "crashed"
     BOUNDED = "never true, but off by no more than what moved"
     AMBIGUOUS = "wrong, but no client could tell"
+
+
+_DEFECTS: Final = frozenset({Outcome.WRONG, Outcome.CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a walk ended: the published number or the cause why there is none; its distance."""
+    """How a walk ended: the published number or the cause why there is none; its distance.
+
+    ``waited`` are seconds: a request that repeats another waits for a second of its own.
+    """
 
     trial: Trial
     outcome: Outcome
@@ -108,14 +117,18 @@ class Result:
     published: Truth | None = None
     cause: str = ""
     distance: Truth | None = None
+    waited: float = 0.0
 
     def line(self) -> str:
         """Return what happened in a line that can be read beside the tree."""
-        truths = self.trial.changing.truths
+        changing = self.trial.changing
+        truths = changing.truths
         truth = f"{truths[0].files}/{truths[0].folders}"
         if len(truths) > 1:
             truth += f" to {truths[-1].files}/{truths[-1].folders} in {len(truths) - 1} changes"
-        got = f"{self.published.files}/{self.published.folders}" if self.published else self.cause
+            truth += f" that moved {changing.moved_files}/{changing.moved_folders}"
+        got = f"{self.published.files}/{self.published.folders}" if self.published else ""
+        got = " ".join(filter(None, (got, self.cause)))
         off = f", off by {self.distance.files}/{self.distance.folders}" if self.distance else ""
         return (
             f"{self.outcome.value} #{self.trial.number}: {got}; truth {truth}{off} "
@@ -140,11 +153,11 @@ def make_trial(seed: str, number: int, change_share: float) -> Trial:
 class Walker:
     """Walks the trees of one simulated account, one after the other."""
 
-    def __init__(self, simulator: Simulator, storage: Folder) -> None:
+    def __init__(self, simulator: Simulator, storage: Folder, leaping: LeapingTime) -> None:
         self._simulator = simulator
         self._storage = storage
-        self._clock = Clock()
-        self._stop = threading.Event()
+        self._clock = Clock(leaping.now, leaping.elapsed)
+        self._stop = leaping
         self._client = Client(
             account="main",
             cdn=158,
@@ -168,17 +181,26 @@ class Walker:
         target = FilesTarget("main", 3600.0, 3600.0, trial.path, trial.file_type, 1)
         calls = Calls(self._account(trial.at_once), target, self._stop, random.Random(0))  # noqa: S311
         least = trial.least_requests()
+        leapt = self._stop.leapt
+        outcome, cause = Outcome.EXACT, ""
+        counts = None
         try:
             counts = poll(target, calls)
         except ScaleEngineError as error:
-            return Result(trial, Outcome.ABSENT, calls.made, least, cause=error.cause)
+            outcome, cause = Outcome.ABSENT, error.cause
+        except Exception:  # noqa: BLE001 (a defect of the walk must not hide the other walks)
+            outcome, cause = Outcome.CRASHED, traceback.format_exc(limit=-3)
         finally:
             above.take(name)
-        assert isinstance(counts, FileCounts)  # noqa: S101 (a files target gives file counts)
+        waited = self._stop.leapt - leapt
+        if not isinstance(counts, FileCounts):
+            return Result(trial, outcome, calls.made, least, cause=cause, waited=waited)
         published = Truth(counts.files, counts.folders)
         distance = trial.changing.distance(counts.files, counts.folders)
         outcome = judge(trial, distance)
-        return Result(trial, outcome, calls.made, least, published, distance=distance)
+        if outcome is Outcome.EXACT and not is_right_by_folder(trial, counts):
+            outcome, cause = Outcome.WRONG, "by folder"
+        return Result(trial, outcome, calls.made, least, published, cause, distance, waited)
 
     def _account(self, at_once: int) -> PolledAccount:
         return PolledAccount(
@@ -204,6 +226,15 @@ def judge(trial: Trial, distance: Truth) -> Outcome:
     return Outcome.BOUNDED if is_bounded else Outcome.WRONG
 
 
+def is_right_by_folder(trial: Trial, counts: FileCounts) -> bool:
+    """Say whether each top folder has its files, or, after changes, whether they add up."""
+    by_folder = {part.folder: part.files for part in counts.by_folder or ()}
+    if len(trial.changing.truths) > 1:
+        return sum(by_folder.values()) == counts.files
+    below = {name: folder.count(trial.file_type) for name, folder in trial.tree.folders()}
+    return by_folder == {DIRECTLY: len(trial.tree.names(trial.file_type)), **below}
+
+
 class _Hook:
     """What the account calls before each answer: the tree that is being walked changes."""
 
@@ -221,8 +252,9 @@ def walking(seed: str, change_share: float = 0.0) -> Iterator[Callable[[int], Re
     hook = _Hook()
     storage = Folder()
     account = Account(158, KEY, SECRET, storage=storage, refresh=hook.refresh)
-    with Simulator([account]) as simulator:
-        walker = Walker(simulator, storage)
+    leaping = LeapingTime()
+    with Simulator([account], clock=leaping.now) as simulator:
+        walker = Walker(simulator, storage, leaping)
 
         def walk(number: int) -> Result:
             trial = make_trial(seed, number, change_share)
@@ -245,7 +277,7 @@ def walk_all(numbers: Iterable[int], seed: str, share: float, seconds: float) ->
                 print(f"stopped after {seconds:.0f} s")
                 break
             results.append(walk(number))
-            if results[-1].outcome is Outcome.WRONG:
+            if results[-1].outcome in _DEFECTS:
                 print(results[-1].line(), flush=True)
     return results
 
@@ -274,7 +306,7 @@ def summary(results: Sequence[Result], shown_absent: int) -> Iterator[str]:
 
 def _requests(results: Sequence[Result]) -> Iterator[str]:
     """Give the requests of the walks that were finished, against the fewest possible."""
-    done = [result for result in results if result.outcome is not Outcome.ABSENT]
+    done = [result for result in results if result.published]
     if not done:
         return
     made, least = (sum(r.requests for r in done), sum(r.least_requests for r in done))
@@ -285,6 +317,12 @@ def _requests(results: Sequence[Result]) -> Iterator[str]:
         f"times the least: {ratios[len(ratios) // 2]:.1f} (median), "
         f"{ratios[len(ratios) * 95 // 100]:.1f} (95 %), {ratios[-1]:.1f} (most)"
     )
+    waiting = [result.waited for result in results if result.waited]
+    if waiting:
+        yield (
+            f"    {len(waiting)} walks repeat a request, and would wait "
+            f"{median(waiting):.0f} s for that (median), {max(waiting):.0f} s (most)"
+        )
     worst = more[-1]
     yield (
         f"    most above the least: {worst.requests} for {worst.least_requests} "
@@ -347,8 +385,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_status(results: Iterable[Result]) -> int:
-    """Return 1 if a number was wrong, else 0."""
-    return int(any(result.outcome is Outcome.WRONG for result in results))
+    """Return 1 if a number was wrong or a walk crashed, else 0."""
+    return int(any(result.outcome in _DEFECTS for result in results))
 
 
 if __name__ == "__main__":

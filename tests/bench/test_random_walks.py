@@ -7,12 +7,14 @@ from bench.random_walks import (
     Result,
     Trial,
     exit_status,
+    is_right_by_folder,
     judge,
     main,
     make_trial,
     summary,
     walk_all,
 )
+from exporter.polling.snapshots import FileCounts, FolderCount
 from exporter.simulator import (
     ChangingFolder,
     Folder,
@@ -52,6 +54,18 @@ def test_a_number_is_judged_by_every_moment() -> None:
     assert judge(tried, Truth(1, 1)) is Outcome.WRONG
 
 
+def test_the_numbers_of_folders_are_judged_too() -> None:
+    """Each top folder has its files; of a tree that has changed, they have to add up."""
+    tried = trial("1", "a/2", "a/b/3")
+    right = (FolderCount(".", 1), FolderCount("a", 2))
+    swapped = (FolderCount(".", 2), FolderCount("a", 1))
+    assert is_right_by_folder(tried, FileCounts(3, 2, right))
+    assert not is_right_by_folder(tried, FileCounts(3, 2, swapped))
+    tried.changing.apply(Remove("1"))
+    assert is_right_by_folder(tried, FileCounts(3, 2, swapped))
+    assert not is_right_by_folder(tried, FileCounts(2, 2, swapped))
+
+
 def test_what_no_client_can_tell_is_not_called_wrong() -> None:
     """A folder named 0 under flagless objects is printed as a list: nobody can know."""
     readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
@@ -88,9 +102,9 @@ def test_a_wrong_number_is_shown_with_all_that_makes_it_again() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "status"),
-    [(outcome, 1 if outcome is Outcome.WRONG else 0) for outcome in Outcome],
+    [(outcome, 1 if outcome in {Outcome.WRONG, Outcome.CRASHED} else 0) for outcome in Outcome],
 )
-def test_only_a_wrong_number_fails_a_run(outcome: Outcome, status: int) -> None:
+def test_only_a_defect_fails_a_run(outcome: Outcome, status: int) -> None:
     """Numbers that are absent, ambiguous or off by what moved do not fail it."""
     results = [Result(trial("a/1"), one, 1, 1) for one in (Outcome.EXACT, outcome)]
     assert exit_status(results) == status
