@@ -2,16 +2,25 @@
 
 import ipaddress
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from exporter.config.fields import LARGEST_CA_FILE
 from exporter.config.model import Account, Config
+from exporter.documents.certificates import find_validity_problems
 from exporter.documents.document import Document
 from exporter.documents.durations import write
+from exporter.documents.files import FileError, read_bytes
 from exporter.documents.problems import Finding, Loc
 
 
-def cautions(config: Config, document: Document) -> Iterator[Finding]:
-    """Find what deserves a warning: the way to its place, and a sentence."""
+def cautions(config: Config, document: Document, now: float) -> Iterator[Finding]:
+    """Find what deserves a warning: the way to its place, and a sentence.
+
+    `now` is in seconds since 1970.
+    """
+    yield from _old_authorities(config.api.ca_file, now)
     url = urlsplit(config.api.url)
     if url.scheme == "http" and not _is_loopback(url.hostname or ""):
         yield (
@@ -23,6 +32,14 @@ def cautions(config: Config, document: Document) -> Iterator[Finding]:
         yield from _short_lives(account, loc)
         yield from _idle_quotas(account, loc)
         yield from _overlaps(account, document, (*loc, "files", "paths"))
+
+
+def _old_authorities(file: Path | None, now: float) -> Iterator[Finding]:
+    if file is None:
+        return
+    with suppress(FileError):  # it could be read a moment ago, when it was judged
+        for problem in find_validity_problems(read_bytes(file, LARGEST_CA_FILE), now):
+            yield ("api", "ca_file"), f"names a file that {problem}"
 
 
 def _is_loopback(host: str) -> bool:

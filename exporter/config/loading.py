@@ -1,6 +1,7 @@
 """From a file to a configuration, or to every reason why it is none."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,20 +29,23 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+def load(
+    path: Path, environ: Mapping[str, str], wall_clock: Callable[[], float] = time.time
+) -> Loaded:
     """Read a configuration file, with `${NAME}` filled in from `environ`.
 
-    The files that it names (secrets, certificates) are read, too. Raises ConfigError with every
-    mistake at once; nothing of a secret is in it, in its cause or in its traceback's text.
+    The files that it names (secrets, certificates) are read, too. `wall_clock` gives the seconds
+    since 1970. Raises ConfigError with every mistake at once; nothing of a secret is in it, in its
+    cause or in its traceback's text.
     """
     report = Report(str(path))
-    loaded = _load(path, environ, report)
+    loaded = _load(path, environ, wall_clock(), report)
     if loaded is None:
         raise ConfigError(report.problems())
     return loaded
 
 
-def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | None:
+def _load(path: Path, environ: Mapping[str, str], now: float, report: Report) -> Loaded | None:
     text = read_text(path, _NAME, report, stream=True)
     if text is None:
         return None
@@ -59,6 +63,6 @@ def _load(path: Path, environ: Mapping[str, str], report: Report) -> Loaded | No
     config = read_model(Config, value, document, folder, report, WORDING)
     if config is None or report.problems():
         return None
-    for loc, caution in cautions(config, document):
+    for loc, caution in cautions(config, document, now):
         warnings.add(document.nearest(loc), document.place(loc), caution)
     return Loaded(config, warnings.problems())

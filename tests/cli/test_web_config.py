@@ -16,6 +16,7 @@ import bcrypt
 import pytest
 
 from exporter.simulator import Simulator
+from tests.certificates import certify_expired
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -112,3 +113,22 @@ def test_both_files_are_checked(start: "Start", tmp_path: Path) -> None:
     first, second = checked.lines
     assert first.startswith("config.yaml:1:11: accounts: ")
     assert second.startswith("web.yaml:1:1: basic_auth_user: is not a known key")
+
+
+def test_an_expired_certificate(
+    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
+) -> None:
+    """It is a warning at the check, which passes, and at the start."""
+    end = certify_expired(tmp_path)
+    configure(tmp_path, scaleengine.url)
+    (tmp_path / "web.yaml").write_text("tls_server_config: {cert_file: pem, key_file: key}\n")
+    warning = (
+        "web.yaml:1:32: tls_server_config.cert_file: names a file that holds a certificate that "
+        f"expired on {end:%Y-%m-%d at %H:%M} UTC; renew it"
+    )
+    checked = start(tmp_path, "--config.check", "--web.config.file=web.yaml")
+    assert checked.wait() == 0
+    assert [event.get("warning") for event in checked.events] == [warning]
+    program = start(tmp_path, "--web.config.file=web.yaml")
+    assert program.wait_for(msg="web configuration may be wrong")["warning"] == warning
+    assert program.end() == 0

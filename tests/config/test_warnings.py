@@ -1,10 +1,12 @@
 """What is allowed and seldom meant is told with its place, and the configuration is used."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from exporter.config import Loaded
+from tests.certificates import certify_expired
 
 Load = Callable[..., Loaded]
 
@@ -86,4 +88,15 @@ def test_values_that_go_before_the_next_poll_are_a_warning(load_text: Load, acco
             "config.yaml:6:43: accounts[0].files.stale_after: "
             "is shorter than the interval, 1m30s: series go between polls"
         ),
+    ]
+
+
+def test_an_expired_authority_is_a_warning(load_text: Load, account: str, folder: Path) -> None:
+    """No server whose certificate it signed is trusted any more."""
+    end = certify_expired(folder)
+    assert warnings(load_text, f"{account}api: {{ca_file: pem}}\n") == [
+        (
+            "config.yaml:5:16: api.ca_file: names a file that holds a certificate that expired on "
+            f"{end:%Y-%m-%d at %H:%M} UTC; renew it"
+        )
     ]

@@ -68,7 +68,7 @@ def test_what_sets_nothing_asks_for_nothing(load: Load, text: str) -> None:
         ("basic_auth_users: {}\n", f"1:1: {OPEN}"),
         (
             "rate_limit: {interval: 1s, burst: 0}\n",
-            "1:28: rate_limit.burst: is 0: every request is refused",
+            "1:35: rate_limit.burst: is 0: every request is refused",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -26,19 +27,26 @@ class LiveWebConfig:
 
     `current` is replaced as a whole, never changed. While the file is bad, or wants TLS switched on
     or off, which sockets that listen cannot do, the old configuration stays in force, and the log
-    and `last_reload_successful` say so. `clock` gives monotonic time in seconds.
+    and `last_reload_successful` say so. `clock` gives monotonic time in seconds, `wall_clock` the
+    seconds since 1970.
 
     Making one reads the file; raises ConfigError when it is bad.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._problems: tuple[Problem, ...] = ()
         # Not known: a file may change while it is read, so that the first look reads once more.
         self._trace: _Trace | None = None
-        self.current = load_web_config(path)
+        self.current = load_web_config(path, wall_clock)
         """The configuration in force."""
         self.last_success = clock()
         """When it was last read well, in seconds of monotonic time."""
@@ -72,7 +80,7 @@ class LiveWebConfig:
 
     def _read_again(self, trace: _Trace) -> None:
         try:
-            config = load_web_config(self._path)
+            config = load_web_config(self._path, self._wall_clock)
         except ConfigError as error:
             self._refuse(error.problems)
             return

@@ -1,11 +1,13 @@
 """From a file to a web configuration, or to every reason why it is none."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from exporter.documents.certificates import find_validity_problems
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, Finding, Problem, Report
@@ -39,20 +41,21 @@ class WebConfig:
     warnings: tuple[Problem, ...]
 
 
-def load_web_config(path: Path) -> WebConfig:
+def load_web_config(path: Path, wall_clock: Callable[[], float] = time.time) -> WebConfig:
     """Read a web configuration file, and the certificates and keys that it names.
 
-    An empty file asks for plain HTTP. Raises ConfigError with every mistake at once; nothing of a
-    key or a hash is in it, in its cause or in its traceback's text.
+    An empty file asks for plain HTTP. `wall_clock` gives the seconds since 1970.
+    Raises ConfigError with every mistake at once; nothing of a key or a hash is in it, in its
+    cause or in its traceback's text.
     """
     report = Report(str(path), KNOWN_KEYS)
-    config = _load(path, report)
+    config = _load(path, wall_clock(), report)
     if config is None:
         raise ConfigError(report.problems())
     return config
 
 
-def _load(path: Path, report: Report) -> WebConfig | None:
+def _load(path: Path, now: float, report: Report) -> WebConfig | None:
     # A pipe gives its text only once, and the file is read again whenever it changes.
     text = read_text(path, _NAME, report, stream=False)
     # As for Go, the type of a value is that of its key: `X-XSS-Protection: 0` is a text.
@@ -70,13 +73,18 @@ def _load(path: Path, report: Report) -> WebConfig | None:
     if file is None or report.problems():
         return None
     warnings = Report(str(path), KNOWN_KEYS)
-    for loc, warning in (*empty_sections(document, value), *_oddities(file)):
+    for loc, warning in empty_sections(document, value):
         warnings.add(loc, document.key_place(loc), warning)
+    for loc, warning in _oddities(file, now):
+        warnings.add(loc, document.place(loc), warning)
     return _config(file, path, warnings.problems())
 
 
-def _oddities(file: WebConfigFile) -> Iterator[Finding]:
-    limit = file.rate_limit
+def _oddities(file: WebConfigFile, now: float) -> Iterator[Finding]:
+    tls, limit = file.tls_server_config, file.rate_limit
+    for key, pem in tls.certificates() if tls else ():
+        for problem in find_validity_problems(pem.content, now):
+            yield ("tls_server_config", key), pem.said(problem)
     if limit and limit.interval and not limit.burst:
         yield ("rate_limit", "burst"), "is 0: every request is refused"
 

@@ -1,6 +1,7 @@
 """The section tls_server_config, and the SSLContext that it asks for."""
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -111,6 +112,13 @@ class TlsServer(Section):
     def context(self) -> ssl.SSLContext:
         """What the section asks for, ready for connections; there is none without cert and key."""
         return self._context
+
+    def certificates(self) -> Iterator[tuple[str, Pem]]:
+        """Give the certificates of the server and of the authorities, each with its key."""
+        for key in ("cert", "cert_file", "client_ca", "client_ca_file"):
+            pem = getattr(self, key)
+            if pem:
+                yield key, pem
 
     def files(self) -> tuple[Path, ...]:
         """Give the files that hold certificates and the key."""
