@@ -81,7 +81,11 @@ class _Grower:
             for _ in range(self._rng.randint(0, self._breadth if depth else 2 * self._breadth)):
                 if self._left or self._rng.random() < _EMPTY_SHARE:
                     below[self._name()] = self.grow(depth + 1)
-        return Folder(files, below)
+        folder = Folder(files, below)
+        deleted = folder.names("deleted")
+        if self._is_odd and deleted:
+            folder.add(deleted[0], FileType.DELETED)
+        return folder
 
     def _size(self) -> int:
         limit = self._limit

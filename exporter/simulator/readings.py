@@ -206,7 +206,8 @@ class Readings:
       is another one. With ``empty_object``, an empty folder is ``{}`` in any form; with
       ``skipped_object``, a skipped one is an object that is in no list.
     - ``files_per_answer``: the limit of a response, published as 100; ``limit_counts``: what it
-      counts.
+      counts. Folders that are listed as skipped never count. Where scanned files count, scanning
+      goes on until there is a file to show: an empty response is always the end.
     - ``members``: the order in which a folder's members are listed, and cut.
     - ``overlap``: how many files a follow-up response repeats.
     - ``offset_in_every_folder``: the offset is skipped in every folder of a response alike. A

@@ -42,6 +42,15 @@ def test_trees_are_of_all_sizes_around_the_limit() -> None:
     assert max(tree.count_folders() for tree in trees) > 20
 
 
+def test_some_trees_list_a_name_twice() -> None:
+    """Names that PHP prints alike, and files that were deleted twice, are in a few of them."""
+    trees = [random_tree(Random(number), 100) for number in range(300)]
+    deleted = [tree.names("deleted") for tree in trees]
+
+    assert 0 < sum(len(set(names)) < len(names) for names in deleted) < 30
+    assert any("\udcff.mp4" in tree.names("video") for tree in trees)
+
+
 def test_a_tree_is_described_in_a_line() -> None:
     """How many files of the type each folder has, how many others, and its folders."""
     root = folder("1", "2", "a/3", "a/b/4")
