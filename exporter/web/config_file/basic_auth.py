@@ -130,9 +130,9 @@ def network(client: str) -> str:
 
 
 def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
-    """Run work in a thread for which the process waits at its end.
+    """Run work in a thread for which Python waits, where it is Python that ends the process.
 
-    A thread in the middle of bcrypt cannot be ended: with it, the whole process would abort.
+    It would abort with a thread in the middle of bcrypt. The exporter itself waits for no thread.
     """
     outcome: Future[bool] = Future()
     outcome.set_running_or_notify_cancel()

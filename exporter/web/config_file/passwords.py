@@ -9,9 +9,7 @@ import bcrypt
 from exporter.documents.fields import FieldError
 
 DEAREST: Final = 14
-"""The highest cost taken: one check takes a second or two, and each step up doubles that.
-
-The process cannot end before the check that runs, and should end within five seconds."""
+"""The highest cost taken: one check takes a second or two, and each step up doubles that."""
 
 _BYTES_THAT_COUNT: Final = 72
 _HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")

@@ -1,0 +1,138 @@
+"""Files that do not answer, as on a mount whose server is gone: the program ends all the same."""
+
+import http.client
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.simulator import Simulator
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Program, Start
+
+Configure = Callable[..., None]
+
+PATIENCE = 60.0
+SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
+FILES = ["config.yaml", "secret", "web.yaml"]
+HOLDER = """\
+import fcntl, os, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.sigwait({signal.SIGIO})
+print("wanted", flush=True)
+time.sleep(600)
+"""
+"""Hold a file by a lease (fcntl(2)): whoever opens it waits, and we are told of it."""
+
+
+class HeldFile:
+    """A regular file that nobody can open for some time."""
+
+    def __init__(self, file: Path) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - a script of our own
+            [sys.executable, "-c", HOLDER, str(file)], stdout=subprocess.PIPE, text=True
+        )
+        self._read("held")
+
+    def wait_for_reader(self) -> None:
+        """Wait until somebody waits to open it."""
+        self._read("wanted")
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _read(self, word: str) -> None:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != f"{word}\n":
+            pytest.skip("this file system knows no leases")
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[Path], HeldFile]]:
+    """Give a function that holds a file until the test is over."""
+    with ExitStack() as stack:
+
+        def begin(file: Path) -> HeldFile:
+            held = HeldFile(file)
+            stack.callback(held.close)
+            return held
+
+        yield begin
+
+
+Hold = Callable[[Path], HeldFile]
+
+
+@pytest.fixture
+def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+    """Give a folder with a configuration whose secret is in a file, and a web configuration."""
+    usage = {"interval": "1s", "stale_after": "1h"}
+    account = {"api_secret": None, "api_secret_file": "secret", "disk_usage": usage, "files": None}
+    configure(tmp_path, scaleengine.url, account=account)
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    (tmp_path / "web.yaml").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("arguments", "status"), [([], 0), (["--config.check"], 130)], ids=["serve", "check"]
+)
+def test_at_the_start(
+    start: "Start", hold: Hold, folder: Path, name: str, arguments: list[str], status: int
+) -> None:
+    """SIGTERM ends it while it waits for its first look at a file."""
+    held = hold(folder / name)
+    program = start(folder, "--web.config.file=web.yaml", *arguments)
+    held.wait_for_reader()
+    assert program.end() == status
+
+
+def ask_for_reload(program: "Program") -> None:
+    """Ask for a reload, and do not wait for the answer."""
+    with closing(http.client.HTTPConnection(*program.address, timeout=PATIENCE)) as connection:
+        connection.request("POST", "/-/reload")
+
+
+def hang_up(program: "Program") -> None:
+    """Ask for a reload by SIGHUP."""
+    program.send(signal.SIGHUP)
+
+
+def nothing(_: "Program") -> None:
+    """Do nothing: the file is read again anyway."""
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("config.yaml", ask_for_reload),
+        ("config.yaml", hang_up),
+        ("secret", nothing),
+        ("secret", ask_for_reload),
+        ("web.yaml", nothing),
+    ],
+)
+def test_while_it_runs(
+    start: "Start", hold: Hold, folder: Path, name: str, ask: Callable[["Program"], None]
+) -> None:
+    """A file that does not answer keeps no scrape waiting, and not the program from ending."""
+    program = start(folder, "--web.config.file=web.yaml", "--web.enable-lifecycle")
+    program.wait_for(msg="poll", collector="disk_usage", result="ok")
+    (folder / name).write_bytes((folder / name).read_bytes())  # it has changed
+    held = hold(folder / name)
+    ask(program)
+    held.wait_for_reader()
+    assert program.get("/metrics?name[]=scaleengine_up")[0] == 200
+    assert program.end() == 0

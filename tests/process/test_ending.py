@@ -1,0 +1,97 @@
+"""The process ends when it should, with its status, whatever hangs in it."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+PATIENCE = 60.0
+END_SECONDS = 5.0
+SCRIPT = """\
+import atexit, sys, threading
+import exporter.__main__, exporter.cli
+
+def run(arguments, process):
+    hang = threading.Event().wait
+    threading.Thread(target=hang).start()
+    atexit.register(hang)
+    sys.stderr.write("begun\\n")
+    {body}
+
+exporter.cli.main = run
+exporter.__main__.main()
+"""
+"""The program, but for what it does: a thread hangs that Python would wait for, and so on."""
+
+
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    """Give the list of processes that have to be gone at the end."""
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for each in started:
+        each.kill()
+        each.communicate()
+
+
+def start(processes: list[subprocess.Popen[str]], body: str) -> subprocess.Popen[str]:
+    """Start the program with something else to do; wait until it does it."""
+    process = subprocess.Popen(  # noqa: S603 - a script of our own
+        [sys.executable, "-c", SCRIPT.format(body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    processes.append(process)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "begun\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "hang()",
+        "process.signals.on_stop(lambda: None); hang()",
+        "process.signals.on_stop(lambda: 1 / 0); hang()",
+        # What nothing interrupts, as in a library's own lock.
+        "lock = threading.Lock(); lock.acquire(); lock.acquire()",
+        "sys.stdout.write('x' * 10_000_000)",
+    ],
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal(
+    processes: list[subprocess.Popen[str]], body: str, number: signal.Signals
+) -> None:
+    """A signal ends it within five seconds."""
+    process = start(processes, body)
+    process.send_signal(number)
+    assert process.wait(END_SECONDS) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("return 3", 3),
+        ("sys.exit(2)", 2),
+        ("raise ValueError('a defect')", 1),
+        ("raise KeyboardInterrupt", 1),
+        ("sys.stderr.write('x' * 100_000); return 3", 3),
+    ],
+)
+def test_an_end_of_its_own(processes: list[subprocess.Popen[str]], body: str, status: int) -> None:
+    """When it is done it ends with its status, and waits for no thread."""
+    assert start(processes, body).wait(PATIENCE) == status
+
+
+def test_the_last_lines(processes: list[subprocess.Popen[str]]) -> None:
+    """What was written just before the end is written; a defect shows its traceback."""
+    process = start(processes, "print('out'); sys.stderr.write('error\\n'); raise ValueError('x')")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    error = process.stderr.read()
+    assert process.stdout.read() == "out\n"
+    first, second, *_, last = error.splitlines()
+    assert (first, second, last) == ("error", "Traceback (most recent call last):", "ValueError: x")
