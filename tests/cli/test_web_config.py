@@ -1,13 +1,15 @@
 """The web config file, as the whole program obeys it."""
 
 import base64
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import BadStatusLine, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,3 +134,32 @@ def test_an_expired_certificate(
     program = start(tmp_path, "--web.config.file=web.yaml")
     assert program.wait_for(msg="web configuration may be wrong")["warning"] == warning
     assert program.end() == 0
+
+
+def test_a_costly_password_does_not_hold_up_the_end(
+    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
+) -> None:
+    """A check that takes half a minute runs, and the program ends in time."""
+    configure(tmp_path, scaleengine.url)
+    costly = "$2b$19$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
+    (tmp_path / "web.yaml").write_text(f"basic_auth_users: {{prometheus: {costly}}}\n")
+    program = start(tmp_path, "--web.config.file=web.yaml")
+    address, before = program.address, busy_threads(program.pid)
+    with socket.create_connection(address, timeout=10) as line:
+        credentials = base64.b64encode(b"prometheus:x").decode()
+        line.sendall(
+            f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n".encode()
+        )
+        assert until(lambda: bool(busy_threads(program.pid) - before))
+        assert program.end() == 0
+
+
+def busy_threads(process: int) -> set[str]:
+    """Return the threads of a process that have used the processor for a tenth of a second."""
+    found = set()
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            user_time = int((task / "stat").read_text().rpartition(") ")[2].split()[11])
+            if user_time >= os.sysconf("SC_CLK_TCK") // 10:
+                found.add(task.name)
+    return found

@@ -139,6 +139,16 @@ def test_what_the_toolkit_tests_as_good(load: Load, more: str) -> None:
     assert load(TLS + more).context
 
 
+def test_a_costly_hash_is_a_warning(load: Load) -> None:
+    """Whoever checks a password with it waits long, but Go takes it."""
+    (warning,) = load(USERS.replace("$04$", "$18$")).warnings
+    assert str(warning) == (
+        "web.yml:1:26: basic_auth_users.jane: has a cost of 18: checking a password takes seconds; "
+        "10 is usual"
+    )
+    assert load(USERS.replace("$04$", "$14$")).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sent"),
     [

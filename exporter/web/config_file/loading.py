@@ -13,6 +13,7 @@ from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, Finding, Problem, Report
 from exporter.documents.text import absolute_folder, read_text
 from exporter.web.config_file.client_certificates import plain_names
+from exporter.web.config_file.passwords import MAX_QUICK_COST, cost_of
 from exporter.web.config_file.rate_limit import RateLimit
 from exporter.web.config_file.rules import broken_rules
 from exporter.web.config_file.settings import WebConfigFile
@@ -85,6 +86,11 @@ def _oddities(file: WebConfigFile, now: float) -> Iterator[Finding]:
     for key, pem in tls.certificates() if tls else ():
         for problem in find_validity_problems(pem.content, now):
             yield ("tls_server_config", key), pem.said(problem)
+    for user, hashed in file.basic_auth_users.items():
+        cost = cost_of(hashed)
+        if cost > MAX_QUICK_COST:
+            sentence = f"has a cost of {cost}: checking a password takes seconds; 10 is usual"
+            yield ("basic_auth_users", user), sentence
     if limit and limit.interval and not limit.burst:
         yield ("rate_limit", "burst"), "is 0: every request is refused"
 

@@ -8,8 +8,10 @@ import bcrypt
 
 from exporter.documents.fields import FieldError
 
-DEAREST: Final = 14
-"""The highest cost taken: one check takes a second or two, and each step up doubles that."""
+MAX_QUICK_COST: Final = 14
+"""The highest cost with which a check takes a second or two; each step up doubles that."""
+
+_MAX_COST: Final = 31
 
 _BYTES_THAT_COUNT: Final = 72
 _HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
@@ -28,7 +30,7 @@ def is_right(password: bytes, hashed: bytes) -> bool:
 
 def hash_of_nobody(hashes: Iterable[bytes]) -> bytes:
     """Give a hash of no known password that costs as much to check as the dearest of these."""
-    return b"$2b$%02d$" % max(map(_cost, hashes), default=_CHEAPEST) + b"." * 53
+    return b"$2b$%02d$" % max(map(cost_of, hashes), default=_CHEAPEST) + b"." * 53
 
 
 def hashed(text: str) -> bytes:
@@ -37,10 +39,8 @@ def hashed(text: str) -> bytes:
     if found is None:
         raise FieldError("is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon")
     cost = int(found["cost"])
-    if not _CHEAPEST <= cost <= DEAREST:
-        raise FieldError(
-            f"has a cost of {cost}; from {_CHEAPEST} to {DEAREST} is taken, 10 is usual"
-        )
+    if not _CHEAPEST <= cost <= _MAX_COST:
+        raise FieldError(f"has a cost of {cost}; bcrypt knows {_CHEAPEST} to {_MAX_COST}")
     try:
         bcrypt.hashpw(b"", b"$2b$%02d$" % _CHEAPEST + text[_SALT].encode())
     except ValueError:
@@ -48,5 +48,6 @@ def hashed(text: str) -> bytes:
     return text.encode()
 
 
-def _cost(hashed: bytes) -> int:
+def cost_of(hashed: bytes) -> int:
+    """Return the cost of a bcrypt hash, the binary logarithm of its rounds."""
     return int(hashed[4:6])
