@@ -8,8 +8,8 @@ READY := .venv/ready
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
-	@echo "make test        run all tests"
-	@echo "make check       lint, types, import contracts, then all tests"
+	@echo "make test        run the tests, but for make e2e and the slowest"
+	@echo "make check       lint, types, import contracts, then make test"
 	@echo "make format      lay out the code and mend what lint can mend"
 	@echo "make schema      write the JSON Schema of the configuration"
 	@echo "make dashboard   write the dashboard for Grafana"

@@ -43,7 +43,9 @@ def set_up_logs(
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if format_ == "json"
-        else structlog.processors.LogfmtRenderer(key_order=("ts", "level", "msg"))
+        else structlog.processors.LogfmtRenderer(
+            key_order=("ts", "level", "msg", "result"), drop_missing=True
+        )
     )
     structlog.configure(
         processors=[

@@ -213,7 +213,9 @@ class _Trial:
 
     def outcome(self, lines: Sequence[EventDict], problems: Sequence[str]) -> Outcome:
         """Return what came of it."""
-        causes = [str(line["cause"]) for line in lines if "cause" in line]
+        causes = [
+            str(line["cause"]) for line in lines if line["event"] == "poll" and "cause" in line
+        ]
         return Outcome(
             case=self.case,
             when=self.when,

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
+import structlog
+
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.refusals import Refusals
 from exporter.polling.retries import LEAST_PATIENCE, Patience
 from exporter.polling.schedule import LONGEST_ASKED
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
-from exporter.polling.targets import FilesTarget, Target
+from exporter.polling.targets import FilesTarget, Target, log_fields
 from exporter.polling.turns import Turns
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
@@ -23,10 +25,13 @@ from exporter.scaleengine.errors import (
     AuthError,
     IncompleteError,
     Reason,
+    ScaleEngineError,
     SignatureError,
     TooManyRequestsError,
 )
 from exporter.scaleengine.file_listing import Listing, list_files
+
+log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -121,20 +126,33 @@ class Calls:
                 raise StoppedError
             self._look_before(credentials)
             self._count()
-            collector, refusals = self._target.collector, self.account.refusals
             try:
-                answer = call(credentials)
-            except TooManyRequestsError as error:
-                turns.hold(min(error.retry_after or 0.0, LONGEST_ASKED))
+                return self._send(call, credentials)
+            except ScaleEngineError as error:
+                # Not a warning: another attempt may do, and a poll that fails is one.
+                log.debug(
+                    "request failed",
+                    **log_fields(self._target),
+                    reason=str(error.reason),
+                    cause=error.cause,
+                )
                 raise
-            except (AuthError, SignatureError) as error:
-                refusals.heed(collector, credentials, error, self._target.interval)
-                raise
-            except ApiError:
-                refusals.heed_acceptance(collector, credentials)
-                raise
+
+    def _send(self, call: Callable[[Credentials], T], credentials: Credentials) -> T:
+        collector, refusals = self._target.collector, self.account.refusals
+        try:
+            answer = call(credentials)
+        except TooManyRequestsError as error:
+            self.account.turns.hold(min(error.retry_after or 0.0, LONGEST_ASKED))
+            raise
+        except (AuthError, SignatureError) as error:
+            refusals.heed(collector, credentials, error, self._target.interval)
+            raise
+        except ApiError:
             refusals.heed_acceptance(collector, credentials)
-            return answer
+            raise
+        refusals.heed_acceptance(collector, credentials)
+        return answer
 
     def _look_before(self, credentials: Credentials) -> None:
         """Raise ScaleEngineError where a call would be of no use, or unwelcome."""

@@ -12,7 +12,7 @@ from exporter.polling.schedule import next_due, pause, wait_until
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
-from exporter.polling.targets import Target
+from exporter.polling.targets import Target, log_fields
 from exporter.polling.usage import describe_rejected
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
@@ -46,11 +46,7 @@ class TargetPoller:
         self._failures = 0
         self._warned: frozenset[str] = frozenset()
         self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
-        self._log = log.bind(
-            account=target.account,
-            collector=target.collector,
-            **({"path": target.path, "file_type": target.file_type} if target.path else {}),
-        )
+        self._log = log.bind(**log_fields(target))
 
     def run(self, first_wait: float, stop: Stop) -> None:
         """Poll after ``first_wait`` seconds, then on schedule, until told to stop.

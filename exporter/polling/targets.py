@@ -64,3 +64,11 @@ class FilesTarget:
 
 
 Target: TypeAlias = DiskUsageTarget | FilesTarget
+
+
+def log_fields(target: Target) -> dict[str, str]:
+    """Return what a log line says of the target, field by field."""
+    fields = {"account": target.account, "collector": target.collector}
+    if isinstance(target, FilesTarget):
+        fields |= {"path": target.path, "file_type": target.file_type}
+    return fields

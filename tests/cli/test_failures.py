@@ -1,5 +1,6 @@
 """The whole program when ScaleEngine fails: it lives, says what is wrong, and keeps its numbers."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
 
 Configure = Callable[..., None]
+
+RUNBOOK = (Path(__file__).parents[2] / "monitoring" / "README.md").read_text()
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
@@ -260,3 +263,16 @@ def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path
             assert program.value("scaleengine_credentials_accepted", collector="files") == 1
             assert program.value("scaleengine_credentials_accepted", collector="disk_usage") == 0
         assert program.end() == 0
+
+
+def test_what_the_runbook_looks_for(start: "Start", configure: Configure, tmp_path: Path) -> None:
+    """Whatever the runbook greps for is in the log of an exporter whose requests fail."""
+    looked_for = re.findall(r"grep '([^']+)'", RUNBOOK)
+    assert {"poll result=failed", "request failed"} <= set(looked_for)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
+    program = start(tmp_path, "--log.format=logfmt", "--log.level=debug")
+    for words in looked_for:
+        program.read_until(words)
+    assert program.end() == 0

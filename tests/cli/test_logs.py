@@ -130,6 +130,14 @@ def test_logfmt(written: Written) -> None:
     assert rest == (r'level=info msg=poll account=main files=3 cause="no \"way\"" empty= none=')
 
 
+def test_the_result_of_a_poll_is_beside_its_name(written: Written) -> None:
+    """Whoever looks for ``poll result=failed`` finds the polls that failed."""
+    set_up_logs("info", "logfmt", str)
+    ours().bind(account="main").warning("poll", duration="1s", result="failed")
+    (line,) = written()
+    assert line.endswith("level=warning msg=poll result=failed account=main duration=1s")
+
+
 def test_json(written: Written) -> None:
     """A line of JSON holds the same, numbers as numbers and letters as they are."""
     set_up_logs("info", "json", str)

@@ -344,20 +344,21 @@ def test_users_without_an_answer_are_warned_about_once() -> None:
 
 
 def test_a_line_for_each_poll() -> None:
-    """Each poll is one line: target, result, duration and requests; a failure says what to do."""
+    """Each poll is one line: target, result, duration and requests; a failure says what to do.
+
+    A failed request is a line of its own at debug.
+    """
     polled = Polled(FILES, Time(), [listing("a.mp4"), REFUSED], seconds=1.25)
     with capture_logs() as lines:
         polled.poll()
         polled.poll()
-    target = {
+    labels = {
         "account": "main",
         "collector": "files",
         "path": "sestore4/jb",
         "file_type": "video",
-        "event": "poll",
-        "duration": "1.250s",
-        "requests": 1,
     }
+    target = {**labels, "event": "poll", "duration": "1.250s", "requests": 1}
     good = {"log_level": "info", "result": "ok", "files": 1, "folders": 0}
     bad = {
         "log_level": "warning",
@@ -366,7 +367,13 @@ def test_a_line_for_each_poll() -> None:
         "cause": "ScaleEngine refused the signature (0003)",
         "advice": "check api_secret of account 'main'",
     }
-    assert lines == [{**target, **good}, {**target, **bad}]
+    request = {
+        "log_level": "debug",
+        "event": "request failed",
+        "reason": "signature",
+        "cause": "ScaleEngine refused the signature (0003)",
+    }
+    assert lines == [{**target, **good}, {**labels, **request}, {**target, **bad}]
 
 
 def test_a_defect_is_told_with_its_traceback() -> None:
