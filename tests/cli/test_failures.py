@@ -210,7 +210,7 @@ def test_nobody_listens(start: "Start", configure: Configure, tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
-    program = start(tmp_path)
+    program = start(tmp_path, "--log.level=debug")
     for collector in ("disk_usage", "files"):
         told = program.wait_for(msg="poll", collector=collector, result="failed")
         assert (told["reason"], told["cause"]) == ("network", "the connection was refused")
@@ -230,7 +230,7 @@ def test_a_secret_that_is_replaced(
     secret = tmp_path / "secret"
     secret.write_text("canaryoldsecret\n")
     configure(tmp_path, scaleengine.url, account={"api_secret": None, "api_secret_file": "secret"})
-    program = start(tmp_path)
+    program = start(tmp_path, "--log.level=debug")
     program.wait_for(msg="poll", collector="files", result="failed", reason="signature")
     assert program.value("scaleengine_up", account="main") == 0
 

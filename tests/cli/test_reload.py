@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Configure = Callable[..., None]
 LIFECYCLE = "--web.enable-lifecycle"
+EVERY_FAILURE = "--log.level=debug"
+"""Otherwise targets that fail for one cause are one warning."""
 PATHS = ["sestore4/jb", "sestore4/jb/séries"]
 USAGE = {"disk_usage": {"interval": "1s", "stale_after": "1h"}}
 
@@ -35,7 +37,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
 @pytest.fixture
 def program(start: "Start", folder: Path) -> Iterator["Program"]:
     """Start the program, and wait until it has polled."""
-    running = start(folder, LIFECYCLE)
+    running = start(folder, LIFECYCLE, EVERY_FAILURE)
     for collector in ("disk_usage", "files"):
         running.wait_for(msg="poll", collector=collector, result="ok")
     yield running
@@ -340,7 +342,7 @@ def test_a_key_that_is_put_right(
     """After a reload with other credentials all targets of the account are polled at once."""
     good = polling(*PATHS)
     configure(tmp_path, scaleengine.url, account={**good, "api_secret": "canarywrongsecret"})
-    program = start(tmp_path, LIFECYCLE)
+    program = start(tmp_path, LIFECYCLE, EVERY_FAILURE)
     program.wait_for(2, msg="poll", collector="files", reason="signature")
     assert published(program, "scaleengine_up", account="main") == 0
 
