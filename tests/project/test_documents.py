@@ -1,6 +1,9 @@
 """What the documents say is what the program does."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +99,43 @@ def test_every_variable_that_matters_is_documented() -> None:
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     said_otherwise = {"LANGUAGE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
     assert named - {"LISTEN_PID", "LISTEN_FDS"} == set(KEPT) - said_otherwise
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """Return the code of the blocks in a language below a heading of the README."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
+    """The commands and the file of the README, as they stand there, pass the check."""
+    prepare, check, _ = blocks("Configure", "sh")
+    (tmp_path / "config.yaml").write_text(blocks("Configure", "yaml")[0])
+    program = tmp_path / "bin" / "scaleengine-exporter"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m exporter "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    checked = subprocess.run(  # noqa: S603 - the commands are the README's
+        ["/bin/sh", "-ec", prepare + check.splitlines()[0]],
+        cwd=tmp_path,
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout == "config.yaml: good\n"
+
+
+def test_a_newcomer_can_call_the_program() -> None:
+    """What is installed is linked to where a shell looks, before it is called by its name."""
+    (commands,) = blocks("Install", "sh")
+    *before, call = commands.splitlines()
+    assert call == "scaleengine-exporter --version"
+    folder, program = "/opt/scaleengine-exporter", "bin/scaleengine-exporter"
+    assert before[0] == f"python3 -m venv {folder}"
+    assert before[-1] == f"ln -s {folder}/{program} /usr/local/bin/"
+    wanted = re.search(r"-r (\S+)", commands)
+    assert wanted
+    assert (ROOT / wanted[1]).exists()
