@@ -5,11 +5,14 @@ from exporter.process.blocking import block_signals
 # Before the other imports: until here a signal has its default action.
 block_signals()
 
+import os  # noqa: E402
 import sys  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK  # noqa: E402
+from exporter.process.resource_limits import find_resource_limit  # noqa: E402
 from exporter.process.start import start_process  # noqa: E402
+from exporter.process.streams import STDERR  # noqa: E402
 
 
 def main() -> NoReturn:
@@ -21,7 +24,9 @@ def main() -> NoReturn:
     try:
         process = start_process(EXIT_INTERRUPTED if _is_check(sys.argv) else EXIT_OK)
     except RuntimeError as error:
-        sys.exit(f"{error}: raise the limit of processes or of memory (ulimit -u, pids.max)")
+        # Straight to the descriptor: what writes to it otherwise may be a thread that is missing.
+        os.write(STDERR, f"{find_resource_limit(error) or error}\n".encode())
+        sys.exit(EXIT_FAILURE)
     try:
         # Here and not above: see the docstring.
         from exporter.cli import main as run  # noqa: PLC0415
@@ -29,8 +34,12 @@ def main() -> NoReturn:
         status = run(sys.argv[1:], process)
     except SystemExit as ended:  # argparse's way to end
         status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
-    except BaseException:  # noqa: BLE001 - whatever it is, it is shown
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is shown
+        limit = find_resource_limit(error)
+        if limit is None:
+            sys.excepthook(*sys.exc_info())
+        else:
+            sys.stderr.write(f"{limit}\n")
         status = EXIT_FAILURE
     process.exit(status)
 

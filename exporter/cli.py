@@ -28,6 +28,7 @@ from exporter.process.ending import (
     EXIT_OK,
     EXIT_USAGE,
 )
+from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
@@ -67,8 +68,12 @@ def main(arguments: Sequence[str], process: Process) -> int:
         return EXIT_USAGE
     except ListenError as error:
         sys.stderr.write(f"{error}\n")
-    except Exception:
-        log.exception("crashed, please report it")
+    except Exception as error:
+        limit = find_resource_limit(error)
+        if limit is None:
+            log.exception("crashed, please report it")
+        else:
+            sys.stderr.write(f"{limit}\n")
     return EXIT_FAILURE
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from exporter import config
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
-from exporter.scaleengine.errors import AuthError
+from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
 
 
@@ -90,6 +90,10 @@ class _Secrets:
         try:
             return Credentials(self.api_key.read(), self.api_secret.read())
         except config.SecretError as error:
+            if error.limit is not None:
+                raise ResourceLimitError(
+                    "credentials", error.limit.cause, error.limit.advice
+                ) from None
             raise AuthError(
                 "credentials",
                 f"a secret of account {self.account!r} could not be read ({error})",

@@ -10,6 +10,7 @@ import structlog
 from exporter.documents.problems import ConfigError
 from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 
 log: Final = structlog.get_logger(__name__)
@@ -69,7 +70,10 @@ class Reload(Generic[T]):
             self._take(self._read())
         except ConfigError as error:
             return [str(problem) for problem in error.problems]
-        except Exception:
+        except Exception as error:
+            limit = find_resource_limit(error)
+            if limit is not None:
+                return [str(limit)]
             log.exception("a defect of this exporter ended a reload; please report it")
             return ["a defect of this exporter ended the reload; the log has its traceback"]
         return []

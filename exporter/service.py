@@ -1,10 +1,11 @@
 """The running service: polling in threads, serving in the main thread."""
 
 import asyncio
+import os
 import random
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -17,13 +18,14 @@ from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
+from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
 from exporter.version import described
-from exporter.web.addresses import shown
+from exporter.web.addresses import close, shown
 from exporter.web.config_file import LiveWebConfig, protect
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -32,6 +34,7 @@ log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+_LOOP_DESCRIPTORS: Final = 3
 _LAST_POLLS_SECONDS: Final = 1.5
 _LAST_PUBLICATION_SECONDS: Final = 0.5
 _LAST_RELOAD_SECONDS: Final = 0.5
@@ -128,13 +131,36 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         await serve(app, front.sockets, begin, stop_serving, ssl_context)
 
     try:
-        asyncio.run(serve_until_stopped())
+        _run_loop(serve_until_stopped)
     finally:
         log.info("stopping")
+        close(front.sockets)  # where they were not served
         stop.set()
         polling.poller.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
         reloads.join(_LAST_RELOAD_SECONDS)
+
+
+def _run_loop(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a coroutine function in an event loop.
+
+    Raises OSError or RuntimeError where there are too few descriptors or threads for it.
+    """
+    finished = False
+
+    async def run() -> None:
+        nonlocal finished
+        await work()
+        finished = True
+
+    for descriptor in [os.dup(2) for _ in range(_LOOP_DESCRIPTORS)]:
+        os.close(descriptor)  # without them, an event loop leaves a traceback behind
+    try:
+        asyncio.run(run())
+    except RuntimeError as error:
+        # asyncio starts a thread to end others; without it all is done as well.
+        if not (finished and find_resource_limit(error)):
+            raise
 
 
 def _log_overdue() -> None:

@@ -11,10 +11,17 @@ from exporter.check.findings import CLOCK, Finding, Outcome, failed, key_of, pol
 from exporter.check.reach import reach
 from exporter.plan import Plan
 from exporter.polling.targets import FilesTarget, Target
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine import disk_usage, file_listing
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import AuthError, ProtocolError, Reason, ScaleEngineError
+from exporter.scaleengine.errors import (
+    AuthError,
+    ProtocolError,
+    Reason,
+    ResourceLimitError,
+    ScaleEngineError,
+)
 from exporter.scaleengine.route import find_route
 
 log: Final = structlog.get_logger(__name__)
@@ -65,7 +72,7 @@ class Trials:
     def _try_account(self, account: str, targets: list[Target]) -> Iterator[Finding]:
         try:
             credentials = self._asking.credentials(account)
-        except AuthError as error:
+        except (AuthError, ResourceLimitError) as error:
             yield failed(secrets_of(account), error)
             yield from map(_not_tried, targets)
             return
@@ -96,7 +103,10 @@ class Trials:
             return self._asking.ask(target, credentials)
         except ScaleEngineError as error:
             return error
-        except Exception:
+        except Exception as error:
+            limit = find_resource_limit(error)
+            if limit is not None:
+                return ResourceLimitError(_command(target), limit.cause, limit.advice)
             log.exception("a defect of this exporter ended a trial; please report it")
             return ProtocolError(
                 _command(target),

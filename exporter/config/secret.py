@@ -7,6 +7,7 @@ from typing import Self
 
 from exporter.documents.files import FileError, read_bytes
 from exporter.documents.text import is_quoted
+from exporter.process.resource_limits import ResourceLimit
 
 LARGEST_FILE = 64 * 1024
 """Bytes; a key is far smaller, so a larger file is the wrong one."""
@@ -15,12 +16,14 @@ LARGEST_FILE = 64 * 1024
 class SecretError(Exception):
     """A secret's file cannot be used: `str()` names the file, `cause` says only why.
 
-    Neither ever holds anything of the content.
+    Neither ever holds anything of the content. ``limit`` is the limit of this process or machine
+    that kept the file from being read, if one did.
     """
 
-    def __init__(self, file: Path, cause: str) -> None:
+    def __init__(self, file: Path, cause: str, limit: ResourceLimit | None = None) -> None:
         super().__init__(f"the secret's file {file} {cause}")
         self.cause = cause
+        self.limit = limit
 
 
 class Secret:
@@ -84,7 +87,7 @@ def _read(file: Path) -> str:
     try:
         content = read_bytes(file, LARGEST_FILE)
     except FileError as error:
-        raise SecretError(file, str(error)) from None
+        raise SecretError(file, str(error), error.limit) from None
     text = _decoded(content)
     fault = "is not UTF-8 text" if text is None else text_fault(text)
     if text is None or fault:

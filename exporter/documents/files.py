@@ -4,9 +4,18 @@ import os
 import stat
 from pathlib import Path
 
+from exporter.process.resource_limits import ResourceLimit, find_resource_limit
+
 
 class FileError(Exception):
-    """The file cannot be used; the message ends a sentence that begins with the file."""
+    """The file cannot be used; the message ends a sentence that begins with the file.
+
+    ``limit`` is the limit of this process or machine that it comes from, if it does.
+    """
+
+    def __init__(self, cause: str, limit: ResourceLimit | None = None) -> None:
+        super().__init__(cause)
+        self.limit = limit
 
 
 def read_bytes(file: Path, limit: int, *, stream: bool = False) -> bytes:
@@ -14,6 +23,7 @@ def read_bytes(file: Path, limit: int, *, stream: bool = False) -> bytes:
 
     Raises FileError; what the file holds is never part of it.
     """
+    reached = None
     try:
         return _read(file, limit, stream=stream)
     except FileNotFoundError:
@@ -23,10 +33,11 @@ def read_bytes(file: Path, limit: int, *, stream: bool = False) -> bytes:
     except PermissionError:
         cause = "may not be read by the user that runs the exporter; give that user the right"
     except OSError as error:
-        cause = f"cannot be read: {os.strerror(error.errno or 0)}"
+        reached = find_resource_limit(error)
+        cause = f"cannot be read: {reached or os.strerror(error.errno or 0)}"
     except ValueError:
         cause = "has a name that no file can have"
-    raise FileError(cause)
+    raise FileError(cause, reached)
 
 
 def _read(file: Path, limit: int, *, stream: bool) -> bytes:

@@ -15,6 +15,7 @@ from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Knowledge, Store
 from exporter.polling.targets import Target
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 
 log: Final = structlog.get_logger(__name__)
@@ -91,12 +92,17 @@ class Publisher:
         with self._lock:
             try:
                 self._publish()
-            except Exception:
-                if not self._failing:  # once, not every second
+            except Exception as error:
+                limit = find_resource_limit(error)
+                if self._failing:  # once, not every second
+                    pass
+                elif limit is None:
                     log.exception(
                         "a defect of this exporter keeps new numbers from /metrics; the last ones "
                         "are served until a new try, made every second, succeeds; please report it"
                     )
+                else:
+                    log.warning("metrics not published, retrying", **limit._asdict())
                 self._failing = True
             else:
                 self._failing = False

@@ -8,6 +8,7 @@ import structlog
 
 from exporter.polling.schedule import backoff
 from exporter.polling.stopping import Stop
+from exporter.process.resource_limits import find_resource_limit
 
 log: Final = structlog.get_logger(__name__)
 
@@ -46,16 +47,20 @@ class LastingThread:
         while not self._stop.is_set():
             try:
                 work()
-            except BaseException:
+            except BaseException as error:
                 deaths += 1
                 self._broken = True
                 wait = backoff(deaths, _LONGEST_PAUSE)
-                log.exception(
-                    "a defect of this exporter ended a thread, which will begin anew; please "
-                    "report it",
-                    thread=self.name,
-                    wait=f"{wait:.0f}s",
-                )
+                facts = {"thread": self.name, "wait": f"{wait:.0f}s"}
+                limit = find_resource_limit(error)
+                if limit is None:
+                    log.exception(
+                        "a defect of this exporter ended a thread, which will begin anew; please "
+                        "report it",
+                        **facts,
+                    )
+                else:
+                    log.warning("thread out of resources, restarting", **facts, **limit._asdict())
                 self._stop.wait(wait)
                 self._broken = False
             else:

@@ -14,9 +14,10 @@ from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target, log_fields
 from exporter.polling.usage import describe_rejected
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
-from exporter.scaleengine.errors import ProtocolError, ScaleEngineError
+from exporter.scaleengine.errors import ProtocolError, ResourceLimitError, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
 
@@ -93,9 +94,12 @@ class TargetPoller:
             return poll(self._target, calls)
         except ScaleEngineError as error:
             return None if stop.is_set() else _alone(error)
-        except Exception:  # noqa: BLE001 - no answer, however odd, may end the thread
+        except Exception as error:  # noqa: BLE001 - no answer, however odd, may end the thread
             if stop.is_set():
                 return None
+            limit = find_resource_limit(error)
+            if limit is not None:
+                return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
             self._log.exception("a defect of this exporter ended a poll; please report it")
             return ProtocolError(
                 self._target.collector,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import (
@@ -11,6 +12,7 @@ from exporter.scaleengine.errors import (
     ClockError,
     ProtocolError,
     Reason,
+    ResourceLimitError,
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer
@@ -114,6 +116,12 @@ class Client:
             reason = error.reason
             accepted = isinstance(error, ApiError)
             raise
+        except (OSError, RuntimeError, MemoryError) as error:
+            limit = find_resource_limit(error)
+            if limit is None:
+                raise
+            reason = ResourceLimitError.reason
+            raise question.failed(ResourceLimitError, limit.cause, limit.advice) from None
         finally:
             if not self.transport.closed:
                 seconds = self.clock.elapsed() - began

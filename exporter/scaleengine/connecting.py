@@ -61,7 +61,12 @@ def resolve(host: str, port: int) -> list[Address]:
 
     Raises UnicodeError for what cannot be the name of a host.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        # Without a free descriptor the resolver says that it does not know the name.
+        socket.socket().close()
+        raise
     return list(dict.fromkeys(Address(family, target) for family, _, _, _, target in found))
 
 

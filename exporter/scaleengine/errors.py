@@ -9,6 +9,7 @@ ScaleEngineError
 ├── ServerError          server        a fault on ScaleEngine's side
 ├── AnswerTimeoutError   timeout       no whole answer in time
 ├── NetworkError         network       name, connection, TLS
+│   └── ResourceLimitError             a limit of this process or machine, before or after that
 ├── ProtocolError        protocol      an answer that is not what the API promises
 │   └── ResponseTooLargeError          a response beyond the size limit
 ├── ApiError             api           any other failure that the API reports
@@ -102,6 +103,14 @@ class NetworkError(ScaleEngineError):
     """ScaleEngine could not be reached: name, connection or TLS."""
 
     reason = Reason.NETWORK
+
+
+class ResourceLimitError(NetworkError):
+    """This process, or its machine, has no descriptor, thread or memory left for a request.
+
+    The reason is ``network``, the nearest of the closed set: nothing was learned, ScaleEngine has
+    nothing to do with it, and it may pass.
+    """
 
 
 class ProtocolError(ScaleEngineError):

@@ -23,11 +23,13 @@ from urllib3.exceptions import (
 from urllib3.exceptions import ProtocolError as BodyError
 from urllib3.exceptions import SSLError as Urllib3SslError
 
+from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
     AnswerTimeoutError,
     NetworkError,
     ProtocolError,
+    ResourceLimitError,
     ScaleEngineError,
 )
 from exporter.scaleengine.response_head import HeadError
@@ -67,6 +69,9 @@ _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 def translated(error: Exception, question: Question, route: Route) -> ScaleEngineError:
     """Return the error of ours for one that sending a request by a route ended with."""
     layers = list(_layers(error))
+    limit = next(filter(None, map(find_resource_limit, layers)), None)
+    if limit is not None:
+        return question.failed(ResourceLimitError, limit.cause, limit.advice)
     if any(isinstance(layer, (ssl.SSLError, Urllib3SslError)) for layer in layers):
         fault = route.trust.find_fault()
         if fault is not None:

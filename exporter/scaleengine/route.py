@@ -19,6 +19,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from exporter.process.resource_limits import find_resource_limit
+
 CA_FILE: Final = "api.ca_file"
 URL: Final = "api.url"
 
@@ -61,7 +63,10 @@ class Trust:
     ignored: str | None = None
 
     def find_fault(self) -> Fault | None:
-        """Return why the certificates cannot be used, after reading them all."""
+        """Return why the certificates cannot be used, after reading them all.
+
+        Raises OSError where a limit of this process or machine keeps them from being read.
+        """
         named = f"the file of {self.setting or 'certifi'}"
         advice = "put it there, readable for the exporter"
         if self.setting not in (None, CA_FILE):
@@ -77,6 +82,8 @@ class Trust:
             advice = f"name a PEM file of certificates in {self.setting or 'api.ca_file'}"
             return Fault(f"{named} holds no certificate that can be read ({self.path})", advice)
         except OSError as error:
+            if find_resource_limit(error):  # that says nothing of the file
+                raise
             reason = os.strerror(error.errno) if error.errno else "unreadable"
             return Fault(f"{named} cannot be read ({self.path}: {reason})", advice)
         return None

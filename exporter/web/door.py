@@ -20,6 +20,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, check_version
 from exporter.web.open_connections import OpenConnections
 
@@ -40,8 +41,10 @@ _TELL_SECONDS: Final = 60.0
 def watched(connections: Connections) -> Middleware:
     """Return what tells which connections are answered just now; it goes round all else.
 
-    It answers nothing in a version of HTTP that is not spoken here.
+    It answers nothing in a version of HTTP that is not spoken here. Where this process has no
+    thread or memory left for a request, the answer is 503.
     """
+    warned = -math.inf
 
     @web.middleware
     async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -50,6 +53,16 @@ def watched(connections: Connections) -> Middleware:
         connections.begin(connection)
         try:
             return await handler(request)
+        except (OSError, RuntimeError, MemoryError) as error:
+            limit = find_resource_limit(error)
+            if limit is None:
+                raise
+            nonlocal warned
+            now = asyncio.get_running_loop().time()
+            if now - warned >= _TELL_SECONDS:
+                warned = now
+                log.warning("request not answered", cause=limit.cause, advice=limit.advice)
+            raise web.HTTPServiceUnavailable(text="Out of resources.\n") from None
         finally:
             connections.end(connection)
 

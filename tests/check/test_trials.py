@@ -313,6 +313,22 @@ def test_a_defect(
     assert len(found.of("files", "ok")) == 2
 
 
+def test_a_limit(
+    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of this process fails what was tried, is named, and is no defect."""
+
+    def break_down(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("exporter.check.asking.newest_usage", break_down)
+    found = checked(scaleengine.url, main())
+
+    (failure,) = found.of("disk_usage", "fail")
+    assert str(failure["detail"]).startswith("this process has no memory left")
+    assert failure["reason"] == "network"
+
+
 def test_many_users(
     checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """What is to be run is what the operator wrote: each setting reaches the place that heeds it."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Credentials
-from exporter.scaleengine.errors import AuthError
+from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
 
 PlanOf = Callable[[str], Plan]
@@ -124,3 +125,16 @@ def test_a_secret_that_is_gone(plan_of: PlanOf, tmp_path: Path) -> None:
     assert str(tmp_path / "secret") in failed.value.cause
     assert "read again at every poll" in failed.value.advice
     assert failed.value.__suppress_context__
+
+
+def test_a_secret_without_a_descriptor(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file can be opened any more, the secret is not blamed."""
+    main, _ = plan_of(LARGE).accounts
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "")
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(ResourceLimitError) as failed:
+        main.credentials()
+    assert failed.value.cause.startswith("this process has too many open files (limit ")

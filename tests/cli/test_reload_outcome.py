@@ -56,6 +56,19 @@ def test_published_before_it_is_told(
     assert reload.last_success == (0 if problems else 1)
 
 
+def test_a_reload_without_resources(reloading: Callable[..., Reload[Plan]]) -> None:
+    """Where a limit ends a reload, the limit is what is told; it is no defect."""
+
+    def fail() -> Plan:
+        raise RuntimeError("can't start new thread")
+
+    with capture_logs() as lines:
+        (problem,) = reloading(fail, lambda _: True)()
+    assert problem.startswith("this process can start no further thread (limit ")
+    (line,) = lines
+    assert (line["event"], line["problem"]) == ("configuration not reloaded", problem)
+
+
 def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Plan]]) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
     reload = reloading(good, lambda _: False)

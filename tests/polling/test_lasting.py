@@ -44,7 +44,7 @@ def lasted(outcomes: Iterator[BaseException | None], stop: Told) -> LastingThrea
 
 @pytest.mark.parametrize(
     "defect",
-    [ValueError("a defect"), SystemExit(1), KeyboardInterrupt(), MemoryError()],
+    [ValueError("a defect"), SystemExit(1), KeyboardInterrupt()],
     ids=lambda defect: type(defect).__name__,
 )
 def test_work_begins_anew_after_a_defect(defect: BaseException) -> None:
@@ -56,6 +56,20 @@ def test_work_begins_anew_after_a_defect(defect: BaseException) -> None:
     assert [(line["log_level"], line["exc_info"]) for line in lines] == [("error", True)]
     assert (lines[0]["thread"], lines[0]["wait"]) == ("poll main", "30s")
     assert "begin anew" in lines[0]["event"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
+def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
+    """Where a limit ends the work, one line names the limit and the next step; no defect is."""
+    stop = Told()
+    with capture_logs() as lines:
+        lasted(iter([error, None]), stop)
+    assert stop.waits == [30.0]
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("thread out of resources, restarting", "warning")
+    assert (line["thread"], line["wait"]) == ("poll main", "30s")
+    assert str(line["cause"]).startswith("this process ")
+    assert "exc_info" not in line
 
 
 def test_each_death_doubles_the_wait() -> None:

@@ -1,7 +1,9 @@
 """A target is polled on its schedule, and every poll's end is recorded, counted and told."""
 
+import errno
 import json
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -374,6 +376,38 @@ def test_a_line_for_each_poll() -> None:
         "cause": "ScaleEngine refused the signature (0003)",
     }
     assert lines == [{**target, **good}, {**labels, **request}, {**target, **bad}]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.EMFILE, ""), RuntimeError("can't start new thread")],
+    ids=repr,
+)
+@pytest.mark.parametrize("target", [USAGE, FILES])
+def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
+    """Where resources run out the poll is tried again, and fails as network with the limit."""
+    polled = Polled(target, Time(), [error] * 3)
+    with capture_logs() as lines:
+        polled.poll()
+    (line,) = lines
+    assert (line["event"], line["reason"]) == ("poll", "network")
+    assert str(line["cause"]).startswith("this process ")
+    assert polled.results[0].requests == 3
+
+
+def test_no_thread_for_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk whose requests get no thread fails in the same way."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    polled = Polled(FILES, Time(), [])
+    with capture_logs() as lines:
+        polled.poll()
+    (line,) = lines
+    assert (line["reason"], line["requests"]) == ("network", 0)
+    assert str(line["cause"]).startswith("this process can start no further thread")
 
 
 def test_a_defect_is_told_with_its_traceback() -> None:

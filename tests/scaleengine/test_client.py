@@ -17,6 +17,7 @@ from exporter.scaleengine.errors import (
     NetworkError,
     ProtocolError,
     Reason,
+    ResourceLimitError,
     ScaleEngineError,
     SignatureError,
 )
@@ -357,6 +358,20 @@ def test_a_defect_is_observed(
     assert exchanges == [
         Exchange("main", "disk.usage", 0.25, Reason.PROTOCOL, accepted=True, skew=0.0)
     ]
+
+
+def test_a_limit_is_observed(
+    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+) -> None:
+    """A call for which there is no memory fails as network, and names what is missing."""
+
+    def read(_: Members) -> None:
+        raise MemoryError
+
+    with pytest.raises(ResourceLimitError, match="this process has no memory left"):
+        connect(simulator.url).call(credentials, "disk.usage", {"cpu": "", "starttime": 0}, read)
+
+    assert [exchange.reason for exchange in exchanges] == [Reason.NETWORK]
 
 
 def test_a_closed_client(

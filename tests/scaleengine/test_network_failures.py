@@ -3,13 +3,20 @@
 import errno
 import os
 import socket
+import threading
 import traceback
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
+from exporter.process.resource_limits import find_resource_limit
+from exporter.scaleengine.errors import (
+    NetworkError,
+    ProtocolError,
+    ResourceLimitError,
+    ScaleEngineError,
+)
 from exporter.scaleengine.http_answer import HttpAnswer
 
 Saying = Callable[..., str]
@@ -109,7 +116,7 @@ def test_names_that_are_none(send: Send, host: str) -> None:
     assert str(caught.value) == "the name cannot be one of a host: check api.url"
 
 
-@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EMFILE, errno.EPERM])
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EPERM])
 def test_what_the_system_says(send: Send, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Where the system has a reason of its own not to connect, its words are shown."""
 
@@ -122,6 +129,54 @@ def test_what_the_system_says(send: Send, monkeypatch: pytest.MonkeyPatch, numbe
 
     words = os.strerror(number)
     assert str(caught.value) == f"the request could not be sent ({words}): {CHECK_NETWORK}"
+
+
+@pytest.mark.parametrize("function", ["socket", "dup"])
+def test_too_few_descriptors(
+    saying: Saying, send: Send, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """Where this process has no descriptor left, ScaleEngine is not blamed, nor the network."""
+    url = saying(WHOLE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "canary")
+
+    place = socket if function == "socket" else os
+    with monkeypatch.context() as limited:
+        limited.setattr(place, function, fail)
+        with pytest.raises(ResourceLimitError) as caught:
+            send(url)
+
+    assert caught.value.cause.startswith("this process has too many open files (limit ")
+    assert caught.value.advice.startswith("raise the limit of open files")
+
+
+def test_too_few_descriptors_for_the_resolver(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C library then says that it does not know the name, which is not the cause."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "canary")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "socket", fail)
+    with pytest.raises(ResourceLimitError, match="too many open files"):
+        send("http://api.example/")
+
+
+def test_too_few_threads(closed: str, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started for the limit in time, that is said."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError) as caught:
+        send(f"http://{closed}/")
+
+    assert find_resource_limit(caught.value) is not None
 
 
 def test_every_address_is_tried(

@@ -192,3 +192,26 @@ def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str
     assert answer.status == 200
     assert taken.causes == ()
     assert [(event["event"], event["cause"]) for event in events] == [(TOLD, each) for each in told]
+
+
+def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for which no thread can be started gets 503; the log says so once, and why."""
+
+    def visit() -> list[int]:
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        try:
+            return [site.ask("/metrics?name[]=files").status for _ in range(3)]
+        finally:
+            monkeypatch.undo()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    # The first thread of the executor is the one that visits.
+    monkeypatch.setattr("exporter.web.server._THREADS", 2)
+    with capture_logs() as logged:
+        assert site.serve_while(visit) == [503] * 3
+    assert site.ask is not None
+    (event,) = logged
+    assert (event["event"], event["log_level"]) == ("request not answered", "warning")
+    assert str(event["cause"]).startswith("this process can start no further thread")
