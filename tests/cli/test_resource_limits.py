@@ -19,6 +19,8 @@ Configure = Callable[..., None]
 
 FILES = "this process has too many open files (limit "
 THREADS = "this process can start no further thread (limit "
+DEBUG = "--log.level=debug"
+"""Where two targets fail for one cause, the second is told at this level."""
 EVERY_SECOND = {
     "disk_usage": {"interval": "1s"},
     "files": {"interval": "1s", "paths": ["sestore4/jb"]},
@@ -83,7 +85,7 @@ def assert_only_the_limit_is_blamed(program: "Program", cause: str) -> None:
 
 def test_too_few_descriptors(start: "Start", folder: Path) -> None:
     """Without a free descriptor polls fail and say so; with one again they succeed."""
-    program = start(folder)
+    program = start(folder, DEBUG)
     wait_for_polls(program)
     limits = resource.prlimit(program.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(program.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
@@ -99,7 +101,7 @@ def test_too_few_descriptors(start: "Start", folder: Path) -> None:
 def test_too_few_threads(start: "Start", folder: Path) -> None:
     """Without a free thread polls fail and say so; with one again they succeed."""
     flag = folder / "flag"
-    program = start(folder, PYTHONPATH=str(folder / "site"), NO_MORE_THREADS=str(flag))
+    program = start(folder, DEBUG, PYTHONPATH=str(folder / "site"), NO_MORE_THREADS=str(flag))
     wait_for_polls(program)
     flag.touch()
     wait_for_polls(program, cause=THREADS)
