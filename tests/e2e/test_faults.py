@@ -8,7 +8,7 @@ import pytest
 
 from exporter.simulator import Behaviour, Broken, FileType, Refusal, Simulator
 from monitoring.dashboard.queries import annotation_expressions, panel_queries
-from tests.e2e.accounts import TB, USUAL, Polled
+from tests.e2e.accounts import TB, USUAL, Polled, series
 from tests.e2e.copies import MONITORING
 from tests.e2e.hearing import Ear
 from tests.e2e.polling_exporter import Exporter
@@ -24,8 +24,12 @@ EXPORTER_DOWN = "ScaleEngineExporterDown"
 FILES_GONE = "ScaleEngineFilesGone"
 OVER_QUOTA = "ScaleEngineDiskOverQuota"
 REQUESTS_FAILING = "ScaleEngineApiRequestsFailing"
+RESTARTING = "ScaleEngineExporterRestarting"
+RESTARTS = 5
+"""As many as the threshold of the alert."""
 NO_POLLS = {"ScaleEnginePollsFailing", "ScaleEnginePollsStale"}
 TOLD = {ACCOUNT_DOWN, EXPORTER_DOWN, FILES_GONE, OVER_QUOTA, REQUESTS_FAILING} | NO_POLLS
+TOLD |= {RESTARTING}
 """What the faults here lead to."""
 
 AT_THE_START = {"ScaleEngineExporterMissing"}
@@ -200,6 +204,30 @@ def test_an_exporter_that_is_down(
                 )
     for watch in watches.values():
         ear.resolved(watch, EXPORTER_DOWN)
+
+
+def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
+    """Wait until a Prometheus has seen the process that runs now."""
+    name = "process_start_time_seconds"
+    started = exporter.samples()[series(name, {})]
+    eventually(
+        lambda: watch.prometheus.value(f'{name}{{job="scaleengine"}}'),
+        lambda seen: seen == started,
+        f"{watch.name}: a scrape of the new process",
+    )
+
+
+def test_an_exporter_that_restarts(exporter: Exporter, watches: Watches, ear: Ear) -> None:
+    """An exporter that is started again and again is told of, though each time it polls well."""
+    for _ in range(RESTARTS):
+        with ended(exporter):
+            pass
+        for watch in watches.values():
+            wait_for_a_scrape(watch, exporter)
+    for watch in watches.values():
+        restarting = ear.firing(watch, RESTARTING, severity="warning", instance=exporter.address)
+        assert restarting.receiver == "notify"
+        assert "times in six hours" in restarting.summary
 
 
 def test_no_false_alarm(watches: Watches, proofs: Proofs) -> None:
