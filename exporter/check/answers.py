@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from exporter.check.findings import Fact, Finding, Outcome, polled
 from exporter.check.first_answer import first_answer
-from exporter.polling.open_folder import OpenFolder
+from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.polls import unanswered
+from exporter.polling.server_traits import ServerTraits
 from exporter.polling.snapshots import DiskUsage, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.polling.usage import REJECTED_ADVICE, name_users
@@ -53,12 +54,15 @@ def _rejected(rows: RejectedRows) -> str:
 
 
 def listed(target: FilesTarget, listing: Listing, requests_allowed: int) -> Finding:
-    """Return what the first answer for a path tells, seen beside what a poll is allowed.
+    """Return what the first response for a path tells, compared with what a poll is allowed.
 
-    Raises IncompleteError for an answer with which a poll would fail, too.
+    Raises IncompleteError for a response with which a poll would fail, too.
     """
-    OpenFolder(target.path).see_answer(listing.root, full=listing.full)
-    seen = first_answer(listing)
+    folder, traits = FolderProgress(target.path), ServerTraits()
+    traits.observe(listing)
+    if folder.accept(listing, traits):
+        folder.decide(listing, listing.entries, traits)
+    seen = first_answer(listing, is_end=folder.is_complete)
     facts = {
         "files_in_first_answer": seen.files,
         "folders_in_first_answer": seen.folders,

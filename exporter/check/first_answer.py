@@ -3,8 +3,11 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from exporter.scaleengine.file_listing import FILES_PER_ANSWER, Folder, Listing, Loaded
+from exporter.scaleengine.file_listing import PAGE_SIZE, Folder, Listing, LoadState
+
+_REQUESTS_AT_THE_END: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,7 @@ class FirstAnswer:
     """The files and folders in the first answer, and about how many requests a full poll makes.
 
     ``requests`` includes the first. 1 is certain: nothing is left out. More are an estimate: what
-    lies in a folder that was skipped is not known, and a further answer may show several at once.
+    is in a folder that was skipped is not known, and a further response may show several at once.
     """
 
     files: int
@@ -20,13 +23,22 @@ class FirstAnswer:
     requests: int
 
 
-def first_answer(listing: Listing) -> FirstAnswer:
-    """Return what an answer that begins at offset 0 tells."""
+def first_answer(listing: Listing, *, is_end: bool) -> FirstAnswer:
+    """Return what a response that begins at offset 0 tells.
+
+    ``is_end`` says that the walk requests nothing more for the requested folder; otherwise two
+    requests at its end show that there is no more.
+    """
     folders = tuple(_all(listing.root))
+    root = folders[0]
+    is_partial = root.loaded is LoadState.PARTIAL or root.next_offset is not None
+    pages_left = _further(root) if is_partial else 0
     return FirstAnswer(
         files=sum(len(folder.files) for folder in folders),
         folders=len(folders) - 1,
-        requests=1 + sum(_further(folder, full=listing.full) for folder in folders),
+        requests=1
+        + sum(map(_further, folders[1:]))
+        + (0 if is_end else pages_left + _REQUESTS_AT_THE_END),
     )
 
 
@@ -39,13 +51,12 @@ def _all(root: Folder) -> Iterator[Folder]:
         unseen += folder.folders.values()
 
 
-def _further(folder: Folder, *, full: bool) -> int:
-    """Return how many requests a folder takes after this answer.
+def _further(folder: Folder) -> int:
+    """Return how many requests a folder takes after this response.
 
     That is one for each hundred of its entries that are left, and at least one.
     """
-    unsure = folder.loaded is None and (full or folder.next_offset is not None)
-    if folder.loaded is Loaded.WHOLE or (folder.loaded is None and not unsure):
+    if folder.loaded is LoadState.COMPLETE:
         return 0
     left = (folder.entries or 0) - len(folder.files) - len(folder.folders)
-    return max(1, math.ceil(left / FILES_PER_ANSWER))
+    return max(1, math.ceil(left / PAGE_SIZE))

@@ -31,11 +31,11 @@ def _poll_files(target: FilesTarget, calls: Calls) -> FileCounts:
     limits = calls.account.limits
     with ThreadPoolExecutor(limits.at_once, f"call {target}") as callers:
 
-        def ask(path: str, offset: int) -> "Future[Listing]":
+        def request(path: str, offset: int) -> "Future[Listing]":
             return callers.submit(calls.list_files, path, target.file_type, offset)
 
         try:
-            walk(target.path, ask, limits, counts)
+            walk(target.path, request, limits, counts)
         finally:
             calls.give_up()
     return counts.result(target.max_folders)

@@ -23,6 +23,11 @@ class SeenNames:
         """Return how many different names there are."""
         return self._count
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether a name was seen."""
+        key = hash(name) & _WORD or 1
+        return self._slots[self._find(key)] == key
+
     def add(self, name: str) -> None:
         """Remember a name; one that is known changes nothing."""
         if self._put(hash(name) & _WORD or 1):
@@ -31,15 +36,19 @@ class SeenNames:
                 self._grow()
 
     def _put(self, key: int) -> bool:
+        index = self._find(key)
+        is_new = self._slots[index] != key
+        self._slots[index] = key
+        return is_new
+
+    def _find(self, key: int) -> int:
+        """Return the slot of a key, or the free one where it belongs."""
         slots = self._slots
         mask = len(slots) - 1
         index = key & mask
-        while slots[index]:
-            if slots[index] == key:
-                return False
+        while slots[index] not in {0, key}:
             index = (index + 1) & mask
-        slots[index] = key
-        return True
+        return index
 
     def _grow(self) -> None:
         keys = self._slots

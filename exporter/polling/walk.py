@@ -1,118 +1,316 @@
 """Walk a file tree and count it: every file once, or no count at all.
 
-An answer lists a hundred files at most. What it leaves out it marks: a folder was seen partly and
-goes on at an offset, or was skipped and has to be asked for by itself. The walk follows each mark.
-It remembers the folders on its edge only, so memory grows with the edge, not with the tree.
+A response lists about a hundred files. What it leaves out it may mark: a folder was seen partly
+and goes on at an offset, or was skipped and has to be requested by itself. The walk follows each
+mark. Where a mark may be missing, one more request shows whether there is more; what the API's
+pages leave open is found out by the responses (``server_traits``).
 
-A further answer for a folder may show more of what lies below it. So a sub-folder is asked for only
-when all folders above it have been seen whole, and nothing is asked for that was about to be told.
+A further response for a folder may show more of what is below it. So a sub-folder is requested only
+when all folders above it are complete, and nothing is requested that was about to be shown. The
+walk holds the folders on its edge only, so memory grows with the edge, not with the tree.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.open_folder import News, OpenFolder
+from exporter.polling.folder_progress import (
+    FolderProgress,
+    Start,
+    StepKind,
+    begins_with,
+    start_of,
+)
+from exporter.polling.server_traits import ServerTraits
 from exporter.scaleengine.errors import ApiError, IncompleteError
-from exporter.scaleengine.file_listing import COMMAND, Form, Listing
+from exporter.scaleengine.file_listing import (
+    COMMAND,
+    Folder,
+    FolderEncoding,
+    Listing,
+    LoadState,
+    may_be_api_member,
+)
 
-Ask = Callable[[str, int], "Future[Listing]"]
-"""Ask for the listing of a path from an offset on."""
+Request = Callable[[str, int], "Future[Listing]"]
+"""Request the listing of a path from an offset on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls a walk may have under way at once, and make in all."""
+    """How many requests a walk may have under way at once, and make in all."""
 
     at_once: int
     in_all: int
 
 
-def walk(path: str, ask: Ask, limits: Limits, counts: FolderCounts) -> None:
+def walk(path: str, request: Request, limits: Limits, counts: FolderCounts) -> None:
     """Count every file and folder below the path into ``counts``.
 
-    Raises ScaleEngineError; the counts are then worth nothing, and calls may still be under way.
+    Raises ScaleEngineError; the counts are then worth nothing, and requests may still be under way.
     """
-    _Walk(path, ask, limits, counts).run()
+    _Walk(path, request, limits, counts).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A request for a folder from its start, to compare with what a later response showed of it.
+
+    ``listing`` is that response, for the folder ``requested``; it is used afterwards.
+    """
+
+    start: Start
+    requested: FolderProgress
+    listing: Listing
 
 
 @dataclass
 class _Walk:
     path: str
-    ask: Ask
+    request: Request
     limits: Limits
     counts: FolderCounts
-    ready: list[OpenFolder] = field(default_factory=list)
-    under_way: dict["Future[Listing]", OpenFolder] = field(default_factory=dict)
-    calls: int = 0
-    form: Form | None = None
+    ready: list[FolderProgress] = field(default_factory=list)
+    under_way: dict["Future[Listing]", FolderProgress | _Probe] = field(default_factory=dict)
+    traits: ServerTraits = field(default_factory=ServerTraits)
+    requests: int = 0
+    encoding: FolderEncoding | None = None
 
     def run(self) -> None:
-        self.ready.append(OpenFolder(self.path))
+        self.ready.append(FolderProgress(self.path))
         try:
             while self.ready or self.under_way:
-                self.ask_for_more()
-                answered, _ = wait(self.under_way, return_when=FIRST_COMPLETED)
-                for answer in answered:
-                    self.learn(self.under_way.pop(answer), answer)
+                self.request_more()
+                done, _ = wait(self.under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    match self.under_way.pop(future):
+                        case _Probe() as probe:
+                            self.learn_from_probe(probe, future)
+                        case folder:
+                            self.learn(folder, future)
         finally:
-            for answer in self.under_way:
-                answer.cancel()
+            for future in self.under_way:
+                future.cancel()
 
-    def ask_for_more(self) -> None:
-        if self.calls + len(self.ready) > self.limits.in_all:
-            raise IncompleteError(
-                COMMAND,
-                f"counting {self.path!r} takes more than {self.limits.in_all} requests",
-                "raise api.max_requests_per_poll, or configure smaller paths",
-            )
+    def request_more(self) -> None:
+        if self.requests + len(self.ready) > self.limits.in_all:
+            raise self.too_many_requests()
         while self.ready and len(self.under_way) < self.limits.at_once:
             folder = self.ready.pop()
-            self.under_way[self.ask(folder.path, folder.offset)] = folder
-            self.calls += 1
+            self.under_way[self.request(folder.path, folder.step.offset)] = folder
+            self.requests += 1
 
-    def learn(self, folder: OpenFolder, answer: "Future[Listing]") -> None:
+    def too_many_requests(self) -> IncompleteError:
+        return IncompleteError(
+            COMMAND,
+            f"counting {self.path!r} takes more than {self.limits.in_all} requests",
+            "raise api.max_requests_per_poll, or configure smaller paths",
+        )
+
+    def learn(self, folder: FolderProgress, future: "Future[Listing]") -> None:
         try:
-            listing = answer.result()
+            listing = future.result()
         except ApiError as error:
-            if folder.path == self.path:
+            if folder.parent is None:
                 raise
-            raise folder.incomplete(f"it cannot be asked for by itself ({error.cause})") from error
-        self.count(folder, listing)
-        self.ready += _next_to_ask(folder)
+            if folder.is_certain:
+                cause = f"it cannot be requested by itself ({error.cause})"
+                raise folder.incomplete(cause) from error
+            return  # it is a member of the API that looks like a folder
+        self.observe(folder, listing)
+        if not folder.is_certain:
+            folder.is_certain = True
+            self.counts.add_folder(self.place(folder))
+        if not folder.accept(listing, self.traits):
+            self.ready += reversed(_next_to_request(folder))
+        elif (found := self.find_to_probe(folder, listing)) is None:
+            self.count(folder, listing)
+        else:
+            self.probe(*found, folder, listing)
 
-    def count(self, folder: OpenFolder, listing: Listing) -> None:
-        self.form = self.form or listing.form
-        if listing.form not in {None, self.form}:
-            raise folder.incomplete("its answer has another form than those before")
-        self.add(folder, folder.see_answer(listing.root, full=listing.full))
-        unread = [(folder, listing.root)]
+    def observe(self, folder: FolderProgress, listing: Listing) -> None:
+        self.encoding = self.encoding or listing.encoding
+        if listing.encoding not in {None, self.encoding}:
+            raise folder.incomplete("its response is written in another form than those before")
+        self.traits.observe(listing)
+
+    def find_to_probe(self, folder: FolderProgress, listing: Listing) -> tuple[str, Start] | None:
+        """Return the path and start of a folder that tells what an offset skips, if needed.
+
+        A response from an offset above 0 may skip as much in every folder that it shows. A folder
+        that is known from its start, and is shown from its start again, proves that it does not.
+        """
+        if folder.step.offset == 0 or self.traits.repeats_children is not None:
+            return None
+        if folder.start is None or folder.start == start_of(listing.root):
+            return None  # the offset has skipped nothing yet
+        found = None
+        unread: deque[tuple[FolderProgress | None, str, Folder]] = deque(
+            [(folder, folder.path, listing.root)]
+        )
         while unread:
-            above, shown = unread.pop()
-            for name, shown_below in shown.folders.items():
-                below = above.below.get(name)
-                if below is not None:  # a folder that is whole takes no new ones
-                    self.add(below, below.see_in_passing(shown_below, full=listing.full))
-                    unread.append((below, shown_below))
+            parent, path, shown = unread.popleft()
+            for name, shown_child in shown.folders.items():
+                if may_be_api_member(name) and not shown_child.has_state:
+                    continue
+                child = None if parent is None else parent.children.get(name)
+                if child is not None and child.starts_like(shown_child):
+                    self.traits.repeats_children = True
+                    return None
+                is_new = child is None or not (
+                    child.start or child.is_by_itself or child.is_complete
+                )
+                if found is None and is_new and shown_child.files:
+                    found = f"{path}/{name}", start_of(shown_child)
+                unread.append((child, f"{path}/{name}", shown_child))
+        return found
 
-    def add(self, folder: OpenFolder, news: News) -> None:
-        self.counts.add_files(self.place(folder), news.files)
-        for below in news.folders:
-            self.counts.add_folder(self.place(below))
+    def probe(self, path: str, start: Start, requested: FolderProgress, listing: Listing) -> None:
+        if self.requests >= self.limits.in_all:
+            raise self.too_many_requests()
+        self.under_way[self.request(path, 0)] = _Probe(start, requested, listing)
+        self.requests += 1
 
-    def place(self, folder: OpenFolder) -> str:
+    def learn_from_probe(self, probe: _Probe, future: "Future[Listing]") -> None:
+        try:
+            shown = future.result().root
+        except ApiError:
+            shown = Folder()
+        if shown.files and self.traits.repeats_children is None:
+            self.traits.repeats_children = start_of(shown) == probe.start
+        self.count(probe.requested, probe.listing)
+
+    def count(self, folder: FolderProgress, listing: Listing) -> None:
+        """Count what an accepted response shows, and decide what to request next."""
+        step = folder.step
+        if step.offset == 0:
+            folder.start = start_of(listing.root)
+        files = folder.add_files(listing.root.files)
+        self.counts.add_files(self.place(folder), files)
+        news, unclear = self.count_children(folder, listing)
+        earlier = folder.unclear
+        folder.unclear = [*earlier, *unclear]
+        is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
+        if is_leap:
+            # The offset has skipped all files before this one: what is before it is complete.
+            passed = _passed(folder, step.child or "")
+            _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
+        if folder.decide(listing, files + news, self.traits):
+            _finish(folder.unclear if is_leap else unclear)
+        folder.unclear = [child for child in folder.unclear if not child.is_complete]
+        self.ready += reversed(_next_to_request(folder))
+
+    def count_children(
+        self, requested: FolderProgress, listing: Listing
+    ) -> tuple[int, list[FolderProgress]]:
+        """Count what is shown below the requested folder.
+
+        Return how many entries are new, and the folders that may not have been shown as a whole.
+        """
+        news, unclear = 0, []
+        is_from_start = requested.step.offset == 0
+        is_trusted = is_from_start or self.traits.repeats_children is True
+        unread = deque([(requested, listing.root, self.place(requested), True)])
+        while unread:
+            parent, shown, place, is_last = unread.popleft()
+            last = _last_children(shown) if is_last else frozenset()
+            for name, shown_child in shown.folders.items():
+                child = parent.children.get(name)
+                child_place = f"{place}/{name}" if place else name
+                if child is None:
+                    child = parent.children[name] = FolderProgress(name, parent)
+                    child.is_certain = not may_be_api_member(name) or shown_child.has_state
+                    news += 1
+                    if child.is_certain:
+                        self.counts.add_folder(child_place)
+                if child.is_complete or not child.is_certain:
+                    continue
+                if child.is_by_itself or not (
+                    is_trusted or child.continues_with(shown_child.files)
+                ):
+                    child.is_by_itself = True
+                    continue
+                if is_from_start and shown_child.files:
+                    child.start = start_of(shown_child)
+                files = child.add_files(shown_child.files)
+                self.counts.add_files(child_place, files)
+                news += files
+                unread.append((child, shown_child, child_place, name in last))
+                is_cut = name in last and not self.traits.marks_skipped
+                match self.judge(
+                    shown_child, is_cut=is_cut, has_room=self.traits.has_room(listing)
+                ):
+                    case LoadState.COMPLETE:
+                        child.finish()
+                    case None:
+                        unclear.append(child)
+                        child.request_by_itself()
+                    case _:
+                        child.request_by_itself()
+        return news, unclear
+
+    def judge(self, shown: Folder, *, is_cut: bool, has_room: bool) -> LoadState | None:
+        """Return how far a response for a folder above shows a folder; None where it is not sure.
+
+        ``is_cut`` says that a response may have ended below the folder; ``has_room`` that this
+        response has not.
+        """
+        loaded = shown.loaded
+        if loaded is None and shown.next_offset:
+            return LoadState.PARTIAL
+        if loaded is None and shown.next_offset == 0:
+            return None
+        if loaded is None and shown.is_empty and self.traits.writes_flags:
+            return LoadState.COMPLETE
+        if loaded is None and not shown.is_empty and self.traits.marks_children:
+            loaded = LoadState.COMPLETE
+        if loaded is LoadState.COMPLETE and is_cut and not has_room:
+            return None
+        return loaded
+
+    def place(self, folder: FolderProgress) -> str:
         return folder.path[len(self.path) + 1 :]
 
 
-def _next_to_ask(folder: OpenFolder) -> list[OpenFolder]:
-    """Return the topmost folders, from this one down, that have not been seen whole."""
+def _finish(folders: Iterable[FolderProgress]) -> None:
+    """Record that folders are complete, but for those of which something was not used."""
+    for folder in folders:
+        if not any(above.is_by_itself for above in folder.lineage()):
+            folder.finish()
+
+
+def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
+    """Return the folders that come before a path, each with all that is below it."""
+    passed: list[FolderProgress] = []
+    below: FolderProgress | None = folder
+    for name in reached.split("/"):
+        if below is None:
+            break
+        passed += takewhile(lambda child: child.name != name, below.children.values())  # noqa: B023 - used at once
+        below = below.children.get(name)
+    return frozenset(passed)
+
+
+def _last_children(shown: Folder) -> frozenset[str]:
+    """Return the sub-folders below which a response may have ended."""
+    reached = [
+        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
+    ]
+    with_files = [name for name, child in shown.folders.items() if child.all_files]
+    return frozenset(reached[-1:] + with_files[-1:])
+
+
+def _next_to_request(folder: FolderProgress) -> list[FolderProgress]:
+    """Return the topmost folders, from this one down, that are not complete, in their order."""
     found = []
     unseen = [folder]
     while unseen:
         candidate = unseen.pop()
-        if candidate.whole:
-            unseen += candidate.below.values()
+        if candidate.is_complete:
+            unseen += reversed([*candidate.take_children()])
         else:
             found.append(candidate)
     return found

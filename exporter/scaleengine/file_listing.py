@@ -1,7 +1,7 @@
-"""The command ``files.list``: the files and folders below a path, a hundred files an answer."""
+"""The command ``files.list``: the files and folders below a path, about a hundred per response."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from typing import Final
 
@@ -10,146 +10,262 @@ from exporter.scaleengine.json_values import (
     Json,
     Members,
     UnexpectedError,
-    indexed,
     items,
+    kind,
     mapping,
     merged,
     name,
+    sub_folders_as_list,
     whole_number,
 )
 from exporter.scaleengine.signing import Value
 
 COMMAND: Final = "files.list"
 
-FILES_PER_ANSWER: Final = 100
-"""An answer lists at most this many files; one that does may have left something out."""
+PAGE_SIZE: Final = 100
+"""The files that a response lists at most, as the API page has it. Nobody has confirmed it: the
+walk does not rely on it, only estimates do."""
 
-_OWN: Final = frozenset({"__files", "__is_loaded", "__offset", "__file_count"})
+_FILES: Final = "__files"
+_LOADED: Final = "__is_loaded"
+_OFFSET: Final = "__offset"
+_FILE_COUNT: Final = "__file_count"
+_STATE: Final = frozenset({_LOADED, _OFFSET, _FILE_COUNT})
+_RESERVED: Final = _STATE | {_FILES}
+_ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
+_RESERVED_PREFIX: Final = "__"
 _SHOWN: Final = 80
 
 
-class Loaded(IntEnum):
-    """What ``__is_loaded`` says of a folder."""
+class LoadState(IntEnum):
+    """What ``__is_loaded`` says of a folder (API page of ``files.list``)."""
 
-    WHOLE = 1
+    COMPLETE = 1
+    """All files in the folder have been returned; nothing is said of its sub-folders."""
     SKIPPED = 0
-    PARTLY = -1
+    PARTIAL = -1
 
 
-class Form(Enum):
-    """How the folders of an answer are written."""
+class FolderEncoding(Enum):
+    """How the requested folder is written, where it has members."""
 
-    MAPPING = auto()
-    """Each is a mapping."""
-    PARTS = auto()
-    """Each is a list of mappings, which hold its parts; the published sample has one part."""
+    OBJECT = auto()
+    LIST_OF_OBJECTS = auto()
+    """A list of objects that hold its parts; the published sample has one part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as one answer shows it.
+    """A folder as one response shows it, in the order of the response.
 
-    ``loaded`` is None where the answer does not say. ``next_offset`` and ``entries`` (how many
-    files and folders there are in it) are given for a folder that is partly loaded.
+    ``loaded`` is None where the response does not say. ``next_offset`` is what the response gives
+    for the next request of a folder that is not complete, if it gives anything; ``files_last``
+    says that it names the files behind the sub-folders. ``entries`` is the
+    ``__file_count`` of a partial folder: what it counts is not known, so it serves estimates only.
     """
 
     files: Sequence[str] = ()
     folders: dict[str, "Folder"] = field(default_factory=dict)
-    loaded: Loaded | None = None
+    loaded: LoadState | None = None
     next_offset: int | None = None
     entries: int | None = None
+    files_last: bool = field(default=False, compare=False)
+    all_files: int = field(init=False, compare=False)
+    """The files that the response shows here and below."""
+    all_folders: int = field(init=False, compare=False)
+    """The folders that the response shows below, but for skipped ones."""
+
+    def __post_init__(self) -> None:
+        """Count what is shown below."""
+        children = self.folders.values()
+        files = len(self.files) + sum(child.all_files for child in children)
+        folders = sum(
+            child.all_folders + (child.loaded is not LoadState.SKIPPED) for child in children
+        )
+        object.__setattr__(self, "all_files", files)
+        object.__setattr__(self, "all_folders", folders)
+
+    @property
+    def has_state(self) -> bool:
+        """Return whether it has files or a flag, as only a folder has."""
+        return bool(self.files) or self.loaded is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether neither files nor sub-folders are shown."""
+        return not self.files and not self.folders
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One answer: the folder that was asked for, and whether the answer is full.
+    """One response: the requested folder with all that is shown below it.
 
-    ``form`` is that of its folders, where the answer tells.
+    ``fingerprint`` is equal for two responses that show the same files and folders in the same
+    order. ``encoding`` is None where the requested folder has no members.
     """
 
     root: Folder
-    full: bool
-    form: Form | None = None
+    fingerprint: int
+    encoding: FolderEncoding | None = None
+
+    @property
+    def files(self) -> int:
+        """Return how many files the response shows, at any depth."""
+        return self.root.all_files
+
+    @property
+    def entries(self) -> int:
+        """Return how many files, and folders that are not skipped, the response shows."""
+        return self.root.all_files + self.root.all_folders
 
 
 def list_files(
     client: Client, credentials: Credentials, path: str, file_type: str, offset: int
 ) -> Listing:
-    """Return one answer for the path, skipping ``offset`` results. Raises ScaleEngineError."""
+    """Return one response for the path, skipping ``offset`` results. Raises ScaleEngineError."""
     fields: dict[str, Value] = {"path": path, "type": file_type}
     if offset:
         fields["offset"] = offset
-    return client.call(credentials, COMMAND, fields, lambda answer: read_listing(answer, path))
+    return client.call(
+        credentials, COMMAND, fields, lambda response: read_listing(response, path, offset)
+    )
 
 
-def read_listing(answer: Members, path: str) -> Listing:
-    """Read the listing of the path, which stands beside the message or under ``data``.
+def may_be_api_member(folder_name: str) -> bool:
+    """Return whether a name may be a member of the API that this exporter does not know.
 
-    All folders of an answer have one form, which the requested one tells: otherwise a folder whose
-    only sub-folder is named "0" could not be told from a part. Raises UnexpectedError.
+    The four that are documented begin with two underscores. A folder may be named like that too,
+    so such a name is a folder only if it can be listed by itself.
     """
-    below = answer.get("data")
-    places = [answer, *map(mapping, below if isinstance(below, list) else [below or {}])]
-    found = [place[path] for place in places if path in place]
+    return folder_name.startswith(_RESERVED_PREFIX)
+
+
+def build_listing(root: Folder, encoding: FolderEncoding | None = None) -> Listing:
+    """Return the listing of a folder."""
+    fingerprint = 0
+    unread = [("", root)]
+    while unread:
+        folder_name, folder = unread.pop()
+        fingerprint = hash((fingerprint, folder_name, tuple(folder.files), len(folder.folders)))
+        unread += reversed(folder.folders.items())
+    return Listing(root, fingerprint, encoding)
+
+
+def read_listing(response: Members, path: str, offset: int = 0) -> Listing:
+    """Read the listing of the path, which is beside the message or under ``data``.
+
+    Where nothing of the type exists, ``data`` may be PHP's empty array; behind the last entry, at
+    an offset above 0, the response may hold nothing at all. Raises UnexpectedError.
+    """
+    data = response.get("data")
+    holders = [response, *map(mapping, data if isinstance(data, list) else [data or {}])]
+    found = [holder[path] for holder in holders if path in holder]
+    if not found and (data in ([], {}) or (offset > 0 and response.keys() <= _ENVELOPE)):
+        return build_listing(Folder())
     if len(found) != 1:
         raise UnexpectedError(f"it holds the path {len(found)} times")
     tree = found[0]
     if isinstance(tree, list):
-        return _read_tree(tree, merged, Form.PARTS if tree else None)
-    return _read_tree(tree, indexed, Form.MAPPING)
+        encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
+        return build_listing(_read_tree(tree, _members_from_parts), encoding)
+    encoding = None if tree == {} else FolderEncoding.OBJECT
+    return build_listing(_read_tree(tree, sub_folders_as_list), encoding)
 
 
-def _read_tree(tree: Json, read: Callable[[Json], Members], form: Form | None) -> Listing:
-    """Read a folder and all below it, in a loop: a tree may be deeper than Python's stack."""
-    top: dict[str, Folder] = {}
-    unread: list[tuple[dict[str, Folder], str, Json]] = [(top, "", tree)]
-    files = 0
-    while unread:
-        siblings, called, value = unread.pop()
+def _members_from_parts(value: Json) -> Members:
+    """Return the members of a folder in a listing of lists; a single folder may be an object."""
+    return value if isinstance(value, dict) else merged(value)
+
+
+def _read_tree(tree: Json, read_members: Callable[[Json], Members]) -> Folder:
+    """Read a folder and all below it, in loops: a tree may be deeper than Python's stack.
+
+    What a list means inside a listing depends on how the requested folder is written: otherwise a
+    folder whose only sub-folder is named "0" could not be told from a part.
+    """
+    unread: list[tuple[str, Json]] = [("", tree)]
+    parsed: list[tuple[Folder, dict[str, int]]] = []
+    for folder_name, value in unread:  # grows while it is read
         try:
-            members = read(value)
-            folder = _read_folder(members)
-            below = [
-                (folder.folders, _folder_name(key), members[key])
-                for key in members
-                if key not in _OWN
-            ]
+            members = read_members(value)
+            parsed.append((_read_folder(members), _queue_children(members, unread)))
         except UnexpectedError as unexpected:
-            raise UnexpectedError(f"folder {called[:_SHOWN]!r}: {unexpected}") from None
-        siblings[called] = folder
-        files += len(folder.files)
-        unread += below
-    return Listing(top[""], files >= FILES_PER_ANSWER, form)
+            raise UnexpectedError(f"folder {folder_name[:_SHOWN]!r}: {unexpected}") from None
+    built: dict[int, Folder] = {}
+    for index in reversed(range(len(parsed))):
+        folder, children = parsed[index]
+        if children:
+            folders = {key: built.pop(child) for key, child in children.items()}
+            folder = replace(folder, folders=folders)
+        built[index] = folder
+    return built[0]
+
+
+def _queue_children(members: Members, unread: list[tuple[str, Json]]) -> dict[str, int]:
+    """Append the sub-folders to ``unread``; return where each is."""
+    children = {}
+    for key, member in members.items():
+        if key not in _RESERVED and not _is_api_member(key, member):
+            children[_read_folder_name(key)] = len(unread)
+            unread.append((key, member))
+    return children
+
+
+def _is_api_member(key: str, value: Json) -> bool:
+    """Return whether a member cannot be a folder and has a name that the API may use itself."""
+    if not may_be_api_member(key):
+        return False
+    if isinstance(value, list):
+        return not all(isinstance(item, dict | list) for item in value)
+    return not isinstance(value, dict)
 
 
 def _read_folder(members: Members) -> Folder:
+    """Read a folder's own members."""
+    loaded = _read_load_state(members)
+    is_open = loaded in {None, LoadState.PARTIAL}
     return Folder(
-        files=tuple(name(item) for item in items(members.get("__files", []))),
-        loaded=_loaded(members),
-        next_offset=_count(members, "__offset"),
-        entries=_count(members, "__file_count"),
+        files=_read_files(items(members.get(_FILES, []))),
+        loaded=loaded,
+        next_offset=_read_count(members, _OFFSET, is_open=is_open),
+        entries=_read_count(members, _FILE_COUNT, is_open=is_open),
+        files_last=next(reversed([key for key in members if key not in _STATE]), None) == _FILES,
     )
 
 
-def _loaded(members: Members) -> Loaded | None:
-    if "__is_loaded" not in members:
+def _read_files(names: Iterable[Json]) -> Sequence[str]:
+    files = tuple(map(name, names))
+    if len(frozenset(files)) != len(files):
+        raise UnexpectedError("it lists two files of one name, which cannot be counted apart")
+    return files
+
+
+def _read_load_state(members: Members) -> LoadState | None:
+    if _LOADED not in members:
         return None
     try:
-        return Loaded(whole_number(members["__is_loaded"]))
+        return LoadState(whole_number(members[_LOADED]))
     except ValueError:
         raise UnexpectedError("__is_loaded is none of -1, 0 and 1") from None
 
 
-def _count(members: Members, key: str) -> int | None:
-    if key not in members:
+def _read_count(members: Members, key: str, *, is_open: bool) -> int | None:
+    """Return a number that an open folder has; what a complete one has there means nothing.
+
+    Null is PHP's way to say that there is none.
+    """
+    value = members.get(key)
+    if isinstance(value, dict | list):
+        raise UnexpectedError(f"{key} is {kind(value)}, or the name of a sub-folder")
+    if value is None or not is_open:
         return None
-    number = whole_number(members[key])
+    number = whole_number(value)
     if number < 0:
         raise UnexpectedError(f"{key} is below zero")
     return number
 
 
-def _folder_name(key: str) -> str:
+def _read_folder_name(key: str) -> str:
     """Return the name of a folder; one that no file system has could lead a walk astray."""
     if key in {"", ".", ".."} or "/" in key:
         raise UnexpectedError(f"a sub-folder cannot be named {key[:_SHOWN]!r}")

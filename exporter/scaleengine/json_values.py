@@ -73,6 +73,17 @@ def indexed(value: Json) -> Members:
     return mapping(value)
 
 
+def sub_folders_as_list(value: Json) -> Members:
+    """Return a mapping; one of nothing but empty folders 0, 1, 2 and so on comes as a list.
+
+    A list with something in it may be a folder that is written as a list of its parts, or one
+    whose sub-folders are named 0, 1, 2: raises UnexpectedError, since nothing decides.
+    """
+    if isinstance(value, list) and any(value):
+        raise UnexpectedError("a list may hold its parts, or sub-folders named 0, 1, 2")
+    return indexed(value)
+
+
 def merged(value: Json) -> Members:
     """Return one mapping from a list of mappings that hold its parts."""
     if not isinstance(value, list):

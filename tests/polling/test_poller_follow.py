@@ -215,7 +215,7 @@ def test_a_target_never_overlaps_itself(
         assert made.poller.dead() == ()
         assert made.wait_for(1)
         assert simulator.most_in_flight == 1
-        assert simulator.call_count == 1 + 3
+        assert simulator.call_count == 1 + 4
         assert [(target, result.reason) for target, result in made.ended] == [(back, None)]
         good = made.store.current()[back].good
         assert good is not None

@@ -29,3 +29,13 @@ def test_memory() -> None:
         tracemalloc.stop()
     assert len(seen) == 20_000
     assert taken < 1_000_000
+
+
+def test_what_was_seen() -> None:
+    """A name is known when it was added, and no other is."""
+    names = SeenNames()
+    for number in range(100):
+        names.add(f"{number}.mp4")
+
+    assert all(f"{number}.mp4" in names for number in range(100))
+    assert not any(f"{number}.mp4" in names for number in range(100, 1000))

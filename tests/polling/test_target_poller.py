@@ -81,6 +81,10 @@ def usage(*users: str, occupied: int = 7, day: str = "2025-11-20") -> dict[str, 
     return {"status": "success", "message": "", "usage": rows}
 
 
+WHOLE_POLL = ("a.mp4", "b.mp4"), ("b.mp4",), ()
+"""The files that the responses to a good poll show: the last again, and nothing behind it."""
+
+
 def listing(*files: str) -> dict[str, object]:
     return {"status": "success", "data": {"sestore4/jb": {"__files": files, "__is_loaded": 1}}}
 
@@ -294,7 +298,7 @@ def test_gone_users_are_gone() -> None:
 
 def test_files_are_counted() -> None:
     """A poll of a path puts its counts into the store."""
-    polled = Polled(FILES, Time(), [listing("a.mp4", "b.mp4")])
+    polled = Polled(FILES, Time(), [listing(*files) for files in WHOLE_POLL])
     polled.poll()
     assert polled.snapshot() == FileCounts(files=2, folders=0)
 
@@ -350,7 +354,8 @@ def test_a_line_for_each_poll() -> None:
 
     A failed request is a line of its own at debug.
     """
-    polled = Polled(FILES, Time(), [listing("a.mp4"), REFUSED], seconds=1.25)
+    responses = [*(listing(*files) for files in WHOLE_POLL), REFUSED]
+    polled = Polled(FILES, Time(), responses, seconds=1.25)
     with capture_logs() as lines:
         polled.poll()
         polled.poll()
@@ -360,9 +365,18 @@ def test_a_line_for_each_poll() -> None:
         "path": "sestore4/jb",
         "file_type": "video",
     }
-    target = {**labels, "event": "poll", "duration": "1.250s", "requests": 1}
-    good = {"log_level": "info", "result": "ok", "files": 1, "folders": 0}
+    target = {**labels, "event": "poll"}
+    good = {
+        "log_level": "info",
+        "result": "ok",
+        "duration": "3.750s",
+        "requests": 3,
+        "files": 2,
+        "folders": 0,
+    }
     bad = {
+        "duration": "1.250s",
+        "requests": 1,
         "log_level": "warning",
         "result": "failed",
         "reason": "signature",

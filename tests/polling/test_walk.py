@@ -1,4 +1,4 @@
-"""How a walk reads single answers: what it follows, what it merges, what it refuses."""
+"""How a walk reads responses: what it follows, what it confirms, what it refuses."""
 
 import tracemalloc
 from collections.abc import Mapping
@@ -10,210 +10,299 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
-from exporter.scaleengine.file_listing import Folder, Form, Listing, Loaded
+from exporter.scaleengine.file_listing import (
+    Folder,
+    FolderEncoding,
+    Listing,
+    LoadState,
+    build_listing,
+)
 
-WHOLE, SKIPPED, PARTLY = Loaded.WHOLE, Loaded.SKIPPED, Loaded.PARTLY
+COMPLETE, SKIPPED, PARTIAL = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 
-Answers = Mapping[tuple[str, int], Folder | Exception]
+Responses = Mapping[tuple[str, int], Folder | Exception]
 
 
 def files(*numbers: int) -> list[str]:
     return [f"{number}.mp4" for number in numbers]
 
 
-def partly(names: list[str], offset: int | None, entries: int | None, **below: Folder) -> Folder:
-    return Folder(names, below, PARTLY, offset, entries)
+def complete(*numbers: int, **below: Folder) -> Folder:
+    return Folder(files(*numbers), below, COMPLETE)
+
+
+def partial(*numbers: int, told: int | None, **below: Folder) -> Folder:
+    return Folder(files(*numbers), below, PARTIAL, told)
 
 
 class Api:
-    """Gives scripted answers, and remembers what it was asked."""
+    """Gives scripted responses, and an empty one elsewhere."""
 
-    def __init__(self, answers: Answers, *, full: bool) -> None:
-        self.answers = answers
-        self.full = full
-        self.asked: list[tuple[str, int]] = []
+    def __init__(self, responses: Responses) -> None:
+        self.responses = responses
+        self.requested: list[tuple[str, int]] = []
 
-    def ask(self, path: str, offset: int) -> "Future[Listing]":
-        self.asked.append((path, offset))
-        answer = self.answers[path, offset]
+    def request(self, path: str, offset: int) -> "Future[Listing]":
+        self.requested.append((path, offset))
+        response = self.responses.get((path, offset), Folder(loaded=COMPLETE))
         future: Future[Listing] = Future()
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
+        if isinstance(response, Exception):
+            future.set_exception(response)
         else:
-            future.set_result(Listing(answer, full=self.full))
+            future.set_result(build_listing(response))
         return future
 
 
-def walked(answers: Answers, *, full: bool = True, in_all: int = 50) -> tuple[FileCounts, Api]:
-    api, counts = Api(answers, full=full), FolderCounts(depth=2)
-    walk("s", api.ask, Limits(at_once=1, in_all=in_all), counts)
+def walked(responses: Responses, *, in_all: int = 50) -> tuple[FileCounts, Api]:
+    api, counts = Api(responses), FolderCounts(depth=2)
+    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
     return counts.result(max_folders=100), api
 
 
-def test_one_answer_is_enough() -> None:
-    """A tree that one answer shows whole takes one call."""
-    tree = Folder(files(1), {"a": Folder(files(1, 2), {}, WHOLE)}, WHOLE)
-    counts, api = walked({("s", 0): tree})
-    assert (counts.files, counts.folders, api.asked) == (3, 1, [("s", 0)])
+@pytest.mark.parametrize("flag", [COMPLETE, None])
+def test_an_empty_folder(flag: LoadState | None) -> None:
+    """A folder in which nothing is shown takes one request."""
+    counts, api = walked({("s", 0): Folder(loaded=flag)})
+    assert (counts.files, counts.folders, api.requested) == (0, 0, [("s", 0)])
 
 
-def test_overlapping_answers() -> None:
-    """Files and folders that two answers show are counted once."""
-    first = partly(files(1, 2, 3), 3, 6, a=Folder(files(1), {}, WHOLE))
-    second = Folder(files(2, 3, 4, 5), {"a": Folder(files(1), {}, WHOLE)}, WHOLE)
-    counts, _ = walked({("s", 0): first, ("s", 3): second})
-    assert (counts.files, counts.folders) == (6, 1)
-
-
-def test_a_later_page_shows_what_was_skipped() -> None:
-    """A sub-folder that a page of its parent still shows is not asked for by itself."""
-    first = partly(files(1), 1, 3, a=Folder(loaded=SKIPPED), b=partly(files(1), 1, 2))
-    second = Folder(
-        [], {"a": Folder(files(1, 2), {}, WHOLE), "b": Folder(files(2), {}, WHOLE)}, WHOLE
-    )
-    counts, api = walked({("s", 0): first, ("s", 1): second})
-    assert counts.files == 5
-    assert api.asked == [("s", 0), ("s", 1)]
-
-
-def test_a_whole_folder_is_learned_once() -> None:
-    """What a page shows of a folder that is whole already is not counted again."""
-    below = Folder(files(1), {"deep": Folder(loaded=SKIPPED)}, WHOLE)
-    again = Folder([], {"deep": Folder(files(7), {}, WHOLE), "new": Folder()}, WHOLE)
-    counts, api = walked(
-        {("s", 0): partly([], 1, 2, a=below), ("s", 1): Folder(files(1), {"a": again}, WHOLE)}
-    )
-    assert (counts.files, counts.folders) == (3, 2)
-    assert len(api.asked) == 2
-
-
-def test_an_older_offset_does_not_set_back() -> None:
-    """Where two pages show a folder partly, the walk goes on from the farther offset."""
-    first = partly([], 1, 2, a=partly(files(1, 2), 2, 4))
-    second = Folder(files(1), {"a": partly(files(1), 1, 4)}, WHOLE)
-    answers = {("s", 0): first, ("s", 1): second, ("s/a", 2): Folder(files(3, 4), {}, WHOLE)}
-    counts, api = walked(answers)
-    assert counts.files == 5
-    assert ("s/a", 1) not in api.asked
-
-
-def test_a_full_answer_without_flags() -> None:
-    """Where a full answer does not say what is whole, each folder is asked for by itself."""
-    answers = {
-        ("s", 0): Folder(files(1), {"a": Folder(files(1)), "empty": Folder()}),
-        ("s", 3): Folder(loaded=WHOLE),
-        ("s/a", 0): Folder(files(1, 2), {}, WHOLE),
-        ("s/empty", 0): Folder(loaded=WHOLE),
-    }
-    counts, api = walked(answers)
-    assert (counts.files, counts.folders) == (3, 2)
-    assert set(api.asked) == set(answers)
-
-
-def test_an_answer_without_flags_that_is_not_full() -> None:
-    """Where an answer had room left, what it shows without a flag is whole."""
-    counts, api = walked({("s", 0): Folder(files(1), {"a": Folder(files(2))})}, full=False)
-    assert (counts.files, len(api.asked)) == (2, 1)
-
-
-def test_an_offset_without_the_flag() -> None:
-    """An offset says that there is more, also where the flag is missing."""
-    first = Folder(files(1, 2), next_offset=2)
-    counts, _ = walked({("s", 0): first, ("s", 2): Folder(files(3), {}, WHOLE)}, full=False)
+@pytest.mark.parametrize("flag", [COMPLETE, None])
+def test_the_end_is_confirmed(flag: LoadState | None) -> None:
+    """Where nothing proves the end, two requests do: for the last file, and from behind it."""
+    shown = [Folder(files(*numbers), {}, flag) for numbers in [(1, 2, 3), (3,)]]
+    counts, api = walked({("s", 0): shown[0], ("s", 2): shown[1]})
     assert counts.files == 3
+    assert api.requested == [("s", 0), ("s", 2), ("s", 5)]
+
+
+def test_skipped_folders_prove_the_end() -> None:
+    """Where a full response lists what it does not reach, a list of sub-folders is complete."""
+    below = {name: Folder(loaded=SKIPPED) for name in "ab"}
+    responses = {
+        ("s", 0): complete(1, 2, **below),
+        ("s/a", 0): complete(1),
+        ("s/b", 0): complete(1),
+    }
+    counts, api = walked(responses)
+    assert (counts.files, counts.folders) == (4, 2)
+    assert api.requested == [("s", 0), ("s/a", 0), ("s/b", 0)]
+
+
+def test_follow_ups_overlap() -> None:
+    """A follow-up begins one entry earlier, and what comes again is counted once."""
+    responses = {("s", 0): partial(1, 2, 3, told=3), ("s", 2): complete(3, 4, 5)}
+    counts, api = walked({**responses, ("s", 4): complete(5)})
+    assert counts.files == 5
+    assert api.requested[:3] == [("s", 0), ("s", 2), ("s", 4)]
+
+
+def test_a_child_comes_again() -> None:
+    """Behind the own files it is the last sub-folder that has to come again."""
+    a = complete(1, 2)
+    responses = {
+        ("s", 0): partial(1, told=2, a=a),
+        ("s", 1): complete(a=a, b=complete(1)),
+    }
+    counts, _ = walked({**responses, ("s", 2): complete(b=complete(1))})
+    assert (counts.files, counts.folders) == (4, 2)
+
+
+CHANGED = {
+    "a file": {("s", 0): partial(1, 2, 3, told=3), ("s", 2): complete(4, 5), ("s", 3): complete()},
+    "a file that was moved to the front": {
+        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 2): complete(9, 4),
+    },
+    "a sub-folder": {
+        ("s", 0): partial(1, told=2, a=complete(1, 2)),
+        ("s", 1): complete(b=complete(1)),
+    },
+}
+
+
+@pytest.mark.parametrize("responses", CHANGED.values(), ids=CHANGED.keys())
+def test_a_listing_that_changes(responses: Responses) -> None:
+    """Where the last entry does not come again, something was moved, and there is no count."""
+    with pytest.raises(IncompleteError, match="has changed while it was read"):
+        walked(responses)
+
+
+def test_an_offset_that_counts_what_is_not_shown() -> None:
+    """Where the offset counts files of other types too, the last file is behind its own number."""
+    responses = {
+        ("s", 0): partial(1, 2, told=100),
+        ("s", 99): Folder(loaded=COMPLETE),
+        ("s", 1): partial(2, 3, 4, told=101),
+        ("s", 100): Folder(loaded=COMPLETE),
+        ("s", 3): complete(4),
+    }
+    assert walked(responses)[0].files == 4
+
+
+def test_a_parent_whose_offset_stays_at_a_child() -> None:
+    """Where a parent's offset stays at the sub-folder that was cut, the walk steps over that."""
+    cut = partial(1, 2, told=2)
+    responses = {
+        ("s", 0): partial(told=0, a=cut),
+        ("s", 1): complete(b=complete(7)),
+        ("s/a", 1): complete(2, 3),
+        ("s/a", 2): complete(3),
+        ("s/b", 0): complete(7),
+    }
+    counts, _ = walked(responses)
+    assert (counts.files, counts.folders) == (4, 2)
+
+
+def test_children_behind_an_offset_are_not_believed() -> None:
+    """An offset may skip as much in every folder, so a child behind it is requested by itself."""
+    responses = {
+        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 2): complete(3, a=Folder(loaded=COMPLETE)),
+        ("s/a", 0): complete(1, 2),
+        ("s/a", 1): complete(2),
+    }
+    counts, api = walked(responses)
+    assert counts.files == 5
+    assert ("s/a", 0) in api.requested
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_probe_of_what_an_offset_skips(first: int) -> None:
+    """A child that begins by itself as it did behind an offset proves that the offset spares it."""
+    shown = complete(*range(first, 5))
+    responses = {
+        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 2): complete(3, a=shown, b=complete(*range(first, 4))),
+        ("s/a", 0): complete(1, 2, 3, 4),
+        ("s/a", 3): complete(4),
+        ("s/b", 0): complete(1, 2, 3),
+        ("s/b", 2): complete(3),
+    }
+    counts, api = walked(responses)
+    assert counts.files == 10
+    assert (("s/b", 0) in api.requested) is (first != 1)
+
+
+def test_a_folder_is_requested_behind_what_was_shown() -> None:
+    """A sub-folder of which a part was shown goes on at its last file, whatever offset was told."""
+    responses = {
+        ("s", 0): complete(
+            1,
+            a=partial(1, 2, 3, told=77),
+            b=Folder(loaded=SKIPPED),
+            c=Folder(loaded=SKIPPED),
+        ),
+        ("s/a", 2): complete(3, 4),
+    }
+    counts, api = walked(responses)
+    assert counts.files == 5
+    assert api.requested == [("s", 0), ("s/a", 2), ("s/b", 0), ("s/c", 0)]
+
+
+def test_members_that_may_be_folders() -> None:
+    """A member that begins with two underscores is a folder if it can be listed by itself."""
+    gone = ApiError("files.list", "no such path", "look")
+    shown = complete(1, __real=Folder(), __errors=Folder())
+    responses: Responses = {
+        ("s", 0): shown,
+        ("s", 1): complete(**dict(shown.folders)),
+        ("s", 2): complete(),
+        ("s/__real", 0): Folder(),
+        ("s/__errors", 0): gone,
+    }
+    counts, _ = walked(responses)
+    assert (counts.files, counts.folders) == (1, 1)
+
+
+def test_sub_folders_in_the_order_of_the_response() -> None:
+    """Sub-folders are requested in the order in which they were listed."""
+    names = ["c", "a", "b"]
+    responses: dict[tuple[str, int], Folder | Exception] = {
+        ("s", 0): complete(1, **{name: Folder(loaded=SKIPPED) for name in names})
+    }
+    responses |= {(f"s/{name}", 0): complete() for name in names}
+    _, api = walked(responses)
+    assert api.requested == [("s", 0), *((f"s/{name}", 0) for name in names)]
 
 
 REFUSED = [
     ({("s", 0): Folder(loaded=SKIPPED)}, "'s' could not be seen whole: it comes back skipped"),
-    ({("s", 0): partly(files(1), 0, 2)}, "its offset does not move on from 0"),
-    ({("s", 0): partly(files(1), 5, 9), ("s", 5): partly([], 5, 9)}, "does not move on from 5"),
-    ({("s", 0): partly(files(1), 5, 9), ("s", 5): partly([], 4, 9)}, "does not move on from 5"),
-    ({("s", 0): partly(files(1), None, 2)}, "it goes on, but nothing says where"),
-    ({("s", 0): Folder([], {"a": partly(files(1), None, 2)}, WHOLE)}, "'s/a' could not be seen"),
-    ({("s", 0): Folder()}, "does not move on from 0"),
+    ({("s", 0): partial(1, told=0)}, "its offset does not move on from 0"),
     (
-        {("s", 0): partly(files(1), 1, 9), ("s", 1): partly(files(2), 2, 8)},
-        "it shrank from 9 to 8 entries",
+        {("s", 0): partial(1, 2, told=5), ("s", 4): partial(2, told=4)},
+        "its offset does not move on from 4",
+    ),
+    ({("s", 0): Folder((), {}, PARTIAL)}, "it goes on, but nothing says where"),
+    (
+        {("s", 0): complete(1, 2), ("s", 1): complete(2), ("s", 3): complete(7)},
+        "behind its end, more is listed",
     ),
     (
-        {("s", 0): partly(files(1), 1, 3), ("s", 1): Folder(files(2), {}, WHOLE)},
-        "3 entries were announced, 2 listed",
+        {("s", 0): partial(1, 2, told=2), ("s", 1): complete(2, 1)},
+        "a file comes again behind the last one",
     ),
     (
         {
-            ("s", 0): Folder([], {"a": Folder(loaded=SKIPPED)}, WHOLE),
+            ("s", 0): complete(a=Folder(loaded=SKIPPED), b=Folder(loaded=SKIPPED)),
             ("s/a", 0): ApiError("files.list", "no such path", "look"),
         },
-        "'s/a' could not be seen whole: it cannot be asked for by itself (no such path)",
+        "'s/a' could not be seen whole: it cannot be requested by itself (no such path)",
     ),
 ]
 
 
-@pytest.mark.parametrize(("answers", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_answers_that_lead_no_further(answers: Answers, words: str) -> None:
+@pytest.mark.parametrize(("responses", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_responses_that_lead_no_further(responses: Responses, words: str) -> None:
     """A walk that cannot get on fails as a whole, and says at which folder and why."""
     with pytest.raises(IncompleteError) as caught:
-        walked(answers)
+        walked(responses)
     assert words in caught.value.cause
 
 
 @pytest.mark.parametrize(
     "error", [ApiError("files.list", "no", "look"), NetworkError("files.list", "no", "look")]
 )
-def test_the_first_answer_is_a_failure(error: Exception) -> None:
+def test_the_first_response_is_a_failure(error: Exception) -> None:
     """What the very first call fails with is what the walk fails with."""
     with pytest.raises(type(error)):
         walked({("s", 0): error})
 
 
-def test_an_announcement_that_counts_the_answer_only() -> None:
-    """A number of entries that is no more than the answer lists announces nothing."""
-    first, second = partly(files(1, 2), 2, 2), partly(files(3), 3, 1)
-    counts, _ = walked({("s", 0): first, ("s", 2): second, ("s", 3): Folder(files(4), {}, WHOLE)})
-    assert counts.files == 4
-
-
-def test_a_folder_that_grows() -> None:
-    """An announcement may grow; what was announced first has to be there."""
-    first, second = partly(files(1, 2), 2, 4), partly(files(2, 3), 4, 5)
-    answers = {("s", 0): first, ("s", 2): second, ("s", 4): Folder(files(4), {}, WHOLE)}
-    assert walked(answers)[0].files == 4
-
-
-def test_no_more_calls_than_allowed() -> None:
-    """The limit of calls is one that may be reached."""
-    answers = {
-        ("s", 0): Folder([], {"a": Folder(loaded=SKIPPED)}, WHOLE),
-        ("s/a", 0): Folder(files(1), {}, WHOLE),
+def test_no_more_requests_than_allowed() -> None:
+    """The limit of requests is one that may be reached."""
+    responses = {
+        ("s", 0): complete(a=Folder(loaded=SKIPPED), b=Folder(loaded=SKIPPED)),
+        ("s/a", 0): complete(),
+        ("s/b", 0): complete(),
     }
-    assert walked(answers, in_all=2)[0].files == 1
+    assert walked(responses, in_all=3)[0].folders == 2
     with pytest.raises(IncompleteError, match=r"raise api\.max_requests_per_poll"):
-        walked(answers, in_all=1)
+        walked(responses, in_all=2)
 
 
-def test_answers_of_two_forms() -> None:
-    """An answer whose folders have another form than those before could be misread: no count."""
-    answers = [
-        Listing(Folder([], {"a": Folder(loaded=SKIPPED)}, WHOLE), full=True, form=Form.PARTS),
-        Listing(Folder(files(1), {}, WHOLE), full=True, form=Form.MAPPING),
+def test_responses_of_two_encodings() -> None:
+    """A response that is written in another way than those before could be misread: no count."""
+    responses = [
+        build_listing(complete(a=Folder(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
+        build_listing(complete(1), FolderEncoding.OBJECT),
     ]
 
-    def ask(_: str, __: int) -> "Future[Listing]":
+    def request(_: str, __: int) -> "Future[Listing]":
         future: Future[Listing] = Future()
-        future.set_result(answers.pop(0))
+        future.set_result(responses.pop(0))
         return future
 
     with pytest.raises(IncompleteError, match="another form"):
-        walk("s", ask, Limits(at_once=1, in_all=9), FolderCounts(None))
+        walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
 
 
-def test_memory_of_a_crowded_answer() -> None:
-    """An answer of twenty thousand skipped folders takes some ten megabytes, not a hundred."""
+def test_memory_of_a_crowded_response() -> None:
+    """A response with twenty thousand skipped folders takes some ten megabytes, not a hundred."""
     crowd = {f"{number}": Folder(loaded=SKIPPED) for number in range(20_000)}
     tracemalloc.start()
     try:
         with pytest.raises(IncompleteError, match="more than 50 requests"):
-            walked({("s", 0): Folder([], crowd, WHOLE)})
+            walked({("s", 0): Folder([], crowd, COMPLETE)})
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

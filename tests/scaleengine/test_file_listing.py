@@ -9,10 +9,9 @@ import pytest
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.file_listing import (
-    FILES_PER_ANSWER,
     Folder,
-    Form,
-    Loaded,
+    FolderEncoding,
+    LoadState,
     list_files,
     read_listing,
 )
@@ -59,9 +58,9 @@ def test_the_published_sample() -> None:
     }"""
     listing = read_listing(json.loads(published), PATH)
 
-    below = Folder(("movie2.mp4",), {}, Loaded.PARTLY, next_offset=1, entries=1)
+    below = Folder(("movie2.mp4",), {}, LoadState.PARTIAL, next_offset=1, entries=1)
     assert listing.root == Folder(("movie.mp4",), {"folder1": below})
-    assert not listing.full
+    assert (listing.files, listing.entries) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_places(answer: dict[str, Json]) -> None:
 )
 def test_shapes(written: Json) -> None:
     """A folder may be a mapping, a list of one, or a list of its parts."""
-    assert read(written) == Folder(("a", "b"), {"sub": Folder(("c",))}, Loaded.WHOLE)
+    assert read(written) == Folder(("a", "b"), {"sub": Folder(("c",))}, LoadState.COMPLETE)
 
 
 @pytest.mark.parametrize("nothing", [[], {}, {"__files": []}, {"__files": {}}])
@@ -114,30 +113,35 @@ def test_empty_folders_in_parts(nothing: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "form"),
-    [([], None), ({}, Form.MAPPING), ({"0": []}, Form.MAPPING), ([{}], Form.PARTS)],
+    ("written", "encoding"),
+    [
+        ([], None),
+        ({}, None),
+        ({"0": []}, FolderEncoding.OBJECT),
+        ([{}], FolderEncoding.LIST_OF_OBJECTS),
+    ],
 )
-def test_the_form_of_an_answer(written: Json, form: Form | None) -> None:
-    """The requested folder tells the form of all, unless it is PHP's empty array."""
-    assert read_listing({PATH: written}, PATH).form is form
+def test_the_encoding_of_a_listing(written: Json, encoding: FolderEncoding | None) -> None:
+    """The requested folder shows how it is written, unless it has no members."""
+    assert read_listing({PATH: written}, PATH).encoding is encoding
 
 
 @pytest.mark.parametrize(
     ("flags", "folder"),
     [
         ({}, Folder(loaded=None)),
-        ({"__is_loaded": 1}, Folder(loaded=Loaded.WHOLE)),
-        ({"__is_loaded": 0}, Folder(loaded=Loaded.SKIPPED)),
-        ({"__is_loaded": "0"}, Folder(loaded=Loaded.SKIPPED)),
+        ({"__is_loaded": 1}, Folder(loaded=LoadState.COMPLETE)),
+        ({"__is_loaded": 0}, Folder(loaded=LoadState.SKIPPED)),
+        ({"__is_loaded": "0"}, Folder(loaded=LoadState.SKIPPED)),
         (
             {"__is_loaded": -1, "__offset": 100, "__file_count": 250},
-            Folder(loaded=Loaded.PARTLY, next_offset=100, entries=250),
+            Folder(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
         ),
         (
             {"__is_loaded": "-1", "__offset": "100", "__file_count": "250"},
-            Folder(loaded=Loaded.PARTLY, next_offset=100, entries=250),
+            Folder(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
         ),
-        ({"__is_loaded": "-1"}, Folder(loaded=Loaded.PARTLY)),
+        ({"__is_loaded": "-1"}, Folder(loaded=LoadState.PARTIAL)),
         ({"__offset": 0, "__file_count": 0}, Folder(next_offset=0, entries=0)),
     ],
 )
@@ -173,7 +177,6 @@ def test_names_of_sub_folders(called: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        {"x": [[], {"__files": ["a"]}, []]},
         [{"x": [[[], [{"__files": ["a"]}], []]]}],
         [{"x": [[[]], {"1": [{"__files": ["a"]}]}, {"2": []}]}],
     ],
@@ -182,6 +185,47 @@ def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
     """Sub-folders 0, 1, 2 without anything beside them are printed by PHP as a list."""
     inner = read(written).folders["x"].folders
     assert inner == {"0": Folder(), "1": Folder(("a",)), "2": Folder()}
+
+
+def test_sub_folders_in_a_list_under_objects() -> None:
+    """Where folders are objects, a list holds empty sub-folders, or may as well hold parts."""
+    assert read({"x": [[], {}]}).folders["x"].folders == {"0": Folder(), "1": Folder()}
+    with pytest.raises(UnexpectedError, match="its parts, or sub-folders named 0, 1, 2"):
+        read({"x": [{"__files": ["a"]}]})
+
+
+@pytest.mark.parametrize("form", [{"a": {}}, [{"a": {}}], [{"a": {"__files": []}}]])
+def test_objects_within_lists(form: Json) -> None:
+    """In a listing of lists a single folder may be an object: an empty or a skipped one."""
+    assert read(form) == Folder(folders={"a": Folder()})
+
+
+@pytest.mark.parametrize("value", [None, 4096, "text", True, ["text"], [7]])
+def test_members_of_the_api_that_are_not_known(value: Json) -> None:
+    """A member that begins with two underscores and cannot be a folder is left out."""
+    assert read({"__size": value, "__files": ["a"]}) == Folder(("a",))
+
+
+@pytest.mark.parametrize("name", ["__is_loaded", "__offset", "__file_count"])
+@pytest.mark.parametrize("value", [[], {}, {"__files": ["a"]}])
+def test_a_sub_folder_named_like_a_flag(name: str, value: Json) -> None:
+    """A sub-folder with the name of a flag hides the flag: the listing is refused."""
+    with pytest.raises(UnexpectedError):
+        read({"__is_loaded": 1, name: value} if name != "__is_loaded" else {name: value})
+
+
+def test_the_order_of_a_response_is_kept() -> None:
+    """Sub-folders come in the order of the response."""
+    assert [*read({"b": [], "a": {"z": [], "y": []}, "c": []}).folders] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("members", "last"),
+    [({"__files": ["x"], "a": []}, False), ({"a": [], "__files": ["x"], "__is_loaded": 1}, True)],
+)
+def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A folder tells whether its files are named behind its sub-folders."""
+    assert read(members).files_last is last
 
 
 @pytest.mark.parametrize(
@@ -195,6 +239,7 @@ def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
         ({"__files": {"movie2.mp4": 1}}, "a mapping stands where a list should"),
         ({"__files": [["a"]]}, "a list stands where a name should"),
         ({"__files": [None]}, "null stands where a name should"),
+        ({"__files": ["a", "a"]}, "it lists two files of one name, which cannot be counted apart"),
         ({"__files": ["\ud800.mp4"]}, "a name holds half of a character"),
         ({"__files": [{"__files": ["a"]}]}, "a mapping stands where a name should"),
         ({"__is_loaded": 2}, "__is_loaded is none of -1, 0 and 1"),
@@ -226,7 +271,7 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
     ("folder", "sentence"),
     [
         (["a"], "a text stands where a mapping should"),
-        ({}, "a mapping stands where a list of parts should"),
+        ("text", "a text stands where a list of parts should"),
         ([{"__files": ["a"]}, {"__files": ["b"]}], "two parts of a folder name the same thing"),
         ([{"x": []}, {"x": []}], "two parts of a folder name the same thing"),
     ],
@@ -250,7 +295,6 @@ def test_long_names_are_cut_in_sentences() -> None:
     ("answer", "sentence"),
     [
         ({}, "it holds the path 0 times"),
-        ({"data": []}, "it holds the path 0 times"),
         ({"data": {"sestore4/jb/": []}}, "it holds the path 0 times"),
         ({"data": {"sestore4": {"jb": []}}}, "it holds the path 0 times"),
         ({"data": {PATH: []}, PATH: []}, "it holds the path 2 times"),
@@ -264,26 +308,43 @@ def test_refused_answers(answer: dict[str, Json], sentence: str) -> None:
     assert flaw(answer) == sentence
 
 
-@pytest.mark.parametrize(
-    ("own", "below", "full"),
-    [
-        (0, 0, False),
-        (99, 0, False),
-        (100, 0, True),
-        (50, 49, False),
-        (50, 50, True),
-        (0, 101, True),
-    ],
-)
-def test_full_answers(own: int, below: int, full: bool) -> None:  # noqa: FBT001 - a column of the table
-    """An answer is full when it lists a hundred files, at whatever depth they are."""
+def test_what_a_response_shows_in_all() -> None:
+    """Files are counted at any depth; skipped folders are not among the entries."""
     tree: Json = {
-        "__files": [f"{number}.mp4" for number in range(own)],
-        "a": {"b": {"__files": [f"{number}.mp4" for number in range(below)]}},
+        "__files": ["x", "y"],
+        "a": {"b": {"__files": ["z"]}, "c": {"__is_loaded": 0}},
     }
+    listing = read_listing({PATH: tree}, PATH)
 
-    assert FILES_PER_ANSWER == 100
-    assert read_listing({PATH: tree}, PATH).full is full
+    assert (listing.files, listing.entries) == (3, 5)
+
+
+def test_fingerprints() -> None:
+    """Two responses have one fingerprint if they show the same in the same order."""
+    one: Json = {"a": {"__files": ["x"]}, "b": []}
+    same: Json = {"a": {"__files": ["x"], "__is_loaded": 1}, "b": {}}
+    others: list[Json] = [{"b": [], "a": {"__files": ["x"]}}, {"a": {"__files": ["y"]}, "b": []}]
+    prints = [read_listing({PATH: tree}, PATH).fingerprint for tree in (one, same, *others)]
+
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
+
+
+@pytest.mark.parametrize("nothing", [{"data": []}, {"data": {}}])
+@pytest.mark.parametrize("offset", [0, 100])
+def test_nothing_of_the_type(nothing: dict[str, Json], offset: int) -> None:
+    """PHP's empty array as data is an empty listing."""
+    assert read_listing(nothing, PATH, offset).root == Folder()
+
+
+def test_a_response_without_content() -> None:
+    """Behind the last entry a response may hold nothing; at the start the path must be there."""
+    response: dict[str, Json] = {"status": "success", "message": "Found", "handle_time": "0.1 s"}
+
+    assert read_listing(response, PATH, 100).root == Folder()
+    assert flaw(response) == "it holds the path 0 times"
+    with pytest.raises(UnexpectedError):
+        read_listing({**response, "sestore4/other": []}, PATH, 100)
 
 
 def test_deep_trees() -> None:
@@ -325,7 +386,6 @@ def test_every_reading(
         "season 1": Folder(("1.mp4", "2.mp4")),
     }
     assert listing.root == Folder(("a.mp4", "b.mp4"), tree)
-    assert not listing.full
 
 
 @pytest.mark.parametrize(("offset", "asked"), [(0, None), (1, 1), (2**40, 2**40)])

@@ -1,0 +1,441 @@
+"""A folder on the edge of a walk: what is known of it, and what to request next.
+
+What an offset counts is not documented: a folder's own files, its entries, or all files below it.
+Under each of these, a response that begins at offset N and shows K of the folder's own files has
+the last of them at N + K - 1 or behind. A request from there passes over nothing, and its response
+begins with that file or before it. So every follow-up is made where the last entry must come
+again: where it does not, the listing has changed under the walk, and there is no count.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Final, TypeAlias
+
+from exporter.polling.seen_names import SeenNames
+from exporter.polling.server_traits import ServerTraits
+from exporter.scaleengine.errors import IncompleteError
+from exporter.scaleengine.file_listing import (
+    COMMAND,
+    PAGE_SIZE,
+    Folder,
+    Listing,
+    LoadState,
+)
+
+Start: TypeAlias = tuple[str | None, str | None]
+
+_SHOWN: Final = 200
+
+
+class StepKind(Enum):
+    """What a request of a folder is for."""
+
+    NEXT = auto()
+    TOLD = auto()
+    """From the place that the server gave, one entry earlier."""
+    LEAP = auto()
+    """A try: whether an offset counts the files at any depth."""
+    SAME = auto()
+    """A try: whether the offset has no effect on the sub-folders, however large it is."""
+    GAP = auto()
+    """A try behind the end: a server may limit what it looks at, not what it shows."""
+    FARTHER = auto()
+    """A try: whether an offset counts more than the own files that a response shows."""
+    CHECK = auto()
+    """Nothing is learned from the response, but that its first entry is still in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request for a folder.
+
+    ``file``, ``child`` (a sub-folder) and ``first_child`` (one that comes before all others) are
+    entries of which one must be shown again; None for what the last response did not show.
+    ``otherwise`` is the step to make where that is not so, and ``check`` the one that shows
+    afterwards that nothing has moved. The ``child`` of a leap is where its ``file`` is.
+    """
+
+    offset: int
+    kind: StepKind = StepKind.NEXT
+    file: str | None = None
+    child: str | None = None
+    first_child: str | None = None
+    otherwise: "Step | None" = None
+    check: "Step | None" = None
+
+
+FIRST_STEP: Final = Step(0)
+
+
+def start_of(shown: Folder) -> Start:
+    """Return the first own file and the first sub-folder that a response shows of a folder."""
+    return next(iter(shown.files), None), next(iter(shown.folders), None)
+
+
+class FolderProgress:
+    """What is known of a folder until it and all folders above it are complete.
+
+    ``step`` is the next request for it. ``children`` are its sub-folders; those of a complete
+    folder are taken out by ``take_children``.
+    """
+
+    __slots__ = (
+        "_fingerprint",
+        "_last_file",
+        "_names",
+        "_new_files",
+        "_next",
+        "children",
+        "is_by_itself",
+        "is_certain",
+        "is_complete",
+        "name",
+        "parent",
+        "start",
+        "step",
+        "unclear",
+    )
+
+    def __init__(self, name: str, parent: "FolderProgress | None" = None) -> None:
+        self.name = name
+        self.parent = parent
+        self.children: dict[str, FolderProgress] = {}
+        self.step = FIRST_STEP
+        self.is_complete = False
+        self.is_certain = True
+        """False while the name may be a member of the API, not a folder."""
+        self.is_by_itself = False
+        """True after a response for a folder above has shown something that could not be used."""
+        self.start: Start | None = None
+        """What was shown first of the folder, if it was shown from its start with files."""
+        self.unclear: list[FolderProgress] = []
+        """Folders below that a response for this one showed, but perhaps not as a whole."""
+        self._names: SeenNames | None = None
+        self._last_file: str | None = None
+        self._fingerprint: int | None = None
+        self._next: Step | None = None
+        self._new_files = 0
+
+    @property
+    def path(self) -> str:
+        """Return the path, as requests have it."""
+        names = [folder.name for folder in self.lineage()]
+        return "/".join(reversed(names))
+
+    def lineage(self) -> "Iterator[FolderProgress]":
+        """Return this folder and all above it."""
+        folder: FolderProgress | None = self
+        while folder is not None:
+            yield folder
+            folder = folder.parent
+
+    def incomplete(self, cause: str) -> IncompleteError:
+        """Return the error that ends a walk at this folder."""
+        return IncompleteError(
+            COMMAND,
+            f"folder {self.path[:_SHOWN]!r} could not be seen whole: {cause}",
+            "the next poll tries again; if it lasts, ask ScaleEngine's support",
+        )
+
+    def take_children(self) -> "Iterable[FolderProgress]":
+        """Return the sub-folders and hold them no longer."""
+        children, self.children = self.children, {}
+        return children.values()
+
+    def accept(self, listing: Listing, traits: ServerTraits) -> bool:
+        """Return whether a response to ``step`` continues what is known.
+
+        Where it does not, the next step is another. Raises IncompleteError where none is left.
+        """
+        step, shown = self.step, listing.root
+        if shown.loaded is LoadState.SKIPPED:
+            raise self.incomplete("it comes back skipped when requested by itself")
+        if step.kind is StepKind.SAME and listing.fingerprint == self._fingerprint:
+            self.finish()
+            return False
+        if step.kind is StepKind.GAP:
+            return self._accept_gap(listing)
+        if step.kind is StepKind.SAME:
+            fits = False
+        elif step.kind is StepKind.LEAP:
+            fits = _shows_file(shown, step)
+            traits.misfits += not fits
+        else:
+            fits = _repeats(shown, step)
+        if not fits:
+            traits.repeats_files |= step.kind is StepKind.FARTHER
+            if step.otherwise is None:
+                raise self.incomplete("its listing has changed while it was read")
+            self.step = step.otherwise
+            return False
+        if step.kind is StepKind.CHECK:
+            self._set_next(self._next)
+            return False
+        return True
+
+    def add_files(self, files: Sequence[str]) -> int:
+        """Record own files that a response shows; return how many of them are new.
+
+        Raises IncompleteError where a file comes again behind the one that was the last: two files
+        of one name, or a listing in another order, cannot be counted.
+        """
+        self._new_files = 0
+        if not files:
+            return 0
+        if self._names is None:
+            self._names = SeenNames()
+        before = len(self._names)
+        repeated = files.index(self._last_file) + 1 if self._last_file in files else 0
+        for name in files[:repeated]:
+            self._names.add(name)
+        known = len(self._names)
+        for name in files[repeated:]:
+            self._names.add(name)
+        if repeated and len(self._names) - known < len(files) - repeated:
+            raise self.incomplete("a file comes again behind the last one, or two have one name")
+        if len(self._names) > before:
+            self._last_file = files[-1]
+        self._new_files = len(self._names) - before
+        return self._new_files
+
+    def knows(self, files: Sequence[str]) -> bool:
+        """Return whether no own file is new; those of a complete folder are not remembered."""
+        if self.is_complete:
+            return True
+        return not files or (self._names is not None and all(map(self._names.__contains__, files)))
+
+    def continues_with(self, files: Sequence[str]) -> bool:
+        """Return whether own files in a response for a folder above continue those known."""
+        return self._last_file in files
+
+    def starts_like(self, shown: Folder) -> bool:
+        """Return whether a response shows the folder from its start, as an earlier one did."""
+        return self.start is not None and self.start == start_of(shown)
+
+    def finish(self) -> None:
+        """Record that the folder is complete."""
+        self.is_complete = True
+        self._names = self._last_file = None
+        self.unclear = []
+
+    def request_by_itself(self) -> None:
+        """Set the next step after what a response for a folder above has shown of this one."""
+        known = 0 if self._names is None else len(self._names)
+        self.step = Step(known - 1, file=self._last_file) if known > 1 else FIRST_STEP
+
+    def decide(self, listing: Listing, news: int, traits: ServerTraits) -> bool:
+        """Set the next step after an accepted response which told of ``news`` new entries.
+
+        Return whether the response is the end of the listing and proves it: it began behind an
+        earlier one, had room left, and showed nothing new.
+        """
+        shown, step = listing.root, self.step
+        is_repeated = self._fingerprint == listing.fingerprint
+        self._fingerprint = listing.fingerprint
+        has_room = traits.has_room(listing)
+        is_end = (
+            step.offset > 0
+            and not news
+            and (has_room or shown.is_empty)
+            and not self._shows_more_than_due(shown, traits)
+        )
+        following: Step | None = None
+        if shown.loaded is LoadState.PARTIAL or shown.next_offset:
+            following = self._follow(listing, news, traits)
+        elif self._files_are_complete(shown, traits) and traits.marks_skipped:
+            pass
+        elif is_end or (has_room and self._files_are_complete(shown, traits)):
+            following = Step(step.offset + traits.max_files, StepKind.GAP)
+        elif not shown.is_empty:
+            following = self._step_on(listing, traits)
+        if following is not None and is_repeated and not shown.files:
+            farther = step.offset + 2 * traits.max_files
+            following = Step(farther, StepKind.SAME, otherwise=following)
+        if step.check is not None and not _begins_with_known(shown, news):
+            self._next = following
+            self.step = step.check
+            return is_end and has_room
+        self._set_next(following)
+        return is_end and has_room
+
+    def _shows_more_than_due(self, shown: Folder, traits: ServerTraits) -> bool:
+        """Return whether own files come again before the one that had to.
+
+        Then the offset counts more than own files of the type, and the end may be farther; or the
+        server repeats some files in every response.
+        """
+        if traits.repeats_files or self.step.file not in shown.files:
+            return False
+        return shown.files[0] != self.step.file
+
+    def _accept_gap(self, listing: Listing) -> bool:
+        """Finish where a response from behind the end shows nothing new; raises IncompleteError."""
+        unread = [(self, listing.root)]
+        while unread:
+            folder, shown = unread.pop()
+            children = folder.children
+            if not folder.knows(shown.files) or shown.folders.keys() - children:
+                raise self.incomplete("behind its end, more is listed")
+            unread += [(children[name], child) for name, child in shown.folders.items()]
+        self.finish()
+        return False
+
+    @staticmethod
+    def _files_are_complete(shown: Folder, traits: ServerTraits) -> bool:
+        """Return whether all own files were shown.
+
+        An offset of 0 without a flag may be that of a complete folder, or of one to begin again.
+        """
+        return shown.loaded is LoadState.COMPLETE or (
+            traits.marks_partial and shown.next_offset is None
+        )
+
+    def _set_next(self, following: Step | None) -> None:
+        if following is None:
+            self.finish()
+        else:
+            self.step = following
+
+    def _follow(self, listing: Listing, news: int, traits: ServerTraits) -> Step:
+        """Return the step after a response that says that there is more."""
+        step, shown, told = self.step, listing.root, listing.root.next_offset
+        if step.kind is StepKind.TOLD and not news:
+            traits.overlap_stalls = True
+        children = _with_files(shown)
+        if told is None:
+            if shown.is_empty:
+                raise self.incomplete("it goes on, but nothing says where")
+            return self._step_on(listing, traits)
+        if told <= step.offset:
+            # The offset of a parent may stay at the sub-folder in which the response was cut.
+            if shown.files or not children:
+                raise self.incomplete(f"its offset does not move on from {step.offset}")
+            return self._step_over(children)
+        file = shown.files[-1] if shown.files else None
+        child = children[-1] if children else None
+        first_child = _last_reached(shown)
+        if file is None and first_child is None:
+            return Step(told)
+        again = Step(
+            told - 1, StepKind.TOLD, file, child, first_child, self._own_step(shown, traits)
+        )
+        is_cut = child is not None and shown.folders[child].loaded is LoadState.PARTIAL
+        if again.offset <= step.offset or (traits.overlap_stalls and is_cut):
+            return Step(told, check=replace(again, kind=StepKind.CHECK, otherwise=None))
+        return again
+
+    def _step_on(self, listing: Listing, traits: ServerTraits) -> Step:
+        """Return the step after a response that does not say whether there is more."""
+        shown, offset = listing.root, self.step.offset
+        children = _with_files(shown)
+        own = self._own_step(shown, traits)
+        if own is not None:
+            following = own
+        elif shown.files:
+            following = Step(offset + 1, check=Step(offset, StepKind.CHECK, file=shown.files[0]))
+        elif len(children) > 1:
+            following = Step(offset + len(children) - 1, child=children[-1])
+        elif children:
+            following = self._step_over(children)
+        else:
+            following = Step(offset + 1)
+        leap = offset + listing.files - 1
+        if _may_leap(listing, self.step, traits) and leap > following.offset:
+            return Step(leap, StepKind.LEAP, *_last_file(shown), otherwise=following)
+        return following
+
+    def _own_step(self, shown: Folder, traits: ServerTraits) -> Step | None:
+        """Return the step to the last of the own files that a response shows.
+
+        A server may repeat some files before the offset. So those count that come from the file
+        on which had to come again.
+        """
+        files = shown.files
+        if self._shows_more_than_due(shown, traits) and not self._new_files:
+            again = Step(self.step.offset, file=self.step.file)
+            farther = self.step.offset + files.index(self.step.file or "")
+            return Step(farther, StepKind.FARTHER, self.step.file, otherwise=again)
+        if self.step.file in files:
+            files = files[files.index(self.step.file) :]
+        elif self.step.offset > 0:
+            files = files[-self._new_files :] if self._new_files else ()
+        if len(files) < 2:  # noqa: PLR2004 - one file comes again where it was
+            return None
+        return Step(self.step.offset + len(files) - 1, file=files[-1])
+
+    def _step_over(self, children: Sequence[str]) -> Step:
+        offset = self.step.offset
+        return Step(offset + 1, check=Step(offset, StepKind.CHECK, child=children[0]))
+
+
+def _repeats(shown: Folder, step: Step) -> bool:
+    """Return whether a response shows again what it must."""
+    if step.file is None and step.first_child is None and step.child is None:
+        return True
+    if step.file in shown.files:
+        return True
+    child = shown.folders.get(step.child or "")
+    if child is not None and child.loaded is not LoadState.SKIPPED:
+        return True
+    return step.first_child is not None and next(iter(shown.folders), None) == step.first_child
+
+
+def _may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
+    """Return whether it is worth a try that an offset counts the files at any depth.
+
+    The try must be able to fail: not where the folder's own entries reach as far.
+    """
+    is_full = listing.files >= PAGE_SIZE or (step.offset > 0 and not traits.has_room(listing))
+    own_entries = len(listing.root.files) + len(listing.root.folders)
+    return is_full and traits.may_leap and listing.files - 1 > own_entries
+
+
+def begins_with(shown: Folder, step: Step) -> bool:
+    """Return whether the file of a leap is the very first that a response shows."""
+    folder, names = shown, []
+    while not folder.files or (folder.files_last and _with_files(folder)):
+        children = _with_files(folder)
+        if not children:
+            return False
+        names.append(children[0])
+        folder = folder.folders[children[0]]
+    return folder.files[0] == step.file and "/".join(names) == step.child
+
+
+def _shows_file(shown: Folder, step: Step) -> bool:
+    """Return whether a response shows the file of a leap, in its folder."""
+    folder: Folder | None = shown
+    for name in filter(None, (step.child or "").split("/")):
+        folder = None if folder is None else folder.folders.get(name)
+    return folder is not None and step.file in folder.files
+
+
+def _last_file(shown: Folder) -> tuple[str, str]:
+    """Return the last file that a response shows, and where it is below the requested folder.
+
+    A file is the last of its folder, but for the files of sub-folders that are named behind it.
+    """
+    folder, names = shown, []
+    while (children := _with_files(folder)) and not (folder.files and folder.files_last):
+        names.append(children[-1])
+        folder = folder.folders[children[-1]]
+    return folder.files[-1], "/".join(names)
+
+
+def _begins_with_known(shown: Folder, news: int) -> bool:
+    """Return whether a response shows something, all of which was known."""
+    return not news and not shown.is_empty
+
+
+def _with_files(shown: Folder) -> list[str]:
+    """Return the sub-folders of which a response shows files, at any depth."""
+    return [name for name, child in shown.folders.items() if child.all_files]
+
+
+def _last_reached(shown: Folder) -> str | None:
+    """Return the last sub-folder that a response does not pass over."""
+    reached = [
+        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
+    ]
+    return reached[-1] if reached else None

@@ -1,0 +1,91 @@
+"""Under every combination of readings of the API's pages a count is right, or it is absent."""
+
+from concurrent.futures import Future
+from random import Random
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.walk import Limits, walk
+from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
+from exporter.scaleengine.file_listing import Listing, read_listing
+from exporter.scaleengine.json_values import UnexpectedError, decode
+from exporter.simulator import Folder, Readings, ambiguities, random_readings, random_tree, shapes
+from exporter.simulator.listing import Listed, list_folder
+from exporter.simulator.php import encode
+from exporter.simulator.readings import Nothing
+
+PATH = "sestore4/jb"
+MAX_REQUESTS = 2000
+
+
+def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listing:
+    """Return what the client reads of one response; raises UnexpectedError."""
+    listed = list_folder(folder, "video", offset, readings)
+    shows_nothing = listed == Listed(file_count=listed.file_count)
+    is_left_out = shows_nothing and readings.nothing is not Nothing.FOLDER
+    content = {} if is_left_out else {path: shapes.folder(listed, readings)}
+    response = decode(encode(shapes.success(content, "", readings, 0.0, listing=True)).encode())
+    assert isinstance(response, dict)
+    return read_listing(response, path, offset)
+
+
+def count(tree: Folder, readings: Readings) -> tuple[int, int]:
+    """Return the files and folders that a walk counts; raises ScaleEngineError."""
+
+    def request(path: str, offset: int) -> "Future[Listing]":
+        future: Future[Listing] = Future()
+        folder = tree
+        try:
+            for name in path.removeprefix(PATH).split("/")[1:]:
+                folder = dict(folder.folders())[name]
+            future.set_result(respond(folder, path, offset, readings))
+        except KeyError:
+            future.set_exception(ApiError("files.list", "no such path", "look"))
+        except UnexpectedError as unexpected:
+            future.set_exception(ProtocolError("files.list", str(unexpected), "look"))
+        return future
+
+    counts = FolderCounts(None)
+    walk(PATH, request, Limits(at_once=1, in_all=MAX_REQUESTS), counts)
+    result = counts.result(max_folders=1)
+    return result.files, result.folders
+
+
+def truth(folder: Folder) -> tuple[int, int]:
+    """Count videos and folders by recursion."""
+    below = [truth(child) for _, child in folder.folders()]
+    files = len(folder.names("video")) + sum(files for files, _ in below)
+    return files, len(below) + sum(folders for _, folders in below)
+
+
+def has_doubled_names(folder: Folder) -> bool:
+    """Return whether a folder holds two files that PHP prints alike, which nothing tells apart."""
+    names = [encode(name) for name in folder.names("video")]
+    below = (has_doubled_names(child) for _, child in folder.folders())
+    return len(set(names)) < len(names) or any(below)
+
+
+@settings(max_examples=150)
+@given(st.randoms(use_true_random=False))
+def test_any_tree_under_any_combination_of_readings(rng: Random) -> None:
+    """A walk counts what recursion counts, or fails; `make random-walks` tries many more."""
+    readings = random_readings(rng)
+    tree = random_tree(rng, readings.files_per_answer)
+    assume(not any(ambiguities(tree, readings)))
+    try:
+        counted = count(tree, readings)
+    except ScaleEngineError:
+        return
+    assert counted == truth(tree)
+
+
+@settings(max_examples=50)
+@given(st.randoms(use_true_random=False))
+def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
+    """Where the API is as its pages read, no count is absent."""
+    tree = random_tree(rng)
+    assume(not any(ambiguities(tree, Readings())))
+    assume(not has_doubled_names(tree))
+    assert count(tree, Readings()) == truth(tree)
