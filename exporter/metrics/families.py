@@ -85,12 +85,14 @@ def file_families(counts: Counts) -> Iterator[Metric]:
     """Return the files and folders below each path, and the files of each of its folders."""
     files = GaugeMetricFamily(
         "scaleengine_files",
-        "Files below the path, at any depth (files.list, counted), as of the last poll.",
+        "Files below the path, at any depth (files.list, counted), as of the last poll. "
+        "What moves during a poll may be missed or counted twice.",
         labels=_TREE,
     )
     folders = GaugeMetricFamily(
         "scaleengine_folders",
-        "Folders below the path, at any depth (files.list, counted), as of the last poll.",
+        "Folders below the path, at any depth (files.list, counted), as of the last poll. "
+        "What moves during a poll may be missed or counted twice.",
         labels=_TREE,
     )
     folder_files = GaugeMetricFamily(
