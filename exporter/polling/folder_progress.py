@@ -8,69 +8,29 @@ again: where it does not, the listing has changed under the walk, and there is n
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum, auto
-from typing import Final, TypeAlias
+from dataclasses import replace
+from typing import Final
 
 from exporter.polling.seen_names import SeenNames
 from exporter.polling.server_traits import ServerTraits
-from exporter.scaleengine.errors import IncompleteError
-from exporter.scaleengine.file_listing import (
-    COMMAND,
-    PAGE_SIZE,
-    Folder,
-    Listing,
-    LoadState,
+from exporter.polling.steps import (
+    FIRST_STEP,
+    Start,
+    Step,
+    StepKind,
+    begins_with_known,
+    last_file,
+    last_reached,
+    may_leap,
+    repeats,
+    shows_file,
+    start_of,
+    with_files,
 )
-
-Start: TypeAlias = tuple[str | None, str | None]
+from exporter.scaleengine.errors import IncompleteError
+from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
 
 _SHOWN: Final = 200
-
-
-class StepKind(Enum):
-    """What a request of a folder is for."""
-
-    NEXT = auto()
-    TOLD = auto()
-    """From the place that the server gave, one entry earlier."""
-    LEAP = auto()
-    """A try: whether an offset counts the files at any depth."""
-    SAME = auto()
-    """A try: whether the offset has no effect on the sub-folders, however large it is."""
-    GAP = auto()
-    """A try behind the end: a server may limit what it looks at, not what it shows."""
-    FARTHER = auto()
-    """A try: whether an offset counts more than the own files that a response shows."""
-    CHECK = auto()
-    """Nothing is learned from the response, but that its first entry is still in its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One request for a folder.
-
-    ``file``, ``child`` (a sub-folder) and ``first_child`` (one that comes before all others) are
-    entries of which one must be shown again; None for what the last response did not show.
-    ``otherwise`` is the step to make where that is not so, and ``check`` the one that shows
-    afterwards that nothing has moved. The ``child`` of a leap is where its ``file`` is.
-    """
-
-    offset: int
-    kind: StepKind = StepKind.NEXT
-    file: str | None = None
-    child: str | None = None
-    first_child: str | None = None
-    otherwise: "Step | None" = None
-    check: "Step | None" = None
-
-
-FIRST_STEP: Final = Step(0)
-
-
-def start_of(shown: Folder) -> Start:
-    """Return the first own file and the first sub-folder that a response shows of a folder."""
-    return next(iter(shown.files), None), next(iter(shown.folders), None)
 
 
 class FolderProgress:
@@ -159,10 +119,10 @@ class FolderProgress:
         if step.kind is StepKind.SAME:
             fits = False
         elif step.kind is StepKind.LEAP:
-            fits = _shows_file(shown, step)
+            fits = shows_file(shown, step)
             traits.misfits += not fits
         else:
-            fits = _repeats(shown, step)
+            fits = repeats(shown, step)
         if not fits:
             traits.repeats_files |= step.kind is StepKind.FARTHER
             if step.otherwise is None:
@@ -246,13 +206,13 @@ class FolderProgress:
         elif self._files_are_complete(shown, traits) and traits.marks_skipped:
             pass
         elif is_end or (has_room and self._files_are_complete(shown, traits)):
-            following = Step(step.offset + traits.max_files, StepKind.GAP)
+            following = Step(step.offset + max(1, traits.max_files), StepKind.GAP)
         elif not shown.is_empty:
             following = self._step_on(listing, traits)
         if following is not None and is_repeated and not shown.files:
             farther = step.offset + 2 * traits.max_files
             following = Step(farther, StepKind.SAME, otherwise=following)
-        if step.check is not None and not _begins_with_known(shown, news):
+        if step.check is not None and not begins_with_known(shown, news):
             self._next = following
             self.step = step.check
             return is_end and has_room
@@ -274,6 +234,8 @@ class FolderProgress:
         unread = [(self, listing.root)]
         while unread:
             folder, shown = unread.pop()
+            if folder.is_by_itself:
+                continue
             children = folder.children
             if not folder.knows(shown.files) or shown.folders.keys() - children:
                 raise self.incomplete("behind its end, more is listed")
@@ -302,7 +264,7 @@ class FolderProgress:
         step, shown, told = self.step, listing.root, listing.root.next_offset
         if step.kind is StepKind.TOLD and not news:
             traits.overlap_stalls = True
-        children = _with_files(shown)
+        children = with_files(shown)
         if told is None:
             if shown.is_empty:
                 raise self.incomplete("it goes on, but nothing says where")
@@ -314,7 +276,7 @@ class FolderProgress:
             return self._step_over(children)
         file = shown.files[-1] if shown.files else None
         child = children[-1] if children else None
-        first_child = _last_reached(shown)
+        first_child = last_reached(shown)
         if file is None and first_child is None:
             return Step(told)
         again = Step(
@@ -328,7 +290,7 @@ class FolderProgress:
     def _step_on(self, listing: Listing, traits: ServerTraits) -> Step:
         """Return the step after a response that does not say whether there is more."""
         shown, offset = listing.root, self.step.offset
-        children = _with_files(shown)
+        children = with_files(shown)
         own = self._own_step(shown, traits)
         if own is not None:
             following = own
@@ -340,9 +302,13 @@ class FolderProgress:
             following = self._step_over(children)
         else:
             following = Step(offset + 1)
+            if len(shown.folders) > 1:
+                last = next(reversed(shown.folders))
+                last_offset = offset + len(shown.folders) - 1
+                following = Step(last_offset, first_child=last, otherwise=following)
         leap = offset + listing.files - 1
-        if _may_leap(listing, self.step, traits) and leap > following.offset:
-            return Step(leap, StepKind.LEAP, *_last_file(shown), otherwise=following)
+        if may_leap(listing, self.step, traits) and leap > following.offset:
+            return Step(leap, StepKind.LEAP, *last_file(shown), otherwise=following)
         return following
 
     def _own_step(self, shown: Folder, traits: ServerTraits) -> Step | None:
@@ -367,75 +333,3 @@ class FolderProgress:
     def _step_over(self, children: Sequence[str]) -> Step:
         offset = self.step.offset
         return Step(offset + 1, check=Step(offset, StepKind.CHECK, child=children[0]))
-
-
-def _repeats(shown: Folder, step: Step) -> bool:
-    """Return whether a response shows again what it must."""
-    if step.file is None and step.first_child is None and step.child is None:
-        return True
-    if step.file in shown.files:
-        return True
-    child = shown.folders.get(step.child or "")
-    if child is not None and child.loaded is not LoadState.SKIPPED:
-        return True
-    return step.first_child is not None and next(iter(shown.folders), None) == step.first_child
-
-
-def _may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
-    """Return whether it is worth a try that an offset counts the files at any depth.
-
-    The try must be able to fail: not where the folder's own entries reach as far.
-    """
-    is_full = listing.files >= PAGE_SIZE or (step.offset > 0 and not traits.has_room(listing))
-    own_entries = len(listing.root.files) + len(listing.root.folders)
-    return is_full and traits.may_leap and listing.files - 1 > own_entries
-
-
-def begins_with(shown: Folder, step: Step) -> bool:
-    """Return whether the file of a leap is the very first that a response shows."""
-    folder, names = shown, []
-    while not folder.files or (folder.files_last and _with_files(folder)):
-        children = _with_files(folder)
-        if not children:
-            return False
-        names.append(children[0])
-        folder = folder.folders[children[0]]
-    return folder.files[0] == step.file and "/".join(names) == step.child
-
-
-def _shows_file(shown: Folder, step: Step) -> bool:
-    """Return whether a response shows the file of a leap, in its folder."""
-    folder: Folder | None = shown
-    for name in filter(None, (step.child or "").split("/")):
-        folder = None if folder is None else folder.folders.get(name)
-    return folder is not None and step.file in folder.files
-
-
-def _last_file(shown: Folder) -> tuple[str, str]:
-    """Return the last file that a response shows, and where it is below the requested folder.
-
-    A file is the last of its folder, but for the files of sub-folders that are named behind it.
-    """
-    folder, names = shown, []
-    while (children := _with_files(folder)) and not (folder.files and folder.files_last):
-        names.append(children[-1])
-        folder = folder.folders[children[-1]]
-    return folder.files[-1], "/".join(names)
-
-
-def _begins_with_known(shown: Folder, news: int) -> bool:
-    """Return whether a response shows something, all of which was known."""
-    return not news and not shown.is_empty
-
-
-def _with_files(shown: Folder) -> list[str]:
-    """Return the sub-folders of which a response shows files, at any depth."""
-    return [name for name, child in shown.folders.items() if child.all_files]
-
-
-def _last_reached(shown: Folder) -> str | None:
-    """Return the last sub-folder that a response does not pass over."""
-    reached = [
-        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
-    ]
-    return reached[-1] if reached else None

@@ -17,14 +17,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.folder_progress import (
-    FolderProgress,
-    Start,
-    StepKind,
-    begins_with,
-    start_of,
-)
+from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
+from exporter.polling.steps import Start, StepKind, begins_with, start_of
 from exporter.scaleengine.errors import ApiError, IncompleteError
 from exporter.scaleengine.file_listing import (
     COMMAND,

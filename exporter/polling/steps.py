@@ -1,0 +1,127 @@
+"""The requests of a walk for one folder: where each begins, and what it must show again."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, TypeAlias
+
+from exporter.polling.server_traits import ServerTraits
+from exporter.scaleengine.file_listing import PAGE_SIZE, Folder, Listing, LoadState
+
+Start: TypeAlias = tuple[str | None, str | None]
+
+
+class StepKind(Enum):
+    """What a request of a folder is for."""
+
+    NEXT = auto()
+    TOLD = auto()
+    """From the place that the server gave, one entry earlier."""
+    LEAP = auto()
+    """A try: whether an offset counts the files at any depth."""
+    SAME = auto()
+    """A try: whether the offset has no effect on the sub-folders, however large it is."""
+    GAP = auto()
+    """A try behind the end: a server may limit what it looks at, not what it shows."""
+    FARTHER = auto()
+    """A try: whether an offset counts more than the own files that a response shows."""
+    CHECK = auto()
+    """Nothing is learned from the response, but that its first entry is still in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request for a folder.
+
+    ``file``, ``child`` (a sub-folder) and ``first_child`` (one that comes before all others) are
+    entries of which one must be shown again; None for what the last response did not show.
+    ``otherwise`` is the step to make where that is not so, and ``check`` the one that shows
+    afterwards that nothing has moved. The ``child`` of a leap is where its ``file`` is.
+    """
+
+    offset: int
+    kind: StepKind = StepKind.NEXT
+    file: str | None = None
+    child: str | None = None
+    first_child: str | None = None
+    otherwise: "Step | None" = None
+    check: "Step | None" = None
+
+
+FIRST_STEP: Final = Step(0)
+
+
+def start_of(shown: Folder) -> Start:
+    """Return the first own file and the first sub-folder that a response shows of a folder."""
+    return next(iter(shown.files), None), next(iter(shown.folders), None)
+
+
+def repeats(shown: Folder, step: Step) -> bool:
+    """Return whether a response shows again what it must."""
+    if step.file is None and step.first_child is None and step.child is None:
+        return True
+    if step.file in shown.files:
+        return True
+    child = shown.folders.get(step.child or "")
+    if child is not None and child.loaded is not LoadState.SKIPPED:
+        return True
+    return step.first_child is not None and next(iter(shown.folders), None) == step.first_child
+
+
+def may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
+    """Return whether it is worth a try that an offset counts the files at any depth.
+
+    The try must be able to fail: not where the folder's own entries reach as far.
+    """
+    is_full = listing.files >= PAGE_SIZE or (step.offset > 0 and not traits.has_room(listing))
+    own_entries = len(listing.root.files) + len(listing.root.folders)
+    return is_full and traits.may_leap and listing.files - 1 > own_entries
+
+
+def begins_with(shown: Folder, step: Step) -> bool:
+    """Return whether the file of a leap is the very first that a response shows."""
+    folder, names = shown, []
+    while not folder.files or (folder.files_last and with_files(folder)):
+        children = with_files(folder)
+        if not children:
+            return False
+        names.append(children[0])
+        folder = folder.folders[children[0]]
+    return folder.files[0] == step.file and "/".join(names) == step.child
+
+
+def shows_file(shown: Folder, step: Step) -> bool:
+    """Return whether a response shows the file of a leap, in its folder."""
+    folder: Folder | None = shown
+    for name in filter(None, (step.child or "").split("/")):
+        folder = None if folder is None else folder.folders.get(name)
+    return folder is not None and step.file in folder.files
+
+
+def last_file(shown: Folder) -> tuple[str, str]:
+    """Return the last file that a response shows, and where it is below the requested folder.
+
+    A file is the last of its folder, but for the files of sub-folders that are named behind it.
+    """
+    folder, names = shown, []
+    while (children := with_files(folder)) and not (folder.files and folder.files_last):
+        names.append(children[-1])
+        folder = folder.folders[children[-1]]
+    return folder.files[-1], "/".join(names)
+
+
+def begins_with_known(shown: Folder, news: int) -> bool:
+    """Return whether a response shows something, all of which was known."""
+    return not news and not shown.is_empty
+
+
+def with_files(shown: Folder) -> list[str]:
+    """Return the sub-folders of which a response shows files, at any depth."""
+    return [name for name, child in shown.folders.items() if child.all_files]
+
+
+def last_reached(shown: Folder) -> str | None:
+    """Return the last sub-folder that a response does not pass over."""
+    reached = [
+        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
+    ]
+    return reached[-1] if reached else None
