@@ -60,13 +60,13 @@ class KnownSecrets:
 
 def _spellings(secret: str) -> set[str]:
     """Return how an echo of a secret may be spelled, also where a log line quotes that echo."""
+    sent = encode({"": secret})[5:-2]  # as PHP writes JSON
     echoed = {
         secret,
-        encode({"": secret})[5:-2],  # as PHP writes JSON
+        sent,
         json.dumps(secret)[1:-1],
         repr(secret)[1:-1],
-        quote(secret, safe=""),
-        quote_plus(secret),
+        *(quoted for text in (secret, sent) for quoted in (quote(text, safe=""), quote_plus(text))),
     }
     echoed |= set(map(escape, echoed))
     return echoed | {json.dumps(echo, ensure_ascii=False)[1:-1] for echo in echoed}

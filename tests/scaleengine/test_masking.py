@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from html import escape
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "URL": lambda text: quote(text, safe=""),
     "URL, small hex": lambda text: quote(text, safe="").lower(),
     "form": quote_plus,
+    "URL of JSON of PHP": lambda text: quote(encode({"": text})[5:-2], safe=""),
+    "form of JSON of PHP": lambda text: urlencode({"": encode({"": text})[5:-2]})[1:],
     "HTML": escape,
     "HTML of JSON": lambda text: escape(json.dumps(text)[1:-1]),
     "logged JSON of PHP": lambda text: json.dumps(encode({"": text})[5:-2])[1:-1],
