@@ -258,9 +258,8 @@ class _Walk:
             return LoadState.PARTIAL
         if loaded is None and shown.next_offset == 0:
             return None
-        if loaded is None and shown.is_empty and self.traits.writes_flags:
-            return LoadState.COMPLETE
-        if loaded is None and not shown.is_empty and self.traits.marks_children:
+        says_if_open = self.traits.writes_flags if shown.is_empty else self.traits.marks_children
+        if loaded is None and says_if_open:
             loaded = LoadState.COMPLETE
         if loaded is LoadState.COMPLETE and is_cut and not has_room:
             return None

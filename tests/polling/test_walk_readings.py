@@ -1,6 +1,7 @@
 """Under every combination of readings of the API's pages a count is right, or it is absent."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from random import Random
 
 from hypothesis import assume, given, settings
@@ -79,6 +80,26 @@ def test_any_tree_under_any_combination_of_readings(rng: Random) -> None:
     except ScaleEngineError:
         return
     assert counted == truth(tree)
+
+
+DECISIVE = (
+    *("loaded", "offset_written", "offsets", "unreached", "overlap", "limit_counts"),
+    *("offset_counts", "members", "offset_in_every_folder", "passing_offset", "offset_stays"),
+    *("loaded_tells_files", "files_per_answer", "nothing", "folder", "sub_folder"),
+)
+"""What decides which entries a response shows, which of them it marks, and what a list means."""
+
+
+@settings(max_examples=50)
+@given(st.randoms(use_true_random=False))
+def test_any_tree_however_it_is_written(rng: Random) -> None:
+    """Where the plainest reading is written in an unusual way only, no count is absent."""
+    decisive = {field: getattr(Readings(), field) for field in DECISIVE}
+    readings = replace(random_readings(rng, limits=[100]), **decisive)
+    tree = random_tree(rng)
+    assume(not any(ambiguities(tree, readings)))
+    assume(not has_doubled_names(tree))
+    assert count(tree, readings) == truth(tree)
 
 
 @settings(max_examples=50)

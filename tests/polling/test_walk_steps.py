@@ -1,0 +1,218 @@
+"""Each kind of step that a walk makes: what leads to it, and what it requests."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+
+import pytest
+
+from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.server_traits import ServerTraits
+from exporter.polling.snapshots import FileCounts
+from exporter.polling.steps import StepKind
+from exporter.polling.walk import Limits, walk
+from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
+from exporter.scaleengine.file_listing import (
+    Folder,
+    Listing,
+    LoadState,
+    build_listing,
+)
+
+WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
+EMPTY = Folder()
+NO_PATH = ApiError("files.list", "no such path", "look")
+
+Script = Mapping[tuple[str, int], Folder | Exception]
+"""What is responded for a path and offset; an offset that is not in it shows nothing."""
+
+
+def files(*numbers: int) -> list[str]:
+    return [f"{number}.mp4" for number in numbers]
+
+
+def many(first: int, behind: int) -> list[str]:
+    return files(*range(first, behind))
+
+
+def whole(names: Sequence[str] = (), **below: Folder) -> Folder:
+    return Folder(names, below, WHOLE)
+
+
+def partly(names: Sequence[str], offset: int | None, **below: Folder) -> Folder:
+    return Folder(names, below, PARTLY, offset)
+
+
+def skipped() -> Folder:
+    return Folder(loaded=SKIPPED)
+
+
+class Api:
+    """Responds by a script, and remembers what was requested."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.requested: list[tuple[str, int]] = []
+
+    def request(self, path: str, offset: int) -> "Future[Listing]":
+        self.requested.append((path, offset))
+        response = self.script.get((path, offset), EMPTY)
+        future: Future[Listing] = Future()
+        if isinstance(response, Exception):
+            future.set_exception(response)
+        else:
+            future.set_result(build_listing(response))
+        return future
+
+
+def walked(script: Script, *, in_all: int = 50) -> tuple[FileCounts, Api]:
+    api, counts = Api(script), FolderCounts(depth=2)
+    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
+    return counts.result(max_folders=100), api
+
+
+WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
+    "an empty folder takes one request": ({("s", 0): EMPTY}, (0, 0), [("s", 0)]),
+    "a single file is found in its place again": (
+        {("s", 0): whole(files(1))},
+        (1, 0),
+        [("s", 0), ("s", 1), ("s", 0), ("s", 2)],
+    ),
+    "a place that counts something else: on from the own files": (
+        {
+            ("s", 0): partly(files(1, 2, 3), 90),
+            ("s", 89): whole(files(7)),
+            ("s", 2): whole(files(3, 4)),
+        },
+        (4, 0),
+        [("s", 0), ("s", 89), ("s", 2), ("s", 5)],
+    ),
+    "an offset without the flag says that there is more": (
+        {
+            ("s", 0): Folder(files(1, 2), next_offset=2),
+            ("s", 1): whole(files(2, 3)),
+            ("s", 2): whole(files(3)),
+        },
+        (3, 0),
+        [("s", 0), ("s", 1), ("s", 2), ("s", 4)],
+    ),
+    "offsets that count files at any depth: a leap to the last file": (
+        {
+            ("s", 0): Folder(folders={"a": Folder(many(0, 100))}),
+            ("s", 99): Folder(folders={"a": Folder(many(99, 150))}),
+            ("s/a", 0): Folder(many(0, 100)),
+            ("s/a", 99): Folder(many(99, 150)),
+            ("s/a", 149): Folder(many(149, 150)),
+        },
+        (150, 1),
+        [("s", 0), ("s", 99), ("s", 100), ("s", 99), ("s", 200), ("s/a", 149), ("s/a", 249)],
+    ),
+    "no offset has an effect on the sub-folders": (
+        {("s", offset): Folder(folders={"a": Folder(files(1))}) for offset in range(9)}
+        | {("s/a", 0): Folder(files(1))},
+        (1, 1),
+        [("s", 0), ("s", 1), ("s", 3), ("s/a", 0), ("s/a", 1), ("s/a", 0), ("s/a", 2)],
+    ),
+    "an offset that counts files of all types: the end is farther": (
+        {
+            ("s", offset): Folder(
+                files(*[place for place in (0, 1, 7, 8, 9) if place >= offset][:3])
+            )
+            for offset in range(10)
+        },
+        (5, 0),
+        [("s", 0), ("s", 2), ("s", 4), ("s", 6), ("s", 8), ("s", 9), ("s", 12)],
+    ),
+    "a name of the API's with a flag is a folder": (
+        {("s", 0): Folder(files(1, 2), {"__x": whole()}, WHOLE), ("s", 1): whole(files(2))},
+        (2, 1),
+        [("s", 0), ("s", 1), ("s", 3), ("s/__x", 0)],
+    ),
+    "some files before the offset come again": (
+        {
+            ("s", 0): partly(files(1, 2, 3, 4), 4),
+            ("s", 3): partly(files(3, 4, 5, 6), 6),
+            ("s", 5): whole(files(5, 6, 7)),
+        },
+        (7, 0),
+        [("s", 0), ("s", 3), ("s", 5), ("s", 9)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "found", "requested"), WALKS.values(), ids=WALKS.keys())
+def test_what_is_requested(
+    script: Script, found: tuple[int, int], requested: list[tuple[str, int]]
+) -> None:
+    """Each rule leads to the right count, by these requests."""
+    counts, api = walked(script)
+    assert (counts.files, counts.folders) == found, api.requested
+    assert api.requested == requested
+
+
+def walk_over(*responses: Listing) -> None:
+    """Walk with these responses, one after the other, whatever is requested."""
+    left = iter(responses)
+
+    def request(_: str, __: int) -> "Future[Listing]":
+        future: Future[Listing] = Future()
+        future.set_result(next(left))
+        return future
+
+    walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
+
+
+def test_a_file_that_is_not_in_its_place_any_more() -> None:
+    """Where the end is empty, the first entry must still be in its place: here one was removed."""
+    first, end, again = (build_listing(whole(names)) for names in (files(1), (), files(2)))
+    with pytest.raises(IncompleteError, match="its listing has changed while it was read"):
+        walk_over(first, end, again)
+
+
+def test_another_folder_behind_the_end() -> None:
+    """A folder that is listed behind the end only shows that a server hides what it passes over."""
+    script = {("s", 0): whole(files(1, 2)), ("s", 1): whole(files(2)), ("s", 3): whole(a=whole())}
+    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+        walked(script)
+
+
+def test_a_name_of_the_apis_fails_to_be_listed() -> None:
+    """A failure that does not say that there is no such folder fails the walk."""
+    network = NetworkError("files.list", "no", "look")
+    script: Script = {
+        ("s", 0): whole(files(1, 2), __x=EMPTY),
+        ("s", 1): whole(files(2), __x=EMPTY),
+        ("s/__x", 0): network,
+    }
+    with pytest.raises(NetworkError):
+        walked(script)
+
+
+def test_leaps_are_tried_three_times() -> None:
+    """After three misfits no walk leaps again: an offset counts the entries of one folder."""
+    traits = ServerTraits()
+    tried = []
+    for _ in range(5):
+        folder = FolderProgress("s")
+        listing = build_listing(Folder(folders={"a": Folder(many(0, 100))}))
+        traits.observe(listing)
+        assert folder.accept(listing, traits)
+        folder.decide(listing, listing.entries, traits)
+        tried.append(folder.step.kind)
+        if folder.step.kind is StepKind.LEAP:
+            assert (folder.step.offset, folder.step.file) == (99, "99.mp4")
+            assert not folder.accept(build_listing(EMPTY), traits)
+            assert folder.step.offset == 1
+    assert tried == [StepKind.LEAP] * 3 + [StepKind.NEXT] * 2
+
+
+def test_an_empty_folder_where_a_full_response_ended() -> None:
+    """A folder without flag is empty only if the response has not ended in it."""
+    script: Script = {
+        ("s", 0): whole(many(0, 10)),
+        ("s", 9): whole(many(9, 10), a=whole(many(20, 29), b=EMPTY)),
+        ("s/a", 0): whole(many(20, 29), b=whole(files(7))),
+        ("s/a", 8): whole(files(28), b=whole(files(7))),
+        ("s/a/b", 0): whole(files(7)),
+    }
+    assert walked(script)[0].files == 20
