@@ -3,6 +3,9 @@
 A key may be granted one API command and denied another. The account is up then: its key works. So
 each target has a verdict of its own, which lasts until ScaleEngine decides on that target again. A
 single path may be denied too, for all that is known of the API.
+
+A key may also be revoked: one collector learns it at its next poll, the other up to an interval
+later. Until then nobody knows whether the other is still accepted, and no metric says so.
 """
 
 import threading
@@ -24,41 +27,69 @@ _Key: TypeAlias = tuple[str, str, str]
 _NEVER: Final = float("-inf")
 
 
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What ScaleEngine decided on a target.
+
+    ``number`` counts the verdicts of the account up to the last acceptance, or up to the first
+    refusal after it.
+    """
+
+    accepted: bool
+    number: int
+
+
 @dataclass(slots=True)
 class _Account:
     """What is known of the credentials of one account, as they were read last.
 
     ``reached`` is whether the last request got a response that decided on the credentials; None
-    before the first. ``accepted`` holds the last decision on each target.
+    before the first. ``decisions`` holds the last decision on each target.
     """
 
     credentials: Credentials | None = None
     read_at: float = _NEVER
     reached: bool | None = None
-    accepted: dict[_Key, bool] = field(default_factory=dict)
+    verdicts: int = 0
+    decisions: dict[_Key, _Decision] = field(default_factory=dict)
 
     @property
     def up(self) -> bool:
-        return self.reached is not False and any(self.accepted.values())
+        accepted = any(decision.accepted for decision in self.decisions.values())
+        return self.reached is not False and accepted
 
     def by_collector(self) -> dict[str, bool]:
-        """Return for each collector whether the credentials are accepted for any of its targets."""
-        found: dict[str, bool] = {}
-        for (collector, _, _), accepted in sorted(self.accepted.items()):
-            found[collector] = found.get(collector, False) or accepted
-        return found
+        """Return for each collector whether the credentials are accepted for any of its targets.
+
+        A collector is left out if another one has been refused since it was last accepted.
+        """
+        accepted_at: dict[str, int] = {}
+        refused_at: dict[str, int] = {}
+        for (collector, _, _), decision in self.decisions.items():
+            numbers = accepted_at if decision.accepted else refused_at
+            numbers[collector] = max(decision.number, numbers.get(collector, 0))
+        refused = {name: at for name, at in refused_at.items() if name not in accepted_at}
+        last_refusal = max(refused.values(), default=0)
+        found = {name: True for name, at in accepted_at.items() if at > last_refusal}
+        return dict(sorted((found | dict.fromkeys(refused, False)).items()))
 
     def record(self, verdict: Verdict) -> None:
         if verdict.credentials != self.credentials:
             if verdict.read_at < self.read_at:
                 return  # of a poll that began before the credentials were changed
             self.credentials = verdict.credentials
-            self.accepted.clear()
+            self.decisions.clear()
         self.read_at = max(self.read_at, verdict.read_at)
         if verdict.asked:
             self.reached = verdict.accepted is not None
         if verdict.accepted is not None:
-            self.accepted[_key(verdict.target)] = verdict.accepted
+            self._decide(_key(verdict.target), accepted=verdict.accepted)
+
+    def _decide(self, key: _Key, *, accepted: bool) -> None:
+        self.verdicts += 1
+        last = self.decisions.get(key)
+        if accepted or last is None or last.accepted:
+            self.decisions[key] = _Decision(accepted, self.verdicts)
 
 
 class CredentialCollector(Collector):
@@ -88,9 +119,9 @@ class CredentialCollector(Collector):
             self._polled = polled
             for name, account in tuple(self._known.items()):
                 keys = polled.get(name, ())
-                for key in account.accepted.keys() - keys:
-                    del account.accepted[key]
-                nothing_left = not account.accepted and account.reached is not False
+                for key in account.decisions.keys() - keys:
+                    del account.decisions[key]
+                nothing_left = not account.decisions and account.reached is not False
                 if name not in polled or name in forget or nothing_left:
                     del self._known[name]
 
@@ -112,7 +143,8 @@ class CredentialCollector(Collector):
         accepted = GaugeMetricFamily(
             "scaleengine_credentials_accepted",
             "1 if ScaleEngine accepts the account's credentials for one target of the collector at "
-            "least, 0 if it refuses them for all or they cannot be read, as of the last polls.",
+            "least, 0 if it refuses them for all or they cannot be read, as of the last polls. "
+            "Absent if another collector was refused since this one was last accepted.",
             labels=("account", "collector"),
         )
         with self._lock:

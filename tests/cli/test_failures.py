@@ -256,7 +256,10 @@ def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path
     with Simulator([account], denied) as scaleengine:
         configure(tmp_path, scaleengine.url)
         program = start(tmp_path)
-        program.wait_for(msg="poll", collector="files", result="ok")
+        program.wait_for(msg="poll", collector="disk_usage", reason="auth")
+        # One poll may have begun before the refusal; the one after it is accepted later.
+        polls = sum(event.get("collector") == "files" for event in program.events)
+        program.wait_for(polls + 2, msg="poll", collector="files", result="ok")
         for times in range(1, 5):
             program.wait_for(times, msg="poll", collector="disk_usage", reason="auth")
             assert program.value("scaleengine_up") == 1

@@ -79,12 +79,22 @@ def test_nothing_is_known_before_the_first_request(collector: CredentialCollecto
         ([accepted(USAGE)], 1, 1, None),
         ([refused(USAGE)], 0, 0, None),
         ([unanswered(USAGE)], 0, None, None),
-        # One command is denied, in either order and for any length of time.
+        # One command is denied: the other is accepted after the first refusal, and later ones
+        # change nothing.
         ([refused(USAGE), accepted(VIDEOS)], 1, 0, 1),
-        ([accepted(VIDEOS), refused(USAGE)], 1, 0, 1),
+        ([accepted(VIDEOS), refused(USAGE), accepted(VIDEOS)], 1, 0, 1),
         ([accepted(VIDEOS), refused(USAGE), accepted(VIDEOS), refused(USAGE)], 1, 0, 1),
-        ([accepted(VIDEOS), refused(USAGE), held_back(USAGE)], 1, 0, 1),
-        ([accepted(USAGE), refused(VIDEOS), held_back(AUDIO)], 1, 1, 0),
+        ([refused(USAGE), accepted(VIDEOS), held_back(USAGE)], 1, 0, 1),
+        ([refused(VIDEOS), held_back(AUDIO), accepted(USAGE), held_back(AUDIO)], 1, 1, 0),
+        # The other was accepted before the first refusal only: the key may be revoked.
+        ([accepted(VIDEOS), refused(USAGE)], 1, 0, None),
+        ([accepted(VIDEOS), refused(USAGE), held_back(USAGE)], 1, 0, None),
+        ([accepted(VIDEOS), refused(USAGE), unanswered(VIDEOS), refused(USAGE)], 1, 0, None),
+        ([accepted(USAGE), refused(VIDEOS), held_back(AUDIO)], 1, None, 0),
+        ([refused(USAGE), accepted(VIDEOS), accepted(USAGE), refused(USAGE)], 1, 0, None),
+        # A path that is denied puts no other collector in doubt; the last path that is, does.
+        ([accepted(USAGE), accepted(VIDEOS), refused(AUDIO)], 1, 1, 1),
+        ([refused(AUDIO), accepted(USAGE), accepted(VIDEOS), refused(VIDEOS)], 1, None, 0),
         # Both are refused: the key is revoked.
         ([accepted(VIDEOS), refused(USAGE), refused(VIDEOS)], 0, 0, 0),
         ([accepted(VIDEOS), accepted(AUDIO), refused(VIDEOS), held_back(AUDIO)], 0, None, 0),
