@@ -159,7 +159,8 @@ def _variable(wanted: str, environ: Mapping[str, str]) -> str | None:
 
 def _read_proxy(setting: str, text: str) -> Proxy:
     advice = (
-        f"write {setting} as http://host:port, with %40 for an @ in a password, "
+        f"write {setting} as http://host:port, with characters such as / and @ in a password "
+        "percent-encoded (%2F, %40), "
         "or name the host of api.url in NO_PROXY"
     )
 

@@ -143,6 +143,7 @@ def test_a_proxy_without_an_address(
         ("http://user:can@ary/1@proxy:3128", "is malformed"),
         ("http://user:canary@proxy:99999", "is malformed"),
         ("http://user:1?canary@127.0.0.1:9", "is malformed"),
+        ("http://user:canary/1@127.0.0.1", "is malformed"),
         ("pro xy:3128", "is malformed"),
     ],
 )
@@ -157,7 +158,8 @@ def test_a_proxy_that_is_none(
 
     assert str(caught.value) == (
         f"the proxy address in {VARIABLES[scheme]} {flaw}: write {VARIABLES[scheme]} as "
-        "http://host:port, with %40 for an @ in a password, "
+        "http://host:port, with characters such as / and @ in a password "
+        "percent-encoded (%2F, %40), "
         "or name the host of api.url in NO_PROXY"
     )
 
