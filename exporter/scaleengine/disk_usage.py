@@ -227,7 +227,7 @@ def _read_rows(
 
 def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
     if not isinstance(row, dict):
-        problem = f"{kind(row)} stands where a mapping should"
+        problem = f"must be a mapping, is {kind(row)}"
         return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
         usage = UsageRow(
@@ -274,7 +274,7 @@ def _member(row: Members, key: str, read: Callable[[Json], T]) -> T | Unexpected
 
 def _read_day(value: Json) -> date:
     if not isinstance(value, str):
-        raise UnexpectedError(f"{kind(value)} stands where a date should")
+        raise UnexpectedError(f"must be a date, is {kind(value)}")
     return _parse_day(value)
 
 
@@ -283,7 +283,7 @@ def _parse_day(text: str) -> date:
     """Return the day of a date, or of a date with a time: a day is a day at any hour of it."""
     written = _DAY.fullmatch(text)
     if written is None:
-        raise UnexpectedError("a text stands where a date should")
+        raise UnexpectedError("must be a date, is a text")
     try:
         return datetime.fromisoformat(written[0]).date()
     except ValueError:

@@ -62,7 +62,7 @@ def mapping(value: Json) -> Members:
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise UnexpectedError(f"{kind(value)} stands where a mapping should")
+        raise UnexpectedError(f"must be a mapping, is {kind(value)}")
     return value
 
 
@@ -87,7 +87,7 @@ def sub_folders_as_list(value: Json) -> Members:
 def merged(value: Json) -> Members:
     """Return one mapping from a list of mappings that hold its parts."""
     if not isinstance(value, list):
-        raise UnexpectedError(f"{kind(value)} stands where a list of parts should")
+        raise UnexpectedError(f"must be a list of parts, is {kind(value)}")
     members: dict[str, Json] = {}
     for part in map(indexed, value):
         if not members.keys().isdisjoint(part):
@@ -102,7 +102,7 @@ def items(value: Json) -> Iterator[Json]:
         return iter(value)
     if isinstance(value, dict) and all(map(_INDEX.fullmatch, value)):
         return iter(value.values())
-    raise UnexpectedError(f"{kind(value)} stands where a list should")
+    raise UnexpectedError(f"must be a list, is {kind(value)}")
 
 
 def whole_number(value: Json) -> int:
@@ -120,7 +120,7 @@ def whole_number(value: Json) -> int:
             raise UnexpectedError("a number has an exponent, so its last digits may be rounded")
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not -_LIMIT <= number < _LIMIT:
-        raise UnexpectedError(f"{kind(value)} stands where a whole number should")
+        raise UnexpectedError(f"must be a whole number, is {kind(value)}")
     return number
 
 
@@ -129,7 +129,7 @@ def name(value: Json) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise UnexpectedError(f"{kind(value)} stands where a name should")
+        raise UnexpectedError(f"must be a name, is {kind(value)}")
     if not value.isascii():
         try:
             value.encode()

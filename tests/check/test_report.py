@@ -278,8 +278,8 @@ def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: 
         "warn  main disk usage: 1 CPU user ('web'), newest day DAY; "
         f"1 row rejected as future_day: ('web', 2099-01-01: summary_date is in the future); "
         f"2 rows rejected as invalid_bytes: ('live', {today}: "
-        "bytes_total: null stands where a whole number should), ('x***', 2014-11-10: "
-        "bytes_total: a text stands where a whole number should), "
+        "bytes_total: must be a whole number, is null), ('x***', 2014-11-10: "
+        "bytes_total: must be a whole number, is a text), "
         "so there is no number of 'live'; ScaleEngine has nothing of 'gone'"
     )
     assert advice == (

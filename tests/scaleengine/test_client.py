@@ -208,7 +208,7 @@ def test_the_sentence_of_an_answer_that_is_not_understood(
 
     assert str(caught.value) == (
         "the answer is not what ScaleEngine documents: folder '': "
-        "a text stands where a mapping should: "
+        "must be a mapping, is a text: "
         "if it lasts, look for a newer release of this exporter"
     )
 

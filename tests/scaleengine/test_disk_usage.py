@@ -148,31 +148,31 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
 @pytest.mark.parametrize(
     ("written", "known", "problem"),
     [
-        (7, NOT_AN_OBJECT, "a number stands where a mapping should"),
-        (None, NOT_AN_OBJECT, "null stands where a mapping should"),
-        ("row", NOT_AN_OBJECT, "a text stands where a mapping should"),
-        ([row()], NOT_AN_OBJECT, "a list stands where a mapping should"),
-        ([], NOT_AN_OBJECT, "a list stands where a mapping should"),
+        (7, NOT_AN_OBJECT, "must be a mapping, is a number"),
+        (None, NOT_AN_OBJECT, "must be a mapping, is null"),
+        ("row", NOT_AN_OBJECT, "must be a mapping, is a text"),
+        ([row()], NOT_AN_OBJECT, "must be a mapping, is a list"),
+        ([], NOT_AN_OBJECT, "must be a mapping, is a list"),
         ({}, (RowFault.INVALID_USER, None, None), "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "bytes_total": 1}, NO_USER, "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),
         ({"cpu_user": "web", "bytes_total": 1}, NO_DAY, "summary_date is missing"),
         *(
-            (row(day=day), NO_DAY, f"summary_date: {kind(day)} stands where a date should")
+            (row(day=day), NO_DAY, f"summary_date: must be a date, is {kind(day)}")
             for day in ODD_DAYS
         ),
         *(
             (row(day=day), NO_DAY, "summary_date: it is no day of the calendar")
             for day in ("2014-02-29", "0000-00-00", "0000-00-00 00:00:00", "2014-11-10 25:00:00")
         ),
-        (row(user=None), NO_USER, "cpu_user: null stands where a name should"),
-        (row(user=["web"]), NO_USER, "cpu_user: a list stands where a name should"),
+        (row(user=None), NO_USER, "cpu_user: must be a name, is null"),
+        (row(user=["web"]), NO_USER, "cpu_user: must be a name, is a list"),
         (row(user="\ud800"), NO_USER, "cpu_user: a name holds half of a character"),
         *(
             (
                 row(occupied=size),
                 NO_BYTES,
-                f"bytes_total: {kind(size)} stands where a whole number should",
+                f"bytes_total: must be a whole number, is {kind(size)}",
             )
             for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
         ),
@@ -181,9 +181,9 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         (
             row(None, None, None),
             (RowFault.INVALID_USER, None, None),
-            "cpu_user: null stands where a name should",
+            "cpu_user: must be a name, is null",
         ),
-        (row("x", "web", None), NO_DAY, "summary_date: a text stands where a date should"),
+        (row("x", "web", None), NO_DAY, "summary_date: must be a date, is a text"),
         (
             row("2014-11-13"),
             (RowFault.FUTURE_DAY, "web", date(2014, 11, 13)),
@@ -258,14 +258,14 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
         ({}, "it has no usage"),
         ({"data": [{"usage": []}]}, "it has no usage"),
         ({"data": {"message": "Found Disk Data"}}, "it has no usage"),
-        ({"usage": None}, "null stands where a list should"),
-        ({"usage": "none"}, "a text stands where a list should"),
-        ({"usage": row()}, "a mapping stands where a list should"),
+        ({"usage": None}, "must be a list, is null"),
+        ({"usage": "none"}, "must be a list, is a text"),
+        ({"usage": row()}, "must be a list, is a mapping"),
         *(
             ({"usage": [row()], "data": {"usage": other}}, DIFFERENT)
             for other in ([], [row(occupied=1)], [row(), row("2014-11-11")], [row(), None])
         ),
-        ({"usage": [row()], "data": {"usage": None}}, "null stands where a list should"),
+        ({"usage": [row()], "data": {"usage": None}}, "must be a list, is null"),
     ],
 )
 def test_no_usage(answer: dict[str, Json], sentence: str) -> None:

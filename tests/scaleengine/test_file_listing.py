@@ -231,27 +231,27 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
 @pytest.mark.parametrize(
     ("folder", "sentence"),
     [
-        ("text", "a text stands where a mapping should"),
-        (None, "null stands where a mapping should"),
-        (7, "a number stands where a mapping should"),
-        ({"__files": "a"}, "a text stands where a list should"),
-        ({"__files": None}, "null stands where a list should"),
-        ({"__files": {"movie2.mp4": 1}}, "a mapping stands where a list should"),
-        ({"__files": [["a"]]}, "a list stands where a name should"),
-        ({"__files": [None]}, "null stands where a name should"),
+        ("text", "must be a mapping, is a text"),
+        (None, "must be a mapping, is null"),
+        (7, "must be a mapping, is a number"),
+        ({"__files": "a"}, "must be a list, is a text"),
+        ({"__files": None}, "must be a list, is null"),
+        ({"__files": {"movie2.mp4": 1}}, "must be a list, is a mapping"),
+        ({"__files": [["a"]]}, "must be a name, is a list"),
+        ({"__files": [None]}, "must be a name, is null"),
         ({"__files": ["a", "a"]}, "it lists two files of one name, which cannot be counted apart"),
         ({"__files": ["\ud800.mp4"]}, "a name holds half of a character"),
-        ({"__files": [{"__files": ["a"]}]}, "a mapping stands where a name should"),
+        ({"__files": [{"__files": ["a"]}]}, "must be a name, is a mapping"),
         ({"__is_loaded": 2}, "__is_loaded is none of -1, 0 and 1"),
         ({"__is_loaded": "-2"}, "__is_loaded is none of -1, 0 and 1"),
-        ({"__is_loaded": True}, "true or false stands where a whole number should"),
-        ({"__is_loaded": None}, "null stands where a whole number should"),
-        ({"__is_loaded": []}, "a list stands where a whole number should"),
+        ({"__is_loaded": True}, "must be a whole number, is true or false"),
+        ({"__is_loaded": None}, "must be a whole number, is null"),
+        ({"__is_loaded": []}, "must be a whole number, is a list"),
         ({"__offset": -1}, "__offset is below zero"),
-        ({"__offset": "all"}, "a text stands where a whole number should"),
-        ({"__offset": 2**63}, "a number stands where a whole number should"),
+        ({"__offset": "all"}, "must be a whole number, is a text"),
+        ({"__offset": 2**63}, "must be a whole number, is a number"),
         ({"__file_count": "-5"}, "__file_count is below zero"),
-        ({"__file_count": Decimal("1.5")}, "a number stands where a whole number should"),
+        ({"__file_count": Decimal("1.5")}, "must be a whole number, is a number"),
         ({"": []}, "a sub-folder cannot be named ''"),
         ({".": []}, "a sub-folder cannot be named '.'"),
         ({"..": []}, "a sub-folder cannot be named '..'"),
@@ -270,8 +270,8 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "sentence"),
     [
-        (["a"], "a text stands where a mapping should"),
-        ("text", "a text stands where a list of parts should"),
+        (["a"], "must be a mapping, is a text"),
+        ("text", "must be a list of parts, is a text"),
         ([{"__files": ["a"]}, {"__files": ["b"]}], "two parts of a folder name the same thing"),
         ([{"x": []}, {"x": []}], "two parts of a folder name the same thing"),
     ],
@@ -286,9 +286,7 @@ def test_refused_parts(folder: Json, sentence: str) -> None:
 def test_long_names_are_cut_in_sentences() -> None:
     """A sentence shows the beginning of a name, on one line."""
     shown = repr("x\n" * 40)
-    assert flaw({PATH: {"x\n" * 500: 7}}) == (
-        f"folder {shown}: a number stands where a mapping should"
-    )
+    assert flaw({PATH: {"x\n" * 500: 7}}) == (f"folder {shown}: must be a mapping, is a number")
 
 
 @pytest.mark.parametrize(
@@ -299,8 +297,8 @@ def test_long_names_are_cut_in_sentences() -> None:
         ({"data": {"sestore4": {"jb": []}}}, "it holds the path 0 times"),
         ({"data": {PATH: []}, PATH: []}, "it holds the path 2 times"),
         ({"data": [{PATH: []}, {PATH: []}]}, "it holds the path 2 times"),
-        ({"data": "text"}, "a text stands where a mapping should"),
-        ({"data": 7, PATH: []}, "a number stands where a mapping should"),
+        ({"data": "text"}, "must be a mapping, is a text"),
+        ({"data": 7, PATH: []}, "must be a mapping, is a number"),
     ],
 )
 def test_refused_answers(answer: dict[str, Json], sentence: str) -> None:

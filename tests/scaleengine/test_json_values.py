@@ -174,7 +174,7 @@ def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
 @pytest.mark.parametrize("written", [b"1.5", b"1e-3", b"1e19", b"1e400", b"1e-400", b"-1e999999"])
 def test_numbers_that_are_not_whole(written: bytes) -> None:
     """A number with a fraction, or of more than 64 bits, is no whole number."""
-    with pytest.raises(UnexpectedError, match="a number stands where a whole number should"):
+    with pytest.raises(UnexpectedError, match="must be a whole number, is a number"):
         whole_number(decode(written))
 
 
@@ -225,7 +225,7 @@ def test_no_whole_numbers(value: Json, what: str) -> None:
     """Anything else is no whole number, and is not shown."""
     with pytest.raises(UnexpectedError) as caught:
         whole_number(value)
-    assert str(caught.value) == f"{what} stands where a whole number should"
+    assert str(caught.value) == f"must be a whole number, is {what}"
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
@@ -255,11 +255,11 @@ def test_names(value: Json, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (None, "null stands where a name should"),
-        (True, "true or false stands where a name should"),
-        (Decimal("1.5"), "a number stands where a name should"),
-        ([], "a list stands where a name should"),
-        ({}, "a mapping stands where a name should"),
+        (None, "must be a name, is null"),
+        (True, "must be a name, is true or false"),
+        (Decimal("1.5"), "must be a name, is a number"),
+        ([], "must be a name, is a list"),
+        ({}, "must be a name, is a mapping"),
         ("a\ud800", "a name holds half of a character"),
         ("\udfff\ud83d", "a name holds half of a character"),
     ],
@@ -302,7 +302,7 @@ def test_no_items(value: Json, what: str) -> None:
     """Anything else is no list, a mapping from something else than an index neither."""
     with pytest.raises(UnexpectedError) as caught:
         items(value)
-    assert str(caught.value) == f"{what} stands where a list should"
+    assert str(caught.value) == f"must be a list, is {what}"
 
 
 @pytest.mark.parametrize(("value", "found"), [({"a": 1}, {"a": 1}), ({}, {}), ([], {})])
@@ -319,7 +319,7 @@ def test_no_mappings(value: Json, what: str) -> None:
     """Anything else is no mapping."""
     with pytest.raises(UnexpectedError) as caught:
         mapping(value)
-    assert str(caught.value) == f"{what} stands where a mapping should"
+    assert str(caught.value) == f"must be a mapping, is {what}"
 
 
 @pytest.mark.parametrize(
@@ -344,11 +344,11 @@ def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
     ("value", "sentence"),
     [
         ([{"a": 1}, {"a": 1}], "two parts of a folder name the same thing"),
-        ([{"a": 1}, "b"], "a text stands where a mapping should"),
-        ([None], "null stands where a mapping should"),
-        ("a", "a text stands where a list of parts should"),
-        (None, "null stands where a list of parts should"),
-        ({}, "a mapping stands where a list of parts should"),
+        ([{"a": 1}, "b"], "must be a mapping, is a text"),
+        ([None], "must be a mapping, is null"),
+        ("a", "must be a list of parts, is a text"),
+        (None, "must be a list of parts, is null"),
+        ({}, "must be a list of parts, is a mapping"),
     ],
 )
 def test_no_merged_mappings(value: Json, sentence: str) -> None:

@@ -277,7 +277,7 @@ REFUSED = {
     "a number with a fraction": (
         whole(body=b'{"status":"success","n":5.5}'),
         ProtocolError,
-        "the answer is not what ScaleEngine documents: a number stands where a whole number should",
+        "the answer is not what ScaleEngine documents: must be a whole number, is a number",
     ),
     "204": (
         b"HTTP/1.1 204 No Content\r\n\r\n",
