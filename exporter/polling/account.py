@@ -165,7 +165,7 @@ class Calls:
         if held:
             raise TooManyRequestsError(
                 collector,
-                f"ScaleEngine wants to be left alone for {held:.0f} s more",
+                f"ScaleEngine asks for a wait of {held:.0f} s more",
                 "it passes by itself",
                 retry_after=held,
             )
