@@ -135,7 +135,7 @@ def test_a_log_that_is_not_read(program: Unread) -> None:
     line = next(line for line in text.splitlines() if 'msg="log lines dropped"' in line)
     assert " level=warning " in line
     assert 'cause="standard error was not read, or could not be written"' in line
-    program.read_until("msg=poll account=main")
+    program.read_until("msg=poll result=")
 
     program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(END_SECONDS) == 0
