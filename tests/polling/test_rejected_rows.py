@@ -74,7 +74,8 @@ def test_bad_rows_over_http(open_account: OpenAccount) -> None:
     ]
     assert warnings[0]["without_number"] == "'gone'"
     assert warnings[1]["without_number"] == "'live'"
-    assert warnings[1]["examples"].startswith("'live', 2014-11-11: bytes_total: must be a whole number, is null")
+    first = "'live', 2014-11-11: bytes_total: must be a whole number, is null"
+    assert warnings[1]["examples"].startswith(first)
     assert [line["rejected_users"] for line in lines if line["event"] == "poll"] == [2, 2, 2]
 
 
