@@ -18,7 +18,6 @@ from exporter.polling.steps import (
     Start,
     Step,
     StepKind,
-    begins_with_known,
     last_file,
     last_reached,
     may_leap,
@@ -111,13 +110,10 @@ class FolderProgress:
         step, shown = self.step, listing.root
         if shown.loaded is LoadState.SKIPPED:
             raise self.incomplete("it comes back skipped when requested by itself")
-        if step.kind is StepKind.SAME and listing.fingerprint == self._fingerprint:
-            self.finish()
-            return False
         if step.kind is StepKind.GAP:
             return self._accept_gap(listing)
         if step.kind is StepKind.SAME:
-            fits = False
+            fits = listing.fingerprint == self._fingerprint
         elif step.kind is StepKind.LEAP:
             fits = shows_file(shown, step)
             traits.misfits += not fits
@@ -129,10 +125,11 @@ class FolderProgress:
                 raise self.incomplete("its listing has changed while it was read")
             self.step = step.otherwise
             return False
-        if step.kind is StepKind.CHECK:
+        if step.kind is StepKind.SAME:
+            self.finish()
+        elif step.kind is StepKind.CHECK:
             self._set_next(self._next)
-            return False
-        return True
+        return step.kind not in {StepKind.SAME, StepKind.CHECK}
 
     def add_files(self, files: Sequence[str]) -> int:
         """Record own files that a response shows; return how many of them are new.
@@ -212,11 +209,11 @@ class FolderProgress:
         if following is not None and is_repeated and not shown.files:
             farther = step.offset + 2 * traits.max_files
             following = Step(farther, StepKind.SAME, otherwise=following)
-        if step.check is not None and not begins_with_known(shown, news):
+        if step.check is not None and (news or shown.is_empty):
             self._next = following
             self.step = step.check
-            return is_end and has_room
-        self._set_next(following)
+        else:
+            self._set_next(following)
         return is_end and has_room
 
     def _shows_more_than_due(self, shown: Folder, traits: ServerTraits) -> bool:

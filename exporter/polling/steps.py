@@ -109,11 +109,6 @@ def last_file(shown: Folder) -> tuple[str, str]:
     return folder.files[-1], "/".join(names)
 
 
-def begins_with_known(shown: Folder, news: int) -> bool:
-    """Return whether a response shows something, all of which was known."""
-    return not news and not shown.is_empty
-
-
 def with_files(shown: Folder) -> list[str]:
     """Return the sub-folders of which a response shows files, at any depth."""
     return [name for name, child in shown.folders.items() if child.all_files]

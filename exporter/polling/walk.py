@@ -19,7 +19,14 @@ from itertools import takewhile
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.steps import Start, StepKind, begins_with, start_of
+from exporter.polling.steps import (
+    Start,
+    StepKind,
+    begins_with,
+    last_reached,
+    start_of,
+    with_files,
+)
 from exporter.scaleengine.errors import ApiError, IncompleteError
 from exporter.scaleengine.file_listing import (
     COMMAND,
@@ -208,6 +215,7 @@ class _Walk:
         news, unclear = 0, []
         is_from_start = requested.step.offset == 0
         is_trusted = is_from_start or self.traits.repeats_children is True
+        has_room = self.traits.has_room(listing)
         unread = deque([(requested, listing.root, self.place(requested), True)])
         while unread:
             parent, shown, place, is_last = unread.popleft()
@@ -235,9 +243,7 @@ class _Walk:
                 news += files
                 unread.append((child, shown_child, child_place, name in last))
                 is_cut = name in last and not self.traits.marks_skipped
-                match self.judge(
-                    shown_child, is_cut=is_cut, has_room=self.traits.has_room(listing)
-                ):
+                match self.judge(shown_child, is_cut=is_cut and not has_room):
                     case LoadState.COMPLETE:
                         child.finish()
                     case None:
@@ -247,11 +253,10 @@ class _Walk:
                         child.request_by_itself()
         return news, unclear
 
-    def judge(self, shown: Folder, *, is_cut: bool, has_room: bool) -> LoadState | None:
+    def judge(self, shown: Folder, *, is_cut: bool) -> LoadState | None:
         """Return how far a response for a folder above shows a folder; None where it is not sure.
 
-        ``is_cut`` says that a response may have ended below the folder; ``has_room`` that this
-        response has not.
+        ``is_cut`` says that the response may have ended below the folder.
         """
         loaded = shown.loaded
         if loaded is None and shown.next_offset:
@@ -261,7 +266,7 @@ class _Walk:
         says_if_open = self.traits.writes_flags if shown.is_empty else self.traits.marks_children
         if loaded is None and says_if_open:
             loaded = LoadState.COMPLETE
-        if loaded is LoadState.COMPLETE and is_cut and not has_room:
+        if loaded is LoadState.COMPLETE and is_cut:
             return None
         return loaded
 
@@ -288,13 +293,9 @@ def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
     return frozenset(passed)
 
 
-def _last_children(shown: Folder) -> frozenset[str]:
+def _last_children(shown: Folder) -> frozenset[str | None]:
     """Return the sub-folders below which a response may have ended."""
-    reached = [
-        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
-    ]
-    with_files = [name for name, child in shown.folders.items() if child.all_files]
-    return frozenset(reached[-1:] + with_files[-1:])
+    return frozenset([last_reached(shown), *with_files(shown)[-1:]])
 
 
 def _next_to_request(folder: FolderProgress) -> list[FolderProgress]:
