@@ -12,6 +12,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from exporter.web.headers import HEADERS
+from exporter.web.log_limit import LogLimit
 from exporter.web.sending import PIECE
 
 log: Final = structlog.get_logger(__name__)
@@ -49,13 +50,14 @@ class Connection(web.RequestHandler):
     that is too long gets 414; headers that are too long, too many, or too much in all get 431.
     """
 
-    __slots__ = ("_accepted", "_gone", "_heard_all", "_opened", "_unanswered")
+    __slots__ = ("_accepted", "_gone", "_heard_all", "_log_limit", "_opened", "_unanswered")
 
     def __init__(
         self,
         server: web.Server,
         accepted: socket.socket,
         gone: Callable[["Connection"], None],
+        log_limit: LogLimit,
     ) -> None:
         super().__init__(
             server,
@@ -65,9 +67,11 @@ class Connection(web.RequestHandler):
             max_field_size=_FIELD_BYTES,
             max_headers=_HEADERS,
             lingering_time=0,
+            auto_decompress=False,  # no page reads a body
         )
         self._accepted = accepted
         self._gone = gone
+        self._log_limit = log_limit
         self._opened: asyncio.Transport | None = None
         self._unanswered = 0
         self._heard_all = False
@@ -132,8 +136,8 @@ class Connection(web.RequestHandler):
         """
         self._unanswered = 0
         check_version(request)
-        if self._heard_all and not self._messages:
-            resp.force_close()
+        if (self._heard_all and not self._messages) or not request.content.is_eof():
+            resp.force_close()  # a body that has not come whole is not waited for
         if isinstance(resp, web.HTTPException):
             resp.text = f"{resp.status} {resp.reason}\n"
         return await super().finish_response(request, resp, start_time)
@@ -147,6 +151,8 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is no request with 400, 414 or 431, and a defect of a page with 500.
 
+        A request that makes a page fail can be repeated, so that is logged as an error once a
+        minute.
         Raises ConnectionError where nothing can be answered, which aiohttp takes for the end.
         """
         if isinstance(exc, ConnectionError):
@@ -155,8 +161,10 @@ class Connection(web.RequestHandler):
             # No more than the kind of fault: its text may quote a header, and so a password.
             status = _status_of(exc)
             log.debug("no request", peer=request.remote, fault=type(exc).__name__)
-        else:
+        elif self._log_limit.is_due("a page failed"):
             log.error("a page failed", page=request.path, exc_info=exc)
+        else:
+            log.debug("a page failed", page=request.path, fault=type(exc).__name__)
         if request.writer.output_size:
             raise ConnectionError("an answer has begun, no other can follow")
         answer = web.Response(status=status, headers=HEADERS)

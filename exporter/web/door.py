@@ -8,7 +8,6 @@ aiohttp itself knows no limit, and asyncio's server stops to accept when descrip
 
 import asyncio
 import errno
-import math
 import os
 import socket
 import ssl
@@ -22,6 +21,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, check_version
+from exporter.web.incoming import check_request
+from exporter.web.log_limit import LogLimit
 from exporter.web.open_connections import OpenConnections
 
 log: Final = structlog.get_logger(__name__)
@@ -35,16 +36,15 @@ _HANDSHAKE_SECONDS: Final = 5.0
 _FAREWELL_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
 _LOOK_SECONDS: Final = 1.0
-_TELL_SECONDS: Final = 60.0
 
 
-def watched(connections: Connections) -> Middleware:
+def watched(connections: Connections, log_limit: LogLimit) -> Middleware:
     """Return what tells which connections are answered just now; it goes round all else.
 
-    It answers nothing in a version of HTTP that is not spoken here. Where this process has no
-    thread or memory left for a request, the answer is 503.
+    It answers nothing in a version of HTTP that is not spoken here, and refuses what
+    `check_request` refuses. Where this process has no thread or memory left for a request, the
+    answer is 503.
     """
-    warned = -math.inf
 
     @web.middleware
     async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,15 +52,13 @@ def watched(connections: Connections) -> Middleware:
         connection = cast("Connection", request.protocol)  # the door lets in no others
         connections.begin(connection)
         try:
-            return await handler(request)
+            refusal = check_request(request)
+            return await handler(request) if refusal is None else refusal
         except (OSError, RuntimeError, MemoryError) as error:
             limit = find_resource_limit(error)
             if limit is None:
                 raise
-            nonlocal warned
-            now = asyncio.get_running_loop().time()
-            if now - warned >= _TELL_SECONDS:
-                warned = now
+            if log_limit.is_due("request not answered"):
                 log.warning("request not answered", cause=limit.cause, advice=limit.advice)
             raise web.HTTPServiceUnavailable(text="Out of resources.\n") from None
         finally:
@@ -77,6 +75,7 @@ class Door:
         server: web.Server,
         connections: Connections,
         ssl_context: ssl.SSLContext | None,
+        log_limit: LogLimit,
     ) -> None:
         self._server = server
         self._connections = connections
@@ -86,7 +85,7 @@ class Door:
         self._sockets: Sequence[socket.socket] = ()
         self._empty = asyncio.Event()
         self._closed = False
-        self._told: dict[str, float] = {}
+        self._log_limit = log_limit
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
         """Let in whoever connects to one of the sockets, which listen."""
@@ -149,7 +148,7 @@ class Door:
     def _let_in(self, accepted: socket.socket) -> None:
         if self._connections.is_full():
             self._make_room("more connections than there is room for")
-        connection = Connection(self._server, accepted, self._gone)
+        connection = Connection(self._server, accepted, self._gone, self._log_limit)
         self._connections.add(connection)
         task = self._loop.create_task(self._connect(connection, accepted))
         self._arriving.add(task)
@@ -189,9 +188,7 @@ class Door:
 
     def _warn(self, event: str, cause: str) -> None:
         """Log an event once a minute at most: whoever connects must not fill the log."""
-        now = self._loop.time()
-        if now - self._told.get(event, -math.inf) >= _TELL_SECONDS:
-            self._told[event] = now
+        if self._log_limit.is_due(event):
             log.warning(event, cause=cause)
 
 

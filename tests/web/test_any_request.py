@@ -49,6 +49,7 @@ TARGETS = FILTERS | st.sampled_from(
             b"/\xff",
         ),
         *(b"http://x/metrics", b"http://[::1/", b"http://x:99999/", b"x:443", b"/#" + CANARY),
+        *(b"http://xn--/metrics", b"http://xn--" + CANARY, b"//xn--/", b"//x:99999/"),
         *(b"/" + b"a" * 8100, b"/?" + b"&" * 3000, b"/metrics;" + CANARY),
     ]
 )
@@ -66,7 +67,8 @@ FIELDS = st.sampled_from(
             b"Content-Encoding: gzip",
             b"Content-Type: " + CANARY,
         ),
-        *(b"Expect: 100-continue", b"Expect: " + CANARY, b"Host: " + CANARY, b"Host: x", b"Host:"),
+        *(b"Expect: 100-continue", b"Expect: " + CANARY, b"Expect: \xff", b"Expect: ,", b"Expect:"),
+        *(b"Host: " + CANARY, b"Host: x", b"Host:", b"Origin: " + CANARY, b"Origin: \xff"),
         *(b"Accept-Encoding: gzip;q=" + weight for weight in (b"", b"0", b"1e9", b"nan", b"\xff")),
         *(b"Authorization: Basic " + CANARY, b"Authorization: " + b"=" * 8000, b"Range: bytes=0-1"),
         *(b"If-None-Match: *", b"Cookie: " + CANARY + b"=\xff", b"X: " + b"a" * 9000),

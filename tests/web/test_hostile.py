@@ -178,6 +178,88 @@ def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
     assert all(event["event"] == "no request" for event in events)
 
 
+@pytest.mark.parametrize(
+    ("version", "field", "status"),
+    [
+        (b"HTTP/1.1", b"Expect: \xff", 417),
+        (b"HTTP/1.1", b"Expect: <canary>", 417),
+        (b"HTTP/1.1", b"Expect: 100-continue, canary", 417),
+        (b"HTTP/1.1", b"Expect: 100-continue\r\nexpect: canary", 417),
+        (b"HTTP/1.1", b"Expect: 100-Continue", 200),
+        (b"HTTP/1.1", b"Expect: 100-continue\r\nExpect: 100-continue", 200),
+        (b"HTTP/1.1", b"Expect:", 200),
+        (b"HTTP/1.0", b"Expect: \xff", 200),
+    ],
+)
+@pytest.mark.parametrize("page", [b"/-/ready", b"/nowhere"])
+def test_expectations(
+    site: "Site", events: list[EventDict], page: bytes, version: bytes, field: bytes, status: int
+) -> None:
+    """What is expected beyond 100-continue is refused and not repeated; 100 is never sent."""
+    sent = b"GET %s %s\r\nHost: x\r\nConnection: close\r\n%s\r\n\r\n" % (page, version, field)
+    received = site.serve_while(lambda: exchange(site, sent))
+    if page == b"/nowhere" and status == 200:
+        status = 404
+    assert received.startswith(b"%s %d " % (version, status))
+    assert received.count(b"HTTP/1.") == 1
+    assert b"\r\nServer: scaleengine-exporter\r\n" in received
+    assert b"canary" not in received
+    assert events == []
+
+
+def test_a_body_that_is_held_back(site: "Site", events: list[EventDict]) -> None:
+    """A client that waits for 100 with its body gets the response, and is told of the end."""
+    sent = b"GET /-/ready HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    received = site.serve_while(lambda: exchange(site, sent))
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in received
+    assert events == []
+
+
+@pytest.mark.parametrize("host", [b"xn--", b"x.xn--", b"xn--.x:80"])
+def test_a_host_that_is_no_name(site: "Site", events: list[EventDict], host: bytes) -> None:
+    """A target whose host IDNA cannot read is answered with 400, and the task does not end."""
+    sent = b"GET http://%s/-/ready HTTP/1.1\r\nHost: x\r\n\r\n" % host
+    received = site.serve_while(lambda: exchange(site, sent))
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert events == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"Host", b"Content-Length", b"Transfer-Encoding", b"Authorization", b"Origin"),
+        *(b"Proxy-Authorization", b"Sec-Fetch-Site", b"Referer", b"Range", b"User-Agent"),
+        *(b"If-Range", b"If-Modified-Since", b"Content-Type", b"Max-Forwards"),
+    ],
+)
+def test_a_header_that_must_be_single(site: "Site", events: list[EventDict], name: bytes) -> None:
+    """Where it comes twice, the server does not choose one: it responds with 400."""
+    value = {b"Content-Length": b"0", b"Transfer-Encoding": b"chunked"}.get(name, b"x")
+    host = b"" if name == b"Host" else b"Host: x\r\n"
+    lines = b"%s: %s\r\n%s: %s\r\n" % (name, value, name.lower(), value)
+    sent = b"GET /-/ready HTTP/1.1\r\n%s%s\r\n0\r\n\r\n" % (host, lines)
+    received = site.serve_while(lambda: exchange(site, sent))
+    assert re.match(rb"HTTP/1.[01] 400 Bad Request\r\n", received)
+    assert {event["event"] for event in events} <= {"no request"}
+
+
+def test_a_header_that_is_a_list(site: "Site") -> None:
+    """Headers whose lines make one list may come in several."""
+    lines = b"Accept: a\r\nAccept: b\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b\r\n"
+    sent = LAST.replace(b"Connection", lines + b"Connection")
+    assert site.serve_while(lambda: exchange(site, sent)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_defect_is_logged_once_a_minute(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that makes a page fail cannot be used to fill the log."""
+    monkeypatch.setattr(site.registry, "collect", lambda: 1 / 0)
+    with capture_logs() as events:
+        site.serve_while(lambda: [site.ask("/metrics") for _ in range(3)])
+    assert [event["log_level"] for event in events] == ["error", "debug", "debug"]
+    assert "exc_info" not in events[1]
+
+
 def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that fails is a bare 500 without a traceback, which is in the log."""
 
@@ -319,15 +401,17 @@ def test_nobody_keeps_a_connection_for_nothing(
     assert events == []
 
 
-def test_writing_in_vain_is_no_news(site: "Site", caplog: pytest.LogCaptureFixture) -> None:
-    """What asyncio says of each answer to a client who has left would fill the log."""
+def test_what_libraries_log(site: "Site", caplog: pytest.LogCaptureFixture) -> None:
+    """What asyncio logs of each answer to a client who has left is dropped; the rest is limited."""
     asyncio_log = logging.getLogger("asyncio")
 
     def visit() -> None:
         asyncio_log.warning("SSL connection is closed")
         asyncio_log.warning("socket.send() raised exception.")
-        asyncio_log.warning("something else")
+        for number in range(3):
+            asyncio_log.warning("something else, at 0x%x", number)
+        logging.getLogger("aiohttp.server").error("something else, at 0x%x", 0)
 
     site.serve_while(visit)
-    assert [record.message for record in caplog.records] == ["something else"]
+    assert [record.message for record in caplog.records] == ["something else, at 0x0"] * 2
     assert asyncio_log.filters == []

@@ -1,0 +1,51 @@
+"""Keep strangers from filling the log: what they cause is logged once a minute."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_SECONDS: Final = 60.0
+_LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
+_BEGINNING: Final = 24
+"""Characters of a message that tell its kind: what follows may hold an address in memory."""
+# What asyncio logs for each answer that is written to a client who has left, as many do.
+_NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception.")
+
+
+class LogLimit:
+    """Knows when each event was logged last; ``clock`` returns seconds that only grow."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._logged: dict[str, float] = {}
+
+    def is_due(self, event: str) -> bool:
+        """Return whether an event may be logged above the level debug; it counts as logged then.
+
+        It may be when it was not for a minute.
+        """
+        now = self._clock()
+        logged = self._logged.get(event)
+        if logged is not None and now - logged < _SECONDS:
+            return False
+        self._logged[event] = now
+        return True
+
+
+@contextmanager
+def limited_libraries(limit: LogLimit) -> Iterator[None]:
+    """Limit what the libraries of the web server log, each kind of message on its own."""
+
+    def is_due(record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        return message not in _NO_NEWS and limit.is_due(f"{record.name} {message[:_BEGINNING]}")
+
+    loggers = [logging.getLogger(name) for name in _LIBRARIES]
+    for logger in loggers:
+        logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_due)

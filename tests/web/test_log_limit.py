@@ -1,0 +1,25 @@
+"""What strangers cause is logged once a minute."""
+
+import pytest
+
+from exporter.web.log_limit import LogLimit
+
+
+@pytest.mark.parametrize(
+    ("seconds", "due"),
+    [
+        ([0.0, 0.0, 59.9], [True, False, False]),
+        ([0.0, 60.0], [True, True]),
+        ([0.0, 59.0, 61.0, 120.0, 121.0], [True, False, True, False, True]),
+    ],
+)
+def test_once_a_minute(seconds: list[float], due: list[bool]) -> None:
+    """An event is due when it was not logged for a minute, however often it has come."""
+    limit = LogLimit(iter(seconds).__next__)
+    assert [limit.is_due("event") for _ in seconds] == due
+
+
+def test_each_event_on_its_own() -> None:
+    """One event keeps no other out of the log."""
+    limit = LogLimit(lambda: 0.0)
+    assert [limit.is_due(event) for event in "abab"] == [True, True, False, False]
