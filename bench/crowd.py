@@ -1,4 +1,4 @@
-"""Hostile clients for ``bench.hostile``: they connect, do not behave, and come again at once.
+"""Hostile clients of ``bench.hostile.crowds``: they connect, misbehave, and come again at once.
 
 Runs in a process of its own. The address (host:port) comes as the first line of standard input;
 counts go as one line of JSON to standard output when the time is over.

@@ -1,6 +1,6 @@
 """Many hostile clients at once, against a process of its own: scrapes get through all the same.
 
-How fast they get through is measured by bench/hostile.py: here other tests run beside.
+How fast they get through is measured by bench.hostile.crowds: here other tests run beside.
 """
 
 import asyncio
