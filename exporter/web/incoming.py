@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ _Build: TypeAlias = Callable[
     web.BaseRequest,
 ]
 
+_FETCH_SITE: Final = "Sec-Fetch-Site"
 _SINGLE: Final = frozenset(
     name.lower().encode()
     for name in (
@@ -43,7 +44,7 @@ _SINGLE: Final = frozenset(
         hdrs.USER_AGENT,
         "Sec-Fetch-Dest",
         "Sec-Fetch-Mode",
-        "Sec-Fetch-Site",
+        _FETCH_SITE,
         "Sec-Fetch-User",
     )
 )
@@ -106,6 +107,18 @@ def check_request(request: web.BaseRequest) -> web.Response | None:
         if members - {_CONTINUE, b""}:
             return _refuse(HTTPStatus.EXPECTATION_FAILED)
     return None
+
+
+def is_from_web_page(headers: Mapping[str, str]) -> bool:
+    """Return whether a web page made a browser send a request with these headers.
+
+    Browsers add ``Origin`` to each such POST, and newer ones ``Sec-Fetch-Site``: ``none`` there
+    means that the user alone made the request, in the developer tools for instance. A page of the
+    ``same-origin`` counts as any other. No page of this exporter sends requests. A page elsewhere
+    can have the same origin, where its name is made to lead to this machine (DNS rebinding).
+    Source: the Fetch standard, and W3C's Fetch Metadata Request Headers.
+    """
+    return hdrs.ORIGIN in headers or headers.get(_FETCH_SITE, "none").strip() != "none"
 
 
 def _refuse(status: HTTPStatus) -> web.Response:

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from exporter.metrics.exposition import Exposition
 from exporter.version import described
 from exporter.web.headers import add_headers
+from exporter.web.incoming import is_from_web_page
 from exporter.web.sending import accepts_gzip, send
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,6 +25,10 @@ _RELOAD_SECONDS: Final = 25.0
 _NO_LIFECYCLE: Final = (
     "A request may not reload the configuration: start the exporter with --web.enable-lifecycle, "
     "or send SIGHUP.\n"
+)
+_FROM_A_PAGE: Final = (
+    "A web page may not reload the configuration: send the request from the command line, as "
+    "`curl -X POST` does, or send SIGHUP.\n"
 )
 
 # The links are relative: behind a reverse proxy, the page may be at another path than "/".
@@ -110,9 +115,11 @@ class _Pages:
     async def ready(self, _: web.Request) -> web.Response:
         return _verdict("Ready", "Waiting for the first poll of", self._served.unfinished())
 
-    async def reload(self, _: web.Request) -> web.Response:
+    async def reload(self, request: web.Request) -> web.Response:
         if self._served.reload is None:
             return web.Response(text=_NO_LIFECYCLE, status=HTTPStatus.FORBIDDEN)
+        if is_from_web_page(request.headers):
+            return web.Response(text=_FROM_A_PAGE, status=HTTPStatus.FORBIDDEN)
         outcome = asyncio.wrap_future(self._served.reload())
         await asyncio.wait([outcome], timeout=_RELOAD_SECONDS)
         if not outcome.done():

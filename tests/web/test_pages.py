@@ -312,6 +312,38 @@ def test_a_reload_that_is_not_allowed(site: "Site") -> None:
     assert b"SIGHUP" in answer.body
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 403),
+        ({"Sec-Fetch-Site": "of some later standard"}, 403),
+        ({"Sec-Fetch-Site": ""}, 403),
+        ({"Sec-Fetch-Site": "none", "Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "http://rebound.example", "Host": "rebound.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+    ],
+)
+def test_who_may_reload(site: "Site", headers: dict[str, str], status: int) -> None:
+    """A page that a browser shows reloads nothing, wherever it comes from; other clients may."""
+    asked: list[bool] = []
+
+    def reload() -> "Future[Sequence[str]]":
+        asked.append(True)
+        return ended()
+
+    site.reload = reload
+    answer = site.serve_while(lambda: site.ask("/-/reload", "POST", headers))
+    assert answer.status == status
+    assert len(asked) == (status == 200)
+    assert (b"web page" in answer.body) == (status == 403)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_a_reload_is_asked_for_by_post_only(site: "Site", method: str) -> None:
     """A link, or a crawler that follows it, reloads nothing."""
