@@ -1,8 +1,10 @@
 """How many requests are answered."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import bcrypt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,12 +61,25 @@ def test_never_more_than_the_burst_and_the_rate(
 def test_whoever_comes_too_often_is_told_when_to_come_again(
     serve: Callable[[str], "Site"],
 ) -> None:
-    """The answer is 429 with Retry-After, whatever the path, and before any password is checked."""
+    """The answer is 429 with Retry-After, whatever the path."""
     site = serve("rate_limit: {interval: 1h, burst: 2}\n")
     assert [site.ask().status, site.ask("/nowhere").status] == [200, 404]
     answer = site.ask()
     assert (answer.status, answer.body) == (429, b"Too Many Requests\n")
     assert 3590 < int(answer.headers["Retry-After"]) <= 3600
+
+
+def test_strangers_spend_nothing(serve: Callable[[str], "Site"]) -> None:
+    """However many come without the right password, whoever has it gets the whole burst."""
+    hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    site = serve(
+        f"basic_auth_users: {{prometheus: {hashed}}}\nrate_limit: {{interval: 1h, burst: 2}}\n"
+    )
+    right = {"Authorization": "Basic " + b64encode(b"prometheus:right").decode()}
+    wrong = {"Authorization": "Basic " + b64encode(b"prometheus:wrong").decode()}
+    assert {site.ask(headers=headers).status for headers in (None, wrong) * 5} == {401}
+    assert [site.ask(headers=right).status for _ in range(3)] == [200, 200, 429]
+    assert site.ask(headers=wrong).status == 401
 
 
 def test_a_reload_with_the_same_limit_fills_no_bucket(serve: Callable[[str], "Site"]) -> None:

@@ -27,8 +27,8 @@ def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float
     """Let an application, every path of it, obey a web configuration and follow its file.
 
     `clock` gives seconds that only grow. A request whose client certificate has no allowed name is
-    answered with 403, one above the rate limit with 429, one without the right password with 401,
-    and with 503 when too many passwords wait for their check.
+    answered with 403, one without the right password with 401, and with 503 when too many passwords
+    wait for their check. The rate limit counts the others only: one above it is answered with 429.
     """
     guard = _Guard(live, clock, BasicAuthentication(is_right, secrets.token_bytes(_KEY_BYTES)))
     app.middlewares.insert(0, guard.admit)
@@ -53,12 +53,15 @@ class _Guard:
             answer = _refusal(HTTPStatus.FORBIDDEN)
             answer.force_close()
             return answer
+        refusal = await self._refused(request, config)
+        # Not by its truth: in aiohttp before 3.12 every answer is false, as an empty mapping is.
+        if refusal is not None:
+            return refusal
+        # Last, so that strangers do not use up the requests of those who have the password.
         wait = self._wait(config.rate_limit)
         if wait:
             return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
-        refusal = await self._refused(request, config)
-        # Not by its truth: in aiohttp before 3.12 every answer is false, as an empty mapping is.
-        return await handler(request) if refusal is None else refusal
+        return await handler(request)
 
     async def add_headers(self, _: web.Request, answer: web.StreamResponse) -> None:
         """Give every answer the configured headers."""

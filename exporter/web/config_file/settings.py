@@ -117,4 +117,4 @@ class WebConfigFile(Section):
     """Each user's bcrypt hash; without any, everybody is let in."""
 
     rate_limit: RateLimitSection | None = None
-    """The limit of requests; without it, there is none."""
+    """The limit of requests that have the right password; without it, there is none."""
