@@ -130,8 +130,8 @@ def test_while_it_runs(
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""
     program = start(folder, "--web.config.file=web.yaml", "--web.enable-lifecycle")
     program.wait_for(msg="poll", collector="disk_usage", result="ok")
-    (folder / name).write_bytes((folder / name).read_bytes())  # it has changed
     held = hold(folder / name)
+    os.utime(folder / name)  # it has changed, and was not read since
     ask(program)
     held.wait_for_reader()
     assert program.get("/metrics?name[]=scaleengine_up")[0] == 200
