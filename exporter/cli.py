@@ -21,7 +21,7 @@ from exporter.demo import hints, start_demo
 from exporter.documents.problems import Problem
 from exporter.flags import Flags, parse_flags
 from exporter.logs import set_log_level, set_up_logs
-from exporter.plan import Plan, plan_from
+from exporter.plan import Plan, endpoint_from, plan_from
 from exporter.process.ending import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -32,6 +32,7 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
 from exporter.timed_read import TimedRead
 from exporter.web.addresses import ListenError, listen, url
@@ -90,7 +91,7 @@ def _serve(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
         return EXIT_OK
     sockets = _sockets(flags, process)
     read = TimedRead(flags.config_file, partial(load, flags.config_file, environ), _READ_SECONDS)
-    source = Source(read, accept, secrets.learn)
+    source = Source(read, _endpoint, accept, secrets.learn)
     return _run(plan, source, sockets, web_config, flags, process)
 
 
@@ -115,6 +116,10 @@ def _heeded(loaded: Loaded, flags: Flags) -> Plan:
     for warning in loaded.warnings:
         log.warning(str(warning))
     return plan_from(loaded.config)
+
+
+def _endpoint(loaded: Loaded) -> Endpoint:
+    return endpoint_from(loaded.config)
 
 
 def _load(flags: Flags, environ: Mapping[str, str]) -> tuple[Loaded, LiveWebConfig | None]:
@@ -158,7 +163,7 @@ def _demo(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
         for each in [each for each in sockets if each.family != socket.AF_UNIX][:1]:
             page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, flags.web_telemetry_path))
-        source = Source(lambda: plan, _same_plan, secrets.learn)
+        source = Source(lambda: plan, lambda plan: plan.endpoint, _same_plan, secrets.learn)
         return _run(plan, source, sockets, web_config, flags, process)
     finally:
         simulator.stop()

@@ -43,13 +43,19 @@ def plan_from(configuration: config.Config) -> Plan:
     """Return the plan that a configuration makes."""
     api = configuration.api
     return Plan(
-        endpoint=Endpoint(api.url, api.timeout, api.concurrency, api.ca_file),
+        endpoint=endpoint_from(configuration),
         concurrency=api.concurrency,
         requests_per_second=api.requests_per_second,
         requests_per_poll=api.max_requests_per_poll,
         accounts=tuple(map(_account, configuration.accounts)),
         targets=tuple(target for account in configuration.accounts for target in _targets(account)),
     )
+
+
+def endpoint_from(configuration: config.Config) -> Endpoint:
+    """Return where a configuration sends its requests."""
+    api = configuration.api
+    return Endpoint(api.url, api.timeout, api.concurrency, api.ca_file)
 
 
 def _account(account: config.Account) -> PlannedAccount:

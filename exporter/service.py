@@ -24,6 +24,8 @@ from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.transport import Endpoint
+from exporter.timed_read import SettledRead
 from exporter.version import described
 from exporter.web.addresses import close, shown
 from exporter.web.config_file import LiveWebConfig, protect
@@ -54,12 +56,13 @@ class Front:
 class Source(Generic[T]):
     """Where the plan comes from.
 
-    ``read`` returns what is configured now and raises ConfigError; ``accept`` makes the plan of it,
-    and does what else it asks for. ``learn`` is told of the key and the secret of each account that
-    is used.
+    ``read`` returns what is configured now and raises ConfigError; ``endpoint`` returns where that
+    sends the API's credentials; ``accept`` makes the plan of it, and does what else it asks for.
+    ``learn`` is told of the key and the secret of each account that is used.
     """
 
     read: Callable[[], T]
+    endpoint: Callable[[T], Endpoint]
     accept: Callable[[T], Plan]
     learn: Callable[[str, str], None]
 
@@ -88,7 +91,11 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         with publisher.paused():
             polling.take(taken)
 
-    reload = Reload(source.read, take, publisher.publish, clock)
+    def is_elsewhere(configured: T) -> bool:
+        return not polling.endpoint.has_same_server(source.endpoint(configured))
+
+    read = SettledRead(source.read, is_elsewhere, stop.wait)
+    reload = Reload(read, take, publisher.publish, clock)
     reloads = ReloadThread(reload, stop)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reload)
@@ -181,6 +188,10 @@ class _Polling:
             random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
             metrics.heed_poll,
         )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._roster.plan.endpoint
 
     def start(self) -> None:
         self.poller.follow(self._roster.accounts, self._roster.plan.targets)

@@ -1,4 +1,8 @@
-"""Read files that may not answer: a pipe without a writer, a mount whose server is gone."""
+"""Read files that may hang, or that somebody may be writing.
+
+A pipe without a writer hangs, and so does a mount whose server is gone. A file that is being
+written can be valid before it is complete: ``url: https://api.sc`` names another host.
+"""
 
 import threading
 from collections.abc import Callable
@@ -12,6 +16,12 @@ T = TypeVar("T")
 
 MAX_HANGING: Final = 3
 """Threads that may hang at the same time: nothing can end them."""
+
+SETTLE_SECONDS: Final = 1.0
+"""Seconds for which a file must not change before a critical change in it is accepted."""
+
+MAX_READS: Final = 5
+"""How often a file is read until two reads in a row agree."""
 
 
 class TimedRead(Generic[T]):
@@ -58,3 +68,44 @@ class TimedRead(Generic[T]):
 
     def _failed(self, sentence: str) -> ConfigError:
         return ConfigError((Problem(str(self._file), None, None, "", sentence),))
+
+
+class SettledRead(Generic[T]):
+    """Calls ``read``; a critical result is returned only when a second read agrees with it.
+
+    ``is_critical`` says whether a result needs the second read. ``wait`` waits so many seconds and
+    returns whether it is time to stop, as ``threading.Event.wait`` does.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], T],
+        is_critical: Callable[[T], bool],
+        wait: Callable[[float], bool],
+    ) -> None:
+        self._read = read
+        self._is_critical = is_critical
+        self._wait = wait
+
+    def __call__(self) -> T:
+        """Return what ``read`` returns: at once, or after a second where that is critical.
+
+        Raises what ``read`` raises, and ConfigError where critical results kept changing or the
+        exporter stops first.
+        """
+        earlier: T | None = None
+        for _ in range(MAX_READS):
+            current = self._read()
+            if not self._is_critical(current) or current == earlier:
+                return current
+            earlier = current
+            if self._wait(SETTLE_SECONDS):
+                raise _unsettled("changed, and the exporter stops before that is confirmed")
+        raise _unsettled(
+            f"changed, and the file was different at each of {MAX_READS} reads, "
+            f"{SETTLE_SECONDS:g} s apart; reload again when it is no longer being written"
+        )
+
+
+def _unsettled(sentence: str) -> ConfigError:
+    return ConfigError((Problem("", None, None, "api", sentence),))

@@ -61,6 +61,10 @@ class Endpoint:
     connections: int
     ca_file: Path | None = None
 
+    def has_same_server(self, other: "Endpoint") -> bool:
+        """Return whether credentials go to the same address, with the same certificates trusted."""
+        return (self.url, self.ca_file) == (other.url, other.ca_file)
+
 
 class Transport:
     """The connections to one endpoint, for several threads at once."""

@@ -286,12 +286,7 @@ def hang(folder: Path) -> Iterator[Callable[[], None]]:
     writers: list[int] = []
 
     def wait_for_reader() -> None:
-        deadline = time.monotonic() + 60
-        while not writers:
-            assert time.monotonic() < deadline
-            with suppress(OSError):  # ENXIO: there is no reader yet
-                writers.append(os.open(folder / "config.yaml", os.O_WRONLY | os.O_NONBLOCK))
-            threading.Event().wait(0.01)
+        writers.append(open_for_reader(folder / "config.yaml"))
 
     (folder / "config.yaml").unlink()
     os.mkfifo(folder / "config.yaml")
@@ -334,6 +329,43 @@ def test_another_api(
         program.wait_for(2, msg="poll", collector="files", result="ok")
         assert published(program, "scaleengine_up", account="main") == 1
         assert program.value("scaleengine_files", path=PATHS[0]) == 130
+
+
+def test_another_api_in_half_a_file(
+    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+) -> None:
+    """Given a file that names another API at one look alone, then that gets no request.
+
+    A pipe makes sure which look reads what.
+    """
+    with Simulator([]) as other:
+        configure(folder, other.url, account=polling(PATHS[0]))
+        half = (folder / "config.yaml").read_text()
+        configure(folder, scaleengine.url, account=polling(*PATHS))
+        complete = (folder / "config.yaml").read_text()
+        for pipe in ("config.yaml", "next"):
+            (folder / pipe).unlink(missing_ok=True)
+            os.mkfifo(folder / pipe)
+        program.send(signal.SIGHUP)
+        first = open_for_reader(folder / "config.yaml")
+        (folder / "next").rename(folder / "config.yaml")
+        for text, writer in ((half, first), (complete, None)):
+            end = writer or open_for_reader(folder / "config.yaml")
+            os.write(end, text.encode())
+            os.close(end)
+        program.wait_for(msg="configuration reloaded")
+        program.wait_for(msg="poll", path=PATHS[1], result="ok")
+        assert other.calls == ()
+
+
+def open_for_reader(pipe: Path) -> int:
+    """Wait until somebody reads a pipe, and return the descriptor of its other end."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError):  # ENXIO: there is no reader yet
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        threading.Event().wait(0.01)
+    raise AssertionError("nobody reads the pipe")
 
 
 def test_a_key_that_is_put_right(

@@ -1,4 +1,4 @@
-"""A file that does not answer is given up, and threads that hang at it do not pile up."""
+"""A file that hangs is given up, and one that is being written is not taken for complete."""
 
 import os
 import threading
@@ -10,11 +10,16 @@ import pytest
 
 from exporter.config import load
 from exporter.documents.problems import ConfigError
-from exporter.timed_read import MAX_HANGING, TimedRead
+from exporter.timed_read import MAX_HANGING, MAX_READS, SETTLE_SECONDS, SettledRead, TimedRead
 
 PATIENCE = 60.0
 SOON = 0.01
 FILE = Path("config.yaml")
+
+HALF = """\
+accounts: [{cdn: 158, api_key: k, api_secret: s}]
+api:
+  url: https://api.sc"""
 
 
 class Hanging:
@@ -95,3 +100,84 @@ def test_a_pipe_without_a_writer(tmp_path: Path) -> None:
     assert "was not read within" in fault(TimedRead(file, partial(load, file, {}), SOON))
     writer = os.open(file, os.O_WRONLY)  # there is a reader by now, whose thread can end
     os.close(writer)
+
+
+class Reads:
+    """Reads that return these results in turn; the pauses between them are noted, not waited."""
+
+    def __init__(self, *results: str, stopped: bool = False) -> None:
+        self.left = list(results)
+        self.pauses: list[float] = []
+        self._stopped = stopped
+
+    def __call__(self) -> str:
+        result = self.left.pop(0)
+        if result == "bad":
+            raise ConfigError(())
+        return result
+
+    def wait(self, seconds: float) -> bool:
+        """Note a pause, and say whether it is time to stop."""
+        self.pauses.append(seconds)
+        return self._stopped
+
+    def settled(self) -> SettledRead[str]:
+        """Return what reads these; a result is critical where its text begins with "other"."""
+        return SettledRead(self, lambda result: result.startswith("other"), self.wait)
+
+
+@pytest.mark.parametrize(
+    ("results", "returned", "pauses"),
+    [
+        (["usual"], "usual", 0),
+        (["other", "other"], "other", 1),
+        (["other ho", "usual"], "usual", 1),
+        (["other ho", "other host", "other host"], "other host", 2),
+        (["other", "other two", "other", "other"], "other", 3),
+    ],
+)
+def test_what_is_read_twice(results: list[str], returned: str, pauses: int) -> None:
+    """A critical result is returned when two reads in a row agree, any other one at once."""
+    reads = Reads(*results)
+    assert reads.settled()() == returned
+    assert reads.left == []
+    assert reads.pauses == [SETTLE_SECONDS] * pauses
+
+
+def test_a_file_that_is_bad_at_the_second_read() -> None:
+    """Its error is raised, and the critical result of the first read is gone."""
+    with pytest.raises(ConfigError):
+        Reads("other", "bad").settled()()
+
+
+def test_a_file_that_keeps_changing() -> None:
+    """It is given up after some reads, with what to do."""
+    reads = Reads(*(f"other {number}" for number in range(MAX_READS)))
+    assert fault(reads.settled()) == (
+        "api: changed, and the file was different at each of 5 reads, 1 s apart; reload again when "
+        "it is no longer being written"
+    )
+
+
+def test_the_end_before_the_second_read() -> None:
+    """It is not waited for: the read ends, and nothing is accepted."""
+    reads = Reads("other", "other", stopped=True)
+    assert "the exporter stops" in fault(reads.settled())
+    assert reads.left == ["other"]
+
+
+def test_half_an_address_of_the_api(tmp_path: Path) -> None:
+    """Given a file that is valid with half an address, then that is never returned."""
+    file = tmp_path / "config.yaml"
+    file.write_text(HALF)
+
+    def complete(_: float) -> bool:
+        file.write_text(HALF + "aleengine.net/stable/")
+        return False
+
+    usual = "https://api.scaleengine.net/stable/"
+    read = SettledRead(
+        partial(load, file, {}), lambda loaded: loaded.config.api.url != usual, complete
+    )
+    assert load(file, {}).config.api.url == "https://api.sc"
+    assert read().config.api.url == usual
