@@ -1,6 +1,7 @@
 """Files that do not answer, as on a mount whose server is gone: the program ends all the same."""
 
 import http.client
+import os
 import signal
 import subprocess
 import sys
