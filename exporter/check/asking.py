@@ -15,8 +15,8 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage, split_users
 from exporter.scaleengine.errors import ClockError, Reason
 from exporter.scaleengine.file_listing import list_files
+from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.stamps import Stamps
-from exporter.scaleengine.transport import BODY_LIMIT
 
 UNANSWERED = frozenset({Reason.NETWORK, Reason.TIMEOUT})
 

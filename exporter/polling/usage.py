@@ -32,7 +32,7 @@ from exporter.scaleengine.disk_usage import (
     split_users,
 )
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.transport import BODY_LIMIT
+from exporter.scaleengine.message_body import BODY_LIMIT
 
 REJECTED_ADVICE: Final = "ask ScaleEngine's support; if the rows look right, report it"
 _MAX_EXAMPLES: Final = 5

@@ -8,8 +8,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from exporter.scaleengine.message_body import is_compressed
+
 _CODING: Final = re.compile(r"[a-z0-9-]{1,20}")
-_KNOWN_CODINGS: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ def http_answer(status: int, body: bytes, headers: Mapping[str, str]) -> HttpAns
 def _unknown_coding(text: str | None) -> str:
     """Return a Content-Encoding that the transport does not undo, as far as it can be shown."""
     coding = (text or "").strip().lower()
-    return coding if _CODING.fullmatch(coding) and coding not in _KNOWN_CODINGS else ""
+    is_known = coding == "identity" or is_compressed(coding)
+    return coding if _CODING.fullmatch(coding) and not is_known else ""
 
 
 def _date(text: str | None) -> float | None:

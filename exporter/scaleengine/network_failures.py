@@ -15,7 +15,6 @@ from typing import Final
 
 from urllib3.exceptions import (
     DecodeError,
-    InvalidChunkLength,
     InvalidHeader,
     LocationParseError,
     ProxyError,
@@ -30,14 +29,17 @@ from exporter.scaleengine.errors import (
     NetworkError,
     ProtocolError,
     ResourceLimitError,
+    ResponseTooLargeError,
     ScaleEngineError,
 )
+from exporter.scaleengine.message_body import BODY_LIMIT, BodyTooLargeError, FramingError
 from exporter.scaleengine.response_head import HeadError
 from exporter.scaleengine.route import CA_FILE, URL, Route
 from exporter.scaleengine.time_limit import TimeLimit
 
 _CHECK_URL: Final = "check {url}, and any proxy on the way"
 _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
+_TOO_LARGE: Final = f"the answer is larger than {BODY_LIMIT // 2**20} MiB"
 
 # From the particular to the general: the first that fits speaks. The settings are filled in.
 _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
@@ -53,7 +55,7 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (TimeoutError, AnswerTimeoutError, "no answer came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
     (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
-    (InvalidChunkLength, ProtocolError, "the answer is no HTTP", _CHECK_URL),
+    (BodyTooLargeError, ResponseTooLargeError, _TOO_LARGE, _CHECK_URL),
     (IncompleteRead, NetworkError, "the answer broke off", "it may pass by itself"),
     (HTTPException, ProtocolError, "the answer is no HTTP", _CHECK_URL),
     (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
@@ -161,7 +163,7 @@ def _detail(error: BaseException) -> str:
             return f" ({error.verify_message})"
         case ssl.SSLError(reason=str(reason)):
             return f" ({reason})"
-        case HeadError():
+        case HeadError() | FramingError():
             return f" ({error})"
         case HTTPException():
             return f" ({type(error).__name__})"

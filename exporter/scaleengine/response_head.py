@@ -11,10 +11,14 @@ from http.client import HTTPException, HTTPResponse, LineTooLong, RemoteDisconne
 from io import BytesIO
 from typing import IO, Final
 
+from exporter.scaleengine.message_body import BodyReader, ChunkedReader
+
 _MAX_LINE: Final = 65_536
 _MAX_LINES: Final = 99
 """With the empty line, as many as ``http.client`` takes."""
 _MAX_INTERIM: Final = 100
+_MAX_HEAD: Final = 256 * 1024
+"""Bytes of the head, with all interim responses."""
 _MAX_EMPTY: Final = 4
 _MAX_LENGTH_DIGITS: Final = 18
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9]+\s+([1-9][0-9]{2})\s")
@@ -33,15 +37,19 @@ class HeadError(HTTPException):
 
 
 class TolerantResponse(HTTPResponse):
-    """A response whose head is read as above; ``malformed`` are the lines that were left out."""
+    """A response whose head is read as above; ``malformed`` are the lines that were left out.
+
+    The body is read by ``message_body``.
+    """
 
     malformed: tuple[bytes, ...] = ()
 
     def begin(self) -> None:
         """Read the head; raises HTTPException, and RemoteDisconnected where it breaks off."""
         stream = self.fp
-        status_line, status = _read_status_line(stream)
-        fields, self.malformed = _parse(_read_lines(stream) if status else [])
+        head_lines = _Lines(stream)
+        status_line, status = _read_status_line(head_lines)
+        fields, self.malformed = _parse(head_lines.read_fields() if status else [])
         framed = _judge_framing(fields, has_body=status not in _BODILESS)
         head = [status_line, *(b"%s: %s\r\n" % field for field in framed), b"\r\n"]
         # The base class is given a head that it can read; nothing but readline is used of it.
@@ -50,41 +58,58 @@ class TolerantResponse(HTTPResponse):
             super().begin()
         finally:
             self.fp = stream
+        if self.chunked:
+            # The reader undoes the chunks: neither the base class nor urllib3 may try it again.
+            self.chunked = False
+            del self.headers["Transfer-Encoding"]
+            self.fp = ChunkedReader(stream)  # type: ignore[assignment]
+        else:
+            self.fp = BodyReader(stream)  # type: ignore[assignment]
 
 
-def _read_status_line(stream: IO[bytes]) -> tuple[bytes, bytes]:
+class _Lines:
+    """The lines of a head, which is bounded as a whole."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._size = 0
+
+    def read(self) -> bytes:
+        """Return the next line, with its end."""
+        line = self._stream.readline(_MAX_LINE + 1)
+        self._size += len(line)
+        if len(line) > _MAX_LINE:
+            raise LineTooLong("header line")
+        if self._size > _MAX_HEAD:
+            raise HeadError(f"more than {_MAX_HEAD // 1024} KiB of header")
+        return line
+
+    def read_fields(self) -> list[bytes]:
+        """Return the lines up to the empty one."""
+        lines: list[bytes] = []
+        while (line := self.read()) not in {b"\r\n", b"\n"}:
+            if not line:
+                raise RemoteDisconnected("the head of the response broke off")
+            lines.append(line)
+            if len(lines) > _MAX_LINES:
+                raise HeadError(f"more than {_MAX_LINES} header lines")
+        return lines
+
+
+def _read_status_line(lines: _Lines) -> tuple[bytes, bytes]:
     """Return the status line of the final response and the status in it, or else nothing."""
     for _ in range(_MAX_INTERIM):
-        line = _read_line(stream)
+        line = lines.read()
         for _ in range(_MAX_EMPTY):  # an earlier response may have had them too many
             if line not in {b"\r\n", b"\n"}:
                 break
-            line = _read_line(stream)
+            line = lines.read()
         found = _STATUS_LINE.match(line)
         status = found[1] if found else b""
         if not status.startswith(b"1") or status == _SWITCHING_PROTOCOLS:
             return line, status
-        _read_lines(stream)
+        lines.read_fields()
     raise HeadError(f"more than {_MAX_INTERIM} interim responses")
-
-
-def _read_lines(stream: IO[bytes]) -> list[bytes]:
-    """Return the lines up to the empty one."""
-    lines: list[bytes] = []
-    while (line := _read_line(stream)) not in {b"\r\n", b"\n"}:
-        if not line:
-            raise RemoteDisconnected("the head of the response broke off")
-        lines.append(line)
-        if len(lines) > _MAX_LINES:
-            raise HeadError(f"more than {_MAX_LINES} header lines")
-    return lines
-
-
-def _read_line(stream: IO[bytes]) -> bytes:
-    line = stream.readline(_MAX_LINE + 1)
-    if len(line) > _MAX_LINE:
-        raise LineTooLong("header line")
-    return line
 
 
 def _parse(lines: list[bytes]) -> tuple[Fields, tuple[bytes, ...]]:

@@ -26,18 +26,20 @@ from exporter.scaleengine.connecting import AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
     NetworkError,
-    ResponseTooLargeError,
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer, http_answer
+from exporter.scaleengine.message_body import (
+    BODY_LIMIT,
+    BodyTooLargeError,
+    decompress,
+    is_compressed,
+)
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
 log: Final = structlog.get_logger(__name__)
-
-BODY_LIMIT: Final = 32 * 1024 * 1024
-"""Bytes of an answer that are read at most."""
 
 _SHOWN: Final = 60
 _PIECE: Final = 64 * 1024
@@ -167,15 +169,18 @@ class Transport:
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
                 raise refused_by_proxy(status, question, self._route)
             body = bytearray()
-            for piece in response.iter_content(_PIECE):
+            for piece in _content(response):
                 body += piece
                 if len(body) > BODY_LIMIT:
-                    raise question.failed(
-                        ResponseTooLargeError,
-                        f"the answer is larger than {BODY_LIMIT // 2**20} MiB",
-                        "check api.url, and any proxy on the way",
-                    )
+                    raise BodyTooLargeError
             return http_answer(status, bytes(body), response.headers)
+
+
+def _content(response: requests.Response) -> Iterator[bytes]:
+    """Return the pieces of a body, decompressed; in an unknown coding, as they are."""
+    pieces: Iterator[bytes] = response.raw.stream(_PIECE, decode_content=False)
+    coding = response.headers.get("Content-Encoding", "")
+    return decompress(pieces, coding) if is_compressed(coding) else pieces
 
 
 def _stopping(question: Question) -> ScaleEngineError:

@@ -26,9 +26,10 @@ from exporter.scaleengine.disk_usage import start_of_window
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError
 from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
-from exporter.scaleengine.transport import BODY_LIMIT, Endpoint, Transport
+from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
     Account,
     Behaviour,

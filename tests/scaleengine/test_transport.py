@@ -13,7 +13,8 @@ from exporter import __version__
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.transport import BODY_LIMIT, Transport
+from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.scaleengine.transport import Transport
 
 Listen = Callable[..., str]
 Saying = Callable[..., str]
@@ -200,19 +201,58 @@ def test_bodies_that_are_too_large(saying: Saying, send: Send, status: bytes, mo
     assert str(caught.value) == TOO_LARGE
 
 
-@pytest.mark.parametrize("length", [b"Content-Length: 99999999999\r\n", b""])
-def test_bodies_without_end(listen: Listen, send: Send, length: bytes) -> None:
-    """A body that is promised large, or never ends, is cut off at the limit."""
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"\r\n", b" " * 2**20),
+        (b"Content-Length: 99999999999\r\n\r\n", b" " * 2**20),
+        (CHUNKED + b"\r\n", b"100000\r\n" + b" " * 2**20 + b"\r\n"),
+        (CHUNKED + b"\r\nfffffffffff\r\n", b" " * 2**20),
+        (b"Content-Encoding: deflate\r\n\r\n", b"\0\0\0\xff\xff" * 20_000),
+    ],
+)
+def test_bodies_without_end(listen: Listen, send: Send, head: bytes, piece: bytes) -> None:
+    """A body that never ends is cut off at the limit, however it is framed or compressed."""
 
     def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(HEAD + length + b"\r\n")
+        line.sendall(HEAD + head)
         while True:
-            line.sendall(b" " * 2**20)
+            line.sendall(piece)
 
     with pytest.raises(ProtocolError) as caught:
         send(listen(serve))
 
     assert str(caught.value) == TOO_LARGE
+
+
+def test_no_chunk_size_below_zero(listen: Listen, send: Send) -> None:
+    """Endless bytes behind a chunk size of -1 are not read."""
+    sent = 0
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        nonlocal sent
+        line.sendall(HEAD + CHUNKED + b"\r\n-1\r\n")
+        while sent < 4 * BODY_LIMIT:
+            sent += line.send(b" " * 2**20)
+
+    with pytest.raises(ProtocolError, match="a chunk size is no number"):
+        send(listen(serve))
+    assert sent < BODY_LIMIT
+
+
+def test_chunks_leave_the_connection_open(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """The next request goes by the connection on which a chunked response came."""
+    recorder = Recorder(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
+    sender = transport(listen(recorder))
+    for _ in range(5):
+        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+
+    assert (len(recorder.requests), len(recorder.connections)) == (5, 1)
 
 
 def test_a_small_body_that_unpacks_large(saying: Saying, send: Send) -> None:

@@ -107,6 +107,12 @@ READ = {
     "chunks in capitals": OK + b"TRANSFER-ENCODING: CHUNKED \r\n\r\n" + chunks(BODY),
     "chunks said twice": OK + CHUNKED * 2 + b"\r\n" + chunks(BODY),
     "chunks with extensions": OK + CHUNKED + b"\r\n" + chunks(BODY, b';a="b"; c'),
+    "chunks without the last empty line": OK + CHUNKED + b"\r\n" + chunks(BODY)[:-2],
+    "chunks of one byte": OK
+    + CHUNKED
+    + b"\r\n"
+    + b"".join(b"001\r\n%c\r\n" % byte for byte in BODY)
+    + b"0\r\n\r\n",
     "chunks with a trailer": OK + CHUNKED + b"\r\n" + chunks(BODY, trailer=b"X: y\r\n" + DATE),
     "identity as a transfer coding": whole(b"Transfer-Encoding: identity"),
     # RFC 9110, 8.3 and 8.4: type and coding of the content
@@ -156,6 +162,7 @@ def test_what_is_read(ask: Ask, case: str) -> None:
 
 
 NO_HTTP = "the answer is no HTTP"
+NO_SIZE = "a chunk size is no number"
 NOT_OURS = "the answer is not one of ScaleEngine's (HTTP {}): {}"
 BROKE_OFF = "the connection broke off"
 REFUSED = {
@@ -224,12 +231,80 @@ REFUSED = {
     "a chunk without its length": (
         OK + CHUNKED + b"\r\nxyz\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (InvalidChunkLength)",
+        f"{NO_HTTP} ({NO_SIZE})",
+    ),
+    "a chunk size in half": (
+        OK + CHUNKED + b"\r\n1",
+        NetworkError,
+        "the answer broke off (IncompleteRead)",
     ),
     "chunks without the last": (
         OK + CHUNKED + b"\r\n1a\r\n" + BODY + b"\r\n",
         NetworkError,
-        "the answer broke off",
+        "the answer broke off (IncompleteRead)",
+    ),
+    "half of a chunk": (
+        OK + CHUNKED + b"\r\n1a\r\n" + BODY[:-1],
+        NetworkError,
+        "the answer broke off (IncompleteRead)",
+    ),
+    "a chunk that is longer than its size": (
+        OK + CHUNKED + b"\r\n19\r\n" + BODY + b"\r\n0\r\n\r\n",
+        ProtocolError,
+        f"{NO_HTTP} (a chunk is longer than its size)",
+    ),
+    "a chunk size without end": (
+        OK + CHUNKED + b"\r\n" + b"0" * 100_000,
+        ProtocolError,
+        f"{NO_HTTP} (LineTooLong)",
+    ),
+    "too many chunk extensions": (
+        OK + CHUNKED + b"\r\n" + (b"1;" + b"x" * 50_000 + b"\r\n \r\n") * 90,
+        ProtocolError,
+        f"{NO_HTTP} (more than 4 MiB of chunk sizes and trailers)",
+    ),
+    "trailers without end": (
+        OK + CHUNKED + b"\r\n" + chunks(BODY, trailer=b"X: y\r\n" * 1000),
+        ProtocolError,
+        f"{NO_HTTP} (more than 100 trailer lines)",
+    ),
+    **{
+        f"a chunk size of {size!r}": (
+            OK + CHUNKED + b"\r\n" + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+            ProtocolError,
+            f"{NO_HTTP} ({NO_SIZE})",
+        )
+        for size in (b"-1", b"-5", b"-0", b"+1a", b"0x1a", b"1_a", b" 1a", b"", b"1a x", b"0" * 17)
+    },
+    "many lines of header": (
+        OK + b"X: %d\r\n" * 100 % tuple(range(100)) + LENGTH + b"\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (more than 99 header lines)",
+    ),
+    "a large header": (
+        OK + (b"X: " + b"x" * 60_000 + b"\r\n") * 5 + LENGTH + b"\r\n" + BODY,
+        ProtocolError,
+        f"{NO_HTTP} (more than 256 KiB of header)",
+    ),
+    "large interim responses": (
+        (b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 60_000 + b"\r\n\r\n") * 5 + GOOD,
+        ProtocolError,
+        f"{NO_HTTP} (more than 256 KiB of header)",
+    ),
+    "many gzip members": (
+        whole(b"Content-Encoding: gzip", body=gzip.compress(b"") * 100 + gzip.compress(BODY)),
+        ProtocolError,
+        f"{NO_HTTP} (more than 100 compressed members)",
+    ),
+    "gzip and something else": (
+        whole(b"Content-Encoding: gzip", body=gzip.compress(BODY) + b"canary"),
+        ProtocolError,
+        "the answer cannot be decompressed",
+    ),
+    "two compressions": (
+        whole(b"Content-Encoding: gzip, gzip", body=gzip.compress(gzip.compress(BODY))),
+        ProtocolError,
+        NOT_OURS.format(200, "it is not in UTF-8"),
     ),
     "a coding that was not asked for": (
         whole(b"Content-Encoding: compress", body=b"\x1f\x9d\x90"),
