@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -50,7 +51,7 @@ class Connection(web.RequestHandler):
     that is too long gets 414; headers that are too long, too many, or too much in all get 431.
     """
 
-    __slots__ = ("_accepted", "_gone", "_heard_all", "_log_limit", "_opened", "_unanswered")
+    __slots__ = ("_gone", "_heard_all", "_log_limit", "_opened", "_unanswered", "accepted")
 
     def __init__(
         self,
@@ -69,7 +70,8 @@ class Connection(web.RequestHandler):
             lingering_time=0,
             auto_decompress=False,  # no page reads a body
         )
-        self._accepted = accepted
+        self.accepted = accepted
+        """The socket."""
         self._gone = gone
         self._log_limit = log_limit
         self._opened: asyncio.Transport | None = None
@@ -83,7 +85,7 @@ class Connection(web.RequestHandler):
             self._opened.abort()
             return
         with suppress(OSError):  # it has ended already
-            self._accepted.shutdown(socket.SHUT_RDWR)
+            self.accepted.shutdown(socket.SHUT_RDWR)
 
     def force_close(self) -> None:
         """End it when what has been written is on its way."""
@@ -160,6 +162,8 @@ class Connection(web.RequestHandler):
         if status < web.HTTPInternalServerError.status_code:
             # No more than the kind of fault: its text may quote a header, and so a password.
             status = _status_of(exc)
+            if exc is not None:
+                break_cycles(exc)
             log.debug("no request", peer=request.remote, fault=type(exc).__name__)
         elif self._log_limit.is_due("a page failed"):
             log.error("a page failed", page=request.path, exc_info=exc)
@@ -171,6 +175,18 @@ class Connection(web.RequestHandler):
         answer.text = f"{answer.status} {answer.reason}\n"
         answer.force_close()
         return answer
+
+
+def break_cycles(error: BaseException) -> None:
+    """Let go of what an error's traceback keeps, and what keeps the error in turn.
+
+    Frames of asyncio and aiohttp hold both the error and the connection with its buffers. Python
+    frees such a cycle when its collector runs next, which may be thousands of connections later.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
 
 
 def _status_of(error: BaseException | None) -> int:

@@ -20,7 +20,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter.process.resource_limits import find_resource_limit
-from exporter.web.connection import Connection, check_version
+from exporter.web.connection import Connection, break_cycles, check_version
+from exporter.web.handshake import begin_tls
 from exporter.web.incoming import check_request
 from exporter.web.log_limit import LogLimit
 from exporter.web.open_connections import OpenConnections
@@ -32,8 +33,6 @@ Connections: TypeAlias = OpenConnections[Connection]
 _AT_ONCE: Final = 16  # newcomers that are taken before those inside have their turn
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 0.1
-_HANDSHAKE_SECONDS: Final = 5.0
-_FAREWELL_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
 _LOOK_SECONDS: Final = 1.0
 
@@ -150,26 +149,23 @@ class Door:
             self._make_room("more connections than there is room for")
         connection = Connection(self._server, accepted, self._gone, self._log_limit)
         self._connections.add(connection)
-        task = self._loop.create_task(self._connect(connection, accepted))
+        task = self._loop.create_task(self._connect(connection))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
 
-    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
-        tls = self._ssl_context is not None
+    async def _connect(self, connection: Connection) -> None:
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=self._ssl_context,
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS if tls else None,
-                ssl_shutdown_timeout=_FAREWELL_SECONDS if tls else None,
-            )
+            if self._ssl_context is None:
+                await self._loop.connect_accepted_socket(lambda: connection, connection.accepted)
+            else:
+                await begin_tls(connection, self._ssl_context)
         except OSError as error:
             fault = _fault_of_certificate(error)
             if fault:  # the client is told nothing: asyncio hangs up before OpenSSL's alert is sent
                 self._warn("client certificate refused", fault)
             log.debug("no TLS", fault=type(error).__name__, cause=str(error))
-            self._gone(connection)
+            connection.connection_lost(error)
+            break_cycles(error)
 
     def _hang_up_on_all(self) -> None:
         for connection in self._connections.all():

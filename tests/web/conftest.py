@@ -4,11 +4,13 @@ import asyncio
 import http.client
 import logging
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPMessage
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -110,6 +112,24 @@ def site() -> Iterator[Site]:
     yield own
     for each in own.sockets:
         each.close()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """Give the context of a server with a certificate of its own making."""
+    key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
+    subprocess.run(  # noqa: S603 - the arguments are the test's own
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-subj", "/CN=x", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=10,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import socket
 import ssl
-import subprocess
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,24 +32,6 @@ def rest(line: socket.socket) -> bytes:
     return received
 
 
-@pytest.fixture
-def tls(tmp_path: Path) -> ssl.SSLContext:
-    """Give the context of a server with a certificate of its own making."""
-    key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
-    subprocess.run(  # noqa: S603 - the arguments are the test's own
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-subj", "/CN=x", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
 def securely(site: "Site", sent: bytes) -> bytes:
     """Make one request by TLS, which verifies nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -66,7 +46,7 @@ def test_who_does_not_speak_tls(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.door._HANDSHAKE_SECONDS", 0.3)
+    monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", 0.3)
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:

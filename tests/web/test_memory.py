@@ -1,0 +1,151 @@
+"""What connections leave behind: nothing that waits for Python's collector of cycles."""
+
+import gc
+import socket
+import ssl
+import struct
+import time
+from asyncio import sslproto
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.web.connection import Connection
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Site
+
+PATIENCE = 10.0
+READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+def connect(site: "Site") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+
+
+def client_hello() -> bytes:
+    """Return the first message of a handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+def read_to_end(sock: socket.socket) -> None:
+    with suppress(ConnectionResetError):
+        while sock.recv(65536):
+            pass
+
+
+def stop_half_way(site: "Site") -> None:
+    """Begin a handshake, and wait until the server ends it."""
+    with closing(connect(site)) as sock:
+        sock.sendall(client_hello())
+        read_to_end(sock)
+
+
+def leave_half_way(site: "Site") -> None:
+    """Begin a handshake, and reset the connection."""
+    with closing(connect(site)) as sock:
+        sock.sendall(client_hello())
+        sock.recv(1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def speak_plainly(site: "Site") -> None:
+    """Send HTTP to the port for TLS."""
+    with closing(connect(site)) as sock:
+        sock.sendall(READY)
+        read_to_end(sock)
+
+
+def speak_tls(site: "Site", sent: bytes) -> None:
+    """Send bytes by TLS, and wait until the server has ended the connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with suppress(OSError), context.wrap_socket(connect(site)) as sock:
+        sock.sendall(sent)
+        read_to_end(sock)
+
+
+def left_over() -> list[object]:
+    """Return the connections that are in memory, and what asyncio keeps for them."""
+    return [
+        found for found in gc.get_objects() if isinstance(found, Connection | sslproto.SSLProtocol)
+    ]
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """Switch the collector of cycles off, so that only what is in none is freed."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+TLS_VISITS: dict[str, tuple[Callable[["Site"], None], bool]] = {
+    "stop half-way": (stop_half_way, False),
+    "leave half-way": (leave_half_way, False),
+    "stop half-way, certificates wanted": (stop_half_way, True),
+    "no certificate": (lambda site: speak_tls(site, LAST), True),
+    "plain HTTP": (speak_plainly, False),
+    "one request": (lambda site: speak_tls(site, LAST), False),
+    "no request": (lambda site: speak_tls(site, b"x\r\n\r\n"), False),
+    "idle": (lambda site: speak_tls(site, READY), False),
+}
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize(("visit", "verified"), TLS_VISITS.values(), ids=TLS_VISITS.keys())
+def test_tls_connections_leave_nothing_behind(
+    site: "Site",
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    visit: Callable[["Site"], None],
+    *,
+    verified: bool,
+) -> None:
+    """Whatever ends one, its buffers are freed at once."""
+    monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.1)
+    site.tls = tls
+    if verified:
+        tls.verify_mode = ssl.CERT_REQUIRED
+
+    def visit_often() -> int:
+        for _ in range(5):
+            visit(site)
+        deadline = time.monotonic() + PATIENCE
+        while left_over() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(left_over())
+
+    assert site.serve_while(visit_often) == 0
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("sent", [LAST, READY, b"x\r\n\r\n", b""], ids=["last", "idle", "no", ""])
+def test_plain_connections_leave_nothing_behind(
+    site: "Site", monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Without TLS it is the same."""
+    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.1)
+
+    def visit_often() -> int:
+        for _ in range(5):
+            with closing(connect(site)) as sock:
+                sock.sendall(sent)
+                if sent:
+                    read_to_end(sock)
+        deadline = time.monotonic() + PATIENCE
+        while left_over() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(left_over())
+
+    assert site.serve_while(visit_often) == 0
