@@ -8,9 +8,10 @@ than its own layer and those above. All three make one gzip member (RFC 1952): s
 only the first.
 """
 
+import struct
 import zlib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,6 +20,10 @@ from prometheus_client.registry import Collector
 
 _LEVEL: Final = 6
 _GZIP: Final = 31  # the largest window, with gzip's header and trailer: zlib's deflateInit2
+_RAW: Final = -15  # the largest window, with neither
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, any system
+_DEFLATE_END: Final = b"\x03\0"  # the last block of a stream, which is empty (RFC 1951, 3.2)
+_SIZE_MASK: Final = 2**32 - 1
 
 
 class Compressor(Protocol):
@@ -56,6 +61,13 @@ class RenderedFamily:
     family: Metric
     text: bytes
     sample_names: frozenset[str]
+    _deflated: list[bytes] = field(default_factory=list, repr=False)
+
+    def deflated(self) -> bytes:
+        """Return the text as a part of any deflate stream; it is compressed at the first call."""
+        if not self._deflated:  # two threads at once compress it twice
+            self._deflated.append(_deflate(self.text))
+        return self._deflated[0]
 
     def only(self, names: frozenset[str]) -> bytes:
         """Return the text of the samples with these names: of all, of some, or none."""
@@ -121,23 +133,41 @@ class Exposition:
         middle = self.counters.renewed(lowest.compressor, counters)
         return _exposed(lowest, middle, self.tail.renewed(middle.compressor, tail))
 
+    def known(self, names: Collection[str]) -> frozenset[str]:
+        """Return those of the names that samples have."""
+        wanted = frozenset(names)
+        return frozenset().union(*(wanted & family.sample_names for family in self._families()))
+
     def text(self, names: Collection[str] | None = None) -> Body:
         """Return the text, which is ready; with ``names``, what is wanted of it."""
         if names is None:
             return self.plain
         wanted = frozenset(names)
-        layers = (self.bulk, self.counters, self.tail)
-        texts = (each.only(wanted) for layer in layers for each in layer.families)
+        texts = (family.only(wanted) for family in self._families())
         return Body(tuple(text for text in texts if text))
 
     def gzip(self, names: Collection[str] | None = None) -> Body:
         """Return the text as one gzip member, which is ready.
 
-        With ``names`` it costs more the more is wanted: it is compressed here and now.
+        With ``names``, each family is compressed when it is wanted for the first time. Then only
+        the checksum of what is wanted has to be computed.
         """
         if names is None:
             return self.packed
-        return Body((_compressed(_compressor(), self.text(names).parts, zlib.Z_FINISH),))
+        wanted = frozenset(names)
+        parts, checksum, size = [_GZIP_HEADER], 0, 0
+        for family in self._families():
+            text = family.only(wanted)
+            if text:
+                parts.append(family.deflated() if text is family.text else _deflate(text))
+                checksum = zlib.crc32(text, checksum)
+                size += len(text)
+        return Body((*parts, _DEFLATE_END + struct.pack("<LL", checksum, size & _SIZE_MASK)))
+
+    def _families(self) -> Iterator[RenderedFamily]:
+        return (
+            family for layer in (self.bulk, self.counters, self.tail) for family in layer.families
+        )
 
 
 def without_families() -> Exposition:
@@ -168,6 +198,11 @@ def _rendered(family: Metric, kept: RenderedFamily | None) -> RenderedFamily:
         return kept
     names = frozenset(sample.name for sample in family.samples)
     return RenderedFamily(family, generate_latest(_OneFamily(family)), names)
+
+
+def _deflate(text: bytes) -> bytes:
+    """Return blocks of deflate that end with a byte and refer to nothing before them."""
+    return _compressed(zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW), (text,), zlib.Z_SYNC_FLUSH)
 
 
 def _compressor() -> Compressor:

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Exposition
 from exporter.version import described
+from exporter.web.filtering import FilteredBodies
 from exporter.web.headers import add_headers
 from exporter.web.incoming import is_from_web_page
 from exporter.web.sending import accepts_gzip, send
@@ -22,6 +23,10 @@ TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _RELOAD_SECONDS: Final = 25.0
 
+_TOO_MANY_FILTERS: Final = (
+    "Too many requests with name[] wait: try again, or leave name[] out to get all metrics at once."
+    "\n"
+)
 _NO_LIFECYCLE: Final = (
     "A request may not reload the configuration: start the exporter with --web.enable-lifecycle, "
     "or send SIGHUP.\n"
@@ -92,6 +97,7 @@ def build_app(served: Served) -> web.Application:
 class _Pages:
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._filtered = FilteredBodies()
         self._landing = _LANDING_PAGE.substitute(
             metrics=escape(served.telemetry_path.removeprefix("/")), version=escape(described())
         )
@@ -100,14 +106,17 @@ class _Pages:
         exposition = self._served.exposition()
         names = request.query.getall("name[]", None)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
-        body = exposition.text
-        if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
+        gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+        if gzip:
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-            body = exposition.gzip
         if names is None:
-            return await send(request, body(), headers)
-        # What is wanted of a large exposition is looked for now: not while others wait.
-        return await send(request, await asyncio.to_thread(body, names), headers)
+            return await send(request, exposition.gzip() if gzip else exposition.text(), headers)
+        client = request.remote or ""
+        body = await self._filtered.build(exposition, names, gzip=gzip, client=client)
+        if body is None:
+            busy, retry = HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: "1"}
+            return web.Response(text=_TOO_MANY_FILTERS, status=busy, headers=retry)
+        return await send(request, body, headers)
 
     async def healthy(self, _: web.Request) -> web.Response:
         return _verdict("Healthy", "Threads that should run are dead", self._served.dead())

@@ -44,7 +44,12 @@ async def serve(
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, watched(connections, log_limit))
     patience = _LAST_SCRAPES_SECONDS + _AFTER_SECONDS
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=patience)
+    runner = web.AppRunner(
+        app,
+        handle_signals=False,
+        shutdown_timeout=patience,
+        handler_cancellation=True,  # no work for a client that has left
+    )
     await runner.setup()
     server = cast("web.Server", runner.server)  # there is one after setup
     server.request_factory = build_requests(server.request_factory)

@@ -236,6 +236,25 @@ def test_names_choose_samples(exposition: Exposition, names: list[str], shown: l
     assert unpacked(exposition.gzip(names)) == joined(exposition.text(names))
 
 
+def test_names_that_are_known(exposition: Exposition) -> None:
+    """Of what is requested, only names of samples make a difference."""
+    assert exposition.known(["files", "nobody", "polls_total", "files"]) == {"files", "polls_total"}
+    assert exposition.known([]) == exposition.known(["duration_seconds"]) == frozenset()
+
+
+def test_a_chosen_family_is_compressed_once(exposition: Exposition) -> None:
+    """However it is combined with others, and as long as it is the same."""
+    after = exposition.renewed(None, (), [memory(8)])
+    first = exposition.gzip(["files"]).parts[1]
+    for renewed, names in (
+        (exposition, ["disk_bytes", "files"]),
+        (after, ["files", "memory_bytes"]),
+    ):
+        body = renewed.gzip(names)
+        assert any(part is first for part in body.parts)
+        assert unpacked(body) == joined(renewed.text(names))
+
+
 def test_a_family_without_series_is_not_chosen(exposition: Exposition) -> None:
     """A family that has no series now is no answer to its name."""
     after = exposition.renewed([users()], [], [])
