@@ -49,12 +49,21 @@ def find_validity_problems(pem: bytes, now: float) -> Iterator[str]:
 def read_validities(pem: bytes) -> list[Validity]:
     """Return the validity of each certificate in the text; one that is broken is left out."""
     validities = []
-    for block in _BLOCK.finditer(pem):
+    for der in read_certificates(pem):
         try:
-            validities.append(_read_validity(base64.b64decode(block[2])))
-        except (binascii.Error, ValueError, IndexError):
+            validities.append(_read_validity(der))
+        except (ValueError, IndexError):
             continue
     return validities
+
+
+def read_certificates(pem: bytes) -> Iterator[bytes]:
+    """Return each certificate in the text, in DER; one that is no base64 is left out."""
+    for block in _BLOCK.finditer(pem):
+        try:
+            yield base64.b64decode(block[2])
+        except binascii.Error:
+            continue
 
 
 def _problem(validity: Validity, now: datetime) -> str | None:

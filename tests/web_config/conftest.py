@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from exporter.documents.problems import ConfigError
+from exporter.documents.problems import ConfigError, Problem
 from exporter.web.config_file import LiveWebConfig, WebConfig, load_web_config, protect
 
 PATIENCE = 10.0
@@ -144,11 +144,35 @@ def mistakes(load: Callable[[str], WebConfig]) -> Callable[[str], list[str]]:
     return lines
 
 
+class Clock:
+    """A clock that a test sets, in seconds of monotonic time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands at 1000."""
+    return Clock()
+
+
+def refresh_twice(live: LiveWebConfig, clock: Clock) -> tuple[Problem, ...]:
+    """Look at the files twice, a second apart, and return what is wrong then."""
+    live.refresh()
+    clock.now += 1.0
+    return live.refresh()
+
+
 class Site:
     """A page behind a web configuration, served in a thread."""
 
-    def __init__(self, live: LiveWebConfig, folder: Path) -> None:
+    def __init__(self, live: LiveWebConfig, folder: Path, clock: Clock) -> None:
         self.live = live
+        self.clock = clock
         self.port = 0
         self.folder = folder
         self._listening = threading.Event()
@@ -167,6 +191,10 @@ class Site:
     def wait(self) -> None:
         """Wait until the port is known."""
         assert self._listening.wait(PATIENCE)
+
+    def refresh_twice(self) -> tuple[Problem, ...]:
+        """Look at the files twice, a second apart, and return what is wrong then."""
+        return refresh_twice(self.live, self.clock)
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
@@ -223,7 +251,8 @@ def serve(write: Callable[[str], Path], folder: Path) -> Iterator[Callable[[str]
     running: list[tuple[Site, threading.Thread]] = []
 
     def start(text: str) -> Site:
-        site = Site(LiveWebConfig(write(text), time.time), folder)
+        clock = Clock()
+        site = Site(LiveWebConfig(write(text), clock), folder, clock)
         thread = threading.Thread(target=site.run)
         thread.start()
         running.append((site, thread))

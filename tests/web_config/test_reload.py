@@ -14,7 +14,7 @@ from exporter.documents.problems import ConfigError
 from exporter.web.config_file import LiveWebConfig, live
 
 if TYPE_CHECKING:
-    from tests.web_config.conftest import Site
+    from tests.web_config.conftest import Clock, Site
 
 Serve = Callable[[str], "Site"]
 Write = Callable[[str], Path]
@@ -25,16 +25,6 @@ HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
 SWITCH = (
     "web.yml: tls_server_config: cannot be switched on or off while the exporter runs; restart it"
 )
-
-
-class Clock:
-    """A clock that a test sets, in seconds since 1970."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Stop(threading.Event):
@@ -52,13 +42,7 @@ class Stop(threading.Event):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """Give a clock that stands at 1000."""
-    return Clock()
-
-
-@pytest.fixture
-def begin(write: Write, clock: Clock) -> Callable[[str], LiveWebConfig]:
+def begin(write: Write, clock: "Clock") -> Callable[[str], LiveWebConfig]:
     """Give a function that starts with a text as web configuration and looks once."""
 
     def begin_it(text: str) -> LiveWebConfig:
@@ -132,7 +116,7 @@ def test_who_may_connect_changes_too(serve: Serve, write: Write) -> None:
         site.ask()
     assert site.ask(context=site.trust("prometheus")).status == 200
     write(GOOD_TLS + REQUIRED + "  client_ca_file: stranger.pem\n")
-    assert site.live.refresh() == ()
+    assert site.refresh_twice() == ()
     with pytest.raises((ssl.SSLError, ConnectionError)):
         site.ask(context=site.trust("prometheus"))
 
@@ -148,7 +132,7 @@ def test_users_headers_and_limit_change_for_a_connected_client_too(
     assert (answer.status, answer.headers["X-XSS-Protection"]) == (200, "1")
     answer.read()
     write(f"basic_auth_users: {{jane: {HASH}}}\n")
-    assert site.live.refresh() == ()
+    assert site.refresh_twice() == ()
     line.request("GET", "/metrics")
     answer = line.getresponse()
     assert (answer.status, answer.headers["X-XSS-Protection"]) == (401, None)
@@ -170,7 +154,11 @@ def test_tls_is_not_switched_while_running(
 
 @pytest.mark.parametrize("bad", ["junk: 1\n", "tls_server_config: {}\n", "\t", None])
 def test_a_bad_file_leaves_the_old_configuration_in_force(
-    begin: Callable[[str], LiveWebConfig], write: Write, folder: Path, clock: Clock, bad: str | None
+    begin: Callable[[str], LiveWebConfig],
+    write: Write,
+    folder: Path,
+    clock: "Clock",
+    bad: str | None,
 ) -> None:
     """Given a file that turns bad or goes, then the log says so once, and how it is mended too."""
     own = begin(GOOD_TLS)
@@ -229,7 +217,7 @@ def test_files_that_another_configuration_names_are_followed(
     assert own.current is not config
 
 
-def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: Clock) -> None:
+def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: "Clock") -> None:
     """The first look reads once more, for what it could not know."""
     write("rate_limit: {interval: 1s, burst: 1}\n")
     own = LiveWebConfig(Path("web.yml"), clock)
@@ -254,7 +242,7 @@ def test_it_looks_once_a_second_until_it_is_stopped(
 @pytest.mark.parametrize(("took", "pause"), [(0.01, 1.0), (0.5, 5.0), (100.0, 60.0), (-9.0, 1.0)])
 def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
     begin: Callable[[str], LiveWebConfig],
-    clock: Clock,
+    clock: "Clock",
     monkeypatch: pytest.MonkeyPatch,
     took: float,
     pause: float,

@@ -211,34 +211,6 @@ def change(site: "Site", text: str) -> list[tuple[object, object]]:
     ]
 
 
-LETS_IN = "web configuration lets more in"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "keys"),
-    [
-        (USERS, "", ["basic_auth_users"]),
-        (USERS, "basic_auth_users:\n", ["basic_auth_users"]),
-        (USERS, USERS.replace("jane", "john"), []),
-        ("", USERS, []),
-        ("rate_limit: {interval: 1h, burst: 9}\n", "rate_limit:\n", ["rate_limit"]),
-        (
-            f"{TLS}{REQUIRED}  client_allowed_sans: [localhost]\n  min_version: TLS13\n",
-            TLS,
-            ["client_auth_type", "client_allowed_sans", "min_version"],
-        ),
-        (TLS, TLS + REQUIRED, []),
-    ],
-)
-def test_a_reload_that_lets_more_in_is_a_warning(
-    serve: Callable[[str], "Site"], before: str, after: str, keys: list[str]
-) -> None:
-    """Each protection that is gone is named in the log."""
-    site = serve(before)
-    found = change(site, after)
-    assert [key for event, key in found if event == LETS_IN] == keys
-
-
 def test_an_empty_section_at_a_reload_never_ends_tls(serve: Callable[[str], "Site"]) -> None:
     """What has no value in the file stays in force: TLS cannot be switched off by a reload."""
     site = serve(TLS)

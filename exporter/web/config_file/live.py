@@ -3,7 +3,8 @@
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from exporter.documents.problems import ConfigError, Problem
 from exporter.web.config_file.loading import WebConfig, load_web_config
+from exporter.web.config_file.loosening import Loosening, find_loosenings
 
 log: Final = structlog.get_logger(__name__)
 
@@ -18,8 +20,25 @@ _LOOK_SECONDS: Final = 1.0
 _REST: Final = 10  # times as long as the last look took
 _LONGEST_REST_SECONDS: Final = 60.0
 
+_CONFIRM_SECONDS: Final = 1.0
+"""Seconds for which the files must not change before they may loosen what is in force."""
+
+_SETS_NOTHING: Final = (
+    "sets nothing, and would end protection that is in force; to end it all the same, write "
+    "basic_auth_users: {}, or restart the exporter"
+)
+
 _Trace = tuple[tuple[int, ...] | None, ...]
 """What tells one state of some files from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconfirmed:
+    """A loosened configuration that was read: its contents, its files, and when, in seconds."""
+
+    digest: bytes
+    trace: _Trace
+    read_at: float
 
 
 class LiveWebConfig:
@@ -29,6 +48,10 @@ class LiveWebConfig:
     or off, which sockets that listen cannot do, the old configuration stays in force, and the log
     and `last_reload_successful` say so. `clock` gives monotonic time in seconds, `wall_clock` the
     seconds since 1970.
+
+    An editor or a copy empties a file in place before it writes it. So a change that loosens
+    (`find_loosenings` says what does) is accepted only when the files were the same at two looks
+    at least a second apart, and never from a file that sets nothing. All else is accepted at once.
 
     Making one reads the file; raises ConfigError when it is bad.
     """
@@ -44,6 +67,7 @@ class LiveWebConfig:
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._problems: tuple[Problem, ...] = ()
+        self._unconfirmed: _Unconfirmed | None = None
         # Not known: a file may change while it is read, so that the first look reads once more.
         self._trace: _Trace | None = None
         self.current = load_web_config(path, wall_clock)
@@ -58,14 +82,17 @@ class LiveWebConfig:
     @property
     def last_reload_successful(self) -> bool:
         """Tell whether the configuration in force is that of the file as it is."""
-        return not self._problems
+        return not self._problems and self._unconfirmed is None
 
     def refresh(self) -> tuple[Problem, ...]:
-        """Look at the files, and read them if they changed or were bad; give what is wrong now."""
+        """Look at the files, and read them if they changed or are not in force as they are.
+
+        Return what is wrong with them now.
+        """
         with self._lock:
-            trace = _trace(self.current.files)
-            if trace != self._trace or self._problems:
-                self._read_again(trace)
+            began, trace = self._clock(), _trace(self.current.files)
+            if trace != self._trace or not self.last_reload_successful:
+                self._read_again(began, trace)
             return self._problems
 
     def watch(self, stop: threading.Event) -> None:
@@ -78,7 +105,7 @@ class LiveWebConfig:
             rest = _REST * (self._clock() - began)
             pause = min(max(rest, _LOOK_SECONDS), _LONGEST_REST_SECONDS)
 
-    def _read_again(self, trace: _Trace) -> None:
+    def _read_again(self, began: float, trace: _Trace) -> None:
         try:
             config = load_web_config(self._path, self._wall_clock)
         except ConfigError as error:
@@ -86,20 +113,42 @@ class LiveWebConfig:
             return
         if (config.context is None) != (self.current.context is None):
             sentence = "cannot be switched on or off while the exporter runs; restart it"
-            self._refuse((Problem(str(self._path), None, None, "tls_server_config", sentence),))
+            self._refuse((self._problem("tls_server_config", sentence),))
             return
+        loosenings = tuple(find_loosenings(self.current, config))
+        if loosenings and config.sets_nothing:
+            self._refuse((self._problem("", _SETS_NOTHING),))
+        elif not loosenings or self._is_confirmed(config, began):
+            self._accept(config, trace, loosenings)
+
+    def _is_confirmed(self, config: WebConfig, began: float) -> bool:
+        """Return whether the files were the same a second before this look began."""
+        trace, before = _trace(config.files), self._unconfirmed
+        if before and (before.digest, before.trace) == (config.digest, trace):
+            return began - before.read_at >= _CONFIRM_SECONDS
+        if before is None:
+            log.info("web configuration would be loosened, waiting for it to stay the same")
+        self._unconfirmed = _Unconfirmed(config.digest, trace, self._clock())
+        self._problems = ()
+        return False
+
+    def _accept(self, config: WebConfig, trace: _Trace, loosenings: tuple[Loosening, ...]) -> None:
         before, self.current = self.current, config
         if self._trace is not None:
             log.info("web configuration reloaded", file=str(self._path))
         if self._trace is not None or config.warnings != before.warnings:
             self._warn()
-        for key, change in loosened(before, config):
-            log.warning("web configuration lets more in", key=key, change=change)
+        for key, change in loosenings:
+            log.warning("web configuration loosened", key=key, change=change)
         self._trace = trace if config.files == before.files else None
         self._problems = ()
+        self._unconfirmed = None
         self.last_success = self._clock()
         if self.ssl_context and config.context:
             self.ssl_context.newest = config.context
+
+    def _problem(self, key: str, sentence: str) -> Problem:
+        return Problem(str(self._path), None, None, key, sentence)
 
     def _warn(self) -> None:
         for warning in self.current.warnings:
@@ -110,22 +159,7 @@ class LiveWebConfig:
             for problem in problems:
                 log.error("web configuration not reloaded", problem=str(problem))
         self._problems = problems
-
-
-def loosened(before: WebConfig, now: WebConfig) -> Iterator[tuple[str, str]]:
-    """Find each protection that a reload takes away: the key, and what that means."""
-    if before.users and not now.users:
-        yield "basic_auth_users", "no password is asked for any more"
-    if before.rate_limit and not now.rate_limit:
-        yield "rate_limit", "any number of requests is answered now"
-    if before.context is None or now.context is None:
-        return
-    if before.context.verify_mode == ssl.CERT_REQUIRED != now.context.verify_mode:
-        yield "client_auth_type", "clients without a certificate are let in now"
-    if before.allowed_sans and not now.allowed_sans:
-        yield "client_allowed_sans", "the names in a client's certificate do not count any more"
-    if now.context.minimum_version < before.context.minimum_version:
-        yield "min_version", f"{now.context.minimum_version.name} is spoken now"
+        self._unconfirmed = None
 
 
 class NewestContext(ssl.SSLContext):

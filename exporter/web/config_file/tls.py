@@ -120,10 +120,9 @@ class TlsServer(Section):
             if pem:
                 yield key, pem
 
-    def files(self) -> tuple[Path, ...]:
-        """Give the files that hold certificates and the key."""
-        given = (self.cert_file, self.key_file, self.client_ca_file)
-        return tuple(pem.file for pem in given if pem and pem.file)
+    def named_files(self) -> tuple[Pem, ...]:
+        """Return the certificates and the key that are in files of their own."""
+        return tuple(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
 
 
 def build_context(tls: TlsServer) -> ssl.SSLContext:
