@@ -1,5 +1,6 @@
 """Tally the files of a walk, as a whole and by folder."""
 
+import heapq
 from typing import Final
 
 from exporter.polling.snapshots import FileCounts, FolderCount
@@ -11,49 +12,75 @@ OTHER: Final = "_other"
 """The label ``folder`` of the sum of the smallest folders, where there are too many."""
 
 
+class CountedFolder:
+    """A folder with a count of its own: the folder that it is in, its name, and its files so far.
+
+    The path is built only for a folder that is shown: a tree of long paths would take far more
+    memory than the response that it comes from.
+    """
+
+    __slots__ = ("depth", "files", "name", "parent")
+
+    def __init__(self, parent: "CountedFolder | None" = None, name: str = "") -> None:
+        self.parent = parent
+        self.name = name
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.files = 0
+
+    @property
+    def label(self) -> str:
+        """Return the path below the path that is counted (``a/b``), or ``.`` for that itself."""
+        names = []
+        folder = self
+        while folder.parent is not None:
+            names.append(folder.name)
+            folder = folder.parent
+        return "/".join(reversed(names)) or DIRECTLY
+
+
 class FolderCounts:
-    """The counts of one walk so far; ``depth`` None means that nobody asks for them by folder."""
+    """The counts of one walk so far; ``depth`` None means that nobody asks for them by folder.
+
+    ``root`` is the path that is counted.
+    """
 
     def __init__(self, depth: int | None) -> None:
+        self.root = CountedFolder()
         self._depth = depth
         self._files = 0
         self._folders = 0
-        self._by_folder: dict[str, int] = {DIRECTLY: 0}
+        self._below: list[CountedFolder] = []
 
-    def add_folder(self, place: str) -> None:
-        """Count a folder, given by its place below the path (``a/b``)."""
+    def add_folder(self, parent: CountedFolder, name: str) -> CountedFolder:
+        """Count a folder; return where its files are counted, which may be a folder above."""
         self._folders += 1
-        self._add(place, 0)
+        if self._depth is None or parent.depth >= self._depth:
+            return parent
+        folder = CountedFolder(parent, name)
+        self._below.append(folder)
+        return folder
 
-    def add_files(self, place: str, files: int) -> None:
-        """Count files that stand in the folder at this place; "" is the path itself."""
+    def add_files(self, folder: CountedFolder, files: int) -> None:
+        """Count files of a folder."""
         self._files += files
-        self._add(place, files)
+        folder.files += files
 
     def result(self, max_folders: int) -> FileCounts:
         """Return the counts, with at most ``max_folders`` sub-folders, largest first to stay."""
         by_folder = None
         if self._depth is not None:
-            by_folder = tuple(
-                FolderCount(folder, files)
-                for folder, files in sorted(_folded(self._by_folder, max_folders).items())
-            )
+            files_by_label = self._fold(max_folders)
+            by_folder = tuple(FolderCount(*item) for item in sorted(files_by_label.items()))
         return FileCounts(self._files, self._folders, by_folder)
 
-    def _add(self, place: str, files: int) -> None:
-        if self._depth is None:
-            return
-        folder = "/".join(place.split("/", self._depth)[: self._depth]) or DIRECTLY
-        self._by_folder[folder] = self._by_folder.get(folder, 0) + files
-
-
-def _folded(by_folder: dict[str, int], max_folders: int) -> dict[str, int]:
-    """Sum the smallest beyond the limit; a folder that is really named so joins them."""
-    sub_folders = [(files, folder) for folder, files in by_folder.items() if folder != DIRECTLY]
-    if len(sub_folders) <= max_folders:
-        return by_folder
-    sub_folders.sort(key=lambda item: (-item[0], item[1]))
-    kept = {folder: files for files, folder in sub_folders[:max_folders]}
-    others = sum(files for files, _ in sub_folders[max_folders:])
-    kept[OTHER] = kept.get(OTHER, 0) + others
-    return {DIRECTLY: by_folder[DIRECTLY], **kept}
+    def _fold(self, max_folders: int) -> dict[str, int]:
+        """Sum the smallest beyond the limit; a folder that is really named so joins them."""
+        kept = heapq.nsmallest(
+            max_folders, self._below, key=lambda folder: (-folder.files, folder.label)
+        )
+        files_by_label = {DIRECTLY: self.root.files}
+        files_by_label |= {folder.label: folder.files for folder in kept}
+        if len(kept) < len(self._below):
+            others = self._files - sum(files_by_label.values())
+            files_by_label[OTHER] = files_by_label.get(OTHER, 0) + others
+        return files_by_label

@@ -7,10 +7,12 @@ begins with that file or before it. So every follow-up is made where the last en
 again: where it does not, the listing has changed under the walk, and there is no count.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
+from exporter.polling.folder_counts import CountedFolder
 from exporter.polling.seen_names import SeenNames
 from exporter.polling.server_traits import ServerTraits
 from exporter.polling.steps import (
@@ -30,6 +32,7 @@ from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
 
 _SHOWN: Final = 200
+_NO_CHILDREN: Final[Mapping[str, "FolderProgress"]] = MappingProxyType({})
 
 
 class FolderProgress:
@@ -46,6 +49,7 @@ class FolderProgress:
         "_new_files",
         "_next",
         "children",
+        "counted",
         "is_by_itself",
         "is_certain",
         "is_complete",
@@ -56,10 +60,17 @@ class FolderProgress:
         "unclear",
     )
 
-    def __init__(self, name: str, parent: "FolderProgress | None" = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        parent: "FolderProgress | None" = None,
+        counted: CountedFolder | None = None,
+    ) -> None:
         self.name = name
         self.parent = parent
-        self.children: dict[str, FolderProgress] = {}
+        self.counted = counted or CountedFolder()
+        """Where its files are counted; that of the parent while it is not certain."""
+        self.children: Mapping[str, FolderProgress] = _NO_CHILDREN
         self.step = FIRST_STEP
         self.is_complete = False
         self.is_certain = True
@@ -68,7 +79,7 @@ class FolderProgress:
         """True after a response for a folder above has shown something that could not be used."""
         self.start: Start | None = None
         """What was shown first of the folder, if it was shown from its start with files."""
-        self.unclear: list[FolderProgress] = []
+        self.unclear: Sequence[FolderProgress] = ()
         """Folders below that a response for this one showed, but perhaps not as a whole."""
         self._names: SeenNames | None = None
         self._last_file: str | None = None
@@ -97,9 +108,16 @@ class FolderProgress:
             "the next poll tries again; if it lasts, ask ScaleEngine's support",
         )
 
+    def add_child(self, name: str) -> "FolderProgress":
+        """Return a new sub-folder."""
+        if not isinstance(self.children, dict):
+            self.children = {}  # most folders have none, and a walk may hold very many
+        child = self.children[name] = FolderProgress(name, self, self.counted)
+        return child
+
     def take_children(self) -> "Iterable[FolderProgress]":
         """Return the sub-folders and hold them no longer."""
-        children, self.children = self.children, {}
+        children, self.children = self.children, _NO_CHILDREN
         return children.values()
 
     def accept(self, listing: Listing, traits: ServerTraits) -> bool:
@@ -174,7 +192,7 @@ class FolderProgress:
         """Record that the folder is complete."""
         self.is_complete = True
         self._names = self._last_file = None
-        self.unclear = []
+        self.unclear = ()
 
     def request_by_itself(self) -> None:
         """Set the next step after what a response for a folder above has shown of this one."""
@@ -300,7 +318,7 @@ class FolderProgress:
         else:
             following = Step(offset + 1)
             if len(shown.folders) > 1:
-                last = next(reversed(shown.folders))
+                last = [*shown.folders][-1]
                 last_offset = offset + len(shown.folders) - 1
                 following = Step(last_offset, first_child=last, otherwise=following)
         leap = offset + listing.files - 1

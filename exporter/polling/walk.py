@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import TypeAlias
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
@@ -82,7 +83,7 @@ class _Walk:
     encoding: FolderEncoding | None = None
 
     def run(self) -> None:
-        self.ready.append(FolderProgress(self.path))
+        self.ready.append(FolderProgress(self.path, None, self.counts.root))
         try:
             while self.ready or self.under_way:
                 self.request_more()
@@ -125,7 +126,7 @@ class _Walk:
         self.observe(folder, listing)
         if not folder.is_certain:
             folder.is_certain = True
-            self.counts.add_folder(self.place(folder))
+            folder.counted = self.counts.add_folder(folder.counted, folder.name)
         if not folder.accept(listing, self.traits):
             self.ready += reversed(_next_to_request(folder))
         elif (found := self.find_to_probe(folder, listing)) is None:
@@ -149,12 +150,12 @@ class _Walk:
             return None
         if folder.start is None or folder.start == start_of(listing.root):
             return None  # the offset has skipped nothing yet
-        found = None
-        unread: deque[tuple[FolderProgress | None, str, Folder]] = deque(
-            [(folder, folder.path, listing.root)]
+        found: tuple[_Names, Folder] | None = None
+        unread: deque[tuple[FolderProgress | None, _Names, Folder]] = deque(
+            [(folder, None, listing.root)]
         )
         while unread:
-            parent, path, shown = unread.popleft()
+            parent, names, shown = unread.popleft()
             for name, shown_child in shown.folders.items():
                 if may_be_api_member(name) and not shown_child.has_state:
                     continue
@@ -166,9 +167,11 @@ class _Walk:
                     child.start or child.is_by_itself or child.is_complete
                 )
                 if found is None and is_new and shown_child.files:
-                    found = f"{path}/{name}", start_of(shown_child)
-                unread.append((child, f"{path}/{name}", shown_child))
-        return found
+                    found = (names, name), shown_child
+                unread.append((child, (names, name), shown_child))
+        if found is None:
+            return None
+        return f"{folder.path}/{_join(found[0])}", start_of(found[1])
 
     def probe(self, path: str, start: Start, requested: FolderProgress, listing: Listing) -> None:
         if self.requests >= self.limits.in_all:
@@ -191,7 +194,7 @@ class _Walk:
         if step.offset == 0:
             folder.start = start_of(listing.root)
         files = folder.add_files(listing.root.files)
-        self.counts.add_files(self.place(folder), files)
+        self.counts.add_files(folder.counted, files)
         news, unclear = self.count_children(folder, listing)
         earlier = folder.unclear
         folder.unclear = [*earlier, *unclear]
@@ -202,7 +205,7 @@ class _Walk:
             _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
         if folder.decide(listing, files + news, self.traits):
             _finish(folder.unclear if is_leap else unclear)
-        folder.unclear = [child for child in folder.unclear if not child.is_complete]
+        folder.unclear = tuple(child for child in folder.unclear if not child.is_complete)
         self.ready += reversed(_next_to_request(folder))
 
     def count_children(
@@ -216,19 +219,18 @@ class _Walk:
         is_from_start = requested.step.offset == 0
         is_trusted = is_from_start or self.traits.repeats_children is True
         has_room = self.traits.has_room(listing)
-        unread = deque([(requested, listing.root, self.place(requested), True)])
+        unread = deque([(requested, listing.root, True)])
         while unread:
-            parent, shown, place, is_last = unread.popleft()
+            parent, shown, is_last = unread.popleft()
             last = _last_children(shown) if is_last else frozenset()
             for name, shown_child in shown.folders.items():
                 child = parent.children.get(name)
-                child_place = f"{place}/{name}" if place else name
                 if child is None:
-                    child = parent.children[name] = FolderProgress(name, parent)
+                    child = parent.add_child(name)
                     child.is_certain = not may_be_api_member(name) or shown_child.has_state
                     news += 1
                     if child.is_certain:
-                        self.counts.add_folder(child_place)
+                        child.counted = self.counts.add_folder(parent.counted, name)
                 if child.is_complete or not child.is_certain:
                     continue
                 if child.is_by_itself or not (
@@ -239,9 +241,9 @@ class _Walk:
                 if is_from_start and shown_child.files:
                     child.start = start_of(shown_child)
                 files = child.add_files(shown_child.files)
-                self.counts.add_files(child_place, files)
+                self.counts.add_files(child.counted, files)
                 news += files
-                unread.append((child, shown_child, child_place, name in last))
+                unread.append((child, shown_child, name in last))
                 is_cut = name in last and not self.traits.marks_skipped
                 match self.judge(shown_child, is_cut=is_cut and not has_room):
                     case LoadState.COMPLETE:
@@ -270,8 +272,17 @@ class _Walk:
             return None
         return loaded
 
-    def place(self, folder: FolderProgress) -> str:
-        return folder.path[len(self.path) + 1 :]
+
+_Names: TypeAlias = "tuple[_Names, str] | None"
+"""A way down from a folder, the last name first: a path for each folder would take more memory."""
+
+
+def _join(names: _Names) -> str:
+    path: list[str] = []
+    while names is not None:
+        names, name = names
+        path.append(name)
+    return "/".join(reversed(path))
 
 
 def _finish(folders: Iterable[FolderProgress]) -> None:

@@ -1,8 +1,9 @@
 """The command ``files.list``: the files and folders below a path, about a hundred per response."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
+from types import MappingProxyType
 from typing import Final
 
 from exporter.scaleengine.client import Client, Credentials
@@ -35,6 +36,9 @@ _RESERVED: Final = _STATE | {_FILES}
 _ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
 _RESERVED_PREFIX: Final = "__"
 _SHOWN: Final = 80
+_NAME_BYTES: Final = 255
+_PATH_BYTES: Final = 4096
+"""What file systems allow: ``NAME_MAX`` and ``PATH_MAX`` of Linux; FreeBSD has less."""
 
 
 class LoadState(IntEnum):
@@ -65,7 +69,7 @@ class Folder:
     """
 
     files: Sequence[str] = ()
-    folders: dict[str, "Folder"] = field(default_factory=dict)
+    folders: Mapping[str, "Folder"] = field(default_factory=lambda: _NO_FOLDERS)
     loaded: LoadState | None = None
     next_offset: int | None = None
     entries: int | None = None
@@ -94,6 +98,10 @@ class Folder:
     def is_empty(self) -> bool:
         """Return whether neither files nor sub-folders are shown."""
         return not self.files and not self.folders
+
+
+_NO_FOLDERS: Final[Mapping[str, Folder]] = MappingProxyType({})
+"""Shared: most folders have none, and a response may hold very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,7 @@ def build_listing(root: Folder, encoding: FolderEncoding | None = None) -> Listi
     while unread:
         folder_name, folder = unread.pop()
         fingerprint = hash((fingerprint, folder_name, tuple(folder.files), len(folder.folders)))
-        unread += reversed(folder.folders.items())
+        unread += reversed([*folder.folders.items()])
     return Listing(root, fingerprint, encoding)
 
 
@@ -167,9 +175,9 @@ def read_listing(response: Members, path: str, offset: int = 0) -> Listing:
     tree = found[0]
     if isinstance(tree, list):
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
-        return build_listing(_read_tree(tree, _members_from_parts), encoding)
+        return build_listing(_read_tree(tree, _members_from_parts, path), encoding)
     encoding = None if tree == {} else FolderEncoding.OBJECT
-    return build_listing(_read_tree(tree, sub_folders_as_list), encoding)
+    return build_listing(_read_tree(tree, sub_folders_as_list, path), encoding)
 
 
 def _members_from_parts(value: Json) -> Members:
@@ -177,38 +185,69 @@ def _members_from_parts(value: Json) -> Members:
     return value if isinstance(value, dict) else merged(value)
 
 
-def _read_tree(tree: Json, read_members: Callable[[Json], Members]) -> Folder:
+@dataclass(slots=True)
+class _UnreadFolder:
+    """A folder that is about to be read; ``path_bytes`` is the length of its whole path."""
+
+    name: str
+    value: Json
+    path_bytes: int
+
+
+def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -> Folder:
     """Read a folder and all below it, in loops: a tree may be deeper than Python's stack.
 
     What a list means inside a listing depends on how the requested folder is written: otherwise a
     folder whose only sub-folder is named "0" could not be told from a part.
     """
-    unread: list[tuple[str, Json]] = [("", tree)]
-    parsed: list[tuple[Folder, dict[str, int]]] = []
-    for folder_name, value in unread:  # grows while it is read
+    unread = [_UnreadFolder("", tree, len(path.encode()))]
+    parsed: list[tuple[Folder, Mapping[str, int]]] = []
+    for folder in unread:  # grows while it is read
         try:
-            members = read_members(value)
-            parsed.append((_read_folder(members), _queue_children(members, unread)))
+            members = read_members(folder.value)
+            parsed.append(
+                (_read_folder(members, folder.path_bytes), _queue_children(members, folder, unread))
+            )
         except UnexpectedError as unexpected:
-            raise UnexpectedError(f"folder {folder_name[:_SHOWN]!r}: {unexpected}") from None
+            raise UnexpectedError(f"folder {folder.name[:_SHOWN]!r}: {unexpected}") from None
     built: dict[int, Folder] = {}
     for index in reversed(range(len(parsed))):
-        folder, children = parsed[index]
+        read, children = parsed[index]
         if children:
             folders = {key: built.pop(child) for key, child in children.items()}
-            folder = replace(folder, folders=folders)
-        built[index] = folder
+            read = replace(read, folders=folders)
+        built[index] = read
     return built[0]
 
 
-def _queue_children(members: Members, unread: list[tuple[str, Json]]) -> dict[str, int]:
+def _queue_children(
+    members: Members, parent: _UnreadFolder, unread: list[_UnreadFolder]
+) -> Mapping[str, int]:
     """Append the sub-folders to ``unread``; return where each is."""
     children = {}
     for key, member in members.items():
         if key not in _RESERVED and not _is_api_member(key, member):
-            children[_read_folder_name(key)] = len(unread)
-            unread.append((key, member))
-    return children
+            path_bytes = _path_bytes(_read_folder_name(key), parent.path_bytes)
+            children[key] = len(unread)
+            unread.append(_UnreadFolder(key, member, path_bytes))
+    return children or _NO_INDEXES
+
+
+_NO_INDEXES: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def _path_bytes(entry: str, parent_bytes: int) -> int:
+    """Return the length of the path of a file or folder.
+
+    Raises UnexpectedError where no file system has such a name or path.
+    """
+    size = len(entry) if entry.isascii() else len(entry.encode())
+    if size > _NAME_BYTES:
+        raise UnexpectedError(f"a name has {size} bytes, and the most is {_NAME_BYTES}")
+    path_bytes = parent_bytes + 1 + size
+    if path_bytes > _PATH_BYTES:
+        raise UnexpectedError(f"a path has {path_bytes} bytes, and the most is {_PATH_BYTES}")
+    return path_bytes
 
 
 def _is_api_member(key: str, value: Json) -> bool:
@@ -220,12 +259,12 @@ def _is_api_member(key: str, value: Json) -> bool:
     return not isinstance(value, dict)
 
 
-def _read_folder(members: Members) -> Folder:
-    """Read a folder's own members."""
+def _read_folder(members: Members, path_bytes: int) -> Folder:
+    """Read a folder's own members; ``path_bytes`` is the length of its path."""
     loaded = _read_load_state(members)
     is_open = loaded in {None, LoadState.PARTIAL}
     return Folder(
-        files=_read_files(items(members.get(_FILES, []))),
+        files=_read_files(items(members.get(_FILES, [])), path_bytes),
         loaded=loaded,
         next_offset=_read_count(members, _OFFSET, is_open=is_open),
         entries=_read_count(members, _FILE_COUNT, is_open=is_open),
@@ -233,8 +272,10 @@ def _read_folder(members: Members) -> Folder:
     )
 
 
-def _read_files(names: Iterable[Json]) -> Sequence[str]:
+def _read_files(names: Iterable[Json], path_bytes: int) -> Sequence[str]:
     files = tuple(map(name, names))
+    for file in files:
+        _path_bytes(file, path_bytes)
     if len(frozenset(files)) != len(files):
         raise UnexpectedError("it lists two files of one name, which cannot be counted apart")
     return files

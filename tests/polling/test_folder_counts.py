@@ -4,18 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.folder_counts import CountedFolder, FolderCounts
 from exporter.polling.snapshots import FolderCount
 
+Tree = dict[tuple[str, ...], int]
+
 segments = st.sampled_from(["a", "b", "c", "_other", "0"])
-places = st.lists(segments, max_size=4).map("/".join)
+places = st.lists(segments, max_size=4).map(tuple)
+
+
+def count(depth: int | None, files: Tree) -> FolderCounts:
+    """Return the counts of a tree, from the files of each folder; folders above are added."""
+    counts = FolderCounts(depth)
+    known: dict[tuple[str, ...], CountedFolder] = {(): counts.root}
+    for place, number in files.items():
+        for length in range(len(place)):
+            if place[: length + 1] not in known:
+                above = known[place[:length]]
+                known[place[: length + 1]] = counts.add_folder(above, place[length])
+        counts.add_files(known[place], number)
+    return counts
 
 
 def tally(depth: int | None, max_folders: int, **files: int) -> dict[str, int] | None:
-    counts = FolderCounts(depth)
-    for place, number in files.items():
-        counts.add_folder(place)
-        counts.add_files(place, number)
+    """Return the files by folder of a tree that is given by paths."""
+    tree = {tuple(filter(None, path.split("/"))): number for path, number in files.items()}
+    counts = count(depth, tree)
     by_folder = counts.result(max_folders).by_folder
     return None if by_folder is None else {part.folder: part.files for part in by_folder}
 
@@ -56,19 +70,14 @@ def test_a_folder_that_is_named_other() -> None:
 
 def test_folders_come_by_name() -> None:
     """The parts are sorted, so that one state always gives one text."""
-    counts = FolderCounts(1)
-    for name in "cab":
-        counts.add_folder(name)
+    counts = count(1, {("c",): 0, ("a",): 0, ("b",): 0})
     assert counts.result(9).by_folder == tuple(FolderCount(name, 0) for name in ".abc")
 
 
 @given(st.dictionaries(places, st.integers(0, 9)), st.integers(1, 4), st.integers(1, 5))
-def test_the_parts_sum_to_the_whole(files: dict[str, int], depth: int, max_folders: int) -> None:
+def test_the_parts_sum_to_the_whole(files: Tree, depth: int, max_folders: int) -> None:
     """Whatever the tree, depth and limit: the folders sum to the files, none of them twice."""
-    counts = FolderCounts(depth)
-    for place, number in files.items():
-        counts.add_files(place, number)
-    result = counts.result(max_folders)
+    result = count(depth, files).result(max_folders)
     assert result.by_folder is not None
     assert sum(part.files for part in result.by_folder) == result.files == sum(files.values())
     assert len({part.folder for part in result.by_folder}) == len(result.by_folder)

@@ -53,8 +53,10 @@ class Api:
         return future
 
 
-def walked(responses: Responses, *, in_all: int = 50) -> tuple[FileCounts, Api]:
-    api, counts = Api(responses), FolderCounts(depth=2)
+def walked(
+    responses: Responses, *, in_all: int = 50, depth: int | None = 2
+) -> tuple[FileCounts, Api]:
+    api, counts = Api(responses), FolderCounts(depth)
     walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
     return counts.result(max_folders=100), api
 
@@ -296,14 +298,17 @@ def test_responses_of_two_encodings() -> None:
         walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
 
 
-def test_memory_of_a_crowded_response() -> None:
-    """A response with twenty thousand skipped folders takes some ten megabytes, not a hundred."""
-    crowd = {f"{number}": Folder(loaded=SKIPPED) for number in range(20_000)}
+@pytest.mark.parametrize(("levels", "depth"), [(0, 2), (15, None), (15, 20)])
+def test_memory_of_a_crowded_response(levels: int, depth: int | None) -> None:
+    """Five thousand skipped folders take three megabytes, however long their paths are."""
+    crowd = Folder([], {f"{number}": Folder(loaded=SKIPPED) for number in range(5_000)}, COMPLETE)
+    for _ in range(levels):
+        crowd = Folder([], {"x" * 255: crowd}, COMPLETE)
     tracemalloc.start()
     try:
         with pytest.raises(IncompleteError, match="more than 50 requests"):
-            walked({("s", 0): Folder([], crowd, COMPLETE)})
+            walked({("s", 0): crowd}, depth=depth)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 20_000_000
+    assert peak < 4_000_000

@@ -286,7 +286,38 @@ def test_refused_parts(folder: Json, sentence: str) -> None:
 def test_long_names_are_cut_in_sentences() -> None:
     """A sentence shows the beginning of a name, on one line."""
     shown = repr("x\n" * 40)
-    assert flaw({PATH: {"x\n" * 500: 7}}) == (f"folder {shown}: must be a mapping, is a number")
+    assert flaw({PATH: {"x\n" * 99: 7}}) == (f"folder {shown}: must be a mapping, is a number")
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127 + "x"])
+def test_the_longest_names(name: str) -> None:
+    """A name may have 255 bytes, as on any file system."""
+    folder = read({name: {"__files": [name]}})
+    assert folder.folders[name].files == (name,)
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
+@pytest.mark.parametrize("shape", [lambda name: {name: []}, lambda name: {"__files": [name]}])
+def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) -> None:
+    """A longer name of a file or folder is refused."""
+    sentence = "a name has 256 bytes, and the most is 255"
+    assert flaw({PATH: shape(name)}) == f"folder '': {sentence}"
+
+
+def test_the_longest_paths() -> None:
+    """A path has at most 4,096 bytes, with the path that was asked for."""
+    names = [*["x" * 255] * 15, "x" * (4096 - len(PATH) - 15 * 256 - 1)]
+
+    def nest(innermost: Json) -> Json:
+        for name in reversed(names):
+            innermost = {name: innermost}
+        return innermost
+
+    assert read(nest([])).all_folders == len(names)
+    too_long: tuple[Json, ...] = ({"y": []}, {"__files": ["y"]})
+    for folder in too_long:
+        sentence = "a path has 4098 bytes, and the most is 4096"
+        assert flaw({PATH: nest(folder)}) == f"folder {names[-1][:80]!r}: {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -347,14 +378,14 @@ def test_a_response_without_content() -> None:
 
 def test_deep_trees() -> None:
     """A tree may be far deeper than Python's stack."""
-    depth = 5000
+    depth = 2000
     tree: Json = [{"__files": ["movie.mp4"]}]
-    for number in range(depth):
-        tree = [{str(number): tree}]
+    for _ in range(depth):
+        tree = [{"a": tree}]
     folder = read(tree)
-    for number in reversed(range(depth)):
-        assert list(folder.folders) == [str(number)]
-        folder = folder.folders[str(number)]
+    for _ in range(depth):
+        assert list(folder.folders) == ["a"]
+        folder = folder.folders["a"]
 
     assert folder.files == ("movie.mp4",)
 
