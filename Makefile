@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .PHONY: help demo test check lint types contracts format schema dashboard lock image-try e2e \
-	bench-walk bench-serve fault-matrix soak random-walks hostile
+	bench-walk bench-serve fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -21,6 +21,7 @@ help:
 	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
 	@echo "make random-walks  count random trees under random readings of the API's pages"
 	@echo "make hostile     attack the exporter in 256 MB of memory, and say what each attack cost"
+	@echo "make fuzz        check inputs by chance for ten minutes; ARGS=--seconds=60 for one"
 	@echo "make lock        pin the newest dependencies, with their hashes"
 
 demo: $(READY)
@@ -71,6 +72,9 @@ soak: $(READY)
 
 random-walks: $(READY)
 	$(BIN)/python -m bench.random_walks $(ARGS)
+
+fuzz: $(READY)
+	$(BIN)/python -m bench.fuzz $(ARGS)
 
 hostile: $(READY)
 	$(BIN)/python -m bench.hostile $(ARGS)

@@ -1,0 +1,59 @@
+"""The fuzzer: every target holds for a few inputs, and what fails can be made again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from hypothesis import strategies as st
+
+from bench.fuzz import __main__ as fuzzer
+from bench.fuzz.files import configuration, web_config
+from bench.fuzz.http_front import http_front
+from bench.fuzz.target import Target, run_round
+
+FEW = 25
+SEED = 1
+"""The same inputs every time: those that nobody has tried before are for ``make fuzz``."""
+
+
+@pytest.mark.parametrize("name", fuzzer.TARGETS)
+def test_every_law_holds_for_a_few_inputs(name: str) -> None:
+    with fuzzer.TARGETS[name]() as target:
+        failure = run_round(target, SEED, FEW)
+    assert failure is None, failure
+
+
+@contextmanager
+def below_a_hundred() -> Iterator[Target[int]]:
+    def check(number: int) -> None:
+        if number >= 100:
+            raise ValueError("too large")
+
+    yield Target(st.integers(), check)
+
+
+def test_the_smallest_failure_is_printed_and_made_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fuzzer, "TARGETS", {"numbers": below_a_hundred})
+    assert fuzzer.main(["--seconds=0", "--seed=3"]) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL numbers: ValueError: too large" in printed
+    assert "smallest input: 100" in printed
+    assert fuzzer.main(["--only=numbers", "--seed=3", "--seconds=0"]) == 1
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("opened", [configuration, web_config])
+def test_a_mistake_without_a_place_is_a_failure(
+    opened: Callable[[], AbstractContextManager[Target[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.documents.problems.Problem.__str__", lambda _: "somewhere")
+    with opened() as target, pytest.raises(AssertionError, match="a wrong place"):
+        target.check(b"x")
+
+
+def test_an_open_door_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.fuzz.http_front.protect", lambda *_: None)
+    with http_front() as target, pytest.raises(AssertionError, match="without a password"):
+        target.check([b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"])
