@@ -17,6 +17,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import Members, UnexpectedError
+from exporter.scaleengine.masking import mask
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.stamps import Stamps
@@ -107,9 +108,11 @@ class Client:
             result = read(members)
             reason = None
         except UnexpectedError as unexpected:
+            # It may quote a name from the response, and that may be the key.
+            fault = mask(str(unexpected), question.hidden)
             raise question.failed(
                 ProtocolError,
-                f"the answer is not what ScaleEngine documents: {unexpected}",
+                f"the answer is not what ScaleEngine documents: {fault}",
                 "if it lasts, look for a newer release of this exporter",
             ) from None
         except ScaleEngineError as error:

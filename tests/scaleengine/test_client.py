@@ -316,6 +316,21 @@ def test_a_message_that_repeats_the_request(
     assert shows_no_secret(caught.value)
 
 
+def test_a_broken_folder_that_is_named_like_the_key(
+    listen: Listen, connect: Connect, credentials: Credentials
+) -> None:
+    listing = {"status": "success", "data": {"sestore4/jb": {KEY: None}}}
+    body = json.dumps(listing).encode()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with pytest.raises(ProtocolError, match=r"folder '\*\*\*'") as caught:
+        list_files(connect(listen(serve)), credentials, "sestore4/jb", "video", 0)
+
+    assert shows_no_secret(caught.value)
+
+
 def test_the_secret_is_not_sent(listen: Listen, connect: Connect, credentials: Credentials) -> None:
     """The secret signs the request and is no part of it; the key is sent in the body alone."""
     requests = []
