@@ -33,6 +33,7 @@ _REST_SECONDS: Final = 3.0
 _SLOW_SCRAPES: Final = 5.0
 _READY_SECONDS: Final = 60.0
 _MAX_UNANSWERED: Final = 0.01
+_MAX_P99_MS: Final = 4000.0
 _MAX_LOG: Final = 256 * 1024
 _MAX_GROWTH: Final = 1.10
 _MAX_ATTACK_SECONDS: Final = 240.0
@@ -129,6 +130,8 @@ class Outcome:
             faults.append(f"memory {self.after / self.rest - 1:+.0%}")
         if len(self.scrapes.failures) > _MAX_UNANSWERED * self.scrapes.sent:
             faults.append(f"{len(self.scrapes.failures)} scrapes not answered")
+        if self.scrapes.milliseconds(0.99) > _MAX_P99_MS:
+            faults.append("slow scrapes")
         if self.log_bytes > _MAX_LOG:
             faults.append(f"{self.log_bytes // 1024} KiB of log")
         return faults

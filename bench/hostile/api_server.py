@@ -36,7 +36,7 @@ class ApiRequest:
 class ApiServer:
     """Serves on a free port of loopback, each connection in a thread, until the ``with`` ends.
 
-    ``folders`` is the number of folders below the path of the honest account, with a file in each.
+    ``folders`` is the number of folders below the path, with a file in each.
     """
 
     def __init__(self, folders: int) -> None:
@@ -45,7 +45,6 @@ class ApiServer:
         self.hostile_responses = 0
         self._usage = json_response(usage_content(HONEST_USERS))
         self._listing = json_response(listing_content(folders))
-        self._few = json_response(listing_content(2))
         self._end = json_response(listing_content(folders, folders - 1))
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
@@ -89,9 +88,7 @@ class ApiServer:
     def _honest(self, request: ApiRequest) -> bytes:
         if request.command == "disk.usage":
             return self._usage
-        if request.offset:
-            return self._end
-        return self._listing if request.cdn == HONEST_CDN else self._few
+        return self._end if request.offset else self._listing
 
 
 def usage_content(users: dict[str, int]) -> object:
