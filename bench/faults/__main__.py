@@ -17,14 +17,19 @@ from bench.faults.catalogue import Case, catalogue
 from bench.faults.front import Certificates, resolving, without_proxy
 from bench.faults.scene import Props
 from bench.faults.table import heading, row, summary
-from bench.faults.trial import Outcome, When, attempt
+from bench.faults.trial import LEEWAY, Outcome, When, attempt
 
 _AT_ONCE: Final = 10
 
 
 @contextmanager
-def outcomes(cases: Sequence[Case], at_once: int = _AT_ONCE) -> Iterator[Iterator[Outcome]]:
-    """Try each case at each time, so many side by side; give the outcomes in order."""
+def outcomes(
+    cases: Sequence[Case], at_once: int = _AT_ONCE, leeway: float = LEEWAY
+) -> Iterator[Iterator[Outcome]]:
+    """Try each case at each time, so many side by side; give the outcomes in order.
+
+    ``leeway`` are the seconds that each may take beyond the schedule until all is good again.
+    """
     tries = [
         (case, when) for case in cases for when in When if case.at_start or when is When.AFTER_GOOD
     ]
@@ -39,7 +44,7 @@ def outcomes(cases: Sequence[Case], at_once: int = _AT_ONCE) -> Iterator[Iterato
 
         def try_one(number: int, tried: tuple[Case, When]) -> Outcome:
             case, when = tried
-            return attempt(case, when, number, props, logged)
+            return attempt(case, when, number, props, logged, leeway)
 
         yield threads.map(try_one, itertools.count(), tries)
 

@@ -1,6 +1,6 @@
 """Try one fault at one time, and judge what came of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -16,8 +16,10 @@ from exporter.scaleengine.errors import Reason
 
 _PATIENCE: Final = 30.0
 _PUBLICATIONS: Final = 10.0
-_LEEWAY: Final = 180.0
+LEEWAY: Final = 180.0
 """Seconds (three real ones) that a busy machine may need beyond the schedule."""
+_LAST_FAILURES: Final = 2
+"""Polls that may fail once it is mended: one is not yet published, one has begun before."""
 _SKEW_LEEWAY: Final = 60.0
 _GOOD: Final = "good"
 _LAST_GOOD: Final = "last good"
@@ -55,11 +57,17 @@ class Outcome:
 
 
 def attempt(
-    case: Case, when: When, number: int, props: Props, logged: Sequence[EventDict]
+    case: Case,
+    when: When,
+    number: int,
+    props: Props,
+    logged: Sequence[EventDict],
+    leeway: float = LEEWAY,
 ) -> Outcome:
     """Try a fault; ``logged`` are the lines of the log, which grow meanwhile.
 
-    ``number`` makes the name of its account, and the seed of its chance.
+    ``number`` makes the name of its account, and the seed of its chance. ``leeway`` are the seconds
+    that all may take beyond the schedule until it is good again.
     """
     if case.way is Way.BY_TLS and props.certificates is None:
         return Outcome(case, when, skipped="openssl is not installed")
@@ -70,7 +78,7 @@ def attempt(
         pace = Pace(SPEED, _PUBLICATIONS)
         truths = set_up.holdings.truths
         with running(set_up.plan, truths, set_up.clock, pace, number) as exporter:
-            trial = _Trial(case, when, set_up, exporter)
+            trial = _Trial(case, when, set_up, exporter, leeway)
             problems = [*trial.run()]
     lines = [line for line in logged if _is_of(line, name)]
     problems += _problems_of_log(lines, trial)
@@ -82,8 +90,11 @@ def attempt(
 class _Trial:
     """A fault that begins, lasts, is mended, and is got over."""
 
-    def __init__(self, case: Case, when: When, set_up: Scene, exporter: Running) -> None:
+    def __init__(
+        self, case: Case, when: When, set_up: Scene, exporter: Running, leeway: float
+    ) -> None:
         self.case = case
+        self.leeway = leeway
         self.when = when
         self.scene = set_up
         self.exporter = exporter
@@ -118,6 +129,7 @@ class _Trial:
         self.scene.move_on()
         self.scene.mend()
         mended = self.scene.time.elapsed()
+        failed_before = self.failed(self.witness.newest)
         spoiled = [target for target, reason in self.expected.items() if reason is not None]
         if spoiled:
             self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _PATIENCE)
@@ -125,7 +137,7 @@ class _Trial:
         after = self.witness.wait_for(self.is_good, _PATIENCE)
         if after is None:
             return (*problems, "the good numbers did not come back")
-        return (*problems, *self.problems_after(after))
+        return (*problems, *self.problems_after(after, failed_before))
 
     def has_struck(self, shown: Shown) -> bool:
         """Say whether each target has finished a poll since the fault began, or is stale."""
@@ -147,6 +159,17 @@ class _Trial:
     def has_failed(self, shown: Shown, target: Target) -> bool:
         """Say whether a poll of a target has failed since the fault began."""
         return any(self.failures(shown, target, reason) > 0 for reason in Reason)
+
+    def failed(self, shown: Shown) -> Mapping[Target, float]:
+        """Return how many polls of each target have failed, whatever the reason."""
+        return {
+            target: shown.total(
+                "scaleengine_poll_failures_total",
+                account=target.account,
+                collector=target.collector,
+            )
+            for target in self.expected
+        }
 
     def problems_during(self, shown: Shown) -> Iterator[str]:
         """Give what /metrics should not say while the fault lasts."""
@@ -171,11 +194,19 @@ class _Trial:
             if reason is not None and (calls or 0) > self.case.spoiled.calls:
                 yield f"{target.collector}: a poll made {calls:g} calls"
 
-    def problems_after(self, shown: Shown) -> Iterator[str]:
-        """Give what /metrics should not say when all is mended, and what took too long."""
+    def problems_after(self, shown: Shown, failed_before: Mapping[Target, float]) -> Iterator[str]:
+        """Give what /metrics should not say when all is mended, and what took too long.
+
+        The first poll of a target that begins after the fault is good: only one that has begun
+        before may fail, and be published after.
+        """
+        for target, failed in self.failed(shown).items():
+            if failed - failed_before[target] > _LAST_FAILURES:
+                more = failed - failed_before[target]
+                yield f"{target.collector}: {more:g} polls failed after the fault"
         if self.up(shown) != "1":
             yield f"scaleengine_up is {self.up(shown)} after the fault"
-        if self.back is not None and self.back > INTERVAL + self.case.asked + _LEEWAY:
+        if self.back is not None and self.back > INTERVAL + self.case.asked + self.leeway:
             yield f"it took {self.back:.0f} s until all was good"
         if self.exporter.dead():
             yield f"threads are dead: {', '.join(self.exporter.dead())}"

@@ -1,5 +1,6 @@
 """The fault matrix: cases are as they must be, and what is not is seen."""
 
+import math
 from contextlib import nullcontext
 
 import pytest
@@ -26,12 +27,13 @@ MISTAKEN = Case("a mistaken case", Spoiled(Reason.AUTH, None, up=True), (Broken(
 
 
 def test_faults() -> None:
-    """A fault spoils no number, is told, and is over soon after it was mended.
+    """A fault spoils no number, is told, and is over with the first poll after it was mended.
 
-    Where something else comes of it than expected, each point is told.
+    Where something else comes of it than expected, each point is told. How long that takes says
+    nothing here: the machine may be busy.
     """
     cases = [*(case for case in catalogue() if case.name in QUICK), MISTAKEN]
-    with outcomes(cases, 14) as found:
+    with outcomes(cases, 7, leeway=math.inf) as found:
         tried = [outcome for outcome in found if not outcome.skipped]
 
     assert {each.case.name for each in tried} >= {*QUICK, MISTAKEN.name} - {"expired certificate"}
