@@ -123,27 +123,45 @@ def test_each_alert_is_shown_to_stay_silent(alert: str) -> None:
 
 
 def cut_down(alerts: set[str], threshold: str, value: str, folder: Path) -> list[Path]:
-    """Write the rules with another value of a threshold, and the unit tests of some alerts."""
+    """Write the unit tests of some alerts, and the rules they need with another threshold."""
+    written = []
+    texts = []
+    for path in TEST_FILES:
+        document = yaml.safe_load(path.read_text())
+        tests = [test for test in document["tests"] if test["name"].split(":")[0] in alerts]
+        if tests:
+            texts.append(yaml.safe_dump({**document, "tests": tests}))
+            written.append(folder / path.name)
+            written[-1].write_text(texts[-1])
+    needed = needed_by(" ".join([*alerts, *texts]))
     groups = [
         {
             **group,
             "rules": [
                 {**rule, "expr": f"vector({value})"} if rule.get("record") == threshold else rule
                 for rule in group["rules"]
+                if name_of(rule) in needed
             ],
         }
         for group in GROUPS
-        if group is GROUPS[0] or any(rule.get("alert") in alerts for rule in group["rules"])
     ]
     (folder / ALERTS.name).write_text(yaml.safe_dump({"groups": groups}))
-    written = []
-    for path in TEST_FILES:
-        document = yaml.safe_load(path.read_text())
-        tests = [test for test in document["tests"] if test["name"].split(":")[0] in alerts]
-        if tests:
-            written.append(folder / path.name)
-            written[-1].write_text(yaml.safe_dump({**document, "tests": tests}))
     return written
+
+
+def name_of(rule: Rule) -> str:
+    return str(rule.get("alert") or rule.get("record"))
+
+
+def needed_by(text: str) -> set[str]:
+    """Return the names of the rules that a text names, and of those that these rules need."""
+    needed: set[str] = set()
+    while True:
+        found = {name for rule in RULES if (name := name_of(rule)) in text} - needed
+        if not found:
+            return needed
+        needed |= found
+        text = " ".join(str(rule["expr"]) for rule in RULES if name_of(rule) in found)
 
 
 def users_of(threshold: str) -> set[str]:
