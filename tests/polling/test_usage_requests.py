@@ -222,17 +222,16 @@ def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
     assert [user.occupied for user in snapshot.users] == [1_000 + number for number in range(10)]
 
 
-@pytest.mark.timeout(120)  # half a million rows, on a machine that may be busy
-def test_fourteen_thousand_users() -> None:
+def test_two_thousand_users() -> None:
     """Thirty days of each are read in a few responses, all well below the limit."""
-    users = [f"customer-{number:05}" for number in range(14_000)]
+    users = [f"customer-{number:05}" for number in range(2_000)]
     transport, target = Responds(), named(users)
-    snapshot = poll_disk_usage(target, calls_of(transport, target))
+    snapshot = poll_disk_usage(target, calls_of(transport, target), BODY_LIMIT // 7)
 
     assert [user.cpu_user for user in snapshot.users] == users
     assert {user.day for user in snapshot.users} == {TODAY}
-    assert len(transport.requests) <= 5
-    assert transport.largest < BODY_LIMIT
+    assert 2 <= len(transport.requests) <= 5
+    assert transport.largest < BODY_LIMIT // 7
 
 
 def test_memory_grows_with_a_response_not_with_all() -> None:

@@ -208,7 +208,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
 def test_a_deep_tree(open_account: OpenAccount, leaping: Leaping) -> None:
     """Depth has no limit but that of one answer: a chain of folders is followed to its end."""
     tree = folders_of(1, {})
-    for level in range(130):
+    for level in range(70):
         tree = folders_of(1, {f"level{level}": tree})
     clock, stop = leaping
     with (
@@ -216,7 +216,7 @@ def test_a_deep_tree(open_account: OpenAccount, leaping: Leaping) -> None:
         open_account(simulator, leaping=leaping) as account,
     ):
         counts = count(account, target(depth=2), stop)
-    assert (counts.files, counts.folders) == (131, 130)
+    assert (counts.files, counts.folders) == (71, 70)
 
 
 FAILURES = [
