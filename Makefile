@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check lint types contracts format schema dashboard lock image-try e2e \
-	bench-walk bench-serve fault-matrix soak random-walks hostile fuzz
+.PHONY: help demo test coverage check lint types contracts format schema dashboard lock image-try \
+	e2e bench-walk bench-serve fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
 	@echo "make test        run the tests, but for make e2e and the slowest"
+	@echo "make coverage    run the same tests, and fail if they cover too few branches"
 	@echo "make check       lint, types, import contracts, then make test"
 	@echo "make format      lay out the code and mend what lint can mend"
 	@echo "make schema      write the JSON Schema of the configuration"
@@ -28,6 +29,9 @@ demo: $(READY)
 	@$(BIN)/scaleengine-exporter demo
 
 test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+coverage: $(READY)
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2
 	@$(BIN)/coverage combine --quiet
