@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,12 +10,11 @@ from http import HTTPStatus
 from typing import Final, cast
 
 import structlog
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, web, web_protocol
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from exporter.web.headers import HEADERS
 from exporter.web.log_limit import LogLimit
-from exporter.web.sending import PIECE
 
 log: Final = structlog.get_logger(__name__)
 
@@ -28,9 +28,17 @@ _HEADERS: Final = 64
 _TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp's own words
 _UNANSWERED_BYTES: Final = 32 * 1024  # of all that comes while no answer has gone out
 _LAST_WORDS_SECONDS: Final = 1.0
+_UNSENT_BYTES: Final = 16 * 1024
+_RECEIVED_BYTES: Final = 32 * 1024
+_SILENCE_MILLISECONDS: Final = 10_000
+_RESET_WHEN_CLOSED: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
 _URI_TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
 _HEADERS_TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
+
+# Requests of one connection that are parsed before the response to the first is sent, instead of
+# 32: each takes some kilobytes. aiohttp has no option for it.
+web_protocol.MAX_MSG_QUEUE_SIZE = 4
 
 
 def check_version(request: web.BaseRequest) -> None:
@@ -72,6 +80,7 @@ class Connection(web.RequestHandler):
         )
         self.accepted = accepted
         """The socket."""
+        _limit_buffers(accepted)
         self._gone = gone
         self._log_limit = log_limit
         self._opened: asyncio.Transport | None = None
@@ -80,6 +89,10 @@ class Connection(web.RequestHandler):
 
     def hang_up(self) -> None:
         """End it at once, in the middle of a TLS handshake or an answer too."""
+        if not self._is_idle():
+            # Otherwise the kernel would keep for a minute what the client does not read.
+            with suppress(OSError):
+                self.accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
         if self._opened is not None:
             # A transport that has stopped to read would not notice that its socket has ended.
             self._opened.abort()
@@ -95,12 +108,11 @@ class Connection(web.RequestHandler):
         super().force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, and hold no more of an answer than a piece that waits for its reader."""
+        """Begin, and tell who sends as soon as a reader does not take all of it."""
         super().connection_made(transport)
         # Kept here, because aiohttp forgets one that it has asked to close, and that may not do so.
         self._opened = cast("asyncio.Transport", transport)
-        # By TLS, asyncio would hold half a megabyte for each reader that stands still.
-        self._opened.set_write_buffer_limits(PIECE)
+        self._opened.set_write_buffer_limits(high=1)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell that it is lost."""
@@ -175,6 +187,21 @@ class Connection(web.RequestHandler):
         answer.text = f"{answer.status} {answer.reason}\n"
         answer.force_close()
         return answer
+
+
+def _limit_buffers(accepted: socket.socket) -> None:
+    """Limit what the kernel holds of a connection: by itself it may be megabytes (tcp(7)).
+
+    The limit of what waits to be sent does not count what is on its way to the client, so that it
+    makes no transfer slower. A client that acknowledges nothing for ten seconds is cut off, also
+    when the response has been sent and the connection closed.
+    """
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
+    if accepted.family == socket.AF_UNIX:
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT_BYTES)
+        return
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
 
 
 def break_cycles(error: BaseException) -> None:

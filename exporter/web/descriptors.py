@@ -4,7 +4,7 @@ import resource
 from typing import Final
 
 _MOST_CONNECTIONS: Final = 4096
-_MOST_BY_TLS: Final = 1024  # each takes 0.3 MB, which asyncio and OpenSSL hold to read and write
+_MOST_BY_TLS: Final = 1024  # each takes 0.1 MB, most of it in OpenSSL
 _RESERVE: Final = 4  # a quarter of them is for polling, files and the log
 
 

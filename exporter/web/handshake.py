@@ -29,6 +29,18 @@ class _TlsProtocol(sslproto.SSLProtocol):
             transport.set_write_buffer_limits(high=1)  # what it holds, the layer above need not
         super().connection_made(transport)
 
+    def resume_writing(self) -> None:
+        """Send what waits, as soon as the transport has finished what it does now.
+
+        It calls this while it sends. Were there another error in between, it would end twice, which
+        asyncio logs with a traceback.
+        """
+        self._loop.call_soon(self._resume_writing)
+
+    def _resume_writing(self) -> None:
+        if self._transport is not None:
+            super().resume_writing()
+
 
 async def begin_tls(connection: Connection, context: ssl.SSLContext) -> None:
     """Make the handshake, five seconds at most, and let the connection begin then.

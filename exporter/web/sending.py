@@ -9,8 +9,8 @@ from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Body
 
-PIECE: Final = 64 * 1024
-"""Bytes that are handed to a connection at once; a slow reader holds no more than a few."""
+PIECE: Final = 32 * 1024
+"""Bytes that are handed to a connection at once; a slow reader holds no more than that."""
 
 _PATIENCE: Final = 30.0
 _WEIGHT: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
@@ -33,6 +33,7 @@ async def send(request: web.Request, body: Body, headers: dict[str, str]) -> web
             if request.method != hdrs.METH_HEAD:
                 for piece in pieces(body.parts):
                     await response.write(piece)
+                    await request.writer.drain()  # aiohttp's write would take 64 KiB more
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         if request.transport is not None:
