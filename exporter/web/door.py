@@ -1,8 +1,9 @@
 """The door: who comes in, how many at once, and who has to go.
 
 A connection costs a descriptor and some memory, and anybody may open one. The door takes every
-newcomer in, and when there is no more room, hangs up on who has waited longest: slow and silent
-clients crowd out each other, while a scrape, which sends its request at once, gets its answer.
+newcomer in, and when there are too many connections, it closes one of those that hold most of them
+(see `OpenConnections`). Slow and silent clients displace each other, while a scrape, which sends
+its request at once, gets its answer.
 aiohttp itself knows no limit, and asyncio's server stops to accept when descriptors run out.
 """
 
@@ -13,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Final, TypeAlias, cast
 
 import structlog
@@ -24,7 +26,7 @@ from exporter.web.connection import Connection, break_cycles, check_version
 from exporter.web.handshake import begin_tls
 from exporter.web.incoming import check_request
 from exporter.web.log_limit import LogLimit
-from exporter.web.open_connections import OpenConnections
+from exporter.web.open_connections import OpenConnections, Phase, peer_of
 
 log: Final = structlog.get_logger(__name__)
 
@@ -35,6 +37,8 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
 _LOOK_SECONDS: Final = 1.0
+_SHARE: Final = 16  # one of so many connections goes when the system has no room
+_CLOSING: Final = "too many connections, closing some"
 
 
 def watched(connections: Connections, log_limit: LogLimit) -> Middleware:
@@ -49,10 +53,11 @@ def watched(connections: Connections, log_limit: LogLimit) -> Middleware:
     async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_version(request)
         connection = cast("Connection", request.protocol)  # the door lets in no others
-        connections.begin(connection)
+        for excess in connections.move(connection, Phase.RESPONSE):
+            excess.hang_up()
         try:
             refusal = check_request(request)
-            return await handler(request) if refusal is None else refusal
+            response = await handler(request) if refusal is None else refusal
         except (OSError, RuntimeError, MemoryError) as error:
             limit = find_resource_limit(error)
             if limit is None:
@@ -60,8 +65,12 @@ def watched(connections: Connections, log_limit: LogLimit) -> Middleware:
             if log_limit.is_due("request not answered"):
                 log.warning("request not answered", cause=limit.cause, advice=limit.advice)
             raise web.HTTPServiceUnavailable(text="Out of resources.\n") from None
+        else:
+            if response.status < HTTPStatus.BAD_REQUEST and connection.connected:
+                connections.note_served(connection)
+            return response
         finally:
-            connections.end(connection)
+            connections.move(connection, Phase.REQUEST)
 
     return watch
 
@@ -99,6 +108,7 @@ class Door:
             await asyncio.sleep(_LOOK_SECONDS)
             for connection in self._connections.take_overdue(_MOST_SECONDS):
                 connection.hang_up()
+            self._close_excess(self._connections.take_surplus(), "the limit has been lowered")
 
     async def close(self, runner: web.AppRunner, seconds: float) -> None:
         """Let nobody in any more; let the answers under way finish, then hang up on the rest."""
@@ -123,7 +133,7 @@ class Door:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             try:
-                accepted, _ = listening.accept()
+                accepted, address = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -132,11 +142,13 @@ class Door:
                     self._pause(listening, error)
                     return
                 continue
-            self._let_in(accepted)
+            self._let_in(accepted, peer_of(address))
 
     def _pause(self, listening: socket.socket, error: OSError) -> None:
         """Stop to accept for a moment: something else than connections has used all up."""
-        self._make_room(f"the system has no room ({os.strerror(error.errno or 0).lower()})")
+        cause = f"the system has no room ({os.strerror(error.errno or 0).lower()})"
+        self._close_excess(self._connections.take_share(_SHARE), cause)
+        self._warn(_CLOSING, cause)  # there may have been none to close
         self._loop.remove_reader(listening)
         self._loop.call_later(_PAUSE_SECONDS, self._go_on, listening)
 
@@ -144,11 +156,11 @@ class Door:
         if not self._closed:
             self._loop.add_reader(listening, self._accept, listening)
 
-    def _let_in(self, accepted: socket.socket) -> None:
-        if self._connections.is_full():
-            self._make_room("more connections than there is room for")
+    def _let_in(self, accepted: socket.socket, peer: str) -> None:
         connection = Connection(self._server, accepted, self._gone, self._log_limit)
-        self._connections.add(connection)
+        phase = Phase.REQUEST if self._ssl_context is None else Phase.HANDSHAKE
+        excess = self._connections.add(connection, peer, phase)
+        self._close_excess(excess, "more than there is room for")
         task = self._loop.create_task(self._connect(connection))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
@@ -159,6 +171,7 @@ class Door:
                 await self._loop.connect_accepted_socket(lambda: connection, connection.accepted)
             else:
                 await begin_tls(connection, self._ssl_context)
+                self._connections.move(connection, Phase.REQUEST)
         except OSError as error:
             fault = _fault_of_certificate(error)
             if fault:  # the client is told nothing: asyncio hangs up before OpenSSL's alert is sent
@@ -176,11 +189,11 @@ class Door:
         if not self._connections:
             self._empty.set()
 
-    def _make_room(self, cause: str) -> None:
-        oldest = self._connections.take_oldest()
-        if oldest is not None:
-            oldest.hang_up()
-        self._warn("closing the connections that have waited longest", cause)
+    def _close_excess(self, excess: Sequence[Connection], cause: str) -> None:
+        for connection in excess:
+            connection.hang_up()
+        if excess:
+            self._warn(_CLOSING, cause)
 
     def _warn(self, event: str, cause: str) -> None:
         """Log an event once a minute at most: whoever connects must not fill the log."""

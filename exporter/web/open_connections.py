@@ -1,74 +1,195 @@
 """Which connections are open, and which of them has to go when there are too many."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Generic, TypeVar
+
+from exporter.web.config_file.basic_auth import network
 
 C = TypeVar("C", bound=Hashable)
 
+_MAX_KNOWN_PEERS: Final = 1024
 
-class OpenConnections(Generic[C]):
-    """The open connections, each by what it does and since when.
 
-    One waits until its request has come whole; then it is answered, and waits for the next one.
-    There is room for ``most``. ``clock`` gives seconds that only grow.
+class Phase(Enum):
+    """What a connection waits for."""
+
+    HANDSHAKE = "TLS handshake"
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections may be open, and how many of them in the phases that cost memory.
+
+    ``connections`` is asked each time, because the process's limits may change while it runs.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._most = most
+    connections: Callable[[], int]
+    handshakes: int = 256
+    responses: int = 256
+
+    def of(self, phase: Phase) -> int | None:
+        """Return how many may be in a phase, or None for as many as may be open."""
+        return {Phase.HANDSHAKE: self.handshakes, Phase.RESPONSE: self.responses}.get(phase)
+
+
+def peer_of(address: object) -> str:
+    """Return what counts as one client, of the address that ``socket.accept`` returns.
+
+    All clients of a socket in the file system count as one.
+    """
+    return network(address[0]) if isinstance(address, tuple) else ""
+
+
+class OpenConnections(Generic[C]):
+    """The open connections, each by its phase, its peer, and since when.
+
+    When there are too many, one has to go for each that comes. It is of the phase that most are
+    in. There, it is of the peers that were served before or of the others, whichever hold more
+    connections. Of these, it is the oldest of the peer with most connections. So a crowd displaces
+    itself, and where all come from one address, as through a reverse proxy, the oldest goes.
+
+    ``clock`` returns seconds that only grow.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
         self._clock = clock
-        # When each began to wait or to be answered, the oldest first.
-        self._waiting: OrderedDict[C, float] = OrderedDict()
-        self._answered: OrderedDict[C, float] = OrderedDict()
+        self._groups = {(phase, known): _Group[C]() for phase in Phase for known in (False, True)}
+        self._entries: dict[C, tuple[str, tuple[Phase, bool]]] = {}
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many are open."""
-        return len(self._waiting) + len(self._answered)
-
-    def add(self, connection: C) -> None:
-        """Take in a new one, which waits."""
-        self._waiting[connection] = self._clock()
-
-    def begin(self, connection: C) -> None:
-        """Note that one is answered from now on."""
-        if self._waiting.pop(connection, None) is not None:
-            self._answered[connection] = self._clock()
-
-    def end(self, connection: C) -> None:
-        """Note that one waits from now on."""
-        if self._answered.pop(connection, None) is not None:
-            self._waiting[connection] = self._clock()
-
-    def remove(self, connection: C) -> None:
-        """Forget one, which may be forgotten already."""
-        self._waiting.pop(connection, None)
-        self._answered.pop(connection, None)
-
-    def is_full(self) -> bool:
-        """Tell whether there is no room for a new one."""
-        return len(self) >= self._most
-
-    def take_oldest(self) -> C | None:
-        """Forget and return the one that goes to make room; None if there is none.
-
-        It is the oldest of those that wait; where more are answered than wait, the oldest of those:
-        readers that stand still must not keep everybody else out.
-        """
-        crowd = self._answered if len(self._answered) > len(self._waiting) else self._waiting
-        return crowd.popitem(last=False)[0] if crowd else None
-
-    def take_overdue(self, seconds: float) -> list[C]:
-        """Forget and return those that have waited, or have been answered, for longer."""
-        begun = self._clock() - seconds
-        return [*_take_older(self._waiting, begun), *_take_older(self._answered, begun)]
+        return len(self._entries)
 
     def all(self) -> list[C]:
         """Return all that are open."""
-        return [*self._waiting, *self._answered]
+        return list(self._entries)
+
+    def add(self, connection: C, peer: str, phase: Phase) -> list[C]:
+        """Add a new one; forget and return those that have to go for it."""
+        excess = [*self._take_excess(phase), *self._take_above(self._limits.connections() - 1)]
+        self._enter(connection, peer, phase)
+        return excess
+
+    def move(self, connection: C, phase: Phase) -> list[C]:
+        """Note that one is in another phase now; forget and return those that have to go for it."""
+        if connection not in self._entries:
+            return []
+        peer = self._leave(connection)
+        excess = list(self._take_excess(phase))
+        self._enter(connection, peer, phase)
+        return excess
+
+    def remove(self, connection: C) -> None:
+        """Forget one, which may be forgotten already."""
+        if connection in self._entries:
+            self._leave(connection)
+
+    def note_served(self, connection: C) -> None:
+        """Note that the peer of a connection has got what it asked for."""
+        if connection in self._entries:
+            peer, _ = self._entries[connection]
+            self._known[peer] = None
+            self._known.move_to_end(peer)
+            if len(self._known) > _MAX_KNOWN_PEERS:
+                self._known.popitem(last=False)
+
+    def take_surplus(self) -> list[C]:
+        """Forget and return those above the limit of connections, as it is now."""
+        return list(self._take_above(self._limits.connections()))
+
+    def take_share(self, divisor: int) -> list[C]:
+        """Forget and return one of so many, at least one if any is open."""
+        return list(self._take_above(len(self) - max(1, len(self) // divisor)))
+
+    def take_overdue(self, seconds: float) -> list[C]:
+        """Forget and return those that have been in their phase for longer."""
+        began = self._clock() - seconds
+        overdue = [each for group in self._groups.values() for each in group.older(began)]
+        for connection in overdue:
+            self._leave(connection)
+        return overdue
+
+    def _take_excess(self, phase: Phase) -> Iterator[C]:
+        """Forget and give those that are in the way of one more in a phase."""
+        limit = self._limits.of(phase)
+        while limit is not None and self._size(phase) >= limit:
+            yield self._take(phase)
+
+    def _take_above(self, limit: int) -> Iterator[C]:
+        while len(self) > max(0, limit):
+            yield self._take(max((Phase.REQUEST, Phase.HANDSHAKE, Phase.RESPONSE), key=self._size))
+
+    def _take(self, phase: Phase) -> C:
+        group = max((self._groups[phase, known] for known in (False, True)), key=len)
+        connection = group.first()
+        self._leave(connection)
+        return connection
+
+    def _size(self, phase: Phase) -> int:
+        return len(self._groups[phase, False]) + len(self._groups[phase, True])
+
+    def _enter(self, connection: C, peer: str, phase: Phase) -> None:
+        place = phase, peer in self._known
+        self._entries[connection] = peer, place
+        self._groups[place].add(connection, peer, self._clock())
+
+    def _leave(self, connection: C) -> str:
+        peer, place = self._entries.pop(connection)
+        self._groups[place].remove(connection, peer)
+        return peer
 
 
-def _take_older(crowd: OrderedDict[C, float], begun: float) -> list[C]:
-    older = []
-    while crowd and next(iter(crowd.values())) < begun:
-        older.append(crowd.popitem(last=False)[0])
-    return older
+class _Group(Generic[C]):
+    """Connections by peer; finds that of the peer with most without a look at all of them."""
+
+    def __init__(self) -> None:
+        self._began: OrderedDict[C, float] = OrderedDict()  # the oldest first, as everywhere here
+        self._by_peer: dict[str, OrderedDict[C, None]] = {}
+        self._by_count: dict[int, OrderedDict[str, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._began)
+
+    def add(self, connection: C, peer: str, now: float) -> None:
+        self._began[connection] = now
+        own = self._by_peer.setdefault(peer, OrderedDict())
+        own[connection] = None
+        self._recount(peer, len(own) - 1, len(own))
+
+    def remove(self, connection: C, peer: str) -> None:
+        del self._began[connection]
+        own = self._by_peer[peer]
+        del own[connection]
+        self._recount(peer, len(own) + 1, len(own))
+        if not own:
+            del self._by_peer[peer]
+
+    def first(self) -> C:
+        """Return the oldest of the peer with most; of several such peers, of the first."""
+        peer = next(iter(self._by_count[max(self._by_count)]))
+        return next(iter(self._by_peer[peer]))
+
+    def older(self, began: float) -> list[C]:
+        """Return those that came before a time."""
+        found = []
+        for connection, since in self._began.items():
+            if since >= began:
+                break
+            found.append(connection)
+        return found
+
+    def _recount(self, peer: str, before: int, after: int) -> None:
+        if before:
+            peers = self._by_count[before]
+            del peers[peer]
+            if not peers:
+                del self._by_count[before]
+        if after:
+            self._by_count.setdefault(after, OrderedDict())[peer] = None

@@ -14,6 +14,7 @@ from exporter.web.descriptors import room_for_connections
 from exporter.web.door import Connections, Door, watched
 from exporter.web.incoming import build_requests
 from exporter.web.log_limit import LogLimit, limited_libraries
+from exporter.web.open_connections import Limits
 
 _LAST_SCRAPES_SECONDS: Final = 2.0
 # A handler that ends just when aiohttp gives up on it is logged as a defect: most end before that,
@@ -33,14 +34,14 @@ async def serve(
     """Serve until ``stop`` is set; then let scrapes in flight finish, two seconds at most.
 
     ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
-    speak TLS. Without ``most_connections``, as many may be open as descriptors
-    and memory allow.
+    speak TLS. Without ``most_connections``, as many may be open as descriptors and memory allow.
     """
     loop = asyncio.get_running_loop()
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
-    most = most_connections or room_for_connections(tls=ssl_context is not None)
-    connections = Connections(most, loop.time)
+    tls = ssl_context is not None
+    limits = Limits(lambda: most_connections or room_for_connections(tls=tls))
+    connections = Connections(limits, loop.time)
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, watched(connections, log_limit))
     patience = _LAST_SCRAPES_SECONDS + _AFTER_SECONDS

@@ -56,7 +56,7 @@ class Site:
         self.unfinished: Sequence[str] = ()
         self.reload: Callable[[], Future[Sequence[str]]] | None = None
         self.tls: ssl.SSLContext | None = None
-        self.most_connections = 100
+        self.most_connections: int | None = 100
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
 
     @property

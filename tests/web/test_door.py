@@ -2,10 +2,13 @@
 
 import asyncio
 import errno
+import gc
 import socket
+import ssl
 import threading
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +17,19 @@ from aiohttp import web
 from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
+from exporter.web.connection import Connection
+from exporter.web.open_connections import Limits
+
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
 PATIENCE = 10.0
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-TOLD = "closing the connections that have waited longest"
+TOLD = "too many connections, closing some"
 
 
-def connect(site: "Site", sent: bytes = b"") -> socket.socket:
-    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+def connect(site: "Site", sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE, (source, 0))
     line.sendall(sent)
     return line
 
@@ -64,10 +70,93 @@ def test_the_oldest_makes_room(site: "Site") -> None:
     assert events == [
         {
             "event": TOLD,
-            "cause": "more connections than there is room for",
+            "cause": "more than there is room for",
             "log_level": "warning",
         }
     ]
+
+
+def test_a_slow_client_outlasts_a_crowd(site: "Site") -> None:
+    """One who takes long for a request stays, while a hundred from another address come and go."""
+    site.most_connections = 10
+    first, second = METRICS[:20], METRICS[20:]
+
+    def visit() -> bytes:
+        with closing(connect(site, first, "127.0.0.2")) as slow, ExitStack() as stack:
+            crowd = [stack.enter_context(connect(site, first)) for _ in range(100)]
+            assert [end_of(sock) for sock in crowd[:90]] == [b""] * 90
+            slow.sendall(second)
+            return slow.recv(15, socket.MSG_WAITALL)
+
+    with capture_logs():
+        assert site.serve_while(visit) == b"HTTP/1.1 200 OK"
+
+
+def test_half_open_handshakes_displace_each_other(
+    site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have a limit of their own, so that their memory has one."""
+    monkeypatch.setattr("exporter.web.server.Limits", partial(Limits, handshakes=2))
+    site.tls = tls
+
+    def visit() -> None:
+        with ExitStack() as stack:
+            silent = [stack.enter_context(connect(site)) for _ in range(5)]
+            assert [end_of(sock) for sock in silent[:3]] == [b""] * 3
+            silent[3].settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                end_of(silent[3])
+
+    with capture_logs():
+        site.serve_while(visit)
+
+
+def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
+    room = 6
+    monkeypatch.setattr("exporter.web.server.room_for_connections", lambda **_: room)
+    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.05)
+    site.most_connections = None
+
+    def visit() -> list[bytes]:
+        nonlocal room
+        with ExitStack() as stack:
+            silent = [stack.enter_context(connect(site)) for _ in range(5)]
+            assert site.ask("/-/ready").status == 200  # so that all are in
+            room = 2
+            return [end_of(sock) for sock in silent[:3]]
+
+    with capture_logs() as events:
+        assert site.serve_while(visit) == [b""] * 3
+    assert [(event["event"], event["cause"]) for event in events] == [
+        (TOLD, "the limit has been lowered")
+    ]
+
+
+def test_few_requests_wait_for_a_response_to_another(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand at once, four are parsed: each takes memory."""
+    begun = threading.Event()
+
+    async def wait(_: object, __: web.Request) -> web.Response:
+        begun.set()
+        await asyncio.sleep(PATIENCE)
+        return web.Response()
+
+    def visit() -> int:
+        with closing(connect(site, METRICS)) as sock:
+            assert begun.wait(PATIENCE)
+            sock.sendall(b"GET / HTTP/1.1\r\nHost:x\r\n\r\n" * 1000)
+            while True:
+                (connection,) = (c for c in gc.get_objects() if isinstance(c, Connection))
+                if waiting := len(connection._messages):  # noqa: SLF001 - what it is about
+                    return waiting
+
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.pages._Pages.metrics", wait)
+    gc.collect()
+    assert site.serve_while(visit) == 4
 
 
 def test_a_scrape_in_flight_stays(site: "Site") -> None:

@@ -1,4 +1,4 @@
-"""Who has to go when there are too many connections."""
+"""Which connections go when there are too many."""
 
 import itertools
 from collections.abc import Callable
@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.open_connections import OpenConnections
+from exporter.web.open_connections import Limits, OpenConnections, Phase, peer_of
+
+HANDSHAKE, REQUEST, RESPONSE = Phase
 
 
 def ticking() -> Callable[[], float]:
@@ -15,78 +17,169 @@ def ticking() -> Callable[[], float]:
     return itertools.count(0.0).__next__
 
 
-def opened(*names: str, most: int = 3) -> OpenConnections[str]:
-    """Return connections that were opened one after another."""
-    connections = OpenConnections[str](most, ticking())
+def opened(
+    *names: str, limit: int = 100, handshakes: int = 100, responses: int = 100
+) -> OpenConnections[str]:
+    """Return connections that wait for a request, opened one after another.
+
+    The peer of each is the first letter of its name.
+    """
+    limits = Limits(lambda: limit, handshakes, responses)
+    connections = OpenConnections[str](limits, ticking())
     for name in names:
-        connections.add(name)
+        assert connections.add(name, name[0], REQUEST) == []
     return connections
 
 
-@pytest.mark.parametrize(("names", "full"), [("", False), ("ab", False), ("abc", True)])
-def test_full(names: str, *, full: bool) -> None:
-    """It is full when as many are open as there is room for."""
-    assert opened(*names).is_full() is full
+@pytest.mark.parametrize(
+    ("names", "excess"),
+    [
+        (["a", "b", "c"], "a"),
+        (["a1", "b1", "b2"], "b1"),
+        (["a1", "b1", "a2"], "a1"),
+        (["a1", "a2", "b1", "b2"], "a1"),
+        (["a1", "b1", "b2", "a2", "a3"], "a1"),
+    ],
+)
+def test_the_oldest_of_the_peer_with_most_goes(names: list[str], excess: str) -> None:
+    """A crowd of one peer displaces itself; where all have as many, the oldest goes."""
+    assert opened(*names, limit=len(names)).add("x", "x", REQUEST) == [excess]
 
 
-def test_the_oldest_that_waits_goes_first() -> None:
-    """Of those that wait, the one that has waited longest makes room."""
-    assert opened("a", "b").take_oldest() == "a"
+def test_where_there_is_room_none_goes() -> None:
+    assert opened("a", "b", limit=3).add("c", "c", REQUEST) == []
 
 
-def test_one_that_is_answered_stays() -> None:
-    """A scrape in flight is older than what waits, and stays."""
-    connections = opened("a", "b")
-    connections.begin("a")
-    assert connections.take_oldest() == "b"
-
-
-def test_an_answer_makes_young_again() -> None:
-    """One that has been answered waits from then on."""
-    connections = opened("a", "b")
-    connections.begin("a")
-    connections.end("a")
-    assert connections.take_oldest() == "b"
-
-
-def test_readers_that_stand_still_go_too() -> None:
-    """Where more are answered than wait, the oldest of those goes: newcomers have a chance."""
-    connections = opened("a", "b", "c")
-    connections.begin("a")
-    connections.begin("b")
-    assert connections.take_oldest() == "a"
-
-
-def test_nobody_is_left_to_go() -> None:
-    """With none open, none can go."""
-    assert opened().take_oldest() is None
+def test_a_response_counts_as_new() -> None:
+    """After its response, a connection waits as if it had just come."""
+    connections = opened("a", "b", limit=2)
+    connections.move("a", RESPONSE)
+    connections.move("a", REQUEST)
+    assert connections.add("c", "c", REQUEST) == ["b"]
 
 
 @pytest.mark.parametrize(
-    ("begun", "seconds", "overdue"),
-    [("", 0, ["a", "b", "c"]), ("", 1, ["a", "b"]), ("", 9, []), ("a", 0.5, ["b", "c", "a"])],
+    ("handshakes", "requests", "responses", "excess"),
+    [("", "ab", "c", "a"), ("", "a", "bc", "b"), ("ab", "c", "d", "a"), ("", "a", "b", "a")],
 )
-def test_overdue(begun: str, seconds: float, overdue: list[str]) -> None:
-    """Those that do the same for too long are forgotten, whatever it is that they do."""
+def test_the_phase_with_most_gives(
+    handshakes: str, requests: str, responses: str, excess: str
+) -> None:
+    """Neither stalled readers nor slow requests nor half-open handshakes keep out the others."""
+    phases = {HANDSHAKE: handshakes, REQUEST: requests, RESPONSE: responses}
+    connections = opened(limit=sum(map(len, phases.values())))
+    for phase, names in phases.items():
+        for name in names:
+            connections.add(name, name, phase)
+    assert connections.add("x", "x", REQUEST) == [excess]
+
+
+@pytest.mark.parametrize(
+    ("names", "excess"),
+    [(["a1", "b", "c"], "b"), (["a1", "a2", "b"], "a1"), (["a1", "b", "a2", "c"], "b")],
+)
+def test_peers_that_were_served_before_stay(names: list[str], excess: str) -> None:
+    """While those who were never served hold as many connections, one of theirs goes."""
+    connections = opened("a0", limit=len(names))
+    connections.note_served("a0")
+    connections.remove("a0")
+    for name in names:
+        connections.add(name, name[0], REQUEST)
+    assert connections.add("x", "x", REQUEST) == [excess]
+
+
+def test_only_so_many_peers_are_known() -> None:
+    """The one that was served longest ago is forgotten."""
+    connections = opened(limit=3)
+    for number in range(1025):
+        connections.add(f"{number}", f"{number}", REQUEST)
+        connections.note_served(f"{number}")
+        connections.remove(f"{number}")
+    for peer in ("0", "1", "2"):
+        connections.add(peer, peer, REQUEST)
+    assert connections.add("x", "x", REQUEST) == ["1"]
+
+
+@pytest.mark.parametrize("phase", [HANDSHAKE, RESPONSE])
+def test_phases_have_limits_of_their_own(phase: Phase) -> None:
+    """What costs memory is limited, however many connections may be open."""
+    connections = opened("z", "a1", "b1", "b2", "c", handshakes=3, responses=3)
+    for name in ("a1", "b1", "b2"):
+        assert connections.move(name, phase) == []
+    assert connections.move("c", phase) == ["b1"]
+    assert connections.move("b1", phase) == []  # it is forgotten
+    assert connections.all() == ["z", "a1", "b2", "c"]
+
+
+def test_the_limit_is_that_of_now() -> None:
+    """When the limit falls, those above it go, and no more."""
+    limit = 4
+    connections = OpenConnections[str](Limits(lambda: limit), ticking())
+    for name in "abcd":
+        connections.add(name, name, REQUEST)
+    assert connections.take_surplus() == []
+    limit = 2
+    assert connections.take_surplus() == ["a", "b"]
+    assert connections.add("e", "e", REQUEST) == ["c"]
+
+
+@pytest.mark.parametrize(("count", "share"), [(0, 0), (1, 1), (4, 1), (8, 2)])
+def test_share(count: int, share: int) -> None:
+    """Where the system has no room, one of so many goes, one at least."""
+    connections = opened(*(f"{number}" for number in range(count)))
+    assert len(connections.take_share(4)) == share
+    assert len(connections) == count - share
+
+
+@pytest.mark.parametrize(
+    ("moved", "seconds", "overdue"),
+    [("", 0, ["a", "b", "c"]), ("", 1, ["a", "b"]), ("", 9, []), ("a", 1, ["b", "c"])],
+)
+def test_overdue(moved: str, seconds: float, overdue: list[str]) -> None:
+    """Those that are in a phase for too long are forgotten, whichever it is."""
     connections = opened("a", "b", "c")
-    for name in begun:
-        connections.begin(name)
+    for name in moved:
+        connections.move(name, RESPONSE)
     assert connections.take_overdue(seconds) == overdue
     assert len(connections) == 3 - len(overdue)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "begin", "end", "remove"]), st.integers(0, 5))))
-def test_each_is_counted_once(steps: list[tuple[str, int]]) -> None:
-    """Whatever happens in whatever order, as many are open as were added and not removed."""
-    connections = OpenConnections[int](3, ticking())
-    expected: set[int] = set()
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (("192.0.2.1", 1), "192.0.2.1"),
+        (("::ffff:192.0.2.1", 1, 0, 0), "192.0.2.1"),
+        (("2001:db8::1:2", 1, 0, 0), "2001:db8::"),
+        (("fe80::1%2", 1, 0, 2), "fe80::"),
+        ("", ""),
+        (b"\0abstract", ""),
+    ],
+)
+def test_peer(address: object, peer: str) -> None:
+    """A client is an IPv4 address, or a network of IPv6; a socket in the file system has one."""
+    assert peer_of(address) == peer
+
+
+STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 9))
+
+
+@given(st.lists(STEPS))
+def test_each_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
+    """Whatever happens in whatever order, those are open that were neither removed nor returned."""
+    connections = OpenConnections[int](Limits(lambda: 5, 2, 3), ticking())
+    expected: list[int] = []
     for step, number in steps:
-        if step == "add" and number in expected:
-            continue  # a connection is opened once
-        getattr(connections, step)(number)
-        if step == "add":
-            expected.add(number)
+        excess: list[int] = []
+        if isinstance(step, Phase):
+            new = number not in expected
+            peer = str(number % 4)
+            excess = connections.add(number, peer, step) if new else connections.move(number, step)
+            expected += [number] * new
         elif step == "remove":
-            expected.discard(number)
-        assert set(connections.all()) == expected
-        assert len(connections) == len(expected)
+            connections.remove(number)
+            expected = [other for other in expected if other != number]
+        else:
+            connections.note_served(number)
+        expected = [other for other in expected if other not in excess]
+        assert sorted(connections.all()) == sorted(expected)
+        assert len(connections) == len(expected) <= 5
