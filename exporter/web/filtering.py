@@ -11,8 +11,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from exporter.metrics.exposition import Body, Exposition
-from exporter.web.config_file.basic_auth import network
-from exporter.web.config_file.lanes import Lanes
+from exporter.web.fair_queue import FairQueue, Keys, find_networks
 
 MAX_WAITING: Final = 64
 """Bodies that wait to be built. Where there are more, one of the network with most makes way."""
@@ -25,6 +24,7 @@ class _Job:
     """A body to build, for so many clients; the outcome is None when it made way for others."""
 
     key: _Key
+    networks: Keys
     build: Callable[[], Body]
     outcome: asyncio.Future[Body | None]
     clients: int = 0
@@ -34,7 +34,7 @@ class FilteredBodies:
     """Builds bodies in a thread, in turns for those who request them; to be used in one loop."""
 
     def __init__(self) -> None:
-        self._queue: Lanes[_Job] = Lanes(MAX_WAITING)
+        self._queue: FairQueue[_Job] = FairQueue(MAX_WAITING)
         self._jobs: dict[_Key, _Job] = {}
         self._worker: asyncio.Task[None] | None = None
 
@@ -51,17 +51,17 @@ class FilteredBodies:
         if job is None:
             body = exposition.gzip if gzip else exposition.text
             outcome = asyncio.get_running_loop().create_future()
-            job = _Job(key, partial(body, known), outcome)
-            self._enqueue(job, network(client))
+            job = _Job(key, find_networks(client), partial(body, known), outcome)
+            self._enqueue(job)
         job.clients += 1
         try:
             return await asyncio.shield(job.outcome)
         finally:
             job.clients -= 1
 
-    def _enqueue(self, job: _Job, lane: str) -> None:
+    def _enqueue(self, job: _Job) -> None:
         self._jobs[job.key] = job
-        dropped = self._queue.add(lane, job)
+        dropped = self._queue.add(job, job.networks)
         if dropped is not None:
             del self._jobs[dropped.key]
             dropped.outcome.set_result(None)
@@ -73,6 +73,7 @@ class FilteredBodies:
             job = self._queue.next()
             try:
                 if job.clients:
+                    self._queue.charge(job.networks)
                     body = await asyncio.to_thread(job.build)
                     job.outcome.set_result(body)
             except Exception as error:  # noqa: BLE001 - whoever waits gets it

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from exporter.web.config_file.basic_auth import network
+from exporter.web.fair_queue import find_networks
 
 C = TypeVar("C", bound=Hashable)
 
@@ -42,7 +42,7 @@ def peer_of(address: object) -> str:
 
     All clients of a socket in the file system count as one.
     """
-    return network(address[0]) if isinstance(address, tuple) else ""
+    return find_networks(address[0])[-1] if isinstance(address, tuple) else ""
 
 
 class OpenConnections(Generic[C]):

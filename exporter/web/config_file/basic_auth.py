@@ -2,27 +2,30 @@
 
 import asyncio
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 import structlog
 from aiohttp import BasicAuth
 
-from exporter.web.config_file.lanes import Lanes
-from exporter.web.config_file.passwords import hash_of_nobody
+from exporter.web.config_file.passwords import cost_of, dummy_hashes
 from exporter.web.config_file.verdicts import Verdicts
+from exporter.web.fair_queue import FairQueue, Keys, find_networks
 
 log: Final = structlog.get_logger(__name__)
 
-MOST_WAITING: Final = 1024
-"""Passwords that wait for their check; with their connections they take some ten megabytes."""
+MOST_WAITING: Final = 128
+"""Passwords that wait for their check: ten seconds of work at bcrypt's usual cost of 10.
 
-_SHIFT_OF_NETWORK: Final = 64
+A scraper that has to wait for longer has gone by then.
+"""
+
+MAX_REMEMBERED: Final = 1024
+"""Addresses that have been right before, and are remembered for it."""
 
 
 class Verdict(Enum):
@@ -33,33 +36,42 @@ class Verdict(Enum):
     BUSY = "busy"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Check:
-    """A user and password to check, and where the outcome goes; None when it made way."""
+    """A password to compare, and where the outcome goes; None when it could not be compared.
+
+    ``hashes`` are compared in this order; ``own`` is the user's among them, or None. ``waiting``
+    counts the requests that wait for the outcome.
+    """
 
     user: str
-    known: bool
-    hashed: bytes = field(repr=False)
+    own: bytes | None = field(repr=False)
+    hashes: tuple[bytes, ...] = field(repr=False)
     password: bytes = field(repr=False)
     proof: bytes = field(repr=False)
+    keys: Keys
     outcome: asyncio.Future[bool | None]
+    waiting: int = 0
 
 
 class BasicAuthentication:
     """Judges the credentials of requests, one bcrypt at a time and outside of the event loop.
 
-    A password that was right before is right at once. An unknown user costs as much as the dearest
-    known one, so that the work tells nobody who is known; amid a flood of wrong passwords from the
-    same network, the wait for a turn may. `is_right` compares a password with a hash; `key` is
-    random and secret.
+    A password that was right before is right at once. A refusal tells nothing of who is known: it
+    takes one comparison for each cost that any user's hash has, the same for known and unknown
+    users, and who waits for a turn is chosen alike. A check for which no client waits any more is
+    dropped. `is_right` compares a password with a hash; `key` is random and secret.
     """
 
     def __init__(self, is_right: Callable[[bytes, bytes], bool], key: bytes) -> None:
         self._is_right = is_right
         self._verdicts = Verdicts(key)
-        self._turns: Lanes[_Check] = Lanes(MOST_WAITING)
-        self._waiting: dict[bytes, _Check] = {}
+        self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING)
+        self._checks: dict[bytes, _Check] = {}
+        self._right_addresses: OrderedDict[str, None] = OrderedDict()
         self._worker: asyncio.Task[None] | None = None
+        self._users: Mapping[str, bytes] = {}
+        self._dummies: Mapping[int, bytes] = {}
 
     async def judge(self, header: str | None, users: Mapping[str, bytes], client: str) -> Verdict:
         """Judge an Authorization header that came from an address, '' where there is none."""
@@ -68,65 +80,84 @@ class BasicAuthentication:
         except ValueError:
             return Verdict.WRONG
         user, password = given.login, given.password.encode()
-        known = user in users
-        hashed = users[user] if known else hash_of_nobody(users.values())
-        proof = self._verdicts.proof(user, hashed, password)
+        own = users.get(user)
+        proof = self._verdicts.proof(user, own or b"", password)
         right = self._verdicts.recall(user, proof)
+        networks = find_networks(client)
         if right is None:
-            lane = (network(client), user if known else None)
-            check = self._waiting.get(proof) or self._enqueue(
-                _Check(user, known, hashed, password, proof, asyncio.Future()), lane
-            )
-            # Whoever hangs up leaves the check in its place: the next request finds its verdict.
-            right = await asyncio.shield(check.outcome)
+            check = self._checks.get(proof)
+            if check is None:
+                keys = (*networks, (networks[-1], self._verdicts.bucket(user)))
+                hashes = self._hashes(own, users)
+                check = _Check(user, own, hashes, password, proof, keys, asyncio.Future())
+                self._enqueue(check, networks[-1])
+            right = await self._outcome(check)
         if right is None:
             return Verdict.BUSY
+        if right:
+            self._remember(networks[-1])
         return Verdict.RIGHT if right else Verdict.WRONG
 
-    def _enqueue(self, check: _Check, lane: object) -> _Check:
-        self._waiting[check.proof] = check
-        gone = self._turns.add(lane, check)
-        if gone:
-            self._settle(gone, right=None)
+    def _hashes(self, own: bytes | None, users: Mapping[str, bytes]) -> tuple[bytes, ...]:
+        """Return a hash of each cost that any user has: the user's own, others of no password."""
+        if users is not self._users:
+            self._users, self._dummies = users, dummy_hashes(users.values())
+        if own is None:
+            return tuple(self._dummies.values())
+        return tuple({**self._dummies, cost_of(own): own}.values())
+
+    def _enqueue(self, check: _Check, address: str) -> None:
+        self._checks[check.proof] = check
+        is_preferred = address in self._right_addresses
+        displaced = self._queue.add(check, check.keys, is_preferred=is_preferred)
+        if displaced:
+            self._settle(displaced, right=None)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        return check
+
+    async def _outcome(self, check: _Check) -> bool | None:
+        """Wait for the outcome of a check; the last that gives up drops it, unless it runs."""
+        check.waiting += 1
+        try:
+            return await asyncio.shield(check.outcome)
+        finally:
+            check.waiting -= 1
+            if not check.waiting and check in self._queue:
+                self._queue.discard(check)
+                self._settle(check, right=None)
 
     async def _work(self) -> None:
-        while self._turns:
-            check = self._turns.next()
-            right = await self._checked(check)
+        while self._queue:
+            check = self._queue.next()
+            right = await self._compare(check)
             if right is not None:
                 self._verdicts.keep(check.user, check.proof, right=right)
+            if right is False:
+                self._queue.charge(check.keys)
             self._settle(check, right=right)
 
-    async def _checked(self, check: _Check) -> bool | None:
+    async def _compare(self, check: _Check) -> bool | None:
+        def compare() -> bool:
+            return any(
+                self._is_right(check.password, hashed) and hashed is check.own
+                for hashed in check.hashes
+            )
+
         try:
-            right = await _in_thread(partial(self._is_right, check.password, check.hashed))
+            return await _in_thread(compare)
         except Exception as error:  # noqa: BLE001 - whoever waits must not wait for ever
             log.warning("password not checked; may the exporter start threads?", cause=str(error))
             return None
-        return right and check.known
 
     def _settle(self, check: _Check, *, right: bool | None) -> None:
-        del self._waiting[check.proof]
+        del self._checks[check.proof]
         check.outcome.set_result(right)
 
-
-def network(client: str) -> str:
-    """Give what stands for a client: its IPv4 address, or the /64 to which its IPv6 one belongs.
-
-    A single machine has a whole /64 to choose from.
-    """
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return client
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(IPv6Address(int(address) >> _SHIFT_OF_NETWORK << _SHIFT_OF_NETWORK))
-    return str(address)
+    def _remember(self, address: str) -> None:
+        self._right_addresses[address] = None
+        self._right_addresses.move_to_end(address)
+        if len(self._right_addresses) > MAX_REMEMBERED:
+            self._right_addresses.popitem(last=False)
 
 
 def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:

@@ -1,7 +1,7 @@
 """Passwords against their bcrypt hashes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import bcrypt
@@ -28,9 +28,13 @@ def is_right(password: bytes, hashed: bytes) -> bool:
     return bcrypt.checkpw(password[:_BYTES_THAT_COUNT], hashed)
 
 
-def hash_of_nobody(hashes: Iterable[bytes]) -> bytes:
-    """Give a hash of no known password that costs as much to check as the dearest of these."""
-    return b"$2b$%02d$" % max(map(cost_of, hashes), default=_CHEAPEST) + b"." * 53
+def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
+    """Return a hash of no known password for each cost that these have, cheapest first.
+
+    Without any, the cheapest cost has one.
+    """
+    costs = sorted(set(map(cost_of, hashes))) or [_CHEAPEST]
+    return {cost: b"$2b$%02d$" % cost + b"." * 53 for cost in costs}
 
 
 def hashed(text: str) -> bytes:

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from typing import Final
 
 _MOST_WRONG: Final = 100
+_BUCKETS: Final = 16
+_NO_PROOF: Final = bytes(32)  # as long as a proof, so that comparing takes as long
 
 
 class Verdicts:
@@ -28,9 +30,13 @@ class Verdicts:
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self._key, text, "sha256")
 
+    def bucket(self, user: str) -> int:
+        """Return one of a few numbers for a user, known or not, that others cannot foresee."""
+        return hmac.digest(self._key, user.encode(), "sha256")[0] % _BUCKETS
+
     def recall(self, user: str, proof: bytes) -> bool | None:
         """Give the verdict on a proof, or None when there was none."""
-        if hmac.compare_digest(self._right.get(user, b""), proof):
+        if hmac.compare_digest(self._right.get(user, _NO_PROOF), proof):
             return True
         if proof in self._wrong:
             self._wrong.move_to_end(proof)
