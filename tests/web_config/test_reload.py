@@ -121,6 +121,55 @@ def test_who_may_connect_changes_too(serve: Serve, write: Write) -> None:
         site.ask(context=site.trust("prometheus"))
 
 
+STRICTER = {
+    "certificates required": (GOOD_TLS, GOOD_TLS + REQUIRED + "  client_ca_file: authority.pem\n"),
+    "another authority": (
+        GOOD_TLS + REQUIRED + "  client_ca: |\n{both}",
+        GOOD_TLS + REQUIRED + "  client_ca_file: stranger.pem\n",
+    ),
+    "newer TLS": (GOOD_TLS, GOOD_TLS + "  min_version: TLS13\n"),
+    "fewer suites": (
+        GOOD_TLS,
+        GOOD_TLS + "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), STRICTER.values(), ids=STRICTER.keys())
+def test_a_kept_connection_does_not_outlast_stricter_tls(
+    serve: Serve, write: Write, folder: Path, before: str, after: str
+) -> None:
+    """A client that was let in under less strict settings must connect again."""
+    pems = [(folder / name).read_text() for name in ("authority.pem", "stranger.pem")]
+    both = "".join(f"    {line}\n" for pem in pems for line in pem.splitlines())
+    site = serve(before.format(both=both))
+    client = site.connect(site.trust("prometheus"))
+    client.request("GET", "/metrics")
+    assert client.getresponse().read() == b"good 1\n"
+
+    write(after.format(both=both))
+    assert site.refresh_twice() == ()
+
+    client.request("GET", "/metrics")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        client.getresponse()
+    client.close()
+
+
+def test_a_kept_connection_outlasts_other_changes(serve: Serve, write: Write, folder: Path) -> None:
+    """Given a new certificate, or settings that are less strict, then it goes on."""
+    site = serve(GOOD_TLS + "  min_version: TLS13\n")
+    client = site.connect()
+    for text in (GOOD_TLS + "  min_version: TLS13\n", GOOD_TLS):
+        write(text)
+        replace(folder, "server.pem", "successor.pem")
+        replace(folder, "server.key", "successor.key")
+        assert site.refresh_twice() == ()
+        client.request("GET", "/metrics")
+        assert client.getresponse().read() == b"good 1\n"
+    client.close()
+
+
 def test_users_headers_and_limit_change_for_a_connected_client_too(
     serve: Serve, write: Write
 ) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 import structlog
 
 from exporter.documents.problems import ConfigError, Problem
 from exporter.web.config_file.loading import WebConfig, load_web_config
-from exporter.web.config_file.loosening import Loosening, find_loosenings
+from exporter.web.config_file.loosening import Loosening, find_loosenings, is_tls_stricter
 
 log: Final = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class LiveWebConfig:
         context = self.current.context
         self.ssl_context = NewestContext(ssl.PROTOCOL_TLS_SERVER, context) if context else None
         """What sockets listen with; None for plain HTTP."""
+        self._valid_contexts = WeakSet([context] if context else ())
 
     @property
     def last_reload_successful(self) -> bool:
@@ -94,6 +96,14 @@ class LiveWebConfig:
             if trace != self._trace or not self.last_reload_successful:
                 self._read_again(began, trace)
             return self._problems
+
+    def is_valid(self, connection: ssl.SSLObject | None) -> bool:
+        """Return whether a connection may still be used; None is one without TLS.
+
+        It may not when the TLS settings have become stricter since its handshake: it might be
+        refused now.
+        """
+        return connection is None or connection.context in self._valid_contexts
 
     def watch(self, stop: threading.Event) -> None:
         """Refresh once a second, or less often where that takes long, until told to stop."""
@@ -145,6 +155,9 @@ class LiveWebConfig:
         self._unconfirmed = None
         self.last_success = self._clock()
         if self.ssl_context and config.context:
+            if is_tls_stricter(before, config):
+                self._valid_contexts = WeakSet()
+            self._valid_contexts.add(config.context)
             self.ssl_context.newest = config.context
 
     def _problem(self, key: str, sentence: str) -> Problem:

@@ -30,6 +30,13 @@ def find_loosenings(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     yield from _encryption(before.context, now.context)
 
 
+def is_tls_stricter(before: WebConfig, now: WebConfig) -> bool:
+    """Return whether a connection may be refused now that was accepted before."""
+    if before.context is None or now.context is None:
+        return False
+    return any(_client_certificates(now, before)) or any(_encryption(now.context, before.context))
+
+
 def _users(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     if not before.users:
         return

@@ -48,6 +48,8 @@ class _Guard:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer whoever may not come in; let the others pass."""
+        if not self._live.is_valid(request.get_extra_info("ssl_object")):
+            return _close_without_response(request)
         config = self._live.current
         if config.allowed_sans and not config.allowed_sans & _names(request):
             answer = _refusal(HTTPStatus.FORBIDDEN)
@@ -101,6 +103,16 @@ class _Guard:
 def _names(request: web.Request) -> frozenset[str]:
     """Give the names in the client's certificate, which the handshake has verified."""
     return alternative_names(request.get_extra_info("peercert") or {})
+
+
+def _close_without_response(request: web.Request) -> web.Response:
+    """Close the connection; a client sends the request again by a new one (RFC 9110, 9.2.2).
+
+    So one who is still let in gets what it asked for. Return what aiohttp needs to go on.
+    """
+    if request.transport is not None:
+        request.transport.abort()
+    return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
 
 
 def _refusal(status: HTTPStatus, retry_after: int | None = None) -> web.Response:
