@@ -84,7 +84,6 @@ hostile: $(READY)
 	$(BIN)/python -m bench.hostile $(ARGS)
 
 lock: $(READY)
-	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
 		pyproject.toml --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
@@ -103,6 +102,8 @@ $(READY): requirements-dev.txt pyproject.toml
 	@echo "Making the environment in .venv, once."
 	@$(PYTHON) -m venv .venv || \
 		{ echo "Python's venv is needed: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
+		-r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index \
+		--editable .
 	@touch $(READY)
