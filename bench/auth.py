@@ -1,24 +1,28 @@
-"""Measure scrapes with a password while somebody sends wrong ones, two hundred a second.
+"""Measure scrapes with a password while somebody sends wrong ones, hundreds a second.
 
 Each wrong password is a new one and wants a bcrypt of its own; a core checks some ten or twenty a
-second, so they pile up. Meanwhile come the right ones: of a scraper that the exporter knows by now,
-and of users whose first scrape this is, which wants a bcrypt too. Every request has a connection of
-its own, as with Prometheus, whose scrapes are further apart than a connection is kept.
+second, so they pile up. They come from one address, or each from another one of 127.0.0.0/8.
+Meanwhile come the right ones: of a scraper that the exporter knows by now, and of users whose first
+scrape this is, which wants a bcrypt too. Of those some come from the scraper's address, some from
+another network, and some from the addresses of the attack, which nothing tells apart. Every request
+has a connection of its own, as with Prometheus, whose scrapes are further apart than a connection
+is kept, and who waits for ten seconds.
 """
 
 import argparse
 import asyncio
 import math
+import random
 import tempfile
 import time
+from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import aiohttp
 import bcrypt
 
 from bench.machine import describe, pinned_to, two_cores
@@ -27,25 +31,31 @@ from bench.servers import Server, this_exporter
 SERIES: Final = 10_000
 BCRYPT_COST: Final = 10
 WRONG: Final = 200
-"""Wrong passwords a second."""
+"""Wrong passwords a second, if not said otherwise."""
 RIGHT: Final = 10
 """Scrapes a second with a right password that was checked before."""
 FIRST: Final = 0.5
-"""Scrapes a second with a right password that was never checked before."""
+"""Scrapes a second of each kind with a right password that was never checked before."""
 
 _KNOWN: Final = "prometheus"
 _PASSWORD: Final = "nobodys-password"  # noqa: S105 - it opens nothing but this benchmark
-_RIGHT_KINDS: Final = ("right", "right, first time")
+_RIGHT: Final = "right"
+_HERE: Final = "right, first time"
+_ELSEWHERE: Final = "right, first time, another network"
+_AMONG: Final = "right, first time, among the attack"
+_TARGETS: Final = (_RIGHT, _HERE, _ELSEWHERE)
 _MOST_MS: Final = 250.0
-_LAST_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 10.0
+_SCRAPER: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A scrape that is due, in seconds from the start, with a user and a password."""
+    """A scrape that is due, in seconds from the start, from an address, of a user."""
 
     kind: str
     due: float
+    source: str
     user: str
     password: str
 
@@ -59,68 +69,77 @@ class Outcome:
     milliseconds: float
 
 
-def requests_for(seconds: float) -> Iterator[Request]:
+def requests_for(seconds: float, wrong: int, addresses: Callable[[], str]) -> Iterator[Request]:
     """Give all requests of a measurement that takes so many seconds."""
-    for number in range(int(WRONG * seconds)):
+    for number in range(int(wrong * seconds)):
         # Half of the guesses are at the user who is there, half at users who are not.
         user = _KNOWN if number % 2 else f"nobody {number}"
-        yield Request("wrong", number / WRONG, user, f"guess {number}")
+        yield Request("wrong", number / wrong, addresses(), user, f"guess {number}")
     for number in range(int(RIGHT * seconds)):
-        yield Request(_RIGHT_KINDS[0], number / RIGHT, _KNOWN, _PASSWORD)
-    for number, user in enumerate(first_users(seconds)):
-        yield Request(_RIGHT_KINDS[1], (number + 0.5) / FIRST, user, _PASSWORD)
+        yield Request(_RIGHT, number / RIGHT, _SCRAPER, _KNOWN, _PASSWORD)
+    sources = {_HERE: lambda: _SCRAPER, _ELSEWHERE: lambda: "::1", _AMONG: addresses}
+    for place, (kind, source) in enumerate(sources.items()):
+        for number, user in enumerate(first_users(kind, seconds)):
+            due = (number + (place + 1) / len(sources)) / FIRST
+            yield Request(kind, due, source(), user, _PASSWORD)
 
 
-def first_users(seconds: float) -> list[str]:
+def first_users(kind: str, seconds: float) -> list[str]:
     """Return the users who scrape once only."""
-    return [f"user {number}" for number in range(int(FIRST * seconds))]
+    return [f"{kind} {number}" for number in range(int(FIRST * seconds))]
 
 
-async def attack(server: Server, seconds: float) -> list[Outcome]:
+async def attack(server: Server, requests: Iterator[Request]) -> list[Outcome]:
     """Send every request when it is due, whether earlier ones have been answered or not."""
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        start = time.perf_counter()
-        end = start + seconds + _LAST_SECONDS
-        sent = (_sent(session, server, each, start, end) for each in requests_for(seconds))
-        return await asyncio.gather(*sent)
+    start = time.perf_counter()
+    return await asyncio.gather(*(_sent(server, request, start) for request in requests))
 
 
-async def _sent(
-    session: aiohttp.ClientSession, server: Server, request: Request, start: float, end: float
-) -> Outcome:
+async def _sent(server: Server, request: Request, start: float) -> Outcome:
     await asyncio.sleep(start + request.due - time.perf_counter())
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(end - began):
-            answer = await _answer(session, server, request)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            answer = await _answer(server, request)
     except TimeoutError:
         answer = "none in time"
-    except aiohttp.ClientError as error:
+    except OSError as error:
         answer = type(error).__name__
     return Outcome(request.kind, answer, (time.perf_counter() - began) * 1e3)
 
 
-async def _answer(session: aiohttp.ClientSession, server: Server, request: Request) -> str:
-    url = f"http://{server.address}/metrics"
-    headers = {"Authorization": aiohttp.encode_basic_auth(request.user, request.password)}
-    async with session.get(url, headers=headers) as answer:
-        await answer.read()
-        return str(answer.status)
+async def _answer(server: Server, request: Request) -> str:
+    """Make a request from its address; return the status."""
+    port = server.address.rpartition(":")[2]
+    host = request.source if ":" in request.source else "127.0.0.1"
+    reader, writer = await asyncio.open_connection(host, port, local_addr=(request.source, 0))
+    try:
+        credentials = b64encode(f"{request.user}:{request.password}".encode()).decode()
+        head = ("GET /metrics HTTP/1.1", "Host: bench", f"Authorization: Basic {credentials}")
+        writer.write("\r\n".join((*head, "Connection: close", "", "")).encode())
+        status = await reader.readline()
+        while await reader.read(1 << 20):
+            pass
+    finally:
+        writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return status.decode().split()[1] if status else "none"
 
 
 @contextmanager
 def guarded_exporter(seconds: float, core: int) -> Iterator[Server]:
     """Run the exporter with a password for each user; it has seen only the scraper's so far."""
-    users = [_KNOWN, *first_users(seconds)]
+    kinds = (_HERE, _ELSEWHERE, _AMONG)
+    users = [_KNOWN, *(user for kind in kinds for user in first_users(kind, seconds))]
     hashed = bcrypt.hashpw(_PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "web.yaml")
         lines = ["basic_auth_users:", *(f"  {user}: {hashed}" for user in users)]
         file.write_text("\n".join(lines))
         flag = f"--web.config.file={file}"
-        with this_exporter(SERIES, core, flag, auth=(_KNOWN, _PASSWORD)) as server:
+        auth = (_KNOWN, _PASSWORD)
+        with this_exporter(SERIES, core, flag, auth=auth, listen=":0") as server:
             yield server
 
 
@@ -140,7 +159,7 @@ def table(outcomes: list[Outcome]) -> str:
 def targets(outcomes: list[Outcome]) -> str:
     """Return whether the right passwords were answered, and fast enough, for each kind of them."""
     lines = []
-    for kind in _RIGHT_KINDS:
+    for kind in _TARGETS:
         of_kind = [each for each in outcomes if each.kind == kind]
         p99, wanted = _quantile(of_kind, 0.99), f"all answered, p99 under {_MOST_MS:.0f} ms"
         good = p99 < _MOST_MS and all(each.answer == "200" for each in of_kind)
@@ -156,11 +175,20 @@ def main() -> None:
     """Read the command line, measure, and print what was found as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m bench.auth", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long (default: 20)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--wrong", type=int, default=WRONG, help="a second (default: 200)")
+    parser.add_argument("--many", action="store_true", help="each from an address of its own")
+    arguments = parser.parse_args()
+    rng = random.Random(1)  # noqa: S311 - it makes up addresses
+
+    def addresses() -> str:
+        return f"127.{'.'.join(str(rng.randrange(1, 255)) for _ in range(3))}"
+
+    source = addresses if arguments.many else lambda: "127.9.9.9"
+    requests = requests_for(arguments.seconds, arguments.wrong, source)
     cores = two_cores()
     print(describe(cores), end="\n\n", flush=True)
-    with guarded_exporter(seconds, cores.server) as server, pinned_to(cores.load):
-        outcomes = asyncio.run(attack(server, seconds))
+    with guarded_exporter(arguments.seconds, cores.server) as server, pinned_to(cores.load):
+        outcomes = asyncio.run(attack(server, requests))
     print(table(outcomes), targets(outcomes), sep="\n\n")
 
 

@@ -74,9 +74,16 @@ class MissingToolError(Exception):
 
 @contextmanager
 def this_exporter(
-    series: int, core: int, *flags: str, auth: tuple[str, str] | None = None
+    series: int,
+    core: int,
+    *flags: str,
+    auth: tuple[str, str] | None = None,
+    listen: str = "127.0.0.1:0",
 ) -> Iterator[Server]:
-    """Run the exporter with so many series, polled from the simulator, until it is ready."""
+    """Run the exporter with so many series, polled from the simulator, until it is ready.
+
+    Where it listens everywhere, the server's address is that of 127.0.0.1.
+    """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         config = Path(folder, "config.yaml")
         with _simulator(series) as simulator:
@@ -86,7 +93,7 @@ def this_exporter(
                 )
             )
             command = [sys.executable, "-m", "exporter", f"--config.file={config}", *flags]
-            command.append("--web.listen-address=127.0.0.1:0")
+            command.append(f"--web.listen-address={listen}")
             server = stack.enter_context(_running(command, core))
             _wait_until_ready(server, auth)
         del simulator  # a large heap makes Python's collector slow, and the load runs here
@@ -156,7 +163,8 @@ def _running(command: Sequence[str], core: int, address: str | None = None) -> I
     with process:
         assert process.stderr is not None  # noqa: S101 - it was asked for
         try:
-            yield Server(process.pid, address or listening_address(process.stderr))
+            listens = address or listening_address(process.stderr)
+            yield Server(process.pid, f"127.0.0.1{listens}" if listens[0] == ":" else listens)
         finally:
             process.terminate()
             try:
