@@ -39,6 +39,7 @@ from exporter.web.addresses import ListenError, listen, url
 from exporter.web.config_file import LiveWebConfig
 from exporter.web.descriptors import raise_limit
 from exporter.web.inherited import inherited
+from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ def _serve(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
     if flags.config_check:
         process.signals.end_at_once(EXIT_INTERRUPTED)
     loaded, web_config = _load(flags, environ)
-    accept = partial(_heeded, flags=flags)
+    accept = partial(_heeded, flags=flags, log_limit=LogLimit(since_boot))
     plan = accept(loaded)
     if flags.config_check:
         for file in filter(None, (flags.config_file, flags.web_config_file)):
@@ -110,11 +111,15 @@ def _check(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
     return EXIT_OK if good else EXIT_FAILURE
 
 
-def _heeded(loaded: Loaded, flags: Flags) -> Plan:
-    """Return the plan of a configuration, and heed what else it says."""
+def _heeded(loaded: Loaded, flags: Flags, log_limit: LogLimit) -> Plan:
+    """Return the plan of a configuration, and heed what else it says.
+
+    A warning is logged once a minute, however often requests have the configuration read again.
+    """
     set_log_level(loaded.config.log.level or flags.log_level)
-    for warning in loaded.warnings:
-        log.warning(str(warning))
+    for warning in map(str, loaded.warnings):
+        if log_limit.is_due(warning):
+            log.warning(warning)
     return plan_from(loaded.config)
 
 

@@ -1,9 +1,10 @@
 """Read the configuration again while the process runs."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -12,12 +13,22 @@ from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
+from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 _READ_TRACEBACK: Final = "report the traceback in the log"
+_MAX_PAUSE_SECONDS: Final = 10.0
+_PAUSE_PER_SECOND: Final = 4.0
+
+
+class OneReload(Protocol):
+    """What reloads, as `Reload` does."""
+
+    def __call__(self, *, over_http: bool) -> Sequence[str]:
+        """Reload, and return what is wrong with the file."""
 
 
 class Reload(Generic[T]):
@@ -43,26 +54,31 @@ class Reload(Generic[T]):
         """Whether what is in force is what the file said when it was read last."""
         self.last_success = clock.elapsed()
         """When it was last read well, in seconds of monotonic time."""
+        self._log_limit = LogLimit(clock.elapsed)
 
-    def __call__(self) -> Sequence[str]:
+    def __call__(self, *, over_http: bool = False) -> Sequence[str]:
         """Reload, and return what is wrong with the file.
 
         Nothing is wrong where it is in force and published now. Publishing comes before the log
-        line: whoever waits for that finds the outcome at the next scrape.
+        line: whoever waits for that finds the outcome at the next scrape. A reload ``over_http``
+        logs each outcome above the level debug once a minute: its response tells it too.
         """
         problems = self._problems()
         self.last_reload_successful = not problems
         if not problems:
             self.last_success = self._clock.elapsed()
         published = self._publish()
+        is_due = self._log_limit.is_due(f"{published} {problems}")
+        level = None if is_due or not over_http else logging.DEBUG
         for problem in problems:
-            log.error("configuration not reloaded", problem=problem)
+            log.log(level or logging.ERROR, "configuration not reloaded", problem=problem)
         if problems:
             return problems
         if not published:
-            log.error("configuration reloaded, metrics not published", advice=_READ_TRACEBACK)
+            event = "configuration reloaded, metrics not published"
+            log.log(level or logging.ERROR, event, advice=_READ_TRACEBACK)
             return [f"the configuration is in force, /metrics lags behind: {_READ_TRACEBACK}"]
-        log.info("configuration reloaded")
+        log.log(level or logging.INFO, "configuration reloaded")
         return []
 
     def _problems(self) -> Sequence[str]:
@@ -74,7 +90,8 @@ class Reload(Generic[T]):
             limit = find_resource_limit(error)
             if limit is not None:
                 return [str(limit)]
-            log.exception("a defect of this exporter ended a reload; please report it")
+            if self._log_limit.is_due("defect"):
+                log.exception("a defect of this exporter ended a reload; please report it")
             return ["a defect of this exporter ended the reload; the log has its traceback"]
         return []
 
@@ -82,15 +99,19 @@ class Reload(Generic[T]):
 class ReloadThread:
     """Reloads in a thread of its own, one reload at a time: scrapes go on meanwhile.
 
-    All requests that come while a reload is under way share the next one.
+    All requests that come while a reload is under way share the next one, those by SIGHUP and those
+    over HTTP. It begins after a pause of four times what the last one took, at most ten
+    seconds: requests without end take no more than a fifth of a processor.
     """
 
-    def __init__(self, reload: Callable[[], Sequence[str]], stop: Stop) -> None:
+    def __init__(self, reload: OneReload, stop: Stop, clock: Clock) -> None:
         self._reload = reload
         self._stop = stop
+        self._clock = clock
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._requested: Future[Sequence[str]] | None = None
+        self._over_http = True
         self._thread = LastingThread("reload", self.run, stop)
 
     def start(self) -> None:
@@ -101,7 +122,7 @@ class ReloadThread:
         """Return the name of the thread if it should wait for requests and does not."""
         return (self._thread.name,) if self._thread.dead else ()
 
-    def request(self) -> Future[Sequence[str]]:
+    def request(self, *, over_http: bool = False) -> Future[Sequence[str]]:
         """Ask for a reload that begins after now, without waiting for it.
 
         Return what will hold the problems of the configuration: none, where it is in force then.
@@ -110,6 +131,8 @@ class ReloadThread:
             if self._requested is None:
                 self._requested = Future()
                 self._requested.set_running_or_notify_cancel()  # others wait for it too
+                self._over_http = True
+            self._over_http &= over_http
             self._wake.set()
             return self._requested
 
@@ -130,12 +153,16 @@ class ReloadThread:
             with self._lock:
                 self._wake.clear()
                 requested, self._requested = self._requested, None
+                over_http = self._over_http
             if requested is not None:
-                self._settle(requested)
+                began = self._clock.elapsed()
+                self._settle(requested, over_http=over_http)
+                pause = _PAUSE_PER_SECOND * (self._clock.elapsed() - began)
+                self._stop.wait(min(pause, _MAX_PAUSE_SECONDS))
 
-    def _settle(self, requested: Future[Sequence[str]]) -> None:
+    def _settle(self, requested: Future[Sequence[str]], *, over_http: bool) -> None:
         try:
-            requested.set_result(self._reload())
+            requested.set_result(self._reload(over_http=over_http))
         except BaseException as error:
             requested.set_exception(error)
             raise

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -96,7 +97,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
 
     read = SettledRead(source.read, is_elsewhere, stop.wait)
     reload = Reload(read, take, publisher.publish, clock)
-    reloads = ReloadThread(reload, stop)
+    reloads = ReloadThread(reload, stop, clock)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
@@ -123,7 +124,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
             front.telemetry_path,
             dead,
             unfinished,
-            reloads.request if front.lifecycle else None,
+            partial(reloads.request, over_http=True) if front.lifecycle else None,
         )
     )
     ssl_context = None

@@ -77,3 +77,30 @@ def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Plan]
     assert "is in force" in problem
     assert [line["event"] for line in lines] == ["configuration reloaded, metrics not published"]
     assert reload.last_reload_successful
+
+
+@pytest.mark.parametrize(("read", "level"), [(good, "info"), (bad, "error")], ids=["good", "bad"])
+def test_reloads_over_http_are_limited_in_the_log(
+    reloading: Callable[..., Reload[Plan]], read: Callable[[], Plan], level: str
+) -> None:
+    """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
+    reload = reloading(read, lambda _: True)
+    with capture_logs() as lines:
+        told = [reload(over_http=True) for _ in range(3)]
+        reload()
+    assert told == [told[0]] * 3
+    assert [line["log_level"] for line in lines] == [level, "debug", "debug", level]
+
+
+def test_another_outcome_is_logged_at_once(reloading: Callable[..., Reload[Plan]]) -> None:
+    """A minute is not waited for what has not been logged yet."""
+    reads = iter([good, bad, good, bad])
+
+    def read() -> Plan:
+        return next(reads)()
+
+    reload = reloading(read, lambda _: True)
+    with capture_logs() as lines:
+        for _ in range(4):
+            reload(over_http=True)
+    assert [line["log_level"] for line in lines] == ["info", "error", "debug", "debug"]

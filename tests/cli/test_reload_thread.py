@@ -5,9 +5,23 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from exporter.reload import ReloadThread
+from exporter.reload import OneReload, ReloadThread
+from exporter.scaleengine.clock import Clock
 
 PATIENCE = 60.0
+
+
+class HastyStop(threading.Event):
+    """What tells a thread to stop, and waits for nothing else; ``waited`` are the seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Note the seconds."""
+        self.waited.append(timeout or 0.0)
+        return self.is_set()
 
 
 class SlowReload:
@@ -16,28 +30,32 @@ class SlowReload:
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)
         self.may_end = threading.Semaphore(0)
-        self.times = 0
+        self.over_http: list[bool] = []
 
-    def __call__(self) -> Sequence[str]:
-        self.times += 1
+    @property
+    def times(self) -> int:
+        return len(self.over_http)
+
+    def __call__(self, *, over_http: bool) -> Sequence[str]:
+        self.over_http.append(over_http)
         self.begun.release()
         assert self.may_end.acquire(timeout=PATIENCE)
         return [f"problem of reload {self.times}"]
 
 
 @pytest.fixture
-def stop() -> threading.Event:
+def stop() -> HastyStop:
     """Give what tells the thread to stop."""
-    return threading.Event()
+    return HastyStop()
 
 
 @pytest.fixture
-def start(stop: threading.Event) -> Iterator[Callable[[Callable[[], Sequence[str]]], ReloadThread]]:
+def start(stop: HastyStop) -> Iterator[Callable[[OneReload], ReloadThread]]:
     """Give a function that starts a thread for a reload; it has to end with the test."""
     started: list[ReloadThread] = []
 
-    def begin(reload: Callable[[], Sequence[str]]) -> ReloadThread:
-        reloads = ReloadThread(reload, stop)
+    def begin(reload: OneReload) -> ReloadThread:
+        reloads = ReloadThread(reload, stop, Clock())
         reloads.start()
         started.append(reloads)
         return reloads
@@ -47,7 +65,7 @@ def start(stop: threading.Event) -> Iterator[Callable[[Callable[[], Sequence[str
     assert all(each.join(PATIENCE) for each in started)
 
 
-Begin = Callable[[Callable[[], Sequence[str]]], ReloadThread]
+Begin = Callable[[OneReload], ReloadThread]
 
 
 @pytest.mark.parametrize(("requests", "reloads"), [(0, 1), (1, 2), (1000, 2)])
@@ -66,6 +84,38 @@ def test_requests_during_a_reload(start: Begin, requests: int, reloads: int) -> 
     assert reload.times == reloads
 
 
+def test_requests_by_signal_and_over_http(start: Begin) -> None:
+    """They share a reload, which is one over HTTP only when no signal asked for it."""
+    reload = SlowReload()
+    thread = start(reload)
+    thread.request(over_http=True)
+    assert reload.begun.acquire(timeout=PATIENCE)
+    by_http, by_signal = thread.request(over_http=True), thread.request()
+    assert thread.request(over_http=True) is by_http is by_signal
+    reload.may_end.release()
+    assert reload.begun.acquire(timeout=PATIENCE)
+    thread.request(over_http=True)
+    reload.may_end.release(2)
+    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.over_http == [True, False, True]
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.0, 0.0), (0.5, 2.0), (2.5, 10.0), (20.0, 10.0)])
+def test_a_pause_after_each_reload(seconds: float, pause: float) -> None:
+    """Requests without end take a fifth of a processor, and wait ten seconds at most."""
+    stop = HastyStop()
+
+    def reload(*, over_http: bool) -> Sequence[str]:  # noqa: ARG001 - the protocol's
+        stop.set()
+        reloads.join(0.0)
+        return ()
+
+    reloads = ReloadThread(reload, stop, Clock(elapsed=iter((7.0, 7.0 + seconds)).__next__))
+    reloads.request()
+    reloads.run()
+    assert stop.waited == [pause]
+
+
 def test_a_request_that_is_given_up(start: Begin) -> None:
     """Who waits no longer takes the outcome from nobody else."""
     reload = SlowReload()
@@ -76,7 +126,7 @@ def test_a_request_that_is_given_up(start: Begin) -> None:
     assert outcome.result(PATIENCE) == ["problem of reload 1"]
 
 
-def test_the_end_with_requests_waiting(start: Begin, stop: threading.Event) -> None:
+def test_the_end_with_requests_waiting(start: Begin, stop: HastyStop) -> None:
     """Requests that wait when it is time to stop are not served any more."""
     reload = SlowReload()
     thread = start(reload)
@@ -90,7 +140,7 @@ def test_the_end_with_requests_waiting(start: Begin, stop: threading.Event) -> N
     assert not waiting.done()
 
 
-def test_a_reload_that_hangs_at_the_end(start: Begin, stop: threading.Event) -> None:
+def test_a_reload_that_hangs_at_the_end(start: Begin, stop: HastyStop) -> None:
     """A thread that hangs is not waited for longer than asked."""
     reload = SlowReload()
     thread = start(reload)
@@ -101,16 +151,20 @@ def test_a_reload_that_hangs_at_the_end(start: Begin, stop: threading.Event) -> 
     reload.may_end.release()
 
 
-def test_a_defect(start: Begin) -> None:
+def test_a_defect() -> None:
     """A defect reaches who asked, and the thread is known not to run."""
 
-    def fail() -> Sequence[str]:
+    def fail(*, over_http: bool) -> Sequence[str]:  # noqa: ARG001 - the protocol's
         raise ValueError("a defect")
 
-    thread = start(fail)
+    stop = threading.Event()
+    thread = ReloadThread(fail, stop, Clock())
+    thread.start()
     with pytest.raises(ValueError, match="a defect"):
         thread.request().result(PATIENCE)
     deadline = threading.Event()
     while not thread.dead():
         deadline.wait(0.001)
     assert thread.dead() == ("reload",)
+    stop.set()
+    assert thread.join(PATIENCE)
