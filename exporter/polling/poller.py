@@ -121,12 +121,18 @@ class Poller:
         return target not in self._running or self._running[target].thread.dead
 
     def _hang_up(self, accounts: Mapping[str, Account], forget: Container[str]) -> None:
-        """End the calls in the name of accounts that are gone, or others now."""
+        """End the calls in the name of accounts that are gone, or others now.
+
+        A poll under way goes on with the client of before, which then keeps no connection open.
+        """
         current = {account.client for account in accounts.values()}
         for client in tuple(self._clients):
-            gone = client.account not in accounts or client.account in forget
-            if gone and client not in current:
+            if client in current:
+                continue
+            if client.account not in accounts or client.account in forget:
                 client.close()
+            else:
+                client.retire()
         self._clients.update(current)
 
     def _leave(self, target: Target) -> None:

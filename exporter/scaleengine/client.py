@@ -152,6 +152,10 @@ class Client:
         """End the calls that are under way; later ones fail."""
         self.transport.close()
 
+    def retire(self) -> None:
+        """Keep no connection open between calls: another client takes the place of this one."""
+        self.transport.retire()
+
 
 def _compared(skew: float) -> tuple[str, str]:
     """Return how our clock differs from ScaleEngine's, and what to do about it."""

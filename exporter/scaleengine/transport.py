@@ -79,6 +79,7 @@ class Transport:
         self._has_reported = False
         self._running: set[TimeLimit] = set()
         self._closed = False
+        self._retired = False
         self._lock = threading.Lock()
 
     def send(self, text: str, question: Question) -> HttpAnswer:
@@ -116,6 +117,18 @@ class Transport:
             limit.end()
         self._session.close()
 
+    def retire(self) -> None:
+        """Keep no connection open any more but for requests that are under way, or still come.
+
+        To be called when another transport takes the place of this one: it may be long until the
+        garbage collector closes the connections.
+        """
+        with self._lock:
+            self._retired = True
+            is_idle = not self._running
+        if is_idle:
+            self._session.close()
+
     def _remember(self, limit: TimeLimit, outcome: HttpAnswer | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""
         if limit.connected is None:
@@ -148,6 +161,9 @@ class Transport:
         finally:
             with self._lock:
                 self._running.discard(limit)
+                is_last = self._retired and not self._running
+            if is_last:
+                self._session.close()
 
     def _outcome(self, text: str, question: Question) -> HttpAnswer | ScaleEngineError:
         """Return the answer or the failure, which then has no tie to the request and its key."""

@@ -120,6 +120,48 @@ def test_one_connection_serves_many_calls(
     assert (len(recorder.requests), len(recorder.connections)) == (20, 1)
 
 
+def test_a_retired_transport_keeps_no_connection(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """What was idle is closed at once, and what is under way or still comes after its response."""
+    recorder = Recorder(answer())
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def serve(line: socket.socket, request: bytes) -> None:
+        asked.set()
+        may_answer.wait(5)
+        recorder(line, request)
+
+    sender = transport(listen(serve))
+    thread = threading.Thread(target=sender.send, args=("{}", question))
+    thread.start()
+    assert asked.wait(5)
+    sender.retire()
+    may_answer.set()
+    thread.join(5)
+    for _ in range(2):
+        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+    assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
+
+
+def test_a_connection_that_is_idle_when_its_transport_retires(
+    listen: Listen, transport: Callable[..., Transport], question: Question
+) -> None:
+    """Its server is told at once that no more will come."""
+    ended = threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(answer())
+        if line.recv(1) == b"":
+            ended.set()
+
+    sender = transport(listen(serve))
+    sender.send("{}", question)
+    assert not ended.is_set()
+    sender.retire()
+    assert ended.wait(5)
+
+
 def test_a_connection_that_was_closed_is_replaced(
     listen: Listen, transport: Callable[..., Transport], question: Question
 ) -> None:
