@@ -150,16 +150,16 @@ def test_when_too_many_wait_a_client_is_told_when_to_come_again(
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_a_right_password_overtakes_two_hundred_wrong_ones(serve: Serve) -> None:
-    """Given 200 clients whose wrong passwords wait, then the right one does not wait for them."""
+def test_a_right_password_overtakes_a_hundred_wrong_ones(serve: Serve) -> None:
+    """Given 100 clients whose wrong passwords wait, then the right one does not wait for them."""
     site = serve(f"basic_auth_users: {{jane: {hash_of('secret', cost=8)}}}\n")
-    crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(200)]
+    crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(100)]
     for number, each in enumerate(crowd):
         header = credentials("jane", f"wrong {number}")["Authorization"]
         each.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
     assert site.ask(headers=credentials("jane", "secret")).status == 200
     answered, _, _ = select.select(crowd, [], [], 0)
-    assert len(answered) < 150
+    assert len(answered) < 75
     for each in crowd:
         each.close()
 

@@ -107,6 +107,23 @@ def test_each_refusal_costs_the_same(judge: Judge, bcrypt: Bcrypt, user: str) ->
     assert own == ({USERS[user]} if user in USERS else set())
 
 
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("user", ["jane", "nobody"])
+def test_what_was_found_before_tells_nothing(
+    judge: Judge, bcrypt: Bcrypt, user: str, attempt: int
+) -> None:
+    """Given a right password of one user, then wrong ones cost the same: two comparisons, once."""
+
+    async def attempts() -> None:
+        await judge("jane", "right")
+        bcrypt.checked.clear()
+        for _ in range(attempt):
+            assert await judge(user, "wrong") is WRONG
+
+    run(attempts())
+    assert len(bcrypt.checked) == 2
+
+
 def test_only_the_own_hash_lets_in(judge: Judge, bcrypt: Bcrypt) -> None:
     """Given a password that fits the hashes of no user too, then it counts for none of those."""
     assert run(judge("john", "right")) is RIGHT
