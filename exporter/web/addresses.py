@@ -11,9 +11,10 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, TypeAlias
 
-BACKLOG: Final = 1024
+BACKLOG: Final = 4096
 """Connections that may wait to be accepted. One that finds no place to wait tries again after a
-second (RFC 6298), and with it a scrape; they wait in the kernel, and take no descriptors there."""
+second (RFC 6298), and with it a scrape; they wait in the kernel, and take no descriptors there. It
+is the default of ``net.core.somaxconn``, above which nothing has an effect (listen(2))."""
 
 UNIX_MODE: Final = 0o660
 """Who may connect to a socket in the file system: its owner and its group."""

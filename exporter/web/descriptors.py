@@ -3,8 +3,8 @@
 import resource
 from typing import Final
 
-_MOST_CONNECTIONS: Final = 4096
-_MOST_BY_TLS: Final = 1024  # each takes 0.1 MB, most of it in OpenSSL
+_MOST_CONNECTIONS: Final = 1024
+_MOST_BY_TLS: Final = 512  # each takes 0.1 MB, most of it in OpenSSL
 _RESERVE: Final = 4  # a quarter of them is for polling, files and the log
 
 
@@ -20,7 +20,7 @@ def raise_limit() -> None:
 def room_for_connections(*, tls: bool) -> int:
     """Return how many connections may be open: three quarters of the descriptors.
 
-    Never more than 4096, or 1024 by TLS.
+    Never more than 1024, or 512 by TLS.
     """
     most = _MOST_BY_TLS if tls else _MOST_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

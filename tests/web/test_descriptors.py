@@ -12,14 +12,14 @@ from exporter.web.descriptors import raise_limit, room_for_connections
     [
         (256, 192, 192),
         (512, 384, 384),
-        (1024, 768, 768),
-        (1_048_576, 4096, 1024),
-        (resource.RLIM_INFINITY, 4096, 1024),
+        (1024, 768, 512),
+        (1_048_576, 1024, 512),
+        (resource.RLIM_INFINITY, 1024, 512),
         (1, 1, 1),
     ],
 )
 def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int, by_tls: int) -> None:
-    """A quarter is kept for other work; a thousand or more are enough, by TLS with its memory."""
+    """A quarter is kept for other work; a thousand are enough, by TLS with its memory half."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert room_for_connections(tls=False) == room
     assert room_for_connections(tls=True) == by_tls
