@@ -51,7 +51,10 @@ def check_version(request: web.BaseRequest) -> None:
 
 
 class Connection(web.RequestHandler):
-    """Speaks HTTP on a socket that was accepted; ``gone`` is told when it is lost.
+    """Speaks HTTP on a socket that was accepted.
+
+    ``gone`` is called when it is lost, ``progressed`` when a slow client has taken all that waited
+    for it.
 
     It is closed when a request has not come whole, or the next has not come, within five seconds;
     and when it sends more than 32 KiB without an answer in between. What is no HTTP is answered
@@ -59,13 +62,22 @@ class Connection(web.RequestHandler):
     that is too long gets 414; headers that are too long, too many, or too much in all get 431.
     """
 
-    __slots__ = ("_gone", "_heard_all", "_log_limit", "_opened", "_unanswered", "accepted")
+    __slots__ = (
+        "_gone",
+        "_heard_all",
+        "_log_limit",
+        "_opened",
+        "_progressed",
+        "_unanswered",
+        "accepted",
+    )
 
     def __init__(
         self,
         server: web.Server,
         accepted: socket.socket,
         gone: Callable[["Connection"], None],
+        progressed: Callable[["Connection"], None],
         log_limit: LogLimit,
     ) -> None:
         super().__init__(
@@ -82,6 +94,7 @@ class Connection(web.RequestHandler):
         """The socket."""
         _limit_buffers(accepted)
         self._gone = gone
+        self._progressed = progressed
         self._log_limit = log_limit
         self._opened: asyncio.Transport | None = None
         self._unanswered = 0
@@ -118,6 +131,11 @@ class Connection(web.RequestHandler):
         """Tell that it is lost."""
         super().connection_lost(exc)
         self._gone(self)
+
+    def resume_writing(self) -> None:
+        """Go on with a response that waited for its reader."""
+        super().resume_writing()
+        self._progressed(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is too much."""

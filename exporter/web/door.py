@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from exporter.process.free_memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, break_cycles, check_version
 from exporter.web.handshake import begin_tls
@@ -38,6 +39,7 @@ _PAUSE_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
 _LOOK_SECONDS: Final = 1.0
 _SHARE: Final = 16  # one of so many connections goes when the system has no room
+_CROWD: Final = 64  # so many connections leave memory that is worth giving back
 _CLOSING: Final = "too many connections, closing some"
 
 
@@ -103,12 +105,17 @@ class Door:
             self._loop.add_reader(each, self._accept, each)
 
     async def watch(self) -> None:
-        """Hang up on those that nothing else has ended in time, until cancelled."""
+        """End what nothing else has ended in time, and give its memory back, until cancelled."""
+        peak = 0
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for connection in self._connections.take_overdue(_MOST_SECONDS):
                 connection.hang_up()
             self._close_excess(self._connections.take_surplus(), "the limit has been lowered")
+            peak = max(peak, len(self._connections))
+            if peak >= _CROWD > len(self._connections):
+                peak = 0
+                release_free_memory()
 
     async def close(self, runner: web.AppRunner, seconds: float) -> None:
         """Let nobody in any more; let the answers under way finish, then hang up on the rest."""
@@ -157,7 +164,9 @@ class Door:
             self._loop.add_reader(listening, self._accept, listening)
 
     def _let_in(self, accepted: socket.socket, peer: str) -> None:
-        connection = Connection(self._server, accepted, self._gone, self._log_limit)
+        connection = Connection(
+            self._server, accepted, self._gone, self._connections.note_progress, self._log_limit
+        )
         phase = Phase.REQUEST if self._ssl_context is None else Phase.HANDSHAKE
         excess = self._connections.add(connection, peer, phase)
         self._close_excess(excess, "more than there is room for")

@@ -50,8 +50,9 @@ class OpenConnections(Generic[C]):
 
     When there are too many, one has to go for each that comes. It is of the phase that most are
     in. There, it is of the peers that were served before or of the others, whichever hold more
-    connections. Of these, it is the oldest of the peer with most connections. So a crowd displaces
-    itself, and where all come from one address, as through a reverse proxy, the oldest goes.
+    connections. Of these, it is the oldest of the peer with most connections; of responses, the
+    one of which the client has taken nothing for longest. So a crowd displaces itself, and where
+    all come from one address, as through a reverse proxy, the oldest goes.
 
     ``clock`` returns seconds that only grow.
     """
@@ -99,6 +100,12 @@ class OpenConnections(Generic[C]):
             self._known.move_to_end(peer)
             if len(self._known) > _MAX_KNOWN_PEERS:
                 self._known.popitem(last=False)
+
+    def note_progress(self, connection: C) -> None:
+        """Note that the client has taken more of its response: another goes before it."""
+        if connection in self._entries:
+            peer, place = self._entries[connection]
+            self._groups[place].make_last(connection, peer)
 
     def take_surplus(self) -> list[C]:
         """Forget and return those above the limit of connections, as it is now."""
@@ -170,6 +177,10 @@ class _Group(Generic[C]):
         self._recount(peer, len(own) + 1, len(own))
         if not own:
             del self._by_peer[peer]
+
+    def make_last(self, connection: C, peer: str) -> None:
+        """Let all others of the peer go before one."""
+        self._by_peer[peer].move_to_end(connection)
 
     def first(self) -> C:
         """Return the oldest of the peer with most; of several such peers, of the first."""

@@ -111,6 +111,49 @@ def test_half_open_handshakes_displace_each_other(
         site.serve_while(visit)
 
 
+def test_who_reads_slowly_outlasts_who_does_not(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
+    monkeypatch.setattr("exporter.web.server.Limits", partial(Limits, responses=2))
+    enlarge(site)
+
+    def visit() -> int:
+        with closing(begin_to_read(site)) as slow, closing(begin_to_read(site)):
+            length = len(slow.recv(8_000_000, socket.MSG_WAITALL))
+            assert site.ask("/-/ready").status == 200
+            while piece := slow.recv(1 << 20):
+                length += len(piece)
+                if length >= 20_000_000:
+                    break
+            return length
+
+    with capture_logs():
+        assert site.serve_while(visit) >= 20_000_000
+
+
+def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a crowd has left, once."""
+    released: list[float] = []
+    monkeypatch.setattr("exporter.web.door.release_free_memory", lambda: released.append(0))
+    monkeypatch.setattr("exporter.web.door._CROWD", 3)
+    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.01)
+
+    def visit() -> None:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(begin_to_read(site))
+            threading.Event().wait(0.1)
+            assert released == []
+        deadline = time.monotonic() + PATIENCE
+        while not released and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.1)
+
+    site.serve_while(visit)
+    assert len(released) == 1
+
+
 def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
     room = 6

@@ -7,10 +7,12 @@ import struct
 import time
 from asyncio import sslproto
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import Gauge
+from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
 
@@ -80,6 +82,14 @@ def left_over() -> list[object]:
     ]
 
 
+def wait_for_nothing() -> int:
+    """Wait until no connection is in memory; return how many are left."""
+    deadline = time.monotonic() + PATIENCE
+    while left_over() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(left_over())
+
+
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
     """Switch the collector of cycles off, so that only what is in none is freed."""
@@ -121,12 +131,50 @@ def test_tls_connections_leave_nothing_behind(
     def visit_often() -> int:
         for _ in range(5):
             visit(site)
-        deadline = time.monotonic() + PATIENCE
-        while left_over() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return len(left_over())
+        return wait_for_nothing()
 
     assert site.serve_while(visit_often) == 0
+
+
+@pytest.mark.usefixtures("_no_collector")
+def test_stalled_readers_leave_nothing_behind(site: "Site") -> None:
+    """When a reader that took a part of a large response is gone, so is all that it cost."""
+    Gauge("large", "x" * 20_000_000, registry=site.registry)
+
+    def visit_often() -> int:
+        for _ in range(5):
+            with closing(connect(site)) as sock:
+                sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
+                assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+        return wait_for_nothing()
+
+    assert site.serve_while(visit_often) == 0
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "TLS"])
+def test_displaced_connections_leave_nothing_behind(
+    site: "Site", tls: ssl.SSLContext, *, by_tls: bool
+) -> None:
+    """The same holds when it is the exporter that ends them."""
+    Gauge("large", "x" * 20_000_000, registry=site.registry)
+    site.tls = tls if by_tls else None
+    site.most_connections = 2
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def visit_often() -> int:
+        with ExitStack() as stack:
+            for _ in range(6):
+                sock = stack.enter_context(connect(site))
+                if by_tls:
+                    sock = stack.enter_context(context.wrap_socket(sock))
+                sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
+                assert sock.recv(9).startswith(b"HTTP/1.1")
+        return wait_for_nothing()
+
+    with capture_logs():
+        assert site.serve_while(visit_often) == 0
 
 
 @pytest.mark.usefixtures("_no_collector")
@@ -143,9 +191,6 @@ def test_plain_connections_leave_nothing_behind(
                 sock.sendall(sent)
                 if sent:
                     read_to_end(sock)
-        deadline = time.monotonic() + PATIENCE
-        while left_over() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return len(left_over())
+        return wait_for_nothing()
 
     assert site.serve_while(visit_often) == 0

@@ -88,6 +88,16 @@ def test_peers_that_were_served_before_stay(names: list[str], excess: str) -> No
     assert connections.add("x", "x", REQUEST) == [excess]
 
 
+def test_who_reads_outlasts_who_does_not() -> None:
+    """Of the responses to one peer, that goes of which nothing was taken for longest."""
+    connections = opened("a1", "a2", "a3", "a4", responses=3)
+    for name in ("a1", "a2", "a3"):
+        connections.move(name, RESPONSE)
+    connections.note_progress("a1")
+    assert connections.move("a4", RESPONSE) == ["a2"]
+    connections.note_progress("a2")  # it is forgotten
+
+
 def test_only_so_many_peers_are_known() -> None:
     """The one that was served longest ago is forgotten."""
     connections = opened(limit=3)
