@@ -64,11 +64,15 @@ CLIENT_ATTACKS: Final[dict[str, tuple[str, Setup, ClientAttack]]] = {
         requests.truncate_web_config,
     ),
     "leaving-filters": (
-        "2,000 requests for one family whose clients leave; 40,000 series",
-        Setup(folders=40_000),
+        "2,000 requests for one family whose clients leave; 90,000 series",
+        Setup(folders=90_000),
         requests.leave_filters,
     ),
-    "reload-flood": ("3,000 reloads by POST", Setup(lifecycle=True), requests.flood_reloads),
+    "reload-flood": (
+        "3,000 reloads by POST of a configuration with 200 accounts",
+        Setup(lifecycle=True, idle_accounts=200),
+        requests.flood_reloads,
+    ),
     "cross-site-reload": (
         "a reload that a web page elsewhere asks for",
         Setup(lifecycle=True),
@@ -258,7 +262,7 @@ def _wait_until_ready(program: Program) -> None:
         if any("scaleengine_files{" in line for line in _samples(program.victim)):
             return
         time.sleep(0.2)
-    raise SystemExit(f"the exporter has no numbers:\n{program.log.read_text()}")
+    raise SystemExit(f"the exporter has no numbers:\n{program.log.read_text()[-2000:]}")
 
 
 def _samples(victim: Victim) -> Sequence[str]:

@@ -168,8 +168,8 @@ API_ATTACKS: Final[Mapping[str, tuple[str, Callable[[], Respond]]]] = {
     "wide-text": ("a text of 31 MiB that takes 4 bytes a character", _wide_text),
     "many-users": ("450,000 CPU users", lambda: _users(450_000, 1)),
     "many-folders": (
-        "2.5 million folders",
-        lambda: _both(_usage(b""), _listing(_empty_folders(2_500_000))),
+        "2.3 million folders",
+        lambda: _both(_usage(b""), _listing(_empty_folders(2_300_000))),
     ),
     "long-label": ("a CPU user and a folder of 31 MiB", _long_label),
     "rejected-rows": ("300,000 rows that are all wrong", _odd_rows),

@@ -28,6 +28,7 @@ OTHER_ACCOUNTS: Final = 4
 
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 10.0
+_SHOWN: Final = 2000
 _SAMPLE_SECONDS: Final = 0.02
 _MIB: Final = 1024 * 1024
 _ACCOUNT: Final = """\
@@ -40,6 +41,12 @@ _ACCOUNT: Final = """\
       interval: {interval}
       paths: [{{path: {path}, folder_depth: 1, max_folders: 1000000}}]
 """
+_IDLE_ACCOUNT: Final = """\
+  - cdn: {cdn}
+    api_key: BENCHKEY0123456789
+    api_secret: nobodys-secret
+    disk_usage: {{interval: 1d}}
+"""
 _REQUEST: Final = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
 
 
@@ -49,6 +56,7 @@ class Setup:
 
     ``users`` are further users, each with the one password. ``web_config`` is YAML text to be added
     to the web config file. ``accounts`` says whether the accounts are polled that attacks answer.
+    ``idle_accounts`` is the number of further accounts, polled once a day.
     """
 
     tls: bool = False
@@ -59,6 +67,7 @@ class Setup:
     folders: int = 1000
     web_config: str = ""
     accounts: bool = False
+    idle_accounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +216,7 @@ def _write_config(folder: Path, api_url: str, setup: Setup) -> Path:
         _ACCOUNT.format(name=name, cdn=cdn, path=PATH, interval="5s" if setup.accounts else "1d")
         for name, cdn in names.items()
     ]
+    accounts += [_IDLE_ACCOUNT.format(cdn=1000 + number) for number in range(setup.idle_accounts)]
     config = folder / "config.yaml"
     config.write_text(f"api: {{url: '{api_url}'}}\naccounts:\n" + "".join(accounts))
     return config
@@ -235,4 +245,4 @@ def _listening_port(child: subprocess.Popen[bytes], log: Path) -> int:
         if found:
             return int(found[1])
         time.sleep(0.05)
-    raise SystemExit(f"the exporter did not start:\n{log.read_text()}")
+    raise SystemExit(f"the exporter did not start:\n{log.read_text()[-_SHOWN:]}")
