@@ -10,7 +10,6 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from exporter.process.background_writer import BackgroundWriter
-from exporter.scaleengine.masking import MAX_TEXT
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -20,7 +19,6 @@ _LEVELS: Final = {
 }
 
 
-_MAX_LINE: Final = 4 * MAX_TEXT  # so that no part of a secret is at the end of what is shown
 _LOSS: Final = "standard error was not read, or could not be written"
 
 
@@ -65,7 +63,7 @@ def set_up_logs(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 renderer,
-                lambda _, __, line: hide(_show_all(str(line)[:_MAX_LINE])),
+                lambda _, __, line: hide(_show_all(str(line))),
             ],
         )
     )

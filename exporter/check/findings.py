@@ -85,8 +85,7 @@ def failed(
 def masked(finding: Finding, hide: Callable[[str], str]) -> Finding:
     """Return the finding without the secrets that ScaleEngine may have written into it."""
     facts = {name: _masked(fact, hide) for name, fact in finding.facts.items()}
-    advice = None if finding.advice is None else hide(finding.advice)
-    return replace(finding, detail=hide(finding.detail), advice=advice, facts=facts)
+    return replace(finding, detail=hide(finding.detail), facts=facts)
 
 
 def _masked(fact: Fact, hide: Callable[[str], str]) -> Fact:

@@ -165,5 +165,6 @@ def _said(message: Json, hidden: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    masked = mask(message, hidden, MESSAGE_LENGTH)
-    return "".join(letter if letter.isprintable() else " " for letter in masked)
+    masked = mask(message, hidden)
+    line = "".join(letter if letter.isprintable() else " " for letter in masked)
+    return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config import Api
 from exporter.flags import DEFAULT_ADDRESS, parse_flags
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, build_metrics
@@ -15,10 +16,17 @@ from exporter.polling.store import Store
 from exporter.process.environment import KEPT
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
+from exporter.scaleengine.envelope import MESSAGE_LENGTH
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.web import filtering
+from exporter.web.config_file import basic_auth
+from exporter.web.descriptors import room_for_connections
+from exporter.web.open_connections import Limits
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
 class Reloaded:
@@ -84,13 +92,49 @@ def test_every_reason_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"]
+    "name",
+    [
+        *("README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"),
+        *("SECURITY.md", "docs/hostile-networks.md"),
+    ],
 )
 def test_links_lead_somewhere(name: str) -> None:
     """What a document links to in this project exists."""
     document = ROOT / name
     linked = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text())
     assert [link for link in linked if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers"),
+    [
+        ("open connections", [1024, 512]),
+        ("TLS handshakes under way, responses under way", [256]),
+        ("requests with `name[]` that wait", [filtering.MAX_WAITING]),
+        ("passwords that wait for their check", [basic_auth.MOST_WAITING]),
+        ("a request, from the first byte to the last", [Api().timeout]),
+        (
+            "requests at once, and a second, for one account",
+            [Api().concurrency, Api().requests_per_second],
+        ),
+        ("requests of one poll", [Api().max_requests_per_poll]),
+        ("the body, as it arrives and after decompression", [BODY_LIMIT // 2**20]),
+        ("a message of the API in the log", [MESSAGE_LENGTH]),
+    ],
+)
+def test_limits_are_documented(row: str, numbers: list[float]) -> None:
+    """SECURITY.md has the limits that the code has."""
+    (cell,) = re.findall(rf"^\| {re.escape(row)} \|([^|]*)\|", SECURITY, re.MULTILINE)
+    assert [float(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", cell)][
+        : len(numbers)
+    ] == numbers
+
+
+def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (10_000, 10_000))
+    limits = Limits(lambda: room_for_connections(tls=False))
+    assert (limits.connections(), room_for_connections(tls=True)) == (1024, 512)
+    assert (limits.handshakes, limits.responses) == (256, 256)
 
 
 def test_every_variable_that_matters_is_documented() -> None:

@@ -1,7 +1,6 @@
 """The envelope decides what an answer is, and each failure says its cause and the next step."""
 
 import json
-from collections.abc import Iterable
 
 import pytest
 
@@ -19,7 +18,6 @@ from exporter.scaleengine.errors import (
     TooManyRequestsError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.masking import mask
 
 SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
 NEWER = "look for a newer release of this exporter"
@@ -299,24 +297,6 @@ def test_a_secret_at_the_end_of_a_long_message(question: Question) -> None:
 
     assert f"{'x' * 10}***)" in str(error)
     assert secret[:10] not in str(error)
-
-
-def test_a_huge_message(question: Question, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 31 MiB only the beginning is cleaned: nothing else runs while a thread does that."""
-    cleaned: list[int] = []
-
-    def mask_and_note(text: str, secrets: Iterable[str], length: int) -> str:
-        shown = mask(text, secrets, length)
-        cleaned.append(len(shown))
-        return shown
-
-    monkeypatch.setattr("exporter.scaleengine.envelope.mask", mask_and_note)
-    message = (question.hidden[1] + " ") * 10 + "x" * (31 * 2**20)
-    error = refused(200, failure("4711", message), question)
-
-    assert len(str(error)) < 2 * MESSAGE_LENGTH
-    assert question.hidden[1][:10] not in str(error)
-    assert cleaned[0] <= MESSAGE_LENGTH + 1
 
 
 def test_secrets_that_are_empty() -> None:
