@@ -92,7 +92,7 @@ def _serve(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
         return EXIT_OK
     sockets = _sockets(flags, process)
     read = TimedRead(flags.config_file, partial(load, flags.config_file, environ), _READ_SECONDS)
-    source = Source(read, _endpoint, accept, secrets.learn)
+    source = Source(read, _endpoint, accept, secrets)
     return _run(plan, source, sockets, web_config, flags, process)
 
 
@@ -168,7 +168,7 @@ def _demo(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
         for each in [each for each in sockets if each.family != socket.AF_UNIX][:1]:
             page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, flags.web_telemetry_path))
-        source = Source(lambda: plan, lambda plan: plan.endpoint, _same_plan, secrets.learn)
+        source = Source(lambda: plan, lambda plan: plan.endpoint, _same_plan, secrets)
         return _run(plan, source, sockets, web_config, flags, process)
     finally:
         simulator.stop()

@@ -24,6 +24,7 @@ from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 from exporter.timed_read import SettledRead
@@ -59,13 +60,13 @@ class Source(Generic[T]):
 
     ``read`` returns what is configured now and raises ConfigError; ``endpoint`` returns where that
     sends the API's credentials; ``accept`` makes the plan of it, and does what else it asks for.
-    ``learn`` is told of the key and the secret of each account that is used.
+    ``secrets`` learns the key and the secret of each account that is used.
     """
 
     read: Callable[[], T]
     endpoint: Callable[[T], Endpoint]
     accept: Callable[[T], Plan]
-    learn: Callable[[str, str], None]
+    secrets: KnownSecrets
 
 
 def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
@@ -76,12 +77,12 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     clock = Clock()
     stop = threading.Event()
     store = Store(plan.targets)
-    metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan))
+    metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan), source.secrets)
     around = Surroundings(
         clock,
         Stamps(stop.wait),
         observe=metrics.heed_exchange,
-        learn=source.learn,
+        learn=source.secrets.learn,
         judge=metrics.record_verdict,
     )
     polling = _Polling(plan, around, store, metrics)

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.store import Knowledge, Store
@@ -30,7 +31,10 @@ _POLL = ("account", "collector", "path", "file_type")
 class KnowledgeCollector(Collector):
     """Makes families of what the store holds, and what of it still counts, at each call."""
 
-    def __init__(self, store: Store, clock: Clock, wall_time: WallTime) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, wall_time: WallTime, redactor: SnapshotRedactor
+    ) -> None:
+        self._redactor = redactor
         self._store = store
         self._clock = clock
         self._wall_time = wall_time
@@ -38,8 +42,7 @@ class KnowledgeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
         known = tuple(self._store.current().values())
-        elapsed = self._clock.elapsed()
-        snapshots = [(knowledge.target, knowledge.snapshot(elapsed)) for knowledge in known]
+        snapshots = self._redactor.read(known, self._clock.elapsed())
         yield from disk_usage_families(
             [(target, held) for target, held in snapshots if isinstance(held, DiskUsage)]
         )

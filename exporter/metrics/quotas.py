@@ -7,6 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.redaction import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
@@ -21,8 +22,11 @@ _EMPTY_NAME: Final = ""
 class QuotaCollector(Collector):
     """Tells the quota of each CPU user that has a disk usage, or a quota of its own."""
 
-    def __init__(self, quotas: Quotas, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, quotas: Quotas, store: Store, clock: Clock, redactor: SnapshotRedactor
+    ) -> None:
         self.quotas = quotas
+        self._redactor = redactor
         self._store = store
         self._clock = clock
 
@@ -46,12 +50,11 @@ class QuotaCollector(Collector):
 
     def _users(self) -> Mapping[str, list[str]]:
         """Return the CPU users of each account whose disk usage is shown now."""
-        elapsed = self._clock.elapsed()
+        known = self._store.current().values()
         users: dict[str, list[str]] = {}
-        for known in self._store.current().values():
-            snapshot = known.snapshot(elapsed)
+        for target, snapshot in self._redactor.read(known, self._clock.elapsed()):
             if isinstance(snapshot, DiskUsage):
-                users[known.target.account] = [user.cpu_user for user in snapshot.users]
+                users[target.account] = [user.cpu_user for user in snapshot.users]
         return users
 
 

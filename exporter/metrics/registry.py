@@ -22,12 +22,14 @@ from exporter.metrics.credentials import CredentialCollector
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector, Quotas
+from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.masking import KnownSecrets
 from exporter.version import revision
 
 _NONE: Final[Quotas] = MappingProxyType({})
@@ -86,17 +88,25 @@ class Metrics:
 
 
 def build_metrics(
-    store: Store, accounts: Mapping[str, int], clock: Clock, quotas: Quotas = _NONE
+    store: Store,
+    accounts: Mapping[str, int],
+    clock: Clock,
+    quotas: Quotas = _NONE,
+    secrets: KnownSecrets | None = None,
 ) -> Metrics:
-    """Make the metrics of the targets in the store and of the accounts (name to CDN number)."""
+    """Make the metrics of the targets in the store and of the accounts (name to CDN number).
+
+    No name that comes from ScaleEngine shows one of the ``secrets`` in a label.
+    """
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets = tuple(store.current())
     wall_time = WallTime(clock)
     configured, skews = ConfiguredAccounts(accounts), SkewCollector(accounts, wall_time)
     credentials = CredentialCollector(accounts, targets)
-    known = KnowledgeCollector(store, clock, wall_time)
-    allowed = QuotaCollector(quotas, store, clock)
+    redactor = SnapshotRedactor(secrets or KnownSecrets())
+    known = KnowledgeCollector(store, clock, wall_time, redactor)
+    allowed = QuotaCollector(quotas, store, clock, redactor)
     counted = CollectorRegistry()
     polls = PollCounters(counted, targets)
     requests = RequestCounters(counted, targets)

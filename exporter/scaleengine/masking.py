@@ -33,6 +33,8 @@ class KnownSecrets:
 
     def __init__(self) -> None:
         self._spellings: dict[str, frozenset[str]] = {}
+        self.learned = 0
+        """How many secrets were learned up to now."""
         self._lock = threading.Lock()
 
     def learn(self, *secrets: str) -> None:
@@ -42,8 +44,16 @@ class KnownSecrets:
                 if len(secret) >= _SHORTEST and secret not in self._spellings:
                     folded = frozenset(map(str.casefold, _spellings(secret)))
                     self._spellings[secret] = folded
+                    self.learned += 1
                 if len(self._spellings) > _MOST:
                     del self._spellings[next(iter(self._spellings))]
+
+    def are_in(self, text: str) -> bool:
+        """Return whether any secret is in the text, which may be of any length."""
+        with self._lock:
+            known = tuple(self._spellings.values())
+        folded = text.casefold()
+        return any(spelling in folded for spellings in known for spelling in spellings)
 
     def hide(self, text: str) -> str:
         """Return the text with stars for each secret."""

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
 from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
@@ -27,6 +28,7 @@ from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.masking import KnownSecrets
 from exporter.version import revision
 
 Exposition = Callable[[CollectorRegistry], str]
@@ -195,7 +197,9 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
-    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
+    registry.register(
+        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    )
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
@@ -221,7 +225,9 @@ def test_bytes_are_exact(occupied: int) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
-    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
+    registry.register(
+        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    )
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 

@@ -8,12 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.masking import KnownSecrets
 
 Polled = Callable[[Target, Snapshot | Reason], None]
 Series = Callable[[str], dict[str, float]]
@@ -46,7 +48,9 @@ def polled(store: Store, clock: Clock) -> Polled:
 def series(store: Store, clock: Clock) -> Series:
     """Give a function that scrapes: values of a metric by the label that tells its series apart."""
     registry = CollectorRegistry()
-    registry.register(KnowledgeCollector(store, clock, WallTime(clock)))
+    registry.register(
+        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    )
 
     def scrape(metric: str) -> dict[str, float]:
         key = {"scaleengine_folder_files": "folder", "scaleengine_files": "path"}

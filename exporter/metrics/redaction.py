@@ -1,0 +1,84 @@
+"""Keep secrets out of labels: ScaleEngine chooses the names of users and folders."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot
+from exporter.polling.store import Knowledge
+from exporter.polling.targets import Target
+from exporter.scaleengine.masking import KnownSecrets
+
+log: Final = structlog.get_logger(__name__)
+
+_BETWEEN: Final = "\0"
+_ADVICE: Final = "find out who has named it so, and replace the credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class _Redacted:
+    """A snapshot as it was, and without secrets; ``secrets`` is how many were known."""
+
+    original: Snapshot
+    secrets: int
+    snapshot: Snapshot
+
+
+class SnapshotRedactor:
+    """Redacts the names in snapshots, each snapshot once; for one thread at a time."""
+
+    def __init__(self, secrets: KnownSecrets) -> None:
+        self._secrets = secrets
+        self._redacted: dict[Target, _Redacted] = {}
+
+    def read(
+        self, known: Iterable[Knowledge], elapsed: float
+    ) -> Sequence[tuple[Target, Snapshot | None]]:
+        """Return each target with its snapshot, while that counts, without secrets in its names.
+
+        Folders whose names are the same then are one. Users whose names are the same then are left
+        out: which of their numbers is right is not known. ``elapsed`` is the monotonic time.
+        """
+        before, self._redacted = self._redacted, {}
+        found = []
+        for knowledge in known:
+            target, snapshot = knowledge.target, knowledge.snapshot(elapsed)
+            if snapshot is not None:
+                redacted = self._redact(target, snapshot, before.get(target))
+                self._redacted[target] = redacted
+                snapshot = redacted.snapshot
+            found.append((target, snapshot))
+        return found
+
+    def _redact(self, target: Target, snapshot: Snapshot, before: _Redacted | None) -> _Redacted:
+        secrets = self._secrets.learned
+        if before and before.original is snapshot and before.secrets == secrets:
+            return before
+        if not self._secrets.are_in(_BETWEEN.join(_names(snapshot))):
+            return _Redacted(snapshot, secrets, snapshot)
+        if before is None or before.snapshot is before.original:
+            log.warning("secret redacted in a name", target=str(target), advice=_ADVICE)
+        if isinstance(snapshot, DiskUsage):
+            return _Redacted(snapshot, secrets, self._without_secrets(snapshot))
+        return _Redacted(snapshot, secrets, self._counts_without_secrets(snapshot))
+
+    def _without_secrets(self, usage: DiskUsage) -> DiskUsage:
+        hide = self._secrets.hide
+        users = [replace(user, cpu_user=hide(user.cpu_user)) for user in usage.users]
+        times = Counter(user.cpu_user for user in users)
+        return replace(usage, users=tuple(user for user in users if times[user.cpu_user] == 1))
+
+    def _counts_without_secrets(self, counts: FileCounts) -> FileCounts:
+        files: Counter[str] = Counter()
+        for part in counts.by_folder or ():
+            files[self._secrets.hide(part.folder)] += part.files
+        return replace(counts, by_folder=tuple(FolderCount(*item) for item in files.items()))
+
+
+def _names(snapshot: Snapshot) -> Iterable[str]:
+    if isinstance(snapshot, DiskUsage):
+        return (user.cpu_user for user in snapshot.users)
+    return (part.folder for part in snapshot.by_folder or ())
