@@ -24,7 +24,7 @@ Resolving = Callable[..., None]
 Transports = Callable[..., Transport]
 
 LIMIT = 0.5
-SLACK = 1.5
+SLACK = 20.0
 """Seconds that a busy machine may add."""
 
 SENTENCE = (

@@ -146,7 +146,7 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
         await asyncio.sleep(0.05)  # the other end learns of it, and closes its socket
         return took
 
-    assert asyncio.run(scenario()) < 2
+    assert asyncio.run(scenario()) < 20  # the reader would never read
 
 
 def test_few_expositions_are_compressed_at_once(
