@@ -224,7 +224,10 @@ def test_a_crowd_of_many_addresses(
         await until_waiting()
         right = asyncio.create_task(judge("jane", "right", client))
         await until_waiting()
-        wrong.append(asyncio.create_task(judge("jane", "later", "127.100.1.1")))
+        wrong += [
+            asyncio.create_task(judge("jane", f"later {number}", f"127.{number}.200.1"))
+            for number in range(10)
+        ]
         await until_waiting()
         bcrypt.go_on.set()
         assert await right is RIGHT
