@@ -15,6 +15,7 @@ from aiohttp import BasicAuth
 from exporter.web.config_file.passwords import cost_of, dummy_hashes
 from exporter.web.config_file.verdicts import Verdicts
 from exporter.web.fair_queue import FairQueue, Keys, find_networks
+from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 
@@ -63,8 +64,11 @@ class BasicAuthentication:
     dropped. `is_right` compares a password with a hash; `key` is random and secret.
     """
 
-    def __init__(self, is_right: Callable[[bytes, bytes], bool], key: bytes) -> None:
+    def __init__(
+        self, is_right: Callable[[bytes, bytes], bool], key: bytes, log_limit: LogLimit
+    ) -> None:
         self._is_right = is_right
+        self._log_limit = log_limit
         self._verdicts = Verdicts(key)
         self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING)
         self._checks: dict[bytes, _Check] = {}
@@ -146,7 +150,9 @@ class BasicAuthentication:
         try:
             return await _in_thread(compare)
         except Exception as error:  # noqa: BLE001 - whoever waits must not wait for ever
-            log.warning("password not checked; may the exporter start threads?", cause=str(error))
+            event = "password not checked; may the exporter start threads?"
+            if self._log_limit.is_due(event):
+                log.warning(event, cause=str(error))
             return None
 
     def _settle(self, check: _Check, *, right: bool | None) -> None:

@@ -16,6 +16,7 @@ from exporter.web.config_file.live import LiveWebConfig
 from exporter.web.config_file.loading import WebConfig
 from exporter.web.config_file.passwords import is_right
 from exporter.web.config_file.rate_limit import RateLimit, TokenBucket
+from exporter.web.log_limit import LogLimit
 
 _KEY_BYTES: Final = 32
 _BUSY_SECONDS: Final = 1
@@ -30,7 +31,8 @@ def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float
     answered with 403, one without the right password with 401, and with 503 when too many passwords
     wait for their check. The rate limit counts the others only: one above it is answered with 429.
     """
-    guard = _Guard(live, clock, BasicAuthentication(is_right, secrets.token_bytes(_KEY_BYTES)))
+    key = secrets.token_bytes(_KEY_BYTES)
+    guard = _Guard(live, clock, BasicAuthentication(is_right, key, LogLimit(clock)))
     app.middlewares.insert(0, guard.admit)
     app.on_response_prepare.append(guard.add_headers)
     app.cleanup_ctx.append(guard.follow)
