@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
@@ -78,7 +79,11 @@ def speak_tls(site: "Site", sent: bytes) -> None:
 def left_over() -> list[object]:
     """Return the connections that are in memory, and what asyncio keeps for them."""
     return [
-        found for found in gc.get_objects() if isinstance(found, Connection | sslproto.SSLProtocol)
+        found
+        for found in gc.get_objects()
+        if isinstance(
+            found, Connection | sslproto.SSLProtocol | web.BaseRequest | web.StreamResponse
+        )
     ]
 
 
