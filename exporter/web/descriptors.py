@@ -3,8 +3,7 @@
 import resource
 from typing import Final
 
-_MOST_CONNECTIONS: Final = 1024
-_MOST_BY_TLS: Final = 512  # each takes 0.1 MB, most of it in OpenSSL
+_MOST_CONNECTIONS: Final = 512  # each takes 10 KB, by TLS 100 KB, most of it in OpenSSL
 _RESERVE: Final = 4  # a quarter of them is for polling, files and the log
 
 
@@ -17,13 +16,9 @@ def raise_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def room_for_connections(*, tls: bool) -> int:
-    """Return how many connections may be open: three quarters of the descriptors.
-
-    Never more than 1024, or 512 by TLS.
-    """
-    most = _MOST_BY_TLS if tls else _MOST_CONNECTIONS
+def room_for_connections() -> int:
+    """Return how many connections may be open: three quarters of the descriptors, 512 at most."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return most
-    return max(1, min(most, soft - soft // _RESERVE))
+        return _MOST_CONNECTIONS
+    return max(1, min(_MOST_CONNECTIONS, soft - soft // _RESERVE))

@@ -29,8 +29,8 @@ class Limits:
     """
 
     connections: Callable[[], int]
-    handshakes: int = 256
-    responses: int = 256
+    handshakes: int = 128
+    responses: int = 128
 
     def of(self, phase: Phase) -> int | None:
         """Return how many may be in a phase, or None for as many as may be open."""

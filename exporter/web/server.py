@@ -39,8 +39,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
-    tls = ssl_context is not None
-    limits = Limits(lambda: most_connections or room_for_connections(tls=tls))
+    limits = Limits(lambda: most_connections or room_for_connections())
     connections = Connections(limits, loop.time)
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, watched(connections, log_limit))

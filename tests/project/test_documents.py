@@ -108,8 +108,8 @@ def test_links_lead_somewhere(name: str) -> None:
 @pytest.mark.parametrize(
     ("row", "numbers"),
     [
-        ("open connections", [1024, 512]),
-        ("TLS handshakes under way, responses under way", [256]),
+        ("open connections", [512]),
+        ("TLS handshakes under way, responses under way", [128]),
         ("requests with `name[]` that wait", [filtering.MAX_WAITING]),
         ("passwords that wait for their check", [basic_auth.MOST_WAITING]),
         ("a request, from the first byte to the last", [Api().timeout]),
@@ -132,9 +132,8 @@ def test_limits_are_documented(row: str, numbers: list[float]) -> None:
 
 def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (10_000, 10_000))
-    limits = Limits(lambda: room_for_connections(tls=False))
-    assert (limits.connections(), room_for_connections(tls=True)) == (1024, 512)
-    assert (limits.handshakes, limits.responses) == (256, 256)
+    limits = Limits(room_for_connections)
+    assert (limits.connections(), limits.handshakes, limits.responses) == (512, 128, 128)
 
 
 def test_every_variable_that_matters_is_documented() -> None:

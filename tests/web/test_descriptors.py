@@ -8,21 +8,20 @@ from exporter.web.descriptors import raise_limit, room_for_connections
 
 
 @pytest.mark.parametrize(
-    ("limit", "room", "by_tls"),
+    ("limit", "room"),
     [
-        (256, 192, 192),
-        (512, 384, 384),
-        (1024, 768, 512),
-        (1_048_576, 1024, 512),
-        (resource.RLIM_INFINITY, 1024, 512),
-        (1, 1, 1),
+        (256, 192),
+        (512, 384),
+        (1024, 512),
+        (1_048_576, 512),
+        (resource.RLIM_INFINITY, 512),
+        (1, 1),
     ],
 )
-def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int, by_tls: int) -> None:
-    """A quarter is kept for other work; a thousand are enough, by TLS with its memory half."""
+def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
+    """A quarter is kept for other work; 512 are enough."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    assert room_for_connections(tls=False) == room
-    assert room_for_connections(tls=True) == by_tls
+    assert room_for_connections() == room
 
 
 def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
 def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
     room = 6
-    monkeypatch.setattr("exporter.web.server.room_for_connections", lambda **_: room)
+    monkeypatch.setattr("exporter.web.server.room_for_connections", lambda: room)
     monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.05)
     site.most_connections = None
 
