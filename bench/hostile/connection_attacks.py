@@ -63,7 +63,7 @@ def stop_reading(victim: Victim, seconds: float, *, many: bool = False) -> Findi
             await _until_closed(connection, seconds)
 
     raise_descriptors()
-    asyncio.run(repeat(3000, seconds, hold, 0.5))
+    asyncio.run(repeat(3000, seconds, hold, 2.0))
     return Finding(f"{opened['opened']} connections")
 
 
