@@ -9,6 +9,7 @@ import http.client
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from bench.hostile.api_server import ApiServer, Respond
 from bench.hostile.memory_limit import limited_memory
 from bench.hostile.program import Memory, Program, Setup, Victim, running_program
 from bench.hostile.scraping import Scrapes, read_samples, scrape, scraping
-from bench.hostile.sending import Finding
+from bench.hostile.sending import Finding, show_counts
 
 _MIB: Final = 1024 * 1024
 _LIMIT_MIB: Final = 256
@@ -33,7 +34,7 @@ _REST_SECONDS: Final = 3.0
 _SLOW_SCRAPES: Final = 5.0
 _READY_SECONDS: Final = 60.0
 _MAX_UNANSWERED: Final = 0.01
-_MAX_P99_MS: Final = 4000.0
+_MAX_MEDIAN_MS: Final = 1000.0
 _MAX_LOG: Final = 256 * 1024
 _MAX_GROWTH: Final = 1.10
 _MAX_ATTACK_SECONDS: Final = 240.0
@@ -133,8 +134,9 @@ class Outcome:
         elif self.after > self.rest * _MAX_GROWTH:
             faults.append(f"memory {self.after / self.rest - 1:+.0%}")
         if len(self.scrapes.failures) > _MAX_UNANSWERED * self.scrapes.sent:
-            faults.append(f"{len(self.scrapes.failures)} scrapes not answered")
-        if self.scrapes.milliseconds(0.99) > _MAX_P99_MS:
+            reasons = Counter(self.scrapes.failures)
+            faults.append(f"scrapes not answered: {show_counts(reasons)}")
+        if self.scrapes.milliseconds(0.5) > _MAX_MEDIAN_MS:
             faults.append("slow scrapes")
         if self.log_bytes > _MAX_LOG:
             faults.append(f"{self.log_bytes // 1024} KiB of log")
