@@ -5,6 +5,7 @@ from typing import Final
 
 from exporter.scaleengine.clock import Clock
 
+_WEEK: Final = 7 * 86_400.0
 _MIDDLE: Final = 0.5
 """Of a second: a Date header is cut to whole ones."""
 
@@ -39,9 +40,15 @@ class ServerTime:
         return self._clock.now()
 
     def latest(self) -> float:
-        """Return the later of our clock's time and ScaleEngine's, in unix seconds."""
-        now, offset = self._clock.now(), self._offset
-        return now if offset is None else max(now, self._clock.elapsed() + offset)
+        """Return the later of the time for requests and ScaleEngine's, in unix seconds.
+
+        ScaleEngine's counts for a week more at most, until it is trusted: a Date header alone may
+        say any year, and would let days of the future pass as the newest.
+        """
+        now, offset = self.now(), self._offset
+        if offset is None:
+            return now
+        return max(now, min(self._clock.elapsed() + offset, now + _WEEK))
 
     def heed(self, date: float) -> float:
         """Take note of the time that an answer told; return the skew that it shows."""

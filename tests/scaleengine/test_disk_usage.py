@@ -398,6 +398,22 @@ def test_the_time_by_which_a_day_is_in_the_future(
     assert max(each.day for each in usage.rows) == TUESDAY
 
 
+def test_a_date_header_of_another_age(
+    listen: Callable[..., str], connect: Callable[..., Client], credentials: Credentials
+) -> None:
+    """A row of the year 9999 is of the future, whatever the response's own Date says."""
+    body = json.dumps({"status": "success", "usage": [row("9999-12-31"), row("2014-11-11")]})
+    said = (
+        "HTTP/1.1 200 OK\r\nDate: Fri, 31 Dec 9999 12:00:00 GMT\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    client = connect(listen(lambda line, _: line.sendall(said.encode())))
+    usage = disk_usage(client, credentials, ())
+
+    assert [each.day for each in usage.rows] == [TUESDAY]
+    assert [rejected.fault for rejected in usage.rejected] == [RowFault.FUTURE_DAY]
+
+
 @pytest.mark.parametrize(
     ("ask", "advice"),
     [

@@ -64,6 +64,23 @@ def test_the_later_of_both_times(ahead: float, latest: float) -> None:
     assert machine.time.latest() == TRUE + latest
 
 
+def test_a_date_far_in_the_future() -> None:
+    """Until ScaleEngine's time is trusted, it is at most a week later than ours."""
+    machine = Machine(-10 * 86_400)
+    machine.answer()
+    assert machine.time.latest() == TRUE - 3 * 86_400
+    machine.time.trust()
+    assert machine.time.latest() == TRUE + 0.5
+
+
+def test_a_clock_far_ahead() -> None:
+    """When ScaleEngine's time is trusted, ours does not count."""
+    machine = Machine(10 * 86_400)
+    machine.answer()
+    machine.time.trust()
+    assert machine.time.latest() == TRUE + 0.5
+
+
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
 def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
     """Wherever in its second an answer was given, the skew is wrong by half a second at most."""
