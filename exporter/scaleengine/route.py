@@ -62,6 +62,14 @@ class Trust:
     setting: str | None = None
     ignored: str | None = None
 
+    def find_version(self) -> tuple[int, ...]:
+        """Return what changes whenever the certificates do; nothing where they cannot be found."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return ()
+        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
     def find_fault(self) -> Fault | None:
         """Return why the certificates cannot be used, after reading them all.
 

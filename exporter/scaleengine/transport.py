@@ -75,6 +75,7 @@ class Transport:
         self._endpoint = endpoint
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._session = _session(endpoint.url, endpoint.connections, self._route)
+        self._trusted = self._route.trust.find_version()
         self._addresses = AddressMemory()
         self._has_reported = False
         self._running: set[TimeLimit] = set()
@@ -91,6 +92,7 @@ class Transport:
         fault = self._route.find_fault()
         if fault is not None:
             raise question.failed(NetworkError, fault.cause, fault.advice)
+        self._check_trust()
         with self._limited(question) as limit:
             outcome = self._outcome(text, question)
         if limit.over and self._closed:
@@ -128,6 +130,18 @@ class Transport:
             is_idle = not self._running
         if is_idle:
             self._session.close()
+
+    def _check_trust(self) -> None:
+        """Close the connections that are kept open, when the trusted certificates have changed.
+
+        The peer of such a connection was verified with those of before.
+        """
+        version = self._route.trust.find_version()
+        with self._lock:
+            has_changed = version != self._trusted
+            self._trusted = version
+        if has_changed:
+            self._session.close()  # it opens others when it needs them
 
     def _remember(self, limit: TimeLimit, outcome: HttpAnswer | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""

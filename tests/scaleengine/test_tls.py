@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
 from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.transport import Transport
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(
@@ -97,6 +99,34 @@ def test_an_authority_of_our_own(
     url = listen(serve, server(good))
 
     assert send(url, ca_file=authority.certificate) == HttpAnswer(200, BODY)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_kept_connection_when_the_trusted_certificates_change(
+    listen: Listen,
+    transport: Callable[..., Transport],
+    question: Question,
+    authority: Authority,
+    good: Path,
+    tmp_path: Path,
+    *,
+    replace: bool,
+) -> None:
+    """A connection that was verified with other certificates is not used again."""
+    ca_file, other = tmp_path / "ca.pem", authority.self_signed("later", "IP:127.0.0.1")
+    shutil.copy(authority.certificate, ca_file)
+    sender = transport(listen(serve, server(good)), ca_file=ca_file)
+    for _ in range(2):
+        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+    if replace:
+        Path(shutil.copy(other, tmp_path / "new.pem")).replace(ca_file)
+    else:
+        shutil.copy(other, ca_file)
+
+    with pytest.raises(NetworkError, match="the certificate is not trusted"):
+        sender.send("{}", question)
+    shutil.copy(authority.certificate, ca_file)
+    assert sender.send("{}", question) == HttpAnswer(200, BODY)
 
 
 def test_the_environment_does_not_overrule_the_configuration(
