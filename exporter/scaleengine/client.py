@@ -18,6 +18,7 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import Members, UnexpectedError
 from exporter.scaleengine.masking import mask
+from exporter.scaleengine.response_memory import RESPONSE_MEMORY
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.stamps import Stamps
@@ -102,22 +103,22 @@ class Client:
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
         accepted = False
         try:
-            answer = self.transport.send(signed_request(request, credentials.api_secret), question)
-            members = self._members(answer, stamp, question)
-            accepted = True
-            result = read(members)
+            with RESPONSE_MEMORY.arrival() as arrival:
+                signed = signed_request(request, credentials.api_secret)
+                answer = self.transport.send(signed, question, arrival)
+                with RESPONSE_MEMORY.parsing(len(answer.body)):
+                    members = self._members(answer, stamp, question)
+                    accepted = True
+                    try:
+                        result = read(members)
+                    except UnexpectedError as unexpected:
+                        raise _malformed(unexpected, question) from None
+                    finally:
+                        del members  # it may be large, and its turn is over
             reason = None
-        except UnexpectedError as unexpected:
-            # It may quote a name from the response, and that may be the key.
-            fault = mask(str(unexpected), question.hidden)
-            raise question.failed(
-                ProtocolError,
-                f"the answer is not what ScaleEngine documents: {fault}",
-                "if it lasts, look for a newer release of this exporter",
-            ) from None
         except ScaleEngineError as error:
             reason = error.reason
-            accepted = isinstance(error, ApiError)
+            accepted = accepted or isinstance(error, ApiError)
             raise
         except (OSError, RuntimeError, MemoryError) as error:
             limit = find_resource_limit(error)
@@ -155,6 +156,18 @@ class Client:
     def retire(self) -> None:
         """Keep no connection open between calls: another client takes the place of this one."""
         self.transport.retire()
+
+
+def _malformed(unexpected: UnexpectedError, question: Question) -> ScaleEngineError:
+    """Return the failure for a response that is malformed, and let go of the response."""
+    unexpected.__traceback__ = None
+    # It may quote a name from the response, and that may be the key.
+    fault = mask(str(unexpected), question.hidden)
+    return question.failed(
+        ProtocolError,
+        f"the answer is not what ScaleEngine documents: {fault}",
+        "if it lasts, look for a newer release of this exporter",
+    )
 
 
 def _compared(skew: float) -> tuple[str, str]:

@@ -15,9 +15,9 @@ from exporter.scaleengine.json_values import (
     Json,
     Members,
     UnexpectedError,
-    items,
     kind,
     name,
+    take_items,
     whole_number,
 )
 from exporter.scaleengine.signing import Value, encode
@@ -48,6 +48,8 @@ _ROWS_PER_USER: Final = 31
 """Thirty days, and the one that has not begun, which some readings of the page allow."""
 _BYTES_PER_ROW: Final = 256
 """Bytes of a row without the user's name: twice what the published sample's rows take."""
+_MAX_REJECTED: Final = 100_000
+"""Different rows of one response that may be rejected one by one; beyond, it is no disk usage."""
 _BYTES_OF_ENVELOPE: Final = 64 * 1024
 
 
@@ -169,10 +171,14 @@ def read_usage(response: Members, latest_day: date) -> _Rows:
     found = [_read_rows(place["usage"], latest_day) for place in places if "usage" in place]
     if not found:
         raise UnexpectedError("it has no usage")
-    known, rejected = found[0]
-    if any(other != found[0] for other in found[1:]):
+    if any(_by_key(other) != _by_key(found[0]) for other in found[1:]):
         raise UnexpectedError("it has two lists of usage, and they differ")
-    return tuple(known.values()), rejected
+    return found[0]
+
+
+def _by_key(rows: _Rows) -> tuple[frozenset[UsageRow], Mapping[RejectedRow, int]]:
+    """Return what two lists of the same rows have in common, in whatever order."""
+    return frozenset(rows[0]), rows[1]
 
 
 def show_user(cpu_user: str) -> str:
@@ -197,32 +203,31 @@ def _tomorrow(now: float) -> date:
     return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
 
-_Key: TypeAlias = tuple[str, date]
-
-
-def _read_rows(
-    rows: Json, latest_day: date
-) -> tuple[dict[_Key, UsageRow], Mapping[RejectedRow, int]]:
-    known: dict[_Key, UsageRow] = {}
-    repeated: defaultdict[_Key, list[UsageRow]] = defaultdict(list)
+def _read_rows(rows: Json, latest_day: date) -> _Rows:
+    """Read a list of rows, which is empty afterwards: it may be very long."""
+    read_rows: list[UsageRow] = []
+    first: dict[str, dict[date, UsageRow]] = {}
+    repeated: defaultdict[tuple[str, date], list[UsageRow]] = defaultdict(list)
     rejected: Counter[RejectedRow] = Counter()
-    for row in items(rows):
-        read = _read_row(row, latest_day)
-        if isinstance(read, RejectedRow):
-            rejected[read] += 1
+    for written in take_items(rows):
+        row = _read_row(written, latest_day)
+        if isinstance(row, RejectedRow):
+            rejected[row] += 1
+            if len(rejected) > _MAX_REJECTED:
+                raise UnexpectedError(f"more than {_MAX_REJECTED} different rows cannot be read")
             continue
-        key = (read.cpu_user, read.day)
-        if known.setdefault(key, read) is not read:
-            repeated[key].append(read)
+        known = first.setdefault(row.cpu_user, {}).setdefault(row.day, row)
+        if known is row:
+            read_rows.append(row)
+        else:
+            repeated[row.cpu_user, row.day].append(row)
     for (cpu_user, day), others in repeated.items():
-        if any(other != known[cpu_user, day] for other in others):
+        if any(other != first[cpu_user][day] for other in others):
             problem = "several rows with different bytes_total"
             conflict = RejectedRow(RowFault.CONFLICTING_BYTES, cpu_user, day, problem)
             rejected[conflict] = 1 + len(others)
-    for unusable in rejected:
-        if unusable.cpu_user is not None and unusable.day is not None:
-            known.pop((unusable.cpu_user, unusable.day), None)
-    return known, rejected
+    unusable = {(row.cpu_user, row.day) for row in rejected}
+    return tuple(row for row in read_rows if (row.cpu_user, row.day) not in unusable), rejected
 
 
 def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:

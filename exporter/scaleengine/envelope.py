@@ -15,6 +15,7 @@ from exporter.scaleengine.errors import (
     ClockError,
     ProtocolError,
     RateLimitedError,
+    ResponseTooLargeError,
     ScaleEngineError,
     ServerError,
     SignatureError,
@@ -24,6 +25,7 @@ from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import (
     Json,
     Members,
+    TooCostlyError,
     UnexpectedError,
     decode,
     mapping,
@@ -95,7 +97,14 @@ def open_envelope(answer: HttpAnswer, question: Question) -> Members:
         )
     try:
         outcome, members = _outcome(decode(answer.body))
+    except TooCostlyError as costly:
+        raise question.failed(
+            ResponseTooLargeError,
+            f"the answer is too large: {costly}",
+            "check api.url, and any proxy on the way",
+        ) from None
     except UnexpectedError as unexpected:
+        unexpected.__traceback__ = None  # it holds the whole text
         failure = _by_status(answer, "no answer of ScaleEngine's", question)
         coding = answer.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected

@@ -36,6 +36,8 @@ _RESERVED: Final = _STATE | {_FILES}
 _ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
 _RESERVED_PREFIX: Final = "__"
 _SHOWN: Final = 80
+_MAX_ENTRIES: Final = 100_000
+"""Files and folders that one response may show: a thousand times what the API page says."""
 _NAME_BYTES: Final = 255
 _PATH_BYTES: Final = 4096
 """What file systems allow: ``NAME_MAX`` and ``PATH_MAX`` of Linux; FreeBSD has less."""
@@ -202,7 +204,10 @@ def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -
     """
     unread = [_UnreadFolder("", tree, len(path.encode()))]
     parsed: list[tuple[Folder, Mapping[str, int]]] = []
+    files = 0
     for folder in unread:  # grows while it is read
+        if files + len(unread) > _MAX_ENTRIES:
+            raise UnexpectedError(f"it shows more than {_MAX_ENTRIES} files and folders")
         try:
             members = read_members(folder.value)
             parsed.append(
@@ -210,6 +215,7 @@ def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -
             )
         except UnexpectedError as unexpected:
             raise UnexpectedError(f"folder {folder.name[:_SHOWN]!r}: {unexpected}") from None
+        files += len(parsed[-1][0].files)
     built: dict[int, Folder] = {}
     for index in reversed(range(len(parsed))):
         read, children = parsed[index]

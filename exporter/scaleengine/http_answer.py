@@ -23,13 +23,13 @@ class HttpAnswer:
     """
 
     status: int
-    body: bytes
+    body: bytes | bytearray
     date: float | None = None
     retry_after: float | None = None
     unknown_coding: str = ""
 
 
-def http_answer(status: int, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+def http_answer(status: int, body: bytes | bytearray, headers: Mapping[str, str]) -> HttpAnswer:
     """Return the answer; a header that cannot be read says nothing."""
     date = _date(headers.get("Date"))
     wait = _retry_after(headers.get("Retry-After"), date)

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
+from exporter.scaleengine.json_cost import estimate_cost
+from exporter.scaleengine.response_memory import MAX_PARSED
+
 Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
 """A number with a fraction or an exponent is a Decimal, which keeps all digits as written."""
 Members: TypeAlias = Mapping[str, Json]
@@ -24,6 +27,10 @@ _THOUSANDS: Final = re.compile(r"\D*[1-9][0-9]{0,2}\.[0-9]{3}\D*")
 _AROUND: Final = "\ufeff \t\r\n"
 _INDEX: Final = re.compile(r"[0-9]+")
 _LIMIT: Final = 2**63
+_MAX_DEPTH: Final = 256
+"""Lists and objects inside each other. The parser is recursive: far deeper ones crash a thread with
+a small stack."""
+_MAX_TEXTS: Final = 65_536
 _MAX_DIGITS: Final = 1000
 _MAYBE_ROUNDED: Final = 10**14
 """PHP prints a float with 14 digits (its ``precision``), and from here on with an exponent."""
@@ -33,28 +40,69 @@ class UnexpectedError(Exception):
     """A value that the API does not promise; its text says what is wrong, in a few words."""
 
 
-def decode(body: bytes) -> Json:
+class TooCostlyError(UnexpectedError):
+    """A body whose values may take more memory than one response may have."""
+
+
+def decode(body: bytes | bytearray, max_memory: int = MAX_PARSED) -> Json:
     """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest.
 
     Byte order marks and blanks around it are left out (RFC 8259, 8.1): each file of a PHP program
-    may print its own.
+    may print its own. A body that can be emptied is emptied, for it may be large. Raises
+    TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
     """
+    cost = estimate_cost(body, max_memory, _MAX_DEPTH)
+    if cost.depth > _MAX_DEPTH:
+        raise UnexpectedError("it is nested too deeply")
+    if cost.memory > max_memory:
+        raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")
+    is_empty = not body or body.isspace()
+    hook = _ObjectHook()
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        error.object = b""  # it holds the whole body
+        raise UnexpectedError("it is not in UTF-8") from None
+    if isinstance(body, bytearray):
+        body.clear()
+    text = text.strip(_AROUND)
     try:
         value: Json = json.loads(
-            body.decode().strip(_AROUND),
-            object_pairs_hook=_unique,
+            text,
+            object_hook=hook,
             parse_float=_decimal,
             parse_constant=_no_constant,
         )
     except RecursionError:
         raise UnexpectedError("it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise UnexpectedError("it is not in UTF-8") from None
-    except json.JSONDecodeError:
-        raise UnexpectedError("it is empty" if not body.strip() else "it is not JSON") from None
+    except json.JSONDecodeError as error:
+        error.doc = ""  # it holds the whole text
+        raise UnexpectedError("it is empty" if is_empty else "it is not JSON") from None
     except ValueError:
         raise UnexpectedError("a number in it has thousands of digits") from None
+    if hook.members != cost.keys:
+        raise UnexpectedError("a mapping names the same thing twice")
     return value
+
+
+class _ObjectHook:
+    """Counts the members of all objects, and keeps one of equal texts in them.
+
+    Thirty days of a CPU user name it thirty times, and each day names all users.
+    """
+
+    def __init__(self) -> None:
+        self.members = 0
+        self._texts: dict[str, str] = {}
+
+    def __call__(self, found: dict[str, Json]) -> dict[str, Json]:
+        self.members += len(found)
+        for key, value in found.items():
+            if isinstance(value, str):
+                if len(self._texts) >= _MAX_TEXTS:
+                    self._texts.clear()
+                found[key] = self._texts.setdefault(value, value)
+        return found
 
 
 def mapping(value: Json) -> Members:
@@ -105,6 +153,22 @@ def items(value: Json) -> Iterator[Json]:
     raise UnexpectedError(f"must be a list, is {kind(value)}")
 
 
+def take_items(value: Json) -> Iterator[Json]:
+    """Return the values of a list as ``items`` does, and let go of each: None takes its place.
+
+    So a long list takes no memory beside what is made of it.
+    """
+    items(value)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            value[index] = None
+            yield item
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = None
+            yield item
+
+
 def whole_number(value: Json) -> int:
     """Return a whole number of 64 bits, given as a number or a text.
 
@@ -152,13 +216,6 @@ def kind(value: Json) -> str:
         case list():
             return "a list"
     return "a mapping"
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise UnexpectedError("a mapping names the same thing twice")
-    return members
 
 
 def _decimal(digits: str) -> Decimal:

@@ -36,6 +36,7 @@ from exporter.scaleengine.message_body import (
     is_compressed,
 )
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
+from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
@@ -83,8 +84,10 @@ class Transport:
         self._retired = False
         self._lock = threading.Lock()
 
-    def send(self, text: str, question: Question) -> HttpAnswer:
+    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
         """Post the text as the form field ``json`` and return the answer.
+
+        The memory of the body is that of ``arrival``; None for that of the call alone.
 
         Raises AnswerTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
         ProtocolError for an answer that is no HTTP.
@@ -94,7 +97,7 @@ class Transport:
             raise question.failed(NetworkError, fault.cause, fault.advice)
         self._check_trust()
         with self._limited(question) as limit:
-            outcome = self._outcome(text, question)
+            outcome = self._outcome(text, question, limit, arrival)
         if limit.over and self._closed:
             raise _stopping(question)
         self._remember(limit, outcome)
@@ -179,14 +182,19 @@ class Transport:
             if is_last:
                 self._session.close()
 
-    def _outcome(self, text: str, question: Question) -> HttpAnswer | ScaleEngineError:
+    def _outcome(
+        self, text: str, question: Question, limit: TimeLimit, arrival: Arrival | None
+    ) -> HttpAnswer | ScaleEngineError:
         """Return the answer or the failure, which then has no tie to the request and its key."""
         try:
-            return self._post(text, question)
+            with RESPONSE_MEMORY.arrival() as own:
+                return self._post(text, question, limit, arrival or own)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             return translated(error, question, self._route)
 
-    def _post(self, text: str, question: Question) -> HttpAnswer:
+    def _post(
+        self, text: str, question: Question, limit: TimeLimit, arrival: Arrival
+    ) -> HttpAnswer:
         endpoint = self._endpoint
         with self._session.post(
             endpoint.url,
@@ -200,10 +208,11 @@ class Transport:
                 raise refused_by_proxy(status, question, self._route)
             body = bytearray()
             for piece in _content(response):
-                body += piece
-                if len(body) > BODY_LIMIT:
+                if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
-            return http_answer(status, bytes(body), response.headers)
+                arrival.admit(len(body) + len(piece), lambda: limit.over)
+                body += piece
+            return http_answer(status, body, response.headers)
 
 
 def _content(response: requests.Response) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
 from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -66,7 +67,7 @@ class SaysInTurn(Transport):
         super().__init__(Endpoint("http://localhost", 1.0, 1))
         self._time, self._answers, self._seconds = time, answers, seconds
 
-    def send(self, text: str, question: Question) -> HttpAnswer:
+    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
         self._time.passed += self._seconds
         answer = next(self._answers)
         if callable(answer):

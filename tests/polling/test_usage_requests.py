@@ -27,6 +27,7 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -73,8 +74,8 @@ class Responds(Transport):
         self.timestamps: list[int] = []
         self.largest = 0
 
-    def send(self, text: str, question: Question) -> HttpAnswer:
-        del question
+    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
+        del question, arrival
         request = json.loads(text)
         with self._lock:
             self._under_way += 1

@@ -304,6 +304,21 @@ def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) 
     assert flaw({PATH: shape(name)}) == f"folder '': {sentence}"
 
 
+@pytest.mark.parametrize(
+    "crowd",
+    [
+        {str(number): [] for number in range(100_001)},
+        {
+            "folder": {"__files": [str(number) for number in range(100_000)]},
+            **{str(number): [] for number in range(2)},
+        },
+    ],
+)
+def test_more_entries_than_a_response_can_have(crowd: Json) -> None:
+    """A response may show 100,000 files and folders, a thousand times what is documented."""
+    assert flaw({PATH: crowd}) == "it shows more than 100000 files and folders"
+
+
 def test_the_longest_paths() -> None:
     """A path has at most 4,096 bytes, with the path that was asked for."""
     names = [*["x" * 255] * 15, "x" * (4096 - len(PATH) - 15 * 256 - 1)]

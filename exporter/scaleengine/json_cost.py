@@ -1,0 +1,168 @@
+"""Estimate, before JSON is parsed, how much memory its values will take and how deep it is nested.
+
+A body of 28 MiB of empty lists takes 860 MB when it is parsed. So its structure is counted first,
+outside of strings and slice by slice, which takes about as long as parsing it and no memory worth
+mentioning. The costs are those of CPython on 64 bits; each is that of the worst case, so that no
+body takes more than its estimate.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+_SLICE: Final = 1024 * 1024
+_STRUCTURE: Final = b"[]{}:,"
+_BRACKETS: Final = b"[]{}"
+_OBJECT_MARKS: Final = b"{}:"
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_SMALL_OBJECTS: Final = tuple(b"{" + b":" * keys + b"}" for keys in range(1, 6))
+_FOUR_BYTES: Final = re.compile(rb"[\xf0-\xff]")
+_BEYOND_LATIN_1: Final = re.compile(rb"[\xc4-\xff]")
+
+_LIST: Final = 128
+_ELEMENT: Final = 9
+_EMPTY_OBJECT: Final = 80
+_OBJECT: Final = 208
+"""With up to five keys."""
+_KEY: Final = 120
+"""A key of a larger object, while its table grows."""
+_NAME: Final = 176
+"""The text of a key without its letters, and its entry in the memory of the parser."""
+_STRING: Final = 56
+_WIDE_STRING: Final = 80
+_LONG: Final = 4096
+_GROWTH: Final = 6
+"""Bytes for each letter of a long string that grows while it is read, beside that of its own."""
+_NUMBER: Final = 32
+_DECIMAL: Final = 112
+
+
+@dataclass(slots=True)
+class JsonCost:
+    """What parsing will take: ``memory`` in bytes, and the ``depth`` of lists and objects.
+
+    The text of the whole body is included only as far as it takes more than the body itself.
+    ``keys`` is the number of keys of all objects, repeated ones included.
+    """
+
+    memory: int = 0
+    depth: int = 0
+    keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """What is outside of strings, joined by a quote for each string, and the strings."""
+
+    outside: bytes
+    strings: list[bytes]
+    keys: list[bytes]
+    """The strings that a colon follows at once."""
+    cut: int
+    """The bytes of strings that go on in another slice."""
+
+
+def estimate_cost(body: bytes | bytearray, max_memory: int, max_depth: int) -> JsonCost:
+    """Return the cost of parsing a body, or of its beginning where that is more than a maximum.
+
+    A body that is no JSON costs at least as much as what is parsed of it before the first fault.
+    """
+    cost = JsonCost(memory=(_find_width(body) - 1) * len(body))
+    depth = 0
+    for part in _split_slices(body):
+        cost.memory += _estimate_slice(part)
+        cost.keys += part.outside.count(b":")
+        brackets = part.outside.translate(None, _NO_BRACKETS)
+        depths = [*accumulate(map(_STEPS.__getitem__, brackets), initial=depth)]
+        depth = depths[-1]
+        cost.depth = max(cost.depth, *depths)
+        if cost.memory > max_memory or cost.depth > max_depth:
+            break
+    return cost
+
+
+def _find_width(body: bytes | bytearray) -> int:
+    """Return how many bytes Python takes for each character of a text in UTF-8."""
+    if body.isascii():
+        return 1
+    if _FOUR_BYTES.search(body):
+        return 4
+    return 2 if _BEYOND_LATIN_1.search(body) else 1
+
+
+_ALL: Final = bytes(range(256))
+_NO_BRACKETS: Final = _ALL.translate(None, _BRACKETS)
+_NO_OBJECT_MARKS: Final = _ALL.translate(None, _OBJECT_MARKS)
+
+
+def _split_slices(body: bytes | bytearray) -> Iterator[_Slice]:
+    """Return the slices of a body. A string that goes on in the next slice counts as two.
+
+    An escaped quote or backslash is replaced by two bytes that no string can hold.
+    """
+    in_string = False
+    held_back = b""
+    for start in range(0, len(body), _SLICE):
+        text = held_back + body[start : start + _SLICE]
+        backslashes = len(text) - len(text.rstrip(b"\\"))
+        held_back = text[len(text) - backslashes % 2 :]
+        text = text[: len(text) - backslashes % 2]
+        if b"\\" in text:
+            text = text.replace(b"\\\\", b"\0\0").replace(b'\\"', b"\0\1")
+        parts = text.split(b'"')
+        cut = len(parts[0]) if in_string else 0
+        outside, strings = parts[in_string::2], parts[not in_string :: 2]
+        behind = outside if in_string else outside[1:]
+        keys = [string for string, after in zip(strings, behind, strict=False) if after[:1] == b":"]
+        in_string ^= len(parts) % 2 == 0
+        cut += len(parts[-1]) if in_string else 0
+        yield _Slice(b'"'.join(outside), strings, keys, cut)
+
+
+def _estimate_slice(part: _Slice) -> int:
+    outside, strings = part.outside, part.strings
+    colons, commas, lists = outside.count(b":"), outside.count(b","), outside.count(b"[")
+    names = set(part.keys)
+    # Keys that are not followed by the colon at once may all be different.
+    different_keys = len(names) + max(0, colons - len(part.keys))
+    value_strings = max(0, len(strings) - colons)
+    letters = sum(map(len, strings)) - sum(map(len, part.keys)) + sum(map(len, names))
+    numbers = max(0, commas + 1 - value_strings)
+    decimals = outside.count(b".") + outside.count(b"e") + outside.count(b"E")
+    digits = len(outside) - len(outside.translate(None, b"0123456789"))
+    return (
+        _estimate_objects(outside.translate(None, _NO_OBJECT_MARKS))
+        + lists * _LIST
+        + commas * _ELEMENT
+        + different_keys * _NAME
+        + value_strings * _STRING
+        + letters
+        + _GROWTH * part.cut
+        + _estimate_width(strings)
+        + numbers * _NUMBER
+        + decimals * _DECIMAL
+        + digits // 2
+    )
+
+
+def _estimate_objects(marks: bytes) -> int:
+    """Return the cost of objects without their keys and values, from their braces and colons."""
+    empty = marks.count(b"{}")
+    rest = marks.replace(b"{}", b"")
+    small = 0
+    for shape in _SMALL_OBJECTS:
+        small += rest.count(shape)
+        rest = rest.replace(shape, b"")
+    objects = small + rest.count(b"{")
+    return empty * _EMPTY_OBJECT + objects * _OBJECT + rest.count(b":") * _KEY
+
+
+def _estimate_width(strings: list[bytes]) -> int:
+    """Return what strings with letters beyond ASCII take more than one byte for each."""
+    wide = [string for string in strings if b"\\u" in string or not string.isascii()]
+    return sum(
+        _WIDE_STRING - _STRING + (3 if len(string) < _LONG else _GROWTH) * len(string)
+        for string in wide
+    )

@@ -1,0 +1,114 @@
+"""Bound the memory that all responses of the process take together, while they arrive and are read.
+
+Together about 200 MB: bodies that arrive, one large response that is parsed, and small ones that
+are parsed meanwhile. Parsing holds the interpreter's lock, so taking turns costs no time.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from exporter.scaleengine.message_body import BODY_LIMIT
+
+MAX_PARSED: Final = 140_000_000
+"""Bytes that the values of one response may take, its text aside."""
+
+_SLACK: Final = 14 * 1024 * 1024
+_UNCOUNTED: Final = 64 * 1024
+"""A body of up to this size is not counted: the page of a listing has some ten kilobytes."""
+_STEP: Final = 256 * 1024
+_LOOK: Final = 0.1
+_SMALL: Final = 64 * 1024
+_PARSED_PER_BYTE: Final = 80
+"""What the values of a small response take at most for each byte of its body."""
+_SMALL_PARSED: Final = 10_000_000
+
+
+class Arrival:
+    """The memory of one body, from its first byte until its content was read."""
+
+    def __init__(self, memory: "ResponseMemory") -> None:
+        self._memory = memory
+
+    def admit(self, size: int, is_over: Callable[[], bool]) -> None:
+        """Wait until there is memory for ``size`` bytes of the body in all, or ``is_over``."""
+        self._memory.grow(self, size, is_over)
+
+
+class ResponseMemory:
+    """What the responses under way may take, to be used by all threads of a process.
+
+    One body of ``max_body`` bytes may arrive, and ``slack`` bytes of others; ``small_parsed`` is
+    for the values of small ones. Whether a wait is over is looked at every ``look`` seconds.
+    """
+
+    def __init__(
+        self,
+        max_body: int = BODY_LIMIT,
+        slack: int = _SLACK,
+        small_parsed: int = _SMALL_PARSED,
+        look: float = _LOOK,
+    ) -> None:
+        self._max_body = max_body
+        self._capacity = max_body + slack
+        self._small_parsed = small_parsed
+        self._look = look
+        self._held: dict[Arrival, int] = {}
+        self._free_small = small_parsed
+        self._changed = threading.Condition()
+        self._large = threading.Lock()
+
+    @contextmanager
+    def arrival(self) -> Iterator[Arrival]:
+        """Give memory to one body."""
+        arrival = Arrival(self)
+        try:
+            yield arrival
+        finally:
+            with self._changed:
+                if self._held.pop(arrival, 0):
+                    self._changed.notify_all()
+
+    def grow(self, arrival: Arrival, size: int, is_over: Callable[[], bool]) -> None:
+        """Wait until a body may have ``size`` bytes; not longer than until ``is_over``."""
+        wanted = min(self._max_body, -(-size // _STEP) * _STEP)
+        with self._changed:
+            if size <= _UNCOUNTED or self._held.get(arrival, 0) >= wanted:
+                return
+            while not is_over():
+                if self._may_hold(arrival, wanted):
+                    self._held[arrival] = wanted
+                    return
+                self._changed.wait(self._look)  # what ends a request does not notify
+
+    def _may_hold(self, arrival: Arrival, size: int) -> bool:
+        """Return whether the largest body can still be received whole afterwards.
+
+        Otherwise two bodies might wait for each other (the banker's algorithm).
+        """
+        held = {**self._held, arrival: size}
+        free = self._capacity - sum(held.values())
+        return free >= 0 and free + max(held.values()) >= self._max_body
+
+    @contextmanager
+    def parsing(self, size: int) -> Iterator[None]:
+        """Wait for the turn to parse a body of this size, and to read its content."""
+        if size > _SMALL:
+            with self._large:
+                yield
+            return
+        needed = min(size * _PARSED_PER_BYTE, self._small_parsed)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free_small >= needed)
+            self._free_small -= needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free_small += needed
+                self._changed.notify_all()
+
+
+RESPONSE_MEMORY: Final = ResponseMemory()
+"""That of this process, for the clients of all accounts."""

@@ -1,0 +1,176 @@
+"""What parsing a response will take is known before, and it never takes more than that."""
+
+import json
+import sys
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.scaleengine.envelope import Question, open_envelope
+from exporter.scaleengine.errors import ProtocolError
+from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.json_cost import estimate_cost
+from exporter.scaleengine.json_values import Json, TooCostlyError, UnexpectedError, decode
+from exporter.scaleengine.response_memory import MAX_PARSED
+
+FAR = 10**12
+
+
+def many(item: bytes, count: int) -> bytes:
+    """Return a list that holds an item so often, with its number in place of ``#``."""
+    return b"[" + b",".join(item.replace(b"#", b"%x" % number) for number in range(count)) + b"]"
+
+
+def keys(count: int) -> bytes:
+    """Return an object with so many different keys."""
+    return b"{" + b",".join(b'"%x":0' % number for number in range(count)) + b"}"
+
+
+SHAPES = {
+    "empty lists": many(b"[]", 10_000),
+    "lists of one": many(b"[1]", 10_000),
+    "empty objects": many(b"{}", 10_000),
+    "objects of one": many(b'{"":0}', 10_000),
+    "objects of five": many(b'{"a":0,"b":0,"c":0,"d":0,"e":0}', 10_000),
+    "objects of six": many(b'{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0}', 10_000),
+    "rows": many(b'{"summary_date":"2014-11-11","cpu_user":"#","bytes_total":1234}', 5_000),
+    "different keys": keys(10_000),
+    "different keys, one each": many(b'{"#":0}', 10_000),
+    "blanks before colons": many(b'{"#" :0}', 10_000),
+    "an escape in each key": many(b'{"\\"#":0}', 10_000),
+    "objects of many": b"[" + b",".join([keys(500)] * 40) + b"]",
+    "open objects of many": b"".join([keys(500)[:-1] + b',"z":'] * 40) + b"0" + b"}" * 40,
+    "texts": many(b'"#"', 10_000),
+    "escaped texts": many(b'"\\u20ac#"', 10_000),
+    "texts that four bytes need": many(b'"\\ud83d\\ude00aaaaaaaaaaaaaaaaaaaa#"', 5_000),
+    "texts in UTF-8": many("é#".encode().join([b'"', b'"']), 10_000),
+    "a text in UTF-8": '["😀'.encode() + b"a" * 3_000_000 + b'"]',
+    "a text with an escape": b'["' + b"a" * 3_000_000 + b'\\ud83d\\ude00"]',
+    "whole numbers": many(b"1#".replace(b"#", b"000000"), 10_000),
+    "decimals": many(b"1.25e3", 10_000),
+    "nested lists": many(b"[" * 40 + b"]" * 40, 500),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_shape_takes_more_than_its_estimate(shape: str) -> None:
+    """The estimate is an upper limit for what is allocated beside the text of the body."""
+    body = SHAPES[shape]
+    cost, text = estimate_cost(body, FAR, 10**9), body.decode()
+    tracemalloc.start()
+    try:
+        value = json.loads(text, object_hook=dict, parse_float=Decimal)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    text_size = sys.getsizeof(text) - len(body)
+    assert value
+    assert peak + text_size <= cost.memory + 10_000
+
+
+@pytest.mark.parametrize("row", [b'"bytes_total":"1234567890#"', b'"bytes_total":12345678901'])
+def test_ten_thousand_users_for_thirty_days(row: bytes) -> None:
+    """The largest account that is known of is read, with numbers as texts or as numbers."""
+    body = many(b'{"summary_date":"2014-11-11","cpu_user":"user-#-#",' + row + b"}", 30_000)
+
+    assert 10 * len(body) < 32 * 2**20
+    assert 10 * estimate_cost(body, FAR, 9).memory < MAX_PARSED
+
+
+def test_a_response_that_takes_too_much(question: Question) -> None:
+    """Nothing is parsed of it, and the failure says how much is allowed."""
+    body = b'{"status":"success","a":' + many(b"[]", 1_100_000) + b"}"
+    with pytest.raises(ProtocolError) as caught:
+        open_envelope(HttpAnswer(200, body), question)
+
+    assert caught.value.cause == (
+        "the answer is too large: reading it takes more than 140 MB of memory"
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('"\\[{:,é€😀'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('"\\[{:,é€😀'), inner),
+    max_leaves=20,
+)
+
+
+def walk(value: Json, depth: int = 0) -> Iterator[tuple[int, int]]:
+    """Return the depth and the number of keys of each list and object."""
+    if isinstance(value, list):
+        yield depth + 1, 0
+        for item in value:
+            yield from walk(item, depth + 1)
+    elif isinstance(value, dict):
+        yield depth + 1, len(value)
+        for item in value.values():
+            yield from walk(item, depth + 1)
+
+
+@given(value=JSON, indent=st.none() | st.just(1), is_ascii=st.booleans())
+def test_depth_and_keys_are_exact(value: Json, indent: int | None, *, is_ascii: bool) -> None:
+    """Brackets, colons, quotes and backslashes inside of strings do not count."""
+    body = json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode()
+    cost = estimate_cost(body, FAR, 10**9)
+
+    found = [*walk(value)]
+    assert cost.depth == max((depth for depth, _ in found), default=0)
+    assert cost.keys == sum(keys for _, keys in found)
+
+
+@pytest.mark.parametrize("shift", [0, 3, 5])
+def test_strings_that_are_cut_by_a_slice(shift: int) -> None:
+    """A string, an escape and an object may lie on the border of two slices of a megabyte."""
+    unit = b'{"[\\\\\\"":"\\\\"},'
+    body = b"[" + b" " * shift + unit * (3 * 2**20 // len(unit)) + b'{"a":[]}]'
+    cost = estimate_cost(body, FAR, 10**9)
+
+    assert (cost.depth, cost.keys) == (3, body.count(b"},") + 1)
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(256, True), (258, False), (100_000, False)])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [(b"[[", b"]]"), (b'{"[":[', b"]}"), (b'{"":{"":', b"}}")]
+)
+def test_the_depth_that_a_small_stack_bears(
+    opening: bytes, closing: bytes, depth: int, *, is_read: bool
+) -> None:
+    """What is deeper is refused before it is parsed; the parser is recursive."""
+    body = opening * (depth // 2) + b"0" + closing * (depth // 2)
+    outcome: list[object] = []
+
+    def read() -> None:
+        try:
+            outcome.append(decode(body))
+        except UnexpectedError as error:
+            outcome.append(str(error))
+
+    before = threading.stack_size(512 * 1024)
+    try:
+        thread = threading.Thread(target=read)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join(60)
+
+    assert (outcome == ["it is nested too deeply"]) is not is_read
+    assert len(outcome) == 1
+
+
+def test_a_costly_body_is_not_parsed() -> None:
+    """The limit can be chosen, and holds before anything is allocated."""
+    body = many(b"[]", 100_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooCostlyError):
+            decode(body, 1_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6_000_000

@@ -1,0 +1,101 @@
+"""The memory of all responses together is bounded, and none waits for ever."""
+
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from exporter.scaleengine.response_memory import Arrival, ResponseMemory
+
+MIB = 2**20
+
+
+@pytest.fixture
+def memory() -> ResponseMemory:
+    """Return memory for one body of 8 MiB and 2 MiB of others."""
+    return ResponseMemory(max_body=8 * MIB, slack=2 * MIB, small_parsed=1_000_000, look=0.001)
+
+
+def is_admitted(arrival: Arrival, size: int) -> bool:
+    """Return whether a body may have so many bytes now, without waiting."""
+    looks = iter((False, True))
+    is_over = False
+
+    def look() -> bool:
+        nonlocal is_over
+        is_over = next(looks)
+        return is_over
+
+    arrival.admit(size, look)
+    return not is_over
+
+
+def test_bodies_that_arrive_share_a_budget(memory: ResponseMemory) -> None:
+    """A second large body has to wait until the first was read; small ones pass."""
+    with ExitStack() as responses:
+        with memory.arrival() as first:
+            second, third = (responses.enter_context(memory.arrival()) for _ in range(2))
+            assert is_admitted(first, 8 * MIB)
+            assert is_admitted(second, 2 * MIB)
+            assert not is_admitted(second, 3 * MIB)
+            assert not is_admitted(third, MIB)
+            assert is_admitted(third, 64 * 1024)
+        assert is_admitted(second, 8 * MIB)
+
+
+def test_bodies_do_not_wait_for_each_other(memory: ResponseMemory) -> None:
+    """However bodies grow in turn, one of them can always be received whole."""
+    with ExitStack() as responses:
+        waiting = [responses.enter_context(memory.arrival()) for _ in range(5)]
+        sizes = dict.fromkeys(waiting, 0)
+        for _ in range(40):
+            for arrival in waiting:
+                if is_admitted(arrival, sizes[arrival] + MIB // 4):
+                    sizes[arrival] += MIB // 4
+        assert max(sizes.values()) == 10 * MIB  # that is, it was never stopped
+        assert sum(min(size, 8 * MIB) for size in sizes.values()) <= 10 * MIB
+
+
+def test_a_body_waits_until_there_is_memory(memory: ResponseMemory) -> None:
+    """A body that waits goes on as soon as another was read."""
+    admitted = threading.Event()
+
+    def receive() -> None:
+        with memory.arrival() as second:
+            second.admit(8 * MIB, lambda: False)
+            admitted.set()
+
+    with memory.arrival() as first:
+        first.admit(8 * MIB, lambda: False)
+        thread = threading.Thread(target=receive)
+        thread.start()
+        assert not admitted.is_set()
+    thread.join(30)
+    assert admitted.is_set()
+
+
+@pytest.mark.parametrize(("size", "most"), [(MIB, 1), (6_000, 2), (60_000, 1), (100, 8)])
+def test_responses_are_parsed_in_turn(memory: ResponseMemory, size: int, most: int) -> None:
+    """One large response at a time, and as many small ones as their values have room for."""
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def parse() -> None:
+        with memory.parsing(size):
+            entered.release()
+            assert leave.wait(30)
+
+    threads = [threading.Thread(target=parse) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert all(entered.acquire(timeout=30) for _ in range(most))
+    assert not entered.acquire(blocking=False)
+    leave.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_small_responses_pass_a_large_one(memory: ResponseMemory) -> None:
+    """The page of a listing does not wait for the disk usage of another account."""
+    with memory.parsing(MIB), memory.parsing(100):
+        pass
