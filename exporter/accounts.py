@@ -140,6 +140,6 @@ def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Accou
         credentials=credentials,
         refusals=Refusals(around.clock),
         turns=Turns(plan.concurrency, Pace(plan.requests_per_second, around.clock), around.clock),
-        limits=Limits(at_once=plan.concurrency, in_all=plan.requests_per_poll),
+        limits=Limits(plan.concurrency, plan.requests_per_poll, plan.limits),
         judge=around.judge,
     )

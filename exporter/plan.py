@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter import config
+from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
@@ -28,7 +29,7 @@ class Plan:
     """All that the service needs to know.
 
     ``concurrency``, ``requests_per_second`` and ``requests_per_poll`` bound the calls of each
-    account.
+    account, ``limits`` what one poll may find.
     """
 
     endpoint: Endpoint
@@ -37,6 +38,7 @@ class Plan:
     requests_per_poll: int
     accounts: tuple[PlannedAccount, ...]
     targets: tuple[Target, ...]
+    limits: SnapshotLimits = field(default_factory=SnapshotLimits)
 
 
 def plan_from(configuration: config.Config) -> Plan:
@@ -49,6 +51,11 @@ def plan_from(configuration: config.Config) -> Plan:
         requests_per_poll=api.max_requests_per_poll,
         accounts=tuple(map(_account, configuration.accounts)),
         targets=tuple(target for account in configuration.accounts for target in _targets(account)),
+        limits=SnapshotLimits(
+            users=configuration.limits.users_per_account,
+            folders=configuration.limits.folders_per_path,
+            label_length=configuration.limits.label_length,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ ConfigError with everything that is wrong. Durations are floats in seconds.
 
 from exporter.config.fields import FILE_TYPES, FileType
 from exporter.config.loading import Loaded, load
-from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files
+from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
 from exporter.config.schema import json_schema, schema_text
 from exporter.config.secret import Secret, SecretError
 from exporter.documents.problems import ConfigError, Problem
@@ -21,6 +21,7 @@ __all__ = [
     "DiskUsage",
     "FileType",
     "Files",
+    "Limits",
     "Loaded",
     "Problem",
     "Secret",

@@ -55,6 +55,21 @@ class Api(Section):
     A relative path begins at the folder of this file."""
 
 
+class Limits(Section):
+    """What one poll may find. One that finds more fails as incomplete: counts are never cut."""
+
+    users_per_account: Positive = 50_000
+    """How many CPU users an account may have; each is two series, or three with a quota."""
+
+    folders_per_path: Positive = 200_000
+    """How many folders may be below a path, at any depth. A poll may hold them all in memory,
+    each in some 400 bytes."""
+
+    label_length: Positive = 1024
+    """How many characters a label may have that comes from ScaleEngine: the name of a CPU user, or
+    the path of a folder."""
+
+
 class DiskUsage(Section):
     """The bytes that each CPU user has stored."""
 
@@ -151,6 +166,9 @@ class Config(Section):
 
     api: Api = Api()
     """The API: where it is, and how much may be asked of it."""
+
+    limits: Limits = Limits()
+    """The limits of what a poll may find."""
 
     log: Log = Log()
     """The log: how much is written."""

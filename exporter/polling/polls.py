@@ -8,7 +8,8 @@ from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import walk
-from exporter.scaleengine.file_listing import Listing
+from exporter.scaleengine.errors import LimitReachedError
+from exporter.scaleengine.file_listing import COMMAND, Listing
 
 
 def poll(target: Target, calls: Calls) -> Snapshot:
@@ -38,4 +39,13 @@ def _poll_files(target: FilesTarget, calls: Calls) -> FileCounts:
             walk(target.path, request, limits, counts)
         finally:
             calls.give_up()
-    return counts.result(target.max_folders)
+    found = counts.result(target.max_folders)
+    longest = max((len(count.folder) for count in found.by_folder or ()), default=0)
+    if longest > limits.snapshot.label_length:
+        raise LimitReachedError(
+            COMMAND,
+            f"the path of a folder below {target.path!r} has {longest} characters, and a label "
+            f"may have {limits.snapshot.label_length}",
+            "raise limits.label_length, or lower folder_depth",
+        )
+    return found

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.polling.stopping import Stop
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import Reason, ScaleEngineError
+from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 
 FIRST_BACKOFF: Final = 30.0
 LONGEST_ASKED: Final = 3600.0
@@ -32,7 +32,8 @@ def pause(failure: ScaleEngineError, failures: int, interval: float) -> float:
     What does not pass by itself is tried at the full interval: bad credentials are never hammered.
     ScaleEngine may ask for a longer wait.
     """
-    usual = interval if failure.reason in _PERMANENT else backoff(failures, interval)
+    is_permanent = failure.reason in _PERMANENT or isinstance(failure, LimitReachedError)
+    usual = interval if is_permanent else backoff(failures, interval)
     return max(usual, min(failure.retry_after or 0.0, LONGEST_ASKED))
 
 

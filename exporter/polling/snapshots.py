@@ -8,6 +8,19 @@ from exporter.scaleengine.disk_usage import RejectedRow, RowFault
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotLimits:
+    """What one snapshot may hold, for each becomes series; a poll that finds more fails.
+
+    ``users`` are CPU users with a number, ``folders`` those below a path at any depth, and
+    ``label_length`` is in characters. No real account comes near the defaults.
+    """
+
+    users: int = 50_000
+    folders: int = 200_000
+    label_length: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class UserUsage:
     """What one CPU user occupied, in bytes, on the newest day that the API gives."""
 

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Final
 
 from exporter.polling.account import Calls
-from exporter.polling.snapshots import DiskUsage, RejectedRows, UserUsage
+from exporter.polling.snapshots import DiskUsage, RejectedRows, SnapshotLimits, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.disk_usage import (
     COMMAND,
@@ -31,7 +31,7 @@ from exporter.scaleengine.disk_usage import (
     show_user,
     split_users,
 )
-from exporter.scaleengine.errors import ProtocolError
+from exporter.scaleengine.errors import LimitReachedError, ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT
 
 REJECTED_ADVICE: Final = "ask ScaleEngine's support; if the rows look right, report it"
@@ -66,7 +66,9 @@ def poll_disk_usage(
     del report  # it may be large, and the others come on top
     if others:
         found += _ask_at_once(target, calls, others, starttime)
-    return merge_usage(found)
+    usage = merge_usage(found)
+    _check_limits(usage, calls.account.limits.snapshot)
+    return usage
 
 
 def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
@@ -123,6 +125,24 @@ def name_users(cpu_users: Sequence[str]) -> str:
     shown = ", ".join(map(show_user, cpu_users[:_MAX_EXAMPLES]))
     others = len(cpu_users) - _MAX_EXAMPLES
     return shown if others <= 0 else f"{shown} and {others} more"
+
+
+def _check_limits(usage: DiskUsage, limits: SnapshotLimits) -> None:
+    """Raise LimitReachedError where there are too many CPU users, or one with too long a name."""
+    if len(usage.users) > limits.users:
+        raise LimitReachedError(
+            COMMAND,
+            f"the account has {len(usage.users)} CPU users, and {limits.users} are allowed",
+            "raise limits.users_per_account, or name the users that matter in disk_usage.cpu_users",
+        )
+    longest = max((len(user.cpu_user) for user in usage.users), default=0)
+    if longest > limits.label_length:
+        raise LimitReachedError(
+            COMMAND,
+            f"the name of a CPU user has {longest} characters, and a label may have "
+            f"{limits.label_length}",
+            "raise limits.label_length, or name the users that matter in disk_usage.cpu_users",
+        )
 
 
 def _ask_at_once(

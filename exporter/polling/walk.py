@@ -20,6 +20,7 @@ from typing import TypeAlias
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
+from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
     Start,
     StepKind,
@@ -28,7 +29,7 @@ from exporter.polling.steps import (
     start_of,
     with_files,
 )
-from exporter.scaleengine.errors import ApiError, IncompleteError
+from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.file_listing import (
     COMMAND,
     Folder,
@@ -44,10 +45,11 @@ Request = Callable[[str, int], "Future[Listing]"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many requests a walk may have under way at once, and make in all."""
+    """How many requests a walk may have under way at once and make in all, and what it may find."""
 
     at_once: int
     in_all: int
+    snapshot: SnapshotLimits = field(default_factory=SnapshotLimits)
 
 
 def walk(path: str, request: Request, limits: Limits, counts: FolderCounts) -> None:
@@ -80,6 +82,7 @@ class _Walk:
     under_way: dict["Future[Listing]", FolderProgress | _Probe] = field(default_factory=dict)
     traits: ServerTraits = field(default_factory=ServerTraits)
     requests: int = 0
+    folders: int = 0
     encoding: FolderEncoding | None = None
 
     def run(self) -> None:
@@ -112,6 +115,16 @@ class _Walk:
             f"counting {self.path!r} takes more than {self.limits.in_all} requests",
             "raise api.max_requests_per_poll, or configure smaller paths",
         )
+
+    def count_folder(self) -> None:
+        """Count a folder that is held; raises LimitReachedError for one too many."""
+        self.folders += 1
+        if self.folders > self.limits.snapshot.folders:
+            raise LimitReachedError(
+                COMMAND,
+                f"{self.path!r} has more than {self.limits.snapshot.folders} folders",
+                "raise limits.folders_per_path, or configure smaller paths",
+            )
 
     def learn(self, folder: FolderProgress, future: "Future[Listing]") -> None:
         try:
@@ -227,6 +240,7 @@ class _Walk:
                 child = parent.children.get(name)
                 if child is None:
                     child = parent.add_child(name)
+                    self.count_folder()
                     child.is_certain = not may_be_api_member(name) or shown_child.has_state
                     news += 1
                     if child.is_certain:

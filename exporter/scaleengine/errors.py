@@ -14,6 +14,7 @@ ScaleEngineError
 │   └── ResponseTooLargeError          a response beyond the size limit
 ├── ApiError             api           any other failure that the API reports
 └── IncompleteError      incomplete    a file tree that could not be seen whole
+    └── LimitReachedError              more was found than a setting allows
 """
 
 from enum import StrEnum
@@ -133,3 +134,7 @@ class IncompleteError(ScaleEngineError):
     """The file tree could not be seen whole, so there is no count."""
 
     reason = Reason.INCOMPLETE
+
+
+class LimitReachedError(IncompleteError):
+    """More was found than a setting allows; the cause has the number, the advice the setting."""

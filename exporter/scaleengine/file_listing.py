@@ -36,7 +36,7 @@ _RESERVED: Final = _STATE | {_FILES}
 _ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
 _RESERVED_PREFIX: Final = "__"
 _SHOWN: Final = 80
-_MAX_ENTRIES: Final = 100_000
+MAX_ENTRIES: Final = 100_000
 """Files and folders that one response may show: a thousand times what the API page says."""
 _NAME_BYTES: Final = 255
 _PATH_BYTES: Final = 4096
@@ -206,8 +206,8 @@ def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -
     parsed: list[tuple[Folder, Mapping[str, int]]] = []
     files = 0
     for folder in unread:  # grows while it is read
-        if files + len(unread) > _MAX_ENTRIES:
-            raise UnexpectedError(f"it shows more than {_MAX_ENTRIES} files and folders")
+        if files + len(unread) > MAX_ENTRIES:
+            raise UnexpectedError(f"it shows more than {MAX_ENTRIES} files and folders")
         try:
             members = read_members(folder.value)
             parsed.append(

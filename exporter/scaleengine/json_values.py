@@ -27,7 +27,7 @@ _THOUSANDS: Final = re.compile(r"\D*[1-9][0-9]{0,2}\.[0-9]{3}\D*")
 _AROUND: Final = "\ufeff \t\r\n"
 _INDEX: Final = re.compile(r"[0-9]+")
 _LIMIT: Final = 2**63
-_MAX_DEPTH: Final = 256
+MAX_DEPTH: Final = 256
 """Lists and objects inside each other. The parser is recursive: far deeper ones crash a thread with
 a small stack."""
 _MAX_TEXTS: Final = 65_536
@@ -51,8 +51,8 @@ def decode(body: bytes | bytearray, max_memory: int = MAX_PARSED) -> Json:
     may print its own. A body that can be emptied is emptied, for it may be large. Raises
     TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
     """
-    cost = estimate_cost(body, max_memory, _MAX_DEPTH)
-    if cost.depth > _MAX_DEPTH:
+    cost = estimate_cost(body, max_memory, MAX_DEPTH)
+    if cost.depth > MAX_DEPTH:
         raise UnexpectedError("it is nested too deeply")
     if cost.memory > max_memory:
         raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")

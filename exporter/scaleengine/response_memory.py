@@ -15,6 +15,9 @@ MAX_PARSED: Final = 140_000_000
 """Bytes that the values of one response may take, its text aside."""
 
 _SLACK: Final = 14 * 1024 * 1024
+ARRIVING: Final = BODY_LIMIT + _SLACK
+"""Bytes that the bodies which arrive, or wait to be parsed, may have together."""
+
 _UNCOUNTED: Final = 64 * 1024
 """A body of up to this size is not counted: the page of a listing has some ten kilobytes."""
 _STEP: Final = 256 * 1024

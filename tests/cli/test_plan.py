@@ -8,6 +8,7 @@ import pytest
 
 from exporter.config import load
 from exporter.plan import Plan, plan_from
+from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
@@ -29,6 +30,10 @@ api:
   concurrency: 3
   requests_per_second: 2.5
   max_requests_per_poll: 99
+limits:
+  users_per_account: 11
+  folders_per_path: 12
+  label_length: 13
 accounts:
   - name: main
     cdn: 158
@@ -82,6 +87,7 @@ def test_a_large_one(plan_of: PlanOf) -> None:
     plan = plan_of(LARGE)
     assert plan.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
     assert (plan.concurrency, plan.requests_per_second, plan.requests_per_poll) == (3, 2.5, 99)
+    assert plan.limits == SnapshotLimits(users=11, folders=12, label_length=13)
     assert [(each.name, each.cdn) for each in plan.accounts] == [("main", 158), ("7", 7)]
     archive = "sestore4/jb/archive"
     assert plan.targets == (

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from exporter.config import Account, Api, CountedPath, DiskUsage, Files, Loaded
+from exporter.config import Account, Api, CountedPath, DiskUsage, Files, Limits, Loaded
 
 Load = Callable[..., Loaded]
 
@@ -33,6 +33,9 @@ def test_the_smallest_configuration_has_every_default(load_text: Load, account: 
     )
     assert only.files == Files.model_validate(
         {"interval": "15m", "stale_after": "45m", "paths": ()}
+    )
+    assert loaded.config.limits == Limits(
+        users_per_account=50_000, folders_per_path=200_000, label_length=1024
     )
     assert loaded.config.log.level is None
     assert loaded.warnings == ()

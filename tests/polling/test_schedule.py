@@ -15,6 +15,7 @@ from exporter.scaleengine.errors import (
     AuthError,
     ClockError,
     IncompleteError,
+    LimitReachedError,
     NetworkError,
     ProtocolError,
     RateLimitedError,
@@ -34,7 +35,7 @@ PASSING = [
     ProtocolError,
     IncompleteError,
 ]
-PERMANENT = [AuthError, SignatureError, ApiError]
+PERMANENT = [AuthError, SignatureError, ApiError, LimitReachedError]
 failures_of = st.sampled_from(PASSING + PERMANENT)
 
 

@@ -15,7 +15,7 @@ from exporter.polling.account import Account as PolledAccount
 from exporter.polling.account import Calls
 from exporter.polling.pace import Pace
 from exporter.polling.refusals import Refusals
-from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.snapshots import DiskUsage, SnapshotLimits, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.turns import Turns
 from exporter.polling.usage import poll_disk_usage
@@ -24,7 +24,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import start_of_window
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import ApiError, IncompleteError
+from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.response_memory import Arrival
@@ -97,7 +97,11 @@ class Responds(Transport):
 
 
 def calls_of(
-    transport: Transport, target: DiskUsageTarget, at_once: int = 4, in_all: int = 100
+    transport: Transport,
+    target: DiskUsageTarget,
+    at_once: int = 4,
+    in_all: int = 100,
+    limits: SnapshotLimits | None = None,
 ) -> Calls:
     """Return the calls of a poll whose time goes on by a second at each look at the clock."""
     seconds = count()
@@ -117,7 +121,7 @@ def calls_of(
         credentials=lambda: Credentials(KEY, SECRET),
         turns=Turns(at_once, Pace(None, clock), clock),
         refusals=Refusals(clock),
-        limits=Limits(at_once, in_all),
+        limits=Limits(at_once, in_all, limits or SnapshotLimits()),
     )
     return Calls(account, target, threading.Event(), random.Random(0))
 
@@ -203,6 +207,39 @@ def test_more_requests_than_a_poll_may_make() -> None:
 
     assert caught.value.advice == "raise api.max_requests_per_poll, or configure fewer cpu_users"
     assert len(transport.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        (SnapshotLimits(users=len(USERS), label_length=8), None),
+        (
+            SnapshotLimits(users=len(USERS) - 1),
+            (
+                f"the account has {len(USERS)} CPU users, and {len(USERS) - 1} are allowed: "
+                "raise limits.users_per_account, or name the users that matter in "
+                "disk_usage.cpu_users"
+            ),
+        ),
+        (
+            SnapshotLimits(label_length=2),
+            (
+                "the name of a CPU user has {} characters, and a label may have 2: "
+                "raise limits.label_length, or name the users that matter in disk_usage.cpu_users"
+            ),
+        ),
+    ],
+)
+def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | None) -> None:
+    """A poll that finds too much has no number, and says which setting allows more."""
+    transport, target = Responds(), named(USERS)
+    calls = calls_of(transport, target, limits=limits)
+    if sentence is None:
+        assert len(poll_disk_usage(target, calls).users) == len(USERS)
+        return
+    with pytest.raises(LimitReachedError) as caught:
+        poll_disk_usage(target, calls)
+    assert str(caught.value) == sentence.format(max(map(len, USERS)))
 
 
 def test_requests_under_way_at_once() -> None:

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 import pytest
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.snapshots import FileCounts
+from exporter.polling.snapshots import FileCounts, SnapshotLimits
 from exporter.polling.walk import Limits, walk
-from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
+from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError, NetworkError
 from exporter.scaleengine.file_listing import (
     Folder,
     FolderEncoding,
@@ -296,6 +296,22 @@ def test_responses_of_two_encodings() -> None:
 
     with pytest.raises(IncompleteError, match="another form"):
         walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
+
+
+@pytest.mark.parametrize("limit", [3, 4])
+def test_more_folders_than_allowed(limit: int) -> None:
+    """A walk that finds one folder too many has no count, and says which setting allows more."""
+    below = {name: Folder(loaded=COMPLETE) for name in "abc"}
+    api = Api({("s", 0): complete(folder=Folder([], below, COMPLETE))})
+    limits = Limits(at_once=1, in_all=50, snapshot=SnapshotLimits(folders=limit))
+    if limit == 4:
+        walk("s", api.request, limits, FolderCounts(None))
+        return
+    with pytest.raises(LimitReachedError) as caught:
+        walk("s", api.request, limits, FolderCounts(None))
+    assert str(caught.value) == (
+        "'s' has more than 3 folders: raise limits.folders_per_path, or configure smaller paths"
+    )
 
 
 @pytest.mark.parametrize(("levels", "depth"), [(0, 2), (15, None), (15, 20)])

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from exporter.polling.account import Account as PolledAccount
 from exporter.polling.account import Calls
 from exporter.polling.polls import poll
-from exporter.polling.snapshots import FileCounts
+from exporter.polling.snapshots import FileCounts, SnapshotLimits
 from exporter.polling.stopping import Stop
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import Limits
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import Reason, ScaleEngineError
+from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 from exporter.simulator import (
     FAILING,
     NOT_FOUND,
@@ -121,6 +121,21 @@ def plain_count(folder: Folder) -> tuple[int, int]:
     below = [plain_count(child) for _, child in folder.folders()]
     files = len(folder.names("video")) + sum(files for files, _ in below)
     return files, len(below) + sum(folders for _, folders in below)
+
+
+def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
+    """A label that is longer than allowed is not cut: the poll fails, and says what to do."""
+    tree = Folder(folders={"a": Folder(folders={"bcd": Folder()})})
+    with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
+        limits = replace(account.limits, snapshot=SnapshotLimits(label_length=4))
+        narrow = replace(account, limits=limits)
+        assert count(narrow, target(depth=1)).folders == 2
+        with pytest.raises(LimitReachedError) as caught:
+            count(narrow, target(depth=2))
+    assert str(caught.value) == (
+        "the path of a folder below 'sestore4/jb' has 5 characters, and a label may have 4: "
+        "raise limits.label_length, or lower folder_depth"
+    )
 
 
 @settings(max_examples=60)

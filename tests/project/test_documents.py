@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Api
+from exporter.config import Limits as LimitsConfig
 from exporter.flags import DEFAULT_ADDRESS, parse_flags
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, build_metrics
@@ -18,7 +19,10 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.envelope import MESSAGE_LENGTH
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.file_listing import MAX_ENTRIES
+from exporter.scaleengine.json_values import MAX_DEPTH
 from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
 from exporter.web import filtering
 from exporter.web.config_file import basic_auth
 from exporter.web.descriptors import room_for_connections
@@ -118,6 +122,17 @@ def test_links_lead_somewhere(name: str) -> None:
             [Api().concurrency, Api().requests_per_second],
         ),
         ("requests of one poll", [Api().max_requests_per_poll]),
+        (
+            "CPU users of an account, folders of a path",
+            [LimitsConfig().users_per_account, LimitsConfig().folders_per_path],
+        ),
+        ("characters of a label", [LimitsConfig().label_length]),
+        (
+            "memory for the values of one response, for bodies that arrive together",
+            [MAX_PARSED // 10**6, ARRIVING // 2**20],
+        ),
+        ("lists and objects inside each other", [MAX_DEPTH]),
+        ("files and folders that one response shows", [MAX_ENTRIES]),
         ("the body, as it arrives and after decompression", [BODY_LIMIT // 2**20]),
         ("a message of the API in the log", [MESSAGE_LENGTH]),
     ],
