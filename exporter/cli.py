@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.check.command import check
-from exporter.check.progress import Progress
+from exporter.check.terminal import Progress
 from exporter.config import ConfigError, Loaded, load
 from exporter.demo import hints, start_demo
 from exporter.documents.problems import Problem

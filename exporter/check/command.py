@@ -5,8 +5,8 @@ from typing import TextIO
 
 from exporter.check.asking import Asking
 from exporter.check.findings import CONFIGURATION, Finding, Outcome, masked
-from exporter.check.progress import Progress
 from exporter.check.report import WRITERS
+from exporter.check.terminal import Progress
 from exporter.check.trials import Trials
 from exporter.plan import Plan
 from exporter.scaleengine.clock import Clock

@@ -34,10 +34,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TextIO, TypeAlias
 
-from rich.console import Console
-from rich.text import Text
+import click
 
 from exporter.check.findings import Finding, Outcome
+from exporter.check.terminal import has_colours, printable
 
 Counts: TypeAlias = Mapping[Outcome, int]
 Write: TypeAlias = Callable[[Iterable[Finding], TextIO], Counts]
@@ -62,23 +62,19 @@ def write_text(findings: Iterable[Finding], stream: TextIO) -> Counts:
     There are colours on a terminal only, and none where NO_COLOR is set. What was not tried is
     counted, not listed.
     """
-    console = _console(stream)
+    colours = has_colours(stream)
     counts: Counter[Outcome] = Counter()
-
-    def show(text: Text) -> None:
-        console.print(text, soft_wrap=True)
-
     for finding in findings:
         counts[finding.outcome] += 1
         if finding.outcome is Outcome.NOT_TRIED:
             continue
         label, colour = _LOOKS[finding.outcome]
-        line = f"{finding.subject.title}: {finding.detail}"
-        show(Text.assemble((label.ljust(_INDENT), colour), _printable(line, stream)))
+        line = printable(f"{finding.subject.title}: {finding.detail}", stream)
+        click.echo(click.style(label.ljust(_INDENT), fg=colour) + line, stream, color=colours)
         if finding.advice:
-            show(Text(_printable(" " * _INDENT + finding.advice, stream)))
+            click.echo(" " * _INDENT + printable(finding.advice, stream), stream)
     parts = [f"{counts[outcome]} {said}" for outcome, said in _SUMMED.items() if counts[outcome]]
-    show(Text(", ".join(parts)))
+    click.echo(", ".join(parts), stream)
     return counts
 
 
@@ -91,16 +87,12 @@ def write_json(findings: Iterable[Finding], stream: TextIO) -> Counts:
         "counts": {str(outcome): counts[outcome] for outcome in Outcome},
         "findings": [_as_json(finding) for finding in found],
     }
-    _console(stream).out(json.dumps(document, indent=2), highlight=False)
+    click.echo(json.dumps(document, indent=2), stream)
     return counts
 
 
 WRITERS: Final[Mapping[str, Write]] = {"text": write_text, "json": write_json}
 """How to print, by the value of ``--output``."""
-
-
-def _console(stream: TextIO) -> Console:
-    return Console(file=stream, force_terminal=stream.isatty(), highlight=False)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:
@@ -116,10 +108,3 @@ def _as_json(finding: Finding) -> dict[str, object]:
         "reason": finding.reason,
         "facts": dict(finding.facts),
     }
-
-
-def _printable(text: str, stream: TextIO) -> str:
-    """Escape what a terminal would obey, and what the stream has no letters for."""
-    shown = "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
-    encoding = stream.encoding or "utf-8"
-    return shown.encode(encoding, "backslashreplace").decode(encoding)

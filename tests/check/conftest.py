@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from exporter.check.command import check
-from exporter.check.progress import Progress
+from exporter.check.terminal import Progress
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.scaleengine.masking import KnownSecrets

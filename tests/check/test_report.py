@@ -13,8 +13,8 @@ import pytest
 
 from exporter.check.command import check
 from exporter.check.findings import NAME, Finding, Outcome
-from exporter.check.progress import Progress
 from exporter.check.report import WRITERS, write_text
+from exporter.check.terminal import Progress
 from exporter.plan import Plan
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.simulator import Account, Simulator, no_usage, steady_usage
@@ -357,3 +357,22 @@ def test_lines_come_at_once() -> None:
         assert out.getvalue() == "ok    name: first\n"
 
     write_text(findings(), out)
+
+
+class Screen(StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal cuts a long line, obeys nothing in a name, and shows nothing after the end."""
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen()
+    progress = Progress(screen)
+    progress.tell("a\x1b[31m\nb")
+    progress.close()
+    progress.tell("more")
+
+    assert screen.getvalue() == "\r\x1b[2K\x1b[?7ltrying a\\u001b[31m\\nb\x1b[?7h\r\x1b[2K"

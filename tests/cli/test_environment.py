@@ -37,13 +37,8 @@ OF_LIBRARIES: Mapping[str, str] = {
     # pydantic
     "PYDANTIC_DISABLE_PLUGINS": "nonsense",
     "PYDANTIC_PRIVATE_ALLOW_UNHANDLED_SCHEMA_TYPES": "1",
-    # rich, structlog
+    # structlog
     "FORCE_COLOR": "1",
-    "TTY_COMPATIBLE": "1",
-    "TTY_INTERACTIVE": "1",
-    "UNICODE_VERSION": "nonsense",
-    "JUPYTER_COLUMNS": "nonsense",
-    "DATABRICKS_RUNTIME_VERSION": "1",
 }
 """What the libraries that the program runs on read, as a search of their source finds it."""
 
