@@ -11,9 +11,12 @@ import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
-from exporter.flags import parse_flags
+import click
+
+from exporter.flags import WEB_CONFIG_FILE, WEB_LISTEN_ADDRESS
 from exporter.web.addresses import Address, UnixAddress
 
 PROGRAM: Final = "scaleengine-exporter"
@@ -25,9 +28,9 @@ _TURNED_AWAY: Final = (True, "it is there, for clients with a certificate only")
 
 def main(command_line: bytes, environ: Mapping[str, str]) -> int:
     """Print what the exporter with this command line, as proc(5) gives it, says of its health."""
-    flags = parse_flags(_arguments(command_line), environ)
+    address, may_be_tls = _parse_flags(_arguments(command_line), environ)
     try:
-        healthy, said = _ask(flags.web_listen_address[0], tls=flags.web_config_file is not None)
+        healthy, said = _ask(address, tls=may_be_tls)
     except (OSError, http.client.HTTPException) as error:
         healthy, said = False, f"no answer: {error!r}"
     sys.stdout.write(f"{said}\n")
@@ -39,6 +42,21 @@ def _arguments(command_line: bytes) -> list[str]:
     words = os.fsdecode(command_line).removesuffix("\0").split("\0")
     names = [Path(word).name for word in words]
     return words[names.index(PROGRAM) + 1 :] if PROGRAM in names else []
+
+
+def _parse_flags(arguments: list[str], environ: Mapping[str, str]) -> tuple[Address, bool]:
+    """Return the first address that the exporter listens on, and whether it may speak TLS there.
+
+    What other flags and commands there are does not matter.
+    """
+    command = click.Command(
+        PROGRAM,
+        params=[WEB_LISTEN_ADDRESS, WEB_CONFIG_FILE],
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    obj = SimpleNamespace(environ=environ)
+    flags = command.make_context(PROGRAM, arguments, obj=obj).params
+    return flags["web_listen_address"][0], flags["web_config_file"] is not None
 
 
 def _ask(address: Address, *, tls: bool) -> tuple[bool, str]:

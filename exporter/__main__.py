@@ -32,7 +32,7 @@ def main() -> NoReturn:
         from exporter.cli import main as run  # noqa: PLC0415
 
         status = run(sys.argv[1:], process)
-    except SystemExit as ended:  # argparse's way to end
+    except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is shown
         limit = find_resource_limit(error)

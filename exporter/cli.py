@@ -1,70 +1,60 @@
-"""The commands, and how each ends: 0 as asked, 1 could not run, 2 wrong usage or configuration.
+"""The command line, and how each command ends.
 
-``check`` ends with 1 where something failed; a check of either kind that a signal interrupts, with
-130.
+The exit status is 0 as asked, 1 where the command could not run or a check failed, 2 for wrong
+usage or configuration, and 130 where a signal interrupts a check.
+
+A command imports what it runs when it runs: reading the command line takes a tenth of a second, all
+that a command needs takes one.
 """
 
-import os
-import socket
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
-import structlog
+import click
 
-from exporter.check.command import check
-from exporter.check.terminal import Progress
-from exporter.config import ConfigError, Loaded, load
-from exporter.demo import hints, start_demo
-from exporter.documents.problems import Problem
-from exporter.flags import Flags, parse_flags
-from exporter.logs import set_log_level, set_up_logs
-from exporter.plan import Plan, endpoint_from, plan_from
-from exporter.process.ending import (
-    EXIT_FAILURE,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    EXIT_USAGE,
+from exporter.documents.problems import ConfigError
+from exporter.flags import (
+    CONFIG_CHECK,
+    CONFIG_FILE,
+    LOG_FLAGS,
+    OUTPUT,
+    WEB_FLAGS,
+    FlagCommand,
+    Program,
+    WebFlags,
 )
+from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
-from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
-from exporter.scaleengine.transport import Endpoint
-from exporter.service import Front, Source, run
-from exporter.timed_read import TimedRead
-from exporter.web.addresses import ListenError, listen, url
-from exporter.web.config_file import LiveWebConfig
-from exporter.web.descriptors import raise_limit
-from exporter.web.inherited import inherited
-from exporter.web.log_limit import LogLimit
+from exporter.web.addresses import Address, ListenError
 
-log: Final = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-
-_PRINT_SECONDS: Final = 1.0
-_READ_SECONDS: Final = 20.0
-"""Seconds that reading the configuration may take while the exporter runs."""
+_PROGRAM: Final = "scaleengine-exporter"
+_COMPLETION: Final = "_SCALEENGINE_EXPORTER_COMPLETE"
+"""The variable by which a shell asks for completions (click's name for it)."""
 
 
 def main(arguments: Sequence[str], process: Process) -> int:
     """Run the program with these command line arguments; return its exit status.
 
-    What goes wrong is written to standard error. Raises SystemExit for wrong usage, ``--help`` and
-    ``--version``.
+    What goes wrong is written to standard error.
     """
-    flags = parse_flags(arguments, process.environ)
-    secrets = KnownSecrets()
-    set_up_logs(flags.log_level, flags.log_format, secrets.hide, process.stderr)
+    if asked := process.environ.get(_COMPLETION):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {"obj": process}, _PROGRAM, _COMPLETION, asked)
     try:
-        if flags.command == "demo":
-            return _demo(flags, secrets, process)
-        if flags.command == "check":
-            return _check(flags, secrets, process)
-        return _serve(flags, secrets, process)
+        # Not program.main(), which handles broken pipes and KeyboardInterrupt in ways of its own.
+        with program.make_context(_PROGRAM, list(arguments), obj=process) as context:
+            status: int = program.invoke(context)
+            return status
+    except click.exceptions.Exit as ended:  # --help, --version
+        return ended.exit_code
+    except click.UsageError as error:
+        sys.stderr.write(f"{_PROGRAM}: error: {error.format_message()}\n")
+        return EXIT_USAGE
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
@@ -73,132 +63,116 @@ def main(arguments: Sequence[str], process: Process) -> int:
     except Exception as error:
         limit = find_resource_limit(error)
         if limit is None:
+            import structlog
+
+            log = structlog.get_logger(__name__)
             log.exception("crashed, please report it")
         else:
             sys.stderr.write(f"{limit}\n")
     return EXIT_FAILURE
 
 
-def _serve(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
-    environ = process.environ
-    if flags.config_check:
-        process.signals.end_at_once(EXIT_INTERRUPTED)
-    loaded, web_config = _load(flags, environ)
-    accept = partial(_heeded, flags=flags, log_limit=LogLimit(since_boot))
-    plan = accept(loaded)
-    if flags.config_check:
-        for file in filter(None, (flags.config_file, flags.web_config_file)):
-            sys.stdout.write(f"{file}: good\n")
-        return EXIT_OK
-    sockets = _sockets(flags, process)
-    read = TimedRead(flags.config_file, partial(load, flags.config_file, environ), _READ_SECONDS)
-    source = Source(read, _endpoint, accept, secrets)
-    return _run(plan, source, sockets, web_config, flags, process)
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, CONFIG_CHECK, *WEB_FLAGS, *LOG_FLAGS])
+@click.pass_obj
+def serve(
+    process: Process,
+    *,
+    config_file: Path,
+    config_check: bool,
+    web_listen_address: Sequence[Address],
+    web_telemetry_path: str,
+    web_config_file: Path | None,
+    web_enable_lifecycle: bool,
+    log_level: str,
+    log_format: str,
+) -> int:
+    """Serve the disk usage and file counts of ScaleEngine accounts to Prometheus."""
+    secrets = _set_up_logs(log_level, log_format, process)
+    from exporter.serve import check_files, serve_config
+
+    if config_check:
+        check_files(config_file, web_config_file, log_level, process)
+    else:
+        web = WebFlags(
+            web_listen_address, web_telemetry_path, web_config_file, web_enable_lifecycle
+        )
+        serve_config(config_file, web, log_level, secrets, process)
+    return EXIT_OK
 
 
-def _check(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, OUTPUT, *LOG_FLAGS])
+@click.pass_obj
+def check(
+    process: Process, *, config_file: Path, output: str, log_level: str, log_format: str
+) -> int:
+    """Try each account and path for real. Say what is wrong and what to do."""
+    secrets = _set_up_logs(log_level, log_format, process)
+    from exporter.check.command import check as run_check
+    from exporter.check.terminal import Progress
+    from exporter.config import load
+    from exporter.logs import set_log_level
+    from exporter.plan import plan_from
+
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
-    loaded = load(flags.config_file, process.environ)
-    set_log_level(loaded.config.log.level or flags.log_level)
-    good = check(
-        plan_from(loaded.config),
-        map(str, loaded.warnings),
-        secrets,
-        flags.output,
-        (sys.stdout, progress),
-    )
+    loaded = load(config_file, process.environ)
+    set_log_level(loaded.config.log.level or log_level)
+    warnings = map(str, loaded.warnings)
+    good = run_check(plan_from(loaded.config), warnings, secrets, output, (sys.stdout, progress))
     return EXIT_OK if good else EXIT_FAILURE
 
 
-def _heeded(loaded: Loaded, flags: Flags, log_limit: LogLimit) -> Plan:
-    """Return the plan of a configuration, and heed what else it says.
-
-    A warning is logged once a minute, however often requests have the configuration read again.
-    """
-    set_log_level(loaded.config.log.level or flags.log_level)
-    for warning in map(str, loaded.warnings):
-        if log_limit.is_due(warning):
-            log.warning(warning)
-    return plan_from(loaded.config)
-
-
-def _endpoint(loaded: Loaded) -> Endpoint:
-    return endpoint_from(loaded.config)
-
-
-def _load(flags: Flags, environ: Mapping[str, str]) -> tuple[Loaded, LiveWebConfig | None]:
-    """Read both configurations; the problems of both are told together."""
-    try:
-        loaded = load(flags.config_file, environ)
-    except ConfigError as error:
-        problems = (*error.problems, *_web_problems(flags))
-        raise ConfigError(problems) from None
-    return loaded, _web_config(flags)
-
-
-def _web_problems(flags: Flags) -> Sequence[Problem]:
-    try:
-        _web_config(flags)
-    except ConfigError as error:
-        return error.problems
-    return ()
-
-
-def _web_config(flags: Flags) -> LiveWebConfig | None:
-    file = flags.web_config_file
-    return None if file is None else LiveWebConfig(file, since_boot)
-
-
-def _sockets(flags: Flags, process: Process) -> list[socket.socket]:
-    """Return the sockets to serve on: those of systemd, if it hands any over.
-
-    From now on a signal to stop takes effect when they are served: they may have to be removed.
-    """
-    process.signals.on_stop(lambda: None)
-    return inherited(dict(process.environ), os.getpid()) or listen(flags.web_listen_address)
-
-
-def _demo(flags: Flags, secrets: KnownSecrets, process: Process) -> int:
-    web_config = _web_config(flags)
-    sockets = _sockets(flags, process)
-    simulator, plan = start_demo()
-    try:
-        # A browser opens no unix socket; where one listens, the log tells.
-        for each in [each for each in sockets if each.family != socket.AF_UNIX][:1]:
-            page = url(each, tls=web_config is not None and web_config.ssl_context is not None)
-            _print_meanwhile(hints(page, flags.web_telemetry_path))
-        source = Source(lambda: plan, lambda plan: plan.endpoint, _same_plan, secrets)
-        return _run(plan, source, sockets, web_config, flags, process)
-    finally:
-        simulator.stop()
-
-
-def _print_meanwhile(text: str) -> None:
-    """Print a text in a thread: where it is not read, the rest goes on after a second."""
-
-    def write() -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    thread = threading.Thread(target=write, name="stdout", daemon=True)
-    thread.start()
-    thread.join(_PRINT_SECONDS)
-
-
-def _same_plan(plan: Plan) -> Plan:
-    return plan
-
-
-def _run(
-    plan: Plan,
-    source: Source[T],
-    sockets: Sequence[socket.socket],
-    web_config: LiveWebConfig | None,
-    flags: Flags,
+@click.command(cls=FlagCommand, params=[*WEB_FLAGS, *LOG_FLAGS])
+@click.pass_obj
+def demo(
     process: Process,
+    *,
+    web_listen_address: Sequence[Address],
+    web_telemetry_path: str,
+    web_config_file: Path | None,
+    web_enable_lifecycle: bool,
+    log_level: str,
+    log_format: str,
 ) -> int:
-    raise_limit()
-    front = Front(sockets, flags.web_telemetry_path, web_config, flags.web_enable_lifecycle)
-    run(plan, source, front, process)
+    """Serve a simulated account: no account and no configuration needed."""
+    secrets = _set_up_logs(log_level, log_format, process)
+    from exporter.demo import serve_demo
+
+    web = WebFlags(web_listen_address, web_telemetry_path, web_config_file, web_enable_lifecycle)
+    serve_demo(web, secrets, process)
     return EXIT_OK
+
+
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
+    if asked and not context.resilient_parsing:
+        from exporter.version import described
+
+        click.echo(described(), sys.stdout)
+        context.exit()
+
+
+program: Final = Program(
+    _PROGRAM,
+    serve,
+    [check, demo],
+    [
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Show version, revision and Python, and exit.",
+        )
+    ],
+    "A flag wins over its environment variable. An empty variable is one that is not set.",
+)
+
+
+def _set_up_logs(level: str, format_: str, process: Process) -> KnownSecrets:
+    """Set up the log; return the secrets that it hides."""
+    from exporter.logs import set_up_logs
+
+    secrets = KnownSecrets()
+    set_up_logs(level, format_, secrets.hide, process.stderr)
+    return secrets

@@ -1,15 +1,24 @@
 """The demo: the exporter and a simulated ScaleEngine in one process."""
 
 import random
+import socket
+import sys
+import threading
 import time
 from typing import Final
 
+from exporter.flags import WebFlags
 from exporter.plan import Plan, PlannedAccount
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.process.start import Process
 from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
+from exporter.serve import load_web_config, open_sockets, serve_plan
+from exporter.service import Source
 from exporter.simulator import Behaviour, Simulator
 from exporter.simulator.demo import Demo, demo_account
+from exporter.web.addresses import url
 
 _ACCOUNT: Final = "demo"
 _SEED: Final = 158
@@ -17,6 +26,26 @@ _LATENCY: Final = 0.02
 _CONCURRENCY: Final = 8
 _USAGE_INTERVAL: Final = 60.0
 _FILES_INTERVAL: Final = 15.0
+_PRINT_SECONDS: Final = 1.0
+
+
+def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
+    """Serve a simulated account until a signal ends that, and print what to try.
+
+    Raises ConfigError for the web configuration, and ListenError.
+    """
+    web_config = load_web_config(web.config_file)
+    sockets = open_sockets(web.listen_address, process)
+    simulator, plan = start_demo()
+    try:
+        # A browser opens no unix socket; where one listens, the log tells.
+        for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
+            page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
+            _print_meanwhile(hints(page, web.telemetry_path))
+        source = Source(lambda: plan, lambda plan: plan.endpoint, lambda plan: plan, secrets)
+        serve_plan(plan, source, sockets, web_config, web, process)
+    finally:
+        simulator.stop()
 
 
 def start_demo() -> tuple[Simulator, Plan]:
@@ -69,3 +98,15 @@ def _plan(demo: Demo, url: str) -> Plan:
         accounts=(PlannedAccount(_ACCOUNT, account.cdn, lambda: credentials),),
         targets=(DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL), *files),
     )
+
+
+def _print_meanwhile(text: str) -> None:
+    """Print a text in a thread: where it is not read, the rest goes on after a second."""
+
+    def write() -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    thread = threading.Thread(target=write, name="stdout", daemon=True)
+    thread.start()
+    thread.join(_PRINT_SECONDS)

@@ -1,152 +1,205 @@
-"""The command line: its commands and flags, and the environment that can set them."""
+"""The flags: each declared once, with its environment variable, for all commands that take it.
 
-import argparse
+A flag may be given before the name of a command or after it, as ``--name=value`` or ``--name
+value``; a switch as ``--name``, ``--name=true`` or ``--name=false``.
+"""
+
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
-from exporter.version import described
+import click
+from click.core import ParameterSource
+
 from exporter.web.addresses import Address, AddressError, parse_address
 
 DEFAULT_ADDRESS: Final = ":10058"
-LOG_LEVELS: Final = ("debug", "info", "warn", "error")
-LOG_FORMATS: Final = ("logfmt", "json")
-OUTPUTS: Final = ("text", "json")
 
 _TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
-_SWITCH: Final[Mapping[str, bool]] = {
-    "true": True,
-    "1": True,
-    "false": False,
-    "0": False,
-    "": False,
-}
+_SWITCH: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
+
+ValueType: TypeAlias = click.ParamType[object, str] | Callable[[str], object]
+"""How to read a value: click's type, or a function that raises ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Flags:
-    """What the command line and the environment ask for; no command means to serve."""
+class WebFlags:
+    """The flags that say where and how to serve."""
 
-    command: str | None
-    config_file: Path
-    config_check: bool
-    web_listen_address: tuple[Address, ...]
-    web_telemetry_path: str
-    web_config_file: Path | None
-    web_enable_lifecycle: bool
-    log_level: str
-    log_format: str
-    output: str = "text"
+    listen_address: Sequence[Address]
+    telemetry_path: str
+    config_file: Path | None
+    enable_lifecycle: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
-    """A flag: what it is when nothing sets it, and how to read what sets it."""
-
-    name: str
-    default: str
-    read: Callable[[str], object]
-    meaning: str
-    commands: tuple[str | None, ...] = (None, "demo")
-    repeatable: bool = False
-    switch: bool = False
+class HasEnvironment(Protocol):
+    """What ``Context.obj`` must have."""
 
     @property
-    def variable(self) -> str:
-        """Return the environment variable that sets the flag."""
-        return "SCALEENGINE_EXPORTER_" + re.sub("[.-]", "_", self.name).upper()
-
-    @property
-    def attribute(self) -> str:
-        """Return the name of the flag in Flags."""
-        return re.sub("[.-]", "_", self.name)
+    def environ(self) -> Mapping[str, str]:
+        """Return the environment to read flags from."""
 
 
-def parse_flags(arguments: Sequence[str], environ: Mapping[str, str]) -> Flags:
-    """Read the command line; a flag that it lacks is taken from the environment.
+class Flag(click.Option):
+    """A flag such as ``--web.listen-address``, and the variable that sets it where no flag does.
 
-    Exits with status 2 and a sentence for wrong usage, with 0 after ``--help`` and ``--version``.
+    ``section`` is the heading of the flag in the help. A flag whose default is a tuple is
+    repeatable, and has its values separated by commas in the environment.
     """
-    parser = argparse.ArgumentParser(
-        prog="scaleengine-exporter",
-        description="Serve the disk usage and file counts of ScaleEngine accounts to Prometheus.",
-        epilog="Every flag can be set by the environment too: --web.listen-address by "
-        "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS, and so on. A flag wins; an empty variable is one "
-        "that is not set.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=described())
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    by_name = {
-        name: commands.add_parser(name, help=meaning, allow_abbrev=False)
-        for name, meaning in _COMMANDS.items()
-    }
-    for flag in _FLAGS:
-        _add(flag, parser, None)
-        for name in by_name.keys() & flag.commands:
-            _add(flag, by_name[name], argparse.SUPPRESS)
-    given = vars(parser.parse_args(arguments))
-    for flag in _FLAGS:
-        if given[flag.attribute] is not None and given["command"] not in flag.commands:
-            doing = given["command"] or "serving"
-            parser.error(f"--{flag.name} means nothing to {doing}: leave it out")
-        if given[flag.attribute] is None:
-            given[flag.attribute] = _from_environment(flag, environ, parser)
-    given["web_listen_address"] = tuple(given["web_listen_address"])
-    return Flags(**given)
 
-
-def _add(flag: _Flag, parser: argparse.ArgumentParser, default: str | None) -> None:
-    meaning = f"{flag.meaning} (default: {flag.default or ('off' if flag.switch else 'none')})"
-    if default is None and None not in flag.commands:
-        meaning = argparse.SUPPRESS  # it is understood before a command too, and shown behind it
-    if flag.switch:
-        parser.add_argument(
-            f"--{flag.name}",
-            dest=flag.attribute,
-            action="store_const",
-            const=True,
-            default=default,
+    def __init__(
+        self,
+        name: str,
+        value_type: ValueType,
+        meaning: str,
+        *,
+        section: str,
+        default: str | tuple[str, ...] | None,
+        metavar: str | None = None,
+        is_switch: bool = False,
+    ) -> None:
+        attribute = re.sub("[.-]", "_", name)
+        super().__init__(
+            [f"--{name}", attribute],
+            type=value_type,
             help=meaning,
+            default=default,
+            multiple=isinstance(default, tuple),
+            metavar=metavar,
+            envvar=f"SCALEENGINE_EXPORTER_{attribute.upper()}",
+            show_envvar=True,
+            show_default="off" if is_switch else "none" if default is None else True,
         )
-        return
-    parser.add_argument(
-        f"--{flag.name}",
-        dest=flag.attribute,
-        action="append" if flag.repeatable else "store",
-        type=flag.read,
-        default=default,
-        metavar="VALUE",
-        help=meaning,
-    )
+        self.section = section
+        self.is_switch = is_switch
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, object], args: list[str]
+    ) -> tuple[object, list[str]]:
+        """Read the value; in a group, keep what is given as it is, for the command to read."""
+        if isinstance(ctx.command, click.Group):
+            if self.name in opts:
+                ctx.params[self.name] = opts[self.name]
+                ctx.set_parameter_source(self.name, ParameterSource.COMMANDLINE)
+            return None, args
+        given_before = ctx.parent.params if ctx.parent else {}
+        return super().handle_parse_result(ctx, {**given_before, **opts}, args)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the value of the variable; an empty variable is not set."""
+        source: HasEnvironment = ctx.obj
+        return source.environ.get(str(self.envvar)) or None
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return where a value comes from: the flag or its variable."""
+        if ctx and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+            return f"environment variable {self.envvar}"
+        return self.opts[0]
 
 
-def _from_environment(
-    flag: _Flag, environ: Mapping[str, str], parser: argparse.ArgumentParser
-) -> object:
-    text = environ.get(flag.variable) or flag.default  # an empty one is not set
-    try:
-        if flag.repeatable:
-            return [flag.read(part.strip()) for part in text.split(",")]
-        return flag.read(text)
-    except argparse.ArgumentTypeError as error:
-        parser.error(f"environment variable {flag.variable}: {error}")
+class FlagCommand(click.Command):
+    """A command that takes flags."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; a switch never takes the next word as its value."""
+        flags = {param.opts[0]: param for param in self.params if isinstance(param, Flag)}
+        switches = {name for name, flag in flags.items() if flag.is_switch}
+        for word, following in pairwise(args):
+            is_forgotten = word in flags.keys() - switches and following.startswith("-")
+            if is_forgotten and not ctx.resilient_parsing:
+                raise click.BadOptionUsage(word, f"Option '{word}' requires an argument.", ctx)
+        return super().parse_args(
+            ctx, [f"{word}=true" if word in switches else word for word in args]
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags below the headings of their sections."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.list_shown(ctx):
+            section = param.section if isinstance(param, Flag) else "Other"
+            if record := param.get_help_record(ctx):
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
+
+    def list_shown(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return what the help shows."""
+        return self.get_params(ctx)
 
 
-def _address(text: str) -> Address:
-    try:
-        return parse_address(text)
-    except AddressError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+class Program(FlagCommand, click.Group):
+    """A group that takes the flags of its commands, and runs ``default`` where none is named."""
+
+    def __init__(
+        self,
+        name: str,
+        default: click.Command,
+        commands: Sequence[click.Command],
+        params: Iterable[click.Parameter],
+        epilog: str,
+    ) -> None:
+        flags = [param for command in (default, *commands) for param in command.params]
+        super().__init__(
+            name,
+            commands=commands,
+            callback=self._start,
+            invoke_without_command=True,
+            params=[*dict.fromkeys(flags), *params],
+            help=default.help,
+            epilog=epilog,
+            subcommand_metavar="[COMMAND]",
+        )
+        self._default = default
+
+    def _start(self, **given: object) -> object:
+        """Run the default command where none is named; raises UsageError for what that lacks."""
+        ctx = click.get_current_context()
+        command = self.commands.get(ctx.invoked_subcommand or "", self._default)
+        known = {param.name for param in command.params}
+        for param in self.params:
+            if param.name in given.keys() - known:
+                doing = ctx.invoked_subcommand or "serving"
+                raise click.UsageError(f"{param.opts[0]} means nothing to {doing}: leave it out")
+        if ctx.invoked_subcommand is None:
+            with command.make_context("", [], parent=ctx) as command_context:
+                return command.invoke(command_context)
+        return None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def list_shown(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return what means something without a command."""
+        others = {*self.params} - {*self._default.params}
+        return [
+            param
+            for param in self.get_params(ctx)
+            if not (isinstance(param, Flag) and param in others)
+        ]
+
+
+class _AddressType(click.ParamType[Address, str]):
+    name = "address"
+    envvar_list_splitter = ","
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        try:
+            return parse_address(value.strip())
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _telemetry_path(text: str) -> str:
     if not _TELEMETRY_PATH.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be served: write a path such as /metrics, not below /-/"
-        )
+        raise ValueError(f"{text!r} cannot be served: write a path such as /metrics, not below /-/")
     return text
 
 
@@ -154,62 +207,77 @@ def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(choices)}")
-        return text
-
-    return read
-
-
 def _switch(text: str) -> bool:
-    try:
-        return _SWITCH[text.lower()]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
+    if text.lower() not in _SWITCH:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return _SWITCH[text.lower()]
 
 
-_COMMANDS: Final[Mapping[str, str]] = {
-    "check": "try each account and path for real, and say what is wrong and what to do",
-    "demo": "serve a simulated account: no account and no configuration needed",
-}
+def _one_of(*choices: str) -> click.Choice[str]:
+    return click.Choice(choices, case_sensitive=False)
 
-_ALL: Final = (None, *_COMMANDS)
 
-_FLAGS: Final = (
-    _Flag("config.file", "config.yaml", Path, "the configuration", commands=(None, "check")),
-    _Flag(
-        "config.check",
-        "",
-        _switch,
-        "check the configuration and end: 0 if it is good, 2 with every error",
-        commands=(None,),
-        switch=True,
-    ),
-    _Flag(
-        "web.listen-address",
-        DEFAULT_ADDRESS,
-        _address,
-        "where to listen: host:port, [IPv6]:port, :port for every address of this machine, or "
-        "unix:/path; repeatable, in the environment separated by commas",
-        repeatable=True,
-    ),
-    _Flag("web.telemetry-path", "/metrics", _telemetry_path, "the path of the metrics"),
-    _Flag(
-        "web.config.file",
-        "",
-        _optional_path,
-        "TLS, basic auth and more, in the format of Prometheus' exporter-toolkit",
-    ),
-    _Flag(
-        "web.enable-lifecycle",
-        "",
-        _switch,
-        "let POST /-/reload read the configuration again, as SIGHUP does",
-        switch=True,
-    ),
-    _Flag("log.level", "info", _one_of(LOG_LEVELS), ", ".join(LOG_LEVELS), commands=_ALL),
-    _Flag("log.format", "logfmt", _one_of(LOG_FORMATS), ", ".join(LOG_FORMATS), commands=_ALL),
-    _Flag("output", "text", _one_of(OUTPUTS), ", ".join(OUTPUTS), commands=("check",)),
+CONFIG_FILE: Final = Flag(
+    "config.file",
+    click.Path(path_type=Path),
+    "The configuration.",
+    section="Configuration",
+    default="config.yaml",
 )
+CONFIG_CHECK: Final = Flag(
+    "config.check",
+    _switch,
+    "Check the configuration and end: 0 if it is good, 2 with every error.",
+    section="Configuration",
+    default="false",
+    metavar="[=false]",
+    is_switch=True,
+)
+WEB_LISTEN_ADDRESS: Final = Flag(
+    "web.listen-address",
+    _AddressType(),
+    "Where to listen: host:port, [IPv6]:port, :port for every address of this machine, or "
+    "unix:/path; repeatable, in the environment separated by commas.",
+    section="Web",
+    default=(DEFAULT_ADDRESS,),
+)
+WEB_TELEMETRY_PATH: Final = Flag(
+    "web.telemetry-path",
+    _telemetry_path,
+    "The path of the metrics.",
+    section="Web",
+    default="/metrics",
+    metavar="PATH",
+)
+WEB_CONFIG_FILE: Final = Flag(
+    "web.config.file",
+    _optional_path,
+    "TLS, basic auth and more, in the format of Prometheus' exporter-toolkit.",
+    section="Web",
+    default=None,
+    metavar="PATH",
+)
+WEB_ENABLE_LIFECYCLE: Final = Flag(
+    "web.enable-lifecycle",
+    _switch,
+    "Let POST /-/reload read the configuration again, as SIGHUP does.",
+    section="Web",
+    default="false",
+    metavar="[=false]",
+    is_switch=True,
+)
+LOG_LEVEL: Final = Flag(
+    "log.level",
+    _one_of("debug", "info", "warn", "error"),
+    "What to log: this level and above.",
+    section="Log",
+    default="info",
+)
+LOG_FORMAT: Final = Flag(
+    "log.format", _one_of("logfmt", "json"), "How to log.", section="Log", default="logfmt"
+)
+OUTPUT: Final = Flag(
+    "output", _one_of("text", "json"), "How to print.", section="Output", default="text"
+)
+WEB_FLAGS: Final = (WEB_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_CONFIG_FILE, WEB_ENABLE_LIFECYCLE)
+LOG_FLAGS: Final = (LOG_LEVEL, LOG_FORMAT)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.flags import parse_flags
+from tests.command_line import read_command_line, read_wrong_command_line
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 
@@ -14,15 +14,8 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Give a function that parses what is wrong; it returns the last line of the refusal."""
-
-    def parse(*arguments: str, **environ: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            parse_flags(arguments, environ)
-        assert ended.value.code == 2
-        return capsys.readouterr().err.splitlines()[-1].partition(": error: ")[2]
-
-    return parse
+    """Give a function that reads what is wrong; it returns the sentence that says so."""
+    return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
 
 @pytest.mark.parametrize(
@@ -34,25 +27,32 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 )
 def test_its_flags(arguments: list[str]) -> None:
     """The check takes the configuration, the form of its output and those of the log."""
-    flags = parse_flags(arguments, {})
+    _, command, flags = read_command_line(*arguments)
 
-    assert flags.command == "check"
-    assert flags.config_file == Path("x.yaml")
-    assert (flags.output, flags.log_level) == ("json", "debug")
+    assert command == "check"
+    assert flags["config_file"] == Path("x.yaml")
+    assert (flags["output"], flags["log_level"]) == ("json", "debug")
 
 
 def test_its_defaults() -> None:
     """Nothing needs to be said: it prints text."""
-    flags = parse_flags(["check"], {})
-
-    assert (flags.config_file, flags.output) == (Path("config.yaml"), "text")
+    assert read_command_line("check") == (
+        0,
+        "check",
+        {
+            "config_file": Path("config.yaml"),
+            "output": "text",
+            "log_level": "info",
+            "log_format": "logfmt",
+        },
+    )
 
 
 def test_in_an_environment() -> None:
     """The environment sets the flags; what is there for the service does not disturb it."""
     environ = {f"{PREFIX}OUTPUT": "json", f"{PREFIX}WEB_LISTEN_ADDRESS": ":80"}
 
-    assert parse_flags(["check"], environ).output == "json"
+    assert read_command_line("check", **environ).flags["output"] == "json"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_it_has_no_use_for(refused: Refused, flag: str) -> None:
     name = flag.partition("=")[0]
 
     assert refused(flag, "check") == f"{name} means nothing to check: leave it out"
-    assert refused("check", flag) == f"unrecognized arguments: {flag}"
+    assert refused("check", flag).startswith(f"No such option '{name}'.")
 
 
 @pytest.mark.parametrize(("command", "doing"), [([], "serving"), (["demo"], "demo")])
@@ -83,21 +83,20 @@ def test_what_only_it_has_a_use_for(refused: Refused, command: list[str], doing:
 
 def test_a_form_that_is_none(refused: Refused) -> None:
     """A form of output that is not known is refused, with those that are."""
-    sentence = "'xml' is none of text, json"
+    sentence = "'xml' is not one of 'text', 'json'."
 
-    assert refused("check", "--output=xml") == f"argument --output: {sentence}"
+    assert refused("check", "--output=xml") == f"Invalid value for --output: {sentence}"
     assert refused("check", **{f"{PREFIX}OUTPUT": "xml"}) == (
-        f"environment variable {PREFIX}OUTPUT: {sentence}"
+        f"Invalid value for environment variable {PREFIX}OUTPUT: {sentence}"
     )
 
 
 @pytest.mark.parametrize(("command", "shown"), [([], False), (["check"], True), (["demo"], False)])
 def test_help(capsys: pytest.CaptureFixture[str], command: list[str], *, shown: bool) -> None:
     """--help shows the form of the output where it means something."""
-    with pytest.raises(SystemExit):
-        parse_flags([*command, "--help"], {})
+    read_command_line(*command, "--help")
     printed = capsys.readouterr().out
 
-    assert ("--output VALUE" in printed) is shown
-    assert ("--config.file VALUE" in printed) is (command != ["demo"])
+    assert ("--output [text|json]" in printed) is shown
+    assert ("--config.file PATH" in printed) is (command != ["demo"])
     assert ("--web.listen-address" in printed) is (command != ["check"])

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import structlog
 
-from exporter import cli, version
+from exporter import cli, serve, version
 from exporter.plan import Plan
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
@@ -66,7 +66,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
             each.close()
         seen.append((plan, front.telemetry_path))
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(serve, "run", run)
     return seen
 
 

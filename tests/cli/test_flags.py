@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.flags import _FLAGS, Flags, parse_flags
+from exporter.cli import program
 from exporter.web.addresses import TcpAddress, UnixAddress
+from tests.command_line import read_command_line, read_wrong_command_line
 
 Refused = Callable[..., str]
 
 PREFIX = "SCALEENGINE_EXPORTER_"
-DEFAULTS = Flags(
-    command=None,
-    config_file=Path("config.yaml"),
-    config_check=False,
-    web_listen_address=(TcpAddress("", 10058),),
-    web_telemetry_path="/metrics",
-    web_config_file=None,
-    web_enable_lifecycle=False,
-    log_level="info",
-    log_format="logfmt",
-)
+DEFAULTS = {
+    "config_file": Path("config.yaml"),
+    "config_check": False,
+    "web_listen_address": (TcpAddress("", 10058),),
+    "web_telemetry_path": "/metrics",
+    "web_config_file": None,
+    "web_enable_lifecycle": False,
+    "log_level": "info",
+    "log_format": "logfmt",
+}
 
 VALUES = [
     ("config.file", "/etc/x.yaml", Path("/etc/x.yaml")),
@@ -32,6 +32,7 @@ VALUES = [
     ("web.config.file", "web.yaml", Path("web.yaml")),
     ("log.level", "debug", "debug"),
     ("log.level", "error", "error"),
+    ("log.level", "DEBUG", "debug"),
     ("log.format", "json", "json"),
 ]
 """Flags, each with a value as it is written and as it is read."""
@@ -55,102 +56,105 @@ MISTAKES = [
         )
         for path in ("metrics", "", "/-/metrics", "/-", "/é", "/a b", "/a?b", "/a#b", "/{x}", '/"')
     ),
-    ("log.level", "loud", "'loud' is none of debug, info, warn, error"),
-    ("log.level", "INFO", "'INFO' is none of debug, info, warn, error"),
-    ("log.format", "xml", "'xml' is none of logfmt, json"),
+    ("log.level", "loud", "'loud' is not one of 'debug', 'info', 'warn', 'error'."),
+    ("log.format", "xml", "'xml' is not one of 'logfmt', 'json'."),
+    ("config.check", "yes", "'yes' is neither true nor false"),
+    ("web.enable-lifecycle", "", "'' is neither true nor false"),
 ]
 """Flags, each with a value that it does not take and the sentence that says so."""
 
 
+SWITCHES = [
+    ("true", True),
+    ("True", True),
+    ("1", True),
+    ("false", False),
+    ("FALSE", False),
+    ("0", False),
+]
+
+
 def attribute(flag: str) -> str:
-    """Return what Flags calls a flag."""
+    """Return the name of the argument that a command gets for a flag."""
     return flag.replace(".", "_").replace("-", "_")
+
+
+def variable(flag: str) -> str:
+    """Return the environment variable of a flag."""
+    return PREFIX + attribute(flag).upper()
+
+
+def value(flag: str, *arguments: str, **environ: str) -> object:
+    """Return the value of a flag of the command that serves."""
+    return read_command_line(*arguments, **environ).flags[attribute(flag)]
 
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Give a function that parses what is wrong; it returns the last line of the refusal."""
-
-    def parse(*arguments: str, **environ: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            parse_flags(arguments, environ)
-        assert ended.value.code == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        assert printed.err.startswith("usage: scaleengine-exporter")
-        return printed.err.splitlines()[-1].partition(": error: ")[2]
-
-    return parse
+    """Give a function that reads what is wrong; it returns the sentence that says so."""
+    return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
 
 def test_nothing_said() -> None:
     """Without flags and environment the defaults hold; other programs' variables do not matter."""
-    assert parse_flags([], {"PATH": "/bin", "LOG_LEVEL": "debug"}) == DEFAULTS
+    assert read_command_line(PATH="/bin", LOG_LEVEL="debug") == (0, "serve", DEFAULTS)
 
 
-@pytest.mark.parametrize(("flag", "text", "value"), VALUES)
-def test_three_ways_to_say_it(flag: str, text: str, value: object) -> None:
+@pytest.mark.parametrize(("flag", "text", "expected"), VALUES)
+def test_three_ways_to_say_it(flag: str, text: str, expected: object) -> None:
     """A value is taken with an equals sign, as the next word, and from the environment."""
-    variable = PREFIX + attribute(flag).upper()
-    for flags in (
-        parse_flags([f"--{flag}={text}"], {}),
-        parse_flags([f"--{flag}", text], {}),
-        parse_flags([], {variable: text}),
-    ):
-        assert getattr(flags, attribute(flag)) == value
+    assert value(flag, f"--{flag}={text}") == expected
+    assert value(flag, f"--{flag}", text) == expected
+    assert value(flag, **{variable(flag): text}) == expected
 
 
-@pytest.mark.parametrize(("flag", "text", "value"), VALUES)
-def test_a_flag_wins(flag: str, text: str, value: object) -> None:
+@pytest.mark.parametrize(("flag", "text", "expected"), VALUES)
+def test_a_flag_wins(flag: str, text: str, expected: object) -> None:
     """Where a flag is given, what the environment says is not even read."""
-    variable = PREFIX + attribute(flag).upper()
-    flags = parse_flags([f"--{flag}={text}"], {variable: "\0 nonsense"})
-    assert getattr(flags, attribute(flag)) == value
+    assert value(flag, f"--{flag}={text}", **{variable(flag): "\0 nonsense"}) == expected
 
 
 def test_several_addresses() -> None:
     """The address can be said again and again, and in the environment with commas."""
     addresses = (TcpAddress("127.0.0.1", 1), UnixAddress(Path("/x")), TcpAddress("", 2))
     said = ["--web.listen-address=127.0.0.1:1", "--web.listen-address", "unix:/x"]
-    by_flags = parse_flags([*said, "--web.listen-address=:2"], {})
     listed = "127.0.0.1:1, unix:/x ,:2"
-    by_environment = parse_flags([], {f"{PREFIX}WEB_LISTEN_ADDRESS": listed})
-    assert by_flags.web_listen_address == by_environment.web_listen_address == addresses
+    flag = "web.listen-address"
+    assert value(flag, *said, "--web.listen-address=:2") == addresses
+    assert value(flag, **{variable(flag): listed}) == addresses
 
 
 @pytest.mark.parametrize("flag", ["config.file", "log.level"])
 def test_the_last_one_holds(flag: str) -> None:
     """A flag that is not repeatable holds as it was said last."""
-    flags = parse_flags([f"--{flag}=debug", f"--{flag}=error"], {})
-    assert str(getattr(flags, attribute(flag))) == "error"
+    assert str(value(flag, f"--{flag}=debug", f"--{flag}=error")) == "error"
 
 
-@pytest.mark.parametrize(
-    ("text", "check"),
-    [
-        ("true", True),
-        ("True", True),
-        ("1", True),
-        ("false", False),
-        ("FALSE", False),
-        ("0", False),
-        ("", False),
-    ],
-)
-def test_a_switch_in_the_environment(text: str, *, check: bool) -> None:
-    """A switch is turned on and off by true and false, or 1 and 0."""
-    assert parse_flags([], {f"{PREFIX}CONFIG_CHECK": text}).config_check is check
+@pytest.mark.parametrize("flag", ["config.check", "web.enable-lifecycle"])
+@pytest.mark.parametrize(("text", "expected"), SWITCHES)
+def test_a_switch_with_a_value(flag: str, text: str, *, expected: bool) -> None:
+    """A switch is turned on and off by true and false, or 1 and 0, as flag and by variable."""
+    assert value(flag, f"--{flag}={text}") is expected
+    assert value(flag, **{variable(flag): text}) is expected
 
 
-def test_a_switch() -> None:
-    """A switch is on when it is there, whatever the environment says."""
-    assert parse_flags(["--config.check"], {f"{PREFIX}CONFIG_CHECK": "0"}).config_check
+@pytest.mark.parametrize("flag", ["config.check", "web.enable-lifecycle"])
+def test_a_switch_wins(flag: str) -> None:
+    """A switch without a value is on; it and its value win over the environment."""
+    assert value(flag, f"--{flag}", **{variable(flag): "0"}) is True
+    assert value(flag, f"--{flag}=false", **{variable(flag): "1"}) is False
+
+
+def test_a_switch_takes_no_word(refused: Refused) -> None:
+    """The word behind a switch is not its value."""
+    assert read_command_line("--web.enable-lifecycle", "demo").command == "demo"
+    assert refused("--config.check", "false") == "No such command 'false'."
 
 
 @pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)
 def test_a_wrong_value(refused: Refused, flag: str, text: str, sentence: str) -> None:
     """A value that cannot be is refused with 2, by name, with what would be right."""
-    assert refused(f"--{flag}={text}") == f"argument --{flag}: {sentence}"
+    assert refused(f"--{flag}={text}") == f"Invalid value for --{flag}: {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -158,45 +162,41 @@ def test_a_wrong_value(refused: Refused, flag: str, text: str, sentence: str) ->
 )
 def test_a_wrong_variable(refused: Refused, flag: str, text: str, sentence: str) -> None:
     """The same in the environment is refused by the name of the variable."""
-    variable = PREFIX + attribute(flag).upper()
-    assert refused(**{variable: text}) == f"environment variable {variable}: {sentence}"
-
-
-def test_a_wrong_switch(refused: Refused) -> None:
-    """A switch that is neither on nor off is refused."""
-    assert refused(**{f"{PREFIX}CONFIG_CHECK": "yes"}) == (
-        f"environment variable {PREFIX}CONFIG_CHECK: 'yes' is neither true nor false"
-    )
+    name = variable(flag)
+    said = refused(**{name: text})
+    assert said == f"Invalid value for environment variable {name}: {sentence}"
 
 
 def test_empty_variables() -> None:
     """A variable that is empty, as Compose writes one that is not set, is one that is not set."""
-    names = {attribute(flag.name) for flag in _FLAGS}
-    assert names >= {"config_file", "config_check", "web_listen_address", "log_level", "output"}
-    assert parse_flags([], {f"{PREFIX}{name.upper()}": "" for name in names}) == DEFAULTS
+    names = {param.name for param in program.params if param.envvar}
+    assert names == {*DEFAULTS, "output"}
+    empty = {f"{PREFIX}{name.upper()}": "" for name in names}
+    assert read_command_line(**empty) == (0, "serve", DEFAULTS)
 
 
 def test_one_wrong_of_several_addresses(refused: Refused) -> None:
     """One wrong address among several is the one that is named."""
-    variable = f"{PREFIX}WEB_LISTEN_ADDRESS"
-    assert refused(**{variable: ":1,,:2"}) == f"environment variable {variable}: '' {HOW}"
+    name = f"{PREFIX}WEB_LISTEN_ADDRESS"
+    said = refused(**{name: ":1,,:2"})
+    assert said == f"Invalid value for environment variable {name}: '' {HOW}"
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--web.port=80"], "unrecognized arguments: --web.port=80"),
-        (["--config.fil=x"], "unrecognized arguments: --config.fil=x"),
-        (["--log.l=debug"], "unrecognized arguments: --log.l=debug"),
-        (["--conf"], "unrecognized arguments: --conf"),
-        (["--vers"], "unrecognized arguments: --vers"),
-        (["-c", "x"], "argument COMMAND: invalid choice: 'x'"),
-        (["serve"], "argument COMMAND: invalid choice: 'serve'"),
-        (["demo", "--log.lev=debug"], "unrecognized arguments: --log.lev=debug"),
-        (["demo", "demo"], "unrecognized arguments: demo"),
-        (["--config.file"], "argument --config.file: expected one argument"),
-        (["--config.file", "--config.check"], "argument --config.file: expected one argument"),
-        (["--config.check=no"], "argument --config.check: ignored explicit argument 'no'"),
+        (["--web.port=80"], "No such option '--web.port'."),
+        (["--config.fil=x"], "No such option '--config.fil'. (Did you mean one of: "),
+        (["--log.l=debug"], "No such option '--log.l'."),
+        (["--conf"], "No such option '--conf'."),
+        (["--vers"], "No such option '--vers'."),
+        (["-c", "x"], "No such option '-c'."),
+        (["serve"], "No such command 'serve'."),
+        (["demo", "--log.lev=debug"], "No such option '--log.lev'."),
+        (["demo", "demo"], "Got unexpected extra argument (demo)"),
+        (["--config.file"], "Option '--config.file' requires an argument."),
+        (["--config.file", "--config.check"], "Option '--config.file' requires an argument."),
+        (["demo", "--log.level", "-x"], "Option '--log.level' requires an argument."),
     ],
 )
 def test_wrong_usage(refused: Refused, arguments: list[str], sentence: str) -> None:
@@ -210,22 +210,25 @@ def test_wrong_usage(refused: Refused, arguments: list[str], sentence: str) -> N
         ["--log.level=debug", "--web.listen-address=:1", "demo"],
         ["demo", "--log.level=debug", "--web.listen-address=:1"],
         ["--log.level=debug", "demo", "--web.listen-address", ":1"],
+        ["--log.level=loud", "demo", "--log.level=debug", "--web.listen-address=:1"],
+        ["--web.listen-address=:2", "demo", "--log.level=debug", "--web.listen-address=:1"],
     ],
 )
 def test_the_demo(arguments: list[str]) -> None:
-    """The demo takes its flags before or after its name."""
-    flags = parse_flags(arguments, {})
-    assert flags.command == "demo"
-    assert flags.log_level == "debug"
-    assert flags.web_listen_address == (TcpAddress("", 1),)
-    assert flags.web_telemetry_path == "/metrics"
+    """The demo takes its flags before or after its name; those after it win."""
+    _, command, flags = read_command_line(*arguments, **{variable("log.level"): "nonsense"})
+    assert command == "demo"
+    assert flags["log_level"] == "debug"
+    assert flags["web_listen_address"] == (TcpAddress("", 1),)
+    assert flags["web_telemetry_path"] == "/metrics"
 
 
 def test_the_demo_in_an_environment() -> None:
     """The demo heeds the environment; what is there for the service does not disturb it."""
     environ = {f"{PREFIX}LOG_LEVEL": "debug", f"{PREFIX}CONFIG_FILE": "/etc/x.yaml"}
-    flags = parse_flags(["demo"], environ)
-    assert (flags.command, flags.log_level) == ("demo", "debug")
+    status, command, flags = read_command_line("demo", **environ)
+    assert (status, command, flags["log_level"]) == (0, "demo", "debug")
+    assert "config_file" not in flags
 
 
 @pytest.mark.parametrize("flag", ["--config.file=x", "--config.check"])
@@ -233,34 +236,37 @@ def test_what_the_demo_has_no_use_for(refused: Refused, flag: str) -> None:
     """A flag that means nothing to the demo is refused, before its name as after it."""
     name = flag.partition("=")[0]
     assert refused(flag, "demo") == f"{name} means nothing to demo: leave it out"
-    assert refused("demo", flag) == f"unrecognized arguments: {flag}"
+    assert refused("demo", flag).startswith(f"No such option '{name}'.")
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "demo"]])
 def test_version(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """--version tells version, revision and Python in one line, and ends with 0."""
-    with pytest.raises(SystemExit) as ended:
-        parse_flags(arguments, {})
-    assert ended.value.code == 0
+    assert read_command_line(*arguments) == (0, None, {})
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"scaleengine-exporter {__version__} (revision ")
 
 
 @pytest.mark.parametrize("command", [[], ["demo"]])
 def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
-    """--help names each flag of the command with its default, in letters that any terminal has."""
-    with pytest.raises(SystemExit) as ended:
-        parse_flags([*command, "--help"], {})
-    assert ended.value.code == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert printed.isascii()
+    """--help names each flag of the command with its variable and default, in ASCII letters."""
+    assert read_command_line(*command, "--help") == (0, None, {})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    printed = " ".join(out.split())
     for flag, default in {
         "--web.listen-address": ":10058",
         "--web.telemetry-path": "/metrics",
-        "--web.config.file": "none",
+        "--web.config.file": "(none)",
+        "--web.enable-lifecycle": "(off)",
         "--log.level": "info",
         "--log.format": "logfmt",
     }.items():
-        meaning = printed.partition(f" {flag} VALUE ")[2].partition(" --")[0]
-        assert f"(default: {default})" in meaning
-    assert ("--config.file VALUE" in printed) is (command == [])
+        meaning = printed.partition(f" {flag} ")[2].partition(" --")[0]
+        name = PREFIX + attribute(flag[2:]).upper()
+        assert f"[env var: {name}; default: {default}]" in meaning
+    assert (" --config.file PATH" in printed) is (command == [])
+    sections = [line for line in out.splitlines() if line.endswith(":") and line[0] != " "]
+    configuration = [] if command else ["Configuration:"]
+    commands = [] if command else ["Commands:"]
+    assert sections == [*configuration, "Web:", "Log:", "Other:", *commands]

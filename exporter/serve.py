@@ -1,0 +1,128 @@
+"""The command that serves: from the files and flags of an operator to the running service."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from exporter.config import ConfigError, Loaded, load
+from exporter.documents.problems import Problem
+from exporter.flags import WebFlags
+from exporter.logs import set_log_level
+from exporter.plan import Plan, endpoint_from, plan_from
+from exporter.process.ending import EXIT_INTERRUPTED
+from exporter.process.start import Process
+from exporter.scaleengine.clock import since_boot
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.transport import Endpoint
+from exporter.service import Front, Source, run
+from exporter.timed_read import TimedRead
+from exporter.web.addresses import Address, listen
+from exporter.web.config_file import LiveWebConfig
+from exporter.web.descriptors import raise_limit
+from exporter.web.inherited import inherited
+from exporter.web.log_limit import LogLimit
+
+log: Final = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_READ_SECONDS: Final = 20.0
+"""Seconds that reading the configuration may take while the exporter runs."""
+
+
+def check_files(
+    config_file: Path, web_config_file: Path | None, log_level: str, process: Process
+) -> None:
+    """Read both configurations and print that they are good; raises ConfigError."""
+    process.signals.end_at_once(EXIT_INTERRUPTED)
+    loaded, _ = _load(config_file, web_config_file, process.environ)
+    _accept(loaded, log_level, LogLimit(since_boot))
+    for file in filter(None, (config_file, web_config_file)):
+        sys.stdout.write(f"{file}: good\n")
+
+
+def serve_config(
+    config_file: Path, web: WebFlags, log_level: str, secrets: KnownSecrets, process: Process
+) -> None:
+    """Poll what the configuration names, and serve it until a signal ends that.
+
+    Raises ConfigError, or ListenError where an address cannot be listened on.
+    """
+    environ = process.environ
+    loaded, web_config = _load(config_file, web.config_file, environ)
+    accept = partial(_accept, log_level=log_level, log_limit=LogLimit(since_boot))
+    plan = accept(loaded)
+    sockets = open_sockets(web.listen_address, process)
+    read = TimedRead(config_file, partial(load, config_file, environ), _READ_SECONDS)
+    source = Source(read, _endpoint, accept, secrets)
+    serve_plan(plan, source, sockets, web_config, web, process)
+
+
+def load_web_config(file: Path | None) -> LiveWebConfig | None:
+    """Read the web configuration, if there is one; raises ConfigError."""
+    return None if file is None else LiveWebConfig(file, since_boot)
+
+
+def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.socket]:
+    """Return the sockets to serve on: those of systemd, if it hands any over.
+
+    From now on a signal to stop takes effect when they are served: they may have to be removed.
+    Raises ListenError.
+    """
+    process.signals.on_stop(lambda: None)
+    return inherited(dict(process.environ), os.getpid()) or listen(addresses)
+
+
+def serve_plan(
+    plan: Plan,
+    source: Source[T],
+    sockets: Sequence[socket.socket],
+    web_config: LiveWebConfig | None,
+    web: WebFlags,
+    process: Process,
+) -> None:
+    """Poll and serve a plan until a signal ends that."""
+    raise_limit()
+    run(plan, source, Front(sockets, web.telemetry_path, web_config, web.enable_lifecycle), process)
+
+
+def _accept(loaded: Loaded, log_level: str, log_limit: LogLimit) -> Plan:
+    """Return the plan of a configuration, log its warnings, and set its log level.
+
+    A warning is logged once a minute, however often requests have the configuration read again.
+    """
+    set_log_level(loaded.config.log.level or log_level)
+    for warning in map(str, loaded.warnings):
+        if log_limit.is_due(warning):
+            log.warning(warning)
+    return plan_from(loaded.config)
+
+
+def _endpoint(loaded: Loaded) -> Endpoint:
+    return endpoint_from(loaded.config)
+
+
+def _load(
+    config_file: Path, web_config_file: Path | None, environ: Mapping[str, str]
+) -> tuple[Loaded, LiveWebConfig | None]:
+    """Read both configurations; raises ConfigError with the problems of both."""
+    try:
+        loaded = load(config_file, environ)
+    except ConfigError as error:
+        problems = (*error.problems, *_web_problems(web_config_file))
+        raise ConfigError(problems) from None
+    return loaded, load_web_config(web_config_file)
+
+
+def _web_problems(file: Path | None) -> Sequence[Problem]:
+    try:
+        load_web_config(file)
+    except ConfigError as error:
+        return error.problems
+    return ()
