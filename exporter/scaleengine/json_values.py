@@ -51,6 +51,14 @@ def decode(body: bytes | bytearray, max_memory: int = MAX_PARSED) -> Json:
     may print its own. A body that can be emptied is emptied, for it may be large. Raises
     TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
     """
+    try:
+        return _decode(body, max_memory)
+    finally:
+        if isinstance(body, bytearray):
+            body.clear()  # a failure refers to it until it was logged
+
+
+def _decode(body: bytes | bytearray, max_memory: int) -> Json:
     cost = estimate_cost(body, max_memory, MAX_DEPTH)
     if cost.depth > MAX_DEPTH:
         raise UnexpectedError("it is nested too deeply")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from exporter.process.free_memory import release_free_memory
 from exporter.scaleengine.message_body import BODY_LIMIT
 
 MAX_PARSED: Final = 140_000_000
@@ -20,6 +21,7 @@ ARRIVING: Final = BODY_LIMIT + _SLACK
 
 _UNCOUNTED: Final = 64 * 1024
 """A body of up to this size is not counted: the page of a listing has some ten kilobytes."""
+_RELEASED: Final = 1024 * 1024
 _STEP: Final = 256 * 1024
 _LOOK: Final = 0.1
 _SMALL: Final = 64 * 1024
@@ -64,14 +66,17 @@ class ResponseMemory:
 
     @contextmanager
     def arrival(self) -> Iterator[Arrival]:
-        """Give memory to one body."""
+        """Give memory to one body; that of a large one goes back to the system afterwards."""
         arrival = Arrival(self)
         try:
             yield arrival
         finally:
             with self._changed:
-                if self._held.pop(arrival, 0):
+                held = self._held.pop(arrival, 0)
+                if held:
                     self._changed.notify_all()
+            if held > _RELEASED:
+                release_free_memory()
 
     def grow(self, arrival: Arrival, size: int, is_over: Callable[[], bool]) -> None:
         """Wait until a body may have ``size`` bytes; not longer than until ``is_over``."""

@@ -5,6 +5,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -174,3 +175,12 @@ def test_a_costly_body_is_not_parsed() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 6_000_000
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"[", b"\xff", b"[" * 300, many(b"[]", 10_000)])
+def test_a_body_is_emptied(text: bytes) -> None:
+    """It may be large, and a failure refers to it until it was logged."""
+    body = bytearray(text)
+    with suppress(UnexpectedError):
+        decode(body, 1_000_000)
+    assert body == b""

@@ -99,3 +99,18 @@ def test_small_responses_pass_a_large_one(memory: ResponseMemory) -> None:
     """The page of a listing does not wait for the disk usage of another account."""
     with memory.parsing(MIB), memory.parsing(100):
         pass
+
+
+@pytest.mark.parametrize(("size", "releases"), [(64 * 1024, 0), (MIB, 0), (4 * MIB, 1)])
+def test_memory_of_a_large_body_goes_back(
+    memory: ResponseMemory, monkeypatch: pytest.MonkeyPatch, size: int, releases: int
+) -> None:
+    """What a large body took is given back to the system, not only to the process."""
+    released: list[None] = []
+    monkeypatch.setattr(
+        "exporter.scaleengine.response_memory.release_free_memory", lambda: released.append(None)
+    )
+    with memory.arrival() as arrival:
+        assert is_admitted(arrival, size)
+        assert released == []
+    assert len(released) == releases
