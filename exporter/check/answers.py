@@ -59,7 +59,7 @@ def listed(target: FilesTarget, listing: Listing, requests_allowed: int) -> Find
     Raises IncompleteError for a response with which a poll would fail, too.
     """
     folder, traits = FolderProgress(target.path), ServerTraits()
-    traits.observe(listing)
+    traits.observe(listing, 0)
     if folder.accept(listing, traits):
         folder.decide(listing, listing.entries, traits)
     seen = first_answer(listing, is_end=folder.is_complete)

@@ -50,6 +50,7 @@ class FolderProgress:
         "_next",
         "children",
         "counted",
+        "file_count",
         "is_by_itself",
         "is_certain",
         "is_complete",
@@ -73,6 +74,8 @@ class FolderProgress:
         self.children: Mapping[str, FolderProgress] = _NO_CHILDREN
         self.step = FIRST_STEP
         self.is_complete = False
+        self.file_count = 0
+        """How many own files a complete folder has."""
         self.is_certain = True
         """False while the name may be a member of the API, not a folder."""
         self.is_by_itself = False
@@ -190,9 +193,27 @@ class FolderProgress:
 
     def finish(self) -> None:
         """Record that the folder is complete."""
+        if self._names is not None:
+            self.file_count = len(self._names)
         self.is_complete = True
         self._names = self._last_file = None
         self.unclear = ()
+
+    def check_complete(self, listing: Listing) -> None:
+        """Check that a response shows no more of a complete folder than was counted.
+
+        Raises IncompleteError where it does: the folder was not complete, or has changed.
+        """
+        unread = [(self, listing.root)]
+        while unread:
+            folder, shown = unread.pop()
+            if folder.is_complete and len(shown.files) > folder.file_count:
+                raise folder.incomplete(
+                    f"a response shows {len(shown.files)} files where {folder.file_count} were all"
+                )
+            for name, child in folder.children.items():
+                if name in shown.folders:
+                    unread.append((child, shown.folders[name]))
 
     def request_by_itself(self) -> None:
         """Set the next step after what a response for a folder above has shown of this one."""

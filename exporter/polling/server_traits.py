@@ -7,7 +7,7 @@ is cut. A walk believes nothing of this until a response has shown it.
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.scaleengine.file_listing import Listing, LoadState
+from exporter.scaleengine.file_listing import Folder, Listing, LoadState
 
 _MAX_MISFITS: Final = 3
 
@@ -25,6 +25,8 @@ class ServerTraits:
       while that is not known.
     - ``repeats_files``: a response shows some files from before its offset.
     - ``overlap_stalls``: a follow-up that repeats the last entry shows nothing else.
+    - ``counts_hidden_files``: an offset is beyond all that a response from the start shows, so the
+      server counts files that it does not list, such as those of other types.
 
     ``max_files`` is how many files the fullest response has shown, ``misfits`` how many tries have
     shown that an offset does not count the files at any depth.
@@ -37,6 +39,7 @@ class ServerTraits:
     repeats_children: bool | None = None
     repeats_files: bool = False
     overlap_stalls: bool = False
+    counts_hidden_files: bool = False
     max_files: int = 0
     misfits: int = 0
 
@@ -45,8 +48,8 @@ class ServerTraits:
         """Return whether it may still be tried if an offset counts the files at any depth."""
         return self.misfits < _MAX_MISFITS
 
-    def observe(self, listing: Listing) -> None:
-        """Record what a response shows."""
+    def observe(self, listing: Listing, offset: int) -> None:
+        """Record what a response to a request with an offset shows."""
         root = listing.root
         self.max_files = max(self.max_files, listing.files)
         self.marks_partial |= root.loaded is LoadState.PARTIAL or bool(root.next_offset)
@@ -59,6 +62,8 @@ class ServerTraits:
             self.writes_flags |= folder.loaded is not None
             self.marks_children = folder.loaded in {LoadState.SKIPPED, LoadState.PARTIAL}
             unread += folder.folders.values()
+        if offset == 0 and not self.counts_hidden_files:
+            self.counts_hidden_files = _largest_offset(root) > listing.entries
 
     def has_room(self, listing: Listing) -> bool:
         """Return whether the response could have shown more, as another one has.
@@ -67,3 +72,13 @@ class ServerTraits:
         fewer than the files of another response.
         """
         return listing.entries < self.max_files
+
+
+def _largest_offset(folder: Folder) -> int:
+    """Return the largest offset at a folder or below it."""
+    largest, unread = 0, [folder]
+    while unread:
+        folder = unread.pop()
+        largest = max(largest, folder.next_offset or 0)
+        unread += folder.folders.values()
+    return largest

@@ -84,6 +84,8 @@ class _Walk:
     requests: int = 0
     folders: int = 0
     encoding: FolderEncoding | None = None
+    unmarked: FolderProgress | None = None
+    """A folder that was requested, and whose response does not say how far it goes."""
 
     def run(self) -> None:
         self.ready.append(FolderProgress(self.path, None, self.counts.root))
@@ -100,6 +102,10 @@ class _Walk:
         finally:
             for future in self.under_way:
                 future.cancel()
+        if self.unmarked and self.traits.counts_hidden_files and not self.traits.marks_partial:
+            raise self.unmarked.incomplete(
+                "the server counts files that it does not list, and does not say if more follow"
+            )
 
     def request_more(self) -> None:
         if self.requests + len(self.ready) > self.limits.in_all:
@@ -151,7 +157,11 @@ class _Walk:
         self.encoding = self.encoding or listing.encoding
         if listing.encoding not in {None, self.encoding}:
             raise folder.incomplete("its response is written in another form than those before")
-        self.traits.observe(listing)
+        self.traits.observe(listing, folder.step.offset)
+        is_marked = listing.root.loaded is not None or listing.root.next_offset is not None
+        if folder.step.offset == 0 and not is_marked:
+            self.unmarked = self.unmarked or folder
+        folder.check_complete(listing)
 
     def find_to_probe(self, folder: FolderProgress, listing: Listing) -> tuple[str, Start] | None:
         """Return the path and start of a folder that tells what an offset skips, if needed.

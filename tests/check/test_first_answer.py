@@ -77,7 +77,7 @@ CASES = {
 def test_requests_of_a_poll(listing: Listing, foreseen: FirstAnswer) -> None:
     """Each folder that was not shown whole takes further requests, by what is said of it."""
     folder, traits = FolderProgress("sestore4/jb"), ServerTraits()
-    traits.observe(listing)
+    traits.observe(listing, 0)
     assert folder.accept(listing, traits)
     folder.decide(listing, listing.entries, traits)
 

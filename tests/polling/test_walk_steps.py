@@ -176,6 +176,45 @@ def test_another_folder_behind_the_end() -> None:
         walked(script)
 
 
+def test_a_complete_folder_that_shows_more_files_later() -> None:
+    """It was not complete, or has changed: there is no count."""
+    folder = FolderProgress("s")
+    child = folder.add_child("a")
+    child.add_files(files(1))
+    folder.check_complete(build_listing(Folder(folders={"a": Folder(files(1, 2))})))
+    child.finish()
+    folder.check_complete(build_listing(Folder(files(1, 2), {"a": Folder(files(1))})))
+    with pytest.raises(IncompleteError, match=r"'s/a' .* shows 2 files where 1 were all"):
+        folder.check_complete(build_listing(Folder(folders={"a": Folder(files(1, 2))})))
+
+
+@pytest.mark.parametrize(
+    ("root", "is_counted"),
+    [
+        (Folder(files(1), {"a": partly((), 89), "b": whole()}), False),
+        (Folder(files(1), {"a": partly((), 2), "b": whole()}), True),
+        (whole(files(1), a=partly((), 89), b=whole()), True),
+    ],
+)
+def test_a_server_that_counts_what_it_does_not_list(root: Folder, *, is_counted: bool) -> None:
+    """An offset beyond all that is shown: then a folder without any flag may go on unseen."""
+    follow_up = Folder((), root.folders, root.loaded)
+    script: Script = {
+        ("s", 0): root,
+        ("s", 1): root,
+        ("s", 2): follow_up,
+        ("s", 4): follow_up,
+        ("s/a", 0): whole(files(7, 8)),
+        ("s/a", 1): whole(files(8)),
+        ("s/b", 0): whole(),
+    }
+    if is_counted:
+        assert walked(script)[0].files == 3
+    else:
+        with pytest.raises(IncompleteError, match="counts files that it does not list"):
+            walked(script)
+
+
 def test_a_name_of_the_apis_fails_to_be_listed() -> None:
     """A failure that does not say that there is no such folder fails the walk."""
     network = NetworkError("files.list", "no", "look")
@@ -195,7 +234,7 @@ def test_leaps_are_tried_three_times() -> None:
     for _ in range(5):
         folder = FolderProgress("s")
         listing = build_listing(Folder(folders={"a": Folder(many(0, 100))}))
-        traits.observe(listing)
+        traits.observe(listing, 0)
         assert folder.accept(listing, traits)
         folder.decide(listing, listing.entries, traits)
         tried.append(folder.step.kind)
