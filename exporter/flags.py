@@ -99,6 +99,14 @@ class Flag(click.Option):
             return f"environment variable {self.envvar}"
         return self.opts[0]
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> "list[click.shell_completion.CompletionItem[str]]":
+        """Complete the value; what follows a switch is not its value."""
+        if self.is_switch:
+            return ctx.command.shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete)
+
 
 class FlagCommand(click.Command):
     """A command that takes flags."""

@@ -24,6 +24,8 @@ KEPT: Final[Mapping[str, str]] = {
     "NO_COLOR": "no colours",
     "TERM": "what the terminal can do",
     "COLUMNS": "the width of the terminal",
+    "COMP_WORDS": "the completions of a shell: the words that are written so far",
+    "COMP_CWORD": "the same: which of them is to be completed",
     "PYTHON*": "the interpreter: whoever sets them means every Python program",
     "LANG": "the C library: the encoding of standard streams",
     "LANGUAGE": "the same",

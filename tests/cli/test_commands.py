@@ -1,5 +1,6 @@
 """What each command does and how it ends, without the time that a process of its own takes."""
 
+import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -149,6 +150,32 @@ def test_the_demo(
     simulated = urlsplit(plan.endpoint.url)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((simulated.hostname, simulated.port), 5)
+
+
+def test_an_interrupt_is_not_an_end_of_its_own(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KeyboardInterrupt reaches the caller: it is neither caught nor turned into a status."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serve, "open_sockets", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        main()
+
+
+def test_a_broken_pipe_is_a_crash(
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken pipe that nobody expected is logged with its traceback, and ends with 1."""
+
+    def crash(*_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(serve, "open_sockets", crash)
+    assert main() == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert 'msg="crashed, please report it"' in line
+    assert "Traceback" in line
 
 
 def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

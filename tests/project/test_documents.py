@@ -31,6 +31,7 @@ from tests.command_line import read_command_line
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+FUNCTION = "_scaleengine_exporter_completion"
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
@@ -166,25 +167,45 @@ def blocks(heading: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
-def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
-    """The commands and the file of the README, as they stand there, pass the check."""
-    prepare, check, _ = blocks("Configure", "sh")
-    (tmp_path / "config.yaml").write_text(blocks("Configure", "yaml")[0])
-    program = tmp_path / "bin" / "scaleengine-exporter"
-    program.parent.mkdir()
+def run_script(shell: str, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in a folder, with the program on its path."""
+    program = folder / "bin" / "scaleengine-exporter"
+    program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m exporter "$@"\n')
     program.chmod(0o755)
-    path = f"{program.parent}:{os.environ['PATH']}"
-    checked = subprocess.run(  # noqa: S603 - the commands are the README's
-        ["/bin/sh", "-ec", prepare + check.splitlines()[0]],
-        cwd=tmp_path,
-        env={"PATH": path},
+    return subprocess.run(  # noqa: S603 - the commands are the README's
+        [shell, "-ec", script],
+        cwd=folder,
+        env={"PATH": f"{program.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
+    """The commands and the file of the README, as they stand there, pass the check."""
+    prepare, check, _ = blocks("Configure", "sh")
+    (tmp_path / "config.yaml").write_text(blocks("Configure", "yaml")[0])
+    checked = run_script("/bin/sh", prepare + check.splitlines()[0], tmp_path)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout == "config.yaml: good\n"
+
+
+def test_a_shell_completes(tmp_path: Path) -> None:
+    """With the line of the README, bash completes commands, flags and values."""
+    bash, fish = blocks("Flags", "sh")[0].splitlines()
+    typed = [["ch"], ["check", "--out"], ["--log.level", "d"], ["--config.check", "de"]]
+    script = [bash]
+    for words in typed:
+        script.append(f"COMP_WORDS=(scaleengine-exporter {' '.join(words)}); COMPREPLY=()")
+        script.append(f"COMP_CWORD={len(words)}; {FUNCTION} scaleengine-exporter")
+        script.append('echo "${COMPREPLY[*]}"')
+    completed = run_script("/bin/bash", "\n".join(script), tmp_path)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.split() == ["check", "--output", "debug", "demo"]
+    sourced = run_script("/bin/sh", fish.partition("|")[0], tmp_path)
+    assert "complete --no-files --command scaleengine-exporter" in sourced.stdout
 
 
 def test_a_newcomer_can_call_the_program() -> None:
