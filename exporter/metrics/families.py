@@ -6,7 +6,7 @@ is gone are gone with it. Samples carry no timestamps: Prometheus would not noti
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -21,6 +21,26 @@ from exporter.scaleengine.clock import Clock
 
 Usages: TypeAlias = Iterable[tuple[Target, DiskUsage]]
 Counts: TypeAlias = Iterable[tuple[Target, FileCounts]]
+
+
+class Description(NamedTuple):
+    """The name of a family, and its HELP text."""
+
+    name: str
+    help: str
+
+
+DISK_USAGE: Final = Description(
+    "scaleengine_disk_usage_bytes",
+    "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
+    "(disk.usage, bytes_total), as of the last poll. ScaleEngine does not document what an "
+    "empty cpu_user means.",
+)
+DISK_USAGE_DAY: Final = Description(
+    "scaleengine_disk_usage_day_timestamp_seconds",
+    "Start (00:00 UTC) of the day whose bytes scaleengine_disk_usage_bytes tells "
+    "(disk.usage, summary_date), as of the last poll.",
+)
 
 _USER = ("account", "cpu_user")
 _TREE = ("account", "path", "file_type")
@@ -54,19 +74,8 @@ class KnowledgeCollector(Collector):
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
     """Return the bytes of each CPU user, their day, and how many users have no number."""
-    occupied = GaugeMetricFamily(
-        "scaleengine_disk_usage_bytes",
-        "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
-        "(disk.usage, bytes_total), as of the last poll. ScaleEngine does not document what an "
-        "empty cpu_user means.",
-        labels=_USER,
-    )
-    day = GaugeMetricFamily(
-        "scaleengine_disk_usage_day_timestamp_seconds",
-        "Start (00:00 UTC) of the day whose bytes scaleengine_disk_usage_bytes tells "
-        "(disk.usage, summary_date), as of the last poll.",
-        labels=_USER,
-    )
+    occupied = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
+    day = GaugeMetricFamily(*DISK_USAGE_DAY, labels=_USER)
     rejected_users = GaugeMetricFamily(
         "scaleengine_disk_usage_rejected_users",
         "CPU users without scaleengine_disk_usage_bytes because rows were rejected (disk.usage), "

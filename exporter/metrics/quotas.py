@@ -1,12 +1,13 @@
 """The quotas of CPU users, as they are configured."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.families import Description
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.store import Store
@@ -14,6 +15,10 @@ from exporter.scaleengine.clock import Clock
 
 Quotas: TypeAlias = Mapping[str, Mapping[str, int]]
 """Bytes by account and CPU user; the user ``*`` stands for each without a quota of its own."""
+
+DISK_QUOTA: Final = Description(
+    "scaleengine_disk_quota_bytes", "Bytes that a CPU user may store, as configured."
+)
 
 _EVERY_OTHER: Final = "*"
 _EMPTY_NAME: Final = ""
@@ -32,20 +37,15 @@ class QuotaCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the family of quotas."""
-        family = GaugeMetricFamily(
-            "scaleengine_disk_quota_bytes",
-            "Bytes that a CPU user may store, as configured.",
-            labels=("account", "cpu_user"),
-        )
+        family = GaugeMetricFamily(*DISK_QUOTA, labels=("account", "cpu_user"))
         quotas = self.quotas
         users = self._users()
         for account, by_user in quotas.items():
-            own = {user: size for user, size in by_user.items() if user != _EVERY_OTHER}
-            for user, size in own.items():
-                family.add_metric((account, user), size)
-            if _EVERY_OTHER in by_user:
-                for user in _others(users.get(account, ()), own):
-                    family.add_metric((account, user), by_user[_EVERY_OTHER])
+            own = [user for user in by_user if user != _EVERY_OTHER]
+            for user in dict.fromkeys([*own, *users.get(account, ())]):
+                quota = quota_of(by_user, user)
+                if quota is not None:
+                    family.add_metric((account, user), quota)
         yield family
 
     def _users(self) -> Mapping[str, list[str]]:
@@ -58,6 +58,11 @@ class QuotaCollector(Collector):
         return users
 
 
-def _others(users: Iterable[str], own: Mapping[str, int]) -> Iterator[str]:
-    """Return the users without a quota of their own, but for an empty name: it may be no user."""
-    return (user for user in users if user not in own and user != _EMPTY_NAME)
+def quota_of(quotas: Mapping[str, int], cpu_user: str) -> int | None:
+    """Return the quota of a CPU user in bytes, by the quotas of its account; None without one.
+
+    The quota of every other user does not apply to an empty name: it may be no user.
+    """
+    if cpu_user in quotas or cpu_user == _EMPTY_NAME:
+        return quotas.get(cpu_user)
+    return quotas.get(_EVERY_OTHER)
