@@ -67,7 +67,7 @@ def poll_disk_usage(
     if others:
         found += _ask_at_once(target, calls, others, starttime)
     usage = merge_usage(found)
-    _check_limits(usage, calls.account.limits.snapshot)
+    check_limits([user.cpu_user for user in usage.users], calls.account.limits.snapshot)
     return usage
 
 
@@ -99,13 +99,34 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
     rejected: Counter[RejectedRow] = Counter()
     for part in parts:
         rejected.update(part.rejected)
-    groups = tuple(_group(rejected, hidden))
+    groups = tuple(group_rejected(rejected, hidden))
     if rejected and not any(part.has_rows for part in parts):
-        raise _unusable(f"none of the {rejected.total()} rows can be read", groups)
+        raise no_readable_row(rejected.total(), groups)
     if not newest and any(row.cpu_user is None for row in hidden.values()):
         raise _unusable("rows without a readable user may be of any user", groups)
     users = (UserUsage(user, row.day, row.occupied) for user, row in sorted(newest.items()))
     return DiskUsage(tuple(users), groups)
+
+
+def group_rejected(
+    rejected: Mapping[RejectedRow, int], hidden: Mapping[str, RejectedRow]
+) -> Iterator[RejectedRows]:
+    """Return the rejected rows by fault; the examples begin with those that hide a user.
+
+    ``hidden`` has the users without a number, each with the rejected row that is the cause.
+    """
+    for fault in RowFault:
+        alike = {row: count for row, count in rejected.items() if row.fault is fault}
+        if alike:
+            users = sorted(user for user, row in hidden.items() if row.fault is fault)
+            examples = dict.fromkeys([*(hidden[user] for user in users), *alike])
+            shown = tuple(islice(examples, _MAX_EXAMPLES))
+            yield RejectedRows(fault, sum(alike.values()), shown, tuple(users))
+
+
+def no_readable_row(count: int, groups: Sequence[RejectedRows]) -> ProtocolError:
+    """Return the error for a response with rows, of which none can be read."""
+    return _unusable(f"none of the {count} rows can be read", groups)
 
 
 def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:
@@ -127,15 +148,15 @@ def name_users(cpu_users: Sequence[str]) -> str:
     return shown if others <= 0 else f"{shown} and {others} more"
 
 
-def _check_limits(usage: DiskUsage, limits: SnapshotLimits) -> None:
+def check_limits(cpu_users: Collection[str], limits: SnapshotLimits) -> None:
     """Raise LimitReachedError where there are too many CPU users, or one with too long a name."""
-    if len(usage.users) > limits.users:
+    if len(cpu_users) > limits.users:
         raise LimitReachedError(
             COMMAND,
-            f"the account has {len(usage.users)} CPU users, and {limits.users} are allowed",
+            f"the account has {len(cpu_users)} CPU users, and {limits.users} are allowed",
             "raise limits.users_per_account, or name the users that matter in disk_usage.cpu_users",
         )
-    longest = max((len(user.cpu_user) for user in usage.users), default=0)
+    longest = max(map(len, cpu_users), default=0)
     if longest > limits.label_length:
         raise LimitReachedError(
             COMMAND,
@@ -205,19 +226,6 @@ def _latest_day(rows: Iterable[UsageRow | RejectedRow]) -> date:
         if row.day is not None and (isinstance(row, UsageRow) or _may_be_newest(row))
     )
     return max(days, default=date.min)
-
-
-def _group(
-    rejected: Mapping[RejectedRow, int], hidden: Mapping[str, RejectedRow]
-) -> Iterator[RejectedRows]:
-    """Return the rejected rows by fault; the examples begin with those that hide a user."""
-    for fault in RowFault:
-        alike = {row: count for row, count in rejected.items() if row.fault is fault}
-        if alike:
-            users = sorted(user for user, row in hidden.items() if row.fault is fault)
-            examples = dict.fromkeys([*(hidden[user] for user in users), *alike])
-            shown = tuple(islice(examples, _MAX_EXAMPLES))
-            yield RejectedRows(fault, sum(alike.values()), shown, tuple(users))
 
 
 def _unusable(cause: str, groups: Sequence[RejectedRows]) -> ProtocolError:

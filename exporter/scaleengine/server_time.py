@@ -5,6 +5,7 @@ from typing import Final
 
 from exporter.scaleengine.clock import Clock
 
+_DAY: Final = 86_400.0
 _WEEK: Final = 7 * 86_400.0
 _MIDDLE: Final = 0.5
 """Of a second: a Date header is cut to whole ones."""
@@ -49,6 +50,18 @@ class ServerTime:
         if offset is None:
             return now
         return max(now, min(self._clock.elapsed() + offset, now + _WEEK))
+
+    def earliest(self) -> float:
+        """Return the earlier of our clock's time and ScaleEngine's, in unix seconds.
+
+        Until ScaleEngine's is trusted, it is at most a day earlier than ours: a proxy may have
+        written the Date header.
+        """
+        now, offset, trusted = self._clock.now(), self._offset, self._trusted
+        if offset is None:
+            return now
+        there = self._clock.elapsed() + offset
+        return min(now, there if trusted else max(there, now - _DAY))
 
     def heed(self, date: float) -> float:
         """Take note of the time that an answer told; return the skew that it shows."""

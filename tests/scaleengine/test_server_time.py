@@ -81,6 +81,24 @@ def test_a_clock_far_ahead() -> None:
     assert machine.time.latest() == TRUE + 0.5
 
 
+@pytest.mark.parametrize(("ahead", "earliest"), [(-3600, -3600), (0, 0), (1, 0.5), (3600, 0.5)])
+def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
+    """Where our clock is ahead it is ScaleEngine's."""
+    machine = Machine(ahead)
+    assert machine.time.earliest() == TRUE + ahead
+    machine.answer()
+    assert machine.time.earliest() == TRUE + earliest
+
+
+def test_a_date_far_in_the_past() -> None:
+    """Until ScaleEngine's time is trusted, it is at most a day earlier than ours."""
+    machine = Machine(10 * 86_400)
+    machine.answer()
+    assert machine.time.earliest() == TRUE + 9 * 86_400
+    machine.time.trust()
+    assert machine.time.earliest() == TRUE + 0.5
+
+
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
 def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
     """Wherever in its second an answer was given, the skew is wrong by half a second at most."""

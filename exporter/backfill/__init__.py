@@ -1,0 +1,1 @@
+"""The command ``backfill``: the history of the disk usage, for a Prometheus that is new."""

@@ -1,0 +1,195 @@
+"""Collect the rows of accounts: thirty days at a time, the newest first, until there are no more.
+
+One request is made at a time, since a response of many users takes the memory of several of few.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from exporter.backfill.rows import RowStore
+from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
+from exporter.polling.account import Account, Calls
+from exporter.polling.snapshots import SnapshotLimits
+from exporter.polling.stopping import Stop, StoppedError
+from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.usage import (
+    check_limits,
+    describe_rejected,
+    group_rejected,
+    no_readable_row,
+)
+from exporter.process.resource_limits import find_resource_limit
+from exporter.scaleengine.disk_usage import (
+    COMMAND,
+    RejectedRow,
+    UsageReport,
+    UsageRow,
+    split_users,
+)
+from exporter.scaleengine.errors import ProtocolError, ResourceLimitError, ScaleEngineError
+from exporter.scaleengine.message_body import BODY_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """How far an account was collected.
+
+    ``oldest`` is the oldest complete window. ``error`` is why older ones are missing, if they are;
+    ``stopped`` says that it was time to stop.
+    """
+
+    account: str
+    oldest: Window | None
+    requests: int
+    error: ScaleEngineError | None = None
+    stopped: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether everything was collected that was asked for."""
+        return self.error is None and not self.stopped
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the responses of a window hold beside the rows that are kept."""
+
+    rejected: Counter[RejectedRow] = field(default_factory=Counter)
+    readable: int = 0
+    other_days: int = 0
+
+
+class Collector:
+    """Collects accounts into a store; what is in it already is not requested again.
+
+    ``advance`` is called for each complete window, with the account's name and the number of rows.
+    ``warn`` logs a warning: an event and its fields.
+    """
+
+    def __init__(
+        self,
+        store: RowStore,
+        stop: Stop,
+        rng: random.Random,
+        advance: Callable[[str, Window, int], None],
+        warn: Callable[[str, Mapping[str, object]], None],
+        max_response_bytes: int = BODY_LIMIT,
+    ) -> None:
+        self._store = store
+        self._stop = stop
+        self._rng = rng
+        self._advance = advance
+        self._warn = warn
+        self._max_response_bytes = max_response_bytes
+
+    def collect(
+        self, account: Account, target: DiskUsageTarget, end: float, first_day: date | None
+    ) -> Collected:
+        """Collect the days of an account before ``end``, in unix seconds.
+
+        They go back to ``first_day``, or until a window has no row. Whatever fails ends the account
+        alone. Raises sqlite3.Error.
+        """
+        done = Collected(account.name, None, 0)
+        for window in windows_before(end, first_day):
+            rows = self._store.count_rows(account.name, window)
+            if rows is None:
+                if self._stop.is_set():
+                    return replace(done, stopped=True)
+                calls = Calls(account, target, self._stop, self._rng)
+                outcome = self._request(account, target, calls, window)
+                done = replace(done, requests=done.requests + calls.made)
+                if outcome is None:
+                    return replace(done, stopped=True)
+                if isinstance(outcome, ScaleEngineError):
+                    return replace(done, error=outcome)
+                rows = outcome
+            done = replace(done, oldest=window)
+            self._advance(account.name, window, rows)
+            if not rows and first_day is None:
+                return done
+        if first_day is None:
+            self._warn(
+                "no window is empty, stopped at the earliest day",
+                {"account": account.name, "day": str(EARLIEST_DAY), "advice": "set --from"},
+            )
+        return done
+
+    def _request(
+        self, account: Account, target: DiskUsageTarget, calls: Calls, window: Window
+    ) -> int | ScaleEngineError | None:
+        """Request a window; return the number of its rows, the failure, or None when stopped."""
+        reading = _Reading()
+        try:
+            reports = self._reports(target, calls, window)
+            parts = _read_parts(reports, target, window, reading, account.limits.snapshot)
+            rows = self._store.add_window(account.name, window, parts)
+        except StoppedError:
+            return None
+        except ScaleEngineError as error:
+            return None if self._stop.is_set() else error
+        except (OSError, RuntimeError, MemoryError) as error:
+            limit = find_resource_limit(error)
+            if limit is None:
+                raise
+            return ResourceLimitError(COMMAND, limit.cause, limit.advice)
+        self._report(account.name, window, reading, rows)
+        return rows
+
+    def _reports(
+        self, target: DiskUsageTarget, calls: Calls, window: Window
+    ) -> Iterator[UsageReport]:
+        for cpu_users in split_users(target.cpu_users, self._max_response_bytes):
+            yield calls.disk_usage(cpu_users, window.starttime)
+
+    def _report(self, account: str, window: Window, reading: _Reading, rows: int) -> None:
+        """Warn of rows that are not used."""
+        place = {"account": account, "first": str(window.first), "last": str(window.last)}
+        for group in group_rejected(reading.rejected, {}):
+            self._warn("disk usage rows rejected", {**place, **describe_rejected(group)})
+        if reading.other_days and not rows:
+            self._warn(
+                "response has only other days than those requested",
+                {
+                    **place,
+                    "rows": reading.other_days,
+                    "advice": "ScaleEngine may not give days that are so old",
+                },
+            )
+
+
+def _read_parts(
+    reports: Iterator[UsageReport],
+    target: DiskUsageTarget,
+    window: Window,
+    reading: _Reading,
+    limits: SnapshotLimits,
+) -> Iterator[list[UsageRow]]:
+    """Return the rows of a window that can be used, one list for each response.
+
+    Raises ProtocolError where there are rows and none of them can be read: the window is not empty
+    then; LimitReachedError where there are too many users.
+    """
+    asked = frozenset(target.cpu_users)
+    for report in reports:
+        reading.rejected.update(report.rejected)
+        reading.readable += len(report.rows)
+        part = [row for row in report.rows if window.first <= row.day <= window.last]
+        reading.other_days += len(report.rows) - len(part)
+        del report  # it may be large, and the list comes on top
+        if asked:
+            part = [row for row in part if row.cpu_user in asked]
+        check_limits({row.cpu_user for row in part}, limits)
+        yield part
+        del part
+    if reading.rejected and not reading.readable:
+        raise _unreadable(window, reading)
+
+
+def _unreadable(window: Window, reading: _Reading) -> ProtocolError:
+    error = no_readable_row(reading.rejected.total(), tuple(group_rejected(reading.rejected, {})))
+    days = f"{window.first} to {window.last}"
+    return ProtocolError(COMMAND, f"{days}: {error.cause}", error.advice)

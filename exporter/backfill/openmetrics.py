@@ -1,0 +1,151 @@
+"""Write rows as OpenMetrics with timestamps, as ``promtool`` takes it.
+
+All samples of a family are written together, and so are those of a series, in the order of time:
+OpenMetrics wants both. So the rows are read once for each family, in little memory.
+
+Source: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Protocol, TypeAlias
+
+from exporter.backfill.windows import DAY_SECONDS, midnight
+from exporter.metrics.families import DISK_USAGE, DISK_USAGE_DAY, Description
+from exporter.metrics.quotas import DISK_QUOTA, Quotas, quota_of
+
+EOF: Final = "# EOF\n"
+
+UserDays: TypeAlias = tuple[str, str, Iterable[tuple[date, int]]]
+"""An account, a CPU user, and the bytes of each of its days, the oldest first."""
+_Value: TypeAlias = Callable[[str, str, date, int], int | None]
+
+
+class Output(Protocol):
+    """Where the text goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write bytes; raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTimes:
+    """When the value of a day is repeated: each ``step`` seconds from 00:00 UTC on.
+
+    No sample is at or after ``end``, in unix seconds.
+    """
+
+    step: int
+    end: float
+
+    def of(self, day: date) -> list[str]:
+        """Return the unix times of a day's samples in seconds, as they are written."""
+        start = midnight(day)
+        stop = min(start + DAY_SECONDS, self.end)
+        # A range takes whole numbers: a sample in the last part of a second is before the end too.
+        return [str(moment) for moment in range(start, int(-(-stop // 1)), self.step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is written of each user: ``labels`` that every series has too, and the quotas.
+
+    ``show`` returns a name as it may be shown: without secrets.
+    """
+
+    labels: Mapping[str, str]
+    quotas: Quotas
+    show: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How much was written, and the time of the first and the last sample in unix seconds."""
+
+    series: int = 0
+    samples: int = 0
+    first: int | None = None
+    last: int | None = None
+
+
+def write_history(
+    read_users: Callable[[], Iterable[UserDays]],
+    series: Series,
+    times: SampleTimes,
+    output: Output,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Written:
+    """Write the history of all users, and return how much that is.
+
+    ``read_users`` is called for each family. ``advance`` is called with 1 for each user of each
+    family. Users whose names are the same without secrets are left out: which of them a number is
+    of would not be known.
+    """
+    shown = _names(read_users(), series.show)
+    total = Written()
+    for description, value in _families(series.quotas):
+        output.write(_head(description).encode())
+        for account, cpu_user, days in read_users():
+            name = shown.get((account, cpu_user))
+            if name is not None:
+                labels = {"account": account, "cpu_user": name, **series.labels}
+                prefix = f"{description.name}{_labels(labels)}"
+                samples = (
+                    (number, times.of(day))
+                    for day, count in days
+                    if (number := value(account, cpu_user, day, count)) is not None
+                )
+                total = _write_series(prefix, samples, output, total)
+            advance(1)
+    output.write(EOF.encode())
+    return total
+
+
+def _families(quotas: Quotas) -> Iterator[tuple[Description, _Value]]:
+    """Return the families in order of their names, and how to get the value of a day."""
+    yield (
+        DISK_QUOTA,
+        lambda account, cpu_user, _, __: quota_of(quotas.get(account, {}), cpu_user),
+    )
+    yield DISK_USAGE, lambda _, __, ___, count: count
+    yield DISK_USAGE_DAY, lambda _, __, day, ___: midnight(day)
+
+
+def _write_series(
+    prefix: str, days: Iterable[tuple[int, Sequence[str]]], output: Output, total: Written
+) -> Written:
+    """Write the samples of a series, and return the total with it."""
+    samples, first, last = 0, total.first, total.last
+    for value, moments in days:
+        if not moments:
+            continue
+        start = f"{prefix} {value} "
+        output.write((start + f"\n{start}".join(moments) + "\n").encode())
+        samples += len(moments)
+        first = min(int(moments[0]), int(moments[0]) if first is None else first)
+        last = max(int(moments[-1]), int(moments[-1]) if last is None else last)
+    return Written(total.series + (samples > 0), total.samples + samples, first, last)
+
+
+def _names(users: Iterable[UserDays], show: Callable[[str], str]) -> dict[tuple[str, str], str]:
+    """Return the names of users as they are shown, but for those that would be the same."""
+    shown = {(account, user): show(user) for account, user, _ in users}
+    times = Counter((account, name) for (account, _), name in shown.items())
+    return {key: name for key, name in shown.items() if times[key[0], name] == 1}
+
+
+def _head(description: Description) -> str:
+    help_text = description.help.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return f"# HELP {description.name} {help_text}\n# TYPE {description.name} gauge\n"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    """Return labels as they are written; to Prometheus an empty label is none."""
+    written = (f'{name}="{_escape(value)}"' for name, value in sorted(labels.items()) if value)
+    return "{" + ",".join(written) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

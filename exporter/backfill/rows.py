@@ -1,0 +1,154 @@
+"""The rows of a backfill on disk: collected window by window, read series by series.
+
+The API gives all users of thirty days, the newest days first. OpenMetrics needs all days of one
+series together, the oldest first. An SQLite file sorts them in little memory. Each window is one
+transaction, so a run that was interrupted goes on after its last complete window.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from exporter.backfill.windows import Window
+from exporter.scaleengine.disk_usage import UsageRow
+
+_CACHE_KIB: Final = 8_192
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS scope (text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS windows (
+    account TEXT, first_day INTEGER, rows INTEGER NOT NULL, PRIMARY KEY (account, first_day)
+);
+CREATE TABLE IF NOT EXISTS usage (
+    account TEXT, cpu_user TEXT, day INTEGER, bytes INTEGER NOT NULL,
+    PRIMARY KEY (account, cpu_user, day)
+) WITHOUT ROWID;
+"""
+
+UserDays: TypeAlias = tuple[str, str, Iterator[tuple[date, int]]]
+"""An account, a CPU user, and the bytes of each of its days, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpan:
+    """The first and the last day of a CPU user, and on how many days it has a row."""
+
+    cpu_user: str
+    first: date
+    last: date
+    days: int
+
+    @property
+    def missing(self) -> int:
+        """Return the number of days between the first and the last without a row."""
+        return (self.last - self.first).days + 1 - self.days
+
+
+class RowStore:
+    """The rows of one backfill, in a file; for one thread.
+
+    Only one process can have the file open. Raises sqlite3.Error where it cannot be read or
+    written.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._db = sqlite3.connect(file, isolation_level=None, timeout=0)
+        try:
+            self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+        except sqlite3.Error:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def read_scope(self) -> object:
+        """Return what the rows are for, as ``write_scope`` was given it; None before that."""
+        found = self._db.execute("SELECT text FROM scope").fetchone()
+        return None if found is None else json.loads(str(found[0]))
+
+    def write_scope(self, scope: object) -> None:
+        """Remember what the rows are for; anything that JSON can hold."""
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM scope")
+        self._db.execute("INSERT INTO scope VALUES (?)", (json.dumps(scope),))
+        self._db.execute("COMMIT")
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for table in ("scope", "windows", "usage"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+
+    def count_rows(self, account: str, window: Window) -> int | None:
+        """Return the number of rows of a window; None where it is not complete."""
+        found = self._db.execute(
+            "SELECT rows FROM windows WHERE account = ? AND first_day = ?",
+            (account, window.first.toordinal()),
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def add_window(self, account: str, window: Window, parts: Iterable[list[UsageRow]]) -> int:
+        """Add the rows of a window, part by part, and return their number.
+
+        Where ``parts`` raises an error, nothing of the window is added. Sorts the lists.
+        """
+        rows = 0
+        self._db.execute("BEGIN")
+        try:
+            for part in parts:
+                part.sort(key=attrgetter("cpu_user"))  # as the file is sorted: that is much faster
+                rows += len(part)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
+                    ((account, row.cpu_user, row.day.toordinal(), row.occupied) for row in part),
+                )
+            self._db.execute(
+                "INSERT OR REPLACE INTO windows VALUES (?, ?, ?)",
+                (account, window.first.toordinal(), rows),
+            )
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has ended it already, where the disk is full
+                self._db.execute("ROLLBACK")
+            raise
+        return rows
+
+    def read_users(self, first_day: date, last_day: date) -> Iterator[UserDays]:
+        """Return each CPU user of each account with its days from the first to the last."""
+        found = self._db.execute(
+            "SELECT account, cpu_user, day, bytes FROM usage WHERE day BETWEEN ? AND ?"
+            " ORDER BY account, cpu_user, day",
+            (first_day.toordinal(), last_day.toordinal()),
+        )
+        for (account, cpu_user), rows in groupby(found, itemgetter(0, 1)):
+            days = ((date.fromordinal(int(row[2])), int(row[3])) for row in rows)
+            yield str(account), str(cpu_user), days
+
+    def read_spans(self, account: str, first_day: date, last_day: date) -> Iterator[UserSpan]:
+        """Return from when to when each CPU user of an account has rows."""
+        found = self._db.execute(
+            "SELECT cpu_user, min(day), max(day), count(*) FROM usage"
+            " WHERE account = ? AND day BETWEEN ? AND ? GROUP BY cpu_user ORDER BY cpu_user",
+            (account, first_day.toordinal(), last_day.toordinal()),
+        )
+        for user, first, last, days in found:
+            yield UserSpan(
+                str(user), date.fromordinal(int(first)), date.fromordinal(int(last)), int(days)
+            )
+
+    def read_days(self, account: str, first_day: date, last_day: date) -> Iterator[date]:
+        """Return the days on which any CPU user of an account has a row, the oldest first."""
+        found = self._db.execute(
+            "SELECT DISTINCT day FROM usage WHERE account = ? AND day BETWEEN ? AND ? ORDER BY day",
+            (account, first_day.toordinal(), last_day.toordinal()),
+        )
+        return (date.fromordinal(int(row[0])) for row in found)

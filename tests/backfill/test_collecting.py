@@ -1,0 +1,271 @@
+"""Collecting the history of an account."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.backfill.rows import RowStore
+from exporter.backfill.windows import Window, midnight
+from exporter.polling.snapshots import SnapshotLimits
+from exporter.scaleengine.disk_usage import UsageRow
+from exporter.scaleengine.errors import (
+    ApiError,
+    AuthError,
+    LimitReachedError,
+    ProtocolError,
+    ServerError,
+)
+from exporter.simulator import (
+    FAILING,
+    Array,
+    Behaviour,
+    Broken,
+    Fault,
+    Numbers,
+    Order,
+    Readings,
+    Refusal,
+    Simulator,
+    steady_usage,
+    usage_by_day,
+)
+from tests.backfill.conftest import NOW, TODAY, Collect, Leaps, simulated
+
+LAST = TODAY - timedelta(days=1)
+FIRST = TODAY - timedelta(days=365)
+
+
+def usage(day: date) -> Mapping[str, int]:
+    """Return what ScaleEngine has: one user always, another who appears and vanishes."""
+    if day < FIRST - timedelta(days=5):
+        return {}
+    found = {"": 10**15 + day.toordinal()}
+    if date(2026, 2, 1) <= day <= date(2026, 3, 15):
+        found["gast"] = day.toordinal()
+    return found
+
+
+def stored(store: RowStore, first: date, last: date) -> dict[date, dict[str, int]]:
+    """Return what the store holds, by day and user."""
+    days: dict[date, dict[str, int]] = {}
+    for _, user, rows in store.read_users(first, last):
+        for day, count in rows:
+            days.setdefault(day, {})[user] = count
+    return days
+
+
+def truth(first: date, last: date) -> dict[date, Mapping[str, int]]:
+    """Return what ScaleEngine has, by day and user."""
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return {day: found for day in days if (found := usage(day))}
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        Readings(),
+        Readings(with_today=False),
+        Readings(with_tomorrow=True),
+        Readings(numbers=Numbers.TEXT, row_order=Order.SHUFFLED),
+        Readings(rows=Array.GAPS, row_order=Order.REVERSED),
+    ],
+)
+def test_every_day_of_every_user(readings: Readings, collect: Collect, store: RowStore) -> None:
+    """A year is what ScaleEngine has, under every reading, in the fewest requests."""
+    with Simulator([simulated(usage)], Behaviour(readings=readings), clock=lambda: NOW) as api:
+        run = collect(api, first_day=FIRST)
+        assert run.collected.is_complete
+        assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
+        assert (api.call_count, run.collected.requests) == (13, 13)
+        assert run.warnings == []
+
+
+def test_back_until_a_window_is_empty(collect: Collect, store: RowStore) -> None:
+    with Simulator([simulated(usage)], clock=lambda: NOW) as api:
+        run = collect(api)
+        assert [rows > 0 for _, rows in run.windows] == [*[True] * 13, False]
+        assert api.call_count == 14
+    first = FIRST - timedelta(days=5)
+    assert stored(store, date(2000, 1, 1), LAST) == truth(first, LAST)
+
+
+def test_an_account_without_any_rows(collect: Collect) -> None:
+    with Simulator([simulated(lambda _: {})], clock=lambda: NOW) as api:
+        run = collect(api)
+    assert (run.collected.is_complete, run.collected.requests) == (True, 1)
+
+
+def test_with_a_first_day_an_empty_window_is_passed(collect: Collect, store: RowStore) -> None:
+    """Months without data are no end, where somebody says how far to go back."""
+    days = {date(2026, 1, 5): {"web": 1}, date(2026, 11, 1): {"web": 2}}
+    with Simulator([simulated(usage_by_day(days))], clock=lambda: NOW) as api:
+        run = collect(api, first_day=date(2026, 1, 1))
+    assert len(run.windows) == 11
+    assert stored(store, FIRST, LAST) == days
+
+
+def test_only_users_that_are_asked_for(collect: Collect, store: RowStore) -> None:
+    """Named users take as many requests for a window as their responses need."""
+    users = tuple(f"user-{number}" for number in range(10))
+    with Simulator(
+        [simulated(steady_usage(dict.fromkeys((*users, "more"), 7)))], clock=lambda: NOW
+    ) as api:
+        run = collect(
+            api,
+            first_day=FIRST,
+            cpu_users=users,
+            max_response_bytes=64 * 1024 + 5 * 31 * (256 + 13),
+        )
+        assert api.call_count == 26
+    assert run.collected.requests == 26
+    assert {frozenset(found) for found in stored(store, FIRST, LAST).values()} == {frozenset(users)}
+
+
+def test_malformed_rows_of_a_window(collect: Collect, store: RowStore) -> None:
+    """They are reported with their days; the others are used."""
+    odd = (
+        {"summary_date": "2026-11-01", "cpu_user": "", "bytes_total": "many"},
+        {"summary_date": "2026-11-02", "bytes_total": 5},
+        17,
+    )
+    with Simulator([simulated(usage, odd)], clock=lambda: NOW) as api:
+        run = collect(api, first_day=date(2026, 10, 23))
+    assert run.collected.is_complete
+    expected = truth(date(2026, 10, 23), LAST)
+    del expected[date(2026, 11, 1)]
+    assert stored(store, FIRST, LAST) == expected
+    reasons = [fields["reason"] for _, fields in run.warnings]
+    assert sorted(map(str, reasons)) == ["invalid_bytes", "invalid_user", "not_an_object"]
+    assert {fields["first"] for _, fields in run.warnings} == {"2026-10-23"}
+
+
+def test_a_window_of_nothing_but_malformed_rows(collect: Collect) -> None:
+    """It is not the end of the history: the account fails, and says which days they are."""
+    odd = ({"summary_date": "2026-11-01", "cpu_user": "", "bytes_total": None},)
+    with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
+        error = collect(api).collected.error
+    assert isinstance(error, ProtocolError)
+    assert "2026-10-23 to 2026-11-21: none of the 1 rows can be read" in error.cause
+
+
+def test_other_days_than_those_requested(collect: Collect, store: RowStore) -> None:
+    """An API that gives its newest days for any start gives no old ones: that is said."""
+    odd = tuple(
+        {"summary_date": f"2026-11-{day:02}", "cpu_user": "web", "bytes_total": day}
+        for day in range(1, 22)
+    )
+    with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
+        run = collect(api)
+        assert api.call_count == 2
+    assert len(stored(store, FIRST, LAST)) == 21
+    ((event, fields),) = run.warnings
+    assert event == "response has only other days than those requested"
+    assert (fields["rows"], fields["last"]) == (21, "2026-10-22")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "requests"),
+    [(FAILING, ServerError, 6), (Refusal("0006"), ApiError, 4), (Refusal("0001"), AuthError, 4)],
+)
+def test_an_api_that_fails_half_way(
+    fault: Refusal, error: type, requests: int, collect: Collect, store: RowStore
+) -> None:
+    """Whole windows are kept, and the next run asks for the others only."""
+    with Simulator([simulated(usage)], clock=lambda: NOW) as api:
+        api.behave(Behaviour(broken=(Broken(fault, calls=range(4, 100)),)))
+        run = collect(api, first_day=FIRST)
+        assert isinstance(run.collected.error, error)
+        assert run.collected.oldest == Window(date(2026, 8, 24))
+        assert api.call_count == requests
+        assert stored(store, FIRST, LAST) == truth(date(2026, 8, 24), LAST)
+        before = api.call_count
+        api.behave(Behaviour())
+        again = collect(api, first_day=FIRST, ahead=60.0)  # no signed text twice
+        assert api.call_count - before == 10
+    assert again.collected.is_complete
+    assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
+
+
+@pytest.mark.parametrize("fault", [FAILING, Fault.TRUNCATED, Fault.RESET])
+def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None:
+    """A window is requested again, as a poll would; what cannot pass fails."""
+    with Simulator([simulated(usage)], clock=lambda: NOW) as api:
+        api.behave(Behaviour(broken=(Broken(fault, calls=(2,)),)))
+        run = collect(api, first_day=FIRST)
+    assert run.collected.is_complete is (fault is not Fault.TRUNCATED)
+
+
+def test_a_window_of_several_requests_is_all_or_nothing(collect: Collect, store: RowStore) -> None:
+    users = tuple(f"user-{number}" for number in range(10))
+    with Simulator([simulated(steady_usage(dict.fromkeys(users, 7)))], clock=lambda: NOW) as api:
+        api.behave(Behaviour(broken=(Broken(Refusal("0006"), calls=(4,)),)))
+        size = 64 * 1024 + 5 * 31 * (256 + 13)
+        run = collect(api, first_day=FIRST, cpu_users=users, max_response_bytes=size)
+    assert run.collected.oldest == Window(date(2026, 10, 23))
+    assert len(stored(store, FIRST, LAST)) == 30
+
+
+def test_time_to_stop(collect: Collect) -> None:
+    stop = Leaps()
+    stop.set()
+    with Simulator([simulated(usage)], clock=lambda: NOW) as api:
+        run = collect(api, stop=stop)
+        assert api.call_count == 0
+    assert (run.collected.stopped, run.collected.is_complete) == (True, False)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_an_hour_off(hours: int, collect: Collect, store: RowStore) -> None:
+    """ScaleEngine's own time is taken, as polls do; the days are the same."""
+    with Simulator([simulated(usage)], clock=lambda: NOW) as api:
+        run = collect(api, first_day=FIRST, ahead=3600.0 * hours)
+    assert run.collected.is_complete
+    assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        closing(RowStore(tmp_path / "rows.sqlite")),
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        RowStore(tmp_path / "rows.sqlite")
+
+
+def test_rows_survive_the_process(tmp_path: Path) -> None:
+    window = Window(date(2026, 10, 23))
+    row = UsageRow(date(2026, 10, 24), "née", 2**63 - 1)
+    with closing(RowStore(tmp_path / "file")) as store:
+        store.write_scope({"end": 5})
+        store.add_window("main", window, [[row]])
+    with closing(RowStore(tmp_path / "file")) as store:
+        assert store.read_scope() == {"end": 5}
+        assert store.count_rows("main", window) == 1
+        assert store.count_rows("other", window) is None
+        assert stored(store, row.day, row.day) == {row.day: {"née": 2**63 - 1}}
+        store.clear()
+        assert (store.read_scope(), store.count_rows("main", window)) == (None, None)
+
+
+def test_spans_and_days(store: RowStore) -> None:
+    days = [date(2026, 10, 24), date(2026, 10, 28)]
+    rows = [UsageRow(day, "web", 1) for day in days] + [UsageRow(days[1], "api", 1)]
+    store.add_window("main", Window(date(2026, 10, 23)), [rows])
+    spans = list(store.read_spans("main", date(2026, 1, 1), TODAY))
+    assert [(span.cpu_user, span.days, span.missing) for span in spans] == [
+        ("api", 1, 0),
+        ("web", 2, 3),
+    ]
+    assert list(store.read_days("main", date(2026, 1, 1), TODAY)) == days
+    assert midnight(days[0]) == 1792800000
+
+
+def test_more_users_than_are_allowed(collect: Collect) -> None:
+    """The limits of a poll hold for each window."""
+    found = {f"user-{number}": 1 for number in range(5)}
+    with Simulator([simulated(steady_usage(found))], clock=lambda: NOW) as api:
+        error = collect(api, limits=SnapshotLimits(users=4)).collected.error
+    assert isinstance(error, LimitReachedError)
