@@ -22,7 +22,7 @@ def main() -> NoReturn:
     longer on a busy machine.
     """
     try:
-        process = start_process(EXIT_INTERRUPTED if _is_check(sys.argv) else EXIT_OK)
+        process = start_process(EXIT_INTERRUPTED if _has_verdict(sys.argv) else EXIT_OK)
     except RuntimeError as error:
         # Straight to the descriptor: what writes to it otherwise may be a thread that is missing.
         os.write(STDERR, f"{find_resource_limit(error) or error}\n".encode())
@@ -44,9 +44,9 @@ def main() -> NoReturn:
     process.exit(status)
 
 
-def _is_check(arguments: list[str]) -> bool:
-    """Guess whether a check is asked for: the command line is read properly only later."""
-    return "check" in arguments or "--config.check" in arguments
+def _has_verdict(arguments: list[str]) -> bool:
+    """Guess whether a check or a backfill is asked for: the command line is read only later."""
+    return not {"check", "backfill", "--config.check"}.isdisjoint(arguments)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,24 @@
 """The command line, and how each command ends.
 
 The exit status is 0 as asked, 1 where the command could not run or a check failed, 2 for wrong
-usage or configuration, and 130 where a signal interrupts a check.
+usage or configuration, and 130 where a signal interrupts a check or a backfill.
 
 A command imports what it runs when it runs: reading the command line takes a tenth of a second, all
 that a command needs takes one.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from exporter.documents.problems import ConfigError
 from exporter.flags import (
+    BACKFILL_FLAGS,
     CONFIG_CHECK,
     CONFIG_FILE,
     LOG_FLAGS,
@@ -30,6 +33,9 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.web.addresses import Address, ListenError
+
+if TYPE_CHECKING:
+    from exporter.plan import Plan
 
 _PROGRAM: Final = "scaleengine-exporter"
 _COMPLETION: Final = "_SCALEENGINE_EXPORTER_COMPLETE"
@@ -143,6 +149,79 @@ def demo(
     return EXIT_OK
 
 
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, *BACKFILL_FLAGS, *LOG_FLAGS])
+@click.pass_obj
+def backfill(
+    process: Process,
+    *,
+    config_file: Path,
+    first_day: date | None,
+    end: float | None,
+    account: Sequence[str],
+    step: int,
+    label: Sequence[tuple[str, str]],
+    demo: bool,
+    output: str | None,
+    to_tsdb: Path | None,
+    promtool: str,
+    overwrite: bool,
+    resume: bool,
+    log_level: str,
+    log_format: str,
+) -> int:
+    """Write the past disk usage for a new Prometheus, from what ScaleEngine remembers."""
+    secrets = _set_up_logs(log_level, log_format, process)
+    from exporter.backfill.command import BackfillError, BackfillUsageError, Host
+    from exporter.backfill.command import backfill as run_backfill
+    from exporter.backfill.options import STREAM, Destination, Options
+    from exporter.backfill.progress import Progress
+    from exporter.check.terminal import is_capable
+    from exporter.scaleengine.clock import Clock
+
+    is_stream = output == STREAM
+    file = None if output is None or is_stream else Path(output)
+    destination = Destination(file, is_stream, to_tsdb, promtool, overwrite, resume)
+    options = Options(first_day, end, tuple(account), step, tuple(label), destination)
+    progress = Progress(sys.stderr, is_terminal=is_capable(sys.stderr))
+    host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
+    try:
+        with _open_backfill_plan(config_file, log_level, process, demo=demo) as plan:
+            return run_backfill(plan, options, host)
+    except BackfillUsageError as error:
+        raise click.UsageError(str(error)) from None
+    except BackfillError as error:
+        sys.stderr.write(f"{_PROGRAM}: error: {error}\n")
+        return EXIT_FAILURE
+
+
+@contextmanager
+def _open_backfill_plan(
+    config_file: Path, log_level: str, process: Process, *, demo: bool
+) -> Iterator["Plan"]:
+    """Give the plan of the configuration, or of the demo while its simulator runs."""
+    import structlog
+
+    from exporter.logs import set_log_level
+
+    if demo:
+        from exporter.demo import start_demo
+
+        simulator, plan = start_demo()
+        try:
+            yield plan
+        finally:
+            simulator.stop()
+        return
+    from exporter.config import load
+    from exporter.plan import plan_from
+
+    loaded = load(config_file, process.environ)
+    set_log_level(loaded.config.log.level or log_level)
+    for warning in map(str, loaded.warnings):
+        structlog.get_logger(__name__).warning(warning)
+    yield plan_from(loaded.config)
+
+
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
     if asked and not context.resilient_parsing:
         from exporter.version import described
@@ -154,7 +233,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 program: Final = Program(
     _PROGRAM,
     serve,
-    [check, demo],
+    [check, backfill, demo],
     [
         click.Option(
             ["--version"],

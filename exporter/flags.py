@@ -5,6 +5,7 @@ value``; a switch as ``--name``, ``--name=true`` or ``--name=false``.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,12 @@ from typing import Final, Protocol, TypeAlias
 import click
 from click.core import ParameterSource
 
+from exporter.backfill.options import (
+    parse_first_day,
+    parse_label,
+    parse_moment,
+    parse_step,
+)
 from exporter.web.addresses import Address, AddressError, parse_address
 
 DEFAULT_ADDRESS: Final = ":10058"
@@ -46,11 +53,12 @@ class HasEnvironment(Protocol):
 class Flag(click.Option):
     """A flag such as ``--web.listen-address``, and the variable that sets it where no flag does.
 
-    ``section`` is the heading of the flag in the help. A flag whose default is a tuple is
+    ``section`` is the heading of the flag in the help, ``argument`` the parameter of a command that
+    gets the value, where its name is not that of the flag. A flag whose default is a tuple is
     repeatable, and has its values separated by commas in the environment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says one thing of the flag
         self,
         name: str,
         value_type: ValueType,
@@ -60,10 +68,11 @@ class Flag(click.Option):
         default: str | tuple[str, ...] | None,
         metavar: str | None = None,
         is_switch: bool = False,
+        argument: str | None = None,
     ) -> None:
         attribute = re.sub("[.-]", "_", name)
         super().__init__(
-            [f"--{name}", attribute],
+            [f"--{name}", argument or attribute],
             type=value_type,
             help=meaning,
             default=default,
@@ -156,7 +165,7 @@ class Program(FlagCommand, click.Group):
             commands=commands,
             callback=self._start,
             invoke_without_command=True,
-            params=[*dict.fromkeys(flags), *params],
+            params=[*_first_of_each_name(flags), *params],
             help=default.help,
             epilog=epilog,
             subcommand_metavar="[COMMAND]",
@@ -192,6 +201,14 @@ class Program(FlagCommand, click.Group):
         ]
 
 
+def _first_of_each_name(flags: Iterable[click.Parameter]) -> Iterable[click.Parameter]:
+    """Return flags without those whose name is there already: a command reads its own."""
+    by_name: dict[str | None, click.Parameter] = {}
+    for flag in flags:
+        by_name.setdefault(flag.name, flag)
+    return by_name.values()
+
+
 class _AddressType(click.ParamType[Address, str]):
     name = "address"
     envvar_list_splitter = ","
@@ -213,6 +230,12 @@ def _telemetry_path(text: str) -> str:
 
 def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
+
+
+def _required_text(text: str) -> str:
+    if not text:
+        raise ValueError("'' is empty: write a value, or leave the flag out")
+    return text
 
 
 def _switch(text: str) -> bool:
@@ -289,3 +312,103 @@ OUTPUT: Final = Flag(
 )
 WEB_FLAGS: Final = (WEB_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_CONFIG_FILE, WEB_ENABLE_LIFECYCLE)
 LOG_FLAGS: Final = (LOG_LEVEL, LOG_FORMAT)
+
+_HISTORY: Final = "History"
+_DESTINATION: Final = "Destination"
+BACKFILL_FLAGS: Final = (
+    Flag(
+        "from",
+        lambda text: parse_first_day(text, time.time()),
+        "The first day (UTC), or how far back it is: 2026-01-31, 90d, 1y. Without it, as far back "
+        "as there is data.",
+        section=_HISTORY,
+        default=None,
+        metavar="DAY",
+        argument="first_day",
+    ),
+    Flag(
+        "to",
+        parse_moment,
+        "Where the history ends: at 00:00 UTC of a day, or at a time such as 2026-01-31T15:00Z. "
+        "Without it, at the start of today.",
+        section=_HISTORY,
+        default=None,
+        metavar="DAY",
+        argument="end",
+    ),
+    Flag(
+        "account",
+        _required_text,
+        "An account, by its name; repeatable. Without it, all.",
+        section=_HISTORY,
+        default=(),
+        metavar="NAME",
+    ),
+    Flag(
+        "step",
+        parse_step,
+        "How often the value of a day is repeated, from 1m to 1d.",
+        section=_HISTORY,
+        default="1h",
+        metavar="DURATION",
+    ),
+    Flag(
+        "label",
+        parse_label,
+        "A label to add to each series, as Prometheus does: job=scaleengine; repeatable.",
+        section=_HISTORY,
+        default=(),
+        metavar="NAME=VALUE",
+    ),
+    Flag(
+        "demo",
+        _switch,
+        "Fill in the simulated account of demo, not those of the configuration.",
+        section=_HISTORY,
+        default="false",
+        metavar="[=false]",
+        is_switch=True,
+    ),
+    Flag(
+        "output",
+        _required_text,
+        "The OpenMetrics file to write, or - for standard output.",
+        section=_DESTINATION,
+        default=None,
+        metavar="FILE",
+    ),
+    Flag(
+        "to-tsdb",
+        _optional_path,
+        "A folder in which promtool makes blocks, such as Prometheus' data folder.",
+        section=_DESTINATION,
+        default=None,
+        metavar="DIR",
+    ),
+    Flag(
+        "promtool",
+        _required_text,
+        "The program promtool, by its name or path.",
+        section=_DESTINATION,
+        default="promtool",
+        metavar="PATH",
+    ),
+    Flag(
+        "overwrite",
+        _switch,
+        "Replace the file where it exists.",
+        section=_DESTINATION,
+        default="false",
+        metavar="[=false]",
+        is_switch=True,
+    ),
+    Flag(
+        "resume",
+        _switch,
+        "Continue a run that was not completed.",
+        section=_DESTINATION,
+        default="false",
+        metavar="[=false]",
+        is_switch=True,
+    ),
+)

@@ -88,6 +88,10 @@ class RowStore:
         for table in ("scope", "windows", "usage"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
 
+    def is_empty(self) -> bool:
+        """Return whether no window is complete."""
+        return self._db.execute("SELECT 1 FROM windows").fetchone() is None
+
     def count_rows(self, account: str, window: Window) -> int | None:
         """Return the number of rows of a window; None where it is not complete."""
         found = self._db.execute(
@@ -132,6 +136,15 @@ class RowStore:
         for (account, cpu_user), rows in groupby(found, itemgetter(0, 1)):
             days = ((date.fromordinal(int(row[2])), int(row[3])) for row in rows)
             yield str(account), str(cpu_user), days
+
+    def count_users(self, first_day: date, last_day: date) -> int:
+        """Return how many CPU users ``read_users`` gives."""
+        found = self._db.execute(
+            "SELECT count(*) FROM (SELECT DISTINCT account, cpu_user FROM usage"
+            " WHERE day BETWEEN ? AND ?)",
+            (first_day.toordinal(), last_day.toordinal()),
+        ).fetchone()
+        return int(found[0])
 
     def read_spans(self, account: str, first_day: date, last_day: date) -> Iterator[UserSpan]:
         """Return from when to when each CPU user of an account has rows."""

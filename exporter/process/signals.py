@@ -82,6 +82,11 @@ class SignalThread:
         if asked:
             reload()
 
+    def on_stop_or_hangup(self, stop: Callable[[], object]) -> None:
+        """Call ``stop``, which may not block, when the process should stop, and at SIGHUP."""
+        self.on_stop(stop)
+        self.on_reload(stop)
+
     def run(self) -> None:
         """Take signals until one of them ends the process."""
         while True:

@@ -1,0 +1,340 @@
+"""The command ``backfill``: from a plan and options to a file or to blocks of a TSDB."""
+
+import os
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from exporter.accounts import Roster, Surroundings, roster
+from exporter.backfill.collecting import Collected, Collector
+from exporter.backfill.gaps import report_gaps
+from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
+from exporter.backfill.options import Options, describe_moment, find_problems
+from exporter.backfill.progress import Progress
+from exporter.backfill.rows import RowStore
+from exporter.backfill.scope import Scope, build_scope, decode_scope, encode_scope
+from exporter.backfill.tsdb import PromtoolError, find_promtool, make_blocks
+from exporter.backfill.windows import EARLIEST_DAY, last_day_before, windows_before
+from exporter.backfill.work_folder import (
+    FolderError,
+    WorkFolder,
+    check_file,
+    open_work_folder,
+    place_file,
+    unwritable,
+)
+from exporter.plan import Plan
+from exporter.polling.stopping import StoppedError
+from exporter.polling.targets import DiskUsageTarget
+from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
+from exporter.process.streams import STDOUT
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.stamps import Stamps
+
+log: Final = structlog.get_logger(__name__)
+
+_BUFFER_BYTES: Final = 1024 * 1024
+_FAMILIES: Final = 3
+
+
+class BackfillError(Exception):
+    """A backfill cannot be made; the text says why, and the next step."""
+
+
+class BackfillUsageError(BackfillError):
+    """What is asked for cannot be done: nothing was requested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a backfill needs of its process.
+
+    ``on_stop`` takes the function to call when the process should stop.
+    """
+
+    on_stop: Callable[[Callable[[], object]], None]
+    progress: Progress
+    secrets: KnownSecrets
+    clock: Clock
+
+
+def backfill(plan: Plan, options: Options, host: Host) -> int:
+    """Collect the history and write it; return the exit status.
+
+    Raises BackfillError where that cannot be done.
+    """
+    targets = _choose_targets(plan, options, host.clock.now())
+    destination = options.destination
+    try:
+        check_file(destination)
+        promtool = find_promtool(destination.promtool) if destination.tsdb else None
+    except (FolderError, PromtoolError) as error:
+        raise BackfillUsageError(str(error)) from None
+    stop = threading.Event()
+    host.on_stop(stop.set)
+    try:
+        with (
+            open_work_folder(destination) as folder,
+            closing(RowStore(folder.rows)) as store,
+        ):
+            # From here on no other process works in the folder.
+            folder.remove_results()
+            try:
+                return _Run(plan, options, host, stop, store, folder).run(targets, promtool)
+            finally:
+                folder.remove_results()
+    except (FolderError, PromtoolError) as error:
+        raise BackfillError(str(error)) from None
+    except sqlite3.Error as error:
+        raise BackfillError(
+            f"the rows cannot be kept ({error}): end another backfill to the same place, or make "
+            "room, then run again with --resume"
+        ) from None
+
+
+def _choose_targets(plan: Plan, options: Options, now: float) -> list[DiskUsageTarget]:
+    """Return the disk usage of each account that is asked for; raises BackfillUsageError."""
+    known = {
+        target.account: target for target in plan.targets if isinstance(target, DiskUsageTarget)
+    }
+    problems = list(find_problems(options, known.keys(), now))
+    if not known:
+        problems.append("no account has disk_usage enabled: there is nothing to fill in")
+    if problems:
+        raise BackfillUsageError("; ".join(problems))
+    return [known[name] for name in dict.fromkeys(options.accounts or known)]
+
+
+class _Run:
+    """One run, from what an earlier one has left to what is written."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        options: Options,
+        host: Host,
+        stop: threading.Event,
+        store: RowStore,
+        folder: WorkFolder,
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._host = host
+        self._stop = stop
+        self._store = store
+        self._folder = folder
+
+    def run(self, targets: Sequence[DiskUsageTarget], promtool: str | None) -> int:
+        """Collect, report and write; return the exit status."""
+        scope = self._begin(build_scope(self._plan, targets, self._options, self._host.clock.now()))
+        scope, collected = self._collect(scope, targets)
+        incomplete = [account for account in collected if not account.is_complete]
+        if incomplete:
+            return self._report_incomplete(incomplete)
+        self._report_gaps(scope, targets)
+        try:
+            written = self._write(scope, promtool)
+        except StoppedError:
+            self._log_nothing_written()
+            return EXIT_INTERRUPTED
+        self._report_written(written, sum(account.requests for account in collected))
+        self._folder.remove()
+        return EXIT_OK
+
+    def _begin(self, scope: Scope) -> Scope:
+        """Return what is asked for: as before, where a run is resumed; raises BackfillError."""
+        left = self._store.read_scope()
+        if not self._options.destination.resume:
+            if left is not None:
+                log.info("starting over", left_out="an incomplete run, which --resume continues")
+        elif left is None:
+            log.info("nothing to resume, starting")
+        else:
+            before = decode_scope(left)
+            if before is None:
+                raise BackfillUsageError(
+                    f"{self._folder.rows} is of another version: leave out --resume"
+                )
+            if differences := before.find_differences(self._options, scope):
+                raise BackfillUsageError(
+                    f"the run to resume was for other {' and '.join(differences)}: ask for the "
+                    "same, or leave out --resume"
+                )
+            return before
+        self._store.clear()
+        self._store.write_scope(encode_scope(scope))
+        return scope
+
+    def _collect(
+        self, scope: Scope, targets: Sequence[DiskUsageTarget]
+    ) -> tuple[Scope, list[Collected]]:
+        """Collect all accounts; return what each came to."""
+        host = self._host
+        around = Surroundings(
+            host.clock, Stamps(self._stop.wait), lambda _: None, host.secrets.learn
+        )
+        accounts = roster(self._plan, around)
+        self._on_stop(accounts)
+        collector = Collector(
+            self._store,
+            self._stop,
+            random.Random(),  # noqa: S311 - it spreads attempts, it keeps no secret
+            host.progress.show_window,
+            host.progress.warn,
+        )
+        windows = sum(1 for _ in windows_before(scope.end, scope.first_day))
+        steps = None if scope.first_day is None else windows * len(targets)
+        collected = []
+        try:
+            with host.progress.stage("collecting", steps):
+                for target in targets:
+                    account = accounts.accounts[target.account]
+                    done = collector.collect(account, target, scope.end, scope.first_day)
+                    collected.append(done)
+                    scope = replace(scope, cutoff=scope.limit(account.client.time.earliest()))
+                    self._store.write_scope(encode_scope(scope))
+        finally:
+            for account in accounts.accounts.values():
+                account.client.close()
+        return scope, collected
+
+    def _on_stop(self, accounts: Roster) -> None:
+        """End requests in flight when it is time to stop."""
+
+        def stop() -> None:
+            self._stop.set()
+            for account in accounts.accounts.values():
+                account.client.close()
+
+        self._host.on_stop(stop)
+
+    def _report_incomplete(self, incomplete: Sequence[Collected]) -> int:
+        """Log how far each account was collected, and how to go on."""
+        for account in incomplete:
+            fields: dict[str, object] = {"account": account.account}
+            if account.oldest is not None:
+                fields["complete_from"] = str(account.oldest.first)
+            if account.error is not None:
+                log.error(
+                    "account not collected",
+                    **fields,
+                    reason=str(account.error.reason),
+                    cause=account.error.cause,
+                    advice=account.error.advice,
+                )
+            else:
+                log.warning("account not collected", **fields, cause="interrupted")
+        self._log_nothing_written()
+        interrupted = any(account.stopped for account in incomplete)
+        return EXIT_INTERRUPTED if interrupted else EXIT_FAILURE
+
+    def _log_nothing_written(self) -> None:
+        """Log how to go on, and leave nothing behind where nothing is worth it."""
+        if self._store.is_empty():
+            self._folder.remove()
+        is_kept = self._folder.path.exists() and not self._options.destination.stream
+        log.error("nothing written", advice="run again with --resume" if is_kept else "run again")
+
+    def _report_gaps(self, scope: Scope, targets: Sequence[DiskUsageTarget]) -> None:
+        """Log what is missing, and what does not fit the live series."""
+        if scope.cutoff < scope.end:
+            self._host.progress.warn(
+                "ScaleEngine's clock is behind: the history ends earlier than asked for",
+                {"end": describe_moment(scope.cutoff), "advice": "check the clock of this machine"},
+            )
+        last_day = last_day_before(scope.cutoff)
+        for target in targets:
+            reports = report_gaps(
+                self._store, target.account, target.cpu_users, scope.first_day, last_day
+            )
+            for event, fields in reports:
+                log.warning(event, **fields)
+        names = {name for name, _ in self._options.labels}
+        missing = sorted({"job", "instance"} - names)
+        if missing:
+            log.warning(
+                "series lack labels that Prometheus adds to those it scrapes",
+                missing=",".join(missing),
+                advice="set --label=job=... and --label=instance=... as Prometheus shows them",
+            )
+
+    def _write(self, scope: Scope, promtool: str | None) -> Written:
+        """Write everything to where it was asked for; raises StoppedError."""
+        destination = self._options.destination
+        if destination.stream:
+            with _open_stdout() as output:
+                return self._write_text(scope, output)
+        try:
+            with self._folder.text.open("wb", buffering=_BUFFER_BYTES) as file:
+                written = self._write_text(scope, file)
+        except OSError as error:
+            raise unwritable(self._folder.text, error) from None
+        blocks = None
+        if promtool is not None and destination.tsdb is not None and written.samples:
+            blocks = self._make_blocks(promtool, destination.tsdb, written)
+        if destination.file is not None:
+            place_file(self._folder.text, destination, destination.file)
+        if blocks is not None:
+            log.info("blocks made", folder=str(destination.tsdb), blocks=blocks)
+        return written
+
+    def _write_text(self, scope: Scope, output: Output) -> Written:
+        first_day, last_day = scope.first_day or EARLIEST_DAY, last_day_before(scope.cutoff)
+        users = self._store.count_users(first_day, last_day)
+
+        def advance(steps: int) -> None:
+            if self._stop.is_set():
+                raise StoppedError
+            self._host.progress.advance(steps)
+
+        with self._host.progress.stage("writing", users * _FAMILIES):
+            return write_history(
+                lambda: self._store.read_users(first_day, last_day),
+                Series(
+                    dict(self._options.labels),
+                    {account.name: account.quotas for account in self._plan.accounts},
+                    self._host.secrets.hide,
+                ),
+                SampleTimes(self._options.step, scope.cutoff),
+                output,
+                advance,
+            )
+
+    def _make_blocks(self, promtool: str, folder: Path, written: Written) -> int:
+        with self._host.progress.stage("making blocks", None):
+            return make_blocks(
+                promtool, self._folder.text, self._folder.blocks, folder, written, self._stop
+            )
+
+    def _report_written(self, written: Written, requests: int) -> None:
+        destination = self._options.destination
+        place = destination.file or destination.tsdb or "standard output"
+        fields: dict[str, object] = {"to": str(place), "series": written.series}
+        if written.first is not None and written.last is not None:
+            fields["first"] = describe_moment(written.first)
+            fields["last"] = describe_moment(written.last)
+        log.info("history written", **fields, samples=written.samples, requests=requests)
+
+
+@contextmanager
+def _open_stdout() -> Iterator[Output]:
+    """Give standard output as bytes; unlike ``sys.stdout``, it fails where it is not taken.
+
+    Raises FolderError.
+    """
+    try:
+        with os.fdopen(os.dup(STDOUT), "wb", buffering=_BUFFER_BYTES) as output:
+            yield output
+    except OSError as error:
+        raise FolderError(
+            f"standard output cannot be written ({error.strerror or error}): "
+            "see why its reader has ended"
+        ) from None

@@ -1,0 +1,92 @@
+"""What the rows of a run are for: an incomplete run is only continued for the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from exporter.backfill.options import Options, describe_moment
+from exporter.backfill.windows import start_of_day
+from exporter.plan import Plan
+from exporter.polling.targets import DiskUsageTarget
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeAccount:
+    """An account that is asked for: its name, its CDN and its CPU users, or none for all."""
+
+    name: str
+    cdn: int
+    cpu_users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The API, the accounts and the days that a run asks for.
+
+    ``end`` is the moment before which all days begin, ``cutoff`` the one before which all samples
+    are, both in unix seconds. The cutoff is earlier where ScaleEngine's clock has shown that the
+    end is in the future.
+    """
+
+    url: str
+    accounts: tuple[ScopeAccount, ...]
+    first_day: date | None
+    end: float
+    cutoff: float
+    is_end_given: bool
+
+    def limit(self, earliest: float) -> float:
+        """Return the cutoff where the time may be as early as ``earliest``, in unix seconds.
+
+        Where nobody has given the end, no sample is of the day that is not over.
+        """
+        return min(self.cutoff, earliest if self.is_end_given else start_of_day(earliest))
+
+    def find_differences(self, options: Options, other: "Scope") -> list[str]:
+        """Return what another run asks for otherwise, and has to ask for in the same way."""
+        differences = {
+            "api.url": self.url != other.url,
+            "the accounts, their cdn or cpu_users": self.accounts != other.accounts,
+            f"--from (it was {self.first_day or 'not set'})": self.first_day != other.first_day,
+            f"--to (it was {describe_moment(self.end)})": options.end not in (None, self.end),
+        }
+        return [what for what, differs in differences.items() if differs]
+
+
+_ADAPTER: Final = TypeAdapter(Scope)
+
+
+def build_scope(
+    plan: Plan, targets: Sequence[DiskUsageTarget], options: Options, now: float
+) -> Scope:
+    """Return what a run is to ask for; ``now`` in unix seconds."""
+    cdns = {account.name: account.cdn for account in plan.accounts}
+    end = float(start_of_day(now)) if options.end is None else options.end
+    return Scope(
+        url=plan.endpoint.url,
+        accounts=tuple(
+            ScopeAccount(target.account, cdns[target.account], target.cpu_users)
+            for target in targets
+        ),
+        first_day=options.first_day,
+        end=end,
+        cutoff=end,
+        is_end_given=options.end is not None,
+    )
+
+
+def encode_scope(scope: Scope) -> object:
+    """Return a scope as JSON can hold it."""
+    found: object = _ADAPTER.dump_python(scope, mode="json")
+    return found
+
+
+def decode_scope(value: object) -> Scope | None:
+    """Return the scope of what JSON holds; None where it is none."""
+    try:
+        return _ADAPTER.validate_python(value)
+    except ValidationError:
+        return None

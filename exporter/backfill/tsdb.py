@@ -1,0 +1,129 @@
+"""Let ``promtool`` make blocks of an OpenMetrics file, check them, and move them to their folder.
+
+Source: https://prometheus.io/docs/prometheus/latest/storage/#backfilling-from-openmetrics-format
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from exporter.backfill.openmetrics import Written
+from exporter.backfill.work_folder import unwritable
+from exporter.polling.stopping import Stop, StoppedError
+
+BLOCK_DURATION: Final = "486h"
+"""The longest block: promtool reads the file once for each, and has 2h, 6h, 18h and so on."""
+
+_LOOK_SECONDS: Final = 0.2
+_SHOWN: Final = 500
+"""Characters of promtool's output that an error shows: its end."""
+
+
+class PromtoolError(Exception):
+    """There is no usable promtool, or it failed; the text says why, and the next step."""
+
+
+def find_promtool(program: str) -> str:
+    """Return the path of promtool, by its name or path; raises PromtoolError."""
+    found = shutil.which(program)
+    if found is None:
+        raise PromtoolError(
+            f"{program!r} is no program that can be run: install Prometheus' promtool, "
+            "or name its path with --promtool"
+        )
+    return found
+
+
+def make_blocks(
+    promtool: str, text: Path, work: Path, folder: Path, written: Written, stop: Stop
+) -> int:
+    """Make blocks of a text and move them to their folder; return their number.
+
+    ``work`` is a folder on the same file system, which is made. The blocks must hold all that was
+    ``written``. Raises PromtoolError, FolderError, and StoppedError when it is time to stop.
+    """
+    try:
+        work.mkdir()
+        _run([promtool, *_arguments(text, work)], work.parent / "promtool.log", stop)
+        blocks = sorted(file.parent for file in work.glob("*/meta.json"))
+        _check(blocks, written)
+        _move(blocks, folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    return len(blocks)
+
+
+def _arguments(text: Path, work: Path) -> Sequence[str]:
+    longest = f"--max-block-duration={BLOCK_DURATION}"
+    return ("tsdb", "create-blocks-from", "openmetrics", longest, str(text), str(work))
+
+
+def _run(command: Sequence[str], output: Path, stop: Stop) -> None:
+    """Run a program to its end, or until it is time to stop; raises where it fails."""
+    with output.open("w+b") as said:
+        with subprocess.Popen(  # noqa: S603 - the operator names the program
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+        ) as running:
+            while _is_running(running):
+                if stop.is_set():
+                    running.kill()
+                    raise StoppedError
+        if running.returncode:
+            said.seek(0)
+            last = said.read().decode(errors="replace")[-_SHOWN:].strip()
+            raise PromtoolError(
+                f"{command[0]} failed with {running.returncode} ({last}): "
+                "run again with --resume when the cause is gone"
+            )
+
+
+def _is_running(process: "subprocess.Popen[bytes]") -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_LOOK_SECONDS)
+        return False
+    return True
+
+
+def _check(blocks: Sequence[Path], written: Written) -> None:
+    """Raise PromtoolError where the blocks do not hold what was written."""
+    try:
+        found = list(_read_blocks(blocks))
+    except (ValueError, KeyError, TypeError):
+        raise PromtoolError("a block has no readable meta.json: use another promtool") from None
+    samples = sum(count for count, _, _ in found)
+    first = min((start for _, start, _ in found), default=None)
+    last = max((end for _, _, end in found), default=None)
+    if (samples, first, last) != (written.samples, written.first, written.last):
+        raise PromtoolError(
+            f"the blocks hold {samples} samples from {first} to {last}, and {written.samples} from "
+            f"{written.first} to {written.last} were written: use another promtool"
+        )
+
+
+def _read_blocks(blocks: Sequence[Path]) -> Iterator[tuple[int, int, int]]:
+    """Return the samples of each block, and the unix time of its first and last one."""
+    for block in blocks:
+        meta = json.loads((block / "meta.json").read_bytes())
+        # In milliseconds; the maximum is one after the last sample.
+        yield (
+            int(meta["stats"]["numSamples"]),
+            int(meta["minTime"]) // 1000,
+            (int(meta["maxTime"]) - 1) // 1000,
+        )
+
+
+def _move(blocks: Sequence[Path], folder: Path) -> None:
+    """Move blocks to their folder: all of them, or none where that fails."""
+    folder.mkdir(exist_ok=True)
+    targets = [folder / block.name for block in blocks]
+    try:
+        for block, target in zip(blocks, targets, strict=True):
+            block.rename(target)  # a block's name is unique: nothing is replaced
+    except BaseException:
+        for target in targets:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
