@@ -5,6 +5,25 @@ from typing import Final
 
 _LIBRARY: Final = ctypes.CDLL(None)
 
+_TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of mallopt(3)
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+_LARGE: Final = 256 * 1024
+_ARENAS: Final = 2
+
+
+def return_large_memory() -> None:
+    """Let the C library return large pieces of memory as soon as they are free.
+
+    To be called before threads start. By itself, glibc stops to do so after the first large piece:
+    it raises its thresholds to twice the size of that, and keeps a heap for each thread, whose end
+    malloc_trim(3) does not return. Eight responses of 31 MiB left 250 MB.
+    """
+    if hasattr(_LIBRARY, "mallopt"):
+        _LIBRARY.mallopt(_MMAP_THRESHOLD, _LARGE)
+        _LIBRARY.mallopt(_TRIM_THRESHOLD, _LARGE)
+        _LIBRARY.mallopt(_ARENA_MAX, _ARENAS)
+
 
 def release_free_memory() -> None:
     """Return free pages to the system, where the C library can do that.

@@ -9,6 +9,7 @@ from typing import NoReturn
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.ending import exit_process
 from exporter.process.environment import restrict_environment
+from exporter.process.free_memory import return_large_memory
 from exporter.process.signals import SignalThread
 from exporter.process.streams import STDERR, open_closed_descriptors, replace_streams
 
@@ -36,6 +37,7 @@ def start_process(interrupted_status: int) -> Process:
     RuntimeError where no thread can be started.
     """
     open_closed_descriptors()
+    return_large_memory()
     environ = restrict_environment(os.environ)
     stderr = BackgroundWriter(STDERR)
     stderr.start()

@@ -1,7 +1,12 @@
 """Free memory goes back to the system."""
 
+import platform
 import resource
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from exporter.process.free_memory import release_free_memory
 
@@ -20,3 +25,46 @@ def test_memory_below_what_is_in_use_is_given_back() -> None:
     release_free_memory()
     assert resident() < held - 25_000_000
     assert in_use
+
+
+LARGE_IN_THREADS = """
+import sys, threading
+from pathlib import Path
+import pytest
+
+from exporter.process.free_memory import return_large_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def fill():
+    for _ in range(2):
+        body = bytearray()
+        while len(body) < 20_000_000:
+            body += bytes(65536)
+    done.wait()
+    del body
+    gone.wait()
+    ended.wait()
+
+if sys.argv[1] == "limited":
+    return_large_memory()
+before = resident()
+done, gone, ended = threading.Barrier(5), threading.Barrier(5), threading.Event()
+threads = [threading.Thread(target=fill, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+done.wait()
+gone.wait()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do otherwise")
+def test_large_pieces_of_threads_that_run_on_are_returned() -> None:
+    def kept(mode: str) -> int:
+        command = [sys.executable, "-c", LARGE_IN_THREADS, mode]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
+
+    assert kept("as it is") > 40_000_000
+    assert kept("limited") < 20_000_000
