@@ -24,7 +24,6 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -140,7 +139,7 @@ class _Given:
     def __init__(self) -> None:
         self.response = HttpAnswer(200, b"")
 
-    def send(self, _text: str, _question: Question, _arrival: Arrival | None = None) -> HttpAnswer:
+    def send(self, *_: object) -> HttpAnswer:
         """Return the response."""
         return self.response
 

@@ -105,7 +105,7 @@ class Client:
         try:
             with RESPONSE_MEMORY.arrival() as arrival:
                 signed = signed_request(request, credentials.api_secret)
-                answer = self.transport.send(signed, question, arrival)
+                answer = self.transport.send(signed, question, arrival, self.time.elapsed)
                 with RESPONSE_MEMORY.parsing(len(answer.body)):
                     members = self._members(answer, stamp, question)
                     accepted = True
@@ -135,7 +135,9 @@ class Client:
 
     def _members(self, answer: HttpAnswer, stamp: int, question: Question) -> Members:
         """Open the answer to a request of that time, and heed what time it tells."""
-        skew = None if answer.date is None else self.time.heed(answer.date)
+        skew = None
+        if answer.date is not None:
+            skew = self.time.heed(answer.date, answer.received)
         try:
             return open_envelope(answer, question)
         except ClockError as refused:

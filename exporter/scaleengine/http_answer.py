@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -20,6 +20,7 @@ class HttpAnswer:
     ``date`` is the server's own time (``Date``, in unix time, cut to whole seconds);
     ``retry_after`` are the seconds to wait before the next try (``Retry-After``). None is what is
     not said. ``unknown_coding`` is a content coding that the body may still be in, or "".
+    ``received`` is the monotonic time at which the head arrived, in seconds: that of ``date``.
     """
 
     status: int
@@ -27,13 +28,17 @@ class HttpAnswer:
     date: float | None = None
     retry_after: float | None = None
     unknown_coding: str = ""
+    received: float | None = field(default=None, compare=False)
 
 
-def http_answer(status: int, body: bytes | bytearray, headers: Mapping[str, str]) -> HttpAnswer:
+def http_answer(
+    status: int, body: bytes | bytearray, headers: Mapping[str, str], received: float | None = None
+) -> HttpAnswer:
     """Return the answer; a header that cannot be read says nothing."""
     date = _date(headers.get("Date"))
     wait = _retry_after(headers.get("Retry-After"), date)
-    return HttpAnswer(status, body, date, wait, _unknown_coding(headers.get("Content-Encoding")))
+    coding = _unknown_coding(headers.get("Content-Encoding"))
+    return HttpAnswer(status, body, date, wait, coding, received)
 
 
 def _unknown_coding(text: str | None) -> str:

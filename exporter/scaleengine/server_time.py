@@ -63,9 +63,16 @@ class ServerTime:
         there = self._clock.elapsed() + offset
         return min(now, there if trusted else max(there, now - _DAY))
 
-    def heed(self, date: float) -> float:
-        """Take note of the time that an answer told; return the skew that it shows."""
-        offset = date + _MIDDLE - self._clock.elapsed()
+    def elapsed(self) -> float:
+        """Return the monotonic time, in seconds."""
+        return self._clock.elapsed()
+
+    def heed(self, date: float, received: float | None = None) -> float:
+        """Take note of the time that an answer told; return the skew that it shows.
+
+        ``received`` is the monotonic time at which the answer told it; None is now.
+        """
+        offset = date + _MIDDLE - (self._clock.elapsed() if received is None else received)
         with self._lock:
             self._offset = offset
         return self._skew_by(offset)

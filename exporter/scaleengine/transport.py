@@ -7,7 +7,7 @@ proxies and certificates is read in ``route`` alone.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +22,7 @@ import structlog
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
+from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.connecting import AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
@@ -84,10 +85,18 @@ class Transport:
         self._retired = False
         self._lock = threading.Lock()
 
-    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
+    def send(
+        self,
+        text: str,
+        question: Question,
+        arrival: Arrival | None = None,
+        elapsed: Callable[[], float] = since_boot,
+    ) -> HttpAnswer:
         """Post the text as the form field ``json`` and return the answer.
 
-        The memory of the body is that of ``arrival``; None for that of the call alone.
+        The memory of the body is that of ``arrival``; None for that of the call alone. ``elapsed``
+        is the monotonic clock that tells when the head of the answer arrived: its body may have to
+        wait for memory.
 
         Raises AnswerTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
         ProtocolError for an answer that is no HTTP.
@@ -97,7 +106,7 @@ class Transport:
             raise question.failed(NetworkError, fault.cause, fault.advice)
         self._check_trust()
         with self._limited(question) as limit:
-            outcome = self._outcome(text, question, limit, arrival)
+            outcome = self._outcome(text, question, limit, arrival, elapsed)
         if limit.over and self._closed:
             raise _stopping(question)
         self._remember(limit, outcome)
@@ -183,17 +192,27 @@ class Transport:
                 self._session.close()
 
     def _outcome(
-        self, text: str, question: Question, limit: TimeLimit, arrival: Arrival | None
+        self,
+        text: str,
+        question: Question,
+        limit: TimeLimit,
+        arrival: Arrival | None,
+        elapsed: Callable[[], float],
     ) -> HttpAnswer | ScaleEngineError:
         """Return the answer or the failure, which then has no tie to the request and its key."""
         try:
             with RESPONSE_MEMORY.arrival() as own:
-                return self._post(text, question, limit, arrival or own)
+                return self._post(text, question, limit, arrival or own, elapsed)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             return translated(error, question, self._route)
 
     def _post(
-        self, text: str, question: Question, limit: TimeLimit, arrival: Arrival
+        self,
+        text: str,
+        question: Question,
+        limit: TimeLimit,
+        arrival: Arrival,
+        elapsed: Callable[[], float],
     ) -> HttpAnswer:
         endpoint = self._endpoint
         with self._session.post(
@@ -203,6 +222,7 @@ class Transport:
             timeout=2 * endpoint.timeout,  # never reached: the limit ends the call before
             stream=True,
         ) as response:
+            received = elapsed()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
                 raise refused_by_proxy(status, question, self._route)
@@ -212,7 +232,7 @@ class Transport:
                     raise BodyTooLargeError
                 arrival.admit(len(body) + len(piece), lambda: limit.over)
                 body += piece
-            return http_answer(status, body, response.headers)
+            return http_answer(status, body, response.headers, received)
 
 
 def _content(response: requests.Response) -> Iterator[bytes]:

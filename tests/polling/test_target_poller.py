@@ -22,7 +22,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
 from exporter.scaleengine.http_answer import HttpAnswer
@@ -67,7 +67,13 @@ class SaysInTurn(Transport):
         super().__init__(Endpoint("http://localhost", 1.0, 1))
         self._time, self._answers, self._seconds = time, answers, seconds
 
-    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
+    def send(
+        self,
+        text: str,
+        question: Question,
+        arrival: Arrival | None = None,
+        elapsed: Callable[[], float] = since_boot,
+    ) -> HttpAnswer:
         self._time.passed += self._seconds
         answer = next(self._answers)
         if callable(answer):

@@ -21,7 +21,7 @@ from exporter.polling.turns import Turns
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.disk_usage import start_of_window
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
@@ -74,8 +74,14 @@ class Responds(Transport):
         self.timestamps: list[int] = []
         self.largest = 0
 
-    def send(self, text: str, question: Question, arrival: Arrival | None = None) -> HttpAnswer:
-        del question, arrival
+    def send(
+        self,
+        text: str,
+        question: Question,
+        arrival: Arrival | None = None,
+        elapsed: Callable[[], float] = since_boot,
+    ) -> HttpAnswer:
+        del question, arrival, elapsed
         request = json.loads(text)
         with self._lock:
             self._under_way += 1

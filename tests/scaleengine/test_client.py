@@ -2,9 +2,11 @@
 
 import json
 import socket
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 
 import pytest
 
@@ -401,3 +403,38 @@ def test_a_closed_client(
 
     assert simulator.call_count == 1
     assert [exchange.reason for exchange in exchanges] == [None]
+
+
+def test_the_skew_where_the_body_comes_late(
+    listen: Listen,
+    transport: Callable[..., Transport],
+    credentials: Credentials,
+    exchanges: list[Exchange],
+) -> None:
+    """The Date of an answer is that of its head, however long its body takes or has to wait."""
+    passed = 0.0
+    head_arrived = threading.Event()
+
+    def elapsed() -> float:
+        at = passed
+        head_arrived.set()
+        return at
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        nonlocal passed
+        body = b'{"status": "success", "message": ""}'
+        date = formatdate(NOW, usegmt=True).encode()
+        line.sendall(b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Length: 36\r\n\r\n" % date)
+        head_arrived.wait(2)
+        passed = 30.0
+        line.sendall(body)
+
+    machine = Clock(now=lambda: NOW + 0.5 + passed, elapsed=elapsed)
+    client = Client(
+        *("main", 158, transport(listen(serve)), Stamps(lambda _: False), Clock()),
+        time=ServerTime(machine),
+        observe=exchanges.append,
+    )
+    client.call(credentials, "disk.usage", {}, len)
+
+    assert [exchange.skew for exchange in exchanges] == [0.0]
