@@ -51,6 +51,7 @@ class FolderProgress:
         "children",
         "counted",
         "file_count",
+        "folder_count",
         "is_by_itself",
         "is_certain",
         "is_complete",
@@ -76,6 +77,8 @@ class FolderProgress:
         self.is_complete = False
         self.file_count = 0
         """How many own files a complete folder has."""
+        self.folder_count = 0
+        """How many sub-folders it has; known once they are taken out."""
         self.is_certain = True
         """False while the name may be a member of the API, not a folder."""
         self.is_by_itself = False
@@ -120,6 +123,7 @@ class FolderProgress:
 
     def take_children(self) -> "Iterable[FolderProgress]":
         """Return the sub-folders and hold them no longer."""
+        self.folder_count = len(self.children) or self.folder_count
         children, self.children = self.children, _NO_CHILDREN
         return children.values()
 
@@ -207,13 +211,23 @@ class FolderProgress:
         unread = [(self, listing.root)]
         while unread:
             folder, shown = unread.pop()
-            if folder.is_complete and len(shown.files) > folder.file_count:
-                raise folder.incomplete(
-                    f"a response shows {len(shown.files)} files where {folder.file_count} were all"
-                )
+            if folder.is_complete:
+                folder.check_shown(shown)
             for name, child in folder.children.items():
                 if name in shown.folders:
                     unread.append((child, shown.folders[name]))
+
+    def check_shown(self, shown: Folder) -> None:
+        """Check that this complete folder is not shown with more than was counted."""
+        if len(shown.files) > self.file_count:
+            raise self.incomplete(
+                f"a response shows {len(shown.files)} files where {self.file_count} were all"
+            )
+        folders = len(self.children) or self.folder_count
+        if len(shown.folders) > folders:
+            raise self.incomplete(
+                f"a response shows {len(shown.folders)} sub-folders where {folders} were all"
+            )
 
     def request_by_itself(self) -> None:
         """Set the next step after what a response for a folder above has shown of this one."""
@@ -270,7 +284,7 @@ class FolderProgress:
         unread = [(self, listing.root)]
         while unread:
             folder, shown = unread.pop()
-            if folder.is_by_itself:
+            if folder.is_by_itself and folder is not self:
                 continue
             children = folder.children
             if not folder.knows(shown.files) or shown.folders.keys() - children:

@@ -9,7 +9,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.steps import StepKind
+from exporter.polling.steps import Step, StepKind
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
@@ -186,6 +186,28 @@ def test_a_complete_folder_that_shows_more_files_later() -> None:
     folder.check_complete(build_listing(Folder(files(1, 2), {"a": Folder(files(1))})))
     with pytest.raises(IncompleteError, match=r"'s/a' .* shows 2 files where 1 were all"):
         folder.check_complete(build_listing(Folder(folders={"a": Folder(files(1, 2))})))
+
+
+def test_a_complete_folder_that_shows_more_folders_later() -> None:
+    """The same holds for its sub-folders, whether they are still held or not."""
+    two = build_listing(Folder(folders={"a": EMPTY, "b": EMPTY}))
+    folder = FolderProgress("s")
+    folder.add_child("a")
+    folder.finish()
+    for _ in range(2):
+        folder.check_complete(build_listing(Folder(folders={"a": EMPTY})))
+        with pytest.raises(IncompleteError, match="shows 2 sub-folders where 1 were all"):
+            folder.check_complete(two)
+        folder.take_children()
+
+
+def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
+    """A folder that responses for the one above could not use ends like any other."""
+    folder = FolderProgress("s")
+    folder.is_by_itself = True
+    folder.step = Step(3, StepKind.GAP)
+    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+        folder.accept(build_listing(whole(a=whole())), ServerTraits())
 
 
 @pytest.mark.parametrize(
