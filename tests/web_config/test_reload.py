@@ -251,6 +251,30 @@ def test_files_that_did_not_change_are_not_read_again(
     assert own.refresh() == ()
 
 
+def test_the_same_contents_written_again_are_not_logged(
+    begin: Callable[[str], LiveWebConfig], write: Write, folder: Path
+) -> None:
+    """Some programs write a file every second: each look reads it, and the log stays as it is."""
+    text = f"{GOOD_TLS}basic_auth_users: {{}}\n"  # it has a warning
+    own = begin(text)
+    config = own.current
+    assert config.warnings
+    with capture_logs() as lines:
+        write(text)
+        own.refresh()
+        replace(folder, "server.pem", "server.pem")
+        own.refresh()
+    assert lines == []
+    assert own.current is not config
+    with capture_logs() as lines:
+        write(f"{text}# a comment\n")
+        own.refresh()
+    assert [line["event"] for line in lines] == [
+        "web configuration reloaded",
+        "web configuration may be wrong",
+    ]
+
+
 def test_files_that_another_configuration_names_are_followed(
     begin: Callable[[str], LiveWebConfig], write: Write, folder: Path
 ) -> None:

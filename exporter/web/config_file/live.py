@@ -144,9 +144,11 @@ class LiveWebConfig:
 
     def _accept(self, config: WebConfig, trace: _Trace, loosenings: tuple[Loosening, ...]) -> None:
         before, self.current = self.current, config
-        if self._trace is not None:
+        # Some programs write the same file again and again: that is no news.
+        has_changed = config.digest != before.digest or not self.last_reload_successful
+        if has_changed:
             log.info("web configuration reloaded", file=str(self._path))
-        if self._trace is not None or config.warnings != before.warnings:
+        if has_changed or config.warnings != before.warnings:
             self._warn()
         for key, change in loosenings:
             log.warning("web configuration loosened", key=key, change=change)
