@@ -3,8 +3,8 @@
 A client that sends requests at full speed, from one address or from many, must not delay the
 others for long. Each item has keys, from coarse to fine: the region of the network that it came
 from, its site, its address, and possibly more. Work that was done can be charged to its keys.
-Three rules
-choose in turn among all that wait:
+
+Three rules choose in turn among all that wait:
 
 - the least charged region, then site, address and the rest;
 - the one that has waited longest, so that none is forgotten;

@@ -36,12 +36,12 @@ _FROM_A_PAGE: Final = (
     "`curl -X POST` does, or send SIGHUP.\n"
 )
 
-# The links are relative: behind a reverse proxy, the page may be at another path than "/".
 _NOT_RELOADED_YET: Final = (
     "The configuration is not reloaded yet: a file does not answer, or another reload is still "
     "under way. The log will say how it ends.\n"
 )
 
+# The links are relative: behind a reverse proxy, the page may be at another path than "/".
 _LANDING_PAGE: Final = Template("""\
 <!doctype html>
 <html lang="en">
