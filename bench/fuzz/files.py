@@ -26,7 +26,7 @@ _CONFIG_KEYS: Final = [
     *("ca_file", "log", "level", "accounts", "name", "cdn", "api_key", "api_secret", "<<"),
     *("api_key_file", "api_secret_file", "disk_usage", "enabled", "interval", "cpu_users", "*"),
     *("stale_after", "quotas", "files", "paths", "path", "file_types", "folder_depth", "limits"),
-    *("max_folders", "max_users", "max_label_bytes", "x"),
+    *("max_folders", "users_per_account", "folders_per_path", "label_length", "x"),
 ]
 _CONFIG_WORDS: Final = [
     *("158", "1h30m", "0s", "1e400", "-1", "99999999999999999999", ".inf", ".nan", "2TB", "video"),
