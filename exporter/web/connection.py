@@ -211,8 +211,9 @@ def _limit_buffers(accepted: socket.socket) -> None:
     """Limit what the kernel holds of a connection: by itself it may be megabytes (tcp(7)).
 
     The limit of what waits to be sent does not count what is on its way to the client, so that it
-    makes no transfer slower. A client that acknowledges nothing for ten seconds is cut off, also
-    when the response has been sent and the connection closed.
+    makes no transfer slower. A client that acknowledges nothing for ten seconds, or reads so little
+    that there is no room for more, is cut off (TCP_USER_TIMEOUT, tcp(7)), also when the response
+    has been sent and the connection closed.
     """
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
     if accepted.family == socket.AF_UNIX:
