@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.documents.problems import ConfigError
 from exporter.web.config_file import LiveWebConfig, live
+from exporter.web.config_file.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Clock, Site
@@ -273,6 +274,42 @@ def test_the_same_contents_written_again_are_not_logged(
         "web configuration reloaded",
         "web configuration may be wrong",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "events"),
+    [
+        (MemoryError(), ["web configuration not reloaded"]),
+        (
+            KeyError("defect"),
+            [
+                "a defect of this exporter ended a reload; please report it",
+                "web configuration not reloaded",
+            ],
+        ),
+    ],
+)
+def test_an_error_does_not_end_the_watch(
+    begin: Callable[[str], LiveWebConfig],
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    events: list[str],
+) -> None:
+    """Given reading that fails twice, then it is logged once, and the third look reads the file."""
+    own = begin("")
+    write("rate_limit: {interval: 1s, burst: 1}\n")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr(live, "load_web_config", fail)
+        own.watch(Stop(looks=2))
+    assert [line["event"] for line in lines] == events
+    assert (own.last_reload_successful, own.current.rate_limit) == (False, None)
+    assert own.refresh() == ()
+    assert (own.last_reload_successful, own.current.rate_limit) == (True, RateLimit(1.0, 1))
 
 
 def test_files_that_another_configuration_names_are_followed(

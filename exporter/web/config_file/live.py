@@ -12,6 +12,7 @@ from weakref import WeakSet
 import structlog
 
 from exporter.documents.problems import ConfigError, Problem
+from exporter.process.resource_limits import find_resource_limit
 from exporter.web.config_file.loading import WebConfig, load_web_config
 from exporter.web.config_file.loosening import Loosening, find_loosenings, is_tls_stricter
 
@@ -28,6 +29,8 @@ _SETS_NOTHING: Final = (
     "sets nothing, and would end protection that is in force; to end it all the same, write "
     "basic_auth_users: {}, or restart the exporter"
 )
+
+_DEFECT: Final = "was not read: a defect of this exporter; the log has its traceback"
 
 _Trace = tuple[tuple[int, ...] | None, ...]
 """What tells one state of some files from another."""
@@ -89,12 +92,16 @@ class LiveWebConfig:
     def refresh(self) -> tuple[Problem, ...]:
         """Look at the files, and read them if they changed or are not in force as they are.
 
-        Return what is wrong with them now.
+        Return what is wrong with them now. Where memory is short, or in case of a defect, that is
+        said there too: the next look tries again.
         """
         with self._lock:
             began, trace = self._clock(), _trace(self.current.files)
             if trace != self._trace or not self.last_reload_successful:
-                self._read_again(began, trace)
+                try:
+                    self._read_again(began, trace)
+                except Exception as error:  # noqa: BLE001 - the next look tries again
+                    self._refuse_for(error)
             return self._problems
 
     def is_valid(self, connection: ssl.SSLObject | None) -> bool:
@@ -161,6 +168,14 @@ class LiveWebConfig:
                 self._valid_contexts = WeakSet()
             self._valid_contexts.add(config.context)
             self.ssl_context.newest = config.context
+
+    def _refuse_for(self, error: Exception) -> None:
+        """Keep the old configuration where an error that is not the file's ended the reading."""
+        limit = find_resource_limit(error)
+        problems = (self._problem("", _DEFECT if limit is None else f"was not read: {limit}"),)
+        if limit is None and problems != self._problems:
+            log.error("a defect of this exporter ended a reload; please report it", exc_info=error)
+        self._refuse(problems)
 
     def _problem(self, key: str, sentence: str) -> Problem:
         return Problem(str(self._path), None, None, key, sentence)
