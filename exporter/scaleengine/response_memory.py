@@ -1,7 +1,8 @@
 """Bound the memory that all responses of the process take together, while they arrive and are read.
 
 Together about 200 MB: bodies that arrive, one large response that is parsed, and small ones that
-are parsed meanwhile. Parsing holds the interpreter's lock, so taking turns costs no time.
+are parsed meanwhile. Parsing holds the interpreter's lock: one at a time is as fast as many.
+While a body waits for memory, the time limit of its request stands still.
 """
 
 import threading
@@ -35,6 +36,10 @@ class Arrival:
 
     def __init__(self, memory: "ResponseMemory") -> None:
         self._memory = memory
+
+    def has_room(self, size: int) -> bool:
+        """Return whether there is memory for ``size`` bytes of the body in all; then it has it."""
+        return self._memory.try_to_grow(self, size)
 
     def admit(self, size: int, is_over: Callable[[], bool]) -> None:
         """Wait until there is memory for ``size`` bytes of the body in all, or ``is_over``."""
@@ -80,15 +85,23 @@ class ResponseMemory:
 
     def grow(self, arrival: Arrival, size: int, is_over: Callable[[], bool]) -> None:
         """Wait until a body may have ``size`` bytes; not longer than until ``is_over``."""
-        wanted = min(self._max_body, -(-size // _STEP) * _STEP)
         with self._changed:
-            if size <= _UNCOUNTED or self._held.get(arrival, 0) >= wanted:
-                return
-            while not is_over():
-                if self._may_hold(arrival, wanted):
-                    self._held[arrival] = wanted
-                    return
+            while not is_over() and not self._grow(arrival, size):
                 self._changed.wait(self._look)  # what ends a request does not notify
+
+    def try_to_grow(self, arrival: Arrival, size: int) -> bool:
+        """Return whether a body may have ``size`` bytes now."""
+        with self._changed:
+            return self._grow(arrival, size)
+
+    def _grow(self, arrival: Arrival, size: int) -> bool:
+        wanted = min(self._max_body, -(-size // _STEP) * _STEP)
+        if size <= _UNCOUNTED or self._held.get(arrival, 0) >= wanted:
+            return True
+        if not self._may_hold(arrival, wanted):
+            return False
+        self._held[arrival] = wanted
+        return True
 
     def _may_hold(self, arrival: Arrival, size: int) -> bool:
         """Return whether the largest body can still be received whole afterwards.

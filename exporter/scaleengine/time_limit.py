@@ -9,7 +9,9 @@ waiting for the first byte or reading. Only the resolver, asked for a name, cann
 import os
 import socket
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, Self
@@ -47,12 +49,12 @@ class TimeLimit:
         self._connecting: set[socket.socket] = set()
         self._line: socket.socket | None = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self.end)
-        self._timer.daemon = True
+        self._left = seconds
+        self._timer = self._make_timer()
 
     def __enter__(self) -> Self:
         """Start the clock; connections of this thread now obey the limit."""
-        self._timer.start()
+        self._start()
         self._outer = _limit.set(self)
         return self
 
@@ -68,6 +70,17 @@ class TimeLimit:
         with self._lock:
             self._closed = True
             self._let_go()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let no time pass meanwhile: the call waits for this process, not for the server."""
+        self._timer.cancel()
+        self._left -= time.monotonic() - self._began
+        try:
+            yield
+        finally:
+            self._timer = self._make_timer()
+            self._start()
 
     def watch(self, sock: socket.socket) -> None:
         """Shut down a socket that connects when the limit is over, until ``unwatch``.
@@ -107,6 +120,15 @@ class TimeLimit:
                 _shut_down(sock)
             if self._line is not None:
                 _shut_down(self._line)
+
+    def _make_timer(self) -> threading.Timer:
+        timer = threading.Timer(max(0.0, self._left), self.end)
+        timer.daemon = True
+        return timer
+
+    def _start(self) -> None:
+        self._began = time.monotonic()
+        self._timer.start()
 
     def _let_go(self) -> None:
         if self._line is not None:

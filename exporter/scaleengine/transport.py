@@ -230,7 +230,9 @@ class Transport:
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
-                arrival.admit(len(body) + len(piece), lambda: limit.over)
+                if not arrival.has_room(len(body) + len(piece)):
+                    with limit.paused():
+                        arrival.admit(len(body) + len(piece), lambda: limit.over)
                 body += piece
             return http_answer(status, body, response.headers, received)
 

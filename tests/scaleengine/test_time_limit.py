@@ -278,3 +278,17 @@ def test_a_call_that_has_ended_is_not_over() -> None:
     limit.end()
 
     assert not limit.over
+
+
+def test_a_limit_that_is_paused() -> None:
+    """Time does not pass while a call waits for memory, and goes on afterwards."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, TimeLimit(0.2, AddressMemory()) as limit:
+        limit.watch(ours)
+        with limit.paused():
+            theirs.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                theirs.recv(1)
+        theirs.settimeout(SLACK)
+        assert theirs.recv(1) == b""  # it was shut down
+        limit.unwatch(ours)
