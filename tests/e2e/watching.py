@@ -72,6 +72,7 @@ def watching(folder: Path, programs: tuple[str, str], exporter: str) -> Iterator
                     prometheus,
                     f"--config.file={write_prometheus(folder, exporter, peer)}",
                     f"--storage.tsdb.path={folder / 'data'}",
+                    "--storage.tsdb.retention.time=400d",  # as compose.yaml has it
                     "--web.listen-address=127.0.0.1:0",
                 ]
             )
