@@ -16,7 +16,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.json_values import Members, UnexpectedError
+from exporter.scaleengine.json_values import Json, Members, UnexpectedError, keep
 from exporter.scaleengine.masking import mask
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY
 from exporter.scaleengine.server_time import ServerTime
@@ -79,8 +79,11 @@ class Client:
         command: str,
         fields: Mapping[str, Value],
         read: Callable[[Members], T],
+        convert: Callable[[dict[str, Json]], Json] = keep,
     ) -> T:
         """Make one call and return what ``read`` makes of the answer.
+
+        ``convert`` returns what to put in the place of a mapping, as soon as that was read.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
         too old, and one sent twice as a replay. Raises ScaleEngineError; a ClockError that may
@@ -107,7 +110,7 @@ class Client:
                 signed = signed_request(request, credentials.api_secret)
                 answer = self.transport.send(signed, question, arrival, self.time.elapsed)
                 with RESPONSE_MEMORY.parsing(len(answer.body)):
-                    members = self._members(answer, stamp, question)
+                    members = self._members(answer, stamp, question, convert)
                     accepted = True
                     try:
                         result = read(members)
@@ -133,13 +136,19 @@ class Client:
                 self.observe(Exchange(self.account, command, seconds, reason, accepted, skew))
         return result
 
-    def _members(self, answer: HttpAnswer, stamp: int, question: Question) -> Members:
+    def _members(
+        self,
+        answer: HttpAnswer,
+        stamp: int,
+        question: Question,
+        convert: Callable[[dict[str, Json]], Json],
+    ) -> Members:
         """Open the answer to a request of that time, and heed what time it tells."""
         skew = None
         if answer.date is not None:
             skew = self.time.heed(answer.date, answer.received)
         try:
-            return open_envelope(answer, question)
+            return open_envelope(answer, question, convert)
         except ClockError as refused:
             if skew is None or answer.date is None:
                 raise

@@ -4,7 +4,7 @@ Sources: the ``disk.usage`` and ``files.list`` pages for the fields, ScaleEngine
 response codes for the codes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -28,6 +28,7 @@ from exporter.scaleengine.json_values import (
     TooCostlyError,
     UnexpectedError,
     decode,
+    keep,
     mapping,
     whole_number,
 )
@@ -81,8 +82,10 @@ class Question:
         return kind(self.command, cause, advice.format(account=account), retry_after)
 
 
-def open_envelope(answer: HttpAnswer, question: Question) -> Members:
-    """Return the members of an answer that reports success.
+def open_envelope(
+    answer: HttpAnswer, question: Question, convert: Callable[[dict[str, Json]], Json] = keep
+) -> Members:
+    """Return the members of an answer that reports success; ``convert`` is as for ``decode``.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
@@ -96,7 +99,7 @@ def open_envelope(answer: HttpAnswer, question: Question) -> Members:
             "check api.url",
         )
     try:
-        outcome, members = _outcome(decode(answer.body))
+        outcome, members = _outcome(decode(answer.body, convert=convert))
     except TooCostlyError as costly:
         raise question.failed(
             ResponseTooLargeError,

@@ -7,14 +7,21 @@ its thing and raises UnexpectedError for anything else.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from exporter.scaleengine.json_cost import estimate_cost
 from exporter.scaleengine.response_memory import MAX_PARSED
 
-Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | None"
+
+class Converted:
+    """What a command makes of a mapping while a text is read, since it takes less memory."""
+
+    __slots__ = ()
+
+
+Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | Converted | None"
 """A number with a fraction or an exponent is a Decimal, which keeps all digits as written."""
 Members: TypeAlias = Mapping[str, Json]
 
@@ -44,28 +51,40 @@ class TooCostlyError(UnexpectedError):
     """A body whose values may take more memory than one response may have."""
 
 
-def decode(body: bytes | bytearray, max_memory: int = MAX_PARSED) -> Json:
+def keep(found: dict[str, Json]) -> Json:
+    """Return a mapping as it is."""
+    return found
+
+
+def decode(
+    body: bytes | bytearray,
+    max_memory: int = MAX_PARSED,
+    convert: Callable[[dict[str, Json]], Json] = keep,
+) -> Json:
     """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest.
 
     Byte order marks and blanks around it are left out (RFC 8259, 8.1): each file of a PHP program
-    may print its own. A body that can be emptied is emptied, for it may be large. Raises
-    TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
+    may print its own. A body that can be emptied is emptied, for it may be large. ``convert``
+    returns what to put in the place of a mapping, as soon as that was read. Raises TooCostlyError
+    where the values may take more than ``max_memory`` bytes, and UnexpectedError.
     """
     try:
-        return _decode(body, max_memory)
+        return _decode(body, max_memory, convert)
     finally:
         if isinstance(body, bytearray):
             body.clear()  # a failure refers to it until it was logged
 
 
-def _decode(body: bytes | bytearray, max_memory: int) -> Json:
+def _decode(
+    body: bytes | bytearray, max_memory: int, convert: Callable[[dict[str, Json]], Json]
+) -> Json:
     cost = estimate_cost(body, max_memory, MAX_DEPTH)
     if cost.depth > MAX_DEPTH:
         raise UnexpectedError("it is nested too deeply")
     if cost.memory > max_memory:
         raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")
     is_empty = not body or body.isspace()
-    hook = _ObjectHook()
+    hook = _ObjectHook(convert)
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -94,23 +113,24 @@ def _decode(body: bytes | bytearray, max_memory: int) -> Json:
 
 
 class _ObjectHook:
-    """Counts the members of all objects, and keeps one of equal texts in them.
+    """Counts the members of all objects, keeps one of equal texts in them, and converts them.
 
     Thirty days of a CPU user name it thirty times, and each day names all users.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, convert: Callable[[dict[str, Json]], Json]) -> None:
         self.members = 0
+        self._convert = convert
         self._texts: dict[str, str] = {}
 
-    def __call__(self, found: dict[str, Json]) -> dict[str, Json]:
+    def __call__(self, found: dict[str, Json]) -> Json:
         self.members += len(found)
         for key, value in found.items():
             if isinstance(value, str):
                 if len(self._texts) >= _MAX_TEXTS:
                     self._texts.clear()
                 found[key] = self._texts.setdefault(value, value)
-        return found
+        return self._convert(found)
 
 
 def mapping(value: Json) -> Members:

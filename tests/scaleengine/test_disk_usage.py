@@ -15,6 +15,7 @@ from exporter.scaleengine.disk_usage import (
     RejectedRow,
     RowFault,
     UsageRow,
+    convert_row,
     disk_usage,
     read_usage,
     split_users,
@@ -22,7 +23,7 @@ from exporter.scaleengine.disk_usage import (
 )
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.json_values import Json, UnexpectedError, kind
+from exporter.scaleengine.json_values import Json, UnexpectedError, decode, items, kind
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import encode
 from exporter.scaleengine.stamps import Stamps
@@ -481,3 +482,31 @@ def test_a_response_for_a_batch_fits(user: str) -> None:
 def test_how_many_requests_many_users_take() -> None:
     """Fourteen thousand users with short names are asked for in four requests."""
     assert len(split_users([f"user-{number}" for number in range(14_000)], 2**25)) == 4
+
+
+def test_rows_are_converted_while_they_are_read() -> None:
+    """A response is read the same, whether its rows are converted at once or afterwards."""
+    written = [
+        row("2014-11-10"),
+        row("2014-11-10", occupied="many"),
+        {**row("2014-11-11"), "more": 1},
+        row("2014-11-14", "later"),
+        {"summary_date": "2014-11-11"},
+        row(row("2014-11-10")),
+    ]
+    body = json.dumps({"usage": written, "status": "success"}).encode()
+    plain, converted = decode(body), decode(body, convert=convert_row)
+    assert isinstance(plain, dict)
+    assert isinstance(converted, dict)
+    assert sum(isinstance(one, UsageRow) for one in items(converted["usage"])) == 2
+    assert read_usage(plain, WEDNESDAY) == read_usage(converted, WEDNESDAY)
+
+
+@pytest.mark.parametrize("key", ["usage", "data", "message"])
+def test_a_row_in_the_place_of_something_else(key: str) -> None:
+    """It is no list and no mapping of other things, converted or not."""
+    body = json.dumps({key: row("2014-11-10"), "status": "success"}).encode()
+    for read in (decode(body), decode(body, convert=convert_row)):
+        assert isinstance(read, dict)
+        with pytest.raises(UnexpectedError, match=r"must be a list, is a mapping|has no usage"):
+            read_usage(read, WEDNESDAY)
