@@ -21,6 +21,7 @@ from exporter.polling.usage import (
     group_rejected,
     no_readable_row,
 )
+from exporter.process.free_memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.disk_usage import (
     COMMAND,
@@ -136,6 +137,7 @@ class Collector:
             if limit is None:
                 raise
             return ResourceLimitError(COMMAND, limit.cause, limit.advice)
+        release_free_memory()  # of the rows, before the next response arrives
         self._report(account.name, window, reading, rows)
         return rows
 

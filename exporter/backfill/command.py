@@ -42,7 +42,6 @@ from exporter.scaleengine.stamps import Stamps
 log: Final = structlog.get_logger(__name__)
 
 _BUFFER_BYTES: Final = 1024 * 1024
-_FAMILIES: Final = 3
 
 
 class BackfillError(Exception):
@@ -288,19 +287,23 @@ class _Run:
 
     def _write_text(self, scope: Scope, output: Output) -> Written:
         first_day, last_day = scope.first_day or EARLIEST_DAY, last_day_before(scope.cutoff)
-        users = self._store.count_users(first_day, last_day)
+        users = self._store.list_users(first_day, last_day)
+
+        quotas = {account.name: account.quotas for account in self._plan.accounts}
+        families = 3 if any(quotas.values()) else 2
 
         def advance(steps: int) -> None:
             if self._stop.is_set():
                 raise StoppedError
             self._host.progress.advance(steps)
 
-        with self._host.progress.stage("writing", users * _FAMILIES):
+        with self._host.progress.stage("writing", len(users) * families):
             return write_history(
+                users,
                 lambda: self._store.read_users(first_day, last_day),
                 Series(
                     dict(self._options.labels),
-                    {account.name: account.quotas for account in self._plan.accounts},
+                    quotas,
                     self._host.secrets.hide,
                 ),
                 SampleTimes(self._options.step, scope.cutoff),

@@ -6,10 +6,12 @@ OpenMetrics wants both. So the rows are read once for each family, in little mem
 Source: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 """
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 from exporter.backfill.windows import DAY_SECONDS, midnight
@@ -18,9 +20,14 @@ from exporter.metrics.quotas import DISK_QUOTA, Quotas, quota_of
 
 EOF: Final = "# EOF\n"
 
+User: TypeAlias = tuple[str, str]
+"""An account and a CPU user."""
 UserDays: TypeAlias = tuple[str, str, Iterable[tuple[date, int]]]
 """An account, a CPU user, and the bytes of each of its days, the oldest first."""
-_Value: TypeAlias = Callable[[str, str, date, int], int | None]
+_DayValue: TypeAlias = Callable[[date, int], int]
+"""Gives the value of a day from its bytes."""
+_MAX_CACHED: Final = 50_000
+"""Times that are kept as they are written, which is a few MB: each series has the same."""
 
 
 class Output(Protocol):
@@ -30,22 +37,23 @@ class Output(Protocol):
         """Write bytes; raises OSError."""
 
 
-@dataclass(frozen=True, slots=True)
 class SampleTimes:
     """When the value of a day is repeated: each ``step`` seconds from 00:00 UTC on.
 
     No sample is at or after ``end``, in unix seconds.
     """
 
-    step: int
-    end: float
+    def __init__(self, step: int, end: float) -> None:
+        self._step = step
+        # Times are whole seconds: one in the last part of a second is before the end too.
+        self._end = math.ceil(end)
+        self.of = lru_cache(max(1, _MAX_CACHED * step // DAY_SECONDS))(self._list)
+        """Returns the unix times of a day's samples in seconds, as they are written."""
 
-    def of(self, day: date) -> list[str]:
-        """Return the unix times of a day's samples in seconds, as they are written."""
+    def _list(self, day: date) -> list[str]:
         start = midnight(day)
-        stop = min(start + DAY_SECONDS, self.end)
-        # A range takes whole numbers: a sample in the last part of a second is before the end too.
-        return [str(moment) for moment in range(start, int(-(-stop // 1)), self.step)]
+        stop = min(start + DAY_SECONDS, self._end)
+        return [str(moment) for moment in range(start, stop, self._step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +79,48 @@ class Written:
 
 
 def write_history(
+    users: Collection[User],
     read_users: Callable[[], Iterable[UserDays]],
     series: Series,
     times: SampleTimes,
     output: Output,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Written:
-    """Write the history of all users, and return how much that is.
+    """Write the history of users, and return how much that is.
 
     ``read_users`` is called for each family. ``advance`` is called with 1 for each user of each
     family. Users whose names are the same without secrets are left out: which of them a number is
     of would not be known.
     """
-    shown = _names(read_users(), series.show)
+    names = _unique_names(users, series.show)
     total = Written()
-    for description, value in _families(series.quotas):
+    for description, find_value in _families(series.quotas):
         output.write(_head(description).encode())
         for account, cpu_user, days in read_users():
-            name = shown.get((account, cpu_user))
-            if name is not None:
+            name, value = names.get((account, cpu_user)), find_value(account, cpu_user)
+            if name is not None and value is not None:
                 labels = {"account": account, "cpu_user": name, **series.labels}
                 prefix = f"{description.name}{_labels(labels)}"
-                samples = (
-                    (number, times.of(day))
-                    for day, count in days
-                    if (number := value(account, cpu_user, day, count)) is not None
-                )
+                samples = ((value(day, count), times.of(day)) for day, count in days)
                 total = _write_series(prefix, samples, output, total)
             advance(1)
     output.write(EOF.encode())
     return total
 
 
-def _families(quotas: Quotas) -> Iterator[tuple[Description, _Value]]:
-    """Return the families in order of their names, and how to get the value of a day."""
-    yield (
-        DISK_QUOTA,
-        lambda account, cpu_user, _, __: quota_of(quotas.get(account, {}), cpu_user),
-    )
-    yield DISK_USAGE, lambda _, __, ___, count: count
-    yield DISK_USAGE_DAY, lambda _, __, day, ___: midnight(day)
+def _families(
+    quotas: Quotas,
+) -> Iterator[tuple[Description, Callable[[str, str], _DayValue | None]]]:
+    """Return the families in order of their names, and what gives the values of a user, if any."""
+
+    def find_quota(account: str, cpu_user: str) -> _DayValue | None:
+        quota = quota_of(quotas.get(account, {}), cpu_user)
+        return None if quota is None else lambda _, __: quota
+
+    if any(quotas.values()):
+        yield DISK_QUOTA, find_quota
+    yield DISK_USAGE, lambda _, __: lambda _, count: count
+    yield DISK_USAGE_DAY, lambda _, __: lambda day, _: midnight(day)
 
 
 def _write_series(
@@ -129,9 +139,9 @@ def _write_series(
     return Written(total.series + (samples > 0), total.samples + samples, first, last)
 
 
-def _names(users: Iterable[UserDays], show: Callable[[str], str]) -> dict[tuple[str, str], str]:
+def _unique_names(users: Collection[User], show: Callable[[str], str]) -> dict[User, str]:
     """Return the names of users as they are shown, but for those that would be the same."""
-    shown = {(account, user): show(user) for account, user, _ in users}
+    shown = {(account, user): show(user) for account, user in users}
     times = Counter((account, name) for (account, _), name in shown.items())
     return {key: name for key, name in shown.items() if times[key[0], name] == 1}
 

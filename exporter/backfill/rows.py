@@ -19,7 +19,6 @@ from typing import Final, TypeAlias
 from exporter.backfill.windows import Window
 from exporter.scaleengine.disk_usage import UsageRow
 
-_CACHE_KIB: Final = 8_192
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS scope (text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS windows (
@@ -60,7 +59,6 @@ class RowStore:
     def __init__(self, file: Path) -> None:
         self._db = sqlite3.connect(file, isolation_level=None, timeout=0)
         try:
-            self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
         except sqlite3.Error:
@@ -137,14 +135,13 @@ class RowStore:
             days = ((date.fromordinal(int(row[2])), int(row[3])) for row in rows)
             yield str(account), str(cpu_user), days
 
-    def count_users(self, first_day: date, last_day: date) -> int:
-        """Return how many CPU users ``read_users`` gives."""
+    def list_users(self, first_day: date, last_day: date) -> list[tuple[str, str]]:
+        """Return account and name of the CPU users that ``read_users`` gives."""
         found = self._db.execute(
-            "SELECT count(*) FROM (SELECT DISTINCT account, cpu_user FROM usage"
-            " WHERE day BETWEEN ? AND ?)",
+            "SELECT DISTINCT account, cpu_user FROM usage WHERE day BETWEEN ? AND ?",
             (first_day.toordinal(), last_day.toordinal()),
-        ).fetchone()
-        return int(found[0])
+        )
+        return [(str(account), str(cpu_user)) for account, cpu_user in found]
 
     def read_spans(self, account: str, first_day: date, last_day: date) -> Iterator[UserSpan]:
         """Return from when to when each CPU user of an account has rows."""

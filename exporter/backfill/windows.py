@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 WINDOW_DAYS: Final = 30
@@ -51,7 +51,7 @@ def last_day_before(end: float) -> date:
 
 def midnight(day: date) -> int:
     """Return 00:00 UTC of a day, as unix time in seconds."""
-    return int(datetime.combine(day, time.min, UTC).timestamp())
+    return (day.toordinal() - _EPOCH_ORDINAL) * DAY_SECONDS
 
 
 def start_of_day(moment: float) -> int:

@@ -33,7 +33,8 @@ def write(
         return ((account, user, days.items()) for account, user, days in known)
 
     series = Series(labels or {}, quotas or {}, lambda text: text.replace(hidden, "***"))
-    written = write_history(read, series, SampleTimes(step, end), output)
+    users_only = [(account, user) for account, user, _ in known]
+    written = write_history(users_only, read, series, SampleTimes(step, end), output)
     return output.getvalue().decode(), written
 
 
@@ -140,5 +141,5 @@ def test_nothing_at_all() -> None:
     text, written = write([])
     assert text.endswith("# EOF\n")
     families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
-    assert [family.samples for family in families] == [[], [], []]
+    assert [family.samples for family in families] == [[], []]
     assert written == Written()
