@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import Api
 from exporter.config import Limits as LimitsConfig
-from exporter.flags import DEFAULT_ADDRESS
+from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, DEFAULT_ADDRESS
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, build_metrics
 from exporter.polling.store import Store
@@ -32,6 +32,7 @@ from tests.command_line import read_command_line
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 FUNCTION = "_scaleengine_exporter_completion"
+BACKFILL = (ROOT / "docs" / "backfill.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
@@ -73,6 +74,17 @@ def test_defaults_are_documented() -> None:
     }
 
 
+def test_every_flag_of_the_backfill_is_documented() -> None:
+    """The page has each flag, with its default."""
+    written = dict(re.findall(r"^\| `(--[^`]+)` \|([^|]*)\|", BACKFILL, re.MULTILINE))
+    names = {flag.opts[0]: flag for flag in (CONFIG_FILE, *BACKFILL_FLAGS)}
+    assert written.keys() == names.keys()
+    for name, flag in names.items():
+        nothing = "off" if flag.is_switch else "none"
+        default = nothing if flag.default in (None, (), "false") else f"`{flag.default}`"
+        assert written[name].strip() == default
+
+
 def test_every_metric_is_documented() -> None:
     """The README's table of metrics holds every family of ours, and no other."""
     metrics = build_metrics(Store([]), {}, Clock())
@@ -101,7 +113,7 @@ def test_every_reason_is_documented() -> None:
     "name",
     [
         *("README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"),
-        *("SECURITY.md", "docs/hostile-networks.md"),
+        *("SECURITY.md", "docs/hostile-networks.md", "docs/backfill.md"),
     ],
 )
 def test_links_lead_somewhere(name: str) -> None:
