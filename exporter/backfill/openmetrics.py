@@ -15,8 +15,14 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 from exporter.backfill.windows import DAY_SECONDS, midnight
-from exporter.metrics.families import DISK_USAGE, DISK_USAGE_DAY, Description
-from exporter.metrics.quotas import DISK_QUOTA, Quotas, quota_of
+from exporter.metrics.descriptions import (
+    DISK_QUOTA,
+    DISK_USAGE,
+    DISK_USAGE_DAY,
+    Description,
+    Quotas,
+    quota_of,
+)
 
 EOF: Final = "# EOF\n"
 

@@ -6,12 +6,13 @@ is gone are gone with it. Samples carry no timestamps: Prometheus would not noti
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time
-from typing import Final, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts
@@ -21,26 +22,6 @@ from exporter.scaleengine.clock import Clock
 
 Usages: TypeAlias = Iterable[tuple[Target, DiskUsage]]
 Counts: TypeAlias = Iterable[tuple[Target, FileCounts]]
-
-
-class Description(NamedTuple):
-    """The name of a family, and its HELP text."""
-
-    name: str
-    help: str
-
-
-DISK_USAGE: Final = Description(
-    "scaleengine_disk_usage_bytes",
-    "Bytes on disk of a CPU user on the newest day that ScaleEngine gives "
-    "(disk.usage, bytes_total), as of the last poll. ScaleEngine does not document what an "
-    "empty cpu_user means.",
-)
-DISK_USAGE_DAY: Final = Description(
-    "scaleengine_disk_usage_day_timestamp_seconds",
-    "Start (00:00 UTC) of the day whose bytes scaleengine_disk_usage_bytes tells "
-    "(disk.usage, summary_date), as of the last poll.",
-)
 
 _USER = ("account", "cpu_user")
 _TREE = ("account", "path", "file_type")

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from exporter.metrics.descriptions import Quotas
 from exporter.metrics.exposition import Exposition, without_families
-from exporter.metrics.quotas import Quotas
 from exporter.metrics.registry import Metrics
 from exporter.polling.lasting import LastingThread
 from exporter.polling.snapshots import Snapshot

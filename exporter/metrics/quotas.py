@@ -1,27 +1,16 @@
 """The quotas of CPU users, as they are configured."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.families import Description
+from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
-
-Quotas: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Bytes by account and CPU user; the user ``*`` stands for each without a quota of its own."""
-
-DISK_QUOTA: Final = Description(
-    "scaleengine_disk_quota_bytes", "Bytes that a CPU user may store, as configured."
-)
-
-_EVERY_OTHER: Final = "*"
-_EMPTY_NAME: Final = ""
 
 
 class QuotaCollector(Collector):
@@ -41,7 +30,7 @@ class QuotaCollector(Collector):
         quotas = self.quotas
         users = self._users()
         for account, by_user in quotas.items():
-            own = [user for user in by_user if user != _EVERY_OTHER]
+            own = [user for user in by_user if user != EVERY_OTHER]
             for user in dict.fromkeys([*own, *users.get(account, ())]):
                 quota = quota_of(by_user, user)
                 if quota is not None:
@@ -56,13 +45,3 @@ class QuotaCollector(Collector):
             if isinstance(snapshot, DiskUsage):
                 users[target.account] = [user.cpu_user for user in snapshot.users]
         return users
-
-
-def quota_of(quotas: Mapping[str, int], cpu_user: str) -> int | None:
-    """Return the quota of a CPU user in bytes, by the quotas of its account; None without one.
-
-    The quota of every other user does not apply to an empty name: it may be no user.
-    """
-    if cpu_user in quotas or cpu_user == _EMPTY_NAME:
-        return quotas.get(cpu_user)
-    return quotas.get(_EVERY_OTHER)

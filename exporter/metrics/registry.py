@@ -19,9 +19,10 @@ from exporter import __version__
 from exporter.metrics.accounts import ConfiguredAccounts, SkewCollector
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credentials import CredentialCollector
+from exporter.metrics.descriptions import Quotas
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.process import ProcessMetrics
-from exporter.metrics.quotas import QuotaCollector, Quotas
+from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.store import PollResult, Store

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from exporter.backfill.openmetrics import SampleTimes, Series, UserDays, Written, write_history
 from exporter.backfill.windows import midnight
-from exporter.metrics.quotas import Quotas
+from exporter.metrics.descriptions import Quotas
 
 DAY = date(2026, 3, 29)
 HOUR = 3600
