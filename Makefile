@@ -60,7 +60,7 @@ dashboard: $(READY)
 	$(BIN)/python -m monitoring.dashboard
 
 bench-walk: $(READY)
-	$(BIN)/python bench/walk.py
+	$(BIN)/python -m bench.walk
 
 bench-serve: $(READY)
 	$(BIN)/python -m bench.serve

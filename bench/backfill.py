@@ -17,6 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
+from bench.machine import peak_memory
 from exporter.simulator import Account, Simulator
 
 DAYS: Final = 365
@@ -124,15 +125,14 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[list[str],
     ) as running:
         assert running.stdout is not None  # noqa: S101 - for the types: it is a pipe
         assert running.stderr is not None  # noqa: S101
-        size = 0
+        size, peak = 0, 0
         while piece := os.read(running.stdout.fileno(), 1024 * 1024):
             size += len(piece)
+            peak = max(peak, peak_memory(running.pid))
         log = running.stderr.read().decode().splitlines()
-        _, status, usage = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
         raise SystemExit("\n".join(log))
-    return log, size, usage.ru_maxrss * 1024 / 1e6
+    return log, size, peak / 1e6
 
 
 def _seconds(event: Mapping[str, object]) -> float:

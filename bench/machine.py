@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,22 @@ def describe(cores: Cores) -> str:
         *(f"{name}: {_tool_version(name)}" for name in _TOOLS),
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def resident_memory(process: int) -> int:
+    """Return how many bytes of memory a process holds now (proc(5)); raises OSError without it."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def peak_memory(process: int) -> int:
+    """Return the most bytes of memory that a process has held; 0 where it has ended.
+
+    It is what the process has held since it runs its program: that of wait4(2) would include what
+    the process held that it was forked from. Raises OSError without the process.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def cpu_seconds(process: int) -> float:

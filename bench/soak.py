@@ -7,7 +7,7 @@ flat, no wrong number is ever published, and all targets are good again after th
 
 import argparse
 import multiprocessing
-import resource
+import os
 import sys
 import tempfile
 import threading
@@ -29,6 +29,7 @@ from bench.faults.front import without_proxy
 from bench.faults.month import CDNS, DAY, KEY, PATHS, SECRET, SLOT, Slot, life, simulate, slots
 from bench.faults.truth import Truth
 from bench.faults.witness import Shown
+from bench.machine import resident_memory
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.polling.targets import Target
@@ -232,8 +233,7 @@ def _watched(
 
 def _held() -> Held:
     """Return what this process holds now (proc(5))."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    memory = pages * resource.getpagesize() / 2**20
+    memory = resident_memory(os.getpid()) / 2**20
     return Held(memory, threading.active_count(), len(list(Path("/proc/self/fd").iterdir())))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import requests
 
+from bench.machine import peak_memory
 from exporter.simulator import Account, Behaviour, FileType, Folder, Simulator
 
 KEY, SECRET = "BENCH", "nobodys-secret"
@@ -92,7 +93,7 @@ def measure(files: int, folders: int, latency: float, at_once: int) -> None:
         running_exporter(simulator.url, at_once) as (process, address),
     ):
         text = polled_metrics(address)
-        peak = peak_memory(process.pid)
+        peak = peak_memory(process.pid) / 2**20
     stored = storage.find("sestore4/jb") or storage
     print(
         f"files {sample(text, 'scaleengine_files')} of {stored.count('video')}, "
@@ -112,14 +113,6 @@ def polled_metrics(address: str) -> str:
             return text
         time.sleep(0.5)
     raise SystemExit(f"no poll has ended after {PATIENCE:.0f} s")
-
-
-def peak_memory(process: int) -> float:
-    """Return the most memory that a process has held, in MiB."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("the system does not tell the peak memory of a process")
 
 
 def main() -> None:

@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.client import KeptAlive
-from bench.machine import Cores, cpu_seconds, describe, pinned_to, two_cores
+from bench.machine import (
+    Cores,
+    cpu_seconds,
+    describe,
+    pinned_to,
+    resident_memory,
+    two_cores,
+)
 from bench.servers import Server, this_exporter
 
 _SERIES: Final = 10_000
@@ -101,13 +108,7 @@ def scrape_amid(server: Server, seconds: float) -> Outcome:
         descriptors = max(descriptors, len(list(Path(f"/proc/{server.process}/fd").iterdir())))
         time.sleep(_BETWEEN_SCRAPES)
     cpu = cpu_seconds(server.process) - cpu
-    return Outcome(sent, took, cpu, peak_memory(server.process), descriptors)
-
-
-def peak_memory(process: int) -> float:
-    """Return the most memory that a process has held, in MiB."""
-    pages = Path(f"/proc/{process}/statm").read_text().split()[1]
-    return int(pages) * resource.getpagesize() / 1024**2
+    return Outcome(sent, took, cpu, resident_memory(server.process) / 2**20, descriptors)
 
 
 def measure(attack: Attack, cores: Cores, seconds: float, pause: float) -> None:

@@ -19,6 +19,7 @@ import bcrypt
 
 from bench.hostile.api_server import HONEST_CDN, PATH
 from bench.hostile.memory_limit import MemoryLimit
+from bench.machine import peak_memory, resident_memory
 
 USER: Final = "prometheus"
 PASSWORD: Final = "nobodys-password"  # noqa: S105 - it opens nothing but this benchmark
@@ -106,10 +107,9 @@ class Memory:
     def resident(self) -> int:
         """Return the resident memory now; 0 if the process has ended."""
         try:
-            pages = Path(f"/proc/{self.process}/statm").read_text().split()[1]
+            return resident_memory(self.process)
         except (OSError, IndexError):
             return 0
-        return int(pages) * os.sysconf("SC_PAGESIZE")
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -137,11 +137,9 @@ class Memory:
 
     def _high_water(self) -> int:
         try:
-            status = Path(f"/proc/{self.process}/status").read_text()
+            return peak_memory(self.process)
         except OSError:
             return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
 
 
 @dataclass(frozen=True, slots=True)
