@@ -13,7 +13,6 @@ from itertools import accumulate
 from typing import Final
 
 _SLICE: Final = 1024 * 1024
-_STRUCTURE: Final = b"[]{}:,"
 _BRACKETS: Final = b"[]{}"
 _OBJECT_MARKS: Final = b"{}:"
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}

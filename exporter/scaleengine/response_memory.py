@@ -37,8 +37,8 @@ class Arrival:
     def __init__(self, memory: "ResponseMemory") -> None:
         self._memory = memory
 
-    def has_room(self, size: int) -> bool:
-        """Return whether there is memory for ``size`` bytes of the body in all; then it has it."""
+    def try_to_admit(self, size: int) -> bool:
+        """Take memory for ``size`` bytes of the body in all, if there is; return whether."""
         return self._memory.try_to_grow(self, size)
 
     def admit(self, size: int, is_over: Callable[[], bool]) -> None:
@@ -90,7 +90,7 @@ class ResponseMemory:
                 self._changed.wait(self._look)  # what ends a request does not notify
 
     def try_to_grow(self, arrival: Arrival, size: int) -> bool:
-        """Return whether a body may have ``size`` bytes now."""
+        """Give a body ``size`` bytes, if they are free; return whether they are."""
         with self._changed:
             return self._grow(arrival, size)
 

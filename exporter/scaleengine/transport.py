@@ -230,7 +230,7 @@ class Transport:
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
-                if not arrival.has_room(len(body) + len(piece)):
+                if not arrival.try_to_admit(len(body) + len(piece)):
                     with limit.paused():
                         arrival.admit(len(body) + len(piece), lambda: limit.over)
                 body += piece
