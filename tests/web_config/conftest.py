@@ -160,6 +160,19 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture
+def begin(write: Callable[[str], Path], clock: Clock) -> Callable[[str], LiveWebConfig]:
+    """Give a function that starts with a text as web configuration and looks once."""
+
+    def begin_it(text: str) -> LiveWebConfig:
+        write(text)
+        own = LiveWebConfig(Path("web.yml"), clock)
+        own.refresh()
+        return own
+
+    return begin_it
+
+
 def refresh_twice(live: LiveWebConfig, clock: Clock) -> tuple[Problem, ...]:
     """Look at the files twice, a second apart, and return what is wrong then."""
     live.refresh()

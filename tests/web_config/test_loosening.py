@@ -115,19 +115,6 @@ def test_a_user_is_not_named(load: Load) -> None:
     assert changes == ["users added: 2"]
 
 
-@pytest.fixture
-def begin(write: Write, clock: "Clock") -> Begin:
-    """Give a function that starts with a text as web configuration and looks once."""
-
-    def begin_it(text: str) -> LiveWebConfig:
-        write(text)
-        own = LiveWebConfig(Path("web.yml"), clock)
-        own.refresh()
-        return own
-
-    return begin_it
-
-
 OPEN = "rate_limit: {interval: 1s, burst: 1}\n"
 """A file that is not empty, and asks for no password."""
 

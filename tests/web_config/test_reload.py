@@ -42,19 +42,6 @@ class Stop(threading.Event):
         return len(self.waits) > self.looks
 
 
-@pytest.fixture
-def begin(write: Write, clock: "Clock") -> Callable[[str], LiveWebConfig]:
-    """Give a function that starts with a text as web configuration and looks once."""
-
-    def begin_it(text: str) -> LiveWebConfig:
-        write(text)
-        own = LiveWebConfig(Path("web.yml"), clock)
-        own.refresh()
-        return own
-
-    return begin_it
-
-
 def replace(folder: Path, name: str, by: str) -> None:
     """Put another file in a file's place, as a certificate's renewal does."""
     shutil.copy(folder / by, folder / "copy")
