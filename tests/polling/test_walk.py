@@ -1,13 +1,13 @@
 """How a walk reads responses: what it follows, what it confirms, what it refuses."""
 
+import functools
 import tracemalloc
-from collections.abc import Mapping
 from concurrent.futures import Future
 
 import pytest
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.snapshots import FileCounts, SnapshotLimits
+from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError, NetworkError
 from exporter.scaleengine.file_listing import (
@@ -17,10 +17,9 @@ from exporter.scaleengine.file_listing import (
     LoadState,
     build_listing,
 )
+from tests.polling.scripted_walk import Script, ScriptedApi, walk_script
 
 COMPLETE, SKIPPED, PARTIAL = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
-
-Responses = Mapping[tuple[str, int], Folder | Exception]
 
 
 def files(*numbers: int) -> list[str]:
@@ -35,30 +34,8 @@ def partial(*numbers: int, told: int | None, **below: Folder) -> Folder:
     return Folder(files(*numbers), below, PARTIAL, told)
 
 
-class Api:
-    """Gives scripted responses, and an empty one elsewhere."""
-
-    def __init__(self, responses: Responses) -> None:
-        self.responses = responses
-        self.requested: list[tuple[str, int]] = []
-
-    def request(self, path: str, offset: int) -> "Future[Listing]":
-        self.requested.append((path, offset))
-        response = self.responses.get((path, offset), Folder(loaded=COMPLETE))
-        future: Future[Listing] = Future()
-        if isinstance(response, Exception):
-            future.set_exception(response)
-        else:
-            future.set_result(build_listing(response))
-        return future
-
-
-def walked(
-    responses: Responses, *, in_all: int = 50, depth: int | None = 2
-) -> tuple[FileCounts, Api]:
-    api, counts = Api(responses), FolderCounts(depth)
-    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
-    return counts.result(max_folders=100), api
+ELSEWHERE = Folder(loaded=COMPLETE)
+walked = functools.partial(walk_script, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("flag", [COMPLETE, None])
@@ -123,7 +100,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("responses", CHANGED.values(), ids=CHANGED.keys())
-def test_a_listing_that_changes(responses: Responses) -> None:
+def test_a_listing_that_changes(responses: Script) -> None:
     """Where the last entry does not come again, something was moved, and there is no count."""
     with pytest.raises(IncompleteError, match="has changed while it was read"):
         walked(responses)
@@ -205,7 +182,7 @@ def test_members_that_may_be_folders() -> None:
     """A member that begins with two underscores is a folder if it can be listed by itself."""
     gone = ApiError("files.list", "no such path", "look")
     shown = complete(1, __real=Folder(), __errors=Folder())
-    responses: Responses = {
+    responses: Script = {
         ("s", 0): shown,
         ("s", 1): complete(**dict(shown.folders)),
         ("s", 2): complete(),
@@ -254,7 +231,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("responses", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_responses_that_lead_no_further(responses: Responses, words: str) -> None:
+def test_responses_that_lead_no_further(responses: Script, words: str) -> None:
     """A walk that cannot get on fails as a whole, and says at which folder and why."""
     with pytest.raises(IncompleteError) as caught:
         walked(responses)
@@ -302,7 +279,7 @@ def test_responses_of_two_encodings() -> None:
 def test_more_folders_than_allowed(limit: int) -> None:
     """A walk that finds one folder too many has no count, and says which setting allows more."""
     below = {name: Folder(loaded=COMPLETE) for name in "abc"}
-    api = Api({("s", 0): complete(folder=Folder([], below, COMPLETE))})
+    api = ScriptedApi({("s", 0): complete(folder=Folder([], below, COMPLETE))}, ELSEWHERE)
     limits = Limits(at_once=1, in_all=50, snapshot=SnapshotLimits(folders=limit))
     if limit == 4:
         walk("s", api.request, limits, FolderCounts(None))

@@ -1,14 +1,14 @@
 """Each kind of step that a walk makes: what leads to it, and what it requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.snapshots import FileCounts
 from exporter.polling.steps import Step, StepKind
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
@@ -18,13 +18,11 @@ from exporter.scaleengine.file_listing import (
     LoadState,
     build_listing,
 )
+from tests.polling.scripted_walk import Script, walk_script
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 EMPTY = Folder()
 NO_PATH = ApiError("files.list", "no such path", "look")
-
-Script = Mapping[tuple[str, int], Folder | Exception]
-"""What is responded for a path and offset; an offset that is not in it shows nothing."""
 
 
 def files(*numbers: int) -> list[str]:
@@ -47,28 +45,7 @@ def skipped() -> Folder:
     return Folder(loaded=SKIPPED)
 
 
-class Api:
-    """Responds by a script, and remembers what was requested."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.requested: list[tuple[str, int]] = []
-
-    def request(self, path: str, offset: int) -> "Future[Listing]":
-        self.requested.append((path, offset))
-        response = self.script.get((path, offset), EMPTY)
-        future: Future[Listing] = Future()
-        if isinstance(response, Exception):
-            future.set_exception(response)
-        else:
-            future.set_result(build_listing(response))
-        return future
-
-
-def walked(script: Script, *, in_all: int = 50) -> tuple[FileCounts, Api]:
-    api, counts = Api(script), FolderCounts(depth=2)
-    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
-    return counts.result(max_folders=100), api
+walked = partial(walk_script, elsewhere=EMPTY)
 
 
 WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {

@@ -1,0 +1,41 @@
+"""A walk whose requests are answered by a script."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.snapshots import FileCounts
+from exporter.polling.walk import Limits, walk
+from exporter.scaleengine.file_listing import Folder, Listing, build_listing
+
+Script = Mapping[tuple[str, int], Folder | Exception]
+"""What is responded for a path and offset."""
+
+
+class ScriptedApi:
+    """Responds by a script, and with ``elsewhere`` to all else; remembers what was requested."""
+
+    def __init__(self, script: Script, elsewhere: Folder) -> None:
+        self.script = script
+        self.elsewhere = elsewhere
+        self.requested: list[tuple[str, int]] = []
+
+    def request(self, path: str, offset: int) -> "Future[Listing]":
+        """Respond to a request."""
+        self.requested.append((path, offset))
+        response = self.script.get((path, offset), self.elsewhere)
+        future: Future[Listing] = Future()
+        if isinstance(response, Exception):
+            future.set_exception(response)
+        else:
+            future.set_result(build_listing(response))
+        return future
+
+
+def walk_script(
+    script: Script, *, elsewhere: Folder, in_all: int = 50, depth: int | None = 2
+) -> tuple[FileCounts, ScriptedApi]:
+    """Walk over the path ``s``; return what was counted, and the API that was asked."""
+    api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)
+    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
+    return counts.result(max_folders=100), api
