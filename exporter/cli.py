@@ -114,10 +114,10 @@ def check(
     """Try each account and path for real. Say what is wrong and what to do."""
     secrets = _set_up_logs(log_level, log_format, process)
     from exporter.check.command import check as run_check
-    from exporter.check.terminal import Progress
     from exporter.config import load
     from exporter.logs import set_log_level
     from exporter.plan import plan_from
+    from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
@@ -175,8 +175,8 @@ def backfill(
     from exporter.backfill.command import backfill as run_backfill
     from exporter.backfill.options import STREAM, Destination, Options
     from exporter.backfill.progress import Progress
-    from exporter.check.terminal import is_capable
     from exporter.scaleengine.clock import Clock
+    from exporter.terminal import is_capable
 
     is_stream = output == STREAM
     file = None if output is None or is_stream else Path(output)

@@ -6,11 +6,11 @@ from typing import TextIO
 from exporter.check.asking import Asking
 from exporter.check.findings import CONFIGURATION, Finding, Outcome, masked
 from exporter.check.report import WRITERS
-from exporter.check.terminal import Progress
 from exporter.check.trials import Trials
 from exporter.plan import Plan
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.terminal import Progress
 
 
 def check(

@@ -37,7 +37,7 @@ from typing import Final, TextIO, TypeAlias
 import click
 
 from exporter.check.findings import Finding, Outcome
-from exporter.check.terminal import has_colours, printable
+from exporter.terminal import has_colours, printable
 
 Counts: TypeAlias = Mapping[Outcome, int]
 Write: TypeAlias = Callable[[Iterable[Finding], TextIO], Counts]

@@ -18,11 +18,11 @@ import pytest
 import requests
 
 from exporter.check.command import check
-from exporter.check.terminal import Progress
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+from exporter.terminal import Progress
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"

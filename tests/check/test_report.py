@@ -14,11 +14,11 @@ import pytest
 from exporter.check.command import check
 from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
-from exporter.check.terminal import Progress
 from exporter.plan import Plan
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.simulator import Account, Simulator, no_usage, steady_usage
 from exporter.simulator.php import Json
+from exporter.terminal import Progress
 
 Main = Callable[..., Mapping[str, object]]
 Print = Callable[..., str]
