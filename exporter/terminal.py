@@ -10,7 +10,9 @@ import click
 _UNABLE: Final = ("dumb", "unknown")
 """Values of ``TERM`` for terminals without cursor movement and colours."""
 
-_CLEAR_LINE: Final = "\r\x1b[2K"
+CLEAR_LINE: Final = "\r\x1b[2K"
+"""Goes to the beginning of the line on a terminal, and empties it."""
+
 _WRAP_OFF: Final = "\x1b[?7l"
 _WRAP_ON: Final = "\x1b[?7h"
 """DEC's private mode 7 (xterm: ``DECAWM``): without it a long line is cut, not continued."""
@@ -47,7 +49,7 @@ class Progress:
         with self._lock:
             if self._enabled:
                 shown = printable(f"trying {what}", self._stream)
-                self._write(f"{_CLEAR_LINE}{_WRAP_OFF}{shown}{_WRAP_ON}")
+                self._write(f"{CLEAR_LINE}{_WRAP_OFF}{shown}{_WRAP_ON}")
                 self._is_shown = True
 
     def hide(self) -> None:
@@ -63,7 +65,7 @@ class Progress:
 
     def _hide(self) -> None:
         if self._is_shown:
-            self._write(_CLEAR_LINE)
+            self._write(CLEAR_LINE)
             self._is_shown = False
 
     def _write(self, text: str) -> None:

@@ -10,10 +10,9 @@ import click
 import structlog
 
 from exporter.backfill.windows import Window
+from exporter.terminal import CLEAR_LINE
 
 log: Final = structlog.get_logger(__name__)
-
-_CLEAR_LINE: Final = "\r\x1b[2K"
 
 
 class Progress:
@@ -60,5 +59,5 @@ class Progress:
     def warn(self, event: str, fields: Mapping[str, object]) -> None:
         """Log a warning; on a terminal it takes the place of the bar, which is drawn again."""
         if self._is_terminal:
-            click.echo(_CLEAR_LINE, file=self._stream, nl=False, color=True)
+            click.echo(CLEAR_LINE, file=self._stream, nl=False, color=True)
         log.warning(event, **fields)
