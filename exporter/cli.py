@@ -114,17 +114,12 @@ def check(
     """Try each account and path for real. Say what is wrong and what to do."""
     secrets = _set_up_logs(log_level, log_format, process)
     from exporter.check.command import check as run_check
-    from exporter.config import load
-    from exporter.logs import set_log_level
-    from exporter.plan import plan_from
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
-    loaded = load(config_file, process.environ)
-    set_log_level(loaded.config.log.level or log_level)
-    warnings = map(str, loaded.warnings)
-    good = run_check(plan_from(loaded.config), warnings, secrets, output, (sys.stdout, progress))
+    plan, warnings = _load_plan(config_file, log_level, process)
+    good = run_check(plan, warnings, secrets, output, (sys.stdout, progress))
     return EXIT_OK if good else EXIT_FAILURE
 
 
@@ -199,10 +194,6 @@ def _open_backfill_plan(
     config_file: Path, log_level: str, process: Process, *, demo: bool
 ) -> Iterator["Plan"]:
     """Give the plan of the configuration, or of the demo while its simulator runs."""
-    import structlog
-
-    from exporter.logs import set_log_level
-
     if demo:
         from exporter.demo import start_demo
 
@@ -212,14 +203,26 @@ def _open_backfill_plan(
         finally:
             simulator.stop()
         return
+    import structlog
+
+    plan, warnings = _load_plan(config_file, log_level, process)
+    for warning in warnings:
+        structlog.get_logger(__name__).warning(warning)
+    yield plan
+
+
+def _load_plan(config_file: Path, log_level: str, process: Process) -> tuple["Plan", Sequence[str]]:
+    """Return the plan of the configuration and its warnings, and set its log level.
+
+    Raises ConfigError.
+    """
     from exporter.config import load
+    from exporter.logs import set_log_level
     from exporter.plan import plan_from
 
     loaded = load(config_file, process.environ)
     set_log_level(loaded.config.log.level or log_level)
-    for warning in map(str, loaded.warnings):
-        structlog.get_logger(__name__).warning(warning)
-    yield plan_from(loaded.config)
+    return plan_from(loaded.config), [str(warning) for warning in loaded.warnings]
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
