@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def measure(users: int, step: str) -> Result:
-    """Fill in a year of so many users, and return what that took."""
+    """Fill in a year of ``users`` users, and return what that took."""
     names = [f"customer-{number:06}" for number in range(users)]
     account = Account(158, _KEY, _SECRET, lambda day: _usage(names, day))
     with (

@@ -80,7 +80,7 @@ def this_exporter(
     auth: tuple[str, str] | None = None,
     listen: str = "127.0.0.1:0",
 ) -> Iterator[Server]:
-    """Run the exporter with so many series, polled from the simulator, until it is ready.
+    """Run the exporter with ``series`` series, polled from the simulator, until it is ready.
 
     Where it listens everywhere, the server's address is that of 127.0.0.1.
     """

@@ -73,7 +73,7 @@ class TimedRead(Generic[T]):
 class SettledRead(Generic[T]):
     """Calls ``read``; a critical result is returned only when a second read agrees with it.
 
-    ``is_critical`` says whether a result needs the second read. ``wait`` waits so many seconds and
+    ``is_critical`` says whether a result needs the second read. ``wait`` waits some seconds and
     returns whether it is time to stop, as ``threading.Event.wait`` does.
     """
 

@@ -26,7 +26,7 @@ _AT_ONCE: Final = 10
 def outcomes(
     cases: Sequence[Case], at_once: int = _AT_ONCE, leeway: float = LEEWAY
 ) -> Iterator[Iterator[Outcome]]:
-    """Try each case at each time, so many side by side; give the outcomes in order.
+    """Try each case at each time, ``at_once`` of them side by side; give the outcomes in order.
 
     ``leeway`` are the seconds that each may take beyond the schedule until all is good again.
     """

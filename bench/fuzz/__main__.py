@@ -1,4 +1,4 @@
-"""Check inputs by chance for so long, target after target; print the smallest that fails.
+"""Check random inputs for some time, target after target; print the smallest that fails.
 
 A failure is made again by the command that is printed with it.
 """
@@ -28,7 +28,7 @@ TARGETS: Final[Mapping[str, OpenTarget]] = cast(
 
 
 def fuzz(name: str, open_target: OpenTarget, seed: int, seconds: float) -> bool:
-    """Run rounds for so long, each with the next seed; return whether every law held."""
+    """Run rounds for ``seconds``, each with the next seed; return whether every law held."""
     deadline = time.monotonic() + seconds
     first = seed
     opened: AbstractContextManager[Target[object]] = open_target()

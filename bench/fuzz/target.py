@@ -36,7 +36,7 @@ class Failure:
 
 
 def run_round(target: Target[T], seed: int, examples: int = ROUND) -> Failure | None:
-    """Check so many inputs; return the failure, made as small as possible, if there is one."""
+    """Check ``examples`` inputs; return the failure, made as small as possible, if there is one."""
     failed: list[Failure] = []
 
     @hypothesis.seed(seed)

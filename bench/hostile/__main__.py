@@ -175,7 +175,7 @@ def attack_names() -> dict[str, str]:
 
 
 def run_attack(name: str, limit_bytes: int, seconds: float, wait: float) -> Outcome:
-    """Run one attack of so many seconds, and look at the memory so many seconds later."""
+    """Run one attack for ``seconds``, and look at the memory ``wait`` seconds later."""
     if name in CLIENT_ATTACKS:
         _, setup, attack = CLIENT_ATTACKS[name]
         return _run(name, setup, _by_client(attack, seconds), limit_bytes, wait)

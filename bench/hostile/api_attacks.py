@@ -35,7 +35,7 @@ def _listing(members: bytes) -> bytes:
 
 
 def _filled(piece: bytes, size: int) -> bytes:
-    """Return the piece, separated by commas, until there are about so many bytes."""
+    """Return the piece, separated by commas, until there are about ``size`` bytes."""
     return b",".join([piece] * (size // (len(piece) + 1)))
 
 

@@ -101,7 +101,7 @@ def usage_content(users: dict[str, int]) -> object:
 
 
 def listing_content(folders: int, first: int = 0) -> object:
-    """Return the content of a response to ``files.list``: a file in each of so many folders.
+    """Return the content of a response to ``files.list``: a file in each of ``folders`` folders.
 
     The follow-up request, which confirms the end, gets the last one only.
     """

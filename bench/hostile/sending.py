@@ -83,7 +83,7 @@ def status_of(received: bytes) -> str:
 async def repeat(
     workers: int, seconds: float, work: Callable[[], Awaitable[None]], pause: float = 0.0
 ) -> None:
-    """Let so many workers do the work again and again for so long."""
+    """Let ``workers`` tasks do the work again and again for ``seconds``."""
     deadline = time.monotonic() + seconds
 
     async def repeat() -> None:
@@ -102,7 +102,7 @@ async def repeat(
 async def start_at_rate(
     rate: float, seconds: float, start: Callable[[], Coroutine[None, None, None]]
 ) -> None:
-    """Start a task so many times a second for so long, then wait for the tasks to end."""
+    """Start ``rate`` tasks a second for ``seconds``, then wait for the tasks to end."""
     tasks: set[asyncio.Task[None]] = set()
     began = time.monotonic()
     for number in count():
@@ -131,7 +131,7 @@ def show_counts(statuses: Counter[str]) -> str:
 
 
 async def run_in_turns(work: Callable[[], Awaitable[None]], times: int, at_once: int) -> None:
-    """Do the work so many times, some of them at once."""
+    """Do the work ``times`` times, at most ``at_once`` of them at the same time."""
     numbers = iter(range(times))
 
     async def run() -> None:

@@ -38,8 +38,8 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 35.0  # for one answer: a large one has a limit of its own, thirty seconds
 _LOOK_SECONDS: Final = 1.0
-_SHARE: Final = 16  # one of so many connections goes when the system has no room
-_CROWD: Final = 64  # so many connections leave memory that is worth giving back
+_SHARE: Final = 16  # one connection in 16 is closed when the system has no room
+_CROWD: Final = 64  # from this many connections on, memory is given back when they have left
 _CLOSING: Final = "too many connections, closing some"
 
 

@@ -27,7 +27,7 @@ Keys = tuple[Hashable, ...]
 """The region, the site, the address, and possibly more; what has equal ones is charged together."""
 
 _CHARGES_TO_HALF: Final = 1024
-"""Charges are halved after so many of them, and forgotten in time."""
+"""Charges are halved each time this number is reached, so that old ones are forgotten."""
 
 _IPV4_PREFIXES: Final = (8, 24, 32)
 _IPV6_PREFIXES: Final = (32, 48, 64)
@@ -118,7 +118,7 @@ class FairQueue(Generic[T]):
         return min(items, key=lambda item: self._waiting[item].number)
 
     def _charges_of(self, item: T, first: int) -> list[int]:
-        """Return what orders items by their charges, from so many keys on, the newest first."""
+        """Return what orders items by the charges of keys from ``first`` on, the newest first."""
         waiting = self._waiting[item]
         return [*(self._charges[key] for key in waiting.keys[first:]), -waiting.number]
 

@@ -21,7 +21,7 @@ _Key: TypeAlias = tuple[int, frozenset[str], bool]
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A body to build, for so many clients; the outcome is None when it made way for others."""
+    """A body to build, for ``clients`` of them; the outcome is None when it made way for others."""
 
     key: _Key
     networks: Keys

@@ -112,7 +112,7 @@ class OpenConnections(Generic[C]):
         return list(self._take_above(self._limits.connections()))
 
     def take_share(self, divisor: int) -> list[C]:
-        """Forget and return one of so many, at least one if any is open."""
+        """Forget and return one in ``divisor``, at least one if any is open."""
         return list(self._take_above(len(self) - max(1, len(self) // divisor)))
 
     def take_overdue(self, seconds: float) -> list[C]:
