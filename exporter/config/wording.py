@@ -3,31 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import BaseModel
-
 from exporter.config.credentials import NAMES
 from exporter.config.fields import FILE_TYPES
-from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Log
+from exporter.config.model import Config
+from exporter.documents.models import section_keys
 from exporter.documents.sentences import Wording
 
 EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
-
-_MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
-    (): Config,
-    ("api",): Api,
-    ("log",): Log,
-    ("accounts",): Account,
-    ("accounts", "disk_usage"): DiskUsage,
-    ("accounts", "files"): Files,
-    ("accounts", "files", "paths"): CountedPath,
-}
 
 _IN_FILES: Mapping[tuple[str, ...], list[str]] = {("accounts",): [f"{name}_file" for name in NAMES]}
 
 WORDING: Final = Wording(
     sections={
-        section: [*model.model_fields, *_IN_FILES.get(section, [])]
-        for section, model in _MODELS.items()
+        section: [*keys, *_IN_FILES.get(section, [])]
+        for section, keys in section_keys(Config).items()
     },
     missing={
         "accounts": "is missing; name at least one account under it",

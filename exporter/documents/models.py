@@ -1,7 +1,8 @@
 """From plain values to models, with every mistake in the report."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +30,27 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=Section)
+
+
+def section_keys(model: type[Section]) -> dict[tuple[str, ...], list[str]]:
+    """Give the keys of each section of the file that ``model`` reads, by the keys that lead to it.
+
+    Items of a list add nothing to the way: the keys of an account are at ``("accounts",)``.
+    """
+    keys: dict[tuple[str, ...], list[str]] = {(): []}
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        keys[()].append(key)
+        for section in _sections(field.annotation):
+            keys |= {(key, *way): inner for way, inner in section_keys(section).items()}
+    return keys
+
+
+def _sections(annotation: object) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def read_model(

@@ -252,6 +252,27 @@ def test_mistakes_in_the_long_form_of_a_path(
     assert lines == ["config.yaml:" + line.format("accounts[0].files.paths[0]")]
 
 
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("qqqq: 1\n", "1:1: qqqq"),
+        ("api:\n  qqqq: 1\n", "2:3: api.qqqq"),
+        ("limits:\n  qqqq: 1\n", "2:3: limits.qqqq"),
+        ("log:\n  qqqq: 1\n", "2:3: log.qqqq"),
+        ("accounts:\n  - qqqq: 1\n", "2:5: accounts[0].qqqq"),
+        ("accounts:\n  - disk_usage: {qqqq: 1}\n", "2:18: accounts[0].disk_usage.qqqq"),
+        ("accounts:\n  - files: {qqqq: 1}\n", "2:13: accounts[0].files.qqqq"),
+        ("accounts:\n  - files: {paths: [{qqqq: 1}]}\n", "2:22: accounts[0].files.paths[0].qqqq"),
+    ],
+)
+def test_each_section_names_its_keys_where_one_is_unknown(
+    mistakes: Mistakes, section: str, line: str
+) -> None:
+    """Given a key like no other, then its place is told, and that it is not known."""
+    found = [one for one in mistakes(section) if "qqqq" in one]
+    assert [one.rpartition(": is not a known key")[0] for one in found] == ["config.yaml:" + line]
+
+
 def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")

@@ -2,20 +2,12 @@
 
 from typing import Final
 
+from exporter.documents.models import section_keys
 from exporter.documents.sentences import Wording
-from exporter.web.config_file.settings import Headers, HttpServer, RateLimitSection, WebConfigFile
-from exporter.web.config_file.tls import TlsServer
-
-_HEADERS: Final = [str(field.alias) for field in Headers.model_fields.values()]
+from exporter.web.config_file.settings import WebConfigFile
 
 WORDING: Final = Wording(
-    sections={
-        (): [*WebConfigFile.model_fields],
-        ("tls_server_config",): [*TlsServer.model_fields],
-        ("http_server_config",): [*HttpServer.model_fields],
-        ("http_server_config", "headers"): _HEADERS,
-        ("rate_limit",): [*RateLimitSection.model_fields],
-    },
+    sections=section_keys(WebConfigFile),
     missing={
         "interval": "is missing; write the time for one request, such as 1s",
         "burst": "is missing; write how many requests may come at once",
