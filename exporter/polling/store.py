@@ -4,12 +4,17 @@ import threading
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Final
 
+from exporter.polling.changes import Changes
 from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
+
+TARGETS: Final = "targets"
+"""The source of changes under which a store adds accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +58,35 @@ class Knowledge:
 
 
 class Store:
-    """Holds what is known of every target; written by polls, read by scrapes.
+    """Holds what is known of every target, by account; written by polls, read by publications.
 
-    Every change makes a new mapping and swaps it in, so that a reader has one state of all targets
-    for as long as it wants.
+    ``changes`` gets each account of which something has changed, under ``TARGETS``.
     """
 
     def __init__(self, targets: Iterable[Target]) -> None:
+        self.changes = Changes()
         self._lock = threading.Lock()
-        self._known: Mapping[Target, Knowledge] = MappingProxyType(
-            {target: Knowledge(target) for target in targets}
-        )
+        self._accounts = _by_account(Knowledge(target) for target in targets)
 
     def current(self) -> Mapping[Target, Knowledge]:
-        """Return what is known now; it never changes."""
-        return self._known
+        """Return what is known now of all targets; it never changes."""
+        with self._lock:
+            return MappingProxyType(
+                {
+                    target: known
+                    for account in self._accounts.values()
+                    for target, known in account.items()
+                }
+            )
+
+    def account(self, name: str) -> tuple[Knowledge, ...]:
+        """Return what is known now of the targets of one account, none where it has none."""
+        with self._lock:
+            return tuple(self._accounts.get(name, {}).values())
 
     def unfinished(self) -> tuple[Target, ...]:
         """Return the targets that have not finished a poll yet."""
-        return tuple(target for target, known in self._known.items() if known.last is None)
+        return tuple(target for target, known in self.current().items() if known.last is None)
 
     def record(
         self, target: Target, result: PollResult, good: Good | None, stop: Stop | None = None
@@ -82,11 +97,12 @@ class Store:
         where ``stop`` told the poll to end, for another may go by the same target since.
         """
         with self._lock:
-            known = self._known.get(target)
+            account = self._accounts.get(target.account, {})
+            known = account.get(target)
             if known is None or (stop is not None and stop.is_set()):
                 return False
-            new = replace(known, last=result, good=good or known.good)
-            self._known = MappingProxyType({**self._known, target: new})
+            account[target] = replace(known, last=result, good=good or known.good)
+            self.changes.add(TARGETS, (target.account,))
             return True
 
     def follow(self, targets: Iterable[Target], forget: Container[str] = ()) -> None:
@@ -96,17 +112,28 @@ class Store:
         those of the accounts to ``forget``, which are others now under the same name.
         """
         with self._lock:
+            before = self._accounts
             kept = {
                 _asked(target): known
-                for target, known in self._known.items()
-                if target.account not in forget
+                for account, known_targets in before.items()
+                for target, known in known_targets.items()
+                if account not in forget
             }
-            self._known = MappingProxyType(
-                {
-                    target: replace(kept.get(_asked(target), Knowledge(target)), target=target)
-                    for target in targets
-                }
+            self._accounts = _by_account(
+                replace(kept.get(_asked(target), Knowledge(target)), target=target)
+                for target in targets
             )
+            names = before.keys() | self._accounts.keys()
+            changed = [name for name in names if before.get(name) != self._accounts.get(name)]
+            self.changes.add(TARGETS, changed)
+
+
+def _by_account(known: Iterable[Knowledge]) -> dict[str, dict[Target, Knowledge]]:
+    accounts: dict[str, dict[Target, Knowledge]] = {}
+    for knowledge in known:
+        target = knowledge.target
+        accounts.setdefault(target.account, {})[target] = knowledge
+    return accounts
 
 
 def _asked(target: Target) -> Target:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import TARGETS, Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.errors import Reason
 
@@ -57,7 +57,7 @@ def test_a_poll_of_what_is_not_ours() -> None:
     store = Store([USAGE])
     before = store.current()
     assert not store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
-    assert store.current() is before
+    assert store.current() == before
     assert store.record(USAGE, PollResult(1.0, 1.0, 1), None)
 
 
@@ -123,3 +123,40 @@ def test_accounts_to_forget() -> None:
     assert store.current()[FILES].good is None
     assert store.current()[OTHERS].good is GOOD
     assert store.unfinished() == (FILES,)
+
+
+def test_a_poll_changes_its_account_only() -> None:
+    """Whoever takes the changes is given the account of a poll that was taken in, once."""
+    store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
+    store.record(FILES, result, GOOD)
+    store.record(FILES, result, None)
+    store.record(USAGE, result, GOOD)
+    assert store.changes.take() == {TARGETS: {"main"}}
+    assert store.changes.take() == {}
+    assert [known.target for known in store.account("main")] == [FILES]
+    assert store.account("main")[0].good is GOOD
+    assert store.account("unknown") == ()
+
+
+@pytest.mark.parametrize(
+    ("targets", "forgotten", "changed"),
+    [
+        ([FILES, OTHERS], (), set()),
+        ([OTHERS, FILES], (), set()),
+        ([FILES], (), {"archive"}),
+        ([FILES, OTHERS, USAGE], (), {"main"}),
+        ([replace(FILES, interval=30.0), OTHERS], (), {"main"}),
+        ([FILES, OTHERS, replace(USAGE, account="new")], (), {"new"}),
+        ([FILES, OTHERS], ("main",), {"main"}),
+    ],
+    ids=["nothing", "order", "gone", "target", "interval", "new", "forgotten"],
+)
+def test_other_targets_change_their_accounts_only(
+    targets: list[Target], forgotten: tuple[str, ...], changed: set[str]
+) -> None:
+    """An account of which nothing is different after a reload has not changed."""
+    store = Store([FILES, OTHERS])
+    store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
+    store.changes.take()
+    store.follow(targets, forgotten)
+    assert store.changes.take().get(TARGETS, set()) == changed
