@@ -7,18 +7,17 @@ from exporter.accounts import Surroundings, roster
 from exporter.check.answers import listed, used
 from exporter.check.findings import Finding
 from exporter.plan import Plan
+from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.polling.usage import merge_usage, newest_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage, split_users
-from exporter.scaleengine.errors import ClockError, Reason
+from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.stamps import Stamps
-
-UNANSWERED = frozenset({Reason.NETWORK, Reason.TIMEOUT})
 
 
 class Asking:
@@ -49,8 +48,8 @@ class Asking:
         self.newest = None
         try:
             return self._ask(target, credentials)
-        except ClockError as refused:
-            if refused.retry_after is None:
+        except ScaleEngineError as error:
+            if not error.has_corrected_time:
                 raise
         return self._ask(target, credentials)
 
@@ -82,4 +81,4 @@ class Asking:
 
     def _heed(self, exchange: Exchange) -> None:
         self.newest = exchange
-        self.answered = self.answered or exchange.reason not in UNANSWERED
+        self.answered = self.answered or has_response(exchange.reason)

@@ -6,10 +6,11 @@ from typing import Final
 
 import structlog
 
-from exporter.check.asking import UNANSWERED, Asking
+from exporter.check.asking import Asking
 from exporter.check.findings import CLOCK, Finding, Outcome, failed, key_of, polled, secrets_of
 from exporter.check.reach import reach
 from exporter.plan import Plan
+from exporter.polling.recovery import refuses_credentials, untried_scope
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine import disk_usage, file_listing
@@ -18,18 +19,15 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     AuthError,
     ProtocolError,
-    Reason,
     ResourceLimitError,
     ScaleEngineError,
+    Scope,
 )
 from exporter.scaleengine.route import find_route
 
 log: Final = structlog.get_logger(__name__)
 
 _COMMANDS: Final = (disk_usage.COMMAND, file_listing.COMMAND)
-_OF_THE_KEY: Final = frozenset({Reason.AUTH, Reason.SIGNATURE})
-_OF_THE_ACCOUNT: Final = frozenset({Reason.SIGNATURE, Reason.CLOCK, Reason.RATE_LIMITED})
-"""What fails for these reasons would fail for any command of the account."""
 _WORTH_SAYING: Final = 10
 """Seconds: what a clock may be off by, together with the time that a slow answer takes."""
 
@@ -91,7 +89,7 @@ class Trials:
             yield outcome
             return
         self._give_up_after(outcome, target)
-        if outcome.reason in _OF_THE_KEY:
+        if refuses_credentials(outcome):
             command = _command(target)
             yield failed(key_of(target.account, command), outcome, {"command": command})
             yield _not_tried(target)
@@ -129,14 +127,15 @@ class Trials:
     def _give_up_after(self, error: ScaleEngineError, target: Target) -> None:
         """Note what need not be tried any more."""
         account = target.account
-        if error.reason is Reason.AUTH:
-            self._given_up.add((account, _command(target)))
-        if error.reason in _OF_THE_ACCOUNT:
-            self._given_up.update((account, command) for command in _COMMANDS)
-        if error.reason in UNANSWERED:
-            self._cut_off = not self._asking.answered or any(
-                finding.outcome is Outcome.FAIL for finding in self._reach()
-            )
+        match untried_scope(error):
+            case Scope.COMMAND:
+                self._given_up.add((account, _command(target)))
+            case Scope.CREDENTIALS | Scope.ACCOUNT:
+                self._given_up.update((account, command) for command in _COMMANDS)
+            case Scope.API:
+                self._cut_off = not self._asking.answered or any(
+                    finding.outcome is Outcome.FAIL for finding in self._reach()
+                )
 
 
 def _command(target: Target) -> str:

@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.polling.failure_log import FailureLog
+from exporter.polling.recovery import account_pause, refuses_credentials
 from exporter.polling.refusals import Refusals
 from exporter.polling.retries import LEAST_PATIENCE, Patience
-from exporter.polling.schedule import LONGEST_ASKED
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
 from exporter.polling.targets import FilesTarget, Target, log_fields
 from exporter.polling.turns import Turns
@@ -21,12 +21,9 @@ from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
 from exporter.scaleengine.errors import (
-    ApiError,
     AuthError,
     IncompleteError,
-    Reason,
     ScaleEngineError,
-    SignatureError,
     TooManyRequestsError,
 )
 from exporter.scaleengine.file_listing import Listing, list_files
@@ -34,8 +31,6 @@ from exporter.scaleengine.file_listing import Listing, list_files
 log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-_REFUSED: Final = frozenset({Reason.AUTH, Reason.SIGNATURE})
 
 LEAST_LENGTH: Final = 600.0
 """Seconds that a poll may take in any case."""
@@ -142,14 +137,12 @@ class Calls:
         collector, refusals = self._target.collector, self.account.refusals
         try:
             answer = call(credentials)
-        except TooManyRequestsError as error:
-            self.account.turns.hold(min(error.retry_after or 0.0, LONGEST_ASKED))
-            raise
-        except (AuthError, SignatureError) as error:
-            refusals.heed(collector, credentials, error, self._target.interval)
-            raise
-        except ApiError:
-            refusals.heed_acceptance(collector, credentials)
+        except ScaleEngineError as error:
+            self.account.turns.hold(account_pause(error))
+            if refuses_credentials(error):
+                refusals.heed(collector, credentials, error, self._target.interval)
+            elif error.credentials_accepted:
+                refusals.heed_acceptance(collector, credentials)
             raise
         refusals.heed_acceptance(collector, credentials)
         return answer
@@ -196,8 +189,7 @@ class Calls:
     def _observe(self, exchange: Exchange) -> None:
         """Pass on how a request ended, and what that shows of the credentials."""
         self.account.client.observe(exchange)
-        refused = exchange.reason in _REFUSED
-        self._judge(accepted=exchange.accepted if exchange.accepted or refused else None)
+        self._judge(accepted=exchange.accepted)
 
     def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:
         """Tell what an attempt has shown of the credentials; after the end it shows nothing."""

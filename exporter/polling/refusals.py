@@ -2,14 +2,11 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Final
 
+from exporter.polling.recovery import CONVINCING_REFUSALS
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
-
-CONVINCING: Final = 5
-"""Refusals in a row that are needed against credentials which were accepted before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +45,17 @@ class Refusals:
             if known is not None and known.credentials == credentials:
                 refusals = known.refusals + 1
             else:
-                refusals = CONVINCING
+                refusals = CONVINCING_REFUSALS
             self._known[collector] = _Record(credentials, refusals, error, until)
 
     def standing(self, collector: str, credentials: Credentials) -> ScaleEngineError | None:
         """Return why these credentials need not be tried now, if so; others may be right."""
         with self._lock:
             known = self._known.get(collector)
-        if known is None or known.credentials != credentials or known.refusals < CONVINCING:
+        if (
+            known is None
+            or known.credentials != credentials
+            or known.refusals < CONVINCING_REFUSALS
+        ):
             return None
         return known.error if self._clock.elapsed() < known.until else None

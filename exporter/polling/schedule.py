@@ -5,13 +5,9 @@ from typing import Final
 
 from exporter.polling.stopping import Stop
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 
 FIRST_BACKOFF: Final = 30.0
-LONGEST_ASKED: Final = 3600.0
-"""No longer than this is waited because ScaleEngine asks for it."""
 
-_PERMANENT: Final = frozenset({Reason.AUTH, Reason.SIGNATURE, Reason.API})
 _LONGEST_NAP: Final = 30.0
 
 
@@ -24,17 +20,6 @@ def next_due(due: float, interval: float, now: float) -> float:
 def backoff(failures: int, longest: float) -> float:
     """Return the wait after so many failures in a row: 30 s, doubling, up to the longest."""
     return min(longest, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
-
-
-def pause(failure: ScaleEngineError, failures: int, interval: float) -> float:
-    """Return the wait after a failed poll, the so-many-th in a row.
-
-    What does not pass by itself is tried at the full interval: bad credentials are never hammered.
-    ScaleEngine may ask for a longer wait.
-    """
-    is_permanent = failure.reason in _PERMANENT or isinstance(failure, LimitReachedError)
-    usual = interval if is_permanent else backoff(failures, interval)
-    return max(usual, min(failure.retry_after or 0.0, LONGEST_ASKED))
 
 
 def wait_until(due: float, clock: Clock, stop: Stop) -> bool:

@@ -8,7 +8,8 @@ import structlog
 
 from exporter.polling.account import Account, Calls
 from exporter.polling.polls import poll, unanswered
-from exporter.polling.schedule import next_due, pause, wait_until
+from exporter.polling.recovery import next_poll_delay
+from exporter.polling.schedule import next_due, wait_until
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
@@ -64,7 +65,7 @@ class TargetPoller:
                 due = next_due(due, interval, now)
             else:
                 self._failures += 1
-                due = now + pause(failure, self._failures, interval)
+                due = now + next_poll_delay(failure, self._failures, interval)
         self.account.failures.forget(self._target)
 
     def poll(self, stop: Stop) -> ScaleEngineError | None:

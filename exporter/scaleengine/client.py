@@ -8,8 +8,8 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import (
-    ApiError,
     ClockError,
+    CorrectedClockError,
     ProtocolError,
     Reason,
     ResourceLimitError,
@@ -45,7 +45,7 @@ class Credentials:
 class Exchange:
     """How one call ended: what it took in seconds, and the reason if it failed.
 
-    ``accepted`` says that ScaleEngine answered and took the credentials, whatever the answer was;
+    ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
     ``skew`` is our clock minus ScaleEngine's in seconds, where an answer has told that.
     """
 
@@ -53,7 +53,7 @@ class Exchange:
     command: str
     seconds: float
     reason: Reason | None
-    accepted: bool
+    accepted: bool | None
     skew: float | None = None
 
 
@@ -86,8 +86,7 @@ class Client:
         ``convert`` returns what to put in the place of a mapping, as soon as that was read.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
-        too old, and one sent twice as a replay. Raises ScaleEngineError; a ClockError that may
-        pass at once, because ScaleEngine has told its own time, says so by its ``retry_after``.
+        too old, and one sent twice as a replay. Raises ScaleEngineError.
         """
         signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
         asked = {"command": command, "cdn": self.cdn, **fields}
@@ -104,7 +103,7 @@ class Client:
         )
         began = self.clock.elapsed()
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
-        accepted = False
+        accepted: bool | None = None
         try:
             with RESPONSE_MEMORY.arrival() as arrival:
                 signed = signed_request(request, credentials.api_secret)
@@ -121,7 +120,7 @@ class Client:
             reason = None
         except ScaleEngineError as error:
             reason = error.reason
-            accepted = accepted or isinstance(error, ApiError)
+            accepted = accepted or error.credentials_accepted
             raise
         except (OSError, RuntimeError, MemoryError) as error:
             limit = find_resource_limit(error)
@@ -158,7 +157,7 @@ class Client:
                 self.time.distrust()
             compared, advice = _compared(skew)
             cause = f"{refused.cause}; {compared}"
-            raise question.failed(ClockError, cause, advice, retry_after=0.0) from None
+            raise question.failed(CorrectedClockError, cause, advice) from None
 
     def close(self) -> None:
         """End the calls that are under way; later ones fail."""

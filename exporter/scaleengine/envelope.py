@@ -35,8 +35,6 @@ from exporter.scaleengine.json_values import (
 from exporter.scaleengine.masking import mask
 
 MESSAGE_LENGTH: Final = 200
-BUSY_SECONDS: Final = 120.0
-"""What code 1000 asks for: to try again "in a few minutes"."""
 
 _PASSES: Final = "it passes by itself; if it lasts, ask ScaleEngine's support"
 _ASK_LESS: Final = "lower api.requests_per_second, or poll at longer intervals"
@@ -138,9 +136,7 @@ def _failure(members: Members, answer: HttpAnswer, question: Question) -> ScaleE
     code = _code(members.get("code"))
     if code in _CODES:
         kind, cause, advice = _CODES[code]
-        wait = answer.retry_after
-        if wait is None and kind is RateLimitedError:
-            wait = BUSY_SECONDS
+        wait = kind.default_retry_after if answer.retry_after is None else answer.retry_after
         return question.failed(kind, f"{cause} ({code})", advice, wait)
     said = _said(members.get("message"), question.hidden)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"

@@ -4,6 +4,7 @@ ScaleEngineError
 ├── AuthError            auth          key, rights or HTTP 401 and 403
 ├── SignatureError       signature     the secret does not fit the key
 ├── ClockError           clock         our time is not theirs
+│   └── CorrectedClockError            the response tells the right time
 ├── RateLimitedError     rate_limited  busy
 │   └── TooManyRequestsError           asked too often
 ├── ServerError          server        a fault on ScaleEngine's side
@@ -15,10 +16,17 @@ ScaleEngineError
 ├── ApiError             api           any other failure that the API reports
 └── IncompleteError      incomplete    a file tree that could not be seen whole
     └── LimitReachedError              more was found than a setting allows
+
+Each class says what is known of its failures; ``exporter.polling.recovery`` decides what follows.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+BUSY_SECONDS: Final = 120.0
+"""What code 1000 asks for: to try again "in a few minutes"."""
+
+_ATTEMPTS: Final = 3
 
 
 class Reason(StrEnum):
@@ -36,8 +44,33 @@ class Reason(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+class Scope(StrEnum):
+    """What a failure concerns: what is likely to fail for the same cause."""
+
+    REQUEST = "request"
+    """This request alone, as far as is known."""
+    TARGET = "target"
+    """What was requested, a path or CPU users; the credentials were accepted."""
+    COMMAND = "command"
+    """The credentials, with this API command."""
+    CREDENTIALS = "credentials"
+    """The credentials, with every API command."""
+    ACCOUNT = "account"
+    """Every request of the account."""
+    API = "api"
+    """Every request of every account: the API was not reached."""
+
+
 class ScaleEngineError(Exception):
     """Any failure to learn something from ScaleEngine; its text is one sentence for an operator.
+
+    Each class says of its failures:
+
+    - ``transient``: whether they may pass without a change by the operator;
+    - ``scope``: what they concern;
+    - ``attempts``: how often a request that fails so is sent in all;
+    - ``has_corrected_time``: whether the next attempt carries a corrected time, which may help;
+    - ``default_retry_after``: the wait in seconds that counts where the response names none.
 
     ``command`` is the API command (``disk.usage``), ``cause`` what happened, ``advice`` what to
     do about it. ``retry_after`` is the wait in seconds that ScaleEngine asks for before the next
@@ -45,6 +78,11 @@ class ScaleEngineError(Exception):
     """
 
     reason: ClassVar[Reason]
+    transient: ClassVar[bool]
+    scope: ClassVar[Scope] = Scope.REQUEST
+    attempts: ClassVar[int] = 1
+    has_corrected_time: ClassVar[bool] = False
+    default_retry_after: ClassVar[float | None] = None
 
     def __init__(
         self, command: str, cause: str, advice: str, retry_after: float | None = None
@@ -55,6 +93,17 @@ class ScaleEngineError(Exception):
         self.advice = advice
         self.retry_after = retry_after
 
+    @property
+    def credentials_accepted(self) -> bool | None:
+        """Return whether ScaleEngine accepted the credentials; None where that is not known."""
+        match self.scope:
+            case Scope.TARGET:
+                return True
+            case Scope.COMMAND | Scope.CREDENTIALS:
+                return False
+            case _:
+                return None
+
     def __str__(self) -> str:
         """Return the cause and the next step."""
         return f"{self.cause}: {self.advice}"
@@ -64,46 +113,76 @@ class AuthError(ScaleEngineError):
     """The credentials were not accepted, or could not be read."""
 
     reason = Reason.AUTH
+    transient = False
+    scope = Scope.COMMAND
 
 
 class SignatureError(ScaleEngineError):
     """The signature was refused: the secret does not belong to the key."""
 
     reason = Reason.SIGNATURE
+    transient = False
+    scope = Scope.CREDENTIALS
 
 
 class ClockError(ScaleEngineError):
     """The timestamp of the request is outside the range that ScaleEngine accepts."""
 
     reason = Reason.CLOCK
+    transient = True
+    scope = Scope.ACCOUNT
+
+
+class CorrectedClockError(ClockError):
+    """The timestamp was refused, and the response told ScaleEngine's time: it is used from now on.
+
+    ScaleEngine's time does not become truer by another request, so there is one more attempt.
+    """
+
+    attempts = 2
+    has_corrected_time = True
 
 
 class RateLimitedError(ScaleEngineError):
     """ScaleEngine is busy, or was asked too often."""
 
     reason = Reason.RATE_LIMITED
+    transient = True
+    attempts = _ATTEMPTS
+    default_retry_after: ClassVar[float | None] = BUSY_SECONDS
 
 
 class TooManyRequestsError(RateLimitedError):
     """ScaleEngine was asked too often: whatever the account asks next would be refused as well."""
+
+    scope = Scope.ACCOUNT
+    default_retry_after = None
 
 
 class ServerError(ScaleEngineError):
     """ScaleEngine reports a fault of its own."""
 
     reason = Reason.SERVER
+    transient = True
+    attempts = _ATTEMPTS
 
 
 class AnswerTimeoutError(ScaleEngineError):
     """No whole answer came within the time for one request."""
 
     reason = Reason.TIMEOUT
+    transient = True
+    scope = Scope.API
+    attempts = _ATTEMPTS
 
 
 class NetworkError(ScaleEngineError):
     """ScaleEngine could not be reached: name, connection or TLS."""
 
     reason = Reason.NETWORK
+    transient = True
+    scope = Scope.API
+    attempts = _ATTEMPTS
 
 
 class ResourceLimitError(NetworkError):
@@ -118,6 +197,7 @@ class ProtocolError(ScaleEngineError):
     """The answer is not what the API promises."""
 
     reason = Reason.PROTOCOL
+    transient = True
 
 
 class ResponseTooLargeError(ProtocolError):
@@ -128,13 +208,19 @@ class ApiError(ScaleEngineError):
     """The API reports a failure that has no reason of its own."""
 
     reason = Reason.API
+    transient = False
+    scope = Scope.TARGET
 
 
 class IncompleteError(ScaleEngineError):
     """The file tree could not be seen whole, so there is no count."""
 
     reason = Reason.INCOMPLETE
+    transient = True
+    scope = Scope.TARGET
 
 
 class LimitReachedError(IncompleteError):
     """More was found than a setting allows; the cause has the number, the advice the setting."""
+
+    transient = False

@@ -23,6 +23,7 @@ from exporter.scaleengine.errors import (
     ApiError,
     AuthError,
     ClockError,
+    CorrectedClockError,
     IncompleteError,
     NetworkError,
     ProtocolError,
@@ -68,7 +69,7 @@ EVERY_REASON = [
     (AuthError, None, 1),
     (SignatureError, None, 1),
     (ClockError, None, 1),
-    (ClockError, 0.0, 2),
+    (CorrectedClockError, None, 2),
     (RateLimitedError, None, 3),
     (TooManyRequestsError, None, 3),
     (ServerError, None, 3),
@@ -195,12 +196,12 @@ def test_waits_by_chance(seed: int, asked: float | None) -> None:
 def test_the_right_time_is_not_waited_for() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
     time = Time()
-    api = Api(time, failed(ClockError, 0.0))
+    api = Api(time, failed(CorrectedClockError))
     assert patience(time).retrying()(api.call) == "an answer"
     assert (api.called, time.waits) == ([0.0, 0.0], [])
 
 
-CLOCK = failed(ClockError, 0.0)
+CLOCK = failed(CorrectedClockError)
 SERVER = failed(ServerError)
 
 

@@ -7,40 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.schedule import backoff, next_due, pause, wait_until
+from exporter.polling.schedule import backoff, next_due, wait_until
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
-    ApiError,
-    AuthError,
-    ClockError,
-    IncompleteError,
-    LimitReachedError,
-    NetworkError,
-    ProtocolError,
-    RateLimitedError,
-    ScaleEngineError,
-    ServerError,
-    SignatureError,
-)
 
 HOUR = 3600.0
-
-PASSING = [
-    ClockError,
-    RateLimitedError,
-    ServerError,
-    AnswerTimeoutError,
-    NetworkError,
-    ProtocolError,
-    IncompleteError,
-]
-PERMANENT = [AuthError, SignatureError, ApiError, LimitReachedError]
-failures_of = st.sampled_from(PASSING + PERMANENT)
-
-
-def failure(kind: type[ScaleEngineError], retry_after: float | None = None) -> ScaleEngineError:
-    return kind("files.list", "a cause", "a next step", retry_after)
 
 
 class Time:
@@ -74,50 +44,6 @@ def test_the_next_poll_is_ahead(due: float, interval: float, late: float) -> Non
     """The next poll is always ahead, and by no more than an interval."""
     now = due + late
     assert now <= next_due(due, interval, now) <= now + interval * 1.000001
-
-
-@pytest.mark.parametrize(
-    ("interval", "waits"),
-    [
-        (900.0, [30, 60, 120, 240, 480, 900, 900]),
-        (60.0, [30, 60, 60]),
-        (10.0, [10, 10, 10]),
-    ],
-)
-@pytest.mark.parametrize("kind", PASSING)
-def test_what_may_pass_is_tried_again_sooner(
-    kind: type[ScaleEngineError], interval: float, waits: list[float]
-) -> None:
-    """The waits after failures are 30 s, doubling, and never longer than the interval."""
-    found = [pause(failure(kind), number, interval) for number, _ in enumerate(waits, start=1)]
-    assert found == waits
-
-
-@pytest.mark.parametrize("kind", PERMANENT)
-@pytest.mark.parametrize("failures", [1, 2, 100])
-def test_what_does_not_pass_waits_for_the_interval(
-    kind: type[ScaleEngineError], failures: int
-) -> None:
-    """Bad credentials are never hammered: the next poll comes at the interval, from the first."""
-    assert pause(failure(kind), failures, 900.0) == 900.0
-
-
-@pytest.mark.parametrize(
-    ("asked", "wait"),
-    [(None, 30), (0.0, 30), (29.0, 30), (120.0, 120), (3600.0, HOUR), (1e12, HOUR)],
-)
-def test_scaleengine_may_ask_for_a_longer_wait(asked: float | None, wait: float) -> None:
-    """A longer wait than ours is kept, also beyond the interval, but no longer than an hour."""
-    assert pause(failure(RateLimitedError, asked), 1, 60.0) == wait
-
-
-@given(failures_of, st.integers(1, 10**6), st.floats(1, 1e6), st.floats(0, 1e300) | st.none())
-def test_a_pause_is_bounded(
-    kind: type[ScaleEngineError], failures: int, interval: float, asked: float | None
-) -> None:
-    """However many failures there were, the pause is no shorter than 30 s or the interval."""
-    found = pause(failure(kind, asked), failures, interval)
-    assert min(30.0, interval) <= found <= max(interval, HOUR)
 
 
 def test_waits_grow_without_end() -> None:

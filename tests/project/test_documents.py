@@ -113,7 +113,7 @@ def test_every_reason_is_documented() -> None:
     "name",
     [
         *("README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"),
-        *("SECURITY.md", "docs/hostile-networks.md", "docs/backfill.md"),
+        *("SECURITY.md", "docs/hostile-networks.md", "docs/backfill.md", "docs/failures.md"),
     ],
 )
 def test_links_lead_somewhere(name: str) -> None:

@@ -127,35 +127,35 @@ def test_the_time_is_that_of_sending(
     [
         (Refusal("0000"), "api", True),
         (Refusal("0001"), "auth", False),
-        (Refusal("0002"), "clock", False),
+        (Refusal("0002"), "clock", None),
         (Refusal("0003"), "signature", False),
-        (FAILING, "server", False),
+        (FAILING, "server", None),
         (Refusal("0005"), "auth", False),
         (Refusal("0006"), "api", True),
         (Refusal("0815", f"{KEY} and {SECRET}"), "api", True),
-        (BUSY, "rate_limited", False),
+        (BUSY, "rate_limited", None),
         (HttpError(401), "auth", False),
         (HttpError(403), "auth", False),
-        (HttpError(404), "protocol", False),
-        (HttpError(429, retry_after="30"), "rate_limited", False),
-        (HttpError(500), "server", False),
-        (HttpError(503), "server", False),
+        (HttpError(404), "protocol", None),
+        (HttpError(429, retry_after="30"), "rate_limited", None),
+        (HttpError(500), "server", None),
+        (HttpError(503), "server", None),
         (Fault.NOT_A_FOLDER, "protocol", True),
-        (Fault.HUGE_NUMBER, "protocol", False),
-        (Fault.NAN, "protocol", False),
-        (Fault.HTML_PAGE, "protocol", False),
-        (Fault.EMPTY_BODY, "protocol", False),
-        (Fault.TRUNCATED, "protocol", False),
-        (Fault.NULL, "protocol", False),
-        (Fault.A_LIST, "protocol", False),
-        (Fault.DEEP_NESTING, "protocol", False),
-        (Fault.DUPLICATE_KEYS, "protocol", False),
-        (Fault.BAD_UTF8, "protocol", False),
-        (Fault.GZIP_BOMB, "protocol", False),
-        (Fault.ENDLESS_BODY, "protocol", False),
-        (Fault.REDIRECT, "protocol", False),
-        (Fault.RESET, "network", False),
-        (Fault.RESET_IN_BODY, "network", False),
+        (Fault.HUGE_NUMBER, "protocol", None),
+        (Fault.NAN, "protocol", None),
+        (Fault.HTML_PAGE, "protocol", None),
+        (Fault.EMPTY_BODY, "protocol", None),
+        (Fault.TRUNCATED, "protocol", None),
+        (Fault.NULL, "protocol", None),
+        (Fault.A_LIST, "protocol", None),
+        (Fault.DEEP_NESTING, "protocol", None),
+        (Fault.DUPLICATE_KEYS, "protocol", None),
+        (Fault.BAD_UTF8, "protocol", None),
+        (Fault.GZIP_BOMB, "protocol", None),
+        (Fault.ENDLESS_BODY, "protocol", None),
+        (Fault.REDIRECT, "protocol", None),
+        (Fault.RESET, "network", None),
+        (Fault.RESET_IN_BODY, "network", None),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -166,7 +166,7 @@ def test_failures(
     exchanges: list[Exchange],
     fault: Fault | Refusal | HttpError,
     reason: str,
-    accepted: bool,  # noqa: FBT001 - a column of the table
+    accepted: bool | None,  # noqa: FBT001 - a column of the table
 ) -> None:
     """A failure has its reason, is observed, tells whether the key was taken, hides secrets."""
     simulator.behave(Behaviour(broken=(Broken(fault),)))
@@ -196,7 +196,7 @@ def test_slow_answers(
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
 
-    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.TIMEOUT, accepted=False)]
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.TIMEOUT, accepted=None)]
     assert shows_no_secret(caught.value)
 
 
@@ -297,7 +297,7 @@ def test_nobody_there(
     with pytest.raises(NetworkError) as caught:
         disk_usage(connect(f"http://{closed}/"), credentials, ())
 
-    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.NETWORK, accepted=False)]
+    assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.NETWORK, accepted=None)]
     assert shows_no_secret(caught.value)
 
 

@@ -1,0 +1,119 @@
+"""What follows from a failure of a request or a poll: this module decides.
+
+Each error class says what is known of its failures, see ``exporter.scaleengine.errors``. From that
+follows when the request is sent again, whether other requests of the account are sent meanwhile,
+and when the target is polled next:
+
+| error | reason | nature | scope | attempts | next attempt | other requests | next poll |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| AuthError | auth | permanent | command | 1 | - | blocked | interval |
+| SignatureError | signature | permanent | credentials | 1 | - | blocked | interval |
+| ClockError | clock | transient | account | 1 | - | wait | backoff |
+| CorrectedClockError | clock | transient | account | 2 | at once | wait | backoff |
+| RateLimitedError | rate_limited | transient | request | 3 | backoff, 120 s | continue | backoff |
+| TooManyRequestsError | rate_limited | transient | account | 3 | backoff | wait | backoff |
+| ServerError | server | transient | request | 3 | backoff | continue | backoff |
+| AnswerTimeoutError | timeout | transient | api | 3 | backoff | continue | backoff |
+| NetworkError | network | transient | api | 3 | backoff | continue | backoff |
+| ResourceLimitError | network | transient | api | 3 | backoff | continue | backoff |
+| ProtocolError | protocol | transient | request | 1 | - | continue | backoff |
+| ResponseTooLargeError | protocol | transient | request | 1 | - | continue | backoff |
+| ApiError | api | permanent | target | 1 | - | continue | interval |
+| IncompleteError | incomplete | transient | target | 1 | - | continue | backoff |
+| LimitReachedError | incomplete | permanent | target | 1 | - | continue | interval |
+
+- attempts: the corrected time has attempts of its own; a request is sent at most four times.
+- next attempt: the backoff is 0.5 s, then 1 s, each with up to as much jitter. A longer
+  ``Retry-After`` replaces it; 120 s stand for a missing one.
+- other requests: "blocked" are those with the same credentials and command, for the interval;
+  credentials that were accepted before must be refused five times in a row. "wait" is for the
+  ``Retry-After``.
+- next poll: the backoff is 30 s, doubling up to the interval. A longer ``Retry-After`` replaces it.
+- ``Retry-After`` counts up to an hour, except for the next attempt, which the poll's own time ends.
+"""
+
+import random
+from typing import Final
+
+from exporter.polling.schedule import backoff
+from exporter.scaleengine.errors import (
+    AnswerTimeoutError,
+    NetworkError,
+    Reason,
+    ScaleEngineError,
+    Scope,
+)
+
+FIRST_RETRY_SECONDS: Final = 0.5
+"""Seconds before the second attempt, at least; each further wait is twice as long."""
+MAX_RETRY_AFTER: Final = 3600.0
+"""Seconds: a longer wait that ScaleEngine asks for is cut to this."""
+CONVINCING_REFUSALS: Final = 5
+"""Refusals in a row that are needed against credentials which were accepted before."""
+
+_WITHOUT_RESPONSE: Final = frozenset({AnswerTimeoutError.reason, NetworkError.reason})
+
+
+class FailedAttempts:
+    """The failed attempts of one request, which decide on its next attempt.
+
+    Those with a time that is corrected now are counted separately: they do not show whether any
+    other cause has passed.
+    """
+
+    def __init__(self) -> None:
+        self._corrected = 0
+        self._others = 0
+
+    def record(self, error: ScaleEngineError) -> None:
+        """Count the attempt that has just failed."""
+        if error.has_corrected_time:
+            self._corrected += 1
+        else:
+            self._others += 1
+
+    def may_retry(self, error: ScaleEngineError) -> bool:
+        """Return whether another attempt is allowed after the one that was recorded last."""
+        failed = self._corrected if error.has_corrected_time else self._others
+        return failed < error.attempts
+
+    def delay(self, error: ScaleEngineError, rng: random.Random) -> float:
+        """Return the seconds to wait before the next attempt."""
+        if error.has_corrected_time:
+            return 0.0
+        least = FIRST_RETRY_SECONDS * 2.0 ** (self._others - 1)
+        return max(error.retry_after or 0.0, least) + rng.uniform(0, least)
+
+
+def refuses_credentials(error: ScaleEngineError) -> bool:
+    """Return whether other requests with the same credentials and command are blocked."""
+    return error.credentials_accepted is False
+
+
+def account_pause(error: ScaleEngineError) -> float:
+    """Return the seconds for which no request of the account is sent."""
+    return _retry_after(error) if error.scope is Scope.ACCOUNT else 0.0
+
+
+def next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> float:
+    """Return the seconds until the next poll, after ``failures`` failed polls in a row.
+
+    A permanent failure waits for the interval: wrong credentials are never sent more often.
+    """
+    usual = backoff(failures, interval) if error.transient else interval
+    return max(usual, _retry_after(error))
+
+
+def untried_scope(error: ScaleEngineError) -> Scope:
+    """Return what need not be tried after a failure, where nothing is waited for."""
+    asks_to_wait = error.retry_after is not None and error.scope is Scope.REQUEST
+    return Scope.ACCOUNT if asks_to_wait else error.scope
+
+
+def has_response(reason: Reason | None) -> bool:
+    """Return whether a request that ended so, None for a success, got any response."""
+    return reason not in _WITHOUT_RESPONSE
+
+
+def _retry_after(error: ScaleEngineError) -> float:
+    return min(error.retry_after or 0.0, MAX_RETRY_AFTER)
