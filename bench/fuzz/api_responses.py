@@ -149,8 +149,9 @@ def api_content() -> Iterator[Target[tuple[int, bytes]]]:
     """Read the content of responses as both commands."""
     given = _Given()
     seconds = count()
-    # A second passes at each look: a request never has the time of the one before.
-    clock = Clock(now=lambda: _NOW + next(seconds), elapsed=lambda: 1.0)
+    # A second passes at each look, also once the time of a response is used: a request never has
+    # the time of the one before, for which it would wait without end.
+    clock = Clock(lambda: _NOW + next(seconds), lambda: float(next(seconds)))
     client = Client(
         *("main", 158, cast("Transport", given), Stamps(lambda _: False), clock, ServerTime(clock)),
         observe=lambda _: None,

@@ -1,7 +1,8 @@
 """A target of the fuzzer, and how it is run."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -13,6 +14,13 @@ T = TypeVar("T")
 
 ROUND: Final = 100
 """Inputs of one round. A round has a seed of its own, which makes the same inputs again."""
+
+MAX_CPU_SECONDS: Final = 120.0
+"""CPU seconds of one input; what takes more is taken for a loop without end."""
+
+
+class EndlessLoopError(BaseException):
+    """An input took more than its CPU seconds. No Exception: what is tried must not catch it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,14 @@ class Failure:
     error: BaseException
 
 
-def run_round(target: Target[T], seed: int, examples: int = ROUND) -> Failure | None:
-    """Check ``examples`` inputs; return the failure, made as small as possible, if there is one."""
+def run_round(
+    target: Target[T], seed: int, examples: int = ROUND, cpu_seconds: float = MAX_CPU_SECONDS
+) -> Failure | None:
+    """Check ``examples`` inputs; return the failure, made as small as possible, if there is one.
+
+    An input that takes more than ``cpu_seconds`` is a failure, too, and stays as it is: to make it
+    smaller would take as long again each time.
+    """
     failed: list[Failure] = []
 
     @hypothesis.seed(seed)
@@ -53,16 +67,33 @@ def run_round(target: Target[T], seed: int, examples: int = ROUND) -> Failure | 
     @hypothesis.given(target.inputs)
     def check(value: T) -> None:
         try:
-            target.check(value)
-        except Exception as error:
+            with _limited_cpu(cpu_seconds):
+                target.check(value)
+        except (Exception, EndlessLoopError) as error:
             failed[:] = [Failure(value, error)]  # hypothesis tries the smallest last
             raise
 
     try:
         check()
+    except EndlessLoopError:
+        return failed[0]
     except Exception as error:
         if not failed:  # the inputs themselves could not be made
             raise
         last = failed[0]
         return Failure(last.smallest, last.error if error.args == last.error.args else error)
     return None
+
+
+@contextmanager
+def _limited_cpu(seconds: float) -> Iterator[None]:
+    def give_up(*_: object) -> None:
+        raise EndlessLoopError(f"took more than {seconds:g} s of CPU time")
+
+    before = signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -1,7 +1,9 @@
 """The fuzzer: every target holds for a few inputs, and what fails can be made again."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import cast
 
 import pytest
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from bench.fuzz import __main__ as fuzzer
 from bench.fuzz.files import configuration, web_config
 from bench.fuzz.http_front import http_front
-from bench.fuzz.target import Target, run_round
+from bench.fuzz.target import EndlessLoopError, Target, run_round
 
 FEW = 25
 SEED = 1
@@ -42,6 +44,18 @@ def test_the_smallest_failure_is_printed_and_made_again(
     assert "smallest input: 100" in printed
     assert fuzzer.main(["--only=numbers", "--seed=3", "--seconds=0"]) == 1
     assert capsys.readouterr().out == printed
+
+
+def test_an_input_that_never_ends_is_a_failure_even_where_errors_are_caught() -> None:
+    def check(number: int) -> None:
+        with contextlib.suppress(Exception):
+            while number >= 100:
+                pass
+
+    failure = run_round(Target(st.integers(), check), SEED, cpu_seconds=0.1)
+    assert failure is not None
+    assert cast("int", failure.smallest) >= 100
+    assert isinstance(failure.error, EndlessLoopError)
 
 
 @pytest.mark.parametrize("opened", [configuration, web_config])
