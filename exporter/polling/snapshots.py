@@ -1,10 +1,12 @@
 """What a good poll learned: immutable, and replaced only as a whole."""
 
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from exporter.scaleengine.disk_usage import RejectedRow, RowFault
+from exporter.scaleengine.disk_usage import RejectedRow, RowFault, UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,46 @@ class SnapshotLimits:
     label_length: int = 1024
 
 
+HISTORY_DAYS: Final = 30
+"""The days of one response of ``disk.usage``, the newest included."""
+
+_UNKNOWN: Final = -1
+_NO_DAYS: Final = (_UNKNOWN,) * (HISTORY_DAYS - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """What one CPU user occupied, in bytes, on the newest day that the API gives."""
+    """What one CPU user occupied, in bytes, on the newest day that the API gives.
+
+    ``packed_days`` holds the days before it in 8 bytes each: 10,000 users take 3 MB that way. No
+    metric shows them, so two usages that differ in them alone are equal.
+    """
 
     cpu_user: str
     day: date
     occupied: int
+    packed_days: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def days(self) -> tuple[int | None, ...]:
+        """Return the bytes of each day up to ``day``, the oldest first; None for a missing day."""
+        earlier = array("q", self.packed_days)
+        return (*(None if value == _UNKNOWN else value for value in earlier), self.occupied)
+
+
+def pack_days(rows: Iterable[UsageRow], newest: Mapping[str, UsageRow]) -> dict[str, bytes]:
+    """Return the ``packed_days`` of each CPU user of ``newest``, which has their newest rows.
+
+    They are always of as many days, those without a row too.
+    """
+    columns = {user: array("q", _NO_DAYS) for user in newest}
+    for row in rows:
+        column = columns.get(row.cpu_user)
+        if column is not None:
+            age = newest[row.cpu_user].day.toordinal() - row.day.toordinal()
+            if 0 < age < HISTORY_DAYS:
+                column[-age] = row.occupied
+    return {user: column.tobytes() for user, column in columns.items()}
 
 
 @dataclass(frozen=True, slots=True)

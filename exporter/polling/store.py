@@ -21,7 +21,8 @@ TARGETS: Final = "targets"
 class PollResult:
     """How a poll ended: ``finished`` in monotonic time, ``seconds`` and ``requests`` it took.
 
-    ``reason`` is None after a good poll. ``rejected_rows`` are those of its disk usage, by fault.
+    ``reason`` is None after a good poll, and ``cause`` and ``advice``, which are for an operator,
+    are empty then. ``rejected_rows`` are those of its disk usage, by fault.
     """
 
     finished: float
@@ -29,6 +30,8 @@ class PollResult:
     requests: int
     reason: Reason | None = None
     rejected_rows: Mapping[RowFault, int] = field(default_factory=dict)
+    cause: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,16 @@ class Good:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What is known of one target; None for what has not happened yet."""
+    """What is known of one target; None for what has not happened yet.
+
+    ``failing_since`` is when the first of the failed polls since the last good one ended, in
+    seconds of monotonic time.
+    """
 
     target: Target
     last: PollResult | None = None
     good: Good | None = None
+    failing_since: float | None = None
 
     def snapshot(self, elapsed: float) -> Snapshot | None:
         """Return the last good snapshot while it counts, by the even clock in seconds."""
@@ -101,7 +109,7 @@ class Store:
             known = account.get(target)
             if known is None or (stop is not None and stop.is_set()):
                 return False
-            account[target] = replace(known, last=result, good=good or known.good)
+            account[target] = _after_poll(known, result, good)
             self.changes.add(TARGETS, (target.account,))
             return True
 
@@ -126,6 +134,13 @@ class Store:
             names = before.keys() | self._accounts.keys()
             changed = [name for name in names if before.get(name) != self._accounts.get(name)]
             self.changes.add(TARGETS, changed)
+
+
+def _after_poll(known: Knowledge, result: PollResult, good: Good | None) -> Knowledge:
+    if good is not None:
+        return Knowledge(known.target, result, good)
+    since = result.finished if known.failing_since is None else known.failing_since
+    return replace(known, last=result, failing_since=since)
 
 
 def _by_account(known: Iterable[Knowledge]) -> dict[str, dict[Target, Knowledge]]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -81,8 +82,11 @@ class TargetPoller:
             return None
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
         ended = self._clock.elapsed()
-        reason = failure.reason if failure else None
-        result = PollResult(ended, ended - began, calls.made, reason, calls.rejected_rows)
+        result = PollResult(ended, ended - began, calls.made, rejected_rows=calls.rejected_rows)
+        if failure is not None:
+            result = replace(
+                result, reason=failure.reason, cause=failure.cause, advice=failure.advice
+            )
         good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
         if self._store.record(self._target, result, good, stop):

@@ -20,7 +20,13 @@ from itertools import islice
 from typing import Final
 
 from exporter.polling.account import Calls
-from exporter.polling.snapshots import DiskUsage, RejectedRows, SnapshotLimits, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsage,
+    RejectedRows,
+    SnapshotLimits,
+    UserUsage,
+    pack_days,
+)
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.disk_usage import (
     COMMAND,
@@ -42,11 +48,13 @@ _MAX_EXAMPLES: Final = 5
 class NewestUsage:
     """What one response says of the CPU users that it was asked for.
 
-    ``newest`` has the row to publish, by user. ``hidden`` has the users that are left out, each
-    with the rejected row that is the cause. ``has_rows`` says whether any row can be read.
+    ``newest`` has the row to publish, by user, and ``days`` the days before it, packed. ``hidden``
+    has the users that are left out, each with the rejected row that is the cause. ``has_rows`` says
+    whether any row can be read.
     """
 
     newest: Mapping[str, UsageRow]
+    days: Mapping[str, bytes]
     hidden: Mapping[str, RejectedRow]
     rejected: Mapping[RejectedRow, int]
     has_rows: bool
@@ -85,7 +93,8 @@ def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage
     hidden = _hidden_by_any(report.rejected, newest, asked, latest_day)
     hidden |= _hidden_by_own(report.rejected, newest, asked)
     published = {user: row for user, row in newest.items() if user not in hidden}
-    return NewestUsage(published, hidden, report.rejected, bool(report.rows))
+    days = pack_days(report.rows, published)
+    return NewestUsage(published, days, hidden, report.rejected, bool(report.rows))
 
 
 def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
@@ -95,6 +104,7 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
     leave no user with a number: then the last good numbers say more.
     """
     newest = {user: row for part in parts for user, row in part.newest.items()}
+    days = {user: packed for part in parts for user, packed in part.days.items()}
     hidden = {user: row for part in parts for user, row in part.hidden.items()}
     rejected: Counter[RejectedRow] = Counter()
     for part in parts:
@@ -104,7 +114,9 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
         raise no_readable_row(rejected.total(), groups)
     if not newest and any(row.cpu_user is None for row in hidden.values()):
         raise _unusable("rows without a readable user may be of any user", groups)
-    users = (UserUsage(user, row.day, row.occupied) for user, row in sorted(newest.items()))
+    users = (
+        UserUsage(user, row.day, row.occupied, days[user]) for user, row in sorted(newest.items())
+    )
     return DiskUsage(tuple(users), groups)
 
 

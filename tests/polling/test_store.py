@@ -52,6 +52,16 @@ def test_a_failed_poll_leaves_the_snapshot() -> None:
     assert (store.current()[FILES].good, store.current()[FILES].last) == (GOOD, failed)
 
 
+def test_since_when_a_target_fails() -> None:
+    """It is since the first failed poll after the last good one; a good poll ends that."""
+    store, seen = Store([FILES]), []
+    for finished, reason in enumerate((None, Reason.SERVER, Reason.NETWORK, None), start=1):
+        good = None if reason else GOOD
+        store.record(FILES, PollResult(finished, 1.0, 1, reason), good)
+        seen.append(store.current()[FILES].failing_since)
+    assert seen == [None, 2.0, 2.0, None]
+
+
 def test_a_poll_of_what_is_not_ours() -> None:
     """The end of a poll of an unknown target is not taken in, and the store says so."""
     store = Store([USAGE])

@@ -257,7 +257,8 @@ def test_secrets_that_cannot_be_read() -> None:
 
     polled = Polled(USAGE, Time(), [], credentials=unreadable)
     polled.poll()
-    assert polled.results == [PollResult(1000.0, 0.0, 0, Reason.AUTH)]
+    failed = PollResult(1000.0, 0.0, 0, Reason.AUTH, cause="the file is gone", advice="put it back")
+    assert polled.results == [failed]
 
 
 def test_secrets_are_read_at_each_poll() -> None:

@@ -61,6 +61,19 @@ BAD_BYTES: Sequence[Json] = (None, -1, "1.5", "1 KB", True, [1], 2**63)
 BAD_DAYS: Sequence[Json] = (None, "", "2014-02-30", "0000-00-00", "yesterday", 20141111, [])
 
 
+def test_the_days_before_the_newest() -> None:
+    """A user keeps the bytes of thirty days: none for a day that lacks, or cannot be read."""
+    long_ago = [row(NEWEST - timedelta(days=age), "d", age) for age in (0, 1, 28, 29, 30)]
+    bad = [row(DAY, "c", 31), row(DAY, "c", 99)]
+    users = {user.cpu_user: user for user in summarized([*GOOD, *long_ago, *bad]).users}
+    days = {name: user.days for name, user in users.items()}
+    assert {len(each) for each in days.values()} == {30}
+    assert days["a"][-4:] == (None, 10, 11, 12)
+    assert days["c"][-3:] == (30, None, 32)
+    assert (days["d"][:3], days["d"][-3:]) == ((29, 28, None), (None, 1, 0))
+    assert len(users["a"].packed_days) == 8 * 29
+
+
 def without(user: str, day: date) -> list[Json]:
     """Return the good rows but for one."""
     return [each for each in GOOD if (each["cpu_user"], each["summary_date"]) != (user, str(day))]
