@@ -136,7 +136,7 @@ class FolderProgress:
         if shown.loaded is LoadState.SKIPPED:
             raise self.incomplete("it comes back skipped when requested by itself")
         if step.kind is StepKind.GAP:
-            return self._accept_gap(listing)
+            return self._accept_gap(listing, traits)
         if step.kind is StepKind.SAME:
             fits = listing.fingerprint == self._fingerprint
         elif step.kind is StepKind.LEAP:
@@ -279,8 +279,17 @@ class FolderProgress:
             return False
         return shown.files[0] != self.step.file
 
-    def _accept_gap(self, listing: Listing) -> bool:
-        """Finish where a response from behind the end shows nothing new; raises IncompleteError."""
+    def _accept_gap(self, listing: Listing, traits: ServerTraits) -> bool:
+        """Finish where a response from behind the end shows nothing new; raises IncompleteError.
+
+        A full response proves nothing, since more may follow what it shows; but where the offset
+        has no effect any more, no request can show more.
+        """
+        is_end = (
+            listing.root.is_empty
+            or traits.has_room(listing)
+            or listing.fingerprint == self._fingerprint
+        )
         unread = [(self, listing.root)]
         while unread:
             folder, shown = unread.pop()
@@ -290,6 +299,8 @@ class FolderProgress:
             if not folder.knows(shown.files) or shown.folders.keys() - children:
                 raise self.incomplete("behind its end, more is listed")
             unread += [(children[name], child) for name, child in shown.folders.items()]
+        if not is_end:
+            raise self.incomplete("behind its end, a full response is shown, and more may follow")
         self.finish()
         return False
 

@@ -69,9 +69,10 @@ class ServerTraits:
         """Return whether the response could have shown more, as another one has.
 
         It may be files or entries that the server limits: files and folders together must be
-        fewer than the files of another response.
+        fewer than the files of another response. A response that skips a folder is cut there,
+        however few entries it shows.
         """
-        return listing.entries < self.max_files
+        return listing.entries < self.max_files and not listing.root.skips_folders
 
 
 def _largest_offset(folder: Folder) -> int:

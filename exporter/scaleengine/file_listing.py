@@ -80,6 +80,8 @@ class Folder:
     """The files that the response shows here and below."""
     all_folders: int = field(init=False, compare=False)
     """The folders that the response shows below, but for skipped ones."""
+    skips_folders: bool = field(init=False, compare=False)
+    """Whether the response marks this folder, or one below it, as skipped."""
 
     def __post_init__(self) -> None:
         """Count what is shown below."""
@@ -89,7 +91,9 @@ class Folder:
             child.all_folders + (child.loaded is not LoadState.SKIPPED) for child in children
         )
         object.__setattr__(self, "all_files", files)
+        skips = self.loaded is LoadState.SKIPPED or any(child.skips_folders for child in children)
         object.__setattr__(self, "all_folders", folders)
+        object.__setattr__(self, "skips_folders", skips)
 
     @property
     def has_state(self) -> bool:

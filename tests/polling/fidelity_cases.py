@@ -227,6 +227,36 @@ W10: Final = Case(
 )
 
 
+def _w11(offset: int) -> Json:
+    """Answer with four entries at most, three of them from before the offset, at any depth."""
+    files, below = names(5), names(4, "a")
+    first = max(0, offset - 3)
+    window = [*files, "a", *below, "b"][first : first + 4]
+    members: Members = own([name for name in window if name in files])
+    shown = [name for name in window if name in below]
+    if "a" in window or shown:
+        is_cut = below[-1] not in window
+        members["a"] = partial(shown, first + 4, len(shown)) if is_cut else whole(shown)
+        if not shown:
+            members["a"] = SKIPPED
+    if "b" in window:
+        members["b"] = whole([])
+    is_cut = files[-1] not in window and first < 5
+    return [{**members, **(unfinished(first + 4, 4) if is_cut else COMPLETE)}]
+
+
+W11: Final = Case(
+    "W11",
+    "a folder cut before its first file is skipped and counts, the one behind it is not listed",
+    still(
+        Truth(9, 2),
+        {PATH: _w11, f"{PATH}/a": pages(names(4, "a")), f"{PATH}/b": pages([])},
+    ),
+    published=Truth(9, 1),
+    max_requests=40,
+)
+
+
 # A1 to A6: what 0.1 refused.
 def _a1(offset: int) -> Json:
     shown = names(101)[offset : offset + 100]
@@ -355,7 +385,7 @@ A6: Final = (
 )
 
 CASES: Final[tuple[Case, ...]] = (
-    *(W1A, W1B, W2A, W2B, W2C, W3, W4, W5, W6, W7, W8, W9, W10),
+    *(W1A, W1B, W2A, W2B, W2C, W3, W4, W5, W6, W7, W8, W9, W10, W11),
     *CHANGES,
     *(A1, A2, A3, A4, A5, *A6),
 )

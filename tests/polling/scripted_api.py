@@ -50,7 +50,8 @@ class Moment:
 class Case:
     """A row of the table.
 
-    ``published`` is the number of files or folders that version 0.1 published, None for an error.
+    ``published`` is the number of files or folders that an earlier version published, None for an
+    error.
     ``moved`` is how many files moved between folders. ``max_requests`` is a generous limit for the
     requests of a walk.
     """

@@ -153,6 +153,55 @@ def test_another_folder_behind_the_end() -> None:
         walked(script)
 
 
+@pytest.mark.parametrize(
+    ("shown", "is_end"),
+    [
+        (Folder(), True),
+        (whole(a=whole(files(1))), True),
+        (whole(a=whole(files(1, 2, 3))), False),
+        (whole(a=skipped()), False),
+    ],
+)
+def test_a_full_response_behind_the_end(shown: Folder, *, is_end: bool) -> None:
+    """It proves no end, though it shows nothing new: what follows it may not be shown."""
+    folder = FolderProgress("s")
+    folder.add_child("a").is_by_itself = True
+    folder.step = Step(9, StepKind.GAP)
+    traits = ServerTraits(max_files=3)
+    if is_end:
+        folder.accept(build_listing(shown), traits)
+        assert folder.is_complete
+    else:
+        with pytest.raises(IncompleteError, match="behind its end, a full response is shown"):
+            folder.accept(build_listing(shown), traits)
+
+
+def test_the_same_full_response_at_two_offsets() -> None:
+    """An offset without effect hides nothing: no request could show more."""
+    listing = build_listing(whole(a=whole(files(1, 2, 3))))
+    folder = FolderProgress("s")
+    folder.add_child("a").is_by_itself = True
+    traits = ServerTraits(max_files=3)
+    folder.decide(listing, 0, traits)
+    folder.step = Step(9, StepKind.GAP)
+    folder.accept(listing, traits)
+    assert folder.is_complete
+
+
+@pytest.mark.parametrize(
+    ("root", "has_room"),
+    [
+        (whole(files(1, 2)), True),
+        (whole(files(1, 2, 3)), False),
+        (whole(files(1), a=skipped()), False),
+        (whole(files(1), a=whole(b=skipped())), False),
+    ],
+)
+def test_room_of_a_response(root: Folder, *, has_room: bool) -> None:
+    """A response that skips a folder was cut there, however few entries it shows."""
+    assert ServerTraits(max_files=3).has_room(build_listing(root)) is has_room
+
+
 def test_a_complete_folder_that_shows_more_files_later() -> None:
     """It was not complete, or has changed: there is no count."""
     folder = FolderProgress("s")
@@ -202,7 +251,6 @@ def test_a_server_that_counts_what_it_does_not_list(root: Folder, *, is_counted:
         ("s", 0): root,
         ("s", 1): root,
         ("s", 2): follow_up,
-        ("s", 4): follow_up,
         ("s/a", 0): whole(files(7, 8)),
         ("s/a", 1): whole(files(8)),
         ("s/b", 0): whole(),

@@ -138,6 +138,19 @@ ROWS = {
     "W10": Row(
         replace(FLAGGED, offset_in_every_folder=True), tree(videos(230), a=50), at(0, 100, 200)
     ),
+    "W11": Row(
+        replace(
+            IN_ANSWER,
+            offsets=Offsets.RECURSIVE,
+            limit_counts=Counted.ENTRIES,
+            files_per_answer=4,
+            overlap=3,
+            passing_offset=PassingOffset.FROM_REQUESTED,
+            loaded_tells_files=True,
+        ),
+        tree(videos(5), a=4, b=0),
+        at(*range(15)),
+    ),
     "P1": Row(
         IN_ANSWER,
         tree(a=101, b=500),
