@@ -14,7 +14,7 @@ RUN python -m venv /build \
     && /build/bin/pip --python /opt/scaleengine-exporter/bin/python install \
         --no-cache-dir --only-binary=:all: --require-hashes -r requirements.txt
 COPY pyproject.toml README.md ./
-COPY deploy/record_revision.py deploy/
+COPY deploy/build_hooks.py deploy/
 COPY exporter exporter
 ARG REVISION
 RUN SOURCE_REVISION="${REVISION}" /build/bin/pip wheel \
