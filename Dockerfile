@@ -13,7 +13,7 @@ RUN python -m venv /build \
         --no-cache-dir --only-binary=:all: --require-hashes -r requirements-build.txt \
     && /build/bin/pip --python /opt/scaleengine-exporter/bin/python install \
         --no-cache-dir --only-binary=:all: --require-hashes -r requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY deploy/build_hooks.py deploy/
 COPY exporter exporter
 ARG REVISION

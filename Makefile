@@ -4,6 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .PHONY: help demo test coverage check lint types contracts format schema dashboard lock image-try \
+	dist test-wheel \
 	e2e bench-walk bench-serve fault-matrix soak random-walks hostile fuzz
 
 help:
@@ -24,6 +25,8 @@ help:
 	@echo "make hostile     attack the exporter in 256 MB of memory, and say what each attack cost"
 	@echo "make fuzz        check inputs by chance for ten minutes; ARGS=--seconds=60 for one"
 	@echo "make lock        pin the newest dependencies, with their hashes"
+	@echo "make dist        build and check the packages for an index, and their bill of materials"
+	@echo "make test-wheel  run the tests of the source package on its wheel; ARGS=tests/web for some"
 
 demo: $(READY)
 	@$(BIN)/scaleengine-exporter demo
@@ -92,6 +95,20 @@ lock: $(READY)
 	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --upgrade \
 		--generate-hashes --no-header --constraints requirements-dev.txt - \
 		--output-file deploy/requirements-build.txt
+
+# Built twice: whoever builds it again gets the same bytes.
+dist: $(READY)
+	@rm -rf dist build/again build/sbom.cdx.json
+	@$(BIN)/python -m hatchling build -t sdist -t wheel -d dist
+	@$(BIN)/python -m hatchling build -t sdist -t wheel -d build/again
+	@for file in dist/*; do cmp $$file build/again/$${file#dist/} || exit 1; done
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/check-wheel-contents dist/*.whl
+	@$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --output-reproducible --pyproject pyproject.toml \
+		--mc-type application --output-file build/sbom.cdx.json requirements.txt
+
+test-wheel: dist
+	deploy/test_wheel.sh $(BIN)/python $(ARGS)
 
 image-try:
 	deploy/try_image.sh

@@ -1,6 +1,7 @@
-"""Record in every package that is built which revision of the source it was built from."""
+"""Hooks of the build: the recorded revision, and the README as a package index shows it."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,8 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 RECORD: Final = "exporter/_revision.txt"
+_LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)]+)\)")
 
 
 class RecordRevision(BuildHookInterface):
@@ -25,6 +28,26 @@ class RecordRevision(BuildHookInterface):
         record = Path(self._folder.name) / "revision.txt"
         record.write_text(revision + "\n")
         build_data["force_include"][str(record)] = RECORD
+
+
+class ReadmeForIndex(MetadataHookInterface):
+    """Adds the README without the links that only work in the repository."""
+
+    def update(self, metadata: dict[str, object]) -> None:
+        """Set the readme. An index shows none of the files that it links to."""
+        text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
+        metadata["readme"] = {
+            "content-type": "text/markdown",
+            "text": _LINK.sub(_name_target, text),
+        }
+
+
+def _name_target(link: re.Match[str]) -> str:
+    """Return the text of a link, and the file that it leads to unless the text names it."""
+    text, target = link.groups()
+    if target.startswith("#") or target in text:
+        return text
+    return f"{text} (`{target}`)"
 
 
 def _checked_out(root: Path) -> str | None:

@@ -114,6 +114,7 @@ def test_every_reason_is_documented() -> None:
     [
         *("README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"),
         *("SECURITY.md", "docs/hostile-networks.md", "docs/backfill.md", "docs/failures.md"),
+        "docs/install.md",
     ],
 )
 def test_links_lead_somewhere(name: str) -> None:

@@ -1,10 +1,13 @@
 """The package that is built is whole."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_string
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,12 @@ ROOT = Path(__file__).parents[2]
 IN_SOURCE = (
     "pyproject.toml",
     "README.md",
+    "LICENSE",
     "CHANGELOG.md",
     "config.example.yaml",
     "exporter",
     "deploy",
+    "tests",
 )
 RECORD = "exporter/_revision.txt"
 
@@ -50,6 +55,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(built: Path) -> zipfile.ZipFile:
     """Open the wheel."""
     return zipfile.ZipFile(next(built.glob("*.whl")))
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    """Read what an index shows of the wheel."""
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return message_from_string(wheel.read(name).decode())
 
 
 def test_nothing_else_is_built(built: Path) -> None:
@@ -98,3 +110,39 @@ def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     """The package brings the command."""
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "scaleengine-exporter = exporter.__main__:main" in wheel.read(entry_points).decode()
+
+
+def test_it_is_licensed(wheel: zipfile.ZipFile, metadata: Message) -> None:
+    """The licence has an SPDX expression, and its text comes with the package."""
+    assert metadata["License-Expression"] == "Apache-2.0"
+    (name,) = (name for name in wheel.namelist() if name.endswith("/licenses/LICENSE"))
+    assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_its_maintainers_are_named(metadata: Message) -> None:
+    """Who made it is the project, and no host is named that does not exist."""
+    assert metadata["Author"] == "The maintainers of scaleengine-exporter"
+    assert metadata.get_all("Project-URL") is None
+
+
+def test_an_index_shows_no_link_that_leads_nowhere(metadata: Message) -> None:
+    """The README has no relative link there, but still names each file that it links to."""
+    shown = str(metadata.get_payload())
+    targets = r"\]\((?!https?:)([^)#]+)\)"
+    linked = re.findall(targets, (ROOT / "README.md").read_text())
+    assert linked
+    assert [file for file in linked if file not in shown] == []
+    assert re.findall(r"\]\((?!https?:)", shown) == []
+
+
+def test_the_source_package_can_test_itself(built: Path) -> None:
+    """Who packages it runs the tests from it."""
+    (archive,) = built.glob("*.tar.gz")
+    listed = subprocess.run(  # noqa: S603 - our own archive
+        ["tar", "-tzf", archive],  # noqa: S607
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    names = {name.partition("/")[2] for name in listed}
+    assert {"tests/project/test_package.py", "tests/command_line.py"} <= names
