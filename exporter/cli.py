@@ -11,16 +11,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from exporter.documents.problems import ConfigError
+from exporter.files import NAMES
 from exporter.flags import (
     BACKFILL_FLAGS,
     CONFIG_CHECK,
     CONFIG_FILE,
+    FILES_FLAGS,
     LOG_FLAGS,
     OUTPUT,
     WEB_FLAGS,
@@ -189,6 +192,34 @@ def backfill(
         return EXIT_FAILURE
 
 
+@click.command(
+    cls=FlagCommand,
+    params=[
+        click.Argument(["names"], type=click.Choice(NAMES), nargs=-1, metavar="[NAME]..."),
+        *FILES_FLAGS,
+    ],
+)
+@click.pass_obj
+def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: bool) -> int:
+    """List, print or write the files that come with the program."""
+    from exporter.files import FilesError, list_files, print_files, write_files
+    from exporter.manual import build_manual
+
+    build = partial(build_manual, program)
+    if output is None:
+        if names:
+            print_files(names, build, sys.stdout)
+        else:
+            list_files(sys.stdout)
+        return EXIT_OK
+    try:
+        write_files(names or NAMES, output, build, overwrite=overwrite)
+    except FilesError as error:
+        sys.stderr.write(f"{_PROGRAM}: error: {error}\n")
+        return EXIT_FAILURE
+    return EXIT_OK
+
+
 @contextmanager
 def _open_backfill_plan(
     config_file: Path, log_level: str, process: Process, *, demo: bool
@@ -236,7 +267,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 program: Final = Program(
     _PROGRAM,
     serve,
-    [check, backfill, demo],
+    [check, backfill, files, demo],
     [
         click.Option(
             ["--version"],

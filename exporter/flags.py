@@ -145,7 +145,7 @@ class FlagCommand(click.Command):
 
     def list_shown(self, ctx: click.Context) -> list[click.Parameter]:
         """Return what the help shows."""
-        return self.get_params(ctx)
+        return [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
 
 
 class Program(FlagCommand, click.Group):
@@ -159,7 +159,12 @@ class Program(FlagCommand, click.Group):
         params: Iterable[click.Parameter],
         epilog: str,
     ) -> None:
-        flags = [param for command in (default, *commands) for param in command.params]
+        flags = [
+            param
+            for command in (default, *commands)
+            for param in command.params
+            if isinstance(param, Flag)
+        ]
         super().__init__(
             name,
             commands=commands,
@@ -201,9 +206,9 @@ class Program(FlagCommand, click.Group):
         ]
 
 
-def _first_of_each_name(flags: Iterable[click.Parameter]) -> Iterable[click.Parameter]:
+def _first_of_each_name(flags: Iterable[Flag]) -> Iterable[Flag]:
     """Return flags without those whose name is there already: a command reads its own."""
-    by_name: dict[str | None, click.Parameter] = {}
+    by_name: dict[str | None, Flag] = {}
     for flag in flags:
         by_name.setdefault(flag.name, flag)
     return by_name.values()
@@ -312,6 +317,26 @@ OUTPUT: Final = Flag(
 )
 WEB_FLAGS: Final = (WEB_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_CONFIG_FILE, WEB_ENABLE_LIFECYCLE)
 LOG_FLAGS: Final = (LOG_LEVEL, LOG_FORMAT)
+
+FILES_FLAGS: Final = (
+    Flag(
+        "output",
+        _optional_path,
+        "The folder to write to. Without it, the named files are printed, or all are listed.",
+        section="Output",
+        default=None,
+        metavar="DIR",
+    ),
+    Flag(
+        "overwrite",
+        _switch,
+        "Replace files that exist.",
+        section="Output",
+        default="false",
+        metavar="[=false]",
+        is_switch=True,
+    ),
+)
 
 _HISTORY: Final = "History"
 _DESTINATION: Final = "Destination"

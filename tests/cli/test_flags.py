@@ -149,7 +149,7 @@ def test_a_switch_wins(flag: str) -> None:
 def test_a_switch_takes_no_word(refused: Refused) -> None:
     """The word behind a switch is not its value."""
     assert read_command_line("--web.enable-lifecycle", "demo").command == "demo"
-    assert refused("--config.check", "false") == "No such command 'false'."
+    assert refused("--config.check", "false").startswith("No such command 'false'.")
 
 
 @pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)

@@ -207,7 +207,7 @@ def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
 
 def test_a_shell_completes(tmp_path: Path) -> None:
     """With the line of the README, bash completes commands, flags and values."""
-    bash, fish = blocks("Flags", "sh")[0].splitlines()
+    bash, zsh, fish = blocks("Flags", "sh")[0].splitlines()
     typed = [["ch"], ["check", "--out"], ["--log.level", "d"], ["--config.check", "de"]]
     script = [bash]
     for words in typed:
@@ -219,6 +219,8 @@ def test_a_shell_completes(tmp_path: Path) -> None:
     assert completed.stdout.split() == ["check", "--output", "debug", "demo"]
     sourced = run_script("/bin/sh", fish.partition("|")[0], tmp_path)
     assert "complete --no-files --command scaleengine-exporter" in sourced.stdout
+    ask_zsh = zsh.removeprefix('eval "$(').partition(')"')[0]
+    assert "#compdef scaleengine-exporter" in run_script("/bin/sh", ask_zsh, tmp_path).stdout
 
 
 def test_a_newcomer_can_call_the_program() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.files import PACKAGED
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,6 +23,7 @@ IN_SOURCE = (
     "LICENSE",
     "CHANGELOG.md",
     "config.example.yaml",
+    "monitoring",
     "exporter",
     "deploy",
     "tests",
@@ -92,6 +95,14 @@ def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
     assert modules <= packaged
     assert {"exporter/py.typed", "exporter/config/schema.json"} <= packaged
+
+
+def test_the_files_for_users_are_in_it(wheel: zipfile.ZipFile) -> None:
+    """Each has the bytes of its one source in the repository."""
+    for packaged in PACKAGED:
+        is_moved = not packaged.source.startswith("exporter/")
+        inside = f"exporter/files/{packaged.name}" if is_moved else packaged.source
+        assert wheel.read(inside) == (ROOT / packaged.source).read_bytes()
 
 
 def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
