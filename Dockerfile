@@ -30,7 +30,6 @@ LABEL org.opencontainers.image.title="scaleengine-exporter" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="python:3.13.11-slim-trixie"
 COPY --from=build /opt/scaleengine-exporter /opt/scaleengine-exporter
-COPY deploy/health_check.py /opt/scaleengine-exporter/
 # Python writes no bytecode beside its modules: the root may be read-only.
 ENV PATH="/opt/scaleengine-exporter/bin:${PATH}" \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -39,5 +38,5 @@ ENV PATH="/opt/scaleengine-exporter/bin:${PATH}" \
 USER 10058:10058
 EXPOSE 10058
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-    CMD ["python", "/opt/scaleengine-exporter/health_check.py"]
+    CMD ["scaleengine-exporter", "healthcheck"]
 ENTRYPOINT ["scaleengine-exporter"]

@@ -82,7 +82,7 @@ inside grep -q 'CapBnd:.*0000000000000000' /proc/1/status || fail "it has capabi
 inside sh -c 'kill -HUP 1' || fail "it cannot be told to reload from inside"
 # The command stands in the image; it finds the port that a flag has set.
 in_podman healthcheck run exporter || fail "the health check finds it ill"
-inside python /opt/scaleengine-exporter/health_check.py
+inside scaleengine-exporter healthcheck
 
 in_podman stop --time 10 exporter >/dev/null
 status=$(in_podman inspect --format '{{.State.ExitCode}}' exporter)

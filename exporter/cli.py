@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from exporter.documents.problems import ConfigError
 from exporter.files import NAMES
@@ -26,7 +27,9 @@ from exporter.flags import (
     FILES_FLAGS,
     LOG_FLAGS,
     OUTPUT,
+    WEB_CONFIG_FILE,
     WEB_FLAGS,
+    WEB_LISTEN_ADDRESS,
     FlagCommand,
     Program,
     WebFlags,
@@ -124,6 +127,27 @@ def check(
     plan, warnings = _load_plan(config_file, log_level, process)
     good = run_check(plan, warnings, secrets, output, (sys.stdout, progress))
     return EXIT_OK if good else EXIT_FAILURE
+
+
+@click.command(cls=FlagCommand, params=[WEB_LISTEN_ADDRESS, WEB_CONFIG_FILE])
+@click.pass_context
+def healthcheck(
+    context: click.Context, *, web_listen_address: Sequence[Address], web_config_file: Path | None
+) -> int:
+    """Ask the running exporter for its health, where the flags say or, without any, process 1."""
+    from exporter.healthcheck import Listener, check_health, find_listener, read_command_line
+
+    process: Process = context.obj
+    is_given = ParameterSource.COMMANDLINE in map(
+        context.get_parameter_source, ("web_listen_address", "web_config_file")
+    )
+    if is_given:
+        listener = Listener(web_listen_address[0], web_config_file is not None)
+    else:
+        listener = find_listener(read_command_line(1), process.environ)
+    healthy, message = check_health(listener)
+    sys.stdout.write(f"{message}\n")
+    return EXIT_OK if healthy else EXIT_FAILURE
 
 
 @click.command(cls=FlagCommand, params=[*WEB_FLAGS, *LOG_FLAGS])
@@ -267,7 +291,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 program: Final = Program(
     _PROGRAM,
     serve,
-    [check, backfill, files, demo],
+    [check, backfill, files, healthcheck, demo],
     [
         click.Option(
             ["--version"],

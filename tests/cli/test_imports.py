@@ -27,6 +27,7 @@ LIBRARIES = {"pydantic", "requests", "structlog", "yaml", "exporter.config", "ex
     [
         ([], SERVERS | CHECK | LIBRARIES),
         ([["--version"], ["--help"], ["check", "--help"], ["--x"]], SERVERS | CHECK | LIBRARIES),
+        ([["healthcheck", "--web.listen-address=127.0.0.1:1"]], SERVERS | CHECK | LIBRARIES),
         ([["--config.file=missing"]], {"exporter.simulator"} | CHECK),
         ([["check", "--config.file=missing"]], SERVERS),
     ],

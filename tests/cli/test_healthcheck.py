@@ -1,25 +1,38 @@
-"""The health check of the image finds the exporter wherever it listens, and tells how it is."""
+"""The health check finds the exporter wherever it listens, and tells how it is."""
 
-import runpy
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from exporter import cli, healthcheck
+from exporter.process.background_writer import BackgroundWriter
+from exporter.process.signals import SignalThread
+from exporter.process.start import Process
 from exporter.web.addresses import listen, parse_address, shown
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "health_check.py"
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"
 WEB_CONFIG = "--web.config.file=web.yml"
 PATIENCE = 5.0
 
 Serve = Callable[..., str]
-check: Callable[[bytes, Mapping[str, str]], int] = runpy.run_path(str(SCRIPT))["main"]
+
+
+def check(command_line: bytes, environ: Mapping[str, str]) -> int:
+    """Return the exit status of a health check beside a process with this command line."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(healthcheck, "read_command_line", lambda _: command_line)
+        return run(["healthcheck"], environ)
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    process = Process(environ, SignalThread(lambda _: None), BackgroundWriter(2))
+    return cli.main(arguments, process)
 
 
 def has_ipv6() -> bool:
@@ -158,7 +171,7 @@ def test_nobody_there_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     assert check(flags(), {VARIABLE: address}) == 1
-    assert capsys.readouterr().out.startswith("no answer: ConnectionRefusedError")
+    assert capsys.readouterr().out.startswith(f"no response from {address}: ")
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (503, 1)])
@@ -182,3 +195,16 @@ def test_who_wants_a_certificate_is_there(
 def test_a_web_configuration_without_tls(serve: Serve, status: int, exit_status: int) -> None:
     """A web configuration may be there for passwords alone."""
     assert check(flags(WEB_CONFIG), {VARIABLE: serve("127.0.0.1:0", status)}) == exit_status
+
+
+def test_flags_of_its_own_win(serve: Serve, tls: ssl.SSLContext, tmp_path: Path) -> None:
+    """Outside of a container, the operator says where the exporter listens."""
+    secure = serve(f"unix:{tmp_path}/exporter.sock", tls=tls)
+    environ = {VARIABLE: "127.0.0.1:1"}
+    assert run(["healthcheck", f"--web.listen-address={secure}", WEB_CONFIG], environ) == 0
+    assert run(["healthcheck", f"--web.listen-address={secure}"], environ) == 1
+
+
+def test_a_process_that_cannot_be_read_says_nothing() -> None:
+    """Process 1 may be hidden from the user."""
+    assert healthcheck.read_command_line(0) == b""
