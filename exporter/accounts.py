@@ -7,6 +7,7 @@ from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import Account
 from exporter.polling.pace import Pace
 from exporter.polling.refusals import Refusals
+from exporter.polling.reload_delta import ReloadDelta, compute_delta
 from exporter.polling.turns import Turns
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
@@ -38,26 +39,25 @@ class Roster:
     plan: Plan
     accounts: Mapping[str, Account]
 
-    def others_in(self, plan: Plan) -> frozenset[str]:
-        """Return the names under which another plan has another account: its numbers are others.
+    def delta_to(self, plan: Plan) -> ReloadDelta:
+        """Return what changes where another plan is taken.
 
-        That is one of another CDN, or at another API.
+        An account is replaced by one of another CDN, or at another API: its numbers are others.
         """
-        before = {account.name: account.cdn for account in self.plan.accounts}
+        before = {account.name: account for account in self.plan.accounts}
+        kept = [account for account in plan.accounts if account.name in before]
         moved = plan.endpoint.url != self.plan.endpoint.url
-        return frozenset(
-            account.name
-            for account in plan.accounts
-            if moved or before.get(account.name) != account.cdn
-        )
-
-    def with_other_credentials(self, plan: Plan) -> frozenset[str]:
-        """Return the names of the accounts for which another plan has other credentials."""
-        before = {account.name: account.credentials for account in self.plan.accounts}
-        return frozenset(
-            account.name
-            for account in plan.accounts
-            if before.get(account.name) != account.credentials
+        return compute_delta(
+            self.plan.targets,
+            plan.targets,
+            replaced=[
+                account.name for account in kept if moved or before[account.name].cdn != account.cdn
+            ],
+            new_credentials=[
+                account.name
+                for account in kept
+                if before[account.name].credentials != account.credentials
+            ],
         )
 
     def renewed(self, plan: Plan, around: Surroundings) -> "Roster":

@@ -18,6 +18,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import Store
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
@@ -196,15 +197,14 @@ class _Polling:
         return self._roster.plan.endpoint
 
     def start(self) -> None:
-        self.poller.follow(self._roster.accounts, self._roster.plan.targets)
+        self.poller.apply(compute_delta((), self._roster.plan.targets), self._roster.accounts)
 
     def take(self, plan: Plan) -> None:
         """Poll by another plan from now on; what both have goes on as it was."""
-        others = self._roster.others_in(plan)
-        anew = self._roster.with_other_credentials(plan)
+        delta = self._roster.delta_to(plan)
         self._roster = self._roster.renewed(plan, self._around)
-        self._metrics.follow(_numbers(plan), plan.targets, _quotas(plan), others)
-        self.poller.follow(self._roster.accounts, plan.targets, others, anew)
+        self._metrics.apply(delta, _numbers(plan), _quotas(plan))
+        self.poller.apply(delta, self._roster.accounts)
 
 
 def _numbers(plan: Plan) -> dict[str, int]:

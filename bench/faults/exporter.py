@@ -16,6 +16,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.stamps import Stamps
@@ -81,7 +82,7 @@ def running(
     publisher = Publisher(metrics, store, clock, lookout)
     lookout.published = publisher.current
     it = Running(witness, lambda: (*poller.dead(), *publisher.dead()))
-    poller.follow(roster(plan, around).accounts, plan.targets)
+    poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
     publisher.start()
     try:
         yield it

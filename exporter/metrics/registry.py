@@ -1,7 +1,7 @@
 """All that ``/metrics`` shows, in three layers, and all of it in one registry."""
 
 import platform
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -25,6 +25,7 @@ from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
+from exporter.polling.reload_delta import ReloadDelta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
@@ -56,23 +57,19 @@ class Metrics:
     skews: SkewCollector
     wall_time: WallTime
 
-    def follow(
-        self,
-        accounts: Mapping[str, int],
-        targets: Collection[Target],
-        quotas: Quotas = _NONE,
-        forget: Container[str] = (),
+    def apply(
+        self, delta: ReloadDelta, accounts: Mapping[str, int], quotas: Quotas = _NONE
     ) -> None:
-        """Tell of these accounts (name to CDN number), targets and quotas only, from now on.
+        """Show the targets of a reload, these accounts (name to CDN number) and quotas, no others.
 
-        How the accounts to ``forget`` were is not told any more: they are others now.
+        What is known of replaced accounts goes.
         """
         self.configured.accounts = accounts
         self.quotas.quotas = quotas
-        self.credentials.follow(accounts, targets, forget)
-        self.skews.follow(accounts, forget)
-        self.polls.follow(targets)
-        self.requests.follow(targets)
+        self.credentials.follow(accounts, delta.targets, delta.replaced)
+        self.skews.follow(accounts, delta.replaced)
+        self.polls.follow(delta.targets)
+        self.requests.follow(delta.targets)
 
     def heed_poll(self, target: Target, result: PollResult) -> None:
         """Take note of a poll that has ended."""

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from exporter.polling.account import Account
 from exporter.polling.lasting import LastingThread
+from exporter.polling.reload_delta import ReloadDelta
 from exporter.polling.stopping import Stop, StopSwitch
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
@@ -29,7 +30,7 @@ class _Running:
 
 
 class Poller:
-    """The threads that poll, from the first ``follow`` to ``stop``.
+    """The threads that poll, from the first ``apply`` to ``stop``.
 
     ``chance`` spreads polls; ``finished`` is told of every poll that ended. ``make_stop`` makes
     the signal that ends one target's polls, and is what they wait by.
@@ -55,23 +56,16 @@ class Poller:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def follow(
-        self,
-        accounts: Mapping[str, Account],
-        targets: Collection[Target],
-        forget: Container[str] = (),
-        anew: Container[str] = (),
-    ) -> None:
-        """Poll these targets from now on, in the name of their accounts.
+    def apply(self, delta: ReloadDelta, accounts: Mapping[str, Account]) -> None:
+        """Poll the targets of a reload from now on, each with its account.
 
-        One that is polled already keeps its schedule, and the poll that is under way; but for those
-        of the accounts to ``forget``. The others end by themselves, at the call that is under way;
-        where the account is gone as well, or another now, that call is ended. Those of the accounts
-        in ``anew`` are polled at once, as at the start: what failed with the old credentials may
-        succeed with the new ones.
+        One that stays keeps its schedule, and the poll that is under way. One that is removed ends
+        at its request under way; where its account is gone or replaced, that request is ended, too.
+        Those of replaced accounts and of new credentials are polled at once, as at the start: what
+        failed with the old credentials may succeed with the new ones.
 
         Raises RuntimeError where a thread cannot be started; ``dead`` names what is not polled
-        then, and the next ``follow`` tries again.
+        then, and the next reload tries again.
         """
         with self._lock:
             if self._stopped:
@@ -79,14 +73,13 @@ class Poller:
             self._leaving = [
                 (target, thread) for target, thread in self._leaving if not thread.join(0.0)
             ]
-            self._wanted = tuple(targets)
-            wanted = frozenset(targets)
+            self._wanted = delta.targets
             for target in tuple(self._running):
-                if target not in wanted or target.account in forget or target.account in anew:
+                if target in delta.removed or delta.restarts(target):
                     self._leave(target)
-            self._hang_up(accounts, forget)
-            self._store.follow(targets, forget)
-            for target in targets:
+            self._hang_up(accounts, delta)
+            self._store.apply(delta)
+            for target in delta.targets:
                 account = accounts[target.account]
                 if target in self._running:
                     self._running[target].poller.account = account
@@ -120,7 +113,7 @@ class Poller:
     def _is_dead(self, target: Target) -> bool:
         return target not in self._running or self._running[target].thread.dead
 
-    def _hang_up(self, accounts: Mapping[str, Account], forget: Container[str]) -> None:
+    def _hang_up(self, accounts: Mapping[str, Account], delta: ReloadDelta) -> None:
         """End the calls in the name of accounts that are gone, or others now.
 
         A poll under way goes on with the client of before, which then keeps no connection open.
@@ -129,7 +122,7 @@ class Poller:
         for client in tuple(self._clients):
             if client in current:
                 continue
-            if client.account not in accounts or client.account in forget:
+            if client.account not in accounts or client.account in delta.replaced:
                 client.close()
             else:
                 client.retire()

@@ -1,12 +1,13 @@
 """What is known now: for each target its last good snapshot and how its last poll went."""
 
 import threading
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from exporter.polling.changes import Changes
+from exporter.polling.reload_delta import ReloadDelta, without_times
 from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
@@ -113,23 +114,23 @@ class Store:
             self.changes.add(TARGETS, (target.account,))
             return True
 
-    def follow(self, targets: Iterable[Target], forget: Container[str] = ()) -> None:
-        """Hold these targets from now on; what is known of the others goes at once.
+    def apply(self, delta: ReloadDelta) -> None:
+        """Hold the targets of a reload from now on; what is known of the others goes at once.
 
         What is known of a target stays, also when it is polled at another interval now; but for
-        those of the accounts to ``forget``, which are others now under the same name.
+        those of replaced accounts.
         """
         with self._lock:
             before = self._accounts
             kept = {
-                _asked(target): known
+                without_times(target): known
                 for account, known_targets in before.items()
                 for target, known in known_targets.items()
-                if account not in forget
+                if account not in delta.replaced
             }
             self._accounts = _by_account(
-                replace(kept.get(_asked(target), Knowledge(target)), target=target)
-                for target in targets
+                replace(kept.get(without_times(target), Knowledge(target)), target=target)
+                for target in delta.targets
             )
             names = before.keys() | self._accounts.keys()
             changed = [name for name in names if before.get(name) != self._accounts.get(name)]
@@ -149,8 +150,3 @@ def _by_account(known: Iterable[Knowledge]) -> dict[str, dict[Target, Knowledge]
         target = knowledge.target
         accounts.setdefault(target.account, {})[target] = knowledge
     return accounts
-
-
-def _asked(target: Target) -> Target:
-    """Return what is asked for, whenever that is: the target without its times."""
-    return replace(target, interval=0.0, stale_after=0.0)

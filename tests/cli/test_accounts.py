@@ -132,6 +132,47 @@ def test_what_a_reload_forgets(renew: Renew, plan: Plan) -> None:
     assert main.client.time.now() == 1000.0
 
 
+OLD = (DiskUsageTarget("main", 60.0, 180.0), USAGE)
+OTHER_SECRET = PlannedAccount("main", 158, lambda: Credentials("key", "another"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "replaced", "new_credentials"),
+    [
+        ({}, set(), set()),
+        ({"requests_per_second": 1.0}, set(), set()),
+        ({"endpoint": replace(ENDPOINT, timeout=5.0)}, set(), set()),
+        ({"endpoint": replace(ENDPOINT, url="http://127.0.0.1:10/")}, {"main", "other"}, set()),
+        ({"accounts": PLAN.accounts[::-1]}, set(), set()),
+        ({"accounts": (replace(PLAN.accounts[0], cdn=7), PLAN.accounts[1])}, {"main"}, set()),
+        ({"accounts": (OTHER_SECRET, PLAN.accounts[1])}, set(), {"main"}),
+        ({"accounts": (account("new", 158), PLAN.accounts[1])}, set(), set()),
+    ],
+)
+def test_accounts_that_a_reload_changes(
+    changes: dict[str, object], replaced: set[str], new_credentials: set[str]
+) -> None:
+    """Another CDN number or API makes another account; other credentials are those of the same."""
+    plan = replace(PLAN, targets=OLD)
+    delta = Roster(plan, {}).delta_to(replace(plan, **changes))  # type: ignore[arg-type]
+
+    assert delta.replaced == replaced
+    assert delta.new_credentials == new_credentials
+    assert (delta.targets, delta.added, delta.removed) == (OLD, frozenset(), frozenset())
+
+
+def test_targets_that_a_reload_changes() -> None:
+    """A target at another interval is another target; their order is that of the configuration."""
+    often, new = replace(USAGE, interval=30.0), DiskUsageTarget("new", 60.0, 180.0)
+    delta = Roster(replace(PLAN, targets=OLD), {}).delta_to(
+        replace(PLAN, targets=(new, often, OLD[0]))
+    )
+
+    assert delta.targets == (new, often, OLD[0])
+    assert delta.added == {new, often}
+    assert delta.removed == {USAGE}
+
+
 class Recorder:
     """A signal to stop that never comes, and remembers how long it was waited for."""
 

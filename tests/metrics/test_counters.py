@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.polling.verdicts import Verdict
@@ -93,7 +94,7 @@ def test_rejected_rows(metrics: Metrics) -> None:
     rejected = {RowFault.INVALID_BYTES: 3, RowFault.CONFLICTING_BYTES: 2}
     for reason in (None, Reason.PROTOCOL):
         metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, reason, rejected))
-    metrics.follow({"main": 158}, [USAGE])
+    metrics.apply(compute_delta([], [USAGE]), {"main": 158})
     metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1))
 
     counted = values(metrics, "scaleengine_disk_usage_rejected_rows_total")
@@ -105,7 +106,7 @@ def test_rejected_rows(metrics: Metrics) -> None:
 
 def test_rejected_rows_of_an_account_that_is_gone(metrics: Metrics) -> None:
     """A poll that ends after its account is gone does not bring its series back."""
-    metrics.follow({"other": 7}, [AUDIO])
+    metrics.apply(compute_delta([], [AUDIO]), {"other": 7})
     metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, None, {RowFault.INVALID_BYTES: 3}))
     assert values(metrics, "scaleengine_disk_usage_rejected_rows_total") == {}
 
@@ -174,7 +175,7 @@ def test_other_targets(metrics: Metrics) -> None:
     metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, Reason.SERVER))
     metrics.heed_exchange(exchange(Reason.SERVER))
     added = DiskUsageTarget("added", 60, 180)
-    metrics.follow({"main": 158, "added": 9}, [USAGE, added])
+    metrics.apply(compute_delta([], [USAGE, added]), {"main": 158, "added": 9})
 
     assert values(metrics, "scaleengine_polls_total") == {
         ("main", "disk_usage"): 1,
@@ -192,7 +193,7 @@ def test_other_targets(metrics: Metrics) -> None:
 
 def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
     """A poll or a request that ends late does not bring back the series of a removed account."""
-    metrics.follow({}, [])
+    metrics.apply(compute_delta([], []), {})
     metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
     metrics.heed_exchange(exchange(Reason.SERVER, accepted=False))
     metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
@@ -216,6 +217,6 @@ def test_another_account_of_the_same_name(
     """What was known of an account is not known of another that has its name now."""
     metrics.heed_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
     metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
-    metrics.follow({"main": 158}, [USAGE], forget=forget)
+    metrics.apply(compute_delta([], [USAGE], replaced=forget), {"main": 158})
     assert values(metrics, "scaleengine_up") == known
     assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

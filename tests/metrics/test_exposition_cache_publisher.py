@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
@@ -226,7 +227,7 @@ def test_unfinished_is_what_has_not_been_published(
         polled(USAGE, Reason.NETWORK)
         yield
         assert running.unfinished() == ()
-        store.follow([USAGE, FILES, replace(FILES, path="sestore4/new")])
+        store.apply(compute_delta([], [USAGE, FILES, replace(FILES, path="sestore4/new")]))
         yield
         assert running.unfinished() == ()  # what a reload adds makes nobody wait
 

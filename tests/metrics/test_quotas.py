@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from exporter.metrics.registry import Metrics, build_metrics
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
@@ -77,5 +78,5 @@ def test_a_usage_that_is_stale(
 def test_a_reload(store: Store, clock: Clock) -> None:
     """Other quotas are in force at once."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9}})
-    metrics.follow({"main": 158}, [MAIN], {"main": {"live": 8}})
+    metrics.apply(compute_delta([], [MAIN]), {"main": 158}, {"main": {"live": 8}})
     assert told(metrics) == {("main", "live"): 8}

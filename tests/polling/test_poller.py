@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.account import Account as PolledAccount
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
@@ -58,7 +59,7 @@ def polling(
     account: PolledAccount, store: Store, finished: Callable[[Target, PollResult], None]
 ) -> Iterator[Poller]:
     poller = Poller(store, Clock(), AtOnce(), finished)
-    poller.follow({"main": account}, tuple(store.current()))
+    poller.apply(compute_delta([], tuple(store.current())), {"main": account})
     yield poller
     assert poller.stop(30.0)
 
@@ -82,7 +83,7 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
     chance = AtOnce()
     poller = Poller(Store([]), Clock(), chance, lambda _, __: None)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
-        poller.follow({"main": account}, [USAGE, FILES])
+        poller.apply(compute_delta([], [USAGE, FILES]), {"main": account})
         assert poller.stop(30.0)
     assert chance.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
     assert FIRST_POLLS_WITHIN == 1.0
@@ -159,8 +160,8 @@ def test_a_thread_that_cannot_be_started(
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", refuse)
             with pytest.raises(RuntimeError, match="new thread"):
-                poller.follow({"main": account}, [FILES])
+                poller.apply(compute_delta([], [FILES]), {"main": account})
         assert poller.dead() == (f"poll {FILES}",)
-        poller.follow({"main": account}, [FILES])
+        poller.apply(compute_delta([], [FILES]), {"main": account})
         assert poller.dead() == ()
         assert ended.wait(5.0)

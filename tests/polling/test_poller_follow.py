@@ -14,6 +14,7 @@ import pytest
 
 from exporter.polling.account import Account as PolledAccount
 from exporter.polling.poller import Poller
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.stopping import Stop
 from exporter.polling.store import PollResult, Store
@@ -75,7 +76,8 @@ class Polling:
     def follow(
         self, account: PolledAccount, *targets: Target, forget: tuple[str, ...] = ()
     ) -> None:
-        self.poller.follow({"main": account}, targets, forget)
+        delta = compute_delta(self.store.current(), targets, replaced=forget)
+        self.poller.apply(delta, {"main": account})
 
     def wait_for(self, polls: int) -> bool:
         with self._more:
@@ -303,7 +305,7 @@ def test_an_account_that_was_left_is_ended_too(
         made = Polling()
         made.follow(anew(account, simulator), USAGE)
         assert simulator.wait_for_calls(1)
-        made.poller.follow({}, [])
+        made.poller.apply(compute_delta(made.store.current(), []), {})
         began = time.monotonic()
         assert made.poller.stop(PATIENCE)
         assert time.monotonic() - began < 1.0
@@ -328,6 +330,6 @@ def test_a_call_of_an_account_that_is_gone(
             made.follow(other, USAGE, forget=forget)
             assert made.wait_for(1)
         else:
-            made.poller.follow({}, [])
+            made.poller.apply(compute_delta(made.store.current(), []), {})
         assert until(lambda: f"poll {FILES}" not in threads_that_poll())
     assert told == []

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.store import TARGETS, Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -98,7 +99,7 @@ def test_what_is_known_of_a_changed_target(target: Target, *, kept: bool) -> Non
     """What is known stays where the same is asked for, however often; else it goes at once."""
     store, result = Store([FILES]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
-    store.follow([target])
+    store.apply(compute_delta([], [target]))
     known = store.current()[target]
     assert known.target == target
     assert (known.last, known.good) == ((result, GOOD) if kept else (None, None))
@@ -110,7 +111,7 @@ def test_another_age_counts_at_once() -> None:
     store, patient = Store([FILES]), replace(FILES, stale_after=600.0)
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
     assert store.current()[FILES].snapshot(1500.0) is None
-    store.follow([patient])
+    store.apply(compute_delta([], [patient]))
     assert store.current()[patient].snapshot(1500.0) == GOOD.snapshot
 
 
@@ -118,9 +119,9 @@ def test_targets_that_are_gone() -> None:
     """What is known of a target that is left out is gone, also when the target comes back."""
     store = Store([USAGE, FILES])
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
-    store.follow([USAGE])
+    store.apply(compute_delta([], [USAGE]))
     assert tuple(store.current()) == (USAGE,)
-    store.follow([USAGE, FILES])
+    store.apply(compute_delta([], [USAGE, FILES]))
     assert store.current()[FILES].good is None
 
 
@@ -129,7 +130,7 @@ def test_accounts_to_forget() -> None:
     store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
     store.record(OTHERS, result, GOOD)
-    store.follow([FILES, OTHERS], forget={"main"})
+    store.apply(compute_delta([], [FILES, OTHERS], replaced={"main"}))
     assert store.current()[FILES].good is None
     assert store.current()[OTHERS].good is GOOD
     assert store.unfinished() == (FILES,)
@@ -168,5 +169,5 @@ def test_other_targets_change_their_accounts_only(
     store = Store([FILES, OTHERS])
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
     store.changes.take()
-    store.follow(targets, forgotten)
+    store.apply(compute_delta([], targets, replaced=forgotten))
     assert store.changes.take().get(TARGETS, set()) == changed
