@@ -31,6 +31,8 @@ KEPT: Final[Mapping[str, str]] = {
     "LANGUAGE": "the same",
     "LC_*": "the same",
     "TZ": "the C library: the local time",
+    "PATH": "where the program promtool is",
+    "TMPDIR": "where temporary files go: those of a history may be large",
     "RES_OPTIONS": "the C library: how names are resolved",
     "LOCALDOMAIN": "the same",
     "HOSTALIASES": "the same",

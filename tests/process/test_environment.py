@@ -17,6 +17,8 @@ LISTED = {
     "LC_CTYPE": "C.UTF-8",
     "PYTHONUNBUFFERED": "1",
     "OPENSSL_CONF": "/etc/fips.cnf",
+    "PATH": "/opt/prometheus:/usr/bin",
+    "TMPDIR": "/large",
 }
 OTHERS = {
     "PROMETHEUS_MULTIPROC_DIR": "/nonexistent",
