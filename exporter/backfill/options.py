@@ -130,6 +130,10 @@ def parse_label(text: str) -> tuple[str, str]:
         raise ValueError(f"{text!r}: the label {name} cannot be set")
     if not value:
         raise ValueError(f"{text!r} has no value")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # Python's form of bytes on the command line that are no text
+        raise ValueError(f"{text!r} is not UTF-8: write it in UTF-8") from None
     return name, value
 
 

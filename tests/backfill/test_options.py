@@ -60,6 +60,7 @@ GOOD = Options(date(2026, 1, 1), None, (), 3600, (("job", "x"),), Destination(Pa
         (parse_label, "job", "'job' is no label: write it as job=scaleengine"),
         (parse_label, "1job=x", "'1job=x' is no label: write it as job=scaleengine"),
         (parse_label, "job=", "'job=' has no value"),
+        (parse_label, "job=\udcff", r"'job=\udcff' is not UTF-8: write it in UTF-8"),
         (parse_label, "account=x", "'account=x': the label account cannot be set"),
         (parse_label, "__name__=x", "'__name__=x': the label __name__ cannot be set"),
     ],
