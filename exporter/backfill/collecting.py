@@ -56,11 +56,14 @@ class Collected:
 
 @dataclass(slots=True)
 class _Reading:
-    """What the responses of a window hold beside the rows that are kept."""
+    """What the responses of a window hold besides the rows that are kept."""
 
     rejected: Counter[RejectedRow] = field(default_factory=Counter)
+    """Rows of the window that cannot be read, and those without a readable day."""
     readable: int = 0
+    """Rows of the window that can be read, of whatever user."""
     other_days: int = 0
+    """Rows of other days."""
 
 
 class Collector:
@@ -172,14 +175,18 @@ def _read_parts(
 ) -> Iterator[list[UsageRow]]:
     """Return the rows of a window that can be used, one list for each response.
 
-    Raises ProtocolError where there are rows and none of them can be read: the window is not empty
-    then; LimitReachedError where there are too many users.
+    Raises ProtocolError where the window has rows and none of them can be read: it is not empty
+    then, whatever there is of other days. Raises LimitReachedError where there are too many users.
     """
     asked = frozenset(target.cpu_users)
     for report in reports:
-        reading.rejected.update(report.rejected)
-        reading.readable += len(report.rows)
-        part = [row for row in report.rows if window.first <= row.day <= window.last]
+        for rejected, count in report.rejected.items():
+            if rejected.day is None or window.holds(rejected.day):
+                reading.rejected[rejected] += count
+            else:
+                reading.other_days += count
+        part = [row for row in report.rows if window.holds(row.day)]
+        reading.readable += len(part)
         reading.other_days += len(report.rows) - len(part)
         del report  # it may be large, and the list comes on top
         if asked:

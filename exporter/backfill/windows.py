@@ -25,6 +25,10 @@ class Window:
         """Return the last of the thirty days."""
         return self.first + timedelta(days=WINDOW_DAYS - 1)
 
+    def holds(self, day: date) -> bool:
+        """Return whether a day is one of the thirty."""
+        return self.first <= day <= self.last
+
     @property
     def starttime(self) -> int:
         """Return 00:00 UTC of the first day, as unix time in seconds."""

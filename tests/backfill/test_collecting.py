@@ -152,6 +152,22 @@ def test_a_window_of_nothing_but_malformed_rows(collect: Collect) -> None:
     assert "2026-10-23 to 2026-11-21: none of the 1 rows can be read" in error.cause
 
 
+def test_a_readable_row_of_another_day_does_not_hide_that_none_can_be_read(
+    collect: Collect,
+) -> None:
+    """A response may hold a day more than the thirty; the history does not end for that."""
+    odd = (
+        {"summary_date": "2026-10-22", "cpu_user": "", "bytes_total": None},
+        {"summary_date": "2026-10-23", "cpu_user": "", "bytes_total": 5},
+    )
+    with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
+        run = collect(api)
+    assert isinstance(run.collected.error, ProtocolError)
+    assert "2026-09-23 to 2026-10-22: none of the 1 rows can be read" in run.collected.error.cause
+    assert [rows for _, rows in run.windows] == [1]
+    assert run.warnings == []
+
+
 def test_other_days_than_those_requested(collect: Collect, store: RowStore) -> None:
     """An API that gives its newest days for any start gives no old ones: that is said."""
     odd = tuple(
