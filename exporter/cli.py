@@ -10,7 +10,6 @@ that a command needs takes one.
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,6 +40,7 @@ from exporter.scaleengine.masking import KnownSecrets
 from exporter.web.addresses import Address, ListenError
 
 if TYPE_CHECKING:
+    from exporter.backfill.options import FirstDay
     from exporter.plan import Plan
 
 _PROGRAM: Final = "scaleengine-exporter"
@@ -177,7 +177,7 @@ def backfill(
     process: Process,
     *,
     config_file: Path,
-    first_day: date | None,
+    start: "FirstDay | None",
     end: float | None,
     account: Sequence[str],
     step: int,
@@ -203,7 +203,7 @@ def backfill(
     is_stream = output == STREAM
     file = None if output is None or is_stream else Path(output)
     destination = Destination(file, is_stream, to_tsdb, promtool, overwrite, resume)
-    options = Options(first_day, end, tuple(account), step, tuple(label), destination)
+    options = Options(start, end, tuple(account), step, tuple(label), destination)
     progress = Progress(sys.stderr, is_terminal=is_capable(sys.stderr))
     host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
     try:

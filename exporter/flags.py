@@ -349,7 +349,7 @@ BACKFILL_FLAGS: Final = (
         section=_HISTORY,
         default=None,
         metavar="DAY",
-        argument="first_day",
+        argument="start",
     ),
     Flag(
         "to",

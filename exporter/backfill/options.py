@@ -47,15 +47,23 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstDay:
+    """The first day of a history; ``days_back`` where it was given as so many days before today."""
+
+    day: date
+    days_back: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What a backfill is asked for.
 
-    ``first_day`` is None to go back until there is no data. ``end`` is the moment before which all
+    ``start`` is None to go back until there is no data. ``end`` is the moment before which all
     samples are, in unix seconds; None for the start of today. No ``accounts`` are all. ``step`` is
     the time between samples in seconds. ``labels`` are added to each series.
     """
 
-    first_day: date | None
+    start: FirstDay | None
     end: float | None
     accounts: tuple[str, ...]
     step: int
@@ -76,20 +84,20 @@ def parse_day(text: str) -> date:
     return day
 
 
-def parse_first_day(text: str, now: float) -> date:
+def parse_first_day(text: str, now: float) -> FirstDay:
     """Read a day, or how far back it is: ``90d``, ``1y`` of 365 days; ``now`` in unix seconds.
 
     Raises ValueError with a sentence.
     """
     if "-" in text:
-        return parse_day(text)
+        return FirstDay(parse_day(text))
     try:
         seconds = durations.parse(text)
     except durations.DurationError:
         raise ValueError(f"{text!r} {_NO_DAY}, or how far back it is as 90d") from None
     if seconds % DAY_SECONDS or not 0 < seconds <= now - midnight(EARLIEST_DAY):
         raise ValueError(f"{text!r} must be whole days, and not before {EARLIEST_DAY}")
-    return last_day_before(now - seconds + 1)
+    return FirstDay(last_day_before(now - seconds + 1), int(seconds) // DAY_SECONDS)
 
 
 def parse_moment(text: str) -> float:
@@ -142,9 +150,9 @@ def find_problems(options: Options, known_accounts: Collection[str], now: float)
     if options.end is not None and options.end > now:
         yield "--to is in the future: leave it out for the start of today"
     end = start_of_day(now) if options.end is None else options.end
-    if options.first_day is not None and options.first_day > last_day_before(end):
+    if options.start is not None and options.start.day > last_day_before(end):
         what = "the start of today" if options.end is None else "--to"
-        yield f"--from must be before {what}, and {options.first_day} is not"
+        yield f"--from must be before {what}, and {options.start.day} is not"
     names = [name for name, _ in options.labels]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"--label has {name} twice: remove one"

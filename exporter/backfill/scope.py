@@ -28,7 +28,8 @@ class Scope:
 
     ``end`` is the moment before which all days begin, ``cutoff`` the one before which all samples
     are, both in unix seconds. The cutoff is earlier where ScaleEngine's clock has shown that the
-    end is in the future.
+    end is in the future. ``days_back`` is set where the first day was given as so many days before
+    today: given again on another day, that means the first day of this run still.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Scope:
     end: float
     cutoff: float
     is_end_given: bool
+    days_back: int | None = None
 
     def limit(self, earliest: float) -> float:
         """Return the cutoff where the time may be as early as ``earliest``, in unix seconds.
@@ -47,10 +49,13 @@ class Scope:
 
     def find_differences(self, options: Options, other: "Scope") -> list[str]:
         """Return what another run asks for otherwise, and has to ask for in the same way."""
+        is_as_far_back = self.days_back is not None and self.days_back == other.days_back
         differences = {
             "api.url": self.url != other.url,
             "the accounts, their cdn or cpu_users": self.accounts != other.accounts,
-            f"--from (it was {self.first_day or 'not set'})": self.first_day != other.first_day,
+            f"--from (it was {self.first_day or 'not set'})": (
+                self.first_day != other.first_day and not is_as_far_back
+            ),
             f"--to (it was {describe_moment(self.end)})": options.end not in (None, self.end),
         }
         return [what for what, differs in differences.items() if differs]
@@ -71,10 +76,11 @@ def build_scope(
             ScopeAccount(target.account, cdns[target.account], target.cpu_users)
             for target in targets
         ),
-        first_day=options.first_day,
+        first_day=None if options.start is None else options.start.day,
         end=end,
         cutoff=end,
         is_end_given=options.end is not None,
+        days_back=None if options.start is None else options.start.days_back,
     )
 
 

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.backfill.command import BackfillError, BackfillUsageError, Host, backfill
 from exporter.backfill.gaps import report_gaps
-from exporter.backfill.options import Destination, Options
+from exporter.backfill.options import Destination, FirstDay, Options
 from exporter.backfill.progress import Progress
 from exporter.backfill.windows import midnight
 from exporter.backfill.work_folder import place_file
@@ -65,11 +65,17 @@ class Runner:
         return self.folder / "h.om"
 
     def run(
-        self, *, first_day: date | None = FIRST, end: float | None = None, **destination: object
+        self,
+        *,
+        first_day: date | None = FIRST,
+        days_back: int | None = None,
+        end: float | None = None,
+        **destination: object,
     ) -> int:
         """Return the exit status."""
         goal = Destination(**{"file": self.file, **destination})  # type: ignore[arg-type]
-        options = Options(first_day, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
+        start = None if first_day is None else FirstDay(first_day, days_back)
+        options = Options(start, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
         plan = Plan(
             endpoint=Endpoint(self.simulator.url, 5.0, 4),
             concurrency=4,
@@ -273,6 +279,18 @@ def test_resumed_on_another_day(runner: Runner) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
+def test_resumed_on_another_day_with_the_same_days_back(runner: Runner) -> None:
+    """``--from=82d`` is a later day by then; it means the day of the first run still."""
+    runner.simulator.behave(replace(NO_REPLAY, broken=(Broken(DENIED, calls=(3,)),)))
+    assert runner.run(days_back=82) == 1
+    runner.simulator.behave(NO_REPLAY)
+    later = FIRST + timedelta(days=5)
+    with pytest.raises(BackfillUsageError, match=r"for other --from \(it was 2026-09-01\)"):
+        runner.run(first_day=later, days_back=83, resume=True)
+    assert runner.run(first_day=later, days_back=82, resume=True) == 0
+    assert runner.values() == truth(FIRST, YESTERDAY)
+
+
 def test_resumed_for_something_else(runner: Runner) -> None:
     runner.simulator.behave(replace(NO_REPLAY, broken=(Broken(DENIED, calls=(3,)),)))
     assert runner.run() == 1
@@ -374,7 +392,7 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
 
 def test_nothing_to_fill_in(runner: Runner) -> None:
     plan = Plan(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
-    options = Options(FIRST, None, (), 3600, (), Destination(runner.file))
+    options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
     progress = Progress(io.StringIO(), is_terminal=False)
     host = Host(lambda _: None, progress, KnownSecrets(), Clock())
     with pytest.raises(BackfillUsageError, match="no account has disk_usage enabled"):
@@ -479,7 +497,7 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
             ),
             targets=tuple(DiskUsageTarget(name, 60.0, 180.0) for name in ("main", "other")),
         )
-        options = Options(FIRST, None, (), 3600, (), Destination(tmp_path / "h.om"))
+        options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(tmp_path / "h.om"))
         progress = Progress(io.StringIO(), is_terminal=False)
         host = Host(lambda _: None, progress, KnownSecrets(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:

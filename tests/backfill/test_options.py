@@ -9,6 +9,7 @@ import pytest
 
 from exporter.backfill.options import (
     Destination,
+    FirstDay,
     Options,
     find_problems,
     parse_day,
@@ -21,7 +22,9 @@ from exporter.backfill.windows import midnight
 from tests.backfill.conftest import NOW
 from tests.command_line import read_command_line, read_wrong_command_line
 
-GOOD = Options(date(2026, 1, 1), None, (), 3600, (("job", "x"),), Destination(Path("h.om")))
+GOOD = Options(
+    FirstDay(date(2026, 1, 1)), None, (), 3600, (("job", "x"),), Destination(Path("h.om"))
+)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +81,12 @@ def test_ways_back_that_are_refused(text: str) -> None:
 
 
 def test_values_that_are_taken() -> None:
-    assert parse_first_day("2026-01-31", NOW) == date(2026, 1, 31)
-    assert parse_first_day("1d", NOW) == date(2026, 11, 21)
-    assert parse_first_day("1y", NOW) == date(2025, 11, 22)
-    assert parse_first_day("1d", midnight(date(2026, 11, 22))) == date(2026, 11, 21)
+    assert parse_first_day("2026-01-31", NOW) == FirstDay(date(2026, 1, 31))
+    assert parse_first_day("1d", NOW) == FirstDay(date(2026, 11, 21), 1)
+    assert parse_first_day("1y", NOW) == FirstDay(date(2025, 11, 22), 365)
+    midnight_today = midnight(date(2026, 11, 22))
+    assert parse_first_day("1d", midnight_today) == FirstDay(date(2026, 11, 21), 1)
+    assert parse_first_day("1d", midnight_today - 1) == FirstDay(date(2026, 11, 20), 1)
     assert parse_moment("2026-11-22") == midnight(date(2026, 11, 22))
     assert parse_moment("2026-11-22T16:00+01:00") == NOW
     assert parse_moment("2026-11-22T15:00:00Z") == NOW
@@ -94,11 +99,11 @@ def test_values_that_are_taken() -> None:
     [
         ({"end": NOW + 1}, "--to is in the future: leave it out for the start of today"),
         (
-            {"first_day": date(2026, 11, 22)},
+            {"start": FirstDay(date(2026, 11, 22))},
             "--from must be before the start of today, and 2026-11-22 is not",
         ),
         (
-            {"first_day": date(2026, 3, 1), "end": midnight(date(2026, 3, 1))},
+            {"start": FirstDay(date(2026, 3, 1)), "end": midnight(date(2026, 3, 1))},
             "--from must be before --to, and 2026-03-01 is not",
         ),
         ({"labels": (("job", "a"), ("job", "b"))}, "--label has job twice: remove one"),
@@ -139,7 +144,7 @@ def test_the_command_line() -> None:
         "--output=-",
         "--overwrite",
     ).flags
-    assert flags["first_day"] == date(2026, 1, 1)
+    assert flags["start"] == FirstDay(date(2026, 1, 1))
     assert flags["end"] == midnight(date(2026, 2, 1))
     assert flags["account"] == ("a", "b")
     assert (flags["step"], flags["output"]) == (21_600, "-")
@@ -150,7 +155,7 @@ def test_the_command_line() -> None:
 def test_defaults() -> None:
     _, command, flags = read_command_line("backfill")
     assert command == "backfill"
-    assert (flags["first_day"], flags["end"], flags["account"]) == (None, None, ())
+    assert (flags["start"], flags["end"], flags["account"]) == (None, None, ())
     assert (flags["step"], flags["label"], flags["output"]) == (3600, (), None)
 
 
