@@ -198,7 +198,7 @@ def backfill(
     from exporter.backfill.options import STREAM, Destination, Options
     from exporter.backfill.progress import Progress
     from exporter.scaleengine.clock import Clock
-    from exporter.terminal import is_capable
+    from exporter.terminal import is_capable, printable
 
     is_stream = output == STREAM
     file = None if output is None or is_stream else Path(output)
@@ -212,7 +212,8 @@ def backfill(
     except BackfillUsageError as error:
         raise click.UsageError(str(error)) from None
     except BackfillError as error:
-        sys.stderr.write(f"{_PROGRAM}: error: {error}\n")
+        # It may hold promtool's output, which can be anything.
+        sys.stderr.write(f"{_PROGRAM}: error: {printable(str(error), sys.stderr)}\n")
         return EXIT_FAILURE
 
 

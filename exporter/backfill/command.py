@@ -16,16 +16,17 @@ from exporter.accounts import Roster, Surroundings, roster
 from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.gaps import report_gaps
 from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
-from exporter.backfill.options import Options, describe_moment, find_problems
+from exporter.backfill.options import Destination, Options, describe_moment, find_problems
 from exporter.backfill.progress import Progress
-from exporter.backfill.rows import RowStore
+from exporter.backfill.rows import RowStore, is_damaged
 from exporter.backfill.scope import Scope, build_scope, decode_scope, encode_scope
 from exporter.backfill.tsdb import PromtoolError, find_promtool, make_blocks
 from exporter.backfill.windows import EARLIEST_DAY, last_day_before, windows_before
 from exporter.backfill.work_folder import (
-    FolderError,
+    OutputError,
     WorkFolder,
     check_file,
+    follow_link,
     open_work_folder,
     place_file,
     unwritable,
@@ -71,32 +72,52 @@ def backfill(plan: Plan, options: Options, host: Host) -> int:
     Raises BackfillError where that cannot be done.
     """
     targets = _choose_targets(plan, options, host.clock.now())
-    destination = options.destination
+    destination = follow_link(options.destination)
     try:
         check_file(destination)
         promtool = find_promtool(destination.promtool) if destination.tsdb else None
-    except (FolderError, PromtoolError) as error:
+    except (OutputError, PromtoolError) as error:
         raise BackfillUsageError(str(error)) from None
     stop = threading.Event()
     host.on_stop(stop.set)
+    options = replace(options, destination=destination)
     try:
-        with (
-            open_work_folder(destination) as folder,
-            closing(RowStore(folder.rows)) as store,
-        ):
-            # From here on no other process works in the folder.
-            folder.remove_results()
-            try:
-                return _Run(plan, options, host, stop, store, folder).run(targets, promtool)
-            finally:
-                folder.remove_results()
-    except (FolderError, PromtoolError) as error:
+        with _open_folder(destination) as folder, closing(_open_rows(folder, options)) as store:
+            return _Run(plan, options, host, stop, store, folder).run(targets, promtool)
+    except (OutputError, PromtoolError) as error:
         raise BackfillError(str(error)) from None
     except sqlite3.Error as error:
+        if is_damaged(error):
+            raise BackfillError(
+                f"the rows of the run to resume are damaged ({error}): leave out --resume"
+            ) from None
         raise BackfillError(
-            f"the rows cannot be kept ({error}): end another backfill to the same place, or make "
-            "room, then run again with --resume"
+            f"the rows cannot be kept ({error}): make room, then run again with --resume"
         ) from None
+
+
+@contextmanager
+def _open_folder(destination: Destination) -> Iterator[WorkFolder | None]:
+    """Give the folder of a run, without results; a run for standard output has none."""
+    if destination.stream:
+        yield None
+        return
+    with open_work_folder(destination) as folder:
+        folder.remove_results()
+        try:
+            yield folder
+        finally:
+            folder.remove_results()
+
+
+def _open_rows(folder: WorkFolder | None, options: Options) -> RowStore:
+    """Open the rows of the run to resume; without --resume there are none."""
+    if folder is None:
+        return RowStore(None)
+    if not options.destination.resume and folder.rows.exists():
+        log.info("starting over", left_out="an incomplete run, which --resume continues")
+        folder.remove_rows()
+    return RowStore(folder.rows)
 
 
 def _choose_targets(plan: Plan, options: Options, now: float) -> list[DiskUsageTarget]:
@@ -122,7 +143,7 @@ class _Run:
         host: Host,
         stop: threading.Event,
         store: RowStore,
-        folder: WorkFolder,
+        folder: WorkFolder | None,
     ) -> None:
         self._plan = plan
         self._options = options
@@ -145,32 +166,27 @@ class _Run:
             self._log_nothing_written()
             return EXIT_INTERRUPTED
         self._report_written(written, sum(account.requests for account in collected))
-        self._folder.remove()
+        if self._folder is not None:
+            self._folder.remove()
         return EXIT_OK
 
     def _begin(self, scope: Scope) -> Scope:
         """Return what is asked for: as before, where a run is resumed; raises BackfillError."""
         left = self._store.read_scope()
-        if not self._options.destination.resume:
-            if left is not None:
-                log.info("starting over", left_out="an incomplete run, which --resume continues")
-        elif left is None:
-            log.info("nothing to resume, starting")
-        else:
-            before = decode_scope(left)
-            if before is None:
-                raise BackfillUsageError(
-                    f"{self._folder.rows} is of another version: leave out --resume"
-                )
-            if differences := before.find_differences(self._options, scope):
-                raise BackfillUsageError(
-                    f"the run to resume was for other {' and '.join(differences)}: ask for the "
-                    "same, or leave out --resume"
-                )
-            return before
-        self._store.clear()
-        self._store.write_scope(encode_scope(scope))
-        return scope
+        if left is None:
+            if self._options.destination.resume:
+                log.info("nothing to resume, starting")
+            self._store.write_scope(encode_scope(scope))
+            return scope
+        before = decode_scope(left)
+        if before is None:
+            raise BackfillUsageError("the run to resume is of another version: leave out --resume")
+        if differences := before.find_differences(self._options, scope):
+            raise BackfillUsageError(
+                f"the run to resume was for other {' and '.join(differences)}: ask for the "
+                "same, or leave out --resume"
+            )
+        return before
 
     def _collect(
         self, scope: Scope, targets: Sequence[DiskUsageTarget]
@@ -237,9 +253,9 @@ class _Run:
 
     def _log_nothing_written(self) -> None:
         """Log how to go on, and leave nothing behind where nothing is worth it."""
-        if self._store.is_empty():
+        is_kept = self._folder is not None and not self._store.is_empty()
+        if self._folder is not None and not is_kept:
             self._folder.remove()
-        is_kept = self._folder.path.exists() and not self._options.destination.stream
         log.error("nothing written", advice="run again with --resume" if is_kept else "run again")
 
     def _report_gaps(self, scope: Scope, targets: Sequence[DiskUsageTarget]) -> None:
@@ -267,20 +283,20 @@ class _Run:
 
     def _write(self, scope: Scope, promtool: str | None) -> Written:
         """Write everything to where it was asked for; raises StoppedError."""
-        destination = self._options.destination
-        if destination.stream:
+        destination, folder = self._options.destination, self._folder
+        if folder is None:
             with _open_stdout() as output:
                 return self._write_text(scope, output)
         try:
-            with self._folder.text.open("wb", buffering=_BUFFER_BYTES) as file:
+            with folder.text.open("wb", buffering=_BUFFER_BYTES) as file:
                 written = self._write_text(scope, file)
         except OSError as error:
-            raise unwritable(self._folder.text, error) from None
+            raise unwritable(folder.text, error) from None
         blocks = None
         if promtool is not None and destination.tsdb is not None and written.samples:
-            blocks = self._make_blocks(promtool, destination.tsdb, written)
+            blocks = self._make_blocks(promtool, folder, destination.tsdb, written)
         if destination.file is not None:
-            place_file(self._folder.text, destination, destination.file)
+            place_file(folder.text, destination, destination.file)
         if blocks is not None:
             log.info("blocks made", folder=str(destination.tsdb), blocks=blocks)
         return written
@@ -311,11 +327,9 @@ class _Run:
                 advance,
             )
 
-    def _make_blocks(self, promtool: str, folder: Path, written: Written) -> int:
+    def _make_blocks(self, promtool: str, work: WorkFolder, tsdb: Path, written: Written) -> int:
         with self._host.progress.stage("making blocks", None):
-            return make_blocks(
-                promtool, self._folder.text, self._folder.blocks, folder, written, self._stop
-            )
+            return make_blocks(promtool, work.text, work.blocks, tsdb, written, self._stop)
 
     def _report_written(self, written: Written, requests: int) -> None:
         destination = self._options.destination
@@ -329,15 +343,15 @@ class _Run:
 
 @contextmanager
 def _open_stdout() -> Iterator[Output]:
-    """Give standard output as bytes; unlike ``sys.stdout``, it fails where it is not taken.
+    """Give standard output as bytes; unlike ``sys.stdout``, it fails where it cannot be written.
 
-    Raises FolderError.
+    Raises OutputError.
     """
     try:
         with os.fdopen(os.dup(STDOUT), "wb", buffering=_BUFFER_BYTES) as output:
             yield output
     except OSError as error:
-        raise FolderError(
+        raise OutputError(
             f"standard output cannot be written ({error.strerror or error}): "
-            "see why its reader has ended"
+            "see why its reader has ended, or make room where it goes"
         ) from None

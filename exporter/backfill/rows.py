@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS usage (
     PRIMARY KEY (account, cpu_user, day)
 ) WITHOUT ROWID;
 """
+_DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"})
+"""SQLite's codes for a file that it cannot read, or that has other tables than these.
+
+Source: https://sqlite.org/rescode.html
+"""
 
 UserDays: TypeAlias = tuple[str, str, Iterator[tuple[date, int]]]
 """An account, a CPU user, and the bytes of each of its days, the oldest first."""
@@ -49,18 +54,24 @@ class UserSpan:
         return (self.last - self.first).days + 1 - self.days
 
 
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Return whether an error means that the file holds no rows that can be read."""
+    return getattr(error, "sqlite_errorname", "") in _DAMAGED  # errors of Python's own lack it
+
+
 class RowStore:
     """The rows of one backfill, in a file; for one thread.
 
-    Only one process can have the file open. Raises sqlite3.Error where it cannot be read or
-    written.
+    Without a file they are in a temporary one, which has no name: it is gone when the process ends,
+    however it ends. Raises sqlite3.Error where the file cannot be read or written.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._db = sqlite3.connect(file, isolation_level=None, timeout=0)
+    def __init__(self, file: Path | None) -> None:
+        # SQLite makes the temporary file: https://sqlite.org/inmemorydb.html#temp_db
+        self._db = sqlite3.connect(file or "", isolation_level=None, timeout=0)
         try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # no lock to take for each window
+            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         except sqlite3.Error:
             self._db.close()
             raise
@@ -80,11 +91,6 @@ class RowStore:
         self._db.execute("DELETE FROM scope")
         self._db.execute("INSERT INTO scope VALUES (?)", (json.dumps(scope),))
         self._db.execute("COMMIT")
-
-    def clear(self) -> None:
-        """Remove everything."""
-        for table in ("scope", "windows", "usage"):
-            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
 
     def is_empty(self) -> bool:
         """Return whether no window is complete."""

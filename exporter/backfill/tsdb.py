@@ -4,7 +4,9 @@ Source: https://prometheus.io/docs/prometheus/latest/storage/#backfilling-from-o
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -44,7 +46,7 @@ def make_blocks(
     """Make blocks of a text and move them to their folder; return their number.
 
     ``work`` is a folder on the same file system, which is made. The blocks must hold all that was
-    ``written``. Raises PromtoolError, FolderError, and StoppedError when it is time to stop.
+    ``written``. Raises PromtoolError, OutputError, and StoppedError when it is time to stop.
     """
     try:
         work.mkdir()
@@ -65,19 +67,32 @@ def _arguments(text: Path, work: Path) -> Sequence[str]:
 def _run(command: Sequence[str], output: Path, stop: Stop) -> None:
     """Run a program to its end, or until it is time to stop; raises where it fails."""
     with output.open("w+b") as said:
-        with subprocess.Popen(  # noqa: S603 - the operator names the program
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
-        ) as running:
+        try:
+            running = subprocess.Popen(  # noqa: S603 - the operator names the program
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise PromtoolError(
+                f"{command[0]} cannot be run ({error.strerror or error}): name another promtool "
+                "with --promtool, then run again with --resume"
+            ) from None
+        with running:
             while _is_running(running):
                 if stop.is_set():
-                    running.kill()
+                    # It may be a script: what that has started must not write to the folder later.
+                    os.killpg(running.pid, signal.SIGKILL)
                     raise StoppedError
         if running.returncode:
             said.seek(0)
             last = said.read().decode(errors="replace")[-_SHOWN:].strip()
+            how = running.returncode
             raise PromtoolError(
-                f"{command[0]} failed with {running.returncode} ({last}): "
-                "run again with --resume when the cause is gone"
+                f"{command[0]} failed with {f'signal {-how}' if how < 0 else f'status {how}'} "
+                f"({last or 'it printed nothing'}): run again with --resume when the cause is gone"
             )
 
 

@@ -1,15 +1,16 @@
-"""The folder of a run: what is not complete is there, and nowhere else.
+"""The folders of a run: what is not complete is there, and nowhere else.
 
-It is beside the file that is to be written (``history.om.partial``), or in the folder for blocks,
-so that moving what is complete is one step of the file system.
+The rows and the text are in a folder next to the file that is to be written, such as
+``history.om.partial``. The blocks are made in one inside of the folder for blocks. So moving what
+is complete is one step of the file system, also where the two are on different ones.
 """
 
+import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,22 +18,29 @@ from exporter.backfill.options import Destination
 
 _SUFFIX: Final = ".partial"
 _IN_TSDB: Final = "scaleengine-backfill.partial"
+_BLOCKS_IN_TSDB: Final = "scaleengine-blocks.partial"
+_LOCK: Final = "lock"
+_ROWS: Final = "rows.sqlite"
 
 
-class FolderError(Exception):
-    """The file system refuses something; the text says what, and the next step."""
+class OutputError(Exception):
+    """The history cannot be written where it should go; the text says why, and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkFolder:
-    """The folder of a run, and what is in it."""
+    """The folders of a run, and what is in them.
+
+    ``path`` has the rows and the text, ``tsdb_path`` what promtool makes; they can be the same.
+    """
 
     path: Path
+    tsdb_path: Path
 
     @property
     def rows(self) -> Path:
         """Return the file of the rows: what a resumed run needs."""
-        return self.path / "rows.sqlite"
+        return self.path / _ROWS
 
     @property
     def text(self) -> Path:
@@ -42,48 +50,68 @@ class WorkFolder:
     @property
     def blocks(self) -> Path:
         """Return the folder of the blocks."""
-        return self.path / "blocks"
+        return self.tsdb_path / "blocks"
 
     def remove_results(self) -> None:
-        """Remove what is made of the rows."""
-        self.text.unlink(missing_ok=True)
-        shutil.rmtree(self.blocks, ignore_errors=True)
+        """Remove everything but the rows."""
+        for folder in {self.path, self.tsdb_path}:
+            # SQLite has a journal next to its file, named after it.
+            _empty(folder, keep=(_LOCK, _ROWS))
+
+    def remove_rows(self) -> None:
+        """Remove the rows of an earlier run."""
+        _empty(self.path, keep=(_LOCK,))
 
     def remove(self) -> None:
-        """Remove the folder and everything in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folders and everything in them."""
+        for folder in {self.path, self.tsdb_path}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def follow_link(destination: Destination) -> Destination:
+    """Return the destination with the file that its name leads to: a link is not replaced."""
+    if destination.file is None or not destination.file.is_symlink():
+        return destination
+    return replace(destination, file=Path(os.path.realpath(destination.file)))
 
 
 @contextmanager
 def open_work_folder(destination: Destination) -> Iterator[WorkFolder]:
-    """Make the folder, or take the one that an incomplete run has left behind.
+    """Make the folders of a file or of blocks, or take those of an incomplete run.
 
-    The folder of a stream is removed at the end. Raises FolderError.
+    Until the end no other run can take them. Raises OutputError.
     """
-    try:
-        folder = WorkFolder(_make(destination))
-    except OSError as error:
-        raise unwritable(_parent(destination), error) from None
-    try:
-        yield folder
-    finally:
-        if destination.stream:
-            folder.remove()
+    file, tsdb = destination.file, destination.tsdb
+    with ExitStack() as stack:
+        blocks = None
+        if tsdb is not None:
+            with _reporting(tsdb):
+                tsdb.mkdir(exist_ok=True)
+            if file is not None:
+                blocks = _take(tsdb / _BLOCKS_IN_TSDB, stack)
+                stack.callback(shutil.rmtree, blocks, ignore_errors=True)
+        if file is not None:
+            path = _take(file.parent / f"{file.name}{_SUFFIX}", stack)
+        elif tsdb is not None:
+            path = _take(tsdb / _IN_TSDB, stack)
+        else:
+            raise ValueError("a stream needs no folder")
+        yield WorkFolder(path, blocks or path)
 
 
 def check_file(destination: Destination) -> None:
-    """Raise FolderError where the file exists and may not be replaced."""
+    """Raise OutputError where the file exists and may not be replaced."""
     file = destination.file
     if file is None or not os.path.lexists(file):
         return
     if not file.is_file():
-        raise FolderError(f"{file} is no regular file: name another one, or write --output=-")
+        raise OutputError(f"{file} is no regular file: name another one, or write --output=-")
     if not destination.overwrite:
-        raise FolderError(f"{file} exists: name another file, or set --overwrite")
+        raise OutputError(f"{file} exists: name another file, or set --overwrite")
 
 
 def place_file(text: Path, destination: Destination, file: Path) -> None:
-    """Move the text to its place in one step; raises FolderError."""
+    """Move the text to its place in one step; raises OutputError."""
     try:
         with text.open("rb") as written:
             os.fsync(written.fileno())
@@ -91,11 +119,19 @@ def place_file(text: Path, destination: Destination, file: Path) -> None:
             check_file(destination)
             text.replace(file)
     except FileExistsError:
-        raise FolderError(
+        raise OutputError(
             f"{file} exists now: set --overwrite and --resume, or name another file"
         ) from None
     except OSError as error:
         raise unwritable(file, error) from None
+
+
+def unwritable(place: Path | str, error: OSError) -> OutputError:
+    """Return the error for a place that cannot be written."""
+    return OutputError(
+        f"{place} cannot be written ({error.strerror or error}): "
+        "make it writable or make room, or name another place"
+    )
 
 
 def _link(text: Path, file: Path) -> bool:
@@ -109,25 +145,34 @@ def _link(text: Path, file: Path) -> bool:
     return True
 
 
-def unwritable(place: Path | str, error: OSError) -> FolderError:
-    """Return the error for a place that cannot be written."""
-    return FolderError(f"{place} cannot be written ({error.strerror or error}): free or change it")
+def _take(folder: Path, stack: ExitStack) -> Path:
+    """Make a folder where there is none, and lock it; raises OutputError."""
+    with _reporting(folder.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = stack.enter_context((folder / _LOCK).open("wb"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"another backfill works in {folder}: wait for its end, or name another place"
+            ) from None
+    return folder
 
 
-def _make(destination: Destination) -> Path:
-    if destination.stream:
-        return Path(tempfile.mkdtemp(prefix="scaleengine-backfill-"))
-    parent = _parent(destination)
-    if destination.file is not None:
-        path = parent / f"{destination.file.name}{_SUFFIX}"
-    else:
-        path = parent / _IN_TSDB
-        parent.mkdir(exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
+@contextmanager
+def _reporting(place: Path) -> Iterator[None]:
+    """Raise OutputError where the place cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(place, error) from None
 
 
-def _parent(destination: Destination) -> Path:
-    if destination.file is not None:
-        return destination.file.parent
-    return destination.tsdb or Path(tempfile.gettempdir())
+def _empty(folder: Path, keep: tuple[str, ...]) -> None:
+    """Remove what is in a folder, if it is there, but for names that begin as those to keep."""
+    for entry in folder.glob("*"):
+        if not entry.name.startswith(keep):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)

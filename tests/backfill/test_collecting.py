@@ -1,6 +1,5 @@
 """Collecting the history of an account."""
 
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date, timedelta
@@ -243,14 +242,6 @@ def test_a_clock_an_hour_off(hours: int, collect: Collect, store: RowStore) -> N
     assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        closing(RowStore(tmp_path / "rows.sqlite")),
-        pytest.raises(sqlite3.OperationalError, match="locked"),
-    ):
-        RowStore(tmp_path / "rows.sqlite")
-
-
 def test_rows_survive_the_process(tmp_path: Path) -> None:
     window = Window(date(2026, 10, 23))
     row = UsageRow(date(2026, 10, 24), "née", 2**63 - 1)
@@ -262,8 +253,6 @@ def test_rows_survive_the_process(tmp_path: Path) -> None:
         assert store.count_rows("main", window) == 1
         assert store.count_rows("other", window) is None
         assert stored(store, row.day, row.day) == {row.day: {"née": 2**63 - 1}}
-        store.clear()
-        assert (store.read_scope(), store.count_rows("main", window)) == (None, None)
 
 
 def test_spans_and_days(store: RowStore) -> None:

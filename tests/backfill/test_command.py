@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -248,6 +249,56 @@ def test_a_place_that_cannot_be_written(name: str, sentence: str, runner: Runner
     assert runner.simulator.call_count == 0
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_to_a_file(exists: bool, runner: Runner) -> None:  # noqa: FBT001 - a case
+    """The file that it leads to is written, and the link stays."""
+    link = runner.folder / "link"
+    link.symlink_to("h.om")
+    if exists:
+        runner.file.write_text("mine")
+        with pytest.raises(BackfillUsageError, match=r"h\.om exists"):
+            runner.run(file=link)
+    assert runner.run(file=link, overwrite=exists) == 0
+    assert link.is_symlink()
+    assert not runner.file.is_symlink()
+    assert runner.values() == truth(FIRST, YESTERDAY)
+
+
+def test_standard_output(
+    runner: Runner, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the same text as a file, and there is no file that could be left behind."""
+    monkeypatch.chdir(runner.folder)
+    with structlog.testing.capture_logs():  # they would go to standard output too
+        assert runner.run(file=None, stream=True) == 0
+    assert runner.left == set()
+    text = capfd.readouterr().out
+    assert runner.run() == 0
+    assert text == runner.file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("output", "cause"), [("/dev/full", "No space left on device"), (None, "Broken pipe")]
+)
+def test_standard_output_that_cannot_be_written(
+    output: str | None, cause: str, runner: Runner
+) -> None:
+    """The run fails: what nobody got is not written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    kept = os.dup(1)
+    try:
+        with open(output or writer, "wb") as target:  # noqa: PTH123 - a path or a descriptor
+            os.dup2(target.fileno(), 1)
+        with pytest.raises(BackfillError, match=rf"standard output .* \({cause}\)"):
+            runner.run(file=None, stream=True)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        if output is not None:
+            os.close(writer)
+
+
 def test_an_output_that_is_no_file(runner: Runner) -> None:
     with pytest.raises(BackfillUsageError, match="is no regular file"):
         runner.run(file=runner.folder)
@@ -304,6 +355,29 @@ def test_resumed_for_something_else(runner: Runner) -> None:
     assert runner.left == {"h.om.partial"}
 
 
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (lambda _: b"no rows", "are damaged (file is not a database): leave out --resume"),
+        (lambda good: good[: len(good) // 2], "are damaged (database disk image is malformed)"),
+    ],
+)
+def test_rows_that_are_damaged(
+    rows: Callable[[bytes], bytes], sentence: str, runner: Runner
+) -> None:
+    """They are not resumed, and do not keep a run from starting over."""
+    runner.simulator.behave(replace(NO_REPLAY, broken=(Broken(DENIED, calls=(3,)),)))
+    assert runner.run() == 1
+    file = runner.folder / "h.om.partial" / "rows.sqlite"
+    file.write_bytes(rows(file.read_bytes()))
+    runner.simulator.behave(NO_REPLAY)
+    with pytest.raises(BackfillError) as caught:
+        runner.run(resume=True)
+    assert sentence in str(caught.value)
+    assert runner.run() == 0
+    assert (runner.values(), runner.left) == (truth(FIRST, YESTERDAY), {"h.om"})
+
+
 def test_starting_over(runner: Runner) -> None:
     """Without --resume nothing of the run before is used."""
     runner.simulator.behave(replace(NO_REPLAY, broken=(Broken(DENIED, calls=(3,)),)))
@@ -330,7 +404,8 @@ def test_interrupted(steps: int, runner: Runner) -> None:
     runner.stop_after = steps
     assert runner.run() == 130
     assert runner.left == {"h.om.partial"}
-    assert {path.name for path in (runner.folder / "h.om.partial").iterdir()} == {"rows.sqlite"}
+    left = {path.name for path in (runner.folder / "h.om.partial").iterdir()}
+    assert left == {"lock", "rows.sqlite"}
     runner.stop_after = None
     assert runner.run(resume=True) == 0
     assert runner.simulator.call_count == 3
@@ -342,9 +417,9 @@ def test_two_at_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = []
 
     def other_run(*arguments: object) -> object:
-        with pytest.raises(BackfillError, match="end another backfill to the same place") as caught:
+        with pytest.raises(BackfillError, match=r"another backfill works in .*/h\.om\.partial:"):
             runner.run()
-        errors.append(caught.value)
+        errors.append(1)
         return report_gaps(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(f"{COMMAND}.report_gaps", other_run)
@@ -410,7 +485,7 @@ def test_the_file_may_be_read_as_any_other(runner: Runner) -> None:
 
 
 PROMTOOL = """#!{python}
-import json, pathlib, sys
+import json, os, pathlib, sys
 text, work = sys.argv[-2:]
 print("a line of promtool", file=sys.stderr)
 moments = [int(line.split()[-1]) for line in open(text) if not line.startswith("#")]
@@ -449,7 +524,8 @@ def test_blocks_and_the_file(runner: Runner, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tamper", "sentence"),
     [
-        ("sys.exit(3)", "failed with 3 (a line of promtool): run again with --resume"),
+        ("sys.exit(3)", "failed with status 3 (a line of promtool): run again with --resume"),
+        ("os.kill(os.getpid(), 9)", "failed with signal 9 (a line of promtool): run again"),
         ("moments.pop()", "the blocks hold 655 samples"),
         ("moments[0] -= 5", "and 656 from 1788220800 to 1795262400 were written"),
         ("sys.exit(0)", "the blocks hold 0 samples from None to None"),
@@ -465,6 +541,41 @@ def test_a_promtool_that_fails(tamper: str, sentence: str, runner: Runner, tmp_p
     write_promtool(tmp_path)
     assert runner.run(file=None, tsdb=runner.folder, promtool=promtool, resume=True) == 0
     assert (runner.left, runner.simulator.call_count) == ({"01BLOCK"}, 3)
+
+
+def test_a_promtool_that_cannot_be_run(runner: Runner, tmp_path: Path) -> None:
+    program = tmp_path / "promtool"
+    program.write_text("no program")
+    program.chmod(0o755)
+    with pytest.raises(BackfillError, match=r"promtool cannot be run \(Exec format error\)"):
+        runner.run(file=None, tsdb=runner.folder, promtool=str(program))
+
+
+def test_interrupted_while_a_script_runs_promtool(runner: Runner, tmp_path: Path) -> None:
+    """What the script has started ends too: it would write to the folder later."""
+    program, pipe = tmp_path / "promtool", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program.write_text(f"#!/bin/sh\nsleep 1000 >{pipe} &\nwait\n")
+    program.chmod(0o755)
+
+    with ThreadPoolExecutor(1) as pool:
+        # It is open while a process can write to it.
+        reading = pool.submit(pipe.read_bytes)
+        runner.stop_after = 7  # three windows, and two families of two users
+        assert runner.run(file=None, tsdb=runner.folder, promtool=str(program)) == 130
+        assert reading.result(timeout=60) == b""
+
+
+def test_the_folder_for_blocks_is_tried_first(runner: Runner, tmp_path: Path) -> None:
+    """Not only when all is collected; what is made there needs no other file system to move to."""
+    promtool = write_promtool(tmp_path, "print(work, file=sys.stderr); sys.exit(3)")
+    with pytest.raises(BackfillError, match=r"b cannot be written \(No such file or directory\)"):
+        runner.run(tsdb=runner.folder / "a" / "b", promtool=promtool)
+    assert (runner.left, runner.simulator.call_count) == (set(), 0)
+    tsdb = runner.folder / "data"
+    with pytest.raises(BackfillError, match=f"{tsdb}/scaleengine-blocks.partial/blocks"):
+        runner.run(tsdb=tsdb, promtool=promtool)
+    assert (runner.left, list(tsdb.iterdir())) == ({"data", "h.om.partial"}, [])
 
 
 def test_no_promtool(runner: Runner) -> None:
