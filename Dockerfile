@@ -13,8 +13,10 @@ RUN python -m venv /build \
         --no-cache-dir --only-binary=:all: --require-hashes -r requirements-build.txt \
     && /build/bin/pip --python /opt/scaleengine-exporter/bin/python install \
         --no-cache-dir --only-binary=:all: --require-hashes -r requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE config.example.yaml ./
+COPY monitoring/alerts.yml monitoring/dashboard.json monitoring/
 COPY deploy/build_hooks.py deploy/
+COPY deploy/systemd deploy/systemd
 COPY exporter exporter
 ARG REVISION
 RUN SOURCE_REVISION="${REVISION}" /build/bin/pip wheel \

@@ -42,6 +42,16 @@ PACKAGED: Final = (
     PackagedFile(
         "scaleengine-dashboard.json", "dashboard for Grafana", "monitoring/dashboard.json"
     ),
+    PackagedFile(
+        "scaleengine-exporter.service",
+        "unit for systemd",
+        "deploy/systemd/scaleengine-exporter.service",
+    ),
+    PackagedFile(
+        "scaleengine-exporter.socket",
+        "unit for a socket on which systemd listens, optional",
+        "deploy/systemd/scaleengine-exporter.socket",
+    ),
 )
 MANUAL: Final = "scaleengine-exporter.1"
 NAMES: Final = (*(packaged.name for packaged in PACKAGED), MANUAL)

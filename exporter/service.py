@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 import structlog
+from aiohttp import web
 
 from exporter.accounts import Surroundings, roster
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
+from exporter.notify import Notifier
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
@@ -99,7 +102,8 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
 
     read = SettledRead(source.read, is_elsewhere, stop.wait)
     reload = Reload(read, take, publisher.publish, clock)
-    reloads = ReloadThread(reload, stop, clock)
+    notifier = Notifier(process.environ)
+    reloads = ReloadThread(notifier.wrap_reload(reload), stop, clock)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
@@ -119,6 +123,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         process.signals.on_reload(reloads.request)
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
+        notifier.notify_ready()
 
     app = build_app(
         Served(
@@ -129,16 +134,14 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
             partial(reloads.request, over_http=True) if front.lifecycle else None,
         )
     )
-    ssl_context = None
-    if front.web_config is not None:
-        protect(app, front.web_config, clock.elapsed)
-        ssl_context = front.web_config.ssl_context
+    ssl_context = _protect(app, front.web_config, clock)
     log.info("starting", version=described(), targets=len(plan.targets))
 
     async def serve_until_stopped() -> None:
         loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
         process.signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
-        await serve(app, front.sockets, begin, stop_serving, ssl_context)
+        async with notifier.watch(dead):
+            await serve(app, front.sockets, begin, stop_serving, ssl_context)
 
     try:
         _run_loop(serve_until_stopped)
@@ -149,6 +152,16 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         polling.poller.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
         reloads.join(_LAST_RELOAD_SECONDS)
+
+
+def _protect(
+    app: web.Application, web_config: LiveWebConfig | None, clock: Clock
+) -> ssl.SSLContext | None:
+    """Apply the web configuration, if there is one, and return its TLS context, if it has one."""
+    if web_config is None:
+        return None
+    protect(app, web_config, clock.elapsed)
+    return web_config.ssl_context
 
 
 def _run_loop(work: Callable[[], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ from shutil import which
 import pytest
 
 from exporter import __version__
+from exporter.files import PACKAGED
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -68,6 +69,18 @@ def test_only_what_is_needed_is_sent_to_the_build() -> None:
     assert set(re.findall(r"^!(.+)$", ignored, re.MULTILINE)) == {
         path for paths in copied for path in paths.split()
     }
+
+
+def test_the_build_has_every_file_of_the_package() -> None:
+    """What the wheel takes from outside of its modules is copied too."""
+    copied = set(re.findall(r"(?<=\s)[\w./-]+(?=\s)", DOCKERFILE))
+    missing = [
+        packaged.source
+        for packaged in PACKAGED
+        if not {packaged.source, str(Path(packaged.source).parent)} & copied
+        and not packaged.source.startswith("exporter/")
+    ]
+    assert missing == []
 
 
 @pytest.mark.skipif(
