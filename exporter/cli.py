@@ -89,7 +89,7 @@ def main(arguments: Sequence[str], process: Process) -> int:
 def serve(
     process: Process,
     *,
-    config_file: Path,
+    config_file: Sequence[Path],
     config_check: bool,
     web_listen_address: Sequence[Address],
     web_telemetry_path: str,
@@ -115,7 +115,7 @@ def serve(
 @click.command(cls=FlagCommand, params=[CONFIG_FILE, OUTPUT, *LOG_FLAGS])
 @click.pass_obj
 def check(
-    process: Process, *, config_file: Path, output: str, log_level: str, log_format: str
+    process: Process, *, config_file: Sequence[Path], output: str, log_level: str, log_format: str
 ) -> int:
     """Try each account and path for real. Say what is wrong and what to do."""
     secrets = _set_up_logs(log_level, log_format, process)
@@ -176,7 +176,7 @@ def demo(
 def backfill(
     process: Process,
     *,
-    config_file: Path,
+    config_file: Sequence[Path],
     start: "FirstDay | None",
     end: float | None,
     account: Sequence[str],
@@ -247,7 +247,7 @@ def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: b
 
 @contextmanager
 def _open_backfill_plan(
-    config_file: Path, log_level: str, process: Process, *, demo: bool
+    config_file: Sequence[Path], log_level: str, process: Process, *, demo: bool
 ) -> Iterator["Plan"]:
     """Give the plan of the configuration, or of the demo while its simulator runs."""
     if demo:
@@ -267,16 +267,18 @@ def _open_backfill_plan(
     yield plan
 
 
-def _load_plan(config_file: Path, log_level: str, process: Process) -> tuple["Plan", Sequence[str]]:
+def _load_plan(
+    config_file: Sequence[Path], log_level: str, process: Process
+) -> tuple["Plan", Sequence[str]]:
     """Return the plan of the configuration and its warnings, and set its log level.
 
     Raises ConfigError.
     """
-    from exporter.config import load
+    from exporter.config import load_files
     from exporter.logs import set_log_level
     from exporter.plan import plan_from
 
-    loaded = load(config_file, process.environ)
+    loaded = load_files(config_file, process.environ)
     set_log_level(loaded.config.log.level or log_level)
     return plan_from(loaded.config), [str(warning) for warning in loaded.warnings]
 

@@ -227,6 +227,10 @@ class _AddressType(click.ParamType[Address, str]):
             self.fail(str(error), param, ctx)
 
 
+class _ConfigPathType(click.Path):
+    envvar_list_splitter = ","
+
+
 def _telemetry_path(text: str) -> str:
     if not _TELEMETRY_PATH.fullmatch(text):
         raise ValueError(f"{text!r} cannot be served: write a path such as /metrics, not below /-/")
@@ -255,10 +259,11 @@ def _one_of(*choices: str) -> click.Choice[str]:
 
 CONFIG_FILE: Final = Flag(
     "config.file",
-    click.Path(path_type=Path),
-    "The configuration.",
+    _ConfigPathType(path_type=Path),
+    "The configuration. A folder stands for its *.yaml files; repeatable, in the environment "
+    "separated by commas.",
     section="Configuration",
-    default="config.yaml",
+    default=("config.yaml",),
 )
 CONFIG_CHECK: Final = Flag(
     "config.check",

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from exporter.config import ConfigError, Loaded, load
+from exporter.config import ConfigError, Loaded, load_files
 from exporter.documents.problems import Problem
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
@@ -37,29 +37,34 @@ _READ_SECONDS: Final = 20.0
 
 
 def check_files(
-    config_file: Path, web_config_file: Path | None, log_level: str, process: Process
+    config_files: Sequence[Path], web_config_file: Path | None, log_level: str, process: Process
 ) -> None:
     """Read both configurations and print that they are good; raises ConfigError."""
     process.signals.end_at_once(EXIT_INTERRUPTED)
-    loaded, _ = _load(config_file, web_config_file, process.environ)
+    loaded, _ = _load(config_files, web_config_file, process.environ)
     _accept(loaded, log_level, LogLimit(since_boot))
-    for file in filter(None, (config_file, web_config_file)):
+    for file in filter(None, (*config_files, web_config_file)):
         sys.stdout.write(f"{file}: good\n")
 
 
 def serve_config(
-    config_file: Path, web: WebFlags, log_level: str, secrets: KnownSecrets, process: Process
+    config_files: Sequence[Path],
+    web: WebFlags,
+    log_level: str,
+    secrets: KnownSecrets,
+    process: Process,
 ) -> None:
     """Poll what the configuration names, and serve it until a signal ends that.
 
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
     environ = process.environ
-    loaded, web_config = _load(config_file, web.config_file, environ)
+    loaded, web_config = _load(config_files, web.config_file, environ)
     accept = partial(_accept, log_level=log_level, log_limit=LogLimit(since_boot))
     plan = accept(loaded)
     sockets = open_sockets(web.listen_address, process)
-    read = TimedRead(config_file, partial(load, config_file, environ), _READ_SECONDS)
+    names = ", ".join(map(str, config_files))
+    read = TimedRead(names, partial(load_files, config_files, environ), _READ_SECONDS)
     source = Source(read, _endpoint, accept, secrets)
     serve_plan(plan, source, sockets, web_config, web, process)
 
@@ -109,11 +114,11 @@ def _endpoint(loaded: Loaded) -> Endpoint:
 
 
 def _load(
-    config_file: Path, web_config_file: Path | None, environ: Mapping[str, str]
+    config_files: Sequence[Path], web_config_file: Path | None, environ: Mapping[str, str]
 ) -> tuple[Loaded, LiveWebConfig | None]:
     """Read both configurations; raises ConfigError with the problems of both."""
     try:
-        loaded = load(config_file, environ)
+        loaded = load_files(config_files, environ)
     except ConfigError as error:
         problems = (*error.problems, *_web_problems(web_config_file))
         raise ConfigError(problems) from None

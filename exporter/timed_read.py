@@ -7,7 +7,6 @@ written can be valid before it is complete: ``url: https://api.sc`` names anothe
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from exporter.documents.problems import ConfigError, Problem
@@ -25,13 +24,13 @@ MAX_READS: Final = 5
 
 
 class TimedRead(Generic[T]):
-    """Calls ``read``, which reads a file, and waits at most so many seconds for it.
+    """Calls ``read``, which reads the file ``name``, and waits at most so many seconds for it.
 
     A call that takes longer is left behind in its thread, and what it returns is ignored.
     """
 
-    def __init__(self, file: Path, read: Callable[[], T], seconds: float) -> None:
-        self._file = file
+    def __init__(self, name: str, read: Callable[[], T], seconds: float) -> None:
+        self._name = name
         self._read = read
         self._seconds = seconds
         self._hanging: list[threading.Thread] = []
@@ -67,7 +66,7 @@ class TimedRead(Generic[T]):
             outcome.set_exception(error)
 
     def _failed(self, sentence: str) -> ConfigError:
-        return ConfigError((Problem(str(self._file), None, None, "", sentence),))
+        return ConfigError((Problem(self._name, None, None, "", sentence),))
 
 
 class SettledRead(Generic[T]):

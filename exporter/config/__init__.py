@@ -1,11 +1,11 @@
 """The configuration file: its model, its loading, and a place and sentence for each mistake in it.
 
-`load` reads a file once and gives frozen values, with every default filled in, or raises
+`load_files` reads files and gives frozen values, with every default filled in, or raises
 ConfigError with everything that is wrong. Durations are floats in seconds.
 """
 
 from exporter.config.fields import FILE_TYPES, FileType
-from exporter.config.loading import Loaded, load
+from exporter.config.loading import Loaded, load, load_files
 from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
 from exporter.config.schema import json_schema, schema_text
 from exporter.config.secret import Secret, SecretError
@@ -28,5 +28,6 @@ __all__ = [
     "SecretError",
     "json_schema",
     "load",
+    "load_files",
     "schema_text",
 ]

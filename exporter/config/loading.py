@@ -1,7 +1,7 @@
-"""From a file to a configuration, or to every reason why it is none."""
+"""From files to a configuration, or to every reason why they are none."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Final
 from exporter.config.cautions import cautions
 from exporter.config.credentials import read_credentials
 from exporter.config.model import Config
+from exporter.config.pieces import Piece, PieceModel, find_conflicts, has_accounts, join
 from exporter.config.rules import broken_rules
+from exporter.config.sources import list_files, read_state
 from exporter.config.substitution import substitute
 from exporter.config.wording import EMPTY, WORDING
 from exporter.documents.document import read_document
@@ -19,6 +21,7 @@ from exporter.documents.problems import ConfigError, Problem, Report
 from exporter.documents.text import absolute_folder, read_text
 
 _NAME: Final = "the configuration file"
+_MAX_READS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +35,97 @@ class Loaded:
 def load(
     path: Path, environ: Mapping[str, str], wall_clock: Callable[[], float] = time.time
 ) -> Loaded:
-    """Read a configuration file, with `${NAME}` filled in from `environ`.
+    """Read a configuration from one file, or from the files of a folder, as `load_files` does."""
+    return load_files((path,), environ, wall_clock)
 
-    The files that it names (secrets, certificates) are read, too. `wall_clock` gives the seconds
-    since 1970. Raises ConfigError with every mistake at once; nothing of a secret is in it, in its
-    cause or in its traceback's text.
+
+def load_files(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    wall_clock: Callable[[], float] = time.time,
+) -> Loaded:
+    """Read a configuration from files, with `${NAME}` filled in from `environ`.
+
+    A folder stands for its `*.yaml` files in the order of their names. Each file adds its accounts;
+    every other section may be in one file only. What the files name (secrets, certificates) is
+    read, too. `wall_clock` gives the seconds since 1970.
+
+    Raises ConfigError with every mistake at once; nothing of a secret is in it, in its cause or in
+    its traceback's text. Several files that were replaced while they were read are read again, so
+    that no configuration is made of old and new ones.
     """
-    report = Report(str(path))
-    loaded = _load(path, environ, wall_clock(), report)
-    if loaded is None:
-        raise ConfigError(report.problems())
-    return loaded
+    for _ in range(_MAX_READS):
+        before = read_state(paths)
+        try:
+            loaded = _load(paths, environ, wall_clock())
+        except ConfigError:
+            if read_state(paths) == before:
+                raise
+            continue
+        if read_state(paths) == before:
+            return loaded
+    raise ConfigError(
+        (
+            Problem(
+                str(paths[0]),
+                None,
+                None,
+                "",
+                f"the configuration files changed during each of {_MAX_READS} reads; reload when "
+                "they are no longer being written",
+            ),
+        )
+    )
 
 
-def _load(path: Path, environ: Mapping[str, str], now: float, report: Report) -> Loaded | None:
+def _load(paths: Sequence[Path], environ: Mapping[str, str], now: float) -> Loaded:
+    files, problems = list_files(paths)
+    reports = [Report(str(file)) for file in files]
+    pieces = [
+        _read_piece(file, environ, report) for file, report in zip(files, reports, strict=True)
+    ]
+    read = [piece for piece in pieces if piece is not None]
+    for piece, loc, sentence in find_conflicts(read):
+        piece.report.add(loc, piece.document.place(loc), sentence)
+    has_none = len(read) == len(files) and not any(map(has_accounts, read))
+    parts = [
+        part
+        for index, piece in enumerate(read)
+        if (part := _read_part(piece, needs_accounts=has_none and index == 0)) is not None
+    ]
+    problems += [problem for report in reports for problem in report.problems()]
+    if problems:
+        raise ConfigError(tuple(problems))
+    config = join(parts)
+    return Loaded(config, tuple(_find_warnings(read, parts, now)))
+
+
+def _read_piece(path: Path, environ: Mapping[str, str], report: Report) -> Piece | None:
     text = read_text(path, _NAME, report, stream=True)
     if text is None:
         return None
     warnings = Report(str(path))
     interpolate = partial(substitute, environ=environ)
     document = read_document(text, report, interpolate, warnings, EMPTY)
-    if document is None:
+    folder = None if document is None else absolute_folder(path, _NAME, report)
+    if document is None or folder is None:
         return None
-    folder = absolute_folder(path, _NAME, report)
-    if folder is None:
-        return None
-    value = read_credentials(document, folder, report)
+    return Piece(str(path), document, folder, report, warnings)
+
+
+def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
+    document, report = piece.document, piece.report
+    value = read_credentials(document, piece.folder, report)
     for loc, rule in broken_rules(document):
         report.add(loc, document.place(loc), rule)
-    config = read_model(Config, value, document, folder, report, WORDING)
-    if config is None or report.problems():
-        return None
-    for loc, caution in cautions(config, document, now):
-        warnings.add(document.nearest(loc), document.place(loc), caution)
-    return Loaded(config, warnings.problems())
+    model = Config if needs_accounts or has_accounts(piece) else PieceModel
+    return read_model(model, value, document, piece.folder, report, WORDING)
+
+
+def _find_warnings(
+    pieces: Sequence[Piece], parts: Sequence[Config], now: float
+) -> Iterator[Problem]:
+    for piece, part in zip(pieces, parts, strict=True):
+        for loc, caution in cautions(part, piece.document, now):
+            piece.warnings.add(piece.document.nearest(loc), piece.document.place(loc), caution)
+        yield from piece.warnings.problems()

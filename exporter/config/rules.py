@@ -13,7 +13,7 @@ from exporter.documents.problems import Finding, Loc
 def broken_rules(document: Document) -> Iterator[Finding]:
     """Find each rule that the document breaks: the way to the place, and a sentence."""
     accounts = _items(document.value, "accounts")
-    yield from _one_name_twice(document, accounts)
+    yield from _one_name_twice(document)
     for index, account in enumerate(accounts):
         loc = ("accounts", index)
         paths = _items(_at(account, "files"), "paths")
@@ -31,15 +31,19 @@ def broken_rules(document: Document) -> Iterator[Finding]:
             )
 
 
-def _one_name_twice(document: Document, accounts: tuple[Value, ...]) -> Iterator[Finding]:
-    seen: dict[str, Loc] = {}
-    for index, account in enumerate(accounts):
+def find_account_names(document: Document) -> Iterator[tuple[Loc, str]]:
+    """Find the name of each account that has one, and the way to it."""
+    for index, account in enumerate(_items(document.value, "accounts")):
         key = "name" if _has(account, "name") else "cdn"
         value = _at(account, key)
-        if not isinstance(value, str) and (key == "name" or type(value) is not int):
-            continue
-        loc = ("accounts", index, key)
-        first = seen.setdefault(str(value), loc)
+        if isinstance(value, str) or (key == "cdn" and type(value) is int):
+            yield ("accounts", index, key), str(value)
+
+
+def _one_name_twice(document: Document) -> Iterator[Finding]:
+    seen: dict[str, Loc] = {}
+    for loc, name in find_account_names(document):
+        first = seen.setdefault(name, loc)
         if first != loc:
             line = document.place(first).line
             yield (

@@ -30,7 +30,7 @@ def test_its_flags(arguments: list[str]) -> None:
     _, command, flags = read_command_line(*arguments)
 
     assert command == "check"
-    assert flags["config_file"] == Path("x.yaml")
+    assert flags["config_file"] == (Path("x.yaml"),)
     assert (flags["output"], flags["log_level"]) == ("json", "debug")
 
 
@@ -40,7 +40,7 @@ def test_its_defaults() -> None:
         0,
         "check",
         {
-            "config_file": Path("config.yaml"),
+            "config_file": (Path("config.yaml"),),
             "output": "text",
             "log_level": "info",
             "log_format": "logfmt",

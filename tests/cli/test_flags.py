@@ -15,7 +15,7 @@ Refused = Callable[..., str]
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
-    "config_file": Path("config.yaml"),
+    "config_file": (Path("config.yaml"),),
     "config_check": False,
     "web_listen_address": (TcpAddress("", 10058),),
     "web_telemetry_path": "/metrics",
@@ -26,7 +26,7 @@ DEFAULTS = {
 }
 
 VALUES = [
-    ("config.file", "/etc/x.yaml", Path("/etc/x.yaml")),
+    ("config.file", "/etc/x.yaml", (Path("/etc/x.yaml"),)),
     ("web.listen-address", "[::1]:80", (TcpAddress("::1", 80),)),
     ("web.telemetry-path", "/prom/x", "/prom/x"),
     ("web.telemetry-path", "/", "/"),
@@ -125,10 +125,20 @@ def test_several_addresses() -> None:
     assert value(flag, **{variable(flag): listed}) == addresses
 
 
-@pytest.mark.parametrize("flag", ["config.file", "log.level"])
-def test_the_last_one_holds(flag: str) -> None:
+def test_several_configuration_files() -> None:
+    """They can be said again and again, and in the environment with commas."""
+    files = (Path("a.yaml"), Path("b"))
+    assert value("config.file", "--config.file=a.yaml", "--config.file", "b") == files
+    assert value("config.file", **{variable("config.file"): "a.yaml,b"}) == files
+
+
+@pytest.mark.parametrize(
+    ("flag", "first", "last"),
+    [("web.telemetry-path", "/first", "/last"), ("log.level", "debug", "error")],
+)
+def test_the_last_one_holds(flag: str, first: str, last: str) -> None:
     """A flag that is not repeatable holds as it was said last."""
-    assert str(value(flag, f"--{flag}=debug", f"--{flag}=error")) == "error"
+    assert str(value(flag, f"--{flag}={first}", f"--{flag}={last}")) == last
 
 
 @pytest.mark.parametrize("flag", ["config.check", "web.enable-lifecycle"])

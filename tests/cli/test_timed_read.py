@@ -14,7 +14,7 @@ from exporter.timed_read import MAX_HANGING, MAX_READS, SETTLE_SECONDS, SettledR
 
 PATIENCE = 60.0
 SOON = 0.01
-FILE = Path("config.yaml")
+FILE = "config.yaml"
 
 HALF = """\
 accounts: [{cdn: 158, api_key: k, api_secret: s}]
@@ -97,7 +97,7 @@ def test_a_pipe_without_a_writer(tmp_path: Path) -> None:
     """A configuration that is a pipe without a writer is given up."""
     file = tmp_path / "config.fifo"
     os.mkfifo(file)
-    assert "was not read within" in fault(TimedRead(file, partial(load, file, {}), SOON))
+    assert "was not read within" in fault(TimedRead(str(file), partial(load, file, {}), SOON))
     writer = os.open(file, os.O_WRONLY)  # there is a reader by now, whose thread can end
     os.close(writer)
 

@@ -278,7 +278,7 @@ def test_a_byte_order_mark_is_no_mistake(load_text: Load, account: str) -> None:
     ("name", "line"),
     [
         ("missing.yaml", "missing.yaml: the configuration file does not exist"),
-        (".", ".: the configuration file is a folder; name the file in it"),
+        ("empty", "empty: the folder holds no *.yaml file; add one, or name another folder"),
         (
             "file/config.yaml",
             "file/config.yaml: the configuration file does not exist: a part of its path is a file",
@@ -294,6 +294,7 @@ def test_a_file_that_cannot_be_read_is_told_without_a_line(
 ) -> None:
     """There is no line to show, so the file's name stands alone."""
     (folder / "file").touch()
+    (folder / "empty").mkdir()
     (folder / "large.yaml").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
     with pytest.raises(ConfigError) as caught:
         load(Path(name), {})

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_defaults_are_documented() -> None:
     flags = read_command_line().flags
     written = {flag: default.strip(" `") for flag, default in rows("Flags").items()}
     assert written == {
-        "--config.file": str(flags["config_file"]),
+        "--config.file": str(*cast("tuple[Path]", flags["config_file"])),
         "--config.check": "off",
         "--web.listen-address": DEFAULT_ADDRESS,
         "--web.telemetry-path": flags["web_telemetry_path"],
@@ -81,7 +82,10 @@ def test_every_flag_of_the_backfill_is_documented() -> None:
     assert written.keys() == names.keys()
     for name, flag in names.items():
         nothing = "off" if flag.is_switch else "none"
-        default = nothing if flag.default in (None, (), "false") else f"`{flag.default}`"
+        value = (
+            flag.default[0] if isinstance(flag.default, tuple) and flag.default else flag.default
+        )
+        default = nothing if value in (None, (), "false") else f"`{value}`"
         assert written[name].strip() == default
 
 
