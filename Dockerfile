@@ -32,9 +32,11 @@ LABEL org.opencontainers.image.title="scaleengine-exporter" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="python:3.13.11-slim-trixie"
 COPY --from=build /opt/scaleengine-exporter /opt/scaleengine-exporter
-# Python writes no bytecode beside its modules: the root may be read-only.
+# Python writes no bytecode beside its modules: the root may be read-only. The C library returns
+# memory that is free; without the variable, the exporter sets it and starts itself once more.
 ENV PATH="/opt/scaleengine-exporter/bin:${PATH}" \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONMALLOC=malloc \
     SCALEENGINE_EXPORTER_CONFIG_FILE=/etc/scaleengine-exporter/config.yaml
 # By number, so that an orchestrator can tell that it is not root.
 USER 10058:10058

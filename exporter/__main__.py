@@ -9,6 +9,7 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
+from exporter.process.allocator import use_system_allocator  # noqa: E402
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK  # noqa: E402
 from exporter.process.resource_limits import find_resource_limit  # noqa: E402
 from exporter.process.start import start_process  # noqa: E402
@@ -21,6 +22,7 @@ def main() -> NoReturn:
     Signals and streams are taken care of before all else is imported: that takes half a second, and
     longer on a busy machine.
     """
+    use_system_allocator()
     try:
         process = start_process(EXIT_INTERRUPTED if _has_verdict(sys.argv) else EXIT_OK)
     except RuntimeError as error:
