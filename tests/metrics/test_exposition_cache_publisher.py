@@ -410,3 +410,23 @@ def test_no_publication_sees_half_of_a_change(
     assert running.join(5.0)
     assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
     assert shown(running, "scaleengine_files") == ["3.0"]
+
+
+def test_free_memory_is_released_now_and_then(
+    publisher: Callable[[Stop], Publisher], let_pass: LetPass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is at the start and every ten seconds, and not at each look."""
+    looks = 0
+    released: list[int] = []
+    monkeypatch.setattr(
+        "exporter.metrics.publisher.release_free_memory", lambda: released.append(looks)
+    )
+
+    def seconds() -> Iterator[None]:
+        nonlocal looks
+        for looks in range(1, 26):  # noqa: B007 - it is what the release above notes
+            let_pass(1)
+            yield
+
+    publisher(Turns(seconds)).run()
+    assert released == [1, 11, 21]
