@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS: Final = 60.0
+_MAX_EVENTS: Final = 1000
+"""Different events in one minute: the names of some hold what a stranger has sent."""
 _LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 _BEGINNING: Final = 24
 """Characters of a message that tell its kind: what follows may hold an address in memory."""
@@ -23,12 +25,18 @@ class LogLimit:
     def is_due(self, event: str) -> bool:
         """Return whether an event may be logged above the level debug; it counts as logged then.
 
-        It may be when it was not for a minute.
+        It may be when it was not for a minute, and at most a thousand different events were.
         """
         now = self._clock()
         logged = self._logged.get(event)
         if logged is not None and now - logged < _SECONDS:
             return False
+        if logged is None and len(self._logged) >= _MAX_EVENTS:
+            self._logged = {
+                event: logged for event, logged in self._logged.items() if now - logged < _SECONDS
+            }
+            if len(self._logged) >= _MAX_EVENTS:
+                return False
         self._logged[event] = now
         return True
 

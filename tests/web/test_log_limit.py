@@ -23,3 +23,14 @@ def test_each_event_on_its_own() -> None:
     """One event keeps no other out of the log."""
     limit = LogLimit(lambda: 0.0)
     assert [limit.is_due(event) for event in "abab"] == [True, True, False, False]
+
+
+def test_different_events_are_bounded() -> None:
+    """A thousand are logged in a minute; others have their turn when those are a minute old."""
+    now = 0.0
+    limit = LogLimit(lambda: now)
+    assert [limit.is_due(f"event {number}") for number in range(1001)] == [*[True] * 1000, False]
+    assert not limit.is_due("event 0")
+    now = 60.0
+    assert limit.is_due("event 1000")
+    assert limit.is_due("event 0")
