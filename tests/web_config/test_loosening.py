@@ -183,6 +183,21 @@ def test_a_stricter_file_is_accepted_at_once(begin: Begin, write: Write) -> None
     assert (set(own.current.users), own.last_reload_successful) == ({"jane"}, True)
 
 
+def test_a_file_that_never_settles_is_a_warning(begin: Begin, write: Write, clock: "Clock") -> None:
+    """It says for how long, and that what was read before is in force; once a minute."""
+    own = begin(USERS)
+    with capture_logs() as events:
+        for number in range(20):
+            write(f"{OPEN}# {number}\n")
+            own.refresh()
+            clock.now += 5.0
+    warnings = [event for event in events if event["log_level"] == "warning"]
+    assert [event["seconds"] for event in warnings] == [10, 70]
+    assert warnings[0]["event"] == "web configuration not loosened, it keeps changing"
+    assert str(warnings[0]["advice"]).startswith("what was read before is in force")
+    assert len(own.current.users) == 2
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_file_that_is_written_again_waits_again(
     begin: Begin, write: Write, clock: "Clock", *, in_place: bool

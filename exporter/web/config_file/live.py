@@ -15,6 +15,7 @@ from exporter.documents.problems import ConfigError, Problem
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.config_file.loading import WebConfig, load_web_config
 from exporter.web.config_file.loosening import Loosening, find_loosenings, is_tls_stricter
+from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 
@@ -24,6 +25,9 @@ _LONGEST_REST_SECONDS: Final = 60.0
 
 _CONFIRM_SECONDS: Final = 1.0
 """Seconds for which the files must not change before they may loosen what is in force."""
+
+_UNSETTLED_SECONDS: Final = 10.0
+"""Seconds after which files that keep changing are worth a warning."""
 
 _SETS_NOTHING: Final = (
     "sets nothing, and would end protection that is in force; to end it all the same, write "
@@ -38,11 +42,15 @@ _Trace = tuple[tuple[int, ...] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Unconfirmed:
-    """A loosened configuration that was read: its contents, its files, and when, in seconds."""
+    """A loosened configuration that was read: its contents, its files, and when, in seconds.
+
+    ``since`` is when the files began to ask for less protection, whatever they said since then.
+    """
 
     digest: bytes
     trace: _Trace
     read_at: float
+    since: float
 
 
 class LiveWebConfig:
@@ -72,6 +80,7 @@ class LiveWebConfig:
         self._lock = threading.Lock()
         self._problems: tuple[Problem, ...] = ()
         self._unconfirmed: _Unconfirmed | None = None
+        self._log_limit = LogLimit(clock)
         # Not known: a file may change while it is read, so that the first look reads once more.
         self._trace: _Trace | None = None
         self.current = load_web_config(path, wall_clock)
@@ -143,9 +152,18 @@ class LiveWebConfig:
         trace, before = _trace(config.files), self._unconfirmed
         if before and (before.digest, before.trace) == (config.digest, trace):
             return began - before.read_at >= _CONFIRM_SECONDS
+        now = self._clock()
+        since = now if before is None else before.since
         if before is None:
             log.info("web configuration would be loosened, waiting for it to stay the same")
-        self._unconfirmed = _Unconfirmed(config.digest, trace, self._clock())
+        elif now - since >= _UNSETTLED_SECONDS and self._log_limit.is_due("unsettled"):
+            log.warning(
+                "web configuration not loosened, it keeps changing",
+                file=str(self._path),
+                seconds=round(now - since),
+                advice="what was read before is in force; stop writing the file for two seconds",
+            )
+        self._unconfirmed = _Unconfirmed(config.digest, trace, now, since)
         self._problems = ()
         return False
 
