@@ -65,7 +65,7 @@ def serve_config(
     sockets = open_sockets(web.listen_address, process)
     names = ", ".join(map(str, config_files))
     read = TimedRead(names, partial(load_files, config_files, environ), _READ_SECONDS)
-    source = Source(read, _endpoint, accept, secrets)
+    source = Source(read, _endpoint, accept, secrets, ", ".join(map(str, config_files)))
     serve_plan(plan, source, sockets, web_config, web, process)
 
 

@@ -64,13 +64,15 @@ class Source(Generic[T]):
 
     ``read`` returns what is configured now and raises ConfigError; ``endpoint`` returns where that
     sends the API's credentials; ``accept`` makes the plan of it, and does what else it asks for.
-    ``secrets`` learns the key and the secret of each account that is used.
+    ``secrets`` learns the key and the secret of each account that is used. ``name`` is that of the
+    file or files, for messages.
     """
 
     read: Callable[[], T]
     endpoint: Callable[[T], Endpoint]
     accept: Callable[[T], Plan]
     secrets: KnownSecrets
+    name: str = ""
 
 
 def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
@@ -100,7 +102,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     def is_elsewhere(configured: T) -> bool:
         return not polling.endpoint.has_same_server(source.endpoint(configured))
 
-    read = SettledRead(source.read, is_elsewhere, stop.wait)
+    read = SettledRead(source.read, is_elsewhere, stop.wait, source.name)
     reload = Reload(read, take, publisher.publish, clock)
     notifier = Notifier(process.environ)
     reloads = ReloadThread(notifier.wrap_reload(reload), stop, clock)

@@ -73,7 +73,8 @@ class SettledRead(Generic[T]):
     """Calls ``read``; a critical result is returned only when a second read agrees with it.
 
     ``is_critical`` says whether a result needs the second read. ``wait`` waits some seconds and
-    returns whether it is time to stop, as ``threading.Event.wait`` does.
+    returns whether it is time to stop, as ``threading.Event.wait`` does. ``name`` is that of the
+    file or files, for messages.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class SettledRead(Generic[T]):
         read: Callable[[], T],
         is_critical: Callable[[T], bool],
         wait: Callable[[float], bool],
+        name: str = "",
     ) -> None:
+        self._name = name
         self._read = read
         self._is_critical = is_critical
         self._wait = wait
@@ -99,12 +102,11 @@ class SettledRead(Generic[T]):
                 return current
             earlier = current
             if self._wait(SETTLE_SECONDS):
-                raise _unsettled("changed, and the exporter stops before that is confirmed")
-        raise _unsettled(
+                raise self._unsettled("changed, and the exporter stops before that is confirmed")
+        raise self._unsettled(
             f"changed, and the file was different at each of {MAX_READS} reads, "
             f"{SETTLE_SECONDS:g} s apart; reload again when it is no longer being written"
         )
 
-
-def _unsettled(sentence: str) -> ConfigError:
-    return ConfigError((Problem("", None, None, "api", sentence),))
+    def _unsettled(self, sentence: str) -> ConfigError:
+        return ConfigError((Problem(self._name, None, None, "api", sentence),))

@@ -123,7 +123,7 @@ class Reads:
 
     def settled(self) -> SettledRead[str]:
         """Return what reads these; a result is critical where its text begins with "other"."""
-        return SettledRead(self, lambda result: result.startswith("other"), self.wait)
+        return SettledRead(self, lambda result: result.startswith("other"), self.wait, "a.yaml")
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_a_file_that_keeps_changing() -> None:
     """It is given up after some reads, with what to do."""
     reads = Reads(*(f"other {number}" for number in range(MAX_READS)))
     assert fault(reads.settled()) == (
-        "api: changed, and the file was different at each of 5 reads, 1 s apart; reload again when "
-        "it is no longer being written"
+        "a.yaml: api: changed, and the file was different at each of 5 reads, 1 s apart; reload "
+        "again when it is no longer being written"
     )
 
 
