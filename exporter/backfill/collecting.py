@@ -98,6 +98,11 @@ class Collector:
         alone. Raises sqlite3.Error.
         """
         done = Collected(account.name, None, 0)
+        try:
+            # Also where no request is left to make: names are written without these secrets.
+            account.credentials()
+        except ScaleEngineError as error:
+            return replace(done, error=error)
         for window in windows_before(end, first_day):
             rows = self._store.count_rows(account.name, window)
             if rows is None:

@@ -465,6 +465,17 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
     assert 'cpu_user="x***"' in text
 
 
+def test_a_key_as_the_name_of_a_user_when_no_request_is_left(tmp_path: Path) -> None:
+    """The rows of the first run hold the name; the second run hides it all the same."""
+    with Simulator([simulated(steady_usage({f"x{KEY}": 5}))], NO_REPLAY, clock=lambda: NOW) as api:
+        runner = Runner(api, tmp_path, stop_after=4)  # it has three windows
+        assert runner.run() == 130
+        runner.stop_after = None
+        assert runner.run(resume=True) == 0
+        assert api.call_count == 3
+    assert KEY not in runner.file.read_text()
+
+
 def test_nothing_to_fill_in(runner: Runner) -> None:
     plan = Plan(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
     options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
