@@ -8,7 +8,7 @@ asked="$BACKFILL $SCALEENGINE_CDN"
 [ "$(cat "$HISTORY/asked" 2>/dev/null)" != "$asked" ] || exit 0
 rm -f "$HISTORY/asked"
 # shellcheck disable=SC2086 # its words are flags
-scaleengine-exporter backfill $BACKFILL --to="$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+scaleengine-exporter backfill --to="$(date -u +%Y-%m-%dT%H:%M:%SZ)" $BACKFILL \
 	--label=job=scaleengine --label=instance=exporter:10058 \
 	--output="$HISTORY/history.om" --overwrite || {
 	echo "there is no history: see above" >&2

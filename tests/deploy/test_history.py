@@ -1,6 +1,7 @@
 """The two scripts of compose.yaml that give Prometheus a history."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,12 +81,14 @@ def test_the_demo_has_a_history(stack: Stack) -> None:
 
 
 def test_a_failure_keeps_nothing_from_starting(stack: Stack) -> None:
-    stack.write("scaleengine-exporter", "exit 1")
-    assert "there is no history" in stack.run("collect.sh", "--from=1y")
+    stack.write("scaleengine-exporter", f'echo "$@" >{stack.history}/flags; exit 1')
+    assert "there is no history" in stack.run("collect.sh", "--from=1y --to=2026-01-31")
+    *_, last_end = re.findall(r"--to=(\S+)", (stack.history / "flags").read_text())
+    assert last_end == "2026-01-31", "the last flag wins"
     stack.run("blocks.sh", "")
     stack.run("collect.sh", "--from=1y")
     assert stack.calls == 2
     (stack.history / "asked").write_text("x")
-    stack.write("promtool", "exit 1")
+    stack.write("promtool", 'for work; do :; done; mkdir "$work/01HALF"; exit 1')
     assert "there is no history" in stack.run("blocks.sh", "")
     assert list(stack.tsdb.iterdir()) == []
