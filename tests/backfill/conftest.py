@@ -1,18 +1,24 @@
-"""What the tests of the backfill share: a store, and collecting an account of a simulator."""
+"""What the tests of the backfill share: collecting from a simulator, and running the command."""
 
+import io
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.backfill.collecting import Collected, Collector
+from exporter.backfill.command import Host, backfill
+from exporter.backfill.options import Destination, FirstDay, Options
+from exporter.backfill.progress import Progress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
+from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import Account
 from exporter.polling.pace import Pace
 from exporter.polling.refusals import Refusals
@@ -22,18 +28,30 @@ from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account as SimulatedAccount
-from exporter.simulator import Simulator, Usage
+from exporter.simulator import (
+    Behaviour,
+    Checks,
+    Refusal,
+    Simulator,
+    Usage,
+)
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC).timestamp()
 TODAY = date(2026, 11, 22)
 END = midnight(TODAY)
+NO_REPLAY = Behaviour(checks=Checks(replay=False))
+"""Two runs may ask for the same in one second."""
+FIRST = date(2026, 9, 1)
+YESTERDAY = TODAY - timedelta(days=1)
+DENIED = Refusal("0005")
 
 
 @dataclass(slots=True)
@@ -122,3 +140,110 @@ def collect(store: RowStore) -> Collect:
         return result
 
     return run
+
+
+def usage(day: date) -> Mapping[str, int]:
+    """Return the bytes of a day; ScaleEngine remembers nothing before June."""
+    return {"": day.toordinal(), "web": 7} if day >= date(2026, 6, 1) else {}
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs the command on a simulator."""
+
+    simulator: Simulator
+    folder: Path
+    ahead: float = 0.0
+    quotas: Mapping[str, int] | None = None
+    cpu_users: tuple[str, ...] = ()
+    stop_after: int | None = None
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "h.om"
+
+    def run(
+        self,
+        *,
+        first_day: date | None = FIRST,
+        days_back: int | None = None,
+        end: float | None = None,
+        **destination: object,
+    ) -> int:
+        """Return the exit status."""
+        goal = Destination(**{"file": self.file, **destination})  # type: ignore[arg-type]
+        start = None if first_day is None else FirstDay(first_day, days_back)
+        options = Options(start, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
+        plan = Plan(
+            endpoint=Endpoint(self.simulator.url, 5.0, 4),
+            concurrency=4,
+            requests_per_second=None,
+            requests_per_poll=5000,
+            accounts=(
+                PlannedAccount("main", 158, lambda: Credentials(KEY, SECRET), self.quotas or {}),
+            ),
+            targets=(DiskUsageTarget("main", 60.0, 180.0, self.cpu_users),),
+        )
+        clock = Clock(now=lambda: NOW + self.ahead)
+        progress = _Stopping(self.stop_after)
+        return backfill(plan, options, Host(progress.take, progress, KnownSecrets(), clock))
+
+    def values(self, name: str = "scaleengine_disk_usage_bytes") -> dict[tuple[str, float], float]:
+        """Return what the file has, by user and time."""
+        return {
+            (sample.labels.get("cpu_user", ""), float(sample.timestamp)): sample.value
+            for family in text_string_to_metric_families(self.file.read_text())  # type: ignore[no-untyped-call]
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    @property
+    def left(self) -> set[str]:
+        """Return the names of what is in the folder."""
+        return {path.name for path in self.folder.iterdir()}
+
+
+class _Stopping(Progress):
+    """A progress that stops the run after some windows or steps."""
+
+    def __init__(self, after: int | None) -> None:
+        super().__init__(io.StringIO(), is_terminal=False)
+        self._left = after
+        self._stop: Callable[[], object] = lambda: None
+
+    def take(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+
+    def show_window(self, account: str, window: object, rows: int) -> None:
+        self.advance(1)
+
+    def advance(self, steps: int) -> None:
+        if self._left is not None:
+            self._left -= steps
+            if self._left == 0:
+                self._stop()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator([simulated(usage)], NO_REPLAY, clock=lambda: NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def runner(simulator: Simulator, tmp_path: Path) -> Runner:
+    """Give what runs the command into an empty folder."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return Runner(simulator, folder)
+
+
+def truth(first: date, last: date) -> dict[tuple[str, float], float]:
+    """Return what a file with a sample each twelve hours must have."""
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return {
+        (user, float(midnight(day) + hours * 3600)): float(count)
+        for day in days
+        for user, count in usage(day).items()
+        for hours in (0, 12)
+    }
