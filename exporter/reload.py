@@ -54,7 +54,7 @@ class Reload(Generic[T]):
         """Whether what is in force is what the file said when it was read last."""
         self.last_success = clock.elapsed()
         """When it was last read well, in seconds of monotonic time."""
-        self._log_limit = LogLimit(clock.elapsed)
+        self._log_limit = LogLimit(clock.elapsed, max_events=None)
 
     def __call__(self, *, over_http: bool = False) -> Sequence[str]:
         """Reload, and return what is wrong with the file.

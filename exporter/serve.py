@@ -42,7 +42,7 @@ def check_files(
     """Read both configurations and print that they are good; raises ConfigError."""
     process.signals.end_at_once(EXIT_INTERRUPTED)
     loaded, _ = _load(config_files, web_config_file, process.environ)
-    _accept(loaded, log_level, LogLimit(since_boot))
+    _accept(loaded, log_level, LogLimit(since_boot, max_events=None))
     for file in filter(None, (*config_files, web_config_file)):
         sys.stdout.write(f"{file}: good\n")
 
@@ -60,7 +60,7 @@ def serve_config(
     """
     environ = process.environ
     loaded, web_config = _load(config_files, web.config_file, environ)
-    accept = partial(_accept, log_level=log_level, log_limit=LogLimit(since_boot))
+    accept = partial(_accept, log_level=log_level, log_limit=LogLimit(since_boot, max_events=None))
     plan = accept(loaded)
     sockets = open_sockets(web.listen_address, process)
     names = ", ".join(map(str, config_files))

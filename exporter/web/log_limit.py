@@ -1,13 +1,14 @@
 """Keep strangers from filling the log: what they cause is logged once a minute."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 _SECONDS: Final = 60.0
-_MAX_EVENTS: Final = 1000
-"""Different events in one minute: the names of some hold what a stranger has sent."""
+MAX_EVENTS: Final = 1000
+"""Different events in a minute where their names may hold what a stranger has sent."""
 _LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 _BEGINNING: Final = 24
 """Characters of a message that tell its kind: what follows may hold an address in memory."""
@@ -16,27 +17,34 @@ _NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception."
 
 
 class LogLimit:
-    """Knows when each event was logged last; ``clock`` returns seconds that only grow."""
+    """Knows when each event was logged last; ``clock`` returns seconds that only grow.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    At most ``max_events`` different events are due in a minute; None stands for no such limit, for
+    events whose names are the operator's own.
+    """
+
+    def __init__(self, clock: Callable[[], float], max_events: int | None = MAX_EVENTS) -> None:
         self._clock = clock
+        self._max_events = math.inf if max_events is None else max_events
         self._logged: dict[str, float] = {}
+        self._pruned = -math.inf
 
     def is_due(self, event: str) -> bool:
         """Return whether an event may be logged above the level debug; it counts as logged then.
 
-        It may be when it was not for a minute, and at most a thousand different events were.
+        It may be when it was not for a minute, and not too many different events were.
         """
         now = self._clock()
-        logged = self._logged.get(event)
-        if logged is not None and now - logged < _SECONDS:
-            return False
-        if logged is None and len(self._logged) >= _MAX_EVENTS:
+        if now - self._pruned >= _SECONDS:
             self._logged = {
                 event: logged for event, logged in self._logged.items() if now - logged < _SECONDS
             }
-            if len(self._logged) >= _MAX_EVENTS:
-                return False
+            self._pruned = now
+        logged = self._logged.get(event)
+        if logged is None and len(self._logged) >= self._max_events:
+            return False
+        if logged is not None and now - logged < _SECONDS:
+            return False
         self._logged[event] = now
         return True
 

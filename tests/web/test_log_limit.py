@@ -34,3 +34,10 @@ def test_different_events_are_bounded() -> None:
     now = 60.0
     assert limit.is_due("event 1000")
     assert limit.is_due("event 0")
+
+
+def test_the_operators_events_are_not_bounded() -> None:
+    """Each of the warnings of a large configuration is logged, once a minute."""
+    limit = LogLimit(lambda: 0.0, max_events=None)
+    assert all(limit.is_due(f"line {number}") for number in range(2000))
+    assert not limit.is_due("line 0")
