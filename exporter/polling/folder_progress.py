@@ -25,6 +25,7 @@ from exporter.polling.steps import (
     may_leap,
     repeats,
     shows_file,
+    shows_nothing,
     start_of,
     with_files,
 )
@@ -32,6 +33,8 @@ from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
 
 _SHOWN: Final = 200
+_FAR: Final = 1000
+"""How far behind an offset a response repeats nothing from before it: ten times a page."""
 _NO_CHILDREN: Final[Mapping[str, "FolderProgress"]] = MappingProxyType({})
 
 
@@ -43,6 +46,7 @@ class FolderProgress:
     """
 
     __slots__ = (
+        "_far_fingerprint",
         "_fingerprint",
         "_last_file",
         "_names",
@@ -90,6 +94,7 @@ class FolderProgress:
         self._names: SeenNames | None = None
         self._last_file: str | None = None
         self._fingerprint: int | None = None
+        self._far_fingerprint: int | None = None
         self._next: Step | None = None
         self._new_files = 0
 
@@ -146,6 +151,8 @@ class FolderProgress:
             fits = repeats(shown, step)
         if not fits:
             traits.repeats_files |= step.kind is StepKind.FARTHER
+            if step.kind is StepKind.SAME:
+                self._far_fingerprint = listing.fingerprint
             if step.otherwise is None:
                 raise self.incomplete("its listing has changed while it was read")
             self.step = step.otherwise
@@ -260,8 +267,7 @@ class FolderProgress:
         elif not shown.is_empty:
             following = self._step_on(listing, traits)
         if following is not None and is_repeated and not shown.files:
-            farther = step.offset + 2 * traits.max_files
-            following = Step(farther, StepKind.SAME, otherwise=following)
+            following = Step(self._far_offset(traits), StepKind.SAME, otherwise=following)
         if step.check is not None and (news or shown.is_empty):
             self._next = following
             self.step = step.check
@@ -280,16 +286,12 @@ class FolderProgress:
         return shown.files[0] != self.step.file
 
     def _accept_gap(self, listing: Listing, traits: ServerTraits) -> bool:
-        """Finish where a response from behind the end shows nothing new; raises IncompleteError.
+        """Finish where a response from behind the end is empty; raises IncompleteError.
 
-        A full response proves nothing, since more may follow what it shows; but where the offset
-        has no effect any more, no request can show more.
+        A response that is not empty proves no end: it repeats what is before its offset, and what
+        follows may be hidden. So the next request is farther, unless the response is the same far
+        behind the end: then it shows what every response does.
         """
-        is_end = (
-            listing.root.is_empty
-            or traits.has_room(listing)
-            or listing.fingerprint == self._fingerprint
-        )
         unread = [(self, listing.root)]
         while unread:
             folder, shown = unread.pop()
@@ -299,10 +301,20 @@ class FolderProgress:
             if not folder.knows(shown.files) or shown.folders.keys() - children:
                 raise self.incomplete("behind its end, more is listed")
             unread += [(children[name], child) for name, child in shown.folders.items()]
-        if not is_end:
-            raise self.incomplete("behind its end, a full response is shown, and more may follow")
-        self.finish()
+        if shows_nothing(listing.root) or listing.fingerprint == self._far_fingerprint:
+            self.finish()
+            return False
+        # Not farther than one response reaches, so that nothing is passed over.
+        following = Step(self.step.offset + max(1, traits.max_files), StepKind.GAP)
+        if self._far_fingerprint is None:
+            self._fingerprint = listing.fingerprint
+            following = Step(self._far_offset(traits), StepKind.SAME, otherwise=following)
+        self.step = following
         return False
+
+    def _far_offset(self, traits: ServerTraits) -> int:
+        """Return an offset far behind any that the last response could repeat entries from."""
+        return self.step.offset + max(2 * traits.max_files, _FAR)
 
     @staticmethod
     def _files_are_complete(shown: Folder, traits: ServerTraits) -> bool:

@@ -5,7 +5,13 @@ from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from exporter.polling.server_traits import ServerTraits
-from exporter.scaleengine.file_listing import PAGE_SIZE, Folder, Listing, LoadState
+from exporter.scaleengine.file_listing import (
+    PAGE_SIZE,
+    Folder,
+    Listing,
+    LoadState,
+    may_be_api_member,
+)
 
 Start: TypeAlias = tuple[str | None, str | None]
 
@@ -53,6 +59,26 @@ FIRST_STEP: Final = Step(0)
 def start_of(shown: Folder) -> Start:
     """Return the first own file and the first sub-folder that a response shows of a folder."""
     return next(iter(shown.files), None), next(iter(shown.folders), None)
+
+
+def has_skipped(start: Start, shown: Folder) -> bool:
+    """Return whether a response leaves out what an earlier one showed first of the folder.
+
+    ``start`` is that of the earlier response. That may have been cut before it came to a sub-folder
+    or to a file, so only what it did show counts: its first file, or else its first sub-folder.
+    """
+    first_file, first_child = start
+    file, child = start_of(shown)
+    if first_file is not None:
+        return file != first_file
+    return first_child is not None and child != first_child
+
+
+def shows_nothing(shown: Folder) -> bool:
+    """Return whether a response shows neither files nor folders, but for members of the API."""
+    return not shown.files and all(
+        may_be_api_member(name) and not child.has_state for name, child in shown.folders.items()
+    )
 
 
 def repeats(shown: Folder, step: Step) -> bool:

@@ -25,6 +25,7 @@ from exporter.polling.steps import (
     Start,
     StepKind,
     begins_with,
+    has_skipped,
     last_reached,
     start_of,
     with_files,
@@ -171,8 +172,8 @@ class _Walk:
         """
         if folder.step.offset == 0 or self.traits.repeats_children is not None:
             return None
-        if folder.start is None or folder.start == start_of(listing.root):
-            return None  # the offset has skipped nothing yet
+        if folder.start is None or not has_skipped(folder.start, listing.root):
+            return None  # the offset may have skipped nothing yet
         found: tuple[_Names, Folder] | None = None
         unread: deque[tuple[FolderProgress | None, _Names, Folder]] = deque(
             [(folder, None, listing.root)]

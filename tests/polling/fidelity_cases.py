@@ -17,6 +17,7 @@ from tests.polling.scripted_api import (
     Json,
     Members,
     Moment,
+    Respond,
     Sub,
     Truth,
     fixed,
@@ -257,6 +258,47 @@ W11: Final = Case(
 )
 
 
+_W12: Final[dict[str, list[str]]] = {
+    PATH: [*names(2), "a"],
+    f"{PATH}/a": [*names(3, "a"), "b"],
+    f"{PATH}/a/b": [*names(5, "b"), "c"],
+    f"{PATH}/a/b/c": names(1, "c"),
+}
+
+_CUT: Final = unfinished(0, 0).keys()
+
+
+def _w12_folder(path: str, first: int, room: int) -> tuple[Members, int]:
+    """List a folder from an entry on, and what is below it from the same place on."""
+    files = [name for name in _W12[path] if name.endswith(".mp4")]
+    shown = files[first : first + room]
+    room -= len(shown)
+    members = own(shown)
+    if len(files) > first + len(shown):
+        return members | unfinished(first + len(shown), len(shown)), room
+    for name in _W12[path][len(files) :] if first <= len(files) else []:
+        below, room = _w12_folder(f"{path}/{name}", first, room) if room else (None, 0)
+        members[name] = SKIPPED if below is None or below.keys() == _CUT else [below]
+    return members | COMPLETE, room
+
+
+def _w12(path: str) -> Respond:
+    """Answer with four files at most, two of them from before the offset."""
+    file_count = sum(name.endswith(".mp4") for name in _W12[path])
+    return lambda offset: [
+        _w12_folder(path, max(0, offset - 2) if offset <= file_count else offset, 4)[0]
+    ]
+
+
+W12: Final = Case(
+    "W12",
+    "the offset is skipped in every folder, but a follow-up that overlaps skips nothing at first",
+    still(Truth(11, 3), {path: _w12(path) for path in _W12}),
+    published=Truth(10, 3),
+    max_requests=30,
+)
+
+
 # A1 to A6: what 0.1 refused.
 def _a1(offset: int) -> Json:
     shown = names(101)[offset : offset + 100]
@@ -385,7 +427,7 @@ A6: Final = (
 )
 
 CASES: Final[tuple[Case, ...]] = (
-    *(W1A, W1B, W2A, W2B, W2C, W3, W4, W5, W6, W7, W8, W9, W10, W11),
+    *(W1A, W1B, W2A, W2B, W2C, W3, W4, W5, W6, W7, W8, W9, W10, W11, W12),
     *CHANGES,
     *(A1, A2, A3, A4, A5, *A6),
 )

@@ -9,7 +9,7 @@ import pytest
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.steps import Step, StepKind
+from exporter.polling.steps import Start, Step, StepKind, has_skipped
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
@@ -85,10 +85,10 @@ WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
         [("s", 0), ("s", 99), ("s", 100), ("s", 99), ("s", 200), ("s/a", 149), ("s/a", 249)],
     ),
     "no offset has an effect on the sub-folders": (
-        {("s", offset): Folder(folders={"a": Folder(files(1))}) for offset in range(9)}
+        {("s", offset): Folder(folders={"a": Folder(files(1))}) for offset in (0, 1, 1001)}
         | {("s/a", 0): Folder(files(1))},
         (1, 1),
-        [("s", 0), ("s", 1), ("s", 3), ("s/a", 0), ("s/a", 1), ("s/a", 0), ("s/a", 2)],
+        [("s", 0), ("s", 1), ("s", 1001), ("s/a", 0), ("s/a", 1), ("s/a", 0), ("s/a", 2)],
     ),
     "an offset that counts files of all types: the end is farther": (
         {
@@ -153,38 +153,48 @@ def test_another_folder_behind_the_end() -> None:
         walked(script)
 
 
-@pytest.mark.parametrize(
-    ("shown", "is_end"),
-    [
-        (Folder(), True),
-        (whole(a=whole(files(1))), True),
-        (whole(a=whole(files(1, 2, 3))), False),
-        (whole(a=skipped()), False),
-    ],
-)
-def test_a_full_response_behind_the_end(shown: Folder, *, is_end: bool) -> None:
-    """It proves no end, though it shows nothing new: what follows it may not be shown."""
+KNOWN = whole(a=whole(files(1)))
+
+
+def behind_the_end() -> FolderProgress:
+    """Return a folder that waits for a response from behind its end."""
     folder = FolderProgress("s")
     folder.add_child("a").is_by_itself = True
     folder.step = Step(9, StepKind.GAP)
-    traits = ServerTraits(max_files=3)
-    if is_end:
+    return folder
+
+
+@pytest.mark.parametrize("shown", [Folder(), whole(), whole(__errors=EMPTY)])
+def test_an_empty_response_behind_the_end(shown: Folder) -> None:
+    """It proves the end, also with a member of the API that looks like a folder."""
+    folder = behind_the_end()
+    folder.add_child("__errors")
+    folder.accept(build_listing(shown), ServerTraits(max_files=3))
+    assert folder.is_complete
+
+
+def test_a_response_behind_the_end_that_repeats_something() -> None:
+    """It proves no end: what follows may be hidden, so the requests go on, a response farther."""
+    folder, traits = behind_the_end(), ServerTraits(max_files=3)
+    folder.accept(build_listing(KNOWN), traits)
+    assert (folder.step.kind, folder.step.offset) == (StepKind.SAME, 1009)
+    folder.accept(build_listing(whole()), traits)
+    for offset in (12, 15):
+        assert folder.step == Step(offset, StepKind.GAP)
+        folder.accept(build_listing(KNOWN), traits)
+    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+        folder.accept(build_listing(whole(b=whole())), traits)
+
+
+@pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
+def test_the_same_response_far_behind_the_end(first: Folder) -> None:
+    """What is shown far behind the end is shown everywhere, and hides nothing."""
+    folder, traits = behind_the_end(), ServerTraits(max_files=3)
+    for shown in (first, KNOWN):
         folder.accept(build_listing(shown), traits)
-        assert folder.is_complete
-    else:
-        with pytest.raises(IncompleteError, match="behind its end, a full response is shown"):
-            folder.accept(build_listing(shown), traits)
-
-
-def test_the_same_full_response_at_two_offsets() -> None:
-    """An offset without effect hides nothing: no request could show more."""
-    listing = build_listing(whole(a=whole(files(1, 2, 3))))
-    folder = FolderProgress("s")
-    folder.add_child("a").is_by_itself = True
-    traits = ServerTraits(max_files=3)
-    folder.decide(listing, 0, traits)
-    folder.step = Step(9, StepKind.GAP)
-    folder.accept(listing, traits)
+    if not folder.is_complete:
+        assert folder.step == Step(12, StepKind.GAP)
+        folder.accept(build_listing(KNOWN), traits)
     assert folder.is_complete
 
 
@@ -200,6 +210,24 @@ def test_the_same_full_response_at_two_offsets() -> None:
 def test_room_of_a_response(root: Folder, *, has_room: bool) -> None:
     """A response that skips a folder was cut there, however few entries it shows."""
     assert ServerTraits(max_files=3).has_room(build_listing(root)) is has_room
+
+
+@pytest.mark.parametrize(
+    ("start", "shown", "skipped_something"),
+    [
+        (("1.mp4", "a"), whole(files(1), a=EMPTY), False),
+        (("1.mp4", "a"), whole(files(2), a=EMPTY), True),
+        (("1.mp4", None), whole(files(1), a=EMPTY), False),
+        ((None, "a"), whole(files(1), a=EMPTY), False),
+        ((None, "a"), whole(files(1), b=EMPTY), True),
+        ((None, None), whole(files(1), a=EMPTY), False),
+    ],
+)
+def test_what_an_offset_has_skipped(
+    start: Start, shown: Folder, *, skipped_something: bool
+) -> None:
+    """A first response may be cut before the sub-folders, or before the files."""
+    assert has_skipped(start, shown) is skipped_something
 
 
 def test_a_complete_folder_that_shows_more_files_later() -> None:

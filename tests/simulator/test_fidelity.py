@@ -73,6 +73,7 @@ HIDING = replace(FLAGGED, unreached=Unreached.BEHIND_OFFSET)
 IN_ANSWER = replace(HIDING, file_count=FileCount.ANSWER)
 A, B = f"{PATH}/a", f"{PATH}/b"
 X = {"x": FileType.VIDEO}
+C0 = {"c000.mp4": FileType.VIDEO}
 TWO_IN_FIVE = {
     f"f{number:03}.mp4": FileType.VIDEO if number % 5 < 2 else FileType.OTHER
     for number in range(200)
@@ -150,6 +151,23 @@ ROWS = {
         ),
         tree(videos(5), a=4, b=0),
         at(*range(15)),
+    ),
+    "W12": Row(
+        replace(
+            FLAGGED,
+            unreached=Unreached.SKIPPED_AFTER_FILES,
+            files_per_answer=4,
+            overlap=2,
+            offset_in_every_folder=True,
+            loaded_tells_files=True,
+            file_count=FileCount.ANSWER,
+        ),
+        tree(videos(2), a=Folder(videos(3, "a"), {"b": Folder(videos(5, "b"), {"c": tree(C0)})})),
+        tuple(
+            (path, offset)
+            for path in (PATH, A, f"{A}/b", f"{A}/b/c")
+            for offset in (0, 1, 2, 3, 4, 7)
+        ),
     ),
     "P1": Row(
         IN_ANSWER,
