@@ -26,10 +26,13 @@ RUN SOURCE_REVISION="${REVISION}" /build/bin/pip wheel \
 
 FROM base
 ARG REVISION
+ARG SOURCE
 LABEL org.opencontainers.image.title="scaleengine-exporter" \
       org.opencontainers.image.description="Prometheus exporter for ScaleEngine accounts" \
       org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="python:3.13.11-slim-trixie"
 COPY --from=build /opt/scaleengine-exporter /opt/scaleengine-exporter
 # Python writes no bytecode beside its modules: the root may be read-only. The C library returns
@@ -41,6 +44,7 @@ ENV PATH="/opt/scaleengine-exporter/bin:${PATH}" \
 # By number, so that an orchestrator can tell that it is not root.
 USER 10058:10058
 EXPOSE 10058
+STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["scaleengine-exporter", "healthcheck"]
 ENTRYPOINT ["scaleengine-exporter"]

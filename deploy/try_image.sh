@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-port=21058
+port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 base=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' Dockerfile)
 release=${base##*-}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -83,6 +83,11 @@ inside sh -c 'kill -HUP 1' || fail "it cannot be told to reload from inside"
 # The command stands in the image; it finds the port that a flag has set.
 in_podman healthcheck run exporter || fail "the health check finds it ill"
 inside scaleengine-exporter healthcheck
+
+# OpenShift gives each project user ids of its own, in the group of root.
+in_podman run --rm --network=none --read-only --read-only-tmpfs=false --cap-drop=all \
+	--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096 \
+	--user 1000730000:0 "$image" --version >/dev/null || fail "it does not run as any user"
 
 in_podman stop --time 10 exporter >/dev/null
 status=$(in_podman inspect --format '{{.State.ExitCode}}' exporter)

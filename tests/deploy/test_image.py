@@ -35,6 +35,13 @@ def test_it_runs_as_nobody_special() -> None:
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10058:10058"]
 
 
+def test_it_says_what_it_is_and_how_it_ends() -> None:
+    """The labels name licence, revision and source; a container engine sends SIGTERM."""
+    labels = set(re.findall(r"org\.opencontainers\.image\.([\w.]+)=", DOCKERFILE))
+    assert {"licenses", "revision", "source", "title", "version"} <= labels
+    assert "\nSTOPSIGNAL SIGTERM\n" in DOCKERFILE
+
+
 def test_its_version_is_the_programs() -> None:
     """The label of the version says what the program says."""
     assert f'image.version="{__version__}"' in DOCKERFILE
