@@ -28,10 +28,6 @@ DURATION = "must be a duration such as 90s, 1h30m or 1d"
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (
-            "{http2: true}",
-            "29: {}.http2: is not offered here; write false or leave the key out for HTTP/1.1",
-        ),
         ("{headers: {X-Frame-Options: allow}}", "49: {}: must be 'deny', 'sameorigin' or ''"),
         ("{headers: {X-Content-Type-Options: sniff}}", "56: {}: must be 'nosniff' or ''"),
         (
@@ -193,7 +189,7 @@ def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:
     """Given a mistake in each section, then each is told, a key that does not fit included."""
     text = """\
 tls_server_config: {cert_file: server.pem, key_file: successor.key, max_version: TLS9}
-http_server_config: {http2: true}
+http_server_config: {http2: maybe}
 basic_auth_users: {jane: x}
 rate_limit: {interval: soon, burst: 1}
 """

@@ -70,9 +70,13 @@ def test_what_sets_nothing_asks_for_nothing(load: Load, text: str) -> None:
             "rate_limit: {interval: 1s, burst: 0}\n",
             "1:35: rate_limit.burst: is 0: every request is refused",
         ),
+        (
+            "http_server_config: {http2: true}\n",
+            "1:29: http_server_config.http2: has no effect: HTTP/1.1 is spoken; leave it out",
+        ),
     ],
 )
-def test_what_protects_nothing_is_a_warning(load: Load, text: str, warning: str) -> None:
+def test_what_has_no_effect_is_a_warning(load: Load, text: str, warning: str) -> None:
     """An empty section is accepted as Go accepts it, but not in silence."""
     assert [str(found) for found in load(text).warnings] == [f"web.yml:{warning}"]
 

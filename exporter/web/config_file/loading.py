@@ -100,6 +100,8 @@ def _oddities(file: WebConfigFile, now: float) -> Iterator[Finding]:
         if cost > MAX_QUICK_COST:
             sentence = f"has a cost of {cost}: checking a password takes seconds; 10 is usual"
             yield ("basic_auth_users", user), sentence
+    if file.http_server_config.http2:
+        yield ("http_server_config", "http2"), "has no effect: HTTP/1.1 is spoken; leave it out"
     if limit and limit.interval and not limit.burst:
         yield ("rate_limit", "burst"), "is 0: every request is refused"
 

@@ -17,12 +17,6 @@ from exporter.web.config_file.switches import Switch
 from exporter.web.config_file.tls import TlsServer
 
 
-def _no_http2(value: bool) -> bool:  # noqa: FBT001 - pydantic passes it so
-    if value:
-        raise FieldError("is not offered here; write false or leave the key out for HTTP/1.1")
-    return value
-
-
 def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
@@ -71,8 +65,8 @@ class Headers(Section):
 class HttpServer(Section):
     """How answers are given."""
 
-    http2: Annotated[Switch, AfterValidator(_no_http2)] = False
-    """Whether HTTP/2 is spoken: never here."""
+    http2: Switch = False
+    """Whether HTTP/2 is wanted, which is the default of Go's exporters: it is not spoken here."""
 
     headers: Headers = Headers()
     """What is added to every answer."""
