@@ -5,7 +5,7 @@ READY := .venv/ready
 
 .PHONY: help demo test coverage check lint types contracts format schema dashboard lock image-try \
 	dist test-wheel \
-	e2e bench-walk bench-serve fault-matrix soak random-walks hostile fuzz
+	e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -17,6 +17,7 @@ help:
 	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
+	@echo "make bench-accounts  poll 1 to 5,000 accounts, and say what that costs; half an hour"
 	@echo "make e2e         prove the whole chain with a real Prometheus and Alertmanager"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
@@ -67,6 +68,9 @@ bench-walk: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python -m bench.serve
+
+bench-accounts: $(READY)
+	$(BIN)/python -m bench.accounts $(ARGS)
 
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
