@@ -4,11 +4,15 @@ PyYAML reads YAML 1.1 and refuses every tab outside of quotes. YAML 1.2 allows a
 space separates two things in a line, and forbids it in indentation alone (https://yaml.org/spec/
 1.2.2/, 6.1 to 6.3). An anchor may be defined again (the same, 7.1).
 
+LibYAML's parser, in C, is many times as fast where PyYAML was built with it. It gives the same
+nodes and positions of a plain text, but other errors, so `Loader` reads every text again that
+`FastLoader` refuses.
+
 The methods that are replaced here are PyYAML's own, and not documented: its version has a cap.
 """
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
@@ -19,7 +23,37 @@ _BLOCK_INDICATORS: Final = re.compile(r"([-+]?[1-9]?|[1-9][-+])(?=[\0 \t\r\n])")
 _DOCUMENT_MARK: Final = re.compile(r"(---|\.\.\.)[\0 \t\r\n]")
 
 
-class Loader(yaml.SafeLoader):
+HAS_LIBYAML: Final[bool] = yaml.__with_libyaml__
+"""Whether PyYAML was built with LibYAML, as its wheels are."""
+
+if TYPE_CHECKING:
+    _Parser = yaml.SafeLoader  # CSafeLoader has the same methods, but for the composer
+else:
+    _Parser = yaml.CSafeLoader if HAS_LIBYAML else yaml.SafeLoader
+
+
+class _Composer(yaml.composer.Composer):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node; one that defines an anchor again replaces the older one."""
+        # A composer gets its events from the parser that is combined with it.
+        if not self.check_event(yaml.AliasEvent):  # type: ignore[attr-defined]
+            self.anchors.pop(self.peek_event().anchor, None)  # type: ignore[attr-defined]
+        return super().compose_node(parent, index)
+
+
+class FastLoader(_Composer, _Parser):
+    """Composes the nodes of a text from LibYAML's events.
+
+    The composer is PyYAML's own in Python: that of LibYAML's binding recurses in C, where no limit
+    keeps a text that is nested deeply from overflowing the stack.
+    """
+
+    def __init__(self, text: str) -> None:
+        _Parser.__init__(self, text)
+        yaml.composer.Composer.__init__(self)
+
+
+class Loader(_Composer, yaml.SafeLoader):
     """Composes the nodes of a text, with tabs as separation and anchors that are defined again."""
 
     def scan_to_next_token(self) -> None:
@@ -69,13 +103,6 @@ class Loader(yaml.SafeLoader):
         """Skip the blanks after the ``|`` or ``>`` of a block scalar, then as PyYAML does."""
         self._take_blanks()
         super().scan_block_scalar_ignored_line(start_mark)
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node; one that defines an anchor again replaces the older one."""
-        if not self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            self.anchors.pop(event.anchor, None)
-        return super().compose_node(parent, index)
 
     def _skip_blanks(self) -> None:
         """Skip blanks; raise ScannerError where a tab stands before the first word of a line."""

@@ -5,11 +5,12 @@ kept as the cause of another exception.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import yaml
 
-from exporter.documents.loader import Loader
+from exporter.documents.loader import HAS_LIBYAML, FastLoader, Loader
 from exporter.documents.problems import Place
 
 _FLOW = (
@@ -59,6 +60,12 @@ _ODD_SENTENCE = "an invisible character (U+{:04X}) cannot indent; write spaces"
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _DOCUMENT_END = re.compile(r"^\.\.\.\s", re.MULTILINE)
 _LINE_BREAK = re.compile(r"\r\n?|\n")
+# What LibYAML reads differently: it allows `|-#`, takes `!` alone for a tag, splits `{a?1:2}`, and
+# finds an empty value at another place where a bracket or the end of the text follows.
+_PYTHON_ONLY = re.compile(r"[\t\r\0\ufeff!|>?]|^%|:\s*[\]},]|[^\n]\Z", re.MULTILINE)
+# A bracket that follows an empty value and a comment is the first of its line.
+_COMMENTED = re.compile(r":\s*#")
+_BRACKET_FIRST = re.compile(r"^ *[\]},]", re.MULTILINE)
 _FROM_START = re.compile(r"simple key|quoted scalar|flow (sequence|mapping)|an? (tag|alias|anchor)")
 
 
@@ -79,6 +86,21 @@ def compose(text: str) -> yaml.Node | SyntaxFault | None:
     if separator:
         sentence = _SEPARATOR_SENTENCE.format(ord(separator[0]))
         return SyntaxFault(_place_of(text, separator.start()), sentence)
+    if HAS_LIBYAML and _is_the_same_for_libyaml(text):
+        with suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
+            return FastLoader(text).get_single_node()
+    return _compose_in_python(text)
+
+
+def _is_the_same_for_libyaml(text: str) -> bool:
+    """Return whether LibYAML, if it takes the text, finds the same nodes at the same positions."""
+    if _PYTHON_ONLY.search(text):
+        return False
+    return not (_COMMENTED.search(text) and _BRACKET_FIRST.search(text))
+
+
+def _compose_in_python(text: str) -> yaml.Node | SyntaxFault | None:
+    """Do the same with the loader that knows all of YAML 1.2 that is read here, and every fault."""
     try:
         loader = Loader(text)
     except yaml.reader.ReaderError as error:

@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.documents import loader, syntax
 from exporter.documents.document import read_document
 from exporter.documents.problems import Place, Report
 from exporter.documents.syntax import SyntaxFault, compose
@@ -86,7 +87,7 @@ PIECES = st.sampled_from(
     [
         *("\n", "\n  ", "\n    ", " ", "- ", "a: ", "b:", "x", "x y", "[", "]", "{", "}", ","),
         *("'", '"', "|", ">", "|-\n", ">+2\n", "# c", "&a ", "*a", "!!str ", "? ", ": ", "---"),
-        *("...", "\n---\n", "\n\n", "%YAML 1.1\n", "\r\n", "0", "\\"),
+        *("...", "\n---\n", "\n\n", "%YAML 1.1\n", "\r\n", "0", "\\", "!", "|-#", "a?1:2", "é"),
     ]
 )
 
@@ -121,6 +122,50 @@ def test_text_without_tabs_is_read_as_pyyaml_reads_it(text: str) -> None:
         assert isinstance(expected, SyntaxFault)
     else:
         assert composed(found) == expected
+
+
+@pytest.mark.skipif(not loader.HAS_LIBYAML, reason="PyYAML is built without LibYAML here")
+@pytest.mark.parametrize(
+    ("text", "is_fast"),
+    [
+        ("accounts:\n  - cdn: 158\n    paths: [a, 'b']\n", True),
+        ("a: x\tx\n", False),
+        ("a: |\n  x\n", False),
+        ("a: x", False),
+        ("a: [\n", False),
+        ("a: {b: # c\n }\n", False),
+        ("a: [\n  b\n]\n", True),
+        (f"a: {'[' * 100_000}\n", False),
+    ],
+    ids=["usual", "tab", "block", "no line break", "fault", "empty value", "bracket", "deep"],
+)
+def test_libyaml_reads_what_is_usual(
+    monkeypatch: pytest.MonkeyPatch, text: str, *, is_fast: bool
+) -> None:
+    """LibYAML reads a usual configuration; the loader in Python reads what LibYAML refuses."""
+    read_in_python: list[str] = []
+
+    class Watched(loader.Loader):
+        def __init__(self, text: str) -> None:
+            read_in_python.append(text)
+            super().__init__(text)
+
+    monkeypatch.setattr(syntax, "Loader", Watched)
+    compose(text)
+    assert read_in_python == ([] if is_fast else [text])
+
+
+@pytest.mark.parametrize("text", ["a: [x, 'y']\nb: &b {c: 1}\nd: *b\n", "a: [\n", ""])
+def test_without_libyaml_all_is_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Where PyYAML is built without LibYAML, texts are read in Python."""
+    fast = compose(text)
+    monkeypatch.setattr(syntax, "HAS_LIBYAML", False)
+    slow = compose(text)
+    if isinstance(fast, SyntaxFault):
+        assert fast == slow
+    else:
+        assert not isinstance(slow, SyntaxFault)
+        assert composed(fast) == composed(slow)
 
 
 @settings(deadline=None)  # a busy machine is no failure
