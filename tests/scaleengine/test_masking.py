@@ -60,6 +60,25 @@ def test_spellings(spelling: str, secret: str) -> None:
     assert knowing(secret).hide(text) == hidden
 
 
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
+def test_one_of_many_secrets(spelling: str, secret: str, crowd: KnownSecrets) -> None:
+    """Short texts are looked through by another way where many secrets are known."""
+    crowd.learn(secret)
+    echo = SPELLINGS[spelling](secret)
+
+    assert crowd.are_in(f"x{echo}")
+    assert crowd.hide(f"x{echo}, {echo}{echo}.") == "x***, ******."
+    assert not crowd.are_in(f"x{secret[:-1]}")
+    assert crowd.hide(f"x{secret[:-1]}") == f"x{secret[:-1]}"
+
+
+@pytest.fixture(scope="module")
+def crowd() -> KnownSecrets:
+    """Return what knows many secrets."""
+    return knowing(*(f"{number:08} of others" for number in range(1000)))
+
+
 @given(
     secret=st.text(VISIBLE, min_size=8, max_size=20),
     before=st.text(),
