@@ -13,7 +13,7 @@ help:
 	@echo "make coverage    run the same tests, and fail if they cover too few branches"
 	@echo "make check       lint, types, import contracts, then make test"
 	@echo "make format      lay out the code and mend what lint can mend"
-	@echo "make schema      write the JSON Schema of the configuration"
+	@echo "make schema      write the JSON Schemas of the configuration and of the status"
 	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
@@ -59,6 +59,7 @@ format: $(READY)
 
 schema: $(READY)
 	$(BIN)/python -m exporter.config
+	$(BIN)/python -m exporter.web.status.document
 
 dashboard: $(READY)
 	$(BIN)/python -m monitoring.dashboard

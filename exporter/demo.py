@@ -15,7 +15,7 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
 from exporter.serve import load_web_config, open_sockets, serve_plan
-from exporter.service import Source
+from exporter.service import Front, Source
 from exporter.simulator import Behaviour, Simulator
 from exporter.simulator.demo import Demo, demo_account
 from exporter.web.addresses import url
@@ -43,7 +43,8 @@ def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
             page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, web.telemetry_path))
         source = Source(lambda: plan, lambda plan: plan.endpoint, lambda plan: plan, secrets)
-        serve_plan(plan, source, sockets, web_config, web, process)
+        front = Front(sockets, web.telemetry_path, web_config, web.enable_lifecycle)
+        serve_plan(plan, source, front, process)
     finally:
         simulator.stop()
 

@@ -26,6 +26,7 @@ from exporter.web.addresses import Address, AddressError, parse_address
 DEFAULT_ADDRESS: Final = ":10058"
 
 _TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
+_OTHER_PATHS: Final = frozenset({"/api/v1/status", "/config"})
 _SWITCH: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 
 ValueType: TypeAlias = click.ParamType[object, str] | Callable[[str], object]
@@ -234,6 +235,8 @@ class _ConfigPathType(click.Path):
 def _telemetry_path(text: str) -> str:
     if not _TELEMETRY_PATH.fullmatch(text):
         raise ValueError(f"{text!r} cannot be served: write a path such as /metrics, not below /-/")
+    if text in _OTHER_PATHS:
+        raise ValueError(f"{text!r} is taken: write another path, such as /metrics")
     return text
 
 
@@ -285,7 +288,7 @@ WEB_LISTEN_ADDRESS: Final = Flag(
 WEB_TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path",
     _telemetry_path,
-    "The path of the metrics.",
+    "The path of the metrics; at / they take the place of the status page.",
     section="Web",
     default="/metrics",
     metavar="PATH",

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from exporter.config import ConfigError, Loaded, load_files
+from exporter.config import ConfigError, Loaded, load_files, write_config
 from exporter.documents.problems import Problem
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
@@ -60,13 +60,16 @@ def serve_config(
     """
     environ = process.environ
     loaded, web_config = _load(config_files, web.config_file, environ)
-    accept = partial(_accept, log_level=log_level, log_limit=LogLimit(since_boot, max_events=None))
-    plan = accept(loaded)
+    in_force = _ConfigInForce(loaded, log_level, secrets)
+    plan = in_force.accept(loaded)
     sockets = open_sockets(web.listen_address, process)
     names = ", ".join(map(str, config_files))
     read = TimedRead(names, partial(load_files, config_files, environ), _READ_SECONDS)
-    source = Source(read, _endpoint, accept, secrets, ", ".join(map(str, config_files)))
-    serve_plan(plan, source, sockets, web_config, web, process)
+    source = Source(read, _endpoint, in_force.accept, secrets, names)
+    front = Front(
+        sockets, web.telemetry_path, web_config, web.enable_lifecycle, names, in_force.write
+    )
+    serve_plan(plan, source, front, process)
 
 
 def load_web_config(file: Path | None) -> LiveWebConfig | None:
@@ -84,17 +87,30 @@ def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.
     return inherited(dict(process.environ), os.getpid()) or listen(addresses)
 
 
-def serve_plan(
-    plan: Plan,
-    source: Source[T],
-    sockets: Sequence[socket.socket],
-    web_config: LiveWebConfig | None,
-    web: WebFlags,
-    process: Process,
-) -> None:
+def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     """Poll and serve a plan until a signal ends that."""
     raise_limit()
-    run(plan, source, Front(sockets, web.telemetry_path, web_config, web.enable_lifecycle), process)
+    run(plan, source, front, process)
+
+
+class _ConfigInForce:
+    """The configuration that was accepted last."""
+
+    def __init__(self, loaded: Loaded, log_level: str, secrets: KnownSecrets) -> None:
+        self._loaded = loaded
+        self._log_level = log_level
+        self._secrets = secrets
+        self._log_limit = LogLimit(since_boot, max_events=None)
+
+    def accept(self, loaded: Loaded) -> Plan:
+        """Return the plan of a configuration; what it says of the log is in force from now on."""
+        plan = _accept(loaded, self._log_level, self._log_limit)
+        self._loaded = loaded
+        return plan
+
+    def write(self) -> str:
+        """Return it as YAML without secrets, also without those that stand in a wrong place."""
+        return self._secrets.hide(write_config(self._loaded.config))
 
 
 def _accept(loaded: Loaded, log_level: str, log_limit: LogLimit) -> Plan:

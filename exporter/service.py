@@ -31,12 +31,14 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint
+from exporter.status import Observer
 from exporter.timed_read import SettledRead
 from exporter.version import described
 from exporter.web.addresses import close, shown
 from exporter.web.config_file import LiveWebConfig, protect
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
+from exporter.web.status.pages import StatusSource
 
 log: Final = structlog.get_logger(__name__)
 
@@ -50,12 +52,22 @@ _LAST_RELOAD_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where and how to serve; ``lifecycle`` lets a request reload the configuration."""
+    """Where and how to serve; ``lifecycle`` lets a request reload the configuration.
+
+    ``config_file`` is where the configuration comes from, and ``configuration`` returns what of it
+    is in force, as YAML without secrets; None where there is none.
+    """
 
     sockets: Sequence[socket.socket]
     telemetry_path: str
     web_config: LiveWebConfig | None = None
     lifecycle: bool = False
+    config_file: str | None = None
+    configuration: Callable[[], str] | None = None
+
+    def is_restricted(self) -> bool:
+        """Return whether the operator has said who may reach this, or trusts all who do."""
+        return self.lifecycle or bool(self.web_config and self.web_config.current.users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +139,23 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
             log.info("listening", address=shown(each), path=front.telemetry_path)
         notifier.notify_ready()
 
+    observe = Observer(
+        plan=lambda: polling.plan,
+        store=store,
+        clock=clock,
+        wall_time=metrics.wall_time,
+        started=clock.elapsed(),
+        dead=dead,
+        config_file=front.config_file,
+        config=reload,
+        web_config=front.web_config,
+        redact=source.secrets.hide,
+    )
     app = build_app(
         Served(
             publisher.current,
             front.telemetry_path,
+            StatusSource(observe, front.configuration, front.is_restricted, clock.elapsed),
             dead,
             unfinished,
             partial(reloads.request, over_http=True) if front.lifecycle else None,
@@ -206,6 +231,10 @@ class _Polling:
             random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
             metrics.heed_poll,
         )
+
+    @property
+    def plan(self) -> Plan:
+        return self._roster.plan
 
     @property
     def endpoint(self) -> Endpoint:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import bcrypt
 from hypothesis import strategies as st
@@ -28,6 +28,7 @@ from exporter.web.addresses import TcpAddress, listen
 from exporter.web.config_file import LiveWebConfig, protect
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
+from exporter.web.status.pages import StatusSource
 
 _CANARY: Final = b"c4n4ry"
 _AUTHORIZATION: Final = "Basic cHJvbWV0aGV1czpub2JvZHlzLXBhc3N3b3Jk"  # prometheus:nobodys-password
@@ -43,6 +44,7 @@ _METHODS = st.sampled_from(
 _PATHS = st.sampled_from(
     [
         *(b"/", b"/metrics", b"/-/ready", b"/-/healthy", b"/-/reload", b"//metrics", b"*", b""),
+        *(b"/api/v1/status", b"/config", b"/?account=" + _CANARY),
         *(b"/../metrics", b"/%6detrics", b"/metrics/", b"/metrics?name[]=" + _CANARY, b"/\xff"),
         *(b"http://x/metrics", b"http://[::1/", b"http://x:99999/", b"x:443", b"/" + b"a" * 8200),
     ]
@@ -191,6 +193,11 @@ def _records() -> Iterator[list[logging.LogRecord]]:
         logging.getLogger().removeHandler(handler)
 
 
+def _no_status() -> NoReturn:
+    """Raise an error: nobody gets as far as the status page."""
+    raise NotImplementedError
+
+
 @contextmanager
 def _serving(config: Path) -> Iterator[int]:
     """Serve one metric behind a password in a thread; give the port."""
@@ -204,7 +211,8 @@ def _serving(config: Path) -> Iterator[int]:
     async def run() -> None:
         stop = asyncio.Event()
         stops.append((asyncio.get_running_loop(), stop))
-        app = build_app(Served(lambda: exposition, "/metrics", lambda: (), lambda: ()))
+        status = StatusSource(_no_status, None, lambda: False, time.monotonic)
+        app = build_app(Served(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
         protect(app, LiveWebConfig(config, time.monotonic), time.monotonic)
         await serve(app, sockets, listening.set, stop, most_connections=_CONNECTIONS)
 

@@ -9,6 +9,7 @@ from exporter.config.loading import Loaded, load, load_files
 from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
 from exporter.config.schema import json_schema, schema_text
 from exporter.config.secret import Secret, SecretError
+from exporter.config.writing import write_config
 from exporter.documents.problems import ConfigError, Problem
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "load",
     "load_files",
     "schema_text",
+    "write_config",
 ]

@@ -153,13 +153,17 @@ CaFile = Annotated[
     AfterValidator(_certificates),
     WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
 ]
-Interval = Annotated[float, BeforeValidator(duration("1s", "1y")), WithJsonSchema(_DURATION_SCHEMA)]
+_AS_TEXT = PlainSerializer(durations.write, return_type=str, when_used="json")
+Interval = Annotated[
+    float, BeforeValidator(duration("1s", "1y")), _AS_TEXT, WithJsonSchema(_DURATION_SCHEMA)
+]
 Timeout = Annotated[
-    float, BeforeValidator(duration("1ms", "10m")), WithJsonSchema(_DURATION_SCHEMA)
+    float, BeforeValidator(duration("1ms", "10m")), _AS_TEXT, WithJsonSchema(_DURATION_SCHEMA)
 ]
 StaleAfter = Annotated[
     float,
     BeforeValidator(_three_intervals),
+    _AS_TEXT,
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}], "default": None}),
 ]
 LogLevel = Annotated[

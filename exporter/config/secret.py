@@ -46,6 +46,11 @@ class Secret:
         """
         return self._text if self._file is None else _read(self._file)
 
+    @property
+    def file(self) -> Path | None:
+        """Return the file that has it; None where the configuration itself does."""
+        return self._file
+
     def __repr__(self) -> str:
         """Show that there is a secret, and the file that has it."""
         return "Secret('***')" if self._file is None else f"Secret(file={str(self._file)!r})"

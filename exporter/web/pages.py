@@ -1,22 +1,21 @@
-"""What is served: the metrics, a page that links to them, and how the process is."""
+"""What is served: the metrics, the status page, and how the process is."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from html import escape
 from http import HTTPStatus
-from string import Template
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Exposition
-from exporter.version import described
-from exporter.web.filtering import FilteredBodies
+from exporter.web.build_queue import BuildQueue
+from exporter.web.filtering import build_filtered
 from exporter.web.headers import add_headers
 from exporter.web.incoming import is_from_web_page
 from exporter.web.sending import accepts_gzip, send
+from exporter.web.status.pages import StatusPages, StatusSource
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
@@ -41,28 +40,6 @@ _NOT_RELOADED_YET: Final = (
     "under way. The log will say how it ends.\n"
 )
 
-# The links are relative: behind a reverse proxy, the page may be at another path than "/".
-_LANDING_PAGE: Final = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>ScaleEngine Exporter</title>
-</head>
-<body>
-<h1>ScaleEngine Exporter</h1>
-<p>Disk usage and file counts of ScaleEngine accounts, for Prometheus.</p>
-<ul>
-<li><a href="$metrics">Metrics</a></li>
-<li><a href="-/healthy">Health</a></li>
-<li><a href="-/ready">Readiness</a></li>
-</ul>
-<p>$version</p>
-</body>
-</html>
-""")
-
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -75,6 +52,7 @@ class Served:
 
     exposition: Callable[[], Exposition]
     telemetry_path: str
+    status: StatusSource
     dead: Callable[[], Collection[str]]
     unfinished: Callable[[], Collection[str]]
     reload: Callable[[], Future[Sequence[str]]] | None = None
@@ -82,25 +60,26 @@ class Served:
 
 def build_app(served: Served) -> web.Application:
     """Return the application with its paths; any other is 404, a wrong method 405."""
-    pages = _Pages(served)
+    queue = BuildQueue()
+    pages = _Pages(served, queue)
+    status = StatusPages(served.status, served.telemetry_path, queue)
     app = web.Application(client_max_size=1024)
     app.on_response_prepare.append(add_headers)
     app.router.add_get(served.telemetry_path, pages.metrics)
     app.router.add_get("/-/healthy", pages.healthy)
     app.router.add_get("/-/ready", pages.ready)
     app.router.add_post("/-/reload", pages.reload)
+    app.router.add_get("/api/v1/status", status.document)
+    app.router.add_get("/config", status.configuration)
     if served.telemetry_path != "/":
-        app.router.add_get("/", pages.landing)
+        app.router.add_get("/", status.page)
     return app
 
 
 class _Pages:
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, queue: BuildQueue) -> None:
         self._served = served
-        self._filtered = FilteredBodies()
-        self._landing = _LANDING_PAGE.substitute(
-            metrics=escape(served.telemetry_path.removeprefix("/")), version=escape(described())
-        )
+        self._queue = queue
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         exposition = self._served.exposition()
@@ -112,7 +91,7 @@ class _Pages:
         if names is None:
             return await send(request, exposition.gzip() if gzip else exposition.text(), headers)
         client = request.remote or ""
-        body = await self._filtered.build(exposition, names, gzip=gzip, client=client)
+        body = await build_filtered(self._queue, exposition, names, gzip=gzip, client=client)
         if body is None:
             busy, retry = HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: "1"}
             return web.Response(text=_TOO_MANY_FILTERS, status=busy, headers=retry)
@@ -138,9 +117,6 @@ class _Pages:
             text = "".join(f"{problem}\n" for problem in problems)
             return web.Response(text=text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
         return web.Response(text="Reloaded.\n")
-
-    async def landing(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._landing, content_type="text/html")
 
 
 def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:

@@ -3,17 +3,27 @@
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import hdrs, web
-
-from exporter.metrics.exposition import Body
 
 PIECE: Final = 32 * 1024
 """Bytes that are handed to a connection at once; a slow reader holds no more than that."""
 
 _PATIENCE: Final = 30.0
 _WEIGHT: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+
+
+class SendableBody(Protocol):
+    """Bytes in parts, to be written one after another."""
+
+    @property
+    def parts(self) -> Iterable[bytes]:
+        """Return the parts."""
+
+    @property
+    def length(self) -> int:
+        """Return the number of bytes in all parts: the Content-Length."""
 
 
 def accepts_gzip(accepted: str | None) -> bool:
@@ -23,7 +33,9 @@ def accepts_gzip(accepted: str | None) -> bool:
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-async def send(request: web.Request, body: Body, headers: dict[str, str]) -> web.StreamResponse:
+async def send(
+    request: web.Request, body: SendableBody, headers: dict[str, str]
+) -> web.StreamResponse:
     """Answer with the body, within thirty seconds; a reader that is gone or too slow is cut off."""
     response = web.StreamResponse(headers=headers)
     response.content_length = body.length

@@ -57,6 +57,10 @@ MISTAKES = [
         )
         for path in ("metrics", "", "/-/metrics", "/-", "/é", "/a b", "/a?b", "/a#b", "/{x}", '/"')
     ),
+    *(
+        ("web.telemetry-path", path, f"{path!r} is taken: write another path, such as /metrics")
+        for path in ("/config", "/api/v1/status")
+    ),
     ("log.level", "loud", "'loud' is not one of 'debug', 'info', 'warn', 'error'."),
     ("log.format", "xml", "'xml' is not one of 'logfmt', 'json'."),
     ("config.check", "yes", "'yes' is neither true nor false"),

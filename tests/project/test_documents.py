@@ -24,7 +24,7 @@ from exporter.scaleengine.file_listing import MAX_ENTRIES
 from exporter.scaleengine.json_values import MAX_DEPTH
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
-from exporter.web import filtering
+from exporter.web import build_queue
 from exporter.web.config_file import basic_auth
 from exporter.web.descriptors import room_for_connections
 from exporter.web.open_connections import Limits
@@ -133,7 +133,7 @@ def test_links_lead_somewhere(name: str) -> None:
     [
         ("open connections", [512]),
         ("TLS handshakes under way, responses under way", [128]),
-        ("requests with `name[]` that wait", [filtering.MAX_WAITING]),
+        ("requests with `name[]`, or for the status, that wait", [build_queue.MAX_WAITING]),
         ("passwords that wait for their check", [basic_auth.MOST_WAITING]),
         ("a request, from the first byte to the last", [Api().timeout]),
         (

@@ -94,7 +94,13 @@ def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
     packaged = set(wheel.namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
     assert modules <= packaged
-    assert {"exporter/py.typed", "exporter/config/schema.json"} <= packaged
+    assert {
+        "exporter/py.typed",
+        "exporter/config/schema.json",
+        "exporter/web/status/schema.json",
+        "exporter/web/status/templates/page.html",
+        "exporter/web/status/templates/style.css",
+    } <= packaged
 
 
 def test_the_files_for_users_are_in_it(wheel: zipfile.ZipFile) -> None:

@@ -23,6 +23,7 @@ from exporter.metrics.exposition import Exposition, without_families
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
+from tests.observed import status_source
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Site:
         Gauge("files", "Files.", ("path",), registry=self.registry).labels("sestore4/é").set(3)
         self.exposition: Callable[[], Exposition] = lambda: rendered(self.registry)
         self.telemetry_path = "/metrics"
+        self.status = status_source()
         self.dead: Sequence[str] = ()
         self.unfinished: Sequence[str] = ()
         self.reload: Callable[[], Future[Sequence[str]]] | None = None
@@ -80,6 +82,7 @@ class Site:
             Served(
                 self.exposition,
                 self.telemetry_path,
+                self.status,
                 lambda: self.dead,
                 lambda: self.unfinished,
                 self.reload,

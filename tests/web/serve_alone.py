@@ -8,6 +8,8 @@ import asyncio
 import resource
 import signal
 import sys
+import time
+from typing import NoReturn
 
 from prometheus_client.core import GaugeMetricFamily
 
@@ -17,12 +19,18 @@ from exporter.web.addresses import TcpAddress, listen
 from exporter.web.descriptors import raise_limit
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
+from exporter.web.status.pages import StatusSource
 
 
 def exposition(size: int) -> Exposition:
     """Return an exposition of at least so many bytes, rendered once and for all."""
     family = GaugeMetricFamily("large", "x" * size, value=1)
     return without_families().renewed([family], (), ())
+
+
+def no_status() -> NoReturn:
+    """Raise an error: the status page is not requested here."""
+    raise NotImplementedError
 
 
 def main() -> None:
@@ -33,7 +41,8 @@ def main() -> None:
     set_up_logs("info", "logfmt", str)
     shown = exposition(size)
     sockets = listen([TcpAddress("127.0.0.1", 0)])
-    app = build_app(Served(lambda: shown, "/metrics", tuple, tuple))
+    status = StatusSource(no_status, None, lambda: False, time.monotonic)
+    app = build_app(Served(lambda: shown, "/metrics", status, tuple, tuple))
 
     def listening() -> None:
         print(sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the one who started it waits

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 
 from exporter.metrics.exposition import Body, Exposition
-from exporter.web.filtering import MAX_WAITING, FilteredBodies
+from exporter.web.build_queue import MAX_WAITING, BuildQueue
+from exporter.web.filtering import build_filtered
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -47,7 +48,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self.slow = SlowExposition()
-        self.bodies = FilteredBodies()
+        self.queue = BuildQueue()
 
     def request(self, *names: str, client: str = "192.0.2.1") -> "asyncio.Task[Body | None]":
         """Request the samples of these names."""
@@ -57,7 +58,7 @@ class Crowd:
     async def _build(
         self, exposition: Exposition, names: Collection[str], client: str
     ) -> Body | None:
-        return await self.bodies.build(exposition, names, gzip=True, client=client)
+        return await build_filtered(self.queue, exposition, names, gzip=True, client=client)
 
     async def wait_until_begun(self) -> None:
         """Wait until the next body is being built."""
@@ -180,7 +181,7 @@ def test_who_finds_no_room(site: "Site", monkeypatch: pytest.MonkeyPatch) -> Non
     async def build(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr(FilteredBodies, "build", build)
+    monkeypatch.setattr(BuildQueue, "build", build)
     answer = site.serve_while(lambda: site.ask("/metrics?name[]=files"))
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert b"name[]" in answer.body

@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import itertools
+import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,11 +15,12 @@ from urllib.parse import urljoin
 import pytest
 from prometheus_client import Gauge
 
-from exporter import __version__
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
+from tests.command_line import read_wrong_command_line
+from tests.observed import PROCESS
 
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
-PAGES = ["/", "/metrics", "/-/healthy", "/-/ready"]
+PAGES = ["/", "/metrics", "/api/v1/status", "/-/healthy", "/-/ready"]
 EVERYWHERE = {
     "Server": "scaleengine-exporter",
     "Cache-Control": "no-store",
@@ -116,8 +118,12 @@ def test_anything_else_is_not_found(site: "Site", path: str) -> None:
 def test_headers_of_every_answer(site: "Site", path: str, method: str) -> None:
     """Browsers may do nothing with an answer, caches keep none, and none names a version."""
     headers = get(site, path, method).headers
+    policy = headers["Content-Security-Policy"]
+    assert (
+        re.sub(r" style-src 'sha256-[^']+';", "", policy) == EVERYWHERE["Content-Security-Policy"]
+    )
     assert {name: headers.get_all(name) for name in EVERYWHERE} == {
-        name: [value] for name, value in EVERYWHERE.items()
+        name: [value] for name, value in (EVERYWHERE | {"Content-Security-Policy": policy}).items()
     }
 
 
@@ -192,16 +198,16 @@ def test_ready_names_what_it_waits_for(site: "Site") -> None:
 
 
 def test_every_link_leads_somewhere(site: "Site") -> None:
-    """The landing page links to the metrics and both checks, and says which version serves it."""
+    """The status page links to all other pages, and says which version serves it."""
 
     def follow() -> tuple[Links, list[int]]:
         links = Links(site.ask("/").body.decode())
         return links, [site.ask(urljoin("/", where)).status for where in links.found]
 
     links, statuses = site.serve_while(follow)
-    assert links.found == ["metrics", "-/healthy", "-/ready"]
-    assert statuses == [200, 200, 200]
-    assert f"scaleengine-exporter {__version__} " in links.text
+    assert links.found == ["metrics", "api/v1/status", "-/healthy", "-/ready"]
+    assert statuses == [200] * 4
+    assert f"{PROCESS.version} (revision {PROCESS.revision}" in links.text
 
 
 def test_the_telemetry_path_is_escaped(site: "Site") -> None:
@@ -233,6 +239,15 @@ def test_metrics_at_the_root(site: "Site") -> None:
 
     assert (metrics.status, metrics.headers["Content-Type"]) == (200, METRICS_TYPE)
     assert ready.status == 200
+
+
+def test_no_other_path_can_be_that_of_the_metrics(
+    site: "Site", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The flag refuses the path of every page but the status page, whose place it may take."""
+    paths = {resource.canonical for resource in site.build().router.resources()}
+    for path in paths - {"/", "/metrics"}:
+        assert path in read_wrong_command_line(capsys, f"--web.telemetry-path={path}")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=rendered"])

@@ -1,0 +1,85 @@
+"""What the status page is made of, taken from the running service."""
+
+import platform
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from exporter import __version__
+from exporter.metrics.wall_time import WallTime
+from exporter.plan import Plan
+from exporter.polling.store import Store
+from exporter.process.memory import read_memory
+from exporter.scaleengine.clock import Clock
+from exporter.version import revision
+from exporter.web.status.observation import (
+    ConfiguredAccount,
+    Observation,
+    Process,
+    ReadFile,
+)
+
+
+class Reloaded(Protocol):
+    """Something that is read again while the process runs."""
+
+    last_success: float
+    """When it was last read well, in seconds of monotonic time."""
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Return whether what is in force is what was there to read last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Observes the running service; any thread may call it.
+
+    ``started`` is in seconds of monotonic time. ``plan`` returns the plan in force, ``dead`` the
+    threads that should run and do not.
+    """
+
+    plan: Callable[[], Plan]
+    store: Store
+    clock: Clock
+    wall_time: WallTime
+    started: float
+    dead: Callable[[], Collection[str]]
+    config_file: str | None
+    config: Reloaded
+    web_config: Reloaded | None
+    redact: Callable[[str], str]
+
+    def __call__(self) -> Observation:
+        """Return what is known now."""
+        plan = self.plan()
+        accounts = {
+            account.name: ConfiguredAccount(account.name, account.cdn, account.quotas)
+            for account in plan.accounts
+        }
+        return Observation(
+            now=self.clock.elapsed(),
+            wall_offset=self.wall_time.offset,
+            accounts=accounts,
+            known={name: self.store.account(name) for name in accounts},
+            process=Process(
+                version=__version__,
+                revision=_REVISION,
+                python_version=platform.python_version(),
+                started=self.started,
+                memory=read_memory(),
+                dead=tuple(self.dead()),
+                config_file=self.config_file,
+                config=_read(self.config),
+                web_config=None if self.web_config is None else _read(self.web_config),
+            ),
+            requests_per_second=plan.requests_per_second,
+            redact=self.redact,
+        )
+
+
+_REVISION: Final = revision()
+
+
+def _read(reloaded: Reloaded) -> ReadFile:
+    return ReadFile(reloaded.last_reload_successful, reloaded.last_success)

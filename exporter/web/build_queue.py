@@ -1,0 +1,77 @@
+"""Build bodies that are not ready when they are requested.
+
+Each is built once for all who request the same, one at a time, and not at all when its clients have
+left before.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, TypeVar, cast
+
+from exporter.web.fair_queue import FairQueue, Keys, find_networks
+
+T = TypeVar("T")
+
+MAX_WAITING: Final = 64
+"""Bodies that wait to be built. Where there are more, one of the network with most makes way."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A body to build, for ``clients`` of them; the outcome is None when it made way for others."""
+
+    key: Hashable
+    networks: Keys
+    build: Callable[[], object]
+    outcome: asyncio.Future[object]
+    clients: int = 0
+
+
+class BuildQueue:
+    """Builds in a thread, in turns for those who request; to be used in one loop."""
+
+    def __init__(self) -> None:
+        self._queue: FairQueue[_Job] = FairQueue(MAX_WAITING)
+        self._jobs: dict[Hashable, _Job] = {}
+        self._worker: asyncio.Task[None] | None = None
+
+    async def build(self, key: Hashable, build: Callable[[], T], client: str) -> T | None:
+        """Return what ``build`` returns, or None where too many wait; raises what ``build`` raises.
+
+        Those who request the same ``key`` while it is built, or waits, share it. Cancel it when the
+        client has left. ``client`` is the address of the client.
+        """
+        job = self._jobs.get(key)
+        if job is None:
+            outcome = asyncio.get_running_loop().create_future()
+            job = _Job(key, find_networks(client), build, outcome)
+            self._enqueue(job)
+        job.clients += 1
+        try:
+            return cast("T | None", await asyncio.shield(job.outcome))
+        finally:
+            job.clients -= 1
+
+    def _enqueue(self, job: _Job) -> None:
+        self._jobs[job.key] = job
+        dropped = self._queue.add(job, job.networks)
+        if dropped is not None:
+            del self._jobs[dropped.key]
+            dropped.outcome.set_result(None)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._queue:
+            job = self._queue.next()
+            try:
+                if job.clients:
+                    self._queue.charge(job.networks)
+                    body = await asyncio.to_thread(job.build)
+                    job.outcome.set_result(body)
+            except Exception as error:  # noqa: BLE001 - whoever waits gets it
+                if job.clients:
+                    job.outcome.set_exception(error)
+            finally:
+                del self._jobs[job.key]

@@ -1,0 +1,354 @@
+"""Build what the status page shows from an observation; nothing here reads a clock or a file."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import nlargest
+from typing import Final
+
+from exporter.metrics.descriptions import quota_of
+from exporter.polling import snapshots
+from exporter.polling.snapshots import FileCounts, UserUsage
+from exporter.polling.store import Knowledge
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.web.status.model import (
+    Account,
+    Changes,
+    DiskUsage,
+    Exporter,
+    Files,
+    Folder,
+    LastPoll,
+    Overview,
+    Problem,
+    Reloads,
+    Schedule,
+    Severity,
+    State,
+    Summary,
+    User,
+)
+from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
+
+MAX_FOLDERS: Final = 10
+"""The folders of a path that are shown."""
+
+NEAR_QUOTA: Final = 0.85
+"""The share of a quota from which on it is a problem, as in ``monitoring/alerts.yml``."""
+
+_WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
+_DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
+_HOUR: Final = 3600.0
+_READ_AGAIN: Final = "the log has each mistake; correct the file and reload it"
+_OVERDUE: Final = (
+    "overdue",
+    "the last good poll is too old for its numbers to be served, and the next one has not ended",
+    "compare how long a poll takes with its interval and stale_after, and read the log",
+)
+"""The reason, the cause and the advice where no poll has failed, and there are no numbers."""
+
+
+def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> Overview:
+    """Return what is wrong now, and each account in a few numbers; or the same of one account."""
+    summaries: list[Summary] = []
+    problems = list(_process_problems(seen)) if only is None else []
+    for account in seen.accounts.values() if only is None else (only,):
+        targets = _look_at(account, seen)
+        summaries.append(_summarize(account, targets, seen))
+        problems += _account_problems(account, targets, seen)
+    summaries.sort(key=lambda summary: _WORST_FIRST.index(summary.state))
+    problems.sort(key=lambda problem: problem.severity)
+    return Overview(
+        time=seen.at(seen.now),
+        state=_worst_of(summaries, problems),
+        problems=tuple(problems),
+        exporter=_describe_exporter(seen),
+        summaries=tuple(summaries),
+    )
+
+
+def build_account(seen: Observation, account: ConfiguredAccount) -> Account:
+    """Return all that is known of an account."""
+    targets = _look_at(account, seen)
+    usages = [each for each in targets if isinstance(each.target, DiskUsageTarget)]
+    demand, limit = _count_requests(targets), seen.requests_per_second
+    return Account(
+        summary=_summarize(account, targets, seen),
+        disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
+        files=tuple(
+            _files(each.target, each, seen)
+            for each in targets
+            if isinstance(each.target, FilesTarget)
+        ),
+        requests_per_hour=None if demand is None else round(demand, 1),
+        rate_limit_share=None
+        if demand is None or limit is None
+        else round(demand / (_HOUR * limit), 4),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _TargetNow:
+    """A target now: its state, and its last good snapshot while that counts."""
+
+    target: Target
+    known: Knowledge
+    state: State
+    snapshot: snapshots.Snapshot | None
+
+
+def _look_at(account: ConfiguredAccount, seen: Observation) -> Sequence[_TargetNow]:
+    found = []
+    for known in seen.known.get(account.name, ()):
+        snapshot = known.snapshot(seen.now)
+        if known.last is None:
+            state = State.WAITING
+        elif snapshot is None:
+            state = State.STALE
+        else:
+            state = State.OK if known.last.reason is None else State.FAILING
+        found.append(_TargetNow(known.target, known, state, snapshot))
+    return found
+
+
+def _summarize(
+    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
+) -> Summary:
+    states = [each.state for each in targets]
+    users, size = _count_users(targets)
+    successes = [each.known.good.finished for each in targets if each.known.good is not None]
+    return Summary(
+        name=account.name,
+        cdn=account.cdn,
+        state=min(states, key=_WORST_FIRST.index, default=State.OK),
+        targets=len(targets),
+        failing_targets=states.count(State.FAILING) + states.count(State.STALE),
+        waiting_targets=states.count(State.WAITING),
+        users=users,
+        bytes=size,
+        files=_count_files(targets),
+        last_success=seen.at(max(successes)) if successes else None,
+    )
+
+
+def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]:
+    """Return how many users have a number, and the bytes of those with a name if all have one."""
+    for each in targets:
+        usage = each.snapshot
+        if isinstance(usage, snapshots.DiskUsage):
+            named = sum(user.occupied for user in usage.users if user.cpu_user)
+            return len(usage.users), None if usage.rejected_users else named
+    return None, None
+
+
+def _count_files(targets: Iterable[_TargetNow]) -> int | None:
+    counts = [each.snapshot for each in targets if isinstance(each.target, FilesTarget)]
+    found = [count.files for count in counts if isinstance(count, FileCounts)]
+    return sum(found) if found and len(found) == len(counts) else None
+
+
+def _count_requests(targets: Iterable[_TargetNow]) -> float | None:
+    """Return the requests of polls like the last ones in an hour; None where any has failed."""
+    demand = 0.0
+    for each in targets:
+        last = each.known.last
+        if last is None or last.reason is not None:
+            return None
+        demand += last.requests * _HOUR / each.target.interval
+    return demand
+
+
+def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
+    known, last = target.known, target.known.last
+    return Schedule(
+        state=target.state,
+        interval_seconds=target.target.interval,
+        stale_after_seconds=target.target.stale_after,
+        last_poll=None
+        if last is None
+        else LastPoll(
+            finished=seen.at(last.finished),
+            duration_seconds=round(last.seconds, 3),
+            requests=last.requests,
+            reason=None if last.reason is None else str(last.reason),
+            cause=seen.text(last.cause) or None,
+        ),
+        last_success=None if known.good is None else seen.at(known.good.finished),
+        failing_since=None if known.failing_since is None else seen.at(known.failing_since),
+    )
+
+
+def _disk_usage(account: ConfiguredAccount, target: _TargetNow, seen: Observation) -> DiskUsage:
+    usage = target.snapshot
+    users: tuple[User, ...] | None = None
+    rejected: list[str] = []
+    if isinstance(usage, snapshots.DiskUsage):
+        largest_first = sorted(usage.users, key=lambda user: (-user.occupied, user.cpu_user))
+        users = tuple(_user(user, account, seen) for user in largest_first)
+        rejected = sorted(map(seen.text, usage.rejected_users))
+    return DiskUsage(
+        schedule=_schedule(target, seen), users=users, users_without_number=tuple(rejected)
+    )
+
+
+def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> User:
+    days = usage.days
+    return User(
+        cpu_user=seen.text(usage.cpu_user),
+        day=usage.day,
+        bytes=usage.occupied,
+        quota_bytes=quota_of(account.quotas, usage.cpu_user),
+        changes=Changes(**{name: _change(days, age) for name, age in _DAYS.items()}),
+        days=days,
+    )
+
+
+def _change(days: Sequence[int | None], age: int) -> int | None:
+    """Return by how much the newest day differs from the one so many days before."""
+    newest, earlier = days[-1], days[-1 - age] if age < len(days) else None
+    return None if newest is None or earlier is None else newest - earlier
+
+
+def _files(target: FilesTarget, now: _TargetNow, seen: Observation) -> Files:
+    files = now.snapshot if isinstance(now.snapshot, FileCounts) else None
+    by_folder = (files and files.by_folder) or ()
+    largest = nlargest(MAX_FOLDERS, by_folder, key=lambda count: count.files)
+    return Files(
+        path=target.path,
+        file_type=target.file_type,
+        schedule=_schedule(now, seen),
+        files=None if files is None else files.files,
+        folders=None if files is None else files.folders,
+        largest_folders=tuple(
+            Folder(folder=seen.text(count.folder), files=count.files) for count in largest
+        ),
+    )
+
+
+def _process_problems(seen: Observation) -> Iterator[Problem]:
+    process = seen.process
+    if process.dead:
+        yield Problem(
+            severity=Severity.ERROR,
+            reason="thread",
+            cause="threads that should run do not",
+            advice="they are started again after a pause; the log has the traceback: report it",
+            subjects=process.dead,
+        )
+    for reason, name, read in (
+        ("configuration", seen.text(process.config_file or "configuration"), process.config),
+        ("web_configuration", "web configuration", process.web_config),
+    ):
+        if read is not None and not read.successful:
+            yield Problem(
+                severity=Severity.ERROR,
+                reason=reason,
+                cause="the file was changed and is not in force: what was read before still is",
+                advice=_READ_AGAIN,
+                subjects=(name,),
+            )
+
+
+def _account_problems(
+    account: ConfiguredAccount, targets: Iterable[_TargetNow], seen: Observation
+) -> Iterator[Problem]:
+    """Return a problem for each cause; one cause can concern many targets."""
+    alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
+    usage: snapshots.DiskUsage | None = None
+    for each in targets:
+        last = each.known.last
+        if last is not None and last.reason is not None:
+            alike[str(last.reason), last.cause, last.advice].append(each)
+        elif each.state is State.STALE:
+            alike[_OVERDUE].append(each)
+        if isinstance(each.snapshot, snapshots.DiskUsage):
+            usage = each.snapshot
+    for (reason, cause, advice), failed in alike.items():
+        since = [moment for each in failed if (moment := _wrong_since(each.known)) is not None]
+        is_missing = any(each.snapshot is None for each in failed)
+        yield Problem(
+            severity=Severity.ERROR if is_missing else Severity.WARNING,
+            reason=reason,
+            cause=seen.text(cause),
+            advice=seen.text(advice),
+            account=account.name,
+            subjects=tuple(_subject(each.target) for each in failed),
+            since=seen.at(min(since)) if since else None,
+        )
+    if usage is not None:
+        yield from _usage_problems(account, usage, seen)
+
+
+def _wrong_since(known: Knowledge) -> float | None:
+    """Return since when a target fails, or has no numbers that count, in monotonic time."""
+    if known.failing_since is not None or known.good is None:
+        return known.failing_since
+    return known.good.finished + known.target.stale_after
+
+
+def _subject(target: Target) -> str:
+    if isinstance(target, FilesTarget):
+        return f"{target.path} {target.file_type}"
+    return "disk usage"
+
+
+def _usage_problems(
+    account: ConfiguredAccount, usage: snapshots.DiskUsage, seen: Observation
+) -> Iterator[Problem]:
+    if usage.rejected_users:
+        yield Problem(
+            severity=Severity.WARNING,
+            reason="rejected_rows",
+            cause="CPU users have no number: ScaleEngine's rows of them cannot be read",
+            advice="run scaleengine-exporter check, and ask ScaleEngine's support",
+            account=account.name,
+            subjects=tuple(sorted(map(seen.text, usage.rejected_users))),
+        )
+    if not account.quotas:
+        return
+    over: list[str] = []
+    near: list[str] = []
+    for user in usage.users:
+        quota = quota_of(account.quotas, user.cpu_user)
+        if quota is not None and user.occupied >= NEAR_QUOTA * quota:
+            (over if user.occupied >= quota else near).append(seen.text(user.cpu_user))
+    full = Problem(
+        severity=Severity.ERROR,
+        reason="quota",
+        cause="the quota is full",
+        advice="delete files or raise the quota",
+        account=account.name,
+        subjects=tuple(over),
+    )
+    if over:
+        yield full
+    if near:
+        cause = f"more than {NEAR_QUOTA * 100:.0f} % of the quota is used"
+        yield replace(full, severity=Severity.WARNING, cause=cause, subjects=tuple(near))
+
+
+def _describe_exporter(seen: Observation) -> Exporter:
+    process = seen.process
+    return Exporter(
+        version=process.version,
+        revision=process.revision,
+        python_version=process.python_version,
+        started=seen.at(process.started),
+        memory_bytes=process.memory,
+        accounts=len(seen.accounts),
+        targets=sum(map(len, seen.known.values())),
+        config_file=None if process.config_file is None else seen.text(process.config_file),
+        config=_reloads(process.config, seen),
+        web_config=None if process.web_config is None else _reloads(process.web_config, seen),
+    )
+
+
+def _reloads(read: ReadFile, seen: Observation) -> Reloads:
+    return Reloads(successful=read.successful, last_success=seen.at(read.last_success))
+
+
+def _worst_of(summaries: Iterable[Summary], problems: Sequence[Problem]) -> State:
+    worst = min((summary.state for summary in summaries), key=_WORST_FIRST.index, default=State.OK)
+    if worst in {State.STALE, State.FAILING} or not problems:
+        return worst
+    return State.FAILING

@@ -1,0 +1,327 @@
+"""What the status page and `/api/v1/status` show.
+
+The text below each field is its description in the JSON Schema, too.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+
+class State(StrEnum):
+    """How a target, an account or the whole exporter is."""
+
+    OK = "ok"
+    WAITING = "waiting"
+    """The first poll has not ended yet."""
+    FAILING = "failing"
+    """The last poll failed; the last good numbers are still served."""
+    STALE = "stale"
+    """There are no numbers, or they are too old to be served."""
+
+
+class Severity(StrEnum):
+    """How much a problem matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class _Documented:
+    """Fields are described by the text below them."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(_Documented):
+    """Something that is wrong now."""
+
+    severity: Severity
+    """An error where numbers are missing, a warning where they are still served."""
+
+    reason: str
+    """A value of the label `reason`, or one of `overdue`, `quota`, `rejected_rows`,
+    `configuration`, `web_configuration` and `thread`."""
+
+    cause: str
+    """What is wrong, in words."""
+
+    advice: str
+    """What to do about it."""
+
+    account: str | None = None
+    """The account that it concerns; null for the exporter itself."""
+
+    subjects: tuple[str, ...] = ()
+    """The targets, CPU users, files or threads that it concerns."""
+
+    since: datetime | None = None
+    """Since when; null where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastPoll(_Documented):
+    """How the last finished poll of a target went."""
+
+    finished: datetime
+    """When it ended."""
+
+    duration_seconds: float
+    """How long it took."""
+
+    requests: int
+    """How many API requests it made."""
+
+    reason: str | None
+    """Why it failed, as in the label `reason`; null where it succeeded."""
+
+    cause: str | None
+    """What happened, in words; null where it succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule(_Documented):
+    """How a target is polled, and how that goes."""
+
+    state: State
+    """How the target is."""
+
+    interval_seconds: float
+    """The configured time from one poll to the next."""
+
+    stale_after_seconds: float
+    """How old the last good numbers may become before they are no longer served."""
+
+    last_poll: LastPoll | None
+    """The last finished poll; null before the first."""
+
+    last_success: datetime | None
+    """When the last good poll ended; null before the first."""
+
+    failing_since: datetime | None
+    """When the first failed poll after the last good one ended; null where the last was good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(_Documented):
+    """Changes of a number of bytes up to the newest day; null where a day is missing."""
+
+    day: int | None
+    """Since the day before."""
+
+    week: int | None
+    """Since seven days before."""
+
+    month: int | None
+    """Since 29 days before, the first day of the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class User(_Documented):
+    """The disk usage of a CPU user."""
+
+    cpu_user: str
+    """The name; what an empty one means is not documented by ScaleEngine."""
+
+    day: date
+    """The newest day that ScaleEngine gives."""
+
+    bytes: int
+    """The bytes on disk on that day."""
+
+    quota_bytes: int | None
+    """The configured quota; null without one."""
+
+    changes: Changes
+    """How the bytes have changed."""
+
+    days: tuple[int | None, ...]
+    """The bytes of the last thirty days, the newest last; null for a missing day."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage(_Documented):
+    """The disk usage of an account."""
+
+    schedule: Schedule
+    """How it is polled."""
+
+    users: tuple[User, ...] | None
+    """The CPU users, the largest first; null where there are no numbers that count."""
+
+    users_without_number: tuple[str, ...]
+    """CPU users without a number, because rows of the response were rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder(_Documented):
+    """The files of a folder, and of all below it where the depth cuts."""
+
+    folder: str
+    """The path below the counted path; `.` for the files directly in it, `_other` for the smallest
+    folders together."""
+
+    files: int
+    """How many files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files(_Documented):
+    """The files of one type below a path."""
+
+    path: str
+    """The path."""
+
+    file_type: str
+    """The type of file."""
+
+    schedule: Schedule
+    """How it is polled."""
+
+    files: int | None
+    """How many files; null where there is no number that counts."""
+
+    folders: int | None
+    """How many folders; null where there is no number that counts."""
+
+    largest_folders: tuple[Folder, ...]
+    """The folders with most files, at most ten; empty without `folder_depth`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(_Documented):
+    """An account in a few numbers."""
+
+    name: str
+    """The value of the label `account`."""
+
+    cdn: int
+    """The number of the CDN."""
+
+    state: State
+    """The worst state of its targets."""
+
+    targets: int
+    """How many targets it has."""
+
+    failing_targets: int
+    """How many of them fail, or have numbers that are too old to be served."""
+
+    waiting_targets: int
+    """How many of them wait for their first poll."""
+
+    users: int | None
+    """How many CPU users have a number; null where there are no numbers that count."""
+
+    bytes: int | None
+    """The bytes of all CPU users with a name; null where any number is missing."""
+
+    files: int | None
+    """The files of all paths and types; null where any number is missing. Paths may overlap."""
+
+    last_success: datetime | None
+    """When the last good poll of any target ended; null before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account(_Documented):
+    """An account with all that is known of it."""
+
+    summary: Summary
+    """The account in a few numbers."""
+
+    disk_usage: DiskUsage | None
+    """The disk usage; null where it is not polled."""
+
+    files: tuple[Files, ...]
+    """The paths and file types."""
+
+    requests_per_hour: float | None
+    """How many API requests its targets need, by their last polls; null where any has failed."""
+
+    rate_limit_share: float | None
+    """These as a share of `api.requests_per_second`; null without that limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloads(_Documented):
+    """How the configuration was read last."""
+
+    successful: bool
+    """Whether what is in force is what was read last."""
+
+    last_success: datetime
+    """When it was last read well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter(_Documented):
+    """The exporter itself."""
+
+    version: str
+    """Its version."""
+
+    revision: str
+    """The revision of its source."""
+
+    python_version: str
+    """The version of Python."""
+
+    started: datetime
+    """When it was started."""
+
+    memory_bytes: int | None
+    """The memory that the process has now (RSS); null where the system does not tell."""
+
+    accounts: int
+    """How many accounts it polls."""
+
+    targets: int
+    """How many targets they have."""
+
+    config_file: str | None
+    """The configuration file; null where there is none, as in the demo."""
+
+    config: Reloads
+    """How the configuration was read last."""
+
+    web_config: Reloads | None
+    """How the web configuration was read last; null without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(_Documented):
+    """What is wrong now, and how the exporter is."""
+
+    time: datetime
+    """When this was seen."""
+
+    state: State
+    """The worst state of any account shown; `failing` where only another problem is known."""
+
+    problems: tuple[Problem, ...]
+    """What is wrong now: the errors first."""
+
+    exporter: Exporter
+    """The exporter itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview(Verdict):
+    """What is wrong now, and each account in a few numbers."""
+
+    summaries: tuple[Summary, ...]
+    """The accounts, those with problems first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Verdict):
+    """What the exporter knows now."""
+
+    accounts: tuple[Account, ...]
+    """The accounts, those with problems first."""

@@ -1,0 +1,236 @@
+"""The status page as HTML. jinja2 is imported when the first page is asked for."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from urllib.parse import urlencode
+
+from exporter.web.status import sparkline, wording
+from exporter.web.status.building import build_account, build_overview
+from exporter.web.status.model import Account, Files, Overview, Problem, Summary, User
+from exporter.web.status.observation import Observation
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+T = TypeVar("T")
+
+MAX_OPEN_ACCOUNTS: Final = 4
+"""With more accounts, the first page has a line for each; its details are a page of their own."""
+
+MAX_PROBLEMS: Final = 12
+"""Problems on one page; the line of an account tells of the others."""
+
+ACCOUNTS_PER_PAGE: Final = 1000
+ROWS_PER_PAGE: Final = 100
+"""CPU users, or paths with their file types, on the page of an account."""
+
+MAX_OPEN_ROWS: Final = 25
+"""The same on the first page."""
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+_FILTERS: Final = {
+    "bytes": wording.format_bytes,
+    "number": wording.format_number,
+    "change": wording.format_change,
+    "share": wording.format_share,
+    "duration": wording.format_duration,
+    "age": wording.format_age,
+    "time": wording.format_time,
+    "name": wording.format_name,
+    "names": wording.format_names,
+    "sentence": wording.format_sentence,
+    "visible": wording.make_visible,
+    "sparkline": sparkline.draw,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at: all accounts or one, and which pages of its long tables."""
+
+    account: str | None = None
+    accounts_page: int = 1
+    users_page: int = 1
+    paths_page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where the metrics are, relative to the page, and whether the configuration is shown."""
+
+    metrics: str
+    config: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TablePage(Generic[T]):
+    """The rows of one page of a long table.
+
+    ``first`` is the number of the first of them, from 1 on, and ``total`` that of all rows.
+    ``previous``, ``next`` and ``whole`` are links to the other pages; None where there is none.
+    """
+
+    rows: Sequence[T]
+    first: int
+    total: int
+    previous: str | None = None
+    next: str | None = None
+    whole: str | None = None
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last row on this page."""
+        return self.first + len(self.rows) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """Problems with the same cause, each of another account."""
+
+    problems: tuple[Problem, ...]
+
+    @property
+    def first(self) -> Problem:
+        """Return one of them, for what they have in common."""
+        return self.problems[0]
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Return the names of the accounts; none where it is the exporter's own problem."""
+        return tuple(each.account for each in self.problems if each.account is not None)
+
+    @property
+    def since(self) -> datetime | None:
+        """Return since when there is one, if that is known."""
+        return min((each.since for each in self.problems if each.since is not None), default=None)
+
+
+def content_security_policy() -> str:
+    """Return the policy that a browser holds the page to: no script, and nothing from elsewhere.
+
+    The only style sheet that is applied is the page's own (CSP level 3, hash sources).
+    """
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def render_page(seen: Observation, view: View, links: Links) -> bytes | None:
+    """Return the page in UTF-8, or None where it is about an account that is not known."""
+    only = None if view.account is None else seen.accounts.get(view.account)
+    if view.account is not None and only is None:
+        return None
+    overview = build_overview(seen, only)
+    problems = _group_problems(overview)
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            overview=overview,
+            now=overview.time,
+            state=overview.state,
+            problems=problems[:MAX_PROBLEMS],
+            other_problems=len(problems[MAX_PROBLEMS:]),
+            targets=sum(summary.targets for summary in overview.summaries),
+            failing=sum(summary.failing_targets for summary in overview.summaries),
+            waiting=sum(summary.waiting_targets for summary in overview.summaries),
+            summaries=_page_of_accounts(overview, view),
+            accounts=_open_accounts(seen, overview),
+            users_page=lambda account: _page_of_users(account, view),
+            files_page=lambda account: _page_of_files(account, view),
+            link=_link,
+            view=view,
+            links=links,
+            style=_style(),
+        )
+    )
+    return text.encode()
+
+
+def _open_accounts(seen: Observation, overview: Overview) -> Sequence[Account]:
+    """Return the accounts that are shown with their details."""
+    if len(overview.summaries) > MAX_OPEN_ACCOUNTS:
+        return ()
+    return [build_account(seen, seen.accounts[summary.name]) for summary in overview.summaries]
+
+
+def _group_problems(overview: Overview) -> list[ProblemGroup]:
+    """Return the problems, those alike as one."""
+    alike: dict[tuple[str, ...], list[Problem]] = {}
+    for problem in overview.problems:
+        key = (problem.severity, problem.reason, problem.cause, problem.advice)
+        alike.setdefault(key, []).append(problem)
+    return [ProblemGroup(tuple(problems)) for problems in alike.values()]
+
+
+def _page_of_accounts(overview: Overview, view: View) -> TablePage[Summary] | None:
+    """Return the lines of accounts, where they are too many to show their details."""
+    if view.account is not None or len(overview.summaries) <= MAX_OPEN_ACCOUNTS:
+        return None
+    return _cut(overview.summaries, view.accounts_page, ACCOUNTS_PER_PAGE, "accounts", None)
+
+
+def _page_of_users(account: Account, view: View) -> TablePage[User] | None:
+    if account.disk_usage is None or account.disk_usage.users is None:
+        return None
+    return _page_of(account, account.disk_usage.users, view, view.users_page, "users")
+
+
+def _page_of_files(account: Account, view: View) -> TablePage[Files]:
+    return _page_of(account, account.files, view, view.paths_page, "paths")
+
+
+def _page_of(account: Account, rows: Sequence[T], view: View, page: int, name: str) -> TablePage[T]:
+    """Return a page of an account's table; on the page of all accounts, its beginning."""
+    if view.account is not None:
+        return _cut(rows, page, ROWS_PER_PAGE, name, view.account)
+    whole = _link(account=account.summary.name) if len(rows) > MAX_OPEN_ROWS else None
+    return TablePage(rows[:MAX_OPEN_ROWS], 1, len(rows), whole=whole)
+
+
+def _cut(rows: Sequence[T], page: int, length: int, name: str, account: str | None) -> TablePage[T]:
+    """Return a page of rows, the nearest one where there is none of that number."""
+    last = max(1, -(-len(rows) // length))
+    page = min(max(1, page), last)
+    start = (page - 1) * length
+
+    def link(number: int) -> str | None:
+        return _link(account=account, **{name: number}) if 1 <= number <= last else None
+
+    return TablePage(
+        rows[start : start + length], start + 1, len(rows), link(page - 1), link(page + 1)
+    )
+
+
+def _link(**fields: str | int | None) -> str:
+    """Return a link to another view; relative, since a proxy may put a prefix before the path."""
+    return "?" + urlencode({name: value for name, value in fields.items() if value is not None})
+
+
+@cache
+def _style() -> str:
+    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(_FILTERS)
+    return environment

@@ -1,0 +1,228 @@
+"""The states that the status page is looked at in: made up, the same at each run."""
+
+import random
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from exporter.polling.snapshots import (
+    DiskUsage,
+    FileCounts,
+    FolderCount,
+    RejectedRows,
+    Snapshot,
+    UserUsage,
+)
+from exporter.polling.store import Good, Knowledge, PollResult
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.disk_usage import RejectedRow, RowFault
+from exporter.scaleengine.errors import Reason
+from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
+from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
+
+TODAY = datetime.fromtimestamp(NOW + WALL_OFFSET, UTC).date()
+HOSTILE = "<script>alert(1)</script>\"'><img src=//x.invalid/y onerror=alert(2)>{{ 7*7 }}&amp;"
+LONG = "w" * 1024
+
+_TB = 10**12
+_FAILURES = (
+    (Reason.AUTH, "the key was refused (code 0001)", "check api_key and cdn"),
+    (
+        Reason.TIMEOUT,
+        "no whole answer came within 30 s",
+        "check the network, or raise api.timeout",
+    ),
+    (Reason.API, "ScaleEngine reports: no such path", "check the path in files.paths"),
+)
+
+
+def month(rng: random.Random, newest: int, growth: float) -> bytes:
+    """Return the days before the newest, which grew so much a day, give or take."""
+    sizes, size = [], float(newest)
+    for _ in range(29):
+        size /= 1 + growth * rng.uniform(-0.6, 2.6)
+        sizes.append(int(size))
+    return array("q", reversed(sizes)).tobytes()
+
+
+def user(
+    rng: random.Random, name: str, size: int, growth: float = 0.004, day: date = TODAY
+) -> UserUsage:
+    """Return a CPU user with a month behind it."""
+    return UserUsage(name, day, size, month(rng, size, growth))
+
+
+def polled(target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1) -> Knowledge:
+    """Return what is known of a target after a good poll."""
+    result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests)
+    return Knowledge(target, result, Good(snapshot, NOW - ago))
+
+
+def failed(known: Knowledge, failure: int, ago: float = 30.0, since: float = 5400.0) -> Knowledge:
+    """Return what is known of a target after failed polls."""
+    reason, cause, advice = _FAILURES[failure % len(_FAILURES)]
+    result = PollResult(NOW - ago, 1.8, 3, reason, cause=cause, advice=advice)
+    return replace(known, last=result, failing_since=NOW - since)
+
+
+def folders(files: int, names: Sequence[str]) -> tuple[FolderCount, ...]:
+    """Return the files of folders, each with half of what is left; the last with all of it."""
+    counts = []
+    for name in names[:-1]:
+        counts.append(FolderCount(name, files // 2))
+        files -= files // 2
+    return (*counts, FolderCount(names[-1], files))
+
+
+def main_account(rng: random.Random) -> list[Knowledge]:
+    """Return the targets of an account as a video company has one."""
+    users = (
+        user(rng, "archive", 18_412_775_301_992, 0.002),
+        user(rng, "live", 4_702_118_530_048, 0.012),
+        user(rng, "podcast", 962_004_118_771, 0.006),
+        user(rng, "web", 48_200_113_009, -0.01),
+        user(rng, "test", 8_212, 0),
+    )
+    names = ("2026-11", "2026-10", "2026-09", "kanal-1", "sport", "télé-région", "_other")
+    return [
+        polled(DiskUsageTarget("main", 3600, 10800), DiskUsage(users), 1260),
+        polled(
+            FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1),
+            FileCounts(148_220, 1_204, folders(148_220, names)),
+            184,
+            1498,
+        ),
+        polled(
+            FilesTarget("main", 900, 2700, "sestore4/jb", "invalid"), FileCounts(3, 1204), 310, 14
+        ),
+        polled(
+            FilesTarget("main", 21600, 64800, "sestore4/archive", "video"),
+            FileCounts(902_114, 8_830),
+            9_300,
+            9104,
+        ),
+    ]
+
+
+def second_account(rng: random.Random) -> list[Knowledge]:
+    """Return the targets of a small account."""
+    users = (user(rng, "magazine", 310_220_118_000, 0.003), user(rng, "news", 92_411_903_118, 0.02))
+    return [
+        polled(DiskUsageTarget("region", 3600, 10800), DiskUsage(users), 1262),
+        polled(
+            FilesTarget("region", 900, 2700, "sestore2/region", "video"),
+            FileCounts(8_114, 96),
+            95,
+            84,
+        ),
+    ]
+
+
+MAIN = ConfiguredAccount("main", 158, {"archive": 20 * _TB, "live": 10 * _TB})
+REGION = ConfiguredAccount("region", 211, {"*": 500 * 10**9})
+
+
+def all_well() -> Observation:
+    """Return two accounts of which every target was polled well."""
+    rng = random.Random(4)
+    main = replace(MAIN, quotas={"archive": 25 * _TB, "live": 10 * _TB})
+    return observe({"main": main_account(rng), "region": second_account(rng)}, [main, REGION])
+
+
+def some_failing() -> Observation:
+    """Return the same accounts with something of each kind that can be wrong."""
+    rng = random.Random(4)
+    usage, videos, invalid, archive = main_account(rng)
+    small_usage, small_files = second_account(rng)
+    row = RejectedRow(RowFault.INVALID_BYTES, "old", TODAY, "bytes_total must be a whole number")
+    assert small_usage.good is not None
+    assert isinstance(small_usage.good.snapshot, DiskUsage)
+    rejected = (RejectedRows(RowFault.INVALID_BYTES, 2, (row,), ("old",)),)
+    hurt = replace(small_usage.good.snapshot, rejected=rejected)
+    known = {
+        "main": [usage, failed(videos, 1), invalid, failed(replace(archive, good=None), 2)],
+        "region": [
+            replace(small_usage, good=replace(small_usage.good, snapshot=hurt)),
+            small_files,
+        ],
+    }
+    return observe(known, [MAIN, REGION])
+
+
+def everything_failing() -> Observation:
+    """Return accounts of which every target fails, in a process that fails too."""
+    rng = random.Random(4)
+    main = [
+        failed(replace(known, good=None) if n % 2 else known, 0, since=10 * 3600)
+        for n, known in enumerate(main_account(rng))
+    ]
+    region = [failed(known, 1) for known in second_account(rng)]
+    process = replace(
+        PROCESS,
+        dead=("publish",),
+        config=ReadFile(successful=False, last_success=NOW - 86400),
+        web_config=ReadFile(successful=False, last_success=NOW - 7200),
+    )
+    return observe({"main": main, "region": region}, [MAIN, REGION], process)
+
+
+def waiting() -> Observation:
+    """Return an account before its first poll."""
+    targets = (DiskUsageTarget("main", 3600, 10800), FilesTarget("main", 900, 2700, "s", "video"))
+    return observe({"main": [Knowledge(target) for target in targets]}, [MAIN])
+
+
+def thousand_accounts(paths: int = 5, users: int = 10) -> Observation:
+    """Return 1,000 accounts, of which three in a hundred fail, with 5,000 paths in all."""
+    rng = random.Random(4)
+    known: dict[str, Sequence[Knowledge]] = {}
+    for number in range(1000):
+        name = f"customer-{number:04}"
+        own = tuple(user(rng, f"user-{n}", rng.randrange(10**9, 10**12)) for n in range(users))
+        targets = [
+            polled(DiskUsageTarget(name, 3600, 10800), DiskUsage(own), rng.uniform(5, 3600)),
+            *(
+                polled(
+                    FilesTarget(name, 900, 2700, f"sestore4/{name}/{n}", "video", 1),
+                    FileCounts(
+                        files := rng.randrange(100, 10_000), 5, folders(files, ("a", "b", "c", "."))
+                    ),
+                    rng.uniform(5, 900),
+                    12,
+                )
+                for n in range(paths)
+            ),
+        ]
+        if number % 33 == 7:
+            targets[1] = failed(targets[1], number)
+        known[name] = targets
+    return observe(known)
+
+
+def hostile_names() -> Observation:
+    """Return names of every kind with markup in them, and very long ones."""
+    rng = random.Random(4)
+    account = ConfiguredAccount(HOSTILE, 1)
+    users = tuple(user(rng, name, 5 * 10**9) for name in (HOSTILE, LONG, "", "\u202eexe.tob"))
+    target = FilesTarget(HOSTILE, 900, 2700, f"sestore4/{HOSTILE}", "video", 1)
+    counts = FileCounts(7, 2, (FolderCount(HOSTILE, 4), FolderCount(LONG, 3)))
+    known = [
+        polled(DiskUsageTarget(HOSTILE, 3600, 10800), DiskUsage(users)),
+        polled(target, counts),
+        failed(polled(replace(target, file_type="valid"), counts), 0),
+    ]
+    last = known[-1].last
+    assert last is not None
+    known[-1] = replace(known[-1], last=replace(last, cause=HOSTILE, advice=HOSTILE))
+    return observe({HOSTILE: known}, [account])
+
+
+SCENES: Mapping[str, Observation] = {
+    "well": all_well(),
+    "some": some_failing(),
+    "failing": everything_failing(),
+    "waiting": waiting(),
+    "thousand": thousand_accounts(),
+    "hostile": hostile_names(),
+}

@@ -1,0 +1,230 @@
+"""What the status says of each state of the targets, and as which JSON."""
+
+import json
+import random
+from array import array
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.web.status.building import build_account, build_overview
+from exporter.web.status.document import SCHEMA_FILE, schema_text, write_json
+from exporter.web.status.model import Account, Severity, State
+from exporter.web.status.observation import ConfiguredAccount, Observation
+from exporter.web.status.rendering import Links, View, render_page
+from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
+from tests.status_scenes import SCENES, TODAY, failed, polled, user
+
+USAGE = DiskUsageTarget("main", 3600, 10800)
+FILES = FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1)
+COUNTS = FileCounts(7, 2)
+TIME = datetime.fromtimestamp(NOW + WALL_OFFSET, UTC)
+SECRET = "8fc8c48da81e6a2a06a9556379bf798a"
+RNG = random.Random(1)
+
+
+def main(seen: Observation) -> Account:
+    """Return all that is shown of the account main."""
+    return build_account(seen, seen.accounts["main"])
+
+
+def document(seen: Observation, account: str | None = None) -> bytes:
+    """Return the document about all accounts, or one."""
+    parts = write_json(seen, account)
+    assert parts is not None
+    return b"".join(parts)
+
+
+def problems(scene: str) -> list[tuple[str, str | None, str, tuple[str, ...]]]:
+    """Return what is wrong in a scene."""
+    found = build_overview(SCENES[scene]).problems
+    return [(each.severity.value, each.account, each.reason, each.subjects) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("scene", "state", "targets", "failing"),
+    [
+        ("well", State.OK, 6, 0),
+        ("some", State.STALE, 6, 2),
+        ("failing", State.STALE, 6, 6),
+        ("waiting", State.WAITING, 2, 0),
+        ("thousand", State.FAILING, 6000, 31),
+    ],
+)
+def test_the_state_as_a_whole(scene: str, state: State, targets: int, failing: int) -> None:
+    """It is the worst state of any target."""
+    overview = build_overview(SCENES[scene])
+    assert (overview.state, overview.exporter.targets) == (state, targets)
+    assert sum(summary.failing_targets for summary in overview.summaries) == failing
+
+
+def test_nothing_is_wrong() -> None:
+    """Where all is well, and before the first polls, there is no problem."""
+    assert problems("well") == problems("waiting") == []
+
+
+def test_what_is_wrong() -> None:
+    """It is an error where numbers are missing, and a warning where the last ones are served."""
+    assert problems("some") == [
+        ("error", "main", "api", ("sestore4/archive video",)),
+        ("warning", "main", "timeout", ("sestore4/jb video",)),
+        ("warning", "main", "quota", ("archive",)),
+        ("warning", "region", "rejected_rows", ("old",)),
+    ]
+
+
+def test_one_cause_is_one_problem() -> None:
+    """Targets of an account that fail for one cause are one problem; the exporter's come first."""
+    first_three = [each[2:] for each in problems("failing")[:3]]
+    assert first_three == [
+        ("thread", ("publish",)),
+        ("configuration", ("/etc/scaleengine-exporter/config.yaml",)),
+        ("web_configuration", ("web configuration",)),
+    ]
+    (refused,) = (
+        each for each in build_overview(SCENES["failing"]).problems if each.reason == "auth"
+    )
+    assert refused.subjects == (
+        "disk usage",
+        "sestore4/jb video",
+        "sestore4/jb invalid",
+        "sestore4/archive video",
+    )
+    assert refused.cause == "the key was refused (code 0001)"
+    assert refused.since == TIME - timedelta(hours=10)
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_failing", "state", "files"),
+    [
+        (2700.0, False, State.OK, 7),
+        (2700.0, True, State.FAILING, 7),
+        (2701.0, True, State.STALE, None),
+        (2701.0, False, State.STALE, None),
+    ],
+)
+def test_numbers_that_count_no_more(
+    ago: float, *, is_failing: bool, state: State, files: int | None
+) -> None:
+    """A number is shown for as long as it is served."""
+    known = polled(FILES, COUNTS, ago)
+    seen = observe({"main": [failed(known, 1) if is_failing else known]})
+    account = main(seen)
+    assert (account.files[0].schedule.state, account.files[0].files) == (state, files)
+    assert (account.summary.state, account.summary.files) == (state, files)
+
+
+def of_users(*users: tuple[str, int], quotas: dict[str, int] | None = None) -> Observation:
+    """Return what is seen of an account with these CPU users and their bytes."""
+    usage = DiskUsage(
+        tuple(replace(user(RNG, name, size), packed_days=b"") for name, size in users)
+    )
+    return observe({"main": [polled(USAGE, usage)]}, [ConfiguredAccount("main", 158, quotas or {})])
+
+
+def test_the_changes_of_a_user() -> None:
+    """They are those since a day, a week and 29 days before; None where that day is missing."""
+    sizes = [10 * age if age not in {7, 20} else -1 for age in range(29, 0, -1)]
+
+    one = replace(user(RNG, "web", 5), packed_days=array("q", sizes).tobytes())
+    account = main(observe({"main": [polled(USAGE, DiskUsage((one,)))]}))
+    assert account.disk_usage is not None
+    assert account.disk_usage.users is not None
+    changes = account.disk_usage.users[0].changes
+    assert (changes.day, changes.week, changes.month) == (5 - 10, None, 5 - 290)
+    assert account.disk_usage.users[0].day == TODAY
+
+
+def test_users_come_in_the_order_of_their_size() -> None:
+    """The largest is the first; the one without a name is not added to the others."""
+    account = main(of_users(("a", 1), ("", 900), ("b", 3)))
+    assert account.disk_usage is not None
+    assert [each.cpu_user for each in account.disk_usage.users or ()] == ["", "b", "a"]
+    assert (account.summary.users, account.summary.bytes) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "found"), [(84, []), (85, ["warning"]), (99, ["warning"]), (100, ["error"])]
+)
+def test_a_quota(size: int, found: list[str]) -> None:
+    """From 85 % on it is a problem, and at 100 % an error."""
+    overview = build_overview(of_users(("web", size), ("other", 1), quotas={"*": 100}))
+    assert [str(each.severity) for each in overview.problems] == found
+    assert Severity.ERROR < Severity.WARNING  # the errors come first
+
+
+def test_the_share_of_the_rate_limit() -> None:
+    """It is that of the requests which polls like the last ones need; none after a failed one."""
+    known = [polled(USAGE, DiskUsage(()), requests=2), polled(FILES, COUNTS, requests=400)]
+    account = main(observe({"main": known}))
+    assert account.requests_per_hour == 2 + 4 * 400
+    assert account.rate_limit_share == round(1602 / (5 * 3600), 4)
+    account = main(observe({"main": [known[0], failed(known[1], 1)]}))
+    assert (account.requests_per_hour, account.rate_limit_share) == (None, None)
+    account = main(replace(observe({"main": known}), requests_per_second=None))
+    assert (account.requests_per_hour, account.rate_limit_share) == (1602, None)
+
+
+def test_a_poll_that_does_not_end() -> None:
+    """Where numbers have become too old without a failure, that is the problem, since that time."""
+    seen = observe({"main": [polled(FILES, COUNTS, 2760.0)]})
+    (problem,) = build_overview(seen).problems
+    assert (problem.reason, problem.severity) == ("overdue", Severity.ERROR)
+    assert problem.subjects == ("sestore4/jb video",)
+    assert problem.since == TIME - timedelta(seconds=60)
+
+
+def test_a_file_name_that_is_not_utf8() -> None:
+    """A page can be sent whatever the configuration file is called."""
+    process = replace(PROCESS, config_file="/etc/\udcff.yaml")
+    seen = observe(process=process)
+    assert rb"/etc/\\udcff.yaml" in document(seen)
+    assert rb"/etc/\udcff.yaml" in (
+        render_page(seen, View(), Links("metrics", config=False)) or b""
+    )
+
+
+def test_secrets_are_in_no_text() -> None:
+    """Names and causes that hold a secret of any account are shown without it."""
+    secrets = KnownSecrets()
+    secrets.learn(SECRET)
+    bad = failed(polled(FILES, COUNTS), 0)
+    assert bad.last is not None
+    bad = replace(bad, last=replace(bad.last, cause=f"it said {SECRET}"))
+    usage = polled(USAGE, DiskUsage((user(RNG, f"x{SECRET}", 5),)))
+    seen = observe({"main": [usage, bad]}, redact=secrets.hide)
+    shown = document(seen).decode()
+    assert SECRET not in shown
+    assert shown.count("***") == 3
+
+
+def test_the_schema_is_current() -> None:
+    """The schema that is installed is that of the model; `make schema` writes it."""
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
+    Draft202012Validator.check_schema(json.loads(schema_text()))
+
+
+@pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
+def test_the_document_is_what_its_schema_says(scene: str) -> None:
+    """The JSON of every state is valid, and has nothing that the schema does not describe."""
+    schema = json.loads(schema_text())
+    for section in (schema, *schema["$defs"].values()):
+        if section.get("type") == "object":
+            section["additionalProperties"] = False
+    found = json.loads(document(SCENES[scene]))
+    Draft202012Validator(schema).validate(found)
+    assert found["time"] == TIME.isoformat().replace("+00:00", "Z")
+
+
+def test_the_document_of_one_account() -> None:
+    """It has that account and its problems alone; there is none of an unknown account."""
+    found = json.loads(document(SCENES["some"], "region"))
+    assert [each["summary"]["name"] for each in found["accounts"]] == ["region"]
+    assert [each["account"] for each in found["problems"]] == ["region"]
+    assert (found["state"], found["exporter"]["targets"]) == ("failing", 6)
+    assert write_json(SCENES["some"], "nobody") is None

@@ -1,0 +1,310 @@
+"""The status page as HTML, and the paths that give it, the same as JSON, and the configuration."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.targets import DiskUsageTarget
+from exporter.web.status.observation import Observation
+from exporter.web.status.rendering import Links, View, render_page
+from exporter.web.status.wording import (
+    format_age,
+    format_bytes,
+    format_change,
+    format_duration,
+    format_name,
+    format_number,
+    format_share,
+)
+from tests.observed import NOW, observe, status_source
+from tests.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Answer, Site
+
+LINKS = Links("metrics", config=True)
+WHOLE = View()
+
+
+class Reader(HTMLParser):
+    """What a reader finds on a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag, and where it leads."""
+        self.tags.append(tag)
+        self.links += [where or "" for name, where in attrs if tag == "a" and name == "href"]
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.text += data
+
+
+def read(scene: "str | Observation", view: View = WHOLE) -> Reader:
+    """Return what is on the page of a scene."""
+    seen = SCENES[scene] if isinstance(scene, str) else scene
+    page = render_page(seen, view, LINKS)
+    assert page is not None
+    return Reader(page.decode())
+
+
+def plain(text: str) -> str:
+    """Return a text with ordinary spaces only."""
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize(
+    ("scene", "said"),
+    [
+        ("well", ["All is well", "6 of 6 targets were polled well."]),
+        ("some", ["2 of 6 targets fail", "ScaleEngine reports: no such path.", "(1 h 30 min ago)"]),
+        ("failing", ["6 of 6 targets fail", "Check api_key and cdn", "the last reload failed"]),
+        ("waiting", ["Waiting for the first poll", "0 of 2 targets were polled well."]),
+        ("thousand", ["31 of 6 000 targets fail", "1 000 accounts", "customer-0999"]),
+    ],
+)
+def test_what_is_said_first(scene: str, said: list[str]) -> None:
+    """The page begins with what is wrong, or that all is well."""
+    text = plain(read(scene).text)
+    for sentence in said:
+        assert sentence.lower() in text.lower()
+
+
+def test_an_account_in_full() -> None:
+    """Bytes are there for people and exact, with changes and quotas; paths with what they cost."""
+    text = plain(read("well").text)
+    for part in (
+        "18.4 TB18 412 775 301 992",
+        "74 % of 25.0 TB",
+        "+5.72 GB",
+        "148 220",
+        "2 min 45 s",
+    ):
+        assert part in text
+
+
+def test_hostile_names_are_text() -> None:
+    """Whoever chooses a name adds no tag to the page; what is in a name can be seen."""
+    page, tame = read("hostile"), read("some")
+    assert set(page.tags) <= set(tame.tags)
+    assert HOSTILE in page.text
+    assert LONG not in page.text
+    assert "(1 024 characters)" in plain(page.text)
+    assert r"\u202eexe.tob" in page.text
+    assert all(
+        link.startswith(("?account=%3Cscript", "metrics", "api/", "config", "-/"))
+        for link in page.links
+    )
+
+
+@pytest.mark.parametrize("view", [View(), View("customer-0040")])
+def test_links_are_relative(view: View) -> None:
+    """A proxy may put a prefix before the path, so no link begins with a slash or a host."""
+    for link in read("thousand", view).links:
+        assert not link.startswith(("/", "http"))
+
+
+def test_a_thousand_accounts_fit_on_a_page() -> None:
+    """It is less than 300 KB when compressed, and links to the page of each account."""
+    page = render_page(SCENES["thousand"], View(), LINKS) or b""
+    assert len(gzip.compress(page)) < 300_000
+    assert {f"?account=customer-{number:04}" for number in range(1000)} <= set(
+        Reader(page.decode()).links
+    )
+
+
+def test_long_tables_have_pages() -> None:
+    """Each row is on one page; a number beyond the last page shows the last one."""
+    seen = many_users(250)
+    found: list[str] = []
+    for page in (1, 2, 3):
+        text = read(seen, View("main", users_page=page)).text
+        found += re.findall(r"user-\d+", text)
+    assert sorted(set(found)) == sorted(f"user-{number}" for number in range(250))
+    last, beyond = (read(seen, View("main", users_page=page)) for page in (3, 9))
+    assert last.text == beyond.text
+    assert "?account=main&users=2" in last.links
+    assert "?account=main" in read(seen).links
+
+
+def many_users(count: int) -> Observation:
+    """Return an account with so many CPU users."""
+    users = tuple(UserUsage(f"user-{number}", TODAY, number) for number in range(count))
+    return observe({"main": [polled(DiskUsageTarget("main", 3600, 10800), DiskUsage(users))]})
+
+
+def test_an_account_that_is_not_known() -> None:
+    """There is no page of it."""
+    assert render_page(SCENES["well"], View("nobody"), LINKS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (format_bytes(0), "0 B"),
+        (format_bytes(999), "999 B"),
+        (format_bytes(1000), "1.00 kB"),
+        (format_bytes(999_499), "999 kB"),
+        (format_bytes(999_500), "1.00 MB"),
+        (format_bytes(9_995_000), "10.0 MB"),
+        (format_bytes(2**63 - 1), "9.22 EB"),
+        (format_change(-1500), "\N{MINUS SIGN}1.50 kB"),
+        (format_change(1500), "+1.50 kB"),
+        (format_change(0), "±0 B"),
+        (format_number(1234567), "1 234 567"),
+        (format_share(0.0), "0 %"),
+        (format_share(0.004), "less than 1 %"),
+        (format_share(0.744), "74 %"),
+        (format_share(1.2), "120 %"),
+        (format_duration(0.35), "350 ms"),
+        (format_duration(1.84), "1.8 s"),
+        (format_duration(59.9), "59 s"),
+        (format_duration(3600), "1 h"),
+        (format_duration(5400), "1 h 30 min"),
+        (format_duration(20 * 86400), "20 d"),
+        (format_name(""), "(empty name)"),
+        (format_name("a\nb"), r"a\nb"),
+        (format_name("télé 東京"), "télé 東京"),
+    ],
+)
+def test_how_numbers_are_written(text: str, expected: str) -> None:
+    """Three digits and a unit, in groups, with signs that line up."""
+    assert plain(text) == expected
+
+
+def test_ages() -> None:
+    """They are to the minute; a clock that was set back makes no negative one."""
+    seen = observe()
+    now = seen.at(NOW)
+    ages = [plain(format_age(seen.at(NOW - ago), now)) for ago in (-5, 1, 42, 199, 9000)]
+    assert ages == ["just now", "just now", "42 s ago", "3 min ago", "2 h 30 min ago"]
+
+
+def ask(site: "Site", path: str, **headers: str) -> "Answer":
+    """Make one request while the site serves."""
+    return site.serve_while(lambda: site.ask(path, headers=headers))
+
+
+def test_the_page_allows_its_own_style_alone(site: "Site") -> None:
+    """The policy names the hash of the only style sheet; no script, no image, no frame."""
+    answer = ask(site, "/")
+    (style,) = re.findall(r"<style>(.*?)</style>", answer.body.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert answer.headers["Content-Security-Policy"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    assert " style=" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/status"])
+def test_compressed_where_that_is_accepted(site: "Site", path: str) -> None:
+    """The same is sent as it is, or compressed."""
+    site.status = status_source(lambda: SCENES["well"])
+    bare, packed = site.serve_while(
+        lambda: (site.ask(path), site.ask(path, headers={"Accept-Encoding": "gzip"}))
+    )
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == bare.body
+    assert bare.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+
+
+def test_the_same_as_json(site: "Site") -> None:
+    """All accounts, or one."""
+    site.status = status_source(lambda: SCENES["well"])
+    whole, one, none = site.serve_while(
+        lambda: tuple(
+            site.ask(f"/api/v1/status{query}") for query in ("", "?account=main", "?account=x")
+        )
+    )
+    assert whole.headers["Content-Type"] == "application/json"
+    assert len(json.loads(whole.body)["accounts"]) == 2
+    assert len(json.loads(one.body)["accounts"]) == 1
+    assert (none.status, none.body) == (
+        404,
+        b"No account has this name: the status page lists all accounts.\n",
+    )
+
+
+def test_who_asks_again_gets_what_is_ready(site: "Site") -> None:
+    """A page is built once a second at most, whoever asks."""
+    seen: list[int] = []
+
+    def look() -> Observation:
+        seen.append(1)
+        return SCENES["well"]
+
+    site.status = status_source(look, clock=lambda: 5.0)
+    site.serve_while(lambda: [site.ask("/") for _ in range(5)])
+    assert seen == [1]
+
+
+def test_a_page_that_is_older_than_a_second_is_built_again(site: "Site") -> None:
+    """What was built before is not shown for longer."""
+    seen: list[int] = []
+    moment = [5.0]
+
+    def look() -> Observation:
+        seen.append(1)
+        return SCENES["well"]
+
+    def visit() -> None:
+        site.ask("/")
+        moment[0] += 1.0
+        site.ask("/")
+
+    site.status = status_source(look, clock=lambda: moment[0])
+    site.serve_while(visit)
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "is_restricted", "status", "said"),
+    [
+        (lambda: "api: {}\n", True, 200, "api: {}"),
+        (lambda: "api: {}\n", False, 403, "basic_auth_users"),
+        (None, True, 404, "demo"),
+    ],
+)
+def test_the_configuration(
+    site: "Site",
+    configuration: Callable[[], str] | None,
+    *,
+    is_restricted: bool,
+    status: int,
+    said: str,
+) -> None:
+    """It is shown where the operator has said who may reach it; the page links to it only then."""
+    site.status = status_source(observe, configuration, lambda: is_restricted)
+    page, config = site.serve_while(lambda: (site.ask("/"), site.ask("/config")))
+    assert config.status == status
+    assert said in config.body.decode()
+    assert ("config" in Reader(page.body.decode()).links) is (status == 200)
+
+
+def test_jinja2_is_imported_for_the_first_page() -> None:
+    """An exporter whose page nobody opens does without it."""
+    code = (
+        "import sys, exporter.web.pages, exporter.service; print('jinja2' in sys.modules);"
+        "from exporter.web.status.rendering import _environment as e; e();"
+        "print('jinja2' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)  # noqa: S603 - our own code
+    assert ended.stdout.split() == ["False", "True"]
