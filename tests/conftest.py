@@ -2,8 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from exporter.process.allocator import use_system_allocator
+
+ALLOCATOR = "PYTHONMALLOC"
 
 # A machine that is busy is no defect: only what a property says counts, not how long it took.
 settings.register_profile("here", deadline=None)
@@ -11,6 +17,22 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+# Tests start the program some two hundred times: the first start compiles it for all of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell lets what it starts in the background ignore SIGINT, and so would the programs of tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _system_allocator() -> Iterator[None]:
+    """Let programs that tests start run with the allocator that they would choose.
+
+    Otherwise each would start itself a second time (`exporter/process/allocator.py`).
+    """
+    with pytest.MonkeyPatch.context() as environ:
+        use_system_allocator(
+            execute=lambda _path, _arguments, chosen: environ.setenv(ALLOCATOR, chosen[ALLOCATOR])
+        )
+        yield
