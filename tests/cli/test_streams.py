@@ -44,9 +44,27 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["check", "--config.file=failing.yaml"], 1),
     (["--web.listen-address=unix:/proc/é"], 1),
 ]
-FEW_COMMANDS = COMMANDS[3:5]
-"""Enough where one stream is closed and the others are not."""
-SERVICES = [[], ["demo"]]
+COMMANDS_OF_STREAMS = {
+    "closed": COMMANDS,
+    "broken": COMMANDS,
+    # One that prints a line, one that writes to standard error, and one that prints many lines.
+    "full": [*COMMANDS[3:5], COMMANDS[6]],
+    # Those that print letters that ASCII lacks; `test_ascii` runs the others.
+    "ascii": [COMMANDS[4], *COMMANDS[7:9]],
+    # One for standard output, and one for standard error.
+    "stdin closed": COMMANDS[3:5],
+    "stdout closed": COMMANDS[3:5],
+    "stderr closed": COMMANDS[3:5],
+}
+SERVICES = [
+    ("closed", []),
+    ("closed", ["demo"]),
+    ("full", []),
+    ("full", ["demo"]),
+    ("broken", []),
+    ("broken", ["demo"]),
+    ("ascii", ["demo"]),  # `test_a_log_in_ascii` runs the service
+]
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +139,19 @@ def begin(folder: Path) -> Iterator[Begin]:
         program.close()
 
 
-@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize("streams", COMMANDS_OF_STREAMS)
 def test_exit_statuses(begin: Begin, streams: str) -> None:
     """Each command ends with the same status, whatever its streams are."""
-    commands = FEW_COMMANDS if streams.endswith(" closed") else COMMANDS
+    commands = COMMANDS_OF_STREAMS[streams]
     statuses = {" ".join(words): begin(streams, *words).end()[0] for words, _ in commands}
     assert statuses == {" ".join(words): status for words, status in commands}
 
 
-@pytest.mark.parametrize("streams", ["closed", "full", "broken", "ascii"])
-@pytest.mark.parametrize("words", SERVICES, ids=["serve", "demo"])
+@pytest.mark.parametrize(
+    ("streams", "words"),
+    SERVICES,
+    ids=[" ".join([streams, *(words or ["serve"])]) for streams, words in SERVICES],
+)
 def test_services(begin: Begin, streams: str, words: list[str]) -> None:
     """The service serves and ends as asked; no socket has the number of a standard stream."""
     program = begin(streams, *words)
