@@ -3,13 +3,16 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,7 @@ class Program:
         self.folder = folder
         self.lines: list[str] = []
         """The lines on standard error."""
+        self._events: list[Event] = []
         self._silent = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(  # noqa: S603 - the program is this project's own
@@ -61,7 +65,17 @@ class Program:
     def events(self) -> list[Event]:
         """The log so far; a line that is no log line stands as what was ``blurted`` out."""
         with self._changed:
-            return [_event(line) for line in self.lines]
+            return list(self._events)
+
+    def forget_log(self) -> None:
+        """Leave out of ``lines`` and ``events`` what has been read so far.
+
+        Its ``address`` must have been asked for: the log has it once.
+        """
+        assert "address" in vars(self)
+        with self._changed:
+            self.lines.clear()
+            self._events.clear()
 
     def wait_for(self, times: int = 1, /, **facts: object) -> Event:
         """Wait until there are so many log lines with these facts; return the last of them."""
@@ -78,7 +92,7 @@ class Program:
         self._wait(lambda: any(part in line for line in self.lines))
         assert any(part in line for line in self.lines), f"no {part!r} in {self.lines}"
 
-    @property
+    @cached_property
     def address(self) -> tuple[str, int]:
         """Where it listens, as its log says."""
         host, _, port = str(self.wait_for(msg="listening")["address"]).rpartition(":")
@@ -93,24 +107,24 @@ class Program:
 
     def value(self, metric: str, **labels: str) -> float | None:
         """Scrape, and return the value of the one series of the metric that has these labels."""
-        values = [
-            sample.value
-            for sample in self._published()
-            if sample.name == metric and labels.items() <= sample.labels.items()
-        ]
-        assert len(values) <= 1, f"{labels} do not say which of {len(values)} series is meant"
-        return values[0] if values else None
+        return self.scrape().value(metric, **labels)
 
-    def _published(self) -> list[Sample]:
-        """Scrape until what the log tells of polls has been published: that takes a second."""
+    def wait_for_value(self, expected: float | None, metric: str, **labels: str) -> None:
+        """Scrape until a series has this value, or until there is no such series."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.value(metric, **labels)) != expected:
+            assert time.monotonic() < deadline, f"{metric} of {labels} is {found}, not {expected}"
+            threading.Event().wait(0.05)
+
+    def scrape(self) -> "Scrape":
+        """Scrape until all polls in the log have been published: that takes a second."""
         polls = sum(event.get("msg") == "poll" for event in self.events)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            families = text_string_to_metric_families(self.get("/metrics")[1])
-            samples = [sample for family in families for sample in family.samples]
-            counted = sum(each.value for each in samples if each.name == "scaleengine_polls_total")
-            if counted >= polls:
-                return samples
+            text = self.get("/metrics")[1]
+            if _count_polls(text) >= polls:
+                families = text_string_to_metric_families(text)
+                return Scrape([sample for family in families for sample in family.samples])
             threading.Event().wait(0.05)
         raise AssertionError(f"{polls} polls were never published")
 
@@ -153,10 +167,34 @@ class Program:
         for line in self._process.stderr:
             with self._changed:
                 self.lines.append(line.rstrip("\n"))
+                self._events.append(_event(self.lines[-1]))
                 self._changed.notify_all()
         with self._changed:
             self._silent = True
             self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """The samples of one scrape."""
+
+    samples: Sequence[Sample]
+
+    def value(self, metric: str, **labels: str) -> float | None:
+        """Return the value of the one series of the metric that has these labels."""
+        values = [
+            sample.value
+            for sample in self.samples
+            if sample.name == metric and labels.items() <= sample.labels.items()
+        ]
+        assert len(values) <= 1, f"{labels} do not say which of {len(values)} series is meant"
+        return values[0] if values else None
+
+
+def _count_polls(metrics: str) -> float:
+    """Return how many polls are published; to read all of the text would take longer."""
+    counters = re.findall(r"^scaleengine_polls_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+    return sum(map(float, counters))
 
 
 def _event(line: str) -> Event:

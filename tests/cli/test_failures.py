@@ -25,7 +25,7 @@ from exporter.simulator import (
 )
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
+    from tests.cli.conftest import Program, Scrape, Start
 
 Configure = Callable[..., None]
 
@@ -117,15 +117,21 @@ def failing(
     return program
 
 
+@pytest.fixture(scope="module")
+def scrape(failing: "Program") -> "Scrape":
+    """Scrape when each path has failed."""
+    return failing.scrape()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"), [(name, reason) for name, (_, reason) in FAULTS.items()]
 )
-def test_a_path_that_fails(failing: "Program", name: str, reason: str) -> None:
+def test_a_path_that_fails(failing: "Program", scrape: "Scrape", name: str, reason: str) -> None:
     """The good number stays, success is 0, the failure is counted by its reason, the log tells."""
     path = {"account": "main", "path": f"sestore4/{name}"}
-    assert failing.value("scaleengine_files", **path) == 3
-    assert failing.value("scaleengine_poll_success", **path) == 0
-    failures = failing.value(
+    assert scrape.value("scaleengine_files", **path) == 3
+    assert scrape.value("scaleengine_poll_success", **path) == 0
+    failures = scrape.value(
         "scaleengine_poll_failures_total", account="main", collector="files", reason=reason
     )
     assert failures is not None
@@ -153,13 +159,13 @@ def test_others_are_not_touched(failing: "Program") -> None:
 @pytest.mark.parametrize(
     ("account", "reason"), [("wrong key", "auth"), ("wrong secret", "signature")]
 )
-def test_wrong_credentials(failing: "Program", account: str, reason: str) -> None:
+def test_wrong_credentials(failing: "Program", scrape: "Scrape", account: str, reason: str) -> None:
     """An account whose credentials are refused is not up, has no numbers, and says why."""
-    assert failing.value("scaleengine_up", account=account) == 0
-    assert failing.value("scaleengine_poll_success", account=account) == 0
-    assert failing.value("scaleengine_disk_usage_bytes", account=account) is None
+    assert scrape.value("scaleengine_up", account=account) == 0
+    assert scrape.value("scaleengine_poll_success", account=account) == 0
+    assert scrape.value("scaleengine_disk_usage_bytes", account=account) is None
     for counter in ("scaleengine_poll_failures_total", "scaleengine_api_request_failures_total"):
-        count = failing.value(counter, account=account, reason=reason)
+        count = scrape.value(counter, account=account, reason=reason)
         assert count is not None
         assert count >= 1
     told = failing.wait_for(msg="poll", account=account, result="failed")

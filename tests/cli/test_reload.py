@@ -23,8 +23,9 @@ Configure = Callable[..., None]
 LIFECYCLE = "--web.enable-lifecycle"
 EVERY_FAILURE = "--log.level=debug"
 """Otherwise targets that fail for one cause are one warning."""
+PATIENCE = 60.0
 PATHS = ["sestore4/jb", "sestore4/jb/séries"]
-USAGE = {"disk_usage": {"interval": "1s", "stale_after": "1h"}}
+OTHER = {"name": "other", "disk_usage": {"interval": "1h"}, "files": None}
 
 
 @pytest.fixture
@@ -38,10 +39,51 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
 def program(start: "Start", folder: Path) -> Iterator["Program"]:
     """Start the program, and wait until it has polled."""
     running = start(folder, LIFECYCLE, EVERY_FAILURE)
-    for collector in ("disk_usage", "files"):
-        running.wait_for(msg="poll", collector=collector, result="ok")
+    wait_for_first_polls(running)
     yield running
     running.close()
+
+
+def wait_for_first_polls(program: "Program") -> None:
+    for collector in ("disk_usage", "files"):
+        program.wait_for(msg="poll", collector=collector, result="ok")
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the program that tests share."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def started(
+    start: "Start", configure: Configure, scaleengine: Simulator, shared_folder: Path
+) -> "Program":
+    """Start the program that tests share, and wait until it has polled."""
+    configure(shared_folder, scaleengine.url, account=polling(PATHS[0]))
+    running = start(shared_folder, LIFECYCLE, EVERY_FAILURE)
+    wait_for_first_polls(running)
+    assert running.get("/-/healthy")[0] == 200
+    return running
+
+
+@pytest.fixture
+def shared(
+    started: "Program", configure: Configure, scaleengine: Simulator, shared_folder: Path
+) -> "Program":
+    """Give a program that other tests used; it has just begun to poll `main`, as if started.
+
+    A reload without that account forgets all of it. A test that leaves a poll unfinished, or ends
+    the program, needs `program`.
+    """
+    for name, account in {"other": OTHER, "main": polling(PATHS[0])}.items():
+        started.forget_log()
+        configure(shared_folder, scaleengine.url, account=account)
+        assert post(started)[0] == 200
+        started.wait_for(msg="configuration reloaded")
+        started.wait_for(msg="poll", account=name, collector="disk_usage", result="ok")
+    wait_for_first_polls(started)
+    return started
 
 
 def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
@@ -63,12 +105,6 @@ def post(program: "Program") -> tuple[int, str]:
 def count(program: "Program", what: str) -> int:
     """Return how many threads (``task``) or descriptors (``fd``) the program has."""
     return sum(1 for _ in Path(f"/proc/{program.pid}/{what}").iterdir())
-
-
-def published(program: "Program", metric: str, **labels: str) -> float | None:
-    """Return a value as it is published within two seconds, when it is one."""
-    threading.Event().wait(1.2)
-    return program.value(metric, **labels)
 
 
 def hang_up(program: "Program", outcome: str = "configuration reloaded") -> None:
@@ -108,56 +144,56 @@ def test_the_next_scrape_shows_the_new_configuration(
         last = float(read_at)
 
 
-def test_the_next_scrape_shows_that_a_reload_failed(program: "Program", folder: Path) -> None:
+def test_the_next_scrape_shows_that_a_reload_failed(shared: "Program", shared_folder: Path) -> None:
     """The gauge of failed reloads is 0 as soon as somebody was told of the failure, and 1 again."""
     successful = "scaleengine_exporter_config_last_reload_successful"
-    good = (folder / "config.yaml").read_text()
+    good = (shared_folder / "config.yaml").read_text()
     for _ in range(5):
-        (folder / "config.yaml").write_text("{}")
-        assert post(program)[0] == 500
-        assert f"{successful} 0.0\n" in program.get("/metrics")[1]
+        (shared_folder / "config.yaml").write_text("{}")
+        assert post(shared)[0] == 500
+        assert f"{successful} 0.0\n" in shared.get("/metrics")[1]
 
-        (folder / "config.yaml").write_text(good)
-        hang_up(program)
-        assert f"{successful} 1.0\n" in program.get("/metrics")[1]
+        (shared_folder / "config.yaml").write_text(good)
+        hang_up(shared)
+        assert f"{successful} 1.0\n" in shared.get("/metrics")[1]
 
-        (folder / "config.yaml").write_text("{}")
-        hang_up(program, "configuration not reloaded")
-        assert f"{successful} 0.0\n" in program.get("/metrics")[1]
+        (shared_folder / "config.yaml").write_text("{}")
+        hang_up(shared, "configuration not reloaded")
+        assert f"{successful} 0.0\n" in shared.get("/metrics")[1]
 
-        (folder / "config.yaml").write_text(good)
-        assert post(program)[0] == 200
-        assert f"{successful} 1.0\n" in program.get("/metrics")[1]
+        (shared_folder / "config.yaml").write_text(good)
+        assert post(shared)[0] == 200
+        assert f"{successful} 1.0\n" in shared.get("/metrics")[1]
 
 
 @pytest.mark.parametrize("reload", [hang_up, post])
 def test_a_path_more(
-    program: "Program",
+    shared: "Program",
     configure: Configure,
-    folder: Path,
+    shared_folder: Path,
     scaleengine: Simulator,
     reload: Callable[["Program"], object],
 ) -> None:
     """A new path is polled at once; those that stay are not polled for that, and keep numbers."""
-    configure(folder, scaleengine.url, account=polling(*PATHS))
-    reload(program)
+    configure(shared_folder, scaleengine.url, account=polling(*PATHS))
+    reload(shared)
 
-    told = program.wait_for(msg="poll", path=PATHS[1])
+    told = shared.wait_for(msg="poll", path=PATHS[1])
     assert told["files"] == 10
-    assert published(program, "scaleengine_files", path=PATHS[1]) == 10
-    assert program.value("scaleengine_files", path=PATHS[0]) == 130
-    polls = [event for event in program.events if event.get("path") == PATHS[0]]
+    shared.wait_for_value(10, "scaleengine_files", path=PATHS[1])
+    assert shared.value("scaleengine_files", path=PATHS[0]) == 130
+    polls = [event for event in shared.events if event.get("path") == PATHS[0]]
     assert len(polls) == 1
 
 
 def test_a_path_less(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    shared: "Program", configure: Configure, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """A path that is gone from the file is gone from the metrics, its account's counters too."""
-    configure(folder, scaleengine.url, account=polling())
-    assert post(program) == (200, "Reloaded.\n")
+    configure(shared_folder, scaleengine.url, account=polling())
+    assert post(shared) == (200, "Reloaded.\n")
 
-    series = program.get("/metrics")[1]
+    series = shared.get("/metrics")[1]
     assert "sestore" not in series
     assert 'collector="files"' not in series
     assert 'scaleengine_polls_total{account="main",collector="disk_usage"} 1.0' in series
@@ -175,49 +211,50 @@ def test_another_interval(
 
 
 def test_another_account_of_the_same_name(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    shared: "Program", configure: Configure, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """Numbers of another CDN are not those of the one before, whatever its name is."""
-    configure(folder, scaleengine.url, account={**polling(PATHS[0]), "cdn": 159})
-    assert post(program)[0] == 200
-    program.wait_for(msg="poll", collector="files", reason="auth")
+    configure(shared_folder, scaleengine.url, account={**polling(PATHS[0]), "cdn": 159})
+    assert post(shared)[0] == 200
+    for collector in ("disk_usage", "files"):
+        shared.wait_for(msg="poll", collector=collector, reason="auth")
 
-    assert published(program, "scaleengine_up", account="main") == 0
-    assert program.value("scaleengine_files") is None
-    assert program.value("scaleengine_account_info", account="main", cdn="159") == 1
-    assert program.value("scaleengine_account_info", account="main", cdn="158") is None
+    shared.wait_for_value(0, "scaleengine_up", account="main")
+    assert shared.value("scaleengine_files") is None
+    assert shared.value("scaleengine_account_info", account="main", cdn="159") == 1
+    assert shared.value("scaleengine_account_info", account="main", cdn="158") is None
 
 
-def test_a_bad_file(program: "Program", folder: Path) -> None:
+def test_a_bad_file(shared: "Program", shared_folder: Path) -> None:
     """A bad file changes nothing: the answer is 500 with every mistake, the log and a metric tell.
 
     A good one afterwards sets that right.
     """
-    good = (folder / "config.yaml").read_text()
-    assert program.value("scaleengine_exporter_config_last_reload_successful") == 1
-    at_the_start = program.value(
-        "scaleengine_exporter_config_last_reload_success_timestamp_seconds"
-    )
+    good = (shared_folder / "config.yaml").read_text()
+    assert shared.value("scaleengine_exporter_config_last_reload_successful") == 1
+    at_the_start = shared.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
 
-    (folder / "config.yaml").write_text(good.replace("158", '"many"').replace('"1h"', '"soon"', 1))
-    status, text = post(program)
+    (shared_folder / "config.yaml").write_text(
+        good.replace("158", '"many"').replace('"1h"', '"soon"', 1)
+    )
+    status, text = post(shared)
     assert status == 500
     first, second = text.splitlines()
     assert "accounts[0].cdn: must be a whole number" in first
     assert "interval" in second
-    program.wait_for(2, msg="configuration not reloaded")
+    shared.wait_for(2, msg="configuration not reloaded")
     metric = "scaleengine_exporter_config_last_reload_successful"
-    assert program.value(metric) == 0
-    assert program.value("scaleengine_files", path=PATHS[0]) == 130
+    assert shared.value(metric) == 0
+    assert shared.value("scaleengine_files", path=PATHS[0]) == 130
 
-    (folder / "config.yaml").write_text(good)
-    assert post(program)[0] == 200
-    assert program.value(metric) == 1
-    last = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
+    (shared_folder / "config.yaml").write_text(good)
+    assert post(shared)[0] == 200
+    assert shared.value(metric) == 1
+    last = shared.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
     assert last is not None
     assert at_the_start is not None
     assert at_the_start < last <= time.time()
-    assert "canary" not in "\n".join([*program.lines, text]).lower()
+    assert "canary" not in "\n".join([*shared.lines, text]).lower()
 
 
 def test_without_the_flag(
@@ -235,20 +272,20 @@ def test_without_the_flag(
     program.close()
 
 
-def test_the_level_of_the_log(program: "Program", folder: Path) -> None:
+def test_the_level_of_the_log(shared: "Program", shared_folder: Path) -> None:
     """The file may set the level of the log, also of a running exporter; without, the flag does."""
-    written = json.loads((folder / "config.yaml").read_text())
+    written = json.loads((shared_folder / "config.yaml").read_text())
     quiet = {**written, "log": {"level": "error"}, "accounts": [{**written["accounts"][0]}]}
-    (folder / "config.yaml").write_text(json.dumps(quiet))
-    assert post(program)[0] == 200
-    silent_since = len(program.lines)
+    (shared_folder / "config.yaml").write_text(json.dumps(quiet))
+    assert post(shared)[0] == 200
+    silent_since = len(shared.lines)
 
-    assert post(program)[0] == 200
-    assert len(program.lines) == silent_since
+    assert post(shared)[0] == 200
+    assert len(shared.lines) == silent_since
 
-    (folder / "config.yaml").write_text(json.dumps(written))
-    assert post(program)[0] == 200
-    program.wait_for(msg="configuration reloaded")
+    (shared_folder / "config.yaml").write_text(json.dumps(written))
+    assert post(shared)[0] == 200
+    shared.wait_for(2, msg="configuration reloaded")
 
 
 def test_a_hundred_reloads(
@@ -323,13 +360,15 @@ def test_another_api(
     with Simulator([], Behaviour(broken=(Broken(Fault.HANG),))) as silent:
         configure(folder, silent.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
+        assert silent.wait_for_calls(1, PATIENCE)
+        scrape = program.scrape()
         for metric in ("scaleengine_up", "scaleengine_api_clock_skew_seconds", "scaleengine_files"):
-            assert published(program, metric, account="main") is None
+            assert scrape.value(metric, account="main") is None
 
         configure(folder, scaleengine.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
         program.wait_for(2, msg="poll", collector="files", result="ok")
-        assert published(program, "scaleengine_up", account="main") == 1
+        program.wait_for_value(1, "scaleengine_up", account="main")
         assert program.value("scaleengine_files", path=PATHS[0]) == 130
 
 
@@ -378,10 +417,10 @@ def test_a_key_that_is_put_right(
     configure(tmp_path, scaleengine.url, account={**good, "api_secret": "canarywrongsecret"})
     program = start(tmp_path, LIFECYCLE, EVERY_FAILURE)
     program.wait_for(2, msg="poll", collector="files", reason="signature")
-    assert published(program, "scaleengine_up", account="main") == 0
+    program.wait_for_value(0, "scaleengine_up", account="main")
 
     configure(tmp_path, scaleengine.url, account=good)
     assert post(program)[0] == 200
     program.wait_for(2, msg="poll", collector="files", result="ok")
-    assert published(program, "scaleengine_up", account="main") == 1
+    program.wait_for_value(1, "scaleengine_up", account="main")
     program.close()
