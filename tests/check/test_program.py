@@ -151,11 +151,6 @@ def test_a_wrong_configuration(
     assert scaleengine.call_count == 0
 
 
-def test_wrong_usage(run: Run) -> None:
-    """Wrong usage ends with 2."""
-    assert run("--output=xml").status == 2
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption(
     terminal: Callable[..., Terminal],
@@ -212,13 +207,13 @@ def test_a_terminal_without_colours(
     assert "ok    main disk usage: 2 CPU users" in started.shown
 
 
-@pytest.mark.parametrize("environ", [{}, {"FORCE_COLOR": "1"}])
-def test_no_terminal(
-    run: Run, configure: Configure, scaleengine: Simulator, main: Main, environ: Mapping[str, str]
-) -> None:
-    """Where there is no terminal there are neither colours nor progress, whoever asks for them."""
+def test_no_terminal(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+    """Where there is no terminal there are neither colours nor progress, whoever asks for them.
+
+    `test_a_good_end` is the same where nobody asks.
+    """
     configure(scaleengine.url, main())
-    ended = run(**environ)
+    ended = run(FORCE_COLOR="1")
 
     assert ESCAPE not in ended.out + ended.error
     assert ended.error == ""

@@ -30,8 +30,12 @@ def children(pid: int) -> str:
 
 @pytest.fixture(scope="module")
 def demo(start: "Start", tmp_path_factory: pytest.TempPathFactory) -> "Program":
-    """Start the demo in an empty folder, and wait for its first polls."""
-    program = start(tmp_path_factory.mktemp("demo"), "demo")
+    """Start the demo in an empty folder, and wait for its first polls.
+
+    Each proxy of the environment is one that does not answer.
+    """
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
+    program = start(tmp_path_factory.mktemp("demo"), "demo", **proxies)
     program.wait_for(msg="poll", collector="disk_usage")
     program.wait_for(msg="poll", path="sestore7/podcast")
     return program
@@ -56,12 +60,9 @@ def test_only_this_machine_is_involved(demo: "Program") -> None:
     assert children(demo.pid) == ""
 
 
-def test_no_proxy_is_asked(start: "Start", tmp_path: Path) -> None:
+def test_no_proxy_is_asked(demo: "Program") -> None:
     """A proxy of the environment is not asked for the simulated account."""
-    nowhere = "http://127.0.0.1:1"
-    own = start(tmp_path, "demo", http_proxy=nowhere, HTTP_PROXY=nowhere, ALL_PROXY=nowhere)
-    assert own.wait_for(msg="poll", collector="disk_usage")["result"] == "ok"
-    assert own.end() == 0
+    assert demo.wait_for(msg="poll", collector="disk_usage")["result"] == "ok"
 
 
 def test_it_ends_and_leaves_nothing(start: "Start", tmp_path: Path) -> None:

@@ -43,17 +43,13 @@ OF_LIBRARIES: Mapping[str, str] = {
 """What the libraries that the program runs on read, as a search of their source finds it."""
 
 
-@pytest.mark.parametrize("multiprocess", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
 def test_a_folder_for_multiprocess_mode_that_is_missing(
-    start: "Start",
-    configure: Configure,
-    scaleengine: Simulator,
-    tmp_path: Path,
-    multiprocess: str,
+    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
 ) -> None:
-    """The folder for prometheus_client's other mode does not end the program."""
+    """The folder for prometheus_client's other mode, under either name, is not used."""
     configure(tmp_path, scaleengine.url)
-    program = start(tmp_path, **{multiprocess: "/nonexistent"})
+    names = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+    program = start(tmp_path, **dict.fromkeys(names, "/nonexistent"))
     program.wait_for(msg="poll", collector="files")
     assert program.value("scaleengine_files") == 130
     assert program.end() == 0
@@ -129,13 +125,12 @@ def proxy() -> Iterator[Proxy]:
     listening.close()
 
 
-@pytest.mark.parametrize("more", [{"REQUEST_METHOD": "GET"}, {"http_proxy": ""}])
 def test_a_proxy_is_a_proxy(
-    start: "Start", configure: Configure, proxy: Proxy, tmp_path: Path, more: Mapping[str, str]
+    start: "Start", configure: Configure, proxy: Proxy, tmp_path: Path
 ) -> None:
     """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
     configure(tmp_path, "http://api.invalid/")
-    program = start(tmp_path, HTTP_PROXY=proxy.address, **more)
+    program = start(tmp_path, HTTP_PROXY=proxy.address, REQUEST_METHOD="GET", http_proxy="")
     program.wait_for(msg="poll", result="failed")
     assert proxy.asked.is_set()
 
