@@ -1,5 +1,6 @@
 """The command ``backfill``: from a plan and options to a file or to blocks of a TSDB."""
 
+import fcntl
 import os
 import random
 import sqlite3
@@ -75,6 +76,8 @@ def backfill(plan: Plan, options: Options, host: Host) -> int:
     destination = follow_link(options.destination)
     try:
         check_file(destination)
+        if destination.stream:
+            _check_stdout()
         promtool = find_promtool(destination.promtool) if destination.tsdb else None
     except (OutputError, PromtoolError) as error:
         raise BackfillUsageError(str(error)) from None
@@ -339,6 +342,12 @@ class _Run:
             fields["first"] = describe_moment(written.first)
             fields["last"] = describe_moment(written.last)
         log.info("history written", **fields, samples=written.samples, requests=requests)
+
+
+def _check_stdout() -> None:
+    """Raise OutputError where standard output is closed or cannot be written to."""
+    if fcntl.fcntl(STDOUT, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OutputError("standard output is closed: open it, or name a file with --output")
 
 
 @contextmanager

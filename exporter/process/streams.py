@@ -26,12 +26,15 @@ def open_closed_descriptors() -> None:
     """Open the null device for each standard descriptor that is closed.
 
     Otherwise the next file or socket would get its number, and log lines would go there.
+    Standard output is opened for reading: writing fails as before, with EBADF, and a command whose
+    output is all that it makes can tell.
     """
     for descriptor in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+            # It gets the lowest number that is free: this one.
+            os.open(os.devnull, os.O_RDONLY if descriptor == STDOUT else os.O_RDWR)
 
 
 def replace_streams(stderr: BackgroundWriter) -> None:

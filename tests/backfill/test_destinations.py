@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +106,8 @@ def test_standard_output(
 
 
 @pytest.mark.parametrize(
-    ("output", "cause"), [("/dev/full", "No space left on device"), (None, "Broken pipe")]
+    ("output", "cause"),
+    [("/dev/full", r"\(No space left on device\)"), (None, r"\(Broken pipe\)")],
 )
 def test_standard_output_that_cannot_be_written(
     output: str | None, cause: str, runner: Runner
@@ -116,13 +119,24 @@ def test_standard_output_that_cannot_be_written(
     try:
         with open(output or writer, "wb") as target:  # noqa: PTH123 - a path or a descriptor
             os.dup2(target.fileno(), 1)
-        with pytest.raises(BackfillError, match=rf"standard output .* \({cause}\)"):
+        with pytest.raises(BackfillError, match=f"standard output cannot .* {cause}"):
             runner.run(file=None, stream=True)
     finally:
         os.dup2(kept, 1)
         os.close(kept)
         if output is not None:
             os.close(writer)
+
+
+def test_standard_output_that_is_closed(tmp_path: Path) -> None:
+    """It is found before anything is requested: nobody would get what is written."""
+    command = f"exec {sys.executable} -m exporter backfill --demo --from=40d --output=- >&-"
+    ended = subprocess.run(  # noqa: S603 - a command of this test
+        ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "error: standard output is closed: open it, or name a file with --output" in ended.stderr
+    assert "window complete" not in ended.stderr
 
 
 def test_an_output_that_is_no_file(runner: Runner) -> None:
