@@ -21,7 +21,13 @@ from exporter.backfill.options import Destination, Options, describe_moment, fin
 from exporter.backfill.progress import Progress
 from exporter.backfill.rows import RowStore, is_damaged
 from exporter.backfill.scope import Scope, build_scope, decode_scope, encode_scope
-from exporter.backfill.tsdb import PromtoolError, find_promtool, make_blocks
+from exporter.backfill.tsdb import (
+    PromtoolError,
+    find_promtool,
+    make_blocks,
+    move_blocks,
+    remove_blocks,
+)
 from exporter.backfill.windows import EARLIEST_DAY, last_day_before, windows_before
 from exporter.backfill.work_folder import (
     OutputError,
@@ -117,10 +123,29 @@ def _open_rows(folder: WorkFolder | None, options: Options) -> RowStore:
     """Open the rows of the run to resume; without --resume there are none."""
     if folder is None:
         return RowStore(None)
-    if not options.destination.resume and folder.rows.exists():
-        log.info("starting over", left_out="an incomplete run, which --resume continues")
-        folder.remove_rows()
+    if folder.rows.exists():
+        resume = options.destination.resume
+        _take_back_blocks(folder.rows, ignore_damage=not resume)
+        if not resume:
+            log.info("starting over", left_out="an incomplete run, which --resume continues")
+            folder.remove_rows()
     return RowStore(folder.rows)
+
+
+def _take_back_blocks(rows: Path, *, ignore_damage: bool) -> None:
+    """Remove the blocks of an earlier run that ended while it moved them: they are made again.
+
+    Raises OutputError, and sqlite3.Error where the rows cannot be read.
+    """
+    try:
+        with closing(RowStore(rows)) as store:
+            if blocks := store.read_moves():
+                log.info("removing the blocks of an incomplete run", blocks=len(blocks))
+                remove_blocks(blocks)
+                store.write_moves(())
+    except sqlite3.Error as error:
+        if not (ignore_damage and is_damaged(error)):
+            raise
 
 
 def _choose_targets(plan: Plan, options: Options, now: float) -> list[DiskUsageTarget]:
@@ -297,9 +322,16 @@ class _Run:
             raise unwritable(folder.text, error) from None
         blocks = None
         if promtool is not None and destination.tsdb is not None and written.samples:
-            blocks = self._make_blocks(promtool, folder, destination.tsdb, written)
+            with self._host.progress.stage("making blocks", None):
+                made = make_blocks(promtool, folder.text, folder.blocks, written, self._stop)
+                move_blocks(made, destination.tsdb, self._store.write_moves)
+            blocks = len(made)
         if destination.file is not None:
-            place_file(folder.text, destination, destination.file)
+            try:
+                place_file(folder.text, destination, destination.file)
+            except OutputError:
+                remove_blocks(self._store.read_moves())
+                raise
         if blocks is not None:
             log.info("blocks made", folder=str(destination.tsdb), blocks=blocks)
         return written
@@ -329,10 +361,6 @@ class _Run:
                 output,
                 advance,
             )
-
-    def _make_blocks(self, promtool: str, work: WorkFolder, tsdb: Path, written: Written) -> int:
-        with self._host.progress.stage("making blocks", None):
-            return make_blocks(promtool, work.text, work.blocks, tsdb, written, self._stop)
 
     def _report_written(self, written: Written, requests: int) -> None:
         destination = self._options.destination

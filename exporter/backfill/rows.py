@@ -7,7 +7,7 @@ transaction, so a run that was interrupted goes on after its last complete windo
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS usage (
     account TEXT, cpu_user TEXT, day INTEGER, bytes INTEGER NOT NULL,
     PRIMARY KEY (account, cpu_user, day)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS moves (target TEXT NOT NULL);
 """
 _DAMAGED: Final = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"})
 """SQLite's codes for a file that it cannot read, or that has other tables than these.
@@ -90,6 +91,17 @@ class RowStore:
         self._db.execute("BEGIN")
         self._db.execute("DELETE FROM scope")
         self._db.execute("INSERT INTO scope VALUES (?)", (json.dumps(scope),))
+        self._db.execute("COMMIT")
+
+    def read_moves(self) -> list[Path]:
+        """Return where an earlier run has moved blocks, or was about to."""
+        return [Path(str(row[0])) for row in self._db.execute("SELECT target FROM moves")]
+
+    def write_moves(self, targets: Sequence[Path]) -> None:
+        """Remember where blocks are about to be moved."""
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM moves")
+        self._db.executemany("INSERT INTO moves VALUES (?)", ((str(path),) for path in targets))
         self._db.execute("COMMIT")
 
     def is_empty(self) -> bool:

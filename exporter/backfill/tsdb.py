@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,12 @@ from exporter.polling.stopping import Stop, StoppedError
 
 BLOCK_DURATION: Final = "486h"
 """The longest block: promtool reads the file once for each, and has 2h, 6h, 18h and so on."""
+
+_LEAVING: Final = ".tmp-for-deletion"
+"""How Prometheus names a block while it removes it; it removes leftovers of this name.
+
+Source: https://github.com/prometheus/prometheus/blob/main/tsdb/db.go
+"""
 
 _LOOK_SECONDS: Final = 0.2
 _SHOWN: Final = 500
@@ -40,23 +46,59 @@ def find_promtool(program: str) -> str:
     return found
 
 
-def make_blocks(
-    promtool: str, text: Path, work: Path, folder: Path, written: Written, stop: Stop
-) -> int:
-    """Make blocks of a text and move them to their folder; return their number.
+def make_blocks(promtool: str, text: Path, work: Path, written: Written, stop: Stop) -> list[Path]:
+    """Make blocks of a text in ``work``, a folder that is made; return them.
 
-    ``work`` is a folder on the same file system, which is made. The blocks must hold all that was
-    ``written``. Raises PromtoolError, OutputError, and StoppedError when it is time to stop.
+    The blocks must hold all that was ``written``. Raises PromtoolError, OutputError, and
+    StoppedError when it is time to stop.
     """
     try:
         work.mkdir()
         _run([promtool, *_arguments(text, work)], work.parent / "promtool.log", stop)
         blocks = sorted(file.parent for file in work.glob("*/meta.json"))
-        _check(blocks, written)
-        _move(blocks, folder)
     except OSError as error:
-        raise unwritable(folder, error) from None
-    return len(blocks)
+        raise unwritable(work, error) from None
+    _check(blocks, written)
+    return blocks
+
+
+def move_blocks(
+    blocks: Sequence[Path], folder: Path, record: Callable[[Sequence[Path]], object]
+) -> None:
+    """Move blocks to a folder on the same file system: all of them, or none where that fails.
+
+    ``record`` is called with their new paths before the first of them exists. Where the process
+    ends too early to take blocks back, ``remove_blocks`` of these paths does it later. Raises
+    OutputError.
+    """
+    # The names are unique, so that nothing is replaced, and only these blocks are taken back.
+    targets = [folder.absolute() / block.name for block in blocks]
+    record(targets)
+    try:
+        folder.mkdir(exist_ok=True)
+        for block, target in zip(blocks, targets, strict=True):
+            block.rename(target)
+    except BaseException as error:
+        remove_blocks(targets)
+        if isinstance(error, OSError):
+            raise unwritable(folder, error) from None
+        raise
+
+
+def remove_blocks(blocks: Iterable[Path]) -> None:
+    """Remove those blocks that exist; raises OutputError where one cannot be removed.
+
+    A Prometheus that runs never sees half a block.
+    """
+    for block in blocks:
+        leaving = block.with_name(block.name + _LEAVING)
+        try:
+            with suppress(FileNotFoundError):
+                block.rename(leaving)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(leaving)
+        except OSError as error:
+            raise unwritable(block, error) from None
 
 
 def _arguments(text: Path, work: Path) -> Sequence[str]:
@@ -129,16 +171,3 @@ def _read_blocks(blocks: Sequence[Path]) -> Iterator[tuple[int, int, int]]:
             int(meta["minTime"]) // 1000,
             (int(meta["maxTime"]) - 1) // 1000,
         )
-
-
-def _move(blocks: Sequence[Path], folder: Path) -> None:
-    """Move blocks to their folder: all of them, or none where that fails."""
-    folder.mkdir(exist_ok=True)
-    targets = [folder / block.name for block in blocks]
-    try:
-        for block, target in zip(blocks, targets, strict=True):
-            block.rename(target)  # a block's name is unique: nothing is replaced
-    except BaseException:
-        for target in targets:
-            shutil.rmtree(target, ignore_errors=True)
-        raise

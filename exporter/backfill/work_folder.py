@@ -63,7 +63,12 @@ class WorkFolder:
         _empty(self.path, keep=(_LOCK,))
 
     def remove(self) -> None:
-        """Remove the folders and everything in them."""
+        """Remove the folders and everything in them.
+
+        The rows are last, and gone in one step: until then a run can be continued.
+        """
+        self.remove_results()
+        self.rows.unlink(missing_ok=True)
         for folder in {self.path, self.tsdb_path}:
             shutil.rmtree(folder, ignore_errors=True)
 

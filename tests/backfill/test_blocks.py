@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from exporter.backfill.command import BackfillError, BackfillUsageError
+from exporter.backfill.work_folder import OutputError
 from tests.backfill.conftest import FIRST, YESTERDAY, Runner, truth
 
 PROMTOOL = """#!{python}
@@ -102,6 +106,95 @@ def test_the_folder_for_blocks_is_tried_first(runner: Runner, tmp_path: Path) ->
     with pytest.raises(BackfillError, match=f"{tsdb}/scaleengine-blocks.partial/blocks"):
         runner.run(tsdb=tsdb, promtool=promtool)
     assert (runner.left, list(tsdb.iterdir())) == ({"data", "h.om.partial"}, [])
+
+
+TWO_BLOCKS = """#!{python}
+import json, pathlib, sys, uuid
+text, work = sys.argv[-2:]
+moments = sorted(int(line.split()[-1]) for line in open(text) if not line.startswith("#"))
+half = len(moments) // 2
+for part in (moments[:half], moments[half:]):
+    block = pathlib.Path(work, uuid.uuid4().hex)
+    block.mkdir()
+    meta = {{"stats": {{"numSamples": len(part)}}, "minTime": part[0] * 1000,
+            "maxTime": part[-1] * 1000 + 1}}
+    (block / "meta.json").write_text(json.dumps(meta))
+"""
+
+
+def kill(run: Callable[[], object], function: str, when: Callable[[Path], bool]) -> None:
+    """Run in a process of its own, and kill it where it calls a function of a path."""
+    with warnings.catch_warnings():
+        # The threads of this process wait for requests, and hold nothing that a child needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        return
+    before = getattr(Path, function)
+
+    def call(path: Path, *given: object, **more: object) -> object:
+        if when(path):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return before(path, *given, **more)
+
+    try:
+        setattr(Path, function, call)
+        run()
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(("function", "moved"), [("rename", 0), ("rename", 1), ("unlink", 2)])
+def test_killed_while_it_moves_blocks(
+    function: str,
+    moved: int,
+    resume: bool,  # noqa: FBT001 - a case
+    runner: Runner,
+    tmp_path: Path,
+) -> None:
+    """The next run adds no sample a second time; at the end the rows go last, and at once."""
+    program, data = tmp_path / "promtool", runner.folder
+    program.write_text(TWO_BLOCKS.format(python="/usr/bin/env python3"))
+    program.chmod(0o755)
+
+    def run(*, resume: bool = False) -> int:
+        return runner.run(file=None, tsdb=data, promtool=str(program), resume=resume)
+
+    def now(path: Path) -> bool:
+        there = len(list(data.glob("*/meta.json")))
+        return there == moved and (function == "rename" or path.name == "rows.sqlite")
+
+    kill(run, function, now)
+    assert len(list(data.glob("*/meta.json"))) == moved
+    assert run(resume=resume) == 0
+    assert len(list(data.iterdir())) == 2
+    read = [json.loads(file.read_bytes()) for file in data.glob("*/meta.json")]
+    assert sum(meta["stats"]["numSamples"] for meta in read) == 2 * len(truth(FIRST, YESTERDAY))
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_blocks_whose_file_has_no_place(
+    resume: bool,  # noqa: FBT001 - a case
+    runner: Runner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What failed leaves no block, so that the next run adds none a second time."""
+    promtool, data = write_promtool(tmp_path), runner.folder / "data"
+
+    def fail(*_: object) -> None:
+        assert [path.name for path in data.iterdir() if path.name.startswith("01")] == ["01BLOCK"]
+        raise OutputError("no")
+
+    monkeypatch.setattr("exporter.backfill.command.place_file", fail)
+    with pytest.raises(BackfillError, match="no"):
+        runner.run(tsdb=data, promtool=promtool)
+    assert list(data.iterdir()) == []
+    monkeypatch.undo()
+    assert runner.run(tsdb=data, promtool=promtool, resume=resume) == 0
+    assert [path.name for path in data.iterdir()] == ["01BLOCK"]
 
 
 def test_no_promtool(runner: Runner) -> None:

@@ -29,7 +29,7 @@ class Stack:
         program.write_text(f'#!/bin/sh\necho "$0" >>{self.history}/calls\n{text}\n')
         program.chmod(0o755)
 
-    def run(self, script: str, backfill: str) -> str:
+    def run(self, script: str, backfill: str, status: int = 0) -> str:
         """Run a script; return what it shows. It ends well, whatever fails."""
         environ = {
             "PATH": f"{self.programs}:{os.environ['PATH']}",
@@ -45,7 +45,7 @@ class Stack:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == status, done.stderr
         return done.stderr
 
     @property
@@ -92,3 +92,21 @@ def test_a_failure_keeps_nothing_from_starting(stack: Stack) -> None:
     stack.write("promtool", 'for work; do :; done; mkdir "$work/01HALF"; exit 1')
     assert "there is no history" in stack.run("blocks.sh", "")
     assert list(stack.tsdb.iterdir()) == []
+
+
+@pytest.mark.parametrize("moves", range(4))
+def test_killed_while_blocks_are_moved(stack: Stack, moves: int) -> None:
+    """The next start moves the rest: no block is made a second time."""
+    (stack.history / "asked").write_text("x")
+    stack.write("promtool", 'for work; do :; done; mkdir "$work/01A" "$work/01B"')
+    kill = f'[ "$(grep -c mv {stack.history}/calls)" -le {moves} ] || kill -9 $PPID'
+    stack.write("mv", f'{kill} && exec {which("mv")} "$@"')
+    stack.run("blocks.sh", "", status=-9)
+    (stack.programs / "mv").unlink()
+    made = moves > 0
+    stack.write(
+        "promtool", "exit 1" if made else 'for work; do :; done; mkdir "$work/01A" "$work/01B"'
+    )
+    stack.run("blocks.sh", "")
+    assert {path.name for path in stack.tsdb.iterdir()} == {"01A", "01B", "history-asked"}
+    assert (stack.tsdb / "history-asked").read_text() == "x\n"
