@@ -5,7 +5,7 @@ READY := .venv/ready
 
 .PHONY: help demo test coverage check lint types contracts format schema dashboard lock image-try \
 	dist test-wheel \
-	e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
+	browser pictures e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -19,6 +19,8 @@ help:
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make bench-accounts  poll 1 to 5,000 accounts, and say what that costs; half an hour"
 	@echo "make e2e         prove the whole chain with a real Prometheus and Alertmanager"
+	@echo "make browser     look at the status page with Chromium"
+	@echo "make pictures    take the pictures of the status page for the documents"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
 	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
@@ -75,6 +77,12 @@ bench-accounts: $(READY)
 
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+browser: $(READY)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+pictures: $(READY)
+	$(BIN)/python -m tests.browser.pictures
 
 fault-matrix: $(READY)
 	$(BIN)/python -m bench.faults

@@ -12,6 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 RECORD: Final = "exporter/_revision.txt"
+_PICTURE: Final = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]+\)\n*")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)]+)\)")
 
 
@@ -31,14 +32,14 @@ class RecordRevision(BuildHookInterface):
 
 
 class ReadmeForIndex(MetadataHookInterface):
-    """Adds the README without the links that only work in the repository."""
+    """Adds the README without the links and pictures that only work in the repository."""
 
     def update(self, metadata: dict[str, object]) -> None:
         """Set the readme. An index shows none of the files that it links to."""
         text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
         metadata["readme"] = {
             "content-type": "text/markdown",
-            "text": _LINK.sub(_name_target, text),
+            "text": _LINK.sub(_name_target, _PICTURE.sub("", text)),
         }
 
 

@@ -143,13 +143,14 @@ def test_its_maintainers_are_named(metadata: Message) -> None:
 
 
 def test_an_index_shows_no_link_that_leads_nowhere(metadata: Message) -> None:
-    """The README has no relative link there, but still names each file that it links to."""
+    """The README has no relative link there and no picture, but names each file it links to."""
     shown = str(metadata.get_payload())
-    targets = r"\]\((?!https?:)([^)#]+)\)"
+    targets = r"(?<!!)\[[^\]]+\]\((?!https?:)([^)#]+)\)"
     linked = re.findall(targets, (ROOT / "README.md").read_text())
     assert linked
     assert [file for file in linked if file not in shown] == []
     assert re.findall(r"\]\((?!https?:)", shown) == []
+    assert "![" not in shown
 
 
 def test_the_source_package_can_test_itself(built: Path) -> None:
