@@ -21,8 +21,13 @@ from exporter.simulator import Simulator
 PATIENCE = 60.0
 END_SECONDS = 5.0
 DROPPED = "scaleengine_exporter_log_lines_dropped_total"
-WARNINGS = 2500
-"""Reloads in a row pause in between: a few have to fill the megabyte that waits for a reader."""
+WARNINGS = 125
+CONFIG_FILE = f"{'x/../' * 600}config.yaml"
+"""A long path, which is in each warning.
+
+Reloads in a row pause in between: a few have to fill the megabyte that waits for a reader. A few
+long warnings take less time than many short ones.
+"""
 
 
 class Connection(http.client.HTTPConnection):
@@ -44,6 +49,7 @@ class Unread:
 
     def __init__(self, folder: Path) -> None:
         self._config = folder / "config.yaml"
+        (folder / "x").mkdir()
         self.reloads = 0
         self._socket = folder / "x.sock"
         self.reader, theirs = os.pipe()
@@ -55,6 +61,7 @@ class Unread:
             [
                 *(sys.executable, "-m", "exporter", "--log.level=debug", "--web.enable-lifecycle"),
                 f"--web.listen-address=unix:{self._socket}",
+                f"--config.file={CONFIG_FILE}",
             ],
             cwd=folder,
             stdout=theirs,
