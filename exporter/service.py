@@ -122,7 +122,6 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
         add_reload_gauges(metrics, "web_config", front.web_config)
-    publisher.publish()  # the gauges that were added
 
     def dead() -> tuple[str, ...]:
         return (*polling.poller.dead(), *publisher.dead(), *reloads.dead())
@@ -153,7 +152,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     )
     app = build_app(
         Served(
-            publisher.current,
+            publisher.latest,
             front.telemetry_path,
             StatusSource(observe, front.configuration, front.is_restricted, clock.elapsed),
             dead,

@@ -50,12 +50,13 @@ class _Lookout(FastStop):
     def __init__(self, speed: float, show: Callable[[Exposition], None]) -> None:
         super().__init__(speed)
         self._show = show
-        self.published: Callable[[], Exposition] | None = None
+        self.published: Callable[[], Exposition | None] = lambda: None
 
     def wait(self, timeout: float) -> bool:
         """Show what is published now, then wait."""
-        if self.published is not None:
-            self._show(self.published())
+        exposition = self.published()
+        if exposition is not None:
+            self._show(exposition)
         return super().wait(timeout)
 
 
@@ -80,7 +81,7 @@ def running(
     poller = Poller(store, clock, chance, metrics.heed_poll, make_stop)
     lookout = _Lookout(pace.publications, witness.look)
     publisher = Publisher(metrics, store, clock, lookout)
-    lookout.published = publisher.current
+    lookout.published = publisher.latest
     it = Running(witness, lambda: (*poller.dead(), *publisher.dead()))
     poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
     publisher.start()

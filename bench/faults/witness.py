@@ -19,7 +19,8 @@ from bench.faults.truth import (
     Truth,
     series,
 )
-from exporter.metrics.exposition import Exposition, Layer
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.family_text import FamilyText
 from exporter.metrics.wall_time import WallTime
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
@@ -119,7 +120,7 @@ class Witness:
         self._store = store
         self._wall_time = wall_time
         self._truths = truths
-        self._layers: dict[str, tuple[Layer, Mapping[Series, float]]] = {}
+        self._families: dict[bytes, tuple[FamilyText, Mapping[Series, float]]] = {}
         self._newest = Shown({})
         self._seen = threading.Condition()
         self.publications = 0
@@ -133,9 +134,10 @@ class Witness:
 
     def look(self, exposition: Exposition) -> None:
         """Judge a publication, and show it to those who wait."""
-        shown = Shown(
-            {**self._samples("bulk", exposition.bulk), **self._samples("own", exposition.counters)}
-        )
+        samples: dict[Series, float] = {}
+        for family in exposition.accounts.families.values():
+            samples |= self._samples(family)
+        shown = Shown(samples)
         for target in self._truths:
             for sentence in self._wrong(target, shown):
                 self.wrong_count += 1
@@ -162,12 +164,12 @@ class Witness:
             self._seen.wait_for(holds, timeout)
         return found[0] if found else None
 
-    def _samples(self, name: str, layer: Layer) -> Mapping[Series, float]:
-        """Read the text of a layer, unless it is the one that was read last."""
-        kept = self._layers.get(name)
-        if kept is None or kept[0] is not layer:
-            text = b"".join(each.text for each in layer.families).decode()
-            kept = self._layers[name] = (layer, _read(text))
+    def _samples(self, family: FamilyText) -> Mapping[Series, float]:
+        """Read the text of a family, unless it is the one that was read last."""
+        kept = self._families.get(family.head)
+        if kept is None or kept[0] is not family:
+            text = b"".join(family.texts).decode()
+            kept = self._families[family.head] = (family, _read(text))
         return kept[1]
 
     def _wrong(self, target: Target, shown: Shown) -> Iterator[str]:

@@ -1,32 +1,44 @@
 """The families of the accounts: that they are configured, and how far their clocks differ."""
 
 import threading
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
+from exporter.metrics.account_collector import differing
 from exporter.metrics.wall_time import WallTime
+from exporter.polling.changes import Changes
 from exporter.scaleengine.client import Exchange
 
 
-class ConfiguredAccounts(Collector):
+class ConfiguredAccounts:
     """Knows the accounts, by name with their CDN number."""
 
-    def __init__(self, accounts: Mapping[str, int]) -> None:
-        self.accounts = accounts
+    source: Final = "configured"
 
-    def collect(self) -> Iterator[Metric]:
+    def __init__(self, accounts: Mapping[str, int], changes: Changes) -> None:
+        self._changes = changes
+        self.accounts: Mapping[str, int] = {}
+        self.follow(accounts)
+
+    def follow(self, accounts: Mapping[str, int]) -> None:
+        """Know these accounts from now on."""
+        before, self.accounts = self.accounts, accounts
+        self._changes.add(self.source, differing(before, accounts))
+
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the family that tells which accounts there are."""
         described = GaugeMetricFamily(
             "scaleengine_account_info",
             "1 for each configured account.",
             labels=("account", "cdn"),
         )
-        for account, cdn in self.accounts.items():
-            described.add_metric((account, str(cdn)), 1)
+        for account in accounts:
+            if account in self.accounts:
+                described.add_metric((account, str(self.accounts[account])), 1)
         yield described
 
 
@@ -42,10 +54,13 @@ class _Skew:
         return self.skew + (offset - self.offset)
 
 
-class SkewCollector(Collector):
+class SkewCollector:
     """Knows the clock skew of each account, as its last response with a Date header told it."""
 
-    def __init__(self, accounts: Collection[str], wall_time: WallTime) -> None:
+    source: Final = "skews"
+
+    def __init__(self, accounts: Collection[str], wall_time: WallTime, changes: Changes) -> None:
+        self._changes = changes
         self._accounts = dict.fromkeys(accounts)
         self._wall_time = wall_time
         self._skews: dict[str, _Skew] = {}
@@ -58,6 +73,7 @@ class SkewCollector(Collector):
             for account in tuple(self._skews):
                 if account not in accounts or account in forget:
                     del self._skews[account]
+                    self._changes.add(self.source, (account,))
 
     def record(self, exchange: Exchange) -> None:
         """Take note of what a request has told of the time."""
@@ -67,8 +83,9 @@ class SkewCollector(Collector):
         with self._lock:
             if exchange.account in self._accounts:
                 self._skews[exchange.account] = skew
+                self._changes.add(self.source, (exchange.account,))
 
-    def collect(self) -> Iterator[Metric]:
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the family of skews, which an account lacks until a response has told the time."""
         skew = GaugeMetricFamily(
             "scaleengine_api_clock_skew_seconds",
@@ -77,7 +94,7 @@ class SkewCollector(Collector):
             labels=("account",),
         )
         with self._lock:
-            for account in self._accounts:
+            for account in accounts:
                 if account in self._skews:
                     skew.add_metric((account,), self._skews[account].at(self._wall_time.offset))
         yield skew

@@ -1,11 +1,13 @@
 """What the exporter counts of its own work: polls and API requests."""
 
-import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.metrics_core import Metric
 
+from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector, AccountCounter
+from exporter.polling.changes import Changes
 from exporter.polling.store import PollResult
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.scaleengine import disk_usage, file_listing
@@ -23,134 +25,135 @@ _COMMANDS: Final[Mapping[str, str]] = {
 class PollCounters:
     """Counts polls, failures and rejected rows; all series are there from the start, at 0."""
 
-    def __init__(self, registry: CollectorRegistry, targets: Collection[Target]) -> None:
-        polls = Counter(
-            "scaleengine_polls_total",
-            "Finished polls.",
-            ("account", "collector"),
-            registry=registry,
+    def __init__(self, changes: Changes, targets: Collection[Target]) -> None:
+        self._polls = AccountCounter(
+            "scaleengine_polls", "Finished polls.", ("collector",), changes
         )
-        failures = Counter(
-            "scaleengine_poll_failures_total",
+        self._failures = AccountCounter(
+            "scaleengine_poll_failures",
             "Failed polls, by reason.",
-            ("account", "collector", "reason"),
-            registry=registry,
+            ("collector", "reason"),
+            changes,
         )
-        self._tallies = _Tallies(polls, failures)
-        self._rejected_rows = _RejectedRows(registry)
+        self._rejected_rows = AccountCounter(
+            "scaleengine_disk_usage_rejected_rows",
+            "Rejected rows of disk.usage, by reason; each poll counts them again.",
+            ("reason",),
+            changes,
+        )
+        self.collectors: tuple[AccountCollector, ...] = (
+            self._polls,
+            self._failures,
+            self._rejected_rows,
+        )
         self.follow(targets)
 
     def follow(self, targets: Collection[Target]) -> None:
         """Count these targets from now on: the series of others go, those that stay go on."""
-        self._tallies.follow((target.account, target.collector) for target in targets)
-        self._rejected_rows.follow(
-            target.account for target in targets if isinstance(target, DiskUsageTarget)
-        )
+        collectors = _by_account((target.account, target.collector) for target in targets)
+        self._polls.follow(_each_alone(collectors))
+        self._failures.follow(_with_reasons(collectors))
+        with_usage = [target.account for target in targets if isinstance(target, DiskUsageTarget)]
+        self._rejected_rows.follow(dict.fromkeys(with_usage, _ROW_FAULTS))
 
     def count(self, target: Target, result: PollResult) -> None:
         """Count a poll that has ended."""
-        self._tallies.count((target.account, target.collector), result.reason)
-        self._rejected_rows.count(target.account, result.rejected_rows)
+        self._polls.add(target.account, target.collector)
+        if result.reason is not None:
+            self._failures.add(target.account, target.collector, result.reason)
+        for fault, rows in result.rejected_rows.items():
+            self._rejected_rows.add(target.account, fault, amount=rows)
 
 
 class RequestCounters:
     """Counts API requests, failures by reason, durations; all series are there from the start."""
 
-    def __init__(self, registry: CollectorRegistry, targets: Collection[Target]) -> None:
-        requests = Counter(
-            "scaleengine_api_requests_total",
-            "API requests, every attempt.",
-            ("account", "command"),
-            registry=registry,
+    def __init__(self, changes: Changes, targets: Collection[Target]) -> None:
+        self._requests = AccountCounter(
+            "scaleengine_api_requests", "API requests, every attempt.", ("command",), changes
         )
-        failures = Counter(
-            "scaleengine_api_request_failures_total",
+        self._failures = AccountCounter(
+            "scaleengine_api_request_failures",
             "Failed API requests, by reason.",
-            ("account", "command", "reason"),
-            registry=registry,
+            ("command", "reason"),
+            changes,
         )
-        self._tallies = _Tallies(requests, failures)
-        self._durations = Histogram(
-            "scaleengine_api_request_duration_seconds",
-            "Duration of API requests, from the first packet to the last.",
-            ("command",),
-            buckets=_BUCKETS,
-            registry=registry,
+        self._durations = _Durations(changes)
+        self.collectors: tuple[AccountCollector, ...] = (
+            self._requests,
+            self._failures,
+            self._durations,
         )
         self.follow(targets)
 
     def follow(self, targets: Collection[Target]) -> None:
         """Count the requests for these targets from now on: as with polls."""
-        self._tallies.follow((target.account, _COMMANDS[target.collector]) for target in targets)
-        for target in targets:
-            self._durations.labels(_COMMANDS[target.collector])
+        commands = _by_account((target.account, _COMMANDS[target.collector]) for target in targets)
+        self._requests.follow(_each_alone(commands))
+        self._failures.follow(_with_reasons(commands))
+        self._durations.follow(_COMMANDS[target.collector] for target in targets)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that has ended."""
-        self._durations.labels(exchange.command).observe(exchange.seconds)
-        self._tallies.count((exchange.account, exchange.command), exchange.reason)
+        self._durations.observe(exchange.command, exchange.seconds)
+        self._requests.add(exchange.account, exchange.command)
+        if exchange.reason is not None:
+            self._failures.add(exchange.account, exchange.command, exchange.reason)
 
 
-class _Tallies:
-    """A counter and one of its failures, with the same labels and for the second ``reason``.
+class _Durations:
+    """The durations of API requests, of all accounts together."""
 
-    What is not followed is not counted: a request that ends late would bring its series back.
-    """
+    source: Final = "scaleengine_api_request_duration_seconds"
 
-    def __init__(self, all_: Counter, failures: Counter) -> None:
-        self._all = all_
-        self._failures = failures
-        self._followed: frozenset[tuple[str, str]] = frozenset()
-        self._lock = threading.Lock()
-
-    def follow(self, wanted: Iterable[tuple[str, str]]) -> None:
-        in_order = dict.fromkeys(wanted)  # the series come in the order of the configuration
-        with self._lock:
-            for labels in self._followed.difference(in_order):
-                self._all.remove(*labels)
-                for reason in Reason:
-                    self._failures.remove(*labels, reason)
-            for labels in in_order:
-                self._all.labels(*labels)
-                for reason in Reason:
-                    self._failures.labels(*labels, reason)
-            self._followed = frozenset(in_order)
-
-    def count(self, labels: tuple[str, str], reason: Reason | None) -> None:
-        with self._lock:
-            if labels not in self._followed:
-                return
-            self._all.labels(*labels).inc()
-            if reason is not None:
-                self._failures.labels(*labels, reason).inc()
-
-
-class _RejectedRows:
-    """A counter of the rows of disk usage that were rejected, for the accounts that are polled."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._counter = Counter(
-            "scaleengine_disk_usage_rejected_rows_total",
-            "Rejected rows of disk.usage, by reason; each poll counts them again.",
-            ("account", "reason"),
-            registry=registry,
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._registry = CollectorRegistry()
+        self._durations = Histogram(
+            self.source,
+            "Duration of API requests, from the first packet to the last.",
+            ("command",),
+            buckets=_BUCKETS,
+            registry=self._registry,
         )
-        self._followed: frozenset[str] = frozenset()
-        self._lock = threading.Lock()
 
-    def follow(self, accounts: Iterable[str]) -> None:
-        in_order = dict.fromkeys(accounts)
-        with self._lock:
-            for account in self._followed.difference(in_order):
-                for fault in RowFault:
-                    self._counter.remove(account, fault)
-            for account in in_order:
-                for fault in RowFault:
-                    self._counter.labels(account, fault)
-            self._followed = frozenset(in_order)
+    def follow(self, commands: Iterable[str]) -> None:
+        """Have series for these commands from now on, beside those that there are."""
+        for command in dict.fromkeys(commands):
+            self._durations.labels(command)
+        self._changes.add(self.source, (NO_ACCOUNT,))
 
-    def count(self, account: str, rejected: Mapping[RowFault, int]) -> None:
-        with self._lock:
-            if account in self._followed:
-                for fault, rows in rejected.items():
-                    self._counter.labels(account, fault).inc(rows)
+    def observe(self, command: str, seconds: float) -> None:
+        """Count a request."""
+        self._durations.labels(command).observe(seconds)
+        self._changes.add(self.source, (NO_ACCOUNT,))
+
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
+        """Return the family of durations; no account has samples of its own."""
+        has_samples = NO_ACCOUNT in accounts
+        for family in self._registry.collect():
+            if not has_samples:
+                family.samples = []
+            yield family
+
+
+_ROW_FAULTS: Final = tuple((str(fault),) for fault in RowFault)
+
+
+def _by_account(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return what each account is paired with, once each, in order."""
+    found: dict[str, list[str]] = {}
+    for account, value in dict.fromkeys(pairs):
+        found.setdefault(account, []).append(value)
+    return found
+
+
+def _each_alone(values: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str, ...]]]:
+    return {account: [(value,) for value in its] for account, its in values.items()}
+
+
+def _with_reasons(values: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str, ...]]]:
+    return {
+        account: [(value, str(reason)) for value in its for reason in Reason]
+        for account, its in values.items()
+    }

@@ -15,8 +15,8 @@ from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
+from exporter.polling.changes import Changes
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials
@@ -92,14 +92,19 @@ class _Account:
             self.decisions[key] = _Decision(accepted, self.verdicts)
 
 
-class CredentialCollector(Collector):
+class CredentialCollector:
     """Collects ``scaleengine_up``, and for which collectors the credentials are accepted.
 
     An account is up if its last request got a response that decided on its credentials, and if the
     last decision on any of its targets accepted them. It is absent before its first request.
     """
 
-    def __init__(self, accounts: Iterable[str], targets: Iterable[Target]) -> None:
+    source: Final = "credentials"
+
+    def __init__(
+        self, accounts: Iterable[str], targets: Iterable[Target], changes: Changes
+    ) -> None:
+        self._changes = changes
         self._polled: Mapping[str, Container[_Key]] = {}
         self._known: dict[str, _Account] = {}
         self._lock = threading.Lock()
@@ -121,9 +126,11 @@ class CredentialCollector(Collector):
                 keys = polled.get(name, ())
                 for key in account.decisions.keys() - keys:
                     del account.decisions[key]
+                    self._changes.add(self.source, (name,))
                 nothing_left = not account.decisions and account.reached is not False
                 if name not in polled or name in forget or nothing_left:
                     del self._known[name]
+                    self._changes.add(self.source, (name,))
 
     def record(self, verdict: Verdict) -> None:
         """Take note of an attempt to poll a target; of one that is not polled any more, none."""
@@ -131,8 +138,9 @@ class CredentialCollector(Collector):
             name = verdict.target.account
             if _key(verdict.target) in self._polled.get(name, ()):
                 self._known.setdefault(name, _Account()).record(verdict)
+                self._changes.add(self.source, (name,))
 
-    def collect(self) -> Iterator[Metric]:
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return both families."""
         up = GaugeMetricFamily(
             "scaleengine_up",
@@ -148,7 +156,7 @@ class CredentialCollector(Collector):
             labels=("account", "collector"),
         )
         with self._lock:
-            for name in self._polled:
+            for name in accounts:
                 if name in self._known:
                     account = self._known[name]
                     up.add_metric((name,), int(account.up))

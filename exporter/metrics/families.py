@@ -6,17 +6,16 @@ is gone are gone with it. Samples carry no timestamps: Prometheus would not noti
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
-from exporter.polling.snapshots import DiskUsage, FileCounts
-from exporter.polling.store import Knowledge, Store
+from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.store import TARGETS, Knowledge, Store
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 
@@ -29,8 +28,10 @@ _FOLDER = ("account", "path", "folder", "file_type")
 _POLL = ("account", "collector", "path", "file_type")
 
 
-class KnowledgeCollector(Collector):
+class KnowledgeCollector:
     """Makes families of what the store holds, and what of it still counts, at each call."""
+
+    source: Final = TARGETS
 
     def __init__(
         self, store: Store, clock: Clock, wall_time: WallTime, redactor: SnapshotRedactor
@@ -40,10 +41,14 @@ class KnowledgeCollector(Collector):
         self._clock = clock
         self._wall_time = wall_time
 
-    def collect(self) -> Iterator[Metric]:
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
-        known = tuple(self._store.current().values())
-        snapshots = self._redactor.read(known, self._clock.elapsed())
+        elapsed = self._clock.elapsed()
+        known, snapshots = list[Knowledge](), list[tuple[Target, Snapshot | None]]()
+        for account in accounts:
+            its = self._store.account(account)
+            known += its
+            snapshots += self._redactor.read(account, its, elapsed)
         yield from disk_usage_families(
             [(target, held) for target, held in snapshots if isinstance(held, DiskUsage)]
         )

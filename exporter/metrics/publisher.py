@@ -1,19 +1,25 @@
 """Make a new exposition when something has changed, so that a scrape finds one ready."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 
-from exporter.metrics.descriptions import Quotas
-from exporter.metrics.exposition import Exposition, without_families
+from exporter.metrics.exposition import (
+    AccountLayer,
+    Exposition,
+    Tail,
+    empty_layer,
+    expose,
+    render_tail,
+)
+from exporter.metrics.family_text import Sections, render_sections
 from exporter.metrics.registry import Metrics
 from exporter.polling.lasting import LastingThread
-from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
-from exporter.polling.store import Knowledge, Store
+from exporter.polling.store import TARGETS, Store
 from exporter.polling.targets import Target
 from exporter.process.free_memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
@@ -22,23 +28,25 @@ from exporter.scaleengine.clock import Clock
 log: Final = structlog.get_logger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds from the end of one look at what has changed to the next."""
+"""Seconds from the end of one publication to the next, and the age that the tail may have."""
 
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
 
-Shown: TypeAlias = tuple[tuple[Knowledge, Snapshot | None], ...]
-"""What is known of each target, with its snapshot while that counts."""
+_NEVER: Final = float("-inf")
 
 
 class Publisher:
     """Publishes what the store and the counters hold, in a thread of its own.
 
-    There is an exposition from the start, of all that is registered by then. Every second from then
-    on, until told to stop, the publisher looks whether a poll has ended, a snapshot has become
-    stale or a counter has moved, and how the process is. So a scrape renders nothing. The price:
-    what it gets may be a second old, the metrics of the process (``process_*``, ``python_*``)
-    included. Whoever promises that the next scrape shows something calls ``publish``.
+    Once a second, until told to stop, the publisher takes the accounts that have changed, and
+    renders and compresses these alone: those of which a poll or a request has ended, or a snapshot
+    has become stale. Where nothing has changed, it does nothing. So what a scrape gets of accounts
+    is ready, and may be a second old. Whoever promises that the next scrape shows something calls
+    ``publish``.
+
+    The metrics of the process (``process_*``, ``python_*``) are rendered for the first scrape of
+    each second, and not at all while there are none.
     """
 
     def __init__(self, metrics: Metrics, store: Store, clock: Clock, stop: Stop) -> None:
@@ -46,29 +54,41 @@ class Publisher:
         self._store = store
         self._clock = clock
         self._stop = stop
-        self._failing = False
-        self._complete = False
-        self._shown: Shown | None = None
-        self._configured: tuple[Mapping[str, int], Quotas, float] | None = None
-        self._exposition = without_families()
+        self._failing = self._tail_failing = False
+        self._must_render_all = True
+        self._stale_at: dict[str, float] = {}
+        self._unfinished: Mapping[str, tuple[Target, ...]] | None = None
+        self._layer: AccountLayer | None = None
+        self._exposition: Exposition | None = None
+        self._tail_rendered = _NEVER
         self._lock = threading.RLock()
-        self._publish()
         self._thread = LastingThread("publish", self.run, stop)
 
-    def current(self) -> Exposition:
-        """Return what was published last, at once; it never changes."""
-        return self._exposition
+    def latest(self) -> Exposition | None:
+        """Return what was published last, which never changes, or None before that.
+
+        For one thread at a time. It takes no time but that of the tail, once a second at most.
+        """
+        layer, exposition, elapsed = self._layer, self._exposition, self._clock.elapsed()
+        if layer is None:
+            return None
+        if exposition is None or elapsed - self._tail_rendered >= PAUSE:
+            self._tail_rendered = elapsed  # before it is: a publication meanwhile is not missed
+            exposition = expose(layer, self._render_tail())
+        elif exposition.accounts is not layer:
+            exposition = expose(layer, exposition.tail)
+        self._exposition = exposition
+        return exposition
 
     def unfinished(self) -> tuple[Target, ...]:
         """Return the targets of which no finished poll has been published yet.
 
-        Once there was none, there is none: what a reload adds makes nobody wait.
+        After a publication without any, there are none: targets that a reload adds do not count.
         """
-        if self._complete:
-            return ()
-        waiting = tuple(known.target for known, _ in self._shown or () if known.last is None)
-        self._complete = not waiting
-        return waiting
+        unfinished = self._unfinished
+        if unfinished is None:
+            return tuple(self._store.current())
+        return tuple(target for targets in unfinished.values() for target in targets)
 
     def start(self) -> None:
         """Begin to publish."""
@@ -83,14 +103,15 @@ class Publisher:
         return self._thread.join(timeout)
 
     def run(self) -> None:
-        """Publish every second what has changed, until told to stop, whatever goes wrong.
+        """Publish now, then every second what has changed, until told to stop.
 
         Return free memory to the system now and then: a snapshot and its text are the largest of
         all that is replaced, whoever lets go of them last.
         """
+        self._publish_or_log()
         next_release = self._clock.elapsed()  # the start has left something too
         while not self._stop.wait(PAUSE):
-            self.publish()
+            self._publish_or_log()
             if self._clock.elapsed() >= next_release:
                 release_free_memory()
                 next_release = self._clock.elapsed() + _RELEASE_SECONDS
@@ -101,6 +122,16 @@ class Publisher:
         Any thread may call this. It takes the time of two publications at most: it waits for one
         that is under way, and never for polls or for ScaleEngine.
         """
+        self._tail_rendered = _NEVER
+        return self._publish_or_log()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Publish nothing during the ``with``: no scrape sees half of what is changed there."""
+        with self._lock:
+            yield
+
+    def _publish_or_log(self) -> bool:
         with self._lock:
             try:
                 self._publish()
@@ -120,31 +151,93 @@ class Publisher:
                 self._failing = False
             return not self._failing
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Publish nothing during the ``with``: no scrape sees half of what is changed there."""
-        with self._lock:
-            yield
-
     def _publish(self) -> None:
-        # First the counters, then what they count: a poll is recorded before it is counted, so
-        # that what the counters tell of is shown as well.
-        metrics = self._metrics
-        metrics.wall_time.refresh()
-        counted = tuple(metrics.counters.collect())
-        configured = (
-            metrics.configured.accounts,
-            metrics.quotas.quotas,
-            metrics.wall_time.offset,
-        )
-        shown = self._to_show()
-        # All layers in one step: a scrape has the old exposition, or the new one.
-        changed = (shown, configured) != (self._shown, self._configured)
-        bulk = metrics.bulk.collect() if changed else None
-        self._exposition = self._exposition.renewed(bulk, counted, metrics.tail.collect())
-        self._shown, self._configured = shown, configured
+        if self._metrics.wall_time.refresh():
+            self._must_render_all, self._tail_rendered = True, _NEVER
+        accounts, elapsed = self._metrics.accounts(), self._clock.elapsed()
+        render_all, self._must_render_all = self._must_render_all, True  # until it has succeeded
+        changes = self._take_changes(elapsed)
+        if render_all:
+            changes = {collector.source: accounts for collector in self._metrics.collectors}
+        layer = self._layer or self._make_layer()
+        if accounts != tuple(layer.positions):
+            layer = layer.with_accounts(accounts)
+        # Before they are rendered: a snapshot or a poll that is newer makes no difference then.
+        self._schedule(changes.get(TARGETS, ()), elapsed)
+        unfinished = self._find_unfinished(changes.get(TARGETS, ()), accounts)
+        layer = layer.with_sections(self._render(changes, layer.positions))
+        layer.plain, layer.part  # noqa: B018 - they are made here, so that no scrape has to
+        # All families in one step: a scrape has the old exposition, or the new one.
+        self._layer, self._unfinished = layer, unfinished
+        self._must_render_all = False
 
-    def _to_show(self) -> Shown:
-        elapsed = self._clock.elapsed()
-        known = self._store.current().values()
-        return tuple((each, each.snapshot(elapsed)) for each in known)
+    def _take_changes(self, elapsed: float) -> Mapping[str, Collection[str]]:
+        """Return the accounts that have changed, by source; time and secrets change some, too."""
+        stale = [account for account, due in self._stale_at.items() if due <= elapsed]
+        self._metrics.changes.add(TARGETS, stale)
+        self._metrics.changes.add(TARGETS, self._metrics.redactor.accounts_to_redact())
+        return self._metrics.changes.take()
+
+    def _make_layer(self) -> AccountLayer:
+        return empty_layer(
+            family
+            for collector in self._metrics.collectors
+            for family in collector.collect_accounts(())
+        )
+
+    def _schedule(self, changed: Iterable[str], elapsed: float) -> None:
+        """Note when the next snapshot of each changed account becomes stale."""
+        for account in changed:
+            times = [
+                state.good.finished + state.target.stale_after
+                for state in self._store.account(account)
+                if state.good is not None and state.snapshot(elapsed) is not None
+            ]
+            self._stale_at.pop(account, None)
+            if times:
+                self._stale_at[account] = min(times)
+
+    def _find_unfinished(
+        self, changed: Iterable[str], accounts: Iterable[str]
+    ) -> Mapping[str, tuple[Target, ...]]:
+        """Return the targets of each account that have not finished a poll; those that had none."""
+        if self._unfinished is not None and not self._unfinished:
+            return self._unfinished
+        unfinished = dict(self._unfinished or {})
+        for account in changed:
+            states = self._store.account(account)
+            unfinished[account] = tuple(state.target for state in states if state.last is None)
+        return {account: unfinished[account] for account in accounts if unfinished.get(account)}
+
+    def _render(
+        self, changes: Mapping[str, Collection[str]], accounts: Collection[str]
+    ) -> Mapping[str, Sections]:
+        """Return the samples of the accounts that have changed, by family."""
+        sections: dict[str, Sections] = {}
+        # First the counters, which are the last, then what they count: a poll is recorded before it
+        # is counted, so that every poll in a counter is shown as well.
+        for collector in reversed(self._metrics.collectors):
+            changed = [name for name in changes.get(collector.source, ()) if name in accounts]
+            if changed:
+                for family in collector.collect_accounts(changed):
+                    sections[family.name] = render_sections(family, changed)
+        return sections
+
+    def _render_tail(self) -> Tail:
+        try:
+            tail = render_tail(self._metrics.tail.collect())
+        except Exception as error:
+            limit = find_resource_limit(error)
+            if self._tail_failing:
+                pass
+            elif limit is None:
+                log.exception(
+                    "a defect of this exporter keeps the metrics of the process from /metrics; "
+                    "please report it"
+                )
+            else:
+                log.warning("metrics of the process not published, retrying", **limit._asdict())
+            self._tail_failing = True
+            return render_tail(())
+        self._tail_failing = False
+        return tail

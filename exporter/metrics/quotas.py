@@ -1,47 +1,54 @@
 """The quotas of CPU users, as they are configured."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
+from exporter.metrics.account_collector import differing
 from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage
-from exporter.polling.store import Store
+from exporter.polling.store import TARGETS, Store
 from exporter.scaleengine.clock import Clock
 
 
-class QuotaCollector(Collector):
+class QuotaCollector:
     """Tells the quota of each CPU user that has a disk usage, or a quota of its own."""
+
+    source: Final = TARGETS
 
     def __init__(
         self, quotas: Quotas, store: Store, clock: Clock, redactor: SnapshotRedactor
     ) -> None:
-        self.quotas = quotas
+        self._quotas: Quotas = {}
         self._redactor = redactor
         self._store = store
         self._clock = clock
+        self.follow(quotas)
 
-    def collect(self) -> Iterator[Metric]:
+    def follow(self, quotas: Quotas) -> None:
+        """Tell these quotas from now on."""
+        before, self._quotas = self._quotas, quotas
+        self._store.changes.add(self.source, differing(before, quotas))
+
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the family of quotas."""
         family = GaugeMetricFamily(*DISK_QUOTA, labels=("account", "cpu_user"))
-        quotas = self.quotas
-        users = self._users()
-        for account, by_user in quotas.items():
+        quotas = self._quotas
+        for account in accounts:
+            by_user = quotas.get(account, {})
             own = [user for user in by_user if user != EVERY_OTHER]
-            for user in dict.fromkeys([*own, *users.get(account, ())]):
+            for user in dict.fromkeys([*own, *self._users(account)]):
                 quota = quota_of(by_user, user)
                 if quota is not None:
                     family.add_metric((account, user), quota)
         yield family
 
-    def _users(self) -> Mapping[str, list[str]]:
-        """Return the CPU users of each account whose disk usage is shown now."""
-        known = self._store.current().values()
-        users: dict[str, list[str]] = {}
-        for target, snapshot in self._redactor.read(known, self._clock.elapsed()):
+    def _users(self, account: str) -> Iterator[str]:
+        """Return the CPU users of an account whose disk usage is shown now."""
+        known = self._store.account(account)
+        for _, snapshot in self._redactor.read(account, known, self._clock.elapsed()):
             if isinstance(snapshot, DiskUsage):
-                users[target.account] = [user.cpu_user for user in snapshot.users]
-        return users
+                yield from (user.cpu_user for user in snapshot.users)

@@ -1,7 +1,7 @@
 """Keep secrets out of labels: ScaleEngine chooses the names of users and folders."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,25 +32,48 @@ class SnapshotRedactor:
 
     def __init__(self, secrets: KnownSecrets) -> None:
         self._secrets = secrets
-        self._redacted: dict[Target, _Redacted] = {}
+        self._searched = secrets.learned
+        self._accounts: dict[str, dict[Target, _Redacted]] = {}
+
+    def follow(self, accounts: Container[str]) -> None:
+        """Keep nothing of other accounts than these."""
+        for account in [name for name in self._accounts if name not in accounts]:
+            del self._accounts[account]
 
     def read(
-        self, known: Iterable[Knowledge], elapsed: float
+        self, account: str, known: Iterable[Knowledge], elapsed: float
     ) -> Sequence[tuple[Target, Snapshot | None]]:
         """Return each target with its snapshot, while that counts, without secrets in its names.
 
-        Folders whose names are the same then are one. Users whose names are the same then are left
-        out: which of their numbers is right is not known. ``elapsed`` is the monotonic time.
+        ``known`` is what is known of the targets of the account. Folders whose names are the same
+        then are one. Users whose names are the same then are left out: which of their numbers is
+        right is not known. ``elapsed`` is the monotonic time.
         """
-        before, self._redacted = self._redacted, {}
+        before = self._accounts.get(account, {})
+        after = self._accounts[account] = {}
         found = []
         for knowledge in known:
             target, snapshot = knowledge.target, knowledge.snapshot(elapsed)
             if snapshot is not None:
-                redacted = self._redact(target, snapshot, before.get(target))
-                self._redacted[target] = redacted
+                redacted = after[target] = self._redact(target, snapshot, before.get(target))
                 snapshot = redacted.snapshot
             found.append((target, snapshot))
+        return found
+
+    def accounts_to_redact(self) -> list[str]:
+        """Return the accounts whose names hold a secret, if any was learned since the last call."""
+        learned = self._secrets.learned
+        if learned == self._searched:
+            return []
+        found = [
+            account
+            for account, by_target in self._accounts.items()
+            if any(
+                self._secrets.are_in(_BETWEEN.join(_names(redacted.original)))
+                for redacted in by_target.values()
+            )
+        ]
+        self._searched = learned
         return found
 
     def _redact(self, target: Target, snapshot: Snapshot, before: _Redacted | None) -> _Redacted:

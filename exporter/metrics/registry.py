@@ -1,8 +1,9 @@
-"""All that ``/metrics`` shows, in three layers, and all of it in one registry."""
+"""All that ``/metrics`` shows, in two layers, and all of it in one registry."""
 
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -16,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from exporter import __version__
+from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector, AllAccounts
 from exporter.metrics.accounts import ConfiguredAccounts, SkewCollector
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credentials import CredentialCollector
@@ -25,6 +27,7 @@ from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
+from exporter.polling.changes import Changes
 from exporter.polling.reload_delta import ReloadDelta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
@@ -39,15 +42,14 @@ _NONE: Final[Quotas] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The layers of an exposition, and those that want to be told what happens.
+    """Both layers of an exposition, and those that want to be told what happens.
 
-    ``bulk`` changes with polls, ``counters`` with requests (whether an account is up belongs to
-    them for that), ``tail`` always. ``registry`` holds all three. ``wall_time`` makes timestamps.
+    ``collectors`` are those of accounts, in the order of their families. ``tail`` tells of the
+    process. ``registry`` holds both. ``wall_time`` makes timestamps.
     """
 
     registry: CollectorRegistry
-    bulk: CollectorRegistry
-    counters: CollectorRegistry
+    collectors: tuple[AccountCollector, ...]
     tail: CollectorRegistry
     polls: PollCounters
     requests: RequestCounters
@@ -55,7 +57,13 @@ class Metrics:
     quotas: QuotaCollector
     credentials: CredentialCollector
     skews: SkewCollector
+    redactor: SnapshotRedactor
     wall_time: WallTime
+    changes: Changes
+
+    def accounts(self) -> tuple[str, ...]:
+        """Return the accounts that have samples, in their order, and what stands for no account."""
+        return _with_samples(self.configured)
 
     def apply(
         self, delta: ReloadDelta, accounts: Mapping[str, int], quotas: Quotas = _NONE
@@ -64,12 +72,13 @@ class Metrics:
 
         What is known of replaced accounts goes.
         """
-        self.configured.accounts = accounts
-        self.quotas.quotas = quotas
+        self.configured.follow(accounts)
+        self.quotas.follow(quotas)
         self.credentials.follow(accounts, delta.targets, delta.replaced)
         self.skews.follow(accounts, delta.replaced)
         self.polls.follow(delta.targets)
         self.requests.follow(delta.targets)
+        self.redactor.follow(accounts)
 
     def heed_poll(self, target: Target, result: PollResult) -> None:
         """Take note of a poll that has ended."""
@@ -98,21 +107,28 @@ def build_metrics(
     """
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
-    targets = tuple(store.current())
+    targets, changes = tuple(store.current()), store.changes
     wall_time = WallTime(clock)
-    configured, skews = ConfiguredAccounts(accounts), SkewCollector(accounts, wall_time)
-    credentials = CredentialCollector(accounts, targets)
     redactor = SnapshotRedactor(secrets or KnownSecrets())
-    known = KnowledgeCollector(store, clock, wall_time, redactor)
+    configured = ConfiguredAccounts(accounts, changes)
     allowed = QuotaCollector(quotas, store, clock, redactor)
-    counted = CollectorRegistry()
-    polls = PollCounters(counted, targets)
-    requests = RequestCounters(counted, targets)
+    credentials = CredentialCollector(accounts, targets, changes)
+    skews = SkewCollector(accounts, wall_time, changes)
+    polls, requests = PollCounters(changes, targets), RequestCounters(changes, targets)
+    collectors: tuple[AccountCollector, ...] = (
+        configured,
+        credentials,
+        skews,
+        KnowledgeCollector(store, clock, wall_time, redactor),
+        allowed,
+        *polls.collectors,
+        *requests.collectors,
+    )
     tail = _tail(wall_time)
+    with_samples = partial(_with_samples, configured)
     return Metrics(
-        registry=_registry(configured, credentials, skews, known, allowed, counted, tail),
-        bulk=_registry(configured, known, allowed),
-        counters=_registry(credentials, skews, counted),
+        registry=_registry(*(AllAccounts(each, with_samples) for each in collectors), tail),
+        collectors=collectors,
         tail=tail,
         polls=polls,
         requests=requests,
@@ -120,12 +136,18 @@ def build_metrics(
         quotas=allowed,
         credentials=credentials,
         skews=skews,
+        redactor=redactor,
         wall_time=wall_time,
+        changes=changes,
     )
 
 
+def _with_samples(configured: ConfiguredAccounts) -> tuple[str, ...]:
+    return (NO_ACCOUNT, *configured.accounts)
+
+
 class Reloaded(Protocol):
-    """Something that is read again while the process runs; the publisher's thread asks it."""
+    """Something that is read again while the process runs; another thread than its own asks it."""
 
     last_success: float
     """When it was last read well, in seconds of monotonic time."""

@@ -24,9 +24,10 @@ class WallTime:
         self.offset, _ = self._measure()
         """Wall clock minus monotonic clock in seconds, as it is published."""
 
-    def refresh(self) -> None:
-        """Follow the wall clock, if it was set since the last time."""
-        self.offset = self.next_offset()
+    def refresh(self) -> bool:
+        """Follow the wall clock, if it was set since the last time; return whether it was."""
+        before, self.offset = self.offset, self.next_offset()
+        return before != self.offset
 
     def next_offset(self) -> float:
         """Return the offset that a refresh would give now."""

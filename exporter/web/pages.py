@@ -21,11 +21,14 @@ TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
 
 _RELOAD_SECONDS: Final = 25.0
+_FIRST_EXPOSITION_SECONDS: Final = 25.0
+_BETWEEN_LOOKS_SECONDS: Final = 0.05
 
 _TOO_MANY_FILTERS: Final = (
     "Too many requests with name[] wait: try again, or leave name[] out to get all metrics at once."
     "\n"
 )
+_NOT_PUBLISHED_YET: Final = "The exporter has just started, and has no metrics yet: try again.\n"
 _NO_LIFECYCLE: Final = (
     "A request may not reload the configuration: start the exporter with --web.enable-lifecycle, "
     "or send SIGHUP.\n"
@@ -45,12 +48,13 @@ _NOT_RELOADED_YET: Final = (
 class Served:
     """What the pages show.
 
-    ``exposition`` returns the newest at once; ``dead`` names the threads that should run and do
-    not, ``unfinished`` the targets that have not finished a poll yet. ``reload`` asks for a reload
-    and returns what will hold the problems; None lets no request do that.
+    ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
+    threads that should run and do not, ``unfinished`` the targets that have not finished a poll
+    yet. ``reload`` asks for a reload and returns what will hold the problems; None lets no request
+    do that.
     """
 
-    exposition: Callable[[], Exposition]
+    exposition: Callable[[], Exposition | None]
     telemetry_path: str
     status: StatusSource
     dead: Callable[[], Collection[str]]
@@ -82,7 +86,9 @@ class _Pages:
         self._queue = queue
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        exposition = self._served.exposition()
+        exposition = await self._exposition()
+        if exposition is None:
+            return _unavailable(_NOT_PUBLISHED_YET)
         names = request.query.getall("name[]", None)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
@@ -93,9 +99,16 @@ class _Pages:
         client = request.remote or ""
         body = await build_filtered(self._queue, exposition, names, gzip=gzip, client=client)
         if body is None:
-            busy, retry = HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: "1"}
-            return web.Response(text=_TOO_MANY_FILTERS, status=busy, headers=retry)
+            return _unavailable(_TOO_MANY_FILTERS)
         return await send(request, body, headers)
+
+    async def _exposition(self) -> Exposition | None:
+        """Return the newest exposition; the first is waited for, so that no scrape misses it."""
+        looks = int(_FIRST_EXPOSITION_SECONDS / _BETWEEN_LOOKS_SECONDS)
+        while (exposition := self._served.exposition()) is None and looks:
+            await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
+            looks -= 1
+        return exposition
 
     async def healthy(self, _: web.Request) -> web.Response:
         return _verdict("Healthy", "Threads that should run are dead", self._served.dead())
@@ -117,6 +130,11 @@ class _Pages:
             text = "".join(f"{problem}\n" for problem in problems)
             return web.Response(text=text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
         return web.Response(text="Reloaded.\n")
+
+
+def _unavailable(text: str) -> web.Response:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return web.Response(text=text, status=status, headers={hdrs.RETRY_AFTER: "1"})
 
 
 def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:

@@ -14,6 +14,7 @@ from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snaps
 from exporter.polling.store import Good, PollResult
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
+from tests.published import published
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)
@@ -46,7 +47,7 @@ def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
         assert store.record(target, PollResult(ended, 10.0, 1), good)
         metrics = build_metrics(store, {"main": 158}, clock)
         witness = Witness(store, holdings.truths, metrics.wall_time)
-        witness.look(Publisher(metrics, store, clock, threading.Event()).current())
+        witness.look(published(Publisher(metrics, store, clock, threading.Event())))
         assert witness.publications == 1
         assert bool(witness.wrong_count) == bool(witness.wrong)
         return witness.wrong
@@ -120,6 +121,6 @@ def test_numbers_of_no_poll(holdings: Holdings) -> None:
     store.windows[FILES].clear()
     metrics = build_metrics(store, {"main": 158}, clock)
     witness = Witness(store, {FILES: holdings.truths[FILES]}, metrics.wall_time)
-    witness.look(Publisher(metrics, store, clock, threading.Event()).current())
+    witness.look(published(Publisher(metrics, store, clock, threading.Event())))
 
     assert witness.wrong == [f"{FILES}: numbers of no poll that is known to have been good"]

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from exporter.metrics.exposition import without_families
+from exporter.metrics.exposition import empty_layer, expose, render_tail
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -49,7 +49,8 @@ class Site:
         status = StatusSource(
             lambda: SCENES[self._scene], lambda: "api: {}\n", lambda: True, lambda: self._now
         )
-        app = build_app(Served(without_families, "/metrics", status, tuple, tuple))
+        exposition = expose(empty_layer(()), render_tail(()))
+        app = build_app(Served(lambda: exposition, "/metrics", status, tuple, tuple))
         self._loop.run_until_complete(
             serve(app, self._sockets, self._listening.set, self._stop, most_connections=100)
         )

@@ -9,6 +9,7 @@ from exporter.polling.snapshots import FileCounts, FolderCount
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.clock import Clock
+from tests.published import published
 
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)
 LOOKS = 60
@@ -28,7 +29,9 @@ class Looks:
     def wait(self, _: float) -> bool:
         """Keep what is published, and go on at once."""
         if self.publisher is not None:
-            parts = self.publisher.current().text({"scaleengine_files", "scaleengine_folder_files"})
+            parts = published(self.publisher).text(
+                {"scaleengine_files", "scaleengine_folder_files"}
+            )
             self.texts.append(b"".join(parts.parts).decode())
         return self.is_set()
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.credentials import CredentialCollector
+from exporter.polling.changes import Changes
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials
@@ -50,18 +51,18 @@ def unanswered(target: Target) -> Verdict:
 @pytest.fixture
 def collector() -> CredentialCollector:
     """Give the collector of two accounts."""
-    return CredentialCollector(["main", "other"], [USAGE, VIDEOS, AUDIO, OTHER])
+    return CredentialCollector(["main", "other"], [USAGE, VIDEOS, AUDIO, OTHER], Changes())
 
 
 def up(collector: CredentialCollector) -> Up:
     """Return ``scaleengine_up`` by account."""
-    family, _ = collector.collect()
+    family, _ = collector.collect_accounts(("main", "other"))
     return {sample.labels["account"]: sample.value for sample in family.samples}
 
 
 def by_collector(collector: CredentialCollector) -> Accepted:
     """Return ``scaleengine_credentials_accepted`` by account and collector."""
-    _, family = collector.collect()
+    _, family = collector.collect_accounts(("main", "other"))
     return {
         (sample.labels["account"], sample.labels["collector"]): sample.value
         for sample in family.samples
@@ -153,7 +154,7 @@ def test_accounts_do_not_mix(collector: CredentialCollector) -> None:
 @given(st.lists(st.sampled_from([accepted(VIDEOS), accepted(AUDIO), refused(USAGE)]), min_size=1))
 def test_a_denied_command_never_flaps(story: list[Verdict]) -> None:
     """In whatever order the polls end: once the account was up, it stays up."""
-    collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO])
+    collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO], Changes())
     was_up = False
     for verdict in story:
         collector.record(verdict)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
+from exporter.metrics.account_collector import AllAccounts
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.registry import Metrics, build_metrics
@@ -197,9 +198,8 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
-    registry.register(
-        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
-    )
+    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    registry.register(AllAccounts(known, lambda: [target.account]))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
@@ -225,9 +225,8 @@ def test_bytes_are_exact(occupied: int) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
-    registry.register(
-        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
-    )
+    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    registry.register(AllAccounts(known, lambda: [target.account]))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 

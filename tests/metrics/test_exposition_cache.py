@@ -1,9 +1,13 @@
 """What has been rendered and compressed is kept, and what a scrape gets is put together from it."""
 
+import re
 import zlib
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -12,48 +16,85 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.exposition import Body, Exposition, Layer, without_families
+from exporter.metrics.account_collector import NO_ACCOUNT
+from exporter.metrics.exposition import (
+    AccountLayer,
+    Body,
+    Exposition,
+    empty_layer,
+    expose,
+    render_tail,
+)
+from exporter.metrics.family_text import ACCOUNTS_PER_BLOCK, render_sections
+
+MANY = [f"account {number}" for number in range(3 * ACCOUNTS_PER_BLOCK + 1)]
 
 
 def users(**occupied: float) -> Metric:
-    """Return a gauge family."""
-    family = GaugeMetricFamily("disk_bytes", "Bytes.", labels=("user",))
-    for user, value in occupied.items():
-        family.add_metric((user,), value)
+    """Return a gauge family of accounts."""
+    family = GaugeMetricFamily("disk_bytes", "Bytes.", labels=("account", "user"))
+    for account, value in occupied.items():
+        family.add_metric((account, "web"), value)
     return family
 
 
-def files(number: float) -> Metric:
-    """Return another gauge family."""
-    return GaugeMetricFamily("files", "Files.", value=number)
-
-
-def polls(number: float) -> Metric:
-    """Return a counter family."""
-    return CounterMetricFamily("polls", "Polls.", value=number)
+def polls(**number: float) -> Metric:
+    """Return a counter family of accounts."""
+    family = CounterMetricFamily("polls", "Polls.", labels=("account",))
+    for account, value in number.items():
+        family.add_metric((account,), value)
+    return family
 
 
 def durations() -> Metric:
-    """Return a histogram family."""
+    """Return a histogram family of no account."""
     buckets = [("1.0", 2.0), ("+Inf", 3.0)]
     return HistogramMetricFamily("duration_seconds", "Durations.", buckets=buckets, sum_value=7)
 
 
+def files(number: float) -> Metric:
+    """Return a gauge family of the tail."""
+    return GaugeMetricFamily("files", "Files.", value=number)
+
+
 def memory(used: float) -> Metric:
-    """Return a gauge family as it stands in the tail."""
+    """Return another gauge family of the tail."""
     return GaugeMetricFamily("memory_bytes", "Memory.", value=used)
 
 
+def changed(layer: AccountLayer, *families: Metric) -> AccountLayer:
+    """Return the layer with the samples of these families, each of the account in its label."""
+    return layer.with_sections(
+        {
+            family.name: render_sections(
+                family,
+                list(
+                    dict.fromkeys(
+                        sample.labels.get("account", NO_ACCOUNT) for sample in family.samples
+                    )
+                ),
+            )
+            for family in families
+        }
+    )
+
+
+def gone(layer: AccountLayer, name: str, *accounts: str) -> AccountLayer:
+    """Return the layer without samples of some accounts in a family."""
+    return layer.with_sections({name: render_sections(Metric(name, "", "gauge"), accounts)})
+
+
 @pytest.fixture
-def exposition() -> Exposition:
-    """Give an exposition of two families in the bulk, two of counters and one in the tail."""
-    bulk, counters = [users(web=5), files(3)], [polls(1), durations()]
-    return without_families().renewed(bulk, counters, [memory(7)])
+def layer() -> AccountLayer:
+    """Give a layer of two accounts."""
+    empty = empty_layer([users(), polls(), durations()]).with_accounts([NO_ACCOUNT, "one", "two"])
+    return changed(empty, users(one=5, two=6), polls(one=1), durations())
 
 
-def layers(exposition: Exposition) -> tuple[Layer, Layer, Layer]:
-    """Return all layers, from the lowest up."""
-    return exposition.bulk, exposition.counters, exposition.tail
+@pytest.fixture
+def exposition(layer: AccountLayer) -> Exposition:
+    """Give an exposition of three families of accounts and two in the tail."""
+    return expose(layer, render_tail([files(3), memory(7)]))
 
 
 def joined(body: Body) -> bytes:
@@ -70,15 +111,20 @@ def unpacked(body: Body) -> bytes:
     return text
 
 
-def test_the_text_has_the_layers_in_order(exposition: Exposition) -> None:
-    """The families of the bulk come first, then the counters, then the tail."""
-    helps = [line for line in joined(exposition.text()).splitlines() if b"HELP" in line]
-    assert [line.split()[2] for line in helps] == [
-        b"disk_bytes",
-        b"files",
-        b"polls_total",
-        b"duration_seconds",
-        b"memory_bytes",
+def text_of(layer: AccountLayer) -> str:
+    """Return what a client reads of a layer alone; compressed, it must be the same."""
+    exposition = expose(layer, render_tail(()))
+    assert unpacked(exposition.gzip()) == joined(exposition.text())
+    return joined(exposition.text()).decode()
+
+
+def test_the_text_has_the_families_in_order(exposition: Exposition) -> None:
+    """Those of accounts come first, then the tail; each has one HELP and one TYPE."""
+    lines = [line for line in joined(exposition.text()).splitlines() if line.startswith(b"#")]
+    assert [line.split()[1:3] for line in lines] == [
+        [kind, name]
+        for name in (b"disk_bytes", b"polls_total", b"duration_seconds", b"files", b"memory_bytes")
+        for kind in (b"HELP", b"TYPE")
     ]
 
 
@@ -99,99 +145,106 @@ def test_a_scrape_makes_nothing(exposition: Exposition) -> None:
     assert exposition.gzip() is exposition.gzip()
 
 
-def test_nothing_is_copied(exposition: Exposition) -> None:
-    """A body consists of the families' own texts, or of the layers' own compressed bytes."""
-    texts = [each.text for layer in layers(exposition) for each in layer.families]
-    assert [id(part) for part in exposition.text().parts] == [id(text) for text in texts]
-    packed = [layer.compressed for layer in layers(exposition)]
-    assert [id(part) for part in exposition.gzip().parts[:-1]] == [id(each) for each in packed]
-
-
 def test_nothing_at_all_is_an_exposition() -> None:
     """Without any family the text is empty, and its gzip is a whole member."""
-    empty = without_families()
+    empty = expose(empty_layer(()), render_tail(()))
     assert joined(empty.text()) == unpacked(empty.gzip()) == b""
     assert joined(empty.text(["files"])) == unpacked(empty.gzip(["files"])) == b""
 
 
 def test_a_change_of_the_tail_leaves_the_rest(exposition: Exposition) -> None:
-    """A new tail is small, and compresses nothing of what lies below, however large that is."""
-    many = {f"user{number}": number * 1.5 for number in range(1000)}
-    large = exposition.renewed([users(**many)], [polls(1)], [memory(7)])
-    small_after = exposition.renewed(None, [polls(1), durations()], [memory(8)])
-    large_after = large.renewed(None, [polls(1)], [memory(8)])
-    assert layers(small_after)[:2] == layers(exposition)[:2]
-    assert layers(large_after)[:2] == layers(large)[:2]
-    assert b"\nmemory_bytes 8.0\n" in joined(large_after.text())
-    assert unpacked(large_after.gzip()) == joined(large_after.text())
-    assert large_after.gzip().length > small_after.gzip().length + 1000
-    ends = [sum(map(len, each.gzip().parts[2:])) for each in (large_after, small_after)]
-    assert abs(ends[0] - ends[1]) <= 8
-
-
-def test_families_that_are_equal_are_not_rendered_again(exposition: Exposition) -> None:
-    """Of a layer with a change, only the changed family gets new bytes."""
-    after = exposition.renewed([users(web=6), files(3)], [polls(1), durations()], [memory(7)])
-    assert after.bulk.families[0] is not exposition.bulk.families[0]
-    assert after.bulk.families[1] is exposition.bulk.families[1]
-    assert b'disk_bytes{user="web"} 6.0\n' in joined(after.text())
+    """A new tail is small, and nothing of accounts is copied or compressed for it."""
+    after = expose(exposition.accounts, render_tail([memory(8)]))
+    kept = len(exposition.accounts.plain.parts)
+    assert list(map(id, after.text().parts[:kept])) == list(map(id, exposition.text().parts[:kept]))
+    assert after.gzip().parts[1] is exposition.gzip().parts[1]
+    assert b"\nmemory_bytes 8.0\n" in joined(after.text())
     assert unpacked(after.gzip()) == joined(after.text())
+
+
+def test_a_change_of_an_account_leaves_other_blocks() -> None:
+    """Its own block of its own family is made again, and no other."""
+    layer = empty_layer([users(), polls()]).with_accounts(MANY)
+    layer = changed(layer, users(**dict.fromkeys(MANY, 1)), polls(**dict.fromkeys(MANY, 1)))
+    after = changed(layer, users(**{MANY[ACCOUNTS_PER_BLOCK]: 2}))
+    assert after.families["polls"] is layer.families["polls"]
+    before, now = layer.families["disk_bytes"].blocks, after.families["disk_bytes"].blocks
+    assert [new is old for new, old in zip(now, before, strict=True)] == [True, False, True, True]
+    assert text_of(after) == text_of(layer).replace(
+        f'account="{MANY[ACCOUNTS_PER_BLOCK]}",user="web"}} 1.0',
+        f'account="{MANY[ACCOUNTS_PER_BLOCK]}",user="web"}} 2.0',
+    )
+
+
+def test_the_same_samples_are_no_change(layer: AccountLayer) -> None:
+    """When nothing has changed, nothing is compressed, and the layer is the same."""
+    assert changed(layer, users(one=5, two=6), durations()) is layer
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [users(), users(web=5, live=1), users(live=5), users(web=5.5)],
-    ids=["series gone", "series new", "label changed", "value changed"],
+    ("change", "shown"),
+    [
+        (users(one=7), [("one", "7.0"), ("two", "6.0")]),
+        (users(one=5.5, two=1), [("one", "5.5"), ("two", "1.0")]),
+        (users(), [("one", "5.0"), ("two", "6.0")]),
+    ],
+    ids=["one", "both", "nothing"],
 )
-def test_every_change_of_a_family_shows(exposition: Exposition, changed: Metric) -> None:
-    """A family differs when a series goes, comes, or has another label or value."""
-    after = exposition.renewed([changed, files(3)], [polls(1), durations()], [memory(7)])
-    assert after.bulk.families[0].text == generate_latest(registry_of(changed))
-
-
-@pytest.mark.parametrize("bulk", [None, [users(web=5), files(3)]], ids=["unasked", "equal"])
-def test_a_change_of_the_counters_leaves_the_bulk(
-    exposition: Exposition, bulk: list[Metric] | None
+def test_every_change_of_an_account_shows(
+    layer: AccountLayer, change: Metric, shown: list[tuple[str, str]]
 ) -> None:
-    """When only counters have moved, the bulk is not compressed again."""
-    after = exposition.renewed(bulk, [polls(2), durations()], [memory(7)])
-    assert after.bulk is exposition.bulk
-    assert b"polls_total 2.0\n" in joined(after.text())
-    assert unpacked(after.gzip()) == joined(after.text())
+    """An account has the samples that it was given last."""
+    lines = text_of(changed(layer, change)).splitlines()
+    samples = [line for line in lines if line.startswith("disk_bytes")]
+    assert samples == [
+        f'disk_bytes{{account="{name}",user="web"}} {value}' for name, value in shown
+    ]
 
 
-def test_without_a_change_all_is_kept(exposition: Exposition) -> None:
-    """When nothing has changed, nothing is rendered or compressed."""
-    after = exposition.renewed([users(web=5), files(3)], [polls(1), durations()], [memory(7)])
-    assert layers(after) == layers(exposition)
+def test_samples_can_go_and_come(layer: AccountLayer) -> None:
+    """A family keeps its HELP when its last sample goes, and is no answer to its name then."""
+    without = gone(layer, "disk_bytes", "one", "two")
+    exposition = expose(without, render_tail(()))
+    assert b"# TYPE disk_bytes gauge\n" in joined(exposition.text())
+    assert joined(exposition.text(["disk_bytes"])) == b""
+    assert exposition.known(["disk_bytes"]) == frozenset()
+    assert text_of(changed(without, users(one=5, two=6))) == text_of(layer)
 
 
-def test_families_can_go_and_come(exposition: Exposition) -> None:
-    """A layer has the families that it was given last, in their order, even none."""
-    empty = exposition.renewed([], [], [])
-    assert joined(empty.text()) == unpacked(empty.gzip()) == b""
-    after = empty.renewed([files(3), users(web=5)], [polls(1)], [memory(7)])
-    assert [each.family.name for each in after.bulk.families] == ["files", "disk_bytes"]
-    assert unpacked(after.gzip()) == joined(after.text())
+names = st.lists(st.sampled_from(MANY), unique=True)
+
+
+@given(st.lists(st.tuples(names, st.dictionaries(st.sampled_from(MANY), st.integers(0, 99)))))
+def test_accounts_come_and_go_in_any_order(
+    steps: Iterable[tuple[list[str], Mapping[str, int]]],
+) -> None:
+    """Accounts that stay keep their samples, in the new order; those that come again have none."""
+    layer, held = empty_layer([users()]), dict[str, int]()
+    for accounts, samples in steps:
+        new = {name: samples[name] for name in accounts if name in samples}
+        layer = changed(layer.with_accounts(accounts), users(**new))
+        merged = held | new
+        held = {name: merged[name] for name in accounts if name in merged}
+        assert text_of(layer).encode() == generate_latest(registry_of(users(**held)))
 
 
 def test_an_exposition_never_changes(exposition: Exposition) -> None:
     """Who holds an exposition reads the same from it after others have been made from it."""
     text, compressed = joined(exposition.text()), joined(exposition.gzip())
-    exposition.renewed([users(web=1), files(1)], [polls(2), durations()], [memory(8)])
-    exposition.renewed(None, [polls(3), durations()], [memory(7)])
-    exposition.renewed(None, [polls(1), durations()], [memory(9)])
+    text_of(changed(exposition.accounts, users(one=1), polls(two=2)))
+    text_of(exposition.accounts.with_accounts(["two"]))
     assert (joined(exposition.text()), joined(exposition.gzip())) == (text, compressed)
 
 
-def test_many_threads_can_ask_at_once(exposition: Exposition) -> None:
+def test_many_threads_can_ask_at_once(layer: AccountLayer) -> None:
     """Compressed answers are right even when several threads ask for them, and publish."""
-    series = {f"user{number}": number * 1.5 for number in range(1000)}
-    large = exposition.renewed([users(**series)], [polls(1)], [memory(7)])
 
     def ask(number: int) -> bool:
-        after = large.renewed(None, [polls(number)], [memory(number)])
-        return all(unpacked(each.gzip()) == joined(each.text()) for each in (large, after))
+        after = expose(changed(layer, polls(one=number)), render_tail([memory(number)]))
+        wanted = ["disk_bytes", "memory_bytes"]
+        return all(
+            unpacked(after.gzip(chosen)) == joined(after.text(chosen)) for chosen in (None, wanted)
+        )
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(ask, range(40)))
@@ -230,7 +283,10 @@ def test_many_threads_can_ask_at_once(exposition: Exposition) -> None:
 def test_names_choose_samples(exposition: Exposition, names: list[str], shown: list[str]) -> None:
     """Names choose samples, from all layers, as they are called; what is unknown chooses none."""
     lines = joined(exposition.text(names)).decode().splitlines()
-    found = [" ".join(line.split()[:3]) if line[0] == "#" else line.split()[0] for line in lines]
+    found = [
+        " ".join(line.split()[:3]) if line[0] == "#" else re.split("[{ ]", line)[0]
+        for line in lines
+    ]
     assert found == shown
     assert b"" not in exposition.text(names).parts
     assert unpacked(exposition.gzip(names)) == joined(exposition.text(names))
@@ -244,22 +300,24 @@ def test_names_that_are_known(exposition: Exposition) -> None:
 
 def test_a_chosen_family_is_compressed_once(exposition: Exposition) -> None:
     """However it is combined with others, and as long as it is the same."""
-    after = exposition.renewed(None, (), [memory(8)])
-    first = exposition.gzip(["files"]).parts[1]
+    after = expose(changed(exposition.accounts, polls(one=2)), render_tail([memory(8)]))
+    first = exposition.gzip(["disk_bytes"]).parts[1]
     for renewed, names in (
         (exposition, ["disk_bytes", "files"]),
-        (after, ["files", "memory_bytes"]),
+        (after, ["disk_bytes", "memory_bytes"]),
     ):
         body = renewed.gzip(names)
         assert any(part is first for part in body.parts)
         assert unpacked(body) == joined(renewed.text(names))
 
 
-def test_a_family_without_series_is_not_chosen(exposition: Exposition) -> None:
-    """A family that has no series now is no answer to its name."""
-    after = exposition.renewed([users()], [], [])
-    assert joined(after.text(["disk_bytes"])) == b""
-    assert b"# TYPE disk_bytes gauge\n" in joined(after.text())
+def test_names_choose_lines_whatever_a_label_holds() -> None:
+    """A label may hold what looks like a line break or another sample."""
+    family = HistogramMetricFamily("duration_seconds", "Durations.", labels=("account",))
+    family.add_metric(["a\r\nduration_seconds_sum 1\x85\u2028 {"], [("+Inf", 3.0)], 7)
+    exposition = expose(empty_layer(()), render_tail([family]))
+    lines = joined(exposition.text(["duration_seconds_count"])).split(b"\n")
+    assert [line[:23] for line in lines[2:]] == [b"duration_seconds_count{", b""]
 
 
 def registry_of(family: Metric) -> CollectorRegistry:

@@ -1,7 +1,7 @@
 """When something new is published: within a second, whatever it is, and whatever goes wrong."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
+from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta
@@ -22,9 +23,13 @@ from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.masking import KnownSecrets
+from tests.published import published
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)
+TARGETS: list[Target] = [USAGE, FILES]
+OTHER = FilesTarget("other", 60, 180, "sestore4/jb", "video")
 BYTES = DiskUsage((UserUsage("web", date(2014, 11, 11), 5),))
 UNSHOWABLE = FileCounts(1, 1, (FolderCount("\ud800", 1),))
 """A count that no UTF-8 can hold: the store should never get one."""
@@ -51,6 +56,8 @@ class Turns:
 class Asked(Collector):
     """Has no families, counts how often it is asked for them, can fail and can take its time."""
 
+    source = "asked"
+
     def __init__(self) -> None:
         self.times = 0
         self.failing = self.slow = False
@@ -64,6 +71,25 @@ class Asked(Collector):
             self.under_way.set()
             assert self.may_end.wait(5.0)
         yield from ()
+
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
+        """Be asked, for these accounts."""
+        if set(accounts) - {NO_ACCOUNT}:
+            yield from self.collect()
+
+
+class Watched:
+    """Notes what of a collector is collected: the source and the account."""
+
+    def __init__(self, collector: AccountCollector, asked: list[tuple[str, str]]) -> None:
+        self._collector = collector
+        self._asked = asked
+        self.source = collector.source
+
+    def collect_accounts(self, accounts: Iterable[str]) -> Iterable[Metric]:
+        wanted = list(accounts)
+        self._asked += [(self.source, account) for account in wanted]
+        return self._collector.collect_accounts(wanted)
 
 
 @pytest.fixture
@@ -98,7 +124,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 
 def shown(publisher: Publisher, name: str) -> list[str]:
     """Return the values of a metric that a scrape gets now."""
-    text = b"".join(publisher.current().text([name]).parts).decode()
+    text = b"".join(published(publisher).text([name]).parts).decode()
     return [line.rpartition(" ")[2] for line in text.splitlines() if not line.startswith("#")]
 
 
@@ -111,6 +137,20 @@ def test_something_is_there_before_it_is_started(
     assert shown(first, "scaleengine_poll_interval_seconds") == ["60.0", "60.0"]
     assert shown(first, "scaleengine_polls_total") == ["0.0", "0.0"]
     assert shown(first, "scaleengine_disk_usage_bytes") == []
+
+
+def test_nothing_is_rendered_before_it_is_started(
+    publisher: Callable[[Stop], Publisher], metrics: Metrics
+) -> None:
+    """What is there to be published does not delay who makes a publisher."""
+    asked = Asked()
+    made = publisher(threading.Event())
+    metrics.tail.register(asked)
+    assert made.latest() is None
+    assert made.unfinished() == (USAGE, FILES)
+    assert asked.times == 1  # the registry asked, for names
+    assert made.publish()
+    assert made.latest() is not None
 
 
 def test_it_looks_every_second(publisher: Callable[[Stop], Publisher]) -> None:
@@ -184,32 +224,97 @@ def test_up_shows_while_a_poll_goes_on(
     running.run()
 
 
-def test_only_what_has_changed_is_made_anew(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, let_pass: LetPass
+def test_only_what_has_changed_is_collected(
+    metrics: Metrics, clock: Clock, polled: Polled, store: Store, let_pass: LetPass
 ) -> None:
-    """Requests leave the bulk as it is, unlooked at; time alone leaves all but the tail."""
-    asked = Asked()
-    metrics.bulk.register(asked)
+    """A poll or a request leaves other accounts alone, unlooked at; time alone leaves all."""
+    delta = compute_delta(TARGETS, [*TARGETS, OTHER])
+    metrics.apply(delta, {"main": 158, "other": 7})
+    store.apply(delta)
+    asked: list[tuple[str, str]] = []
+    watched = tuple(Watched(collector, asked) for collector in metrics.collectors)
 
     def turns() -> Iterator[None]:
-        polled(USAGE, BYTES)
-        yield
-        first, times = running.current(), asked.times
+        assert {account for _, account in asked} == {"main", "other", NO_ACCOUNT}
+        asked.clear()
         let_pass(1)
         yield
-        second = running.current()
-        assert (second.bulk, second.counters) == (first.bulk, first.counters)
-        metrics.heed_exchange(Exchange("main", "files.list", 0.1, None, accepted=True))
+        assert asked == []
+        polled(USAGE, BYTES)
         yield
-        third = running.current()
-        assert third.bulk is first.bulk
-        assert third.counters is not first.counters
-        assert asked.times == times
-        polled(FILES, FileCounts(1, 0))
+        assert asked == [("targets", "main")] * 2
+        asked.clear()
+        first = published(running).accounts
+        metrics.heed_exchange(Exchange("other", "files.list", 0.1, None, accepted=True))
+        metrics.heed_poll(OTHER, PollResult(0.0, 1.5, 7))
         yield
-        assert running.current().bulk is not first.bulk
+        assert sorted(asked) == [
+            ("scaleengine_api_request_duration_seconds", NO_ACCOUNT),
+            ("scaleengine_api_requests", "other"),
+            ("scaleengine_polls", "other"),
+        ]
+        changed = {
+            name
+            for name, family in published(running).accounts.families.items()
+            if family is not first.families[name]
+        }
+        assert changed == {source for source, _ in asked}
+        asked.clear()
+        yield
+        assert asked == []
+        assert published(running).accounts.families["scaleengine_polls"].sample_names
+
+    running = Publisher(replace(metrics, collectors=watched), store, clock, Turns(turns))
+    running.run()
+
+
+def test_a_new_poll_puts_off_the_end_of_a_snapshot(
+    publisher: Callable[[Stop], Publisher], polled: Polled, let_pass: LetPass
+) -> None:
+    """The age that counts is that of the last good poll, of each target of an account."""
+
+    def turns() -> Iterator[None]:
+        for learned in (BYTES, BYTES, Reason.NETWORK):
+            polled(USAGE, learned)
+            if not isinstance(learned, Reason):
+                polled(FILES, FileCounts(1, 0))
+            for _ in range(8):
+                let_pass(10)
+                yield
+                assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+        polled(FILES, FileCounts(2, 0))
+        for _ in range(3):
+            let_pass(10)
+            yield
+        assert shown(running, "scaleengine_disk_usage_bytes") == []
+        assert shown(running, "scaleengine_files") == ["2.0"]
+        polled(USAGE, BYTES)
+        yield
+        assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+        let_pass(1000)
+        yield
+        assert shown(running, "scaleengine_disk_usage_bytes") == []
+        assert shown(running, "scaleengine_files") == []
 
     running = publisher(Turns(turns))
+    running.run()
+
+
+def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled) -> None:
+    """A secret that is learned later is redacted at the next look, though no poll has ended."""
+    secrets = KnownSecrets()
+    metrics = build_metrics(store, {"main": 158}, clock, secrets=secrets)
+
+    def turns() -> Iterator[None]:
+        polled(USAGE, DiskUsage((UserUsage("the later secret", date(2014, 11, 11), 5),)))
+        yield
+        assert b"the later secret" in b"".join(published(running).text().parts)
+        secrets.learn("the later secret")
+        yield
+        assert b"the later secret" not in b"".join(published(running).text().parts)
+        assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+
+    running = Publisher(metrics, store, clock, Turns(turns))
     running.run()
 
 
@@ -260,53 +365,88 @@ def test_a_failure_ends_nothing(publisher: Callable[[Stop], Publisher], polled: 
     assert "report it" in logs[0]["event"]
 
 
-def test_the_tail_is_that_of_the_last_look(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics
+def test_a_failure_loses_no_change(
+    store: Store, clock: Clock, metrics: Metrics, polled: Polled, let_pass: LetPass
 ) -> None:
-    """What tells of the process is as old as the last look: scrapes do not ask for it, looks do."""
+    """What changes while publications fail is published once they succeed, without a new poll."""
+    asked = Asked()
+    asked.failing = True
+
+    def turns() -> Iterator[None]:
+        polled(USAGE, BYTES)
+        yield
+        polled(FILES, FileCounts(3, 1))
+        yield
+        asked.failing = False
+        yield
+        assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+        assert shown(running, "scaleengine_files") == ["3.0"]
+        asked.failing = True
+        let_pass(181)
+        metrics.changes.add(asked.source, ["main"])
+        yield
+        assert shown(running, "scaleengine_files") == ["3.0"]
+        asked.failing = False
+        yield
+        assert shown(running, "scaleengine_files") == []
+
+    failing = replace(metrics, collectors=(*metrics.collectors, asked))
+    running = Publisher(failing, store, clock, Turns(turns))
+    with capture_logs() as logs:
+        running.run()
+    assert [entry["log_level"] for entry in logs] == ["error"] * 2
+
+
+def test_the_tail_is_made_once_a_second_for_scrapes(
+    publisher: Callable[[Stop], Publisher], metrics: Metrics, let_pass: LetPass
+) -> None:
+    """What tells of the process is at most a second old, and not made while nobody scrapes."""
     asked = Asked()
     metrics.tail.register(asked)
     gauge = Gauge("open_files", "Open files.", registry=metrics.tail)
-    gauge.set(1)
 
     def turns() -> Iterator[None]:
-        for number in (2, 3):
+        for number in range(1, 4):
             times = asked.times
             gauge.set(number)
-            for _ in range(3):
-                assert shown(running, "open_files") == [f"{number - 1}.0"]
-                running.current().text()
-                running.current().gzip()
-                running.current().gzip(["open_files"])
-            assert asked.times == times
+            let_pass(1)
             yield
+            assert asked.times == times
+            for _ in range(3):
+                assert shown(running, "open_files") == [f"{number}.0"]
+                published(running).text()
+                published(running).gzip()
+                gauge.set(100)
+                let_pass(0.1)
             assert asked.times == times + 1
-            assert shown(running, "open_files") == [f"{number}.0"]
+        gauge.set(9)
+        assert running.publish()
+        assert shown(running, "open_files") == ["9.0"]
 
     running = publisher(Turns(turns))
     running.run()
 
 
-def test_a_failure_of_the_tail_leaves_all_as_it_was(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled
+def test_a_failure_of_the_tail_leaves_the_rest(
+    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, let_pass: LetPass
 ) -> None:
-    """If how the process is cannot be told, the last exposition stays whole: no layer is ahead."""
+    """If how the process is cannot be told, that is absent and logged; all else is served."""
     asked = Asked()
     metrics.tail.register(asked)
 
     def turns() -> Iterator[None]:
-        before = running.current()
-        polled(USAGE, BYTES)
-        metrics.polls.count(USAGE, PollResult(0.0, 1.5, 7))
+        assert shown(running, "python_info") == ["1.0"]
         asked.failing = True
         for _ in range(2):
+            polled(USAGE, BYTES)
+            let_pass(1)
             yield
-            assert running.current() is before
-            assert running.unfinished() == (USAGE, FILES)
+            assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
+            assert shown(running, "python_info") == []
         asked.failing = False
+        let_pass(1)
         yield
-        assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
-        assert shown(running, "scaleengine_polls_total") == ["1.0", "0.0"]
+        assert shown(running, "python_info") == ["1.0"]
 
     running = publisher(Turns(turns))
     with capture_logs() as logs:
@@ -315,22 +455,23 @@ def test_a_failure_of_the_tail_leaves_all_as_it_was(
 
 
 def test_a_scrape_does_not_wait_for_a_publication(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled
+    store: Store, clock: Clock, metrics: Metrics, polled: Polled
 ) -> None:
     """While something is being published, a scrape gets what was published before."""
     asked = Asked()
-    metrics.bulk.register(asked)
 
     def turns() -> Iterator[None]:
         yield
 
-    running = publisher(Turns(turns))
-    before = running.current()
+    watched = replace(metrics, collectors=(*metrics.collectors, asked))
+    running = Publisher(watched, store, clock, Turns(turns))
+    before = published(running)
     polled(USAGE, BYTES)
+    metrics.changes.add(asked.source, ["main"])
     asked.slow = True
     running.start()
     assert asked.under_way.wait(5.0)
-    assert running.current() is before
+    assert published(running) is before
     assert shown(running, "scaleengine_disk_usage_bytes") == []
     assert not running.join(0.0)
     asked.may_end.set()
@@ -393,16 +534,14 @@ def test_no_publication_sees_half_of_a_change(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
     """While somebody changes several things, the thread that looks each second waits."""
-    looked = threading.Event()
 
     def turns() -> Iterator[None]:
-        looked.set()
         yield
 
     running = publisher(Turns(turns))
+    published(running)
     with running.paused():
         running.start()
-        assert looked.wait(5.0)
         polled(USAGE, BYTES)
         assert not running.join(0.05)
         assert shown(running, "scaleengine_disk_usage_bytes") == []

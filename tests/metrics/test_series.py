@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from prometheus_client import CollectorRegistry
 
+from exporter.metrics.account_collector import AllAccounts
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
@@ -48,9 +49,8 @@ def polled(store: Store, clock: Clock) -> Polled:
 def series(store: Store, clock: Clock) -> Series:
     """Give a function that scrapes: values of a metric by the label that tells its series apart."""
     registry = CollectorRegistry()
-    registry.register(
-        KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
-    )
+    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    registry.register(AllAccounts(known, lambda: ["main"]))
 
     def scrape(metric: str) -> dict[str, float]:
         key = {"scaleengine_folder_files": "folder", "scaleengine_files": "path"}

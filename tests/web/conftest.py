@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from exporter.metrics.exposition import Exposition, without_families
+from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -39,7 +39,7 @@ class Answer:
 
 def rendered(registry: CollectorRegistry) -> Exposition:
     """Return an exposition of what a registry holds now."""
-    return without_families().renewed(None, (), registry.collect())
+    return expose(empty_layer(()), render_tail(registry.collect()))
 
 
 class Site:
@@ -51,7 +51,7 @@ class Site:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         Gauge("files", "Files.", ("path",), registry=self.registry).labels("sestore4/é").set(3)
-        self.exposition: Callable[[], Exposition] = lambda: rendered(self.registry)
+        self.exposition: Callable[[], Exposition | None] = lambda: rendered(self.registry)
         self.telemetry_path = "/metrics"
         self.status = status_source()
         self.dead: Sequence[str] = ()

@@ -14,7 +14,7 @@ from typing import NoReturn
 from prometheus_client.core import GaugeMetricFamily
 
 from exporter.logs import set_up_logs
-from exporter.metrics.exposition import Exposition, without_families
+from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.addresses import TcpAddress, listen
 from exporter.web.descriptors import raise_limit
 from exporter.web.pages import Served, build_app
@@ -25,7 +25,7 @@ from exporter.web.status.pages import StatusSource
 def exposition(size: int) -> Exposition:
     """Return an exposition of at least so many bytes, rendered once and for all."""
     family = GaugeMetricFamily("large", "x" * size, value=1)
-    return without_families().renewed([family], (), ())
+    return expose(empty_layer(()), render_tail([family]))
 
 
 def no_status() -> NoReturn:

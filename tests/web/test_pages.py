@@ -253,13 +253,16 @@ def test_no_other_path_can_be_that_of_the_metrics(
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=rendered"])
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: str) -> None:
-    """However many scrapes there are, they get what was published; nothing is asked anew."""
+    """However many scrapes there are in a second, they get the same; nothing is asked again."""
     asked = itertools.count()
-    store, clock = Store([]), Clock()
+    store, clock = Store([]), Clock(elapsed=lambda: 5000.0)
     metrics = build_metrics(store, {"main": 158}, clock)
     gauge = Gauge("rendered", "How often.", registry=metrics.tail)
     gauge.set_function(lambda: next(asked))
-    site.exposition = Publisher(metrics, store, clock, threading.Event()).current
+    publisher = Publisher(metrics, store, clock, threading.Event())
+    publisher.publish()
+    site.exposition = publisher.latest
+    site.exposition()
     times = next(asked)
 
     def visit() -> "set[tuple[int, bytes]]":
@@ -271,6 +274,29 @@ def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: s
     text = gzip.decompress(body) if encoding == "gzip" else body
     assert f"\nrendered {times - 1}.0\n".encode() in text
     assert next(asked) == times + 1
+
+
+def test_the_first_scrape_waits_for_the_first_exposition(site: "Site") -> None:
+    """A scrape that comes before the metrics are ready gets them when they are."""
+    looks = itertools.count()
+    first = site.exposition()
+    site.exposition = lambda: first if next(looks) == 3 else None
+
+    answer = site.serve_while(lambda: site.ask("/metrics"))
+
+    assert (answer.status, next(looks)) == (200, 4)
+
+
+def test_no_exposition_in_time(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there are no metrics, a scrape is told to come again, and the exporter is healthy."""
+    monkeypatch.setattr("exporter.web.pages._FIRST_EXPOSITION_SECONDS", 0.1)
+    site.exposition = lambda: None
+
+    answer, health = site.serve_while(lambda: (site.ask("/metrics"), site.ask("/-/healthy")))
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert b"try again" in answer.body
+    assert health.status == 200
 
 
 def post(site: "Site") -> "Answer":
