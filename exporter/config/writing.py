@@ -7,6 +7,7 @@ import yaml
 
 from exporter.config.credentials import NAMES
 from exporter.config.model import Account, Config
+from exporter.documents.text import escape_surrogates
 
 REDACTED: Final = "***"
 """What is written for a secret that stands in the configuration itself."""
@@ -20,6 +21,8 @@ def write_config(config: Config) -> str:
     A secret is `***`; of one in a file the file is named, as `api_secret_file` does.
     """
     written = config.model_dump(mode="json", exclude={"accounts"})
+    if config.api.ca_file is not None:
+        written["api"]["ca_file"] = escape_surrogates(str(config.api.ca_file))
     written["accounts"] = [_write_account(account) for account in config.accounts]
     text: str = yaml.dump(written, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100)
     return text
@@ -32,5 +35,5 @@ def _write_account(account: Account) -> Mapping[str, object]:
         if file is None:
             written[name] = REDACTED
         else:
-            written[f"{name}_file"] = str(file)
+            written[f"{name}_file"] = escape_surrogates(str(file))
     return {"name": written.pop("name"), "cdn": written.pop("cdn"), **written}

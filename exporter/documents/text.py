@@ -30,6 +30,14 @@ def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | N
         return None
 
 
+def escape_surrogates(text: str) -> str:
+    """Return a text that UTF-8 can hold: of a file's name, Python keeps other bytes as surrogates.
+
+    Source: PEP 383.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 def has_control_characters(text: str) -> bool:
     """Return whether a text holds control characters, line breaks or lone surrogates."""
     return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)

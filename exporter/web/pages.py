@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from exporter.documents.text import escape_surrogates
 from exporter.metrics.exposition import Exposition
 from exporter.web.build_queue import BuildQueue
 from exporter.web.filtering import build_filtered
@@ -127,7 +128,7 @@ class _Pages:
             return web.Response(text=_NOT_RELOADED_YET, status=HTTPStatus.SERVICE_UNAVAILABLE)
         problems = outcome.result()
         if problems:
-            text = "".join(f"{problem}\n" for problem in problems)
+            text = "".join(f"{escape_surrogates(problem)}\n" for problem in problems)
             return web.Response(text=text, status=HTTPStatus.INTERNAL_SERVER_ERROR)
         return web.Response(text="Reloaded.\n")
 

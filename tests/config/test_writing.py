@@ -1,5 +1,6 @@
 """The configuration in force can be shown: as it would be written, without its secrets."""
 
+import os
 from pathlib import Path
 
 from exporter.config import load, write_config
@@ -49,3 +50,17 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
     assert SECRET not in written
     assert f"api_secret_file: {tmp_path / 'secret'}" in written
     assert written.count("'***'") == 3
+
+
+def test_files_whose_names_are_not_utf8(tmp_path: Path) -> None:
+    """They are named all the same."""
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "secret").write_text(SECRET)
+    file = folder / "config.yaml"
+    file.write_text(f"accounts: [{{cdn: 1, api_key: {KEY}, api_secret_file: secret}}]\n")
+    config = load(file, {}).config
+    api = config.api.model_copy(update={"ca_file": folder / "ca.pem"})
+    written = write_config(config.model_copy(update={"api": api}))
+    assert rf"api_secret_file: {tmp_path}/\udcff/secret" in written
+    assert rf"ca_file: {tmp_path}/\udcff/ca.pem" in written

@@ -333,6 +333,13 @@ def test_a_reload_that_fails(site: "Site") -> None:
     assert answer.headers["Content-Type"] == TEXT_TYPE
 
 
+def test_a_reload_of_a_file_whose_name_is_not_utf8(site: "Site") -> None:
+    """What is wrong in it is said all the same."""
+    site.reload = lambda: ended("c\udcff.yaml:1:1: is empty")
+    response = site.serve_while(lambda: site.ask("/-/reload", "POST"))
+    assert (response.status, response.body) == (500, rb"c\udcff.yaml:1:1: is empty" + b"\n")
+
+
 def test_a_reload_that_does_not_end(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for a reload is answered in any case, and the reload goes on."""
     monkeypatch.setattr("exporter.web.pages._RELOAD_SECONDS", 0.01)

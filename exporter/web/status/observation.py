@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.documents.text import escape_surrogates
 from exporter.polling.store import Knowledge
 
 _LAST_SECOND: Final = 253402300799  # 9999-12-31 23:59:59 UTC: the last one of datetime
@@ -70,5 +71,4 @@ class Observation:
 
     def text(self, text: str) -> str:
         """Return a text from elsewhere without secrets, and without what UTF-8 cannot hold."""
-        shown = self.redact(text)
-        return shown if shown.isascii() else shown.encode(errors="backslashreplace").decode()
+        return escape_surrogates(self.redact(text))
