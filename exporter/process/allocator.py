@@ -26,9 +26,10 @@ def use_system_allocator(
 ) -> None:
     """Start this program again in the same process, with ``PYTHONMALLOC=malloc``.
 
-    Only the interpreter's start can choose the allocator. It takes about 50 ms, once. To be called
-    before anything else. Does nothing where the variable is set or ignored, where the C library
-    returns no pages, or where the system refuses to start the program again.
+    Only the interpreter's start can choose the allocator. It takes about 50 ms, once: not worth it
+    for a command that ends at once. To be called before anything else. Does nothing where the
+    variable is set or ignored, where the C library returns no pages, or where the system refuses to
+    start the program again.
     """
     if _VARIABLE in environ or sys.flags.ignore_environment or _WITHOUT_LOCK in sys.abiflags:
         return

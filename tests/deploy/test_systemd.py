@@ -50,6 +50,11 @@ def test_systemd_understands_the_units(units: list[str]) -> None:
     assert (verified.stderr, verified.returncode) == ("", 0)
 
 
+def test_the_unit_starts_the_program_once() -> None:
+    """With an allocator that is chosen, the program does not start itself once more."""
+    assert "\nEnvironment=PYTHONMALLOC=malloc\n" in (UNITS / SERVICE).read_text()
+
+
 @with_systemd
 def test_a_unit_with_an_unknown_key_is_found(units: list[str]) -> None:
     """The check above can fail."""

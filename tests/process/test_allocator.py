@@ -41,6 +41,32 @@ def test_the_program_is_started_again_once(tmp_path: Path) -> None:
     assert runs == "runs"
 
 
+MAIN = """\
+import sys
+import exporter.__main__ as program
+
+def start(_):
+    raise RuntimeError
+
+program.start_process = start
+program.use_system_allocator = lambda: print(*sys.argv[1:])
+for arguments in ARGUMENTS:
+    sys.argv[1:] = arguments
+    try:
+        program.main()
+    except SystemExit:
+        pass
+"""
+
+
+def test_a_command_that_ends_soon_is_started_once() -> None:
+    """Only what runs for long, or holds much, is started again."""
+    long = [[], ["demo"], ["--config.file=check"], ["backfill", "--demo"]]
+    short = [["check"], ["files", "x"], ["healthcheck"], ["--version"], ["demo", "--help"]]
+    code = MAIN.replace("ARGUMENTS", repr([*long, *short, ["--config.check"]]))
+    assert run([sys.executable, "-c", code], {}) == [" ".join(words) for words in long]
+
+
 @pytest.mark.parametrize(("options", "value"), [((), "pymalloc"), (("-E",), None)])
 def test_whoever_has_chosen_an_allocator_keeps_it(
     options: Sequence[str], value: str | None
