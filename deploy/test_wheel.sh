@@ -3,12 +3,14 @@
 # Run the tests of the source package in dist/ on the wheel beside it, as who packages it would.
 #
 # The wheel is installed into an environment of its own, which takes what it depends on from that
-# of PYTHON. In the unpacked source package its modules replace their sources.
+# of PYTHON. In the unpacked source package its modules replace their sources. Some tests run in one
+# process: to start more takes longer than the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=$PWD/$1
 shift
+[ $# -gt 0 ] || set -- -n 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -21,4 +23,4 @@ packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pat
 cd "$work/source"
 rm -r exporter
 ln -s "$packages/exporter" exporter
-PATH=$work/venv/bin:$PATH:$(dirname "$python") "$work/venv/bin/python" -m pytest -n 2 "$@"
+PATH=$work/venv/bin:$PATH:$(dirname "$python") "$work/venv/bin/python" -m pytest "$@"
