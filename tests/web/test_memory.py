@@ -102,18 +102,22 @@ def wait_for_nothing() -> int:
     return len(left_over())
 
 
-@pytest.fixture
-def _no_collector() -> Iterator[None]:
-    """Switch the collector of cycles off, so that only what is in none is freed.
-
-    What is in memory already is left out of ``gc.get_objects``: to look through it takes long.
-    """
+@pytest.fixture(scope="module")
+def _old_objects() -> Iterator[None]:
+    """Let the collector leave out what other tests made: to look through it takes long."""
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def _no_collector(_old_objects: None) -> Iterator[None]:
+    """Switch the collector of cycles off, so that only what is in none is freed."""
+    gc.collect()
     gc.disable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 TLS_VISITS: dict[str, tuple[Callable[["Site"], None], bool]] = {
