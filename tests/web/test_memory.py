@@ -210,8 +210,9 @@ def test_plain_connections_leave_nothing_behind(
         for _ in range(5):
             with closing(connect(site)) as sock:
                 sock.sendall(sent)
-                if sent:
-                    read_to_end(sock)
+                if not sent:
+                    sock.shutdown(socket.SHUT_WR)
+                read_to_end(sock)  # by then it has been accepted, so that there is one to free
         return wait_for_nothing()
 
     assert site.serve_while(visit_often) == 0
