@@ -47,8 +47,8 @@ def every(panel: dict[str, Any]) -> str:
 
 
 def exposed() -> dict[str, set[str]]:
-    """Return the labels of each metric: the README's table, and what describes the process."""
-    table = (ROOT / "README.md").read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    """Return the labels of each metric: those documented, and what describes the process."""
+    table = (ROOT / "docs" / "metrics.md").read_text()
     labels: dict[str, set[str]] = {}
     before: set[str] = set()
     for name, written in re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE):

@@ -33,6 +33,7 @@ from tests.command_line import read_command_line
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 FUNCTION = "_scaleengine_exporter_completion"
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 BACKFILL = (ROOT / "docs" / "backfill.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
@@ -44,24 +45,28 @@ class Reloaded:
     last_reload_successful = True
 
 
-def rows(heading: str) -> dict[str, str]:
-    """Return the first two cells of each row of the table below a heading."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def rows(page: str, heading: str) -> dict[str, str]:
+    """Return the first two cells of each row of the table below a heading of a page."""
+    section = (
+        (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    )
     return dict(re.findall(r"^\| `([^`]+)` \|([^|]*)\|", section, re.MULTILINE))
 
 
 def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    """The README's table of flags is the list that --help prints."""
+    """The table of flags is the list that --help prints."""
     read_command_line("--help")
     offered = set(re.findall(r"^  (--[a-z.-]+)", capsys.readouterr().out, re.MULTILINE))
     offered.remove("--help")
-    assert set(rows("Flags")) == offered
+    assert set(rows("configuration.md", "Flags")) == offered
 
 
 def test_defaults_are_documented() -> None:
-    """The README's defaults are what a command line without flags means."""
+    """The documented defaults are what a command line without flags means."""
     flags = read_command_line().flags
-    written = {flag: default.strip(" `") for flag, default in rows("Flags").items()}
+    written = {
+        flag: default.strip(" `") for flag, default in rows("configuration.md", "Flags").items()
+    }
     assert written == {
         "--config.file": str(*cast("tuple[Path]", flags["config_file"])),
         "--config.check": "off",
@@ -90,7 +95,7 @@ def test_every_flag_of_the_backfill_is_documented() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    """The README's table of metrics holds every family of ours, and no other."""
+    """The table of metrics holds every family of ours, and no other."""
     metrics = build_metrics(Store([]), {}, Clock())
     add_reload_gauges(metrics, "config", Reloaded())
     add_reload_gauges(metrics, "web_config", Reloaded())
@@ -100,17 +105,17 @@ def test_every_metric_is_documented() -> None:
         for family in metrics.registry.collect()
         if family.name.startswith("scaleengine_")
     }
-    assert set(rows("Metrics")) == families
+    assert set(rows("metrics.md", "Metrics")) == families
 
 
 def test_every_reason_to_reject_a_row_is_documented() -> None:
-    """The README explains each fault of a row, and no other."""
-    assert set(rows("Rows that cannot be read")) == set(RowFault)
+    """The page of metrics explains each fault of a row, and no other."""
+    assert set(rows("metrics.md", "Rows that cannot be read")) == set(RowFault)
 
 
 def test_every_reason_is_documented() -> None:
     """Each reason of a failure has a row that says what to do."""
-    assert set(rows("When something fails")) == set(Reason)
+    assert set(rows("operations.md", "When something fails")) == set(Reason)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,7 @@ def test_every_reason_is_documented() -> None:
     [
         *("README.md", "config.example.yaml", "CONTRIBUTING.md", "monitoring/README.md"),
         *("SECURITY.md", "docs/hostile-networks.md", "docs/backfill.md", "docs/failures.md"),
-        "docs/install.md",
+        *("docs/install.md", "docs/configuration.md", "docs/metrics.md", "docs/operations.md"),
     ],
 )
 def test_links_lead_somewhere(name: str) -> None:
@@ -171,17 +176,17 @@ def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_variable_that_matters_is_documented() -> None:
-    """The README names each variable that is not removed from the environment."""
-    section = README.partition("\n## Environment\n")[2].partition("\n## ")[0]
+    """Each variable that is not removed from the environment is named."""
+    section = CONFIGURATION.partition("\n## Environment\n")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     said_otherwise = {"LANGUAGE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
     of_systemd = {"LISTEN_PID", "LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
     assert named - of_systemd == set(KEPT) - said_otherwise
 
 
-def blocks(heading: str, language: str) -> list[str]:
-    """Return the code of the blocks in a language below a heading of the README."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def blocks(page: str, heading: str, language: str) -> list[str]:
+    """Return the code of the blocks in a language below a heading of a page."""
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
@@ -191,7 +196,7 @@ def run_script(shell: str, script: str, folder: Path) -> subprocess.CompletedPro
     program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m exporter "$@"\n')
     program.chmod(0o755)
-    return subprocess.run(  # noqa: S603 - the commands are the README's
+    return subprocess.run(  # noqa: S603 - the commands are the documents'
         [shell, "-ec", script],
         cwd=folder,
         env={"PATH": f"{program.parent}:{os.environ['PATH']}"},
@@ -202,17 +207,17 @@ def run_script(shell: str, script: str, folder: Path) -> subprocess.CompletedPro
 
 
 def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
-    """The commands and the file of the README, as they stand there, pass the check."""
-    prepare, check, _ = blocks("Configure", "sh")
-    (tmp_path / "config.yaml").write_text(blocks("Configure", "yaml")[0])
+    """The commands and the file of the README pass the check as they are."""
+    prepare, check, _ = blocks(README, "Configure", "sh")
+    (tmp_path / "config.yaml").write_text(blocks(README, "Configure", "yaml")[0])
     checked = run_script("/bin/sh", prepare + check.splitlines()[0], tmp_path)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout == "config.yaml: good\n"
 
 
 def test_a_shell_completes(tmp_path: Path) -> None:
-    """With the line of the README, bash completes commands, flags and values."""
-    bash, zsh, fish = blocks("Flags", "sh")[0].splitlines()
+    """With the documented line, bash completes commands, flags and values."""
+    bash, zsh, fish = blocks(CONFIGURATION, "Flags", "sh")[0].splitlines()
     typed = [["ch"], ["check", "--out"], ["--log.level", "d"], ["--config.check", "de"]]
     script = [bash]
     for words in typed:
@@ -230,7 +235,7 @@ def test_a_shell_completes(tmp_path: Path) -> None:
 
 def test_a_newcomer_can_call_the_program() -> None:
     """What is installed is linked to where a shell looks, before it is called by its name."""
-    (commands,) = blocks("Install", "sh")
+    (commands,) = blocks(README, "Install", "sh")
     *before, call = commands.splitlines()
     assert call == "scaleengine-exporter --version"
     folder, program = "/opt/scaleengine-exporter", "bin/scaleengine-exporter"
