@@ -1,6 +1,7 @@
 """Make signed calls in the name of one account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -18,7 +19,7 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import Json, Members, UnexpectedError, keep
 from exporter.scaleengine.masking import mask
-from exporter.scaleengine.response_memory import RESPONSE_MEMORY
+from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.stamps import Stamps
@@ -105,10 +106,11 @@ class Client:
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
         accepted: bool | None = None
         try:
-            with RESPONSE_MEMORY.arrival() as arrival:
+            transport = self.transport
+            with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = signed_request(request, credentials.api_secret)
-                answer = self.transport.send(signed, question, arrival, self.time.elapsed)
-                with RESPONSE_MEMORY.parsing(len(answer.body)):
+                answer = transport.send(signed, question, arrival, self.time.elapsed)
+                with self._turn_to_parse(answer, question, arrival):
                     members = self._members(answer, stamp, question, convert)
                     accepted = True
                     try:
@@ -134,6 +136,18 @@ class Client:
                 skew = self.time.skew
                 self.observe(Exchange(self.account, command, seconds, reason, accepted, skew))
         return result
+
+    @contextmanager
+    def _turn_to_parse(
+        self, answer: HttpAnswer, question: Question, arrival: Arrival
+    ) -> Iterator[None]:
+        try:
+            with arrival.parsing(len(answer.body)):
+                yield
+        except MemoryWaitError:
+            if isinstance(answer.body, bytearray):
+                answer.body.clear()  # a failure refers to it until it was logged
+            raise self.transport.no_memory_in_time(question) from None
 
     def _members(
         self,

@@ -2,12 +2,16 @@
 
 Together about 200 MB: bodies that arrive, one large response that is parsed, and small ones that
 are parsed meanwhile. Parsing holds the interpreter's lock: one at a time is as fast as many.
-While a body waits for memory, the time limit of its request stands still.
+While a response waits for memory, the time limit of its request stands still; the wait has a limit
+of its own.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from exporter.process.free_memory import release_free_memory
@@ -31,26 +35,47 @@ _PARSED_PER_BYTE: Final = 80
 _SMALL_PARSED: Final = 10_000_000
 
 
-class Arrival:
-    """The memory of one body, from its first byte until its content was read."""
+class MemoryWaitError(Exception):
+    """A response has waited for the memory of others as long as it may, or was cancelled."""
 
-    def __init__(self, memory: "ResponseMemory") -> None:
-        self._memory = memory
+
+@dataclass(eq=False, slots=True)
+class Arrival:
+    """The memory of one response, from its first byte until its content was read.
+
+    It waits for that of others ``max_wait`` seconds in all, and not after ``is_cancelled``.
+    """
+
+    memory: "ResponseMemory"
+    max_wait: float
+    is_cancelled: Callable[[], bool]
+    waited: float = 0.0
 
     def try_to_admit(self, size: int) -> bool:
         """Take memory for ``size`` bytes of the body in all, if there is; return whether."""
-        return self._memory.try_to_grow(self, size)
+        return self.memory.try_to_grow(self, size)
 
-    def admit(self, size: int, is_over: Callable[[], bool]) -> None:
-        """Wait until there is memory for ``size`` bytes of the body in all, or ``is_over``."""
-        self._memory.grow(self, size, is_over)
+    def admit(self, size: int) -> None:
+        """Wait until there is memory for ``size`` bytes of the body in all.
+
+        Raises MemoryWaitError.
+        """
+        self.memory.grow(self, size)
+
+    def parsing(self, size: int) -> AbstractContextManager[None]:
+        """Wait for the turn to parse a body of this size, and to read its content.
+
+        The turn lasts until the end of the ``with``. Raises MemoryWaitError.
+        """
+        return self.memory.parsing(self, size)
 
 
 class ResponseMemory:
     """What the responses under way may take, to be used by all threads of a process.
 
     One body of ``max_body`` bytes may arrive, and ``slack`` bytes of others; ``small_parsed`` is
-    for the values of small ones. Whether a wait is over is looked at every ``look`` seconds.
+    for the values of small ones. Whether a wait is over is looked at every ``look`` seconds, and
+    ``monotonic`` measures it.
     """
 
     def __init__(
@@ -59,20 +84,25 @@ class ResponseMemory:
         slack: int = _SLACK,
         small_parsed: int = _SMALL_PARSED,
         look: float = _LOOK,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_body = max_body
         self._capacity = max_body + slack
         self._small_parsed = small_parsed
         self._look = look
+        self._monotonic = monotonic
         self._held: dict[Arrival, int] = {}
         self._free_small = small_parsed
+        self._large: list[Arrival] = []
+        """Those with a large body to parse, first come, first served: the first one is parsed."""
         self._changed = threading.Condition()
-        self._large = threading.Lock()
 
     @contextmanager
-    def arrival(self) -> Iterator[Arrival]:
+    def arrival(
+        self, max_wait: float = math.inf, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Arrival]:
         """Give memory to one body; that of a large one goes back to the system afterwards."""
-        arrival = Arrival(self)
+        arrival = Arrival(self, max_wait, is_cancelled)
         try:
             yield arrival
         finally:
@@ -83,11 +113,10 @@ class ResponseMemory:
             if held > _RELEASED:
                 release_free_memory()
 
-    def grow(self, arrival: Arrival, size: int, is_over: Callable[[], bool]) -> None:
-        """Wait until a body may have ``size`` bytes; not longer than until ``is_over``."""
+    def grow(self, arrival: Arrival, size: int) -> None:
+        """Wait until a body may have ``size`` bytes; raises MemoryWaitError."""
         with self._changed:
-            while not is_over() and not self._grow(arrival, size):
-                self._changed.wait(self._look)  # what ends a request does not notify
+            self._wait(arrival, lambda: self._grow(arrival, size))
 
     def try_to_grow(self, arrival: Arrival, size: int) -> bool:
         """Give a body ``size`` bytes, if they are free; return whether they are."""
@@ -113,15 +142,28 @@ class ResponseMemory:
         return free >= 0 and free + max(held.values()) >= self._max_body
 
     @contextmanager
-    def parsing(self, size: int) -> Iterator[None]:
-        """Wait for the turn to parse a body of this size, and to read its content."""
-        if size > _SMALL:
-            with self._large:
-                yield
-            return
+    def parsing(self, arrival: Arrival, size: int) -> Iterator[None]:
+        """Wait for the turn to parse a body of this size; raises MemoryWaitError."""
+        with self._turn_of_large(arrival) if size > _SMALL else self._turn_of_small(arrival, size):
+            yield
+
+    @contextmanager
+    def _turn_of_large(self, arrival: Arrival) -> Iterator[None]:
+        try:
+            with self._changed:
+                self._large.append(arrival)
+                self._wait(arrival, lambda: self._large[0] is arrival)
+            yield
+        finally:
+            with self._changed:
+                self._large.remove(arrival)
+                self._changed.notify_all()
+
+    @contextmanager
+    def _turn_of_small(self, arrival: Arrival, size: int) -> Iterator[None]:
         needed = min(size * _PARSED_PER_BYTE, self._small_parsed)
         with self._changed:
-            self._changed.wait_for(lambda: self._free_small >= needed)
+            self._wait(arrival, lambda: self._free_small >= needed)
             self._free_small -= needed
         try:
             yield
@@ -129,6 +171,14 @@ class ResponseMemory:
             with self._changed:
                 self._free_small += needed
                 self._changed.notify_all()
+
+    def _wait(self, arrival: Arrival, may_go_on: Callable[[], bool]) -> None:
+        began, waited = self._monotonic(), arrival.waited
+        while not may_go_on():
+            arrival.waited = waited + self._monotonic() - began
+            if arrival.is_cancelled() or arrival.waited >= arrival.max_wait:
+                raise MemoryWaitError
+            self._changed.wait(self._look)  # what cancels a request does not notify
 
 
 RESPONSE_MEMORY: Final = ResponseMemory()

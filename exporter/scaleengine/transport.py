@@ -26,6 +26,7 @@ from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.connecting import AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
+    AnswerTimeoutError,
     NetworkError,
     ScaleEngineError,
 )
@@ -37,7 +38,7 @@ from exporter.scaleengine.message_body import (
     is_compressed,
 )
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
-from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival
+from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
@@ -116,6 +117,21 @@ class Transport:
         if isinstance(outcome, HttpAnswer):
             return outcome
         raise outcome
+
+    @property
+    def timeout(self) -> float:
+        """Return the seconds that one request may take."""
+        return self._endpoint.timeout
+
+    def no_memory_in_time(self, question: Question) -> ScaleEngineError:
+        """Return the error for a response whose wait for the memory of others is over."""
+        if self._closed:
+            return _stopping(question)
+        return question.failed(
+            AnswerTimeoutError,
+            f"the answer waited {self.timeout:g} s for memory that other answers take",
+            "poll accounts with many CPU users at different intervals, or raise api.timeout",
+        )
 
     @property
     def closed(self) -> bool:
@@ -201,8 +217,10 @@ class Transport:
     ) -> HttpAnswer | ScaleEngineError:
         """Return the answer or the failure, which then has no tie to the request and its key."""
         try:
-            with RESPONSE_MEMORY.arrival() as own:
+            with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
                 return self._post(text, question, limit, arrival or own, elapsed)
+        except MemoryWaitError:
+            return self.no_memory_in_time(question)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             return translated(error, question, self._route)
 
@@ -232,7 +250,7 @@ class Transport:
                     raise BodyTooLargeError
                 if not arrival.try_to_admit(len(body) + len(piece)):
                     with limit.paused():
-                        arrival.admit(len(body) + len(piece), lambda: limit.over)
+                        arrival.admit(len(body) + len(piece))
                 body += piece
             return http_answer(status, body, response.headers, received)
 

@@ -4,9 +4,11 @@ import json
 import socket
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import formatdate
+from itertools import count
 
 import pytest
 
@@ -14,6 +16,7 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.errors import (
+    AnswerTimeoutError,
     ApiError,
     AuthError,
     NetworkError,
@@ -25,6 +28,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Members
+from exporter.scaleengine.response_memory import ResponseMemory
 from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
@@ -389,6 +393,56 @@ def test_a_limit_is_observed(
         connect(simulator.url).call(credentials, "disk.usage", {"cpu": "", "starttime": 0}, read)
 
     assert [exchange.reason for exchange in exchanges] == [Reason.NETWORK]
+
+
+@contextmanager
+def waiting_for_memory(patch: pytest.MonkeyPatch, monotonic: Callable[[], float]) -> Iterator[None]:
+    """Let another response take all memory for parsing, and a wait end by this clock."""
+    memory = ResponseMemory(small_parsed=100, look=0.001, monotonic=monotonic)
+    patch.setattr("exporter.scaleengine.client.RESPONSE_MEMORY", memory)
+    with memory.arrival() as other, other.parsing(100):
+        yield
+
+
+def test_the_wait_for_memory_is_limited(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    exchanges: list[Exchange],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call whose answer cannot be read for lack of memory fails as timeout, and says so."""
+    seconds = map(float, count())
+    with (
+        waiting_for_memory(monkeypatch, lambda: next(seconds)),
+        pytest.raises(AnswerTimeoutError, match=r"waited 5 s for memory.*raise api\.timeout"),
+    ):
+        disk_usage(connect(simulator.url), credentials, ())
+
+    assert [exchange.reason for exchange in exchanges] == [Reason.TIMEOUT]
+
+
+def test_the_wait_for_memory_ends_with_the_client(
+    simulator: Simulator,
+    connect: Connect,
+    credentials: Credentials,
+    exchanges: list[Exchange],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that is closed meanwhile ends the call at once, and tells nothing."""
+    client = connect(simulator.url)
+
+    def close() -> float:
+        client.close()
+        return 0.0
+
+    with (
+        waiting_for_memory(monkeypatch, close),
+        pytest.raises(NetworkError, match="the exporter is stopping"),
+    ):
+        disk_usage(client, credentials, ())
+
+    assert exchanges == []
 
 
 def test_a_closed_client(

@@ -1,11 +1,13 @@
 """The memory of all responses together is bounded, and none waits for ever."""
 
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import count
 
 import pytest
 
-from exporter.scaleengine.response_memory import Arrival, ResponseMemory
+from exporter.scaleengine.response_memory import Arrival, MemoryWaitError, ResponseMemory
 
 MIB = 2**20
 
@@ -18,16 +20,13 @@ def memory() -> ResponseMemory:
 
 def is_admitted(arrival: Arrival, size: int) -> bool:
     """Return whether a body may have so many bytes now, without waiting."""
-    looks = iter((False, True))
-    is_over = False
+    return arrival.try_to_admit(size)
 
-    def look() -> bool:
-        nonlocal is_over
-        is_over = next(looks)
-        return is_over
 
-    arrival.admit(size, look)
-    return not is_over
+def memory_of_seconds() -> ResponseMemory:
+    """Return memory for one body of 8 MiB alone, in which each look takes a second."""
+    seconds = count()
+    return ResponseMemory(8 * MIB, 0, 1000, look=0.001, monotonic=lambda: float(next(seconds)))
 
 
 def test_bodies_that_arrive_share_a_budget(memory: ResponseMemory) -> None:
@@ -62,11 +61,11 @@ def test_a_body_waits_until_there_is_memory(memory: ResponseMemory) -> None:
 
     def receive() -> None:
         with memory.arrival() as second:
-            second.admit(8 * MIB, lambda: False)
+            second.admit(8 * MIB)
             admitted.set()
 
     with memory.arrival() as first:
-        first.admit(8 * MIB, lambda: False)
+        first.admit(8 * MIB)
         thread = threading.Thread(target=receive)
         thread.start()
         assert not admitted.is_set()
@@ -80,7 +79,7 @@ def test_responses_are_parsed_in_turn(memory: ResponseMemory, size: int, most: i
     entered, leave = threading.Semaphore(0), threading.Event()
 
     def parse() -> None:
-        with memory.parsing(size):
+        with memory.arrival() as arrival, arrival.parsing(size):
             entered.release()
             assert leave.wait(30)
 
@@ -97,8 +96,83 @@ def test_responses_are_parsed_in_turn(memory: ResponseMemory, size: int, most: i
 
 def test_small_responses_pass_a_large_one(memory: ResponseMemory) -> None:
     """The page of a listing does not wait for the disk usage of another account."""
-    with memory.parsing(MIB), memory.parsing(100):
+    with (
+        memory.arrival() as large,
+        memory.arrival() as small,
+        large.parsing(MIB),
+        small.parsing(100),
+    ):
         pass
+
+
+@contextmanager
+def arriving(arrival: Arrival) -> Iterator[None]:
+    """Wait for the memory of a body of 8 MiB, which the arrival keeps."""
+    arrival.admit(8 * MIB)
+    yield
+
+
+WAITS: list[Callable[[Arrival], AbstractContextManager[None]]] = [
+    arriving,
+    lambda arrival: arrival.parsing(MIB),
+    lambda arrival: arrival.parsing(1000),
+]
+
+
+@pytest.mark.parametrize("wait", WAITS, ids=["arriving", "large", "small"])
+def test_a_wait_for_memory_ends(wait: Callable[[Arrival], AbstractContextManager[None]]) -> None:
+    """A response waits as long as it may in all, then fails; the next one gets its turn."""
+    memory = memory_of_seconds()
+    with memory.arrival() as second, memory.arrival(max_wait=30) as third:
+        with memory.arrival() as first, wait(first):
+            with pytest.raises(MemoryWaitError), wait(third):
+                pass
+            assert third.waited == 30
+        with wait(second):
+            pass
+
+
+@pytest.mark.parametrize("wait", WAITS, ids=["arriving", "large", "small"])
+def test_a_wait_for_memory_is_cancelled(
+    wait: Callable[[Arrival], AbstractContextManager[None]],
+) -> None:
+    """A stop ends the wait at the next look."""
+    looks = iter([False, False, True])
+    memory = memory_of_seconds()
+    with (
+        memory.arrival() as first,
+        wait(first),
+        memory.arrival(is_cancelled=lambda: next(looks)) as second,
+        pytest.raises(MemoryWaitError),
+        wait(second),
+    ):
+        pass
+    assert next(looks, None) is None
+
+
+def test_large_responses_are_parsed_in_the_order_of_their_coming() -> None:
+    """None waits until its time is over because others that came later are parsed before it."""
+    waiting = {str(number): threading.Event() for number in range(5)}
+    parsed: list[str] = []
+
+    def tell_the_time() -> float:
+        waiting.get(threading.current_thread().name, threading.Event()).set()
+        return 0.0
+
+    memory = ResponseMemory(look=0.001, monotonic=tell_the_time)
+
+    def parse() -> None:
+        with memory.arrival() as arrival, arrival.parsing(MIB):
+            parsed.append(threading.current_thread().name)
+
+    threads = [threading.Thread(target=parse, name=name) for name in waiting]
+    with memory.arrival() as first, first.parsing(MIB):
+        for thread in threads:
+            thread.start()
+            assert waiting[thread.name].wait(30)
+    for thread in threads:
+        thread.join(30)
+    assert parsed == list(waiting)
 
 
 @pytest.mark.parametrize(("size", "releases"), [(64 * 1024, 0), (MIB, 0), (4 * MIB, 1)])
