@@ -7,6 +7,7 @@ A command imports what it runs when it runs: reading the command line takes a te
 that a command needs takes one.
 """
 
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from exporter.flags import (
     FILES_FLAGS,
     LOG_FLAGS,
     OUTPUT,
+    SHARD_FLAGS,
     WEB_CONFIG_FILE,
     WEB_FLAGS,
     WEB_LISTEN_ADDRESS,
@@ -37,6 +39,7 @@ from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXI
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.sharding import Auto, Shard, ShardError, choose_shard
 from exporter.web.addresses import Address, ListenError
 
 if TYPE_CHECKING:
@@ -84,13 +87,17 @@ def main(arguments: Sequence[str], process: Process) -> int:
     return EXIT_FAILURE
 
 
-@click.command(cls=FlagCommand, params=[CONFIG_FILE, CONFIG_CHECK, *WEB_FLAGS, *LOG_FLAGS])
+@click.command(
+    cls=FlagCommand, params=[CONFIG_FILE, CONFIG_CHECK, *SHARD_FLAGS, *WEB_FLAGS, *LOG_FLAGS]
+)
 @click.pass_obj
 def serve(
     process: Process,
     *,
     config_file: Sequence[Path],
     config_check: bool,
+    shard: int | Auto,
+    total_shards: int,
     web_listen_address: Sequence[Address],
     web_telemetry_path: str,
     web_config_file: Path | None,
@@ -99,32 +106,41 @@ def serve(
     log_format: str,
 ) -> int:
     """Serve the disk usage and file counts of ScaleEngine accounts to Prometheus."""
+    chosen = _choose_shard(shard, total_shards)
     secrets = _set_up_logs(log_level, log_format, process)
     from exporter.serve import check_files, serve_config
 
     if config_check:
-        check_files(config_file, web_config_file, log_level, process)
+        check_files(config_file, chosen, web_config_file, log_level, process)
     else:
         web = WebFlags(
             web_listen_address, web_telemetry_path, web_config_file, web_enable_lifecycle
         )
-        serve_config(config_file, web, log_level, secrets, process)
+        serve_config(config_file, chosen, web, log_level, secrets, process)
     return EXIT_OK
 
 
-@click.command(cls=FlagCommand, params=[CONFIG_FILE, OUTPUT, *LOG_FLAGS])
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, *SHARD_FLAGS, OUTPUT, *LOG_FLAGS])
 @click.pass_obj
 def check(
-    process: Process, *, config_file: Sequence[Path], output: str, log_level: str, log_format: str
+    process: Process,
+    *,
+    config_file: Sequence[Path],
+    shard: int | Auto,
+    total_shards: int,
+    output: str,
+    log_level: str,
+    log_format: str,
 ) -> int:
     """Try each account and path for real. Say what is wrong and what to do."""
+    chosen = _choose_shard(shard, total_shards)
     secrets = _set_up_logs(log_level, log_format, process)
     from exporter.check.command import check as run_check
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
-    plan, warnings = _load_plan(config_file, log_level, process)
+    plan, warnings = _load_plan(config_file, chosen, log_level, process)
     good = run_check(plan, warnings, secrets, output, (sys.stdout, progress))
     return EXIT_OK if good else EXIT_FAILURE
 
@@ -171,12 +187,14 @@ def demo(
     return EXIT_OK
 
 
-@click.command(cls=FlagCommand, params=[CONFIG_FILE, *BACKFILL_FLAGS, *LOG_FLAGS])
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, *SHARD_FLAGS, *BACKFILL_FLAGS, *LOG_FLAGS])
 @click.pass_obj
 def backfill(
     process: Process,
     *,
     config_file: Sequence[Path],
+    shard: int | Auto,
+    total_shards: int,
     start: "FirstDay | None",
     end: float | None,
     account: Sequence[str],
@@ -192,6 +210,7 @@ def backfill(
     log_format: str,
 ) -> int:
     """Write the past disk usage for a new Prometheus, from what ScaleEngine remembers."""
+    chosen = _choose_shard(shard, total_shards)
     secrets = _set_up_logs(log_level, log_format, process)
     from exporter.backfill.command import BackfillError, BackfillUsageError, Host
     from exporter.backfill.command import backfill as run_backfill
@@ -207,7 +226,7 @@ def backfill(
     progress = Progress(sys.stderr, is_terminal=is_capable(sys.stderr))
     host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
     try:
-        with _open_backfill_plan(config_file, log_level, process, demo=demo) as plan:
+        with _open_backfill_plan(config_file, chosen, log_level, process, demo=demo) as plan:
             return run_backfill(plan, options, host)
     except BackfillUsageError as error:
         raise click.UsageError(str(error)) from None
@@ -247,7 +266,7 @@ def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: b
 
 @contextmanager
 def _open_backfill_plan(
-    config_file: Sequence[Path], log_level: str, process: Process, *, demo: bool
+    config_file: Sequence[Path], shard: Shard, log_level: str, process: Process, *, demo: bool
 ) -> Iterator["Plan"]:
     """Give the plan of the configuration, or of the demo while its simulator runs."""
     if demo:
@@ -261,16 +280,24 @@ def _open_backfill_plan(
         return
     import structlog
 
-    plan, warnings = _load_plan(config_file, log_level, process)
+    plan, warnings = _load_plan(config_file, shard, log_level, process)
     for warning in warnings:
         structlog.get_logger(__name__).warning(warning)
     yield plan
 
 
+def _choose_shard(asked: int | Auto, total: int) -> Shard:
+    """Return the shard that the flags name; raises UsageError."""
+    try:
+        return choose_shard(asked, total, socket.gethostname())
+    except ShardError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def _load_plan(
-    config_file: Sequence[Path], log_level: str, process: Process
+    config_file: Sequence[Path], shard: Shard, log_level: str, process: Process
 ) -> tuple["Plan", Sequence[str]]:
-    """Return the plan of the configuration and its warnings, and set its log level.
+    """Return the plan of the configuration for a shard, and its warnings; set its log level.
 
     Raises ConfigError.
     """
@@ -280,7 +307,8 @@ def _load_plan(
 
     loaded = load_files(config_file, process.environ)
     set_log_level(loaded.config.log.level or log_level)
-    return plan_from(loaded.config), [str(warning) for warning in loaded.warnings]
+    plan = plan_from(loaded.config, shard)
+    return plan, [*map(str, loaded.warnings), *plan.find_warnings()]
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it

@@ -21,6 +21,7 @@ from exporter.backfill.options import (
     parse_moment,
     parse_step,
 )
+from exporter.sharding import parse_shard, parse_total
 from exporter.web.addresses import Address, AddressError, parse_address
 
 DEFAULT_ADDRESS: Final = ":10058"
@@ -277,6 +278,23 @@ CONFIG_CHECK: Final = Flag(
     metavar="[=false]",
     is_switch=True,
 )
+SHARD: Final = Flag(
+    "shard",
+    parse_shard,
+    "Which part of the accounts to poll: the number of this shard, from 0 on, or auto for the "
+    "number at the end of the host's name, as a StatefulSet gives it.",
+    section="Configuration",
+    default="0",
+    metavar="NUMBER",
+)
+TOTAL_SHARDS: Final = Flag(
+    "total-shards",
+    parse_total,
+    "How many shards the accounts are divided among.",
+    section="Configuration",
+    default="1",
+    metavar="NUMBER",
+)
 WEB_LISTEN_ADDRESS: Final = Flag(
     "web.listen-address",
     _AddressType(),
@@ -325,6 +343,7 @@ OUTPUT: Final = Flag(
 )
 WEB_FLAGS: Final = (WEB_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_CONFIG_FILE, WEB_ENABLE_LIFECYCLE)
 LOG_FLAGS: Final = (LOG_LEVEL, LOG_FORMAT)
+SHARD_FLAGS: Final = (SHARD, TOTAL_SHARDS)
 
 FILES_FLAGS: Final = (
     Flag(

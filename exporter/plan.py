@@ -9,6 +9,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
+from exporter.sharding import EVERYTHING, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Plan:
     """All that the service needs to know.
 
     ``concurrency``, ``requests_per_second`` and ``requests_per_poll`` bound the calls of each
-    account, ``limits`` what one poll may find.
+    account, ``limits`` what one poll may find. ``shard`` is the part of the accounts that this is.
     """
 
     endpoint: Endpoint
@@ -39,23 +40,32 @@ class Plan:
     accounts: tuple[PlannedAccount, ...]
     targets: tuple[Target, ...]
     limits: SnapshotLimits = field(default_factory=SnapshotLimits)
+    shard: Shard = EVERYTHING
+
+    def find_warnings(self) -> list[str]:
+        """Return what the operator should know about it."""
+        if self.accounts:
+            return []
+        return [f"no account of the configuration belongs to {self.shard}: it polls nothing"]
 
 
-def plan_from(configuration: config.Config) -> Plan:
-    """Return the plan that a configuration makes."""
+def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
+    """Return the plan that a configuration makes for a shard: only its accounts are in it."""
     api = configuration.api
+    accounts = [account for account in configuration.accounts if shard.owns(account.cdn)]
     return Plan(
         endpoint=endpoint_from(configuration),
         concurrency=api.concurrency,
         requests_per_second=api.requests_per_second,
         requests_per_poll=api.max_requests_per_poll,
-        accounts=tuple(map(_account, configuration.accounts)),
-        targets=tuple(target for account in configuration.accounts for target in _targets(account)),
+        accounts=tuple(map(_account, accounts)),
+        targets=tuple(target for account in accounts for target in _targets(account)),
         limits=SnapshotLimits(
             users=configuration.limits.users_per_account,
             folders=configuration.limits.folders_per_path,
             label_length=configuration.limits.label_length,
         ),
+        shard=shard,
     )
 
 

@@ -21,6 +21,7 @@ from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
+from exporter.sharding import Shard
 from exporter.timed_read import TimedRead
 from exporter.web.addresses import Address, listen
 from exporter.web.config_file import LiveWebConfig
@@ -37,30 +38,35 @@ _READ_SECONDS: Final = 20.0
 
 
 def check_files(
-    config_files: Sequence[Path], web_config_file: Path | None, log_level: str, process: Process
+    config_files: Sequence[Path],
+    shard: Shard,
+    web_config_file: Path | None,
+    log_level: str,
+    process: Process,
 ) -> None:
     """Read both configurations and print that they are good; raises ConfigError."""
     process.signals.end_at_once(EXIT_INTERRUPTED)
     loaded, _ = _load(config_files, web_config_file, process.environ)
-    _accept(loaded, log_level, LogLimit(since_boot, max_events=None))
+    _accept(loaded, shard, log_level, LogLimit(since_boot, max_events=None))
     for file in filter(None, (*config_files, web_config_file)):
         sys.stdout.write(f"{file}: good\n")
 
 
 def serve_config(
     config_files: Sequence[Path],
+    shard: Shard,
     web: WebFlags,
     log_level: str,
     secrets: KnownSecrets,
     process: Process,
 ) -> None:
-    """Poll what the configuration names, and serve it until a signal ends that.
+    """Poll what the configuration names for a shard, and serve it until a signal ends that.
 
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
     environ = process.environ
     loaded, web_config = _load(config_files, web.config_file, environ)
-    in_force = _ConfigInForce(loaded, log_level, secrets)
+    in_force = _ConfigInForce(loaded, shard, log_level, secrets)
     plan = in_force.accept(loaded)
     sockets = open_sockets(web.listen_address, process)
     names = ", ".join(map(str, config_files))
@@ -96,15 +102,16 @@ def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) ->
 class _ConfigInForce:
     """The configuration that was accepted last."""
 
-    def __init__(self, loaded: Loaded, log_level: str, secrets: KnownSecrets) -> None:
+    def __init__(self, loaded: Loaded, shard: Shard, log_level: str, secrets: KnownSecrets) -> None:
         self._loaded = loaded
+        self._shard = shard
         self._log_level = log_level
         self._secrets = secrets
         self._log_limit = LogLimit(since_boot, max_events=None)
 
     def accept(self, loaded: Loaded) -> Plan:
         """Return the plan of a configuration; what it says of the log is in force from now on."""
-        plan = _accept(loaded, self._log_level, self._log_limit)
+        plan = _accept(loaded, self._shard, self._log_level, self._log_limit)
         self._loaded = loaded
         return plan
 
@@ -113,16 +120,17 @@ class _ConfigInForce:
         return self._secrets.hide(write_config(self._loaded.config))
 
 
-def _accept(loaded: Loaded, log_level: str, log_limit: LogLimit) -> Plan:
-    """Return the plan of a configuration, log its warnings, and set its log level.
+def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Plan:
+    """Return the plan of a configuration, log the warnings of both, and set the log level.
 
     A warning is logged once a minute, however often requests have the configuration read again.
     """
     set_log_level(loaded.config.log.level or log_level)
-    for warning in map(str, loaded.warnings):
+    plan = plan_from(loaded.config, shard)
+    for warning in (*map(str, loaded.warnings), *plan.find_warnings()):
         if log_limit.is_due(warning):
             log.warning(warning)
-    return plan_from(loaded.config)
+    return plan
 
 
 def _endpoint(loaded: Loaded) -> Endpoint:

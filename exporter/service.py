@@ -17,7 +17,12 @@ from aiohttp import web
 from exporter.accounts import Surroundings, roster
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
+from exporter.metrics.registry import (
+    Metrics,
+    add_reload_gauges,
+    add_shard_gauges,
+    build_metrics,
+)
 from exporter.notify import Notifier
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
@@ -118,6 +123,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     reload = Reload(read, take, publisher.publish, clock)
     notifier = Notifier(process.environ)
     reloads = ReloadThread(notifier.wrap_reload(reload), stop, clock)
+    add_shard_gauges(metrics, plan.shard.ordinal, plan.shard.total)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reload)
     if front.web_config is not None:
@@ -161,7 +167,14 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         )
     )
     ssl_context = _protect(app, front.web_config, clock)
-    log.info("starting", version=described(), targets=len(plan.targets))
+    log.info(
+        "starting",
+        version=described(),
+        accounts=len(plan.accounts),
+        targets=len(plan.targets),
+        shard=plan.shard.ordinal,
+        total_shards=plan.shard.total,
+    )
 
     async def serve_until_stopped() -> None:
         loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()

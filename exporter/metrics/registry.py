@@ -173,6 +173,15 @@ def add_reload_gauges(metrics: Metrics, what: str, reloaded: Reloaded) -> None:
     last_success.set_function(lambda: metrics.wall_time.unix(reloaded.last_success))
 
 
+def add_shard_gauges(metrics: Metrics, ordinal: int, total: int) -> None:
+    """Add the gauges of this process's shard and of the number of shards."""
+    for name, value, text in (
+        ("shard", ordinal, "The shard of this process, from 0 on: which accounts it polls."),
+        ("total_shards", total, "How many shards the accounts are divided among."),
+    ):
+        Gauge(f"scaleengine_exporter_{name}", text, registry=metrics.tail).set(value)
+
+
 def _registry(*collectors: Collector) -> CollectorRegistry:
     """Return a registry that finds by name what the collectors collect."""
     registry = CollectorRegistry(auto_describe=True)

@@ -41,6 +41,8 @@ def test_its_defaults() -> None:
         "check",
         {
             "config_file": (Path("config.yaml"),),
+            "shard": 0,
+            "total_shards": 1,
             "output": "text",
             "log_level": "info",
             "log_format": "logfmt",

@@ -17,6 +17,8 @@ PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
     "config_file": (Path("config.yaml"),),
     "config_check": False,
+    "shard": 0,
+    "total_shards": 1,
     "web_listen_address": (TcpAddress("", 10058),),
     "web_telemetry_path": "/metrics",
     "web_config_file": None,
@@ -27,6 +29,8 @@ DEFAULTS = {
 
 VALUES = [
     ("config.file", "/etc/x.yaml", (Path("/etc/x.yaml"),)),
+    ("shard", "3", 3),
+    ("total-shards", "4", 4),
     ("web.listen-address", "[::1]:80", (TcpAddress("::1", 80),)),
     ("web.telemetry-path", "/prom/x", "/prom/x"),
     ("web.telemetry-path", "/", "/"),
@@ -271,6 +275,7 @@ def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     assert out.isascii()
     printed = " ".join(out.split())
     for flag, default in {
+        **({} if command else {"--shard": "0", "--total-shards": "1"}),
         "--web.listen-address": ":10058",
         "--web.telemetry-path": "/metrics",
         "--web.config.file": "(none)",

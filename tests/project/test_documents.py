@@ -11,9 +11,9 @@ import pytest
 
 from exporter.config import Api
 from exporter.config import Limits as LimitsConfig
-from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, DEFAULT_ADDRESS
+from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, DEFAULT_ADDRESS, SHARD_FLAGS
 from exporter.metrics.log_lines import add_log_counter
-from exporter.metrics.registry import add_reload_gauges, build_metrics
+from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
 from exporter.polling.store import Store
 from exporter.process.environment import KEPT
 from exporter.scaleengine.clock import Clock
@@ -70,6 +70,8 @@ def test_defaults_are_documented() -> None:
     assert written == {
         "--config.file": str(*cast("tuple[Path]", flags["config_file"])),
         "--config.check": "off",
+        "--shard": str(flags["shard"]),
+        "--total-shards": str(flags["total_shards"]),
         "--web.listen-address": DEFAULT_ADDRESS,
         "--web.telemetry-path": flags["web_telemetry_path"],
         "--web.config.file": "none",
@@ -83,7 +85,7 @@ def test_defaults_are_documented() -> None:
 def test_every_flag_of_the_backfill_is_documented() -> None:
     """The page has each flag, with its default."""
     written = dict(re.findall(r"^\| `(--[^`]+)` \|([^|]*)\|", BACKFILL, re.MULTILINE))
-    names = {flag.opts[0]: flag for flag in (CONFIG_FILE, *BACKFILL_FLAGS)}
+    names = {flag.opts[0]: flag for flag in (CONFIG_FILE, *SHARD_FLAGS, *BACKFILL_FLAGS)}
     assert written.keys() == names.keys()
     for name, flag in names.items():
         nothing = "off" if flag.is_switch else "none"
@@ -100,6 +102,7 @@ def test_every_metric_is_documented() -> None:
     add_reload_gauges(metrics, "config", Reloaded())
     add_reload_gauges(metrics, "web_config", Reloaded())
     add_log_counter(metrics.tail, int)
+    add_shard_gauges(metrics, 0, 1)
     families = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in metrics.registry.collect()
