@@ -16,13 +16,15 @@ from exporter.sharding import EVERYTHING, Shard
 class PlannedAccount:
     """An account: its label, its CDN number, how to read its secrets, and quotas in bytes.
 
-    The quotas are by CPU user; ``*`` stands for each user without one of its own.
+    The quotas are by CPU user; ``*`` stands for each user without one of its own. ``labels`` are
+    those that the operator adds to ``scaleengine_account_info``.
     """
 
     name: str
     cdn: int
     credentials: Callable[[], Credentials]
     quotas: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,17 @@ class Plan:
 
     def find_warnings(self) -> list[str]:
         """Return what the operator should know about it."""
-        if self.accounts:
+        if self.accounts or self.shard == EVERYTHING:
             return []
         return [f"no account of the configuration belongs to {self.shard}: it polls nothing"]
 
 
 def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
-    """Return the plan that a configuration makes for a shard: only its accounts are in it."""
+    """Return the plan that a configuration makes for a shard: only its enabled accounts are in."""
     api = configuration.api
-    accounts = [account for account in configuration.accounts if shard.owns(account.cdn)]
+    accounts = [
+        account for account in configuration.accounts if account.enabled and shard.owns(account.cdn)
+    ]
     return Plan(
         endpoint=endpoint_from(configuration),
         concurrency=api.concurrency,
@@ -81,6 +85,7 @@ def _account(account: config.Account) -> PlannedAccount:
         account.cdn,
         _Secrets(account.name, account.api_key, account.api_secret),
         account.disk_usage.quotas,
+        account.labels,
     )
 
 
@@ -89,11 +94,12 @@ def _targets(account: config.Account) -> Iterator[Target]:
     if usage.enabled:
         yield DiskUsageTarget(account.name, usage.interval, usage.stale_after, usage.cpu_users)
     for counted in files.paths:
+        schedule = files.schedule_of(counted)
         for file_type in counted.file_types:
             yield FilesTarget(
                 account.name,
-                files.interval,
-                files.stale_after,
+                schedule.interval,
+                schedule.stale_after,
                 counted.path,
                 file_type,
                 counted.folder_depth,

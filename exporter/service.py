@@ -100,7 +100,9 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     clock = Clock()
     stop = threading.Event()
     store = Store(plan.targets)
-    metrics = build_metrics(store, _numbers(plan), clock, _quotas(plan), source.secrets)
+    metrics = build_metrics(
+        store, _numbers(plan), clock, _quotas(plan), source.secrets, _labels(plan)
+    )
     around = Surroundings(
         clock,
         Stamps(stop.wait),
@@ -259,7 +261,7 @@ class _Polling:
         """Poll by another plan from now on; what both have goes on as it was."""
         delta = self._roster.delta_to(plan)
         self._roster = self._roster.renewed(plan, self._around)
-        self._metrics.apply(delta, _numbers(plan), _quotas(plan))
+        self._metrics.apply(delta, _numbers(plan), _quotas(plan), _labels(plan))
         self.poller.apply(delta, self._roster.accounts)
 
 
@@ -269,3 +271,7 @@ def _numbers(plan: Plan) -> dict[str, int]:
 
 def _quotas(plan: Plan) -> dict[str, Mapping[str, int]]:
     return {account.name: account.quotas for account in plan.accounts if account.quotas}
+
+
+def _labels(plan: Plan) -> dict[str, Mapping[str, str]]:
+    return {account.name: account.labels for account in plan.accounts if account.labels}

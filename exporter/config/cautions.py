@@ -13,6 +13,7 @@ from exporter.documents.document import Document
 from exporter.documents.durations import write
 from exporter.documents.files import FileError, read_bytes
 from exporter.documents.problems import Finding, Loc
+from exporter.documents.text import TYPOGRAPHIC_QUOTES, is_quoted
 
 
 def cautions(config: Config, document: Document, now: float) -> Iterator[Finding]:
@@ -27,11 +28,14 @@ def cautions(config: Config, document: Document, now: float) -> Iterator[Finding
             ("api", "url"),
             "is http: the API key travels where others can read it; write https://",
         )
+    if config.accounts and not any(account.enabled for account in config.accounts):
+        yield ("accounts",), "are all disabled: nothing is polled; remove an 'enabled: false'"
     for index, account in enumerate(config.accounts):
         loc = ("accounts", index)
         yield from _short_lives(account, loc)
         yield from _idle_quotas(account, loc)
         yield from _overlaps(account, document, (*loc, "files", "paths"))
+        yield from _improbable_names(account, loc)
 
 
 def _old_authorities(file: Path | None, now: float) -> Iterator[Finding]:
@@ -58,6 +62,14 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
                 (*loc, name, "stale_after"),
                 f"is shorter than the interval, {write(part.interval)}: series go between polls",
             )
+    for index, path in enumerate(account.files.paths):
+        interval, stale_after = account.files.schedule_of(path)
+        is_its_own = path.interval is not None or path.stale_after is not None
+        if is_its_own and stale_after < interval:
+            yield (
+                (*loc, "files", "paths", index, "stale_after"),
+                f"is shorter than the interval, {write(interval)}: series go between polls",
+            )
 
 
 def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
@@ -77,6 +89,28 @@ def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
                 "only; write cpu_users: []"
             )
         yield (*place, cpu_user), how
+
+
+def _improbable_names(account: Account, loc: Loc) -> Iterator[Finding]:
+    """Find paths and CPU users that only a mistake writes so: ScaleEngine will not know them."""
+    for index, counted in enumerate(account.files.paths):
+        if fault := _name_fault(counted.path):
+            yield (*loc, "files", "paths", index, "path"), fault
+    for index, cpu_user in enumerate(account.disk_usage.cpu_users):
+        if fault := _name_fault(cpu_user):
+            yield (*loc, "disk_usage", "cpu_users", index), fault
+
+
+def _name_fault(name: str) -> str | None:
+    if "*" in name or "?" in name:
+        return "holds a wildcard, and '*' and '?' are plain characters here; write whole names"
+    if "~" in name.split("/"):
+        return "holds '~', which does not stand for a home folder here; write the folder's name"
+    if any(char in TYPOGRAPHIC_QUOTES for char in name) or is_quoted(name):
+        return "holds quotes, which are a part of the name so; write it without, or in ' or \""
+    if any(part != part.strip() for part in name.split("/")):
+        return "begins or ends with a space, or a folder in it does; write it without"
+    return None
 
 
 def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from exporter.config.rules import is_disabled
 from exporter.config.secret import Secret, SecretError, text_fault
 from exporter.documents.document import Document, Unusable, Value
 from exporter.documents.problems import Loc, Report
@@ -37,7 +38,16 @@ class _Reader:
     def account(self, account: dict[str, Value], loc: Loc) -> dict[str, object]:
         in_files = {f"{name}_file" for name in NAMES}
         rest = {key: value for key, value in account.items() if key not in in_files}
+        if is_disabled(account):
+            return rest | {name: self._unread_secret(account, name) for name in NAMES}
         return rest | {name: self._secret(account, name, loc) for name in NAMES}
+
+    def _unread_secret(self, account: dict[str, Value], name: str) -> Secret:
+        """Return a secret that is not used, because its account is disabled: it may be missing."""
+        text, file = account.get(name), account.get(f"{name}_file")
+        if isinstance(file, str) and file and text is None:
+            return Secret(file=self._folder / file)
+        return Secret(text.strip()) if isinstance(text, str) else Secret()
 
     def _secret(self, account: dict[str, Value], name: str, loc: Loc) -> Secret:
         in_file = f"{name}_file"

@@ -5,6 +5,7 @@ A value given as `${NAME}` comes as text, so numbers, durations and truth values
 
 import re
 import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -30,6 +31,14 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
 _STORE = re.compile(r"sestore[0-9]+")
 _FLAGS = {"true": True, "false": False}
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+RESERVED_LABELS = ("account", "cdn", "job", "instance")
+"""Labels that ``scaleengine_account_info`` has already, or that Prometheus adds to each sample."""
+
+MAX_LABELS = 20
+MAX_LABEL_LENGTH = 1024
+"""Characters."""
 
 FileType = Literal["video", "audio", "smil", "valid", "invalid", "includeinvalid", "deleted"]
 """The types that `files.list` knows (ScaleEngine's page of `files.list`)."""
@@ -128,6 +137,39 @@ def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object
     return 3 * interval
 
 
+def _optional_duration(least: str, most: str) -> Callable[[object], float | None]:
+    parse_duration = duration(least, most)
+    return lambda value: None if value is None else parse_duration(value)
+
+
+def _write_optional_duration(seconds: float | None) -> str | None:
+    return None if seconds is None else durations.write(seconds)
+
+
+def _label_name(text: str) -> str:
+    if not _LABEL_NAME.fullmatch(text):
+        raise FieldError(
+            "is not the name of a label; write letters, digits and '_', with no digit first"
+        )
+    if text.startswith("__") or text in RESERVED_LABELS:
+        raise FieldError("is a label that Prometheus or the exporter sets; write another name")
+    return text
+
+
+def _label_value(value: object) -> object:
+    if not isinstance(value, str):
+        raise FieldError("must be text; put it in quotes")
+    if len(value) > MAX_LABEL_LENGTH:
+        raise FieldError(f"must have at most {MAX_LABEL_LENGTH} characters")
+    return plain_text(value)
+
+
+def _few_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if len(labels) > MAX_LABELS:
+        raise FieldError(f"must be at most {MAX_LABELS} labels")
+    return labels
+
+
 _DURATION_SCHEMA = {
     "type": "string",
     "pattern": durations.PATTERN + r"$|\$\{",
@@ -165,6 +207,44 @@ StaleAfter = Annotated[
     BeforeValidator(_three_intervals),
     _AS_TEXT,
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}], "default": None}),
+]
+_OPTIONAL_DURATION_SCHEMA = WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}]})
+_AS_OPTIONAL_TEXT = PlainSerializer(
+    _write_optional_duration, return_type=str | None, when_used="json"
+)
+OptionalInterval = Annotated[
+    float | None,
+    BeforeValidator(_optional_duration("1s", "1y")),
+    _AS_OPTIONAL_TEXT,
+    _OPTIONAL_DURATION_SCHEMA,
+]
+OptionalStaleAfter = Annotated[
+    float | None,
+    BeforeValidator(_optional_duration("1s", "10y")),
+    _AS_OPTIONAL_TEXT,
+    _OPTIONAL_DURATION_SCHEMA,
+]
+Labels = Annotated[
+    Mapping[
+        Annotated[str, AfterValidator(_label_name)],
+        Annotated[str, BeforeValidator(_label_value)],
+    ],
+    AfterValidator(_few_labels),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_LABELS,
+            "propertyNames": {
+                "pattern": "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$",
+                "not": {"enum": list(RESERVED_LABELS)},
+            },
+            "additionalProperties": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_LABEL_LENGTH,
+            },
+        }
+    ),
 ]
 LogLevel = Annotated[
     Text, AfterValidator(_log_level), Field(json_schema_extra={"enum": list(LOG_LEVELS)})

@@ -14,7 +14,7 @@ from exporter.config.pieces import Piece, PieceModel, find_conflicts, has_accoun
 from exporter.config.rules import broken_rules
 from exporter.config.sources import list_files, read_state
 from exporter.config.substitution import substitute
-from exporter.config.wording import EMPTY, WORDING
+from exporter.config.wording import EMPTY, KNOWN_KEYS, NAMED, WORDING
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, Problem, Report
@@ -80,7 +80,7 @@ def load_files(
 
 def _load(paths: Sequence[Path], environ: Mapping[str, str], now: float) -> Loaded:
     files, problems = list_files(paths)
-    reports = [Report(str(file)) for file in files]
+    reports = [Report(str(file), KNOWN_KEYS, NAMED) for file in files]
     pieces = [
         _read_piece(file, environ, report) for file, report in zip(files, reports, strict=True)
     ]
@@ -104,7 +104,7 @@ def _read_piece(path: Path, environ: Mapping[str, str], report: Report) -> Piece
     text = read_text(path, _NAME, report, stream=True)
     if text is None:
         return None
-    warnings = Report(str(path))
+    warnings = Report(str(path), KNOWN_KEYS, NAMED)
     interpolate = partial(substitute, environ=environ)
     document = read_document(text, report, interpolate, warnings, EMPTY)
     folder = None if document is None else absolute_folder(path, _NAME, report)

@@ -4,7 +4,7 @@ The text below each key is its description in the JSON Schema, too.
 """
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -15,7 +15,10 @@ from exporter.config.fields import (
     Flag,
     HiddenSecret,
     Interval,
+    Labels,
     LogLevel,
+    OptionalInterval,
+    OptionalStaleAfter,
     Positive,
     Rate,
     Size,
@@ -25,8 +28,9 @@ from exporter.config.fields import (
     Timeout,
     Url,
 )
-from exporter.documents.fields import not_empty
+from exporter.documents.fields import FieldError, not_empty
 from exporter.documents.models import Section
+from exporter.documents.problems import is_store_path
 
 # pydantic's own min_length counts only the items without a mistake.
 _AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
@@ -108,9 +112,35 @@ class CountedPath(Section):
     max_folders: Positive = 500
     """How many sub-folders may have a count of their own; the smallest beyond are summed."""
 
+    interval: OptionalInterval = None
+    """The time from one poll of this path to the next; null: that of files."""
+
+    stale_after: OptionalStaleAfter = None
+    """How long the last good counts of this path are served while polls fail; null: three of its
+    own intervals, or what files says where it has none."""
+
+
+class Schedule(NamedTuple):
+    """When a path is polled and how long its counts are served, both in seconds."""
+
+    interval: float
+    stale_after: float
+
 
 def _long_form(value: object) -> object:
+    if isinstance(value, dict) and any(is_store_path(str(key)) for key in value):
+        raise FieldError(
+            "has a path as a key; write '- path: ' and the path, and its other keys below 'path'"
+        )
     return {"path": value} if isinstance(value, str) else value
+
+
+def _path_list(value: object) -> object:
+    if isinstance(value, dict) and any(is_store_path(str(key)) for key in value):
+        raise FieldError(
+            "must be a list; write '- path: ' before each path, and its other keys below 'path'"
+        )
+    return value
 
 
 class Files(Section):
@@ -122,13 +152,23 @@ class Files(Section):
     stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
     """How long the last good counts are served while polls fail; null: three intervals."""
 
-    paths: tuple[
-        Annotated[
-            CountedPath, BeforeValidator(_long_form, json_schema_input_type=StorePath | CountedPath)
+    paths: Annotated[
+        tuple[
+            Annotated[
+                CountedPath,
+                BeforeValidator(_long_form, json_schema_input_type=StorePath | CountedPath),
+            ],
+            ...,
         ],
-        ...,
+        BeforeValidator(_path_list),
     ] = ()
     """The paths to count: each a text (its video files), or a mapping that says more."""
+
+    def schedule_of(self, path: CountedPath) -> Schedule:
+        """Return when one of the paths is polled, and for how long its counts are served."""
+        if path.interval is None:
+            return Schedule(self.interval, path.stale_after or self.stale_after)
+        return Schedule(path.interval, path.stale_after or 3 * path.interval)
 
 
 class Account(Section):
@@ -139,6 +179,14 @@ class Account(Section):
 
     name: Text = Field(default_factory=lambda read: str(read["cdn"]))
     """The value of the label `account`; the CDN number when the key is left out."""
+
+    enabled: Flag = True
+    """Whether the account is polled. One that is not has no series, and its secrets are not
+    read."""
+
+    labels: Labels = Field(default_factory=dict)
+    """Labels for scaleengine_account_info, such as {customer: acme}; a query joins them to other
+    series of the account."""
 
     api_key: HiddenSecret
     """The API key of the account."""

@@ -74,13 +74,19 @@ def _texts(values: tuple[Value, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
 
 
 def _polls_nothing(account: Value) -> bool:
-    enabled = _at(_at(account, "disk_usage"), "enabled")
-    switched_off = enabled is False or (isinstance(enabled, str) and enabled.lower() == "false")
+    if is_disabled(account):
+        return False
     files = _at(account, "files")
     without_paths = not _has(account, "files") or (
         isinstance(files, dict) and files.get("paths", ()) == ()
     )
-    return switched_off and without_paths
+    return is_disabled(_at(account, "disk_usage")) and without_paths
+
+
+def is_disabled(section: Value) -> bool:
+    """Return whether a section as written has ``enabled: false``."""
+    enabled = _at(section, "enabled")
+    return enabled is False or (isinstance(enabled, str) and enabled.lower() == "false")
 
 
 def _has(value: Value, key: str) -> bool:

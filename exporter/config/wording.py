@@ -13,6 +13,11 @@ EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml
 
 _IN_FILES: Mapping[tuple[str, ...], list[str]] = {("accounts",): [f"{name}_file" for name in NAMES]}
 
+_LISTEN: Final = tuple((key,) for key in ("listen", "listen_address", "address", "host", "port"))
+_TELEMETRY_PATH: Final = tuple((key,) for key in ("telemetry_path", "metrics_path"))
+NAMED: Final = ("quotas", "labels")
+"""Keys whose own keys are names: of CPU users and of labels."""
+
 WORDING: Final = Wording(
     sections={
         section: [*keys, *_IN_FILES.get(section, [])]
@@ -25,5 +30,16 @@ WORDING: Final = Wording(
     },
     top="must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'",
     other="cannot stand here; config.example.yaml shows what can",
+    elsewhere={
+        **dict.fromkeys(_LISTEN, "the flag --web.listen-address sets the address"),
+        **dict.fromkeys(_TELEMETRY_PATH, "the flag --web.telemetry-path sets the path"),
+        ("web",): "the flags --web.listen-address and --web.config.file say how to serve",
+        ("tls",): "the file of the flag --web.config.file sets TLS",
+        ("log", "format"): "the flag --log.format sets the format",
+        ("log_level",): "write level below log, or use the flag --log.level",
+        ("log_format",): "the flag --log.format sets the format",
+    },
     kinds={"literal_error": f"is not a file type; write one of {', '.join(FILE_TYPES)}"},
 )
+
+KNOWN_KEYS: Final = frozenset(key for keys in WORDING.sections.values() for key in keys)

@@ -3,8 +3,11 @@
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from exporter.process.resource_limits import ResourceLimit, find_resource_limit
+
+_NOT_EXPANDED: Final = "; '~' does not stand for a home folder here, write the whole path"
 
 
 class FileError(Exception):
@@ -27,7 +30,7 @@ def read_bytes(file: Path, limit: int, *, stream: bool = False) -> bytes:
     try:
         return _read(file, limit, stream=stream)
     except FileNotFoundError:
-        cause = "does not exist"
+        cause = "does not exist" + (_NOT_EXPANDED if "~" in file.parts else "")
     except NotADirectoryError:
         cause = "does not exist: a part of its path is a file"
     except PermissionError:

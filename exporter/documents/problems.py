@@ -1,8 +1,11 @@
 """Problems of a file: where each one is, and a sentence that says what to write."""
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
 
 Loc = tuple[str | int, ...]
 """The way from the top of the file to a value: `("accounts", 0, "cdn")`."""
@@ -10,7 +13,13 @@ Loc = tuple[str | int, ...]
 Finding = tuple[Loc, str]
 """What a rule found: the way to a value, and a sentence about it."""
 
-_LIKE_A_KEY = re.compile(r"[A-Z]?[a-z_-]{1,23}")
+MERGE_KEY: Final = "<<"
+"""A key that YAML 1.1 merges mappings with."""
+
+_LIKE_A_KEY: Final = re.compile(r"[A-Z]?[a-z_-]{1,23}")
+_PLAIN_KEY: Final = re.compile(r"[\w*/<-]+")
+_STORE_PATH: Final = re.compile(r"sestore[0-9]+(/|$)")
+_MUCH_ALIKE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +64,27 @@ class ConfigError(Exception):
 
 
 class Report:
-    """The problems found so far in one file; `known` are keys that hide no secret, if unusual."""
+    """The problems found so far in one file.
 
-    def __init__(self, file: str, known: Collection[str] = ()) -> None:
+    `known` are keys that hide no secret, if unusual; the keys below `named` are names that the
+    operator gave to things.
+    """
+
+    def __init__(self, file: str, known: Collection[str] = (), named: Collection[str] = ()) -> None:
         self._file = file
         self._known = known
+        self._named = named
         self._problems: list[Problem] = []
         self._seen: set[tuple[Loc, Place | None]] = set()
 
     def add(self, loc: Loc, place: Place | None, sentence: str) -> None:
         """Note a problem of the value at `loc`, which stands at `place`."""
         line, column = (None, None) if place is None else (place.line, place.column)
-        self._problems.append(Problem(self._file, line, column, where(loc, self._known), sentence))
+        self._problems.append(Problem(self._file, line, column, self._where(loc), sentence))
         self._seen.add((loc, place))
+
+    def _where(self, loc: Loc) -> str:
+        return where(loc, self._known, self._named)
 
     def has(self, loc: Loc, place: Place) -> bool:
         """Tell whether a problem of the value at `loc`, with this place, is noted already."""
@@ -78,16 +95,35 @@ class Report:
         return tuple(sorted(self._problems, key=lambda one: (one.line or 0, one.column or 0)))
 
 
-def where(loc: Loc, known: Collection[str] = ()) -> str:
+def where(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) -> str:
     """Write a way into the file as an operator would: `accounts[0].files.paths[2].path`.
 
-    A key that may be a secret in the wrong place is a question mark, unless it is one of `known`.
+    A key that may be a secret in the wrong place is a question mark. That is none which is one of
+    `known` or looks much like one, is directly below one of `named`, or is a path.
     """
     text = ""
+    above: str | int | None = None
     for step in loc:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            shown = step if step in known or _LIKE_A_KEY.fullmatch(step) else "?"
+            shown = _quote_key(step) if above in named or _is_harmless(step, known) else "?"
             text += f".{shown}" if text else shown
+        above = step
     return text
+
+
+def _is_harmless(key: str, known: Collection[str]) -> bool:
+    if key in known or key == MERGE_KEY or _LIKE_A_KEY.fullmatch(key) or is_store_path(key):
+        return True
+    return bool(get_close_matches(key.lower(), known, n=1, cutoff=_MUCH_ALIKE))
+
+
+def is_store_path(key: str) -> bool:
+    """Return whether a key is a path in ScaleEngine's storage, which belongs into a list."""
+    return _STORE_PATH.match(key) is not None
+
+
+def _quote_key(key: str) -> str:
+    """Return a key as it is, or in quotes and escaped where that is needed to read it."""
+    return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=not key.isprintable())

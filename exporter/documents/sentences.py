@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pydantic_core import ErrorDetails
 
 from exporter.documents.document import Unusable
-from exporter.documents.problems import Loc
-from exporter.documents.text import first_invisible
+from exporter.documents.problems import MERGE_KEY, Loc, is_store_path
+from exporter.documents.text import TYPOGRAPHIC_QUOTES, first_invisible
 
 Section = tuple[str, ...]
 """The way to a section, without the numbers of lists: `("accounts", "files")`."""
@@ -22,7 +22,8 @@ class Wording:
     `sections` holds the keys of each section; `missing` says by key what to write where it is
     missing; `top` is said of a file that does not begin with a key, `other` of a value that is
     refused for a reason of which nobody thought; `kinds` replaces sentences, by pydantic's name of
-    the error.
+    the error. `elsewhere` says of an unknown key, with the section that it is in, where its
+    setting is.
     """
 
     sections: Mapping[Section, Sequence[str]]
@@ -30,9 +31,11 @@ class Wording:
     top: str
     other: str
     kinds: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[Section, str] = field(default_factory=dict)
 
 
 _SHORTEST_NEAR = 3
+_TYPOGRAPHIC = re.compile(f"[{TYPOGRAPHIC_QUOTES}]")
 
 _NUMBERS = ("int_type", "float_type")
 _OCTAL = "; remove the zero at its beginning, which can mean an octal number"
@@ -97,18 +100,40 @@ def _missing_key(loc: Loc, wording: Wording) -> str:
 
 def _unknown_key(loc: Loc, wording: Wording) -> str:
     *above, key = (step for step in loc if isinstance(step, str))
-    if key == "<<":
+    return (
+        _misread_key(key)
+        or _misplaced_key(key, above, wording)
+        or _misspelt_key(key, wording.sections[tuple(above)])
+    )
+
+
+def _misread_key(key: str) -> str | None:
+    if key == MERGE_KEY:
         return "merging with '<<' is not known here; write the keys out"
+    if quoted := _TYPOGRAPHIC.search(key):
+        mark = f"U+{ord(quoted[0]):04X}"
+        return f"is not a known key; it holds typographic quotes ({mark}), write it without"
+    return None
+
+
+def _misplaced_key(key: str, above: Sequence[str], wording: Wording) -> str | None:
+    if is_store_path(key):
+        return "is not a known key; a path is an item of a list: write it below files.paths"
+    if setting := wording.elsewhere.get((*above, _plain(key))):
+        return f"is not a known key; {setting}"
     homes = [
         f"under {section[-1]}" if section else "at the top"
         for section, keys in wording.sections.items()
         if section and key in keys
     ]
-    if homes:
-        return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
+    if not homes:
+        return None
+    return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
+
+
+def _misspelt_key(key: str, known: Sequence[str]) -> str:
     if invisible := first_invisible(key):
         return f"is not a known key; it holds an invisible character ({invisible})"
-    known = wording.sections[tuple(above)]
     near = _nearest(_plain(key), {_plain(one): one for one in known})
     if near:
         return f"is not a known key; did you mean '{near}'?"
@@ -116,7 +141,7 @@ def _unknown_key(loc: Loc, wording: Wording) -> str:
 
 
 def _plain(key: str) -> str:
-    return key.lower().replace("-", "_")
+    return key.lower().strip().replace("-", "_").replace(" ", "_")
 
 
 def _nearest(key: str, known: Mapping[str, str]) -> str | None:

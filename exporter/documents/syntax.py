@@ -26,6 +26,11 @@ _ANCHORS = (
 )
 _ONE_DOCUMENT = "only one document may stand here; remove '---' or '...'"
 _TAB = "a tab cannot indent; write spaces"
+_CONFLICT_MARKER = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?= |\r?$)", re.MULTILINE)
+_CONFLICT = (
+    "is a conflict marker of a merge; keep one of the two versions, and remove the lines that "
+    "begin with '<<<<<<<', '=======' and '>>>>>>>'"
+)
 _TAB_AFTER_INDICATOR = re.compile(r" *([-?:] *)+\t")
 
 # What PyYAML says (context and problem), and what we say. The first that fits is used.
@@ -117,6 +122,9 @@ def _compose_in_python(text: str) -> yaml.Node | SyntaxFault | None:
 
 
 def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
+    conflict = _CONFLICT_MARKER.search(text)
+    if conflict is not None:
+        return SyntaxFault(_place_of(text, conflict.start()), _CONFLICT)
     indentation = _ODD_INDENTATION.search(text)
     if indentation is not None:
         sentence = _ODD_SENTENCE.format(ord(indentation[0][-1]))

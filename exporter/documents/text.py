@@ -2,12 +2,16 @@
 
 import unicodedata
 from pathlib import Path
+from typing import Final
 
 from exporter.documents.files import FileError, read_bytes
 from exporter.documents.problems import Place, Report
 
 LARGEST_FILE = 4 * 1024 * 1024
 """Bytes; a configuration of a thousand accounts needs less than one megabyte."""
+
+TYPOGRAPHIC_QUOTES: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb"
+"""What word processors make of quotes: YAML takes them for letters."""
 
 
 def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | None:
@@ -50,7 +54,9 @@ def first_invisible(text: str) -> str | None:
 
 
 def is_quoted(text: str) -> bool:
-    """Return whether a text begins and ends with the same quote."""
+    """Return whether a text begins and ends with the same quote, or with typographic ones."""
+    if len(text) > 1 and text[0] in TYPOGRAPHIC_QUOTES and text[-1] in TYPOGRAPHIC_QUOTES:
+        return True
     return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
 
 

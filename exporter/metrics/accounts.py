@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -13,33 +14,44 @@ from exporter.metrics.wall_time import WallTime
 from exporter.polling.changes import Changes
 from exporter.scaleengine.client import Exchange
 
+Labels: TypeAlias = Mapping[str, Mapping[str, str]]
+"""The labels that the operator adds to an account, by its name."""
+
+NO_LABELS: Final[Labels] = MappingProxyType({})
+
 
 class ConfiguredAccounts:
-    """Knows the accounts, by name with their CDN number."""
+    """Knows the accounts, by name with their CDN number, and the labels that the operator adds."""
 
     source: Final = "configured"
 
-    def __init__(self, accounts: Mapping[str, int], changes: Changes) -> None:
+    def __init__(
+        self, accounts: Mapping[str, int], changes: Changes, labels: Labels = NO_LABELS
+    ) -> None:
         self._changes = changes
+        self._labels: Labels = {}
         self.accounts: Mapping[str, int] = {}
-        self.follow(accounts)
+        self.follow(accounts, labels)
 
-    def follow(self, accounts: Mapping[str, int]) -> None:
-        """Know these accounts from now on."""
+    def follow(self, accounts: Mapping[str, int], labels: Labels = NO_LABELS) -> None:
+        """Know these accounts and labels from now on."""
         before, self.accounts = self.accounts, accounts
-        self._changes.add(self.source, differing(before, accounts))
+        labels_before, self._labels = self._labels, labels
+        changed = differing(before, accounts) | differing(labels_before, labels)
+        self._changes.add(self.source, changed)
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the family that tells which accounts there are."""
-        described = GaugeMetricFamily(
+        info = GaugeMetricFamily(
             "scaleengine_account_info",
-            "1 for each configured account.",
-            labels=("account", "cdn"),
+            "1 for each configured account, with the labels of its configuration.",
         )
         for account in accounts:
             if account in self.accounts:
-                described.add_metric((account, str(self.accounts[account])), 1)
-        yield described
+                cdn = str(self.accounts[account])
+                labels = {"account": account, "cdn": cdn, **self._labels.get(account, {})}
+                info.add_sample(info.name, labels, 1)
+        yield info
 
 
 @dataclass(frozen=True, slots=True)

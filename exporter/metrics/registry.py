@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector, AllAccounts
-from exporter.metrics.accounts import ConfiguredAccounts, SkewCollector
+from exporter.metrics.accounts import NO_LABELS, ConfiguredAccounts, Labels, SkewCollector
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credentials import CredentialCollector
 from exporter.metrics.descriptions import Quotas
@@ -66,13 +66,17 @@ class Metrics:
         return _with_samples(self.configured)
 
     def apply(
-        self, delta: ReloadDelta, accounts: Mapping[str, int], quotas: Quotas = _NONE
+        self,
+        delta: ReloadDelta,
+        accounts: Mapping[str, int],
+        quotas: Quotas = _NONE,
+        labels: Labels = NO_LABELS,
     ) -> None:
-        """Show the targets of a reload, these accounts (name to CDN number) and quotas, no others.
+        """Show the targets of a reload, these accounts (name to CDN number), quotas and labels.
 
         What is known of replaced accounts goes.
         """
-        self.configured.follow(accounts)
+        self.configured.follow(accounts, labels)
         self.quotas.follow(quotas)
         self.credentials.follow(accounts, delta.targets, delta.replaced)
         self.skews.follow(accounts, delta.replaced)
@@ -100,17 +104,19 @@ def build_metrics(
     clock: Clock,
     quotas: Quotas = _NONE,
     secrets: KnownSecrets | None = None,
+    labels: Labels = NO_LABELS,
 ) -> Metrics:
     """Make the metrics of the targets in the store and of the accounts (name to CDN number).
 
-    No name that comes from ScaleEngine shows one of the ``secrets`` in a label.
+    ``labels`` are added to what describes an account. No name that comes from ScaleEngine shows one
+    of the ``secrets`` in a label.
     """
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets, changes = tuple(store.current()), store.changes
     wall_time = WallTime(clock)
     redactor = SnapshotRedactor(secrets or KnownSecrets())
-    configured = ConfiguredAccounts(accounts, changes)
+    configured = ConfiguredAccounts(accounts, changes, labels)
     allowed = QuotaCollector(quotas, store, clock, redactor)
     credentials = CredentialCollector(accounts, targets, changes)
     skews = SkewCollector(accounts, wall_time, changes)

@@ -99,6 +99,43 @@ def test_a_large_one(plan_of: PlanOf) -> None:
     )
 
 
+def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
+    """Its counts count for three of them, unless it says otherwise."""
+    plan = plan_of(
+        SMALLEST
+        + """\
+    disk_usage: {enabled: false}
+    files:
+      interval: 10m
+      stale_after: 2h
+      paths:
+        - {path: sestore4/a, interval: 1d}
+        - {path: sestore4/b, interval: 1h, stale_after: 90m}
+        - {path: sestore4/c, stale_after: 1h}
+"""
+    )
+    assert [(target.interval, target.stale_after) for target in plan.targets] == [
+        (86400, 3 * 86400),
+        (3600, 5400),
+        (600, 3600),
+    ]
+
+
+def test_an_account_that_is_disabled(plan_of: PlanOf) -> None:
+    """It is as if it were not there, and its secrets are not read."""
+    plan = plan_of(SMALLEST + "  - {cdn: 7, enabled: false, api_key: k, api_secret_file: gone}\n")
+    assert [account.cdn for account in plan.accounts] == [158]
+    assert {target.account for target in plan.targets} == {"158"}
+
+
+def test_labels(plan_of: PlanOf) -> None:
+    """Each account has its own."""
+    plan = plan_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
+    assert [account.labels for account in plan.accounts] == [
+        {"customer": 'Büro "2"', "_tier": "gold"}
+    ]
+
+
 def test_no_limit(plan_of: PlanOf) -> None:
     """No limit on requests a second is no limit."""
     assert plan_of("api: {requests_per_second: null}\n" + SMALLEST).requests_per_second is None

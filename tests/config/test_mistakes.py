@@ -23,6 +23,13 @@ SLASH = "must not end with a slash or hold two together; write sestore4/jb"
 CONTROL = "must not hold control characters or line breaks"
 LEAVE_OUT = "it is empty here, so write it or leave its key out"
 TYPES = "write one of video, audio, smil, valid, invalid, includeinvalid, deleted"
+SIZE = "must be a size such as 500GB, 2TB or 1.5TiB: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
+LABEL = "is not the name of a label; write letters, digits and '_', with no digit first"
+TAKEN = "is a label that Prometheus or the exporter sets; write another name"
+ACCOUNT_KEYS = (
+    "cdn, name, enabled, labels, api_key, api_secret, disk_usage, files, api_key_file, "
+    "api_secret_file"
+)
 EMPTY_LIST = "must not be an empty list; name at least one"
 
 
@@ -98,7 +105,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
             "interval: 3s",
             (
                 "3: api.interval: is not a known key here; "
-                "it belongs under disk_usage or under files; check its indentation"
+                "it belongs under disk_usage or under files or under paths; check its indentation"
             ),
         ),
         (
@@ -178,8 +185,68 @@ def test_mistakes_in_the_api(
             "5:12: accounts[0].files: must be keys with their values",
         ),
         (
+            "disk_usage: {quotas: {Jb2: 5XB}}",
+            f"5:32: accounts[0].disk_usage.quotas.Jb2: {SIZE}",
+        ),
+        (
+            "disk_usage: {quotas: {'a \"b': x}}",
+            (
+                '5:35: accounts[0].disk_usage.quotas."a \\"b": must be a size such as 500GB, '
+                "2TB or 1.5TiB"
+            ),
+        ),
+        (
+            "files: {paths: {sestore4/jb: {file_types: [video]}}}",
+            (
+                "5:20: accounts[0].files.paths: must be a list; write '- path: ' before each path, "
+                "and its other keys below 'path'"
+            ),
+        ),
+        (
+            "files: {paths: [sestore4/jb: {file_types: [video]}]}",
+            (
+                "5:21: accounts[0].files.paths[0]: has a path as a key; write '- path: ' and the "
+                "path, and its other keys below 'path'"
+            ),
+        ),
+        (
+            "files: {sestore4/jb: {}}",
+            (
+                "5:13: accounts[0].files.sestore4/jb: is not a known key; a path is an item of a "
+                "list: write it below files.paths"
+            ),
+        ),
+        (
+            "“cdn”: 1",
+            (
+                '5:5: accounts[0]."“cdn”": is not a known key; it holds typographic quotes '
+                "(U+201C), write it without"
+            ),
+        ),
+        (
+            "Disk Usage: {}",
+            "5:5: accounts[0].\"Disk Usage\": is not a known key; did you mean 'disk_usage'?",
+        ),
+        (
+            f"{'8fc8c48d' * 4}: 1",
+            f"5:5: accounts[0].?: is not a known key; the keys here are {ACCOUNT_KEYS}",
+        ),
+        ("enabled: maybe", "5:14: accounts[0].enabled: must be true or false"),
+        ("labels: [a]", "5:13: accounts[0].labels: must be keys with their values"),
+        ("labels: {n: 1}", "5:17: accounts[0].labels.n: must be text; put it in quotes"),
+        ("labels: {n: ''}", "5:17: accounts[0].labels.n: must not be empty"),
+        ('labels: {n: "a\\nb"}', f"5:17: accounts[0].labels.n: {CONTROL}"),
+        *(
+            (f"labels: {{{name}: x}}", f"5:{16 + len(name)}: accounts[0].labels.{name}: {LABEL}")
+            for name in ("ä", "1a", "a-b")
+        ),
+        *(
+            (f"labels: {{{name}: x}}", f"5:{16 + len(name)}: accounts[0].labels.{name}: {TAKEN}")
+            for name in ("__a", "account", "cdn", "job", "instance")
+        ),
+        (
             "<<: {name: x}",
-            "5:5: accounts[0].?: merging with '<<' is not known here; write the keys out",
+            "5:5: accounts[0].<<: merging with '<<' is not known here; write the keys out",
         ),
     ],
 )
@@ -271,6 +338,39 @@ def test_each_section_names_its_keys_where_one_is_unknown(
     """Given a key like no other, then its place is told, and that it is not known."""
     found = [one for one in mistakes(section) if "qqqq" in one]
     assert [one.rpartition(": is not a known key")[0] for one in found] == ["config.yaml:" + line]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("listen: ':80'", "5:1: listen: {}; the flag --web.listen-address sets the address"),
+        ("listen-address: x", "5:1: listen-address: {}; the flag --web.listen-address sets the "),
+        ("metrics_path: /m", "5:1: metrics_path: {}; the flag --web.telemetry-path sets the path"),
+        ("log: {format: json}", "5:7: log.format: {}; the flag --log.format sets the format"),
+    ],
+)
+def test_a_setting_that_is_a_flag_names_the_flag(
+    mistakes: Mistakes, account: str, text: str, line: str
+) -> None:
+    """Another exporter may have it in its file."""
+    (found,) = mistakes(f"{account}{text}\n")
+    assert found.startswith("config.yaml:" + line.format("is not a known key"))
+
+
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "=======", ">>>>>>> other"])
+def test_a_conflict_marker_is_named(mistakes: Mistakes, account: str, marker: str) -> None:
+    """Git leaves three of them where a merge needs a decision."""
+    (found,) = mistakes(f"{account}{marker}\n{account}")
+    assert found.startswith("config.yaml:5:1: is a conflict marker of a merge; keep one")
+
+
+@pytest.mark.parametrize("key", ["api_key_file: ~/key", "api_key_file: ../~/key"])
+def test_a_tilde_is_no_home(mistakes: Mistakes, account: str, key: str) -> None:
+    """A shell replaces it, a file is read as it is."""
+    (found,) = mistakes(account.replace("api_key: key", key))
+    assert found.endswith(
+        "does not exist; '~' does not stand for a home folder here, write the whole path"
+    )
 
 
 def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:

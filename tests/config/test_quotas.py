@@ -83,7 +83,7 @@ def test_what_is_no_quota(mistakes: Mistakes, account: str, quotas: str, line: s
             "cpu_users: [live]",
             [f"6:32: accounts[0].disk_usage.quotas.old: {NOT_ASKED_FOR}"],
         ),
-        ('{"": 1TB}', "cpu_users: [live]", [f"6:20: accounts[0].disk_usage.quotas.?: {WHOLE}"]),
+        ('{"": 1TB}', "cpu_users: [live]", [f'6:20: accounts[0].disk_usage.quotas."": {WHOLE}']),
         (
             "{live: 1TB}",
             "enabled: false\n    files: {paths: [sestore4/jb]}",

@@ -198,5 +198,5 @@ def test_keys_are_not_filled_in(mistakes: Callable[..., list[str]], account: str
     (line,) = mistakes(account + "    ${KEY}: 1\n", {"KEY": "name"})
     assert line == (
         "config.yaml:5:5: accounts[0].?: is not a known key; the keys here are cdn, name, "
-        "api_key, api_secret, disk_usage, files, api_key_file, api_secret_file"
+        "enabled, labels, api_key, api_secret, disk_usage, files, api_key_file, api_secret_file"
     )

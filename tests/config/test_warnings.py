@@ -100,3 +100,61 @@ def test_an_expired_authority_is_a_warning(load_text: Load, account: str, folder
             f"{end:%Y-%m-%d at %H:%M} UTC; renew it"
         )
     ]
+
+
+WILDCARD = "holds a wildcard, and '*' and '?' are plain characters here; write whole names"
+HOME = "holds '~', which does not stand for a home folder here; write the folder's name"
+QUOTES = "holds quotes, which are a part of the name so; write it without, or in ' or \""
+SPACE = "begins or ends with a space, or a folder in it does; write it without"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("sestore4/*", WILDCARD),
+        ("'sestore4/j?b'", WILDCARD),
+        ("sestore4/~/jb", HOME),
+        ("sestore4/“jb”", QUOTES),
+        ("'sestore4/jb '", SPACE),
+        ("sestore4/ jb/a", SPACE),
+    ],
+)
+def test_a_name_that_only_a_mistake_writes_is_a_warning(
+    load_text: Load, account: str, name: str, sentence: str
+) -> None:
+    """ScaleEngine will not know it, and its poll can only fail."""
+    text = f"{account}    files: {{paths: [{name}]}}\n    disk_usage: {{cpu_users: [{name}]}}\n"
+    assert warnings(load_text, text) == [
+        f"config.yaml:5:21: accounts[0].files.paths[0]: {sentence}",
+        f"config.yaml:6:30: accounts[0].disk_usage.cpu_users[0]: {sentence}",
+    ]
+
+
+def test_counts_of_a_path_that_go_before_its_next_poll(load_text: Load, account: str) -> None:
+    """A path's own interval counts, where it has one."""
+    text = f"""{account}\
+    files:
+      paths:
+        - {{path: sestore4/a, interval: 1h, stale_after: 59m}}
+        - {{path: sestore4/b, stale_after: 1m}}
+        - {{path: sestore4/c, interval: 1h}}
+"""
+    assert warnings(load_text, text) == [
+        (
+            "config.yaml:7:57: accounts[0].files.paths[0].stale_after: "
+            "is shorter than the interval, 1h: series go between polls"
+        ),
+        (
+            "config.yaml:8:43: accounts[0].files.paths[1].stale_after: "
+            "is shorter than the interval, 15m: series go between polls"
+        ),
+    ]
+
+
+def test_no_enabled_account_is_a_warning(load_text: Load, account: str) -> None:
+    """One that is disabled among others is not worth a word, whatever is missing of its secrets."""
+    parked = "  - {cdn: 7, enabled: false, api_secret_file: missing}\n"
+    assert warnings(load_text, account + parked) == []
+    assert warnings(load_text, "accounts:\n" + parked) == [
+        "config.yaml:2:3: accounts: are all disabled: nothing is polled; remove an 'enabled: false'"
+    ]

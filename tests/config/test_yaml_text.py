@@ -239,7 +239,7 @@ def test_an_invisible_character_is_named(mistakes: Mistakes, account: str, chara
     assert mistakes(account.replace("158", f"158{character}")) == [
         f"{WHOLE}; remove the invisible character in it ({name})"
     ]
-    assert mistakes(f"{account}a{character}pi: {{}}\n") == [
+    assert mistakes(f"{account}a{character}qqq: {{}}\n") == [
         f"config.yaml:5:1: ?: is not a known key; it holds an invisible character ({name})"
     ]
 
