@@ -302,10 +302,12 @@ def test_each_number_has_a_unit(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
 def test_each_summary_names_what_it_is_about(rule: Rule) -> None:
-    """A summary names the account, or the exporter where it is about that, and the next step."""
+    """A summary names the account, or the exporters where it is about them, and the next step."""
     summary = texts(rule, "annotations")["summary"]
     if rule["alert"] != "ScaleEngineExporterMissing":
-        assert "$labels.account" in summary or "$labels.instance" in summary
+        of_job = str(rule["alert"]).startswith("ScaleEngineShard")
+        named = ("job",) if of_job else ("account", "instance")
+        assert any(f"$labels.{label}" in summary for label in named)
     assert re.search(r": \w", summary)
 
 
