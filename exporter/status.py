@@ -69,6 +69,8 @@ class Observer:
                 started=self.started,
                 memory=read_memory(),
                 dead=tuple(self.dead()),
+                shard=plan.shard.ordinal,
+                total_shards=plan.shard.total,
                 config_file=self.config_file,
                 config=_read(self.config),
                 web_config=None if self.web_config is None else _read(self.web_config),

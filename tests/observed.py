@@ -19,6 +19,8 @@ PROCESS = Process(
     started=NOW - 3 * 86400,
     memory=63_000_000,
     dead=(),
+    shard=0,
+    total_shards=1,
     config_file="/etc/scaleengine-exporter/config.yaml",
     config=ReadFile(successful=True, last_success=NOW - 3 * 86400),
     web_config=None,

@@ -8,11 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter import serve
 from exporter.config import load
+from exporter.flags import WebFlags
 from exporter.metrics.registry import add_shard_gauges, build_metrics
-from exporter.plan import plan_from
+from exporter.plan import Plan, plan_from
 from exporter.polling.store import Store
+from exporter.process.background_writer import BackgroundWriter
+from exporter.process.signals import SignalThread
+from exporter.process.start import Process
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.masking import KnownSecrets
+from exporter.service import Source
 from exporter.sharding import (
     AUTO,
     EVERYTHING,
@@ -153,6 +160,28 @@ def test_no_such_shard(asked: int | str, host: str, sentence: str) -> None:
     with pytest.raises(ShardError) as caught:
         choose_shard(asked, 3, host)  # type: ignore[arg-type]
     assert str(caught.value) == sentence
+
+
+def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts that a reload adds belong to the shards that their numbers say."""
+    plans: list[Plan] = []
+
+    def run(plan: Plan, source: Source[object], *_: object) -> None:
+        file.write_text("accounts:\n" + "".join(accounts))
+        plans.extend([plan, source.accept(source.read())])
+
+    monkeypatch.setattr(serve, "run", run)
+    monkeypatch.setattr(serve, "open_sockets", lambda *_: [])
+    file = tmp_path / "config.yaml"
+    accounts = [ACCOUNT.format(name=f"a{cdn}", cdn=cdn) for cdn in range(1, 41)]
+    file.write_text("accounts:\n" + "".join(accounts[:20]))
+    shard = Shard(1, 3)
+    web = WebFlags((), "/metrics", None, enable_lifecycle=False)
+    process = Process({}, SignalThread(lambda _: None), BackgroundWriter(2))
+    serve.serve_config([file], shard, web, "info", KnownSecrets(), process)
+    polled = [{account.cdn for account in plan.accounts} for plan in plans]
+    owned = {cdn for cdn in range(1, 41) if shard.owns(cdn)}
+    assert polled == [{cdn for cdn in owned if cdn <= 20}, owned]
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "backfill"])

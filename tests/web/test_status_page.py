@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,15 @@ def test_an_account_in_full() -> None:
         "2 min 45 s",
     ):
         assert part in text
+
+
+def test_the_shard_is_told_where_there_are_several() -> None:
+    """Whoever misses an account sees that another exporter may have it."""
+    seen = SCENES["well"]
+    assert "Shard" not in read(seen).text
+    process = replace(seen.process, shard=2, total_shards=3)
+    said = plain(read(replace(seen, process=process)).text)
+    assert "Shard2 (from 0 on, of 3: accounts of others are not shown)" in said
 
 
 def test_hostile_names_are_text() -> None:

@@ -337,6 +337,8 @@ def _describe_exporter(seen: Observation) -> Exporter:
         memory_bytes=process.memory,
         accounts=len(seen.accounts),
         targets=sum(map(len, seen.known.values())),
+        shard=process.shard,
+        total_shards=process.total_shards,
         config_file=None if process.config_file is None else seen.text(process.config_file),
         config=_reloads(process.config, seen),
         web_config=None if process.web_config is None else _reloads(process.web_config, seen),

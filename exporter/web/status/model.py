@@ -284,6 +284,12 @@ class Exporter(_Documented):
     targets: int
     """How many targets they have."""
 
+    shard: int
+    """Which part of the accounts it polls: the number of its shard, from 0 on."""
+
+    total_shards: int
+    """How many shards the accounts are divided among; 1 where it polls all."""
+
     config_file: str | None
     """The configuration file; null where there is none, as in the demo."""
 

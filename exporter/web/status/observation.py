@@ -32,7 +32,8 @@ class ReadFile:
 class Process:
     """The process: what it is, when it started (monotonic), its memory, and what it has read.
 
-    ``dead`` names the threads that should run and do not.
+    ``dead`` names the threads that should run and do not. ``shard`` is the part of the accounts
+    that it polls, from 0 on, of ``total_shards``.
     """
 
     version: str
@@ -41,6 +42,8 @@ class Process:
     started: float
     memory: int | None
     dead: tuple[str, ...]
+    shard: int
+    total_shards: int
     config_file: str | None
     config: ReadFile
     web_config: ReadFile | None
