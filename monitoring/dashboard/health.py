@@ -83,7 +83,7 @@ def _failures() -> Sequence[Builder[Panel]]:
             graph(
                 "Failed polls by reason",
                 "Polls that failed in each step, after all attempts. What each reason asks for "
-                "is in the exporter's docs/operations.md, under 'When something fails'.",
+                "is in the exporter's docs/operations.md, under 'Reasons'.",
                 [Line(increase("scaleengine_poll_failures_total", "reason"), "{{reason}}")],
                 width=8,
                 unit="short",
