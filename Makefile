@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test coverage check lint types contracts format schema dashboard lock image-try \
+.PHONY: help demo test coverage check lint types contracts format schema documents dashboard lock image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
 
@@ -14,6 +14,7 @@ help:
 	@echo "make check       lint, types, import contracts, then make test"
 	@echo "make format      lay out the code and mend what lint can mend"
 	@echo "make schema      write the JSON Schemas of the configuration and of the status"
+	@echo "make documents   write the tables of the documents: keys, flags, metrics"
 	@echo "make dashboard   write the dashboard for Grafana"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
@@ -62,6 +63,9 @@ format: $(READY)
 schema: $(READY)
 	$(BIN)/python -m exporter.config
 	$(BIN)/python -m exporter.web.status.document
+
+documents: $(READY)
+	$(BIN)/python -m tests.project.reference
 
 dashboard: $(READY)
 	$(BIN)/python -m monitoring.dashboard

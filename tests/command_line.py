@@ -35,7 +35,7 @@ def read_command_line(*arguments: str, **environ: str) -> CommandLine:
 
     process = Process(environ, SignalThread(lambda _: None), BackgroundWriter(2))
     with pytest.MonkeyPatch.context() as patched:
-        for command in (cli.serve, cli.check, cli.backfill, cli.demo):
+        for command in (cli.serve, *cli.program.commands.values()):
             patched.setattr(command, "callback", partial(record, command))
         status = cli.main(arguments, process)
     command_name, flags = found[0] if found else (None, {})

@@ -43,7 +43,7 @@ class Api(Section):
     """The address of the API."""
 
     timeout: Timeout = 30.0
-    """How long one request may take, from connecting to the answer's last byte."""
+    """How long one request may take, from connecting to the last byte of the response."""
 
     concurrency: Concurrency = 4
     """How many requests may be in flight for one account."""
@@ -90,8 +90,8 @@ class DiskUsage(Section):
     """How long the last good values are served while polls fail; null: three intervals."""
 
     quotas: Mapping[str, Size] = {}
-    """What each CPU user may store, as 500GB, 2TB or 1.5TiB; "*" is each user without a quota of
-    its own. It changes nothing but the metric for alerts and dashboards."""
+    """What each CPU user may store; "*" is each user without a quota of its own. It only sets the
+    metric for alerts and dashboards."""
 
 
 class CountedPath(Section):
@@ -103,14 +103,14 @@ class CountedPath(Section):
     file_types: Annotated[tuple[FileType, ...], AfterValidator(not_empty), _AT_LEAST_ONE] = (
         "video",
     )
-    """The types of file to count, each by itself."""
+    """The types of file to count, each separately."""
 
     folder_depth: Positive | None = None
     """Count by sub-folder too, cut at this many levels, as `du --max-depth` does;
     null: no counts by sub-folder."""
 
     max_folders: Positive = 500
-    """How many sub-folders may have a count of their own; the smallest beyond are summed."""
+    """How many sub-folders have a count of their own; the others are summed in `_other`."""
 
     interval: OptionalInterval = None
     """The time from one poll of this path to the next; null: that of files."""
@@ -162,7 +162,7 @@ class Files(Section):
         ],
         BeforeValidator(_path_list),
     ] = ()
-    """The paths to count: each a text (its video files), or a mapping that says more."""
+    """The paths to count. A text counts the video files of a path; a mapping says more."""
 
     def schedule_of(self, path: CountedPath) -> Schedule:
         """Return when one of the paths is polled, and for how long its counts are served."""
@@ -189,10 +189,11 @@ class Account(Section):
     series of the account."""
 
     api_key: HiddenSecret
-    """The API key of the account."""
+    """The API key of the account; required, here or in `api_key_file`."""
 
     api_secret: HiddenSecret
-    """The API secret of the account, which signs each request."""
+    """The API secret of the account, which signs each request; required, here or in
+    `api_secret_file`."""
 
     disk_usage: DiskUsage = DiskUsage()
     """The disk usage of the account."""
@@ -205,8 +206,8 @@ class Log(Section):
     """What is logged."""
 
     level: LogLevel | None = None
-    """From which level on: debug, info, warn, error; null: as --log.level says. It is the only
-    way to change the level of a running exporter, at a reload."""
+    """The lowest level that is logged; null: as --log.level says. A reload applies it to a running
+    exporter."""
 
 
 class Config(Section):

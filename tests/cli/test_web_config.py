@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -163,3 +164,11 @@ def busy_threads(process: int) -> set[str]:
             if user_time >= os.sysconf("SC_CLK_TCK") // 10:
                 found.add(task.name)
     return found
+
+
+def test_every_metric_is_documented(program: "Program", tmp_path: Path) -> None:
+    """What is served with a web config file is what docs/metrics.md has, and nothing else."""
+    _, text = scrape(program, tmp_path, PASSWORD)
+    served = set(re.findall(r"^# TYPE (scaleengine_\w+) ", text, re.MULTILINE))
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert set(re.findall(r"^\| `(scaleengine_\w+)` \|", page, re.MULTILINE)) == served

@@ -49,11 +49,10 @@ def every(panel: dict[str, Any]) -> str:
 def exposed() -> dict[str, set[str]]:
     """Return the labels of each metric: those documented, and what describes the process."""
     table = (ROOT / "docs" / "metrics.md").read_text()
-    labels: dict[str, set[str]] = {}
-    before: set[str] = set()
-    for name, written in re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE):
-        before = before if "the same" in written else set(re.findall(r"`(\w+)`", written))
-        labels[name] = before
+    labels = {
+        name: set(re.findall(r"`(\w+)`", written))
+        for name, written in re.findall(r"^\| `(\w+)` \| \w+ \|([^|]*)\|", table, re.MULTILINE)
+    }
     histogram = "scaleengine_api_request_duration_seconds"
     labels[f"{histogram}_bucket"] = labels.pop(histogram) | {"le"}
     registry = CollectorRegistry()
