@@ -15,10 +15,11 @@ from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.web.addresses import listen, parse_address, shown
+from tests.ports import refusing_port
 
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"
 WEB_CONFIG = "--web.config.file=web.yml"
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 Serve = Callable[..., str]
 
@@ -168,9 +169,9 @@ def test_it_tells_how_the_exporter_is(serve: Serve, status: int, exit_status: in
 
 def test_nobody_there_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing listens, it says so."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    assert check(flags(), {VARIABLE: address}) == 1
+    with refusing_port() as port:
+        address = f"127.0.0.1:{port}"
+        assert check(flags(), {VARIABLE: address}) == 1
     assert capsys.readouterr().out.startswith(f"no response from {address}: ")
 
 

@@ -21,6 +21,7 @@ from exporter.web.addresses import (
     shown,
     url,
 )
+from tests.ports import choose_port
 
 Listen = Callable[..., list[socket.socket]]
 
@@ -55,7 +56,7 @@ def listening() -> Iterator[Listen]:
 def answers(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
     """Return whether somebody takes connections at a place."""
     with socket.socket(family, socket.SOCK_STREAM) as visitor:
-        visitor.settimeout(5)
+        visitor.settimeout(60)
         try:
             visitor.connect(place)
         except (ConnectionRefusedError, FileNotFoundError):
@@ -241,9 +242,7 @@ V6, ANY_V6 = "::1", "::"
 def free_port(*hosts: str) -> int:
     """Return a port that is free on each of the hosts, one by one."""
     while True:
-        (first,) = listen([TcpAddress("", 0)])
-        port: int = first.getsockname()[1]
-        first.close()
+        port = choose_port()
         with suppress(ListenError):
             for host in hosts:
                 close(listen([TcpAddress(host, port)]))

@@ -1,0 +1,25 @@
+"""Ports of loopback that no other test or program takes meanwhile."""
+
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+LOWEST: Final = 10_000
+HIGHEST: Final = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+"""From here on the kernel gives ports to whoever connects, or asks for port 0 (ip(7))."""
+
+
+def choose_port() -> int:
+    """Return a port by chance that the kernel gives to nobody who does not ask for it."""
+    return random.randrange(LOWEST, HIGHEST)
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Give a port where connections are refused: it is taken, and nothing listens there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
