@@ -27,6 +27,9 @@ from tests.observed import status_source
 
 T = TypeVar("T")
 
+PATIENCE = 60.0
+"""Seconds after which the server hangs, however slow the machine is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -71,7 +74,7 @@ class Site:
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Make one request at the first socket."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as line:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as line:
             line.request(method, path, headers=dict(headers or {}))
             answer = line.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
@@ -128,7 +131,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
         ],
         check=True,
         capture_output=True,
-        timeout=10,
+        timeout=PATIENCE,
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

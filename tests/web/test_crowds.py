@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 20.0
+PATIENCE = 60.0
+END_SECONDS = 20.0
+"""Seconds in which it ends, however busy the machine is."""
+
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 UNFINISHED = SCRAPE.removesuffix(b"\r\n") + b"X-Slow: "
 
@@ -157,7 +160,7 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
         exporter.scrape()
         assert exporter.descriptors() > 500
         took, logged = exporter.end()
-    assert took < 5
+    assert took < END_SECONDS
     assert logged == ""
 
 
@@ -175,5 +178,5 @@ def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None
         took, logged = exporter.end()
     assert grown < 10_000_000
     assert unsent < 50 * 256 * 1024
-    assert took < 5
+    assert took < END_SECONDS
     assert logged == ""

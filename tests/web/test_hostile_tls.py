@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
@@ -46,15 +46,16 @@ def test_who_does_not_speak_tls(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", PATIENCE)
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:
+        with closing(connect(site)), closing(connect(site)) as plain:
+            plain.sendall(READY)
+            of_plain, served = rest(plain), securely(site, LAST)
+        monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", 0.1)
         with closing(connect(site)) as silent:
-            with closing(connect(site)) as plain:
-                plain.sendall(READY)
-                of_plain = rest(plain)
-            return of_plain, securely(site, LAST), rest(silent)
+            return of_plain, served, rest(silent)
 
     plain, served, of_silent = site.serve_while(visit)
     assert b"HTTP" not in plain
