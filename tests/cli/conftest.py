@@ -20,11 +20,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from exporter.simulator import Account, Behaviour, Checks, FileType, Folder, Simulator, steady_usage
+from tests.patience import END_SECONDS
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 PATIENCE = 60.0
-END_SECONDS = 5.0
 NO_REPLAY = Checks(replay=False)
 """Several programs poll one account here, so that two may ask the same in one second."""
 
@@ -133,7 +133,7 @@ class Program:
         self._process.send_signal(number)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; return its exit status, or fail after five seconds."""
+        """Ask it to end; return its exit status, or fail where it hangs."""
         self._process.send_signal(number)
         return self.wait(END_SECONDS)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Configure = Callable[..., None]
 
+PATIENCE = 60.0
 OF_LIBRARIES: Mapping[str, str] = {
     # prometheus_client
     "PROMETHEUS_MULTIPROC_DIR": "{folder}",
@@ -68,8 +69,8 @@ def test_variables_of_libraries(
         program.wait_for(msg="poll", collector="files")
         program.wait_for(msg="poll", collector="disk_usage")
         assert program.value("scaleengine_files") == 130
-        polls = [event for event in program.events if event.get("msg") == "poll"]
         counted = program.value("scaleengine_polls_total", collector="files")
+        polls = [event for event in program.events if event.get("msg") == "poll"]
         assert counted is not None
         assert counted <= len(polls) + 1
         metrics = program.get("/metrics")[1]
@@ -132,7 +133,7 @@ def test_a_proxy_is_a_proxy(
     configure(tmp_path, "http://api.invalid/")
     program = start(tmp_path, HTTP_PROXY=proxy.address, REQUEST_METHOD="GET", http_proxy="")
     program.wait_for(msg="poll", result="failed")
-    assert proxy.asked.is_set()
+    assert proxy.asked.wait(PATIENCE)
 
 
 def test_a_local_time(

@@ -24,9 +24,16 @@ SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 FILES = ["config.yaml", "secret", "web.yaml"]
 HOLDER = """\
 import fcntl, os, signal, sys, time
+def lease():
+    # Refused with EAGAIN while somebody has it open: a poll may just be reading it.
+    while True:
+        try:
+            return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except BlockingIOError:
+            time.sleep(0.01)
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
 file = os.open(sys.argv[1], os.O_RDWR)
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+lease()
 print("held", flush=True)
 signal.sigwait({signal.SIGIO})
 print("wanted", flush=True)

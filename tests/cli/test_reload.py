@@ -96,7 +96,7 @@ def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
 
 def post(program: "Program") -> tuple[int, str]:
     """Ask for a reload by a request."""
-    with closing(http.client.HTTPConnection(*program.address, timeout=10)) as line:
+    with closing(http.client.HTTPConnection(*program.address, timeout=PATIENCE)) as line:
         line.request("POST", "/-/reload")
         answer = line.getresponse()
         return answer.status, answer.read().decode()

@@ -19,6 +19,7 @@ Configure = Callable[..., None]
 
 FILES = "this process has too many open files (limit "
 THREADS = "this process can start no further thread (limit "
+PATIENCE = 60.0
 DEBUG = "--log.level=debug"
 """Where two targets fail for one cause, the second is told at this level."""
 EVERY_SECOND = {
@@ -63,7 +64,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
 def wait_for_polls(program: "Program", *, cause: str = "") -> None:
     """Wait until both collectors have polled anew, and failed for this cause if there is one."""
     seen = len(program.events)
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + PATIENCE
     waiting = {"disk_usage", "files"}
     while waiting:
         assert time.monotonic() < deadline, f"no poll of {waiting} in {program.lines[seen:]}"

@@ -17,12 +17,12 @@ from typing import TypeVar
 import pytest
 
 from exporter.simulator import Simulator
+from tests.patience import END_SECONDS
 
 Configure = Callable[..., None]
 T = TypeVar("T")
 
 PATIENCE = 60.0
-END_SECONDS = 5.0
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter")
 STREAMS = {
     "closed": "<&- >&- 2>&-",

@@ -27,10 +27,12 @@ class Hanging:
 
     def __init__(self) -> None:
         self.released = threading.Event()
+        self.begun = threading.Semaphore(0)
         self.threads: list[threading.Thread] = []
 
     def __call__(self) -> str:
         self.threads.append(threading.current_thread())
+        self.begun.release()
         assert self.released.wait(PATIENCE)
         return "late"
 
@@ -79,6 +81,7 @@ def test_what_takes_too_long(hanging: Hanging) -> None:
         "config.yaml: was not read within 0.01 s, or a file that it names was not; check for a "
         "pipe without a writer, or a mount whose server does not answer"
     )
+    assert hanging.begun.acquire(timeout=PATIENCE)
 
 
 def test_few_hang(hanging: Hanging) -> None:
@@ -86,6 +89,7 @@ def test_few_hang(hanging: Hanging) -> None:
     read = TimedRead(FILE, hanging, SOON)
     for _ in range(MAX_HANGING):
         assert "was not read within" in fault(read)
+        assert hanging.begun.acquire(timeout=PATIENCE)
     assert "earlier attempts to read it still hang; restart the exporter" in fault(read)
     assert len(hanging.threads) == MAX_HANGING
     hanging.release()

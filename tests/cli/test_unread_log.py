@@ -17,9 +17,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Simulator
+from tests.patience import END_SECONDS
 
 PATIENCE = 60.0
-END_SECONDS = 5.0
 DROPPED = "scaleengine_exporter_log_lines_dropped_total"
 WARNINGS = 125
 CONFIG_FILE = f"{'x/../' * 600}config.yaml"

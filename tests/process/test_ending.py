@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter.process.ending import FLUSH_SECONDS
+from exporter.process.signals import GRACE_SECONDS
+from tests.patience import END_SECONDS
+
 PATIENCE = 60.0
-END_SECONDS = 5.0
 SCRIPT = """\
 import atexit, sys, threading
-import exporter.__main__, exporter.cli
+import exporter.__main__, exporter.cli, exporter.process.signals
 
 def run(arguments, process):
     hang = threading.Event().wait
@@ -21,9 +24,13 @@ def run(arguments, process):
     {body}
 
 exporter.cli.main = run
+exporter.process.signals.GRACE_SECONDS = 0.5
 exporter.__main__.main()
 """
-"""The program, but for what it does: a thread hangs that Python would wait for, and so on."""
+"""The program, but for what it does: a thread hangs that Python would wait for, and so on.
+
+It has half a second for an end in good order: what is tested here is what follows.
+"""
 
 
 @pytest.fixture
@@ -65,10 +72,15 @@ def start(processes: list[subprocess.Popen[str]], body: str) -> subprocess.Popen
 def test_a_signal(
     processes: list[subprocess.Popen[str]], body: str, number: signal.Signals
 ) -> None:
-    """A signal ends it within five seconds."""
+    """A signal ends it, whatever hangs."""
     process = start(processes, body)
     process.send_signal(number)
     assert process.wait(END_SECONDS) == 0
+
+
+def test_the_limits_of_an_end() -> None:
+    """An end in good order, by force after that, and the last lines take less than five seconds."""
+    assert GRACE_SECONDS + FLUSH_SECONDS < 5.0
 
 
 @pytest.mark.parametrize(
