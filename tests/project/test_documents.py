@@ -148,7 +148,7 @@ def run_script(shell: str, script: str, folder: Path) -> subprocess.CompletedPro
 
 def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
     """The commands and the file of the README pass the check as they are."""
-    prepare, check, _ = blocks(README, "Configure", "sh")
+    prepare, check = blocks(README, "Configure", "sh")
     (tmp_path / "config.yaml").write_text(blocks(README, "Configure", "yaml")[0])
     checked = run_script("/bin/sh", prepare + check.splitlines()[0], tmp_path)
     assert (checked.returncode, checked.stderr) == (0, "")
