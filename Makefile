@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test coverage check lint types contracts format schema documents dashboard lock image-try \
+.PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
+	lock image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
 
@@ -16,6 +17,7 @@ help:
 	@echo "make schema      write the JSON Schemas of the configuration and of the status"
 	@echo "make documents   write the tables of the documents: keys, flags, metrics"
 	@echo "make dashboard   write the dashboard for Grafana"
+	@echo "make kubernetes  write the manifests that have their source elsewhere"
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make bench-accounts  poll 1 to 5,000 accounts, and say what that costs; half an hour"
@@ -63,12 +65,18 @@ format: $(READY)
 schema: $(READY)
 	$(BIN)/python -m exporter.config
 	$(BIN)/python -m exporter.web.status.document
+	$(BIN)/python -m deploy.kubernetes.generate
 
 documents: $(READY)
 	$(BIN)/python -m tests.project.reference
 
 dashboard: $(READY)
 	$(BIN)/python -m monitoring.dashboard
+	$(BIN)/python -m deploy.kubernetes.generate
+
+kubernetes: $(READY)
+	.ci/helm $(BIN)/python
+	$(BIN)/python -m deploy.kubernetes.generate
 
 bench-walk: $(READY)
 	$(BIN)/python -m bench.walk
