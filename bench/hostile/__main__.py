@@ -65,8 +65,8 @@ CLIENT_ATTACKS: Final[dict[str, tuple[str, Setup, ClientAttack]]] = {
         requests.truncate_web_config,
     ),
     "leaving-filters": (
-        "2,000 requests for one family whose clients leave; 90,000 series",
-        Setup(folders=90_000),
+        "2,000 requests for one family whose clients leave; 45,000 series",
+        Setup(folders=45_000),
         requests.leave_filters,
     ),
     "reload-flood": (

@@ -21,7 +21,7 @@ from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.polling.store import TARGETS, Store
 from exporter.polling.targets import Target
-from exporter.process.free_memory import release_free_memory
+from exporter.process.free_memory import FreeMemoryRelease
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 
@@ -109,6 +109,7 @@ class Publisher:
         all that is replaced, whoever lets go of them last.
         """
         self._publish_or_log()
+        release_free_memory = FreeMemoryRelease()
         next_release = self._clock.elapsed()  # the start has left something too
         while not self._stop.wait(PAUSE):
             self._publish_or_log()

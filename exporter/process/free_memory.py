@@ -1,7 +1,11 @@
 """Give memory that is free within the process back to the system."""
 
 import ctypes
+import gc
+from collections.abc import Callable
 from typing import Final
+
+from exporter.process.memory import read_memory
 
 _LIBRARY: Final = ctypes.CDLL(None)
 
@@ -10,6 +14,7 @@ _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 _LARGE: Final = 256 * 1024
 _ARENAS: Final = 2
+_CHANGE: Final = 0.05
 
 
 def return_large_memory() -> None:
@@ -33,3 +38,26 @@ def release_free_memory() -> None:
     """
     if hasattr(_LIBRARY, "malloc_trim"):
         _LIBRARY.malloc_trim(0)
+
+
+class FreeMemoryRelease:
+    """Returns free memory to the system again and again; for one thread.
+
+    Where the memory in use has changed by a twentieth since the last time, something large has come
+    or gone. Then garbage is collected as well, which empties the interpreter's stocks of free
+    objects: two thousand tuples of each length keep a page each (``gc.collect``).
+    """
+
+    def __init__(self, read: Callable[[], int | None] = read_memory) -> None:
+        self._read = read
+        self._collected_at = 0
+
+    def __call__(self) -> None:
+        """Return free memory now."""
+        memory = self._read() or 0
+        has_changed = abs(memory - self._collected_at) > _CHANGE * self._collected_at
+        if has_changed:
+            gc.collect()
+        release_free_memory()
+        if has_changed:
+            self._collected_at = self._read() or 0

@@ -558,7 +558,7 @@ def test_free_memory_is_released_now_and_then(
     looks = 0
     released: list[int] = []
     monkeypatch.setattr(
-        "exporter.metrics.publisher.release_free_memory", lambda: released.append(looks)
+        "exporter.metrics.publisher.FreeMemoryRelease", lambda: lambda: released.append(looks)
     )
 
     def seconds() -> Iterator[None]:

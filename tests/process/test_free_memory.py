@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.process.free_memory import release_free_memory
+from exporter.process.free_memory import FreeMemoryRelease, release_free_memory
 
 
 def resident() -> int:
@@ -25,6 +25,28 @@ def test_memory_below_what_is_in_use_is_given_back() -> None:
     release_free_memory()
     assert resident() < held - 25_000_000
     assert in_use
+
+
+def test_garbage_is_collected_where_memory_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that has grown or shrunk by more than a twentieth is worth the look at all objects."""
+    collected: list[None] = []
+    monkeypatch.setattr("gc.collect", lambda: collected.append(None))
+    sizes = iter(
+        [
+            *(100, 100),  # before and after the first collection
+            *(104, 96),
+            *(106, 100),
+            101,
+            *(90, 89),
+            *(89, 91),
+        ]
+    )
+    release = FreeMemoryRelease(lambda: next(sizes))
+    found = []
+    for _ in range(8):
+        release()
+        found.append(len(collected))
+    assert found == [1, 1, 1, 2, 2, 3, 3, 3]
 
 
 LARGE_IN_THREADS = """
