@@ -25,6 +25,8 @@ from deploy.kubernetes.generate import (
 )
 from exporter import __version__
 from exporter.config import load
+from exporter.flags import SHARD, TOTAL_SHARDS
+from exporter.sharding import choose_shard, parse_shard, parse_total
 
 Manifest = dict[str, Any]
 
@@ -48,6 +50,7 @@ WRONG_VALUES = {
     "networkPolicy.egressPorts={https}": "/networkPolicy/egressPorts/0",
     "config.accounts[0].cdn=main": "/config/accounts/0/cdn",
     "config.api.timeout=soon": "/config/api/timeout",
+    "shards=0": "/shards",
     "replicas=3": "replicas",
 }
 
@@ -160,13 +163,15 @@ def test_the_documented_overlay_has_a_configuration_of_its_own(tmp_path: Path) -
     overlay = read_block("kustomization.yaml").replace(
         "../scaleengine-exporter/deploy/kubernetes", folder
     )
-    (tmp_path / "kustomization.yaml").write_text(overlay)
+    (tmp_path / "kustomization.yaml").write_text(overlay + "patches: [{path: patch.yaml}]\n")
+    (tmp_path / "patch.yaml").write_text(read_block("patch.yaml"))
     manifests = customize(tmp_path)
     (config,) = [manifest for manifest in manifests if "config.yaml" in manifest.get("data", {})]
     assert config["data"]["config.yaml"] == "accounts: [{cdn: 7}]\n"
     pod = find(manifests, "StatefulSet")["spec"]["template"]["spec"]
     assert pod["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]
     assert pod["containers"][0]["image"].endswith(f"/scaleengine-exporter:{__version__}")
+    assert find_shards(find(manifests, "StatefulSet")) == [f"shard {n} of 3" for n in range(3)]
     (dashboard,) = [one for one in manifests if "scaleengine.json" in one.get("data", {})]
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert find_faults(manifests) == []
@@ -255,6 +260,31 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     assert len(checksums) == 2
 
 
+def find_shards(stateful_set: Manifest) -> list[str]:
+    """Return the shards that the pods are, by their names and their environment."""
+    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
+    environ = {variable["name"]: variable["value"] for variable in container["env"]}
+    hosts = [
+        f"{stateful_set['metadata']['name']}-{ordinal}"
+        for ordinal in range(stateful_set["spec"]["replicas"])
+    ]
+    shard = parse_shard(environ[str(SHARD.envvar)])
+    total = parse_total(environ[str(TOTAL_SHARDS.envvar)])
+    return [str(choose_shard(shard, total, host)) for host in hosts]
+
+
+def test_one_pod_polls_everything() -> None:
+    """The base is not divided."""
+    assert find_shards(find(read_base(), "StatefulSet")) == ["shard 0 of 1"]
+
+
+@with_helm
+def test_the_pods_share_the_accounts() -> None:
+    """Each pod is a shard of its own, and knows how many there are."""
+    stateful_set = find(render("shards=3"), "StatefulSet")
+    assert find_shards(stateful_set) == ["shard 0 of 3", "shard 1 of 3", "shard 2 of 3"]
+
+
 @with_helm
 def test_the_health_is_found_behind_passwords_and_tls() -> None:
     """With a web config file the exporter's own command asks, which needs neither."""
@@ -309,7 +339,7 @@ def read_schema() -> Mapping[str, Any]:
     [
         *(("image", {"repository": 1}), ("service", {"port": "10058"}), ("extraArgs", "--a=b")),
         *(("config", {"accounts": []}), ("config", {"accounts": [{"cdn": "x"}]})),
-        *(("secretName", None), ("networkPolicy", {"enabled": "yes"}), ("replicas", 2)),
+        *(("secretName", None), ("networkPolicy", {"enabled": "yes"}), ("shards", "3")),
         *(("serviceMonitor", {"interval": 30}), ("podLabels", {"a": 1}), ("image", {"tagg": ""})),
     ],
 )
