@@ -23,9 +23,9 @@ from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
 from exporter.sharding import Shard
 from exporter.timed_read import TimedRead
+from exporter.web.acceptor import raise_limit
 from exporter.web.addresses import Address, listen
 from exporter.web.config_file import LiveWebConfig
-from exporter.web.descriptors import raise_limit
 from exporter.web.inherited import inherited
 from exporter.web.log_limit import LogLimit
 

@@ -9,9 +9,8 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from exporter.web.acceptor import Connections, Door, room_for_connections, watched
 from exporter.web.addresses import close
-from exporter.web.descriptors import room_for_connections
-from exporter.web.door import Connections, Door, watched
 from exporter.web.incoming import build_requests
 from exporter.web.log_limit import LogLimit, limited_libraries
 from exporter.web.open_connections import Limits

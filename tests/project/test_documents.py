@@ -20,8 +20,8 @@ from exporter.scaleengine.json_values import MAX_DEPTH
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
 from exporter.web import build_queue
+from exporter.web.acceptor import room_for_connections
 from exporter.web.config_file import basic_auth
-from exporter.web.descriptors import room_for_connections
 from exporter.web.open_connections import Limits
 from tests.project.reference import PAGES, render_page
 

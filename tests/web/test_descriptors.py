@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from exporter.web.descriptors import raise_limit, room_for_connections
+from exporter.web.acceptor import raise_limit, room_for_connections
 
 
 @pytest.mark.parametrize(

@@ -149,9 +149,9 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
         for _ in range(3):
             assert looks.acquire(timeout=PATIENCE)
 
-    monkeypatch.setattr("exporter.web.door.release_free_memory", lambda: released.append(0))
-    monkeypatch.setattr("exporter.web.door._CROWD", 3)
-    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("exporter.web.acceptor.release_free_memory", lambda: released.append(0))
+    monkeypatch.setattr("exporter.web.acceptor._CROWD", 3)
+    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(OpenConnections, "take_surplus", look)
 
     def visit() -> None:
@@ -173,7 +173,7 @@ def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.Monk
     """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
     room = 6
     monkeypatch.setattr("exporter.web.server.room_for_connections", lambda: room)
-    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.05)
     site.most_connections = None
 
     def visit() -> list[bytes]:
@@ -289,7 +289,7 @@ def test_one_that_is_not_read_from_makes_room_too(
 
 def test_nobody_outstays(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever one does or does not do, it does not do it for ever."""
-    monkeypatch.setattr("exporter.web.door._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.05)
     enlarge(site)
 
     def visit() -> int:

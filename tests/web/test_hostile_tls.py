@@ -46,7 +46,7 @@ def test_who_does_not_speak_tls(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", PATIENCE)
+    monkeypatch.setattr("exporter.web.acceptor._TIMEOUT_SECONDS", PATIENCE)
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:

@@ -10,8 +10,10 @@ aiohttp itself knows no limit, and asyncio's server stops to accept when descrip
 import asyncio
 import errno
 import os
+import resource
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,7 +26,6 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.process.free_memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, break_cycles, check_version
-from exporter.web.handshake import begin_tls
 from exporter.web.incoming import check_request
 from exporter.web.log_limit import LogLimit
 from exporter.web.open_connections import OpenConnections, Phase, peer_of
@@ -41,6 +42,11 @@ _LOOK_SECONDS: Final = 1.0
 _SHARE: Final = 16  # one connection in 16 is closed when the system has no room
 _CROWD: Final = 64  # from this many connections on, memory is given back when they have left
 _CLOSING: Final = "too many connections, closing some"
+_MOST_CONNECTIONS: Final = 512  # each takes 10 KB, by TLS 100 KB, most of it in OpenSSL
+_RESERVE: Final = 4  # a quarter of them is for polling, files and the log
+_TIMEOUT_SECONDS: Final = 5.0
+_SHUTDOWN_SECONDS: Final = 1.0
+_RECORD_BYTES: Final = 16 * 1024  # the most that a TLS record holds (RFC 8446, 5.1)
 
 
 def watched(connections: Connections, log_limit: LogLimit) -> Middleware:
@@ -217,3 +223,70 @@ def _fault_of_certificate(error: OSError) -> str | None:
     if isinstance(error, ssl.SSLError) and error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return "there is none, and client_auth_type asks for one"
     return None
+
+
+def raise_limit() -> None:
+    """Raise the soft limit of descriptors to the hard one.
+
+    It is low for the sake of select(2), which nothing here uses.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def room_for_connections() -> int:
+    """Return how many connections may be open: three quarters of the descriptors, 512 at most."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(1, min(_MOST_CONNECTIONS, soft - soft // _RESERVE))
+
+
+class _TlsProtocol(sslproto.SSLProtocol):
+    """asyncio's TLS with buffers of one record.
+
+    asyncio allocates 256 KiB for each connection, reads 256 KiB ahead, and lets as much wait to be
+    sent. Nothing but its constructor takes part in that, and it is not documented: a test shows
+    that the sizes below are still those that count.
+    """
+
+    max_size = _RECORD_BYTES
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._set_read_buffer_limits(_RECORD_BYTES)  # type: ignore[attr-defined] # not in typeshed
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=1)  # what it holds, the layer above need not
+        super().connection_made(transport)
+
+    def resume_writing(self) -> None:
+        """Send what waits, as soon as the transport has finished what it does now.
+
+        It calls this while it sends. Were there another error in between, it would end twice, which
+        asyncio logs with a traceback.
+        """
+        self._loop.call_soon(self._resume_writing)
+
+    def _resume_writing(self) -> None:
+        if self._transport is not None:
+            super().resume_writing()
+
+
+async def begin_tls(connection: Connection, context: ssl.SSLContext) -> None:
+    """Make the handshake, five seconds at most, and let the connection begin then.
+
+    Raises OSError if there is no TLS; the socket is closed then.
+    """
+    loop = asyncio.get_running_loop()
+    finished: asyncio.Future[None] = loop.create_future()
+    protocol = _TlsProtocol(
+        loop,
+        connection,
+        context,
+        finished,
+        server_side=True,
+        ssl_handshake_timeout=_TIMEOUT_SECONDS,  # type: ignore[arg-type] # typeshed: whole ones
+        ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    await loop.connect_accepted_socket(lambda: protocol, connection.accepted)
+    await finished
