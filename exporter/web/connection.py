@@ -13,8 +13,8 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web, web_protocol
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from exporter.web.headers import HEADERS
 from exporter.web.log_limit import LogLimit
+from exporter.web.responses import HEADERS
 
 log: Final = structlog.get_logger(__name__)
 

@@ -13,9 +13,8 @@ from exporter.documents.text import escape_surrogates
 from exporter.metrics.exposition import Exposition
 from exporter.web.build_queue import BuildQueue
 from exporter.web.filtering import build_filtered
-from exporter.web.headers import add_headers
 from exporter.web.incoming import is_from_web_page
-from exporter.web.sending import accepts_gzip, send
+from exporter.web.responses import accepts_gzip, add_headers, send
 from exporter.web.status.pages import StatusPages, StatusSource
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from exporter.web.sending import accepts_gzip
+from exporter.web.responses import accepts_gzip
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site

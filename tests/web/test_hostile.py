@@ -286,7 +286,7 @@ def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.Monk
         yield b"files"
         raise ValueError("canary")
 
-    monkeypatch.setattr("exporter.web.sending.pieces", break_off)
+    monkeypatch.setattr("exporter.web.responses.pieces", break_off)
     with capture_logs() as events:
         answered = site.serve_while(lambda: exchange(site, READY.replace(b"/-/ready", b"/metrics")))
     assert answered.endswith(b"\r\n\r\nfiles")

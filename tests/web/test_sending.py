@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.sending import PIECE, accepts_gzip, pieces
+from exporter.web.responses import PIECE, accepts_gzip, pieces
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Body
 from exporter.web.build_queue import BuildQueue
-from exporter.web.sending import PIECE, accepts_gzip, send
+from exporter.web.responses import PIECE, accepts_gzip, send
 from exporter.web.status.document import write_json
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import Links, View, content_security_policy, render_page

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from aiohttp import hdrs, web
@@ -12,6 +12,18 @@ PIECE: Final = 32 * 1024
 
 _PATIENCE: Final = 30.0
 _WEIGHT: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+HEADERS: Final[Mapping[str, str]] = {
+    # No versions: they help nobody but those who look for old ones.
+    hdrs.SERVER: "scaleengine-exporter",
+    # The pages are text and links. A number or a state out of a cache would be a wrong one.
+    hdrs.CACHE_CONTROL: "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 class SendableBody(Protocol):
@@ -76,3 +88,10 @@ def _weighted(element: str) -> tuple[str, float]:
         return coding.strip(), 1.0
     found = _WEIGHT.fullmatch(parameter.strip())
     return coding.strip(), float(found[1]) if found else 0.0
+
+
+async def add_headers(_: web.Request, answer: web.StreamResponse) -> None:
+    """Give an answer that is about to be sent the headers; one that sets its own keeps it."""
+    answer.headers.pop(hdrs.SERVER, None)  # aiohttp's, with its version and Python's
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
