@@ -40,7 +40,7 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.sharding import Auto, Shard, ShardError, choose_shard
-from exporter.web.addresses import Address, ListenError
+from exporter.web.listeners import Address, ListenError
 
 if TYPE_CHECKING:
     from exporter.backfill.options import FirstDay

@@ -18,7 +18,7 @@ from exporter.serve import load_web_config, open_sockets, serve_plan
 from exporter.service import Front, Source
 from exporter.simulator import Behaviour, Simulator
 from exporter.simulator.demo import Demo, demo_account
-from exporter.web.addresses import url
+from exporter.web.listeners import url
 
 _ACCOUNT: Final = "demo"
 _SEED: Final = 158

@@ -22,7 +22,7 @@ from exporter.backfill.options import (
     parse_step,
 )
 from exporter.sharding import parse_shard, parse_total
-from exporter.web.addresses import Address, AddressError, parse_address
+from exporter.web.listeners import Address, AddressError, parse_address
 
 DEFAULT_ADDRESS: Final = ":10058"
 

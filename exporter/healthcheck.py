@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from exporter.flags import WEB_CONFIG_FILE, WEB_LISTEN_ADDRESS
-from exporter.web.addresses import Address, UnixAddress
+from exporter.web.listeners import Address, UnixAddress
 
 TIMEOUT: Final = 2.0
 """Seconds to wait for each step of a response."""

@@ -24,9 +24,8 @@ from exporter.service import Front, Source, run
 from exporter.sharding import Shard
 from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_limit
-from exporter.web.addresses import Address, listen
 from exporter.web.config_file import LiveWebConfig
-from exporter.web.inherited import inherited
+from exporter.web.listeners import Address, inherited, listen
 from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)

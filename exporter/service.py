@@ -39,8 +39,8 @@ from exporter.scaleengine.transport import Endpoint
 from exporter.status import Observer
 from exporter.timed_read import SettledRead
 from exporter.version import described
-from exporter.web.addresses import close, shown
 from exporter.web.config_file import LiveWebConfig, protect
+from exporter.web.listeners import close, shown
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource

@@ -24,8 +24,8 @@ from structlog.testing import capture_logs
 
 from bench.fuzz.target import Target
 from exporter.metrics.exposition import empty_layer, expose, render_tail
-from exporter.web.addresses import TcpAddress, listen
 from exporter.web.config_file import LiveWebConfig, protect
+from exporter.web.listeners import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource

@@ -10,8 +10,8 @@ from typing import Final, cast
 from aiohttp import web
 
 from exporter.web.acceptor import Connections, Door, room_for_connections, watched
-from exporter.web.addresses import close
 from exporter.web.incoming import build_requests
+from exporter.web.listeners import close
 from exporter.web.log_limit import LogLimit, limited_libraries
 from exporter.web.open_connections import Limits
 

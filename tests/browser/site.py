@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from exporter.metrics.exposition import empty_layer, expose, render_tail
-from exporter.web.addresses import TcpAddress, listen
+from exporter.web.listeners import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource

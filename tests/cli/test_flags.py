@@ -8,7 +8,7 @@ import pytest
 from exporter import __version__
 from exporter.cli import program
 from exporter.flags import BACKFILL_FLAGS
-from exporter.web.addresses import TcpAddress, UnixAddress
+from exporter.web.listeners import TcpAddress, UnixAddress
 from tests.command_line import read_command_line, read_wrong_command_line
 
 Refused = Callable[..., str]

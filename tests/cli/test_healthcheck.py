@@ -14,7 +14,7 @@ from exporter import cli, healthcheck
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
-from exporter.web.addresses import listen, parse_address, shown
+from exporter.web.listeners import listen, parse_address, shown
 from tests.ports import refusing_port
 
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from exporter.logs import set_up_logs
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.acceptor import raise_limit
-from exporter.web.addresses import TcpAddress, listen
+from exporter.web.listeners import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource

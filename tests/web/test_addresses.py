@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.web.addresses import Address, AddressError, TcpAddress, UnixAddress, parse_address
+from exporter.web.listeners import Address, AddressError, TcpAddress, UnixAddress, parse_address
 
 HOW = (
     "is no address to listen on: write host:port, [IPv6]:port, :port for every address of this "

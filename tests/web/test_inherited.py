@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.addresses import ListenError, close, shown
-from exporter.web.inherited import inherited
+from exporter.web.listeners import ListenError, close, inherited, shown
 
 HERE = 4711
 

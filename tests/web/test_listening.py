@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.addresses import (
+from exporter.web.listeners import (
     BACKLOG,
     Address,
     ListenError,

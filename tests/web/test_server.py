@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Body, Exposition
-from exporter.web.addresses import TcpAddress, UnixAddress, listen
+from exporter.web.listeners import TcpAddress, UnixAddress, listen
 from exporter.web.server import serve
 
 if TYPE_CHECKING:
