@@ -5,10 +5,12 @@ left before.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar, cast
 
+from exporter.metrics.exposition import Body, Exposition
 from exporter.web.fair_queue import FairQueue, Keys, find_networks
 
 T = TypeVar("T")
@@ -75,3 +77,16 @@ class BuildQueue:
                     job.outcome.set_exception(error)
             finally:
                 del self._jobs[job.key]
+
+
+async def build_filtered(
+    queue: BuildQueue, exposition: Exposition, names: Collection[str], *, gzip: bool, client: str
+) -> Body | None:
+    """Return the samples with these names, or None where too many bodies wait to be built.
+
+    Cancel it when the client has left. ``client`` is the address of the client.
+    """
+    known = exposition.known(names)
+    build = exposition.gzip if gzip else exposition.text
+    key = (id(exposition), known, gzip)  # what is built keeps the exposition, and so its id
+    return await queue.build(key, partial(build, known), client)

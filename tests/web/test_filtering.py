@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 
 from exporter.metrics.exposition import Body, Exposition
-from exporter.web.build_queue import MAX_WAITING, BuildQueue
-from exporter.web.filtering import build_filtered
+from exporter.web.build_queue import MAX_WAITING, BuildQueue, build_filtered
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
