@@ -26,9 +26,9 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.process.free_memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, break_cycles, check_version
-from exporter.web.incoming import check_request
 from exporter.web.log_limit import LogLimit
 from exporter.web.open_connections import OpenConnections, Phase, peer_of
+from exporter.web.request_checks import check_request
 
 log: Final = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from exporter.documents.text import escape_surrogates
 from exporter.metrics.exposition import Exposition
 from exporter.web.build_queue import BuildQueue, build_filtered
-from exporter.web.incoming import is_from_web_page
+from exporter.web.request_checks import is_from_web_page
 from exporter.web.responses import accepts_gzip, add_headers, send
 from exporter.web.status.pages import StatusPages, StatusSource
 

@@ -10,10 +10,10 @@ from typing import Final, cast
 from aiohttp import web
 
 from exporter.web.acceptor import Connections, Door, room_for_connections, watched
-from exporter.web.incoming import build_requests
 from exporter.web.listeners import close
 from exporter.web.log_limit import LogLimit, limited_libraries
 from exporter.web.open_connections import Limits
+from exporter.web.request_checks import build_requests
 
 _LAST_SCRAPES_SECONDS: Final = 2.0
 # A handler that ends just when aiohttp gives up on it is logged as a defect: most end before that,
