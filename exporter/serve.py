@@ -23,7 +23,7 @@ from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
 from exporter.sharding import Shard
 from exporter.timed_read import TimedRead
-from exporter.web.acceptor import raise_limit
+from exporter.web.acceptor import raise_fd_limit
 from exporter.web.config_file import LiveWebConfig
 from exporter.web.listeners import Address, inherited, listen
 from exporter.web.log_limit import LogLimit
@@ -94,7 +94,7 @@ def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.
 
 def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     """Poll and serve a plan until a signal ends that."""
-    raise_limit()
+    raise_fd_limit()
     run(plan, source, front, process)
 
 

@@ -214,7 +214,7 @@ def _serving(config: Path) -> Iterator[int]:
         status = StatusSource(_no_status, None, lambda: False, time.monotonic)
         app = build_app(Served(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
         protect(app, LiveWebConfig(config, time.monotonic), time.monotonic)
-        await serve(app, sockets, listening.set, stop, most_connections=_CONNECTIONS)
+        await serve(app, sockets, listening.set, stop, max_connections=_CONNECTIONS)
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), name="web server")
     thread.start()

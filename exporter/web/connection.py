@@ -1,4 +1,4 @@
-"""One connection: aiohttp's, with the limits and the silence that aiohttp leaves to others."""
+"""One connection: aiohttp's, with more limits, and with errors that reveal nothing."""
 
 import asyncio
 import socket
@@ -18,20 +18,20 @@ from exporter.web.responses import HEADERS
 
 log: Final = structlog.get_logger(__name__)
 
-# Measured: a connection that has not sent its whole header, or idles, is closed after so long.
+# Measured: a connection that idles, or has not sent its complete header by then, is closed.
 _KEEPALIVE_SECONDS: Final = 5.0
 # One byte apart, because an error of aiohttp's parser names only the limit that was exceeded.
-_URL_BYTES: Final = 8190
-_FIELD_BYTES: Final = 8191
-_TOO_LONG: Final = b"x" * _FIELD_BYTES
-_HEADERS: Final = 64
-_TOO_MANY_HEADERS: Final = "Too many headers received"  # aiohttp's own words
-_UNANSWERED_BYTES: Final = 32 * 1024  # of all that comes while no answer has gone out
-_LAST_WORDS_SECONDS: Final = 1.0
-_UNSENT_BYTES: Final = 16 * 1024
-_RECEIVED_BYTES: Final = 32 * 1024
-_SILENCE_MILLISECONDS: Final = 10_000
-_RESET_WHEN_CLOSED: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
+_MAX_URL_BYTES: Final = 8190
+_MAX_FIELD_BYTES: Final = 8191
+_OVERSIZED: Final = b"x" * _MAX_FIELD_BYTES
+_MAX_HEADERS: Final = 64
+_TOO_MANY_HEADERS: Final = "Too many headers received"  # as aiohttp words it
+_MAX_BYTES_WITHOUT_RESPONSE: Final = 32 * 1024  # received while no response is sent
+_FLUSH_SECONDS: Final = 1.0
+_SEND_BUFFER_BYTES: Final = 16 * 1024
+_RECEIVE_BUFFER_BYTES: Final = 32 * 1024
+_USER_TIMEOUT_MILLISECONDS: Final = 10_000
+_LINGER_RESET: Final = struct.pack("ii", 1, 0)  # socket(7), SO_LINGER
 _URI_TOO_LONG: Final = HTTPStatus.REQUEST_URI_TOO_LONG
 _HEADERS_TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _VERSIONS: Final = (HttpVersion10, HttpVersion11)
@@ -42,33 +42,33 @@ web_protocol.MAX_MSG_QUEUE_SIZE = 4
 
 
 def check_version(request: web.BaseRequest) -> None:
-    """Raise ConnectionError for a version of HTTP in which nothing can be answered.
+    """Raise ConnectionError for an unsupported version of HTTP.
 
-    The parser takes HTTP/0.9 and 2.0 for requests too.
+    The parser also accepts HTTP/0.9 and 2.0.
     """
     if request.version not in _VERSIONS:
-        raise ConnectionError("no version of HTTP that is spoken here")
+        raise ConnectionError("unsupported version of HTTP")
 
 
 class Connection(web.RequestHandler):
     """Speaks HTTP on a socket that was accepted.
 
-    ``gone`` is called when it is lost, ``progressed`` when a slow client has taken all that waited
-    for it.
+    ``on_closed`` is called when it is lost, ``on_progress`` when a slow client has read all that
+    was written.
 
-    It is closed when a request has not come whole, or the next has not come, within five seconds;
-    and when it sends more than 32 KiB without an answer in between. What is no HTTP is answered
-    with a bare 400 and noted at the level debug: whoever scans ports must not fill the log. A URL
-    that is too long gets 414; headers that are too long, too many, or too much in all get 431.
+    It is closed when a request is not complete, or the next does not come, within five seconds;
+    and when it sends more than 32 KiB without a response in between. The response to what is not
+    HTTP is a bare 400, logged at the level debug: port scanners must not fill the log. A URL that
+    is too long gets 414. Headers that are too long, too many, or too large in total get 431.
     """
 
     __slots__ = (
-        "_gone",
-        "_heard_all",
+        "_bytes_since_response",
+        "_eof_received",
         "_log_limit",
-        "_opened",
-        "_progressed",
-        "_unanswered",
+        "_on_closed",
+        "_on_progress",
+        "_transport_made",
         "accepted",
     )
 
@@ -76,100 +76,100 @@ class Connection(web.RequestHandler):
         self,
         server: web.Server,
         accepted: socket.socket,
-        gone: Callable[["Connection"], None],
-        progressed: Callable[["Connection"], None],
+        on_closed: Callable[["Connection"], None],
+        on_progress: Callable[["Connection"], None],
         log_limit: LogLimit,
     ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=_KEEPALIVE_SECONDS,
-            max_line_size=_URL_BYTES,
-            max_field_size=_FIELD_BYTES,
-            max_headers=_HEADERS,
+            max_line_size=_MAX_URL_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+            max_headers=_MAX_HEADERS,
             lingering_time=0,
             auto_decompress=False,  # no page reads a body
         )
         self.accepted = accepted
         """The socket."""
         _limit_buffers(accepted)
-        self._gone = gone
-        self._progressed = progressed
+        self._on_closed = on_closed
+        self._on_progress = on_progress
         self._log_limit = log_limit
-        self._opened: asyncio.Transport | None = None
-        self._unanswered = 0
-        self._heard_all = False
+        self._transport_made: asyncio.Transport | None = None
+        self._bytes_since_response = 0
+        self._eof_received = False
 
-    def hang_up(self) -> None:
-        """End it at once, in the middle of a TLS handshake or an answer too."""
+    def abort(self) -> None:
+        """Close it at once, even in the middle of a TLS handshake or a response."""
         if not self._is_idle():
-            # Otherwise the kernel would keep for a minute what the client does not read.
+            # Otherwise the kernel would keep unread data for a minute.
             with suppress(OSError):
-                self.accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
-        if self._opened is not None:
+                self.accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        if self._transport_made is not None:
             # A transport that has stopped to read would not notice that its socket has ended.
-            self._opened.abort()
+            self._transport_made.abort()
             return
-        with suppress(OSError):  # it has ended already
+        with suppress(OSError):  # it is closed already
             self.accepted.shutdown(socket.SHUT_RDWR)
 
     def force_close(self) -> None:
-        """End it when what has been written is on its way."""
+        """Close it after what is written has been sent."""
         if self.transport is not None and self.transport.is_closing():
             # Closed twice, asyncio's TLS transport could not be aborted any more.
             self.transport = None
         super().force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, and tell who sends as soon as a reader does not take all of it."""
+        """Start, and pause writers as soon as the client does not read everything."""
         super().connection_made(transport)
-        # Kept here, because aiohttp forgets one that it has asked to close, and that may not do so.
-        self._opened = cast("asyncio.Transport", transport)
-        self._opened.set_write_buffer_limits(high=1)
+        # Kept here: aiohttp drops its reference when it asks the transport to close.
+        self._transport_made = cast("asyncio.Transport", transport)
+        self._transport_made.set_write_buffer_limits(high=1)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell that it is lost."""
+        """Report that it is lost."""
         super().connection_lost(exc)
-        self._gone(self)
+        self._on_closed(self)
 
     def resume_writing(self) -> None:
-        """Go on with a response that waited for its reader."""
+        """Continue a response that waited for its reader."""
         super().resume_writing()
-        self._progressed(self)
+        self._on_progress(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, unless it is too much."""
+        """Parse received data, unless it is too much."""
         super().data_received(data)
-        self._unanswered += len(data)
-        if self._unanswered > _UNANSWERED_BYTES and self.transport is not None:
+        self._bytes_since_response += len(data)
+        if self._bytes_since_response > _MAX_BYTES_WITHOUT_RESPONSE and self.transport is not None:
             self.transport.pause_reading()
-            if self._is_idle():  # the headers of one request are too much
-                super().data_received(_TOO_LONG)  # the parser refuses whatever it is reading
+            if self._is_idle():  # the headers of one request are too large
+                super().data_received(_OVERSIZED)  # the parser rejects it in any state
             else:
-                self.close()  # what was asked before is still answered
-            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.force_close)
+                self.close()  # earlier requests still get their responses
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.force_close)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's says more than aiohttp's
-        """Return whether it stays open for an answer to who will not ask again, as ``nc -N``."""
-        self._heard_all = True
-        # TLS has no half of a connection in asyncio.
+        """Return whether it stays open for a response: the client sends no more, as ``nc -N``."""
+        self._eof_received = True
+        # asyncio's TLS does not support half-closed connections.
         return not self._is_idle() and self.ssl_context is None
 
     def _is_idle(self) -> bool:
-        """Return whether no request has come whole since the last response."""
+        """Return whether no request is complete since the last response."""
         return self._waiter is not None and not self._waiter.done()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; an error says no more than its name, whatever the request held.
+        """Send a response; that of an error contains only the name of its status.
 
         Raises ConnectionError, which ends the connection, as `check_version` does.
         """
-        self._unanswered = 0
+        self._bytes_since_response = 0
         check_version(request)
-        if (self._heard_all and not self._messages) or not request.content.is_eof():
-            resp.force_close()  # a body that has not come whole is not waited for
+        if (self._eof_received and not self._messages) or not request.content.is_eof():
+            resp.force_close()  # an incomplete body is not waited for
         if isinstance(resp, web.HTTPException):
             resp.text = f"{resp.status} {resp.reason}\n"
         return await super().finish_response(request, resp, start_time)
@@ -181,50 +181,48 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's, and it may quote the request
     ) -> web.StreamResponse:
-        """Answer what is no request with 400, 414 or 431, and a defect of a page with 500.
+        """Return 400, 414 or 431 for a malformed request, and 500 for a bug in a page.
 
-        A request that makes a page fail can be repeated, so that is logged as an error once a
-        minute.
-        Raises ConnectionError where nothing can be answered, which aiohttp takes for the end.
+        A client can repeat a request that makes a page fail: it is logged as an error at most once
+        a minute. Raises ConnectionError where no response is possible, so that aiohttp closes.
         """
         if isinstance(exc, ConnectionError):
-            raise exc  # the client has left, as some do instead of sending what they announced
+            raise exc  # the client has closed before its request was complete
         if status < web.HTTPInternalServerError.status_code:
-            # No more than the kind of fault: its text may quote a header, and so a password.
+            # Only the type of the fault: its text may quote a header, and so a password.
             status = _status_of(exc)
             if exc is not None:
                 break_cycles(exc)
-            log.debug("no request", peer=request.remote, fault=type(exc).__name__)
-        elif self._log_limit.is_due("a page failed"):
-            log.error("a page failed", page=request.path, exc_info=exc)
+            log.debug("malformed HTTP request", peer=request.remote, fault=type(exc).__name__)
+        elif self._log_limit.is_due("request handler failed"):
+            log.error("request handler failed", page=request.path, exc_info=exc)
         else:
-            log.debug("a page failed", page=request.path, fault=type(exc).__name__)
+            log.debug("request handler failed", page=request.path, fault=type(exc).__name__)
         if request.writer.output_size:
-            raise ConnectionError("an answer has begun, no other can follow")
-        answer = web.Response(status=status, headers=HEADERS)
-        answer.text = f"{answer.status} {answer.reason}\n"
-        answer.force_close()
-        return answer
+            raise ConnectionError("a response has started, no other can follow")
+        response = web.Response(status=status, headers=HEADERS)
+        response.text = f"{response.status} {response.reason}\n"
+        response.force_close()
+        return response
 
 
 def _limit_buffers(accepted: socket.socket) -> None:
-    """Limit what the kernel holds of a connection: by itself it may be megabytes (tcp(7)).
+    """Limit the kernel's buffers of a connection, which may be megabytes by default (tcp(7)).
 
-    The limit of what waits to be sent does not count what is on its way to the client, so that it
-    makes no transfer slower. A client that acknowledges nothing for ten seconds, or reads so little
-    that there is no room for more, is cut off (TCP_USER_TIMEOUT, tcp(7)), also when the response
-    has been sent and the connection closed.
+    The limit of unsent data does not count data in flight, so it makes no transfer slower. A client
+    that acknowledges nothing for ten seconds, or reads so little that its window stays closed, is
+    disconnected (TCP_USER_TIMEOUT, tcp(7)), even after the response is sent.
     """
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     if accepted.family == socket.AF_UNIX:
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT_BYTES)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MILLISECONDS)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _SEND_BUFFER_BYTES)
+    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MILLISECONDS)
 
 
 def break_cycles(error: BaseException) -> None:
-    """Let go of what an error's traceback keeps, and what keeps the error in turn.
+    """Release what an error's traceback refers to, and with it the references to the error.
 
     Frames of asyncio and aiohttp hold both the error and the connection with its buffers. Python
     frees such a cycle when its collector runs next, which may be thousands of connections later.
@@ -236,10 +234,10 @@ def break_cycles(error: BaseException) -> None:
 
 
 def _status_of(error: BaseException | None) -> int:
-    """Return the status for what aiohttp's parser refuses (RFC 9110, 15.5.15; RFC 6585, 5)."""
+    """Return the status for what aiohttp's parser rejects (RFC 9110, 15.5.15; RFC 6585, 5)."""
     if isinstance(error, LineTooLong):
         _, limit, _ = error.args
-        return _URI_TOO_LONG if limit == _URL_BYTES else _HEADERS_TOO_LARGE
+        return _URI_TOO_LONG if limit == _MAX_URL_BYTES else _HEADERS_TOO_LARGE
     if isinstance(error, BadHttpMessage) and error.message == _TOO_MANY_HEADERS:
         return _HEADERS_TOO_LARGE
     return HTTPStatus.BAD_REQUEST

@@ -1,4 +1,7 @@
-"""Send a body that may be large: to whom it fits, in pieces, and not for ever."""
+"""Send responses: their headers, and a body in chunks, with a limit of time.
+
+Knows neither the pages nor where the bodies come from.
+"""
 
 import asyncio
 import re
@@ -7,15 +10,15 @@ from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
-PIECE: Final = 32 * 1024
-"""Bytes that are handed to a connection at once; a slow reader holds no more than that."""
+CHUNK_SIZE: Final = 32 * 1024
+"""Bytes that are given to a connection at once; a slow reader holds no more than that."""
 
-_PATIENCE: Final = 30.0
-_WEIGHT: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+_SEND_TIMEOUT: Final = 30.0
+_QUALITY: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 HEADERS: Final[Mapping[str, str]] = {
-    # No versions: they help nobody but those who look for old ones.
+    # No versions: they help only attackers who look for old ones.
     hdrs.SERVER: "scaleengine-exporter",
-    # The pages are text and links. A number or a state out of a cache would be a wrong one.
+    # The pages are text and links. A number from a cache would be wrong.
     hdrs.CACHE_CONTROL: "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -40,7 +43,7 @@ class SendableBody(Protocol):
 
 def accepts_gzip(accepted: str | None) -> bool:
     """Return whether gzip is wanted, by an Accept-Encoding header (RFC 9110, 12.5.3)."""
-    weights = dict(map(_weighted, (accepted or "").lower().split(",")))
+    weights = dict(map(_parse_coding, (accepted or "").lower().split(",")))
     gzip = weights.get("gzip", weights.get("*", 0.0))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
@@ -48,15 +51,15 @@ def accepts_gzip(accepted: str | None) -> bool:
 async def send(
     request: web.Request, body: SendableBody, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Answer with the body, within thirty seconds; a reader that is gone or too slow is cut off."""
+    """Respond with the body; abort the connection of a client that needs more than 30 seconds."""
     response = web.StreamResponse(headers=headers)
     response.content_length = body.length
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_SEND_TIMEOUT):
             await response.prepare(request)
             if request.method != hdrs.METH_HEAD:
-                for piece in pieces(body.parts):
-                    await response.write(piece)
+                for chunk in iter_chunks(body.parts):
+                    await response.write(chunk)
                     await request.writer.drain()  # aiohttp's write would take 64 KiB more
             await response.write_eof()
     except (ConnectionError, TimeoutError):
@@ -65,33 +68,35 @@ async def send(
     return response
 
 
-def pieces(parts: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Return the same bytes in pieces: small parts joined, large ones cut without a copy."""
-    waiting = bytearray()
+def iter_chunks(parts: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    """Return the same bytes in chunks: small parts joined, large ones cut without a copy."""
+    buffer = bytearray()
     for part in parts:
-        if len(waiting) + len(part) > PIECE and waiting:
-            yield bytes(waiting)
-            waiting.clear()
-        if len(part) > PIECE:
-            whole = memoryview(part)
-            yield from (whole[start : start + PIECE] for start in range(0, len(whole), PIECE))
+        if len(buffer) + len(part) > CHUNK_SIZE and buffer:
+            yield bytes(buffer)
+            buffer.clear()
+        if len(part) > CHUNK_SIZE:
+            large = memoryview(part)
+            yield from (
+                large[start : start + CHUNK_SIZE] for start in range(0, len(large), CHUNK_SIZE)
+            )
         else:
-            waiting += part
-    if waiting:
-        yield bytes(waiting)
+            buffer += part
+    if buffer:
+        yield bytes(buffer)
 
 
-def _weighted(element: str) -> tuple[str, float]:
-    """Return a coding and its weight; one whose weight cannot be read is not wanted."""
+def _parse_coding(element: str) -> tuple[str, float]:
+    """Return a coding and its quality; an invalid quality counts as 0."""
     coding, _, parameter = element.partition(";")
     if not parameter:
         return coding.strip(), 1.0
-    found = _WEIGHT.fullmatch(parameter.strip())
+    found = _QUALITY.fullmatch(parameter.strip())
     return coding.strip(), float(found[1]) if found else 0.0
 
 
-async def add_headers(_: web.Request, answer: web.StreamResponse) -> None:
-    """Give an answer that is about to be sent the headers; one that sets its own keeps it."""
-    answer.headers.pop(hdrs.SERVER, None)  # aiohttp's, with its version and Python's
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers to a response that is about to be sent; one that it has itself stays."""
+    response.headers.pop(hdrs.SERVER, None)  # aiohttp's, with its version and Python's
     for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
+        response.headers.setdefault(name, value)

@@ -9,17 +9,17 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from exporter.web.acceptor import Connections, Door, room_for_connections, watched
+from exporter.web.acceptor import Acceptor, Connections, find_max_connections, track_requests
+from exporter.web.connection_tracker import Limits
 from exporter.web.listeners import close
 from exporter.web.log_limit import LogLimit, limited_libraries
-from exporter.web.open_connections import Limits
 from exporter.web.request_checks import build_requests
 
 _LAST_SCRAPES_SECONDS: Final = 2.0
 # A handler that ends just when aiohttp gives up on it is logged as a defect: most end before that,
 # when the door hangs up.
-_AFTER_SECONDS: Final = 0.1
-_THREADS: Final = 2
+_HANDLER_GRACE_SECONDS: Final = 0.1
+_PAGE_THREADS: Final = 2
 
 
 async def serve(
@@ -28,38 +28,38 @@ async def serve(
     listening: Callable[[], None],
     stop: asyncio.Event,
     ssl_context: ssl.SSLContext | None = None,
-    most_connections: int | None = None,
+    max_connections: int | None = None,
 ) -> None:
     """Serve until ``stop`` is set; then let scrapes in flight finish, two seconds at most.
 
     ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
-    speak TLS. Without ``most_connections``, as many may be open as descriptors and memory allow.
+    speak TLS. Without ``max_connections``, as many may be open as descriptors and memory allow.
     """
     loop = asyncio.get_running_loop()
     # For pages that take long: with more threads, they would keep scrapes from the processor.
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
-    limits = Limits(lambda: most_connections or room_for_connections())
+    loop.set_default_executor(ThreadPoolExecutor(_PAGE_THREADS, "page"))
+    limits = Limits(lambda: max_connections or find_max_connections())
     connections = Connections(limits, loop.time)
     log_limit = LogLimit(loop.time)
-    app.middlewares.insert(0, watched(connections, log_limit))
-    patience = _LAST_SCRAPES_SECONDS + _AFTER_SECONDS
+    app.middlewares.insert(0, track_requests(connections, log_limit))
+    shutdown_timeout = _LAST_SCRAPES_SECONDS + _HANDLER_GRACE_SECONDS
     runner = web.AppRunner(
         app,
         handle_signals=False,
-        shutdown_timeout=patience,
+        shutdown_timeout=shutdown_timeout,
         handler_cancellation=True,  # no work for a client that has left
     )
     await runner.setup()
     server = cast("web.Server", runner.server)  # there is one after setup
     server.request_factory = build_requests(server.request_factory)
-    door = Door(server, connections, ssl_context, log_limit)
-    watching = asyncio.create_task(door.watch())
+    acceptor = Acceptor(server, connections, ssl_context, log_limit)
+    reaper = asyncio.create_task(acceptor.reap_overdue())
     with limited_libraries(log_limit):
         try:
-            door.open(sockets)
+            acceptor.start(sockets)
             listening()
             await stop.wait()
         finally:
-            watching.cancel()
-            await door.close(runner, _LAST_SCRAPES_SECONDS)
+            reaper.cancel()
+            await acceptor.close(runner, _LAST_SCRAPES_SECONDS)
             close(sockets)

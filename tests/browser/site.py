@@ -52,6 +52,6 @@ class Site:
         exposition = expose(empty_layer(()), render_tail(()))
         app = build_app(Served(lambda: exposition, "/metrics", status, tuple, tuple))
         self._loop.run_until_complete(
-            serve(app, self._sockets, self._listening.set, self._stop, most_connections=100)
+            serve(app, self._sockets, self._listening.set, self._stop, max_connections=100)
         )
         self._loop.close()

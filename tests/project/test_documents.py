@@ -20,9 +20,9 @@ from exporter.scaleengine.json_values import MAX_DEPTH
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
 from exporter.web import build_queue
-from exporter.web.acceptor import room_for_connections
+from exporter.web.acceptor import find_max_connections
 from exporter.web.config_file import basic_auth
-from exporter.web.open_connections import Limits
+from exporter.web.connection_tracker import Limits
 from tests.project.reference import PAGES, render_page
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_limits_are_documented(row: str, numbers: list[float]) -> None:
 
 def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (10_000, 10_000))
-    limits = Limits(room_for_connections)
+    limits = Limits(find_max_connections)
     assert (limits.connections(), limits.handshakes, limits.responses) == (512, 128, 128)
 
 

@@ -61,7 +61,7 @@ class Site:
         self.unfinished: Sequence[str] = ()
         self.reload: Callable[[], Future[Sequence[str]]] | None = None
         self.tls: ssl.SSLContext | None = None
-        self.most_connections: int | None = 100
+        self.max_connections: int | None = 100
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
 
     @property
@@ -99,7 +99,7 @@ class Site:
         async def until_visited() -> T:
             listening, stop = asyncio.Event(), asyncio.Event()
             serving = asyncio.create_task(
-                serve(app, self.sockets, listening.set, stop, self.tls, self.most_connections)
+                serve(app, self.sockets, listening.set, stop, self.tls, self.max_connections)
             )
             await listening.wait()
             try:

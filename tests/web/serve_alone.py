@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from exporter.logs import set_up_logs
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
-from exporter.web.acceptor import raise_limit
+from exporter.web.acceptor import raise_fd_limit
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -37,7 +37,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     descriptors, size = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, descriptors), descriptors))
-    raise_limit()
+    raise_fd_limit()
     set_up_logs("info", "logfmt", str)
     shown = exposition(size)
     sockets = listen([TcpAddress("127.0.0.1", 0)])

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from exporter.web.acceptor import raise_limit, room_for_connections
+from exporter.web.acceptor import find_max_connections, raise_fd_limit
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from exporter.web.acceptor import raise_limit, room_for_connections
 def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
     """A quarter is kept for other work; 512 are enough."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    assert room_for_connections() == room
+    assert find_max_connections() == room
 
 
 def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,5 +29,5 @@ def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     monkeypatch.setattr(resource, "setrlimit", lambda *given: limits.append(given))
-    raise_limit()
+    raise_fd_limit()
     assert limits == [(resource.RLIMIT_NOFILE, (4096, 4096))]

@@ -101,7 +101,7 @@ def test_what_is_too_large(site: "Site", events: list[EventDict], status: int, s
     assert head.startswith(b"HTTP/1.0 %d " % status)
     assert body.startswith(b"%d " % status)
     assert next_one.status == 200
-    assert [event["event"] for event in events] == ["no request"]
+    assert [event["event"] for event in events] == ["malformed HTTP request"]
 
 
 def test_what_is_just_small_enough(site: "Site") -> None:
@@ -139,7 +139,7 @@ def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> Non
     assert b"canary" not in answered
     assert b"\r\nServer: scaleengine-exporter\r\n" in answered
     assert next_one.status == 200
-    assert all(event["event"] == "no request" for event in events)
+    assert all(event["event"] == "malformed HTTP request" for event in events)
 
 
 STARTS = st.sampled_from([b"GET ", b"HEAD ", b"POST ", b"OPTIONS "])
@@ -177,7 +177,7 @@ def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
         assert site.ask("/-/ready").status == 200
 
     site.serve_while(send)
-    assert all(event["event"] == "no request" for event in events)
+    assert all(event["event"] == "malformed HTTP request" for event in events)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_header_that_must_be_single(site: "Site", events: list[EventDict], nam
     sent = b"GET /-/ready HTTP/1.1\r\n%s%s\r\n0\r\n\r\n" % (host, lines)
     received = site.serve_while(lambda: exchange(site, sent))
     assert re.match(rb"HTTP/1.[01] 400 Bad Request\r\n", received)
-    assert {event["event"] for event in events} <= {"no request"}
+    assert {event["event"] for event in events} <= {"malformed HTTP request"}
 
 
 def test_a_header_that_is_a_list(site: "Site") -> None:
@@ -275,7 +275,7 @@ def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> No
     assert failed.headers["Server"] == "scaleengine-exporter"
     assert next_one.status == 200
     (event,) = events
-    assert (event["event"], event["page"]) == ("a page failed", "/metrics")
+    assert (event["event"], event["page"]) == ("request handler failed", "/metrics")
     assert str(event["exc_info"]) == "canary"
 
 
@@ -286,11 +286,11 @@ def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.Monk
         yield b"files"
         raise ValueError("canary")
 
-    monkeypatch.setattr("exporter.web.responses.pieces", break_off)
+    monkeypatch.setattr("exporter.web.responses.iter_chunks", break_off)
     with capture_logs() as events:
         answered = site.serve_while(lambda: exchange(site, READY.replace(b"/-/ready", b"/metrics")))
     assert answered.endswith(b"\r\n\r\nfiles")
-    assert [event["event"] for event in events] == ["a page failed"]
+    assert [event["event"] for event in events] == ["request handler failed"]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_too_much_at_once(
     site: "Site", events: list[EventDict], monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
     """Who sends without end and reads nothing is cut off before it takes memory."""
-    monkeypatch.setattr("exporter.web.connection._LAST_WORDS_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.connection._FLUSH_SECONDS", 0.1)
 
     def visit() -> int:
         with closing(connect(site)) as line:
@@ -358,7 +358,7 @@ def test_too_much_at_once(
         return sent
 
     assert site.serve_while(visit) < 20_000_000
-    assert {event["event"] for event in events} <= {"no request"}
+    assert {event["event"] for event in events} <= {"malformed HTTP request"}
 
 
 def test_a_large_body(site: "Site", events: list[EventDict]) -> None:

@@ -61,7 +61,7 @@ def test_who_does_not_speak_tls(
     assert b"HTTP" not in plain
     assert served.startswith(b"HTTP/1.1 200 OK\r\n")
     assert of_silent == b""
-    assert {event["event"] for event in events} == {"no TLS"}
+    assert {event["event"] for event in events} == {"TLS handshake failed"}
 
 
 def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> None:
@@ -78,7 +78,7 @@ def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> Non
         site.serve_while(visit)
     told = [event for event in logged if event["log_level"] == "warning"]
     assert [(event["event"], event["cause"]) for event in told] == [
-        ("client certificate refused", "there is none, and client_auth_type asks for one")
+        ("client certificate rejected", "there is none, and client_auth_type asks for one")
     ]
 
 

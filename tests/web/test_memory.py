@@ -129,7 +129,7 @@ TLS_VISITS: dict[str, tuple[Callable[["Site"], None], bool]] = {
     "no certificate": (lambda site: speak_tls(site, LAST), True),
     "plain HTTP": (speak_plainly, False),
     "one request": (lambda site: speak_tls(site, LAST), False),
-    "no request": (lambda site: speak_tls(site, b"x\r\n\r\n"), False),
+    "malformed HTTP request": (lambda site: speak_tls(site, b"x\r\n\r\n"), False),
     "idle": (lambda site: speak_tls(site, READY), False),
 }
 
@@ -182,7 +182,7 @@ def test_displaced_connections_leave_nothing_behind(
     """The same holds when it is the exporter that ends them."""
     serve_large(site)
     site.tls = tls if by_tls else None
-    site.most_connections = 2
+    site.max_connections = 2
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 

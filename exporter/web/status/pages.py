@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Body
 from exporter.web.build_queue import BuildQueue
-from exporter.web.responses import PIECE, accepts_gzip, send
+from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
 from exporter.web.status.document import write_json
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import Links, View, content_security_policy, render_page
@@ -86,7 +86,7 @@ class _Unpacked:
         for start in range(0, len(self.packed), _UNPACKED_AT_ONCE):
             waiting = self.packed[start : start + _UNPACKED_AT_ONCE]
             while waiting:
-                yield unpacker.decompress(waiting, PIECE)
+                yield unpacker.decompress(waiting, CHUNK_SIZE)
                 waiting = unpacker.unconsumed_tail
         yield unpacker.flush()
 

@@ -1,4 +1,4 @@
-"""A scrape gets the text or its gzip, whole or filtered, in pieces that no reader holds many of."""
+"""A scrape gets the text or its gzip, in chunks of which a slow reader holds few."""
 
 import gzip
 import http.client
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.responses import PIECE, accepts_gzip, pieces
+from exporter.web.responses import CHUNK_SIZE, accepts_gzip, iter_chunks
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -47,18 +47,18 @@ def test_who_gets_gzip(accepted: str | None, *, wanted: bool) -> None:
     assert accepts_gzip(accepted) is wanted
 
 
-@given(st.lists(st.integers(0, 3 * PIECE), max_size=6))
-def test_pieces_are_the_same_bytes(lengths: list[int]) -> None:
-    """Cut in pieces, a body is the same bytes in the same order, no piece empty or too long."""
+@given(st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6))
+def test_chunks_are_the_same_bytes(lengths: list[int]) -> None:
+    """The chunks of a body are the same bytes in the same order, none empty or too long."""
     parts = [bytes([number]) * length for number, length in enumerate(lengths)]
-    cut = [bytes(piece) for piece in pieces(parts)]
+    cut = [bytes(chunk) for chunk in iter_chunks(parts)]
     assert b"".join(cut) == b"".join(parts)
-    assert all(0 < len(piece) <= PIECE for piece in cut)
+    assert all(0 < len(chunk) <= CHUNK_SIZE for chunk in cut)
 
 
 def test_small_parts_go_together() -> None:
-    """A small exposition is one piece, however many families it has."""
-    assert list(pieces([b"a", b"", b"bc"])) == [b"abc"]
+    """A small exposition is one chunk, however many families it has."""
+    assert list(iter_chunks([b"a", b"", b"bc"])) == [b"abc"]
 
 
 def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPResponse, bytes]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.open_connections import Limits, OpenConnections, Phase, peer_of
+from exporter.web.connection_tracker import ConnectionTracker, Limits, Phase, peer_of
 
 HANDSHAKE, REQUEST, RESPONSE = Phase
 
@@ -19,13 +19,13 @@ def ticking() -> Callable[[], float]:
 
 def opened(
     *names: str, limit: int = 100, handshakes: int = 100, responses: int = 100
-) -> OpenConnections[str]:
+) -> ConnectionTracker[str]:
     """Return connections that wait for a request, opened one after another.
 
     The peer of each is the first letter of its name.
     """
     limits = Limits(lambda: limit, handshakes, responses)
-    connections = OpenConnections[str](limits, ticking())
+    connections = ConnectionTracker[str](limits, ticking())
     for name in names:
         assert connections.add(name, name[0], REQUEST) == []
     return connections
@@ -81,7 +81,7 @@ def test_the_phase_with_most_gives(
 def test_peers_that_were_served_before_stay(names: list[str], excess: str) -> None:
     """While those who were never served hold as many connections, one of theirs goes."""
     connections = opened("a0", limit=len(names))
-    connections.note_served("a0")
+    connections.record_served("a0")
     connections.remove("a0")
     for name in names:
         connections.add(name, name[0], REQUEST)
@@ -93,9 +93,9 @@ def test_who_reads_outlasts_who_does_not() -> None:
     connections = opened("a1", "a2", "a3", "a4", responses=3)
     for name in ("a1", "a2", "a3"):
         connections.move(name, RESPONSE)
-    connections.note_progress("a1")
+    connections.record_progress("a1")
     assert connections.move("a4", RESPONSE) == ["a2"]
-    connections.note_progress("a2")  # it is forgotten
+    connections.record_progress("a2")  # it is forgotten
 
 
 def test_only_so_many_peers_are_known() -> None:
@@ -103,7 +103,7 @@ def test_only_so_many_peers_are_known() -> None:
     connections = opened(limit=3)
     for number in range(1025):
         connections.add(f"{number}", f"{number}", REQUEST)
-        connections.note_served(f"{number}")
+        connections.record_served(f"{number}")
         connections.remove(f"{number}")
     for peer in ("0", "1", "2"):
         connections.add(peer, peer, REQUEST)
@@ -124,12 +124,12 @@ def test_phases_have_limits_of_their_own(phase: Phase) -> None:
 def test_the_limit_is_that_of_now() -> None:
     """When the limit falls, those above it go, and no more."""
     limit = 4
-    connections = OpenConnections[str](Limits(lambda: limit), ticking())
+    connections = ConnectionTracker[str](Limits(lambda: limit), ticking())
     for name in "abcd":
         connections.add(name, name, REQUEST)
-    assert connections.take_surplus() == []
+    assert connections.pop_surplus() == []
     limit = 2
-    assert connections.take_surplus() == ["a", "b"]
+    assert connections.pop_surplus() == ["a", "b"]
     assert connections.add("e", "e", REQUEST) == ["c"]
 
 
@@ -137,7 +137,7 @@ def test_the_limit_is_that_of_now() -> None:
 def test_share(count: int, share: int) -> None:
     """Where the system has no room, one of so many goes, one at least."""
     connections = opened(*(f"{number}" for number in range(count)))
-    assert len(connections.take_share(4)) == share
+    assert len(connections.pop_share(4)) == share
     assert len(connections) == count - share
 
 
@@ -150,7 +150,7 @@ def test_overdue(moved: str, seconds: float, overdue: list[str]) -> None:
     connections = opened("a", "b", "c")
     for name in moved:
         connections.move(name, RESPONSE)
-    assert connections.take_overdue(seconds) == overdue
+    assert connections.pop_overdue(seconds) == overdue
     assert len(connections) == 3 - len(overdue)
 
 
@@ -176,7 +176,7 @@ STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 
 @given(st.lists(STEPS))
 def test_each_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
     """Whatever happens in whatever order, those are open that were neither removed nor returned."""
-    connections = OpenConnections[int](Limits(lambda: 5, 2, 3), ticking())
+    connections = ConnectionTracker[int](Limits(lambda: 5, 2, 3), ticking())
     expected: list[int] = []
     for step, number in steps:
         excess: list[int] = []
@@ -189,7 +189,7 @@ def test_each_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
             connections.remove(number)
             expected = [other for other in expected if other != number]
         else:
-            connections.note_served(number)
+            connections.record_served(number)
         expected = [other for other in expected if other not in excess]
         assert sorted(connections.all()) == sorted(expected)
         assert len(connections) == len(expected) <= 5

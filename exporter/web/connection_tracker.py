@@ -45,7 +45,7 @@ def peer_of(address: object) -> str:
     return find_networks(address[0])[-1] if isinstance(address, tuple) else ""
 
 
-class OpenConnections(Generic[C]):
+class ConnectionTracker(Generic[C]):
     """The open connections, each by its phase, its peer, and since when.
 
     When there are too many, one has to go for each that comes. It is of the phase that most are
@@ -74,25 +74,25 @@ class OpenConnections(Generic[C]):
 
     def add(self, connection: C, peer: str, phase: Phase) -> list[C]:
         """Add a new one; forget and return those that have to go for it."""
-        excess = [*self._take_excess(phase), *self._take_above(self._limits.connections() - 1)]
-        self._enter(connection, peer, phase)
+        excess = [*self._pop_excess(phase), *self._pop_above(self._limits.connections() - 1)]
+        self._insert(connection, peer, phase)
         return excess
 
     def move(self, connection: C, phase: Phase) -> list[C]:
         """Note that one is in another phase now; forget and return those that have to go for it."""
         if connection not in self._entries:
             return []
-        peer = self._leave(connection)
-        excess = list(self._take_excess(phase))
-        self._enter(connection, peer, phase)
+        peer = self._discard(connection)
+        excess = list(self._pop_excess(phase))
+        self._insert(connection, peer, phase)
         return excess
 
     def remove(self, connection: C) -> None:
         """Forget one, which may be forgotten already."""
         if connection in self._entries:
-            self._leave(connection)
+            self._discard(connection)
 
-    def note_served(self, connection: C) -> None:
+    def record_served(self, connection: C) -> None:
         """Note that the peer of a connection has got what it asked for."""
         if connection in self._entries:
             peer, _ = self._entries[connection]
@@ -101,55 +101,55 @@ class OpenConnections(Generic[C]):
             if len(self._known) > _MAX_KNOWN_PEERS:
                 self._known.popitem(last=False)
 
-    def note_progress(self, connection: C) -> None:
+    def record_progress(self, connection: C) -> None:
         """Note that the client has taken more of its response: another goes before it."""
         if connection in self._entries:
-            peer, place = self._entries[connection]
-            self._groups[place].make_last(connection, peer)
+            peer, group = self._entries[connection]
+            self._groups[group].move_to_end(connection, peer)
 
-    def take_surplus(self) -> list[C]:
+    def pop_surplus(self) -> list[C]:
         """Forget and return those above the limit of connections, as it is now."""
-        return list(self._take_above(self._limits.connections()))
+        return list(self._pop_above(self._limits.connections()))
 
-    def take_share(self, divisor: int) -> list[C]:
+    def pop_share(self, divisor: int) -> list[C]:
         """Forget and return one in ``divisor``, at least one if any is open."""
-        return list(self._take_above(len(self) - max(1, len(self) // divisor)))
+        return list(self._pop_above(len(self) - max(1, len(self) // divisor)))
 
-    def take_overdue(self, seconds: float) -> list[C]:
+    def pop_overdue(self, seconds: float) -> list[C]:
         """Forget and return those that have been in their phase for longer."""
         began = self._clock() - seconds
         overdue = [each for group in self._groups.values() for each in group.older(began)]
         for connection in overdue:
-            self._leave(connection)
+            self._discard(connection)
         return overdue
 
-    def _take_excess(self, phase: Phase) -> Iterator[C]:
+    def _pop_excess(self, phase: Phase) -> Iterator[C]:
         """Forget and give those that are in the way of one more in a phase."""
         limit = self._limits.of(phase)
         while limit is not None and self._size(phase) >= limit:
             yield self._take(phase)
 
-    def _take_above(self, limit: int) -> Iterator[C]:
+    def _pop_above(self, limit: int) -> Iterator[C]:
         while len(self) > max(0, limit):
             yield self._take(max((Phase.REQUEST, Phase.HANDSHAKE, Phase.RESPONSE), key=self._size))
 
     def _take(self, phase: Phase) -> C:
         group = max((self._groups[phase, known] for known in (False, True)), key=len)
         connection = group.first()
-        self._leave(connection)
+        self._discard(connection)
         return connection
 
     def _size(self, phase: Phase) -> int:
         return len(self._groups[phase, False]) + len(self._groups[phase, True])
 
-    def _enter(self, connection: C, peer: str, phase: Phase) -> None:
-        place = phase, peer in self._known
-        self._entries[connection] = peer, place
-        self._groups[place].add(connection, peer, self._clock())
+    def _insert(self, connection: C, peer: str, phase: Phase) -> None:
+        group = phase, peer in self._known
+        self._entries[connection] = peer, group
+        self._groups[group].add(connection, peer, self._clock())
 
-    def _leave(self, connection: C) -> str:
-        peer, place = self._entries.pop(connection)
-        self._groups[place].remove(connection, peer)
+    def _discard(self, connection: C) -> str:
+        peer, group = self._entries.pop(connection)
+        self._groups[group].remove(connection, peer)
         return peer
 
 
@@ -157,28 +157,28 @@ class _Group(Generic[C]):
     """Connections by peer; finds that of the peer with most without a look at all of them."""
 
     def __init__(self) -> None:
-        self._began: OrderedDict[C, float] = OrderedDict()  # the oldest first, as everywhere here
+        self._started: OrderedDict[C, float] = OrderedDict()  # the oldest first, as everywhere here
         self._by_peer: dict[str, OrderedDict[C, None]] = {}
         self._by_count: dict[int, OrderedDict[str, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._began)
+        return len(self._started)
 
     def add(self, connection: C, peer: str, now: float) -> None:
-        self._began[connection] = now
+        self._started[connection] = now
         own = self._by_peer.setdefault(peer, OrderedDict())
         own[connection] = None
         self._recount(peer, len(own) - 1, len(own))
 
     def remove(self, connection: C, peer: str) -> None:
-        del self._began[connection]
+        del self._started[connection]
         own = self._by_peer[peer]
         del own[connection]
         self._recount(peer, len(own) + 1, len(own))
         if not own:
             del self._by_peer[peer]
 
-    def make_last(self, connection: C, peer: str) -> None:
+    def move_to_end(self, connection: C, peer: str) -> None:
         """Let all others of the peer go before one."""
         self._by_peer[peer].move_to_end(connection)
 
@@ -190,7 +190,7 @@ class _Group(Generic[C]):
     def older(self, began: float) -> list[C]:
         """Return those that came before a time."""
         found = []
-        for connection, since in self._began.items():
+        for connection, since in self._started.items():
             if since >= began:
                 break
             found.append(connection)

@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
-from exporter.web.open_connections import Limits, OpenConnections
+from exporter.web.connection_tracker import Limits
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -55,7 +55,7 @@ def enlarge(site: "Site") -> None:
 
 def test_the_oldest_makes_room(site: "Site") -> None:
     """The first that waited is cut off for the next, the others stay, and the log says so once."""
-    site.most_connections = 3
+    site.max_connections = 3
 
     def visit() -> None:
         with ExitStack() as stack:
@@ -78,7 +78,7 @@ def test_the_oldest_makes_room(site: "Site") -> None:
 
 def test_a_slow_client_outlasts_a_crowd(site: "Site") -> None:
     """One who takes long for a request stays, while a hundred from another address come and go."""
-    site.most_connections = 10
+    site.max_connections = 10
     first, second = METRICS[:20], METRICS[20:]
 
     def visit() -> bytes:
@@ -172,9 +172,9 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
 def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
     room = 6
-    monkeypatch.setattr("exporter.web.server.room_for_connections", lambda: room)
-    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.05)
-    site.most_connections = None
+    monkeypatch.setattr("exporter.web.server.find_max_connections", lambda: room)
+    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.05)
+    site.max_connections = None
 
     def visit() -> list[bytes]:
         nonlocal room
@@ -221,7 +221,7 @@ def test_few_requests_wait_for_a_response_to_another(
 
 def test_a_scrape_in_flight_stays(site: "Site") -> None:
     """One that is answered is not cut off for those that come after it and wait."""
-    site.most_connections = 3
+    site.max_connections = 3
     enlarge(site)
 
     def visit() -> int:
@@ -242,7 +242,7 @@ def test_a_scrape_in_flight_stays(site: "Site") -> None:
 
 def test_readers_that_stand_still_make_room(site: "Site") -> None:
     """As many readers that do not read as there is room for do not keep the next visitor out."""
-    site.most_connections = 3
+    site.max_connections = 3
     enlarge(site)
 
     def visit() -> int:
@@ -259,7 +259,7 @@ def test_one_that_is_not_read_from_makes_room_too(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a crowd of requests on a line, so that it is read no more, then its descriptor goes."""
-    site.most_connections = 1
+    site.max_connections = 1
     begun = threading.Event()
 
     async def wait(_: object, __: web.Request) -> web.Response:
@@ -362,5 +362,5 @@ def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
         assert site.serve_while(visit) == [503] * 3
     assert site.ask is not None
     (event,) = logged
-    assert (event["event"], event["log_level"]) == ("request not answered", "warning")
+    assert (event["event"], event["log_level"]) == ("request rejected, out of resources", "warning")
     assert str(event["cause"]).startswith("this process can start no further thread")
