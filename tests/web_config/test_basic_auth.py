@@ -12,8 +12,13 @@ import bcrypt
 import pytest
 from aiohttp import web
 
-from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict
-from exporter.web.config_file.passwords import dummy_hashes, hashed, is_right
+from exporter.web.config_file.basic_auth import (
+    BasicAuthentication,
+    Verdict,
+    dummy_hashes,
+    hashed,
+    is_right,
+)
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Answer, Site

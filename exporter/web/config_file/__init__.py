@@ -6,7 +6,7 @@ listen with its `ssl_context` and `protect` the application.
 """
 
 from exporter.web.config_file.live import LiveWebConfig
-from exporter.web.config_file.loading import WebConfig, load_web_config
-from exporter.web.config_file.protection import protect
+from exporter.web.config_file.middleware import protect
+from exporter.web.config_file.web_config import WebConfig, load_web_config
 
 __all__ = ["LiveWebConfig", "WebConfig", "load_web_config", "protect"]

@@ -1,19 +1,21 @@
 """Users and their passwords: HTTP's basic authentication (RFC 7617), in UTF-8."""
 
 import asyncio
+import hmac
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import bcrypt
 import structlog
 from aiohttp import BasicAuth
 
-from exporter.web.config_file.passwords import cost_of, dummy_hashes
-from exporter.web.config_file.verdicts import Verdicts
+from exporter.documents.fields import FieldError
 from exporter.web.fair_queue import FairQueue, Keys, find_networks
 from exporter.web.log_limit import LogLimit
 
@@ -27,6 +29,18 @@ A scraper that has to wait for longer has gone by then.
 
 MAX_REMEMBERED: Final = 1024
 """Addresses that have been right before, and are remembered for it."""
+MAX_QUICK_COST: Final = 14
+"""The highest cost with which a check takes a second or two; each step up doubles that."""
+
+_MAX_COST: Final = 31
+
+_BYTES_THAT_COUNT: Final = 72
+_HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_CHEAPEST: Final = 4
+_SALT: Final = slice(7, 29)
+_MOST_WRONG: Final = 100
+_BUCKETS: Final = 16
+_NO_PROOF: Final = bytes(32)  # as long as a proof, so that comparing takes as long
 
 
 class Verdict(Enum):
@@ -182,3 +196,81 @@ def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
 
     threading.Thread(target=run, name="bcrypt").start()
     return asyncio.wrap_future(outcome)
+
+
+def is_right(password: bytes, hashed: bytes) -> bool:
+    """Tell whether a hash is that of the password; takes a time that the hash's cost sets.
+
+    bcrypt reads 72 bytes. A longer password is cut there, as htpasswd does when it makes the hash
+    and Go's exporters when they check it.
+    """
+    return bcrypt.checkpw(password[:_BYTES_THAT_COUNT], hashed)
+
+
+def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
+    """Return a hash of no known password for each cost that these have, cheapest first.
+
+    Without any, the cheapest cost has one.
+    """
+    costs = sorted(set(map(cost_of, hashes))) or [_CHEAPEST]
+    return {cost: b"$2b$%02d$" % cost + b"." * 53 for cost in costs}
+
+
+def hashed(text: str) -> bytes:
+    """Give a bcrypt hash as bytes, or raise FieldError; nothing of the text is in that."""
+    found = _HASH.fullmatch(text)
+    if found is None:
+        raise FieldError("is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon")
+    cost = int(found["cost"])
+    if not _CHEAPEST <= cost <= _MAX_COST:
+        raise FieldError(f"has a cost of {cost}; bcrypt knows {_CHEAPEST} to {_MAX_COST}")
+    try:
+        bcrypt.hashpw(b"", b"$2b$%02d$" % _CHEAPEST + text[_SALT].encode())
+    except ValueError:
+        raise FieldError("is a broken bcrypt hash: no such salt is ever made") from None
+    return text.encode()
+
+
+def cost_of(hashed: bytes) -> int:
+    """Return the cost of a bcrypt hash, the binary logarithm of its rounds."""
+    return int(hashed[4:6])
+
+
+class Verdicts:
+    """The last right password of each user, and the last hundred wrong ones of anybody.
+
+    They are kept apart, so that no number of wrong ones drives out a right one.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._right: dict[str, bytes] = {}
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+
+    def proof(self, user: str, hashed: bytes, password: bytes) -> bytes:
+        """Give what stands for the three together; with another hash, it is another."""
+        parts = (user.encode(), hashed, password)
+        text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._key, text, "sha256")
+
+    def bucket(self, user: str) -> int:
+        """Return one of a few numbers for a user, known or not, that others cannot foresee."""
+        return hmac.digest(self._key, user.encode(), "sha256")[0] % _BUCKETS
+
+    def recall(self, user: str, proof: bytes) -> bool | None:
+        """Give the verdict on a proof, or None when there was none."""
+        if hmac.compare_digest(self._right.get(user, _NO_PROOF), proof):
+            return True
+        if proof in self._wrong:
+            self._wrong.move_to_end(proof)
+            return False
+        return None
+
+    def keep(self, user: str, proof: bytes, *, right: bool) -> None:
+        """Keep a verdict; a right one only of a user that the file knows, so they have a bound."""
+        if right:
+            self._right[user] = proof
+            return
+        self._wrong[proof] = None
+        if len(self._wrong) > _MOST_WRONG:
+            self._wrong.popitem(last=False)

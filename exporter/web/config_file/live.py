@@ -13,8 +13,8 @@ import structlog
 
 from exporter.documents.problems import ConfigError, Problem
 from exporter.process.resource_limits import find_resource_limit
-from exporter.web.config_file.loading import WebConfig, load_web_config
 from exporter.web.config_file.loosening import Loosening, find_loosenings, is_tls_stricter
+from exporter.web.config_file.web_config import WebConfig, load_web_config
 from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)

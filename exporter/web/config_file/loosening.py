@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.web.config_file.loading import WebConfig
+from exporter.web.config_file.web_config import WebConfig
 
 Loosening = tuple[str, str]
 """The key of the file that loosens, and a sentence about it that names nothing secret."""

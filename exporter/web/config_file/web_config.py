@@ -1,6 +1,7 @@
 """From a file to a web configuration, or to every reason why it is none."""
 
 import hashlib
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,20 +10,52 @@ from pathlib import Path
 from typing import Final
 
 from exporter.documents.certificates import find_validity_problems, read_certificates
-from exporter.documents.document import read_document
-from exporter.documents.models import read_model
+from exporter.documents.document import Document, Value, read_document
+from exporter.documents.models import read_model, section_keys
 from exporter.documents.problems import ConfigError, Finding, Problem, Report
+from exporter.documents.sentences import Section, Wording
 from exporter.documents.text import absolute_folder, read_text
-from exporter.web.config_file.client_certificates import plain_names
-from exporter.web.config_file.passwords import MAX_QUICK_COST, cost_of
-from exporter.web.config_file.rate_limit import RateLimit
-from exporter.web.config_file.rules import broken_rules
-from exporter.web.config_file.settings import WebConfigFile
+from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
+from exporter.web.config_file.middleware import RateLimit
+from exporter.web.config_file.sections import WebConfigFile
 from exporter.web.config_file.tls import TlsServer
-from exporter.web.config_file.wording import KNOWN_KEYS, WORDING
-from exporter.web.config_file.zero_values import drop_zero_values, empty_sections
+from exporter.web.config_file.tls_names import (
+    IF_GIVEN,
+    NONE,
+    REQUIRED,
+    TLS_13_SUITES,
+    VERSIONS,
+    plain_names,
+)
 
 _NAME: Final = "the web configuration file"
+_TLS: Final = "tls_server_config"
+_RATE_LIMIT: Final = "rate_limit"
+_TEXTS: Final = frozenset(
+    {
+        *("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file"),
+        *("client_auth_type", "min_version", "max_version"),
+    }
+)
+_ZERO: Final = re.compile(r"0+(\.0*)?[a-zµμ]*")
+# What is served where a section is there and nothing in it is set.
+_CONSEQUENCES: Final = {
+    _TLS: "sets nothing: plain HTTP is served",
+    "basic_auth_users": "names no user: everybody is let in",
+}
+WORDING: Final = Wording(
+    sections=section_keys(WebConfigFile),
+    missing={
+        "interval": "is missing; write the time for one request, such as 1s",
+        "burst": "is missing; write how many requests may come at once",
+    },
+    top="must begin with a key: tls_server_config, http_server_config, basic_auth_users or "
+    "rate_limit",
+    other="cannot stand here; docs/web-configuration.md of the exporter-toolkit shows what can",
+)
+
+KNOWN_KEYS: Final = frozenset(key for keys in WORDING.sections.values() for key in keys)
+"""The keys that an error may show: none of them is a secret in the wrong place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +172,102 @@ def _config(
 def _authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
     pem = tls and (tls.client_ca or tls.client_ca_file)
     return frozenset(read_certificates(pem.content)) if pem else None
+
+
+def broken_rules(top: Value) -> Iterator[Finding]:
+    """Find each rule that the file's value breaks: the way to the place, and a sentence."""
+    tls = top.get(_TLS) if isinstance(top, dict) else None
+    if not isinstance(tls, dict):
+        return
+    for name in ("cert", "key", "client_ca"):
+        if name in tls and f"{name}_file" in tls:
+            yield (_TLS, f"{name}_file"), f"stands beside {name}; keep one of the two"
+    for name in ("cert", "key"):
+        if name not in tls and f"{name}_file" not in tls:
+            yield (
+                (_TLS, name),
+                f"is missing; write it, or {name}_file with the path of a file that holds it",
+            )
+    yield from _client_certificates(tls)
+    yield from _versions(tls)
+
+
+def _client_certificates(tls: dict[str, Value]) -> Iterator[Finding]:
+    policy = tls.get("client_auth_type", NONE)
+    for name in ("client_ca", "client_ca_file"):
+        if name in tls and policy == NONE:
+            yield (_TLS, name), f"needs client_auth_type: {REQUIRED} or {IF_GIVEN}"
+    if "client_allowed_sans" in tls and policy in (NONE, IF_GIVEN):
+        yield (
+            (_TLS, "client_allowed_sans"),
+            f"needs client_auth_type: {REQUIRED}, or clients without a certificate come in",
+        )
+
+
+def _versions(tls: dict[str, Value]) -> Iterator[Finding]:
+    order = list(VERSIONS)
+    oldest, newest = tls.get("min_version", order[0]), tls.get("max_version", order[-1])
+    if oldest not in order or newest not in order:
+        return
+    if order.index(oldest) > order.index(newest):
+        yield (_TLS, "max_version"), f"is below min_version, {oldest}"
+    yield from _suites(tls.get("cipher_suites"), takes_12=oldest == order[0])
+
+
+def _suites(names: Value, *, takes_12: bool) -> Iterator[Finding]:
+    if not isinstance(names, tuple):
+        return
+    of_13 = {name for name in names if isinstance(name, str) and name in TLS_13_SUITES}
+    if of_13 and of_13 != TLS_13_SUITES:
+        yield (
+            (_TLS, "cipher_suites"),
+            "names some suites of TLS 1.3, but all three are always offered; name all or none",
+        )
+    elif of_13 and takes_12 and len(of_13) == len(names):
+        yield (
+            (_TLS, "cipher_suites"),
+            "names no suite of TLS 1.2; name one, or write min_version: TLS13",
+        )
+
+
+def drop_zero_values(document: Document) -> Value:
+    """Return the document's value without the keys that are not set; keys that are unknown stay."""
+    if document.value is None:
+        return {}
+    top = _without_unset(document.value, ())
+    if not isinstance(top, dict):
+        return top
+    if top.get(_TLS) == {}:
+        del top[_TLS]
+    if _is_no_limit(top.get(_RATE_LIMIT)):
+        del top[_RATE_LIMIT]
+    return top
+
+
+def empty_sections(document: Document, value: Value) -> Iterator[Finding]:
+    """Find the sections that are there and protect nothing, given the value without zero values."""
+    if isinstance(document.value, dict) and isinstance(value, dict):
+        for name, consequence in _CONSEQUENCES.items():
+            if name in document.value and not value.get(name):
+                yield (name,), consequence
+
+
+def _without_unset(value: Value, section: Section) -> Value:
+    if not isinstance(value, dict) or section not in WORDING.sections:
+        return value
+    known = WORDING.sections[section]
+    return {
+        key: _without_unset(item, (*section, key))
+        for key, item in value.items()
+        if key not in known or not (item is None or (key in _TEXTS and item == ""))
+    }
+
+
+def _is_no_limit(limit: Value) -> bool:
+    if not isinstance(limit, dict):
+        return False
+    known = WORDING.sections[(_RATE_LIMIT,)]
+    return all(
+        key in known and isinstance(value, str) and _ZERO.fullmatch(value)
+        for key, value in limit.items()
+    )

@@ -6,6 +6,7 @@ without forward secrecy that Go counted among them until 1.22; of OpenSSL's: ope
 
 import ssl
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import Final
 
 from exporter.documents.fields import FieldError
@@ -42,6 +43,19 @@ VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
 _OLD_VERSIONS: Final = ("TLS10", "TLS11")
+REQUIRED: Final = "RequireAndVerifyClientCert"
+IF_GIVEN: Final = "VerifyClientCertIfGiven"
+NONE: Final = "NoClientCert"
+
+_POLICIES: Final[Mapping[str, ssl.VerifyMode]] = {
+    NONE: ssl.CERT_NONE,
+    IF_GIVEN: ssl.CERT_OPTIONAL,
+    REQUIRED: ssl.CERT_REQUIRED,
+}
+# OpenSSL calls back for a verdict on each certificate, and Python's ssl has no part in that call.
+_UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+
+_KINDS: Final = ("DNS", "IP Address", "email", "URI")
 
 
 def suite(name: str) -> str:
@@ -90,3 +104,37 @@ def choose_suites(context: ssl.SSLContext, names: Iterable[str]) -> None:
         raise FieldError(
             f"names suites that the OpenSSL of this machine lacks: {', '.join(sorted(lacking))}"
         )
+
+
+def policy(name: object) -> object:
+    """Give the verify mode that a client_auth_type means; raises FieldError."""
+    if name in _UNVERIFIED:
+        raise FieldError(
+            f"takes certificates that nobody verified, which Python's ssl cannot do; write "
+            f"{REQUIRED} or {IF_GIVEN} with client_ca_file, or {NONE}"
+        )
+    if not isinstance(name, str) or name not in _POLICIES:
+        raise FieldError(f"must be one of {', '.join(_POLICIES)}")
+    return _POLICIES[name]
+
+
+def alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
+    """Give the DNS names, IP addresses, e-mail addresses and URIs of a verified certificate.
+
+    `certificate` is what `ssl.SSLObject.getpeercert` returns.
+    """
+    found = certificate.get("subjectAltName", ())
+    pairs = found if isinstance(found, tuple) else ()
+    return plain_names(name for kind, name in pairs if kind in _KINDS)
+
+
+def plain_names(names: Iterable[str]) -> frozenset[str]:
+    """Give the names, with each IP address written in the one usual way."""
+    return frozenset(map(_plain, names))
+
+
+def _plain(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name

@@ -4,24 +4,52 @@ import math
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict
-from exporter.web.config_file.client_certificates import alternative_names
+from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict, is_right
 from exporter.web.config_file.live import LiveWebConfig
-from exporter.web.config_file.loading import WebConfig
-from exporter.web.config_file.passwords import is_right
-from exporter.web.config_file.rate_limit import RateLimit, TokenBucket
+from exporter.web.config_file.tls_names import alternative_names
+from exporter.web.config_file.web_config import WebConfig
 from exporter.web.log_limit import LogLimit
 
 _KEY_BYTES: Final = 32
 _BUSY_SECONDS: Final = 1
 _CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
 """RFC 7617, section 2: a challenge has a realm. User and password are decoded as UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One request in `interval` seconds, and `burst` of them at once after a pause."""
+
+    interval: float
+    burst: int
+
+
+class TokenBucket:
+    """Holds a token for each request that may be answered now; `clock` gives seconds."""
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._tokens = float(limit.burst)
+        self._counted_at = clock()
+
+    def take(self) -> float:
+        """Take a token and give 0, or the seconds until there will be one."""
+        now = self._clock()
+        grown = (now - self._counted_at) / self.limit.interval
+        self._tokens = min(float(self.limit.burst), self._tokens + grown)
+        self._counted_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) * self.limit.interval
+        self._tokens -= 1
+        return 0.0
 
 
 def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float]) -> None:
