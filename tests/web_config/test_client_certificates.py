@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.web.config_file import WebConfig
-from exporter.web.config_file.tls_names import alternative_names
+from exporter.web.config_file.tls_names import find_alternative_names
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site
@@ -104,7 +104,7 @@ def test_a_certificate_needs_an_allowed_name(serve: Serve, allowed: str, status:
 )
 def test_only_four_kinds_of_name_count(certificate: dict[str, object], names: set[str]) -> None:
     """DNS names, IP addresses, e-mail addresses and URIs, as in Go."""
-    assert alternative_names(certificate) == names
+    assert find_alternative_names(certificate) == names
 
 
 def test_names_of_addresses_are_read_in_any_form(load: Callable[[str], WebConfig]) -> None:

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict, is_right
 from exporter.web.config_file.live import LiveWebConfig
-from exporter.web.config_file.tls_names import alternative_names
+from exporter.web.config_file.tls_names import find_alternative_names
 from exporter.web.config_file.web_config import WebConfig
 from exporter.web.log_limit import LogLimit
 
@@ -132,7 +132,7 @@ class _Guard:
 
 def _names(request: web.Request) -> frozenset[str]:
     """Give the names in the client's certificate, which the handshake has verified."""
-    return alternative_names(request.get_extra_info("peercert") or {})
+    return find_alternative_names(request.get_extra_info("peercert") or {})
 
 
 def _close_without_response(request: web.Request) -> web.Response:

@@ -21,7 +21,13 @@ from exporter.documents.fields import FieldError, beside, not_empty, plain_text
 from exporter.documents.files import FileError, read_bytes
 from exporter.documents.models import Section
 from exporter.web.config_file.sections import Switch
-from exporter.web.config_file.tls_names import choose_suites, curve, policy, suite, version
+from exporter.web.config_file.tls_names import (
+    choose_suites,
+    parse_client_auth_type,
+    parse_curve,
+    parse_suite,
+    parse_tls_version,
+)
 
 _LARGEST_FILE: Final = 4 * 1024 * 1024
 """Bytes; the bundle of authorities with which systems come has a quarter of a megabyte."""
@@ -108,7 +114,7 @@ _Certificates = Annotated[_Text, AfterValidator(holding_certificates)]
 _CertificatesFile = Annotated[_File, AfterValidator(holding_certificates)]
 _Key = Annotated[_Text, AfterValidator(holding_key)]
 _KeyFile = Annotated[_File, AfterValidator(holding_key)]
-_Version = Annotated[ssl.TLSVersion, BeforeValidator(version)]
+_Version = Annotated[ssl.TLSVersion, BeforeValidator(parse_tls_version)]
 
 
 class TlsServer(Section):
@@ -132,7 +138,9 @@ class TlsServer(Section):
     client_ca_file: _CertificatesFile | None = None
     """A file with them."""
 
-    client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(policy)] = ssl.CERT_NONE
+    client_auth_type: Annotated[ssl.VerifyMode, BeforeValidator(parse_client_auth_type)] = (
+        ssl.CERT_NONE
+    )
     """Whether clients must have a certificate."""
 
     client_allowed_sans: Annotated[
@@ -146,14 +154,14 @@ class TlsServer(Section):
     max_version: _Version = ssl.TLSVersion.TLSv1_3
     """The newest."""
 
-    cipher_suites: tuple[Annotated[str, AfterValidator(suite)], ...] = ()
+    cipher_suites: tuple[Annotated[str, AfterValidator(parse_suite)], ...] = ()
     """The suites of TLS 1.2, as Go names them; none means OpenSSL's own choice."""
 
     prefer_server_cipher_suites: Switch = True
     """Whether the order of the suites here counts, or the client's."""
 
     curve_preferences: Annotated[
-        tuple[Annotated[str, AfterValidator(curve)], ...], AfterValidator(_one_curve)
+        tuple[Annotated[str, AfterValidator(parse_curve)], ...], AfterValidator(_one_curve)
     ] = ()
     """The curve for the key exchange; none means OpenSSL's own choice."""
 

@@ -58,7 +58,7 @@ _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClien
 _KINDS: Final = ("DNS", "IP Address", "email", "URI")
 
 
-def suite(name: str) -> str:
+def parse_suite(name: str) -> str:
     """Give a suite's name as it is, or raise FieldError when nobody knows it."""
     if name not in TLS_12_SUITES and name not in TLS_13_SUITES:
         raise FieldError(
@@ -68,14 +68,14 @@ def suite(name: str) -> str:
     return name
 
 
-def curve(name: str) -> str:
+def parse_curve(name: str) -> str:
     """Give what OpenSSL calls a curve, or raise FieldError."""
     if name not in _CURVES:
         raise FieldError(f"is not a curve; write one of {', '.join(_CURVES)}")
     return _CURVES[name]
 
 
-def version(name: object) -> object:
+def parse_tls_version(name: object) -> object:
     """Give the TLS version that a text names, or what is no text as it is; raises FieldError."""
     if name in _OLD_VERSIONS:
         raise FieldError(
@@ -106,7 +106,7 @@ def choose_suites(context: ssl.SSLContext, names: Iterable[str]) -> None:
         )
 
 
-def policy(name: object) -> object:
+def parse_client_auth_type(name: object) -> object:
     """Give the verify mode that a client_auth_type means; raises FieldError."""
     if name in _UNVERIFIED:
         raise FieldError(
@@ -118,17 +118,17 @@ def policy(name: object) -> object:
     return _POLICIES[name]
 
 
-def alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
+def find_alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
     """Give the DNS names, IP addresses, e-mail addresses and URIs of a verified certificate.
 
     `certificate` is what `ssl.SSLObject.getpeercert` returns.
     """
     found = certificate.get("subjectAltName", ())
     pairs = found if isinstance(found, tuple) else ()
-    return plain_names(name for kind, name in pairs if kind in _KINDS)
+    return normalize_names(name for kind, name in pairs if kind in _KINDS)
 
 
-def plain_names(names: Iterable[str]) -> frozenset[str]:
+def normalize_names(names: Iterable[str]) -> frozenset[str]:
     """Give the names, with each IP address written in the one usual way."""
     return frozenset(map(_plain, names))
 

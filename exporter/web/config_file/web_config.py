@@ -25,7 +25,7 @@ from exporter.web.config_file.tls_names import (
     REQUIRED,
     TLS_13_SUITES,
     VERSIONS,
-    plain_names,
+    normalize_names,
 )
 
 _NAME: Final = "the web configuration file"
@@ -157,7 +157,7 @@ def _config(
     pems = tls.named_files() if tls else ()
     return WebConfig(
         context=tls.context if tls else None,
-        allowed_sans=plain_names(tls.client_allowed_sans if tls else ()),
+        allowed_sans=normalize_names(tls.client_allowed_sans if tls else ()),
         client_authorities=_authorities(tls),
         headers={name: value for name, value in headers.model_dump(by_alias=True).items() if value},
         users=file.basic_auth_users,
