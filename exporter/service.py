@@ -39,7 +39,7 @@ from exporter.scaleengine.transport import Endpoint
 from exporter.status import Observer
 from exporter.timed_read import SettledRead
 from exporter.version import described
-from exporter.web.config_file import LiveWebConfig, protect
+from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import close, shown
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -201,7 +201,7 @@ def _protect(
     """Apply the web configuration, if there is one, and return its TLS context, if it has one."""
     if web_config is None:
         return None
-    protect(app, web_config, clock.elapsed)
+    install_web_config(app, web_config, clock.elapsed)
     return web_config.ssl_context
 
 

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 
 from bench.fuzz.target import Target
 from exporter.metrics.exposition import empty_layer, expose, render_tail
-from exporter.web.config_file import LiveWebConfig, protect
+from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.pages import Served, build_app
 from exporter.web.server import serve
@@ -213,7 +213,7 @@ def _serving(config: Path) -> Iterator[int]:
         stops.append((asyncio.get_running_loop(), stop))
         status = StatusSource(_no_status, None, lambda: False, time.monotonic)
         app = build_app(Served(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
-        protect(app, LiveWebConfig(config, time.monotonic), time.monotonic)
+        install_web_config(app, LiveWebConfig(config, time.monotonic), time.monotonic)
         await serve(app, sockets, listening.set, stop, max_connections=_CONNECTIONS)
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), name="web server")

@@ -79,7 +79,7 @@ def test_every_reason_is_documented() -> None:
         ("open connections", [512]),
         ("TLS handshakes under way, responses under way", [128]),
         ("requests with `name[]`, or for the status, that wait", [build_queue.MAX_WAITING]),
-        ("passwords that wait for their check", [basic_auth.MOST_WAITING]),
+        ("passwords that wait for their check", [basic_auth.MAX_WAITING]),
         ("a request, from the first byte to the last", [Api().timeout]),
         (
             "requests at once, and a second, for one account",

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from exporter.documents.problems import ConfigError, Problem
-from exporter.web.config_file import LiveWebConfig, WebConfig, load_web_config, protect
+from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
 
 PATIENCE = 10.0
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
@@ -213,7 +213,7 @@ class Site:
         self._stop = asyncio.Event()
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
-        protect(app, self.live, time.monotonic)
+        install_web_config(app, self.live, time.monotonic)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.live.ssl_context).start()

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from exporter.web.config_file.basic_auth import (
+    AuthResult,
     BasicAuthentication,
-    Verdict,
     dummy_hashes,
-    hashed,
-    is_right,
+    parse_hash,
+    verify_password,
 )
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ def test_when_too_many_wait_a_client_is_told_when_to_come_again(
 ) -> None:
     """Given credentials that could not be checked, then the answer is 503 and nothing is let in."""
 
-    async def busy(*_: object) -> Verdict:
+    async def busy(*_: object) -> AuthResult:
         await asyncio.sleep(0)
-        return Verdict.BUSY
+        return AuthResult.OVERLOADED
 
     monkeypatch.setattr(BasicAuthentication, "judge", busy)
     answer = site.ask(headers=credentials("jane", "secret"))
@@ -203,8 +203,8 @@ def test_each_cost_has_a_hash_of_no_password(costs: tuple[int, ...], dummies: li
     assert list(made) == dummies
     for cost, dummy in made.items():
         assert int(dummy[4:6]) == cost
-        assert hashed(dummy.decode()) == dummy
-        assert not is_right(b"", dummy[:4] + b"04" + dummy[6:])
+        assert parse_hash(dummy.decode()) == dummy
+        assert not verify_password(b"", dummy[:4] + b"04" + dummy[6:])
 
 
 def test_each_password_is_cut_before_bcrypt_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,5 +216,5 @@ def test_each_password_is_cut_before_bcrypt_sees_it(monkeypatch: pytest.MonkeyPa
         return True
 
     monkeypatch.setattr(bcrypt, "checkpw", check)
-    assert is_right(b"x" * 100, b"hash")
+    assert verify_password(b"x" * 100, b"hash")
     assert seen == [b"x" * 72]

@@ -14,9 +14,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.web.config_file.basic_auth import (
-    MOST_WAITING,
+    MAX_WAITING,
+    AuthResult,
     BasicAuthentication,
-    Verdict,
 )
 from exporter.web.log_limit import LogLimit
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 KEY = b"k" * 32
 USERS = {"jane": b"$2b$10$jane", "john": b"$2b$12$john"}
-RIGHT, WRONG, BUSY = Verdict.RIGHT, Verdict.WRONG, Verdict.BUSY
+ACCEPTED, REJECTED, OVERLOADED = AuthResult.ACCEPTED, AuthResult.REJECTED, AuthResult.OVERLOADED
 
 
 def header(user: str, password: str) -> str:
@@ -57,17 +57,17 @@ def bcrypt() -> Bcrypt:
 
 
 @pytest.fixture
-def judge(bcrypt: Bcrypt) -> Callable[..., Coroutine[None, None, Verdict]]:
+def authenticate(bcrypt: Bcrypt) -> Callable[..., Coroutine[None, None, AuthResult]]:
     """Give a function that judges a user's password from an address."""
     own = BasicAuthentication(bcrypt, KEY, LogLimit(time.monotonic))
 
-    async def judge_it(user: str, password: str, client: str = "192.0.2.1") -> Verdict:
-        return await own.judge(header(user, password), USERS, client)
+    async def judge_it(user: str, password: str, client: str = "192.0.2.1") -> AuthResult:
+        return await own.authenticate(header(user, password), USERS, client)
 
     return judge_it
 
 
-Judge = Callable[..., Coroutine[None, None, Verdict]]
+Judge = Callable[..., Coroutine[None, None, AuthResult]]
 
 
 def run(coroutine: Coroutine[None, None, T]) -> T:
@@ -83,27 +83,27 @@ async def until_waiting() -> None:
 
 @pytest.mark.parametrize(
     ("user", "password", "verdict"),
-    [("jane", "right", RIGHT), ("jane", "wrong", WRONG), ("nobody", "right", WRONG)],
+    [("jane", "right", ACCEPTED), ("jane", "wrong", REJECTED), ("nobody", "right", REJECTED)],
 )
 def test_a_verdict_is_reached_once(
-    judge: Judge, bcrypt: Bcrypt, user: str, password: str, verdict: Verdict
+    authenticate: Judge, bcrypt: Bcrypt, user: str, password: str, verdict: AuthResult
 ) -> None:
     """Whoever comes again with the same credentials is judged without bcrypt."""
 
-    async def thrice() -> list[Verdict]:
-        return [await judge(user, password) for _ in range(3)]
+    async def thrice() -> list[AuthResult]:
+        return [await authenticate(user, password) for _ in range(3)]
 
     assert run(thrice()) == [verdict] * 3
     assert len(bcrypt.checked) == len(set(bcrypt.checked)) <= 2
 
 
 @pytest.mark.parametrize("user", ["jane", "john", "nobody", ""])
-def test_each_refusal_costs_the_same(judge: Judge, bcrypt: Bcrypt, user: str) -> None:
+def test_each_refusal_costs_the_same(authenticate: Judge, bcrypt: Bcrypt, user: str) -> None:
     """Given users of several costs, then a refusal takes a comparison of each, for whatever user.
 
     One of them is with the user's own hash.
     """
-    assert run(judge(user, "wrong")) is WRONG
+    assert run(authenticate(user, "wrong")) is REJECTED
     assert [hashed[:7] for _, hashed in bcrypt.checked] == [b"$2b$10$", b"$2b$12$"]
     own = {hashed for _, hashed in bcrypt.checked} & set(USERS.values())
     assert own == ({USERS[user]} if user in USERS else set())
@@ -112,25 +112,25 @@ def test_each_refusal_costs_the_same(judge: Judge, bcrypt: Bcrypt, user: str) ->
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("user", ["jane", "nobody"])
 def test_what_was_found_before_tells_nothing(
-    judge: Judge, bcrypt: Bcrypt, user: str, attempt: int
+    authenticate: Judge, bcrypt: Bcrypt, user: str, attempt: int
 ) -> None:
     """Given a right password of one user, then wrong ones cost the same: two comparisons, once."""
 
     async def attempts() -> None:
-        await judge("jane", "right")
+        await authenticate("jane", "right")
         bcrypt.checked.clear()
         for _ in range(attempt):
-            assert await judge(user, "wrong") is WRONG
+            assert await authenticate(user, "wrong") is REJECTED
 
     run(attempts())
     assert len(bcrypt.checked) == 2
 
 
-def test_only_the_own_hash_lets_in(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_only_the_own_hash_lets_in(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given a password that fits the hashes of no user too, then it counts for none of those."""
-    assert run(judge("john", "right")) is RIGHT
+    assert run(authenticate("john", "right")) is ACCEPTED
     assert [hashed for _, hashed in bcrypt.checked][-1] == USERS["john"]
-    assert run(judge("nobody", "right")) is WRONG
+    assert run(authenticate("nobody", "right")) is REJECTED
 
 
 def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: Bcrypt) -> None:
@@ -141,36 +141,36 @@ def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: Bcrypt) -> Non
         for users in (USERS, {"jane": USERS["jane"]}):
             bcrypt.checked.clear()
             given = header("nobody", f"wrong {len(users)}")
-            assert await own.judge(given, users, "") is WRONG
+            assert await own.authenticate(given, users, "") is REJECTED
         assert [hashed[:7] for _, hashed in bcrypt.checked] == [b"$2b$10$"]
 
     run(twice())
 
 
-def test_wrong_passwords_never_drive_out_a_right_one(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_wrong_passwords_never_drive_out_a_right_one(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given a thousand wrong ones after it, then it is still known; the first of them are not."""
 
     async def many() -> None:
-        await judge("jane", "right")
+        await authenticate("jane", "right")
         for number in range(1000):
-            await judge("jane", f"wrong {number}")
+            await authenticate("jane", f"wrong {number}")
         bcrypt.checked.clear()
-        assert await judge("jane", "right") is RIGHT
-        assert await judge("jane", "wrong 999") is WRONG
+        assert await authenticate("jane", "right") is ACCEPTED
+        assert await authenticate("jane", "wrong 999") is REJECTED
         assert bcrypt.checked == []
-        assert await judge("jane", "wrong 0") is WRONG
+        assert await authenticate("jane", "wrong 0") is REJECTED
         assert len(bcrypt.checked) == 2
 
     run(many())
 
 
-def test_the_same_credentials_at_once_are_checked_once(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_the_same_credentials_at_once_are_checked_once(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given two Prometheus that start together, then one check serves both."""
 
-    async def together() -> list[Verdict]:
-        return await asyncio.gather(*(judge("jane", "right") for _ in range(50)))
+    async def together() -> list[AuthResult]:
+        return await asyncio.gather(*(authenticate("jane", "right") for _ in range(50)))
 
-    assert run(together()) == [RIGHT] * 50
+    assert run(together()) == [ACCEPTED] * 50
     assert len(bcrypt.checked) == 1
 
 
@@ -184,19 +184,21 @@ def checked_passwords(bcrypt: Bcrypt) -> list[bytes]:
     [("jane", "192.0.2.1"), ("jane", "192.0.2.2"), ("john", "192.0.2.1")],
 )
 def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
-    judge: Judge, bcrypt: Bcrypt, user: str, client: str
+    authenticate: Judge, bcrypt: Bcrypt, user: str, client: str
 ) -> None:
     """Given 100 wrong ones that wait, then the first right one, wherever from, is third at most."""
 
     async def crowd() -> None:
         bcrypt.go_on.clear()
-        wrong = [asyncio.create_task(judge("jane", f"wrong {number}")) for number in range(100)]
+        wrong = [
+            asyncio.create_task(authenticate("jane", f"wrong {number}")) for number in range(100)
+        ]
         await until_waiting()
-        right = asyncio.create_task(judge(user, "right", client))
+        right = asyncio.create_task(authenticate(user, "right", client))
         await until_waiting()
         bcrypt.go_on.set()
-        assert await right is RIGHT
-        assert set(await asyncio.gather(*wrong)) == {WRONG}
+        assert await right is ACCEPTED
+        assert set(await asyncio.gather(*wrong)) == {REJECTED}
 
     run(crowd())
     assert checked_passwords(bcrypt).index(b"right") <= 2
@@ -208,46 +210,46 @@ def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
     [("127.1.2.3", True, 1), ("198.51.100.1", False, 3), ("::1", False, 3)],
 )
 def test_a_crowd_of_many_addresses(
-    judge: Judge, bcrypt: Bcrypt, client: str, *, was_right: bool, before: int
+    authenticate: Judge, bcrypt: Bcrypt, client: str, *, was_right: bool, before: int
 ) -> None:
     """A new password is checked soon from where one was right before, and from other networks."""
 
     async def crowd() -> None:
         if was_right:
-            await judge("john", "right", client)
+            await authenticate("john", "right", client)
         bcrypt.checked.clear()
         bcrypt.go_on.clear()
         names = [f"wrong {number}" for number in range(100)]
         clients = [f"127.{number}.{number}.1" for number in range(100)]
         wrong = [
-            asyncio.create_task(judge(name, name, each))
+            asyncio.create_task(authenticate(name, name, each))
             for name, each in zip(names, clients, strict=True)
         ]
         await until_waiting()
-        right = asyncio.create_task(judge("jane", "right", client))
+        right = asyncio.create_task(authenticate("jane", "right", client))
         await until_waiting()
         wrong += [
-            asyncio.create_task(judge("jane", f"later {number}", f"127.{number}.200.1"))
+            asyncio.create_task(authenticate("jane", f"later {number}", f"127.{number}.200.1"))
             for number in range(10)
         ]
         await until_waiting()
         bcrypt.go_on.set()
-        assert await right is RIGHT
+        assert await right is ACCEPTED
         await asyncio.gather(*wrong)
 
     run(crowd())
     assert checked_passwords(bcrypt).index(b"right") <= before
 
 
-def test_a_check_whose_clients_have_gone_is_dropped(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_a_check_whose_clients_have_gone_is_dropped(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given two clients with one password and one with another, then each counts."""
 
     async def leave() -> None:
         bcrypt.go_on.clear()
-        runs = asyncio.create_task(judge("jane", "runs"))
+        runs = asyncio.create_task(authenticate("jane", "runs"))
         await until_waiting()
         stays, *others = [
-            asyncio.create_task(judge("jane", password))
+            asyncio.create_task(authenticate("jane", password))
             for password in ("shared", "shared", "alone")
         ]
         await until_waiting()
@@ -255,69 +257,73 @@ def test_a_check_whose_clients_have_gone_is_dropped(judge: Judge, bcrypt: Bcrypt
             task.cancel()
         await until_waiting()
         bcrypt.go_on.set()
-        assert await stays is WRONG
+        assert await stays is REJECTED
 
     run(leave())
     assert checked_passwords(bcrypt) == [b"runs", b"shared"]
 
 
-def test_a_check_that_runs_is_of_use_after_its_client(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_a_check_that_runs_is_of_use_after_its_client(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given a client that leaves while its password is checked, then the next is let in at once."""
 
     async def leave() -> None:
         bcrypt.go_on.clear()
-        first = asyncio.create_task(judge("jane", "right"))
+        first = asyncio.create_task(authenticate("jane", "right"))
         await until_waiting()
         first.cancel()
         await until_waiting()
         bcrypt.go_on.set()
-        assert await judge("jane", "right") is RIGHT
+        assert await authenticate("jane", "right") is ACCEPTED
 
     run(leave())
     assert len(bcrypt.checked) == 1
 
 
-def test_those_who_left_take_no_place(judge: Judge, bcrypt: Bcrypt) -> None:
+def test_those_who_left_take_no_place(authenticate: Judge, bcrypt: Bcrypt) -> None:
     """Given more clients than may wait that all leave, then nobody else makes way for them."""
 
-    async def leave() -> list[Verdict]:
+    async def leave() -> list[AuthResult]:
         bcrypt.go_on.clear()
-        stays = [asyncio.create_task(judge("jane", f"stays {number}")) for number in range(5)]
+        stays = [
+            asyncio.create_task(authenticate("jane", f"stays {number}")) for number in range(5)
+        ]
         await until_waiting()
-        for number in range(3 * MOST_WAITING):
-            leaves = asyncio.create_task(judge("jane", f"leaves {number}"))
+        for number in range(3 * MAX_WAITING):
+            leaves = asyncio.create_task(authenticate("jane", f"leaves {number}"))
             await until_waiting()
             leaves.cancel()
         await until_waiting()
         bcrypt.go_on.set()
         return await asyncio.gather(*stays)
 
-    assert run(leave()) == [WRONG] * 5
+    assert run(leave()) == [REJECTED] * 5
     assert len(checked_passwords(bcrypt)) == 5
 
 
-def test_when_too_many_wait_the_oldest_are_told_to_come_again(judge: Judge, bcrypt: Bcrypt) -> None:
-    """Given more than may wait, then those too many are BUSY and all others judged."""
+def test_when_too_many_wait_the_oldest_are_told_to_come_again(
+    authenticate: Judge, bcrypt: Bcrypt
+) -> None:
+    """Given more than may wait, then those too many are OVERLOADED and all others judged."""
 
-    async def crowd() -> list[Verdict]:
+    async def crowd() -> list[AuthResult]:
         bcrypt.go_on.clear()
         tasks = [
-            asyncio.create_task(judge("jane", f"wrong {number}"))
-            for number in range(MOST_WAITING + 11)
+            asyncio.create_task(authenticate("jane", f"wrong {number}"))
+            for number in range(MAX_WAITING + 11)
         ]
         await until_waiting()
         bcrypt.go_on.set()
         return await asyncio.gather(*tasks)
 
     verdicts = Counter(run(crowd()))
-    assert verdicts[BUSY] in (10, 11)
-    assert verdicts[WRONG] == MOST_WAITING + 11 - verdicts[BUSY]
+    assert verdicts[OVERLOADED] in (10, 11)
+    assert verdicts[REJECTED] == MAX_WAITING + 11 - verdicts[OVERLOADED]
 
 
 def test_a_check_that_cannot_run_is_no_verdict(
-    judge: Judge, bcrypt: Bcrypt, monkeypatch: pytest.MonkeyPatch
+    authenticate: Judge, bcrypt: Bcrypt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given no thread to run in, then the client is BUSY, the log says why, the next is judged."""
+    """Without a thread the result is OVERLOADED, the log says why, and the next is checked."""
 
     class Refusing(threading.Thread):
         def start(self) -> None:
@@ -326,9 +332,9 @@ def test_a_check_that_cannot_run_is_no_verdict(
     async def twice() -> None:
         with monkeypatch.context() as without, capture_logs() as lines:
             without.setattr(threading, "Thread", Refusing)
-            assert await judge("jane", "right") is BUSY
+            assert await authenticate("jane", "right") is OVERLOADED
         assert [line["cause"] for line in lines] == ["can't start new thread"]
-        assert await judge("jane", "right") is RIGHT
+        assert await authenticate("jane", "right") is ACCEPTED
 
     run(twice())
     assert len(bcrypt.checked) == 1
@@ -343,7 +349,7 @@ def test_a_check_that_fails_is_no_verdict_either() -> None:
     own = BasicAuthentication(fail, KEY, LogLimit(lambda: 0.0))
     with capture_logs() as lines:
         for _ in range(3):
-            assert run(own.judge(header("jane", "right"), USERS, "")) is BUSY
+            assert run(own.authenticate(header("jane", "right"), USERS, "")) is OVERLOADED
     # Once a minute: whoever sends passwords must not fill the log.
     assert [line["cause"] for line in lines] == ["broken"]
 

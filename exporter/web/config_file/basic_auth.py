@@ -21,34 +21,34 @@ from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 
-MOST_WAITING: Final = 128
-"""Passwords that wait for their check: ten seconds of work at bcrypt's usual cost of 10.
+MAX_WAITING: Final = 128
+"""Passwords that may wait for their check: ten seconds of work at bcrypt's usual cost of 10.
 
-A scraper that has to wait for longer has gone by then.
+A scrape that has to wait longer has timed out.
 """
 
 MAX_REMEMBERED: Final = 1024
-"""Addresses that have been right before, and are remembered for it."""
+"""Addresses with an accepted password that are remembered."""
 MAX_QUICK_COST: Final = 14
 """The highest cost with which a check takes a second or two; each step up doubles that."""
 
 _MAX_COST: Final = 31
 
-_BYTES_THAT_COUNT: Final = 72
+_MAX_PASSWORD_BYTES: Final = 72
 _HASH: Final = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
-_CHEAPEST: Final = 4
+_MIN_COST: Final = 4
 _SALT: Final = slice(7, 29)
-_MOST_WRONG: Final = 100
+_MAX_REJECTED: Final = 100
 _BUCKETS: Final = 16
-_NO_PROOF: Final = bytes(32)  # as long as a proof, so that comparing takes as long
+_NO_DIGEST: Final = bytes(32)  # as long as a digest, so that comparing takes as long
 
 
-class Verdict(Enum):
-    """What is thought of a request's credentials; BUSY when they could not be checked in time."""
+class AuthResult(Enum):
+    """The result of a check; OVERLOADED where the credentials could not be checked in time."""
 
-    RIGHT = "right"
-    WRONG = "wrong"
-    BUSY = "busy"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    OVERLOADED = "overloaded"
 
 
 @dataclass(eq=False, slots=True)
@@ -63,58 +63,60 @@ class _Check:
     own: bytes | None = field(repr=False)
     hashes: tuple[bytes, ...] = field(repr=False)
     password: bytes = field(repr=False)
-    proof: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
     keys: Keys
     outcome: asyncio.Future[bool | None]
     waiting: int = 0
 
 
 class BasicAuthentication:
-    """Judges the credentials of requests, one bcrypt at a time and outside of the event loop.
+    """Authenticates requests, with one bcrypt at a time and outside of the event loop.
 
     A password that was right before is right at once. A refusal tells nothing of who is known: it
     takes one comparison for each cost that any user's hash has, the same for known and unknown
     users, and who waits for a turn is chosen alike. A check for which no client waits any more is
-    dropped. `is_right` compares a password with a hash; `key` is random and secret.
+    dropped. `verify_password` compares a password with a hash; `key` is random and secret.
     """
 
     def __init__(
-        self, is_right: Callable[[bytes, bytes], bool], key: bytes, log_limit: LogLimit
+        self, verify_password: Callable[[bytes, bytes], bool], key: bytes, log_limit: LogLimit
     ) -> None:
-        self._is_right = is_right
+        self._verify_password = verify_password
         self._log_limit = log_limit
-        self._verdicts = Verdicts(key)
-        self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING)
+        self._cache = CredentialCache(key)
+        self._queue: FairQueue[_Check] = FairQueue(MAX_WAITING)
         self._checks: dict[bytes, _Check] = {}
         self._right_addresses: OrderedDict[str, None] = OrderedDict()
         self._worker: asyncio.Task[None] | None = None
         self._users: Mapping[str, bytes] = {}
         self._dummies: Mapping[int, bytes] = {}
 
-    async def judge(self, header: str | None, users: Mapping[str, bytes], client: str) -> Verdict:
-        """Judge an Authorization header that came from an address, '' where there is none."""
+    async def authenticate(
+        self, header: str | None, users: Mapping[str, bytes], client: str
+    ) -> AuthResult:
+        """Check an Authorization header that came from an address, '' where there is none."""
         try:
             given = BasicAuth.decode(header or "", encoding="utf-8")
         except ValueError:
-            return Verdict.WRONG
+            return AuthResult.REJECTED
         user, password = given.login, given.password.encode()
         own = users.get(user)
-        proof = self._verdicts.proof(user, own or b"", password)
-        right = self._verdicts.recall(user, proof)
+        digest = self._cache.digest(user, own or b"", password)
+        right = self._cache.get(user, digest)
         networks = find_networks(client)
         if right is None:
-            check = self._checks.get(proof)
+            check = self._checks.get(digest)
             if check is None:
-                keys = (*networks, (networks[-1], self._verdicts.bucket(user)))
+                keys = (*networks, (networks[-1], self._cache.bucket(user)))
                 hashes = self._hashes(own, users)
-                check = _Check(user, own, hashes, password, proof, keys, asyncio.Future())
+                check = _Check(user, own, hashes, password, digest, keys, asyncio.Future())
                 self._enqueue(check, networks[-1])
             right = await self._outcome(check)
         if right is None:
-            return Verdict.BUSY
+            return AuthResult.OVERLOADED
         if right:
             self._remember(networks[-1])
-        return Verdict.RIGHT if right else Verdict.WRONG
+        return AuthResult.ACCEPTED if right else AuthResult.REJECTED
 
     def _hashes(self, own: bytes | None, users: Mapping[str, bytes]) -> tuple[bytes, ...]:
         """Return a hash of each cost that any user has: the user's own, others of no password."""
@@ -125,7 +127,7 @@ class BasicAuthentication:
         return tuple({**self._dummies, cost_of(own): own}.values())
 
     def _enqueue(self, check: _Check, address: str) -> None:
-        self._checks[check.proof] = check
+        self._checks[check.digest] = check
         is_preferred = address in self._right_addresses
         displaced = self._queue.add(check, check.keys, is_preferred=is_preferred)
         if displaced:
@@ -149,7 +151,7 @@ class BasicAuthentication:
             check = self._queue.next()
             right = await self._compare(check)
             if right is not None:
-                self._verdicts.keep(check.user, check.proof, right=right)
+                self._cache.put(check.user, check.digest, right=right)
             if right is False:
                 self._queue.charge(check.keys)
             self._settle(check, right=right)
@@ -157,7 +159,7 @@ class BasicAuthentication:
     async def _compare(self, check: _Check) -> bool | None:
         def compare() -> bool:
             return any(
-                self._is_right(check.password, hashed) and hashed is check.own
+                self._verify_password(check.password, hashed) and hashed is check.own
                 for hashed in check.hashes
             )
 
@@ -170,7 +172,7 @@ class BasicAuthentication:
             return None
 
     def _settle(self, check: _Check, *, right: bool | None) -> None:
-        del self._checks[check.proof]
+        del self._checks[check.digest]
         check.outcome.set_result(right)
 
     def _remember(self, address: str) -> None:
@@ -198,13 +200,13 @@ def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
     return asyncio.wrap_future(outcome)
 
 
-def is_right(password: bytes, hashed: bytes) -> bool:
-    """Tell whether a hash is that of the password; takes a time that the hash's cost sets.
+def verify_password(password: bytes, hashed: bytes) -> bool:
+    """Return whether a hash is that of the password; the hash's cost sets how long it takes.
 
     bcrypt reads 72 bytes. A longer password is cut there, as htpasswd does when it makes the hash
     and Go's exporters when they check it.
     """
-    return bcrypt.checkpw(password[:_BYTES_THAT_COUNT], hashed)
+    return bcrypt.checkpw(password[:_MAX_PASSWORD_BYTES], hashed)
 
 
 def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
@@ -212,20 +214,20 @@ def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
 
     Without any, the cheapest cost has one.
     """
-    costs = sorted(set(map(cost_of, hashes))) or [_CHEAPEST]
+    costs = sorted(set(map(cost_of, hashes))) or [_MIN_COST]
     return {cost: b"$2b$%02d$" % cost + b"." * 53 for cost in costs}
 
 
-def hashed(text: str) -> bytes:
-    """Give a bcrypt hash as bytes, or raise FieldError; nothing of the text is in that."""
+def parse_hash(text: str) -> bytes:
+    """Return a bcrypt hash as bytes; raises FieldError, which contains nothing of the text."""
     found = _HASH.fullmatch(text)
     if found is None:
         raise FieldError("is no bcrypt hash; htpasswd -nBC 10 USER writes one, after the colon")
     cost = int(found["cost"])
-    if not _CHEAPEST <= cost <= _MAX_COST:
-        raise FieldError(f"has a cost of {cost}; bcrypt knows {_CHEAPEST} to {_MAX_COST}")
+    if not _MIN_COST <= cost <= _MAX_COST:
+        raise FieldError(f"has a cost of {cost}; bcrypt knows {_MIN_COST} to {_MAX_COST}")
     try:
-        bcrypt.hashpw(b"", b"$2b$%02d$" % _CHEAPEST + text[_SALT].encode())
+        bcrypt.hashpw(b"", b"$2b$%02d$" % _MIN_COST + text[_SALT].encode())
     except ValueError:
         raise FieldError("is a broken bcrypt hash: no such salt is ever made") from None
     return text.encode()
@@ -236,41 +238,41 @@ def cost_of(hashed: bytes) -> int:
     return int(hashed[4:6])
 
 
-class Verdicts:
-    """The last right password of each user, and the last hundred wrong ones of anybody.
+class CredentialCache:
+    """The last accepted password of each user, and the last hundred rejected ones of all users.
 
-    They are kept apart, so that no number of wrong ones drives out a right one.
+    They are kept apart, so that rejected ones never evict an accepted one.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._right: dict[str, bytes] = {}
-        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+        self._accepted: dict[str, bytes] = {}
+        self._rejected: OrderedDict[bytes, None] = OrderedDict()
 
-    def proof(self, user: str, hashed: bytes, password: bytes) -> bytes:
-        """Give what stands for the three together; with another hash, it is another."""
+    def digest(self, user: str, hashed: bytes, password: bytes) -> bytes:
+        """Return what identifies the three together, and changes with the hash."""
         parts = (user.encode(), hashed, password)
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self._key, text, "sha256")
 
     def bucket(self, user: str) -> int:
-        """Return one of a few numbers for a user, known or not, that others cannot foresee."""
+        """Return one of a few numbers for a user, known or not, that clients cannot predict."""
         return hmac.digest(self._key, user.encode(), "sha256")[0] % _BUCKETS
 
-    def recall(self, user: str, proof: bytes) -> bool | None:
-        """Give the verdict on a proof, or None when there was none."""
-        if hmac.compare_digest(self._right.get(user, _NO_PROOF), proof):
+    def get(self, user: str, digest: bytes) -> bool | None:
+        """Return whether credentials were accepted, or None where they are not cached."""
+        if hmac.compare_digest(self._accepted.get(user, _NO_DIGEST), digest):
             return True
-        if proof in self._wrong:
-            self._wrong.move_to_end(proof)
+        if digest in self._rejected:
+            self._rejected.move_to_end(digest)
             return False
         return None
 
-    def keep(self, user: str, proof: bytes, *, right: bool) -> None:
-        """Keep a verdict; a right one only of a user that the file knows, so they have a bound."""
+    def put(self, user: str, digest: bytes, *, right: bool) -> None:
+        """Record a result. Only users of the file can be accepted, so their number is bounded."""
         if right:
-            self._right[user] = proof
+            self._accepted[user] = digest
             return
-        self._wrong[proof] = None
-        if len(self._wrong) > _MOST_WRONG:
-            self._wrong.popitem(last=False)
+        self._rejected[digest] = None
+        if len(self._rejected) > _MAX_REJECTED:
+            self._rejected.popitem(last=False)

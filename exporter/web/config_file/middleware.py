@@ -11,14 +11,14 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from exporter.web.config_file.basic_auth import BasicAuthentication, Verdict, is_right
+from exporter.web.config_file.basic_auth import AuthResult, BasicAuthentication, verify_password
 from exporter.web.config_file.live import LiveWebConfig
 from exporter.web.config_file.tls_names import find_alternative_names
 from exporter.web.config_file.web_config import WebConfig
 from exporter.web.log_limit import LogLimit
 
 _KEY_BYTES: Final = 32
-_BUSY_SECONDS: Final = 1
+_OVERLOADED_SECONDS: Final = 1
 _CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
 """RFC 7617, section 2: a challenge has a realm. User and password are decoded as UTF-8."""
 
@@ -52,7 +52,9 @@ class TokenBucket:
         return 0.0
 
 
-def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float]) -> None:
+def install_web_config(
+    app: web.Application, live: LiveWebConfig, clock: Callable[[], float]
+) -> None:
     """Let an application, every path of it, obey a web configuration and follow its file.
 
     `clock` gives seconds that only grow. A request whose client certificate has no allowed name is
@@ -60,13 +62,15 @@ def protect(app: web.Application, live: LiveWebConfig, clock: Callable[[], float
     wait for their check. The rate limit counts the others only: one above it is answered with 429.
     """
     key = secrets.token_bytes(_KEY_BYTES)
-    guard = _Guard(live, clock, BasicAuthentication(is_right, key, LogLimit(clock)))
-    app.middlewares.insert(0, guard.admit)
-    app.on_response_prepare.append(guard.add_headers)
-    app.cleanup_ctx.append(guard.follow)
+    middleware = _WebConfigMiddleware(
+        live, clock, BasicAuthentication(verify_password, key, LogLimit(clock))
+    )
+    app.middlewares.insert(0, middleware.handle)
+    app.on_response_prepare.append(middleware.add_headers)
+    app.cleanup_ctx.append(middleware.watch_file)
 
 
-class _Guard:
+class _WebConfigMiddleware:
     def __init__(
         self, live: LiveWebConfig, clock: Callable[[], float], users: BasicAuthentication
     ) -> None:
@@ -76,30 +80,30 @@ class _Guard:
         self._bucket: TokenBucket | None = None
 
     @web.middleware
-    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer whoever may not come in; let the others pass."""
         if not self._live.is_valid(request.get_extra_info("ssl_object")):
             return _close_without_response(request)
         config = self._live.current
         if config.allowed_sans and not config.allowed_sans & _names(request):
-            answer = _refusal(HTTPStatus.FORBIDDEN)
-            answer.force_close()
-            return answer
-        refusal = await self._refused(request, config)
+            response = _build_refusal(HTTPStatus.FORBIDDEN)
+            response.force_close()
+            return response
+        refusal = await self._authenticate(request, config)
         # Not by its truth: in aiohttp before 3.12 every answer is false, as an empty mapping is.
         if refusal is not None:
             return refusal
         # Last, so that strangers do not use up the requests of those who have the password.
         wait = self._wait(config.rate_limit)
         if wait:
-            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
+            return _build_refusal(HTTPStatus.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
         return await handler(request)
 
-    async def add_headers(self, _: web.Request, answer: web.StreamResponse) -> None:
+    async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         """Give every answer the configured headers."""
-        answer.headers.update(self._live.current.headers)
+        response.headers.update(self._live.current.headers)
 
-    async def follow(self, _: web.Application) -> AsyncIterator[None]:
+    async def watch_file(self, _: web.Application) -> AsyncIterator[None]:
         """Follow the file while the application runs."""
         stop = threading.Event()
         threading.Thread(
@@ -116,18 +120,18 @@ class _Guard:
             self._bucket = TokenBucket(limit, self._clock)
         return self._bucket.take()
 
-    async def _refused(self, request: web.Request, config: WebConfig) -> web.Response | None:
+    async def _authenticate(self, request: web.Request, config: WebConfig) -> web.Response | None:
         if not config.users:
             return None
         header = request.headers.get(hdrs.AUTHORIZATION)
-        verdict = await self._users.judge(header, config.users, request.remote or "")
-        if verdict is Verdict.RIGHT:
+        result = await self._users.authenticate(header, config.users, request.remote or "")
+        if result is AuthResult.ACCEPTED:
             return None
-        if verdict is Verdict.BUSY:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=_BUSY_SECONDS)
-        answer = _refusal(HTTPStatus.UNAUTHORIZED)
-        answer.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
-        return answer
+        if result is AuthResult.OVERLOADED:
+            return _build_refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=_OVERLOADED_SECONDS)
+        response = _build_refusal(HTTPStatus.UNAUTHORIZED)
+        response.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
+        return response
 
 
 def _names(request: web.Request) -> frozenset[str]:
@@ -142,11 +146,11 @@ def _close_without_response(request: web.Request) -> web.Response:
     """
     if request.transport is not None:
         request.transport.abort()
-    return _refusal(HTTPStatus.MISDIRECTED_REQUEST)
+    return _build_refusal(HTTPStatus.MISDIRECTED_REQUEST)
 
 
-def _refusal(status: HTTPStatus, retry_after: int | None = None) -> web.Response:
-    answer = web.Response(status=status, text=f"{status.phrase}\n")
+def _build_refusal(status: HTTPStatus, retry_after: int | None = None) -> web.Response:
+    response = web.Response(status=status, text=f"{status.phrase}\n")
     if retry_after is not None:
-        answer.headers[hdrs.RETRY_AFTER] = str(retry_after)
-    return answer
+        response.headers[hdrs.RETRY_AFTER] = str(retry_after)
+    return response

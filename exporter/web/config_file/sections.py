@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from exporter.documents import durations
 from exporter.documents.fields import FieldError, duration
 from exporter.documents.models import Section
-from exporter.web.config_file.basic_auth import hashed
+from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.tls import TlsServer
 
 _SWITCHES: Final = {
@@ -103,7 +103,7 @@ def _user(name: str) -> str:
 def _hash(text: object) -> bytes:
     if not isinstance(text, str):
         raise FieldError("must be text: a bcrypt hash")
-    return hashed(text)
+    return parse_hash(text)
 
 
 _User = Annotated[str, AfterValidator(_user)]

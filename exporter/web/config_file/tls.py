@@ -60,7 +60,7 @@ class Pem:
         except OSError as error:
             raise FieldError(f"cannot be handed to OpenSSL: {error.strerror}") from None
 
-    def said(self, fault: str) -> str:
+    def describe(self, fault: str) -> str:
         """Give the sentence about a fault of the content, such as "holds no certificate"."""
         return fault if self.file is None else f"names a file that {fault}"
 
@@ -73,20 +73,22 @@ def read_pem(file: Path) -> Pem:
         raise FieldError(f"names a file that {error}") from None
 
 
-def holding_certificates(pem: Pem) -> Pem:
+def require_certificates(pem: Pem) -> Pem:
     """Give what holds certificates and nothing broken, or raise FieldError."""
     try:
         with pem.as_file() as path:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise FieldError(pem.said("holds no certificate in PEM form, or a broken one")) from None
+        raise FieldError(
+            pem.describe("holds no certificate in PEM form, or a broken one")
+        ) from None
     return pem
 
 
-def holding_key(pem: Pem) -> Pem:
+def require_key(pem: Pem) -> Pem:
     """Give what looks like a private key, or raise FieldError."""
     if b"PRIVATE KEY-----" not in pem.content:
-        raise FieldError(pem.said("holds no private key in PEM form"))
+        raise FieldError(pem.describe("holds no private key in PEM form"))
     return pem
 
 
@@ -110,10 +112,10 @@ def _one_curve(names: tuple[str, ...]) -> tuple[str, ...]:
 
 _Text = Annotated[InstanceOf[Pem], BeforeValidator(_inline)]
 _File = Annotated[InstanceOf[Pem], BeforeValidator(_in_file)]
-_Certificates = Annotated[_Text, AfterValidator(holding_certificates)]
-_CertificatesFile = Annotated[_File, AfterValidator(holding_certificates)]
-_Key = Annotated[_Text, AfterValidator(holding_key)]
-_KeyFile = Annotated[_File, AfterValidator(holding_key)]
+_Certificates = Annotated[_Text, AfterValidator(require_certificates)]
+_CertificatesFile = Annotated[_File, AfterValidator(require_certificates)]
+_Key = Annotated[_Text, AfterValidator(require_key)]
+_KeyFile = Annotated[_File, AfterValidator(require_key)]
 _Version = Annotated[ssl.TLSVersion, BeforeValidator(parse_tls_version)]
 
 
@@ -242,7 +244,7 @@ def _load_key(context: ssl.SSLContext, tls: TlsServer) -> None:
     def locked() -> str:
         # Called instead of a question on the terminal, which nobody would answer.
         fault = f"holds a key with a passphrase, which nobody can type here; {_UNLOCK}"
-        raise FieldError(private.said(fault), of_key)
+        raise FieldError(private.describe(fault), of_key)
 
     try:
         with certificate.as_file() as cert_path, private.as_file() as key_path:
@@ -252,8 +254,8 @@ def _load_key(context: ssl.SSLContext, tls: TlsServer) -> None:
     else:
         return
     if reason in _MISFITS:
-        raise FieldError(private.said("holds the key of another certificate"), of_key)
+        raise FieldError(private.describe("holds the key of another certificate"), of_key)
     if reason in _WEAK:
         fault = "holds a certificate too weak for OpenSSL; RSA needs 2048 bits, signatures SHA-256"
-        raise FieldError(certificate.said(fault), of_certificate)
-    raise FieldError(private.said("holds no private key that OpenSSL can read"), of_key)
+        raise FieldError(certificate.describe(fault), of_certificate)
+    raise FieldError(private.describe("holds no private key that OpenSSL can read"), of_key)

@@ -110,7 +110,7 @@ def _load(path: Path, now: float, report: Report) -> WebConfig | None:
         return None
     value = drop_zero_values(document)
     file = read_model(WebConfigFile, value, document, folder, report, WORDING)
-    for loc, rule in broken_rules(value):
+    for loc, rule in check_rules(value):
         if not report.has(loc, document.place(loc)):
             report.add(loc, document.key_place(loc), rule)
     if file is None or report.problems():
@@ -118,21 +118,21 @@ def _load(path: Path, now: float, report: Report) -> WebConfig | None:
     warnings = Report(str(path), KNOWN_KEYS)
     for loc, warning in empty_sections(document, value):
         warnings.add(loc, document.key_place(loc), warning)
-    for loc, warning in _oddities(file, now):
+    for loc, warning in _find_warnings(file, now):
         warnings.add(loc, document.place(loc), warning)
     return _config(file, path, text, warnings.problems(), sets_nothing=not value)
 
 
-def _oddities(file: WebConfigFile, now: float) -> Iterator[Finding]:
+def _find_warnings(file: WebConfigFile, now: float) -> Iterator[Finding]:
     tls, limit = file.tls_server_config, file.rate_limit
     for key, pem in tls.certificates() if tls else ():
         for problem in find_validity_problems(pem.content, now):
-            yield ("tls_server_config", key), pem.said(problem)
+            yield ("tls_server_config", key), pem.describe(problem)
     for user, hashed in file.basic_auth_users.items():
         cost = cost_of(hashed)
         if cost > MAX_QUICK_COST:
-            sentence = f"has a cost of {cost}: checking a password takes seconds; 10 is usual"
-            yield ("basic_auth_users", user), sentence
+            warning_text = f"has a cost of {cost}: checking a password takes seconds; 10 is usual"
+            yield ("basic_auth_users", user), warning_text
     if file.http_server_config.http2:
         yield ("http_server_config", "http2"), "has no effect: HTTP/1.1 is spoken; leave it out"
     if limit and limit.interval and not limit.burst:
@@ -174,7 +174,7 @@ def _authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
     return frozenset(read_certificates(pem.content)) if pem else None
 
 
-def broken_rules(top: Value) -> Iterator[Finding]:
+def check_rules(top: Value) -> Iterator[Finding]:
     """Find each rule that the file's value breaks: the way to the place, and a sentence."""
     tls = top.get(_TLS) if isinstance(top, dict) else None
     if not isinstance(tls, dict):
