@@ -22,10 +22,11 @@ from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
 from exporter.sharding import Shard
+from exporter.systemd import listen_fds
 from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.config_file import LiveWebConfig
-from exporter.web.listeners import Address, inherited, listen
+from exporter.web.listeners import Address, listen
 from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.
     Raises ListenError.
     """
     process.signals.on_stop(lambda: None)
-    return inherited(dict(process.environ), os.getpid()) or listen(addresses)
+    return listen_fds(dict(process.environ), os.getpid()) or listen(addresses)
 
 
 def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) -> None:

@@ -23,7 +23,6 @@ from exporter.metrics.registry import (
     add_shard_gauges,
     build_metrics,
 )
-from exporter.notify import Notifier
 from exporter.plan import Plan
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
@@ -37,6 +36,7 @@ from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 from exporter.status import Observer
+from exporter.systemd import Notifier
 from exporter.timed_read import SettledRead
 from exporter.version import described
 from exporter.web.config_file import LiveWebConfig, install_web_config

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.notify import Notifier
+from exporter.systemd import Notifier
 from tests.cli.conftest import Start
 
 PATIENCE = 60.0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.listeners import ListenError, close, inherited, shown
+from exporter.systemd import listen_fds
+from exporter.web.listeners import ListenError, close, shown
 
 HERE = 4711
 
@@ -43,7 +44,7 @@ def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
     places = [f"127.0.0.1:{tcp.getsockname()[1]}", f"unix:{file}"]
     environ, first = handed_over(tcp, unix)
 
-    sockets = inherited(environ, HERE, first)
+    sockets = listen_fds(environ, HERE, first)
 
     for each in sockets:
         cleanup.enter_context(each)
@@ -59,7 +60,7 @@ def test_their_files_are_systemds(tmp_path: Path) -> None:
     unix.bind(str(file))
     unix.listen()
     environ, first = handed_over(unix)
-    close(inherited(environ, HERE, first))
+    close(listen_fds(environ, HERE, first))
     assert file.is_socket()
 
 
@@ -69,7 +70,7 @@ def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
     unix.bind(f"\0scaleengine-exporter-{os.getpid()}")
     unix.listen()
     environ, first = handed_over(unix)
-    (only,) = inherited(environ, HERE, first)
+    (only,) = listen_fds(environ, HERE, first)
     cleanup.enter_context(only)
     assert shown(only) == f"unix:@scaleengine-exporter-{os.getpid()}"
 
@@ -85,7 +86,7 @@ def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
 )
 def test_there_are_none(environ: dict[str, str]) -> None:
     """Without sockets, or with those of another process, the addresses of the flags are used."""
-    assert inherited(environ, HERE) == []
+    assert listen_fds(environ, HERE) == []
     assert environ == {}
 
 
@@ -93,7 +94,7 @@ def test_there_are_none(environ: dict[str, str]) -> None:
 def test_a_count_that_is_none(count: str) -> None:
     """A number of sockets that is no number is refused with where it comes from."""
     with pytest.raises(ListenError) as refused:
-        inherited({"LISTEN_PID": str(HERE), "LISTEN_FDS": count}, HERE)
+        listen_fds({"LISTEN_PID": str(HERE), "LISTEN_FDS": count}, HERE)
     assert str(refused.value) == (
         f"LISTEN_FDS is {count!r}, which is no number of sockets: start the exporter by a systemd "
         "socket unit, or without LISTEN_PID"
@@ -121,7 +122,7 @@ def test_a_descriptor_that_does_not_listen(tmp_path: Path, kind: str) -> None:
             stack.callback(os.close, first + 1)
 
         with pytest.raises(ListenError) as refused:
-            inherited(environ, HERE, first)
+            listen_fds(environ, HERE, first)
 
     assert str(refused.value) == (
         f"descriptor {first + 1} is no socket that listens, and LISTEN_FDS promises one: use "

@@ -1,24 +1,28 @@
-"""Notify systemd of what the service does, as sd_notify(3) describes it.
+"""Talk to systemd: sockets that it hands over, and notifications (sd_listen_fds(3), sd_notify(3)).
 
-Written here because it is one datagram; the libraries for it wrap a C library or log differently.
+Written here because each is a few lines; the libraries for it wrap a C library or log differently.
 """
 
 import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 
 from exporter.reload import OneReload
+from exporter.web.listeners import ListenError, close
 
 log: Final = structlog.get_logger(__name__)
 
 _FEEDS_PER_TIMEOUT: Final = 3
 _MICROSECONDS: Final = 1_000_000
+_FIRST_FD: Final = 3  # SD_LISTEN_FDS_START
+_LISTEN_VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
 class Notifier:
@@ -98,3 +102,44 @@ def _read_watchdog(environ: Mapping[str, str]) -> float | None:
     if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)):
         return None
     return int(microseconds) / _MICROSECONDS
+
+
+def listen_fds(
+    environ: MutableMapping[str, str], process: int, first: int = _FIRST_FD
+) -> list[socket.socket]:
+    """Return the listening sockets that systemd passed to the process with this id; usually none.
+
+    They replace ``--web.listen-address``, which is logged. Their files are systemd's: ``close``
+    keeps them. Removes the variables of the protocol from ``environ``. Raises ListenError.
+    """
+    pid, count, _ = (environ.pop(name, "") for name in _LISTEN_VARIABLES)
+    if pid != str(process):
+        return []
+    if not (count.isascii() and count.isdigit()):
+        raise ListenError(
+            f"LISTEN_FDS is {count!r}, which is no number of sockets: start the exporter by a "
+            "systemd socket unit, or without LISTEN_PID"
+        )
+    sockets: list[socket.socket] = []
+    for descriptor in range(first, first + int(count)):
+        try:
+            sockets.append(_adopt_socket(descriptor))
+        except OSError:
+            close(sockets)
+            raise ListenError(
+                f"descriptor {descriptor} is no socket that listens, and LISTEN_FDS promises one: "
+                "use ListenStream= and Accept=no in the systemd socket unit"
+            ) from None
+    if sockets:
+        log.info("using systemd sockets, --web.listen-address is ignored", sockets=len(sockets))
+    return sockets
+
+
+def _adopt_socket(descriptor: int) -> socket.socket:
+    adopted = socket.socket(fileno=descriptor)
+    listens = adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if adopted.family not in _FAMILIES or not listens:
+        adopted.close()
+        raise OSError
+    adopted.set_inheritable(False)
+    return adopted
