@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.web.config_file import WebConfig
-from exporter.web.config_file.tls_names import find_alternative_names
+from exporter.web.config_file.go_values import find_alternative_names
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site

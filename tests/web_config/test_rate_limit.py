@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.web.config_file import WebConfig
-from exporter.web.config_file.middleware import RateLimit, TokenBucket
+from exporter.web.config_file.middleware import TokenBucket
+from exporter.web.config_file.web_config import RateLimit
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site

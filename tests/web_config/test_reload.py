@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.documents.problems import ConfigError
 from exporter.web.config_file import LiveWebConfig, live
-from exporter.web.config_file.middleware import RateLimit
+from exporter.web.config_file.web_config import RateLimit
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Clock, Site

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.documents.problems import ConfigError
-from exporter.web.config_file import WebConfig, load_web_config, tls_names
+from exporter.web.config_file import WebConfig, go_values, load_web_config
+from exporter.web.config_file.go_values import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.tls import Pem
-from exporter.web.config_file.tls_names import TLS_12_SUITES, TLS_13_SUITES
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site
@@ -185,7 +185,7 @@ def test_a_suite_that_openssl_lacks_is_told(
 ) -> None:
     """Some builds of OpenSSL leave suites out; then the file cannot be honoured there."""
     known = {"USUAL": "ECDHE-ECDSA-AES128-GCM-SHA256", "NOVEL": "NOVEL"}
-    monkeypatch.setattr(tls_names, "TLS_12_SUITES", known)
+    monkeypatch.setattr(go_values, "TLS_12_SUITES", known)
     assert mistakes(f"{GOOD_TLS}  cipher_suites: [{names}]\n") == [
         (
             "web.yml:4:18: tls_server_config.cipher_suites: "

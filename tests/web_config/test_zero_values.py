@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.web.config_file import WebConfig
+from exporter.web.config_file.go_values import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.tls import TlsServer
-from exporter.web.config_file.tls_names import TLS_12_SUITES, TLS_13_SUITES
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site

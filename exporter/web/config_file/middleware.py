@@ -4,7 +4,6 @@ import math
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -12,23 +11,15 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.web.config_file.basic_auth import AuthResult, BasicAuthentication, verify_password
+from exporter.web.config_file.go_values import find_alternative_names
 from exporter.web.config_file.live import LiveWebConfig
-from exporter.web.config_file.tls_names import find_alternative_names
-from exporter.web.config_file.web_config import WebConfig
+from exporter.web.config_file.web_config import RateLimit, WebConfig
 from exporter.web.log_limit import LogLimit
 
 _KEY_BYTES: Final = 32
 _OVERLOADED_SECONDS: Final = 1
 _CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
 """RFC 7617, section 2: a challenge has a realm. User and password are decoded as UTF-8."""
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """One request in `interval` seconds, and `burst` of them at once after a pause."""
-
-    interval: float
-    burst: int
 
 
 class TokenBucket:

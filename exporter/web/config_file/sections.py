@@ -5,7 +5,7 @@ Source: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-conf
 
 import re
 import unicodedata
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -13,20 +13,8 @@ from exporter.documents import durations
 from exporter.documents.fields import FieldError, duration
 from exporter.documents.models import Section
 from exporter.web.config_file.basic_auth import parse_hash
+from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
-
-_SWITCHES: Final = {
-    **dict.fromkeys(("true", "yes", "on", "y"), True),
-    **dict.fromkeys(("false", "no", "off", "n"), False),
-}
-
-
-def _switch(value: object) -> object:
-    """Return the truth value that a text names, or what is no such text as it is."""
-    return _SWITCHES.get(value.lower(), value) if isinstance(value, str) else value
-
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
 
 
 def _whole_number(value: object) -> object:

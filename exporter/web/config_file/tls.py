@@ -20,8 +20,8 @@ from pydantic import (
 from exporter.documents.fields import FieldError, beside, not_empty, plain_text
 from exporter.documents.files import FileError, read_bytes
 from exporter.documents.models import Section
-from exporter.web.config_file.sections import Switch
-from exporter.web.config_file.tls_names import (
+from exporter.web.config_file.go_values import (
+    Switch,
     choose_suites,
     parse_client_auth_type,
     parse_curve,

@@ -16,10 +16,7 @@ from exporter.documents.problems import ConfigError, Finding, Problem, Report
 from exporter.documents.sentences import Section, Wording
 from exporter.documents.text import absolute_folder, read_text
 from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
-from exporter.web.config_file.middleware import RateLimit
-from exporter.web.config_file.sections import WebConfigFile
-from exporter.web.config_file.tls import TlsServer
-from exporter.web.config_file.tls_names import (
+from exporter.web.config_file.go_values import (
     IF_GIVEN,
     NONE,
     REQUIRED,
@@ -27,6 +24,8 @@ from exporter.web.config_file.tls_names import (
     VERSIONS,
     normalize_names,
 )
+from exporter.web.config_file.sections import WebConfigFile
+from exporter.web.config_file.tls import TlsServer
 
 _NAME: Final = "the web configuration file"
 _TLS: Final = "tls_server_config"
@@ -56,6 +55,14 @@ WORDING: Final = Wording(
 
 KNOWN_KEYS: Final = frozenset(key for keys in WORDING.sections.values() for key in keys)
 """The keys that an error may show: none of them is a secret in the wrong place."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One request in `interval` seconds, and `burst` of them at once after a pause."""
+
+    interval: float
+    burst: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Go's names of cipher suites, curves and TLS versions, and what OpenSSL calls them.
+"""Values as Go's exporters write them: TLS names with those of OpenSSL, and truth values.
 
 Source of Go's names: https://pkg.go.dev/crypto/tls#CipherSuites and #CurveID, with the suites
 without forward secrecy that Go counted among them until 1.22; of OpenSSL's: openssl-ciphers(1).
@@ -7,7 +7,9 @@ without forward secrecy that Go counted among them until 1.22; of OpenSSL's: ope
 import ssl
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
 
 from exporter.documents.fields import FieldError
 
@@ -56,6 +58,12 @@ _POLICIES: Final[Mapping[str, ssl.VerifyMode]] = {
 _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 
 _KINDS: Final = ("DNS", "IP Address", "email", "URI")
+
+
+_SWITCHES: Final = {
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
+}
 
 
 def parse_suite(name: str) -> str:
@@ -138,3 +146,11 @@ def _plain(name: str) -> str:
         return str(ip_address(name))
     except ValueError:
         return name
+
+
+def _switch(value: object) -> object:
+    """Return the truth value that a text names, or what is no such text as it is."""
+    return _SWITCHES.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
