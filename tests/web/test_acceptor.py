@@ -357,7 +357,7 @@ def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("can't start new thread")
 
     # The first thread of the executor is the one that visits.
-    monkeypatch.setattr("exporter.web.server._THREADS", 2)
+    monkeypatch.setattr("exporter.web.server._PAGE_THREADS", 2)
     with capture_logs() as logged:
         assert site.serve_while(visit) == [503] * 3
     assert site.ask is not None

@@ -145,7 +145,7 @@ def test_tls_connections_leave_nothing_behind(
     verified: bool,
 ) -> None:
     """Whatever ends one, its buffers are freed at once."""
-    monkeypatch.setattr("exporter.web.acceptor._TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", 0.1)
     monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.1)
     site.tls = tls
     if verified:

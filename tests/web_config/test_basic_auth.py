@@ -149,7 +149,7 @@ def test_when_too_many_wait_a_client_is_told_when_to_come_again(
         await asyncio.sleep(0)
         return AuthResult.OVERLOADED
 
-    monkeypatch.setattr(BasicAuthentication, "judge", busy)
+    monkeypatch.setattr(BasicAuthentication, "authenticate", busy)
     answer = site.ask(headers=credentials("jane", "secret"))
     assert (answer.status, answer.body) == (503, b"Service Unavailable\n")
     assert answer.headers["Retry-After"] == "1"

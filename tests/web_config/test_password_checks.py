@@ -58,13 +58,13 @@ def bcrypt() -> Bcrypt:
 
 @pytest.fixture
 def authenticate(bcrypt: Bcrypt) -> Callable[..., Coroutine[None, None, AuthResult]]:
-    """Give a function that judges a user's password from an address."""
+    """Return a function that checks a user's password from an address."""
     own = BasicAuthentication(bcrypt, KEY, LogLimit(time.monotonic))
 
-    async def judge_it(user: str, password: str, client: str = "192.0.2.1") -> AuthResult:
+    async def check_password(user: str, password: str, client: str = "192.0.2.1") -> AuthResult:
         return await own.authenticate(header(user, password), USERS, client)
 
-    return judge_it
+    return check_password
 
 
 Judge = Callable[..., Coroutine[None, None, AuthResult]]
@@ -88,7 +88,7 @@ async def until_waiting() -> None:
 def test_a_verdict_is_reached_once(
     authenticate: Judge, bcrypt: Bcrypt, user: str, password: str, verdict: AuthResult
 ) -> None:
-    """Whoever comes again with the same credentials is judged without bcrypt."""
+    """Credentials that were checked are accepted again without bcrypt."""
 
     async def thrice() -> list[AuthResult]:
         return [await authenticate(user, password) for _ in range(3)]
@@ -303,7 +303,7 @@ def test_those_who_left_take_no_place(authenticate: Judge, bcrypt: Bcrypt) -> No
 def test_when_too_many_wait_the_oldest_are_told_to_come_again(
     authenticate: Judge, bcrypt: Bcrypt
 ) -> None:
-    """Given more than may wait, then those too many are OVERLOADED and all others judged."""
+    """Given more than may wait, then those too many are OVERLOADED and all others are checked."""
 
     async def crowd() -> list[AuthResult]:
         bcrypt.go_on.clear()
@@ -374,7 +374,7 @@ def check(password, hashed):
 async def main():
     own = BasicAuthentication(check, b"k" * 32, LogLimit(time.monotonic))
     for header in ("Basic amFuZTphCg==", "Basic amFuZTpiCg=="):
-        asyncio.create_task(own.judge(header, {"jane": b"$2b$04$"}, ""))
+        asyncio.create_task(own.authenticate(header, {"jane": b"$2b$04$"}, ""))
     await asyncio.to_thread(begun.wait)
 
 asyncio.run(main())
