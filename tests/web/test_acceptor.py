@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
-from exporter.web.connection_tracker import Limits
+from exporter.web.connection_tracker import ConnectionTracker, Limits
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -136,11 +136,11 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
     """When a crowd has left, once."""
     released: list[float] = []
     looks = threading.Semaphore(0)
-    take_surplus = OpenConnections.take_surplus
+    pop_surplus = ConnectionTracker.pop_surplus
 
-    def look(connections: OpenConnections[Connection]) -> list[Connection]:
+    def look(connections: ConnectionTracker[Connection]) -> list[Connection]:
         looks.release()
-        return take_surplus(connections)
+        return pop_surplus(connections)
 
     def wait_for_looks() -> None:
         """Wait until the server has counted its connections, and has done what follows from it."""
@@ -150,9 +150,9 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
             assert looks.acquire(timeout=PATIENCE)
 
     monkeypatch.setattr("exporter.web.acceptor.release_free_memory", lambda: released.append(0))
-    monkeypatch.setattr("exporter.web.acceptor._CROWD", 3)
-    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(OpenConnections, "take_surplus", look)
+    monkeypatch.setattr("exporter.web.acceptor._RELEASE_THRESHOLD", 3)
+    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(ConnectionTracker, "pop_surplus", look)
 
     def visit() -> None:
         with ExitStack() as stack:
@@ -289,12 +289,14 @@ def test_one_that_is_not_read_from_makes_room_too(
 
 def test_nobody_outstays(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever one does or does not do, it does not do it for ever."""
-    monkeypatch.setattr("exporter.web.acceptor._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.05)
     enlarge(site)
 
     def visit() -> int:
         with closing(begin_to_read(site)) as line, closing(connect(site)) as silent:
-            monkeypatch.setattr("exporter.web.door._MOST_SECONDS", 0.0)  # the response has begun
+            monkeypatch.setattr(
+                "exporter.web.acceptor._MAX_PHASE_SECONDS", 0.0
+            )  # the response has begun
             assert end_of(silent) == b""
             length = 0
             try:

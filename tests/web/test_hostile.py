@@ -311,7 +311,7 @@ def test_other_versions(site: "Site", events: list[EventDict], sent: bytes) -> N
 @pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expecting"])
 def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> None:
     """Two hundred who ask for the metrics and are gone leave nothing behind."""
-    site.most_connections = 1000  # all may be open before the server sees that the first is gone
+    site.max_connections = 1000  # all may be open before the server sees that the first is gone
     sent = b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n"
 
     def visit() -> int:

@@ -46,14 +46,14 @@ def test_who_does_not_speak_tls(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.acceptor._TIMEOUT_SECONDS", PATIENCE)
+    monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", PATIENCE)
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:
         with closing(connect(site)), closing(connect(site)) as plain:
             plain.sendall(READY)
             of_plain, served = rest(plain), securely(site, LAST)
-        monkeypatch.setattr("exporter.web.handshake._TIMEOUT_SECONDS", 0.1)
+        monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", 0.1)
         with closing(connect(site)) as silent:
             return of_plain, served, rest(silent)
 
