@@ -22,6 +22,7 @@ from exporter.documents.problems import ConfigError
 from exporter.files import NAMES
 from exporter.flags import (
     BACKFILL_FLAGS,
+    CONFIG_AUTO_RELOAD_INTERVAL,
     CONFIG_CHECK,
     CONFIG_FILE,
     FILES_FLAGS,
@@ -88,7 +89,15 @@ def main(arguments: Sequence[str], process: Process) -> int:
 
 
 @click.command(
-    cls=FlagCommand, params=[CONFIG_FILE, CONFIG_CHECK, *SHARD_FLAGS, *WEB_FLAGS, *LOG_FLAGS]
+    cls=FlagCommand,
+    params=[
+        CONFIG_FILE,
+        CONFIG_CHECK,
+        CONFIG_AUTO_RELOAD_INTERVAL,
+        *SHARD_FLAGS,
+        *WEB_FLAGS,
+        *LOG_FLAGS,
+    ],
 )
 @click.pass_obj
 def serve(
@@ -96,6 +105,7 @@ def serve(
     *,
     config_file: Sequence[Path],
     config_check: bool,
+    config_auto_reload_interval: float | None,
     shard: int | Auto,
     total_shards: int,
     web_listen_address: Sequence[Address],
@@ -108,7 +118,7 @@ def serve(
     """Serve the disk usage and file counts of ScaleEngine accounts to Prometheus."""
     chosen = _choose_shard(shard, total_shards)
     secrets = _set_up_logs(log_level, log_format, process)
-    from exporter.serve import check_files, serve_config
+    from exporter.serve import ConfigFiles, check_files, serve_config
 
     if config_check:
         check_files(config_file, chosen, web_config_file, log_level, process)
@@ -116,7 +126,8 @@ def serve(
         web = WebFlags(
             web_listen_address, web_telemetry_path, web_config_file, web_enable_lifecycle
         )
-        serve_config(config_file, chosen, web, log_level, secrets, process)
+        files = ConfigFiles(config_file, chosen, config_auto_reload_interval)
+        serve_config(files, web, log_level, secrets, process)
     return EXIT_OK
 
 

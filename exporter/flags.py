@@ -21,10 +21,15 @@ from exporter.backfill.options import (
     parse_moment,
     parse_step,
 )
+from exporter.documents import durations
 from exporter.sharding import parse_shard, parse_total
 from exporter.web.listeners import Address, AddressError, parse_address
 
 DEFAULT_ADDRESS: Final = ":10058"
+MIN_AUTO_RELOAD_SECONDS: Final = 1.0
+
+_MAX_FLAG_WIDTH: Final = 24
+"""Columns for flags in the help: beside more, the longest name of a variable would be broken."""
 
 _TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
 _OTHER_PATHS: Final = frozenset({"/api/v1/status", "/config"})
@@ -143,7 +148,7 @@ class FlagCommand(click.Command):
                 sections.setdefault(section, []).append(record)
         for section, records in sections.items():
             with formatter.section(section):
-                formatter.write_dl(records)
+                formatter.write_dl(records, col_max=_MAX_FLAG_WIDTH)
 
     def list_shown(self, ctx: click.Context) -> list[click.Parameter]:
         """Return what the help shows."""
@@ -245,6 +250,15 @@ def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def _interval(text: str) -> float | None:
+    if not text:
+        return None
+    seconds = durations.parse(text)
+    if seconds < MIN_AUTO_RELOAD_SECONDS:
+        raise ValueError(f"{text!r} is too short: write 1s or more, or leave the flag out")
+    return seconds
+
+
 def _required_text(text: str) -> str:
     if not text:
         raise ValueError("'' is empty: write a value, or leave the flag out")
@@ -277,6 +291,14 @@ CONFIG_CHECK: Final = Flag(
     default="false",
     metavar="[=false]",
     is_switch=True,
+)
+CONFIG_AUTO_RELOAD_INTERVAL: Final = Flag(
+    "config.auto-reload-interval",
+    _interval,
+    "The interval for checking the files of the configuration and reloading it when they change.",
+    section="Configuration",
+    default=None,
+    metavar="DURATION",
 )
 SHARD: Final = Flag(
     "shard",

@@ -3,14 +3,23 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
 
-from exporter.config import ConfigError, Loaded, load_files, write_config
+from exporter.config import (
+    ConfigError,
+    Fingerprint,
+    Loaded,
+    load_files,
+    take_fingerprint,
+    write_config,
+)
+from exporter.config_watch import Watch
 from exporter.documents.problems import Problem
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
@@ -21,7 +30,7 @@ from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
-from exporter.sharding import Shard
+from exporter.sharding import EVERYTHING, Shard
 from exporter.systemd import listen_fds
 from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_fd_limit
@@ -52,28 +61,49 @@ def check_files(
         sys.stdout.write(f"{file}: good\n")
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFiles:
+    """Where the configuration is, what of it to poll, and how often to look for changes.
+
+    ``auto_reload_interval`` is in seconds; None where changes wait for a request.
+    """
+
+    paths: Sequence[Path]
+    shard: Shard = EVERYTHING
+    auto_reload_interval: float | None = None
+
+    @property
+    def names(self) -> str:
+        """Return the names of the files and folders, for messages."""
+        return ", ".join(map(str, self.paths))
+
+
 def serve_config(
-    config_files: Sequence[Path],
-    shard: Shard,
+    files: ConfigFiles,
     web: WebFlags,
     log_level: str,
     secrets: KnownSecrets,
     process: Process,
 ) -> None:
-    """Poll what the configuration names for a shard, and serve it until a signal ends that.
+    """Poll what the configuration names, and serve it until a signal ends that.
 
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
-    environ = process.environ
-    loaded, web_config = _load(config_files, web.config_file, environ)
-    in_force = _ConfigInForce(loaded, shard, log_level, secrets)
+    loaded, web_config = _load(files.paths, web.config_file, process.environ)
+    in_force = _ConfigInForce(loaded, files.shard, log_level, secrets)
     plan = in_force.accept(loaded)
     sockets = open_sockets(web.listen_address, process)
-    names = ", ".join(map(str, config_files))
-    read = TimedRead(names, partial(load_files, config_files, environ), _READ_SECONDS)
-    source = Source(read, _endpoint, in_force.accept, secrets, names)
+    load = partial(load_files, files.paths, process.environ)
+    source = Source(
+        TimedRead(files.names, load, _READ_SECONDS),
+        _endpoint,
+        in_force.accept,
+        secrets,
+        files.names,
+        _watch(files, load, in_force),
+    )
     front = Front(
-        sockets, web.telemetry_path, web_config, web.enable_lifecycle, names, in_force.write
+        sockets, web.telemetry_path, web_config, web.enable_lifecycle, files.names, in_force.write
     )
     serve_plan(plan, source, front, process)
 
@@ -99,11 +129,38 @@ def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) ->
     run(plan, source, front, process)
 
 
+def _watch(
+    files: ConfigFiles, load: Callable[[], Loaded], in_force: "_ConfigInForce"
+) -> Watch[Loaded] | None:
+    """Return how to look for changes of the configuration's files, if that is asked for."""
+    if files.auto_reload_interval is None:
+        return None
+
+    def look() -> Fingerprint:
+        return take_fingerprint(files.paths, in_force.loaded.config)
+
+    def find_problems() -> Sequence[str]:
+        try:
+            read()
+        except ConfigError as error:
+            return [str(problem) for problem in error.problems]
+        return ()
+
+    read = TimedRead(files.names, load, _READ_SECONDS)
+    return Watch(
+        files.auto_reload_interval,
+        TimedRead(files.names, look, _READ_SECONDS),
+        lambda: in_force.loaded.fingerprint,
+        lambda loaded: loaded.fingerprint,
+        find_problems,
+    )
+
+
 class _ConfigInForce:
     """The configuration that was accepted last."""
 
     def __init__(self, loaded: Loaded, shard: Shard, log_level: str, secrets: KnownSecrets) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
         self._shard = shard
         self._log_level = log_level
         self._secrets = secrets
@@ -112,12 +169,12 @@ class _ConfigInForce:
     def accept(self, loaded: Loaded) -> Plan:
         """Return the plan of a configuration; what it says of the log is in force from now on."""
         plan = _accept(loaded, self._shard, self._log_level, self._log_limit)
-        self._loaded = loaded
+        self.loaded = loaded
         return plan
 
     def write(self) -> str:
         """Return it as YAML without secrets, also without those that stand in a wrong place."""
-        return self._secrets.hide(write_config(self._loaded.config))
+        return self._secrets.hide(write_config(self.loaded.config))
 
 
 def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Plan:

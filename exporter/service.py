@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from exporter.accounts import Surroundings, roster
+from exporter.config_watch import ConfigWatcher, Watch
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import (
@@ -82,7 +83,7 @@ class Source(Generic[T]):
     ``read`` returns what is configured now and raises ConfigError; ``endpoint`` returns where that
     sends the API's credentials; ``accept`` makes the plan of it, and does what else it asks for.
     ``secrets`` learns the key and the secret of each account that is used. ``name`` is that of the
-    file or files, for messages.
+    file or files, for messages. ``watch`` says how to look for changes of them, if anybody does.
     """
 
     read: Callable[[], T]
@@ -90,6 +91,7 @@ class Source(Generic[T]):
     accept: Callable[[T], Plan]
     secrets: KnownSecrets
     name: str = ""
+    watch: Watch[T] | None = None
 
 
 def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
@@ -113,26 +115,16 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     polling = _Polling(plan, around, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 
-    def take(configured: T) -> None:
-        taken = source.accept(configured)
-        with publisher.paused():
-            polling.take(taken)
-
-    def is_elsewhere(configured: T) -> bool:
-        return not polling.endpoint.has_same_server(source.endpoint(configured))
-
-    read = SettledRead(source.read, is_elsewhere, stop.wait, source.name)
-    reload = Reload(read, take, publisher.publish, clock)
     notifier = Notifier(process.environ)
-    reloads = ReloadThread(notifier.wrap_reload(reload), stop, clock)
+    reloading = _Reloading(source, polling, publisher, notifier, (stop, clock))
     add_shard_gauges(metrics, plan.shard.ordinal, plan.shard.total)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
-    add_reload_gauges(metrics, "config", reload)
+    add_reload_gauges(metrics, "config", reloading.reload)
     if front.web_config is not None:
         add_reload_gauges(metrics, "web_config", front.web_config)
 
     def dead() -> tuple[str, ...]:
-        return (*polling.poller.dead(), *publisher.dead(), *reloads.dead())
+        return (*polling.poller.dead(), *publisher.dead(), *reloading.dead())
 
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
@@ -140,8 +132,8 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     def begin() -> None:
         polling.start()
         publisher.start()
-        reloads.start()
-        process.signals.on_reload(reloads.request)
+        reloading.start()
+        process.signals.on_reload(reloading.request)
         for each in front.sockets:
             log.info("listening", address=shown(each), path=front.telemetry_path)
         notifier.notify_ready()
@@ -154,7 +146,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         started=clock.elapsed(),
         dead=dead,
         config_file=front.config_file,
-        config=reload,
+        config=reloading.reload,
         web_config=front.web_config,
         redact=source.secrets.hide,
     )
@@ -165,7 +157,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
             StatusSource(observe, front.configuration, front.is_restricted, clock.elapsed),
             dead,
             unfinished,
-            partial(reloads.request, over_http=True) if front.lifecycle else None,
+            partial(reloading.request, over_http=True) if front.lifecycle else None,
         )
     )
     ssl_context = _protect(app, front.web_config, clock)
@@ -192,7 +184,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         stop.set()
         polling.poller.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
-        reloads.join(_LAST_RELOAD_SECONDS)
+        reloading.join(_LAST_RELOAD_SECONDS)
 
 
 def _protect(
@@ -263,6 +255,59 @@ class _Polling:
         self._roster = self._roster.renewed(plan, self._around)
         self._metrics.apply(delta, _numbers(plan), _quotas(plan), _labels(plan))
         self.poller.apply(delta, self._roster.accounts)
+
+
+class _Reloading(Generic[T]):
+    """Reloads the configuration when that is requested, or when its files change."""
+
+    def __init__(
+        self,
+        source: Source[T],
+        polling: _Polling,
+        publisher: Publisher,
+        notifier: Notifier,
+        process: tuple[threading.Event, Clock],
+    ) -> None:
+        self._source = source
+        self._polling = polling
+        self._publisher = publisher
+        stop, clock = process
+        read = SettledRead(source.read, self._needs_second_read, stop.wait, source.name)
+        self.reload = Reload(read, self._take, publisher.publish, clock)
+        self._thread = ReloadThread(notifier.wrap_reload(self.reload), stop, clock)
+        self.request = self._thread.request
+        self._watcher: ConfigWatcher[T] | None = None
+        if source.watch is not None:
+            self._watcher = ConfigWatcher(
+                source.watch, self.request, lambda: self.reload.last_reload_successful, stop
+            )
+
+    def start(self) -> None:
+        self._thread.start()
+        if self._watcher:
+            self._watcher.start()
+
+    def dead(self) -> tuple[str, ...]:
+        """Return the names of the threads that should run and do not."""
+        watching = self._watcher.dead() if self._watcher else ()
+        return (*self._thread.dead(), *watching)
+
+    def join(self, timeout: float) -> None:
+        """Wait at most ``timeout`` seconds for each thread to end, when it is time to stop."""
+        self._thread.join(timeout)
+        if self._watcher:
+            self._watcher.join(timeout)
+
+    def _needs_second_read(self, configured: T) -> bool:
+        """Return whether what was read may be half of what is being written."""
+        endpoint = self._source.endpoint(configured)
+        is_settled = self._watcher is None or self._watcher.is_settled(configured)
+        return not (is_settled and self._polling.endpoint.has_same_server(endpoint))
+
+    def _take(self, configured: T) -> None:
+        plan = self._source.accept(configured)
+        with self._publisher.paused():
+            self._polling.take(plan)
 
 
 def _numbers(plan: Plan) -> dict[str, int]:

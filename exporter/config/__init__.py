@@ -5,10 +5,11 @@ ConfigError with everything that is wrong. Durations are floats in seconds.
 """
 
 from exporter.config.fields import FILE_TYPES, FileType
-from exporter.config.loading import Loaded, load, load_files
+from exporter.config.loading import Loaded, load, load_files, take_fingerprint
 from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
 from exporter.config.schema import json_schema, schema_text
 from exporter.config.secret import Secret, SecretError
+from exporter.config.sources import Fingerprint
 from exporter.config.writing import write_config
 from exporter.documents.problems import ConfigError, Problem
 
@@ -22,6 +23,7 @@ __all__ = [
     "DiskUsage",
     "FileType",
     "Files",
+    "Fingerprint",
     "Limits",
     "Loaded",
     "Problem",
@@ -31,5 +33,6 @@ __all__ = [
     "load",
     "load_files",
     "schema_text",
+    "take_fingerprint",
     "write_config",
 ]

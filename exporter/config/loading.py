@@ -12,7 +12,7 @@ from exporter.config.credentials import read_credentials
 from exporter.config.model import Config
 from exporter.config.pieces import Piece, PieceModel, find_conflicts, has_accounts, join
 from exporter.config.rules import broken_rules
-from exporter.config.sources import list_files, read_state
+from exporter.config.sources import Fingerprint, compute_fingerprint, list_files, read_state
 from exporter.config.substitution import substitute
 from exporter.config.wording import EMPTY, KNOWN_KEYS, NAMED, WORDING
 from exporter.documents.document import read_document
@@ -26,10 +26,11 @@ _MAX_READS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used, and what the operator should know about it."""
+    """A configuration that can be used, what the operator should know, and where it is from."""
 
     config: Config
     warnings: tuple[Problem, ...]
+    fingerprint: Fingerprint
 
 
 def load(
@@ -51,19 +52,19 @@ def load_files(
     read, too. `wall_clock` gives the seconds since 1970.
 
     Raises ConfigError with every mistake at once; nothing of a secret is in it, in its cause or in
-    its traceback's text. Several files that were replaced while they were read are read again, so
-    that no configuration is made of old and new ones.
+    its traceback's text. Files that were changed while they were read are read again, so that no
+    configuration is made of old and new ones.
     """
     for _ in range(_MAX_READS):
         before = read_state(paths)
         try:
-            loaded = _load(paths, environ, wall_clock())
+            config, warnings = _load(paths, environ, wall_clock())
         except ConfigError:
             if read_state(paths) == before:
                 raise
             continue
         if read_state(paths) == before:
-            return loaded
+            return Loaded(config, warnings, compute_fingerprint(before, config))
     raise ConfigError(
         (
             Problem(
@@ -78,7 +79,17 @@ def load_files(
     )
 
 
-def _load(paths: Sequence[Path], environ: Mapping[str, str], now: float) -> Loaded:
+def take_fingerprint(paths: Sequence[Path], config: Config) -> Fingerprint:
+    """Return the fingerprint that a configuration from these files has, were it read now.
+
+    ``config`` is the one that was read last, for the files that it names.
+    """
+    return compute_fingerprint(read_state(paths), config)
+
+
+def _load(
+    paths: Sequence[Path], environ: Mapping[str, str], now: float
+) -> tuple[Config, tuple[Problem, ...]]:
     files, problems = list_files(paths)
     reports = [Report(str(file), KNOWN_KEYS, NAMED) for file in files]
     pieces = [
@@ -97,7 +108,7 @@ def _load(paths: Sequence[Path], environ: Mapping[str, str], now: float) -> Load
     if problems:
         raise ConfigError(tuple(problems))
     config = join(parts)
-    return Loaded(config, tuple(_find_warnings(read, parts, now)))
+    return config, tuple(_find_warnings(read, parts, now))
 
 
 def _read_piece(path: Path, environ: Mapping[str, str], report: Report) -> Piece | None:

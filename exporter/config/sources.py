@@ -1,14 +1,25 @@
 """Which files a configuration is read from, and whether they are still the same."""
 
+import hashlib
 import os
-import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from exporter.config.model import Config
+from exporter.documents.files import FileError, read_bytes
 from exporter.documents.problems import Problem
+from exporter.documents.text import LARGEST_FILE
 
-State: TypeAlias = tuple[tuple[str, str, int, int, int], ...]
+State: TypeAlias = tuple[tuple[str, str, bytes], ...]
+"""The path of each file, the file that it leads to, and a digest of its content."""
+
+
+class Fingerprint(NamedTuple):
+    """What a configuration was read from: digests of its files, and of the files that it names."""
+
+    files: bytes
+    named_files: bytes
 
 
 def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
@@ -37,13 +48,26 @@ def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
 
 
 def read_state(paths: Sequence[Path]) -> State:
-    """Return what changes when a file is replaced, also by a symbolic link to another folder.
+    """Return what changes when a file is written or replaced, also by another symbolic link."""
+    return tuple((str(file), _resolve(file), _digest(file)) for file in list_files(paths)[0])
 
-    It is empty for one file alone, which is always read as a whole.
+
+def compute_fingerprint(state: State, config: Config) -> Fingerprint:
+    """Return the fingerprint of a state, and of the secrets and certificates that a file names.
+
+    It stays the same while the contents do, whatever they are linked to.
     """
-    if len(paths) == 1 and not is_folder(paths[0]):
-        return ()
-    return tuple(_read_states(list_files(paths)[0]))
+    secrets = [
+        secret.file
+        for account in config.accounts
+        if account.enabled
+        for secret in (account.api_key, account.api_secret)
+    ]
+    named = [file for file in (config.api.ca_file, *secrets) if file is not None]
+    return Fingerprint(
+        _combine((path, digest) for path, _, digest in state),
+        _combine((str(file), _digest(Path(file))) for file in named),
+    )
 
 
 def is_folder(path: Path) -> bool:
@@ -62,13 +86,21 @@ def _list_folder(folder: Path) -> list[Path]:
     )
 
 
-def _read_states(files: Iterable[Path]) -> Iterator[tuple[str, str, int, int, int]]:
-    for file in files:
-        try:
-            status = file.stat()
-        except OSError:  # gone: reading it says so
-            yield str(file), "", 0, 0, 0
-            continue
-        if stat.S_ISREG(status.st_mode):  # a pipe changes whenever it is read
-            target = os.path.realpath(file)
-            yield str(file), target, status.st_ino, status.st_size, status.st_mtime_ns
+def _resolve(file: Path) -> str:
+    """Return the path that a file's links lead to; nothing where that cannot be found out."""
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):  # such as a working folder that was deleted
+        return ""
+
+
+def _digest(file: Path) -> bytes:
+    """Return a digest of a file's content, or why it cannot be read; a pipe is not read."""
+    try:
+        return hashlib.sha256(read_bytes(file, LARGEST_FILE)).digest()
+    except FileError as error:
+        return str(error).encode()
+
+
+def _combine(digests: Iterable[tuple[str, bytes]]) -> bytes:
+    return hashlib.sha256(repr(tuple(digests)).encode()).digest()

@@ -17,6 +17,7 @@ PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
     "config_file": (Path("config.yaml"),),
     "config_check": False,
+    "config_auto_reload_interval": None,
     "shard": 0,
     "total_shards": 1,
     "web_listen_address": (TcpAddress("", 10058),),
@@ -29,6 +30,7 @@ DEFAULTS = {
 
 VALUES = [
     ("config.file", "/etc/x.yaml", (Path("/etc/x.yaml"),)),
+    ("config.auto-reload-interval", "1m30s", 90.0),
     ("shard", "3", 3),
     ("total-shards", "4", 4),
     ("web.listen-address", "[::1]:80", (TcpAddress("::1", 80),)),
@@ -67,6 +69,16 @@ MISTAKES = [
     ),
     ("log.level", "loud", "'loud' is not one of 'debug', 'info', 'warn', 'error'."),
     ("log.format", "xml", "'xml' is not one of 'logfmt', 'json'."),
+    (
+        "config.auto-reload-interval",
+        "30",
+        "must be a duration such as 90s, 1h30m or 1d: a number alone has no unit",
+    ),
+    (
+        "config.auto-reload-interval",
+        "999ms",
+        "'999ms' is too short: write 1s or more, or leave the flag out",
+    ),
     ("config.check", "yes", "'yes' is neither true nor false"),
     ("web.enable-lifecycle", "", "'' is neither true nor false"),
 ]
@@ -275,7 +287,11 @@ def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     assert out.isascii()
     printed = " ".join(out.split())
     for flag, default in {
-        **({} if command else {"--shard": "0", "--total-shards": "1"}),
+        **(
+            {}
+            if command
+            else {"--config.auto-reload-interval": "(none)", "--shard": "0", "--total-shards": "1"}
+        ),
         "--web.listen-address": ":10058",
         "--web.telemetry-path": "/metrics",
         "--web.config.file": "(none)",

@@ -178,7 +178,8 @@ def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shard = Shard(1, 3)
     web = WebFlags((), "/metrics", None, enable_lifecycle=False)
     process = Process({}, SignalThread(lambda _: None), BackgroundWriter(2))
-    serve.serve_config([file], shard, web, "info", KnownSecrets(), process)
+    files = serve.ConfigFiles([file], shard)
+    serve.serve_config(files, web, "info", KnownSecrets(), process)
     polled = [{account.cdn for account in plan.accounts} for plan in plans]
     owned = {cdn for cdn in range(1, 41) if shard.owns(cdn)}
     assert polled == [{cdn for cdn in owned if cdn <= 20}, owned]
