@@ -31,8 +31,9 @@ from exporter.polling.steps import (
 )
 from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
+from exporter.scaleengine.masking import quote_whole
 
-_SHOWN: Final = 200
+_SHOWN: Final = 4096
 _FAR: Final = 1000
 """How far behind an offset a response repeats nothing from before it: ten times a page."""
 _NO_CHILDREN: Final[Mapping[str, "FolderProgress"]] = MappingProxyType({})
@@ -115,7 +116,7 @@ class FolderProgress:
         """Return the error that ends a walk at this folder."""
         return IncompleteError(
             COMMAND,
-            f"folder {self.path[:_SHOWN]!r} could not be seen whole: {cause}",
+            f"folder {quote_whole(self.path, _SHOWN)} could not be seen whole: {cause}",
             "the next poll tries again; if it lasts, ask ScaleEngine's support",
         )
 

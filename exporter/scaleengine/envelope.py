@@ -32,7 +32,7 @@ from exporter.scaleengine.json_values import (
     mapping,
     whole_number,
 )
-from exporter.scaleengine.masking import mask
+from exporter.scaleengine.masking import mask_start
 
 MESSAGE_LENGTH: Final = 200
 
@@ -173,6 +173,6 @@ def _said(message: Json, hidden: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    masked = mask(message, hidden)
+    masked = mask_start(message, hidden, MESSAGE_LENGTH + 1)
     line = "".join(letter if letter.isprintable() else " " for letter in masked)
     return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"

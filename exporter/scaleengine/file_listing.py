@@ -19,6 +19,7 @@ from exporter.scaleengine.json_values import (
     sub_folders_as_list,
     whole_number,
 )
+from exporter.scaleengine.masking import quote_whole
 from exporter.scaleengine.signing import Value
 
 COMMAND: Final = "files.list"
@@ -35,7 +36,7 @@ _STATE: Final = frozenset({_LOADED, _OFFSET, _FILE_COUNT})
 _RESERVED: Final = _STATE | {_FILES}
 _ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
 _RESERVED_PREFIX: Final = "__"
-_SHOWN: Final = 80
+_SHOWN: Final = 255
 MAX_ENTRIES: Final = 100_000
 """Files and folders that one response may show: a thousand times what the API page says."""
 _NAME_BYTES: Final = 255
@@ -218,7 +219,9 @@ def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -
                 (_read_folder(members, folder.path_bytes), _queue_children(members, folder, unread))
             )
         except UnexpectedError as unexpected:
-            raise UnexpectedError(f"folder {folder.name[:_SHOWN]!r}: {unexpected}") from None
+            raise UnexpectedError(
+                f"folder {quote_whole(folder.name, _SHOWN)}: {unexpected}"
+            ) from None
         files += len(parsed[-1][0].files)
     built: dict[int, Folder] = {}
     for index in reversed(range(len(parsed))):
@@ -319,5 +322,5 @@ def _read_count(members: Members, key: str, *, is_open: bool) -> int | None:
 def _read_folder_name(key: str) -> str:
     """Return the name of a folder; one that no file system has could lead a walk astray."""
     if key in {"", ".", ".."} or "/" in key:
-        raise UnexpectedError(f"a sub-folder cannot be named {key[:_SHOWN]!r}")
+        raise UnexpectedError(f"a sub-folder cannot be named {quote_whole(key, _SHOWN)}")
     return name(key)

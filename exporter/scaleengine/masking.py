@@ -6,23 +6,60 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
 from exporter.scaleengine.signing import encode
 
+_STARS: Final = "***"
 _SHORTEST: Final = 8
 _MOST: Final = 10_000
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
     """Return the text with stars for each secret, however the secret is spelled."""
+    spelled = _compile(secrets)
+    return text if spelled is None else spelled.pattern.sub(_STARS, text)
+
+
+def mask_start(text: str, secrets: Iterable[str], length: int) -> str:
+    """Return the first ``length`` characters of ``mask``, in a time that no longer text raises."""
+    spelled = _compile(secrets)
+    if spelled is None:
+        return text[:length]
+    masked, position = "", 0
+    while len(masked) < length and position < len(text):
+        end = position + length
+        found = spelled.pattern.search(text, position, end + spelled.longest)
+        start = found.start() if found else end
+        masked += text[position:start]
+        if found:
+            masked += _STARS
+        position = found.end() if found else end
+    return masked[:length]
+
+
+def quote_whole(text: str, max_length: int) -> str:
+    """Return a text quoted, or its length in brackets where it is too long to be shown.
+
+    A cut could go through a secret, and the rest would not be recognized.
+    """
+    return repr(text) if len(text) <= max_length else f"({len(text)} characters)"
+
+
+class _Spelled(NamedTuple):
+    pattern: re.Pattern[str]
+    longest: int
+
+
+def _compile(secrets: Iterable[str]) -> _Spelled | None:
+    """Return what finds every spelling of the secrets, and the length of the longest."""
     spellings = {spelling for secret in filter(None, secrets) for spelling in _spellings(secret)}
     if not spellings:
-        return text
+        return None
     longest_first = sorted(spellings, key=len, reverse=True)  # one may hold another
-    spelled = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-    return spelled.sub("***", text)
+    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    return _Spelled(pattern, len(longest_first[0]))
 
 
 class KnownSecrets:

@@ -31,6 +31,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.http_answer import HttpAnswer, http_answer
+from exporter.scaleengine.masking import quote_whole
 from exporter.scaleengine.message_body import (
     BODY_LIMIT,
     BodyTooLargeError,
@@ -44,7 +45,7 @@ from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
 log: Final = structlog.get_logger(__name__)
 
-_SHOWN: Final = 60
+_SHOWN: Final = 200
 _PIECE: Final = 64 * 1024
 _HEADERS: Final = {
     "User-Agent": f"scaleengine-exporter/{__version__}",
@@ -186,7 +187,7 @@ class Transport:
             self._has_reported = True
             log.warning(
                 "malformed header line ignored",
-                line=limit.malformed[0][:_SHOWN].decode("latin-1"),
+                line=quote_whole(limit.malformed[0].decode("latin-1"), _SHOWN),
                 advice="tell ScaleEngine's support; further ones are not logged",
             )
 

@@ -256,7 +256,7 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
         ({".": []}, "a sub-folder cannot be named '.'"),
         ({"..": []}, "a sub-folder cannot be named '..'"),
         ({"a/b": []}, "a sub-folder cannot be named 'a/b'"),
-        ({"/" * 500: []}, f"a sub-folder cannot be named {'/' * 80!r}"),
+        ({"/" * 500: []}, "a sub-folder cannot be named (500 characters)"),
         ({"\udfff": []}, "a name holds half of a character"),
     ],
 )
@@ -283,10 +283,10 @@ def test_refused_parts(folder: Json, sentence: str) -> None:
     assert str(caught.value) == f"folder 'third': {sentence}"
 
 
-def test_long_names_are_cut_in_sentences() -> None:
-    """A sentence shows the beginning of a name, on one line."""
-    shown = repr("x\n" * 40)
-    assert flaw({PATH: {"x\n" * 99: 7}}) == (f"folder {shown}: must be a mapping, is a number")
+def test_names_are_shown_as_a_whole_in_sentences() -> None:
+    """A sentence shows a name on one line, and never a part of it: it might be half a secret."""
+    shown = repr("x\n" * 99)
+    assert flaw({PATH: {"x\n" * 99: 7}}) == f"folder {shown}: must be a mapping, is a number"
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127 + "x"])
@@ -332,7 +332,7 @@ def test_the_longest_paths() -> None:
     too_long: tuple[Json, ...] = ({"y": []}, {"__files": ["y"]})
     for folder in too_long:
         sentence = "a path has 4098 bytes, and the most is 4096"
-        assert flaw({PATH: nest(folder)}) == f"folder {names[-1][:80]!r}: {sentence}"
+        assert flaw({PATH: nest(folder)}) == f"folder {names[-1]!r}: {sentence}"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import json
 import threading
 from collections.abc import Callable
 from html import escape
+from time import thread_time
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.masking import KnownSecrets, mask
+from exporter.scaleengine.masking import KnownSecrets, mask, mask_start, quote_whole
 from exporter.scaleengine.signing import encode
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -112,6 +113,35 @@ def test_one_secret_holds_another() -> None:
 
     assert mask(f"{long} {short}", [short, long]) == "*** ***"
     assert knowing(short, long).hide(f"{long} {short}") == "*** ***"
+
+
+@given(
+    pieces=st.lists(st.sampled_from(["x", "x" * 30, KEY, SECRET, quote(ODD, safe=""), KEY[:20]])),
+    length=st.integers(1, 100),
+)
+def test_the_start_of_a_text(pieces: list[str], length: int) -> None:
+    """It is the start of what the whole text becomes, wherever secrets are."""
+    text = "".join(pieces)
+
+    assert mask_start(text, [KEY, SECRET, ODD], length) == mask(text, [KEY, SECRET, ODD])[:length]
+    assert mask_start(text, [], length) == text[:length]
+
+
+def test_the_start_of_an_endless_text() -> None:
+    """Masking the start takes no time for the rest: all of it would take ten seconds."""
+    text = "x" * (16 * 2**20)
+    began = thread_time()
+
+    assert mask_start(text, [KEY, SECRET], 200) == "x" * 200
+    assert thread_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(79, repr("x" * 79)), (80, repr("x" * 80)), (81, "(81 characters)")]
+)
+def test_a_text_is_shown_as_a_whole_or_not(length: int, shown: str) -> None:
+    """A text that is too long is not cut: half a secret is not recognized."""
+    assert quote_whole("x" * length, 80) == shown
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), ("", "")])

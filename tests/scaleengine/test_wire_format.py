@@ -490,7 +490,7 @@ def test_one_log_line_for_malformed_headers(
         {
             "event": "malformed header line ignored",
             "log_level": "warning",
-            "line": "canary\x1b[1m " + "x" * 49,
+            "line": repr("canary\x1b[1m " + "x" * 100),
             "advice": "tell ScaleEngine's support; further ones are not logged",
         }
     ]
