@@ -1,7 +1,9 @@
-# Everything runs in an environment of its own, which the first target makes.
+# Everything runs in an environment of its own, which the first target makes. The demo needs only
+# what the exporter depends on: its environment is made in a quarter of the time.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+DEMO := build/demo
 
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
 	lock image-try \
@@ -34,8 +36,8 @@ help:
 	@echo "make dist        build and check the packages for an index, and their bill of materials"
 	@echo "make test-wheel  run the tests of the source package on its wheel; ARGS=tests/web for some"
 
-demo: $(READY)
-	@$(BIN)/scaleengine-exporter demo
+demo: $(DEMO)/ready
+	@$(DEMO)/bin/python -m exporter demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
@@ -139,13 +141,23 @@ image-try:
 	deploy/try_image.sh
 
 $(READY): requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
-	@echo "Making the environment in .venv, once."
-	@$(PYTHON) -m venv .venv || \
-		{ echo "Python's venv is needed: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(call make-environment,.venv)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
 		-r requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index \
 		--editable .
 	@touch $(READY)
+
+$(DEMO)/ready: requirements.txt
+	$(call make-environment,$(DEMO))
+	@$(DEMO)/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: \
+		--require-hashes -r requirements.txt
+	@touch $(DEMO)/ready
+
+define make-environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making the environment in $(1), once."
+	@$(PYTHON) -m venv $(1) || \
+		{ echo "Python's venv is needed: on Debian, apt-get install python3-venv" >&2; exit 1; }
+endef

@@ -44,6 +44,6 @@ def test_nothing_is_installed_that_has_no_hash(file: str) -> None:
 
 
 def test_the_commands_are_found() -> None:
-    """There are two in each place where the program is installed, and four in the image."""
+    """Each place where something is installed is looked at."""
     found = {file: len(find_commands((ROOT / file).read_text())) for file in FILES}
-    assert (found["README.md"], found["Makefile"], found["Dockerfile"]) == (2, 2, 4)
+    assert (found["README.md"], found["Makefile"], found["Dockerfile"]) == (2, 3, 4)
