@@ -8,7 +8,7 @@ DEMO := build/demo
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
 	lock image-try \
 	dist test-wheel \
-	browser pictures e2e bench-walk bench-serve bench-accounts fault-matrix soak random-walks hostile fuzz
+	browser pictures e2e bench-walk bench-serve bench-accounts try-install fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -27,6 +27,7 @@ help:
 	@echo "make browser     look at the status page with Chromium"
 	@echo "make pictures    take the pictures of the status page for the documents"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
+	@echo "make try-install install, upgrade and remove by the commands of docs/install.md; five minutes"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
 	@echo "make soak        poll for a month in ten minutes, with a fault one time in five"
 	@echo "make random-walks  count random trees under random readings of the API's pages"
@@ -97,6 +98,9 @@ browser: $(READY)
 
 pictures: $(READY)
 	$(BIN)/python -m tests.browser.pictures
+
+try-install: $(READY)
+	$(BIN)/python -m bench.install
 
 fault-matrix: $(READY)
 	$(BIN)/python -m bench.faults
