@@ -32,7 +32,7 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Endpoint
@@ -221,7 +221,7 @@ def _run_loop(work: Callable[[], Awaitable[None]]) -> None:
 
 def _log_overdue() -> None:
     names = sorted(thread.name for thread in threading.enumerate())
-    log.warning("not stopped in time, ending by force", after=f"{GRACE_SECONDS:g}s", threads=names)
+    log.warning("not stopped in time, ending by force", after=Seconds(GRACE_SECONDS), threads=names)
 
 
 class _Polling:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-import structlog
-
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.recovery import account_pause, refuses_credentials
 from exporter.polling.refusals import Refusals
+from exporter.polling.request_log import RequestLog
 from exporter.polling.retries import LEAST_PATIENCE, Patience
 from exporter.polling.stopping import EarlyStop, Stop, StoppedError
-from exporter.polling.targets import FilesTarget, Target, log_fields
+from exporter.polling.targets import FilesTarget, Target
 from exporter.polling.turns import Turns
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
@@ -27,8 +26,6 @@ from exporter.scaleengine.errors import (
     TooManyRequestsError,
 )
 from exporter.scaleengine.file_listing import Listing, list_files
-
-log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -76,6 +73,7 @@ class Calls:
         until = began + max(target.interval, LEAST_PATIENCE)
         self._patience = Patience(clock, chance, self._stop, until, self._may_go_on)
         self._client = replace(account.client, observe=self._observe)
+        self.log = RequestLog(target, clock, account.failures)
         self._credentials: Credentials | None = None
         self._read_at = began
         self._lock = threading.Lock()
@@ -99,7 +97,7 @@ class Calls:
 
     def _make(self, call: Callable[[Credentials], T]) -> T:
         credentials = self._known()
-        answer: T = self._patience.retrying()(self._attempt, call, credentials)
+        answer: T = self._patience.retrying(self.log.record_retry)(self._attempt, call, credentials)
         return answer
 
     def _known(self) -> Credentials:
@@ -125,12 +123,7 @@ class Calls:
                 return self._send(call, credentials)
             except ScaleEngineError as error:
                 # Not a warning: another attempt may do, and a poll that fails is one.
-                log.debug(
-                    "request failed",
-                    **log_fields(self._target),
-                    reason=str(error.reason),
-                    cause=error.cause,
-                )
+                self.log.record_failure(error)
                 raise
 
     def _send(self, call: Callable[[Credentials], T], credentials: Credentials) -> T:
@@ -189,6 +182,7 @@ class Calls:
     def _observe(self, exchange: Exchange) -> None:
         """Pass on how a request ended, and what that shows of the credentials."""
         self.account.client.observe(exchange)
+        self.log.record(exchange)
         self._judge(accepted=exchange.accepted)
 
     def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:

@@ -1,11 +1,16 @@
 """Which failures of an account are worth a warning: the same cause is one for all its targets."""
 
 import threading
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason, ScaleEngineError
 
+WARNING_SECONDS: Final = 3600.0
+"""A cause that lasts is warned of again after this time."""
+
+_EVENT_SECONDS: Final = 60.0
 _OF_ONE_TARGET: Final = frozenset({Reason.API, Reason.INCOMPLETE})
 """Two targets that fail so fail for causes of their own, in whatever words."""
 _OF_ONE_MOMENT: Final = frozenset({Reason.RATE_LIMITED, Reason.CLOCK})
@@ -14,40 +19,78 @@ _OF_ONE_MOMENT: Final = frozenset({Reason.RATE_LIMITED, Reason.CLOCK})
 _Cause: TypeAlias = tuple[Reason, str, str, Target | None]
 
 
+@dataclass(frozen=True, slots=True)
+class FailureWarning:
+    """What a warning says of a cause beside its words.
+
+    ``failures`` are the polls that failed for it since the last warning, this one included, and
+    ``targets`` those that fail for it now.
+    """
+
+    failures: int
+    targets: int
+
+
+@dataclass(slots=True)
+class _Lasting:
+    """A cause for which targets fail: when it was warned of, and the failures since."""
+
+    warned: float | None = None
+    failures: int = 0
+
+
 class FailureLog:
     """Knows for which causes the targets of an account fail, and when each was last warned of."""
 
     def __init__(self) -> None:
         self._causes: dict[Target, _Cause] = {}
-        self._warned: dict[_Cause, float] = {}
+        self._lasting: dict[_Cause, _Lasting] = {}
+        self._events: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def record_failure(self, target: Target, error: ScaleEngineError, now: float) -> bool:
-        """Record that a poll of the target has failed; return whether it is worth a warning.
+    def record_failure(
+        self, target: Target, error: ScaleEngineError, now: float
+    ) -> FailureWarning | None:
+        """Record that a poll of the target has failed; return what a warning is to say of it.
 
-        It is where no target failed for this cause, and where the last warning is as old as the
-        target's interval. ``now`` is in seconds of monotonic time.
+        It is None where the cause was warned of within the last hour, for whichever target.
+        ``now`` is in seconds of monotonic time.
         """
         cause = _cause(target, error)
         with self._lock:
             if self._causes.get(target) != cause:
                 self._forget(target)
                 self._causes[target] = cause
-            warned = self._warned.get(cause)
-            if warned is not None and now - warned < target.interval:
-                return False
-            self._warned[cause] = now
-            return True
+            lasting = self._lasting.setdefault(cause, _Lasting())
+            lasting.failures += 1
+            if lasting.warned is not None and now - lasting.warned < WARNING_SECONDS:
+                return None
+            targets = sum(other == cause for other in self._causes.values())
+            warning = FailureWarning(lasting.failures, targets)
+            lasting.warned, lasting.failures = now, 0
+            return warning
 
     def forget(self, target: Target) -> None:
         """Record that the target fails no longer, or is not polled any more."""
         with self._lock:
             self._forget(target)
 
+    def is_due(self, event: str, now: float) -> bool:
+        """Return whether an event of the account may be logged above the level debug.
+
+        It may be once a minute. ``now`` is in seconds of monotonic time.
+        """
+        with self._lock:
+            logged = self._events.get(event)
+            if logged is not None and now - logged < _EVENT_SECONDS:
+                return False
+            self._events[event] = now
+            return True
+
     def _forget(self, target: Target) -> None:
         cause = self._causes.pop(target, None)
         if cause is not None and cause not in self._causes.values():
-            del self._warned[cause]
+            del self._lasting[cause]
 
 
 def _cause(target: Target, error: ScaleEngineError) -> _Cause:

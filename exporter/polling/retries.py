@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
@@ -17,6 +17,8 @@ from exporter.polling.schedule import wait_until
 from exporter.polling.stopping import Stop
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
+
+OnRetry: TypeAlias = Callable[[ScaleEngineError, int, float], None]
 
 LEAST_PATIENCE: Final = 60.0
 
@@ -34,10 +36,11 @@ class Patience:
     until: float
     may_go_on: Callable[[], bool]
 
-    def retrying(self) -> Retrying:
+    def retrying(self, on_retry: OnRetry | None = None) -> Retrying:
         """Return what calls a function until it succeeds, or fails for good.
 
-        The error of the last attempt is raised as it is.
+        ``on_retry`` is called before each wait: with the error, the number of the attempt that it
+        ended, and the seconds. The error of the last attempt is raised as it is.
         """
         failures = FailedAttempts()
         return Retrying(
@@ -46,6 +49,9 @@ class Patience:
             wait=partial(self._wait, failures),
             stop=partial(self._gives_up, failures),
             sleep=self._sleep,
+            before_sleep=None
+            if on_retry is None
+            else lambda state: on_retry(_error(state), state.attempt_number, state.upcoming_sleep),
             reraise=True,
         )
 

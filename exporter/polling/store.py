@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.polling.changes import Changes
 from exporter.polling.reload_delta import ReloadDelta, without_times
+from exporter.polling.request_log import PollTrace
 from exporter.polling.snapshots import Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
@@ -23,7 +24,8 @@ class PollResult:
     """How a poll ended: ``finished`` in monotonic time, ``seconds`` and ``requests`` it took.
 
     ``reason`` is None after a good poll, and ``cause`` and ``advice``, which are for an operator,
-    are empty then. ``rejected_rows`` are those of its disk usage, by fault.
+    are empty then. ``rejected_rows`` are those of its disk usage, by fault. ``trace`` has its last
+    requests.
     """
 
     finished: float
@@ -33,6 +35,7 @@ class PollResult:
     rejected_rows: Mapping[RowFault, int] = field(default_factory=dict)
     cause: str = ""
     advice: str = ""
+    trace: PollTrace = field(default_factory=PollTrace, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

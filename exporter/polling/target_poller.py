@@ -1,7 +1,7 @@
 """Poll one target on its schedule, and tell what came of it."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +10,7 @@ import structlog
 from exporter.polling.account import Account, Calls
 from exporter.polling.polls import poll, unanswered
 from exporter.polling.recovery import next_poll_delay
+from exporter.polling.request_log import describe_request
 from exporter.polling.schedule import next_due, wait_until
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.stopping import Stop
@@ -17,11 +18,13 @@ from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target, log_fields
 from exporter.polling.usage import describe_rejected
 from exporter.process.resource_limits import find_resource_limit
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import ProtocolError, ResourceLimitError, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
+
+_MAX_NAMES: Final = 5
 
 
 class TargetPoller:
@@ -47,6 +50,9 @@ class TargetPoller:
         self._chance = chance
         self._finished = finished
         self._failures = 0
+        self._has_succeeded = False
+        self._failing: tuple[float, int] | None = None  # since when, and failed polls
+        self._cpu_users: frozenset[str] | None = None
         self._warned: frozenset[str] = frozenset()
         self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
         self._log = log.bind(**log_fields(target))
@@ -82,7 +88,13 @@ class TargetPoller:
             return None
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
         ended = self._clock.elapsed()
-        result = PollResult(ended, ended - began, calls.made, rejected_rows=calls.rejected_rows)
+        result = PollResult(
+            ended,
+            ended - began,
+            calls.made,
+            rejected_rows=calls.rejected_rows,
+            trace=calls.log.trace(),
+        )
         if failure is not None:
             result = replace(
                 result, reason=failure.reason, cause=failure.cause, advice=failure.advice
@@ -113,21 +125,12 @@ class TargetPoller:
             )
 
     def _tell(self, outcome: Snapshot | ScaleEngineError, result: PollResult) -> None:
-        facts = {"duration": f"{result.seconds:.3f}s", "requests": result.requests}
+        facts = {"duration": Seconds(result.seconds), "requests": result.requests}
         if isinstance(outcome, ScaleEngineError):
-            is_news = self.account.failures.record_failure(self._target, outcome, result.finished)
-            tell = self._log.warning if is_news else self._log.debug
-            tell(
-                "poll",
-                result="failed",
-                **facts,
-                reason=str(outcome.reason),
-                cause=outcome.cause,
-                advice=outcome.advice,
-            )
+            self._log_failure(outcome, result, facts)
             return
         self.account.failures.forget(self._target)
-        self._log.info("poll", result="ok", **facts, **_extent(outcome))
+        self._log_success(outcome, result, facts)
         missing = unanswered(self._target, outcome)
         for cpu_user in sorted(missing - self._warned):
             self._log.warning(
@@ -137,6 +140,53 @@ class TargetPoller:
             )
         self._warned = missing
         self._warn_of_rejected_rows(outcome)
+
+    def _log_failure(
+        self, error: ScaleEngineError, result: PollResult, facts: Mapping[str, object]
+    ) -> None:
+        since, failures = self._failing or (result.finished, 0)
+        self._failing = since, failures + 1
+        warning = self.account.failures.record_failure(self._target, error, result.finished)
+        fields = {
+            **facts,
+            "reason": str(error.reason),
+            **describe_request(error),
+            "cause": error.cause,
+            "advice": error.advice,
+        }
+        if warning is None:
+            self._log.debug("poll", result="failed", **fields)
+        elif warning.failures == 1:
+            self._log.warning("poll", result="failed", **fields)
+        else:
+            counts = {"failures": warning.failures, "targets": warning.targets}
+            self._log.warning("poll", result="failed", **fields, **counts)
+
+    def _log_success(
+        self, snapshot: Snapshot, result: PollResult, facts: Mapping[str, object]
+    ) -> None:
+        """Log a good poll: on the level info where it is the first, or ends failures."""
+        is_first, self._has_succeeded = not self._has_succeeded, True
+        fields = {**facts, **_extent(snapshot)}
+        if self._failing is not None:
+            (since, failures), self._failing = self._failing, None
+            after = Seconds(result.finished - since)
+            self._log.info("poll recovered", result="ok", after=after, failures=failures, **fields)
+        else:
+            (self._log.info if is_first else self._log.debug)("poll", result="ok", **fields)
+        if isinstance(snapshot, DiskUsage):
+            self._log_cpu_users(frozenset(user.cpu_user for user in snapshot.users))
+
+    def _log_cpu_users(self, cpu_users: frozenset[str]) -> None:
+        """Log which CPU users have come and gone since the last good poll, by a few names."""
+        before, self._cpu_users = self._cpu_users, cpu_users
+        if before is not None and before != cpu_users:
+            self._log.info(
+                "CPU users changed",
+                cpu_users=len(cpu_users),
+                added=_name_a_few(cpu_users - before),
+                removed=_name_a_few(before - cpu_users),
+            )
 
     def _warn_of_rejected_rows(self, snapshot: Snapshot) -> None:
         """Log the rejected rows of a disk usage: each fault once, and again when a user is lost."""
@@ -157,6 +207,15 @@ def _alone(error: ScaleEngineError) -> ScaleEngineError:
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
+
+
+def _name_a_few(names: Collection[str]) -> str | None:
+    """Return the first names in their order, and how many more there are; None for none."""
+    if not names:
+        return None
+    text = ", ".join(sorted(names)[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def _extent(snapshot: Snapshot) -> dict[str, int]:

@@ -5,14 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+import structlog
+
 from exporter.process.resource_limits import find_resource_limit
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import (
     ClockError,
     CorrectedClockError,
     ProtocolError,
     Reason,
+    Request,
     ResourceLimitError,
     ScaleEngineError,
 )
@@ -24,6 +27,8 @@ from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.stamps import Stamps
 from exporter.scaleengine.transport import Transport
+
+log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -47,7 +52,9 @@ class Exchange:
     """How one call ended: what it took in seconds, and the reason if it failed.
 
     ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
-    ``skew`` is our clock minus ScaleEngine's in seconds, where an answer has told that.
+    ``skew`` is our clock minus ScaleEngine's in seconds, where an answer has told that. ``status``
+    is that of HTTP and ``size`` the bytes of the body, where there was a response; ``code`` is that
+    of a failure that ScaleEngine reported. Two that differ in these details alone are equal.
     """
 
     account: str
@@ -56,6 +63,10 @@ class Exchange:
     reason: Reason | None
     accepted: bool | None
     skew: float | None = None
+    request: Request | None = field(default=None, compare=False)
+    status: int | None = field(default=None, compare=False)
+    code: str | None = field(default=None, compare=False)
+    size: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -105,11 +116,16 @@ class Client:
         began = self.clock.elapsed()
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
         accepted: bool | None = None
+        sent = _describe(command, fields)
+        status: int | None = None
+        size: int | None = None
+        code: str | None = None
         try:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = signed_request(request, credentials.api_secret)
                 answer = transport.send(signed, question, arrival, self.time.elapsed)
+                status, size = answer.status, len(answer.body)
                 with self._turn_to_parse(answer, question, arrival):
                     members = self._members(answer, stamp, question, convert)
                     accepted = True
@@ -121,7 +137,8 @@ class Client:
                         del members  # it may be large, and its turn is over
             reason = None
         except ScaleEngineError as error:
-            reason = error.reason
+            reason, code = error.reason, error.code
+            error.request = sent
             accepted = accepted or error.credentials_accepted
             raise
         except (OSError, RuntimeError, MemoryError) as error:
@@ -129,12 +146,27 @@ class Client:
             if limit is None:
                 raise
             reason = ResourceLimitError.reason
-            raise question.failed(ResourceLimitError, limit.cause, limit.advice) from None
+            failure = question.failed(ResourceLimitError, limit.cause, limit.advice)
+            failure.request = sent
+            raise failure from None
         finally:
             if not self.transport.closed:
                 seconds = self.clock.elapsed() - began
                 skew = self.time.skew
-                self.observe(Exchange(self.account, command, seconds, reason, accepted, skew))
+                self.observe(
+                    Exchange(
+                        self.account,
+                        command,
+                        seconds,
+                        reason,
+                        accepted,
+                        skew,
+                        request=sent,
+                        status=status,
+                        code=code,
+                        size=size,
+                    )
+                )
         return result
 
     @contextmanager
@@ -166,12 +198,25 @@ class Client:
             if skew is None or answer.date is None:
                 raise
             if abs(stamp - answer.date) > _SAME_TIME:
-                self.time.trust()
+                self._correct_clock(skew)
             else:  # it is not the time that was wrong, or not by this Date
                 self.time.distrust()
             compared, advice = _compared(skew)
             cause = f"{refused.cause}; {compared}"
-            raise question.failed(CorrectedClockError, cause, advice) from None
+            corrected = question.failed(CorrectedClockError, cause, advice)
+            corrected.code = refused.code
+            raise corrected from None
+
+    def _correct_clock(self, skew: float) -> None:
+        """Send ScaleEngine's time from now on, and log that when it is new."""
+        if not self.time.is_trusted:
+            log.info(
+                "clock corrected",
+                account=self.account,
+                skew=Seconds(skew),
+                advice=_compared(skew)[1],
+            )
+        self.time.trust()
 
     def close(self) -> None:
         """End the calls that are under way; later ones fail."""
@@ -180,6 +225,15 @@ class Client:
     def retire(self) -> None:
         """Keep no connection open between calls: another client takes the place of this one."""
         self.transport.retire()
+
+
+def _describe(command: str, fields: Mapping[str, Value]) -> Request:
+    path, offset = fields.get("path", ""), fields.get("offset", 0)
+    return Request(
+        command,
+        path if isinstance(path, str) else "",
+        offset if isinstance(offset, int) else 0,
+    )
 
 
 def _malformed(unexpected: UnexpectedError, question: Question) -> ScaleEngineError:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 
 def since_boot() -> float:
@@ -26,3 +27,17 @@ class Clock:
 
     now: Callable[[], float] = time.time
     elapsed: Callable[[], float] = since_boot
+
+
+class Seconds(float):
+    """A duration for the log: ``1.234s`` in logfmt, a number of seconds in JSON."""
+
+    __slots__ = ()
+
+    def __new__(cls, seconds: float) -> Self:
+        """Return the duration, rounded to milliseconds."""
+        return super().__new__(cls, round(seconds, 3))
+
+    def __str__(self) -> str:
+        """Return the number with its unit."""
+        return f"{float(self):.3f}".rstrip("0").rstrip(".") + "s"

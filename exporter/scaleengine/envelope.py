@@ -115,7 +115,9 @@ def open_envelope(
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
-        raise _failure(members, answer, question)
+        failure = _failure(members, answer, question)
+        failure.code = _code(members.get("code"))
+        raise failure
     return members
 
 

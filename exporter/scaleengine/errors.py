@@ -20,6 +20,7 @@ ScaleEngineError
 Each class says what is known of its failures; ``exporter.polling.recovery`` decides what follows.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -61,6 +62,15 @@ class Scope(StrEnum):
     """Every request of every account: the API was not reached."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one request asks for: the path and the offset where it is one of ``files.list``."""
+
+    command: str
+    path: str = ""
+    offset: int = 0
+
+
 class ScaleEngineError(Exception):
     """Any failure to learn something from ScaleEngine; its text is one sentence for an operator.
 
@@ -74,7 +84,8 @@ class ScaleEngineError(Exception):
 
     ``command`` is the API command (``disk.usage``), ``cause`` what happened, ``advice`` what to
     do about it. ``retry_after`` is the wait in seconds that ScaleEngine asks for before the next
-    try, if it asks for one.
+    try, if it asks for one. ``code`` is ScaleEngine's code of the failure, if it gave one.
+    ``request`` is what was requested; None where no request was sent.
     """
 
     reason: ClassVar[Reason]
@@ -92,6 +103,8 @@ class ScaleEngineError(Exception):
         self.cause = cause
         self.advice = advice
         self.retry_after = retry_after
+        self.code: str | None = None
+        self.request: Request | None = None
 
     @property
     def credentials_accepted(self) -> bool | None:

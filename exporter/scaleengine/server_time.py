@@ -33,6 +33,11 @@ class ServerTime:
         offset = self._offset
         return None if offset is None else self._skew_by(offset)
 
+    @property
+    def is_trusted(self) -> bool:
+        """Return whether requests carry ScaleEngine's time."""
+        return self._trusted
+
     def now(self) -> float:
         """Return the unix time that requests carry, in seconds."""
         with self._lock:

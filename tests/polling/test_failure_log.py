@@ -1,8 +1,8 @@
-"""The same cause is one warning for all targets of an account, and again each interval."""
+"""The same cause is one warning for all targets of an account, and again each hour."""
 
 import pytest
 
-from exporter.polling.failure_log import FailureLog
+from exporter.polling.failure_log import WARNING_SECONDS, FailureLog, FailureWarning
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.errors import (
     ApiError,
@@ -34,18 +34,28 @@ def error(kind: Error, cause: str = "refused") -> ScaleEngineError:
 def warned(log: FailureLog, kind: Error, now: float, cause: str = "refused") -> list[bool]:
     """Let all six fail one after the other; return which are warned of."""
     return [
-        log.record_failure(target, error(kind, cause), now + number / 10)
+        log.record_failure(target, error(kind, cause), now + number / 10) is not None
         for number, target in enumerate(SIX)
     ]
 
 
 @pytest.mark.parametrize("kind", [AuthError, SignatureError, NetworkError])
 def test_one_cause(kind: Error) -> None:
-    """Six targets that fail for one cause are one warning, in each interval."""
+    """Six targets that fail for one cause are one warning, in each hour."""
     log = FailureLog()
     first = [True, False, False, False, False, False]
-    for interval in range(5):
-        assert warned(log, kind, interval * INTERVAL) == first
+    for interval in range(9):
+        assert warned(log, kind, interval * INTERVAL) == ([False] * 6 if interval % 4 else first)
+
+
+def test_a_warning_that_is_repeated_counts() -> None:
+    """It says how many polls have failed since the last one, and how many targets fail now."""
+    log = FailureLog()
+    assert log.record_failure(USAGE, error(NetworkError), 0.0) == FailureWarning(1, 1)
+    for now in (10.0, 900.0, WARNING_SECONDS - 1):
+        warned(log, NetworkError, now)
+    assert log.record_failure(USAGE, error(NetworkError), WARNING_SECONDS) == FailureWarning(19, 6)
+    assert log.record_failure(USAGE, error(NetworkError), WARNING_SECONDS + 1) is None
 
 
 def test_another_cause() -> None:
@@ -63,7 +73,15 @@ def test_causes_of_one_target(kind: Error) -> None:
     log = FailureLog()
     assert warned(log, kind, 0.0) == [True] * 6
     assert warned(log, kind, 30.0) == [False] * 6
-    assert warned(log, kind, INTERVAL) == [True] * 5 + [False]
+    assert warned(log, kind, WARNING_SECONDS - 1) == [False] * 6
+    assert warned(log, kind, WARNING_SECONDS) == [True] * 6
+
+
+def test_events_of_a_minute() -> None:
+    """Retries of an account are told of once a minute, each kind by itself."""
+    log = FailureLog()
+    assert [log.is_due("retry", now) for now in (0.0, 59.0, 60.0, 61.0)] == [True, False] * 2
+    assert log.is_due("pause", 61.0)
 
 
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])

@@ -290,7 +290,7 @@ def test_a_poll_that_the_end_cuts_off() -> None:
     polled = Polled(USAGE, time, [stop])
     with capture_logs() as lines:
         polled.poll()
-    assert (polled.results, lines) == ([], [])
+    assert (polled.results, [line for line in lines if line["event"] != "request"]) == ([], [])
     assert polled.store.unfinished() == (USAGE,)
 
 
@@ -360,7 +360,7 @@ def test_users_without_an_answer_are_warned_about_once() -> None:
 def test_a_line_for_each_poll() -> None:
     """Each poll is one line: target, result, duration and requests; a failure says what to do.
 
-    A failed request is a line of its own at debug.
+    It names the request that failed, and each request is a line of its own at debug.
     """
     responses = [*(listing(*files) for files in WHOLE_POLL), REFUSED]
     polled = Polled(FILES, Time(), responses, seconds=1.25)
@@ -377,13 +377,15 @@ def test_a_line_for_each_poll() -> None:
     good = {
         "log_level": "info",
         "result": "ok",
-        "duration": "3.750s",
+        "duration": 3.75,
         "requests": 3,
         "files": 2,
         "folders": 0,
     }
     bad = {
-        "duration": "1.250s",
+        "duration": 1.25,
+        "request_path": "sestore4/jb",
+        "request_offset": 0,
         "requests": 1,
         "log_level": "warning",
         "result": "failed",
@@ -391,13 +393,72 @@ def test_a_line_for_each_poll() -> None:
         "cause": "ScaleEngine refused the signature (0003)",
         "advice": "check api_secret of account 'main'",
     }
-    request = {
+    failed = {
         "log_level": "debug",
         "event": "request failed",
         "reason": "signature",
         "cause": "ScaleEngine refused the signature (0003)",
     }
-    assert lines == [{**target, **good}, {**labels, **request}, {**target, **bad}]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [line for line in lines if line["event"] != "request"] == [
+        {**target, **good},
+        {**labels, **failed},
+        {**target, **bad},
+    ]
+    assert [(line["offset"], line["code"], line["reason"]) for line in requests] == [
+        (0, None, None),
+        (1, None, None),
+        (3, None, None),
+        (0, "0003", "signature"),
+    ]
+    assert requests[-1] == {
+        **labels,
+        "log_level": "debug",
+        "event": "request",
+        "command": "files.list",
+        "request_path": "sestore4/jb",
+        "offset": 0,
+        "attempt": 1,
+        "status": 200,
+        "code": "0003",
+        "reason": "signature",
+        "duration": 1.25,
+        "bytes": 93,
+    }
+
+
+def test_good_polls_at_info() -> None:
+    """The first of a target is, a later one is not, and one that ends failures says so."""
+    responses = [usage("a"), usage("a"), REFUSED, REFUSED, usage("a", "b"), usage("b")]
+    polled = Polled(USAGE, Time(), responses, seconds=1.0)
+    with capture_logs() as lines:
+        for _ in responses:
+            polled.poll()
+    shown = [line for line in lines if line["log_level"] == "info"]
+    assert [line["event"] for line in shown] == [
+        "poll",
+        "poll recovered",
+        "CPU users changed",
+        "CPU users changed",
+    ]
+    assert (shown[1]["failures"], shown[1]["after"]) == (2, 2.0)
+    assert (shown[2]["added"], shown[2]["removed"]) == ("b", None)
+    assert (shown[3]["added"], shown[3]["removed"]) == (None, "a")
+
+
+def test_retries_at_info() -> None:
+    """A retry says after which attempt and how long a wait; others within a minute are at debug."""
+    busy = [{"status": "failure", "code": "0004", "message": "x"}] * 2
+    polled = Polled(USAGE, Time(), [*busy, usage("a"), *busy, usage("a")], seconds=1.0)
+    with capture_logs() as lines:
+        polled.poll()
+        polled.poll()
+    retries = [line for line in lines if line["event"] == "request failed, retrying"]
+    assert [line["attempt"] for line in retries] == [1, 2, 1, 2]
+    assert [line["log_level"] for line in retries] == ["info", "debug", "debug", "debug"]
+    assert all(line["reason"] == "server" and line["wait"] >= 0.5 for line in retries)
+    attempts = [line["attempt"] for line in lines if line["event"] == "request"]
+    assert attempts == [1, 2, 3, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -411,7 +472,7 @@ def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
     polled = Polled(target, Time(), [error] * 3)
     with capture_logs() as lines:
         polled.poll()
-    (line,) = [line for line in lines if line["log_level"] != "debug"]
+    (line,) = [line for line in lines if line["log_level"] == "warning"]
     assert (line["event"], line["reason"]) == ("poll", "network")
     assert str(line["cause"]).startswith("this process ")
     assert polled.results[0].requests == 3
@@ -437,7 +498,8 @@ def test_a_defect_is_told_with_its_traceback() -> None:
     polled = Polled(USAGE, Time(), [RuntimeError("a defect")])
     with capture_logs() as lines:
         polled.poll()
-    assert [(line["log_level"], line.get("exc_info")) for line in lines] == [
+    told = [line for line in lines if line["log_level"] != "debug"]
+    assert [(line["log_level"], line.get("exc_info")) for line in told] == [
         ("error", True),
         ("warning", None),
     ]

@@ -65,7 +65,7 @@ class Responds(Transport):
     """Responds with thirty days of the users that a request names, or of all ``always``."""
 
     def __init__(self, always: Sequence[str] = ()) -> None:
-        super().__init__(Endpoint("http://localhost", 1.0, 1))
+        super().__init__(Endpoint("http://localhost", 60.0, 1))
         self._always = always
         self._lock = threading.Lock()
         self._under_way = 0

@@ -1,0 +1,155 @@
+"""The requests of one poll: each is a line in the log, and the last are for the status page."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import structlog
+
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.recovery import account_pause
+from exporter.polling.targets import Target, log_fields
+from exporter.scaleengine.client import Exchange
+from exporter.scaleengine.clock import Clock, Seconds
+from exporter.scaleengine.errors import Reason, Request, ScaleEngineError
+
+log: Final = structlog.get_logger(__name__)
+
+MAX_REQUESTS: Final = 50
+"""How many of the last requests of a poll are kept."""
+MAX_FOLDERS: Final = 20
+"""How many of the folders that took most requests are kept."""
+
+
+class RequestRecord(NamedTuple):
+    """One request of a poll: ``began`` and ``seconds`` count from the start of the poll.
+
+    ``path`` is empty but for ``files.list``. ``size`` is that of the response's body in bytes.
+    ``reason`` is None where it succeeded.
+    """
+
+    began: float
+    seconds: float
+    path: str
+    offset: int
+    attempt: int
+    status: int | None
+    code: str | None
+    reason: Reason | None
+    size: int | None
+
+
+class FolderCost(NamedTuple):
+    """The requests that were made for a folder itself, and the seconds that they took."""
+
+    path: str
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PollTrace:
+    """The last requests of a poll, the oldest first, and the folders that took most of them.
+
+    ``size`` are the bytes of all responses of the poll.
+    """
+
+    requests: tuple[RequestRecord, ...] = ()
+    folders: tuple[FolderCost, ...] = ()
+    size: int = 0
+
+
+class RequestLog:
+    """Logs and keeps the requests of one poll; any thread may call any method."""
+
+    def __init__(self, target: Target, clock: Clock, failures: FailureLog) -> None:
+        self._log = log.bind(**log_fields(target))
+        self._clock = clock
+        self._failures = failures
+        self._began = clock.elapsed()
+        self._requests: deque[RequestRecord] = deque(maxlen=MAX_REQUESTS)
+        self._costs: dict[str, tuple[int, float]] = {}
+        self._failed: dict[Request, int] = {}
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def record(self, exchange: Exchange) -> None:
+        """Take in a request that has ended."""
+        request = exchange.request or Request(exchange.command)
+        with self._lock:
+            failed = self._failed.pop(request, 0)
+            if exchange.reason is not None:
+                self._failed[request] = failed + 1
+            began = self._clock.elapsed() - exchange.seconds - self._began
+            record = RequestRecord(
+                began=max(0.0, began),
+                seconds=exchange.seconds,
+                path=request.path,
+                offset=request.offset,
+                attempt=failed + 1,
+                status=exchange.status,
+                code=exchange.code,
+                reason=exchange.reason,
+                size=exchange.size,
+            )
+            self._requests.append(record)
+            self._size += exchange.size or 0
+            if request.path:
+                requests, seconds = self._costs.get(request.path, (0, 0.0))
+                self._costs[request.path] = (requests + 1, seconds + exchange.seconds)
+        self._log_request(exchange.command, record)
+
+    def record_failure(self, error: ScaleEngineError) -> None:
+        """Log that a request failed, and that others have to wait, if they have."""
+        self._log.debug("request failed", reason=str(error.reason), cause=error.cause)
+        pause = account_pause(error)
+        if pause and self._failures.is_due("pause", self._clock.elapsed()):
+            self._log.info(
+                "requests paused, as ScaleEngine asks", wait=Seconds(pause), cause=error.cause
+            )
+
+    def record_retry(self, error: ScaleEngineError, attempt: int, wait: float) -> None:
+        """Log that a request is sent again after a wait in seconds; ``attempt`` was the last."""
+        is_due = self._failures.is_due(f"retry {error.reason}", self._clock.elapsed())
+        (self._log.info if is_due else self._log.debug)(
+            "request failed, retrying",
+            **describe_request(error),
+            attempt=attempt,
+            wait=Seconds(wait),
+            reason=str(error.reason),
+            cause=error.cause,
+        )
+
+    def trace(self) -> PollTrace:
+        """Return what is kept of the poll."""
+        with self._lock:
+            costs = [FolderCost(path, *cost) for path, cost in self._costs.items()]
+            return PollTrace(tuple(self._requests), _most_costly(costs), self._size)
+
+    def _log_request(self, command: str, record: RequestRecord) -> None:
+        self._log.debug(
+            "request",
+            command=command,
+            request_path=record.path or None,
+            offset=record.offset if record.path else None,
+            attempt=record.attempt,
+            status=record.status,
+            code=record.code,
+            reason=None if record.reason is None else str(record.reason),
+            duration=Seconds(record.seconds),
+            bytes=record.size,
+        )
+
+
+def describe_request(error: ScaleEngineError) -> dict[str, object]:
+    """Return the fields of a log line that name the request that failed; none where none was."""
+    if error.request is None or not error.request.path:
+        return {}
+    return {"request_path": error.request.path, "request_offset": error.request.offset}
+
+
+def _most_costly(costs: Iterable[FolderCost]) -> tuple[FolderCost, ...]:
+    ordered = sorted(costs, key=lambda cost: (-cost.requests, -cost.seconds, cost.path))
+    return tuple(ordered[:MAX_FOLDERS])
