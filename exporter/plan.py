@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from exporter import config
 from exporter.polling.snapshots import SnapshotLimits
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, name_some
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
@@ -71,6 +71,48 @@ def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
         ),
         shard=shard,
     )
+
+
+def describe_changes(before: Plan, after: Plan) -> Mapping[str, str]:
+    """Return what differs between two plans, for a line in the log: names by what became of them.
+
+    A target is named as ``account collector path file_type``; one that is polled in another way,
+    such as at another interval, is changed. ``settings_changed`` are those of all accounts.
+    """
+    accounts = _compare(
+        {account.name: account for account in before.accounts},
+        {account.name: account for account in after.accounts},
+    )
+    targets = _compare(
+        {str(target): target for target in before.targets},
+        {str(target): target for target in after.targets},
+    )
+    settings = {
+        name
+        for name in (
+            "endpoint",
+            "concurrency",
+            "requests_per_second",
+            "requests_per_poll",
+            "limits",
+        )
+        if getattr(before, name) != getattr(after, name)
+    }
+    changes = {
+        **{f"accounts_{how}": name_some(names) for how, names in accounts.items()},
+        **{f"targets_{how}": name_some(names) for how, names in targets.items()},
+        "settings_changed": name_some(settings),
+    }
+    found = {name: names for name, names in changes.items() if names}
+    return found or {"changes": "none"}
+
+
+def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, set[str]]:
+    return {
+        "added": {name for name in after if name not in before},
+        "removed": {name for name in before if name not in after},
+        "changed": {name for name in after if name in before and before[name] != after[name]},
+    }
 
 
 def endpoint_from(configuration: config.Config) -> Endpoint:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -34,7 +34,8 @@ class OneReload(Protocol):
 class Reload(Generic[T]):
     """Reads the configuration when asked to, and puts it in force if it is good as a whole.
 
-    ``read`` returns what the file says now and raises ConfigError; ``take`` puts that in force.
+    ``read`` returns what the file says now and raises ConfigError; ``take`` puts that in force, and
+    returns what has changed, for the log.
     While the file is bad, what was in force before stays so. ``publish`` lets the next
     scrape show what came of it, and returns whether it does.
     """
@@ -42,7 +43,7 @@ class Reload(Generic[T]):
     def __init__(
         self,
         read: Callable[[], T],
-        take: Callable[[T], None],
+        take: Callable[[T], Mapping[str, object]],
         publish: Callable[[], bool],
         clock: Clock,
     ) -> None:
@@ -55,6 +56,7 @@ class Reload(Generic[T]):
         self.last_success = clock.elapsed()
         """When it was last read well, in seconds of monotonic time."""
         self._log_limit = LogLimit(clock.elapsed, max_events=None)
+        self._changes: Mapping[str, object] = {}
 
     def __call__(self, *, over_http: bool = False) -> Sequence[str]:
         """Reload, and return what is wrong with the file.
@@ -68,7 +70,7 @@ class Reload(Generic[T]):
         if not problems:
             self.last_success = self._clock.elapsed()
         published = self._publish()
-        is_due = self._log_limit.is_due(f"{published} {problems}")
+        is_due = self._log_limit.is_due(f"{published} {problems} {self._changes}")
         level = None if is_due or not over_http else logging.DEBUG
         for problem in problems:
             log.log(level or logging.ERROR, "configuration not reloaded", problem=problem)
@@ -78,12 +80,13 @@ class Reload(Generic[T]):
             event = "configuration reloaded, metrics not published"
             log.log(level or logging.ERROR, event, advice=_READ_TRACEBACK)
             return [f"the configuration is in force, /metrics lags behind: {_READ_TRACEBACK}"]
-        log.log(level or logging.INFO, "configuration reloaded")
+        log.log(level or logging.INFO, "configuration reloaded", **self._changes)
         return []
 
     def _problems(self) -> Sequence[str]:
+        self._changes = {}
         try:
-            self._take(self._read())
+            self._changes = self._take(self._read())
         except ConfigError as error:
             return [str(problem) for problem in error.problems]
         except Exception as error:

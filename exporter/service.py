@@ -24,7 +24,7 @@ from exporter.metrics.registry import (
     add_shard_gauges,
     build_metrics,
 )
-from exporter.plan import Plan
+from exporter.plan import Plan, describe_changes
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import Store
@@ -304,10 +304,11 @@ class _Reloading(Generic[T]):
         is_settled = self._watcher is None or self._watcher.is_settled(configured)
         return not (is_settled and self._polling.endpoint.has_same_server(endpoint))
 
-    def _take(self, configured: T) -> None:
-        plan = self._source.accept(configured)
+    def _take(self, configured: T) -> Mapping[str, object]:
+        before, plan = self._polling.plan, self._source.accept(configured)
         with self._publisher.paused():
             self._polling.take(plan)
+        return describe_changes(before, plan)
 
 
 def _numbers(plan: Plan) -> dict[str, int]:

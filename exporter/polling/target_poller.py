@@ -1,7 +1,7 @@
 """Poll one target on its schedule, and tell what came of it."""
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from exporter.polling.schedule import next_due, wait_until
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
-from exporter.polling.targets import Target, log_fields
+from exporter.polling.targets import Target, log_fields, name_some
 from exporter.polling.usage import describe_rejected
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock, Seconds
@@ -23,8 +23,6 @@ from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import ProtocolError, ResourceLimitError, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
-
-_MAX_NAMES: Final = 5
 
 
 class TargetPoller:
@@ -184,8 +182,8 @@ class TargetPoller:
             self._log.info(
                 "CPU users changed",
                 cpu_users=len(cpu_users),
-                added=_name_a_few(cpu_users - before),
-                removed=_name_a_few(before - cpu_users),
+                added=name_some(cpu_users - before),
+                removed=name_some(before - cpu_users),
             )
 
     def _warn_of_rejected_rows(self, snapshot: Snapshot) -> None:
@@ -207,15 +205,6 @@ def _alone(error: ScaleEngineError) -> ScaleEngineError:
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-def _name_a_few(names: Collection[str]) -> str | None:
-    """Return the first names in their order, and how many more there are; None for none."""
-    if not names:
-        return None
-    text = ", ".join(sorted(names)[:_MAX_NAMES])
-    more = len(names) - _MAX_NAMES
-    return f"{text} and {more} more" if more > 0 else text
 
 
 def _extent(snapshot: Snapshot) -> dict[str, int]:

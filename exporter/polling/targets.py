@@ -1,7 +1,8 @@
 """What is polled: a target is one account's disk usage, or one path and file type."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,19 @@ class FilesTarget:
 
 
 Target: TypeAlias = DiskUsageTarget | FilesTarget
+
+
+MAX_NAMES: Final = 5
+"""How many names a line in the log has."""
+
+
+def name_some(names: Collection[str]) -> str | None:
+    """Return the first names in their order, and how many more there are; None for none."""
+    if not names:
+        return None
+    text = ", ".join(sorted(names)[:MAX_NAMES])
+    more = len(names) - MAX_NAMES
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def log_fields(target: Target) -> dict[str, str]:

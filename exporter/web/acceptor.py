@@ -181,11 +181,11 @@ class Acceptor:
         phase = Phase.REQUEST if self._ssl_context is None else Phase.HANDSHAKE
         excess = self._connections.add(connection, peer, phase)
         self._abort_excess(excess, "more than there is room for")
-        task = self._loop.create_task(self._connect(connection))
+        task = self._loop.create_task(self._connect(connection, peer))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, connection: Connection) -> None:
+    async def _connect(self, connection: Connection, peer: str) -> None:
         try:
             if self._ssl_context is None:
                 await self._loop.connect_accepted_socket(lambda: connection, connection.accepted)
@@ -194,9 +194,12 @@ class Acceptor:
                 self._connections.move(connection, Phase.REQUEST)
         except OSError as error:
             fault = _find_certificate_fault(error)
-            if fault:  # the client gets no alert: asyncio closes before OpenSSL sends it
-                self._warn("client certificate rejected", fault)
-            log.debug("TLS handshake failed", fault=type(error).__name__, cause=str(error))
+            # The client gets no alert: asyncio closes before OpenSSL sends it.
+            if fault and self._log_limit.is_due(f"client certificate rejected {peer}"):
+                log.warning("client certificate rejected", peer=peer, cause=fault)
+            log.debug(
+                "TLS handshake failed", peer=peer, fault=type(error).__name__, cause=str(error)
+            )
             connection.connection_lost(error)
             break_cycles(error)
 

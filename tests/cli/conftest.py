@@ -118,7 +118,7 @@ class Program:
 
     def scrape(self) -> "Scrape":
         """Scrape until all polls in the log have been published: that takes a second."""
-        polls = sum(event.get("msg") == "poll" for event in self.events)
+        polls = sum("result" in event for event in self.events)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             text = self.get("/metrics")[1]
@@ -206,13 +206,16 @@ def _event(line: str) -> Event:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return this environment without what would change the exporter, and with more."""
+    """Return this environment without what would change the exporter, and with more.
+
+    The log has every poll, if nothing else is asked for.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("SCALEENGINE_") and name.lower() not in _PROXIES
     }
-    return {**kept, **more}
+    return {**kept, "SCALEENGINE_EXPORTER_LOG_LEVEL": "debug", **more}
 
 
 Start = Callable[..., Program]

@@ -143,4 +143,4 @@ def test_a_local_time(
     configure(tmp_path, scaleengine.url)
     program = start(tmp_path, TZ="Asia/Kathmandu")
     assert str(program.wait_for(msg="starting")["ts"]).endswith("Z")
-    program.wait_for(msg="poll", collector="disk_usage", result="ok")
+    program.wait_for(collector="disk_usage", result="ok")

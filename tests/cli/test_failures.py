@@ -111,7 +111,7 @@ def failing(
     )
     program = start(folder, "--log.level=debug")
     for path in paths:
-        program.wait_for(msg="poll", path=path, result="ok")
+        program.wait_for(path=path, result="ok")
     many_paths.behave(broken())
     # On a slow machine a request may take longer than its time; the poll after that is the meant.
     for name, (_, reason) in FAULTS.items():
@@ -151,7 +151,7 @@ def test_a_path_that_fails(failing: "Program", scrape: "Scrape", name: str, reas
 def test_others_are_not_touched(failing: "Program") -> None:
     """The disk usage of the same account goes on being polled: targets fail alone."""
     polls = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
-    failing.wait_for(3, msg="poll", account="main", collector="disk_usage", result="ok")
+    failing.wait_for(3, account="main", collector="disk_usage", result="ok")
     later = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
     assert polls is not None
     assert later is not None
@@ -242,7 +242,7 @@ def test_a_secret_that_is_replaced(
     secret.write_text(SECRET + "\n")
 
     for collector in ("disk_usage", "files"):
-        program.wait_for(msg="poll", collector=collector, result="ok")
+        program.wait_for(collector=collector, result="ok")
     assert program.value("scaleengine_up", account="main") == 1
     assert program.value("scaleengine_poll_success", collector="files") == 1
     assert program.value("scaleengine_files") == 130
@@ -264,7 +264,7 @@ def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path
         program.wait_for(msg="poll", collector="disk_usage", reason="auth")
         # One poll may have begun before the refusal; the one after it is accepted later.
         polls = sum(event.get("collector") == "files" for event in program.events)
-        program.wait_for(polls + 2, msg="poll", collector="files", result="ok")
+        program.wait_for(polls + 2, collector="files", result="ok")
         for times in range(1, 5):
             program.wait_for(times, msg="poll", collector="disk_usage", reason="auth")
             assert program.value("scaleengine_up") == 1

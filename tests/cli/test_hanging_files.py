@@ -137,7 +137,7 @@ def test_while_it_runs(
 ) -> None:
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""
     program = start(folder, "--web.config.file=web.yaml", "--web.enable-lifecycle")
-    program.wait_for(msg="poll", collector="disk_usage", result="ok")
+    program.wait_for(collector="disk_usage", result="ok")
     held = hold(folder / name)
     os.utime(folder / name)  # it has changed, and was not read since
     ask(program)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
-from exporter.plan import Plan, plan_from
+from exporter.plan import Plan, describe_changes, plan_from
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Credentials
@@ -181,3 +181,25 @@ def test_a_secret_without_a_descriptor(plan_of: PlanOf, monkeypatch: pytest.Monk
     with pytest.raises(ResourceLimitError) as failed:
         main.credentials()
     assert failed.value.cause.startswith("this process has too many open files (limit ")
+
+
+def test_what_a_reload_changes(plan_of: PlanOf) -> None:
+    """Accounts and targets are named: which are new, gone or different."""
+    before = plan_of(LARGE)
+    assert describe_changes(before, before) == {"changes": "none"}
+    after = plan_of(
+        LARGE.replace("concurrency: 3", "concurrency: 4")
+        .replace("interval: 2h", "interval: 3h")
+        .replace("        - sestore4/jb\n", "        - sestore4/new\n")
+        .replace("cdn: 7", "cdn: 8")
+        .replace("api_secret_file: secret", "api_secret: canary")
+    )
+    assert describe_changes(before, after) == {
+        "accounts_added": "8",
+        "accounts_removed": "7",
+        "accounts_changed": "main",
+        "targets_added": "8 sestore7/a video, main sestore4/new video",
+        "targets_removed": "7 sestore7/a video, main sestore4/jb video",
+        "targets_changed": "main disk usage",
+        "settings_changed": "concurrency, endpoint",
+    }

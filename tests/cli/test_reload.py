@@ -46,7 +46,7 @@ def program(start: "Start", folder: Path) -> Iterator["Program"]:
 
 def wait_for_first_polls(program: "Program") -> None:
     for collector in ("disk_usage", "files"):
-        program.wait_for(msg="poll", collector=collector, result="ok")
+        program.wait_for(collector=collector, result="ok")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def shared(
         configure(shared_folder, scaleengine.url, account=account)
         assert post(started)[0] == 200
         started.wait_for(msg="configuration reloaded")
-        started.wait_for(msg="poll", account=name, collector="disk_usage", result="ok")
+        started.wait_for(account=name, collector="disk_usage", result="ok")
     wait_for_first_polls(started)
     return started
 
@@ -182,7 +182,9 @@ def test_a_path_more(
     assert told["files"] == 10
     shared.wait_for_value(10, "scaleengine_files", path=PATHS[1])
     assert shared.value("scaleengine_files", path=PATHS[0]) == 130
-    polls = [event for event in shared.events if event.get("path") == PATHS[0]]
+    polls = [
+        event for event in shared.events if "result" in event and event.get("path") == PATHS[0]
+    ]
     assert len(polls) == 1
 
 
@@ -207,7 +209,7 @@ def test_another_interval(
     configure(folder, scaleengine.url, account=polling(PATHS[0], interval="1s"))
     assert post(program)[0] == 200
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
-    program.wait_for(3, msg="poll", path=PATHS[0], result="ok")
+    program.wait_for(3, path=PATHS[0], result="ok")
 
 
 def test_another_account_of_the_same_name(
@@ -315,7 +317,8 @@ def test_a_hundred_reloads(
     assert count(program, "task") <= threads
     assert count(program, "fd") <= descriptors
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
-    assert len([event for event in program.events if event.get("path") == PATHS[0]]) == 1
+    polls = [event for event in program.events if "result" in event]
+    assert len([event for event in polls if event.get("path") == PATHS[0]]) == 1
     assert program.end() == 0
 
 
@@ -367,7 +370,7 @@ def test_another_api(
 
         configure(folder, scaleengine.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
-        program.wait_for(2, msg="poll", collector="files", result="ok")
+        program.wait_for(2, collector="files", result="ok")
         program.wait_for_value(1, "scaleengine_up", account="main")
         assert program.value("scaleengine_files", path=PATHS[0]) == 130
 
@@ -395,7 +398,7 @@ def test_another_api_in_half_a_file(
             os.write(end, text.encode())
             os.close(end)
         program.wait_for(msg="configuration reloaded")
-        program.wait_for(msg="poll", path=PATHS[1], result="ok")
+        program.wait_for(path=PATHS[1], result="ok")
         assert other.calls == ()
 
 
@@ -421,6 +424,6 @@ def test_a_key_that_is_put_right(
 
     configure(tmp_path, scaleengine.url, account=good)
     assert post(program)[0] == 200
-    program.wait_for(2, msg="poll", collector="files", result="ok")
+    program.wait_for(2, collector="files", result="ok")
     program.wait_for_value(1, "scaleengine_up", account="main")
     program.close()

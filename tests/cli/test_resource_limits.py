@@ -70,7 +70,7 @@ def wait_for_polls(program: "Program", *, cause: str = "") -> None:
         assert time.monotonic() < deadline, f"no poll of {waiting} in {program.lines[seen:]}"
         threading.Event().wait(0.05)
         for event in program.events[seen:]:
-            if event.get("msg") == "poll" and str(event.get("cause", "")).startswith(cause):
+            if "result" in event and str(event.get("cause", "")).startswith(cause):
                 as_meant = event["result"] == ("failed" if cause else "ok")
                 waiting -= {str(event["collector"])} if as_meant else set()
 

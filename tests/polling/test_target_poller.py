@@ -423,7 +423,7 @@ def test_a_line_for_each_poll() -> None:
         "code": "0003",
         "reason": "signature",
         "duration": 1.25,
-        "bytes": 93,
+        "bytes": len(json.dumps(REFUSED)),
     }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from exporter.web.config_file.basic_auth import (
     AuthResult,
@@ -218,3 +219,20 @@ def test_each_password_is_cut_before_bcrypt_sees_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bcrypt, "checkpw", check)
     assert verify_password(b"x" * 100, b"hash")
     assert seen == [b"x" * 72]
+
+
+def test_a_refused_client_is_logged_once_a_minute(site: "Site") -> None:
+    """By its address and the cause, however often it asks; no user and no password is logged."""
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert site.get("/", headers=credentials("jane", "canary")).status == 401
+            assert site.get("/").status == 401
+    refused = [line for line in lines if line["event"] == "client refused"]
+    assert [line["cause"] for line in refused if line["log_level"] == "warning"] == [
+        "wrong user or password",
+        "no password",
+    ]
+    assert {line["peer"] for line in refused} == {"127.0.0.1"}
+    assert len(refused) == 6
+    assert "canary" not in str(lines)
+    assert "jane" not in str(lines)

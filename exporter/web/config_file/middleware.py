@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
@@ -15,6 +16,8 @@ from exporter.web.config_file.go_values import find_alternative_names
 from exporter.web.config_file.live import LiveWebConfig
 from exporter.web.config_file.web_config import RateLimit, WebConfig
 from exporter.web.log_limit import LogLimit
+
+log: Final = structlog.get_logger(__name__)
 
 _KEY_BYTES: Final = 32
 _OVERLOADED_SECONDS: Final = 1
@@ -53,9 +56,9 @@ def install_web_config(
     wait for their check. The rate limit counts the others only: one above it is answered with 429.
     """
     key = secrets.token_bytes(_KEY_BYTES)
-    middleware = _WebConfigMiddleware(
-        live, clock, BasicAuthentication(verify_password, key, LogLimit(clock))
-    )
+    log_limit = LogLimit(clock)
+    users = BasicAuthentication(verify_password, key, log_limit)
+    middleware = _WebConfigMiddleware(live, clock, users, log_limit)
     app.middlewares.insert(0, middleware.handle)
     app.on_response_prepare.append(middleware.add_headers)
     app.cleanup_ctx.append(middleware.watch_file)
@@ -63,11 +66,16 @@ def install_web_config(
 
 class _WebConfigMiddleware:
     def __init__(
-        self, live: LiveWebConfig, clock: Callable[[], float], users: BasicAuthentication
+        self,
+        live: LiveWebConfig,
+        clock: Callable[[], float],
+        users: BasicAuthentication,
+        log_limit: LogLimit,
     ) -> None:
         self._live = live
         self._clock = clock
         self._users = users
+        self._log_limit = log_limit
         self._bucket: TokenBucket | None = None
 
     @web.middleware
@@ -77,6 +85,7 @@ class _WebConfigMiddleware:
             return _close_without_response(request)
         config = self._live.current
         if config.allowed_sans and not config.allowed_sans & _names(request):
+            self._log_refusal(request, "its certificate has none of client_allowed_sans")
             response = _build_refusal(HTTPStatus.FORBIDDEN)
             response.force_close()
             return response
@@ -120,9 +129,16 @@ class _WebConfigMiddleware:
             return None
         if result is AuthResult.OVERLOADED:
             return _build_refusal(HTTPStatus.SERVICE_UNAVAILABLE, retry_after=_OVERLOADED_SECONDS)
+        self._log_refusal(request, "wrong user or password" if header else "no password")
         response = _build_refusal(HTTPStatus.UNAUTHORIZED)
         response.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
         return response
+
+    def _log_refusal(self, request: web.Request, cause: str) -> None:
+        """Log that a client is refused, once a minute for each address and cause."""
+        peer = request.remote or ""
+        is_due = self._log_limit.is_due(f"client refused {cause} {peer}")
+        (log.warning if is_due else log.debug)("client refused", peer=peer, cause=cause)
 
 
 def _names(request: web.Request) -> frozenset[str]:
