@@ -225,8 +225,8 @@ def test_a_refused_client_is_logged_once_a_minute(site: "Site") -> None:
     """By its address and the cause, however often it asks; no user and no password is logged."""
     with capture_logs() as lines:
         for _ in range(3):
-            assert site.get("/", headers=credentials("jane", "canary")).status == 401
-            assert site.get("/").status == 401
+            assert site.ask(headers=credentials("jane", "canary")).status == 401
+            assert site.ask().status == 401
     refused = [line for line in lines if line["event"] == "client refused"]
     assert [line["cause"] for line in refused if line["log_level"] == "warning"] == [
         "wrong user or password",
