@@ -12,11 +12,11 @@ from exporter.documents.certificates import find_validity_problems
 from exporter.documents.document import Document
 from exporter.documents.durations import write
 from exporter.documents.files import FileError, read_bytes
-from exporter.documents.problems import Finding, Loc
+from exporter.documents.problems import Loc, LocatedMessage
 from exporter.documents.text import TYPOGRAPHIC_QUOTES, is_quoted
 
 
-def cautions(config: Config, document: Document, now: float) -> Iterator[Finding]:
+def cautions(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
     """Find what deserves a warning: the way to its place, and a sentence.
 
     `now` is in seconds since 1970.
@@ -38,7 +38,7 @@ def cautions(config: Config, document: Document, now: float) -> Iterator[Finding
         yield from _improbable_names(account, loc)
 
 
-def _old_authorities(file: Path | None, now: float) -> Iterator[Finding]:
+def _old_authorities(file: Path | None, now: float) -> Iterator[LocatedMessage]:
     if file is None:
         return
     with suppress(FileError):  # it could be read a moment ago, when it was judged
@@ -55,7 +55,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
+def _short_lives(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
     for name, part in (("disk_usage", account.disk_usage), ("files", account.files)):
         if part.stale_after < part.interval:
             yield (
@@ -72,11 +72,11 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[Finding]:
             )
 
 
-def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
+def _idle_quotas(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
     usage = account.disk_usage
-    place = (*loc, "disk_usage", "quotas")
+    position = (*loc, "disk_usage", "quotas")
     if usage.quotas and not usage.enabled:
-        yield place, "judge nothing while disk_usage.enabled is false"
+        yield position, "judge nothing while disk_usage.enabled is false"
         return
     for cpu_user in usage.quotas:
         if not usage.cpu_users or cpu_user in ("*", *usage.cpu_users):
@@ -88,10 +88,10 @@ def _idle_quotas(account: Account, loc: Loc) -> Iterator[Finding]:
                 "is the quota of the CPU user with an empty name, which is known with every user "
                 "only; write cpu_users: []"
             )
-        yield (*place, cpu_user), how
+        yield (*position, cpu_user), how
 
 
-def _improbable_names(account: Account, loc: Loc) -> Iterator[Finding]:
+def _improbable_names(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
     """Find paths and CPU users that only a mistake writes so: ScaleEngine will not know them."""
     for index, counted in enumerate(account.files.paths):
         if fault := _name_fault(counted.path):
@@ -113,9 +113,9 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[Finding]:
+def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[LocatedMessage]:
     lines = {
-        counted.path: document.place((*loc, index)).line
+        counted.path: document.position((*loc, index)).line
         for index, counted in enumerate(account.files.paths)
     }
     for index, counted in enumerate(account.files.paths):

@@ -21,7 +21,7 @@ from pydantic import (
 
 from exporter.config.secret import Secret
 from exporter.documents import durations, sizes
-from exporter.documents.fields import FieldError, beside, duration, plain_text
+from exporter.documents.fields import FieldError, duration, plain_text, resolve_path
 from exporter.documents.files import FileError, read_bytes
 
 LARGEST_CA_FILE = 4 * 1024 * 1024
@@ -114,7 +114,7 @@ def _url(text: str) -> str:
 
 
 def _beside_the_file(value: object, info: ValidationInfo[Path | None]) -> object:
-    return beside(info.context or Path(), value)
+    return resolve_path(info.context or Path(), value)
 
 
 def _certificates(file: Path | None) -> Path | None:

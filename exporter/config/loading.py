@@ -14,10 +14,10 @@ from exporter.config.pieces import Piece, PieceModel, find_conflicts, has_accoun
 from exporter.config.rules import broken_rules
 from exporter.config.sources import Fingerprint, compute_fingerprint, list_files, read_state
 from exporter.config.substitution import substitute
-from exporter.config.wording import EMPTY, KNOWN_KEYS, NAMED, WORDING
+from exporter.config.wording import EMPTY, KNOWN_KEYS, MESSAGES, NAMED
 from exporter.documents.document import read_document
 from exporter.documents.models import read_model
-from exporter.documents.problems import ConfigError, Problem, Report
+from exporter.documents.problems import ConfigError, ErrorCollector, Problem
 from exporter.documents.text import absolute_folder, read_text
 
 _NAME: Final = "the configuration file"
@@ -91,13 +91,13 @@ def _load(
     paths: Sequence[Path], environ: Mapping[str, str], now: float
 ) -> tuple[Config, tuple[Problem, ...]]:
     files, problems = list_files(paths)
-    reports = [Report(str(file), KNOWN_KEYS, NAMED) for file in files]
+    reports = [ErrorCollector(str(file), KNOWN_KEYS, NAMED) for file in files]
     pieces = [
         _read_piece(file, environ, report) for file, report in zip(files, reports, strict=True)
     ]
     read = [piece for piece in pieces if piece is not None]
-    for piece, loc, sentence in find_conflicts(read):
-        piece.report.add(loc, piece.document.place(loc), sentence)
+    for piece, loc, message in find_conflicts(read):
+        piece.report.add(loc, piece.document.position(loc), message)
     has_none = len(read) == len(files) and not any(map(has_accounts, read))
     parts = [
         part
@@ -111,11 +111,11 @@ def _load(
     return config, tuple(_find_warnings(read, parts, now))
 
 
-def _read_piece(path: Path, environ: Mapping[str, str], report: Report) -> Piece | None:
+def _read_piece(path: Path, environ: Mapping[str, str], report: ErrorCollector) -> Piece | None:
     text = read_text(path, _NAME, report, stream=True)
     if text is None:
         return None
-    warnings = Report(str(path), KNOWN_KEYS, NAMED)
+    warnings = ErrorCollector(str(path), KNOWN_KEYS, NAMED)
     interpolate = partial(substitute, environ=environ)
     document = read_document(text, report, interpolate, warnings, EMPTY)
     folder = None if document is None else absolute_folder(path, _NAME, report)
@@ -128,9 +128,9 @@ def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
     document, report = piece.document, piece.report
     value = read_credentials(document, piece.folder, report)
     for loc, rule in broken_rules(document):
-        report.add(loc, document.place(loc), rule)
+        report.add(loc, document.position(loc), rule)
     model = Config if needs_accounts or has_accounts(piece) else PieceModel
-    return read_model(model, value, document, piece.folder, report, WORDING)
+    return read_model(model, value, document, piece.folder, report, MESSAGES)
 
 
 def _find_warnings(
@@ -138,5 +138,5 @@ def _find_warnings(
 ) -> Iterator[Problem]:
     for piece, part in zip(pieces, parts, strict=True):
         for loc, caution in cautions(part, piece.document, now):
-            piece.warnings.add(piece.document.nearest(loc), piece.document.place(loc), caution)
+            piece.warnings.add(piece.document.nearest(loc), piece.document.position(loc), caution)
         yield from piece.warnings.problems()

@@ -29,14 +29,14 @@ from exporter.config.fields import (
     Url,
 )
 from exporter.documents.fields import FieldError, not_empty
-from exporter.documents.models import Section
+from exporter.documents.models import StrictModel
 from exporter.documents.problems import is_store_path
 
 # pydantic's own min_length counts only the items without a mistake.
 _AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
 
 
-class Api(Section):
+class Api(StrictModel):
     """How ScaleEngine's API is reached."""
 
     url: Url = "https://api.scaleengine.net/stable/"
@@ -59,7 +59,7 @@ class Api(Section):
     A relative path begins at the folder of this file."""
 
 
-class Limits(Section):
+class Limits(StrictModel):
     """What one poll may find. One that finds more fails as incomplete: counts are never cut."""
 
     users_per_account: Positive = 50_000
@@ -74,7 +74,7 @@ class Limits(Section):
     the path of a folder."""
 
 
-class DiskUsage(Section):
+class DiskUsage(StrictModel):
     """The bytes that each CPU user has stored."""
 
     enabled: Flag = True
@@ -94,7 +94,7 @@ class DiskUsage(Section):
     metric for alerts and dashboards."""
 
 
-class CountedPath(Section):
+class CountedPath(StrictModel):
     """A path in ScaleEngine's storage whose files are counted."""
 
     path: StorePath
@@ -143,7 +143,7 @@ def _path_list(value: object) -> object:
     return value
 
 
-class Files(Section):
+class Files(StrictModel):
     """The numbers of files below paths."""
 
     interval: Interval = 900.0
@@ -171,7 +171,7 @@ class Files(Section):
         return Schedule(path.interval, path.stale_after or 3 * path.interval)
 
 
-class Account(Section):
+class Account(StrictModel):
     """One ScaleEngine account."""
 
     cdn: Positive
@@ -202,7 +202,7 @@ class Account(Section):
     """The file counts of the account."""
 
 
-class Log(Section):
+class Log(StrictModel):
     """What is logged."""
 
     level: LogLevel | None = None
@@ -210,7 +210,7 @@ class Log(Section):
     exporter."""
 
 
-class Config(Section):
+class Config(StrictModel):
     """The whole configuration file."""
 
     api: Api = Api()

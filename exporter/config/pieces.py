@@ -8,7 +8,7 @@ from typing import Final
 from exporter.config.model import Account, Config
 from exporter.config.rules import find_account_names
 from exporter.documents.document import Document
-from exporter.documents.problems import Loc, Report
+from exporter.documents.problems import ErrorCollector, Loc
 
 _ACCOUNTS: Final = "accounts"
 _SECTIONS: Final = tuple(name for name in Config.model_fields if name != _ACCOUNTS)
@@ -27,8 +27,8 @@ class Piece:
     file: str
     document: Document
     folder: Path
-    report: Report
-    warnings: Report
+    report: ErrorCollector
+    warnings: ErrorCollector
 
 
 def has_accounts(piece: Piece) -> bool:
@@ -47,16 +47,16 @@ def find_conflicts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Loc, str]]:
                 continue
             first = sections.setdefault(section, piece)
             if first is not piece:
-                line = first.document.key_place((section,)).line
-                sentence = f"is in {first.file}, line {line}, too; keep it in one of the two files"
-                yield piece, (section,), sentence
+                line = first.document.key_position((section,)).line
+                message = f"is in {first.file}, line {line}, too; keep it in one of the two files"
+                yield piece, (section,), message
         for loc, name in find_account_names(piece.document):
             other, other_loc = names.setdefault(name, (piece, loc))
             if other is not piece:
-                line = other.document.place(other_loc).line
+                line = other.document.position(other_loc).line
                 where = f"{other.file}, line {line}"
-                sentence = f"names the same account as {where}; give each a name of its own"
-                yield piece, loc, sentence
+                message = f"names the same account as {where}; give each a name of its own"
+                yield piece, loc, message
 
 
 def join(parts: Sequence[Config]) -> Config:

@@ -6,11 +6,11 @@ other mistake and not after it.
 
 from collections.abc import Iterable, Iterator
 
-from exporter.documents.document import Document, Value
-from exporter.documents.problems import Finding, Loc
+from exporter.documents.document import Document, YamlValue
+from exporter.documents.problems import Loc, LocatedMessage
 
 
-def broken_rules(document: Document) -> Iterator[Finding]:
+def broken_rules(document: Document) -> Iterator[LocatedMessage]:
     """Find each rule that the document breaks: the way to the place, and a sentence."""
     accounts = _items(document.value, "accounts")
     yield from _one_name_twice(document)
@@ -40,40 +40,40 @@ def find_account_names(document: Document) -> Iterator[tuple[Loc, str]]:
             yield ("accounts", index, key), str(value)
 
 
-def _one_name_twice(document: Document) -> Iterator[Finding]:
+def _one_name_twice(document: Document) -> Iterator[LocatedMessage]:
     seen: dict[str, Loc] = {}
     for loc, name in find_account_names(document):
         first = seen.setdefault(name, loc)
         if first != loc:
-            line = document.place(first).line
+            line = document.position(first).line
             yield (
                 loc,
                 f"names the same account as line {line}; give each a name of its own",
             )
 
 
-def _twice(document: Document, texts: Iterable[tuple[Loc, str]]) -> Iterator[Finding]:
+def _twice(document: Document, texts: Iterable[tuple[Loc, str]]) -> Iterator[LocatedMessage]:
     seen: dict[str, Loc] = {}
     for loc, text in texts:
         first = seen.setdefault(text, loc)
         if first != loc:
-            yield loc, f"stands twice, first in line {document.place(first).line}; remove one"
+            yield loc, f"stands twice, first in line {document.position(first).line}; remove one"
 
 
-def _paths(paths: tuple[Value, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
+def _paths(paths: tuple[YamlValue, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
     for index, item in enumerate(paths):
         path = _at(item, "path") if isinstance(item, dict) else item
         if isinstance(path, str):
             yield (*loc, index, "path") if isinstance(item, dict) else (*loc, index), path
 
 
-def _texts(values: tuple[Value, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
+def _texts(values: tuple[YamlValue, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:
     for index, value in enumerate(values):
         if isinstance(value, str):
             yield (*loc, index), value
 
 
-def _polls_nothing(account: Value) -> bool:
+def _polls_nothing(account: YamlValue) -> bool:
     if is_disabled(account):
         return False
     files = _at(account, "files")
@@ -83,20 +83,20 @@ def _polls_nothing(account: Value) -> bool:
     return is_disabled(_at(account, "disk_usage")) and without_paths
 
 
-def is_disabled(section: Value) -> bool:
+def is_disabled(section: YamlValue) -> bool:
     """Return whether a section as written has ``enabled: false``."""
     enabled = _at(section, "enabled")
     return enabled is False or (isinstance(enabled, str) and enabled.lower() == "false")
 
 
-def _has(value: Value, key: str) -> bool:
+def _has(value: YamlValue, key: str) -> bool:
     return isinstance(value, dict) and key in value
 
 
-def _at(value: Value, key: str) -> Value:
+def _at(value: YamlValue, key: str) -> YamlValue:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _items(value: Value, key: str) -> tuple[Value, ...]:
+def _items(value: YamlValue, key: str) -> tuple[YamlValue, ...]:
     items = _at(value, key)
     return items if isinstance(items, tuple) else ()

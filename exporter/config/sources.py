@@ -37,13 +37,13 @@ def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
             found = _list_folder(path)
         except OSError as error:
             cause = os.strerror(error.errno or 0).lower()
-            sentence = f"the folder cannot be listed ({cause}); give the exporter the right to"
-            problems.append(Problem(str(path), None, None, "", sentence))
+            message = f"the folder cannot be listed ({cause}); give the exporter the right to"
+            problems.append(Problem(str(path), None, None, "", message))
             continue
         files += found
         if not found:
-            sentence = "the folder holds no *.yaml file; add one, or name another folder"
-            problems.append(Problem(str(path), None, None, "", sentence))
+            message = "the folder holds no *.yaml file; add one, or name another folder"
+            problems.append(Problem(str(path), None, None, "", message))
     return files, problems
 
 

@@ -7,7 +7,7 @@ from exporter.config.credentials import NAMES
 from exporter.config.fields import FILE_TYPES
 from exporter.config.model import Config
 from exporter.documents.models import section_keys
-from exporter.documents.sentences import Wording
+from exporter.documents.sentences import MessageCatalog
 
 EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
 
@@ -18,7 +18,7 @@ _TELEMETRY_PATH: Final = tuple((key,) for key in ("telemetry_path", "metrics_pat
 NAMED: Final = ("quotas", "labels")
 """Keys whose own keys are names: of CPU users and of labels."""
 
-WORDING: Final = Wording(
+MESSAGES: Final = MessageCatalog(
     sections={
         section: [*keys, *_IN_FILES.get(section, [])]
         for section, keys in section_keys(Config).items()
@@ -42,4 +42,4 @@ WORDING: Final = Wording(
     kinds={"literal_error": f"is not a file type; write one of {', '.join(FILE_TYPES)}"},
 )
 
-KNOWN_KEYS: Final = frozenset(key for keys in WORDING.sections.values() for key in keys)
+KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key in keys)

@@ -13,11 +13,11 @@ from typing import Final
 
 import yaml
 
-from exporter.documents.problems import Loc, Place, Report
+from exporter.documents.problems import ErrorCollector, Loc, Position
 from exporter.documents.syntax import compose
 
-DEEPEST = 20
-MOST_VALUES = 100_000
+MAX_DEPTH = 20
+MAX_VALUES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -37,30 +37,30 @@ class Unusable(Enum):
 UNUSABLE: Final = Unusable.UNUSABLE
 
 Scalar = None | bool | int | float | str | Unusable
-Value = Scalar | tuple["Value", ...] | dict[str, "Value"]
+YamlValue = Scalar | tuple["YamlValue", ...] | dict[str, "YamlValue"]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """The values of a file; mappings are dicts, lists are tuples."""
 
-    value: Value
-    _places: dict[Loc, Place]
-    _key_places: dict[Loc, Place]
+    value: YamlValue
+    _positions: dict[Loc, Position]
+    _key_positions: dict[Loc, Position]
 
     def nearest(self, loc: Loc) -> Loc:
         """Give the longest part of `loc` that stands in the file."""
-        while loc not in self._places:
+        while loc not in self._positions:
             loc = loc[:-1]
         return loc
 
-    def place(self, loc: Loc) -> Place:
+    def position(self, loc: Loc) -> Position:
         """Give the place of the value at `loc`, or of what is nearest above it."""
-        return self._places[self.nearest(loc)]
+        return self._positions[self.nearest(loc)]
 
-    def key_place(self, loc: Loc) -> Place:
+    def key_position(self, loc: Loc) -> Position:
         """Give the place of the key at `loc`; of an item of a list, where it begins."""
-        return self._key_places.get(loc) or self.place(loc)
+        return self._key_positions.get(loc) or self.position(loc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ Interpolate = Callable[[str], Interpolated]
 
 def read_document(
     text: str,
-    report: Report,
+    report: ErrorCollector,
     interpolate: Interpolate = Interpolated,
-    warnings: Report | None = None,
+    warnings: ErrorCollector | None = None,
     empty: str | None = None,
     *,
     only_texts: bool = False,
@@ -92,41 +92,43 @@ def read_document(
     that is None. Gives None when the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)
-    start = Place(1, 1)
+    start = Position(1, 1)
     if composed is None and empty is None:
         return Document({}, {(): start}, {})
     if composed is None:
         report.add((), start, empty or "")
         return None
     if not isinstance(composed, yaml.Node):
-        report.add((), composed.place, composed.sentence)
+        report.add((), composed.position, composed.message)
         return None
-    reading = _Reading(interpolate, report, warnings or Report(""), only_texts)
+    reading = _Constructor(interpolate, report, warnings or ErrorCollector(""), only_texts)
     value = reading.value(composed, ())
-    if len(reading.places) > MOST_VALUES:
+    if len(reading.positions) > MAX_VALUES:
         return None
-    return Document(value, reading.places, reading.key_places)
+    return Document(value, reading.positions, reading.key_positions)
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Constructor:
     interpolate: Interpolate
-    report: Report
-    warnings: Report
+    report: ErrorCollector
+    warnings: ErrorCollector
     only_texts: bool
-    places: dict[Loc, Place] = field(default_factory=dict)
-    key_places: dict[Loc, Place] = field(default_factory=dict)
+    positions: dict[Loc, Position] = field(default_factory=dict)
+    key_positions: dict[Loc, Position] = field(default_factory=dict)
     above: list[int] = field(default_factory=list)
 
-    def value(self, node: yaml.Node, loc: Loc) -> Value:
-        if len(self.places) == MOST_VALUES:
-            self.report.add((), _place(node), "more values than any use has; name fewer aliases")
-        self.places[loc] = _place(node)
-        if len(self.places) > MOST_VALUES:
+    def value(self, node: yaml.Node, loc: Loc) -> YamlValue:
+        if len(self.positions) == MAX_VALUES:
+            self.report.add(
+                (), _position_of(node), "more values than any use has; name fewer aliases"
+            )
+        self.positions[loc] = _position_of(node)
+        if len(self.positions) > MAX_VALUES:
             return UNUSABLE
         fault = self._fault(node)
         if fault:
-            self.report.add(loc, _place(node), fault)
+            self.report.add(loc, _position_of(node), fault)
             return UNUSABLE
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, loc)
@@ -139,29 +141,33 @@ class _Reading:
     def _fault(self, node: yaml.Node) -> str | None:
         if id(node) in self.above:
             return "an alias (*name) stands inside of what it names; write the value out"
-        if len(self.above) >= DEEPEST:
+        if len(self.above) >= MAX_DEPTH:
             return "is nested too deeply; no key of this file lies that deep"
         if node.tag.removeprefix(_TAG) not in _KINDS[type(node)]:
             return "has a tag (!name) that is not known here; remove the tag"
         return None
 
-    def _collection(self, node: yaml.Node, loc: Loc) -> Value:
+    def _collection(self, node: yaml.Node, loc: Loc) -> YamlValue:
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.value(item, (*loc, index)) for index, item in enumerate(node.value))
-        values: dict[str, Value] = {}
+        values: dict[str, YamlValue] = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self.report.add(loc, _place(key), "has a key that is no text; write a key's name")
+                self.report.add(
+                    loc, _position_of(key), "has a key that is no text; write a key's name"
+                )
             elif key.value in values:
-                self._repeated((*loc, key.value), _place(key))
+                self._report_duplicate_key((*loc, key.value), _position_of(key))
             else:
-                self.key_places[(*loc, key.value)] = _place(key)
+                self.key_positions[(*loc, key.value)] = _position_of(key)
                 values[key.value] = self.value(item, (*loc, key.value))
         return values
 
-    def _repeated(self, loc: Loc, place: Place) -> None:
-        first = self.key_places[loc].line
-        self.report.add(loc, place, f"stands twice, first in line {first}; remove one of the two")
+    def _report_duplicate_key(self, loc: Loc, position: Position) -> None:
+        first = self.key_positions[loc].line
+        self.report.add(
+            loc, position, f"stands twice, first in line {first}; remove one of the two"
+        )
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
         kind = node.tag.removeprefix(_TAG)
@@ -169,9 +175,9 @@ class _Reading:
             return _plain(kind, node.value)
         interpolated = self.interpolate(node.value)
         for error in interpolated.errors:
-            self.report.add(loc, _place(node), error)
+            self.report.add(loc, _position_of(node), error)
         for warning in interpolated.warnings:
-            self.warnings.add(loc, _place(node), warning)
+            self.warnings.add(loc, _position_of(node), warning)
         return UNUSABLE if interpolated.errors else interpolated.text
 
 
@@ -194,5 +200,5 @@ def _plain(kind: str, text: str) -> Scalar:
     return Unusable.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
 
 
-def _place(node: yaml.Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+def _position_of(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -13,8 +13,8 @@ class FieldError(ValueError):
     `key` names the key below the value that the sentence is about, if it is not the value itself.
     """
 
-    def __init__(self, sentence: str, key: str | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
         self.key = key
 
 
@@ -34,7 +34,7 @@ def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
     return items
 
 
-def beside(folder: Path, value: object) -> object:
+def resolve_path(folder: Path, value: object) -> object:
     """Give the path that a text names, a relative one from `folder`; or what is no text as it is.
 
     Raises FieldError for what no path can be.
@@ -42,12 +42,12 @@ def beside(folder: Path, value: object) -> object:
     return folder / plain_text(value) if isinstance(value, str) else value
 
 
-def duration(least: str, most: str) -> Callable[[object], float]:
-    """Give a validator that turns a duration from `least` to `most` into seconds.
+def duration(minimum: str, maximum: str) -> Callable[[object], float]:
+    """Give a validator that turns a duration from `minimum` to `maximum` into seconds.
 
     It raises FieldError or DurationError.
     """
-    lowest, highest = durations.parse(least), durations.parse(most)
+    lowest, highest = durations.parse(minimum), durations.parse(maximum)
 
     def validate(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -56,7 +56,7 @@ def duration(least: str, most: str) -> Callable[[object], float]:
             raise FieldError(durations.HOW)
         seconds = durations.parse(value)
         if not lowest <= seconds <= highest:
-            raise FieldError(f"must be from {least} to {most}")
+            raise FieldError(f"must be from {minimum} to {maximum}")
         return seconds
 
     return validate

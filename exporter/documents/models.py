@@ -9,14 +9,14 @@ from pydantic_core import ErrorDetails
 
 from exporter.documents.document import Document
 from exporter.documents.fields import FieldError
-from exporter.documents.problems import Report
-from exporter.documents.sentences import Wording, sentence
+from exporter.documents.problems import ErrorCollector
+from exporter.documents.sentences import MessageCatalog, message_for
 
-FOLLOWS = "default_factory_not_called"
+_CONSEQUENTIAL_ERROR = "default_factory_not_called"
 """pydantic's error for a default that waits for a value with an error of its own."""
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """What all parts of a file have in common: strict, frozen, no unknown keys."""
 
     model_config = ConfigDict(
@@ -29,10 +29,10 @@ class Section(BaseModel):
     )
 
 
-Model = TypeVar("Model", bound=Section)
+Model = TypeVar("Model", bound=StrictModel)
 
 
-def section_keys(model: type[Section]) -> dict[tuple[str, ...], list[str]]:
+def section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
     """Give the keys of each section of the file that ``model`` reads, by the keys that lead to it.
 
     Items of a list add nothing to the way: the keys of an account are at ``("accounts",)``.
@@ -46,8 +46,8 @@ def section_keys(model: type[Section]) -> dict[tuple[str, ...], list[str]]:
     return keys
 
 
-def _sections(annotation: object) -> Iterator[type[Section]]:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+def _sections(annotation: object) -> Iterator[type[StrictModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, StrictModel):
         yield annotation
     for part in get_args(annotation):
         yield from _sections(part)
@@ -58,8 +58,8 @@ def read_model(
     value: object,
     document: Document,
     folder: Path,
-    report: Report,
-    wording: Wording,
+    report: ErrorCollector,
+    messages: MessageCatalog,
 ) -> Model | None:
     """Read a document's value as a model whose validators get `folder` as their context.
 
@@ -70,19 +70,21 @@ def read_model(
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
     for mistake in mistakes:
-        _note(mistake, document, report, wording)
+        _note(mistake, document, report, messages)
     return None
 
 
-def _note(mistake: ErrorDetails, document: Document, report: Report, wording: Wording) -> None:
+def _note(
+    mistake: ErrorDetails, document: Document, report: ErrorCollector, messages: MessageCatalog
+) -> None:
     loc, kind = mistake["loc"], mistake["type"]
     fault = mistake.get("ctx", {}).get("error")
     if isinstance(fault, FieldError) and fault.key:
         loc = (*loc, fault.key)
     nearest = document.nearest(loc)
     if kind == "missing":
-        report.add(loc, document.key_place(nearest), sentence(mistake, wording))
+        report.add(loc, document.key_position(nearest), message_for(mistake, messages))
     elif kind == "extra_forbidden":
-        report.add(loc, document.key_place(loc), sentence(mistake, wording))
-    elif kind != FOLLOWS and not report.has(nearest, document.place(nearest)):
-        report.add(nearest, document.place(nearest), sentence(mistake, wording))
+        report.add(loc, document.key_position(loc), message_for(mistake, messages))
+    elif kind != _CONSEQUENTIAL_ERROR and not report.has(nearest, document.position(nearest)):
+        report.add(nearest, document.position(nearest), message_for(mistake, messages))

@@ -10,7 +10,7 @@ from typing import Final
 Loc = tuple[str | int, ...]
 """The way from the top of the file to a value: `("accounts", 0, "cdn")`."""
 
-Finding = tuple[Loc, str]
+LocatedMessage = tuple[Loc, str]
 """What a rule found: the way to a value, and a sentence about it."""
 
 MERGE_KEY: Final = "<<"
@@ -19,11 +19,11 @@ MERGE_KEY: Final = "<<"
 _LIKE_A_KEY: Final = re.compile(r"[A-Z]?[a-z_-]{1,23}")
 _PLAIN_KEY: Final = re.compile(r"[\w*/<-]+")
 _STORE_PATH: Final = re.compile(r"sestore[0-9]+(/|$)")
-_MUCH_ALIKE: Final = 0.75
+_MIN_SIMILARITY: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """A place in the file's text, both numbers counted from 1."""
 
     line: int
@@ -43,12 +43,12 @@ class Problem:
     line: int | None
     column: int | None
     where: str
-    sentence: str
+    message: str
 
     def __str__(self) -> str:
         """Give the problem as one line."""
-        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
-        return ": ".join(part for part in (place, self.where, self.sentence) if part)
+        position = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        return ": ".join(part for part in (position, self.where, self.message) if part)
 
 
 class ConfigError(Exception):
@@ -63,7 +63,7 @@ class ConfigError(Exception):
         return "\n".join(map(str, self.problems))
 
 
-class Report:
+class ErrorCollector:
     """The problems found so far in one file.
 
     `known` are keys that hide no secret, if unusual; the keys below `named` are names that the
@@ -75,27 +75,27 @@ class Report:
         self._known = known
         self._named = named
         self._problems: list[Problem] = []
-        self._seen: set[tuple[Loc, Place | None]] = set()
+        self._seen: set[tuple[Loc, Position | None]] = set()
 
-    def add(self, loc: Loc, place: Place | None, sentence: str) -> None:
-        """Note a problem of the value at `loc`, which stands at `place`."""
-        line, column = (None, None) if place is None else (place.line, place.column)
-        self._problems.append(Problem(self._file, line, column, self._where(loc), sentence))
-        self._seen.add((loc, place))
+    def add(self, loc: Loc, position: Position | None, message: str) -> None:
+        """Note a problem of the value at `loc`, which stands at `position`."""
+        line, column = (None, None) if position is None else (position.line, position.column)
+        self._problems.append(Problem(self._file, line, column, self._where(loc), message))
+        self._seen.add((loc, position))
 
     def _where(self, loc: Loc) -> str:
-        return where(loc, self._known, self._named)
+        return format_path(loc, self._known, self._named)
 
-    def has(self, loc: Loc, place: Place) -> bool:
+    def has(self, loc: Loc, position: Position) -> bool:
         """Tell whether a problem of the value at `loc`, with this place, is noted already."""
-        return (loc, place) in self._seen
+        return (loc, position) in self._seen
 
     def problems(self) -> tuple[Problem, ...]:
         """Give every problem, in the order of the places in the file."""
         return tuple(sorted(self._problems, key=lambda one: (one.line or 0, one.column or 0)))
 
 
-def where(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) -> str:
+def format_path(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) -> str:
     """Write a way into the file as an operator would: `accounts[0].files.paths[2].path`.
 
     A key that may be a secret in the wrong place is a question mark. That is none which is one of
@@ -116,7 +116,7 @@ def where(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) ->
 def _is_harmless(key: str, known: Collection[str]) -> bool:
     if key in known or key == MERGE_KEY or _LIKE_A_KEY.fullmatch(key) or is_store_path(key):
         return True
-    return bool(get_close_matches(key.lower(), known, n=1, cutoff=_MUCH_ALIKE))
+    return bool(get_close_matches(key.lower(), known, n=1, cutoff=_MIN_SIMILARITY))
 
 
 def is_store_path(key: str) -> bool:

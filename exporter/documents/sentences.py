@@ -11,12 +11,12 @@ from exporter.documents.document import Unusable
 from exporter.documents.problems import MERGE_KEY, Loc, is_store_path
 from exporter.documents.text import TYPOGRAPHIC_QUOTES, first_invisible
 
-Section = tuple[str, ...]
+SectionPath = tuple[str, ...]
 """The way to a section, without the numbers of lists: `("accounts", "files")`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class MessageCatalog:
     """What one kind of file calls its things.
 
     `sections` holds the keys of each section; `missing` says by key what to write where it is
@@ -26,15 +26,15 @@ class Wording:
     setting is.
     """
 
-    sections: Mapping[Section, Sequence[str]]
+    sections: Mapping[SectionPath, Sequence[str]]
     missing: Mapping[str, str]
     top: str
     other: str
     kinds: Mapping[str, str] = field(default_factory=dict)
-    elsewhere: Mapping[Section, str] = field(default_factory=dict)
+    elsewhere: Mapping[SectionPath, str] = field(default_factory=dict)
 
 
-_SHORTEST_NEAR = 3
+_MIN_SIMILAR_LENGTH = 3
 _TYPOGRAPHIC = re.compile(f"[{TYPOGRAPHIC_QUOTES}]")
 
 _NUMBERS = ("int_type", "float_type")
@@ -55,20 +55,20 @@ _TYPES = {
 }
 
 
-def sentence(error: ErrorDetails, wording: Wording) -> str:
+def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
     """Say what to write in place of what pydantic refused."""
     kind = error["type"]
     if not error["loc"]:
-        return wording.top
-    if kind in wording.kinds:
-        return wording.kinds[kind]
+        return messages.top
+    if kind in messages.kinds:
+        return messages.kinds[kind]
     if kind in _TYPES:
         return _TYPES[kind] + _hint(kind, error["input"])
     if kind in _KEYS:
-        return _KEYS[kind](error["loc"], wording)
+        return _KEYS[kind](error["loc"], messages)
     if kind in _VALUES:
         return _VALUES[kind](error["ctx"])
-    return wording.other
+    return messages.other
 
 
 def _hint(kind: str, given: object) -> str:
@@ -94,16 +94,16 @@ def _number_hint(given: object) -> str:
     return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
 
 
-def _missing_key(loc: Loc, wording: Wording) -> str:
-    return wording.missing[str(loc[-1])]
+def _missing_key(loc: Loc, messages: MessageCatalog) -> str:
+    return messages.missing[str(loc[-1])]
 
 
-def _unknown_key(loc: Loc, wording: Wording) -> str:
+def _unknown_key(loc: Loc, messages: MessageCatalog) -> str:
     *above, key = (step for step in loc if isinstance(step, str))
     return (
         _misread_key(key)
-        or _misplaced_key(key, above, wording)
-        or _misspelt_key(key, wording.sections[tuple(above)])
+        or _misplaced_key(key, above, messages)
+        or _misspelt_key(key, messages.sections[tuple(above)])
     )
 
 
@@ -116,14 +116,14 @@ def _misread_key(key: str) -> str | None:
     return None
 
 
-def _misplaced_key(key: str, above: Sequence[str], wording: Wording) -> str | None:
+def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> str | None:
     if is_store_path(key):
         return "is not a known key; a path is an item of a list: write it below files.paths"
-    if setting := wording.elsewhere.get((*above, _plain(key))):
+    if setting := messages.elsewhere.get((*above, _plain(key))):
         return f"is not a known key; {setting}"
     homes = [
         f"under {section[-1]}" if section else "at the top"
-        for section, keys in wording.sections.items()
+        for section, keys in messages.sections.items()
         if section and key in keys
     ]
     if not homes:
@@ -145,14 +145,14 @@ def _plain(key: str) -> str:
 
 
 def _nearest(key: str, known: Mapping[str, str]) -> str | None:
-    if len(key) < _SHORTEST_NEAR:
+    if len(key) < _MIN_SIMILAR_LENGTH:
         return None
     parts = [one for one in known if key in one or one in key]
     near = next(iter(parts or difflib.get_close_matches(key, known, n=1)), None)
     return None if near is None else known[near]
 
 
-_KEYS: Mapping[str, Callable[[Loc, Wording], str]] = {
+_KEYS: Mapping[str, Callable[[Loc, MessageCatalog], str]] = {
     "missing": _missing_key,
     "extra_forbidden": _unknown_key,
 }

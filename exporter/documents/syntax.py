@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import yaml
 
 from exporter.documents.loader import HAS_LIBYAML, FastLoader, Loader
-from exporter.documents.problems import Place
+from exporter.documents.problems import Position
 
 _FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
@@ -78,8 +78,8 @@ _FROM_START = re.compile(r"simple key|quoted scalar|flow (sequence|mapping)|an? 
 class SyntaxFault:
     """Why and where the text is not YAML."""
 
-    place: Place
-    sentence: str
+    position: Position
+    message: str
 
 
 def compose(text: str) -> yaml.Node | SyntaxFault | None:
@@ -89,8 +89,8 @@ def compose(text: str) -> yaml.Node | SyntaxFault | None:
     """
     separator = _SEPARATOR.search(text)
     if separator:
-        sentence = _SEPARATOR_SENTENCE.format(ord(separator[0]))
-        return SyntaxFault(_place_of(text, separator.start()), sentence)
+        message = _SEPARATOR_SENTENCE.format(ord(separator[0]))
+        return SyntaxFault(_position_at(text, separator.start()), message)
     if HAS_LIBYAML and _is_the_same_for_libyaml(text):
         with suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
             return FastLoader(text).get_single_node()
@@ -109,7 +109,9 @@ def _compose_in_python(text: str) -> yaml.Node | SyntaxFault | None:
     try:
         loader = Loader(text)
     except yaml.reader.ReaderError as error:
-        return SyntaxFault(_place_of(text, error.position), "holds a control character; remove it")
+        return SyntaxFault(
+            _position_at(text, error.position), "holds a control character; remove it"
+        )
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -124,36 +126,36 @@ def _compose_in_python(text: str) -> yaml.Node | SyntaxFault | None:
 def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
     conflict = _CONFLICT_MARKER.search(text)
     if conflict is not None:
-        return SyntaxFault(_place_of(text, conflict.start()), _CONFLICT)
+        return SyntaxFault(_position_at(text, conflict.start()), _CONFLICT)
     indentation = _ODD_INDENTATION.search(text)
     if indentation is not None:
-        sentence = _ODD_SENTENCE.format(ord(indentation[0][-1]))
-        return SyntaxFault(_place_of(text, indentation.end() - 1), sentence)
+        message = _ODD_SENTENCE.format(ord(indentation[0][-1]))
+        return SyntaxFault(_position_at(text, indentation.end() - 1), message)
     said = f"{error.context} {error.problem}"
-    sentence = next((ours for theirs, ours in _SENTENCES if re.search(theirs, said)), _OTHER)
+    message = next((ours for theirs, ours in _SENTENCES if re.search(theirs, said)), _OTHER)
     mark = error.problem_mark
     if mark and "document start" in said:
         return _no_document(text[: mark.index], mark)
     line = text[mark.index - mark.column : mark.index] if mark else ""
     if _TAB_AFTER_INDICATOR.match(line):
-        sentence = _TAB
+        message = _TAB
     if mark is None or (error.context_mark and _FROM_START.search(said)):
         mark = error.context_mark
-    return SyntaxFault(Place(1, 1), sentence) if mark is None else _at(mark, sentence)
+    return SyntaxFault(Position(1, 1), message) if mark is None else _at(mark, message)
 
 
 def _no_document(before: str, mark: yaml.Mark) -> SyntaxFault:
     """Say why the text at a mark begins no document, from what stands before it."""
     directive = _DIRECTIVE.search(before, before.rfind("\n---") + 1)
     if directive is not None:
-        return SyntaxFault(_place_of(before, directive.start()), _HEADER)
+        return SyntaxFault(_position_at(before, directive.start()), _HEADER)
     return _at(mark, _ONE_DOCUMENT if _DOCUMENT_END.search(before) else _MISFIT)
 
 
-def _at(mark: yaml.Mark, sentence: str) -> SyntaxFault:
-    return SyntaxFault(Place(mark.line + 1, mark.column + 1), sentence)
+def _at(mark: yaml.Mark, message: str) -> SyntaxFault:
+    return SyntaxFault(Position(mark.line + 1, mark.column + 1), message)
 
 
-def _place_of(text: str, position: int) -> Place:
+def _position_at(text: str, position: int) -> Position:
     *lines, line = _LINE_BREAK.split(text[:position])
-    return Place(len(lines) + 1, len(line) + 1)
+    return Position(len(lines) + 1, len(line) + 1)

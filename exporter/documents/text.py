@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.documents.files import FileError, read_bytes
-from exporter.documents.problems import Place, Report
+from exporter.documents.problems import ErrorCollector, Position
 
 LARGEST_FILE = 4 * 1024 * 1024
 """Bytes; a configuration of a thousand accounts needs less than one megabyte."""
@@ -14,7 +14,7 @@ TYPOGRAPHIC_QUOTES: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u0
 """What word processors make of quotes: YAML takes them for letters."""
 
 
-def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | None:
+def read_text(path: Path, name: str, report: ErrorCollector, *, stream: bool) -> str | None:
     """Read a UTF-8 file, and a pipe too when `stream` is set.
 
     `name` is what the sentences call it: "the configuration file". Gives None when it cannot
@@ -29,8 +29,8 @@ def read_text(path: Path, name: str, report: Report, *, stream: bool) -> str | N
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
-        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        report.add((), place, "is not UTF-8 here; save the file as UTF-8")
+        position = Position(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        report.add((), position, "is not UTF-8 here; save the file as UTF-8")
         return None
 
 
@@ -60,7 +60,7 @@ def is_quoted(text: str) -> bool:
     return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
 
 
-def absolute_folder(path: Path, name: str, report: Report) -> Path | None:
+def absolute_folder(path: Path, name: str, report: ErrorCollector) -> Path | None:
     """Return the folder of a file, where the relative paths in it begin.
 
     `name` is what the sentences call the file. Return None where a relative path cannot be made

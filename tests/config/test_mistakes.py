@@ -7,8 +7,8 @@ import pytest
 from pydantic_core import ErrorDetails
 
 from exporter.config import Loaded
-from exporter.config.wording import WORDING
-from exporter.documents.sentences import sentence
+from exporter.config.wording import MESSAGES
+from exporter.documents.sentences import message_for
 
 Load = Callable[..., Loaded]
 Mistakes = Callable[..., list[str]]
@@ -376,4 +376,4 @@ def test_a_tilde_is_no_home(mistakes: Mistakes, account: str, key: str) -> None:
 def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
-    assert sentence(error, WORDING) == "cannot stand here; config.example.yaml shows what can"
+    assert message_for(error, MESSAGES) == "cannot stand here; config.example.yaml shows what can"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError, Loaded, load, load_files, loading
-from exporter.documents.problems import Report
+from exporter.documents.problems import ErrorCollector
 from exporter.documents.text import read_text
 
 Write = Callable[[Mapping[str, str]], None]
@@ -149,7 +149,7 @@ def test_a_config_map_is_read_whole(config_map: Path, monkeypatch: pytest.Monkey
     """What is swapped between two files is read again: half of each would be a conflict here."""
     versions = ["new"]
 
-    def read_and_swap(path: Path, name: str, report: Report, *, stream: bool) -> str | None:
+    def read_and_swap(path: Path, name: str, report: ErrorCollector, *, stream: bool) -> str | None:
         text = read_text(path, name, report, stream=stream)
         if versions:
             swap(config_map, versions.pop())
@@ -164,7 +164,7 @@ def test_files_that_never_rest(config_map: Path, monkeypatch: pytest.MonkeyPatch
     """They are given up after some reads, with what to do."""
     versions = ["old", "new"] * 20
 
-    def read_and_swap(path: Path, name: str, report: Report, *, stream: bool) -> str | None:
+    def read_and_swap(path: Path, name: str, report: ErrorCollector, *, stream: bool) -> str | None:
         if path.name == "b.yaml":
             swap(config_map, versions.pop())
         return read_text(path, name, report, stream=stream)

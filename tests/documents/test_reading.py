@@ -3,12 +3,12 @@
 import pytest
 
 from exporter.documents.document import Document, Interpolated, read_document
-from exporter.documents.problems import Place, Report, where
+from exporter.documents.problems import ErrorCollector, Position, format_path
 
 
 def read(text: str) -> tuple[Document | None, list[str]]:
     """Read a text, and give what is wrong with it."""
-    report = Report("own.yml")
+    report = ErrorCollector("own.yml")
     return read_document(text, report), [str(problem) for problem in report.problems()]
 
 
@@ -18,12 +18,12 @@ def test_a_text_that_holds_nothing_has_no_keys(text: str) -> None:
     document, problems = read(text)
     assert document
     assert (document.value, problems) == ({}, [])
-    assert document.place(("any", "way")) == Place(1, 1)
+    assert document.position(("any", "way")) == Position(1, 1)
 
 
 def test_a_text_that_holds_nothing_can_be_a_mistake() -> None:
     """Given a sentence for it, then that is told."""
-    report = Report("own.yml")
+    report = ErrorCollector("own.yml")
     assert read_document("", report, empty="the file is empty") is None
     assert [str(problem) for problem in report.problems()] == ["own.yml:1:1: the file is empty"]
 
@@ -38,7 +38,7 @@ def test_texts_stay_as_they_are_written() -> None:
 
 def test_texts_can_be_filled_in() -> None:
     """What fills them in also says what is wrong with one, and what is odd."""
-    report, warnings = Report("own.yml"), Report("own.yml")
+    report, warnings = ErrorCollector("own.yml"), ErrorCollector("own.yml")
 
     def double(text: str) -> Interpolated:
         return Interpolated(
@@ -66,4 +66,4 @@ def test_a_key_that_may_be_a_secret_is_not_shown(
     key: str, known: tuple[str, ...], shown: str
 ) -> None:
     """Only what looks like a key, or is known to be one, is part of a problem."""
-    assert where(("top", 0, key), known) == f"top[0].{shown}"
+    assert format_path(("top", 0, key), known) == f"top[0].{shown}"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.documents import loader, syntax
 from exporter.documents.document import read_document
-from exporter.documents.problems import Place, Report
+from exporter.documents.problems import ErrorCollector, Position
 from exporter.documents.syntax import SyntaxFault, compose
 
 TAB = "a tab cannot indent; write spaces"
@@ -52,7 +52,7 @@ TAB = "a tab cannot indent; write spaces"
     ],
 )
 def test_what_yaml_allows_is_read(text: str, value: object) -> None:
-    report = Report("own.yml")
+    report = ErrorCollector("own.yml")
     document = read_document(text, report)
     assert report.problems() == ()
     assert document
@@ -78,7 +78,7 @@ def test_what_yaml_allows_is_read(text: str, value: object) -> None:
 )
 def test_a_tab_cannot_indent(text: str, place: str) -> None:
     """Nobody can tell how far a tab indents, so YAML forbids it (YAML 1.2.2, 6.1)."""
-    report = Report("own.yml")
+    report = ErrorCollector("own.yml")
     assert read_document(text, report) is None
     assert [str(problem) for problem in report.problems()] == [f"own.yml:{place}: {TAB}"]
 
@@ -109,7 +109,7 @@ def read_by_pyyaml(text: str) -> object:
     try:
         return composed(yaml.compose(text, yaml.SafeLoader))
     except yaml.YAMLError as error:
-        return SyntaxFault(Place(1, 1), str(error))
+        return SyntaxFault(Position(1, 1), str(error))
 
 
 @settings(deadline=None)  # a busy machine is no failure

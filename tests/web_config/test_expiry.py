@@ -53,7 +53,7 @@ def test_a_certificate_in_the_file_itself(write: Callable[[str], Path], folder: 
     write("tls_server_config:\n" + "".join(f"  {key}: |\n    {inline[key]}\n" for key in inline))
     (warning,) = load_web_config(Path("web.yml"), later(31)).warnings
     assert warning.where == "tls_server_config.cert"
-    assert warning.sentence.startswith("holds a certificate that expired on ")
+    assert warning.message.startswith("holds a certificate that expired on ")
 
 
 def test_a_reload_says_it_again(write: Callable[[str], Path]) -> None:

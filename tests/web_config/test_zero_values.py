@@ -220,7 +220,7 @@ def test_an_empty_section_at_a_reload_never_ends_tls(serve: Callable[[str], "Sit
     site = serve(TLS)
     (site.folder / "web.yml").write_text("tls_server_config:\n")
     (problem,) = site.live.refresh()
-    assert problem.sentence == "cannot be switched on or off while the exporter runs; restart it"
+    assert problem.message == "cannot be switched on or off while the exporter runs; restart it"
     assert site.live.current.context
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.documents import durations
 from exporter.documents.fields import FieldError, duration
-from exporter.documents.models import Section
+from exporter.documents.models import StrictModel
 from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
@@ -52,7 +52,7 @@ _LONGEST_INTERVAL = 86_400.0
 _Header = Annotated[str, AfterValidator(_header)]
 
 
-class Headers(Section):
+class Headers(StrictModel):
     """The headers that answers may be given; an empty text means none."""
 
     content_security_policy: _Header = Field("", alias="Content-Security-Policy")
@@ -62,7 +62,7 @@ class Headers(Section):
     strict_transport_security: _Header = Field("", alias="Strict-Transport-Security")
 
 
-class HttpServer(Section):
+class HttpServer(StrictModel):
     """How answers are given."""
 
     http2: Switch = False
@@ -72,7 +72,7 @@ class HttpServer(Section):
     """What is added to every answer."""
 
 
-class RateLimitSection(Section):
+class RateLimitSection(StrictModel):
     """How many requests are answered."""
 
     interval: Annotated[float, BeforeValidator(_interval)]
@@ -98,7 +98,7 @@ _User = Annotated[str, AfterValidator(_user)]
 _Hash = Annotated[bytes, BeforeValidator(_hash)]
 
 
-class WebConfigFile(Section):
+class WebConfigFile(StrictModel):
     """The sections of the file, all of which may be left out."""
 
     tls_server_config: TlsServer | None = None

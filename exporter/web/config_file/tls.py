@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.documents.fields import FieldError, beside, not_empty, plain_text
+from exporter.documents.fields import FieldError, not_empty, plain_text, resolve_path
 from exporter.documents.files import FileError, read_bytes
-from exporter.documents.models import Section
+from exporter.documents.models import StrictModel
 from exporter.web.config_file.go_values import (
     Switch,
     choose_suites,
@@ -97,7 +97,7 @@ def _inline(value: object) -> object:
 
 
 def _in_file(value: object, info: ValidationInfo[Path | None]) -> object:
-    path = beside(info.context or Path(), value)
+    path = resolve_path(info.context or Path(), value)
     return read_pem(path) if isinstance(path, Path) else path
 
 
@@ -119,7 +119,7 @@ _KeyFile = Annotated[_File, AfterValidator(require_key)]
 _Version = Annotated[ssl.TLSVersion, BeforeValidator(parse_tls_version)]
 
 
-class TlsServer(Section):
+class TlsServer(StrictModel):
     """How the exporter proves who it is, who may connect, and how they speak."""
 
     cert: _Certificates | None = None

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from exporter.documents.certificates import find_validity_problems, read_certificates
-from exporter.documents.document import Document, Value, read_document
+from exporter.documents.document import Document, YamlValue, read_document
 from exporter.documents.models import read_model, section_keys
-from exporter.documents.problems import ConfigError, Finding, Problem, Report
-from exporter.documents.sentences import Section, Wording
+from exporter.documents.problems import ConfigError, ErrorCollector, LocatedMessage, Problem
+from exporter.documents.sentences import MessageCatalog, SectionPath
 from exporter.documents.text import absolute_folder, read_text
 from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
 from exporter.web.config_file.go_values import (
@@ -42,7 +42,7 @@ _CONSEQUENCES: Final = {
     _TLS: "sets nothing: plain HTTP is served",
     "basic_auth_users": "names no user: everybody is let in",
 }
-WORDING: Final = Wording(
+MESSAGES: Final = MessageCatalog(
     sections=section_keys(WebConfigFile),
     missing={
         "interval": "is missing; write the time for one request, such as 1s",
@@ -53,7 +53,7 @@ WORDING: Final = Wording(
     other="cannot stand here; docs/web-configuration.md of the exporter-toolkit shows what can",
 )
 
-KNOWN_KEYS: Final = frozenset(key for keys in WORDING.sections.values() for key in keys)
+KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key in keys)
 """The keys that an error may show: none of them is a secret in the wrong place."""
 
 
@@ -96,14 +96,14 @@ def load_web_config(path: Path, wall_clock: Callable[[], float] = time.time) -> 
     Raises ConfigError with every mistake at once; nothing of a key or a hash is in it, in its
     cause or in its traceback's text.
     """
-    report = Report(str(path), KNOWN_KEYS)
+    report = ErrorCollector(str(path), KNOWN_KEYS)
     config = _load(path, wall_clock(), report)
     if config is None:
         raise ConfigError(report.problems())
     return config
 
 
-def _load(path: Path, now: float, report: Report) -> WebConfig | None:
+def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
     # A pipe gives its text only once, and the file is read again whenever it changes.
     text = read_text(path, _NAME, report, stream=False)
     if text is None:
@@ -116,21 +116,21 @@ def _load(path: Path, now: float, report: Report) -> WebConfig | None:
     if folder is None:
         return None
     value = drop_zero_values(document)
-    file = read_model(WebConfigFile, value, document, folder, report, WORDING)
+    file = read_model(WebConfigFile, value, document, folder, report, MESSAGES)
     for loc, rule in check_rules(value):
-        if not report.has(loc, document.place(loc)):
-            report.add(loc, document.key_place(loc), rule)
+        if not report.has(loc, document.position(loc)):
+            report.add(loc, document.key_position(loc), rule)
     if file is None or report.problems():
         return None
-    warnings = Report(str(path), KNOWN_KEYS)
+    warnings = ErrorCollector(str(path), KNOWN_KEYS)
     for loc, warning in empty_sections(document, value):
-        warnings.add(loc, document.key_place(loc), warning)
+        warnings.add(loc, document.key_position(loc), warning)
     for loc, warning in _find_warnings(file, now):
-        warnings.add(loc, document.place(loc), warning)
+        warnings.add(loc, document.position(loc), warning)
     return _config(file, path, text, warnings.problems(), sets_nothing=not value)
 
 
-def _find_warnings(file: WebConfigFile, now: float) -> Iterator[Finding]:
+def _find_warnings(file: WebConfigFile, now: float) -> Iterator[LocatedMessage]:
     tls, limit = file.tls_server_config, file.rate_limit
     for key, pem in tls.certificates() if tls else ():
         for problem in find_validity_problems(pem.content, now):
@@ -181,7 +181,7 @@ def _authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
     return frozenset(read_certificates(pem.content)) if pem else None
 
 
-def check_rules(top: Value) -> Iterator[Finding]:
+def check_rules(top: YamlValue) -> Iterator[LocatedMessage]:
     """Find each rule that the file's value breaks: the way to the place, and a sentence."""
     tls = top.get(_TLS) if isinstance(top, dict) else None
     if not isinstance(tls, dict):
@@ -199,7 +199,7 @@ def check_rules(top: Value) -> Iterator[Finding]:
     yield from _versions(tls)
 
 
-def _client_certificates(tls: dict[str, Value]) -> Iterator[Finding]:
+def _client_certificates(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
     policy = tls.get("client_auth_type", NONE)
     for name in ("client_ca", "client_ca_file"):
         if name in tls and policy == NONE:
@@ -211,7 +211,7 @@ def _client_certificates(tls: dict[str, Value]) -> Iterator[Finding]:
         )
 
 
-def _versions(tls: dict[str, Value]) -> Iterator[Finding]:
+def _versions(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
     order = list(VERSIONS)
     oldest, newest = tls.get("min_version", order[0]), tls.get("max_version", order[-1])
     if oldest not in order or newest not in order:
@@ -221,7 +221,7 @@ def _versions(tls: dict[str, Value]) -> Iterator[Finding]:
     yield from _suites(tls.get("cipher_suites"), takes_12=oldest == order[0])
 
 
-def _suites(names: Value, *, takes_12: bool) -> Iterator[Finding]:
+def _suites(names: YamlValue, *, takes_12: bool) -> Iterator[LocatedMessage]:
     if not isinstance(names, tuple):
         return
     of_13 = {name for name in names if isinstance(name, str) and name in TLS_13_SUITES}
@@ -237,7 +237,7 @@ def _suites(names: Value, *, takes_12: bool) -> Iterator[Finding]:
         )
 
 
-def drop_zero_values(document: Document) -> Value:
+def drop_zero_values(document: Document) -> YamlValue:
     """Return the document's value without the keys that are not set; keys that are unknown stay."""
     if document.value is None:
         return {}
@@ -251,7 +251,7 @@ def drop_zero_values(document: Document) -> Value:
     return top
 
 
-def empty_sections(document: Document, value: Value) -> Iterator[Finding]:
+def empty_sections(document: Document, value: YamlValue) -> Iterator[LocatedMessage]:
     """Find the sections that are there and protect nothing, given the value without zero values."""
     if isinstance(document.value, dict) and isinstance(value, dict):
         for name, consequence in _CONSEQUENCES.items():
@@ -259,10 +259,10 @@ def empty_sections(document: Document, value: Value) -> Iterator[Finding]:
                 yield (name,), consequence
 
 
-def _without_unset(value: Value, section: Section) -> Value:
-    if not isinstance(value, dict) or section not in WORDING.sections:
+def _without_unset(value: YamlValue, section: SectionPath) -> YamlValue:
+    if not isinstance(value, dict) or section not in MESSAGES.sections:
         return value
-    known = WORDING.sections[section]
+    known = MESSAGES.sections[section]
     return {
         key: _without_unset(item, (*section, key))
         for key, item in value.items()
@@ -270,10 +270,10 @@ def _without_unset(value: Value, section: Section) -> Value:
     }
 
 
-def _is_no_limit(limit: Value) -> bool:
+def _is_no_limit(limit: YamlValue) -> bool:
     if not isinstance(limit, dict):
         return False
-    known = WORDING.sections[(_RATE_LIMIT,)]
+    known = MESSAGES.sections[(_RATE_LIMIT,)]
     return all(
         key in known and isinstance(value, str) and _ZERO.fullmatch(value)
         for key, value in limit.items()
