@@ -14,7 +14,7 @@ from exporter.backfill.windows import (
     midnight,
     start_of_day,
 )
-from exporter.documents import durations
+from exporter.documents.units import DurationError, parse_duration
 
 STREAM: Final = "-"
 """The output that means standard output."""
@@ -92,8 +92,8 @@ def parse_first_day(text: str, now: float) -> FirstDay:
     if "-" in text:
         return FirstDay(parse_day(text))
     try:
-        seconds = durations.parse(text)
-    except durations.DurationError:
+        seconds = parse_duration(text)
+    except DurationError:
         raise ValueError(f"{text!r} {_NO_DAY}, or how far back it is as 90d") from None
     if seconds % DAY_SECONDS or not 0 < seconds <= now - midnight(EARLIEST_DAY):
         raise ValueError(f"{text!r} must be whole days, and not before {EARLIEST_DAY}")
@@ -123,7 +123,7 @@ def parse_step(text: str) -> int:
 
     Raises ValueError with a sentence.
     """
-    seconds = durations.parse(text)
+    seconds = parse_duration(text)
     if not MIN_STEP <= seconds <= DAY_SECONDS or seconds % 1:
         raise ValueError(f"{text!r} must be whole seconds, from 1m to 1d")
     return int(seconds)

@@ -10,10 +10,9 @@ from exporter.config.fields import LARGEST_CA_FILE
 from exporter.config.model import Account, Config
 from exporter.documents.certificates import find_validity_problems
 from exporter.documents.document import Document
-from exporter.documents.durations import write
-from exporter.documents.files import FileError, read_bytes
+from exporter.documents.files import TYPOGRAPHIC_QUOTES, FileError, is_quoted, read_bytes
 from exporter.documents.problems import Loc, LocatedMessage
-from exporter.documents.text import TYPOGRAPHIC_QUOTES, is_quoted
+from exporter.documents.units import format_duration
 
 
 def cautions(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
@@ -60,7 +59,7 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
         if part.stale_after < part.interval:
             yield (
                 (*loc, name, "stale_after"),
-                f"is shorter than the interval, {write(part.interval)}: series go between polls",
+                _describe_gap(part.interval),
             )
     for index, path in enumerate(account.files.paths):
         interval, stale_after = account.files.schedule_of(path)
@@ -68,7 +67,7 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
         if is_its_own and stale_after < interval:
             yield (
                 (*loc, "files", "paths", index, "stale_after"),
-                f"is shorter than the interval, {write(interval)}: series go between polls",
+                _describe_gap(interval),
             )
 
 
@@ -132,3 +131,7 @@ def _above(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def _describe_gap(interval: float) -> str:
+    return f"is shorter than the interval, {format_duration(interval)}: series go between polls"

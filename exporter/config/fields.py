@@ -20,9 +20,16 @@ from pydantic import (
 )
 
 from exporter.config.secret import Secret
-from exporter.documents import durations, sizes
 from exporter.documents.fields import FieldError, duration, plain_text, resolve_path
 from exporter.documents.files import FileError, read_bytes
+from exporter.documents.units import (
+    DURATION_PATTERN,
+    SIZE_FORMAT,
+    SIZE_PATTERN,
+    SizeError,
+    format_duration,
+    parse_size,
+)
 
 LARGEST_CA_FILE = 4 * 1024 * 1024
 """Bytes; the bundle with which systems come has a quarter of a megabyte."""
@@ -70,13 +77,13 @@ def _size(value: object) -> object:
     """Give the bytes of a size; what is neither a text nor a number is refused later."""
     if isinstance(value, str):
         try:
-            value = sizes.parse(value)
-        except sizes.SizeError as error:
+            value = parse_size(value)
+        except SizeError as error:
             raise FieldError(str(error)) from None
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 1:
         raise FieldError("must be at least 1 byte")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldError(sizes.HOW)
+        raise FieldError(SIZE_FORMAT)
     return value
 
 
@@ -143,7 +150,7 @@ def _optional_duration(least: str, most: str) -> Callable[[object], float | None
 
 
 def _write_optional_duration(seconds: float | None) -> str | None:
-    return None if seconds is None else durations.write(seconds)
+    return None if seconds is None else format_duration(seconds)
 
 
 def _label_name(text: str) -> str:
@@ -172,7 +179,7 @@ def _few_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 _DURATION_SCHEMA = {
     "type": "string",
-    "pattern": durations.PATTERN + r"$|\$\{",
+    "pattern": DURATION_PATTERN + r"$|\$\{",
     "examples": ["90s", "1h30m", "1d"],
 }
 
@@ -195,7 +202,7 @@ CaFile = Annotated[
     AfterValidator(_certificates),
     WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
 ]
-_AS_TEXT = PlainSerializer(durations.write, return_type=str, when_used="json")
+_AS_TEXT = PlainSerializer(format_duration, return_type=str, when_used="json")
 Interval = Annotated[
     float, BeforeValidator(duration("1s", "1y")), _AS_TEXT, WithJsonSchema(_DURATION_SCHEMA)
 ]
@@ -255,7 +262,7 @@ Size = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": sizes.PATTERN + r"|\$\{"},
+                {"type": "string", "pattern": SIZE_PATTERN + r"|\$\{"},
                 {"type": "integer", "minimum": 1},
             ]
         }

@@ -16,9 +16,9 @@ from exporter.config.sources import Fingerprint, compute_fingerprint, list_files
 from exporter.config.substitution import substitute
 from exporter.config.wording import EMPTY, KNOWN_KEYS, MESSAGES, NAMED
 from exporter.documents.document import read_document
+from exporter.documents.files import absolute_folder, read_text
 from exporter.documents.models import read_model
 from exporter.documents.problems import ConfigError, ErrorCollector, Problem
-from exporter.documents.text import absolute_folder, read_text
 
 _NAME: Final = "the configuration file"
 _MAX_READS: Final = 5

@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from exporter.config.credentials import NAMES
 from exporter.config.model import Config
 from exporter.config.substitution import NAME
-from exporter.documents import durations
+from exporter.documents.units import DURATION_PATTERN, format_duration
 
 _VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
 _NOTES = ("description", "default")
@@ -38,8 +38,8 @@ def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
     """Turn the schema of a key from what the model holds into what stands in the file."""
     notes = {note: schema[note] for note in _NOTES if note in schema}
     default = notes.get("default")
-    if durations.PATTERN in schema.get("pattern", "") and default is not None:
-        notes["default"] = durations.write(default)
+    if DURATION_PATTERN in schema.get("pattern", "") and default is not None:
+        notes["default"] = format_duration(default)
     elif isinstance(default, dict):
         # Each of its keys has its own default, written as an operator writes it.
         del notes["default"]

@@ -5,8 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Self
 
-from exporter.documents.files import FileError, read_bytes
-from exporter.documents.text import is_quoted
+from exporter.documents.files import FileError, is_quoted, read_bytes
 from exporter.process.resource_limits import ResourceLimit
 
 LARGEST_FILE = 64 * 1024

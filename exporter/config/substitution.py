@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from exporter.documents.document import Interpolated
-from exporter.documents.text import has_control_characters, is_quoted
+from exporter.documents.files import has_control_characters, is_quoted
 
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
 

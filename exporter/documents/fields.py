@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.documents import durations
-from exporter.documents.text import has_control_characters
+from exporter.documents.files import has_control_characters
+from exporter.documents.units import DURATION_FORMAT, parse_duration
 
 
 class FieldError(ValueError):
@@ -47,14 +47,14 @@ def duration(minimum: str, maximum: str) -> Callable[[object], float]:
 
     It raises FieldError or DurationError.
     """
-    lowest, highest = durations.parse(minimum), durations.parse(maximum)
+    lowest, highest = parse_duration(minimum), parse_duration(maximum)
 
     def validate(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str):
-            raise FieldError(durations.HOW)
-        seconds = durations.parse(value)
+            raise FieldError(DURATION_FORMAT)
+        seconds = parse_duration(value)
         if not lowest <= seconds <= highest:
             raise FieldError(f"must be from {minimum} to {maximum}")
         return seconds

@@ -1,19 +1,175 @@
 """From plain values to models, with every mistake in the report."""
 
-from collections.abc import Iterator
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.documents.document import Document
+from exporter.documents.document import Document, Unusable
 from exporter.documents.fields import FieldError
-from exporter.documents.problems import ErrorCollector
-from exporter.documents.sentences import MessageCatalog, message_for
+from exporter.documents.files import TYPOGRAPHIC_QUOTES, first_invisible
+from exporter.documents.problems import MERGE_KEY, ErrorCollector, Loc, is_store_path
 
+SectionPath = tuple[str, ...]
+"""The way to a section, without the numbers of lists: `("accounts", "files")`."""
 _CONSEQUENTIAL_ERROR = "default_factory_not_called"
 """pydantic's error for a default that waits for a value with an error of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCatalog:
+    """What one kind of file calls its things.
+
+    `sections` holds the keys of each section; `missing` says by key what to write where it is
+    missing; `top` is said of a file that does not begin with a key, `other` of a value that is
+    refused for a reason of which nobody thought; `kinds` replaces sentences, by pydantic's name of
+    the error. `elsewhere` says of an unknown key, with the section that it is in, where its
+    setting is.
+    """
+
+    sections: Mapping[SectionPath, Sequence[str]]
+    missing: Mapping[str, str]
+    top: str
+    other: str
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[SectionPath, str] = field(default_factory=dict)
+
+
+_MIN_SIMILAR_LENGTH = 3
+_TYPOGRAPHIC = re.compile(f"[{TYPOGRAPHIC_QUOTES}]")
+
+_NUMBERS = ("int_type", "float_type")
+_OCTAL = "; remove the zero at its beginning, which can mean an octal number"
+_PLAIN_DIGITS = " in plain digits"
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_DIGIT_FIRST = re.compile(r"[-+]?\.?[0-9]")
+
+_TYPES = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "is_instance_of": "must be text",
+    "tuple_type": "must be a list; begin each item with '- '",
+    "dict_type": "must be keys with their values",
+    "model_type": "must be keys with their values",
+}
+
+
+def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
+    """Say what to write in place of what pydantic refused."""
+    kind = error["type"]
+    if not error["loc"]:
+        return messages.top
+    if kind in messages.kinds:
+        return messages.kinds[kind]
+    if kind in _TYPES:
+        return _TYPES[kind] + _hint(kind, error["input"])
+    if kind in _KEYS:
+        return _KEYS[kind](error["loc"], messages)
+    if kind in _VALUES:
+        return _VALUES[kind](error["ctx"])
+    return messages.other
+
+
+def _hint(kind: str, given: object) -> str:
+    if given is None:
+        return "; it is empty here, so write it or leave its key out"
+    if kind in _NUMBERS:
+        return _number_hint(given)
+    is_scalar = not isinstance(given, tuple | dict)
+    return "; put it in quotes" if kind in ("string_type", "is_instance_of") and is_scalar else ""
+
+
+def _number_hint(given: object) -> str:
+    if given is Unusable.OCTAL:
+        return _OCTAL
+    if isinstance(given, Unusable):
+        return _PLAIN_DIGITS
+    if not isinstance(given, str):
+        return ""
+    if _LEADING_ZERO.fullmatch(given):
+        return _OCTAL
+    if invisible := first_invisible(given):
+        return f"; remove the invisible character in it ({invisible})"
+    return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
+
+
+def _missing_key(loc: Loc, messages: MessageCatalog) -> str:
+    return messages.missing[str(loc[-1])]
+
+
+def _unknown_key(loc: Loc, messages: MessageCatalog) -> str:
+    *above, key = (step for step in loc if isinstance(step, str))
+    return (
+        _misread_key(key)
+        or _misplaced_key(key, above, messages)
+        or _misspelt_key(key, messages.sections[tuple(above)])
+    )
+
+
+def _misread_key(key: str) -> str | None:
+    if key == MERGE_KEY:
+        return "merging with '<<' is not known here; write the keys out"
+    if quoted := _TYPOGRAPHIC.search(key):
+        mark = f"U+{ord(quoted[0]):04X}"
+        return f"is not a known key; it holds typographic quotes ({mark}), write it without"
+    return None
+
+
+def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> str | None:
+    if is_store_path(key):
+        return "is not a known key; a path is an item of a list: write it below files.paths"
+    if setting := messages.elsewhere.get((*above, _plain(key))):
+        return f"is not a known key; {setting}"
+    homes = [
+        f"under {section[-1]}" if section else "at the top"
+        for section, keys in messages.sections.items()
+        if section and key in keys
+    ]
+    if not homes:
+        return None
+    return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
+
+
+def _misspelt_key(key: str, known: Sequence[str]) -> str:
+    if invisible := first_invisible(key):
+        return f"is not a known key; it holds an invisible character ({invisible})"
+    near = _nearest(_plain(key), {_plain(one): one for one in known})
+    if near:
+        return f"is not a known key; did you mean '{near}'?"
+    return f"is not a known key; the keys here are {', '.join(known)}"
+
+
+def _plain(key: str) -> str:
+    return key.lower().strip().replace("-", "_").replace(" ", "_")
+
+
+def _nearest(key: str, known: Mapping[str, str]) -> str | None:
+    if len(key) < _MIN_SIMILAR_LENGTH:
+        return None
+    parts = [one for one in known if key in one or one in key]
+    near = next(iter(parts or difflib.get_close_matches(key, known, n=1)), None)
+    return None if near is None else known[near]
+
+
+_KEYS: Mapping[str, Callable[[Loc, MessageCatalog], str]] = {
+    "missing": _missing_key,
+    "extra_forbidden": _unknown_key,
+}
+
+_VALUES: Mapping[str, Callable[[Mapping[str, float]], str]] = {
+    "value_error": lambda context: str(context["error"]),
+    "literal_error": lambda context: f"must be {context['expected']}",
+    "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
+    "greater_than": lambda context: f"must be more than {context['gt']:g}",
+    "less_than_equal": lambda context: f"must be at most {context['le']:g}",
+}
 
 
 class StrictModel(BaseModel):
@@ -38,10 +194,10 @@ def section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
     Items of a list add nothing to the way: the keys of an account are at ``("accounts",)``.
     """
     keys: dict[tuple[str, ...], list[str]] = {(): []}
-    for name, field in model.model_fields.items():
-        key = field.alias or name
+    for name, key_field in model.model_fields.items():
+        key = key_field.alias or name
         keys[()].append(key)
-        for section in _sections(field.annotation):
+        for section in _sections(key_field.annotation):
             keys |= {(key, *way): inner for way, inner in section_keys(section).items()}
     return keys
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.documents.text import escape_surrogates
+from exporter.documents.files import escape_surrogates
 from exporter.metrics.exposition import Exposition
 from exporter.web.build_queue import BuildQueue, build_filtered
 from exporter.web.request_checks import is_from_web_page

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.documents import durations
+from exporter.documents.units import DurationError, format_duration, parse_duration
 
 HOW = "must be a duration such as 90s, 1h30m or 1d"
 
@@ -27,7 +27,7 @@ HOW = "must be a duration such as 90s, 1h30m or 1d"
 )
 def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
     """Each unit counts as much as in Prometheus, a year as 365 days."""
-    assert durations.parse(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration_is_refused_with_an_example(text: str, sentence: str) -> None:
     """The sentence shows how a duration is written and what is wrong with this one."""
-    with pytest.raises(durations.DurationError) as caught:
-        durations.parse(text)
+    with pytest.raises(DurationError) as caught:
+        parse_duration(text)
     assert str(caught.value) == sentence
 
 
@@ -80,14 +80,14 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str, sentence: str
 )
 def test_a_duration_is_written_as_prometheus_does(seconds: float, text: str) -> None:
     """Years and weeks are used only when nothing is left over."""
-    assert durations.write(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(milliseconds=st.integers(min_value=0, max_value=100 * 365 * 86_400_000))
 def test_what_was_written_is_read_back(milliseconds: int) -> None:
     """Writing and reading gives the same number of seconds, to the millisecond."""
-    assert durations.parse(durations.write(milliseconds / 1000)) == milliseconds / 1000
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @settings(deadline=None)  # a busy machine is no failure
@@ -95,7 +95,7 @@ def test_what_was_written_is_read_back(milliseconds: int) -> None:
 def test_any_text_is_a_duration_or_gets_the_sentence(text: str) -> None:
     """No text ends in anything but a number of seconds or a DurationError."""
     try:
-        said = durations.write(durations.parse(text))
-    except durations.DurationError as error:
+        said = format_duration(parse_duration(text))
+    except DurationError as error:
         said = str(error)
-    assert said.startswith(HOW) or durations.parse(said) == durations.parse(text)
+    assert said.startswith(HOW) or parse_duration(said) == parse_duration(text)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.documents import sizes
+from exporter.documents.units import SIZE_FORMAT, SIZE_UNITS, SizeError, parse_size
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from exporter.documents import sizes
 )
 def test_a_size_is_read_as_bytes(text: str, size: int) -> None:
     """A decimal unit is a power of 1000, a binary one of 1024, and nothing is lost in between."""
-    assert sizes.parse(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ def test_a_size_is_read_as_bytes(text: str, size: int) -> None:
 )
 def test_what_is_no_size(text: str) -> None:
     """Whatever else is written is refused with an example of what to write."""
-    with pytest.raises(sizes.SizeError, match=f"^{sizes.HOW}$"):
-        sizes.parse(text)
+    with pytest.raises(SizeError, match=f"^{SIZE_FORMAT}$"):
+        parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["2T", "2tb", "2Tb", "2KB", "2XB", "2kiB", "2Tbit"])
 def test_units_that_are_none(text: str) -> None:
     """A unit that could be meant in two ways is refused, and all that there are is shown."""
-    with pytest.raises(sizes.SizeError, match=r"units are B kB MB GB TB PB KiB MiB GiB TiB PiB$"):
-        sizes.parse(text)
+    with pytest.raises(SizeError, match=r"units are B kB MB GB TB PB KiB MiB GiB TiB PiB$"):
+        parse_size(text)
 
 
-@given(st.integers(0, 10**18 - 1), st.sampled_from(sorted(sizes.UNITS)))
+@given(st.integers(0, 10**18 - 1), st.sampled_from(sorted(SIZE_UNITS)))
 def test_whole_numbers_are_exact(number: int, unit: str) -> None:
     """A whole number of a unit is just that many."""
-    assert sizes.parse(f"{number}{unit}") == number * sizes.UNITS[unit]
+    assert parse_size(f"{number}{unit}") == number * SIZE_UNITS[unit]

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.documents import loader, syntax
+from exporter.documents import syntax
 from exporter.documents.document import read_document
 from exporter.documents.problems import ErrorCollector, Position
 from exporter.documents.syntax import SyntaxFault, compose
@@ -124,7 +124,7 @@ def test_text_without_tabs_is_read_as_pyyaml_reads_it(text: str) -> None:
         assert composed(found) == expected
 
 
-@pytest.mark.skipif(not loader.HAS_LIBYAML, reason="PyYAML is built without LibYAML here")
+@pytest.mark.skipif(not syntax.HAS_LIBYAML, reason="PyYAML is built without LibYAML here")
 @pytest.mark.parametrize(
     ("text", "is_fast"),
     [
@@ -142,10 +142,10 @@ def test_text_without_tabs_is_read_as_pyyaml_reads_it(text: str) -> None:
 def test_libyaml_reads_what_is_usual(
     monkeypatch: pytest.MonkeyPatch, text: str, *, is_fast: bool
 ) -> None:
-    """LibYAML reads a usual configuration; the loader in Python reads what LibYAML refuses."""
+    """LibYAML reads a usual configuration; the syntax in Python reads what LibYAML refuses."""
     read_in_python: list[str] = []
 
-    class Watched(loader.Loader):
+    class Watched(syntax.Loader):
         def __init__(self, text: str) -> None:
             read_in_python.append(text)
             super().__init__(text)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.documents import durations
+from exporter.documents.units import format_duration, parse_duration
 
 MONITORING: Final = Path(__file__).parents[2] / "monitoring"
 FASTER: Final = 300
@@ -47,12 +47,12 @@ def write_alertmanager(folder: Path, receiver: str) -> Path:
         each["webhook_configs"] = [{"url": f"{receiver}/{each['name']}"}]
     for route in (config["route"], *config["route"]["routes"]):
         for key in {"group_wait", "group_interval", "repeat_interval"} & set(route):
-            route[key] = durations.write(durations.parse(route[key]) / FASTER)
+            route[key] = format_duration(parse_duration(route[key]) / FASTER)
     return _write(folder / "alertmanager.yml", config)
 
 
 def _lasting(written: str) -> str:
-    return durations.write(max(_SHORTEST_FOR, durations.parse(written) / FASTER))
+    return format_duration(max(_SHORTEST_FOR, parse_duration(written) / FASTER))
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cli import program
 from exporter.config.schema import json_schema
-from exporter.documents import durations, sizes
+from exporter.documents.units import DURATION_PATTERN, SIZE_PATTERN
 from exporter.flags import Flag
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
@@ -135,8 +135,8 @@ def _format_type(value: Schema) -> str:  # noqa: PLR0911 - one return for each t
         return f"list: {_format_type(value['items'])}"
     if "additionalProperties" in value:
         return f"mapping: {_format_type(value['additionalProperties'])}"
-    if pattern.startswith((durations.PATTERN, sizes.PATTERN)):
-        return "duration" if pattern.startswith(durations.PATTERN) else "size"
+    if pattern.startswith((DURATION_PATTERN, SIZE_PATTERN)):
+        return "duration" if pattern.startswith(DURATION_PATTERN) else "size"
     if value.get("type") in ("integer", "number"):
         return _format_range(value)
     types = value.get("type", "object")

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from exporter.documents import durations
 from exporter.documents.fields import FieldError, duration
 from exporter.documents.models import StrictModel
+from exporter.documents.units import DURATION_FORMAT
 from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
@@ -30,7 +30,7 @@ def _header(text: str) -> str:
 def _interval(value: object) -> float:
     """Return the seconds of a duration as Go or Prometheus write it, or of a plain zero."""
     if not isinstance(value, str):
-        raise FieldError(durations.HOW)
+        raise FieldError(DURATION_FORMAT)
     if _ZERO.fullmatch(value):
         return 0.0
     if _GO_DURATION.fullmatch(value):

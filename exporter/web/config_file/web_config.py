@@ -11,10 +11,9 @@ from typing import Final
 
 from exporter.documents.certificates import find_validity_problems, read_certificates
 from exporter.documents.document import Document, YamlValue, read_document
-from exporter.documents.models import read_model, section_keys
+from exporter.documents.files import absolute_folder, read_text
+from exporter.documents.models import MessageCatalog, SectionPath, read_model, section_keys
 from exporter.documents.problems import ConfigError, ErrorCollector, LocatedMessage, Problem
-from exporter.documents.sentences import MessageCatalog, SectionPath
-from exporter.documents.text import absolute_folder, read_text
 from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
 from exporter.web.config_file.go_values import (
     IF_GIVEN,
