@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from exporter.documents.problems import ConfigError
 from exporter.files import NAMES
 from exporter.flags import (
     BACKFILL_FLAGS,
@@ -42,6 +41,7 @@ from exporter.process.start import Process
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.sharding import Auto, Shard, ShardError, choose_shard
 from exporter.web.listeners import Address, ListenError
+from exporter.yamlfile.problems import ConfigError
 
 if TYPE_CHECKING:
     from exporter.backfill.options import FirstDay

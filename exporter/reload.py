@@ -8,12 +8,12 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from exporter.documents.problems import ConfigError
 from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 from exporter.web.log_limit import LogLimit
+from exporter.yamlfile.problems import ConfigError
 
 log: Final = structlog.get_logger(__name__)
 

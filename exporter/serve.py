@@ -20,7 +20,6 @@ from exporter.config import (
     write_config,
 )
 from exporter.config_watch import Watch
-from exporter.documents.problems import Problem
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
 from exporter.plan import Plan, endpoint_from, plan_from
@@ -37,6 +36,7 @@ from exporter.web.acceptor import raise_fd_limit
 from exporter.web.config_file import LiveWebConfig
 from exporter.web.listeners import Address, listen
 from exporter.web.log_limit import LogLimit
+from exporter.yamlfile.problems import Problem
 
 log: Final = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Final, Generic, TypeVar
 
-from exporter.documents.problems import ConfigError, Problem
+from exporter.yamlfile.problems import ConfigError, Problem
 
 T = TypeVar("T")
 

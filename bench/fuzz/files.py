@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bench.fuzz.target import Target
 from exporter.config import load
-from exporter.documents.problems import ConfigError
 from exporter.web.config_file import load_web_config
+from exporter.yamlfile.problems import ConfigError
 
 _CANARY: Final = "c4n4ryS3cret"
 _HASH: Final = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"

@@ -14,7 +14,7 @@ from exporter.backfill.windows import (
     midnight,
     start_of_day,
 )
-from exporter.documents.units import DurationError, parse_duration
+from exporter.yamlfile.units import DurationError, parse_duration
 
 STREAM: Final = "-"
 """The output that means standard output."""

@@ -11,7 +11,7 @@ from exporter.config.schema import json_schema, schema_text
 from exporter.config.secret import Secret, SecretError
 from exporter.config.sources import Fingerprint
 from exporter.config.writing import write_config
-from exporter.documents.problems import ConfigError, Problem
+from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
     "FILE_TYPES",

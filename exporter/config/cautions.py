@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from exporter.config.fields import LARGEST_CA_FILE
 from exporter.config.model import Account, Config
-from exporter.documents.certificates import find_validity_problems
-from exporter.documents.document import Document
-from exporter.documents.files import TYPOGRAPHIC_QUOTES, FileError, is_quoted, read_bytes
-from exporter.documents.problems import Loc, LocatedMessage
-from exporter.documents.units import format_duration
+from exporter.yamlfile.certificates import find_validity_problems
+from exporter.yamlfile.document import Document
+from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, FileError, is_quoted, read_bytes
+from exporter.yamlfile.problems import Loc, LocatedMessage
+from exporter.yamlfile.units import format_duration
 
 
 def cautions(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:

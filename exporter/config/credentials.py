@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exporter.config.rules import is_disabled
 from exporter.config.secret import Secret, SecretError, text_fault
-from exporter.documents.document import Document, Unusable, YamlValue
-from exporter.documents.problems import ErrorCollector, Loc
+from exporter.yamlfile.document import Document, Unusable, YamlValue
+from exporter.yamlfile.problems import ErrorCollector, Loc
 
 NAMES = ("api_key", "api_secret")
 

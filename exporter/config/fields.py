@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from exporter.config.secret import Secret
-from exporter.documents.fields import FieldError, duration, plain_text, resolve_path
-from exporter.documents.files import FileError, read_bytes
-from exporter.documents.units import (
+from exporter.yamlfile.fields import FieldError, duration, plain_text, resolve_path
+from exporter.yamlfile.files import FileError, read_bytes
+from exporter.yamlfile.units import (
     DURATION_PATTERN,
     SIZE_FORMAT,
     SIZE_PATTERN,

@@ -15,10 +15,10 @@ from exporter.config.rules import broken_rules
 from exporter.config.sources import Fingerprint, compute_fingerprint, list_files, read_state
 from exporter.config.substitution import substitute
 from exporter.config.wording import EMPTY, KNOWN_KEYS, MESSAGES, NAMED
-from exporter.documents.document import read_document
-from exporter.documents.files import absolute_folder, read_text
-from exporter.documents.models import read_model
-from exporter.documents.problems import ConfigError, ErrorCollector, Problem
+from exporter.yamlfile.document import read_document
+from exporter.yamlfile.files import absolute_folder, read_text
+from exporter.yamlfile.models import read_model
+from exporter.yamlfile.problems import ConfigError, ErrorCollector, Problem
 
 _NAME: Final = "the configuration file"
 _MAX_READS: Final = 5

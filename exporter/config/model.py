@@ -28,9 +28,9 @@ from exporter.config.fields import (
     Timeout,
     Url,
 )
-from exporter.documents.fields import FieldError, not_empty
-from exporter.documents.models import StrictModel
-from exporter.documents.problems import is_store_path
+from exporter.yamlfile.fields import FieldError, not_empty
+from exporter.yamlfile.models import StrictModel
+from exporter.yamlfile.problems import is_store_path
 
 # pydantic's own min_length counts only the items without a mistake.
 _AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})

@@ -7,8 +7,8 @@ from typing import Final
 
 from exporter.config.model import Account, Config
 from exporter.config.rules import find_account_names
-from exporter.documents.document import Document
-from exporter.documents.problems import ErrorCollector, Loc
+from exporter.yamlfile.document import Document
+from exporter.yamlfile.problems import ErrorCollector, Loc
 
 _ACCOUNTS: Final = "accounts"
 _SECTIONS: Final = tuple(name for name in Config.model_fields if name != _ACCOUNTS)

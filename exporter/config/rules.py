@@ -6,8 +6,8 @@ other mistake and not after it.
 
 from collections.abc import Iterable, Iterator
 
-from exporter.documents.document import Document, YamlValue
-from exporter.documents.problems import Loc, LocatedMessage
+from exporter.yamlfile.document import Document, YamlValue
+from exporter.yamlfile.problems import Loc, LocatedMessage
 
 
 def broken_rules(document: Document) -> Iterator[LocatedMessage]:

@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from exporter.config.credentials import NAMES
 from exporter.config.model import Config
 from exporter.config.substitution import NAME
-from exporter.documents.units import DURATION_PATTERN, format_duration
+from exporter.yamlfile.units import DURATION_PATTERN, format_duration
 
 _VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
 _NOTES = ("description", "default")

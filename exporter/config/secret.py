@@ -5,8 +5,8 @@ import unicodedata
 from pathlib import Path
 from typing import Self
 
-from exporter.documents.files import FileError, is_quoted, read_bytes
 from exporter.process.resource_limits import ResourceLimit
+from exporter.yamlfile.files import FileError, is_quoted, read_bytes
 
 LARGEST_FILE = 64 * 1024
 """Bytes; a key is far smaller, so a larger file is the wrong one."""

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from exporter.config.model import Config
-from exporter.documents.files import FileError, read_bytes
-from exporter.documents.problems import Problem
-from exporter.documents.text import LARGEST_FILE
+from exporter.yamlfile.problems import Problem
 
 State: TypeAlias = tuple[tuple[str, str, bytes], ...]
 """The path of each file, the file that it leads to, and a digest of its content."""

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from exporter.documents.document import Interpolated
-from exporter.documents.files import has_control_characters, is_quoted
+from exporter.yamlfile.document import Interpolated
+from exporter.yamlfile.files import has_control_characters, is_quoted
 
 NAME = "[A-Za-z_][A-Za-z0-9_]*"
 

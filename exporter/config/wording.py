@@ -6,7 +6,7 @@ from typing import Final
 from exporter.config.credentials import NAMES
 from exporter.config.fields import FILE_TYPES
 from exporter.config.model import Config
-from exporter.documents.models import MessageCatalog, section_keys
+from exporter.yamlfile.models import MessageCatalog, section_keys
 
 EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
 

@@ -7,7 +7,7 @@ import yaml
 
 from exporter.config.credentials import NAMES
 from exporter.config.model import Account, Config
-from exporter.documents.files import escape_surrogates
+from exporter.yamlfile.files import escape_surrogates
 
 REDACTED: Final = "***"
 """What is written for a secret that stands in the configuration itself."""

@@ -9,12 +9,12 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.documents.files import escape_surrogates
 from exporter.metrics.exposition import Exposition
 from exporter.web.build_queue import BuildQueue, build_filtered
 from exporter.web.request_checks import is_from_web_page
 from exporter.web.responses import accepts_gzip, add_headers, send
 from exporter.web.status.pages import StatusPages, StatusSource
+from exporter.yamlfile.files import escape_surrogates
 
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""

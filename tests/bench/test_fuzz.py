@@ -62,7 +62,7 @@ def test_an_input_that_never_ends_is_a_failure_even_where_errors_are_caught() ->
 def test_a_mistake_without_a_place_is_a_failure(
     opened: Callable[[], AbstractContextManager[Target[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.documents.problems.Problem.__str__", lambda _: "somewhere")
+    monkeypatch.setattr("exporter.yamlfile.problems.Problem.__str__", lambda _: "somewhere")
     with opened() as target, pytest.raises(AssertionError, match="a wrong place"):
         target.check(b"x")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.documents.problems import ConfigError, Problem
 from exporter.plan import Plan
 from exporter.reload import Reload
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.transport import Endpoint
+from exporter.yamlfile.problems import ConfigError, Problem
 
 NOTHING = Plan(Endpoint("https://api.invalid/", 1.0, 1), 1, None, 1, (), ())
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
-from exporter.documents.problems import ConfigError
 from exporter.timed_read import MAX_HANGING, MAX_READS, SETTLE_SECONDS, SettledRead, TimedRead
+from exporter.yamlfile.problems import ConfigError
 
 PATIENCE = 60.0
 SOON = 0.01

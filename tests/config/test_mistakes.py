@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config import Loaded
 from exporter.config.wording import MESSAGES
-from exporter.documents.models import message_for
+from exporter.yamlfile.models import message_for
 
 Load = Callable[..., Loaded]
 Mistakes = Callable[..., list[str]]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError, Loaded, load, load_files, loading
-from exporter.documents.files import read_text
-from exporter.documents.problems import ErrorCollector
+from exporter.yamlfile.files import read_text
+from exporter.yamlfile.problems import ErrorCollector
 
 Write = Callable[[Mapping[str, str]], None]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config import Loaded
 from exporter.config.substitution import substitute
-from exporter.documents.document import Interpolated
+from exporter.yamlfile.document import Interpolated
 
 
 @pytest.mark.parametrize(

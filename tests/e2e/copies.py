@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.documents.units import format_duration, parse_duration
+from exporter.yamlfile.units import format_duration, parse_duration
 
 MONITORING: Final = Path(__file__).parents[2] / "monitoring"
 FASTER: Final = 300

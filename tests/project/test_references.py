@@ -11,9 +11,9 @@ import yaml
 
 from exporter.config import load
 from exporter.config.model import Config
-from exporter.documents.models import section_keys
 from exporter.metrics.descriptions import DISK_USAGE
 from exporter.web.config_file.sections import WebConfigFile
+from exporter.yamlfile.models import section_keys
 from tests.command_line import read_command_line
 from tests.project.reference import collect_families
 

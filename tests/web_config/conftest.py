@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from exporter.documents.problems import ConfigError, Problem
 from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
+from exporter.yamlfile.problems import ConfigError, Problem
 
 PATIENCE = 10.0
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.documents.problems import ConfigError
 from exporter.web.config_file import load_web_config
 from exporter.web.config_file.go_values import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.web_config import KNOWN_KEYS
+from exporter.yamlfile.problems import ConfigError
 
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
 KEYS = sorted(KNOWN_KEYS | {"jane", "<<", "x"})

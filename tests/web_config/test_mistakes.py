@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.documents.problems import ConfigError
 from exporter.web.config_file import WebConfig, load_web_config
+from exporter.yamlfile.problems import ConfigError
 
 Load = Callable[[str], WebConfig]
 Mistakes = Callable[[str], list[str]]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.documents.problems import ConfigError
 from exporter.web.config_file import LiveWebConfig, live
 from exporter.web.config_file.web_config import RateLimit
+from exporter.yamlfile.problems import ConfigError
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Clock, Site

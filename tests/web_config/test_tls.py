@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.documents.problems import ConfigError
 from exporter.web.config_file import WebConfig, go_values, load_web_config
 from exporter.web.config_file.go_values import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.tls import Pem
+from exporter.yamlfile.problems import ConfigError
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site

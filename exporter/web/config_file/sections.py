@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from exporter.documents.fields import FieldError, duration
-from exporter.documents.models import StrictModel
-from exporter.documents.units import DURATION_FORMAT
 from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
+from exporter.yamlfile.fields import FieldError, duration
+from exporter.yamlfile.models import StrictModel
+from exporter.yamlfile.units import DURATION_FORMAT
 
 
 def _whole_number(value: object) -> object:

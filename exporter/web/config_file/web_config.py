@@ -9,11 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from exporter.documents.certificates import find_validity_problems, read_certificates
-from exporter.documents.document import Document, YamlValue, read_document
-from exporter.documents.files import absolute_folder, read_text
-from exporter.documents.models import MessageCatalog, SectionPath, read_model, section_keys
-from exporter.documents.problems import ConfigError, ErrorCollector, LocatedMessage, Problem
 from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
 from exporter.web.config_file.go_values import (
     IF_GIVEN,
@@ -25,6 +20,11 @@ from exporter.web.config_file.go_values import (
 )
 from exporter.web.config_file.sections import WebConfigFile
 from exporter.web.config_file.tls import TlsServer
+from exporter.yamlfile.certificates import find_validity_problems, read_certificates
+from exporter.yamlfile.document import Document, YamlValue, read_document
+from exporter.yamlfile.files import absolute_folder, read_text
+from exporter.yamlfile.models import MessageCatalog, SectionPath, read_model, section_keys
+from exporter.yamlfile.problems import ConfigError, ErrorCollector, LocatedMessage, Problem
 
 _NAME: Final = "the web configuration file"
 _TLS: Final = "tls_server_config"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.documents.files import escape_surrogates
 from exporter.polling.store import Knowledge
+from exporter.yamlfile.files import escape_surrogates
 
 _LAST_SECOND: Final = 253402300799  # 9999-12-31 23:59:59 UTC: the last one of datetime
 

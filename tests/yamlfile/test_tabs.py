@@ -5,10 +5,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.documents import syntax
-from exporter.documents.document import read_document
-from exporter.documents.problems import ErrorCollector, Position
-from exporter.documents.syntax import SyntaxFault, compose
+from exporter.yamlfile import syntax
+from exporter.yamlfile.document import read_document
+from exporter.yamlfile.problems import ErrorCollector, Position
+from exporter.yamlfile.syntax import SyntaxFault, compose
 
 TAB = "a tab cannot indent; write spaces"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.documents.units import SIZE_FORMAT, SIZE_UNITS, SizeError, parse_size
+from exporter.yamlfile.units import SIZE_FORMAT, SIZE_UNITS, SizeError, parse_size
 
 
 @pytest.mark.parametrize(

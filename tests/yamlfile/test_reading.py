@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.documents.document import Document, Interpolated, read_document
-from exporter.documents.problems import ErrorCollector, Position, format_path
+from exporter.yamlfile.document import Document, Interpolated, read_document
+from exporter.yamlfile.problems import ErrorCollector, Position, format_path
 
 
 def read(text: str) -> tuple[Document | None, list[str]]:

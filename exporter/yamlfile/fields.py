@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.documents.files import has_control_characters
-from exporter.documents.units import DURATION_FORMAT, parse_duration
+from exporter.yamlfile.files import has_control_characters
+from exporter.yamlfile.units import DURATION_FORMAT, parse_duration
 
 
 class FieldError(ValueError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from exporter.documents.problems import Position
+from exporter.yamlfile.problems import Position
 
 _BLANKS: Final = " \t"
 _BREAKS: Final = "\r\n"

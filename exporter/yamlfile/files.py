@@ -6,8 +6,8 @@ import unicodedata
 from pathlib import Path
 from typing import Final
 
-from exporter.documents.problems import ErrorCollector, Position
 from exporter.process.resource_limits import ResourceLimit, find_resource_limit
+from exporter.yamlfile.problems import ErrorCollector, Position
 
 _NOT_EXPANDED: Final = "; '~' does not stand for a home folder here, write the whole path"
 LARGEST_FILE = 4 * 1024 * 1024

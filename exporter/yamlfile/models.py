@@ -10,10 +10,10 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.documents.document import Document, Unusable
-from exporter.documents.fields import FieldError
-from exporter.documents.files import TYPOGRAPHIC_QUOTES, first_invisible
-from exporter.documents.problems import MERGE_KEY, ErrorCollector, Loc, is_store_path
+from exporter.yamlfile.document import Document, Unusable
+from exporter.yamlfile.fields import FieldError
+from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, first_invisible
+from exporter.yamlfile.problems import MERGE_KEY, ErrorCollector, Loc, is_store_path
 
 SectionPath = tuple[str, ...]
 """The way to a section, without the numbers of lists: `("accounts", "files")`."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.documents.units import DurationError, format_duration, parse_duration
+from exporter.yamlfile.units import DurationError, format_duration, parse_duration
 
 HOW = "must be a duration such as 90s, 1h30m or 1d"
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import yaml
 
-from exporter.documents.problems import ErrorCollector, Loc, Position
-from exporter.documents.syntax import compose
+from exporter.yamlfile.problems import ErrorCollector, Loc, Position
+from exporter.yamlfile.syntax import compose
 
 MAX_DEPTH = 20
 MAX_VALUES = 100_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.documents.certificates import Validity, find_validity_problems, read_validities
+from exporter.yamlfile.certificates import Validity, find_validity_problems, read_validities
 from tests.certificates import certify
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""Files that an operator writes: YAML as values with places, and a sentence for each mistake."""
