@@ -8,10 +8,10 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from exporter.config import Fingerprint
-from exporter.documents.problems import ConfigError
 from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.timed_read import MAX_READS, SETTLE_SECONDS
+from exporter.yamlfile.problems import ConfigError
 
 log: Final = structlog.get_logger(__name__)
 

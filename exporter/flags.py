@@ -21,9 +21,9 @@ from exporter.backfill.options import (
     parse_moment,
     parse_step,
 )
-from exporter.documents import durations
 from exporter.sharding import parse_shard, parse_total
 from exporter.web.listeners import Address, AddressError, parse_address
+from exporter.yamlfile.units import parse_duration
 
 DEFAULT_ADDRESS: Final = ":10058"
 MIN_AUTO_RELOAD_SECONDS: Final = 1.0
@@ -253,7 +253,7 @@ def _optional_path(text: str) -> Path | None:
 def _interval(text: str) -> float | None:
     if not text:
         return None
-    seconds = durations.parse(text)
+    seconds = parse_duration(text)
     if seconds < MIN_AUTO_RELOAD_SECONDS:
         raise ValueError(f"{text!r} is too short: write 1s or more, or leave the flag out")
     return seconds

@@ -5,12 +5,10 @@ ConfigError with everything that is wrong. Durations are floats in seconds.
 """
 
 from exporter.config.fields import FILE_TYPES, FileType
-from exporter.config.loading import Loaded, load, load_files, take_fingerprint
+from exporter.config.loading import Fingerprint, Loaded, load, load_files, take_fingerprint
 from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
-from exporter.config.schema import json_schema, schema_text
-from exporter.config.secret import Secret, SecretError
-from exporter.config.sources import Fingerprint
-from exporter.config.writing import write_config
+from exporter.config.secrets import Secret, SecretError
+from exporter.config.writing import json_schema, schema_text, write_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exporter.config.schema import schema_text
+from exporter.config.writing import schema_text
 
 
 def write_schema(file: Path) -> None:

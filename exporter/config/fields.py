@@ -19,7 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from exporter.config.secret import Secret
+from exporter.config.secrets import Secret
 from exporter.yamlfile.fields import FieldError, duration, plain_text, resolve_path
 from exporter.yamlfile.files import FileError, read_bytes
 from exporter.yamlfile.units import (

@@ -1,27 +1,221 @@
 """From files to a configuration, or to every reason why they are none."""
 
+import hashlib
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
-from exporter.config.cautions import cautions
-from exporter.config.credentials import read_credentials
-from exporter.config.model import Config
-from exporter.config.pieces import Piece, PieceModel, find_conflicts, has_accounts, join
-from exporter.config.rules import broken_rules
-from exporter.config.sources import Fingerprint, compute_fingerprint, list_files, read_state
+from exporter.config.fields import FILE_TYPES
+from exporter.config.model import Account, Config
+from exporter.config.rules import check_rules, find_account_names
+from exporter.config.secrets import NAMES, read_credentials
 from exporter.config.substitution import substitute
-from exporter.config.wording import EMPTY, KNOWN_KEYS, MESSAGES, NAMED
-from exporter.yamlfile.document import read_document
-from exporter.yamlfile.files import absolute_folder, read_text
-from exporter.yamlfile.models import read_model
-from exporter.yamlfile.problems import ConfigError, ErrorCollector, Problem
+from exporter.config.warnings import find_warnings
+from exporter.yamlfile.document import Document, read_document
+from exporter.yamlfile.files import (
+    LARGEST_FILE,
+    FileError,
+    absolute_folder,
+    read_bytes,
+    read_text,
+)
+from exporter.yamlfile.models import MessageCatalog, read_model, section_keys
+from exporter.yamlfile.problems import ConfigError, ErrorCollector, Loc, Problem
 
+_ACCOUNTS: Final = "accounts"
+_SECTIONS: Final = tuple(name for name in Config.model_fields if name != _ACCOUNTS)
+State: TypeAlias = tuple[tuple[str, str, bytes], ...]
+"""The path of each file, the file that it leads to, and a digest of its content."""
+EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
+
+_IN_FILES: Mapping[tuple[str, ...], list[str]] = {("accounts",): [f"{name}_file" for name in NAMES]}
+
+_LISTEN: Final = tuple((key,) for key in ("listen", "listen_address", "address", "host", "port"))
+_TELEMETRY_PATH: Final = tuple((key,) for key in ("telemetry_path", "metrics_path"))
+NAMED: Final = ("quotas", "labels")
+"""Keys whose own keys are names: of CPU users and of labels."""
+
+MESSAGES: Final = MessageCatalog(
+    sections={
+        section: [*keys, *_IN_FILES.get(section, [])]
+        for section, keys in section_keys(Config).items()
+    },
+    missing={
+        "accounts": "is missing; name at least one account under it",
+        "cdn": "is missing; write the CDN number of the account",
+        "path": "is missing; write the path to count, such as sestore4/jb",
+    },
+    top="must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'",
+    other="cannot stand here; config.example.yaml shows what can",
+    elsewhere={
+        **dict.fromkeys(_LISTEN, "the flag --web.listen-address sets the address"),
+        **dict.fromkeys(_TELEMETRY_PATH, "the flag --web.telemetry-path sets the path"),
+        ("web",): "the flags --web.listen-address and --web.config.file say how to serve",
+        ("tls",): "the file of the flag --web.config.file sets TLS",
+        ("log", "format"): "the flag --log.format sets the format",
+        ("log_level",): "write level below log, or use the flag --log.level",
+        ("log_format",): "the flag --log.format sets the format",
+    },
+    kinds={"literal_error": f"is not a file type; write one of {', '.join(FILE_TYPES)}"},
+)
+
+KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key in keys)
 _NAME: Final = "the configuration file"
 _MAX_READS: Final = 5
+
+
+class PieceModel(Config):
+    """What one of several files says: it may add no account."""
+
+    accounts: tuple[Account, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file as it was read: its values, its folder, and what is wrong with it."""
+
+    file: str
+    document: Document
+    folder: Path
+    report: ErrorCollector
+    warnings: ErrorCollector
+
+
+def has_accounts(piece: Piece) -> bool:
+    """Return whether a file has the key for accounts."""
+    return isinstance(piece.document.value, dict) and _ACCOUNTS in piece.document.value
+
+
+def find_conflicts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Loc, str]]:
+    """Find what is in two files: the later file, the way to the value, and a sentence."""
+    sections: dict[str, Piece] = {}
+    names: dict[str, tuple[Piece, Loc]] = {}
+    for piece in pieces:
+        value = piece.document.value
+        for section in _SECTIONS:
+            if not isinstance(value, dict) or section not in value:
+                continue
+            first = sections.setdefault(section, piece)
+            if first is not piece:
+                line = first.document.key_position((section,)).line
+                message = f"is in {first.file}, line {line}, too; keep it in one of the two files"
+                yield piece, (section,), message
+        for loc, name in find_account_names(piece.document):
+            other, other_loc = names.setdefault(name, (piece, loc))
+            if other is not piece:
+                line = other.document.position(other_loc).line
+                where = f"{other.file}, line {line}"
+                message = f"names the same account as {where}; give each a name of its own"
+                yield piece, loc, message
+
+
+def join(parts: Sequence[Config]) -> Config:
+    """Return the configuration that files without conflicts make together."""
+    if len(parts) == 1:
+        return parts[0]
+    sections: dict[str, object] = {
+        name: getattr(part, name)
+        for part in parts
+        for name in _SECTIONS
+        if name in part.model_fields_set
+    }
+    accounts = tuple(account for part in parts for account in part.accounts)
+    return Config.model_validate({**sections, _ACCOUNTS: accounts})
+
+
+class Fingerprint(NamedTuple):
+    """What a configuration was read from: digests of its files, and of the files that it names."""
+
+    files: bytes
+    named_files: bytes
+
+
+def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
+    """Return the files that the paths stand for, and a problem for each folder that has none.
+
+    A folder stands for its `*.yaml` files in the order of their names, without hidden ones.
+    """
+    files: list[Path] = []
+    problems: list[Problem] = []
+    for path in paths:
+        if not is_folder(path):
+            files.append(path)
+            continue
+        try:
+            found = _list_folder(path)
+        except OSError as error:
+            cause = os.strerror(error.errno or 0).lower()
+            message = f"the folder cannot be listed ({cause}); give the exporter the right to"
+            problems.append(Problem(str(path), None, None, "", message))
+            continue
+        files += found
+        if not found:
+            message = "the folder holds no *.yaml file; add one, or name another folder"
+            problems.append(Problem(str(path), None, None, "", message))
+    return files, problems
+
+
+def read_state(paths: Sequence[Path]) -> State:
+    """Return what changes when a file is written or replaced, also by another symbolic link."""
+    return tuple((str(file), _resolve(file), _digest(file)) for file in list_files(paths)[0])
+
+
+def compute_fingerprint(state: State, config: Config) -> Fingerprint:
+    """Return the fingerprint of a state, and of the secrets and certificates that a file names.
+
+    It stays the same while the contents do, whatever they are linked to.
+    """
+    secrets = [
+        secret.file
+        for account in config.accounts
+        if account.enabled
+        for secret in (account.api_key, account.api_secret)
+    ]
+    named = [file for file in (config.api.ca_file, *secrets) if file is not None]
+    return Fingerprint(
+        _combine((path, digest) for path, _, digest in state),
+        _combine((str(file), _digest(Path(file))) for file in named),
+    )
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; what cannot be looked at is none."""
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == ".yaml" and not path.name.startswith(".") and not is_folder(path)
+    )
+
+
+def _resolve(file: Path) -> str:
+    """Return the path that a file's links lead to; nothing where that cannot be found out."""
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):  # such as a working folder that was deleted
+        return ""
+
+
+def _digest(file: Path) -> bytes:
+    """Return a digest of a file's content, or why it cannot be read; a pipe is not read."""
+    try:
+        return hashlib.sha256(read_bytes(file, LARGEST_FILE)).digest()
+    except FileError as error:
+        return str(error).encode()
+
+
+def _combine(digests: Iterable[tuple[str, bytes]]) -> bytes:
+    return hashlib.sha256(repr(tuple(digests)).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +321,7 @@ def _read_piece(path: Path, environ: Mapping[str, str], report: ErrorCollector) 
 def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
     document, report = piece.document, piece.report
     value = read_credentials(document, piece.folder, report)
-    for loc, rule in broken_rules(document):
+    for loc, rule in check_rules(document):
         report.add(loc, document.position(loc), rule)
     model = Config if needs_accounts or has_accounts(piece) else PieceModel
     return read_model(model, value, document, piece.folder, report, MESSAGES)
@@ -137,6 +331,6 @@ def _find_warnings(
     pieces: Sequence[Piece], parts: Sequence[Config], now: float
 ) -> Iterator[Problem]:
     for piece, part in zip(pieces, parts, strict=True):
-        for loc, caution in cautions(part, piece.document, now):
-            piece.warnings.add(piece.document.nearest(loc), piece.document.position(loc), caution)
+        for loc, warning in find_warnings(part, piece.document, now):
+            piece.warnings.add(piece.document.nearest(loc), piece.document.position(loc), warning)
         yield from piece.warnings.problems()

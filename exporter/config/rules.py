@@ -10,7 +10,7 @@ from exporter.yamlfile.document import Document, YamlValue
 from exporter.yamlfile.problems import Loc, LocatedMessage
 
 
-def broken_rules(document: Document) -> Iterator[LocatedMessage]:
+def check_rules(document: Document) -> Iterator[LocatedMessage]:
     """Find each rule that the document breaks: the way to the place, and a sentence."""
     accounts = _items(document.value, "accounts")
     yield from _one_name_twice(document)
@@ -18,12 +18,12 @@ def broken_rules(document: Document) -> Iterator[LocatedMessage]:
         loc = ("accounts", index)
         paths = _items(_at(account, "files"), "paths")
         users = _items(_at(account, "disk_usage"), "cpu_users")
-        yield from _twice(document, _paths(paths, (*loc, "files", "paths")))
-        yield from _twice(document, _texts(users, (*loc, "disk_usage", "cpu_users")))
+        yield from _find_duplicates(document, _paths(paths, (*loc, "files", "paths")))
+        yield from _find_duplicates(document, _texts(users, (*loc, "disk_usage", "cpu_users")))
         for position, path in enumerate(paths):
             types = _items(path, "file_types")
             type_loc = (*loc, "files", "paths", position, "file_types")
-            yield from _twice(document, _texts(types, type_loc))
+            yield from _find_duplicates(document, _texts(types, type_loc))
         if _polls_nothing(account):
             yield (
                 loc,
@@ -52,7 +52,9 @@ def _one_name_twice(document: Document) -> Iterator[LocatedMessage]:
             )
 
 
-def _twice(document: Document, texts: Iterable[tuple[Loc, str]]) -> Iterator[LocatedMessage]:
+def _find_duplicates(
+    document: Document, texts: Iterable[tuple[Loc, str]]
+) -> Iterator[LocatedMessage]:
     seen: dict[str, Loc] = {}
     for loc, text in texts:
         first = seen.setdefault(text, loc)

@@ -1,18 +1,82 @@
-"""From a configuration back to the text of a file, without its secrets."""
+"""What is written about a configuration: its JSON Schema, and itself without its secrets.
 
+What the schema adds is what pydantic cannot know: ``${NAME}`` may replace any value, a secret may
+be in a file, and durations are written as text.
+"""
+
+import json
 from collections.abc import Mapping
 from typing import Final
 
 import yaml
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from exporter.config.credentials import NAMES
 from exporter.config.model import Account, Config
+from exporter.config.secrets import NAMES
+from exporter.config.substitution import NAME
 from exporter.yamlfile.files import escape_surrogates
+from exporter.yamlfile.units import DURATION_PATTERN, format_duration
 
+_VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
+_NOTES = ("description", "default")
 REDACTED: Final = "***"
 """What is written for a secret that stands in the configuration itself."""
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, ten times as fast
+
+
+def json_schema() -> dict[str, object]:
+    """Give the schema of `config.yaml` in JSON Schema's draft 2020-12."""
+    schema = Config.model_json_schema()
+    sections = schema["$defs"]
+    _add_secret_files(sections["Account"])
+    for section in (schema, *sections.values()):
+        section["properties"] = {
+            key: _as_written(value) for key, value in section["properties"].items()
+        }
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+
+
+def schema_text() -> str:
+    """Give the schema as the text of `schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Turn the schema of a key from what the model holds into what stands in the file."""
+    notes = {note: schema[note] for note in _NOTES if note in schema}
+    default = notes.get("default")
+    if DURATION_PATTERN in schema.get("pattern", "") and default is not None:
+        notes["default"] = format_duration(default)
+    elif isinstance(default, dict):
+        # Each of its keys has its own default, written as an operator writes it.
+        del notes["default"]
+    bare = {key: value for key, value in schema.items() if key not in (*_NOTES, "title")}
+    return notes | _or_variable(bare)
+
+
+def _or_variable(schema: JsonSchemaValue) -> JsonSchemaValue:
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*map(_or_variable, schema["anyOf"])]}
+    if "items" in schema:
+        return {**schema, "items": _or_variable(schema["items"])}
+    if "enum" in schema or schema.get("type") in ("integer", "number", "boolean"):
+        return {"anyOf": [schema, _VARIABLE]}
+    return schema
+
+
+def _add_secret_files(account: JsonSchemaValue) -> None:
+    for name in NAMES:
+        account["properties"][f"{name}_file"] = {
+            "type": "string",
+            "minLength": 1,
+            "description": f"A file that holds the {name}, read again at every poll. "
+            "A relative path begins at the folder of this file.",
+        }
+        account["required"].remove(name)
+    account["allOf"] = [
+        {"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in NAMES
+    ]
 
 
 def write_config(config: Config) -> str:

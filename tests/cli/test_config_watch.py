@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from exporter.config import Fingerprint, load, take_fingerprint
 from exporter.config_watch import ConfigWatcher, Watch
-from exporter.documents.problems import ConfigError, Problem
 from exporter.simulator import Simulator
 from exporter.timed_read import SETTLE_SECONDS
+from exporter.yamlfile.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

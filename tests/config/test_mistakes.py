@@ -7,7 +7,7 @@ import pytest
 from pydantic_core import ErrorDetails
 
 from exporter.config import Loaded
-from exporter.config.wording import MESSAGES
+from exporter.config.loading import MESSAGES
 from exporter.yamlfile.models import message_for
 
 Load = Callable[..., Loaded]

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 import exporter.config
 from exporter.config import Account, Api, CountedPath, DiskUsage, Files, json_schema, load
-from exporter.config.schema import schema_text
+from exporter.config.writing import schema_text
 
 SCHEMA_FILE = Path(exporter.config.__file__).with_name("schema.json")
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cli import program
-from exporter.config.schema import json_schema
+from exporter.config.writing import json_schema
 from exporter.flags import Flag
 from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics

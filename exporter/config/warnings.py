@@ -1,4 +1,4 @@
-"""What is allowed and yet seldom meant: these are warnings."""
+"""Warnings: what a configuration may say, but hardly means."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from exporter.yamlfile.problems import Loc, LocatedMessage
 from exporter.yamlfile.units import format_duration
 
 
-def cautions(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
+def find_warnings(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
     """Find what deserves a warning: the way to its place, and a sentence.
 
     `now` is in seconds since 1970.
@@ -31,8 +31,8 @@ def cautions(config: Config, document: Document, now: float) -> Iterator[Located
         yield ("accounts",), "are all disabled: nothing is polled; remove an 'enabled: false'"
     for index, account in enumerate(config.accounts):
         loc = ("accounts", index)
-        yield from _short_lives(account, loc)
-        yield from _idle_quotas(account, loc)
+        yield from _stale_before_next_poll(account, loc)
+        yield from _unused_quotas(account, loc)
         yield from _overlaps(account, document, (*loc, "files", "paths"))
         yield from _improbable_names(account, loc)
 
@@ -54,7 +54,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _short_lives(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
+def _stale_before_next_poll(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
     for name, part in (("disk_usage", account.disk_usage), ("files", account.files)):
         if part.stale_after < part.interval:
             yield (
@@ -71,7 +71,7 @@ def _short_lives(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
             )
 
 
-def _idle_quotas(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
+def _unused_quotas(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
     usage = account.disk_usage
     position = (*loc, "disk_usage", "quotas")
     if usage.quotas and not usage.enabled:
@@ -118,15 +118,15 @@ def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[Locate
         for index, counted in enumerate(account.files.paths)
     }
     for index, counted in enumerate(account.files.paths):
-        above = next((path for path in _above(counted.path) if path in lines), None)
-        if above:
+        ancestor = next((path for path in _ancestors(counted.path) if path in lines), None)
+        if ancestor:
             yield (
                 (*loc, index),
-                f"lies inside {above} (line {lines[above]}): their counts overlap",
+                f"lies inside {ancestor} (line {lines[ancestor]}): their counts overlap",
             )
 
 
-def _above(path: str) -> Iterator[str]:
+def _ancestors(path: str) -> Iterator[str]:
     """Give the folders that hold the path, the innermost first."""
     while "/" in path:
         path = path.rpartition("/")[0]
