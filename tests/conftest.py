@@ -5,16 +5,17 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from exporter.process.allocator import use_system_allocator
 
 ALLOCATOR = "PYTHONMALLOC"
 
 # A machine that is busy is no defect: only what a property says counts, not how long it took.
-settings.register_profile("here", deadline=None)
+BUSY = [HealthCheck.too_slow]
+settings.register_profile("here", deadline=None, suppress_health_check=BUSY)
 # Where a change is judged, the same cases are tried each time.
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=BUSY)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # Tests start the program some two hundred times: the first start compiles it for all of them.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 HOST: Final = "127.0.0.1"
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 60.0
 _LAST_TURNS: Final = 0.05
 _NEW_KEY: Final = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 _IS_CA: Final = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"

@@ -14,7 +14,7 @@ from bench.faults.witness import Shown
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 _PUBLICATIONS: Final = 10.0
 LEEWAY: Final = 180.0
 """Seconds (three real ones) that a busy machine may need beyond the schedule."""

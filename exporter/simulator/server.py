@@ -17,7 +17,7 @@ from exporter.simulator.delivery import deliver
 from exporter.simulator.service import ELSEWHERE, ROUTE, Service
 
 _HOST = "127.0.0.1"
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 30.0
 
 
 class Simulator:
@@ -93,7 +93,7 @@ class Simulator:
         """
         self._service.behave(behaviour)
 
-    def wait_for_calls(self, total: int, timeout: float = 5.0) -> bool:
+    def wait_for_calls(self, total: int, timeout: float = 60.0) -> bool:
         """Wait until there were so many calls in all; False after the timeout in seconds.
 
         A call counts as soon as its answer is decided, before latency and whatever delays it.

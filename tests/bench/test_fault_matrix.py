@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,12 @@ QUICK = (
 )
 
 
-MISTAKEN = Case("a mistaken case", Spoiled(Reason.AUTH, None, up=True), (Broken(HttpError(500)),))
+MISTAKEN = Case(
+    "a mistaken case",
+    Spoiled(Reason.AUTH, None, up=True),
+    (Broken(HttpError(500)),),
+    timeout=60.0,
+)
 
 
 def test_faults() -> None:
@@ -32,7 +38,8 @@ def test_faults() -> None:
     Where something else comes of it than expected, each point is told. How long that takes says
     nothing here: the machine may be busy.
     """
-    cases = [*(case for case in catalogue() if case.name in QUICK), MISTAKEN]
+    quick = (replace(case, timeout=60.0) for case in catalogue() if case.name in QUICK)
+    cases = [*quick, MISTAKEN]
     with outcomes(cases, 7, leeway=math.inf) as found:
         tried = [outcome for outcome in found if not outcome.skipped]
 

@@ -52,7 +52,7 @@ def test_every_attack_has_a_name_of_its_own() -> None:
 def post(url: str, cdn: int, command: str) -> bytes:
     parts = urlsplit(url)
     form = urlencode({"json": json.dumps({"cdn": cdn, "command": command})})
-    with closing(http.client.HTTPConnection(parts.netloc, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
         connection.request("POST", parts.path, form)
         return connection.getresponse().read()
 

@@ -26,7 +26,7 @@ from exporter.terminal import Progress
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 Said = Mapping[str, object]
 

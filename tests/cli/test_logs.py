@@ -181,7 +181,9 @@ def test_tracebacks_of_our_own(written: Written, form: str) -> None:
 
 
 @pytest.mark.parametrize("library", [False, True], ids=["ours", "library"])
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(message=any_text, fact=any_text)
 @example(message="a\nts=0 level=error msg=x", fact="a\r\nb")
 @example(message="a\rb", fact="\x1b[2J\x85\u2028\u2029\x0b\x0c\t\x7f\x00")

@@ -19,7 +19,7 @@ from exporter.simulator import Account, FileType, Folder, Simulator, steady_usag
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Program:

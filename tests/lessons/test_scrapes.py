@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 Start = Callable[..., "Program"]
 ACCOUNT = {"cdn": 158, "name": "main", "files": {"paths": ["sestore4/jb"]}}
-AT_ONCE = 2.0
+AT_ONCE = 20.0
+"""Seconds that a busy machine may take; a request to ScaleEngine hangs for longer."""
 
 
 def test_scrapes_make_no_request(start: Start, scaleengine: Simulator) -> None:

@@ -13,6 +13,7 @@ from tests.published import published
 
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)
 LOOKS = 60
+PATIENCE = 60.0
 
 
 class Looks:
@@ -21,18 +22,20 @@ class Looks:
     def __init__(self) -> None:
         self.publisher: Publisher | None = None
         self.texts: list[str] = []
+        self.polled = threading.Semaphore(0)
 
     def is_set(self) -> bool:
         """Return whether it is time to stop."""
         return len(self.texts) >= LOOKS
 
     def wait(self, _: float) -> bool:
-        """Keep what is published, and go on at once."""
+        """Keep what is published, and go on when a poll has ended."""
         if self.publisher is not None:
             parts = published(self.publisher).text(
                 {"scaleengine_files", "scaleengine_folder_files"}
             )
             self.texts.append(b"".join(parts.parts).decode())
+        assert self.polled.acquire(timeout=PATIENCE)
         return self.is_set()
 
 
@@ -56,6 +59,7 @@ def test_every_publication_is_one_snapshot() -> None:
     def poll() -> None:
         for counts in generations():
             store.record(TARGET, PollResult(0.0, 1.0, 1), Good(counts, 0.0))
+            looks.polled.release()
             if looks.is_set():
                 return
 

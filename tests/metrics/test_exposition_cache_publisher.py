@@ -69,7 +69,7 @@ class Asked(Collector):
             raise OSError("the process cannot be looked at")
         if self.slow:
             self.under_way.set()
-            assert self.may_end.wait(5.0)
+            assert self.may_end.wait(60.0)
         yield from ()
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
@@ -470,12 +470,12 @@ def test_a_scrape_does_not_wait_for_a_publication(
     metrics.changes.add(asked.source, ["main"])
     asked.slow = True
     running.start()
-    assert asked.under_way.wait(5.0)
+    assert asked.under_way.wait(60.0)
     assert published(running) is before
     assert shown(running, "scaleengine_disk_usage_bytes") == []
     assert not running.join(0.0)
     asked.may_end.set()
-    assert running.join(5.0)
+    assert running.join(60.0)
     assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
 
 
@@ -487,7 +487,7 @@ def test_the_thread_ends_when_told_to(publisher: Callable[[Stop], Publisher]) ->
     running.start()
     assert running.dead() == ()
     stop.set()
-    assert running.join(5.0)
+    assert running.join(60.0)
     assert running.dead() == ("publish",)
 
 
@@ -501,7 +501,7 @@ def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> Non
 
     running = publisher(Turns(turns))
     running.start()
-    assert running.join(5.0)
+    assert running.join(60.0)
     assert running.dead() == ("publish",)
 
 
@@ -546,7 +546,7 @@ def test_no_publication_sees_half_of_a_change(
         assert not running.join(0.05)
         assert shown(running, "scaleengine_disk_usage_bytes") == []
         polled(FILES, FileCounts(3, 1))
-    assert running.join(5.0)
+    assert running.join(60.0)
     assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
     assert shown(running, "scaleengine_files") == ["3.0"]
 

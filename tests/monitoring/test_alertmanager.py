@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[2] / "monitoring" / "alertmanager.yml"
 ALERTS = CONFIG.with_name("alerts.yml")
 AMTOOL = which("amtool")
 ALERTMANAGER = which("alertmanager") or which("prometheus-alertmanager")
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 needs_alertmanager = pytest.mark.skipif(
     (AMTOOL is None or ALERTMANAGER is None) and not os.environ.get("CI"),

@@ -38,7 +38,7 @@ def open_account() -> OpenAccount:
         at_once: int = 4,
         in_all: int = 3000,
         per_second: float | None = None,
-        timeout: float = 5.0,
+        timeout: float = 60.0,
         leaping: tuple[Clock, Stop] | None = None,
     ) -> Iterator[Account]:
         clock, stop = leaping or (Clock(), threading.Event())

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.lasting import LastingThread
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 class Told:

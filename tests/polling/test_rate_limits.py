@@ -80,7 +80,7 @@ def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount
     """A disk usage that asks in the middle of a long walk is answered in the middle of it."""
     with (
         Simulator([stored(158, folders=40)]) as simulator,
-        open_account(simulator, per_second=8.0) as account,
+        open_account(simulator, per_second=4.0) as account,
         in_the_background(account, FILES) as walk,
     ):
         assert simulator.wait_for_calls(3)
@@ -89,10 +89,10 @@ def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount
 
 
 def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
-    """Where one account is kept to a call in ten seconds, another is polled as fast as it can."""
+    """Where one account is kept to a call in fifty seconds, another is polled as fast as it can."""
     with (
         Simulator([stored(158, folders=40), stored(159, folders=40)]) as simulator,
-        open_account(simulator, per_second=0.1) as slow,
+        open_account(simulator, per_second=0.02) as slow,
         open_account(simulator, cdn=159) as quick,
         in_the_background(slow, FILES) as walk,
     ):

@@ -303,7 +303,7 @@ def test_a_poll_survives_what_passes(
 ) -> None:
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
     clock, _ = leaping
-    timeout = 1.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
+    timeout = 2.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
     behaviour = Behaviour(broken=(Broken(fault, calls=(number,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,

@@ -20,7 +20,7 @@ from exporter.scaleengine.clock import Clock
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 WALK = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 class Noted(FilesTarget):
@@ -295,7 +295,7 @@ def test_who_waits_in_vain() -> None:
         leaving.start()
         staying.start()
         stop.set()
-        leaving.join(5)
+        leaving.join(PATIENCE)
         assert outcomes == ["stopped"]
-    staying.join(5)
+    staying.join(PATIENCE)
     assert outcomes == ["stopped", "turn"]

@@ -96,7 +96,7 @@ def connect(
     clock = Clock(now=lambda: NOW + 0.5 + len(exchanges), elapsed=lambda: next(quarters) / 4)
     steady = Clock(now=clock.now, elapsed=lambda: float(len(exchanges)))
 
-    def client(url: str, timeout: float = 5.0) -> Client:
+    def client(url: str, timeout: float = 60.0) -> Client:
         stamps, time = Stamps(lambda _: False), ServerTime(steady)
         return Client("main", 158, transport(url, timeout), stamps, clock, time, exchanges.append)
 
@@ -109,7 +109,7 @@ def transport() -> Iterator[Callable[..., Transport]]:
     with ExitStack() as at_the_end:
 
         def make(
-            url: str, timeout: float = 5.0, connections: int = 2, ca_file: Path | None = None
+            url: str, timeout: float = 60.0, connections: int = 2, ca_file: Path | None = None
         ) -> Transport:
             made = Transport(Endpoint(url, timeout, connections, ca_file))
             at_the_end.callback(made.close)
@@ -122,7 +122,7 @@ def transport() -> Iterator[Callable[..., Transport]]:
 def send(transport: Callable[..., Transport], question: Question) -> Callable[..., HttpAnswer]:
     """Return a function that sends one request to a URL."""
 
-    def send_to(url: str, timeout: float = 5.0, ca_file: Path | None = None) -> HttpAnswer:
+    def send_to(url: str, timeout: float = 60.0, ca_file: Path | None = None) -> HttpAnswer:
         return transport(url, timeout, ca_file=ca_file).send("{}", question)
 
     return send_to
@@ -225,7 +225,7 @@ class _Peers:
                 socket.socket.shutdown(each, socket.SHUT_RDWR)
             each.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
             assert not thread.is_alive()
 
     def listen(

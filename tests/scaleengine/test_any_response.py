@@ -52,7 +52,9 @@ def ask(listen: Listen, connect: Connect, credentials: Credentials) -> Iterator[
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(response=RESPONSES, is_begun=st.booleans())
 def test_any_bytes(ask: Ask, response: bytes, *, is_begun: bool) -> None:

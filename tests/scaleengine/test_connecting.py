@@ -89,7 +89,7 @@ def descriptors() -> set[Path]:
 
 def holds_soon(condition: Callable[[], bool]) -> bool:
     """Wait until a condition holds; return False where it does not for a long time."""
-    end = time.monotonic() + LONG / 4
+    end = time.monotonic() + LONG
     while not condition():
         if time.monotonic() > end:
             return False

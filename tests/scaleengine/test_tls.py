@@ -202,7 +202,7 @@ def test_a_server_without_tls(send: Send) -> None:
         with line:
             assert line.recv(65536).startswith(b"\x16")
             line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        error = call.exception(5)
+        error = call.exception(60)
 
     assert isinstance(error, NetworkError)
     assert str(error) == (

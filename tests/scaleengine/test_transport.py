@@ -129,16 +129,16 @@ def test_a_retired_transport_keeps_no_connection(
 
     def serve(line: socket.socket, request: bytes) -> None:
         asked.set()
-        may_answer.wait(5)
+        may_answer.wait(60)
         recorder(line, request)
 
     sender = transport(listen(serve))
     thread = threading.Thread(target=sender.send, args=("{}", question))
     thread.start()
-    assert asked.wait(5)
+    assert asked.wait(60)
     sender.retire()
     may_answer.set()
-    thread.join(5)
+    thread.join(60)
     for _ in range(2):
         assert sender.send("{}", question) == HttpAnswer(200, BODY)
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
@@ -159,7 +159,7 @@ def test_a_connection_that_is_idle_when_its_transport_retires(
     sender.send("{}", question)
     assert not ended.is_set()
     sender.retire()
-    assert ended.wait(5)
+    assert ended.wait(60)
 
 
 def test_a_connection_that_was_closed_is_replaced(
@@ -177,7 +177,7 @@ def test_a_connection_that_was_closed_is_replaced(
     sender = transport(listen(serve))
     for _ in range(3):
         assert sender.send("{}", question) == HttpAnswer(200, BODY)
-        assert hung_up.wait(5)
+        assert hung_up.wait(60)
         hung_up.clear()
 
 
@@ -189,7 +189,7 @@ def test_connections_for_calls_at_once(
     connections = set()
 
     def serve(line: socket.socket, _: bytes) -> None:
-        together.wait(5)
+        together.wait(60)
         connections.add(line.getpeername())
         line.sendall(answer())
 
@@ -199,7 +199,7 @@ def test_connections_for_calls_at_once(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
 
     assert len(connections) == 4
 

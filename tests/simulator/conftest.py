@@ -55,7 +55,7 @@ def session() -> Iterator[requests.Session]:
 def post(session: requests.Session) -> Callable[..., requests.Response]:
     """Return a function that posts the text of a json field: by urlencoded form, no redirect."""
 
-    def send(url: str, text: str, timeout: float = 5.0) -> requests.Response:
+    def send(url: str, text: str, timeout: float = 60.0) -> requests.Response:
         return session.post(url, data={"json": text}, timeout=timeout, allow_redirects=False)
 
     return send
@@ -99,7 +99,7 @@ def list_files(
 ) -> Callable[..., requests.Response]:
     """Return a function that asks for the listing of sestore4/jb."""
 
-    def call(offset: int = 0, timeout: float = 5.0) -> requests.Response:
+    def call(offset: int = 0, timeout: float = 60.0) -> requests.Response:
         text = signed("files.list", path="sestore4/jb", offset=offset)
         return post(simulator.url, text, timeout)
 

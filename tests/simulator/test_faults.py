@@ -183,7 +183,7 @@ def test_a_body_can_be_endless(
     """It goes on past any limit, until the client leaves."""
     breaks(simulator, Fault.ENDLESS_BODY)
     form = {"json": signed("files.list", path="sestore4/jb")}
-    with session.post(simulator.url, data=form, timeout=5, stream=True) as answer:
+    with session.post(simulator.url, data=form, timeout=60, stream=True) as answer:
         read = sum(len(piece) for piece in islice(answer.iter_content(2**16), 64))
 
     assert read == 64 * 2**16
@@ -250,7 +250,7 @@ def test_a_redirect_shows_whether_the_key_was_carried_on(
     assert [call.route for call in simulator.calls] == ["/stable/"]
 
     form = {"json": signed("files.list", path="sestore4/jb")}
-    followed = session.post(simulator.url, data=form, timeout=5)
+    followed = session.post(simulator.url, data=form, timeout=60)
     assert followed.json()["status"] == "success"
     assert [(call.route, call.has_key) for call in simulator.calls[1:]] == [
         ("/stable/", True),
@@ -265,7 +265,7 @@ def test_stopping_ends_hung_calls_at_once(simulator: Simulator, list_files: List
 
     def hang() -> None:
         try:
-            list_files(timeout=20.0)
+            list_files(timeout=60.0)
         except requests.RequestException as error:
             failures.append(error)
 
@@ -273,7 +273,7 @@ def test_stopping_ends_hung_calls_at_once(simulator: Simulator, list_files: List
     caller.start()
     assert simulator.wait_for_calls(1)
     simulator.stop()
-    caller.join(5)
+    caller.join(60)
 
     assert isinstance(failures[0], requests.ConnectionError)
     assert "simulator" not in {thread.name for thread in threading.enumerate()}

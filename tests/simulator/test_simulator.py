@@ -51,7 +51,7 @@ def test_no_thread_and_no_port_are_left_after_the_stop(
 
     assert "simulator" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(requests.ConnectionError):
-        session.get(simulator.url, timeout=5)
+        session.get(simulator.url, timeout=60)
 
 
 def test_stopping_what_was_never_started_does_nothing(account: Account) -> None:
@@ -109,7 +109,7 @@ def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: Po
 
 def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Session) -> None:
     """A path beside the API's is not found, and is no call."""
-    answer = session.get(simulator.url.replace("/stable/", "/"), timeout=5)
+    answer = session.get(simulator.url.replace("/stable/", "/"), timeout=60)
 
     assert answer.status_code == 404
     assert simulator.call_count == 0
@@ -135,7 +135,7 @@ def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
     texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(post, simulator.url, text, timeout=20.0) for text in texts]
+        answers = [pool.submit(post, simulator.url, text, timeout=60.0) for text in texts]
         assert simulator.wait_for_calls(4)
         simulator.stop()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.web.conftest import Site
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-LIMIT = 20.0
+LIMIT = 60.0
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and "CI" not in os.environ, reason="nginx is not installed"

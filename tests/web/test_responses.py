@@ -62,7 +62,7 @@ def test_small_parts_go_together() -> None:
 
 
 def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPResponse, bytes]:
-    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as line:
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as line:
         line.request("GET", path, headers={"Accept-Encoding": accepted})
         answer = line.getresponse()
         return answer, answer.read()

@@ -18,7 +18,7 @@ from aiohttp import web
 from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 
 

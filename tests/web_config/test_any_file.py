@@ -52,7 +52,10 @@ TLS = st.fixed_dictionaries(
 
 any_file = settings(
     deadline=None,  # a busy machine is no failure
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the folder is only read from
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,  # the folder is only read from
+        HealthCheck.too_slow,
+    ],
 )
 
 

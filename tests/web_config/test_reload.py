@@ -362,5 +362,5 @@ def test_an_application_follows_its_file_while_it_runs(serve: Serve) -> None:
     site = serve("")
     (looking,) = [each for each in threading.enumerate() if each.name == "web config"]
     site.stop()
-    looking.join(10)
+    looking.join(60)
     assert not looking.is_alive()

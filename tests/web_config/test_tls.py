@@ -104,7 +104,7 @@ def test_curl_is_answered(serve: Serve, folder: Path) -> None:
     said = subprocess.run(  # noqa: S603 - the arguments are the test's own
         [*command, f"https://localhost:{site.port}/metrics"],
         capture_output=True,
-        timeout=10,
+        timeout=60,
         cwd=folder,
         check=False,
     )
