@@ -135,6 +135,7 @@ class _Given:
     """Stands in for the transport: it has received what it is given."""
 
     closed = False
+    timeout = 60.0
 
     def __init__(self) -> None:
         self.response = HttpAnswer(200, b"")
