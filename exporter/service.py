@@ -25,9 +25,11 @@ from exporter.metrics.registry import (
     build_metrics,
 )
 from exporter.plan import Plan, describe_changes
+from exporter.polling.demand import DemandLog
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.store import Store
+from exporter.polling.store import PollResult, Store
+from exporter.polling.targets import Target
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
@@ -103,7 +105,13 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     stop = threading.Event()
     store = Store(plan.targets)
     metrics = build_metrics(
-        store, _numbers(plan), clock, _quotas(plan), source.secrets, _labels(plan)
+        store,
+        _numbers(plan),
+        clock,
+        _quotas(plan),
+        source.secrets,
+        _labels(plan),
+        plan.requests_per_second,
     )
     around = Surroundings(
         clock,
@@ -231,12 +239,17 @@ class _Polling:
         self._around = around
         self._metrics = metrics
         self._roster = roster(plan, around)
+        self._demand = DemandLog(store, around.clock, lambda: self.plan.requests_per_second)
         self.poller = Poller(
             store,
             around.clock,
             random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
-            metrics.heed_poll,
+            self._record_poll,
         )
+
+    def _record_poll(self, target: Target, result: PollResult) -> None:
+        self._metrics.heed_poll(target, result)
+        self._demand.record(target, result)
 
     @property
     def plan(self) -> Plan:
@@ -253,7 +266,10 @@ class _Polling:
         """Poll by another plan from now on; what both have goes on as it was."""
         delta = self._roster.delta_to(plan)
         self._roster = self._roster.renewed(plan, self._around)
-        self._metrics.apply(delta, _numbers(plan), _quotas(plan), _labels(plan))
+        self._metrics.apply(
+            delta, _numbers(plan), _quotas(plan), _labels(plan), plan.requests_per_second
+        )
+        self._demand.set_targets(plan.targets)
         self.poller.apply(delta, self._roster.accounts)
 
 

@@ -56,14 +56,15 @@ def user(
 def polled(target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1) -> Knowledge:
     """Return what is known of a target after a good poll."""
     result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests)
-    return Knowledge(target, result, Good(snapshot, NOW - ago))
+    good = Good(snapshot, NOW - ago, requests)
+    return Knowledge(target, result, good, next_due=NOW - ago + target.interval)
 
 
 def failed(known: Knowledge, failure: int, ago: float = 30.0, since: float = 5400.0) -> Knowledge:
     """Return what is known of a target after failed polls."""
     reason, cause, advice = _FAILURES[failure % len(_FAILURES)]
     result = PollResult(NOW - ago, 1.8, 3, reason, cause=cause, advice=advice)
-    return replace(known, last=result, failing_since=NOW - since)
+    return replace(known, last=result, failing_since=NOW - since, next_due=NOW - ago + 240.0)
 
 
 def folders(files: int, names: Sequence[str]) -> tuple[FolderCount, ...]:

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.wall_time import WallTime
+from exporter.polling.demand import compute_demand_ratio, measure_overdue
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.store import TARGETS, Knowledge, Store
 from exporter.polling.targets import Target
@@ -34,12 +35,24 @@ class KnowledgeCollector:
     source: Final = TARGETS
 
     def __init__(
-        self, store: Store, clock: Clock, wall_time: WallTime, redactor: SnapshotRedactor
+        self,
+        store: Store,
+        clock: Clock,
+        wall_time: WallTime,
+        redactor: SnapshotRedactor,
+        requests_per_second: float | None = None,
     ) -> None:
+        self._requests_per_second = requests_per_second
         self._redactor = redactor
         self._store = store
         self._clock = clock
         self._wall_time = wall_time
+
+    def set_rate_limit(self, requests_per_second: float | None, accounts: Iterable[str]) -> None:
+        """Compare the demand of the accounts with another rate limit from now on."""
+        if requests_per_second != self._requests_per_second:
+            self._requests_per_second = requests_per_second
+            self._store.changes.add(self.source, accounts)
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
@@ -56,6 +69,7 @@ class KnowledgeCollector:
             [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]
         )
         yield from poll_families(known, self._wall_time.unix)
+        yield _demand_family(known, self._requests_per_second)
 
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
@@ -136,6 +150,22 @@ def poll_families(known: Collection[Knowledge], unix: Callable[[float], float]) 
         "Configured time from one poll to the next.",
         labels=_POLL,
     )
+    failure = GaugeMetricFamily(
+        "scaleengine_poll_failure_info",
+        "1 while the last finished poll has failed for the reason; absent after a good one.",
+        labels=(*_POLL, "reason"),
+    )
+    overdue = GaugeMetricFamily(
+        "scaleengine_poll_overdue_seconds",
+        "How long after the next poll was due the last finished one ended; 0 where it ended in "
+        "time.",
+        labels=_POLL,
+    )
+    next_poll = GaugeMetricFamily(
+        "scaleengine_poll_next_timestamp_seconds",
+        "When the next poll is due, in unix time; in the past while it is under way.",
+        labels=_POLL,
+    )
     for knowledge in known:
         target, last, good = knowledge.target, knowledge.last, knowledge.good
         labels = (target.account, target.collector, target.path, target.file_type)
@@ -144,9 +174,32 @@ def poll_families(known: Collection[Knowledge], unix: Callable[[float], float]) 
             success.add_metric(labels, int(last.reason is None))
             duration.add_metric(labels, last.seconds)
             requests.add_metric(labels, last.requests)
+            overdue.add_metric(labels, measure_overdue(target, last))
+            if last.reason is not None:
+                failure.add_metric((*labels, str(last.reason)), 1)
+        if knowledge.next_due is not None:
+            next_poll.add_metric(labels, unix(knowledge.next_due))
         if good is not None:
             last_success.add_metric(labels, unix(good.finished))
-    yield from (success, duration, requests, last_success, interval)
+    yield from (success, failure, duration, requests, overdue, last_success, next_poll, interval)
+
+
+def _demand_family(known: Iterable[Knowledge], requests_per_second: float | None) -> Metric:
+    """Return the demand of each account, as a share of the rate limit."""
+    family = GaugeMetricFamily(
+        "scaleengine_account_request_demand_ratio",
+        "API requests that polls like the last good ones need, as a share of "
+        "api.requests_per_second; absent before a good poll of each target.",
+        labels=("account",),
+    )
+    by_account: dict[str, list[Knowledge]] = {}
+    for knowledge in known:
+        by_account.setdefault(knowledge.target.account, []).append(knowledge)
+    for account, its in by_account.items():
+        ratio = compute_demand_ratio(its, requests_per_second)
+        if ratio is not None:
+            family.add_metric((account,), ratio)
+    return family
 
 
 def _midnight(day: date) -> float:

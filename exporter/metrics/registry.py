@@ -54,6 +54,7 @@ class Metrics:
     polls: PollCounters
     requests: RequestCounters
     configured: ConfiguredAccounts
+    targets: KnowledgeCollector
     quotas: QuotaCollector
     credentials: CredentialCollector
     skews: SkewCollector
@@ -71,12 +72,14 @@ class Metrics:
         accounts: Mapping[str, int],
         quotas: Quotas = _NONE,
         labels: Labels = NO_LABELS,
+        requests_per_second: float | None = None,
     ) -> None:
         """Show the targets of a reload, these accounts (name to CDN number), quotas and labels.
 
         What is known of replaced accounts goes.
         """
         self.configured.follow(accounts, labels)
+        self.targets.set_rate_limit(requests_per_second, accounts)
         self.quotas.follow(quotas)
         self.credentials.follow(accounts, delta.targets, delta.replaced)
         self.skews.follow(accounts, delta.replaced)
@@ -105,11 +108,12 @@ def build_metrics(
     quotas: Quotas = _NONE,
     secrets: KnownSecrets | None = None,
     labels: Labels = NO_LABELS,
+    requests_per_second: float | None = None,
 ) -> Metrics:
     """Make the metrics of the targets in the store and of the accounts (name to CDN number).
 
     ``labels`` are added to what describes an account. No name that comes from ScaleEngine shows one
-    of the ``secrets`` in a label.
+    of the ``secrets`` in a label. ``requests_per_second`` is the rate limit of each account.
     """
     # The times of creation would be a gauge more for every counter, in the text format.
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
@@ -120,12 +124,13 @@ def build_metrics(
     allowed = QuotaCollector(quotas, store, clock, redactor)
     credentials = CredentialCollector(accounts, targets, changes)
     skews = SkewCollector(accounts, wall_time, changes)
+    targets_known = KnowledgeCollector(store, clock, wall_time, redactor, requests_per_second)
     polls, requests = PollCounters(changes, targets), RequestCounters(changes, targets)
     collectors: tuple[AccountCollector, ...] = (
         configured,
         credentials,
         skews,
-        KnowledgeCollector(store, clock, wall_time, redactor),
+        targets_known,
         allowed,
         *polls.collectors,
         *requests.collectors,
@@ -139,6 +144,7 @@ def build_metrics(
         polls=polls,
         requests=requests,
         configured=configured,
+        targets=targets_known,
         quotas=allowed,
         credentials=credentials,
         skews=skews,

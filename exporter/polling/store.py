@@ -43,10 +43,12 @@ class Good:
     """A good snapshot: ``finished`` is when its poll ended, in seconds of monotonic time.
 
     Unix time is made of that when it is published: a wall clock may be set in the meantime.
+    ``requests`` are those that its poll took; None where that is not known.
     """
 
     snapshot: Snapshot
     finished: float
+    requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,15 @@ class Knowledge:
     """What is known of one target; None for what has not happened yet.
 
     ``failing_since`` is when the first of the failed polls since the last good one ended, in
-    seconds of monotonic time.
+    seconds of monotonic time. ``next_due`` is when the next poll begins, or when the one under way
+    was to begin, in the same.
     """
 
     target: Target
     last: PollResult | None = None
     good: Good | None = None
     failing_since: float | None = None
+    next_due: float | None = None
 
     def snapshot(self, elapsed: float) -> Snapshot | None:
         """Return the last good snapshot while it counts, by the even clock in seconds."""
@@ -117,6 +121,15 @@ class Store:
             self.changes.add(TARGETS, (target.account,))
             return True
 
+    def schedule(self, target: Target, due: float) -> None:
+        """Take in when the next poll of a target begins, in seconds of monotonic time."""
+        with self._lock:
+            account = self._accounts.get(target.account, {})
+            known = account.get(target)
+            if known is not None:
+                account[target] = replace(known, next_due=due)
+                self.changes.add(TARGETS, (target.account,))
+
     def apply(self, delta: ReloadDelta) -> None:
         """Hold the targets of a reload from now on; what is known of the others goes at once.
 
@@ -142,7 +155,7 @@ class Store:
 
 def _after_poll(known: Knowledge, result: PollResult, good: Good | None) -> Knowledge:
     if good is not None:
-        return Knowledge(known.target, result, good)
+        return Knowledge(known.target, result, good, next_due=known.next_due)
     since = result.finished if known.failing_since is None else known.failing_since
     return replace(known, last=result, failing_since=since)
 

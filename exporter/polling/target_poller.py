@@ -62,6 +62,7 @@ class TargetPoller:
         """
         due = self._clock.elapsed() + first_wait
         interval = self._target.interval
+        self._store.schedule(self._target, due)
         while not wait_until(due, self._clock, stop):
             failure = self.poll(stop)
             now = self._clock.elapsed()
@@ -71,6 +72,8 @@ class TargetPoller:
             else:
                 self._failures += 1
                 due = now + next_poll_delay(failure, self._failures, interval)
+            if not stop.is_set():
+                self._store.schedule(self._target, due)
         self.account.failures.forget(self._target)
 
     def poll(self, stop: Stop) -> ScaleEngineError | None:
@@ -97,7 +100,7 @@ class TargetPoller:
             result = replace(
                 result, reason=failure.reason, cause=failure.cause, advice=failure.advice
             )
-        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended)
+        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended, calls.made)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
         if self._store.record(self._target, result, good, stop):
             self._finished(self._target, result)

@@ -53,7 +53,11 @@ TABLE: Mapping[str, tuple[str, set[str]]] = {
     "scaleengine_up": ("gauge", {"account"}),
     "scaleengine_credentials_accepted": ("gauge", {"account", "collector"}),
     "scaleengine_api_clock_skew_seconds": ("gauge", {"account"}),
+    "scaleengine_account_request_demand_ratio": ("gauge", {"account"}),
     "scaleengine_poll_success": ("gauge", POLL),
+    "scaleengine_poll_failure_info": ("gauge", {*POLL, "reason"}),
+    "scaleengine_poll_overdue_seconds": ("gauge", POLL),
+    "scaleengine_poll_next_timestamp_seconds": ("gauge", POLL),
     "scaleengine_poll_duration_seconds": ("gauge", POLL),
     "scaleengine_poll_requests": ("gauge", POLL),
     "scaleengine_poll_last_success_timestamp_seconds": ("gauge", POLL),
@@ -83,7 +87,9 @@ def metrics(clock: Clock) -> Metrics:
     stale = DiskUsageTarget('büro "2"', 60, 180)
     waiting = FilesTarget('büro "2"', 60, 180, "sestore7/a\\b", "audio")
     store = Store([usage, videos, broken, stale, waiting])
-    metrics = build_metrics(store, {"main": 158, 'büro "2"': 7}, clock, QUOTAS)
+    metrics = build_metrics(
+        store, {"main": 158, 'büro "2"': 7}, clock, QUOTAS, requests_per_second=5.0
+    )
 
     users = (
         UserUsage("", date(2014, 11, 11), 1024),
@@ -95,14 +101,14 @@ def metrics(clock: Clock) -> Metrics:
         (
             usage,
             PollResult(4990.0, 0.25, 1, rejected_rows={RowFault.INVALID_BYTES: 2}),
-            Good(DiskUsage(users, rejected), 4990.0),
+            Good(DiskUsage(users, rejected), 4990.0, 1),
         ),
         (
             videos,
             PollResult(4991.5, 1.5, 12),
-            Good(FileCounts(3, 2, folders), 4991.5),
+            Good(FileCounts(3, 2, folders), 4991.5, 12),
         ),
-        (broken, PollResult(4000.0, 0.5, 2), Good(FileCounts(0, 0), 4000.0)),
+        (broken, PollResult(4000.0, 0.5, 2), Good(FileCounts(0, 0), 4000.0, 2)),
         (broken, PollResult(4900.0, 30.0, 3, Reason.TIMEOUT), None),
         (
             stale,
@@ -113,6 +119,7 @@ def metrics(clock: Clock) -> Metrics:
     for target, result, good in finished:
         store.record(target, result, good)
         metrics.polls.count(target, result)
+        store.schedule(target, result.finished + target.interval)
     for exchange in (
         Exchange("main", "disk.usage", 0.25, None, accepted=True),
         Exchange("main", "files.list", 0.125, None, accepted=True),

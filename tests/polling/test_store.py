@@ -171,3 +171,17 @@ def test_other_targets_change_their_accounts_only(
     store.changes.take()
     store.apply(compute_delta([], targets, replaced=forgotten))
     assert store.changes.take().get(TARGETS, set()) == changed
+
+
+def test_when_a_target_is_due() -> None:
+    """It is known until the next time, whatever comes of the poll, and a change for its account."""
+    target = DiskUsageTarget("main", 60, 180)
+    store = Store([target])
+    store.schedule(target, 7.0)
+    assert store.changes.take() == {TARGETS: frozenset({"main"})}
+    store.record(target, PollResult(8.0, 1.0, 1), Good(FileCounts(0, 0), 8.0))
+    assert store.account("main")[0].next_due == 7.0
+    store.schedule(target, 67.0)
+    assert store.account("main")[0].next_due == 67.0
+    store.schedule(DiskUsageTarget("gone", 60, 180), 1.0)
+    assert store.account("gone") == ()

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.store import Knowledge
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.web.status.building import build_account, build_overview
@@ -159,12 +160,14 @@ def test_a_quota(size: int, found: list[str]) -> None:
 
 
 def test_the_share_of_the_rate_limit() -> None:
-    """It is that of the requests which polls like the last ones need; none after a failed one."""
+    """It is that of the requests which polls like the last good ones need."""
     known = [polled(USAGE, DiskUsage(()), requests=2), polled(FILES, COUNTS, requests=400)]
     account = main(observe({"main": known}))
     assert account.requests_per_hour == 2 + 4 * 400
     assert account.rate_limit_share == round(1602 / (5 * 3600), 4)
     account = main(observe({"main": [known[0], failed(known[1], 1)]}))
+    assert account.requests_per_hour == 1602
+    account = main(observe({"main": [known[0], Knowledge(FILES)]}))
     assert (account.requests_per_hour, account.rate_limit_share) == (None, None)
     account = main(replace(observe({"main": known}), requests_per_second=None))
     assert (account.requests_per_hour, account.rate_limit_share) == (1602, None)
@@ -228,3 +231,15 @@ def test_the_document_of_one_account() -> None:
     assert [each["account"] for each in found["problems"]] == ["region"]
     assert (found["state"], found["exporter"]["targets"]) == ("failing", 6)
     assert write_json(SCENES["some"], "nobody") is None
+
+
+def test_when_a_target_is_polled_next() -> None:
+    """It is in its schedule, and a problem has that of the target that comes first."""
+    known = [failed(polled(USAGE, DiskUsage(())), 1), failed(polled(FILES, COUNTS), 1, ago=10.0)]
+    seen = observe({"main": known})
+    (problem,) = build_overview(seen).problems
+    assert problem.next_attempt == TIME + timedelta(seconds=240 - 30)
+    account = main(seen)
+    assert account.disk_usage is not None
+    assert account.disk_usage.schedule.next_poll == TIME + timedelta(seconds=240 - 30)
+    assert account.files[0].schedule.next_poll == TIME + timedelta(seconds=240 - 10)

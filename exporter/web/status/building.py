@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.metrics.descriptions import quota_of
 from exporter.polling import snapshots
+from exporter.polling.demand import compute_demand_ratio, count_requests_per_hour
 from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import Knowledge
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -38,7 +39,6 @@ NEAR_QUOTA: Final = 0.85
 
 _WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
 _DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
-_HOUR: Final = 3600.0
 _READ_AGAIN: Final = "the log has each mistake; correct the file and reload it"
 _OVERDUE: Final = (
     "overdue",
@@ -71,7 +71,8 @@ def build_account(seen: Observation, account: ConfiguredAccount) -> Account:
     """Return all that is known of an account."""
     targets = _look_at(account, seen)
     usages = [each for each in targets if isinstance(each.target, DiskUsageTarget)]
-    demand, limit = _count_requests(targets), seen.requests_per_second
+    demand = count_requests_per_hour(each.known for each in targets)
+    ratio = compute_demand_ratio([each.known for each in targets], seen.requests_per_second)
     return Account(
         summary=_summarize(account, targets, seen),
         disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
@@ -81,9 +82,7 @@ def build_account(seen: Observation, account: ConfiguredAccount) -> Account:
             if isinstance(each.target, FilesTarget)
         ),
         requests_per_hour=None if demand is None else round(demand, 1),
-        rate_limit_share=None
-        if demand is None or limit is None
-        else round(demand / (_HOUR * limit), 4),
+        rate_limit_share=None if ratio is None else round(ratio, 4),
     )
 
 
@@ -147,17 +146,6 @@ def _count_files(targets: Iterable[_TargetNow]) -> int | None:
     return sum(found) if found and len(found) == len(counts) else None
 
 
-def _count_requests(targets: Iterable[_TargetNow]) -> float | None:
-    """Return the requests of polls like the last ones in an hour; None where any has failed."""
-    demand = 0.0
-    for each in targets:
-        last = each.known.last
-        if last is None or last.reason is not None:
-            return None
-        demand += last.requests * _HOUR / each.target.interval
-    return demand
-
-
 def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
     known, last = target.known, target.known.last
     return Schedule(
@@ -175,6 +163,7 @@ def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
         ),
         last_success=None if known.good is None else seen.at(known.good.finished),
         failing_since=None if known.failing_since is None else seen.at(known.failing_since),
+        next_poll=None if known.next_due is None else seen.at(known.next_due),
     )
 
 
@@ -265,6 +254,7 @@ def _account_problems(
             usage = each.snapshot
     for (reason, cause, advice), failed in alike.items():
         since = [moment for each in failed if (moment := _wrong_since(each.known)) is not None]
+        due = [each.known.next_due for each in failed if each.known.next_due is not None]
         is_missing = any(each.snapshot is None for each in failed)
         yield Problem(
             severity=Severity.ERROR if is_missing else Severity.WARNING,
@@ -274,6 +264,7 @@ def _account_problems(
             account=account.name,
             subjects=tuple(_subject(each.target) for each in failed),
             since=seen.at(min(since)) if since else None,
+            next_attempt=seen.at(min(due)) if due else None,
         )
     if usage is not None:
         yield from _usage_problems(account, usage, seen)

@@ -63,6 +63,9 @@ class Problem(_Documented):
     since: datetime | None = None
     """Since when; null where that is not known."""
 
+    next_attempt: datetime | None = None
+    """When the first of the targets is polled next; null where it is no matter of polls."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastPoll(_Documented):
@@ -105,6 +108,9 @@ class Schedule(_Documented):
 
     failing_since: datetime | None
     """When the first failed poll after the last good one ended; null where the last was good."""
+
+    next_poll: datetime | None
+    """When the next poll is due; in the past while it is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +248,8 @@ class Account(_Documented):
     """The paths and file types."""
 
     requests_per_hour: float | None
-    """How many API requests its targets need, by their last polls; null where any has failed."""
+    """How many API requests its targets need, by the last good poll of each; null where one had
+    none yet."""
 
     rate_limit_share: float | None
     """These as a share of `api.requests_per_second`; null without that limit."""

@@ -41,6 +41,7 @@ _FILTERS: Final = {
     "share": wording.format_share,
     "duration": wording.format_duration,
     "age": wording.format_age,
+    "until": wording.format_until,
     "time": wording.format_time,
     "name": wording.format_name,
     "names": wording.format_names,
@@ -109,6 +110,12 @@ class ProblemGroup:
     def since(self) -> datetime | None:
         """Return since when there is one, if that is known."""
         return min((each.since for each in self.problems if each.since is not None), default=None)
+
+    @property
+    def next_attempt(self) -> datetime | None:
+        """Return when the first of the targets is polled next, if that is known."""
+        attempts = (each.next_attempt for each in self.problems)
+        return min((moment for moment in attempts if moment is not None), default=None)
 
 
 def content_security_policy() -> str:

@@ -73,6 +73,14 @@ def format_age(moment: datetime, now: datetime) -> str:
     return f"{format_duration(seconds if seconds < _MINUTE else seconds // _MINUTE * _MINUTE)} ago"
 
 
+def format_until(moment: datetime, now: datetime) -> str:
+    """Return in how long a moment will be, to the minute; ``now`` where it has come."""
+    seconds = (moment - now).total_seconds()
+    if seconds < 1:
+        return "now"
+    return f"in {format_duration(seconds if seconds < _MINUTE else seconds // _MINUTE * _MINUTE)}"
+
+
 def format_time(moment: datetime) -> str:
     """Return a moment in UTC."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

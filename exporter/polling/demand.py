@@ -1,0 +1,108 @@
+"""Whether polls fit: how many requests an account needs, and whether its polls end in time."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+
+from exporter.polling.store import Knowledge, PollResult, Store
+from exporter.polling.targets import Target, log_fields
+from exporter.scaleengine.clock import Clock, Seconds
+
+log: Final = structlog.get_logger(__name__)
+
+HOUR: Final = 3600.0
+HIGH_DEMAND_RATIO: Final = 0.9
+"""The share of the rate limit from which on polls may be late, as in ``monitoring/alerts.yml``."""
+
+_WARNING_SECONDS: Final = 3600.0
+
+
+def count_requests_per_hour(known: Iterable[Knowledge]) -> float | None:
+    """Return the API requests that polls like the last good ones need in an hour.
+
+    It is the sum, over the targets, of the requests of the last good poll, divided by the interval
+    in hours. None where a target has had no good poll yet, and where there is no target.
+    """
+    demands = [count_target_requests(knowledge) for knowledge in known]
+    found = [demand for demand in demands if demand is not None]
+    return sum(found) if found and len(found) == len(demands) else None
+
+
+def count_target_requests(known: Knowledge) -> float | None:
+    """Return the same of one target."""
+    if known.good is None or known.good.requests is None:
+        return None
+    return known.good.requests * HOUR / known.target.interval
+
+
+def compute_demand_ratio(
+    known: Iterable[Knowledge], requests_per_second: float | None
+) -> float | None:
+    """Return the demand of an account as a share of its rate limit; None without either."""
+    demand = count_requests_per_hour(known)
+    if demand is None or requests_per_second is None:
+        return None
+    return demand / (HOUR * requests_per_second)
+
+
+def measure_overdue(target: Target, result: PollResult) -> float:
+    """Return the seconds by which a poll ended after the next one was due; 0 where in time."""
+    return max(0.0, result.seconds - target.interval)
+
+
+class DemandLog:
+    """Warns of polls that outlast their interval, and of accounts that need too many requests.
+
+    Each is warned of at most once an hour. ``requests_per_second`` returns the rate limit.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, requests_per_second: Callable[[], float | None]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._requests_per_second = requests_per_second
+        self._warned: dict[Target | str, float] = {}
+
+    def record(self, target: Target, result: PollResult) -> None:
+        """Take in a poll that has ended."""
+        overdue = measure_overdue(target, result)
+        if overdue and self._is_due(target):
+            log.warning(
+                "poll outlasted its interval",
+                **log_fields(target),
+                duration=Seconds(result.seconds),
+                interval=Seconds(target.interval),
+                requests=result.requests,
+                advice="set a longer interval, a higher api.requests_per_second, or smaller paths",
+            )
+        known = self._store.account(target.account)
+        ratio = compute_demand_ratio(known, self._requests_per_second())
+        if ratio is not None and ratio > HIGH_DEMAND_RATIO and self._is_due(target.account):
+            demands = [(count_target_requests(each) or 0.0, each.target) for each in known]
+            most, costliest = max(demands, key=lambda demand: demand[0])
+            log.warning(
+                "account needs nearly all requests that its rate limit allows, or more",
+                account=target.account,
+                demand_ratio=round(ratio, 3),
+                requests_per_hour=round(sum(demand for demand, _ in demands)),
+                most_from=str(costliest),
+                its_requests_per_hour=round(most),
+                advice="set longer intervals, or a higher api.requests_per_second",
+            )
+
+    def set_targets(self, targets: Iterable[Target]) -> None:
+        """Forget all but these targets and their accounts."""
+        kept: set[Target | str] = set()
+        for target in targets:
+            kept |= {target, target.account}
+        self._warned = {key: warned for key, warned in self._warned.items() if key in kept}
+
+    def _is_due(self, key: Target | str) -> bool:
+        now = self._clock.elapsed()
+        warned = self._warned.get(key)
+        if warned is not None and now - warned < _WARNING_SECONDS:
+            return False
+        self._warned[key] = now
+        return True

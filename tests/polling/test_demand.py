@@ -1,0 +1,80 @@
+"""Whether polls fit: what an account needs, and who is warned of when it is too much."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.polling.demand import DemandLog, compute_demand_ratio, count_requests_per_hour
+from exporter.polling.snapshots import FileCounts
+from exporter.polling.store import Good, Knowledge, PollResult, Store
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.scaleengine.clock import Clock
+
+USAGE = DiskUsageTarget("main", 3600.0, 10800.0)
+FILES = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
+ARCHIVE = FilesTarget("main", 900.0, 2700.0, "sestore4/archive", "video")
+
+
+def known(target: Target, requests: int | None, last: PollResult | None = None) -> Knowledge:
+    """Return what is known after a good poll of so many requests; None for no good poll."""
+    good = None if requests is None else Good(FileCounts(0, 0), 0.0, requests)
+    return Knowledge(target, last, good)
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        ((1, 10, 100), 1 + 40 + 400),
+        ((1, 10, None), None),
+        ((None, None, None), None),
+        ((0, 0, 0), 0),
+    ],
+)
+def test_requests_of_an_hour(
+    requests: tuple[int | None, int | None, int | None], expected: float | None
+) -> None:
+    """They are those of the last good polls at their intervals; unknown while one is missing."""
+    targets: tuple[Target, ...] = (USAGE, FILES, ARCHIVE)
+    last = [known(target, made) for target, made in zip(targets, requests, strict=True)]
+    assert count_requests_per_hour(last) == expected
+
+
+def test_no_target_and_no_limit() -> None:
+    """Neither has a demand that could be compared."""
+    assert count_requests_per_hour([]) is None
+    assert compute_demand_ratio([known(USAGE, 1)], None) is None
+    assert compute_demand_ratio([known(USAGE, 1)], 1.0) == pytest.approx(1 / 3600)
+
+
+def test_warnings_of_polls_that_do_not_fit() -> None:
+    """A poll that outlasts its interval and an account that needs too much: each once an hour."""
+    now = [0.0]
+    store = Store([USAGE, FILES])
+    log = DemandLog(store, Clock(elapsed=lambda: now[0]), lambda: 1.0)
+
+    def record(target: Target, seconds: float, requests: int) -> list[str]:
+        result = PollResult(now[0], seconds, requests)
+        store.record(target, result, Good(FileCounts(0, 0), now[0], requests))
+        with capture_logs() as lines:
+            log.record(target, result)
+        return [line["event"] for line in lines]
+
+    demanding = "account needs nearly all requests that its rate limit allows, or more"
+    assert record(USAGE, 1.0, 1) == []
+    assert record(FILES, 900.0, 809) == []
+    assert record(FILES, 900.5, 810) == ["poll outlasted its interval", demanding]
+    now[0] = 3599.0
+    assert record(FILES, 1000.0, 2000) == []
+    now[0] = 3600.0
+    assert record(FILES, 1000.0, 2000) == ["poll outlasted its interval", demanding]
+    log.set_targets([USAGE])
+    assert record(FILES, 1.0, 2000) == []
+    log.set_targets([])
+    assert record(FILES, 1.0, 2000) == [demanding]
+
+
+def test_a_failed_poll_changes_no_demand() -> None:
+    """What the last good poll took counts: a failed one may have ended after its first request."""
+    store = Store([FILES])
+    store.record(FILES, PollResult(1.0, 1.0, 10), Good(FileCounts(0, 0), 1.0, 10))
+    store.record(FILES, PollResult(2.0, 1.0, 1, cause="x"), None)
+    assert count_requests_per_hour(store.account("main")) == 40
