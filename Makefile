@@ -6,7 +6,7 @@ READY := .venv/ready
 DEMO := build/demo
 
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
-	lock image-try \
+	lock deb deb-try image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts try-install fault-matrix soak random-walks hostile fuzz
 
@@ -26,6 +26,8 @@ help:
 	@echo "make e2e         prove the whole chain with a real Prometheus and Alertmanager"
 	@echo "make browser     look at the status page with Chromium"
 	@echo "make pictures    take the pictures of the status page for the documents"
+	@echo "make deb         build a Debian package in dist/, for this release of Debian"
+	@echo "make deb-try     build it, install it and purge it in a small Debian, as root"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make try-install install, upgrade and remove by the commands of docs/install.md; five minutes"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
@@ -143,6 +145,13 @@ test-wheel: dist
 
 image-try:
 	deploy/try_image.sh
+
+# For this release of Debian and this architecture.
+deb: dist
+	deploy/build_deb.sh dist/*.whl dist
+
+deb-try: dist
+	deploy/try_deb.sh dist/*.whl
 
 $(READY): requirements-dev.txt pyproject.toml
 	$(call make-environment,.venv)

@@ -12,7 +12,6 @@ release=${base##*-}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 image=localhost/scaleengine-exporter:try
 work=$(mktemp -d)
-root=.tools/$release-python
 
 export CONTAINERS_CONF=$work/containers.conf
 cat >"$CONTAINERS_CONF" <<'CONF'
@@ -35,15 +34,8 @@ fail() {
 	exit 1
 }
 
-if [ ! -e "$root/done" ]; then
-	rm -rf "$root"
-	mkdir -p "$root"
-	debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates \
-		"$release" "$root/system" >"$work/debootstrap.log" || fail "$(tail -5 "$work/debootstrap.log")"
-	ln -s /usr/bin/python3 "$root/system/usr/local/bin/python"
-	touch "$root/done"
-fi
-tar -C "$root/system" -c . | in_podman import --quiet - "$base" >/dev/null
+system=$(deploy/debian_root.sh "$release") || fail "there is no Debian to build on"
+tar -C "$system" -c . | in_podman import --quiet - "$base" >/dev/null
 
 # What pip has to know of this machine, if anything.
 mounts=()

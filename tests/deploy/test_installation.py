@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FILES = (
     *("README.md", "CONTRIBUTING.md", "docs/install.md", "Makefile", "Dockerfile", ".ci/run"),
-    *("deploy/try_image.sh", "deploy/test_wheel.sh"),
+    *("deploy/try_image.sh", "deploy/test_wheel.sh", "deploy/build_deb.sh"),
 )
 FROM_AN_INDEX = {"--require-hashes", "--only-binary=:all:"}
 OF_SOURCE = {"--no-build-isolation", "--no-deps", "--no-index"}
@@ -23,7 +23,7 @@ def find_commands(text: str) -> list[list[str]]:
     return [
         command.split()
         for command in commands
-        if re.search(r"/pip3? .*\b(install|wheel)\b", command)
+        if re.search(r"(/pip3?|pip\[@\]\}\") .*\b(install|wheel)\b", command)
     ]
 
 
@@ -31,7 +31,7 @@ def allowed(words: list[str]) -> list[set[str]]:
     """Return the sets of options of which a command must have one."""
     if words[-1] == ".":
         return [OF_SOURCE]
-    return [OF_A_WHEEL] if ".whl" in words[-1] else [FROM_AN_INDEX]
+    return [OF_A_WHEEL] if re.search(r"\.whl|^\"\$wheel\"$", words[-1]) else [FROM_AN_INDEX]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -46,4 +46,5 @@ def test_nothing_is_installed_that_has_no_hash(file: str) -> None:
 def test_the_commands_are_found() -> None:
     """Each place where something is installed is looked at."""
     found = {file: len(find_commands((ROOT / file).read_text())) for file in FILES}
+    assert found["deploy/build_deb.sh"] == 2
     assert (found["README.md"], found["Makefile"], found["Dockerfile"]) == (2, 3, 4)

@@ -9,9 +9,14 @@ from shutil import copy, which
 
 import pytest
 
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
+from exporter.config import ConfigError, load
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "deploy" / "systemd"
+NAME = "scaleengine-exporter"
 SERVICE = "scaleengine-exporter.service"
 MAX_EXPOSURE = 2.0
+UNSET = "the environment variable CREDENTIALS_DIRECTORY is not set; set it, or write the value here"
 
 with_systemd = pytest.mark.skipif(
     which("systemd-analyze") is None and not os.environ.get("CI"),
@@ -53,6 +58,71 @@ def test_systemd_understands_the_units(units: list[str]) -> None:
 def test_the_unit_starts_the_program_once() -> None:
     """With an allocator that is chosen, the program does not start itself once more."""
     assert "\nEnvironment=PYTHONMALLOC=malloc\n" in (UNITS / SERVICE).read_text()
+
+
+@with_systemd
+@pytest.mark.parametrize("missing", ["api_key", "api_secret"])
+def test_a_missing_secret_is_named(tmp_path: Path, missing: str) -> None:
+    """The unit is not started without a secret, and systemd says which one there is not."""
+    text = (UNITS / SERVICE).read_text()
+    loaded = re.findall(r"^LoadCredential=\w+:(.*)$", text, re.MULTILINE)
+    asserted = re.findall(r"^AssertPathExists=(.*)$", text, re.MULTILINE)
+    assert asserted == loaded == [f"/etc/{NAME}/api_key", f"/etc/{NAME}/api_secret"]
+    for path in asserted:
+        if not path.endswith(missing):
+            (tmp_path / Path(path).name).touch()
+    asked = [f"AssertPathExists={tmp_path / Path(path).name}" for path in asserted]
+    judged = analyze("condition", *asked)
+    assert judged.returncode == 1
+    assert f"AssertPathExists={tmp_path / missing} failed" in judged.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "environ", "mistakes"),
+    [
+        (
+            {},
+            {},
+            [
+                f"api_key_file: {UNSET}",
+                f"api_secret_file: {UNSET}",
+            ],
+        ),
+        (
+            {"api_key": "key"},
+            {"CREDENTIALS_DIRECTORY": "."},
+            ["api_secret_file: names a file that does not exist"],
+        ),
+        (
+            {"api_key": "", "api_secret": "secret\n"},
+            {"CREDENTIALS_DIRECTORY": "."},
+            ["api_key_file: names a file that is empty"],
+        ),
+    ],
+)
+def test_a_unit_without_credentials(
+    tmp_path: Path, files: dict[str, str], environ: dict[str, str], mistakes: list[str]
+) -> None:
+    """What systemd did not hand over is an error that names the key, and says why."""
+    config = tmp_path / "config.yaml"
+    packaged = (ROOT / "deploy" / "debian" / "config.yaml").read_text()
+    config.write_text(packaged.replace("YOUR-CDN-NUMBER", "158"))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(config, environ)
+    assert [
+        f"{problem.where}: {problem.message}".removeprefix("accounts[0].")
+        for problem in caught.value.problems
+    ] == mistakes
+
+
+def test_the_configuration_of_the_package_is_not_accepted_as_it_is(tmp_path: Path) -> None:
+    """It polls nobody's account before the operator has written a number."""
+    for name in ("api_key", "api_secret"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(ConfigError, match=r"config\.yaml:4:10: .*cdn: must be a whole number"):
+        load(ROOT / "deploy/debian/config.yaml", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
 @with_systemd
