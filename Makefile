@@ -102,7 +102,7 @@ pictures: $(READY)
 	$(BIN)/python -m tests.browser.pictures
 
 try-install: $(READY)
-	$(BIN)/python -m bench.install
+	$(BIN)/python -m bench.install $(ARGS)
 
 fault-matrix: $(READY)
 	$(BIN)/python -m bench.faults

@@ -1,7 +1,8 @@
 """Install, upgrade and remove the exporter with the commands of docs/install.md, for real.
 
-Each runs in a clone, below a folder instead of the root, and asks the package index. A way whose
-program is missing is left out, and said so. It exits with 1 where a way fails.
+Each runs in a clone, below a folder instead of the root, and asks the package index. Arguments
+choose ways by their headings. A way whose program is missing is left out, and said so. It exits
+with 1 where a way fails. What the commands print goes to standard error.
 """
 
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,37 +37,42 @@ def try_way(heading: str, folder: Path) -> list[float]:
         begun = time.monotonic()
         commands = re.sub(r"(?<!\S)/(?=opt/|usr/)", f"{folder}/", block)
         (folder / "opt").mkdir(exist_ok=True)
-        subprocess.run(["/bin/sh", "-ec", commands], cwd=folder / "clone", env=environ, check=True)  # noqa: S603
+        subprocess.run(  # noqa: S603 - the commands are the page's
+            ["/bin/sh", "-ec", commands],
+            cwd=folder / "clone",
+            env=environ,
+            check=True,
+            stdout=sys.stderr,
+        )
         took.append(time.monotonic() - begun)
         program = programs / "scaleengine-exporter"
         if block is remove:
             assert not program.exists(), f"{program} is still there"  # noqa: S101
         else:
-            subprocess.run([program, "--version"], check=True)  # noqa: S603
+            subprocess.run([program, "--version"], check=True, stdout=sys.stderr)  # noqa: S603
     return took
 
 
-def main() -> int:
-    """Try each way, and print what it took."""
-    lines, failed = (
-        ["| way | install s | upgrade s | remove s |", "| --- | ---: | ---: | ---: |"],
-        0,
-    )
+def main(chosen: Sequence[str]) -> int:
+    """Try the chosen ways, or all, and print what each took."""
+    failed = 0
+    sys.stdout.write("| way | install s | upgrade s | remove s |\n| --- | ---: | ---: | ---: |\n")
     for heading, program in WAYS.items():
+        if chosen and heading not in chosen:
+            continue
         if shutil.which(program) is None:
-            lines.append(f"| {heading} | not tried: {program} is missing | | |")
+            sys.stdout.write(f"| {heading} | not tried: {program} is missing | | |\n")
             continue
         with tempfile.TemporaryDirectory(prefix="install-") as folder:
             try:
-                took = try_way(heading, Path(folder))
+                took = " | ".join(f"{seconds:.0f}" for seconds in try_way(heading, Path(folder)))
             except (subprocess.CalledProcessError, AssertionError) as error:
                 failed = 1
-                lines.append(f"| {heading} | FAILED: {error} | | |")
-            else:
-                lines.append(f"| {heading} | {' | '.join(f'{each:.0f}' for each in took)} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+                took = f"FAILED: {error} | | "
+        sys.stdout.write(f"| {heading} | {took} |\n")
+        sys.stdout.flush()
     return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
