@@ -34,8 +34,7 @@ from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
     Account,

@@ -13,8 +13,7 @@ from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
 
 

@@ -16,7 +16,6 @@ from aiohttp import web
 
 from exporter.accounts import Surroundings, roster
 from exporter.config_watch import ConfigWatcher, Watch
-from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import (
     Metrics,
@@ -24,6 +23,7 @@ from exporter.metrics.registry import (
     add_shard_gauges,
     build_metrics,
 )
+from exporter.metrics.self_metrics import add_log_counter
 from exporter.plan import Plan, describe_changes
 from exporter.polling.demand import DemandLog
 from exporter.polling.poller import Poller
@@ -36,7 +36,7 @@ from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.masking import KnownSecrets
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 from exporter.status import Observer
 from exporter.systemd import Notifier

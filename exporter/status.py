@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from exporter import __version__
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import WallTime
 from exporter.plan import Plan
 from exporter.polling.store import Store
 from exporter.process.memory import read_memory

@@ -19,7 +19,7 @@ from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 
 _LAST_SECONDS: Final = 10.0
 

@@ -21,7 +21,7 @@ from bench.faults.truth import (
 )
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family_text import FamilyText
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import WallTime
 from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target

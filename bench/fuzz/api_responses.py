@@ -23,9 +23,8 @@ from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 
 _NOW: Final = 1_415_700_000.0

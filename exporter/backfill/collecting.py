@@ -21,7 +21,7 @@ from exporter.polling.usage import (
     group_rejected,
     no_readable_row,
 )
-from exporter.process.free_memory import release_free_memory
+from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.disk_usage import (
     COMMAND,

@@ -45,7 +45,7 @@ from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.streams import STDOUT
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 
 log: Final = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from exporter.scaleengine.disk_usage import disk_usage, split_users
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 
 
 class Asking:

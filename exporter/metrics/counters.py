@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector, AccountCounter
+from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector, AccountCounter
 from exporter.polling.changes import Changes
 from exporter.polling.store import PollResult
 from exporter.polling.targets import DiskUsageTarget, Target

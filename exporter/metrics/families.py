@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
 from exporter.metrics.redaction import SnapshotRedactor
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import WallTime
 from exporter.polling.demand import compute_demand_ratio, measure_overdue
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.store import TARGETS, Knowledge, Store

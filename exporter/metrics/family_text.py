@@ -19,7 +19,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.account_collector import NO_ACCOUNT
+from exporter.metrics.account_metrics import NO_ACCOUNT
 from exporter.metrics.gzip_member import Part, deflate
 
 ACCOUNTS_PER_BLOCK: Final = 32

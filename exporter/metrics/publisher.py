@@ -21,7 +21,7 @@ from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.polling.store import TARGETS, Store
 from exporter.polling.targets import Target
-from exporter.process.free_memory import FreeMemoryRelease
+from exporter.process.memory import FreeMemoryRelease
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 

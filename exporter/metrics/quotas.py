@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.account_collector import differing
+from exporter.metrics.account_metrics import differing
 from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage

@@ -17,16 +17,22 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector, AllAccounts
-from exporter.metrics.accounts import NO_LABELS, ConfiguredAccounts, Labels, SkewCollector
+from exporter.metrics.account_metrics import (
+    NO_ACCOUNT,
+    NO_LABELS,
+    AccountCollector,
+    AllAccounts,
+    ConfiguredAccounts,
+    Labels,
+    SkewCollector,
+)
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credentials import CredentialCollector
 from exporter.metrics.descriptions import Quotas
 from exporter.metrics.families import KnowledgeCollector
-from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.redaction import SnapshotRedactor
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import ProcessMetrics, WallTime
 from exporter.polling.changes import Changes
 from exporter.polling.reload_delta import ReloadDelta
 from exporter.polling.store import PollResult, Store

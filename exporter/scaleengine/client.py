@@ -19,13 +19,12 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import Json, Members, UnexpectedError, keep
 from exporter.scaleengine.masking import mask
+from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
-from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import Value, signed_request
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
 
 log: Final = structlog.get_logger(__name__)

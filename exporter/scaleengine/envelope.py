@@ -21,7 +21,6 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
-from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_values import (
     Json,
     Members,
@@ -33,6 +32,7 @@ from exporter.scaleengine.json_values import (
     whole_number,
 )
 from exporter.scaleengine.masking import mask_start
+from exporter.scaleengine.message_body import HttpAnswer
 
 MESSAGE_LENGTH: Final = 200
 

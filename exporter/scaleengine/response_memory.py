@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.process.free_memory import release_free_memory
+from exporter.process.memory import release_free_memory
 from exporter.scaleengine.message_body import BODY_LIMIT
 
 MAX_PARSED: Final = 140_000_000

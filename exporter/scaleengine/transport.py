@@ -30,12 +30,13 @@ from exporter.scaleengine.errors import (
     NetworkError,
     ScaleEngineError,
 )
-from exporter.scaleengine.http_answer import HttpAnswer, http_answer
 from exporter.scaleengine.masking import quote_whole
 from exporter.scaleengine.message_body import (
     BODY_LIMIT,
     BodyTooLargeError,
+    HttpAnswer,
     decompress,
+    http_answer,
     is_compressed,
 )
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated

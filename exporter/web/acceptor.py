@@ -22,7 +22,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from exporter.process.free_memory import release_free_memory
+from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, break_cycles, check_version
 from exporter.web.connection_tracker import ConnectionTracker, Phase, peer_of

@@ -30,8 +30,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.message_body import BODY_LIMIT
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account as SimulatedAccount
 from exporter.simulator import (

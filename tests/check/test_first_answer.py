@@ -22,7 +22,7 @@ from exporter.scaleengine.file_listing import (
     build_listing,
     list_files,
 )
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 from exporter.simulator import Account, Behaviour, FileType, Readings, Simulator, Unreached
 from exporter.simulator import Folder as Stored
 

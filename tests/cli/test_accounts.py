@@ -12,7 +12,7 @@ from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 
 CREDENTIALS = Credentials("key", "secret")

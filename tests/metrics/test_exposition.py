@@ -16,11 +16,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
-from exporter.metrics.account_collector import AllAccounts
+from exporter.metrics.account_metrics import AllAccounts
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget

@@ -16,7 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.account_collector import NO_ACCOUNT
+from exporter.metrics.account_metrics import NO_ACCOUNT
 from exporter.metrics.exposition import (
     AccountLayer,
     Body,

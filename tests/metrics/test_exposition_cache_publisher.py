@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
-from exporter.metrics.account_collector import NO_ACCOUNT, AccountCollector
+from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta

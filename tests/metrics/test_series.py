@@ -7,10 +7,10 @@ from datetime import date
 import pytest
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics.account_collector import AllAccounts
+from exporter.metrics.account_metrics import AllAccounts
 from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.redaction import SnapshotRedactor
-from exporter.metrics.wall_time import WallTime
+from exporter.metrics.self_metrics import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import ProcessCollector
 
-from exporter.metrics.process import ProcessMetrics
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
-from exporter.metrics.wall_time import TOLERANCE, WallTime
+from exporter.metrics.self_metrics import TOLERANCE, ProcessMetrics, WallTime
 from exporter.polling.snapshots import DiskUsage, UserUsage
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
@@ -193,7 +192,7 @@ def test_a_system_without_metrics_of_the_process(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the library has no metrics of the process, there are none."""
-    monkeypatch.setattr("exporter.metrics.process.ProcessCollector.collect", lambda _: [])
+    monkeypatch.setattr("exporter.metrics.self_metrics.ProcessCollector.collect", lambda _: [])
     assert list(ProcessMetrics(WallTime(clock)).collect()) == []
 
 

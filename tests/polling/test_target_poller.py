@@ -25,10 +25,9 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.response_memory import Arrival
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)

@@ -25,11 +25,9 @@ from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.disk_usage import start_of_window
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
-from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.scaleengine.message_body import BODY_LIMIT, HttpAnswer
 from exporter.scaleengine.response_memory import Arrival
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
     Account,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.process.environment import KEPT, restrict_environment
+from exporter.process.start import KEPT, restrict_environment
 
 LISTED = {
     "HTTPS_PROXY": "http://proxy:3128",

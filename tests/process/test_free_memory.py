@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.process.free_memory import FreeMemoryRelease, release_free_memory
+from exporter.process.memory import FreeMemoryRelease, release_free_memory
 
 
 def resident() -> int:
@@ -54,7 +54,7 @@ import sys, threading
 from pathlib import Path
 import pytest
 
-from exporter.process.free_memory import return_large_memory
+from exporter.process.memory import return_large_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.cli import program
 from exporter.config.writing import json_schema
 from exporter.flags import Flag
-from exporter.metrics.log_lines import add_log_counter
 from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
+from exporter.metrics.self_metrics import add_log_counter
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
 from exporter.yamlfile.units import DURATION_PATTERN, SIZE_PATTERN

@@ -11,7 +11,7 @@ import pytest
 from exporter.config import Api
 from exporter.config import Limits as LimitsConfig
 from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, SHARD_FLAGS
-from exporter.process.environment import KEPT
+from exporter.process.start import KEPT
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.envelope import MESSAGE_LENGTH
 from exporter.scaleengine.errors import Reason

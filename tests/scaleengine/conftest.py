@@ -18,9 +18,8 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.connecting import Address
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 

@@ -29,8 +29,7 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Members
 from exporter.scaleengine.response_memory import ResponseMemory
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     BUSY,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from exporter.scaleengine.connecting import Address, AddressMemory, connect_first
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.transport import Endpoint, Transport
 
 Dropping = Callable[..., Address]

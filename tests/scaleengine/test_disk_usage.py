@@ -24,9 +24,8 @@ from exporter.scaleengine.disk_usage import (
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Json, UnexpectedError, decode, items, kind
-from exporter.scaleengine.server_time import ServerTime
 from exporter.scaleengine.signing import encode
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     Array,

@@ -17,7 +17,7 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 
 SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
 NEWER = "look for a newer release of this exporter"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from exporter.scaleengine.http_answer import HttpAnswer, http_answer
+from exporter.scaleengine.message_body import HttpAnswer, http_answer
 
 MOMENT = 784111777
 """Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.http_answer import HttpAnswer
 from exporter.scaleengine.json_cost import estimate_cost
 from exporter.scaleengine.json_values import Json, TooCostlyError, UnexpectedError, decode
+from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.response_memory import MAX_PARSED
 
 FAR = 10**12

@@ -17,7 +17,7 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 
 Saying = Callable[..., str]
 Send = Callable[..., HttpAnswer]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 
 Listen = Callable[..., str]
 Send = Callable[..., HttpAnswer]

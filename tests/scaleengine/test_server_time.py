@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.server_time import ServerTime
+from exporter.scaleengine.timestamps import ServerTime
 
 TRUE = 1_415_700_000
 """What time it is at ScaleEngine at first."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.signing import Value
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import Stamps
 
 START = 1_700_000_000.25
 REMEMBERED = 10_000

@@ -12,7 +12,7 @@ import pytest
 from exporter.scaleengine.connecting import Address, AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.http_answer import HttpAnswer
+from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.time_limit import TimeLimit
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Broken, Fault, Simulator

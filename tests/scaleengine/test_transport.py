@@ -12,8 +12,7 @@ import pytest
 from exporter import __version__
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.http_answer import HttpAnswer
-from exporter.scaleengine.message_body import BODY_LIMIT
+from exporter.scaleengine.message_body import BODY_LIMIT, HttpAnswer
 from exporter.scaleengine.transport import Transport
 
 Listen = Callable[..., str]

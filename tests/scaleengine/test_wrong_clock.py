@@ -17,8 +17,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason, ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.server_time import ServerTime
-from exporter.scaleengine.stamps import Stamps
+from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, Behaviour, Broken, Checks, Fault, Folder, Refusal, Simulator
 

@@ -1,14 +1,18 @@
 """What time it is at ScaleEngine, as its answers tell."""
 
 import threading
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.signing import Value, encode
 
 _DAY: Final = 86_400.0
 _WEEK: Final = 7 * 86_400.0
 _MIDDLE: Final = 0.5
 """Of a second: a Date header is cut to whole ones."""
+_REMEMBERED: Final = 10_000
 
 
 class ServerTime:
@@ -94,3 +98,40 @@ class ServerTime:
 
     def _skew_by(self, offset: float) -> float:
         return self._clock.now() - (self._clock.elapsed() + offset)
+
+
+class Stamps:
+    """Stamps the requests of all accounts, and remembers the newest ten thousand.
+
+    ``wait`` pauses for a number of seconds, and returns whether it is time to stop.
+    """
+
+    def __init__(self, wait: Callable[[float], bool]) -> None:
+        self._wait = wait
+        self._order: deque[int] = deque()
+        self._given: set[int] = set()
+        self._lock = threading.Lock()
+
+    def stamp(self, fields: Mapping[str, Value], now: Callable[[], float]) -> int:
+        """Return the unix time for a request of these fields, in seconds.
+
+        One that was stamped in this second already waits for the next. ``now`` tells the time.
+        """
+        request = encode(fields)
+        while True:
+            moment = now()
+            if self._is_new(hash((request, int(moment)))):
+                return int(moment)
+            if self._wait(int(moment) + 1 - moment):
+                return int(moment)
+
+    def _is_new(self, stamped: int) -> bool:
+        """Remember a stamped request; say whether it was not there before."""
+        with self._lock:
+            if stamped in self._given:
+                return False
+            self._given.add(stamped)
+            self._order.append(stamped)
+            if len(self._order) > _REMEMBERED:
+                self._given.discard(self._order.popleft())
+            return True
