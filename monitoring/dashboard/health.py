@@ -1,13 +1,14 @@
 """The row "Health": the polls, the API behind them, and the exporters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from grafana_foundation_sdk.builders import common as shapes
 from grafana_foundation_sdk.builders import heatmap
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common
-from grafana_foundation_sdk.models.dashboard import Panel
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -28,12 +29,23 @@ from monitoring.dashboard.panels import (
 )
 from monitoring.dashboard.promql import Gauge, increase, now, target
 
+_STATUS_PAGE: Final = DynamicConfigValue(
+    "links",
+    [{"title": "Status page", "url": "http://${__value.raw}/", "targetBlank": True}],
+)
+"""What an instance leads to; https where the exporter serves TLS has to be written here."""
 _TARGET: Final = "{{account}} {{collector}} {{path}} {{file_type}}"
 _COUNTED_EACH: Final = "15m"
 """The shortest step of what is counted: polls are that far apart, unless set otherwise."""
 SKEW_LARGE: Final = 30
 """Seconds of clock skew, either way, that are drawn as too many; the alert has the same."""
+HIGH_DEMAND: Final = 0.9
+"""The share of the rate limit that is drawn as too much; the alert has the same."""
 _BUCKETS: Final = "scaleengine_api_request_duration_seconds_bucket"
+_DEMAND: Final = Gauge("scaleengine_account_request_demand_ratio", "account", promql.ACCOUNT, "1d")
+_FAILURE: Final = replace(
+    target("scaleengine_poll_failure_info"), labels="account, collector, path, file_type, reason"
+)
 _SKEW: Final = Gauge("scaleengine_api_clock_skew_seconds", "account", promql.ACCOUNT, "1d")
 
 
@@ -46,8 +58,9 @@ def _targets() -> Builder[Panel]:
     return listing(
         "Targets",
         "Every target of the chosen accounts: whether its last poll succeeded, how old its "
-        "numbers are, and what the last poll took. A path is empty for disk usage.",
-        ("account", "collector", "path", "file_type"),
+        "numbers are, and what the last poll took. A path is empty for disk usage. The reason is "
+        "that of the last poll, if it failed; the exporter's status page has the cause.",
+        ("account", "collector", "path", "file_type", "reason"),
         (
             Column("Interval", now(target("scaleengine_poll_interval_seconds")), "s"),
             Column(
@@ -57,6 +70,7 @@ def _targets() -> Builder[Panel]:
                 missing="not yet",
                 words=("failed", "good"),
             ),
+            Column("Failure", now(_FAILURE), hidden=True),
             Column("Age", promql.target_age(), "s", missing="never good"),
             Column(
                 "Age in intervals",
@@ -66,6 +80,11 @@ def _targets() -> Builder[Panel]:
             ),
             Column("Calls", now(target("scaleengine_poll_requests"))),
             Column("Duration", now(target("scaleengine_poll_duration_seconds")), "s"),
+            Column(
+                "Next poll",
+                f"{now(target('scaleengine_poll_next_timestamp_seconds'))} * 1000",
+                "dateTimeFromNow",
+            ),
         ),
         sort="Age in intervals",
     )
@@ -177,6 +196,27 @@ def _cost() -> Sequence[Builder[Panel]]:
             width=12,
             unit="s",
         ),
+        graph(
+            "Share of the rate limit that polls need",
+            "Requests that polls like the last good ones need, as a share of "
+            "api.requests_per_second, for the accounts that need most. Above nine tenths polls "
+            "may be late.",
+            [Line(promql.largest(_DEMAND), "{{account}}")],
+            width=12,
+            unit="percentunit",
+        )
+        .min(0)
+        .thresholds(thresholds(((None, GOOD), (HIGH_DEMAND, BAD))))
+        .thresholds_style(
+            shapes.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        ),
+        graph(
+            "How far polls outlast their interval",
+            "Of the last poll, for the targets where that is most; 0 is in time.",
+            [Line(promql.largest(target("scaleengine_poll_overdue_seconds")), _TARGET)],
+            width=12,
+            unit="s",
+        ).min(0),
         bars(
             graph(
                 "API requests by command",
@@ -233,7 +273,7 @@ def _exporters() -> Builder[Panel]:
             ),
         ),
         sort="Memory",
-    )
+    ).override_by_name("Instance", [_STATUS_PAGE])
 
 
 def _ours(expression: str) -> str:
