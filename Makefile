@@ -6,7 +6,7 @@ READY := .venv/ready
 DEMO := build/demo
 
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
-	lock deb deb-try image-try \
+	lock lowest newest deb deb-try image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts try-install fault-matrix soak random-walks hostile fuzz
 
@@ -36,6 +36,7 @@ help:
 	@echo "make hostile     attack the exporter in 256 MB of memory, and say what each attack cost"
 	@echo "make fuzz        check inputs by chance for ten minutes; ARGS=--seconds=60 for one"
 	@echo "make lock        pin the newest dependencies, with their hashes"
+	@echo "make lowest, make newest  install the oldest or the newest dependencies for make test"
 	@echo "make dist        build and check the packages for an index, and their bill of materials"
 	@echo "make test-wheel  run the tests of the source package on its wheel; ARGS=tests/web for some"
 
@@ -119,15 +120,26 @@ fuzz: $(READY)
 hostile: $(READY)
 	$(BIN)/python -m bench.hostile $(ARGS)
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header
+
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
-		pyproject.toml --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header \
-		pyproject.toml --group dev --constraints requirements.txt \
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group dev --constraints requirements.txt \
 		--output-file requirements-dev.txt
-	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --upgrade \
-		--generate-hashes --no-header --constraints requirements-dev.txt - \
+	$(COMPILE) --group test --constraints requirements-dev.txt \
+		--output-file .ci/requirements-test.txt
+	$(COMPILE) pyproject.toml --resolution lowest-direct --output-file .ci/requirements-lowest.txt
+	echo 'hatchling>=1.27' | $(COMPILE) --constraints requirements-dev.txt - \
 		--output-file deploy/requirements-build.txt
+
+# What the tests of these runs see; `make lock` and a new .venv lead back.
+lowest: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
+		--no-deps -r .ci/requirements-lowest.txt
+
+newest: lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
+		-r requirements-dev.txt
 
 # Built twice: whoever builds it again gets the same bytes.
 dist: $(READY)
