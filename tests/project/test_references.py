@@ -180,3 +180,18 @@ def test_endpoints_exist(name: str) -> None:
         if re.match(r"((POST|GET) )?/(-/|api/|config$|metrics$)", code)
     }
     assert shown <= routes
+
+
+@each_plain
+def test_source_files_exist(name: str) -> None:
+    """Files and folders of the project inside of sentences are there."""
+    tops = "bench|deploy|docs|exporter|monitoring|tests"
+    shown = {code for code in inline_code(PLAIN[name]) if re.fullmatch(rf"({tops})/[\w./-]*", code)}
+    assert [path for path in sorted(shown) if not (ROOT / path).exists()] == []
+
+
+def test_all_packages_are_described() -> None:
+    """The page of the architecture has each package, and no other."""
+    described = re.findall(r"^\| `exporter/(\w+)/` \|", PLAIN["docs/architecture.md"], re.MULTILINE)
+    packages = {file.parent.name for file in (ROOT / "exporter").glob("*/__init__.py")}
+    assert set(described) == packages
