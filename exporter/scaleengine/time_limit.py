@@ -27,6 +27,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
 
 from exporter.scaleengine.connecting import Address, AddressMemory, connect_first, resolve
+from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.response_head import TolerantResponse
 
 
@@ -50,7 +51,6 @@ class TimeLimit:
         self._line: socket.socket | None = None
         self._lock = threading.Lock()
         self._left = seconds
-        self._timer = self._make_timer()
 
     def __enter__(self) -> Self:
         """Start the clock; connections of this thread now obey the limit."""
@@ -66,7 +66,7 @@ class TimeLimit:
     ) -> None:
         """Stop the clock and let go of the connection, which stays open for the next call."""
         _limit.reset(self._outer)
-        self._timer.cancel()
+        self._deadline.cancel()
         with self._lock:
             self._closed = True
             self._let_go()
@@ -74,12 +74,11 @@ class TimeLimit:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let no time pass meanwhile: the call waits for this process, not for the server."""
-        self._timer.cancel()
-        self._left -= time.monotonic() - self._began
+        self._deadline.cancel()
+        self._left = self._deadline.moment - time.monotonic()
         try:
             yield
         finally:
-            self._timer = self._make_timer()
             self._start()
 
     def watch(self, sock: socket.socket) -> None:
@@ -121,14 +120,8 @@ class TimeLimit:
             if self._line is not None:
                 _shut_down(self._line)
 
-    def _make_timer(self) -> threading.Timer:
-        timer = threading.Timer(max(0.0, self._left), self.end)
-        timer.daemon = True
-        return timer
-
     def _start(self) -> None:
-        self._began = time.monotonic()
-        self._timer.start()
+        self._deadline = DEADLINES.add(self._left, self.end)
 
     def _let_go(self) -> None:
         if self._line is not None:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.connecting import Address, AddressMemory, connect_first
+from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
 from exporter.scaleengine.message_body import HttpAnswer
@@ -262,6 +263,7 @@ def test_nothing_is_left(
     dead = [Address(V4, (f"127.0.0.{host}", port)) for host in range(1, 6)]
     good, refusing = at(listen(answer)), at(f"http://{closed}/")
     gc.collect()
+    DEADLINES.add(0.0, lambda: None)
     threads = set(threading.enumerate())
     before = descriptors()
     for addresses, timeout in (

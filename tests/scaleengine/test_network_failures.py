@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from exporter.process.resource_limits import find_resource_limit
+from exporter.scaleengine.deadlines import DeadlineThread
 from exporter.scaleengine.errors import (
     NetworkError,
     ProtocolError,
@@ -172,6 +173,7 @@ def test_too_few_threads(closed: str, send: Send, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr("exporter.scaleengine.time_limit.DEADLINES", DeadlineThread())
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(RuntimeError) as caught:
         send(f"http://{closed}/")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from exporter.scaleengine.connecting import Address, AddressMemory
+from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
 from exporter.scaleengine.message_body import HttpAnswer
@@ -255,7 +256,8 @@ def test_close_before_and_again(simulator: Simulator, transport: Transports) -> 
 
 
 def test_no_thread_is_left(simulator: Simulator, transport: Transports, question: Question) -> None:
-    """Neither good calls nor timeouts leave a thread behind."""
+    """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
+    DEADLINES.add(0.0, lambda: None)
     before = set(threading.enumerate())
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(2,)),)))
     transport(simulator.url, 20).send("{}", question)

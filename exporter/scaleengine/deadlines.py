@@ -1,0 +1,76 @@
+"""Call functions at moments to come, all in one thread: a timer each would be a thread each."""
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(order=True, slots=True)
+class Deadline:
+    """A moment, in seconds of ``time.monotonic``, and what is called then."""
+
+    moment: float
+    number: int
+    call: Callable[[], object] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Call nothing; what is being called now ends as it is."""
+        self.call = None
+
+
+class DeadlineThread:
+    """Calls functions at their moments, in a thread that is started for the first one.
+
+    The functions must not block.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._deadlines: list[Deadline] = []
+        self._changed = threading.Condition()
+        self._is_started = False
+
+    def add(self, seconds: float, call: Callable[[], object]) -> Deadline:
+        """Call a function in ``seconds``; raises RuntimeError where no thread can be started."""
+        deadline = Deadline(time.monotonic() + seconds, next(self._numbers), call)
+        with self._changed:
+            if not self._is_started:
+                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
+                self._is_started = True
+            heapq.heappush(self._deadlines, deadline)
+            if self._deadlines[0] is deadline:
+                self._changed.notify()
+        return deadline
+
+    def _run(self) -> None:
+        while True:
+            call = self._next()
+            try:
+                call()
+            except Exception:
+                log.exception("a defect of this exporter at a deadline; please report it")
+            del call
+
+    def _next(self) -> Callable[[], object]:
+        """Wait for the next deadline that is not cancelled, and return what it calls."""
+        with self._changed:
+            while True:
+                left = self._deadlines[0].moment - time.monotonic() if self._deadlines else None
+                if left is not None and left <= 0:
+                    call = heapq.heappop(self._deadlines).call
+                    if call is not None:
+                        return call
+                else:
+                    self._changed.wait(left)
+
+
+DEADLINES: Final = DeadlineThread()
+"""That of this process."""

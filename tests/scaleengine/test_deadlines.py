@@ -1,0 +1,44 @@
+"""Functions are called at their moments, all in one thread."""
+
+import threading
+
+from structlog.testing import capture_logs
+
+from exporter.scaleengine.deadlines import DeadlineThread
+
+PATIENCE = 30.0
+
+
+def test_the_order_of_deadlines() -> None:
+    """The nearest is first, also where it was added last; one that is cancelled does not come."""
+    deadlines, called, done = DeadlineThread(), list[str](), threading.Event()
+    deadlines.add(0.4, done.set)
+    deadlines.add(0.3, lambda: called.append("later"))
+    deadlines.add(0.2, lambda: called.append("cancelled")).cancel()
+    deadlines.add(0.1, lambda: called.append("sooner"))
+    assert done.wait(PATIENCE)
+    assert called == ["sooner", "later"]
+
+
+def test_a_defect_ends_no_other_deadline() -> None:
+    """What a function raises is logged, and the next ones come all the same."""
+    deadlines, done = DeadlineThread(), threading.Event()
+
+    def fail() -> None:
+        raise RuntimeError("a defect")
+
+    with capture_logs() as lines:
+        deadlines.add(0.0, fail)
+        deadlines.add(0.0, done.set)
+        assert done.wait(PATIENCE)
+    assert [line["log_level"] for line in lines] == ["error"]
+
+
+def test_one_thread_for_all() -> None:
+    """All are called in one thread."""
+    deadlines, seen, done = DeadlineThread(), set[int](), threading.Event()
+    for _ in range(50):
+        deadlines.add(0.0, lambda: seen.add(threading.get_ident()))
+    deadlines.add(0.01, done.set)
+    assert done.wait(PATIENCE)
+    assert len(seen) == 1
