@@ -7,6 +7,7 @@ further from every truth than by what has moved.
 """
 
 import argparse
+import asyncio
 import random
 import re
 import sys
@@ -21,16 +22,17 @@ from statistics import median
 from typing import Final
 
 from bench.faults.fast_time import LeapingTime
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.folder_counts import DIRECTLY
-from exporter.polling.pace import Pace
 from exporter.polling.polls import poll
-from exporter.polling.refusals import Refusals
+from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import FilesTarget
-from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
+from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
@@ -155,7 +157,8 @@ class Walker:
     def __init__(self, simulator: Simulator, storage: Folder, leaping: LeapingTime) -> None:
         self._simulator = simulator
         self._storage = storage
-        self._clock = Clock(leaping.now, leaping.elapsed)
+        self._clock = Clock(leaping.now, leaping.elapsed, leaping.sleep)
+        self._workers = WorkerPool()
         self._stop = leaping
         self._client = Client(
             account="main",
@@ -170,6 +173,7 @@ class Walker:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._workers.close()
 
     def walk(self, trial: Trial) -> Result:
         """Poll the tree once, by the real walk."""
@@ -178,13 +182,13 @@ class Walker:
         above.place(name, trial.tree)
         self._simulator.behave(Behaviour(readings=trial.readings))
         target = FilesTarget("main", 3600.0, 3600.0, trial.path, trial.file_type, 1)
-        calls = Calls(self._account(trial.at_once), target, self._stop, random.Random(0))  # noqa: S311
+        session = PollSession(self._account(trial.at_once), target, random.Random(0))  # noqa: S311
         least = trial.least_requests()
         leapt = self._stop.leapt
         outcome, cause = Outcome.EXACT, ""
         counts = None
         try:
-            counts = poll(target, calls)
+            counts = asyncio.run(poll(target, session))
         except ScaleEngineError as error:
             outcome, cause = Outcome.ABSENT, error.cause
         except Exception:  # noqa: BLE001 (a defect of the walk must not hide the other walks)
@@ -193,22 +197,25 @@ class Walker:
             above.take(name)
         waited = self._stop.leapt - leapt
         if not isinstance(counts, FileCounts):
-            return Result(trial, outcome, calls.made, least, cause=cause, waited=waited)
+            return Result(trial, outcome, session.requests, least, cause=cause, waited=waited)
         published = Truth(counts.files, counts.folders)
         distance = trial.changing.distance(counts.files, counts.folders)
         outcome = judge(trial, distance)
         if outcome is Outcome.EXACT and not is_right_by_folder(trial, counts):
             outcome, cause = Outcome.WRONG, "by folder"
-        return Result(trial, outcome, calls.made, least, published, cause, distance, waited)
+        return Result(trial, outcome, session.requests, least, published, cause, distance, waited)
 
     def _account(self, at_once: int) -> PolledAccount:
         return PolledAccount(
             name="main",
             client=self._client,
-            credentials=lambda: Credentials(KEY, SECRET),
-            turns=Turns(at_once, Pace(None, self._clock), self._clock),
-            refusals=Refusals(self._clock),
+            credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
+            limiter=FairLimiter(
+                at_once, RateLimiter(None, self._clock), self._clock, self._workers
+            ),
+            breaker=CredentialBreaker(self._clock),
             limits=Limits(at_once, MAX_REQUESTS),
+            workers=self._workers,
         )
 
 

@@ -106,7 +106,7 @@ class Machine:
     @property
     def clock(self) -> Clock:
         """Return the clock of the machine."""
-        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed)
+        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed, self.time.sleep)
 
     def suffer(self, slot: Slot) -> None:
         """Let be wrong what is wrong in a slot."""

@@ -1,16 +1,17 @@
 """The accounts that are polled, made from a plan: anew, or from those that are there already."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from exporter.plan import Plan, PlannedAccount
-from exporter.polling.account import Account
-from exporter.polling.pace import Pace
-from exporter.polling.refusals import Refusals
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.reload_delta import ReloadDelta, compute_delta
-from exporter.polling.turns import Turns
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
+from exporter.polling.workers import InlineWorkers, Workers
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, Stamps
@@ -21,7 +22,8 @@ from exporter.scaleengine.transport import Transport
 class Surroundings:
     """What all accounts share: the clock, the stamps, who is told of requests and of secrets.
 
-    ``judge`` is told what each attempt of a poll has shown of an account's credentials.
+    ``judge`` is told what each attempt of a poll has shown of an account's credentials. ``workers``
+    make the requests, ``file_workers`` read secrets in files; None reads them where it is asked.
     """
 
     clock: Clock
@@ -29,6 +31,8 @@ class Surroundings:
     observe: Callable[[Exchange], None]
     learn: Callable[[str, str], None]
     judge: Callable[[Verdict], None] = ignore
+    workers: Workers = field(default_factory=InlineWorkers)
+    file_workers: Workers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Roster:
     """The accounts of a plan, by name."""
 
     plan: Plan
-    accounts: Mapping[str, Account]
+    accounts: Mapping[str, PolledAccount]
 
     def delta_to(self, plan: Plan) -> ReloadDelta:
         """Return what changes where another plan is taken.
@@ -78,7 +82,7 @@ class Roster:
             made[planned.name] = account
         return Roster(plan, made)
 
-    def _known_in(self, plan: Plan) -> Mapping[str, Account]:
+    def _known_in(self, plan: Plan) -> Mapping[str, PolledAccount]:
         """Return the accounts that are known already, by their names in another plan.
 
         An account is known by its CDN, so that one whose name has changed is the same.
@@ -87,7 +91,7 @@ class Roster:
             return {}
         numbers = {account.name: account.cdn for account in plan.accounts}
         known = {}
-        renamed: dict[int, Account] = {}
+        renamed: dict[int, PolledAccount] = {}
         for account in self.plan.accounts:
             if numbers.get(account.name) == account.cdn:
                 known[account.name] = self.accounts[account.name]
@@ -105,20 +109,20 @@ def roster(plan: Plan, around: Surroundings) -> Roster:
     return Roster(plan, accounts)
 
 
-def _with_knowledge(fresh: Account, known: Account, plan: Plan) -> Account:
+def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> PolledAccount:
     """Return an account with what is known of it, and the limits of a plan."""
-    known.turns.change(plan.concurrency, plan.requests_per_second)
+    known.limiter.change(plan.concurrency, plan.requests_per_second)
     client = replace(fresh.client, time=known.client.time)
     return replace(
         fresh,
         client=client,
-        turns=known.turns,
-        refusals=known.refusals,
+        limiter=known.limiter,
+        breaker=known.breaker,
         failures=known.failures,
     )
 
 
-def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Account:
+def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> PolledAccount:
     def credentials() -> Credentials:
         read = planned.credentials()
         around.learn(read.api_key, read.api_secret)
@@ -133,12 +137,18 @@ def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Accou
         time=ServerTime(around.clock),
         observe=around.observe,
     )
-    return Account(
+    rate = RateLimiter(plan.requests_per_second, around.clock)
+    return PolledAccount(
         name=planned.name,
         client=client,
-        credentials=credentials,
-        refusals=Refusals(around.clock),
-        turns=Turns(plan.concurrency, Pace(plan.requests_per_second, around.clock), around.clock),
+        credentials=CredentialReader(
+            credentials,
+            around.file_workers if planned.has_secret_files else None,
+            plan.endpoint.timeout,
+        ),
+        limiter=FairLimiter(plan.concurrency, rate, around.clock, around.workers),
+        breaker=CredentialBreaker(around.clock),
         limits=Limits(plan.concurrency, plan.requests_per_poll, plan.limits),
+        workers=around.workers,
         judge=around.judge,
     )

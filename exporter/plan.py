@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from exporter import config
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, name_some
+from exporter.polling.workers import DEFAULT_MAX_WORKERS
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
@@ -17,7 +18,8 @@ class PlannedAccount:
     """An account: its label, its CDN number, how to read its secrets, and quotas in bytes.
 
     The quotas are by CPU user; ``*`` stands for each user without one of its own. ``labels`` are
-    those that the operator adds to ``scaleengine_account_info``.
+    those that the operator adds to ``scaleengine_account_info``. ``has_secret_files`` says whether
+    the secrets are read from files, which may take time.
     """
 
     name: str
@@ -25,14 +27,16 @@ class PlannedAccount:
     credentials: Callable[[], Credentials]
     quotas: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    has_secret_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All that the service needs to know.
 
-    ``concurrency``, ``requests_per_second`` and ``requests_per_poll`` bound the calls of each
-    account, ``limits`` what one poll may find. ``shard`` is the part of the accounts that this is.
+    ``concurrency``, ``requests_per_second`` and ``requests_per_poll`` bound the requests of each
+    account, ``max_workers`` those in flight of all accounts, ``limits`` what one poll may find.
+    ``shard`` is the part of the accounts that this is.
     """
 
     endpoint: Endpoint
@@ -43,6 +47,7 @@ class Plan:
     targets: tuple[Target, ...]
     limits: SnapshotLimits = field(default_factory=SnapshotLimits)
     shard: Shard = EVERYTHING
+    max_workers: int = DEFAULT_MAX_WORKERS
 
     def find_warnings(self) -> list[str]:
         """Return what the operator should know about it."""
@@ -70,6 +75,7 @@ def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
             label_length=configuration.limits.label_length,
         ),
         shard=shard,
+        max_workers=api.max_workers,
     )
 
 
@@ -128,6 +134,7 @@ def _account(account: config.Account) -> PlannedAccount:
         _Secrets(account.name, account.api_key, account.api_secret),
         account.disk_usage.quotas,
         account.labels,
+        any(secret.file is not None for secret in (account.api_key, account.api_secret)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The running service: polling in threads, serving in the main thread."""
+"""The running service: polling in one thread, serving in the main thread."""
 
 import asyncio
 import os
@@ -26,15 +26,18 @@ from exporter.metrics.registry import (
 from exporter.metrics.self_metrics import add_log_counter
 from exporter.plan import Plan, describe_changes
 from exporter.polling.demand import DemandLog
+from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
+from exporter.polling.workers import WorkerPool
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
 from exporter.reload import Reload, ReloadThread
 from exporter.scaleengine.clock import Clock, Seconds
+from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
@@ -56,6 +59,7 @@ _LOOP_DESCRIPTORS: Final = 3
 _LAST_POLLS_SECONDS: Final = 1.5
 _LAST_PUBLICATION_SECONDS: Final = 0.5
 _LAST_RELOAD_SECONDS: Final = 0.5
+_MAX_FILE_WORKERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +117,17 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         _labels(plan),
         plan.requests_per_second,
     )
+    workers = WorkerPool(plan.max_workers)
     around = Surroundings(
         clock,
         Stamps(stop.wait),
         observe=metrics.heed_exchange,
         learn=source.secrets.learn,
         judge=metrics.record_verdict,
+        workers=workers,
+        file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
     )
-    polling = _Polling(plan, around, store, metrics)
+    polling = _Polling(plan, around, workers, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 
     notifier = Notifier(process.environ)
@@ -132,7 +139,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         add_reload_gauges(metrics, "web_config", front.web_config)
 
     def dead() -> tuple[str, ...]:
-        return (*polling.poller.dead(), *publisher.dead(), *reloading.dead())
+        return (*polling.thread.dead(), *publisher.dead(), *reloading.dead())
 
     def unfinished() -> list[str]:
         return [str(target) for target in publisher.unfinished()]
@@ -190,7 +197,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         log.info("stopping")
         close(front.sockets)  # where they were not served
         stop.set()
-        polling.poller.stop(_LAST_POLLS_SECONDS)
+        polling.thread.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
         reloading.join(_LAST_RELOAD_SECONDS)
 
@@ -235,17 +242,27 @@ def _log_overdue() -> None:
 class _Polling:
     """All that is polled, by the plan that was taken last."""
 
-    def __init__(self, plan: Plan, around: Surroundings, store: Store, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        around: Surroundings,
+        workers: WorkerPool,
+        store: Store,
+        metrics: Metrics,
+    ) -> None:
         self._around = around
+        self._workers = workers
         self._metrics = metrics
         self._roster = roster(plan, around)
         self._demand = DemandLog(store, around.clock, lambda: self.plan.requests_per_second)
-        self.poller = Poller(
+        self._poller = Poller(
             store,
             around.clock,
             random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
             self._record_poll,
         )
+        self._poller.apply(compute_delta((), plan.targets), self._roster.accounts)
+        self.thread = PollingThread(self._poller)
 
     def _record_poll(self, target: Target, result: PollResult) -> None:
         self._metrics.heed_poll(target, result)
@@ -260,17 +277,24 @@ class _Polling:
         return self._roster.plan.endpoint
 
     def start(self) -> None:
-        self.poller.apply(compute_delta((), self._roster.plan.targets), self._roster.accounts)
+        """Begin to poll, with a thread for requests; raises RuntimeError where there is none."""
+        self._workers.start()
+        DEADLINES.start()
+        self.thread.start()
 
     def take(self, plan: Plan) -> None:
         """Poll by another plan from now on; what both have goes on as it was."""
+        self.thread.call(partial(self._take, plan))
+
+    def _take(self, plan: Plan) -> None:
         delta = self._roster.delta_to(plan)
         self._roster = self._roster.renewed(plan, self._around)
+        self._workers.resize(plan.max_workers)
         self._metrics.apply(
             delta, _numbers(plan), _quotas(plan), _labels(plan), plan.requests_per_second
         )
         self._demand.set_targets(plan.targets)
-        self.poller.apply(delta, self._roster.accounts)
+        self._poller.apply(delta, self._roster.accounts)
 
 
 class _Reloading(Generic[T]):

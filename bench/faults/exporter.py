@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from bench.faults.fast_time import FastStop
@@ -15,9 +14,11 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.plan import Plan
+from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.targets import Target
+from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import Stamps
 
@@ -69,26 +70,30 @@ def running(
     store = WatchedStore(plan.targets)
     metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
     witness = Witness(store, truths, metrics.wall_time)
+    workers = WorkerPool(plan.max_workers)
     around = Surroundings(
         clock,
         Stamps(stop.wait),
         observe=metrics.heed_exchange,
         learn=lambda _, __: None,
         judge=metrics.record_verdict,
+        workers=workers,
     )
     chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
-    make_stop = partial(FastStop, pace.polls)
-    poller = Poller(store, clock, chance, metrics.heed_poll, make_stop)
+    poller = Poller(store, clock, chance, metrics.heed_poll)
+    poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
+    polling = PollingThread(poller)
     lookout = _Lookout(pace.publications, witness.look)
     publisher = Publisher(metrics, store, clock, lookout)
     lookout.published = publisher.latest
-    it = Running(witness, lambda: (*poller.dead(), *publisher.dead()))
-    poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
+    it = Running(witness, lambda: (*polling.dead(), *publisher.dead()))
+    polling.start()
     publisher.start()
     try:
         yield it
     finally:
         stop.set()
         lookout.set()
-        ended = poller.stop(_LAST_SECONDS * pace.polls)
+        ended = polling.stop(_LAST_SECONDS)
+        workers.close()
         it.ended = publisher.join(_LAST_SECONDS) and ended

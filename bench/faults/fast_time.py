@@ -1,5 +1,6 @@
 """Time that runs faster than the clock on the wall."""
 
+import asyncio
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class FastTime:
     def now(self) -> float:
         """Return the time of day, in unix time."""
         return self.start + self.elapsed()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many of these seconds."""
+        await asyncio.sleep(seconds / self.speed)
 
 
 def fast_time(speed: float, start: float) -> FastTime:
@@ -60,6 +65,11 @@ class LeapingTime:
         with self._lock:
             self.leapt += timeout
         return False
+
+    async def sleep(self, seconds: float) -> None:
+        """Leap over so many seconds, and let others go on."""
+        self.wait(seconds)
+        await asyncio.sleep(0)
 
 
 class FastStop:

@@ -83,7 +83,7 @@ class Scene:
     @property
     def clock(self) -> Clock:
         """Return the clock of the exporter's machine."""
-        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed)
+        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed, self.time.sleep)
 
     def spoil(self, *broken: Broken) -> None:
         """Break answers from now on."""

@@ -22,7 +22,6 @@ from bench.faults.truth import (
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family_text import FamilyText
 from exporter.metrics.self_metrics import WallTime
-from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target
 
@@ -49,16 +48,14 @@ class WatchedStore(Store):
         super().__init__(targets)
         self.windows: Mapping[Target, dict[float, Window]] = {target: {} for target in targets}
 
-    def record(
-        self, target: Target, result: PollResult, good: Good | None, stop: Stop | None = None
-    ) -> bool:
+    def record(self, target: Target, result: PollResult, good: Good | None) -> bool:
         """Take in the end of a poll, as every store does."""
         if good is not None:
             windows = self.windows[target]
             windows[good.finished] = Window(good.finished - result.seconds, good.finished)
             for oldest in list(windows)[:-_REMEMBERED]:
                 del windows[oldest]
-        return super().record(target, result, good, stop)
+        return super().record(target, result, good)
 
 
 @dataclass(frozen=True, slots=True)

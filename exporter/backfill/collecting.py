@@ -3,6 +3,7 @@
 One request is made at a time, since a response of many users takes the memory of several of few.
 """
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,8 @@ from datetime import date
 
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
-from exporter.polling.account import Account, Calls
+from exporter.polling.account import PolledAccount
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.stopping import Stop, StoppedError
 from exporter.polling.targets import DiskUsageTarget
@@ -90,7 +92,7 @@ class Collector:
         self._max_response_bytes = max_response_bytes
 
     def collect(
-        self, account: Account, target: DiskUsageTarget, end: float, first_day: date | None
+        self, account: PolledAccount, target: DiskUsageTarget, end: float, first_day: date | None
     ) -> Collected:
         """Collect the days of an account before ``end``, in unix seconds.
 
@@ -100,7 +102,7 @@ class Collector:
         done = Collected(account.name, None, 0)
         try:
             # Also where no request is left to make: names are written without these secrets.
-            account.credentials()
+            asyncio.run(account.credentials.read())
         except ScaleEngineError as error:
             return replace(done, error=error)
         for window in windows_before(end, first_day):
@@ -108,9 +110,9 @@ class Collector:
             if rows is None:
                 if self._stop.is_set():
                     return replace(done, stopped=True)
-                calls = Calls(account, target, self._stop, self._rng)
-                outcome = self._request(account, target, calls, window)
-                done = replace(done, requests=done.requests + calls.made)
+                session = PollSession(account, target, self._rng)
+                outcome = self._request(account, target, session, window)
+                done = replace(done, requests=done.requests + session.requests)
                 if outcome is None:
                     return replace(done, stopped=True)
                 if isinstance(outcome, ScaleEngineError):
@@ -128,12 +130,12 @@ class Collector:
         return done
 
     def _request(
-        self, account: Account, target: DiskUsageTarget, calls: Calls, window: Window
+        self, account: PolledAccount, target: DiskUsageTarget, session: PollSession, window: Window
     ) -> int | ScaleEngineError | None:
         """Request a window; return the number of its rows, the failure, or None when stopped."""
         reading = _Reading()
         try:
-            reports = self._reports(target, calls, window)
+            reports = self._reports(target, session, window)
             parts = _read_parts(reports, target, window, reading, account.limits.snapshot)
             rows = self._store.add_window(account.name, window, parts)
         except StoppedError:
@@ -150,10 +152,10 @@ class Collector:
         return rows
 
     def _reports(
-        self, target: DiskUsageTarget, calls: Calls, window: Window
+        self, target: DiskUsageTarget, session: PollSession, window: Window
     ) -> Iterator[UsageReport]:
         for cpu_users in split_users(target.cpu_users, self._max_response_bytes):
-            yield calls.disk_usage(cpu_users, window.starttime)
+            yield asyncio.run(session.disk_usage(cpu_users, _keep, window.starttime))
 
     def _report(self, account: str, window: Window, reading: _Reading, rows: int) -> None:
         """Warn of rows that are not used."""
@@ -169,6 +171,10 @@ class Collector:
                     "advice": "ScaleEngine may not give days that are so old",
                 },
             )
+
+
+def _keep(report: UsageReport) -> UsageReport:
+    return report
 
 
 def _read_parts(

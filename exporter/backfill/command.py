@@ -39,7 +39,7 @@ from exporter.backfill.work_folder import (
     unwritable,
 )
 from exporter.plan import Plan
-from exporter.polling.stopping import StoppedError
+from exporter.polling.stopping import StoppedError, stoppable
 from exporter.polling.targets import DiskUsageTarget
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.streams import STDOUT
@@ -222,7 +222,10 @@ class _Run:
         """Collect all accounts; return what each came to."""
         host = self._host
         around = Surroundings(
-            host.clock, Stamps(self._stop.wait), lambda _: None, host.secrets.learn
+            stoppable(host.clock, self._stop),
+            Stamps(self._stop.wait),
+            lambda _: None,
+            host.secrets.learn,
         )
         accounts = roster(self._plan, around)
         self._on_stop(accounts)

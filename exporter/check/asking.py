@@ -31,6 +31,8 @@ class Asking:
         # Nobody sets it: an interruption ends the check from outside.
         self._stop = threading.Event()
         around = Surroundings(clock, Stamps(self._stop.wait), self._heed, learn)
+        self._credentials = {account.name: account.credentials for account in plan.accounts}
+        self._learn = learn
         self._accounts = roster(plan, around).accounts
         self._requests_allowed = plan.requests_per_poll
         self.newest: Exchange | None = None
@@ -38,7 +40,9 @@ class Asking:
 
     def credentials(self, account: str) -> Credentials:
         """Read the secrets of an account; raises AuthError."""
-        return self._accounts[account].credentials()
+        read = self._credentials[account]()
+        self._learn(read.api_key, read.api_secret)
+        return read
 
     def ask(self, target: Target, credentials: Credentials) -> Finding:
         """Ask for what the target is, in as few requests as can tell; raises ScaleEngineError.
@@ -62,10 +66,8 @@ class Asking:
         if isinstance(target, DiskUsageTarget):
             return used(target, self._ask_usage(target, credentials))
         account = self._accounts[target.account]
-        with account.turns.turn(target, self._stop):
-            listing = list_files(
-                account.client, credentials, target.path, target.file_type, offset=0
-            )
+        self._keep_rate(target)
+        listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
         return listed(target, listing, self._requests_allowed)
 
     def _ask_usage(self, target: DiskUsageTarget, credentials: Credentials) -> DiskUsage:
@@ -73,11 +75,17 @@ class Asking:
         account = self._accounts[target.account]
         starttime, found = None, []
         for cpu_users in split_users(target.cpu_users, BODY_LIMIT):
-            with account.turns.turn(target, self._stop):
-                report = disk_usage(account.client, credentials, cpu_users, starttime)
+            self._keep_rate(target)
+            report = disk_usage(account.client, credentials, cpu_users, starttime)
             starttime = report.starttime
             found.append(newest_usage(report, cpu_users))
         return merge_usage(found)
+
+    def _keep_rate(self, target: Target) -> None:
+        """Wait until the next request of the account may begin."""
+        rate = self._accounts[target.account].limiter.rate
+        self._stop.wait(rate.delay())
+        rate.begin()
 
     def _heed(self, exchange: Exchange) -> None:
         self.newest = exchange

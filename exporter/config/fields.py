@@ -185,6 +185,7 @@ _DURATION_SCHEMA = {
 
 Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
 Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole_number)]
+Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole_number)]
 Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, AfterValidator(plain_text), Field(json_schema_extra={"minLength": 1})]

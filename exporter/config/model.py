@@ -27,6 +27,7 @@ from exporter.config.fields import (
     Text,
     Timeout,
     Url,
+    Workers,
 )
 from exporter.yamlfile.fields import FieldError, not_empty
 from exporter.yamlfile.models import StrictModel
@@ -47,6 +48,9 @@ class Api(StrictModel):
 
     concurrency: Concurrency = 4
     """How many requests may be in flight for one account."""
+
+    max_workers: Workers = 32
+    """How many requests may be in flight for all accounts together."""
 
     requests_per_second: Rate | None = 5.0
     """How many requests may begin in a second for one account, pages included; null: no limit."""

@@ -1,6 +1,5 @@
 """Which failures of an account are worth a warning: the same cause is one for all its targets."""
 
-import threading
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -46,7 +45,6 @@ class FailureLog:
         self._causes: dict[Target, _Cause] = {}
         self._lasting: dict[_Cause, _Lasting] = {}
         self._events: dict[str, float] = {}
-        self._lock = threading.Lock()
 
     def record_failure(
         self, target: Target, error: ScaleEngineError, now: float
@@ -57,40 +55,34 @@ class FailureLog:
         ``now`` is in seconds of monotonic time.
         """
         cause = _cause(target, error)
-        with self._lock:
-            if self._causes.get(target) != cause:
-                self._forget(target)
-                self._causes[target] = cause
-            lasting = self._lasting.setdefault(cause, _Lasting())
-            lasting.failures += 1
-            if lasting.warned is not None and now - lasting.warned < WARNING_SECONDS:
-                return None
-            targets = sum(other == cause for other in self._causes.values())
-            warning = FailureWarning(lasting.failures, targets)
-            lasting.warned, lasting.failures = now, 0
-            return warning
+        if self._causes.get(target) != cause:
+            self.forget(target)
+            self._causes[target] = cause
+        lasting = self._lasting.setdefault(cause, _Lasting())
+        lasting.failures += 1
+        if lasting.warned is not None and now - lasting.warned < WARNING_SECONDS:
+            return None
+        targets = sum(other == cause for other in self._causes.values())
+        warning = FailureWarning(lasting.failures, targets)
+        lasting.warned, lasting.failures = now, 0
+        return warning
 
     def forget(self, target: Target) -> None:
         """Record that the target fails no longer, or is not polled any more."""
-        with self._lock:
-            self._forget(target)
+        cause = self._causes.pop(target, None)
+        if cause is not None and cause not in self._causes.values():
+            del self._lasting[cause]
 
     def is_due(self, event: str, now: float) -> bool:
         """Return whether an event of the account may be logged above the level debug.
 
         It may be once a minute. ``now`` is in seconds of monotonic time.
         """
-        with self._lock:
-            logged = self._events.get(event)
-            if logged is not None and now - logged < _EVENT_SECONDS:
-                return False
-            self._events[event] = now
-            return True
-
-    def _forget(self, target: Target) -> None:
-        cause = self._causes.pop(target, None)
-        if cause is not None and cause not in self._causes.values():
-            del self._lasting[cause]
+        logged = self._events.get(event)
+        if logged is not None and now - logged < _EVENT_SECONDS:
+            return False
+        self._events[event] = now
+        return True
 
 
 def _cause(target: Target, error: ScaleEngineError) -> _Cause:

@@ -1,17 +1,16 @@
-"""Poll every target, each in a thread of its own."""
+"""Poll every target, each in a task of its own."""
 
+import asyncio
 import random
-import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 from weakref import WeakSet
 
-from exporter.polling.account import Account
-from exporter.polling.lasting import LastingThread
-from exporter.polling.reload_delta import ReloadDelta
-from exporter.polling.stopping import Stop, StopSwitch
+from exporter.polling.account import PolledAccount
+from exporter.polling.cancelling import cancel_all
+from exporter.polling.reload_delta import ReloadDelta, without_times
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import Target
@@ -21,100 +20,88 @@ from exporter.scaleengine.clock import Clock
 FIRST_POLLS_WITHIN: Final = 1.0
 """Seconds over which the first polls are spread, so that they do not all begin at once."""
 
+_Task: TypeAlias = "asyncio.Task[None]"
+
 
 @dataclass(frozen=True, slots=True)
 class _Running:
     poller: TargetPoller
-    thread: LastingThread
-    stop: StopSwitch
+    task: _Task
 
 
 class Poller:
-    """The threads that poll, from the first ``apply`` to ``stop``.
+    """The tasks that poll, in one event loop, from ``start`` to ``close``.
 
-    ``chance`` spreads polls; ``finished`` is told of every poll that ended. ``make_stop`` makes
-    the signal that ends one target's polls, and is what they wait by.
+    ``rng`` spreads polls; ``finished`` is called for every poll that has ended. Every method is
+    called in the loop's thread, or while no loop runs.
     """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        chance: random.Random,
+        rng: random.Random,
         finished: Callable[[Target, PollResult], None],
-        make_stop: Callable[[], StopSwitch] = threading.Event,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._finished = finished
-        self._make_stop = make_stop
-        self._wanted: tuple[Target, ...] = ()
+        self._is_started = False
+        self._is_closed = False
+        self._targets: tuple[Target, ...] = ()
+        self._accounts: Mapping[str, PolledAccount] = {}
         self._running: dict[Target, _Running] = {}
-        self._leaving: list[tuple[Target, LastingThread]] = []
+        self._leaving: defaultdict[Target, set[_Task]] = defaultdict(set)
         self._clients: WeakSet[Client] = WeakSet()
-        self._stopped = False
-        self._lock = threading.Lock()
 
-    def apply(self, delta: ReloadDelta, accounts: Mapping[str, Account]) -> None:
+    def start(self) -> None:
+        """Poll in the event loop that runs now."""
+        self._is_started = True
+        self._running.clear()  # where an earlier loop has ended, so have its tasks
+        self._leaving.clear()
+        self._begin_missing()
+
+    def apply(self, delta: ReloadDelta, accounts: Mapping[str, PolledAccount]) -> None:
         """Poll the targets of a reload from now on, each with its account.
 
-        One that stays keeps its schedule, and the poll that is under way. One that is removed ends
-        at its request under way; where its account is gone or replaced, that request is ended, too.
-        Those of replaced accounts and of new credentials are polled at once, as at the start: what
-        failed with the old credentials may succeed with the new ones.
-
-        Raises RuntimeError where a thread cannot be started; ``dead`` names what is not polled
-        then, and the next reload tries again.
+        One that stays keeps its schedule, and the poll that is under way. One that is removed is
+        cancelled; its request under way ends at once where its account is gone or replaced. Those
+        of replaced accounts and of new credentials are polled at once, as at the start: what failed
+        with the old credentials may succeed with the new ones.
         """
-        with self._lock:
-            if self._stopped:
-                return
-            self._leaving = [
-                (target, thread) for target, thread in self._leaving if not thread.join(0.0)
-            ]
-            self._wanted = delta.targets
-            for target in tuple(self._running):
-                if target in delta.removed or delta.restarts(target):
-                    self._leave(target)
-            self._hang_up(accounts, delta)
-            self._store.apply(delta)
-            for target in delta.targets:
-                account = accounts[target.account]
-                if target in self._running:
-                    self._running[target].poller.account = account
-                else:
-                    self._running[target] = self._begin(target, account)
+        if self._is_closed:
+            return
+        for target in tuple(self._running):
+            if target in delta.removed or delta.restarts(target):
+                self._leave(target)
+        self._close_clients(accounts, delta)
+        self._store.apply(delta)
+        self._targets, self._accounts = delta.targets, accounts
+        for target, running in self._running.items():
+            running.poller.account = accounts[target.account]
+        if self._is_started:
+            self._begin_missing()
 
     def dead(self) -> tuple[str, ...]:
-        """Return the names of the threads that should poll and do not."""
-        with self._lock:
-            return tuple(_thread(target) for target in self._wanted if self._is_dead(target))
+        """Return the names of the tasks that should poll and have ended; any thread may ask."""
+        return tuple(
+            f"poll {target}"
+            for target, running in tuple(self._running.items())
+            if running.task.done()
+        )
 
-    def stop(self, timeout: float) -> bool:
-        """End all polls, even while requests hang; wait for it at most so many seconds.
-
-        Return whether all have ended.
-        """
-        deadline = self._clock.elapsed() + timeout
-        with self._lock:
-            self._stopped = True
-            running = tuple(self._running.values())
-            leaving = [thread for _, thread in self._leaving]  # told to stop already
-            clients = tuple(self._clients)
-        for each in running:
-            each.stop.set()
-        for client in clients:
+    async def close(self, max_wait: float) -> None:
+        """End all polls and the requests under way; wait ``max_wait`` seconds for it at most."""
+        self._is_closed = True
+        leaving: Collection[_Task] = [task for tasks in self._leaving.values() for task in tasks]
+        running = [running.task for running in self._running.values()]
+        for client in tuple(self._clients):
             client.close()
-        threads = [*(each.thread for each in running), *leaving]
-        ended = [thread.join(max(0.0, deadline - self._clock.elapsed())) for thread in threads]
-        return all(ended)
+        await cancel_all([*running, *leaving], max_wait)
 
-    def _is_dead(self, target: Target) -> bool:
-        return target not in self._running or self._running[target].thread.dead
-
-    def _hang_up(self, accounts: Mapping[str, Account], delta: ReloadDelta) -> None:
-        """End the calls in the name of accounts that are gone, or others now.
+    def _close_clients(self, accounts: Mapping[str, PolledAccount], delta: ReloadDelta) -> None:
+        """End the requests of accounts that are gone or replaced.
 
         A poll under way goes on with the client of before, which then keeps no connection open.
         """
@@ -129,39 +116,33 @@ class Poller:
         self._clients.update(current)
 
     def _leave(self, target: Target) -> None:
-        leaving = self._running.pop(target)
-        leaving.stop.set()
-        self._leaving.append((target, leaving.thread))
+        task = self._running.pop(target).task
+        task.cancel()
+        name = without_times(target)
+        self._leaving[name].add(task)
+        task.add_done_callback(lambda task: self._forget(name, task))
 
-    def _begin(self, target: Target, account: Account) -> _Running:
-        stop = self._make_stop()
-        poller = TargetPoller(
-            target, account, self._store, self._clock, self._chance, self._finished
-        )
-        earlier = [thread for left, thread in self._leaving if _name(left) == _name(target)]
-        first_wait = self._chance.uniform(0, FIRST_POLLS_WITHIN)
-        work = partial(_poll_after, earlier, poller, first_wait, stop)
-        thread = LastingThread(_thread(target), work, stop)
-        thread.start()
-        return _Running(poller, thread, stop)
+    def _forget(self, name: Target, task: _Task) -> None:
+        self._leaving[name].discard(task)
+        if not self._leaving[name]:
+            del self._leaving[name]
 
+    def _begin_missing(self) -> None:
+        for target in self._targets:
+            if target not in self._running:
+                self._running[target] = self._begin(target, self._accounts[target.account])
 
-def _poll_after(
-    earlier: Collection[LastingThread],
-    poller: TargetPoller,
-    first_wait: float,
-    stop: Stop,
-) -> None:
-    """Poll, when those that polled the same target before have ended."""
-    for each in earlier:
-        each.join()
-    poller.run(first_wait, stop)
+    def _begin(self, target: Target, account: PolledAccount) -> _Running:
+        poller = TargetPoller(target, account, self._store, self._clock, self._rng, self._finished)
+        earlier = tuple(self._leaving.get(without_times(target), ()))
+        first_wait = self._rng.uniform(0, FIRST_POLLS_WITHIN)
+        work = _poll_after(earlier, poller, first_wait)
+        return _Running(poller, asyncio.create_task(work, name=f"poll {target}"))
 
 
-def _thread(target: Target) -> str:
-    """Return the name of the thread that polls the target."""
-    return f"poll {target}"
-
-
-def _name(target: Target) -> tuple[str, str, str, str]:
-    return (target.account, target.collector, target.path, target.file_type)
+async def _poll_after(earlier: Collection[_Task], poller: TargetPoller, first_wait: float) -> None:
+    """Poll, when the polls of the same target that were cancelled before have ended."""
+    if earlier:
+        await asyncio.wait(earlier)
+    del earlier  # each holds its account, and what came before it
+    await poller.run(first_wait)

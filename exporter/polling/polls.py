@@ -1,9 +1,7 @@
-"""One poll of one target: from the calls to a snapshot, or to an error."""
+"""One poll of one target: from the requests to a snapshot, or to an error."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
-
-from exporter.polling.account import Calls
 from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import poll_disk_usage
@@ -12,11 +10,11 @@ from exporter.scaleengine.errors import LimitReachedError
 from exporter.scaleengine.file_listing import COMMAND, Listing
 
 
-def poll(target: Target, calls: Calls) -> Snapshot:
+async def poll(target: Target, session: PollSession) -> Snapshot:
     """Learn all about the target; raises ScaleEngineError where that cannot be."""
     if isinstance(target, FilesTarget):
-        return _poll_files(target, calls)
-    return poll_disk_usage(target, calls)
+        return await _poll_files(target, session)
+    return await poll_disk_usage(target, session)
 
 
 def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
@@ -27,18 +25,14 @@ def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
     return frozenset()
 
 
-def _poll_files(target: FilesTarget, calls: Calls) -> FileCounts:
+async def _poll_files(target: FilesTarget, session: PollSession) -> FileCounts:
     counts = FolderCounts(target.folder_depth)
-    limits = calls.account.limits
-    with ThreadPoolExecutor(limits.at_once, f"call {target}") as callers:
+    limits = session.account.limits
 
-        def request(path: str, offset: int) -> "Future[Listing]":
-            return callers.submit(calls.list_files, path, target.file_type, offset)
+    async def request(path: str, offset: int) -> Listing:
+        return await session.list_files(path, target.file_type, offset)
 
-        try:
-            walk(target.path, request, limits, counts)
-        finally:
-            calls.give_up()
+    await walk(target.path, request, limits, counts)
     found = counts.result(target.max_folders)
     longest = max((len(count.folder) for count in found.by_folder or ()), default=0)
     if longest > limits.snapshot.label_length:

@@ -1,6 +1,5 @@
 """The requests of one poll: each is a line in the log, and the last are for the status page."""
 
-import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ class PollTrace:
 
 
 class RequestLog:
-    """Logs and keeps the requests of one poll; any thread may call any method."""
+    """Logs and keeps the requests of one poll."""
 
     def __init__(self, target: Target, clock: Clock, failures: FailureLog) -> None:
         self._log = log.bind(**log_fields(target))
@@ -73,32 +72,30 @@ class RequestLog:
         self._costs: dict[str, tuple[int, float]] = {}
         self._failed: dict[Request, int] = {}
         self._size = 0
-        self._lock = threading.Lock()
 
     def record(self, exchange: Exchange) -> None:
         """Take in a request that has ended."""
         request = exchange.request or Request(exchange.command)
-        with self._lock:
-            failed = self._failed.pop(request, 0)
-            if exchange.reason is not None:
-                self._failed[request] = failed + 1
-            began = self._clock.elapsed() - exchange.seconds - self._began
-            record = RequestRecord(
-                began=max(0.0, began),
-                seconds=exchange.seconds,
-                path=request.path,
-                offset=request.offset,
-                attempt=failed + 1,
-                status=exchange.status,
-                code=exchange.code,
-                reason=exchange.reason,
-                size=exchange.size,
-            )
-            self._requests.append(record)
-            self._size += exchange.size or 0
-            if request.path:
-                requests, seconds = self._costs.get(request.path, (0, 0.0))
-                self._costs[request.path] = (requests + 1, seconds + exchange.seconds)
+        failed = self._failed.pop(request, 0)
+        if exchange.reason is not None:
+            self._failed[request] = failed + 1
+        began = self._clock.elapsed() - exchange.seconds - self._began
+        record = RequestRecord(
+            began=max(0.0, began),
+            seconds=exchange.seconds,
+            path=request.path,
+            offset=request.offset,
+            attempt=failed + 1,
+            status=exchange.status,
+            code=exchange.code,
+            reason=exchange.reason,
+            size=exchange.size,
+        )
+        self._requests.append(record)
+        self._size += exchange.size or 0
+        if request.path:
+            requests, seconds = self._costs.get(request.path, (0, 0.0))
+            self._costs[request.path] = (requests + 1, seconds + exchange.seconds)
         self._log_request(exchange.command, record)
 
     def record_failure(self, error: ScaleEngineError) -> None:
@@ -124,9 +121,8 @@ class RequestLog:
 
     def trace(self) -> PollTrace:
         """Return what is kept of the poll."""
-        with self._lock:
-            costs = [FolderCost(path, *cost) for path, cost in self._costs.items()]
-            return PollTrace(tuple(self._requests), _most_costly(costs), self._size)
+        costs = [FolderCost(path, *cost) for path, cost in self._costs.items()]
+        return PollTrace(tuple(self._requests), _most_costly(costs), self._size)
 
     def _log_request(self, command: str, record: RequestRecord) -> None:
         self._log.debug(

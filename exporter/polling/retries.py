@@ -1,53 +1,55 @@
-"""Try a call again, when the cause of its failure may have passed.
+"""Send a request again, when the cause of its failure may have passed.
 
-This is tenacity, the engine of stamina, by itself: stamina sleeps where nothing can wake it, and
-a process that was asked to end must not wait for ScaleEngine's Retry-After.
+This is tenacity itself, the engine of stamina: it takes our clock and our decisions.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, TypeAlias
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from exporter.polling.recovery import FailedAttempts
-from exporter.polling.schedule import wait_until
-from exporter.polling.stopping import Stop
+from exporter.polling.schedule import sleep_until
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
 
 OnRetry: TypeAlias = Callable[[ScaleEngineError, int, float], None]
 
-LEAST_PATIENCE: Final = 60.0
+MIN_RETRY_SECONDS: Final = 60.0
+"""A poll retries its requests for its interval, and for this long at least."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the calls of one poll are tried again: up to the moment ``until``, in seconds.
+class RetryPolicy:
+    """How long the requests of one poll are sent again: until ``end``, in monotonic seconds.
 
-    ``may_go_on`` is asked before each further attempt.
+    ``may_continue`` says before each further attempt whether the poll may make it.
     """
 
     clock: Clock
-    chance: random.Random
-    stop: Stop
-    until: float
-    may_go_on: Callable[[], bool]
+    rng: random.Random
+    end: float
+    may_continue: Callable[[], bool]
 
-    def retrying(self, on_retry: OnRetry | None = None) -> Retrying:
-        """Return what calls a function until it succeeds, or fails for good.
+    def retrying(self, on_retry: OnRetry | None = None) -> AsyncRetrying:
+        """Return what calls a coroutine function until it succeeds, or fails for good.
 
         ``on_retry`` is called before each wait: with the error, the number of the attempt that it
         ended, and the seconds. The error of the last attempt is raised as it is.
         """
         failures = FailedAttempts()
-        return Retrying(
+
+        def should_stop(state: RetryCallState) -> bool:
+            is_late = self.clock.elapsed() + state.upcoming_sleep > self.end
+            return not failures.may_retry(_error(state)) or is_late or not self.may_continue()
+
+        return AsyncRetrying(
             retry=retry_if_exception_type(ScaleEngineError),
             after=lambda state: failures.record(_error(state)),
-            wait=partial(self._wait, failures),
-            stop=partial(self._gives_up, failures),
+            wait=lambda state: failures.delay(_error(state), self.rng),
+            stop=should_stop,
             sleep=self._sleep,
             before_sleep=None
             if on_retry is None
@@ -55,20 +57,12 @@ class Patience:
             reraise=True,
         )
 
-    def _wait(self, failures: FailedAttempts, state: RetryCallState) -> float:
-        return failures.delay(_error(state), self.chance)
-
-    def _gives_up(self, failures: FailedAttempts, state: RetryCallState) -> bool:
-        too_often = not failures.may_retry(_error(state))
-        too_late = self.clock.elapsed() + state.upcoming_sleep > self.until
-        return too_often or too_late or not self.may_go_on()
-
-    def _sleep(self, seconds: float) -> None:
-        wait_until(self.clock.elapsed() + seconds, self.clock, self.stop)
+    async def _sleep(self, seconds: float) -> None:
+        await sleep_until(self.clock.elapsed() + seconds, self.clock)
 
 
 def _error(state: RetryCallState) -> ScaleEngineError:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, ScaleEngineError):
-        raise TypeError("only what ScaleEngine has to do with is tried again") from error
+        raise TypeError("only a failure of a request is retried") from error
     return error

@@ -3,12 +3,12 @@
 import math
 from typing import Final
 
-from exporter.polling.stopping import Stop
 from exporter.scaleengine.clock import Clock
 
 FIRST_BACKOFF: Final = 30.0
 
-_LONGEST_NAP: Final = 30.0
+MAX_SLEEP: Final = 30.0
+"""Seconds after which a wait looks at the clock again."""
 
 
 def next_due(due: float, interval: float, now: float) -> float:
@@ -22,13 +22,11 @@ def backoff(failures: int, longest: float) -> float:
     return min(longest, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
 
 
-def wait_until(due: float, clock: Clock, stop: Stop) -> bool:
-    """Wait for a moment; return whether it is time to stop instead.
+async def sleep_until(due: float, clock: Clock) -> None:
+    """Wait for a moment of monotonic time.
 
-    It is waited in short pieces: where the machine sleeps, a wait goes on as long after that as it
-    would have without, and the even clock has gone on.
+    A long wait is cut into pieces: the event loop's clock stands still while the machine sleeps,
+    and monotonic time goes on.
     """
     while (left := due - clock.elapsed()) > 0:
-        if stop.wait(min(left, _LONGEST_NAP)):
-            return True
-    return stop.is_set()
+        await clock.sleep(min(left, MAX_SLEEP))

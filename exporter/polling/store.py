@@ -10,7 +10,6 @@ from exporter.polling.changes import Changes
 from exporter.polling.reload_delta import ReloadDelta, without_times
 from exporter.polling.request_log import PollTrace
 from exporter.polling.snapshots import Snapshot
-from exporter.polling.stopping import Stop
 from exporter.polling.targets import Target
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
@@ -104,18 +103,15 @@ class Store:
         """Return the targets that have not finished a poll yet."""
         return tuple(target for target, known in self.current().items() if known.last is None)
 
-    def record(
-        self, target: Target, result: PollResult, good: Good | None, stop: Stop | None = None
-    ) -> bool:
+    def record(self, target: Target, result: PollResult, good: Good | None) -> bool:
         """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched.
 
-        Return whether it was taken in: not so where the target is none of ours any more, nor
-        where ``stop`` told the poll to end, for another may go by the same target since.
+        Return whether it was taken in: not so where the target is none of ours any more.
         """
         with self._lock:
             account = self._accounts.get(target.account, {})
             known = account.get(target)
-            if known is None or (stop is not None and stop.is_set()):
+            if known is None:
                 return False
             account[target] = _after_poll(known, result, good)
             self.changes.add(TARGETS, (target.account,))

@@ -7,13 +7,13 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.account import Account, Calls
+from exporter.polling.account import PolledAccount
 from exporter.polling.polls import poll, unanswered
 from exporter.polling.recovery import next_poll_delay
 from exporter.polling.request_log import describe_request
-from exporter.polling.schedule import next_due, wait_until
+from exporter.polling.schedule import next_due, sleep_until
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
-from exporter.polling.stopping import Stop
 from exporter.polling.store import Good, PollResult, Store
 from exporter.polling.targets import Target, log_fields, name_some
 from exporter.polling.usage import describe_rejected
@@ -28,24 +28,24 @@ log: Final = structlog.get_logger(__name__)
 class TargetPoller:
     """Polls one target again and again, never twice at once.
 
-    Whatever goes wrong ends the poll, not the poller. ``finished`` is told of every poll.
+    Whatever goes wrong ends the poll, not the poller. ``finished`` is called for every poll.
     """
 
     def __init__(
         self,
         target: Target,
-        account: Account,
+        account: PolledAccount,
         store: Store,
         clock: Clock,
-        chance: random.Random,
+        rng: random.Random,
         finished: Callable[[Target, PollResult], None],
     ) -> None:
         self.account = account
-        """Whose calls the next poll makes: another may be put here at any time."""
+        """Whose requests the next poll makes: another may be put here at any time."""
         self._target = target
         self._store = store
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._finished = finished
         self._failures = 0
         self._has_succeeded = False
@@ -55,77 +55,88 @@ class TargetPoller:
         self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
         self._log = log.bind(**log_fields(target))
 
-    def run(self, first_wait: float, stop: Stop) -> None:
-        """Poll after ``first_wait`` seconds, then on schedule, until told to stop.
+    async def run(self, first_wait: float) -> None:
+        """Poll after ``first_wait`` seconds, then on schedule, until cancelled.
 
         That is at the target's interval; after a failure, when it may have passed.
         """
         due = self._clock.elapsed() + first_wait
         interval = self._target.interval
-        self._store.schedule(self._target, due)
-        while not wait_until(due, self._clock, stop):
-            failure = self.poll(stop)
-            now = self._clock.elapsed()
-            if failure is None:
-                self._failures = 0
-                due = next_due(due, interval, now)
-            else:
-                self._failures += 1
-                due = now + next_poll_delay(failure, self._failures, interval)
-            if not stop.is_set():
+        try:
+            while True:
                 self._store.schedule(self._target, due)
-        self.account.failures.forget(self._target)
+                await sleep_until(due, self._clock)
+                failure = await self.poll()
+                now = self._clock.elapsed()
+                if failure is None:
+                    self._failures = 0
+                    due = next_due(due, interval, now)
+                else:
+                    self._failures += 1
+                    due = now + next_poll_delay(failure, self._failures, interval)
+        finally:
+            self.account.failures.forget(self._target)
 
-    def poll(self, stop: Stop) -> ScaleEngineError | None:
+    async def poll(self) -> ScaleEngineError | None:
         """Poll once; what was learned, or that nothing was, goes to the store.
 
-        Return why it failed, if it did. A poll that ends when it is time to stop is forgotten: its
-        failure says nothing of ScaleEngine, and its target may be another's by now.
+        Return why it failed, if it did. A poll that is cancelled records nothing: it says nothing
+        of ScaleEngine, and its target may belong to another account by now.
         """
         began = self._clock.elapsed()
-        calls = Calls(self.account, self._target, stop, self._chance)
-        outcome = self._outcome(calls, stop)
-        if outcome is None:
-            return None
+        session = PollSession(self.account, self._target, self._rng)
+        try:
+            outcome = await self._poll(session)
+            return self._record(outcome, session, began)
+        except Exception:  # noqa: BLE001 - nothing may end the task
+            self._log.exception("a defect of this exporter ended a poll; please report it")
+            return self._defect()
+
+    async def _poll(self, session: PollSession) -> Snapshot | ScaleEngineError:
+        try:
+            return await poll(self._target, session)
+        except ScaleEngineError as error:
+            return _detach(error)
+        except Exception as error:  # noqa: BLE001 - no response, however odd, may end the task
+            limit = find_resource_limit(error)
+            if limit is not None:
+                return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
+            self._log.exception("a defect of this exporter ended a poll; please report it")
+            return self._defect()
+
+    def _defect(self) -> ScaleEngineError:
+        return ProtocolError(
+            self._target.collector,
+            "an answer was not understood, because of a defect of this exporter",
+            "report it, with the traceback above",
+        )
+
+    def _record(
+        self, outcome: Snapshot | ScaleEngineError, session: PollSession, began: float
+    ) -> ScaleEngineError | None:
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
         ended = self._clock.elapsed()
         result = PollResult(
             ended,
             ended - began,
-            calls.made,
-            rejected_rows=calls.rejected_rows,
-            trace=calls.log.trace(),
+            session.requests,
+            rejected_rows=session.rejected_rows,
+            trace=session.log.trace(),
         )
         if failure is not None:
             result = replace(
                 result, reason=failure.reason, cause=failure.cause, advice=failure.advice
             )
-        good = None if isinstance(outcome, ScaleEngineError) else Good(outcome, ended, calls.made)
+        good = None
+        if not isinstance(outcome, ScaleEngineError):
+            good = Good(outcome, ended, session.requests)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
-        if self._store.record(self._target, result, good, stop):
+        if self._store.record(self._target, result, good):
             self._finished(self._target, result)
-            self._tell(outcome, result)
+            self._log_outcome(outcome, result)
         return failure
 
-    def _outcome(self, calls: Calls, stop: Stop) -> Snapshot | ScaleEngineError | None:
-        try:
-            return poll(self._target, calls)
-        except ScaleEngineError as error:
-            return None if stop.is_set() else _alone(error)
-        except Exception as error:  # noqa: BLE001 - no answer, however odd, may end the thread
-            if stop.is_set():
-                return None
-            limit = find_resource_limit(error)
-            if limit is not None:
-                return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
-            self._log.exception("a defect of this exporter ended a poll; please report it")
-            return ProtocolError(
-                self._target.collector,
-                "an answer was not understood, because of a defect of this exporter",
-                "report it, with the traceback above",
-            )
-
-    def _tell(self, outcome: Snapshot | ScaleEngineError, result: PollResult) -> None:
+    def _log_outcome(self, outcome: Snapshot | ScaleEngineError, result: PollResult) -> None:
         facts = {"duration": Seconds(result.seconds), "requests": result.requests}
         if isinstance(outcome, ScaleEngineError):
             self._log_failure(outcome, result, facts)
@@ -201,7 +212,7 @@ class TargetPoller:
         self._rejected = frozenset(causes)
 
 
-def _alone(error: ScaleEngineError) -> ScaleEngineError:
+def _detach(error: ScaleEngineError) -> ScaleEngineError:
     """Return the error without a tie to where it came from.
 
     It is kept until the next poll, and would keep the whole answer that it is about.

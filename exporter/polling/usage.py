@@ -11,15 +11,16 @@ newer one; else the user is left out, since an older number would be shown as th
 - A row of a day in the future concerns nobody.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import Final
 
-from exporter.polling.account import Calls
+from exporter.polling.cancelling import cancel_all
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import (
     DiskUsage,
     RejectedRows,
@@ -60,22 +61,20 @@ class NewestUsage:
     has_rows: bool
 
 
-def poll_disk_usage(
-    target: DiskUsageTarget, calls: Calls, max_response_bytes: int = BODY_LIMIT
+async def poll_disk_usage(
+    target: DiskUsageTarget, session: PollSession, max_response_bytes: int = BODY_LIMIT
 ) -> DiskUsage:
-    """Ask for the target's CPU users, in as many requests as its responses need.
+    """Request the target's CPU users, in as many requests as its responses need.
 
     All requests are for the same thirty days: those of the first one that succeeds. Raises
     ScaleEngineError when any of them fails.
     """
     first, *others = split_users(target.cpu_users, max_response_bytes)
-    report = calls.disk_usage(first)
-    starttime, found = report.starttime, [newest_usage(report, first)]
-    del report  # it may be large, and the others come on top
-    if others:
-        found += _ask_at_once(target, calls, others, starttime)
-    usage = merge_usage(found)
-    check_limits([user.cpu_user for user in usage.users], calls.account.limits.snapshot)
+    starttime, found = await session.disk_usage(
+        first, lambda report: (report.starttime, newest_usage(report, first))
+    )
+    usage = merge_usage([found, *await _request_at_once(session, others, starttime)])
+    check_limits([user.cpu_user for user in usage.users], session.account.limits.snapshot)
     return usage
 
 
@@ -178,21 +177,21 @@ def check_limits(cpu_users: Collection[str], limits: SnapshotLimits) -> None:
         )
 
 
-def _ask_at_once(
-    target: DiskUsageTarget, calls: Calls, batches: Sequence[tuple[str, ...]], starttime: int
+async def _request_at_once(
+    session: PollSession, batches: Sequence[tuple[str, ...]], starttime: int
 ) -> list[NewestUsage]:
-    """Ask for the batches, as many at once as the account may; the first failure ends them all."""
+    """Request the batches, as many at once as the account may; the first failure ends them all."""
 
-    def ask(batch: tuple[str, ...]) -> NewestUsage:
-        return newest_usage(calls.disk_usage(batch, starttime), batch)
+    async def request(batch: tuple[str, ...]) -> NewestUsage:
+        return await session.disk_usage(
+            batch, lambda report: newest_usage(report, batch), starttime
+        )
 
-    max_workers = min(calls.account.limits.at_once, len(batches))
-    with ThreadPoolExecutor(max_workers, f"call {target}") as workers:
-        try:
-            requests = [workers.submit(ask, batch) for batch in batches]
-            return [request.result() for request in as_completed(requests)]
-        finally:
-            calls.give_up()
+    requests = [asyncio.create_task(request(batch)) for batch in batches]
+    try:
+        return [await request for request in asyncio.as_completed(requests)]
+    finally:
+        await cancel_all(requests)
 
 
 def _hidden_by_own(

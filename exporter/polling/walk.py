@@ -10,13 +10,14 @@ when all folders above it are complete, and nothing is requested that was about 
 walk holds the folders on its edge only, so memory grows with the edge, not with the tree.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TypeAlias
 
+from exporter.polling.cancelling import cancel_all
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
@@ -40,8 +41,8 @@ from exporter.scaleengine.file_listing import (
     may_be_api_member,
 )
 
-Request = Callable[[str, int], "Future[Listing]"]
-"""Request the listing of a path from an offset on."""
+Request: TypeAlias = Callable[[str, int], Coroutine[None, None, Listing]]
+"""Requests the listing of a path from an offset on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,13 @@ class Limits:
     snapshot: SnapshotLimits = field(default_factory=SnapshotLimits)
 
 
-def walk(path: str, request: Request, limits: Limits, counts: FolderCounts) -> None:
+async def walk(path: str, request: Request, limits: Limits, counts: FolderCounts) -> None:
     """Count every file and folder below the path into ``counts``.
 
-    Raises ScaleEngineError; the counts are then worth nothing, and requests may still be under way.
+    Raises ScaleEngineError; the counts are then worth nothing. Where it fails or is cancelled, the
+    requests under way are cancelled, and have ended when it ends.
     """
-    _Walk(path, request, limits, counts).run()
+    await _Walk(path, request, limits, counts).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class _Walk:
     limits: Limits
     counts: FolderCounts
     ready: list[FolderProgress] = field(default_factory=list)
-    under_way: dict["Future[Listing]", FolderProgress | _Probe] = field(default_factory=dict)
+    under_way: dict["asyncio.Task[Listing]", FolderProgress | _Probe] = field(default_factory=dict)
     traits: ServerTraits = field(default_factory=ServerTraits)
     requests: int = 0
     folders: int = 0
@@ -88,21 +90,20 @@ class _Walk:
     unmarked: FolderProgress | None = None
     """A folder that was requested, and whose response does not say how far it goes."""
 
-    def run(self) -> None:
+    async def run(self) -> None:
         self.ready.append(FolderProgress(self.path, None, self.counts.root))
         try:
             while self.ready or self.under_way:
                 self.request_more()
-                done, _ = wait(self.under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    match self.under_way.pop(future):
+                done, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    match self.under_way.pop(task):
                         case _Probe() as probe:
-                            self.learn_from_probe(probe, future)
+                            self.learn_from_probe(probe, task)
                         case folder:
-                            self.learn(folder, future)
+                            self.learn(folder, task)
         finally:
-            for future in self.under_way:
-                future.cancel()
+            await cancel_all(self.under_way)
         if self.unmarked and self.traits.counts_hidden_files and not self.traits.marks_partial:
             raise self.unmarked.incomplete(
                 "the server counts files that it does not list, and does not say if more follow"
@@ -113,8 +114,11 @@ class _Walk:
             raise self.too_many_requests()
         while self.ready and len(self.under_way) < self.limits.at_once:
             folder = self.ready.pop()
-            self.under_way[self.request(folder.path, folder.step.offset)] = folder
-            self.requests += 1
+            self.send(folder.path, folder.step.offset, folder)
+
+    def send(self, path: str, offset: int, purpose: FolderProgress | _Probe) -> None:
+        self.under_way[asyncio.create_task(self.request(path, offset))] = purpose
+        self.requests += 1
 
     def too_many_requests(self) -> IncompleteError:
         return IncompleteError(
@@ -133,9 +137,9 @@ class _Walk:
                 "raise limits.folders_per_path, or configure smaller paths",
             )
 
-    def learn(self, folder: FolderProgress, future: "Future[Listing]") -> None:
+    def learn(self, folder: FolderProgress, response: "asyncio.Task[Listing]") -> None:
         try:
-            listing = future.result()
+            listing = response.result()
         except ApiError as error:
             if folder.parent is None:
                 raise
@@ -200,12 +204,11 @@ class _Walk:
     def probe(self, path: str, start: Start, requested: FolderProgress, listing: Listing) -> None:
         if self.requests >= self.limits.in_all:
             raise self.too_many_requests()
-        self.under_way[self.request(path, 0)] = _Probe(start, requested, listing)
-        self.requests += 1
+        self.send(path, 0, _Probe(start, requested, listing))
 
-    def learn_from_probe(self, probe: _Probe, future: "Future[Listing]") -> None:
+    def learn_from_probe(self, probe: _Probe, response: "asyncio.Task[Listing]") -> None:
         try:
-            shown = future.result().root
+            shown = response.result().root
         except ApiError:
             shown = Folder()
         if shown.files and self.traits.repeats_children is None:

@@ -1,7 +1,8 @@
 """What time it is, in the two ways that matter."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,17 +17,23 @@ def since_boot() -> float:
     return time.monotonic()
 
 
+async def _sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Two clocks, both in seconds.
+    """Two clocks, both in seconds, and how a coroutine waits.
 
     ``now`` is the time of day (since 1970, UTC), which requests and timestamps carry and which may
     jump. ``elapsed`` runs evenly from an unknown start, also while the machine sleeps; every wait
-    and age is measured with it.
+    and age is measured with it. ``sleep`` waits so many seconds, by a clock that need not count
+    the time that the machine sleeps: after a long wait, look at ``elapsed`` again.
     """
 
     now: Callable[[], float] = time.time
     elapsed: Callable[[], float] = since_boot
+    sleep: Callable[[float], Awaitable[None]] = _sleep
 
 
 class Seconds(float):

@@ -36,15 +36,21 @@ class DeadlineThread:
         self._numbers = itertools.count()
         self._deadlines: list[Deadline] = []
         self._changed = threading.Condition()
-        self._is_started = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, if it does not run; raises RuntimeError where that cannot be."""
+        with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def add(self, seconds: float, call: Callable[[], object]) -> Deadline:
         """Call a function in ``seconds``; raises RuntimeError where no thread can be started."""
         deadline = Deadline(time.monotonic() + seconds, next(self._numbers), call)
+        self.start()
         with self._changed:
-            if not self._is_started:
-                threading.Thread(target=self._run, name="deadlines", daemon=True).start()
-                self._is_started = True
             heapq.heappush(self._deadlines, deadline)
             if self._deadlines[0] is deadline:
                 self._changed.notify()

@@ -19,13 +19,15 @@ from exporter.backfill.progress import Progress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
 from exporter.plan import Plan, PlannedAccount
-from exporter.polling.account import Account
-from exporter.polling.pace import Pace
-from exporter.polling.refusals import Refusals
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.snapshots import SnapshotLimits
+from exporter.polling.stopping import stoppable
 from exporter.polling.targets import DiskUsageTarget
-from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
+from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
@@ -104,7 +106,9 @@ def collect(store: RowStore) -> Collect:
         limits: SnapshotLimits | None = None,
     ) -> Run:
         leaps = stop or Leaps()
-        clock = Clock(now=lambda: NOW + ahead + leaps.seconds, elapsed=lambda: leaps.seconds)
+        clock = stoppable(
+            Clock(now=lambda: NOW + ahead + leaps.seconds, elapsed=lambda: leaps.seconds), leaps
+        )
         client = Client(
             account="main",
             cdn=158,
@@ -114,13 +118,15 @@ def collect(store: RowStore) -> Collect:
             time=ServerTime(clock),
             observe=lambda _: None,
         )
-        account = Account(
+        workers = InlineWorkers()
+        account = PolledAccount(
             name="main",
             client=client,
-            credentials=lambda: Credentials(KEY, SECRET),
-            turns=Turns(4, Pace(None, clock), clock),
-            refusals=Refusals(clock),
+            credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
+            limiter=FairLimiter(4, RateLimiter(None, clock), clock, workers),
+            breaker=CredentialBreaker(clock),
             limits=Limits(4, 5000, limits or SnapshotLimits()),
+            workers=workers,
         )
         target = DiskUsageTarget("main", 3600.0, 10_800.0, cpu_users)
         result = Run(Collected("main", None, 0))

@@ -1,8 +1,8 @@
 """What the first answer lets foresee of a full poll."""
 
+import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
 from exporter.polling.walk import Limits, walk
+from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.file_listing import (
     Folder,
@@ -108,16 +109,15 @@ def walked(account: Account, plan: Callable[..., Plan], main: Callable[..., obje
             stamps = Stamps(threading.Event().wait)
             around = Surroundings(Clock(), stamps, lambda _: None, lambda *_: None)
             polled = roster(plan(running.url, main()), around).accounts["main"]
-            known = polled.credentials()
+            known = Credentials(account.api_key, account.api_secret)
             answers: list[Listing] = []
 
-            def ask(path: str, offset: int) -> Future[Listing]:
+            async def ask(path: str, offset: int) -> Listing:
                 answers.append(list_files(polled.client, known, path, "video", offset))
-                answer: Future[Listing] = Future()
-                answer.set_result(answers[-1])
-                return answer
+                return answers[-1]
 
-            walk("sestore4/jb", ask, Limits(at_once=1, in_all=5000), FolderCounts(None))
+            limits = Limits(at_once=1, in_all=5000)
+            asyncio.run(walk("sestore4/jb", ask, limits, FolderCounts(None)))
             polled.client.close()
         return answers
 

@@ -1,5 +1,6 @@
 """A reload keeps what is known of an account, whatever else it changes."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,8 +18,16 @@ from exporter.scaleengine.transport import Endpoint
 
 CREDENTIALS = Credentials("key", "secret")
 ENDPOINT = Endpoint("http://127.0.0.1:9/", timeout=30.0, connections=4)
+WAITS: list[float] = []
+
+
+async def sleep(seconds: float) -> None:
+    WAITS.append(seconds)
+    raise asyncio.CancelledError
+
+
 AROUND = Surroundings(
-    clock=Clock(now=lambda: 1000.0, elapsed=lambda: 0.0),
+    clock=Clock(now=lambda: 1000.0, elapsed=lambda: 0.0, sleep=sleep),
     stamps=Stamps(lambda _: False),
     observe=lambda _: None,
     learn=lambda _, __: None,
@@ -62,8 +71,8 @@ def before_reload() -> Roster:
     """Return accounts of which `main` is held by a 429, refused, and off in time by an hour."""
     known = roster(PLAN, AROUND)
     main = known.accounts["main"]
-    main.turns.hold(600.0)
-    main.refusals.heed("disk_usage", CREDENTIALS, REFUSED, 600.0)
+    main.limiter.pause(600.0)
+    main.breaker.record_refusal("disk_usage", CREDENTIALS, REFUSED, 600.0)
     main.client.time.heed(4600.0)
     main.client.time.trust()
     return known
@@ -87,10 +96,10 @@ def test_what_a_reload_keeps(renew: Renew, plan: Plan) -> None:
     before = before_reload()
     main = renew(before, plan).accounts["main"]
 
-    assert main.turns.held() == 600.0
-    assert main.refusals.standing("disk_usage", CREDENTIALS) is REFUSED
+    assert main.limiter.pause_left() == 600.0
+    assert main.breaker.find_refusal("disk_usage", CREDENTIALS) is REFUSED
     assert main.client.time.now() == pytest.approx(4600.5)
-    assert main.turns is before.accounts["main"].turns, "requests in flight are counted twice"
+    assert main.limiter is before.accounts["main"].limiter, "requests in flight are counted twice"
     assert main.limits.in_all == plan.requests_per_poll
 
 
@@ -110,10 +119,10 @@ def test_another_name_of_an_account(renew: Renew) -> None:
     prod, too = renamed.accounts["prod"], renamed.accounts["too"]
 
     assert (prod.name, prod.client.account) == ("prod", "prod")
-    assert prod.turns.held() == 600.0
+    assert prod.limiter.pause_left() == 600.0
     assert prod.client.time.now() == pytest.approx(4600.5)
-    assert too.turns.held() == 0.0
-    assert too.turns is not prod.turns
+    assert too.limiter.pause_left() == 0.0
+    assert too.limiter is not prod.limiter
 
 
 @pytest.mark.parametrize(
@@ -127,8 +136,8 @@ def test_what_a_reload_forgets(renew: Renew, plan: Plan) -> None:
     """Another CDN under the same name, and another API, are strangers."""
     main = renew(before_reload(), plan).accounts["main"]
 
-    assert main.turns.held() == 0.0
-    assert main.refusals.standing("disk_usage", CREDENTIALS) is None
+    assert main.limiter.pause_left() == 0.0
+    assert main.breaker.find_refusal("disk_usage", CREDENTIALS) is None
     assert main.client.time.now() == 1000.0
 
 
@@ -173,23 +182,16 @@ def test_targets_that_a_reload_changes() -> None:
     assert delta.removed == {USAGE}
 
 
-class Recorder:
-    """A signal to stop that never comes, and remembers how long it was waited for."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    def is_set(self) -> bool:
-        return False
-
-    def wait(self, timeout: float) -> bool:
-        self.waits.append(timeout)
-        return False
-
-
 def test_the_limits_of_the_new_plan(renew: Renew) -> None:
-    """An account that stays is asked within the new limits, not within those before."""
+    """An account that stays is polled within the new limits, not within those before."""
     after = renew(before_reload(), replace(PLAN, requests_per_second=0.5, concurrency=2))
-    turns, stop = after.accounts["other"].turns, Recorder()
-    with turns.turn(USAGE, stop), turns.turn(USAGE, stop):
-        assert stop.waits == [2.0]
+    limiter = after.accounts["other"].limiter
+
+    async def send() -> None:
+        for _ in range(2):
+            async with limiter.turn(USAGE):
+                pass
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(send())
+    assert WAITS == [2.0]

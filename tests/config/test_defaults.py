@@ -22,6 +22,7 @@ def test_the_smallest_configuration_has_every_default(load_text: Load, account: 
             "url": "https://api.scaleengine.net/stable/",
             "timeout": "30s",
             "concurrency": 4,
+            "max_workers": 32,
             "requests_per_second": 5,
             "max_requests_per_poll": 5000,
             "ca_file": None,

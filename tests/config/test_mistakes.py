@@ -83,6 +83,8 @@ EMPTY_LIST = "must not be an empty list; name at least one"
             "requests_per_second: .nan",
             "24: api.requests_per_second: must be a number in plain digits",
         ),
+        ("max_workers: 0", "16: api.max_workers: must be at least 1"),
+        ("max_workers: 1001", "16: api.max_workers: must be at most 1000"),
         ("max_requests_per_poll: 0", "26: api.max_requests_per_poll: must be at least 1"),
         ("ca_file: ca.pem", "12: api.ca_file: names a file that does not exist"),
         ("ca_file: .", "12: api.ca_file: names a file that is a folder; name the file in it"),
@@ -97,7 +99,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
             "to: 3s",
             (
                 "3: api.to: is not a known key; the keys here are url, timeout, concurrency, "
-                "requests_per_second, max_requests_per_poll, ca_file"
+                "max_workers, requests_per_second, max_requests_per_poll, ca_file"
             ),
         ),
         ("Time-out: 3s", "3: api.Time-out: is not a known key; did you mean 'timeout'?"),
@@ -112,7 +114,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
             "CANARY: x",
             (
                 "3: api.?: is not a known key; the keys here are url, timeout, concurrency, "
-                "requests_per_second, max_requests_per_poll, ca_file"
+                "max_workers, requests_per_second, max_requests_per_poll, ca_file"
             ),
         ),
     ],

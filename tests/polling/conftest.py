@@ -1,36 +1,36 @@
 """What the tests of polling share: an account over a simulator, polled for real."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from exporter.polling.account import Account
-from exporter.polling.pace import Pace
-from exporter.polling.refusals import Refusals
-from exporter.polling.stopping import Stop
-from exporter.polling.turns import Turns
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.walk import Limits
+from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
+from tests.polling.times import LeapingTime
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
-OpenAccount = Callable[..., AbstractContextManager[Account]]
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 
 @pytest.fixture(scope="session")
 def open_account() -> OpenAccount:
-    """Return a function that opens an account whose calls go to a simulator."""
+    """Return a function that opens an account whose requests go to a simulator."""
 
     @contextmanager
-    def opened(
+    def opened(  # noqa: PLR0913 - each test names the few that matter to it
         simulator: Simulator,
         *,
         cdn: int = 158,
@@ -38,50 +38,38 @@ def open_account() -> OpenAccount:
         in_all: int = 3000,
         per_second: float | None = None,
         timeout: float = 60.0,
-        leaping: tuple[Clock, Stop] | None = None,
-    ) -> Iterator[Account]:
-        clock, stop = leaping or (Clock(), threading.Event())
+        leaping: LeapingTime | None = None,
+        clock: Clock | None = None,
+    ) -> Iterator[PolledAccount]:
+        clock = clock or (leaping.clock if leaping else Clock())
+        wait = leaping.wait if leaping else threading.Event().wait
+        workers = WorkerPool()
         client = Client(
             account="main",
             cdn=cdn,
             transport=Transport(Endpoint(simulator.url, timeout, at_once)),
-            stamps=Stamps(stop.wait),
+            stamps=Stamps(wait),
             clock=clock,
             time=ServerTime(clock),
             observe=lambda _: None,
         )
-        yield Account(
+        rate = RateLimiter(per_second, clock)
+        yield PolledAccount(
             name="main",
             client=client,
-            credentials=lambda: Credentials(KEY, SECRET),
-            turns=Turns(at_once, Pace(per_second, clock), clock),
-            refusals=Refusals(clock),
+            credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
+            limiter=FairLimiter(at_once, rate, clock, workers),
+            breaker=CredentialBreaker(clock),
             limits=Limits(at_once, in_all),
+            workers=workers,
         )
         client.close()
+        workers.close()
 
     return opened
 
 
 @pytest.fixture(scope="module")
-def leaping() -> tuple[Clock, Stop]:
-    """Return a clock, and a stop that never comes whose waits the clock leaps over."""
-    leaps = _Leaps()
-    clock = Clock(
-        now=lambda: time.time() + leaps.leapt, elapsed=lambda: time.monotonic() + leaps.leapt
-    )
-    return clock, leaps
-
-
-class _Leaps:
-    def __init__(self) -> None:
-        self.leapt = 0.0
-        self._lock = threading.Lock()
-
-    def is_set(self) -> bool:
-        return False
-
-    def wait(self, timeout: float) -> bool:
-        with self._lock:
-            self.leapt += timeout
-        return False
+def leaping() -> LeapingTime:
+    """Return a time that leaps over every wait."""
+    return LeapingTime()

@@ -1,7 +1,7 @@
 """A walk whose requests are answered by a script."""
 
+import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Future
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
@@ -20,16 +20,13 @@ class ScriptedApi:
         self.elsewhere = elsewhere
         self.requested: list[tuple[str, int]] = []
 
-    def request(self, path: str, offset: int) -> "Future[Listing]":
+    async def request(self, path: str, offset: int) -> Listing:
         """Respond to a request."""
         self.requested.append((path, offset))
         response = self.script.get((path, offset), self.elsewhere)
-        future: Future[Listing] = Future()
         if isinstance(response, Exception):
-            future.set_exception(response)
-        else:
-            future.set_result(build_listing(response))
-        return future
+            raise response
+        return build_listing(response)
 
 
 def walk_script(
@@ -37,5 +34,5 @@ def walk_script(
 ) -> tuple[FileCounts, ScriptedApi]:
     """Walk over the path ``s``; return what was counted, and the API that was asked."""
     api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)
-    walk("s", api.request, Limits(at_once=1, in_all=in_all), counts)
+    asyncio.run(walk("s", api.request, Limits(at_once=1, in_all=in_all), counts))
     return counts.result(max_folders=100), api

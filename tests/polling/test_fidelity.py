@@ -1,7 +1,7 @@
 """Every shape of response that once gave a wrong number, or none, is counted rightly."""
 
+import asyncio
 import json
-from concurrent.futures import Future
 from typing import Final
 
 import pytest
@@ -25,13 +25,8 @@ class Api:
         self._case = case
         self.requests = 0
 
-    def request(self, path: str, offset: int) -> "Future[Listing]":
-        future: Future[Listing] = Future()
-        try:
-            future.set_result(self._listing(path, offset))
-        except (ScaleEngineError, UnexpectedError) as error:
-            future.set_exception(error)
-        return future
+    async def request(self, path: str, offset: int) -> Listing:
+        return self._listing(path, offset)
 
     def _listing(self, path: str, offset: int) -> Listing:
         moments = [each for each in self._case.moments if each.first_request <= self.requests]
@@ -55,7 +50,7 @@ def test_what_is_published(case: Case) -> None:
     api, counts = Api(case), FolderCounts(None)
     published: Truth | None = None
     try:
-        walk(PATH, api.request, Limits(at_once=1, in_all=5000), counts)
+        asyncio.run(walk(PATH, api.request, Limits(at_once=1, in_all=5000), counts))
     except ScaleEngineError:
         assert case.allowed is not Allowed.EXACT
     else:

@@ -1,15 +1,15 @@
 """A failed poll leaves nothing of its answers behind, however large they were."""
 
+import asyncio
 import gc
 import random
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 
-from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import PolledAccount
 from exporter.polling.store import Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import FilesTarget
@@ -42,7 +42,7 @@ def failed(open_account: OpenAccount) -> Iterator[Callable[[Fault], ScaleEngineE
             poller = TargetPoller(
                 TARGET, polled, Store([TARGET]), Clock(), random.Random(1), lambda _, __: None
             )
-            failure = poller.poll(threading.Event())
+            failure = asyncio.run(poller.poll())
             assert failure is not None
             return failure
 

@@ -1,5 +1,6 @@
-"""All targets are polled side by side, in threads that end when told to."""
+"""All targets are polled side by side, in tasks of one thread that end when told to."""
 
+import asyncio
 import random
 import threading
 import time
@@ -10,12 +11,15 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import PolledAccount
+from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.deadlines import DEADLINES
+from exporter.scaleengine.errors import Reason
 from exporter.simulator import (
     BUSY,
     Account,
@@ -57,11 +61,13 @@ class AtOnce(random.Random):
 @contextmanager
 def polling(
     account: PolledAccount, store: Store, finished: Callable[[Target, PollResult], None]
-) -> Iterator[Poller]:
+) -> Iterator[PollingThread]:
     poller = Poller(store, Clock(), AtOnce(), finished)
     poller.apply(compute_delta([], tuple(store.current())), {"main": account})
-    yield poller
-    assert poller.stop(30.0)
+    thread = PollingThread(poller)
+    thread.start()
+    yield thread
+    assert thread.stop(30.0)
 
 
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
@@ -82,9 +88,11 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
     """The first poll of each target comes by chance within a second."""
     chance = AtOnce()
     poller = Poller(Store([]), Clock(), chance, lambda _, __: None)
+    thread = PollingThread(poller)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
-        poller.apply(compute_delta([], [USAGE, FILES]), {"main": account})
-        assert poller.stop(30.0)
+        thread.start()
+        thread.call(lambda: poller.apply(compute_delta([], [USAGE, FILES]), {"main": account}))
+        assert thread.stop(30.0)
     assert chance.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
     assert FIRST_POLLS_WITHIN == 1.0
 
@@ -92,6 +100,7 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
 def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
     """Told to stop, polls end at once even if ScaleEngine never answers; no thread is left."""
     hang = Behaviour(broken=(Broken(Fault.HANG),))
+    DEADLINES.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
         with polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller:
@@ -119,49 +128,78 @@ def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: Ope
     assert (ended, store.unfinished()) == ([], (patient,))
 
 
-def test_a_dead_thread_is_noticed(open_account: OpenAccount) -> None:
-    """A thread that a defect ended is named, for the health page to tell; the others go on."""
-    store = Store([USAGE, FILES])
+def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccount) -> None:
+    """A defect ends the poll, is logged once with its traceback, and ends no task."""
+    often = replace(USAGE, interval=0.01)
+    store, defects, good = Store([often, FILES]), threading.Event(), threading.Event()
 
-    def die(target: Target, _: PollResult) -> None:
-        if target is USAGE:
+    def fail(target: Target, _: PollResult) -> None:
+        if target is FILES:
+            good.set()
+        else:
+            defects.set()
             raise RuntimeError("a defect")
 
     with (
         capture_logs() as lines,
         Simulator([ACCOUNT]) as simulator,
         open_account(simulator) as account,
-        polling(account, store, die) as poller,
+        polling(account, store, fail) as thread,
     ):
-        deadline = time.monotonic() + 60.0
-        while (not poller.dead() or store.unfinished()) and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
-        assert poller.dead() == ("poll main disk usage",)
+        assert defects.wait(60.0)
+        assert good.wait(60.0)
+        assert simulator.wait_for_calls(4)  # the target is polled again
+        assert thread.dead() == ()
     errors = [line for line in lines if line["log_level"] == "error"]
-    assert [line["thread"] for line in errors] == ["poll main disk usage"]
+    assert {line["collector"] for line in errors} == {"disk_usage"}
+    assert all(line["exc_info"] for line in errors)
 
 
 def test_a_thread_that_cannot_be_started(
     open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A target whose thread cannot be started is named as dead, until a further try starts it."""
-    start, ended = threading.Thread.start, threading.Event()
+    """Where no worker can be started, the poll fails, and a later one succeeds."""
+    start, results = threading.Thread.start, list[PollResult]()
+    ended = threading.Semaphore(0)
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == f"poll {FILES}":
+        if thread.name == "request" and not results:
             raise RuntimeError("can't start new thread")
         start(thread)
 
+    def finish(_: Target, result: PollResult) -> None:
+        results.append(result)
+        ended.release()
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    often = replace(FILES, interval=0.01)
     with (
         Simulator([ACCOUNT]) as simulator,
         open_account(simulator) as account,
-        polling(account, Store([]), lambda _, __: ended.set()) as poller,
+        polling(account, Store([often]), finish),
     ):
-        with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(RuntimeError, match="new thread"):
-                poller.apply(compute_delta([], [FILES]), {"main": account})
-        assert poller.dead() == (f"poll {FILES}",)
-        poller.apply(compute_delta([], [FILES]), {"main": account})
-        assert poller.dead() == ()
-        assert ended.wait(60.0)
+        for _ in range(2):
+            assert ended.acquire(timeout=60.0)
+    assert [result.reason for result in results[:2]] == [Reason.NETWORK, None]
+
+
+def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
+    """A defect that ends the loop is logged and named; a call is made all the same meanwhile."""
+    store = Store([USAGE])
+    with (
+        capture_logs() as lines,
+        Simulator([ACCOUNT]) as simulator,
+        open_account(simulator) as account,
+        polling(account, store, lambda _, __: None) as thread,
+    ):
+        assert simulator.wait_for_calls(1)
+
+        def end_the_loop() -> None:
+            raise SystemExit
+
+        thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
+        while not thread.dead():
+            threading.Event().wait(0.01)
+        assert thread.dead() == ("polling",)
+        assert thread.call(lambda: "called") == "called"
+    assert "a defect of this exporter ended a thread" in str(lines)

@@ -1,16 +1,14 @@
 """The calls of an account keep its pace, all of them, and other accounts have theirs."""
 
-import random
-import threading
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
+from exporter.polling.account import PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.snapshots import FileCounts
+from exporter.polling.session import PollSession
+from exporter.polling.snapshots import FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.simulator import (
@@ -24,6 +22,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.polling.times import make_session
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
@@ -40,76 +39,91 @@ def stored(cdn: int, folders: int) -> Account:
     return Account(cdn, KEY, SECRET, usage=steady_usage({"demo": 1024}), storage=tree)
 
 
-@contextmanager
-def in_the_background(account: PolledAccount, target: Target) -> Iterator[Calls]:
-    """Poll a target in a thread of its own; the poll is given up at the end."""
-    stop = threading.Event()
-    calls = Calls(account, target, stop, random.Random(0))
-    with ThreadPoolExecutor(1) as polling:
-        under_way = polling.submit(poll, target, calls)
-        yield calls
-        assert not under_way.done(), "the poll was to be a slow one"
-        stop.set()
+@asynccontextmanager
+async def in_the_background(account: PolledAccount, target: Target) -> AsyncIterator[PollSession]:
+    """Poll a target meanwhile; the poll is cancelled at the end."""
+    session = make_session(account, target)
+    polling = asyncio.create_task(poll(target, session))
+    yield session
+    assert not polling.done(), "the poll was to be a slow one"
+    polling.cancel()
+    await asyncio.wait([polling])
 
 
-def calls_of(account: PolledAccount, target: Target) -> Calls:
-    return Calls(account, target, threading.Event(), random.Random(0))
+async def poll_once(account: PolledAccount, target: Target) -> Snapshot:
+    return await poll(target, make_session(account, target))
 
 
-def test_all_calls_keep_the_pace(open_account: OpenAccount) -> None:
-    """No call comes before its time: neither of a page, nor of a retry, nor of another target."""
+async def wait_for_calls(simulator: Simulator, calls: int) -> None:
+    assert await asyncio.to_thread(simulator.wait_for_calls, calls)
+
+
+def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
+    """No request comes before its time: neither of a page, nor a retry, nor of another target."""
     broken = Broken(FAILING, command="files.list", calls=(2, 5))
     clock = Clock(elapsed=time.time)
+
+    async def poll_both(account: PolledAccount) -> Snapshot:
+        polls = (poll_once(account, target) for target in (FILES, USAGE))
+        return (await asyncio.gather(*polls))[0]
+
     with (
         Simulator([stored(158, folders=8)], Behaviour(broken=(broken,))) as simulator,
-        open_account(simulator, per_second=10.0, leaping=(clock, threading.Event())) as account,
-        ThreadPoolExecutor(2) as polling,
+        open_account(simulator, per_second=10.0, clock=clock) as account,
     ):
         began = time.time()
-        polls = [
-            polling.submit(poll, target, calls_of(account, target)) for target in (FILES, USAGE)
-        ]
-        assert polls[0].result() == FileCounts(files=900, folders=8)
-        polls[1].result()
+        assert asyncio.run(poll_both(account)) == FileCounts(files=900, folders=8)
         times = [call.time for call in simulator.calls]
     assert len(times) == 1 + 8 + 2 + 1
     assert all(moment >= began + number / 10.0 for number, moment in enumerate(times))
 
 
 def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount) -> None:
-    """A disk usage that asks in the middle of a long walk is answered in the middle of it."""
+    """A disk usage that is polled in the middle of a long walk has its response in the middle."""
+
+    async def poll_meanwhile(account: PolledAccount) -> None:
+        async with in_the_background(account, FILES) as walk:
+            await wait_for_calls(simulator, 3)
+            await poll_once(account, USAGE)
+            assert walk.requests < 30
+
     with (
         Simulator([stored(158, folders=40)]) as simulator,
         open_account(simulator, per_second=4.0) as account,
-        in_the_background(account, FILES) as walk,
     ):
-        assert simulator.wait_for_calls(3)
-        poll(USAGE, calls_of(account, USAGE))
-        assert walk.made < 30
+        asyncio.run(poll_meanwhile(account))
 
 
 def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
-    """Where one account is kept to a call in fifty seconds, another is polled as fast as it can."""
+    """Where one account is kept to a request in fifty seconds, another is polled at full speed."""
+
+    async def poll_meanwhile(slow: PolledAccount, quick: PolledAccount) -> None:
+        async with in_the_background(slow, FILES) as walk:
+            await wait_for_calls(simulator, 1)
+            assert await poll_once(quick, FILES) == FileCounts(files=4100, folders=40)
+            assert walk.requests <= 2
+
     with (
         Simulator([stored(158, folders=40), stored(159, folders=40)]) as simulator,
         open_account(simulator, per_second=0.02) as slow,
         open_account(simulator, cdn=159) as quick,
-        in_the_background(slow, FILES) as walk,
     ):
-        assert simulator.wait_for_calls(1)
-        assert poll(FILES, calls_of(quick, FILES)) == FileCounts(files=4100, folders=40)
-        assert walk.made <= 2
+        asyncio.run(poll_meanwhile(slow, quick))
 
 
 def test_an_account_that_was_asked_to_wait_does_not_slow_others(open_account: OpenAccount) -> None:
     """ScaleEngine's 429 is for one account; another goes on as before."""
     broken = Broken(HttpError(429, retry_after="50"), calls=(1,))
+
+    async def poll_meanwhile(slow: PolledAccount, quick: PolledAccount) -> None:
+        async with in_the_background(slow, FILES) as walk:
+            await wait_for_calls(simulator, 1)
+            assert await poll_once(quick, FILES) == FileCounts(files=400, folders=3)
+            assert walk.requests == 1
+
     with (
         Simulator([stored(158, 3), stored(159, 3)], Behaviour(broken=(broken,))) as simulator,
         open_account(simulator) as slow,
         open_account(simulator, cdn=159) as quick,
-        in_the_background(slow, FILES) as walk,
     ):
-        assert simulator.wait_for_calls(1)
-        assert poll(FILES, calls_of(quick, FILES)) == FileCounts(files=400, folders=3)
-        assert walk.made == 1
+        asyncio.run(poll_meanwhile(slow, quick))

@@ -1,7 +1,7 @@
 """A poll with bad rows is good; the rows are counted, and warned about once while they last."""
 
+import asyncio
 import random
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
@@ -9,7 +9,7 @@ from itertools import count
 
 from structlog.testing import capture_logs
 
-from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import PolledAccount
 from exporter.polling.snapshots import DiskUsage, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
@@ -53,13 +53,13 @@ def test_bad_rows_over_http(open_account: OpenAccount) -> None:
     clock = ticking()
     with (
         Simulator([account], clock=lambda: NOW) as simulator,
-        open_account(simulator, leaping=(clock, threading.Event())) as polled,
+        open_account(simulator, clock=clock) as polled,
         capture_logs() as lines,
     ):
         poller = TargetPoller(
             target, polled, store, clock, random.Random(0), lambda _, result: results.append(result)
         )
-        assert [poller.poll(threading.Event()) for _ in range(3)] == [None] * 3
+        assert [asyncio.run(poller.poll()) for _ in range(3)] == [None] * 3
 
     good = store.current()[target].good
     assert good is not None
@@ -104,7 +104,7 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
     warned = []
     with (
         Simulator([account], clock=lambda: NOW) as simulator,
-        open_account(simulator, leaping=(clock, threading.Event())) as polled,
+        open_account(simulator, clock=clock) as polled,
     ):
         poller = TargetPoller(
             target, polled, Store([target]), clock, random.Random(0), lambda *_: None
@@ -112,7 +112,7 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
         for rows in polls:
             odd[:] = rows
             with capture_logs() as lines:
-                assert poller.poll(threading.Event()) is None
+                assert asyncio.run(poller.poll()) is None
             told = [line for line in lines if line["log_level"] == "warning"]
             warned.append([(line["reason"], line.get("without_number")) for line in told])
 
@@ -144,7 +144,7 @@ def test_rejected_rows_of_a_failed_poll_are_counted(open_account: OpenAccount) -
             random.Random(0),
             lambda _, result: results.append(result),
         )
-        poller.poll(threading.Event())
+        asyncio.run(poller.poll())
 
     assert results[0].reason is Reason.PROTOCOL
     assert results[0].rejected_rows == {RowFault.INVALID_BYTES: 3, RowFault.NOT_AN_OBJECT: 1}

@@ -1,23 +1,20 @@
 """A call is tried again where that may help: signed afresh, later each time, and not for ever."""
 
+import asyncio
 import random
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
+from exporter.polling.account import PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.retries import Patience
+from exporter.polling.retries import RetryPolicy
 from exporter.polling.snapshots import DiskUsage, FileCounts
-from exporter.polling.stopping import Stop, StoppedError
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.scaleengine.clock import Clock
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (
     AnswerTimeoutError,
     ApiError,
@@ -49,11 +46,11 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.polling.times import LeapingTime, StandingTime, make_session, run_poll
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
-Leaping = tuple[Clock, Stop]
 
 USAGE = DiskUsageTarget("main", interval=900.0, stale_after=3600.0)
 FILES = FilesTarget("main", 900.0, 3600.0, "sestore4/jb", "video")
@@ -81,27 +78,6 @@ EVERY_REASON = [
 ]
 
 
-@dataclass
-class Time:
-    """A clock that moves when somebody waits, and a stop that comes at a moment."""
-
-    stops: float = 1e9
-    elapsed: float = 0.0
-    waits: list[float] = field(default_factory=list)
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(elapsed=lambda: self.elapsed)
-
-    def is_set(self) -> bool:
-        return self.elapsed >= self.stops
-
-    def wait(self, timeout: float) -> bool:
-        self.waits.append(timeout)
-        self.elapsed += timeout
-        return self.is_set()
-
-
 class Always(random.Random):
     """Chance that always gives the same share of a range."""
 
@@ -116,12 +92,12 @@ class Always(random.Random):
 class Api:
     """Fails with one error after the other, and remembers when it was called."""
 
-    def __init__(self, time: Time, *failures: Exception) -> None:
+    def __init__(self, time: StandingTime, *failures: Exception) -> None:
         self._time = time
         self._failures = iter(failures)
         self.called: list[float] = []
 
-    def call(self) -> str:
+    async def call(self) -> str:
         self.called.append(self._time.elapsed)
         failure = next(self._failures, None)
         if failure is not None:
@@ -133,17 +109,24 @@ def failed(kind: type[ScaleEngineError], retry_after: float | None = None) -> Sc
     return kind("files.list", "a cause", "a next step", retry_after)
 
 
-def patience(time: Time, chance: random.Random | None = None, until: float = 1e6) -> Patience:
-    return Patience(time.clock, chance or random.Random(0), time, until, lambda: not time.is_set())
+def retry(time: StandingTime, api: Api, rng: random.Random | None = None, end: float = 1e6) -> str:
+    """Call the API until it succeeds, or fails for good."""
+
+    async def call() -> str:
+        policy = RetryPolicy(time.clock, rng or random.Random(0), end, lambda: True)
+        response: str = await policy.retrying()(api.call)
+        return response
+
+    return asyncio.run(call())
 
 
 @pytest.mark.parametrize(("kind", "retry_after", "attempts"), EVERY_REASON)
 def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attempts: int) -> None:
     """Only what may pass is tried again, three times in all; a clock that is off once more."""
-    time, failure = Time(), failed(kind, retry_after)
+    time, failure = StandingTime(), failed(kind, retry_after)
     api = Api(time, *[failure] * 9)
     with pytest.raises(kind) as caught:
-        patience(time).retrying()(api.call)
+        retry(time, api)
     assert caught.value is failure
     assert len(api.called) == attempts
 
@@ -153,12 +136,11 @@ def test_every_reason_is_told_of_above() -> None:
     assert {kind.reason for kind, _, _ in EVERY_REASON} == set(Reason)
 
 
-@pytest.mark.parametrize("defect", [ValueError("a defect"), StoppedError()], ids=repr)
-def test_what_is_no_failure_of_a_call(defect: Exception) -> None:
-    """A defect and the end of the process are not tried again."""
-    api = Api(time := Time(), defect)
-    with pytest.raises(type(defect)):
-        patience(time).retrying()(api.call)
+def test_what_is_no_failure_of_a_request() -> None:
+    """A defect is not tried again."""
+    api = Api(time := StandingTime(), ValueError("a defect"))
+    with pytest.raises(ValueError, match="a defect"):
+        retry(time, api)
     assert len(api.called) == 1
 
 
@@ -176,18 +158,18 @@ def test_what_is_no_failure_of_a_call(defect: Exception) -> None:
 )
 def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
     """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
-    time = Time()
+    time = StandingTime()
     api = Api(time, *[failed(ServerError, retry_after)] * 2)
-    assert patience(time, Always(share)).retrying()(api.call) == "an answer"
+    assert retry(time, api, Always(share)) == "an answer"
     assert api.called == called
 
 
 @given(st.integers(), st.none() | st.floats(0, 1000))
 def test_waits_by_chance(seed: int, asked: float | None) -> None:
     """Whatever chance says, a wait is at least what is asked for, and at most twice its least."""
-    time = Time()
+    time = StandingTime()
     api = Api(time, *[failed(ServerError, asked)] * 2)
-    patience(time, random.Random(seed)).retrying()(api.call)
+    retry(time, api, random.Random(seed))
     first, second, third = api.called
     for wait, least in ((second - first, 0.5), (third - second, 1.0)):
         assert max(least, asked or 0.0) - 1e-9 <= wait <= max(least, asked or 0.0) + least + 1e-9
@@ -195,9 +177,9 @@ def test_waits_by_chance(seed: int, asked: float | None) -> None:
 
 def test_the_right_time_is_not_waited_for() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
-    time = Time()
+    time = StandingTime()
     api = Api(time, failed(CorrectedClockError))
-    assert patience(time).retrying()(api.call) == "an answer"
+    assert retry(time, api) == "an answer"
     assert (api.called, time.waits) == ([0.0, 0.0], [])
 
 
@@ -219,9 +201,9 @@ def test_a_refused_time_between_other_failures(
     failures: list[ScaleEngineError], called: list[float]
 ) -> None:
     """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
-    time = Time()
+    time = StandingTime()
     api = Api(time, *failures)
-    assert patience(time, Always(0.0)).retrying()(api.call) == "an answer"
+    assert retry(time, api, Always(0.0)) == "an answer"
     assert api.called == called
 
 
@@ -237,9 +219,9 @@ def test_a_refused_time_between_other_failures(
 )
 def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int) -> None:
     """A request is sent twice with a refused time, and thrice for all else: four times at most."""
-    api = Api(time := Time(), *failures)
+    api = Api(time := StandingTime(), *failures)
     with pytest.raises(ScaleEngineError) as caught:
-        patience(time).retrying()(api.call)
+        retry(time, api)
     assert len(api.called) == attempts
     assert caught.value is failures[attempts - 1]
 
@@ -247,10 +229,10 @@ def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int)
 @pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
 def test_until(until: float, attempts: int) -> None:
     """No attempt is made after the end of the poll's time, and none is waited for in vain."""
-    time = Time()
+    time = StandingTime()
     api = Api(time, *[failed(RateLimitedError, 60.0)] * 9)
     with pytest.raises(RateLimitedError):
-        patience(time, Always(0.0), until).retrying()(api.call)
+        retry(time, api, Always(0.0), until)
     assert len(api.called) == attempts
     assert time.elapsed == 60.0 * (attempts - 1)
 
@@ -258,21 +240,14 @@ def test_until(until: float, attempts: int) -> None:
 def test_the_machine_sleeps_during_a_wait() -> None:
     """A long wait is over when the even clock says so, though the machine slept meanwhile."""
 
-    class Sleepy(Time):
-        def wait(self, timeout: float) -> bool:
-            super().wait(timeout)
+    class Sleepy(StandingTime):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
             self.elapsed += 500.0
-            return False
 
     api = Api(time := Sleepy(), failed(RateLimitedError, 120.0))
-    patience(time).retrying()(api.call)
+    retry(time, api)
     assert time.waits == [30.0]
-
-
-def calls_of(
-    account: PolledAccount, target: Target, leaping: Leaping, stop: Stop | None = None
-) -> Calls:
-    return Calls(account, target, stop or leaping[1], random.Random(0))
 
 
 PASSING_FAULTS = [
@@ -296,24 +271,24 @@ PASSING_FAULTS = [
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_poll_survives_what_passes(
     open_account: OpenAccount,
-    leaping: Leaping,
+    leaping: LeapingTime,
     fault: Fault | Refusal | HttpError,
     least: float,
     number: int,
 ) -> None:
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
-    clock, _ = leaping
+    clock = leaping.clock
     timeout = 2.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
     behaviour = Behaviour(broken=(Broken(fault, calls=(number,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, timeout=timeout, at_once=1) as account,
     ):
-        calls = calls_of(account, FILES, leaping)
+        calls = make_session(account, FILES)
         began = clock.elapsed()
-        assert poll(FILES, calls) == FileCounts(files=450, folders=0)
+        assert run_poll(calls, FILES) == FileCounts(files=450, folders=0)
         assert clock.elapsed() - began >= least
-        assert calls.made == simulator.call_count == 7
+        assert calls.requests == simulator.call_count == 7
         broken, again = simulator.calls[number - 1 : number + 1]
     assert (broken.path, broken.offset) == (again.path, again.offset)
     assert broken.timestamp != again.timestamp
@@ -334,103 +309,118 @@ def test_a_poll_survives_what_passes(
     ids=str,
 )
 def test_a_poll_ends_at_what_does_not_pass(
-    open_account: OpenAccount, leaping: Leaping, fault: Fault | Refusal | HttpError, reason: Reason
+    open_account: OpenAccount,
+    leaping: LeapingTime,
+    fault: Fault | Refusal | HttpError,
+    reason: Reason,
 ) -> None:
     """A refusal that does not pass by itself takes one call, and no wait."""
-    clock, _ = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(fault),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
-        calls = calls_of(account, USAGE, leaping)
+        calls = make_session(account, USAGE)
         with pytest.raises(ScaleEngineError) as caught:
-            poll(USAGE, calls)
-        assert calls.made == simulator.call_count == 1
+            run_poll(calls, USAGE)
+        assert calls.requests == simulator.call_count == 1
     assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 def test_a_clock_that_is_an_hour_off(
-    open_account: OpenAccount, leaping: Leaping, ahead: float
+    open_account: OpenAccount, leaping: LeapingTime, ahead: float
 ) -> None:
     """A refused time costs the first poll one call more, and later polls none."""
-    clock, _ = leaping
+    clock = leaping.clock
     with (
         Simulator([ACCOUNT], clock=lambda: clock.now() + ahead) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
         made = []
         for _ in range(2):
-            calls = calls_of(account, FILES, leaping)
-            assert poll(FILES, calls) == FileCounts(files=450, folders=0)
-            made.append(calls.made)
+            calls = make_session(account, FILES)
+            assert run_poll(calls, FILES) == FileCounts(files=450, folders=0)
+            made.append(calls.requests)
         assert simulator.call_count == sum(made)
     assert made == [7, 6]
 
 
 def test_a_clock_that_is_off_when_the_server_recovers(
-    open_account: OpenAccount, leaping: Leaping
+    open_account: OpenAccount, leaping: LeapingTime
 ) -> None:
     """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
-    clock, _ = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(FAILING, calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=lambda: clock.now() + 3600.0) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
-        calls = calls_of(account, USAGE, leaping)
-        assert isinstance(poll(USAGE, calls), DiskUsage)
+        calls = make_session(account, USAGE)
+        assert isinstance(run_poll(calls, USAGE), DiskUsage)
         assert [call.code for call in simulator.calls] == ["0004", "0002", None]
 
 
 @pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
 def test_attempts_count_as_requests(
-    open_account: OpenAccount, leaping: Leaping, in_all: int, made: int
+    open_account: OpenAccount, leaping: LeapingTime, in_all: int, made: int
 ) -> None:
     """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
-    clock, _ = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(FAILING),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=in_all) as account,
     ):
-        calls = calls_of(account, USAGE, leaping)
+        calls = make_session(account, USAGE)
         with pytest.raises(ServerError):
-            poll(USAGE, calls)
-        assert calls.made == simulator.call_count == made
+            run_poll(calls, USAGE)
+        assert calls.requests == simulator.call_count == made
 
 
-def test_no_more_requests_than_a_poll_may_make(open_account: OpenAccount, leaping: Leaping) -> None:
+def test_no_more_requests_than_a_poll_may_make(
+    open_account: OpenAccount, leaping: LeapingTime
+) -> None:
     """A walk that needs all its requests has none left for trying again, and says so."""
-    clock, _ = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(FAILING, calls=(2,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=5) as account,
     ):
-        calls = calls_of(account, FILES, leaping)
+        calls = make_session(account, FILES)
         with pytest.raises(IncompleteError, match="more than 5 requests") as caught:
-            poll(FILES, calls)
-        assert calls.made == simulator.call_count == 5
+            run_poll(calls, FILES)
+        assert calls.requests == simulator.call_count == 5
     assert "max_requests_per_poll" in caught.value.advice
 
 
-def test_stop_ends_the_wait_for_another_attempt(
-    open_account: OpenAccount, leaping: Leaping
-) -> None:
-    """Told to stop while it waits to try again, a poll makes no further call."""
-    behaviour = Behaviour(broken=(Broken(BUSY),))
-    stop = Time(stops=20.0)
+def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount) -> None:
+    """Cancelled while it waits to try again, a poll makes no further request."""
+
+    async def cancel_while_it_waits(account: PolledAccount) -> None:
+        waiting = asyncio.Event()
+
+        async def sleep(_: float) -> None:
+            waiting.set()
+            await asyncio.get_running_loop().create_future()
+
+        clock = replace(account.client.clock, sleep=sleep)
+        account = replace(account, client=replace(account.client, clock=clock))
+        task = asyncio.create_task(poll(USAGE, make_session(account, USAGE)))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert account.limiter.is_idle
+
     with (
-        Simulator([ACCOUNT], behaviour) as simulator,
-        open_account(simulator, leaping=(stop.clock, stop)) as account,
+        Simulator([ACCOUNT], Behaviour(broken=(Broken(BUSY),))) as simulator,
+        open_account(simulator) as account,
     ):
-        calls = calls_of(account, USAGE, leaping, stop)
-        with pytest.raises(StoppedError):
-            poll(USAGE, calls)
-        assert calls.made == simulator.call_count == 1
-    assert stop.elapsed == pytest.approx(20.0, abs=1.0)
+        asyncio.run(cancel_while_it_waits(account))
+        assert simulator.call_count == 1
 
 
 def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> None:
@@ -440,44 +430,43 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
     stored = Account(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
     target = FilesTarget("main", 900.0, 3600.0, "sestore4", "video")
     broken = (Broken(BUSY, path="sestore4/a"), Broken(Fault.HTML_PAGE, path="sestore4/b"))
-    stop = threading.Event()
     with Simulator([stored], Behaviour(broken=broken)) as simulator:
         with open_account(simulator) as account, pytest.raises(ProtocolError):
-            poll(target, Calls(account, target, stop, random.Random(0)))
+            run_poll(make_session(account, target), target)
         assert simulator.call_count <= 3
 
 
 def test_a_target_waits_while_the_account_is_to_be_left_alone(
-    open_account: OpenAccount, leaping: Leaping
+    open_account: OpenAccount, leaping: LeapingTime
 ) -> None:
     """Where one target was asked to wait, the others of its account make no call meanwhile."""
-    clock, _ = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="40"), calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=1) as account,
     ):
         with pytest.raises(TooManyRequestsError):
-            poll(FILES, calls_of(account, FILES, leaping))
-        calls, began = calls_of(account, USAGE, leaping), clock.elapsed()
-        assert isinstance(poll(USAGE, calls), DiskUsage)
+            run_poll(make_session(account, FILES), FILES)
+        calls, began = make_session(account, USAGE), clock.elapsed()
+        assert isinstance(run_poll(calls, USAGE), DiskUsage)
         assert clock.elapsed() - began >= 39.0
-        assert calls.made == 1
+        assert calls.requests == 1
         assert [call.command for call in simulator.calls] == ["files.list", "disk.usage"]
 
 
-def test_being_left_alone_ends(open_account: OpenAccount, leaping: Leaping) -> None:
+def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingTime) -> None:
     """However long ScaleEngine asks for, after an hour the account is polled again."""
-    clock, stop = leaping
+    clock = leaping.clock
     behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="9" * 30), calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
-        polls = [calls_of(account, USAGE, leaping) for _ in range(2)]
+        polls = [make_session(account, USAGE) for _ in range(2)]
         for calls in polls:
             with pytest.raises(TooManyRequestsError):
-                poll(USAGE, calls)
-        assert [calls.made for calls in polls] == [1, 0]
-        stop.wait(3600.0)
-        assert isinstance(poll(USAGE, calls_of(account, USAGE, leaping)), DiskUsage)
+                run_poll(calls, USAGE)
+        assert [calls.requests for calls in polls] == [1, 0]
+        leaping.wait(3600.0)
+        assert isinstance(run_poll(make_session(account, USAGE), USAGE), DiskUsage)

@@ -1,5 +1,6 @@
 """When a target is polled next, and waiting for it."""
 
+import asyncio
 import itertools
 import math
 
@@ -7,36 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.schedule import backoff, next_due, wait_until
+from exporter.polling.schedule import backoff, next_due, sleep_until
 from exporter.scaleengine.clock import Clock
 
 HOUR = 3600.0
 
 
 class Time:
-    """A clock that moves when somebody waits, by what a wait takes; and a stop after so many."""
+    """A clock that moves when somebody waits, by what a wait takes."""
 
-    def __init__(self, takes: float | None = None, stops_after: int = 1000) -> None:
+    def __init__(self, takes: float | None = None) -> None:
         self.elapsed = 1000.0
         self.waits: list[float] = []
         self._takes = takes
-        self._stops_after = stops_after
 
     @property
     def clock(self) -> Clock:
         """Return a clock whose time of day nobody may ask for: it can jump."""
-        return Clock(now=lambda: pytest.fail("a schedule runs on the even clock"), elapsed=self.now)
+        return Clock(
+            now=lambda: pytest.fail("a schedule runs on the even clock"),
+            elapsed=lambda: self.elapsed,
+            sleep=self.sleep,
+        )
 
-    def now(self) -> float:
-        return self.elapsed
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.elapsed += seconds if self._takes is None else self._takes
 
-    def is_set(self) -> bool:
-        return len(self.waits) >= self._stops_after
-
-    def wait(self, timeout: float) -> bool:
-        self.waits.append(timeout)
-        self.elapsed += timeout if self._takes is None else self._takes
-        return self.is_set()
+    def wait_until(self, due: float) -> None:
+        asyncio.run(sleep_until(due, self.clock))
 
 
 @given(st.floats(0, 1e6), st.floats(1, 1e5), st.floats(0, 1e7))
@@ -55,7 +55,7 @@ def test_waits_grow_without_end() -> None:
 def test_a_wait_ends_when_it_is_due() -> None:
     """A long wait is waited in pieces of 30 s at most, and ends at the moment it is due."""
     time = Time()
-    assert not wait_until(time.elapsed + 100.0, time.clock, time)
+    time.wait_until(time.elapsed + 100.0)
     assert time.waits == [30.0, 30.0, 30.0, 10.0]
 
 
@@ -63,14 +63,14 @@ def test_a_wait_ends_when_it_is_due() -> None:
 def test_what_is_due_is_not_waited_for(due: float) -> None:
     """A moment that has come, or has gone by, ends the wait before it begins."""
     time = Time()
-    assert not wait_until(due, time.clock, time)
+    time.wait_until(due)
     assert time.waits == []
 
 
 def test_after_a_sleep_of_the_machine_a_poll_is_due_at_once() -> None:
     """A clock that leaps during a wait, as when the machine sleeps, ends the wait."""
     time = Time(takes=8 * HOUR)
-    assert not wait_until(time.elapsed + HOUR, time.clock, time)
+    time.wait_until(time.elapsed + HOUR)
     assert time.waits == [30.0]
 
 
@@ -78,13 +78,5 @@ def test_a_wait_that_ends_early_goes_on() -> None:
     """A wait that returns too soon is taken up again until the moment has come."""
     time = Time(takes=10.0)
     due = time.elapsed + 25.0
-    assert not wait_until(due, time.clock, time)
+    time.wait_until(due)
     assert (time.waits, time.elapsed) == ([25.0, 15.0, 5.0], due + 5.0)
-
-
-def test_stop_ends_a_wait() -> None:
-    """Told to stop, nobody waits on; and nobody polls who was told so before."""
-    time = Time(stops_after=2)
-    assert wait_until(time.elapsed + HOUR, time.clock, time)
-    assert len(time.waits) == 2
-    assert wait_until(0.0, time.clock, time)

@@ -1,6 +1,5 @@
 """The store holds for each target what its last polls said, and for how long it counts."""
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -70,15 +69,6 @@ def test_a_poll_of_what_is_not_ours() -> None:
     assert not store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
     assert store.current() == before
     assert store.record(USAGE, PollResult(1.0, 1.0, 1), None)
-
-
-def test_a_poll_that_was_told_to_stop() -> None:
-    """A poll that was told to stop is not taken in: its target may be another's by now."""
-    store, stop = Store([FILES]), threading.Event()
-    assert store.record(FILES, PollResult(1.0, 1.0, 1), GOOD, stop)
-    stop.set()
-    assert not store.record(FILES, PollResult(2.0, 1.0, 1), replace(GOOD, finished=2.0), stop)
-    assert store.current()[FILES].good is GOOD
 
 
 OTHERS = DiskUsageTarget("archive", 60.0, 180.0)

@@ -1,5 +1,6 @@
 """A target is polled on its schedule, and every poll's end is recorded, counted and told."""
 
+import asyncio
 import errno
 import json
 import random
@@ -12,15 +13,16 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import Account
-from exporter.polling.pace import Pace
-from exporter.polling.refusals import Refusals
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.turns import Turns
 from exporter.polling.walk import Limits
+from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.envelope import Question
@@ -37,26 +39,24 @@ START = 1_763_600_000.0
 
 @dataclass
 class Time:
-    """A clock that moves when somebody waits, and a stop that comes after so many seconds."""
+    """A clock that moves when somebody waits; after so many seconds, waits are cancelled."""
 
     ends: float = 1e9
     passed: float = 0.0
     jumped: float = 0.0
-    stopped: bool = False
 
     @property
     def clock(self) -> Clock:
         return Clock(
-            now=lambda: START + self.passed + self.jumped, elapsed=lambda: 1000.0 + self.passed
+            now=lambda: START + self.passed + self.jumped,
+            elapsed=lambda: 1000.0 + self.passed,
+            sleep=self.sleep,
         )
 
-    def is_set(self) -> bool:
-        return self.stopped
-
-    def wait(self, timeout: float) -> bool:
-        self.passed += timeout
-        self.stopped = self.stopped or self.passed >= self.ends
-        return self.stopped
+    async def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        if self.passed >= self.ends:
+            raise asyncio.CancelledError
 
 
 class SaysInTurn(Transport):
@@ -108,6 +108,7 @@ class Polled:
     answers: list[object]
     seconds: float = 0.0
     credentials: Callable[[], Credentials] = lambda: Credentials("key", "secret")
+    finished: Callable[[Target, PollResult], None] | None = None
 
     def __post_init__(self) -> None:
         """Make what depends on the rest."""
@@ -124,20 +125,32 @@ class Polled:
             time=ServerTime(clock),
             observe=lambda _: None,
         )
-        turns = Turns(1, Pace(None, clock), clock)
-        refusals = Refusals(clock)
-        account = Account("main", client, self.credentials, turns, refusals, Limits(1, 10))
+        workers = InlineWorkers()
+        account = PolledAccount(
+            name="main",
+            client=client,
+            credentials=CredentialReader(self.credentials),
+            limiter=FairLimiter(1, RateLimiter(None, clock), clock, workers),
+            breaker=CredentialBreaker(clock),
+            limits=Limits(1, 10),
+            workers=workers,
+        )
         self.poller = TargetPoller(
             self.target,
             account,
             self.store,
             clock,
             random.Random(0),
-            lambda _, result: self.results.append(result),
+            self.finished or (lambda _, result: self.results.append(result)),
         )
 
     def poll(self) -> None:
-        self.poller.poll(self.time)
+        asyncio.run(self.poller.poll())
+
+    def run(self, first_wait: float) -> None:
+        """Poll until the time ends."""
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(self.poller.run(first_wait))
 
     def begins(self) -> list[float]:
         """Return when the polls began, in seconds since the start."""
@@ -151,7 +164,7 @@ def test_polls_come_at_the_interval() -> None:
     """The first poll comes after the first wait, then one each interval, from start to start."""
     time = Time(ends=180.0)
     polled = Polled(USAGE, time, [usage("a")] * 3, seconds=7.0)
-    polled.poller.run(0.5, time)
+    polled.run(0.5)
     assert polled.begins() == [0.5, 60.5, 120.5]
 
 
@@ -159,7 +172,7 @@ def test_a_late_poll_is_not_made_up_for() -> None:
     """After a poll of two and a half intervals the next one comes at the next due time."""
     time = Time(ends=340.0)
     polled = Polled(USAGE, time, [usage("a")] * 2, seconds=150.0)
-    polled.poller.run(0.0, time)
+    polled.run(0.0)
     assert polled.begins() == [0.0, 180.0]
 
 
@@ -175,7 +188,7 @@ def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
         return usage("a")
 
     polled = Polled(USAGE, time, [jumping] * 5)
-    polled.poller.run(0.0, time)
+    polled.run(0.0)
     assert asked == [0.0, 60.0, 120.0, 180.0, 240.0]
     assert [result.reason for result in polled.results] == [None] * 5
     assert polled.snapshot() is not None
@@ -186,7 +199,7 @@ def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     time, target = Time(ends=1000.0), replace(USAGE, interval=200.0)
     answers = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
     polled = Polled(target, time, list(answers))
-    polled.poller.run(0.0, time)
+    polled.run(0.0)
     begins = polled.begins()
     waits = [later - sooner for sooner, later in pairwise(begins)]
     assert waits[:7] == [30.0, 60.0, 120.0, 200.0, 200.0, 200.0, 30.0]
@@ -196,7 +209,7 @@ def test_bad_credentials_are_never_hammered() -> None:
     """After a refusal that does not pass by itself, the next poll comes at the interval."""
     time = Time(ends=170.0)
     polled = Polled(USAGE, time, [REFUSED] * 3)
-    polled.poller.run(0.0, time)
+    polled.run(0.0)
     assert polled.begins() == [0.0, 60.0, 120.0]
 
 
@@ -278,18 +291,17 @@ def test_secrets_are_read_at_each_poll() -> None:
     assert len(read) == 2
 
 
-def test_a_poll_that_the_end_cuts_off() -> None:
-    """A poll that fails while the process ends is forgotten: it says nothing of ScaleEngine."""
-    time = Time()
-
-    def stop() -> Exception:
-        time.stopped = True
-        return RuntimeError("cannot schedule new futures after shutdown")
-
-    polled = Polled(USAGE, time, [stop])
-    with capture_logs() as lines:
+def test_a_poll_that_is_cancelled() -> None:
+    """A poll that is cancelled is forgotten: it says nothing of ScaleEngine."""
+    polled = Polled(USAGE, Time(ends=0.0), [{"status": "failure", "code": "0004", "message": ""}])
+    with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
         polled.poll()
-    assert (polled.results, [line for line in lines if line["event"] != "request"]) == ([], [])
+    assert polled.results == []
+    assert [line["event"] for line in lines] == [
+        "request",
+        "request failed",
+        "request failed, retrying",
+    ]
     assert polled.store.unfinished() == (USAGE,)
 
 
@@ -477,19 +489,34 @@ def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
     assert polled.results[0].requests == 3
 
 
-def test_no_thread_for_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A walk whose requests get no thread fails in the same way."""
+def test_no_thread_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll whose requests get no thread fails in the same way."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
     polled = Polled(FILES, Time(), [])
+    polled.poller.account = replace(polled.poller.account, workers=WorkerPool())
+    monkeypatch.setattr(threading.Thread, "start", fail)
     with capture_logs() as lines:
         polled.poll()
     (line,) = lines
     assert (line["reason"], line["requests"]) == ("network", 0)
     assert str(line["cause"]).startswith("this process can start no further thread")
+
+
+def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:
+    """What fails while a poll is recorded is logged once, and the next poll is made on schedule."""
+
+    def fail(_: Target, __: PollResult) -> None:
+        raise RuntimeError("a defect")
+
+    polled = Polled(USAGE, Time(ends=50.0), [usage("a"), usage("a")], finished=fail)
+    with capture_logs() as lines:
+        polled.run(0.0)
+    errors = [line for line in lines if line["log_level"] == "error"]
+    assert [line["exc_info"] for line in errors] == [True, True]
+    assert polled.time.passed >= 50.0
 
 
 def test_a_defect_is_told_with_its_traceback() -> None:

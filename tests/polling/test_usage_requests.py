@@ -1,7 +1,7 @@
 """Many CPU users are asked for in several requests, which together make one snapshot or none."""
 
+import asyncio
 import json
-import random
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -11,15 +11,16 @@ from itertools import count
 
 import pytest
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
-from exporter.polling.pace import Pace
-from exporter.polling.refusals import Refusals
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsage, SnapshotLimits, UserUsage
 from exporter.polling.targets import DiskUsageTarget
-from exporter.polling.turns import Turns
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import Limits
+from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.disk_usage import start_of_window
@@ -38,6 +39,7 @@ from exporter.simulator import (
     steady_usage,
 )
 from exporter.simulator.php import Json
+from tests.polling.times import make_session
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -106,7 +108,7 @@ def calls_of(
     at_once: int = 4,
     in_all: int = 100,
     limits: SnapshotLimits | None = None,
-) -> Calls:
+) -> PollSession:
     """Return the calls of a poll whose time goes on by a second at each look at the clock."""
     seconds = count()
     clock = Clock(now=lambda: NOW + next(seconds), elapsed=lambda: 0.0)
@@ -119,15 +121,17 @@ def calls_of(
         ServerTime(clock),
         lambda _: None,
     )
+    workers = InlineWorkers()
     account = PolledAccount(
         name="main",
         client=client,
-        credentials=lambda: Credentials(KEY, SECRET),
-        turns=Turns(at_once, Pace(None, clock), clock),
-        refusals=Refusals(clock),
+        credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
+        limiter=FairLimiter(at_once, RateLimiter(None, clock), clock, workers),
+        breaker=CredentialBreaker(clock),
         limits=Limits(at_once, in_all, limits or SnapshotLimits()),
+        workers=workers,
     )
-    return Calls(account, target, threading.Event(), random.Random(0))
+    return make_session(account, target)
 
 
 def named(users: Sequence[str]) -> DiskUsageTarget:
@@ -141,14 +145,14 @@ def test_several_requests_make_one_snapshot(
     """Each user is asked for once, for the same thirty days, and has its number."""
     target = named(USERS)
     clock = Clock(now=lambda: NOW)
-    with open_account(simulator, leaping=(clock, threading.Event())) as account:
-        calls = Calls(account, target, threading.Event(), random.Random(0))
-        snapshot = poll_disk_usage(target, calls, TWO_USERS)
+    with open_account(simulator, clock=clock) as account:
+        session = make_session(account, target)
+        snapshot = asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
     assert snapshot == DiskUsage(
         tuple(UserUsage(user, TODAY, number) for number, user in enumerate(USERS))
     )
-    assert (calls.made, simulator.call_count) == (5, 5)
+    assert (session.requests, simulator.call_count) == (5, 5)
     asked = [call.cpu for call in simulator.calls]
     assert sorted(asked, key=str) == [USERS[first : first + 2] for first in range(0, 10, 2)]
     assert {call.starttime for call in simulator.calls} == {start_of_window(NOW)}
@@ -157,7 +161,7 @@ def test_several_requests_make_one_snapshot(
 def test_midnight_between_requests() -> None:
     """All requests are for the thirty days of the first, whatever day it is by then."""
     transport, target = Responds(), named(USERS)
-    poll_disk_usage(target, calls_of(transport, target), TWO_USERS)
+    asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert len(transport.requests) == 5
     assert {request["starttime"] for request in transport.requests} == {start_of_window(NOW)}
@@ -168,9 +172,9 @@ def test_a_clock_that_is_days_behind(simulator: Simulator, open_account: OpenAcc
     """Once ScaleEngine has told the time, the thirty days are those up to its today."""
     target = named(USERS)
     clock = Clock(now=lambda: NOW - 3 * 86_400)
-    with open_account(simulator, leaping=(clock, threading.Event())) as account:
-        calls = Calls(account, target, threading.Event(), random.Random(0))
-        snapshot = poll_disk_usage(target, calls, TWO_USERS)
+    with open_account(simulator, clock=clock) as account:
+        session = make_session(account, target)
+        snapshot = asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
     assert {user.day for user in snapshot.users} == {TODAY}
     accepted = [call for call in simulator.calls if call.code is None]
@@ -183,10 +187,10 @@ def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAcco
     target = named(USERS)
     simulator.behave(Behaviour(broken=(Broken(Refusal("0006"), calls=(3,)),)))
     clock = Clock(now=lambda: NOW)
-    with open_account(simulator, leaping=(clock, threading.Event())) as account:
-        calls = Calls(account, target, threading.Event(), random.Random(0))
+    with open_account(simulator, clock=clock) as account:
+        session = make_session(account, target)
         with pytest.raises(ApiError):
-            poll_disk_usage(target, calls, TWO_USERS)
+            asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
 
 def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
@@ -195,10 +199,10 @@ def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: Ope
     broken = Broken(Refusal("0006"), calls=(2,))
     simulator.behave(Behaviour(latency=0.02, broken=(broken,)))
     clock = Clock(now=lambda: NOW)
-    with open_account(simulator, at_once=1, leaping=(clock, threading.Event())) as account:
-        calls = Calls(account, target, threading.Event(), random.Random(0))
+    with open_account(simulator, at_once=1, clock=clock) as account:
+        session = make_session(account, target)
         with pytest.raises(ApiError):
-            poll_disk_usage(target, calls, TWO_USERS)
+            asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
     assert 2 <= simulator.call_count < 50
 
@@ -207,7 +211,7 @@ def test_more_requests_than_a_poll_may_make() -> None:
     """A poll of too many users fails as incomplete, and says what to configure."""
     transport, target = Responds(), named(USERS)
     with pytest.raises(IncompleteError) as caught:
-        poll_disk_usage(target, calls_of(transport, target, in_all=4), TWO_USERS)
+        asyncio.run(poll_disk_usage(target, calls_of(transport, target, in_all=4), TWO_USERS))
 
     assert caught.value.advice == "raise api.max_requests_per_poll, or configure fewer cpu_users"
     assert len(transport.requests) == 4
@@ -237,19 +241,19 @@ def test_more_requests_than_a_poll_may_make() -> None:
 def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | None) -> None:
     """A poll that finds too much has no number, and says which setting allows more."""
     transport, target = Responds(), named(USERS)
-    calls = calls_of(transport, target, limits=limits)
+    session = calls_of(transport, target, limits=limits)
     if sentence is None:
-        assert len(poll_disk_usage(target, calls).users) == len(USERS)
+        assert len(asyncio.run(poll_disk_usage(target, session)).users) == len(USERS)
         return
     with pytest.raises(LimitReachedError) as caught:
-        poll_disk_usage(target, calls)
+        asyncio.run(poll_disk_usage(target, session))
     assert str(caught.value) == sentence.format(max(map(len, USERS)))
 
 
 def test_requests_under_way_at_once() -> None:
     """There are no more than the account may have."""
     transport, target = Responds(), named([f"user-{number}" for number in range(100)])
-    poll_disk_usage(target, calls_of(transport, target, at_once=2), TWO_USERS)
+    asyncio.run(poll_disk_usage(target, calls_of(transport, target, at_once=2), TWO_USERS))
 
     assert len(transport.requests) == 50
     assert transport.most_under_way <= 2
@@ -258,7 +262,7 @@ def test_requests_under_way_at_once() -> None:
 def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
     """Each user's number is that of the request for it; others are not published."""
     transport, target = Responds(always=(*USERS, "more")), named(USERS)
-    snapshot = poll_disk_usage(target, calls_of(transport, target), TWO_USERS)
+    snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert [user.cpu_user for user in snapshot.users] == list(USERS)
     assert [user.occupied for user in snapshot.users] == [1_000 + number for number in range(10)]
@@ -268,7 +272,7 @@ def test_two_thousand_users() -> None:
     """Thirty days of each are read in a few responses, all well below the limit."""
     users = [f"customer-{number:05}" for number in range(2_000)]
     transport, target = Responds(), named(users)
-    snapshot = poll_disk_usage(target, calls_of(transport, target), BODY_LIMIT // 7)
+    snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), BODY_LIMIT // 7))
 
     assert [user.cpu_user for user in snapshot.users] == users
     assert {user.day for user in snapshot.users} == {TODAY}
@@ -282,10 +286,10 @@ def test_memory_grows_with_a_response_not_with_all() -> None:
     peaks = []
     for max_bytes in (2**25, 2**19):
         transport = Responds()
-        calls = calls_of(transport, target, at_once=1)
+        session = calls_of(transport, target, at_once=1)
         tracemalloc.start()
         try:
-            poll_disk_usage(target, calls, max_bytes)
+            asyncio.run(poll_disk_usage(target, session, max_bytes))
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

@@ -1,21 +1,17 @@
 """What each attempt of a poll shows of an account's credentials."""
 
-import random
-import threading
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
+from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.stopping import Stop
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
 from exporter.simulator import (
     Account,
@@ -28,6 +24,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.polling.times import LeapingTime, make_session, run_poll
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -46,15 +43,14 @@ class Watched:
 
     simulator: Simulator
     account: PolledAccount
-    stop: Stop
+    time: LeapingTime
     verdicts: list[Verdict]
 
-    def poll(self, target: Target, stop: Stop | None = None) -> list[bool | None]:
+    def poll(self, target: Target) -> list[bool | None]:
         """Poll once; return what that has shown, attempt by attempt."""
         before = len(self.verdicts)
-        calls = Calls(self.account, target, stop or self.stop, random.Random(0))
         with suppress(ScaleEngineError):
-            poll(target, calls)
+            run_poll(make_session(self.account, target), target)
         return [verdict.accepted for verdict in self.verdicts[before:]]
 
     def spoil(self, fault: Fault | Refusal | HttpError) -> None:
@@ -63,17 +59,17 @@ class Watched:
 
 
 @pytest.fixture
-def watched(open_account: OpenAccount, leaping: tuple[Clock, Stop]) -> Iterator[Watched]:
+def watched(open_account: OpenAccount, leaping: LeapingTime) -> Iterator[Watched]:
     """Give an account with an empty path."""
     storage = Folder()
     storage.make(VIDEOS.path)
     stored = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
     verdicts: list[Verdict] = []
     with (
-        Simulator([stored], clock=leaping[0].now) as simulator,
+        Simulator([stored], clock=leaping.clock.now) as simulator,
         open_account(simulator, timeout=1.0, leaping=leaping) as account,
     ):
-        yield Watched(simulator, replace(account, judge=verdicts.append), leaping[1], verdicts)
+        yield Watched(simulator, replace(account, judge=verdicts.append), leaping, verdicts)
 
 
 @pytest.mark.parametrize("target", [USAGE, VIDEOS], ids=str)
@@ -127,7 +123,7 @@ def test_secrets_that_cannot_be_read(watched: Watched) -> None:
     def unreadable() -> Credentials:
         raise AuthError("credentials", "the file is gone", "put it back")
 
-    watched.account = replace(watched.account, credentials=unreadable)
+    watched.account = replace(watched.account, credentials=CredentialReader(unreadable))
     assert watched.poll(USAGE) == [False]
     (verdict,) = watched.verdicts
     assert (verdict.credentials, verdict.asked) == (None, False)
@@ -136,22 +132,32 @@ def test_secrets_that_cannot_be_read(watched: Watched) -> None:
 def test_when_the_credentials_were_read(watched: Watched) -> None:
     """Of two polls, the one that read its credentials later can be told."""
     watched.poll(USAGE)
-    watched.stop.wait(10.0)
+    watched.time.wait(10.0)
     watched.poll(USAGE)
     first, second = watched.verdicts
     assert second.read_at >= first.read_at + 10.0
 
 
-def test_a_poll_that_was_ended(watched: Watched) -> None:
-    """A request that ends after its poll was to end shows nothing: the account may be another."""
-    stop = threading.Event()
+def test_a_poll_that_was_cancelled(watched: Watched) -> None:
+    """A request that ends after its poll was cancelled shows nothing: the account may be gone."""
 
-    def end(_: Exchange) -> None:
-        stop.set()
+    async def cancel_while_it_is_sent() -> None:
+        loop, sent = asyncio.get_running_loop(), asyncio.Event()
 
-    watched.account = replace(watched.account, client=replace(watched.account.client, observe=end))
+        def observe(_: Exchange) -> None:
+            loop.call_soon_threadsafe(sent.set)
+
+        client = replace(watched.account.client, observe=observe)
+        session = make_session(replace(watched.account, client=client), USAGE)
+        task = asyncio.create_task(poll(USAGE, session))
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
     watched.spoil(Refusal("0001"))
-    assert watched.poll(USAGE, stop) == []
+    asyncio.run(cancel_while_it_is_sent())
+    assert watched.verdicts == []
     assert watched.simulator.call_count == 1
 
 

@@ -1,8 +1,8 @@
 """How a walk reads responses: what it follows, what it confirms, what it refuses."""
 
+import asyncio
 import functools
 import tracemalloc
-from concurrent.futures import Future
 
 import pytest
 
@@ -266,13 +266,11 @@ def test_responses_of_two_encodings() -> None:
         build_listing(complete(1), FolderEncoding.OBJECT),
     ]
 
-    def request(_: str, __: int) -> "Future[Listing]":
-        future: Future[Listing] = Future()
-        future.set_result(responses.pop(0))
-        return future
+    async def request(_: str, __: int) -> Listing:
+        return responses.pop(0)
 
     with pytest.raises(IncompleteError, match="another form"):
-        walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
+        asyncio.run(walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None)))
 
 
 @pytest.mark.parametrize("limit", [3, 4])
@@ -282,10 +280,10 @@ def test_more_folders_than_allowed(limit: int) -> None:
     api = ScriptedApi({("s", 0): complete(folder=Folder([], below, COMPLETE))}, ELSEWHERE)
     limits = Limits(at_once=1, in_all=50, snapshot=SnapshotLimits(folders=limit))
     if limit == 4:
-        walk("s", api.request, limits, FolderCounts(None))
+        asyncio.run(walk("s", api.request, limits, FolderCounts(None)))
         return
     with pytest.raises(LimitReachedError) as caught:
-        walk("s", api.request, limits, FolderCounts(None))
+        asyncio.run(walk("s", api.request, limits, FolderCounts(None)))
     assert str(caught.value) == (
         "'s' has more than 3 folders: raise limits.folders_per_path, or configure smaller paths"
     )

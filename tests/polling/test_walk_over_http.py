@@ -1,7 +1,5 @@
 """Over real HTTP, a walk counts a tree exactly under every reading of the API's pages."""
 
-import random
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,14 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
-from exporter.polling.polls import poll
+from exporter.polling.account import PolledAccount
 from exporter.polling.snapshots import FileCounts, SnapshotLimits
-from exporter.polling.stopping import Stop
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import Limits
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 from exporter.simulator import (
     FAILING,
@@ -41,11 +35,11 @@ from exporter.simulator import (
     Simulator,
     Unreached,
 )
+from tests.polling.times import LeapingTime, make_session, run_poll
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
-Leaping = tuple[Clock, Stop]
 
 # Around the hundred files that an answer holds, and names that look like something else.
 sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])
@@ -104,9 +98,8 @@ def target(file_type: str = "video", depth: int | None = None) -> FilesTarget:
     return FilesTarget("main", 60.0, 180.0, "sestore4/jb", file_type, depth)
 
 
-def count(account: PolledAccount, wanted: FilesTarget, stop: Stop | None = None) -> FileCounts:
-    calls = Calls(account, wanted, stop or threading.Event(), random.Random(0))
-    counts = poll(wanted, calls)
+def count(account: PolledAccount, wanted: FilesTarget) -> FileCounts:
+    counts = run_poll(make_session(account, wanted), wanted)
     assert isinstance(counts, FileCounts)
     return counts
 
@@ -141,20 +134,20 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
 @settings(max_examples=60)
 @given(tree=trees, reading=readings, at_once=st.sampled_from([1, 4]))
 def test_any_tree_under_any_reading(
-    open_account: OpenAccount, leaping: Leaping, tree: Folder, reading: Readings, at_once: int
+    open_account: OpenAccount, leaping: LeapingTime, tree: Folder, reading: Readings, at_once: int
 ) -> None:
     """Whatever the tree and however the API is read, the walk counts what recursion counts.
 
     But for one form that cannot be told: a requested folder that is printed as a mapping, has no
     member of its own but sub-folders 0, 1, 2 and so on, and so comes as a list.
     """
-    clock, stop = leaping
+    clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     with (
         Simulator([account_with(tree)], Behaviour(readings=reading), clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, at_once=at_once) as account,
     ):
-        counts = count(account, target(depth=1), stop)
+        counts = count(account, target(depth=1))
     assert (counts.files, counts.folders) == plain_count(tree)
     assert counts.by_folder is not None
     assert sum(part.files for part in counts.by_folder) == counts.files
@@ -164,14 +157,14 @@ def test_any_tree_under_any_reading(
 @given(tree=trees, reading=readings, fault_at=st.integers(1, 6), data=st.data())
 def test_a_broken_answer_never_makes_a_smaller_number(
     open_account: OpenAccount,
-    leaping: Leaping,
+    leaping: LeapingTime,
     tree: Folder,
     reading: Readings,
     fault_at: int,
     data: st.DataObject,
 ) -> None:
     """With an answer broken somewhere in the walk, the count is still exact, or there is none."""
-    clock, stop = leaping
+    clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
     behaviour = Behaviour(readings=reading, broken=(Broken(fault, calls=(fault_at,)),))
@@ -180,7 +173,7 @@ def test_a_broken_answer_never_makes_a_smaller_number(
         open_account(simulator, leaping=leaping) as account,
     ):
         try:
-            counts = count(account, target(), stop)
+            counts = count(account, target())
         except ScaleEngineError:
             return
     assert (counts.files, counts.folders) == plain_count(tree)
@@ -211,26 +204,26 @@ def test_the_least_calls(open_account: OpenAccount) -> None:
 
 def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> None:
     """Calls run side by side, up to the concurrency and not beyond."""
-    tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
+    tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(8)})
     with (
-        Simulator([account_with(tree)], Behaviour(latency=0.01)) as simulator,
+        Simulator([account_with(tree)], Behaviour(latency=0.5)) as simulator,
         open_account(simulator, at_once=3) as account,
     ):
-        assert count(account, target()).files == 4000
+        assert count(account, target()).files == 800
         assert simulator.most_in_flight == 3
 
 
-def test_a_deep_tree(open_account: OpenAccount, leaping: Leaping) -> None:
+def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingTime) -> None:
     """Depth has no limit but that of one answer: a chain of folders is followed to its end."""
     tree = folders_of(1, {})
     for level in range(70):
         tree = folders_of(1, {f"level{level}": tree})
-    clock, stop = leaping
+    clock = leaping.clock
     with (
         Simulator([account_with(tree)], clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
-        counts = count(account, target(depth=2), stop)
+        counts = count(account, target(depth=2))
     assert (counts.files, counts.folders) == (71, 70)
 
 
@@ -249,17 +242,17 @@ FAILURES = [
 
 @pytest.mark.parametrize(("broken", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
 def test_a_walk_that_cannot_be_finished(
-    open_account: OpenAccount, leaping: Leaping, broken: Broken, reason: Reason, words: str
+    open_account: OpenAccount, leaping: LeapingTime, broken: Broken, reason: Reason, words: str
 ) -> None:
     """A fault in the middle of a walk that does not pass fails it as a whole, with the reason."""
-    clock, stop = leaping
+    clock = leaping.clock
     stored, behaviour = account_with(folders_of(250, {})), Behaviour(broken=(broken,))
     with (
         Simulator([stored], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
         pytest.raises(ScaleEngineError, match=words) as caught,
     ):
-        count(account, target(), stop)
+        count(account, target())
     assert caught.value.reason is reason
 
 
@@ -337,7 +330,7 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
         open_account(simulator, at_once=2) as account,
     ):
         eager = replace(account, limits=Limits(at_once=8, in_all=100))
-        calls = Calls(eager, target(), threading.Event(), random.Random(0))
+        session = make_session(eager, target())
         with pytest.raises(ScaleEngineError):
-            poll(target(), calls)
-        assert 2 <= calls.made == simulator.call_count < 40
+            run_poll(session, target())
+        assert 2 <= session.requests == simulator.call_count < 40

@@ -1,6 +1,6 @@
 """Under every combination of readings of the API's pages a count is right, or it is absent."""
 
-from concurrent.futures import Future
+import asyncio
 from dataclasses import replace
 from random import Random
 
@@ -35,21 +35,19 @@ def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listi
 def count(tree: Folder, readings: Readings) -> tuple[int, int]:
     """Return the files and folders that a walk counts; raises ScaleEngineError."""
 
-    def request(path: str, offset: int) -> "Future[Listing]":
-        future: Future[Listing] = Future()
+    async def request(path: str, offset: int) -> Listing:
         folder = tree
         try:
             for name in path.removeprefix(PATH).split("/")[1:]:
                 folder = dict(folder.folders())[name]
-            future.set_result(respond(folder, path, offset, readings))
+            return respond(folder, path, offset, readings)
         except KeyError:
-            future.set_exception(ApiError("files.list", "no such path", "look"))
+            raise ApiError("files.list", "no such path", "look") from None
         except UnexpectedError as unexpected:
-            future.set_exception(ProtocolError("files.list", str(unexpected), "look"))
-        return future
+            raise ProtocolError("files.list", str(unexpected), "look") from None
 
     counts = FolderCounts(None)
-    walk(PATH, request, Limits(at_once=1, in_all=MAX_REQUESTS), counts)
+    asyncio.run(walk(PATH, request, Limits(at_once=1, in_all=MAX_REQUESTS), counts))
     result = counts.result(max_folders=1)
     return result.files, result.folders
 

@@ -1,7 +1,7 @@
 """Each kind of step that a walk makes: what leads to it, and what it requests."""
 
+import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -131,12 +131,10 @@ def walk_over(*responses: Listing) -> None:
     """Walk with these responses, one after the other, whatever is requested."""
     left = iter(responses)
 
-    def request(_: str, __: int) -> "Future[Listing]":
-        future: Future[Listing] = Future()
-        future.set_result(next(left))
-        return future
+    async def request(_: str, __: int) -> Listing:
+        return next(left)
 
-    walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None))
+    asyncio.run(walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None)))
 
 
 def test_a_file_that_is_not_in_its_place_any_more() -> None:

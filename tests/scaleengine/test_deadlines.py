@@ -1,7 +1,9 @@
 """Functions are called at their moments, all in one thread."""
 
 import threading
+import time
 
+import pytest
 from structlog.testing import capture_logs
 
 from exporter.scaleengine.deadlines import DeadlineThread
@@ -42,3 +44,19 @@ def test_one_thread_for_all() -> None:
     deadlines.add(0.01, done.set)
     assert done.wait(PATIENCE)
     assert len(seen) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_started_again() -> None:
+    """Whatever ends the thread, later deadlines come."""
+    deadlines, done = DeadlineThread(), threading.Event()
+
+    def end() -> None:
+        raise SystemExit
+
+    deadlines.add(0.0, end)
+    limit = time.monotonic() + PATIENCE
+    while not done.is_set() and time.monotonic() < limit:
+        deadlines.add(0.0, done.set)
+        done.wait(0.05)
+    assert done.is_set()

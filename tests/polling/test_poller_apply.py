@@ -1,26 +1,28 @@
 """What is polled changes while it is polled: nothing is lost, left behind or mixed up."""
 
+import asyncio
 import gc
 import os
 import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import pytest
 
-from exporter.polling.account import Account as PolledAccount
+from exporter.polling.account import PolledAccount
+from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, FileCounts
-from exporter.polling.stopping import Stop
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
     Account,
@@ -32,11 +34,11 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.polling.times import LeapingTime
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
-Leaping = tuple[Clock, Stop]
 PATIENCE = 60.0
 
 SLOW = 2.0
@@ -53,10 +55,9 @@ def stored(cdn: int, occupied: int) -> Account:
 
 
 @pytest.fixture
-def simulator(leaping: Leaping) -> Iterator[Simulator]:
+def simulator(leaping: LeapingTime) -> Iterator[Simulator]:
     """Run a simulator for two accounts, of different numbers."""
-    clock, _ = leaping
-    with Simulator([stored(158, 1024), stored(159, 2048)], clock=clock.now) as running:
+    with Simulator([stored(158, 1024), stored(159, 2048)], clock=leaping.clock.now) as running:
         yield running
 
 
@@ -74,13 +75,34 @@ class Polling:
         self.store = Store([])
         self.ended: list[tuple[Target, PollResult]] = []
         self._more = threading.Condition()
-        self.poller = Poller(self.store, Clock(), AtOnce(), self._finished)
+        self._poller = Poller(self.store, Clock(), AtOnce(), self._finished)
+        self.thread = PollingThread(self._poller)
+        self.thread.start()
 
     def follow(
         self, account: PolledAccount, *targets: Target, forget: tuple[str, ...] = ()
     ) -> None:
-        delta = compute_delta(self.store.current(), targets, replaced=forget)
-        self.poller.apply(delta, {"main": account})
+        self.apply({"main": account}, *targets, forget=forget)
+
+    def apply(
+        self,
+        accounts: Mapping[str, PolledAccount],
+        *targets: Target,
+        forget: tuple[str, ...] = (),
+        new_credentials: tuple[str, ...] = (),
+    ) -> None:
+        delta = compute_delta(self.store.current(), targets, forget, new_credentials)
+        self.thread.call(lambda: self._poller.apply(delta, accounts))
+
+    def tasks(self) -> dict[str, "asyncio.Task[None]"]:
+        """Return the tasks that poll, by name."""
+        return self.thread.call(
+            lambda: {
+                task.get_name(): task
+                for task in asyncio.all_tasks(asyncio.get_running_loop())
+                if task.get_name().startswith("poll ")
+            }
+        )
 
     def wait_for(self, polls: int) -> bool:
         with self._more:
@@ -103,7 +125,7 @@ class Polling:
 def polling() -> Iterator[Polling]:
     made = Polling()
     yield made
-    assert made.poller.stop(PATIENCE)
+    assert made.thread.stop(PATIENCE)
 
 
 def until(holds: Callable[[], bool]) -> bool:
@@ -112,10 +134,6 @@ def until(holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < deadline:
         threading.Event().wait(0.005)
     return holds()
-
-
-def threads_that_poll() -> dict[str, threading.Thread]:
-    return {each.name: each for each in threading.enumerate() if each.name.startswith("poll ")}
 
 
 def descriptors() -> int:
@@ -129,16 +147,16 @@ def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
 
 
 def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator) -> None:
-    """A target that stays keeps its thread, its snapshot and its schedule, whatever else comes."""
+    """A target that stays keeps its task, its snapshot and its schedule, whatever else comes."""
     with open_account(simulator) as account, polling() as made:
         made.follow(account, USAGE)
         assert made.wait_for(1)
-        thread, known = threads_that_poll(), made.store.current()[USAGE]
+        tasks, known = made.tasks(), made.store.current()[USAGE]
         made.follow(account, FILES, USAGE)
         assert made.wait_for(2)
         made.follow(account, USAGE)
-        assert until(lambda: len(threads_that_poll()) == 1)
-        assert threads_that_poll() == thread
+        assert until(lambda: len(made.tasks()) == 1)
+        assert made.tasks() == tasks
         assert made.store.current() == {USAGE: known}
         assert [target for target, _ in made.ended] == [USAGE, FILES]
 
@@ -167,11 +185,11 @@ def test_another_interval_keeps_the_snapshot(
         made.follow(account, often)
         assert simulator.wait_for_calls(2)
         assert made.store.current()[often].good is good is not None
-        assert made.poller.dead() == ()
+        assert made.thread.dead() == ()
 
 
 def test_a_changed_account_makes_the_next_poll(
-    open_account: OpenAccount, leaping: Leaping, simulator: Simulator
+    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator
 ) -> None:
     """The next poll of a target that stays is made in the name of the account as it is now."""
     often = replace(USAGE, interval=0.02)
@@ -182,10 +200,10 @@ def test_a_changed_account_makes_the_next_poll(
     ):
         made.follow(account, often)
         assert made.wait_for(1)
-        threads = threads_that_poll()
+        tasks = made.tasks()
         made.follow(changed, often)
         assert until(lambda: simulator.calls[-1].cdn == 159)
-        assert threads_that_poll() == threads
+        assert made.tasks() == tasks
         assert made.wait_for(len(made.ended) + 3)
     numbers = [call.cdn for call in simulator.calls]
     assert 158 not in numbers[numbers.index(159) :]
@@ -198,16 +216,16 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
         made.follow(account, FILES)
         assert simulator.wait_for_calls(1)
         made.follow(account)
-        assert made.poller.dead() == ()
+        assert made.thread.dead() == ()
         assert made.store.current() == {}
-        assert until(lambda: threads_that_poll() == {})
+        assert until(lambda: made.tasks() == {})
         assert simulator.call_count == 1
         assert made.ended == []
 
 
 @pytest.mark.parametrize("back", [FILES, replace(FILES, interval=60.0)], ids=["same", "interval"])
 def test_a_target_never_overlaps_itself(
-    open_account: OpenAccount, leaping: Leaping, simulator: Simulator, back: FilesTarget
+    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, back: FilesTarget
 ) -> None:
     """A target that comes back while its old poll hangs waits for the end of that."""
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
@@ -217,7 +235,7 @@ def test_a_target_never_overlaps_itself(
         for _ in range(3):
             made.follow(account)
             made.follow(account, back)
-        assert made.poller.dead() == ()
+        assert made.thread.dead() == ()
         assert made.wait_for(1)
         assert simulator.most_in_flight == 1
         assert simulator.call_count == 1 + 4
@@ -225,7 +243,7 @@ def test_a_target_never_overlaps_itself(
         good = made.store.current()[back].good
         assert good is not None
         assert good.snapshot == FileCounts(files=250, folders=0)
-        assert until(lambda: len(threads_that_poll()) == 1)
+        assert until(lambda: len(made.tasks()) == 1)
 
 
 def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: Simulator) -> None:
@@ -252,7 +270,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
 
 @pytest.mark.parametrize("changes", [False, True], ids=["the same", "changing"])
 def test_a_hundred_times_leave_nothing_behind(
-    open_account: OpenAccount, leaping: Leaping, simulator: Simulator, *, changes: bool
+    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, *, changes: bool
 ) -> None:
     """A hundred changes leave no thread, no connection and no account that is not polled."""
     clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -260,7 +278,7 @@ def test_a_hundred_times_leave_nothing_behind(
         account = anew(first, simulator)
         made.follow(account, USAGE, FILES)
         assert made.wait_for(2)
-        threads, files, known = len(threads_that_poll()), descriptors(), made.store.current()
+        tasks, files, known = len(made.tasks()), descriptors(), made.store.current()
         for number in range(100):
             if changes:
                 polls = len(made.ended)
@@ -270,7 +288,7 @@ def test_a_hundred_times_leave_nothing_behind(
                 assert made.wait_for(polls + 1)
             else:
                 made.follow(account, USAGE, FILES)
-        assert until(lambda: len(threads_that_poll()) == threads)
+        assert until(lambda: len(made.tasks()) == tasks)
         gc.collect()
         assert until(lambda: descriptors() <= files)
         assert len(clients) == (1 if changes else 0)
@@ -281,6 +299,7 @@ def test_a_hundred_times_leave_nothing_behind(
 def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator) -> None:
     """The end comes at once for what is polled, what is leaving, and what waits for that."""
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    DEADLINES.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with open_account(simulator, timeout=60.0) as account, polling() as made:
         made.follow(account, USAGE, FILES)
@@ -290,10 +309,9 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
         made.follow(left, FILES, USAGE)
         made.follow(left, replace(FILES, interval=60.0), USAGE)
         began = time.monotonic()
-        assert made.poller.stop(PATIENCE)
+        assert made.thread.stop(PATIENCE)
         assert time.monotonic() - began < PATIENCE / 2  # calls hang for a minute
         made.follow(left, FILES)
-        assert threads_that_poll() == {}
         assert made.ended == []
     # The timers of calls that were ended are told so, and end a moment later.
     assert until(lambda: set(threading.enumerate()) <= threads)
@@ -308,9 +326,9 @@ def test_an_account_that_was_left_is_ended_too(
         made = Polling()
         made.follow(anew(account, simulator), USAGE)
         assert simulator.wait_for_calls(1)
-        made.poller.apply(compute_delta(made.store.current(), []), {})
+        made.apply({})
         began = time.monotonic()
-        assert made.poller.stop(PATIENCE)
+        assert made.thread.stop(PATIENCE)
         assert time.monotonic() - began < PATIENCE / 2  # calls hang for a minute
 
 
@@ -333,6 +351,24 @@ def test_a_call_of_an_account_that_is_gone(
             made.follow(other, USAGE, forget=forget)
             assert made.wait_for(1)
         else:
-            made.poller.apply(compute_delta(made.store.current(), []), {})
-        assert until(lambda: f"poll {FILES}" not in threads_that_poll())
+            made.apply({})
+        assert until(lambda: f"poll {FILES}" not in made.tasks())
     assert told == []
+
+
+def test_healthy_while_a_reload_is_applied(open_account: OpenAccount, simulator: Simulator) -> None:
+    """Targets that are left out are not taken for dead before the reload is applied as a whole."""
+    seen: list[tuple[str, ...]] = []
+
+    class Watching(Transport):
+        def close(self) -> None:
+            seen.append(made.thread.dead())
+            super().close()
+
+    with open_account(simulator) as account, polling() as made:
+        transport = Watching(Endpoint(simulator.url, PATIENCE, 4))
+        leaving = replace(account, client=replace(account.client, transport=transport))
+        made.follow(leaving, USAGE, FILES)
+        assert made.wait_for(2)
+        made.apply({})
+        assert seen == [()]

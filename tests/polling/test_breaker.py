@@ -1,18 +1,14 @@
 """A refused key is asked with once in an interval, however many targets an account has."""
 
-import random
-import threading
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.polling.account import Account as PolledAccount
-from exporter.polling.account import Calls
-from exporter.polling.polls import poll
-from exporter.polling.refusals import Refusals
-from exporter.polling.stopping import Stop
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
@@ -23,6 +19,7 @@ from exporter.scaleengine.errors import (
     SignatureError,
 )
 from exporter.simulator import Account, Behaviour, Broken, Folder, Refusal, Simulator, steady_usage
+from tests.polling.times import LeapingTime, make_session, run_poll
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -61,7 +58,7 @@ def simulator() -> Iterator[Simulator]:
 def ended(target: Target, account: PolledAccount) -> type[ScaleEngineError] | None:
     """Poll a target once, and return how that failed, if it did."""
     try:
-        poll(target, Calls(account, target, threading.Event(), random.Random(0)))
+        run_poll(make_session(account, target), target)
     except ScaleEngineError as error:
         return type(error)
     return None
@@ -85,23 +82,23 @@ def test_how_long_a_refusal_stands(
 ) -> None:
     """It stands for the interval, for what was asked, and for the credentials that were refused."""
     time = Time()
-    refusals = Refusals(time.clock)
-    refusals.heed("files", BAD, REFUSED, seconds=900.0)
+    breaker = CredentialBreaker(time.clock)
+    breaker.record_refusal("files", BAD, REFUSED, seconds=900.0)
     time.passed = passed
-    assert refusals.standing(collector, credentials) is (REFUSED if stands else None)
+    assert breaker.find_refusal(collector, credentials) is (REFUSED if stands else None)
 
 
 def test_a_refusal_among_acceptances() -> None:
     """What was accepted and is refused now may be refused for one path: it takes five in a row."""
-    refusals = Refusals(Time().clock)
-    refusals.heed_acceptance("files", GOOD)
+    breaker = CredentialBreaker(Time().clock)
+    breaker.record_acceptance("files", GOOD)
     for _ in range(4):
-        refusals.heed("files", GOOD, REFUSED, seconds=900.0)
-        assert refusals.standing("files", GOOD) is None
-    refusals.heed("files", GOOD, REFUSED, seconds=900.0)
-    assert refusals.standing("files", GOOD) is REFUSED
-    refusals.heed_acceptance("files", GOOD)
-    assert refusals.standing("files", GOOD) is None
+        breaker.record_refusal("files", GOOD, REFUSED, seconds=900.0)
+        assert breaker.find_refusal("files", GOOD) is None
+    breaker.record_refusal("files", GOOD, REFUSED, seconds=900.0)
+    assert breaker.find_refusal("files", GOOD) is REFUSED
+    breaker.record_acceptance("files", GOOD)
+    assert breaker.find_refusal("files", GOOD) is None
 
 
 def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
@@ -117,7 +114,7 @@ def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) 
 def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None:
     """The first target is refused; the others fail by the same reason, and ask nothing."""
     with open_account(simulator) as opened:
-        account = replace(opened, credentials=lambda: BAD)
+        account = replace(opened, credentials=CredentialReader(lambda: BAD))
         assert [ended(target, account) for target in PATHS] == [SignatureError] * 3
         assert simulator.call_count == 1
         assert ended(USAGE, account) is SignatureError
@@ -136,20 +133,23 @@ def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccoun
 def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAccount) -> None:
     """Other credentials are tried at once."""
     with open_account(simulator) as opened:
-        assert ended(PATHS[0], replace(opened, credentials=lambda: BAD)) is SignatureError
+        assert (
+            ended(PATHS[0], replace(opened, credentials=CredentialReader(lambda: BAD)))
+            is SignatureError
+        )
         assert [ended(target, opened) for target in PATHS] == [None] * 3
 
 
 def test_a_poll_that_takes_too_long(
-    simulator: Simulator, open_account: OpenAccount, leaping: tuple[Clock, Stop]
+    simulator: Simulator, open_account: OpenAccount, leaping: LeapingTime
 ) -> None:
     """A poll that takes longer than its numbers would count makes no further call."""
-    clock, stop = leaping
+    clock = leaping.clock
     with open_account(simulator, leaping=leaping) as account:
-        calls = Calls(account, PATHS[0], threading.Event(), random.Random(0))
-        calls.list_files(PATHS[0].path, "video", 0)
-        stop.wait(PATHS[0].stale_after + 1)
+        session = make_session(account, PATHS[0])
+        asyncio.run(session.list_files(PATHS[0].path, "video", 0))
+        leaping.wait(PATHS[0].stale_after + 1)
         with pytest.raises(IncompleteError, match="not done within 2700 s"):
-            calls.list_files(PATHS[0].path, "video", 100)
+            asyncio.run(session.list_files(PATHS[0].path, "video", 100))
     assert simulator.call_count == 1
     assert clock.elapsed() > 0

@@ -1,0 +1,116 @@
+"""Which request of an account is next: its targets take turns."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.targets import Target
+from exporter.polling.workers import Workers
+from exporter.scaleengine.clock import Clock
+
+
+class FairLimiter:
+    """Lets ``max_concurrency`` requests of an account be in flight at most, its targets in turn.
+
+    A free place is given to the target that has waited longest, not to the oldest request: a walk
+    of a large tree does not hold back the disk usage. ``rate`` keeps the requests apart, and each
+    takes a slot of ``workers``. An account that ScaleEngine has asked to wait is paused.
+
+    All methods are called in one event loop.
+    """
+
+    def __init__(
+        self, max_concurrency: int, rate: RateLimiter, clock: Clock, workers: Workers
+    ) -> None:
+        self.rate = rate
+        self._max_concurrency = max_concurrency
+        self._clock = clock
+        self._workers = workers
+        self._in_flight = 0
+        self._is_starting = False
+        self._is_slow = False
+        self._waiting: dict[Target, deque[asyncio.Future[None]]] = {}
+        self._paused_until = clock.elapsed()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no request is in flight and none waits."""
+        return not self._in_flight and not self._waiting
+
+    @asynccontextmanager
+    async def turn(self, target: Target) -> AsyncIterator[None]:
+        """Wait for a turn of the target, and hold it for the ``async with``."""
+        await self._take_place(target)
+        async with AsyncExitStack() as stack:
+            stack.callback(self._leave)
+            try:
+                await self.rate.wait()
+                await stack.enter_async_context(self._workers.slot(is_slow=self._is_slow))
+                self.rate.begin()
+            finally:
+                # Until here no other request of the account starts: they start in the order of
+                # their turns, and only one of each account waits for a worker.
+                self._is_starting = False
+                self._grant()
+            yield
+
+    def change(self, max_concurrency: int, per_second: float | None) -> None:
+        """Obey other limits; requests in flight count, and a pause goes on."""
+        self.rate.change(per_second)
+        self._max_concurrency = max_concurrency
+        self._grant()
+
+    def pause(self, seconds: float) -> None:
+        """Record that ScaleEngine asks the account to wait for ``seconds``."""
+        self._paused_until = max(self._paused_until, self._clock.elapsed() + seconds)
+
+    def pause_left(self) -> float:
+        """Return the seconds for which the account is paused."""
+        return max(0.0, self._paused_until - self._clock.elapsed())
+
+    def record_timeout(self, *, timed_out: bool) -> None:
+        """Record whether the last request had no response in time: the next ones may hang, too."""
+        self._is_slow = timed_out
+
+    async def _take_place(self, target: Target) -> None:
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(target, deque()).append(granted)
+        self._grant()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.cancelled():
+                self._leave_queue(target, granted)
+            else:  # the turn came at the same moment
+                self._is_starting = False
+                self._leave()
+            raise
+
+    def _leave_queue(self, target: Target, granted: "asyncio.Future[None]") -> None:
+        requests = self._waiting.get(target, deque())
+        if granted in requests:
+            requests.remove(granted)
+        if not requests:
+            self._waiting.pop(target, None)
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give a free place to the target at the head, which then goes behind the others."""
+        if self._is_starting or self._in_flight >= self._max_concurrency:
+            return
+        while self._waiting:
+            target = next(iter(self._waiting))
+            requests = self._waiting.pop(target)
+            granted = requests.popleft()
+            if requests:
+                self._waiting[target] = requests
+            if not granted.cancelled():
+                self._is_starting = True
+                self._in_flight += 1
+                granted.set_result(None)
+                return

@@ -1,0 +1,99 @@
+"""The thread of the event loop that polls."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final, TypeVar
+
+from exporter.polling.cancelling import cancel_all
+from exporter.polling.lasting import LastingThread
+from exporter.polling.poller import Poller
+
+T = TypeVar("T")
+
+_CLOSE_SECONDS: Final = 0.5
+
+
+class PollingThread:
+    """Runs a poller in an event loop in a thread of its own, until ``stop``.
+
+    A defect that ends the loop is logged; the loop is started again after a while, with all
+    targets, and ``dead`` names the thread meanwhile.
+    """
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._stop = threading.Event()
+        self._thread = LastingThread("polling", self._run, self._stop)
+        self._lock = threading.RLock()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to poll; raises RuntimeError where no thread can be started."""
+        self._thread.start()
+
+    def dead(self) -> tuple[str, ...]:
+        """Return the names of what should poll and does not."""
+        return (self._thread.name,) if self._thread.dead else self._poller.dead()
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Call a function in the loop's thread, between the steps of polls; return its result.
+
+        Where no loop runs, it is called in this thread. Raises what it raises.
+        """
+        future: Future[T] = Future()
+
+        def settle() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised in the calling thread
+                future.set_exception(error)
+
+        with self._lock:
+            self._calls.append(settle)
+            if self._loop is None:
+                self._make_calls()
+            else:
+                self._loop.call_soon_threadsafe(self._make_calls)
+        return future.result()
+
+    def stop(self, timeout: float) -> bool:
+        """End all polls, even while requests hang; wait ``timeout`` seconds for it at most.
+
+        Return whether all have ended.
+        """
+        with self._lock:
+            self._stop.set()
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stopped.set)
+        return self._thread.join(timeout)
+
+    def _run(self) -> None:
+        asyncio.run(self._poll())
+
+    async def _poll(self) -> None:
+        with self._lock:
+            self._stopped = asyncio.Event()
+            self._loop = asyncio.get_running_loop()
+            self._poller.start()
+        try:
+            if not self._stop.is_set():
+                await self._stopped.wait()
+            await self._poller.close(_CLOSE_SECONDS)
+        finally:
+            # A task that waits for a thread leaves it behind when it is cancelled again, which
+            # asyncio.run does: else a thread that hangs would keep the loop from ending.
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await cancel_all(others, _CLOSE_SECONDS)
+            with self._lock:
+                self._loop = None
+                self._make_calls()
+
+    def _make_calls(self) -> None:
+        with self._lock:
+            while self._calls:
+                self._calls.popleft()()

@@ -1,0 +1,197 @@
+"""The requests of one poll."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from exporter.polling.account import PolledAccount
+from exporter.polling.recovery import account_pause, has_response, refuses_credentials
+from exporter.polling.request_log import RequestLog
+from exporter.polling.retries import MIN_RETRY_SECONDS, RetryPolicy
+from exporter.polling.targets import FilesTarget, Target
+from exporter.polling.verdicts import Verdict
+from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
+from exporter.scaleengine.errors import (
+    AuthError,
+    IncompleteError,
+    ScaleEngineError,
+    TooManyRequestsError,
+)
+from exporter.scaleengine.file_listing import Listing, list_files
+
+T = TypeVar("T")
+
+MIN_POLL_SECONDS: Final = 600.0
+"""Seconds that a poll may take in any case."""
+
+
+class PollSession:
+    """The requests of one poll, all made with the same credentials, and retried if that may help.
+
+    ``requests`` counts every attempt that was sent, ``rejected_rows`` the rows of disk usage that
+    were rejected. ``rng`` spreads the attempts. A poll that takes longer than its numbers would
+    count is given up.
+
+    Every method is a coroutine of one event loop. One that is cancelled ends when its request has
+    ended, and records nothing of it.
+    """
+
+    def __init__(self, account: PolledAccount, target: Target, rng: random.Random) -> None:
+        self.account = account
+        self.requests = 0
+        self.rejected_rows: Counter[RowFault] = Counter()
+        self._target = target
+        clock = account.client.clock
+        began = clock.elapsed()
+        self._max_seconds = max(target.interval, target.stale_after, MIN_POLL_SECONDS)
+        self._end = began + self._max_seconds
+        last_retry = began + max(target.interval, MIN_RETRY_SECONDS)
+        self._policy = RetryPolicy(clock, rng, last_retry, self._may_continue)
+        self.log = RequestLog(target, clock, account.failures)
+        self._credentials: Credentials | None = None
+        self._read_at = began
+        self._reading = asyncio.Lock()
+
+    async def disk_usage(
+        self,
+        cpu_users: Sequence[str],
+        read: Callable[[UsageReport], T],
+        starttime: int | None = None,
+    ) -> T:
+        """Request the disk usage; return what ``read`` makes of it in the worker's thread.
+
+        Raises ScaleEngineError.
+        """
+
+        def call(client: Client, credentials: Credentials) -> tuple[T, Counter[RowFault]]:
+            report = disk_usage(client, credentials, cpu_users, starttime)
+            faults: Counter[RowFault] = Counter()
+            for row, count in report.rejected.items():
+                faults[row.fault] += count
+            return read(report), faults
+
+        result, faults = await self._request(call)
+        self.rejected_rows.update(faults)
+        return result
+
+    async def list_files(self, path: str, file_type: str, offset: int) -> Listing:
+        """Request one page of a path; raises ScaleEngineError."""
+        return await self._request(
+            lambda client, credentials: list_files(client, credentials, path, file_type, offset)
+        )
+
+    async def _request(self, call: Callable[[Client, Credentials], T]) -> T:
+        credentials = await self._read_credentials()
+        response: T = await self._policy.retrying(self.log.record_retry)(
+            self._attempt, call, credentials
+        )
+        return response
+
+    async def _read_credentials(self) -> Credentials:
+        """Return the credentials as they were at the first request of this poll."""
+        async with self._reading:
+            if self._credentials is None:
+                self._read_at = self.account.client.clock.elapsed()
+                try:
+                    self._credentials = await self.account.credentials.read()
+                except AuthError:
+                    self._judge(accepted=False, asked=False)
+                    raise
+            return self._credentials
+
+    async def _attempt(
+        self, call: Callable[[Client, Credentials], T], credentials: Credentials
+    ) -> T:
+        async with self.account.limiter.turn(self._target):
+            self._check_allowed(credentials)
+            self.requests += 1
+            try:
+                return await self._send(call, credentials)
+            except ScaleEngineError as error:
+                # Not a warning: another attempt may succeed, and a poll that fails is one.
+                self.log.record_failure(error)
+                raise
+
+    async def _send(self, call: Callable[[Client, Credentials], T], credentials: Credentials) -> T:
+        """Send a request in a worker's thread; what it shows is recorded back in the loop."""
+        account = self.account
+        exchanges: list[Exchange] = []
+
+        def observe(exchange: Exchange) -> None:
+            account.client.observe(exchange)
+            exchanges.append(exchange)
+
+        client = replace(account.client, observe=observe)
+        try:
+            response = await account.workers.run(lambda: call(client, credentials))
+        except ScaleEngineError as error:
+            account.limiter.pause(account_pause(error))
+            self._record_credentials(credentials, error)
+            self._record_exchanges(exchanges)
+            raise
+        except Exception:
+            if not exchanges:
+                self.requests -= 1  # it was not sent
+            self._record_exchanges(exchanges)
+            raise
+        account.breaker.record_acceptance(self._target.collector, credentials)
+        self._record_exchanges(exchanges)
+        return response
+
+    def _record_credentials(self, credentials: Credentials, error: ScaleEngineError) -> None:
+        collector, breaker = self._target.collector, self.account.breaker
+        if refuses_credentials(error):
+            breaker.record_refusal(collector, credentials, error, self._target.interval)
+        elif error.credentials_accepted:
+            breaker.record_acceptance(collector, credentials)
+
+    def _record_exchanges(self, exchanges: Sequence[Exchange]) -> None:
+        for exchange in exchanges:
+            self.log.record(exchange)
+            self.account.limiter.record_timeout(timed_out=not has_response(exchange.reason))
+            self._judge(accepted=exchange.accepted)
+
+    def _check_allowed(self, credentials: Credentials) -> None:
+        """Raise ScaleEngineError where a request is of no use, or not allowed."""
+        account, collector = self.account, self._target.collector
+        refused = account.breaker.find_refusal(collector, credentials)
+        if refused is not None:
+            self._judge(accepted=False, asked=False)
+            raise type(refused)(refused.command, refused.cause, refused.advice)
+        pause = account.limiter.pause_left()
+        if pause:
+            raise TooManyRequestsError(
+                collector,
+                f"ScaleEngine asks for a wait of {pause:.0f} s more",
+                "it passes without a change",
+                retry_after=pause,
+            )
+        if account.client.clock.elapsed() > self._end:
+            raise IncompleteError(
+                collector,
+                f"the poll was not done within {self._max_seconds:.0f} s",
+                "raise api.requests_per_second or api.max_workers, or configure "
+                f"{self._smaller()} or longer intervals",
+            )
+        max_requests = account.limits.in_all
+        if self.requests >= max_requests:
+            raise IncompleteError(
+                collector,
+                f"the poll takes more than {max_requests} requests, with those that were retried",
+                f"raise api.max_requests_per_poll, or configure {self._smaller()}",
+            )
+
+    def _smaller(self) -> str:
+        """Return what to configure so that the target takes fewer requests."""
+        return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
+
+    def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:
+        """Report what an attempt shows of the credentials."""
+        self.account.judge(Verdict(self._target, self._credentials, self._read_at, accepted, asked))
+
+    def _may_continue(self) -> bool:
+        return self.requests < self.account.limits.in_all

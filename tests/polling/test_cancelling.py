@@ -1,0 +1,177 @@
+"""A poll may be cancelled at each of its awaits: nothing of it is left behind."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.store import PollResult, Store
+from exporter.polling.target_poller import TargetPoller
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.verdicts import Verdict
+from exporter.polling.workers import WorkerPool
+from exporter.scaleengine.client import Credentials
+from exporter.simulator import (
+    FAILING,
+    Account,
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    Simulator,
+    steady_usage,
+)
+from tests.polling.times import LeapingTime
+
+T = TypeVar("T")
+
+
+def record(results: list[PollResult], _: Target, result: PollResult) -> None:
+    results.append(result)
+
+
+OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+
+KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
+SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+USAGE = DiskUsageTarget("main", 900.0, 2700.0)
+REQUEST_EVENTS = {"request", "request failed", "request failed, retrying"}
+FILES = FilesTarget("main", 900.0, 2700.0, "sestore4", "video")
+
+
+@pytest.fixture(scope="module")
+def simulator(leaping: LeapingTime) -> Iterator[Simulator]:
+    """Run a simulator whose third request fails, so that each poll retries one."""
+    below = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
+    storage = Folder(files={f"{n:03}": FileType.VIDEO for n in range(150)}, folders=below)
+    tree = Folder(folders={"sestore4": storage})
+    account = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=tree)
+    behaviour = Behaviour(broken=(Broken(FAILING, command="files.list", calls=(2,)),))
+    with Simulator([account], behaviour, clock=leaping.clock.now) as running:
+        yield running
+
+
+class WorkersAtOnce:
+    """Workers that let the coroutine wait for one step of the loop, and no thread."""
+
+    def __init__(self) -> None:
+        self._pool = WorkerPool(max_workers=2)
+        self.slot = self._pool.slot
+
+    @property
+    def taken(self) -> int:
+        return self._pool.taken
+
+    async def run(self, work: Callable[[], T]) -> T:
+        await asyncio.sleep(0)
+        return work()
+
+
+class Steps:
+    """Cancels a task before the step of the given number, of all steps that the loop makes."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.has_cancelled = False
+
+    async def run(self, work: Coroutine[None, None, object]) -> None:
+        """Run to the end, or to the step; then cancel, and wait for the end."""
+        task = asyncio.create_task(work)
+        for _ in range(self._number):
+            await asyncio.sleep(0)
+            if task.done():
+                await task
+                return
+        self.has_cancelled = task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("target", [USAGE, FILES], ids=str)
+def test_cancelled_at_each_await(
+    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, target: Target
+) -> None:
+    """No turn, worker, request, snapshot, result or log line of a cancelled poll is left."""
+    cancelled = 0
+    for number in range(1, 10_000):
+        workers, verdicts, results = WorkersAtOnce(), list[Verdict](), list[PollResult]()
+        store = Store([target])
+        with open_account(simulator, leaping=leaping) as opened:
+            limiter = type(opened.limiter)(2, opened.limiter.rate, leaping.clock, workers)
+            account = replace(
+                opened,
+                workers=workers,
+                limiter=limiter,
+                judge=verdicts.append,
+                credentials=CredentialReader(lambda: Credentials(KEY, SECRET), workers),
+            )
+            poller = TargetPoller(
+                target,
+                account,
+                store,
+                leaping.clock,
+                random.Random(0),
+                partial(record, results),
+            )
+            steps = Steps(number)
+
+            async def run(steps: Steps = steps, poller: TargetPoller = poller) -> None:
+                await steps.run(poller.poll())
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+
+            with capture_logs() as lines:
+                asyncio.run(run())
+        assert limiter.is_idle
+        assert workers.taken == 0
+        if not steps.has_cancelled:
+            assert [result.reason for result in results] == [None]
+            break
+        cancelled += 1
+        assert results == []
+        assert store.current()[target].last is None
+        assert {line["event"] for line in lines} <= REQUEST_EVENTS
+    assert cancelled >= (5 if target is USAGE else 15)
+
+
+def test_cancelled_while_a_thread_makes_the_request(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
+    """The turn and the worker are held until the request in the thread has ended."""
+    began, may_end = threading.Event(), threading.Event()
+
+    async def run(account: PolledAccount) -> None:
+        def read() -> Credentials:
+            return Credentials(KEY, SECRET)
+
+        def send(*_: object) -> None:
+            began.set()
+            assert may_end.wait(30.0)
+
+        client = replace(account.client, observe=send)
+        polled = replace(account, client=client, credentials=CredentialReader(read))
+        store = Store([USAGE])
+        poller = TargetPoller(
+            USAGE, polled, store, account.client.clock, random.Random(0), lambda _, __: None
+        )
+        task = asyncio.create_task(poller.poll())
+        await asyncio.to_thread(began.wait, 30.0)
+        task.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (task.done(), account.limiter.is_idle) == (False, False)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (task.done(), account.limiter.is_idle) == (True, True)
+        assert store.unfinished() == (USAGE,)
+
+    with open_account(simulator) as account:
+        asyncio.run(run(account))

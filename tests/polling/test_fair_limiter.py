@@ -1,0 +1,271 @@
+"""The targets of an account take turns, and never more requests are in flight than allowed."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.targets import FilesTarget
+from exporter.polling.workers import InlineWorkers, WorkerPool
+from exporter.scaleengine.clock import Clock
+from tests.polling.times import StandingTime
+
+
+def target(path: str) -> FilesTarget:
+    return FilesTarget("main", 60.0, 180.0, path, "video")
+
+
+class Request:
+    """A request that is in flight until it is ended."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.may_end = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Crowd:
+    """Requests that wait for turns, and which have begun so far, in order."""
+
+    def __init__(self, limiter: FairLimiter) -> None:
+        self.limiter = limiter
+        self.begun: list[Request] = []
+
+    async def add(self, path: str) -> Request:
+        """Let a request of a target wait for its turn."""
+        request = Request(path)
+        request.task = asyncio.create_task(self._send(request))
+        await settle()
+        return request
+
+    async def end(self, request: Request) -> None:
+        """End a request that is in flight."""
+        request.may_end.set()
+        await settle()
+
+    async def cancel(self, request: Request) -> None:
+        """Cancel a request, in flight or not."""
+        assert request.task is not None
+        request.task.cancel()
+        await settle()
+
+    async def _send(self, request: Request) -> None:
+        async with self.limiter.turn(target(request.path)):
+            self.begun.append(request)
+            await request.may_end.wait()
+
+
+async def settle() -> None:
+    """Let everything go on that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def limiter_of(
+    max_concurrency: int, per_second: float | None = None, clock: Clock | None = None
+) -> FairLimiter:
+    clock = clock or Clock(elapsed=lambda: 0.0)
+    return FairLimiter(max_concurrency, RateLimiter(per_second, clock), clock, InlineWorkers())
+
+
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+@settings(max_examples=60)
+@given(at_once=st.integers(1, 4), rng=st.randoms(use_true_random=False))
+def test_any_order_of_requests(at_once: int, rng: random.Random) -> None:
+    """Never more requests than allowed are in flight, no place is left empty, and all are fair.
+
+    Fair is: while a request waits, no other target begins more requests than one for each request
+    of the waiting target that was made before, and one. Some are cancelled meanwhile.
+    """
+
+    async def run() -> None:
+        crowd = Crowd(limiter_of(at_once))
+        waiting: list[tuple[Request, int, int]] = []
+        in_flight: list[Request] = []
+        seen = 0
+        for _ in range(rng.randint(4, 24)):
+            choice = rng.random()
+            if in_flight and choice < 0.4:
+                request = in_flight.pop(rng.randrange(len(in_flight)))
+                await (crowd.cancel(request) if choice < 0.1 else crowd.end(request))
+            elif waiting and choice < 0.5:
+                await crowd.cancel(waiting.pop(rng.randrange(len(waiting)))[0])
+            else:
+                path = rng.choice("abc")
+                ahead = sum(request.path == path for request, _, _ in waiting)
+                begun = len(crowd.begun)
+                waiting.append((await crowd.add(path), ahead, begun))
+            while seen < len(crowd.begun):
+                begun_now = crowd.begun[seen]
+                seen += 1
+                position = [request for request, _, _ in waiting].index(begun_now)
+                _, ahead, since = waiting.pop(position)
+                in_flight.append(begun_now)
+                others = Counter(request.path for request in crowd.begun[since : seen - 1])
+                del others[begun_now.path]
+                assert all(turns <= ahead + 1 for turns in others.values())
+                assert begun_now.path not in {each.path for each, _, _ in waiting[:position]}
+            assert len(in_flight) <= at_once
+            assert len(in_flight) == at_once or not waiting
+        for request in [*in_flight, *(request for request, _, _ in waiting)]:
+            await crowd.cancel(request)
+        assert crowd.limiter.is_idle
+
+    in_loop(run)
+
+
+def test_a_walk_that_floods_does_not_hold_back_the_disk_usage() -> None:
+    """A request made while many of another target wait has its turn after one of those."""
+
+    async def run() -> None:
+        crowd = Crowd(limiter_of(2))
+        walk = [await crowd.add("walk") for _ in range(20)]
+        usage = await crowd.add("usage")
+        await crowd.end(walk[0])
+        assert crowd.begun[-1] is walk[2]
+        await crowd.end(walk[1])
+        assert crowd.begun[-1] is usage
+        for request in (*walk, usage):
+            await crowd.cancel(request)
+
+    in_loop(run)
+
+
+def test_a_slow_rate_does_not_make_it_unfair() -> None:
+    """One request at a time waits for the rate, so that a free place is no place in a queue."""
+
+    async def run() -> None:
+        released = asyncio.Event()
+        elapsed = 0.0
+
+        async def sleep(seconds: float) -> None:
+            nonlocal elapsed
+            await released.wait()
+            released.clear()
+            elapsed += seconds
+
+        crowd = Crowd(limiter_of(8, 1.0, Clock(elapsed=lambda: elapsed, sleep=sleep)))
+        walk = [await crowd.add("walk") for _ in range(6)]
+        usage = await crowd.add("usage")
+        order = [walk[0]]
+        for following in (walk[1], walk[2], usage):
+            assert crowd.begun == order
+            released.set()
+            await settle()
+            order.append(following)
+        assert crowd.begun == order
+        for request in (*walk, usage):
+            await crowd.cancel(request)
+
+    in_loop(run)
+
+
+def test_a_place_is_free_again_after_an_exception() -> None:
+    """A request that fails gives its place back."""
+
+    async def run() -> None:
+        limiter = limiter_of(1)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="a defect"):
+                async with limiter.turn(target("a")):
+                    raise ValueError("a defect")
+        assert limiter.is_idle
+
+    in_loop(run)
+
+
+def test_a_place_is_free_again_when_the_wait_for_it_fails() -> None:
+    """A request that fails before it has begun gives its place back, too."""
+
+    async def sleep(_: float) -> None:
+        raise ValueError("a defect")
+
+    async def run() -> None:
+        limiter = limiter_of(1, 1.0, Clock(elapsed=lambda: 0.0, sleep=sleep))
+        async with limiter.turn(target("a")):
+            pass
+        for _ in range(3):
+            with pytest.raises(ValueError, match="a defect"):
+                async with limiter.turn(target("a")):
+                    pytest.fail("the rate was not kept")
+        assert limiter.is_idle
+
+    in_loop(run)
+
+
+def test_a_pause() -> None:
+    """A pause never shortens an earlier one, and other limits change nothing of it."""
+    time = StandingTime(100.0)
+    limiter = limiter_of(1, None, time.clock)
+    found = [limiter.pause_left()]
+    for seconds in (0.0, 30.0, 10.0, 60.0):
+        limiter.pause(seconds)
+        found.append(limiter.pause_left())
+    limiter.change(4, 1.0)
+    for elapsed in (130.0, 1e6):
+        time.elapsed = elapsed
+        found.append(limiter.pause_left())
+
+    assert found == [0.0, 0.0, 30.0, 30.0, 60.0, 30.0, 0.0]
+
+
+def test_more_requests_at_once() -> None:
+    """When more requests may be in flight, those that wait begin."""
+
+    async def run() -> None:
+        crowd = Crowd(limiter_of(1))
+        requests = [await crowd.add(path) for path in ("walk", "usage", "other")]
+        crowd.limiter.change(3, None)
+        await settle()
+        assert crowd.begun == requests
+        for request in requests:
+            await crowd.end(request)
+
+    in_loop(run)
+
+
+def test_fewer_requests_at_once() -> None:
+    """When fewer requests may be in flight, none begins until enough of them have ended."""
+
+    async def run() -> None:
+        crowd = Crowd(limiter_of(3))
+        in_flight = [await crowd.add("walk") for _ in range(3)]
+        crowd.limiter.change(1, None)
+        waiting = await crowd.add("usage")
+        for request in in_flight:
+            assert waiting not in crowd.begun
+            await crowd.end(request)
+        assert crowd.begun[-1] is waiting
+        await crowd.end(waiting)
+
+    in_loop(run)
+
+
+def test_one_request_of_each_account_waits_for_a_worker() -> None:
+    """An account with many requests has one place in the queue for workers, as each other has."""
+
+    async def run() -> None:
+        clock, pool = Clock(elapsed=lambda: 0.0), WorkerPool(max_workers=1)
+        many, few = (Crowd(FairLimiter(8, RateLimiter(None, clock), clock, pool)) for _ in range(2))
+        first = await many.add("walk")
+        rest = [await many.add("walk") for _ in range(5)]
+        other = await few.add("walk")
+        await many.end(first)
+        assert many.begun == [first, rest[0]]
+        await many.end(rest[0])
+        assert few.begun == [other]
+        await few.end(other)
+        for request in rest:
+            await many.cancel(request)
+        assert pool.taken == 0
+
+    in_loop(run)

@@ -1,0 +1,239 @@
+"""Blocking work is done in a bounded number of threads, and nothing is left of it."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Coroutine
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.polling.workers import WorkerPool
+
+PATIENCE = 30.0
+
+
+async def settle() -> None:
+    """Let everything go on that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Slots:
+    """Tasks that hold a slot each until they are cancelled."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self.held: list[str] = []
+
+    async def take(self, name: str, *, is_slow: bool = False) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._hold(name, is_slow=is_slow))
+        await settle()
+        return task
+
+    async def _hold(self, name: str, *, is_slow: bool) -> None:
+        async with self._pool.slot(is_slow=is_slow):
+            self.held.append(name)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.held.remove(name)
+
+
+async def cancel(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await settle()
+
+
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_slots_are_given_in_order() -> None:
+    """No more slots are held than there are workers; who has waited longest is next."""
+
+    async def run() -> None:
+        slots = Slots(WorkerPool(max_workers=2))
+        tasks = [await slots.take(name) for name in "abcd"]
+        assert slots.held == ["a", "b"]
+        await cancel(tasks[0])
+        assert slots.held == ["b", "c"]
+        await cancel(*tasks)
+
+    in_loop(run)
+
+
+def test_work_that_may_hang_takes_half_of_the_workers() -> None:
+    """However much slow work waits, the other half is for the rest."""
+
+    async def run() -> None:
+        pool = WorkerPool(max_workers=4)
+        slots = Slots(pool)
+        slow = [await slots.take(f"slow {number}", is_slow=True) for number in range(10)]
+        assert slots.held == ["slow 0", "slow 1"]
+        quick = [await slots.take(f"quick {number}") for number in range(3)]
+        assert slots.held == ["slow 0", "slow 1", "quick 0", "quick 1"]
+        await cancel(slow[0])
+        assert slots.held[-1] == "slow 2"
+        await cancel(quick[0])
+        assert slots.held[-1] == "quick 2"
+        await cancel(*slow, *quick)
+        assert pool.taken == 0
+
+    in_loop(run)
+
+
+def test_one_worker_is_enough_for_slow_work() -> None:
+    """With a single worker, slow work has its turn too."""
+
+    async def run() -> None:
+        slots = Slots(WorkerPool(max_workers=1))
+        task = await slots.take("slow", is_slow=True)
+        assert slots.held == ["slow"]
+        await cancel(task)
+
+    in_loop(run)
+
+
+def test_another_number_of_workers() -> None:
+    """More workers take what waits; with fewer, nothing begins until enough has ended."""
+
+    async def run() -> None:
+        pool = WorkerPool(max_workers=1)
+        slots = Slots(pool)
+        tasks = [await slots.take(name) for name in "abcd"]
+        pool.resize(3)
+        await settle()
+        assert slots.held == ["a", "b", "c"]
+        pool.resize(1)
+        await cancel(tasks[0])
+        assert slots.held == ["b", "c"]
+        await cancel(*tasks[:3])
+        assert slots.held == ["d"]
+        await cancel(*tasks)
+
+    in_loop(run)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 5), st.randoms(use_true_random=False))
+def test_slots_in_any_order(max_workers: int, rng: random.Random) -> None:
+    """Whatever is taken, cancelled and resized: never too many, none lost, and no idle worker."""
+
+    async def run() -> None:
+        pool = WorkerPool(max_workers)
+        slots, tasks, workers = Slots(pool), list[asyncio.Task[None]](), max_workers
+        for number in range(rng.randint(5, 30)):
+            choice = rng.random()
+            if tasks and choice < 0.4:
+                await cancel(tasks.pop(rng.randrange(len(tasks))))
+            elif choice < 0.5 and len(slots.held) <= workers:
+                workers = rng.randint(len(slots.held) or 1, 5)
+                pool.resize(workers)
+                await settle()
+            else:
+                is_slow = rng.random() < 0.5
+                name = f"{'slow' if is_slow else 'quick'} {number}"
+                tasks.append(await slots.take(name, is_slow=is_slow))
+            assert pool.taken == len(slots.held) <= max(workers, 1)
+            if len(slots.held) < workers:
+                waiting = len(tasks) - len(slots.held)
+                slow = sum(name.startswith("slow") for name in slots.held)
+                assert not waiting or slow >= max(1, workers // 2)
+        await cancel(*tasks)
+        assert pool.taken == 0
+
+    in_loop(run)
+
+
+def test_the_outcome_of_work() -> None:
+    """Work returns or raises in the coroutine what it returns or raises in its thread."""
+
+    async def run() -> None:
+        pool = WorkerPool()
+        assert await pool.run(lambda: threading.current_thread().name) == "request"
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(lambda: 1 / 0)
+        pool.close()
+
+    in_loop(run)
+
+
+def test_threads_are_used_again_and_end() -> None:
+    """Work that comes one after the other needs one thread, which ends with the pool."""
+    threads = set(threading.enumerate())
+
+    async def run() -> None:
+        pool = WorkerPool()
+        used = {await pool.run(threading.get_ident) for _ in range(20)}
+        assert len(used) == 1
+        pool.close()
+
+    in_loop(run)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_cancelling_waits_for_the_thread() -> None:
+    """A coroutine that is cancelled ends when its thread has: nothing goes on behind its back."""
+
+    async def run() -> None:
+        pool, began, may_end = WorkerPool(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            began.set()
+            assert may_end.wait(PATIENCE)
+            raise ValueError("nobody asks")
+
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(began.wait, PATIENCE)
+        task.cancel()
+        await settle()
+        assert not task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        pool.close()
+
+    in_loop(run)
+
+
+def test_cancelling_twice_leaves_the_thread_behind() -> None:
+    """At the end of the loop, a thread that hangs keeps nobody waiting."""
+    may_end = threading.Event()
+
+    async def run() -> None:
+        pool, began = WorkerPool(), threading.Event()
+
+        def work() -> None:
+            began.set()
+            assert may_end.wait(PATIENCE)
+
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(began.wait, PATIENCE)
+        for _ in range(2):
+            task.cancel()
+            await settle()
+        assert task.cancelled()
+
+    in_loop(run)
+    may_end.set()
+
+
+def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process may start no thread, the work fails with that."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await WorkerPool().run(lambda: None)
+
+    in_loop(run)
