@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.failure_log import FailureLog
@@ -12,6 +13,9 @@ from exporter.polling.walk import Limits
 from exporter.polling.workers import Workers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.errors import AuthError
+
+_SLOT_SECONDS: Final = 1.0
+"""Seconds after which a read that hangs keeps no other account from reading."""
 
 
 class CredentialReader:
@@ -37,14 +41,16 @@ class CredentialReader:
         """Return the credentials as they are now; raises AuthError."""
         if self._workers is None:
             return self._read()
-        reading = self._reading
-        if reading is None or reading.done():
+        reading = self._find_reading()
+        if reading is None:
             async with self._workers.slot():
-                reading = asyncio.create_task(self._workers.run(self._read))
-                reading.add_done_callback(_retrieve)
-                self._reading = reading
-                await asyncio.wait([reading], timeout=self._timeout)
-        else:
+                reading = self._find_reading()  # another poll may have begun one meanwhile
+                if reading is None:
+                    reading = asyncio.create_task(self._workers.run(self._read))
+                    reading.add_done_callback(_retrieve)
+                    self._reading = reading
+                await asyncio.wait([reading], timeout=min(self._timeout, _SLOT_SECONDS))
+        if not reading.done():
             await asyncio.wait([reading], timeout=self._timeout)
         if reading.done():
             return reading.result()
@@ -53,6 +59,11 @@ class CredentialReader:
             f"a file with a secret was not read within {self._timeout:g} s",
             "check for a pipe without a writer, or a mount whose server does not answer",
         )
+
+    def _find_reading(self) -> "asyncio.Task[Credentials] | None":
+        """Return the read that is under way."""
+        reading = self._reading
+        return None if reading is None or reading.done() else reading
 
 
 @dataclass(frozen=True, slots=True)

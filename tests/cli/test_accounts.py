@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -195,3 +196,23 @@ def test_the_limits_of_the_new_plan(renew: Renew) -> None:
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(send())
     assert WAITS == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, True),
+        ({"concurrency": 2}, True),
+        ({"endpoint": replace(ENDPOINT, timeout=5.0)}, False),
+        ({"accounts": (account("main"),)}, False),
+    ],
+    ids=["same", "concurrency", "timeout", "secrets"],
+)
+def test_when_a_read_of_secrets_goes_on(
+    renew: Renew, changes: dict[str, Any], *, is_kept: bool
+) -> None:
+    """Reloads while a file hangs begin no other read of it, unless they change what is read."""
+    before = before_reload()
+    after = renew(before, replace(PLAN, **changes))
+    reader = before.accounts["main"].credentials
+    assert (after.accounts["main"].credentials is reader) is is_kept

@@ -1,0 +1,104 @@
+"""Files with secrets are read in threads: one that hangs fails the polls of its account alone."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from exporter.polling.account import CredentialReader
+from exporter.polling.workers import WorkerPool
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.errors import AuthError
+from tests.polling.simulated import elapsed, run_simulated
+
+T = TypeVar("T")
+
+CREDENTIALS = Credentials("key", "secret")
+
+
+class HangingFiles:
+    """Workers whose work hangs until ``may_end`` is set."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self.slot = pool.slot
+        self.may_end = asyncio.Event()
+        self.reads = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        self.reads += 1
+        await self.may_end.wait()
+        return work()
+
+
+def test_a_read_that_hangs() -> None:
+    """The poll fails at the deadline, and names it; no other read begins until this one ends."""
+
+    async def run() -> None:
+        pool = WorkerPool(1)
+        files = HangingFiles(pool)
+        reader = CredentialReader(lambda: CREDENTIALS, files, timeout=30.0)
+        for _ in range(3):
+            began = elapsed()
+            with pytest.raises(AuthError, match="was not read within 30 s"):
+                await reader.read()
+            assert 30.0 <= elapsed() - began <= 31.0
+        assert (files.reads, pool.taken) == (1, 0)
+        files.may_end.set()
+        await asyncio.sleep(0.0)
+        assert await reader.read() == CREDENTIALS
+        assert await reader.read() == CREDENTIALS
+        assert files.reads == 2 + 1
+
+    run_simulated(run())
+
+
+def test_a_read_that_ends_before_its_deadline() -> None:
+    """Polls that come meanwhile wait for the same read."""
+
+    async def run() -> None:
+        files = HangingFiles(WorkerPool(1))
+        reader = CredentialReader(lambda: CREDENTIALS, files, timeout=30.0)
+        asyncio.get_running_loop().call_later(29.0, files.may_end.set)
+        polls = [asyncio.create_task(reader.read()) for _ in range(3)]
+        assert await asyncio.gather(*polls) == [CREDENTIALS] * 3
+        assert (elapsed(), files.reads) == (29.0, 1)
+
+    run_simulated(run())
+
+
+def test_reads_that_hang_leave_other_accounts_alone() -> None:
+    """Each holds back the others for a second, once."""
+
+    async def run() -> None:
+        pool = WorkerPool(1)
+        files = HangingFiles(pool)
+        hanging = [CredentialReader(lambda: CREDENTIALS, files, 30.0) for _ in range(5)]
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        await asyncio.sleep(0.0)
+        healthy = HangingFiles(pool)
+        healthy.may_end.set()
+        assert await CredentialReader(lambda: CREDENTIALS, healthy, 30.0).read() == CREDENTIALS
+        assert elapsed() == 5.0
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AuthError}
+
+    run_simulated(run())
+
+
+def test_an_error_of_a_read() -> None:
+    """It is raised in each poll that waits for the read, and the next poll reads again."""
+
+    async def run() -> None:
+        def fail() -> Credentials:
+            raise AuthError("credentials", "the file is missing", "put it there")
+
+        files = HangingFiles(WorkerPool(1))
+        files.may_end.set()
+        reader = CredentialReader(fail, files, timeout=30.0)
+        for reads in (1, 2):
+            with pytest.raises(AuthError, match="missing"):
+                await reader.read()
+            assert files.reads == reads
+
+    run_simulated(run())
