@@ -85,6 +85,7 @@ def test_every_reason_is_documented() -> None:
             "requests at once, and a second, for one account",
             [Api().concurrency, Api().requests_per_second],
         ),
+        ("requests at once, for all accounts", [Api().max_workers]),
         ("requests of one poll", [Api().max_requests_per_poll]),
         (
             "CPU users of an account, folders of a path",
