@@ -13,7 +13,7 @@ from exporter.scaleengine.signing import encode
 
 _STARS: Final = "***"
 _SHORTEST: Final = 8
-_MOST: Final = 10_000
+_MAX_SECRETS: Final = 50_000
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
@@ -65,11 +65,12 @@ def _compile(secrets: Iterable[str]) -> _Spelled | None:
 class KnownSecrets:
     """The secrets that are or were in use, to be kept out of every text.
 
-    Of more than ten thousand the oldest are forgotten. One of fewer than eight characters is
+    Of more than ``max_secrets`` the oldest are forgotten. One of fewer than eight characters is
     nothing to look for: it would tear holes into texts that have nothing to do with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_secrets: int = _MAX_SECRETS) -> None:
+        self._max_secrets = max_secrets
         self._spellings: dict[str, frozenset[str]] = {}
         self._beginnings: Counter[str] = Counter()
         self.learned = 0
@@ -85,7 +86,7 @@ class KnownSecrets:
                     self._beginnings.update(spelling[:_SHORTEST] for spelling in folded)
                     self._spellings[secret] = folded
                     self.learned += 1
-                if len(self._spellings) > _MOST:
+                if len(self._spellings) > self._max_secrets:
                     self._forget_oldest()
 
     def are_in(self, text: str) -> bool:
@@ -116,7 +117,7 @@ class KnownSecrets:
 
         In a short text this is found faster than each spelling of a thousand accounts.
         """
-        if len(folded) > len(self._beginnings):
+        if len(folded) > len(self._spellings):
             return True
         starts = range(len(folded) - _SHORTEST + 1)
         return any(folded[start : start + _SHORTEST] in self._beginnings for start in starts)
