@@ -6,6 +6,7 @@ the first round of polls and the second, the exporter is left alone, and then sc
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -45,8 +46,6 @@ _LATENCY: Final = 0.05
 _SPREAD: Final = 1.0  # seconds over which the exporter spreads the first polls
 _PATIENCE: Final = 600.0
 _BETWEEN_LOOKS: Final = 0.25
-_KEY: Final = "BENCH{:027}"
-_SECRET: Final = "bench8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c35{:08}"  # noqa: S105
 _POLLED: Final = """\
   - name: account-{cdn}
     cdn: {cdn}
@@ -186,14 +185,22 @@ def configuration(url: str, accounts: int, interval: float) -> str:
     """Return the configuration of so many accounts, and of the one that hangs."""
     text = [f"api: {{url: {url}}}\naccounts:\n"]
     for cdn in range(1, accounts + 1):
-        secrets = {"key": _KEY.format(cdn), "secret": _SECRET.format(cdn)}
-        text.append(_POLLED.format(cdn=cdn, interval=interval, **secrets))
+        key, secret = credentials(cdn)
+        text.append(_POLLED.format(cdn=cdn, key=key, secret=secret, interval=interval))
     last = accounts + 1
-    secrets = {"key": _KEY.format(last), "secret": _SECRET.format(last)}
+    key, secret = credentials(last)
     text.append(
-        _HANGS.format(name=HANGING, cdn=last, interval=interval, path=_HANGING_PATH, **secrets)
+        _HANGS.format(
+            name=HANGING, cdn=last, key=key, secret=secret, interval=interval, path=_HANGING_PATH
+        )
     )
     return "".join(text)
+
+
+def credentials(cdn: int) -> tuple[str, str]:
+    """Return the key and the secret of an account, as unlike those of others as real ones are."""
+    digest = hashlib.sha512(str(cdn).encode()).hexdigest()
+    return digest[:32].upper(), digest[64:]
 
 
 @contextmanager
@@ -335,10 +342,7 @@ def simulate(accounts: int) -> None:
     for number in range(3):
         storage.add(f"sestore4/jb/{number}.mp4", FileType.VIDEO)
     usage = steady_usage({"web": 10**12, "archive": 10**13})
-    simulated = [
-        Account(cdn, _KEY.format(cdn), _SECRET.format(cdn), usage, storage)
-        for cdn in range(1, accounts + 2)
-    ]
+    simulated = [Account(cdn, *credentials(cdn), usage, storage) for cdn in range(1, accounts + 2)]
     hangs = Broken(Fault.HANG, path=_HANGING_PATH)
     with Simulator(simulated, Behaviour(latency=_LATENCY, broken=(hangs,))) as simulator:
         print(simulator.url, flush=True)
