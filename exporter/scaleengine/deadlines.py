@@ -66,16 +66,19 @@ class DeadlineThread:
             del call
 
     def _next(self) -> Callable[[], object]:
-        """Wait for the next deadline that is not cancelled, and return what it calls."""
+        """Wait for the next deadline that is not cancelled, and return what it calls.
+
+        Most are cancelled long before: they are left out together, so that they wake nobody.
+        """
         with self._changed:
             while True:
+                while self._deadlines and self._deadlines[0].call is None:
+                    heapq.heappop(self._deadlines)
                 left = self._deadlines[0].moment - time.monotonic() if self._deadlines else None
-                if left is not None and left <= 0:
-                    call = heapq.heappop(self._deadlines).call
-                    if call is not None:
-                        return call
-                else:
+                if left is None or left > 0:
                     self._changed.wait(left)
+                elif (call := heapq.heappop(self._deadlines).call) is not None:
+                    return call
 
 
 DEADLINES: Final = DeadlineThread()
