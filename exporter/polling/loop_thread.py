@@ -5,15 +5,32 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from exporter.polling.cancelling import cancel_all
 from exporter.polling.lasting import LastingThread
 from exporter.polling.poller import Poller
+from exporter.scaleengine.clock import since_boot
 
 T = TypeVar("T")
 
+MAX_SLEEP: Final = 30.0
+"""Seconds after which the loop looks at its clock again."""
+
 _CLOSE_SECONDS: Final = 0.5
+_MAX_CANCELLATIONS: Final = 3
+
+
+class MonotonicLoop(asyncio.SelectorEventLoop):
+    """An event loop whose timers count the time that the machine sleeps.
+
+    What the loop itself waits for the next timer does not count it: it must wake now and then.
+    """
+
+    def time(self) -> float:
+        """Return the seconds since the machine was started."""
+        return since_boot()
 
 
 class PollingThread:
@@ -73,7 +90,8 @@ class PollingThread:
         return self._thread.join(timeout)
 
     def _run(self) -> None:
-        asyncio.run(self._poll())
+        with asyncio.Runner(loop_factory=MonotonicLoop) as runner:
+            runner.run(self._poll())
 
     async def _poll(self) -> None:
         with self._lock:
@@ -81,14 +99,12 @@ class PollingThread:
             self._loop = asyncio.get_running_loop()
             self._poller.start()
         try:
-            if not self._stop.is_set():
-                await self._stopped.wait()
+            while not (self._stop.is_set() or self._stopped.is_set()):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), MAX_SLEEP)
             await self._poller.close(_CLOSE_SECONDS)
         finally:
-            # A task that waits for a thread leaves it behind when it is cancelled again, which
-            # asyncio.run does: else a thread that hangs would keep the loop from ending.
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            await cancel_all(others, _CLOSE_SECONDS)
+            await _abandon_all()
             with self._lock:
                 self._loop = None
                 self._make_calls()
@@ -97,3 +113,13 @@ class PollingThread:
         with self._lock:
             while self._calls:
                 self._calls.popleft()()
+
+
+async def _abandon_all() -> None:
+    """End all other tasks, also those that wait for a thread that hangs.
+
+    Such a task leaves its thread behind when it is cancelled a second time. Where the loop has
+    crashed, asyncio has just cancelled it, and a cancellation that follows at once is the same one.
+    """
+    for _ in range(_MAX_CANCELLATIONS):
+        await cancel_all(asyncio.all_tasks() - {asyncio.current_task()}, _CLOSE_SECONDS)

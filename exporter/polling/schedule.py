@@ -7,9 +7,6 @@ from exporter.scaleengine.clock import Clock
 
 FIRST_BACKOFF: Final = 30.0
 
-MAX_SLEEP: Final = 30.0
-"""Seconds after which a wait looks at the clock again."""
-
 
 def next_due(due: float, interval: float, now: float) -> float:
     """Return when to poll next after a good poll: polls that were missed are not made up for."""
@@ -23,10 +20,6 @@ def backoff(failures: int, longest: float) -> float:
 
 
 async def sleep_until(due: float, clock: Clock) -> None:
-    """Wait for a moment of monotonic time.
-
-    A long wait is cut into pieces: the event loop's clock stands still while the machine sleeps,
-    and monotonic time goes on.
-    """
+    """Wait for a moment of monotonic time."""
     while (left := due - clock.elapsed()) > 0:
-        await clock.sleep(min(left, MAX_SLEEP))
+        await clock.sleep(left)

@@ -27,8 +27,7 @@ class Clock:
 
     ``now`` is the time of day (since 1970, UTC), which requests and timestamps carry and which may
     jump. ``elapsed`` runs evenly from an unknown start, also while the machine sleeps; every wait
-    and age is measured with it. ``sleep`` waits so many seconds, by a clock that need not count
-    the time that the machine sleeps: after a long wait, look at ``elapsed`` again.
+    and age is measured with it. ``sleep`` waits so many seconds by the clock of the event loop.
     """
 
     now: Callable[[], float] = time.time

@@ -180,6 +180,8 @@ class SimulatedApi:
 class SimulatedTransport:
     """The connections of one client."""
 
+    timeout = TIMEOUT
+
     def __init__(self, api: SimulatedApi) -> None:
         self._api = api
         self.closed = False

@@ -17,7 +17,7 @@ from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import (
@@ -203,3 +203,46 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
         assert thread.dead() == ("polling",)
         assert thread.call(lambda: "called") == "called"
     assert "a defect of this exporter ended a thread" in str(lines)
+
+
+def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
+    """A loop that a defect ends, and the stop after it, wait for no thread that hangs."""
+    store, hang = Store([USAGE]), Behaviour(broken=(Broken(Fault.HANG),))
+    with (
+        capture_logs(),
+        Simulator([ACCOUNT], hang) as simulator,
+        open_account(simulator, timeout=600.0) as account,
+    ):
+        with polling(account, store, lambda _, __: None) as thread:
+            assert simulator.wait_for_calls(1)
+
+            def end_the_loop() -> None:
+                raise SystemExit
+
+            thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
+            while not thread.dead():
+                threading.Event().wait(0.01)
+        assert store.unfinished() == (USAGE,)
+        assert account.limiter.is_idle
+
+
+def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll that became due while the machine was asleep begins soon after it has woken."""
+    asleep = 0.0
+
+    def elapsed() -> float:
+        return since_boot() + asleep
+
+    monkeypatch.setattr("exporter.polling.loop_thread.since_boot", elapsed)
+    monkeypatch.setattr("exporter.polling.loop_thread.MAX_SLEEP", 0.01)
+    store, polled = Store([USAGE]), threading.Semaphore(0)
+    with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
+        poller = Poller(store, Clock(elapsed=elapsed), AtOnce(), lambda _, __: polled.release())
+        poller.apply(compute_delta([], [USAGE]), {"main": account})
+        thread = PollingThread(poller)
+        thread.start()
+        assert polled.acquire(timeout=60.0)
+        thread.call(lambda: None)  # by then the next poll is waited for
+        asleep = USAGE.interval
+        assert polled.acquire(timeout=30.0)
+        assert thread.stop(30.0)

@@ -237,19 +237,6 @@ def test_until(until: float, attempts: int) -> None:
     assert time.elapsed == 60.0 * (attempts - 1)
 
 
-def test_the_machine_sleeps_during_a_wait() -> None:
-    """A long wait is over when the even clock says so, though the machine slept meanwhile."""
-
-    class Sleepy(StandingTime):
-        async def sleep(self, seconds: float) -> None:
-            await super().sleep(seconds)
-            self.elapsed += 500.0
-
-    api = Api(time := Sleepy(), failed(RateLimitedError, 120.0))
-    retry(time, api)
-    assert time.waits == [30.0]
-
-
 PASSING_FAULTS = [
     (BUSY, 120.0),
     (FAILING, 0.5),
