@@ -101,7 +101,8 @@ def refused(client: Client) -> ScaleEngineError:
 def refusal(date: str = "") -> bytes:
     """Return an answer that refuses the time of a request; ``date`` is a header line, or none."""
     body = json.dumps({"status": "failure", "code": "0002", "message": "Timestamp"}).encode()
-    return f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    head = f"HTTP/1.1 200 OK\r\n{date}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 def codes(simulator: Simulator) -> list[str | None]:
