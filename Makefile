@@ -8,7 +8,7 @@ DEMO := build/demo
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
 	lock lowest newest deb deb-try image-try \
 	dist test-wheel \
-	browser pictures e2e bench-walk bench-serve bench-accounts try-install fault-matrix soak random-walks hostile fuzz
+	browser pictures e2e bench-walk bench-serve bench-accounts bench-shards try-install fault-matrix soak random-walks hostile fuzz
 
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-walk  poll a tree of 100,000 files, and say what it took"
 	@echo "make bench-serve scrape this exporter and others in turn, and say what it took"
 	@echo "make bench-accounts  poll 1 to 5,000 accounts, and say what that costs; half an hour"
+	@echo "make bench-shards  go from three shards to four under Prometheus; one minute"
 	@echo "make e2e         prove the whole chain with a real Prometheus and Alertmanager"
 	@echo "make browser     look at the status page with Chromium"
 	@echo "make pictures    take the pictures of the status page for the documents"
@@ -92,6 +93,9 @@ bench-serve: $(READY)
 
 bench-accounts: $(READY)
 	$(BIN)/python -m bench.accounts $(ARGS)
+
+bench-shards: $(READY)
+	$(BIN)/python -m bench.shards
 
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
