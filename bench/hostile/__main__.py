@@ -20,7 +20,7 @@ from typing import Final
 
 from bench.hostile import connection_attacks as connections
 from bench.hostile import request_attacks as requests
-from bench.hostile.api_attacks import API_ATTACKS
+from bench.hostile.api_attacks import API_ATTACKS, MUST_BE_READ
 from bench.hostile.api_server import ApiServer, Respond
 from bench.hostile.memory_limit import limited_memory
 from bench.hostile.program import Memory, Program, Setup, Victim, running_program
@@ -179,9 +179,11 @@ def run_attack(name: str, limit_bytes: int, seconds: float, wait: float) -> Outc
     if name in CLIENT_ATTACKS:
         _, setup, attack = CLIENT_ATTACKS[name]
         return _run(name, setup, _by_client(attack, seconds), limit_bytes, wait)
-    _, make = API_ATTACKS[name.removeprefix("api-")]
+    name = name.removeprefix("api-")
+    _, make = API_ATTACKS[name]
     setup = Setup(folders=100, accounts=True)
-    return _run(name, setup, _by_api(make(), seconds), limit_bytes, wait)
+    by_api = _by_api(make(), seconds, must_be_read=name in MUST_BE_READ)
+    return _run(f"api-{name}", setup, by_api, limit_bytes, wait)
 
 
 _Attack = Callable[[Program, ApiServer], Finding]
@@ -197,24 +199,25 @@ def _by_client(attack: ClientAttack, seconds: float) -> _Attack:
     return run
 
 
-def _by_api(respond: Respond, seconds: float) -> _Attack:
+def _by_api(respond: Respond, seconds: float, *, must_be_read: bool) -> _Attack:
     def run(program: Program, api: ApiServer) -> Finding:
         api.respond = respond
         time.sleep(seconds)
-        seen = _reasons(program.victim)
+        seen, failures = _reasons(program.victim)
         api.respond = None
-        return Finding(f"{api.hostile_responses} responses; {seen}")
+        broken = ("not read",) if must_be_read and failures else ()
+        return Finding(f"{api.hostile_responses} responses; {seen}", broken)
 
     return run
 
 
-def _reasons(victim: Victim) -> str:
-    """Return why the polls of the attacked accounts failed, and how many users they have."""
+def _reasons(victim: Victim) -> tuple[str, int]:
+    """Return why polls failed and how many users there are, as a text, and the failures."""
     names = ("scaleengine_poll_failures_total", "scaleengine_disk_usage_bytes")
     try:
         samples = read_samples(victim, names)
     except (OSError, http.client.HTTPException) as error:
-        return f"not known: {type(error).__name__}"
+        return f"not known: {type(error).__name__}", 0
     failures: dict[str, float] = {}
     for sample in samples:
         labels, _, value = sample.rpartition(" ")
@@ -223,7 +226,7 @@ def _reasons(victim: Victim) -> str:
             failures[reason] = failures.get(reason, 0) + float(value)
     users = sum("scaleengine_disk_usage_bytes" in sample for sample in samples)
     told = ", ".join(f"{number:.0f} x {reason}" for reason, number in failures.items())
-    return f"{told or 'no failure'}; {users} CPU users"
+    return f"{told or 'no failure'}; {users} CPU users", int(sum(failures.values()))
 
 
 def _run(name: str, setup: Setup, attack: _Attack, limit_bytes: int, wait: float) -> Outcome:

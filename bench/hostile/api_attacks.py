@@ -64,10 +64,12 @@ def _row(user: bytes, day: str, size: int) -> bytes:
     return b'{"summary_date":"%s","cpu_user":"%s","bytes_total":%d}' % (day.encode(), user, size)
 
 
-def _users(count: int, days: int) -> Respond:
+def _users(count: int, days: int, name: str = "u") -> Respond:
     today = datetime.now(UTC)
     dates = [f"{today - timedelta(days=day):%Y-%m-%d}" for day in range(days)]
-    rows = (_row(b"u%06d" % user, day, user) for user in range(count) for day in dates)
+    rows = (
+        _row(b"%b%06d" % (name.encode(), user), day, user) for user in range(count) for day in dates
+    )
     return _both(_usage(b",".join(rows)), _listing(b'"__files":[],"__is_loaded":1'))
 
 
@@ -177,5 +179,14 @@ API_ATTACKS: Final[Mapping[str, tuple[str, Callable[[], Respond]]]] = {
     "deep-objects": ("100,000 objects in each other", lambda: _nested(b'{"a":', 100_000)),
     "failure-message": ("a failure with a message of 31 MiB", _failure_message),
     "large-account": ("10,000 users, thirty days: must be read", lambda: _users(10_000, 30)),
+    "large-account-wide": (
+        "the same with names that take 4 bytes a character",
+        lambda: _users(10_000, 30, "\N{GRINNING FACE}"),
+    ),
+    "large-account-escapes": (
+        "the same with names of escapes",
+        lambda: _users(10_000, 30, r"\u043a\u043b\u0438"),
+    ),
 }
 """Each attack by its name: what is sent, and what makes it."""
+MUST_BE_READ: Final = ("large-account", "large-account-wide", "large-account-escapes")

@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.json_values import Json, Members, UnexpectedError, keep
+from exporter.scaleengine.json_values import KEEP, Conversion, Members, UnexpectedError
 from exporter.scaleengine.masking import mask
 from exporter.scaleengine.message_body import HttpAnswer
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
@@ -90,11 +90,11 @@ class Client:
         command: str,
         fields: Mapping[str, Value],
         read: Callable[[Members], T],
-        convert: Callable[[dict[str, Json]], Json] = keep,
+        conversion: Conversion = KEEP,
     ) -> T:
         """Make one call and return what ``read`` makes of the answer.
 
-        ``convert`` returns what to put in the place of a mapping, as soon as that was read.
+        ``conversion`` says what takes the place of mappings while the answer is read.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
         too old, and one sent twice as a replay. Raises ScaleEngineError.
@@ -126,7 +126,7 @@ class Client:
                 answer = transport.send(signed, question, arrival, self.time.elapsed)
                 status, size = answer.status, len(answer.body)
                 with self._turn_to_parse(answer, question, arrival):
-                    members = self._members(answer, stamp, question, convert)
+                    members = self._members(answer, stamp, question, conversion)
                     accepted = True
                     try:
                         result = read(members)
@@ -185,14 +185,14 @@ class Client:
         answer: HttpAnswer,
         stamp: int,
         question: Question,
-        convert: Callable[[dict[str, Json]], Json],
+        conversion: Conversion,
     ) -> Members:
         """Open the answer to a request of that time, and heed what time it tells."""
         skew = None
         if answer.date is not None:
             skew = self.time.heed(answer.date, answer.received)
         try:
-            return open_envelope(answer, question, convert)
+            return open_envelope(answer, question, conversion)
         except ClockError as refused:
             if skew is None or answer.date is None:
                 raise

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
+from itertools import permutations
 from typing import Final, TypeAlias, TypeVar
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.errors import ProtocolError, ResponseTooLargeError
+from exporter.scaleengine.json_cost import ConvertedObjects
 from exporter.scaleengine.json_values import (
+    Conversion,
     Converted,
     Json,
     Members,
@@ -53,6 +56,8 @@ _BYTES_PER_ROW: Final = 256
 """Bytes of a row without the user's name: twice what the published sample's rows take."""
 _MAX_REJECTED: Final = 100_000
 """Different rows of one response that may be rejected one by one; beyond, it is no disk usage."""
+_MAX_USERS: Final = 100_000
+"""CPU users of one response. A body of 32 MiB has room for thirty days of fifteen thousand."""
 _BYTES_OF_ENVELOPE: Final = 64 * 1024
 
 
@@ -132,7 +137,7 @@ def disk_usage(
             COMMAND,
             fields,
             lambda response: read_usage(response, _tomorrow(client.time.latest())),
-            convert_row,
+            ROW_CONVERSION,
         )
     except ResponseTooLargeError as error:
         advice = error.advice if cpu_users else _NAME_USERS
@@ -175,6 +180,43 @@ def convert_row(found: dict[str, Json]) -> Json:
         return _usage_row(found)
     except UnexpectedError:
         return found
+
+
+def _row_pattern() -> re.Pattern[bytes]:
+    """Return what matches the text of a row that ``convert_row`` converts in any case.
+
+    Such are its members, in any order, as PHP prints them. A row of 29 February does not match.
+    """
+    day = (
+        rb"20[0-9]{2}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+        rb"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    )
+    members = (
+        rb'"summary_date": ?"' + day + rb'"',
+        rb'"cpu_user": ?"' + _USER_TEXT + rb'"',
+        rb'"bytes_total": ?(?:[0-9]{1,18}|"[0-9]{1,18}")',
+    )
+    orders = (rb", ?".join(order) for order in permutations(members))
+    return re.compile(rb"\{(?:" + rb"|".join(orders) + rb")\}")
+
+
+_USER_TEXT: Final = (
+    rb'(?:[^"\\\0-\x1f]++|\\["\\/bfnrt]|\\u(?!d[89a-f])[0-9a-f]{4}'
+    rb"|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})*+"
+)
+"""The text of a JSON string without half of a surrogate pair."""
+_ROW_MEMORY: Final = 112
+"""A UsageRow of 64 bytes and a date of 48, as the C library counts them; the bytes come on top."""
+
+ROW_CONVERSION: Final = Conversion(
+    convert_row,
+    ConvertedObjects(
+        _row_pattern(),
+        re.compile(rb'"cpu_user": ?"(' + _USER_TEXT + rb')"'),
+        len(_ROW_MEMBERS),
+        _ROW_MEMORY,
+    ),
+)
 
 
 def read_usage(response: Members, latest_day: date) -> _Rows:
@@ -234,6 +276,8 @@ def _read_rows(rows: Json, latest_day: date) -> _Rows:
                 raise UnexpectedError(f"more than {_MAX_REJECTED} different rows cannot be read")
             continue
         known = first.setdefault(row.cpu_user, {}).setdefault(row.day, row)
+        if len(first) > _MAX_USERS:
+            raise UnexpectedError(f"it shows more than {_MAX_USERS} CPU users")
         if known is row:
             read_rows.append(row)
         else:

@@ -4,7 +4,7 @@ Sources: the ``disk.usage`` and ``files.list`` pages for the fields, ScaleEngine
 response codes for the codes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -22,12 +22,13 @@ from exporter.scaleengine.errors import (
     TooManyRequestsError,
 )
 from exporter.scaleengine.json_values import (
+    KEEP,
+    Conversion,
     Json,
     Members,
     TooCostlyError,
     UnexpectedError,
     decode,
-    keep,
     mapping,
     whole_number,
 )
@@ -80,10 +81,8 @@ class Question:
         return kind(self.command, cause, advice.format(account=account), retry_after)
 
 
-def open_envelope(
-    answer: HttpAnswer, question: Question, convert: Callable[[dict[str, Json]], Json] = keep
-) -> Members:
-    """Return the members of an answer that reports success; ``convert`` is as for ``decode``.
+def open_envelope(answer: HttpAnswer, question: Question, conversion: Conversion = KEEP) -> Members:
+    """Return the members of an answer that reports success; ``conversion`` is as for ``decode``.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
@@ -97,7 +96,7 @@ def open_envelope(
             "check api.url",
         )
     try:
-        outcome, members = _outcome(decode(answer.body, convert=convert))
+        outcome, members = _outcome(decode(answer.body, conversion=conversion))
     except TooCostlyError as costly:
         raise question.failed(
             ResponseTooLargeError,

@@ -37,6 +37,10 @@ _GROWTH: Final = 6
 _NUMBER: Final = 48
 """Of 28 or 32 bytes, to which the C library adds its own: its allocator is the interpreter's."""
 _DECIMAL: Final = 112
+KEPT_STRINGS: Final = 65_536
+"""Different strings of objects that are remembered while a text is read, to keep each once."""
+_KEPT_STRING: Final = 160
+"""A string of 20 letters, such as a number, and its entry."""
 
 
 @dataclass(slots=True)
@@ -53,8 +57,27 @@ class JsonCost:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertedObjects:
+    """Objects that something smaller replaces as soon as they have been read.
+
+    ``pattern`` matches the whole text of one, which has ``keys`` members, and ``name`` the one
+    string of it that is kept, once for all objects. What replaces an object takes ``memory`` bytes
+    beside that string and a number.
+    """
+
+    pattern: re.Pattern[bytes]
+    name: re.Pattern[bytes]
+    keys: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Slice:
-    """What is outside of strings, joined by a quote for each string, and the strings."""
+    """What is outside of strings, joined by a quote for each string, and the strings.
+
+    ``converted`` objects are left out, with a number in their place. ``names`` are what is kept of
+    them.
+    """
 
     outside: bytes
     strings: list[bytes]
@@ -62,24 +85,36 @@ class _Slice:
     """The strings that a colon follows at once."""
     cut: int
     """The bytes of strings that go on in another slice."""
+    converted: int
+    names: list[bytes]
 
 
-def estimate_cost(body: bytes | bytearray, max_memory: int, max_depth: int) -> JsonCost:
+def estimate_cost(
+    body: bytes | bytearray,
+    max_memory: int,
+    max_depth: int,
+    replaced: ConvertedObjects | None = None,
+) -> JsonCost:
     """Return the cost of parsing a body, or of its beginning where that is more than a maximum.
 
     A body that is no JSON costs at least as much as what is parsed of it before the first fault.
     """
     cost = JsonCost(memory=(_find_width(body) - 1) * len(body))
-    depth = 0
-    for part in _split_slices(body):
+    depth = strings = 0
+    for part in _split_slices(body, replaced):
         cost.memory += _estimate_slice(part)
         cost.keys += part.outside.count(b":")
+        strings += len(part.strings) + 3 * part.converted
+        if replaced is not None:
+            cost.memory += part.converted * replaced.memory + _estimate_strings(part.names)
+            cost.keys += part.converted * replaced.keys
         brackets = part.outside.translate(None, _NO_BRACKETS)
         depths = [*accumulate(map(_STEPS.__getitem__, brackets), initial=depth)]
         depth = depths[-1]
         cost.depth = max(cost.depth, *depths)
         if cost.memory > max_memory or cost.depth > max_depth:
             break
+    cost.memory += min(strings, KEPT_STRINGS) * _KEPT_STRING
     return cost
 
 
@@ -97,7 +132,7 @@ _NO_BRACKETS: Final = _ALL.translate(None, _BRACKETS)
 _NO_OBJECT_MARKS: Final = _ALL.translate(None, _OBJECT_MARKS)
 
 
-def _split_slices(body: bytes | bytearray) -> Iterator[_Slice]:
+def _split_slices(body: bytes | bytearray, replaced: ConvertedObjects | None) -> Iterator[_Slice]:
     """Return the slices of a body. A string that goes on in the next slice counts as two.
 
     An escaped quote or backslash is replaced by two bytes that no string can hold.
@@ -109,6 +144,10 @@ def _split_slices(body: bytes | bytearray) -> Iterator[_Slice]:
         backslashes = len(text) - len(text.rstrip(b"\\"))
         held_back = text[len(text) - backslashes % 2 :]
         text = text[: len(text) - backslashes % 2]
+        converted, names = 0, list[bytes]()
+        if replaced is not None:
+            names = list(set(replaced.name.findall(text)))
+            text, converted = replaced.pattern.subn(b"0", text)
         if b"\\" in text:
             text = text.replace(b"\\\\", b"\0\0").replace(b'\\"', b"\0\1")
         parts = text.split(b'"')
@@ -118,7 +157,7 @@ def _split_slices(body: bytes | bytearray) -> Iterator[_Slice]:
         keys = [string for string, after in zip(strings, behind, strict=False) if after[:1] == b":"]
         in_string ^= len(parts) % 2 == 0
         cut += len(parts[-1]) if in_string else 0
-        yield _Slice(b'"'.join(outside), strings, keys, cut)
+        yield _Slice(b'"'.join(outside), strings, keys, cut, converted, names)
 
 
 def _estimate_slice(part: _Slice) -> int:
@@ -157,6 +196,10 @@ def _estimate_objects(marks: bytes) -> int:
         rest = rest.replace(shape, b"")
     objects = small + rest.count(b"{")
     return empty * _EMPTY_OBJECT + objects * _OBJECT + rest.count(b":") * _KEY
+
+
+def _estimate_strings(strings: list[bytes]) -> int:
+    return len(strings) * _STRING + sum(map(len, strings)) + _estimate_width(strings)
 
 
 def _estimate_width(strings: list[bytes]) -> int:

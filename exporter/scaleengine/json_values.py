@@ -8,10 +8,11 @@ its thing and raises UnexpectedError for anything else.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from exporter.scaleengine.json_cost import estimate_cost
+from exporter.scaleengine.json_cost import KEPT_STRINGS, ConvertedObjects, estimate_cost
 from exporter.scaleengine.response_memory import MAX_PARSED
 
 
@@ -37,7 +38,6 @@ _LIMIT: Final = 2**63
 MAX_DEPTH: Final = 256
 """Lists and objects inside each other. The parser is recursive: far deeper ones crash a thread with
 a small stack."""
-_MAX_TEXTS: Final = 65_536
 _MAX_DIGITS: Final = 1000
 _MAYBE_ROUNDED: Final = 10**14
 """PHP prints a float with 14 digits (its ``precision``), and from here on with an exponent."""
@@ -51,40 +51,51 @@ class TooCostlyError(UnexpectedError):
     """A body whose values may take more memory than one response may have."""
 
 
-def keep(found: dict[str, Json]) -> Json:
-    """Return a mapping as it is."""
+def _keep(found: dict[str, Json]) -> Json:
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What takes the place of the mappings of a text, each as soon as it was read.
+
+    ``convert`` returns it. ``replaced`` are mappings that it never returns as they are.
+    """
+
+    convert: Callable[[dict[str, Json]], Json] = _keep
+    replaced: ConvertedObjects | None = None
+
+
+KEEP: Final = Conversion()
+"""Leaves all mappings as they are."""
 
 
 def decode(
     body: bytes | bytearray,
     max_memory: int = MAX_PARSED,
-    convert: Callable[[dict[str, Json]], Json] = keep,
+    conversion: Conversion = KEEP,
 ) -> Json:
     """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest.
 
     Byte order marks and blanks around it are left out (RFC 8259, 8.1): each file of a PHP program
-    may print its own. A body that can be emptied is emptied, for it may be large. ``convert``
-    returns what to put in the place of a mapping, as soon as that was read. Raises TooCostlyError
-    where the values may take more than ``max_memory`` bytes, and UnexpectedError.
+    may print its own. A body that can be emptied is emptied, for it may be large. Raises
+    TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
     """
     try:
-        return _decode(body, max_memory, convert)
+        return _decode(body, max_memory, conversion)
     finally:
         if isinstance(body, bytearray):
             body.clear()  # a failure refers to it until it was logged
 
 
-def _decode(
-    body: bytes | bytearray, max_memory: int, convert: Callable[[dict[str, Json]], Json]
-) -> Json:
-    cost = estimate_cost(body, max_memory, MAX_DEPTH)
+def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) -> Json:
+    cost = estimate_cost(body, max_memory, MAX_DEPTH, conversion.replaced)
     if cost.depth > MAX_DEPTH:
         raise UnexpectedError("it is nested too deeply")
     if cost.memory > max_memory:
         raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")
     is_empty = not body or body.isspace()
-    hook = _ObjectHook(convert)
+    hook = _ObjectHook(conversion.convert)
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -127,7 +138,7 @@ class _ObjectHook:
         self.members += len(found)
         for key, value in found.items():
             if isinstance(value, str):
-                if len(self._texts) >= _MAX_TEXTS:
+                if len(self._texts) >= KEPT_STRINGS:
                     self._texts.clear()
                 found[key] = self._texts.setdefault(value, value)
         return self._convert(found)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import (
+    ROW_CONVERSION,
     RejectedRow,
     RowFault,
     UsageRow,
-    convert_row,
     disk_usage,
     read_usage,
     split_users,
@@ -483,6 +483,18 @@ def test_how_many_requests_many_users_take() -> None:
     assert len(split_users([f"user-{number}" for number in range(14_000)], 2**25)) == 4
 
 
+def test_a_response_of_too_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number that no response of thirty days can hold, it is no disk usage."""
+    monkeypatch.setattr("exporter.scaleengine.disk_usage._MAX_USERS", 2)
+    found: list[Json] = [
+        {"summary_date": "2014-11-11", "cpu_user": user, "bytes_total": 1} for user in "aabbb"
+    ]
+    assert read_usage({"usage": [*found]}, WEDNESDAY)
+    found.append({"summary_date": "2014-11-11", "cpu_user": "c", "bytes_total": 1})
+    with pytest.raises(UnexpectedError, match="more than 2 CPU users"):
+        read_usage({"usage": found}, WEDNESDAY)
+
+
 def test_rows_are_converted_while_they_are_read() -> None:
     """A response is read the same, whether its rows are converted at once or afterwards."""
     written = [
@@ -494,7 +506,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
         row(row("2014-11-10")),
     ]
     body = json.dumps({"usage": written, "status": "success"}).encode()
-    plain, converted = decode(body), decode(body, convert=convert_row)
+    plain, converted = decode(body), decode(body, conversion=ROW_CONVERSION)
     assert isinstance(plain, dict)
     assert isinstance(converted, dict)
     assert sum(isinstance(one, UsageRow) for one in items(converted["usage"])) == 2
@@ -505,7 +517,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
 def test_a_row_in_the_place_of_something_else(key: str) -> None:
     """It is no list and no mapping of other things, converted or not."""
     body = json.dumps({key: row("2014-11-10"), "status": "success"}).encode()
-    for read in (decode(body), decode(body, convert=convert_row)):
+    for read in (decode(body), decode(body, conversion=ROW_CONVERSION)):
         assert isinstance(read, dict)
         with pytest.raises(UnexpectedError, match=r"must be a list, is a mapping|has no usage"):
             read_usage(read, WEDNESDAY)

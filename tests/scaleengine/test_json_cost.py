@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.scaleengine.disk_usage import ROW_CONVERSION, UsageRow
 from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_cost import estimate_cost
@@ -75,13 +76,97 @@ def test_no_shape_takes_more_than_its_estimate(shape: str) -> None:
     assert peak + text_size <= cost.memory + 10_000
 
 
-@pytest.mark.parametrize("row", [b'"bytes_total":"1234567890#"', b'"bytes_total":12345678901'])
-def test_ten_thousand_users_for_thirty_days(row: bytes) -> None:
-    """The largest account that is known of is read, with numbers as texts or as numbers."""
-    body = many(b'{"summary_date":"2014-11-11","cpu_user":"user-#-#",' + row + b"}", 30_000)
+def rows(template: str, users: int) -> bytes:
+    """Return thirty rows for each user: ``#`` is the number of the user, ``%`` that of the row."""
+    written = (
+        template.replace("#", f"{number % users:04}").replace("%", f"{10**11 + number}")
+        for number in range(30 * users)
+    )
+    return f"[{','.join(written)}]".encode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user-#",
+        "user-with-a-name-of-thirty-#",
+        "Müller-#",
+        "M\\u00fcller-#",
+        "клиент-#",
+        "\\u043a\\u043b\\u0438-#",
+        "😀-#",
+        "\\ud83d\\ude00-#",
+        '\\"\\\\-#',
+    ],
+)
+def test_ten_thousand_users_for_thirty_days(name: str) -> None:
+    """The largest account that is known of is read, whatever its users are called."""
+    row = f'{{"summary_date":"2014-11-11","cpu_user":"{name}","bytes_total":"%"}}'
+    body = rows(row, 1000)
+    tenth, fifth = (
+        estimate_cost(part, FAR, 9, ROW_CONVERSION.replaced).memory for part in (body, body + body)
+    )
 
     assert 10 * len(body) < 32 * 2**20
-    assert 10 * estimate_cost(body, FAR, 9).memory < MAX_PARSED
+    assert tenth + 9 * (fifth - tenth) < MAX_PARSED
+
+
+ROWS = {
+    "rows": '{"summary_date":"2014-11-11","cpu_user":"#","bytes_total":%}',
+    "numbers as texts": '{"summary_date":"2014-11-11","cpu_user":"#","bytes_total":"%"}',
+    "another order": '{"bytes_total": %, "summary_date": "2014-11-11", "cpu_user": "#"}',
+    "UTF-8": '{"summary_date":"2014-11-11","cpu_user":"😀#","bytes_total":%}',
+    "escapes": '{"summary_date":"2014-11-11","cpu_user":"\\u00e9#","bytes_total":%}',
+    "users of one day": '{"summary_date":"2014-11-11","cpu_user":"%","bytes_total":%}',
+    "no day": '{"summary_date":"2014-02-30","cpu_user":"#","bytes_total":%}',
+    "no number": '{"summary_date":"2014-11-11","cpu_user":"#","bytes_total":"x%"}',
+    "no name": '{"summary_date":"2014-11-11","cpu_user":[%],"bytes_total":%}',
+    "half of a character": '{"summary_date":"2014-11-11","cpu_user":"\\ud83d%","bytes_total":1}',
+    "another member": '{"summary_date":"2014-11-11","cpu_user":"%","bytes_total":1,"a":1}',
+}
+
+
+@pytest.mark.parametrize("shape", ROWS)
+def test_no_rows_take_more_than_their_estimate(shape: str) -> None:
+    """Rows that are converted while they are read take less, and others do not pass as such."""
+    body = rows(ROWS[shape], 100)
+    cost = estimate_cost(body, FAR, 10**9, ROW_CONVERSION.replaced)
+    tracemalloc.start()
+    try:
+        value = decode(body, FAR, ROW_CONVERSION)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert value
+    assert peak - len(body) <= cost.memory + 10_000
+
+
+@pytest.mark.parametrize("shape", list(ROWS)[:6])
+def test_rows_are_recognized(shape: str) -> None:
+    """They are in whatever order and spelling the members are, and count as three keys."""
+    body = rows(ROWS[shape], 1000)
+    replaced = ROW_CONVERSION.replaced
+    assert replaced is not None
+
+    assert len(replaced.pattern.findall(body)) == 30_000
+    assert estimate_cost(body, FAR, 9, replaced).keys == 90_000
+
+
+@pytest.mark.parametrize("is_ascii", [True, False])
+@given(cpu_user=st.text(st.characters()))
+def test_a_recognized_row_is_converted(cpu_user: str, is_ascii: bool) -> None:  # noqa: FBT001
+    """What matches as a row is never kept as the object that it was."""
+    row = {"summary_date": "2014-11-11", "cpu_user": cpu_user, "bytes_total": 1}
+    body = json.dumps(row, ensure_ascii=is_ascii).encode(errors="surrogatepass")
+    replaced = ROW_CONVERSION.replaced
+    assert replaced is not None
+
+    has_half = not cpu_user.isascii() and cpu_user != cpu_user.encode("utf-16", "replace").decode(
+        "utf-16"
+    )
+    if replaced.pattern.fullmatch(body) and not (has_half and not is_ascii):
+        assert isinstance(decode(body, FAR, ROW_CONVERSION), UsageRow)
 
 
 def test_a_response_that_takes_too_much(question: Question) -> None:
