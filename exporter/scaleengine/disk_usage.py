@@ -56,7 +56,7 @@ _BYTES_PER_ROW: Final = 256
 """Bytes of a row without the user's name: twice what the published sample's rows take."""
 _MAX_REJECTED: Final = 100_000
 """Different rows of one response that may be rejected one by one; beyond, it is no disk usage."""
-_MAX_USERS: Final = 100_000
+MAX_USERS: Final = 100_000
 """CPU users of one response. A body of 32 MiB has room for thirty days of fifteen thousand."""
 _BYTES_OF_ENVELOPE: Final = 64 * 1024
 
@@ -276,8 +276,8 @@ def _read_rows(rows: Json, latest_day: date) -> _Rows:
                 raise UnexpectedError(f"more than {_MAX_REJECTED} different rows cannot be read")
             continue
         known = first.setdefault(row.cpu_user, {}).setdefault(row.day, row)
-        if len(first) > _MAX_USERS:
-            raise UnexpectedError(f"it shows more than {_MAX_USERS} CPU users")
+        if len(first) > MAX_USERS:
+            raise UnexpectedError(f"it shows more than {MAX_USERS} CPU users")
         if known is row:
             read_rows.append(row)
         else:

@@ -12,7 +12,7 @@ from exporter.config import Api
 from exporter.config import Limits as LimitsConfig
 from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, SHARD_FLAGS
 from exporter.process.start import KEPT
-from exporter.scaleengine.disk_usage import RowFault
+from exporter.scaleengine.disk_usage import MAX_USERS, RowFault
 from exporter.scaleengine.envelope import MESSAGE_LENGTH
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.file_listing import MAX_ENTRIES
@@ -98,6 +98,7 @@ def test_every_reason_is_documented() -> None:
         ),
         ("lists and objects inside each other", [MAX_DEPTH]),
         ("files and folders that one response shows", [MAX_ENTRIES]),
+        ("CPU users that one response shows", [MAX_USERS]),
         ("the body, as it arrives and after decompression", [BODY_LIMIT // 2**20]),
         ("a message of the API in the log", [MESSAGE_LENGTH]),
     ],

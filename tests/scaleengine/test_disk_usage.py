@@ -485,7 +485,7 @@ def test_how_many_requests_many_users_take() -> None:
 
 def test_a_response_of_too_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number that no response of thirty days can hold, it is no disk usage."""
-    monkeypatch.setattr("exporter.scaleengine.disk_usage._MAX_USERS", 2)
+    monkeypatch.setattr("exporter.scaleengine.disk_usage.MAX_USERS", 2)
     found: list[Json] = [
         {"summary_date": "2014-11-11", "cpu_user": user, "bytes_total": 1} for user in "aabbb"
     ]
