@@ -73,6 +73,16 @@ def test_every_reason_is_documented() -> None:
     assert set(rows("operations.md", "Reasons")) == set(Reason)
 
 
+def test_log_events_are_documented() -> None:
+    """The events that the page of operations lists are in the source, with these words."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    section = page.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    events = re.findall(r"^\| `([\w ,]+)` \|", section, re.MULTILINE)
+    source = "".join(file.read_text() for file in (ROOT / "exporter").rglob("*.py"))
+    assert "poll" in events
+    assert [event for event in events if f'"{event}"' not in source] == []
+
+
 @pytest.mark.parametrize(
     ("row", "numbers"),
     [
