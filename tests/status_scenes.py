@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
 from exporter.polling.snapshots import (
     DiskUsage,
     FileCounts,
@@ -53,9 +54,19 @@ def user(
     return UserUsage(name, day, size, month(rng, size, growth))
 
 
+def trace_of(target: Target) -> PollTrace:
+    """Return the requests of a poll, of which one was sent twice."""
+    made = [
+        RequestRecord(0.0, 0.11, target.path, 0, 1, 503, None, Reason.SERVER, 120),
+        RequestRecord(0.62, 0.12, target.path, 0, 2, 200, None, None, 4096),
+    ]
+    folders = [FolderCost(target.path, 2, 0.23), FolderCost(f"{target.path}/a", 1, 0.11)]
+    return PollTrace(tuple(made), tuple(folders) if target.path else ())
+
+
 def polled(target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1) -> Knowledge:
     """Return what is known of a target after a good poll."""
-    result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests)
+    result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests, trace=trace_of(target))
     good = Good(snapshot, NOW - ago, requests)
     return Knowledge(target, result, good, next_due=NOW - ago + target.interval)
 

@@ -19,6 +19,9 @@ MAX_WAITING: Final = 64
 """Bodies that wait to be built. Where there are more, one of the network with most makes way."""
 
 
+_MAX_REST_SECONDS: Final = 2.0
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     """A body to build, for ``clients`` of them; the outcome is None when it made way for others."""
@@ -30,10 +33,20 @@ class _Job:
     clients: int = 0
 
 
-class BuildQueue:
-    """Builds in a thread, in turns for those who request; to be used in one loop."""
+async def _pause(seconds: float) -> None:
+    if seconds > 0:
+        await asyncio.sleep(seconds)
 
-    def __init__(self) -> None:
+
+class BuildQueue:
+    """Builds in a thread, in turns for those who request; to be used in one loop.
+
+    After each build it rests, ``rest`` seconds for each second that the build took: requests
+    without end take no more than one in ``1 + rest`` of a processor, and scrapes go on between.
+    """
+
+    def __init__(self, rest: float = 0.0) -> None:
+        self._rest = rest
         self._queue: FairQueue[_Job] = FairQueue(MAX_WAITING)
         self._jobs: dict[Hashable, _Job] = {}
         self._worker: asyncio.Task[None] | None = None
@@ -65,18 +78,22 @@ class BuildQueue:
             self._worker = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._queue:
-            job = self._queue.next()
+            job, took = self._queue.next(), 0.0
             try:
                 if job.clients:
                     self._queue.charge(job.networks)
+                    began = loop.time()
                     body = await asyncio.to_thread(job.build)
+                    took = loop.time() - began
                     job.outcome.set_result(body)
             except Exception as error:  # noqa: BLE001 - whoever waits gets it
                 if job.clients:
                     job.outcome.set_exception(error)
             finally:
                 del self._jobs[job.key]
+            await _pause(min(self._rest * took, _MAX_REST_SECONDS))
 
 
 async def build_filtered(

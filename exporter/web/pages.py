@@ -61,11 +61,15 @@ class Served:
     reload: Callable[[], Future[Sequence[str]]] | None = None
 
 
+_STATUS_REST: Final = 3.0
+"""Seconds without a build of a status page after each second that one took: scrapes come first."""
+
+
 def build_app(served: Served) -> web.Application:
     """Return the application with its paths; any other is 404, a wrong method 405."""
     queue = BuildQueue()
     pages = _Pages(served, queue)
-    status = StatusPages(served.status, served.telemetry_path, queue)
+    status = StatusPages(served.status, served.telemetry_path, BuildQueue(rest=_STATUS_REST))
     app = web.Application(client_max_size=1024)
     app.on_response_prepare.append(add_headers)
     app.router.add_get(served.telemetry_path, pages.metrics)

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from jsonschema import Draft202012Validator
 
+from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
 from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.store import Knowledge
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.web.status.building import build_account, build_overview
 from exporter.web.status.document import SCHEMA_FILE, schema_text, write_json
@@ -243,3 +245,43 @@ def test_when_a_target_is_polled_next() -> None:
     assert account.disk_usage is not None
     assert account.disk_usage.schedule.next_poll == TIME + timedelta(seconds=240 - 30)
     assert account.files[0].schedule.next_poll == TIME + timedelta(seconds=240 - 10)
+
+
+def test_the_requests_of_the_last_poll() -> None:
+    """They are in the document of one account, with what others have named in plain text."""
+    trace = PollTrace(
+        (RequestRecord(0.5, 0.25, "sestore4/<b>", 7, 2, 200, "0004", Reason.SERVER, 93),),
+        (FolderCost("sestore4/<b>", 3, 1.5),),
+    )
+    known = polled(FILES, COUNTS)
+    assert known.last is not None
+    seen = observe({"main": [replace(known, last=replace(known.last, trace=trace))]})
+
+    def last_poll(account: str | None) -> dict[str, object]:
+        document = json.loads(b"".join(write_json(seen, account) or ()))
+        schedule = document["accounts"][0]["files"][0]["schedule"]
+        found: dict[str, object] = schedule["last_poll"]
+        return found
+
+    assert last_poll(None)["last_requests"] == []
+    assert last_poll("main")["costly_folders"] == [
+        {"path": "sestore4/<b>", "requests": 3, "duration_seconds": 1.5}
+    ]
+    assert last_poll("main")["last_requests"] == [
+        {
+            "began_seconds": 0.5,
+            "duration_seconds": 0.25,
+            "path": "sestore4/<b>",
+            "offset": 7,
+            "attempt": 2,
+            "status": 200,
+            "code": "0004",
+            "reason": "server",
+            "response_bytes": 93,
+        }
+    ]
+    page = (render_page(seen, View(account="main"), Links("metrics", config=False)) or b"").decode()
+    assert "Requests of the last poll of sestore4/jb, video" in page
+    assert "server (0004)" in page
+    assert "sestore4/&lt;b&gt;" in page
+    assert "<b>" not in page

@@ -9,6 +9,7 @@ from typing import Final
 from exporter.metrics.descriptions import quota_of
 from exporter.polling import snapshots
 from exporter.polling.demand import compute_demand_ratio, count_requests_per_hour
+from exporter.polling.request_log import PollTrace, RequestRecord
 from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import Knowledge
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -19,10 +20,12 @@ from exporter.web.status.model import (
     Exporter,
     Files,
     Folder,
+    FolderRequests,
     LastPoll,
     Overview,
     Problem,
     Reloads,
+    RequestMade,
     Schedule,
     Severity,
     State,
@@ -37,6 +40,7 @@ MAX_FOLDERS: Final = 10
 NEAR_QUOTA: Final = 0.85
 """The share of a quota from which on it is a problem, as in ``monitoring/alerts.yml``."""
 
+_NO_TRACE: Final = PollTrace()
 _WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
 _DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
 _READ_AGAIN: Final = "the log has each mistake; correct the file and reload it"
@@ -67,9 +71,13 @@ def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> 
     )
 
 
-def build_account(seen: Observation, account: ConfiguredAccount) -> Account:
-    """Return all that is known of an account."""
+def build_account(
+    seen: Observation, account: ConfiguredAccount, *, with_requests: bool = False
+) -> Account:
+    """Return all that is known of an account, and the requests of the last polls if asked."""
     targets = _look_at(account, seen)
+    if not with_requests:
+        targets = [replace(each, known=_without_trace(each.known)) for each in targets]
     usages = [each for each in targets if isinstance(each.target, DiskUsageTarget)]
     demand = count_requests_per_hour(each.known for each in targets)
     ratio = compute_demand_ratio([each.known for each in targets], seen.requests_per_second)
@@ -146,6 +154,26 @@ def _count_files(targets: Iterable[_TargetNow]) -> int | None:
     return sum(found) if found and len(found) == len(counts) else None
 
 
+def _without_trace(known: Knowledge) -> Knowledge:
+    if known.last is None:
+        return known
+    return replace(known, last=replace(known.last, trace=_NO_TRACE))
+
+
+def _request(made: RequestRecord, seen: Observation) -> RequestMade:
+    return RequestMade(
+        began_seconds=round(made.began, 3),
+        duration_seconds=round(made.seconds, 3),
+        path=seen.text(made.path),
+        offset=made.offset,
+        attempt=made.attempt,
+        status=made.status,
+        code=made.code,
+        reason=None if made.reason is None else str(made.reason),
+        response_bytes=made.size,
+    )
+
+
 def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
     known, last = target.known, target.known.last
     return Schedule(
@@ -160,6 +188,11 @@ def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
             requests=last.requests,
             reason=None if last.reason is None else str(last.reason),
             cause=seen.text(last.cause) or None,
+            last_requests=tuple(_request(made, seen) for made in last.trace.requests),
+            costly_folders=tuple(
+                FolderRequests(seen.text(cost.path), cost.requests, round(cost.seconds, 3))
+                for cost in last.trace.folders
+            ),
         ),
         last_success=None if known.good is None else seen.at(known.good.finished),
         failing_since=None if known.failing_since is None else seen.at(known.failing_since),

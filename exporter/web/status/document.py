@@ -30,10 +30,10 @@ def write_json(seen: Observation, account: str | None = None) -> Iterator[bytes]
     only = None if account is None else seen.accounts.get(account)
     if account is not None and only is None:
         return None
-    return _write_parts(seen, build_overview(seen, only))
+    return _write_parts(seen, build_overview(seen, only), with_requests=only is not None)
 
 
-def _write_parts(seen: Observation, overview: Overview) -> Iterator[bytes]:
+def _write_parts(seen: Observation, overview: Overview, *, with_requests: bool) -> Iterator[bytes]:
     frame = Status(
         time=overview.time,
         state=overview.state,
@@ -43,7 +43,7 @@ def _write_parts(seen: Observation, overview: Overview) -> Iterator[bytes]:
     )
     yield _status().dump_json(frame).removesuffix(_TAIL)
     for number, summary in enumerate(overview.summaries):
-        account = build_account(seen, seen.accounts[summary.name])
+        account = build_account(seen, seen.accounts[summary.name], with_requests=with_requests)
         yield (b"," if number else b"") + _account().dump_json(account)
     yield _TAIL + b"\n"
 

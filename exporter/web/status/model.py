@@ -68,6 +68,52 @@ class Problem(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestMade(_Documented):
+    """An API request of a poll."""
+
+    began_seconds: float
+    """When it was sent, counted from the start of the poll."""
+
+    duration_seconds: float
+    """How long it took."""
+
+    path: str
+    """The path that was listed; empty for a disk usage."""
+
+    offset: int
+    """How many results were to be skipped."""
+
+    attempt: int
+    """Which attempt it was, from 1 on."""
+
+    status: int | None
+    """The status of HTTP; null where there was no response."""
+
+    code: str | None
+    """The code of a failure that ScaleEngine reported."""
+
+    reason: str | None
+    """Why it failed, as in the label `reason`; null where it succeeded."""
+
+    response_bytes: int | None
+    """The size of the response; null where there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRequests(_Documented):
+    """The requests of a poll for one folder itself."""
+
+    path: str
+    """The path of the folder."""
+
+    requests: int
+    """How many requests."""
+
+    duration_seconds: float
+    """How long they took together."""
+
+
+@dataclass(frozen=True, slots=True)
 class LastPoll(_Documented):
     """How the last finished poll of a target went."""
 
@@ -85,6 +131,12 @@ class LastPoll(_Documented):
 
     cause: str | None
     """What happened, in words; null where it succeeded."""
+
+    last_requests: tuple[RequestMade, ...] = ()
+    """Its last requests, at most 50, the oldest first; empty but for `?account=NAME`."""
+
+    costly_folders: tuple[FolderRequests, ...] = ()
+    """The folders that took most requests, at most 20; empty but for `?account=NAME`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,11 @@ def _open_accounts(seen: Observation, overview: Overview) -> Sequence[Account]:
     """Return the accounts that are shown with their details."""
     if len(overview.summaries) > MAX_OPEN_ACCOUNTS:
         return ()
-    return [build_account(seen, seen.accounts[summary.name]) for summary in overview.summaries]
+    is_one = len(overview.summaries) == 1
+    return [
+        build_account(seen, seen.accounts[summary.name], with_requests=is_one)
+        for summary in overview.summaries
+    ]
 
 
 def _group_problems(overview: Overview) -> list[ProblemGroup]:

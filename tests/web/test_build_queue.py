@@ -1,0 +1,39 @@
+"""Bodies are built one at a time, with a rest after each where that is asked for."""
+
+import asyncio
+
+import pytest
+
+from exporter.web.build_queue import BuildQueue
+
+
+@pytest.mark.parametrize(("rest", "expected"), [(3.0, 0.75), (0.0, 0.0), (100.0, 2.0)])
+def test_a_rest_after_each_build(
+    monkeypatch: pytest.MonkeyPatch, rest: float, expected: float
+) -> None:
+    """It is so many times what the build took, at most two seconds; the requester does not wait."""
+    rests: list[float] = []
+
+    async def build() -> None:
+        loop = asyncio.get_running_loop()
+        now = [0.0]
+        has_rested = asyncio.Event()
+
+        async def pause(seconds: float) -> None:
+            rests.append(seconds)
+            if len(rests) == 2:
+                has_rested.set()
+
+        def work() -> str:
+            now[0] += 0.25
+            return "built"
+
+        monkeypatch.setattr("exporter.web.build_queue._pause", pause)
+        monkeypatch.setattr(loop, "time", lambda: now[0])
+        queue = BuildQueue(rest)
+        for key in ("a", "b"):
+            assert await queue.build(key, work, "") == "built"
+        await has_rested.wait()
+
+    asyncio.run(build())
+    assert rests == [expected] * 2
