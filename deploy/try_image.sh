@@ -24,7 +24,7 @@ storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
 # Without systemd podman cannot check the health by itself, and says so at every step.
 in_podman() { podman "${storage[@]}" "$@" 2> >(grep -vE 'healthchecks:|CNI config' >&2); }
 clean() {
-	in_podman rm --force --time 0 --ignore exporter >/dev/null || true
+	in_podman rm --force --time 0 --ignore exporter stranger >/dev/null || true
 	rm -rf "$work"
 }
 trap clean EXIT
@@ -44,7 +44,7 @@ for file in /etc/ssl/certs /etc/pip.conf; do
 done
 began=$SECONDS
 buildah "${storage[@]}" bud --pull-never --isolation chroot --format docker "${mounts[@]}" \
-	--build-arg "REVISION=$revision" --tag "$image" . >"$work/build.log" 2>&1 ||
+	--build-arg "REVISION=$revision" --build-arg SOURCE=https://git.example.com/exporter --tag "$image" . >"$work/build.log" 2>&1 ||
 	fail "$(tail -30 "$work/build.log")"
 echo "built in $((SECONDS - began)) s"
 
@@ -77,13 +77,30 @@ in_podman healthcheck run exporter || fail "the health check finds it ill"
 inside scaleengine-exporter healthcheck
 
 # OpenShift gives each project user ids of its own, in the group of root.
-in_podman run --rm --network=none --read-only --read-only-tmpfs=false --cap-drop=all \
-	--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096 \
-	--user 1000730000:0 "$image" --version >/dev/null || fail "it does not run as any user"
+in_podman run --detach --name stranger --network=none --read-only --read-only-tmpfs=false \
+	--cap-drop=all --ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096 \
+	--user 1000730000:0 "$image" demo >/dev/null
+for _ in $(seq 60); do
+	! in_podman exec stranger scaleengine-exporter healthcheck >/dev/null 2>&1 || break
+	sleep 0.5
+done
+in_podman exec stranger scaleengine-exporter healthcheck >/dev/null || fail "it does not run as any user"
+in_podman exec stranger grep -q '^Uid:.*1000730000' /proc/1/status || fail "it runs as another user"
+in_podman rm --force --time 0 stranger >/dev/null
+
+label() { in_podman image inspect --format "{{index .Labels \"org.opencontainers.image.$1\"}}" "$image"; }
+[ "$(label revision)" = "$revision" ] || fail "the label of the revision is $(label revision)"
+[ "$(label source)" = https://git.example.com/exporter ] || fail "the label of the source is $(label source)"
+[ "$(label base.name)" = "$base" ] || fail "the label of the base is $(label base.name)"
+
+# The image has to be pulled in less than 120 MB; Python's own is below 50 MB.
+added=$(inside tar -C /opt -cz scaleengine-exporter | wc -c)
+[ "$added" -lt 60000000 ] || fail "the program adds $((added / 1000000)) MB, compressed"
+echo "the program adds $((added / 1000000)) MB to what is pulled"
 
 in_podman stop --time 10 exporter >/dev/null
 status=$(in_podman inspect --format '{{.State.ExitCode}}' exporter)
 [ "$status" = 0 ] || fail "SIGTERM ended it with status $status"
 built=$(in_podman image inspect --format '{{.Size}}' "$image")
 bare=$(in_podman image inspect --format '{{.Size}}' "$base")
-echo "the program adds $(((built - bare) / 1000000)) MB to its base"
+echo "the program adds $(((built - bare) / 1000000)) MB to its base, unpacked"

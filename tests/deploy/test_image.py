@@ -8,6 +8,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+import yaml
 
 from exporter import __version__
 from exporter.files import PACKAGED
@@ -28,6 +29,23 @@ def test_the_base_is_pinned() -> None:
     assert len(pinned) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", pinned[0])
     assert f'base.name="{pinned[0]}"' in DOCKERFILE
+
+
+def test_how_to_pin_the_digest_is_documented() -> None:
+    """The page shows how to ask for the digest of this base, and where to write it."""
+    (base,) = re.findall(r"^FROM (\S+) AS base$", DOCKERFILE, re.MULTILINE)
+    page = (ROOT / "docs" / "install.md").read_text()
+    assert f"docker buildx imagetools inspect {base}`" in page
+    assert f"`{base}@sha256:" in page
+
+
+def test_both_architectures_are_built() -> None:
+    """The workflows try each on its own machine, and release the two under one name."""
+    workflows = ROOT / ".github" / "workflows"
+    tried = yaml.safe_load((workflows / "image.yml").read_text())["jobs"]["build"]
+    platforms = [entry["platform"] for entry in tried["strategy"]["matrix"]["include"]]
+    assert platforms == ["linux/amd64", "linux/arm64"]
+    assert f"--platform {','.join(platforms)} " in (workflows / "release.yml").read_text()
 
 
 def test_it_runs_as_nobody_special() -> None:
