@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -30,6 +31,9 @@ log: Final = structlog.get_logger(__name__)
 _COMMANDS: Final = (disk_usage.COMMAND, file_listing.COMMAND)
 _WORTH_SAYING: Final = 10
 """Seconds: what a clock may be off by, together with the time that a slow answer takes."""
+
+_NO_API: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
+"""What a web server says that has no API at the path of ``api.url``."""
 
 
 class Trials:
@@ -124,9 +128,17 @@ class Trials:
             self._accepted.add(right)
             yield Finding(key_of(*right), Outcome.OK, "accepted", facts={"command": right[1]})
 
+    def _is_wrong_address(self) -> bool:
+        """Return whether there is no API at ``api.url``, so that every request would fail alike."""
+        exchange = self._asking.newest
+        return exchange is not None and exchange.status in _NO_API and not self._accepted
+
     def _give_up_after(self, error: ScaleEngineError, target: Target) -> None:
         """Note what need not be tried any more."""
         account = target.account
+        if self._is_wrong_address():
+            self._cut_off = True
+            return
         match untried_scope(error):
             case Scope.COMMAND:
                 self._given_up.add((account, _command(target)))

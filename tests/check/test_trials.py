@@ -201,6 +201,21 @@ def test_a_path_that_fails(
     assert [call.path for call in scaleengine.calls] == [None, *PATHS]
 
 
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_a_wrong_address_of_the_api(
+    checked: Check, scaleengine: Simulator, main: Main, status: int
+) -> None:
+    """It is reported once, not for each target: no other request can succeed."""
+    scaleengine.behave(Behaviour(broken=(Broken(HttpError(status)),)))
+    found = checked(scaleengine.url, main(), main(name="other"))
+
+    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    assert failure["reason"] == "protocol"
+    assert "api.url" in str(failure["advice"])
+    assert found.outcomes("main").count("files not_tried") == 2
+    assert found.outcomes("other").count("files not_tried") == 2
+
+
 def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """A path for which no answer comes in time does not stop the next."""
     scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG, path="sestore4/jb"),)))
