@@ -14,7 +14,6 @@ from tests.e2e.proofs import Proofs
 pytestmark = pytest.mark.timeout(120)
 
 RULES = MONITORING / "alerts.yml"
-UNIT_TESTS = sorted(MONITORING.glob("alerts_test_*.yml"))
 ALERTMANAGER = MONITORING / "alertmanager.yml"
 
 
@@ -55,15 +54,6 @@ def test_the_copies(judged: Callable[..., None], tmp_path: Path) -> None:
 def test_the_rules(judged: Callable[..., None]) -> None:
     """The rules are good, and nothing in them is in doubt."""
     judged("check", "rules", "--lint-fatal", RULES)
-
-
-@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: file.stem)
-def test_unit_tests_of_the_rules(file: Path, proofs: Proofs) -> None:
-    """The alerts fire and end as their unit tests say by a newer engine too."""
-    if (newer := prometheus_3()) is None:
-        pytest.skip(NO_PROMETHEUS_3)
-    said = run([promtool_of(newer), "test", "rules", file])
-    proofs.add("promtool of Prometheus 3", f"test rules {file.name}", _spoken(said))
 
 
 def test_the_metrics(judged: Callable[..., None], exporter: Exporter) -> None:
