@@ -53,11 +53,11 @@ in_podman run --detach --name exporter --network=host --read-only --read-only-tm
 	--cap-drop=all --security-opt=no-new-privileges --pids-limit=100 --memory=256m \
 	--ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096 \
 	"$image" demo "--web.listen-address=127.0.0.1:$port" >/dev/null
-for _ in $(seq 100); do
+for _ in $(seq 300); do
 	! curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null || break
 	sleep 0.2
 done
-curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null || fail "not ready within 20 s"
+curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null || fail "not ready within 60 s"
 echo "ready after $((($(date +%s%N) - began) / 1000000)) ms"
 
 metrics=$(curl -sf "http://127.0.0.1:$port/metrics")

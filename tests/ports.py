@@ -3,7 +3,7 @@
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,12 @@ HIGHEST: Final = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().
 
 
 def choose_port() -> int:
-    """Return a port by chance that the kernel gives to nobody who does not ask for it."""
-    return random.randrange(LOWEST, HIGHEST)
+    """Return a free port, by chance, that the kernel gives to nobody who does not ask for it."""
+    while True:
+        port = random.randrange(LOWEST, HIGHEST)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

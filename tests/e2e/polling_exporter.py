@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.accounts import Polled, Samples, series
 from tests.e2e.processes import Child
 from tests.e2e.waiting import PATIENCE, eventually
+from tests.ports import choose_port
 
 POLL_SECONDS: Final = 3
 """How often everything is polled."""
@@ -32,7 +33,7 @@ class Exporter:
         self._api_url = api_url
         self._polled = polled
         self._child: Child | None = None
-        self.address = "127.0.0.1:0"
+        self.address = f"127.0.0.1:{choose_port()}"
         (folder / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
         for each in polled:
             self.write_key(each, each.account.api_key)

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from tests.e2e.waiting import PATIENCE
 
-_END_SECONDS: Final = 10.0
+_END_SECONDS: Final = 30.0
 _NO_CONNECTION: Final = ("http_proxy", "https_proxy", "all_proxy")
 _TOLD: Final = 20
 """Lines of the log that a failure shows."""

@@ -13,7 +13,7 @@ from tests.e2e.proofs import PanelValue, Proofs
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 BOARD = json.loads((MONITORING / "dashboard.json").read_text())
 QUERIES = panel_queries(BOARD)

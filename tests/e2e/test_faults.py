@@ -16,7 +16,7 @@ from tests.e2e.proofs import Proofs
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(600)
 
 BOARD = json.loads((MONITORING / "dashboard.json").read_text())
 ACCOUNT_DOWN = "ScaleEngineAccountDown"

@@ -11,7 +11,7 @@ from tests.e2e.polling_exporter import Exporter
 from tests.e2e.programs import NO_PROMETHEUS_3, needed, prometheus_3, promtool_of, run
 from tests.e2e.proofs import Proofs
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 RULES = MONITORING / "alerts.yml"
 ALERTMANAGER = MONITORING / "alertmanager.yml"

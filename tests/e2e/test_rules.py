@@ -8,7 +8,7 @@ from tests.e2e.proofs import Proofs
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 WRITTEN = [
     rule

@@ -11,7 +11,7 @@ from tests.e2e.proofs import Proofs
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 STORED = (
     '{__name__=~"scaleengine_(disk_usage_bytes|disk_usage_day_timestamp_seconds|disk_quota_bytes'

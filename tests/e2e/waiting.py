@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 90.0
 """Seconds that a step may take on a busy machine; the longest take fifteen on an idle one."""
 
 _PAUSE: Final = 0.1
