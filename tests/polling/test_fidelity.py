@@ -15,7 +15,7 @@ from tests.polling.fidelity_cases import CASES, PATH
 from tests.polling.scripted_api import NOTHING, Allowed, Case, Truth
 
 UNDECIDABLE: Final = {"W4": Truth(1, 0), "W8": Truth(0, 0)}
-"""What is published where the responses do not tell: the README says so."""
+"""What is published where the responses do not tell: docs/metrics.md says so."""
 
 
 class Api:
