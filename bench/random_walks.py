@@ -8,6 +8,7 @@ further from every truth than by what has moved.
 
 import argparse
 import asyncio
+import logging
 import random
 import re
 import sys
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import median
 from typing import Final
+
+import structlog
 
 from bench.faults.fast_time import LeapingTime
 from exporter.polling.account import CredentialReader, PolledAccount
@@ -381,6 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", type=int, default=1, help="walks to show of each cause")
     given = parser.parse_args(arguments)
     numbers = range(1, given.walks + 1) if given.only is None else [given.only]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     print(f"seed {given.seed}")
     results = walk_all(numbers, given.seed, given.changes, given.seconds)
     for line in summary(results, given.show):
