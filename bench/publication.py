@@ -16,7 +16,7 @@ from typing import Final
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
@@ -52,7 +52,7 @@ class _Accounts:
         self._metrics.heed_exchange(
             Exchange(name, "disk.usage", 0.1, None, accepted=True, skew=0.5)
         )
-        self._store.record(target, result, Good(usage, now))
+        self._store.record(target, result, LastGood(usage, now))
         self._metrics.heed_poll(target, result)
 
     def poll_paths(self) -> None:
@@ -61,7 +61,7 @@ class _Accounts:
             now = self._clock.elapsed()
             result = PollResult(now, 0.1, 1)
             self._metrics.heed_exchange(Exchange(name, "files.list", 0.1, None, accepted=True))
-            self._store.record(target, result, Good(FileCounts(3, 1), now))
+            self._store.record(target, result, LastGood(FileCounts(3, 1), now))
             self._metrics.heed_poll(target, result)
 
 

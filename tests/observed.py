@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from exporter.polling.store import Knowledge
+from exporter.polling.store import TargetState
 from exporter.web.status.observation import ConfiguredAccount, Observation, Process, ReadFile
 from exporter.web.status.pages import StatusSource
 
@@ -28,7 +28,7 @@ PROCESS = Process(
 
 
 def observe(
-    known: Mapping[str, Sequence[Knowledge]] | None = None,
+    known: Mapping[str, Sequence[TargetState]] | None = None,
     accounts: Sequence[ConfiguredAccount] | None = None,
     process: Process = PROCESS,
     redact: Callable[[str], str] = str,

@@ -15,7 +15,7 @@ from exporter.polling.snapshots import (
     Snapshot,
     UserUsage,
 )
-from exporter.polling.store import Good, Knowledge, PollResult
+from exporter.polling.store import LastGood, PollResult, TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.disk_usage import RejectedRow, RowFault
 from exporter.scaleengine.errors import Reason
@@ -64,14 +64,18 @@ def trace_of(target: Target) -> PollTrace:
     return PollTrace(tuple(made), tuple(folders) if target.path else ())
 
 
-def polled(target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1) -> Knowledge:
+def polled(
+    target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1
+) -> TargetState:
     """Return what is known of a target after a good poll."""
     result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests, trace=trace_of(target))
-    good = Good(snapshot, NOW - ago, requests)
-    return Knowledge(target, result, good, next_due=NOW - ago + target.interval)
+    good = LastGood(snapshot, NOW - ago, requests)
+    return TargetState(target, result, good, next_due=NOW - ago + target.interval)
 
 
-def failed(known: Knowledge, failure: int, ago: float = 30.0, since: float = 5400.0) -> Knowledge:
+def failed(
+    known: TargetState, failure: int, ago: float = 30.0, since: float = 5400.0
+) -> TargetState:
     """Return what is known of a target after failed polls."""
     reason, cause, advice = _FAILURES[failure % len(_FAILURES)]
     result = PollResult(NOW - ago, 1.8, 3, reason, cause=cause, advice=advice)
@@ -87,7 +91,7 @@ def folders(files: int, names: Sequence[str]) -> tuple[FolderCount, ...]:
     return (*counts, FolderCount(names[-1], files))
 
 
-def main_account(rng: random.Random) -> list[Knowledge]:
+def main_account(rng: random.Random) -> list[TargetState]:
     """Return the targets of an account as a video company has one."""
     users = (
         user(rng, "archive", 18_412_775_301_992, 0.002),
@@ -117,7 +121,7 @@ def main_account(rng: random.Random) -> list[Knowledge]:
     ]
 
 
-def second_account(rng: random.Random) -> list[Knowledge]:
+def second_account(rng: random.Random) -> list[TargetState]:
     """Return the targets of a small account."""
     users = (user(rng, "magazine", 310_220_118_000, 0.003), user(rng, "news", 92_411_903_118, 0.02))
     return [
@@ -182,13 +186,13 @@ def everything_failing() -> Observation:
 def waiting() -> Observation:
     """Return an account before its first poll."""
     targets = (DiskUsageTarget("main", 3600, 10800), FilesTarget("main", 900, 2700, "s", "video"))
-    return observe({"main": [Knowledge(target) for target in targets]}, [MAIN])
+    return observe({"main": [TargetState(target) for target in targets]}, [MAIN])
 
 
 def thousand_accounts(paths: int = 5, users: int = 10) -> Observation:
     """Return 1,000 accounts, of which three in a hundred fail, with 5,000 paths in all."""
     rng = random.Random(4)
-    known: dict[str, Sequence[Knowledge]] = {}
+    known: dict[str, Sequence[TargetState]] = {}
     for number in range(1000):
         name = f"customer-{number:04}"
         own = tuple(user(rng, f"user-{n}", rng.randrange(10**9, 10**12)) for n in range(users))

@@ -22,7 +22,7 @@ from bench.faults.truth import (
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family_text import FamilyText
 from exporter.metrics.self_metrics import WallTime
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import Target
 
 _NUMBERS: Final = frozenset({BYTES, FILES, FOLDERS, FOLDER_FILES})
@@ -48,7 +48,7 @@ class WatchedStore(Store):
         super().__init__(targets)
         self.windows: Mapping[Target, dict[float, Window]] = {target: {} for target in targets}
 
-    def record(self, target: Target, result: PollResult, good: Good | None) -> bool:
+    def record(self, target: Target, result: PollResult, good: LastGood | None) -> bool:
         """Take in the end of a poll, as every store does."""
         if good is not None:
             windows = self.windows[target]

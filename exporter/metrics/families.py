@@ -16,7 +16,7 @@ from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.self_metrics import WallTime
 from exporter.polling.demand import compute_demand_ratio, measure_overdue
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
-from exporter.polling.store import TARGETS, Knowledge, Store
+from exporter.polling.store import TARGETS, Store, TargetState
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 
@@ -57,7 +57,7 @@ class KnowledgeCollector:
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
         elapsed = self._clock.elapsed()
-        known, snapshots = list[Knowledge](), list[tuple[Target, Snapshot | None]]()
+        known, snapshots = list[TargetState](), list[tuple[Target, Snapshot | None]]()
         for account in accounts:
             its = self._store.account(account)
             known += its
@@ -126,7 +126,9 @@ def file_families(counts: Counts) -> Iterator[Metric]:
     yield folder_files
 
 
-def poll_families(known: Collection[Knowledge], unix: Callable[[float], float]) -> Iterator[Metric]:
+def poll_families(
+    known: Collection[TargetState], unix: Callable[[float], float]
+) -> Iterator[Metric]:
     """Return how the last poll of each target went; what has not happened yet is absent.
 
     ``unix`` converts monotonic time.
@@ -184,7 +186,7 @@ def poll_families(known: Collection[Knowledge], unix: Callable[[float], float]) 
     yield from (success, failure, duration, requests, overdue, last_success, next_poll, interval)
 
 
-def _demand_family(known: Iterable[Knowledge], requests_per_second: float | None) -> Metric:
+def _demand_family(known: Iterable[TargetState], requests_per_second: float | None) -> Metric:
     """Return the demand of each account, as a share of the rate limit."""
     family = GaugeMetricFamily(
         "scaleengine_account_request_demand_ratio",
@@ -192,7 +194,7 @@ def _demand_family(known: Iterable[Knowledge], requests_per_second: float | None
         "api.requests_per_second; absent before a good poll of each target.",
         labels=("account",),
     )
-    by_account: dict[str, list[Knowledge]] = {}
+    by_account: dict[str, list[TargetState]] = {}
     for knowledge in known:
         by_account.setdefault(knowledge.target.account, []).append(knowledge)
     for account, its in by_account.items():

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot
-from exporter.polling.store import Knowledge
+from exporter.polling.store import TargetState
 from exporter.polling.targets import Target
 from exporter.scaleengine.masking import KnownSecrets
 
@@ -41,7 +41,7 @@ class SnapshotRedactor:
             del self._accounts[account]
 
     def read(
-        self, account: str, known: Iterable[Knowledge], elapsed: float
+        self, account: str, known: Iterable[TargetState], elapsed: float
     ) -> Sequence[tuple[Target, Snapshot | None]]:
         """Return each target with its snapshot, while that counts, without secrets in its names.
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.store import Knowledge, PollResult, Store
+from exporter.polling.store import PollResult, Store, TargetState
 from exporter.polling.targets import Target, log_fields
 from exporter.scaleengine.clock import Clock, Seconds
 
@@ -18,7 +18,7 @@ HIGH_DEMAND_RATIO: Final = 0.9
 _WARNING_SECONDS: Final = 3600.0
 
 
-def count_requests_per_hour(known: Iterable[Knowledge]) -> float | None:
+def count_requests_per_hour(known: Iterable[TargetState]) -> float | None:
     """Return the API requests that polls like the last good ones need in an hour.
 
     It is the sum, over the targets, of the requests of the last good poll, divided by the interval
@@ -29,7 +29,7 @@ def count_requests_per_hour(known: Iterable[Knowledge]) -> float | None:
     return sum(found) if found and len(found) == len(demands) else None
 
 
-def count_target_requests(known: Knowledge) -> float | None:
+def count_target_requests(known: TargetState) -> float | None:
     """Return the same of one target."""
     if known.good is None or known.good.requests is None:
         return None
@@ -37,7 +37,7 @@ def count_target_requests(known: Knowledge) -> float | None:
 
 
 def compute_demand_ratio(
-    known: Iterable[Knowledge], requests_per_second: float | None
+    known: Iterable[TargetState], requests_per_second: float | None
 ) -> float | None:
     """Return the demand of an account as a share of its rate limit; None without either."""
     demand = count_requests_per_hour(known)

@@ -38,7 +38,7 @@ class PollResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class LastGood:
     """A good snapshot: ``finished`` is when its poll ended, in seconds of monotonic time.
 
     Unix time is made of that when it is published: a wall clock may be set in the meantime.
@@ -51,7 +51,7 @@ class Good:
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class TargetState:
     """What is known of one target; None for what has not happened yet.
 
     ``failing_since`` is when the first of the failed polls since the last good one ended, in
@@ -61,7 +61,7 @@ class Knowledge:
 
     target: Target
     last: PollResult | None = None
-    good: Good | None = None
+    good: LastGood | None = None
     failing_since: float | None = None
     next_due: float | None = None
 
@@ -81,9 +81,9 @@ class Store:
     def __init__(self, targets: Iterable[Target]) -> None:
         self.changes = Changes()
         self._lock = threading.Lock()
-        self._accounts = _by_account(Knowledge(target) for target in targets)
+        self._accounts = _by_account(TargetState(target) for target in targets)
 
-    def current(self) -> Mapping[Target, Knowledge]:
+    def current(self) -> Mapping[Target, TargetState]:
         """Return what is known now of all targets; it never changes."""
         with self._lock:
             return MappingProxyType(
@@ -94,7 +94,7 @@ class Store:
                 }
             )
 
-    def account(self, name: str) -> tuple[Knowledge, ...]:
+    def account(self, name: str) -> tuple[TargetState, ...]:
         """Return what is known now of the targets of one account, none where it has none."""
         with self._lock:
             return tuple(self._accounts.get(name, {}).values())
@@ -103,7 +103,7 @@ class Store:
         """Return the targets that have not finished a poll yet."""
         return tuple(target for target, known in self.current().items() if known.last is None)
 
-    def record(self, target: Target, result: PollResult, good: Good | None) -> bool:
+    def record(self, target: Target, result: PollResult, good: LastGood | None) -> bool:
         """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched.
 
         Return whether it was taken in: not so where the target is none of ours any more.
@@ -141,7 +141,7 @@ class Store:
                 if account not in delta.replaced
             }
             self._accounts = _by_account(
-                replace(kept.get(without_times(target), Knowledge(target)), target=target)
+                replace(kept.get(without_times(target), TargetState(target)), target=target)
                 for target in delta.targets
             )
             names = before.keys() | self._accounts.keys()
@@ -149,15 +149,15 @@ class Store:
             self.changes.add(TARGETS, changed)
 
 
-def _after_poll(known: Knowledge, result: PollResult, good: Good | None) -> Knowledge:
+def _after_poll(known: TargetState, result: PollResult, good: LastGood | None) -> TargetState:
     if good is not None:
-        return Knowledge(known.target, result, good, next_due=known.next_due)
+        return TargetState(known.target, result, good, next_due=known.next_due)
     since = result.finished if known.failing_since is None else known.failing_since
     return replace(known, last=result, failing_since=since)
 
 
-def _by_account(known: Iterable[Knowledge]) -> dict[str, dict[Target, Knowledge]]:
-    accounts: dict[str, dict[Target, Knowledge]] = {}
+def _by_account(known: Iterable[TargetState]) -> dict[str, dict[Target, TargetState]]:
+    accounts: dict[str, dict[Target, TargetState]] = {}
     for knowledge in known:
         target = knowledge.target
         accounts.setdefault(target.account, {})[target] = knowledge

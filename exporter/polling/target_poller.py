@@ -14,7 +14,7 @@ from exporter.polling.request_log import describe_request
 from exporter.polling.schedule import next_due, sleep_until
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import Target, log_fields, name_some
 from exporter.polling.usage import describe_rejected
 from exporter.process.resource_limits import find_resource_limit
@@ -129,7 +129,7 @@ class TargetPoller:
             )
         good = None
         if not isinstance(outcome, ScaleEngineError):
-            good = Good(outcome, ended, session.requests)
+            good = LastGood(outcome, ended, session.requests)
         # Recorded, then counted: who reads the counters first finds no poll that is not there.
         if self._store.record(self._target, result, good):
             self._finished(self._target, result)

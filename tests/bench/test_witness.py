@@ -11,7 +11,7 @@ from bench.faults.witness import WatchedStore, Witness
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
-from exporter.polling.store import Good, PollResult
+from exporter.polling.store import LastGood, PollResult
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from tests.published import published
@@ -43,7 +43,7 @@ def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
     def publish(target: Target, snapshot: Snapshot, ended: float) -> list[str]:
         clock = Clock(lambda: NOW + ended, lambda: ended)
         store = WatchedStore([USAGE, FILES])
-        good = Good(snapshot, ended)
+        good = LastGood(snapshot, ended)
         assert store.record(target, PollResult(ended, 10.0, 1), good)
         metrics = build_metrics(store, {"main": 158}, clock)
         witness = Witness(store, holdings.truths, metrics.wall_time)
@@ -117,7 +117,7 @@ def test_numbers_of_no_poll(holdings: Holdings) -> None:
     """Numbers whose poll nobody knows of are wrong, whatever they are."""
     clock = Clock(lambda: NOW, lambda: 50.0)
     store = WatchedStore([FILES])
-    store.record(FILES, PollResult(50.0, 1.0, 1), Good(counts(2, below=1), 50.0))
+    store.record(FILES, PollResult(50.0, 1.0, 1), LastGood(counts(2, below=1), 50.0))
     store.windows[FILES].clear()
     metrics = build_metrics(store, {"main": 158}, clock)
     witness = Witness(store, {FILES: holdings.truths[FILES]}, metrics.wall_time)

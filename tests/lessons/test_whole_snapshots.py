@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.snapshots import FileCounts, FolderCount
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.clock import Clock
 from tests.published import published
@@ -58,7 +58,7 @@ def test_every_publication_is_one_snapshot() -> None:
 
     def poll() -> None:
         for counts in generations():
-            store.record(TARGET, PollResult(0.0, 1.0, 1), Good(counts, 0.0))
+            store.record(TARGET, PollResult(0.0, 1.0, 1), LastGood(counts, 0.0))
             looks.polled.release()
             if looks.is_set():
                 return

@@ -22,7 +22,7 @@ from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.self_metrics import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
@@ -97,23 +97,23 @@ def metrics(clock: Clock) -> Metrics:
     )
     rejected = (RejectedRows(RowFault.INVALID_BYTES, 2, (), ("web",)),)
     folders = (FolderCount(".", 1), FolderCount("séries", 2), FolderCount("_other", 0))
-    finished: list[tuple[DiskUsageTarget | FilesTarget, PollResult, Good | None]] = [
+    finished: list[tuple[DiskUsageTarget | FilesTarget, PollResult, LastGood | None]] = [
         (
             usage,
             PollResult(4990.0, 0.25, 1, rejected_rows={RowFault.INVALID_BYTES: 2}),
-            Good(DiskUsage(users, rejected), 4990.0, 1),
+            LastGood(DiskUsage(users, rejected), 4990.0, 1),
         ),
         (
             videos,
             PollResult(4991.5, 1.5, 12),
-            Good(FileCounts(3, 2, folders), 4991.5, 12),
+            LastGood(FileCounts(3, 2, folders), 4991.5, 12),
         ),
-        (broken, PollResult(4000.0, 0.5, 2), Good(FileCounts(0, 0), 4000.0, 2)),
+        (broken, PollResult(4000.0, 0.5, 2), LastGood(FileCounts(0, 0), 4000.0, 2)),
         (broken, PollResult(4900.0, 30.0, 3, Reason.TIMEOUT), None),
         (
             stale,
             PollResult(4819.0, 0.75, 1),
-            Good(DiskUsage(users[:1]), 4819.0),
+            LastGood(DiskUsage(users[:1]), 4819.0),
         ),
     ]
     for target, result, good in finished:
@@ -202,7 +202,7 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     target = FilesTarget(account, 60, 180, path, "video", 1)
     store = Store([target])
     counts = FileCounts(1, 1, (FolderCount(folder, 1),))
-    store.record(target, PollResult(0.0, 0.0, 1), Good(counts, 0.0))
+    store.record(target, PollResult(0.0, 0.0, 1), LastGood(counts, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
     known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
@@ -229,7 +229,7 @@ def test_bytes_are_exact(occupied: int) -> None:
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])
     usage = DiskUsage((UserUsage("web", date(2014, 11, 11), occupied),))
-    store.record(target, PollResult(0.0, 0.0, 1), Good(usage, 0.0))
+    store.record(target, PollResult(0.0, 0.0, 1), LastGood(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(elapsed=lambda: 0.0)
     known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))

@@ -17,7 +17,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
@@ -184,7 +184,7 @@ class World:
         else:
             elapsed, learned = self.clock.elapsed(), change.learned
             reason = learned if isinstance(learned, Reason) else None
-            good = None if isinstance(learned, Reason) else Good(learned, elapsed)
+            good = None if isinstance(learned, Reason) else LastGood(learned, elapsed)
             result = PollResult(elapsed, change.seconds, 3, reason)
             if self.store.record(change.target, result, good):
                 self.metrics.polls.count(change.target, result)

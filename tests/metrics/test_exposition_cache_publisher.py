@@ -17,7 +17,7 @@ from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.stopping import Stop
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
@@ -116,7 +116,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
-        good = None if isinstance(learned, Reason) else Good(learned, clock.elapsed())
+        good = None if isinstance(learned, Reason) else LastGood(learned, clock.elapsed())
         store.record(target, PollResult(clock.elapsed(), 1.5, 7, reason), good)
 
     return end

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
@@ -36,7 +36,7 @@ class Scrape:
     def poll(self, target: Target, snapshot: Snapshot) -> None:
         """Let a poll end with a snapshot."""
         now = self.clock.elapsed()
-        self.store.record(target, PollResult(now, 1.0, 1), Good(snapshot, now))
+        self.store.record(target, PollResult(now, 1.0, 1), LastGood(snapshot, now))
 
     def text(self) -> str:
         """Return what a scrape shows."""

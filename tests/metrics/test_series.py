@@ -12,7 +12,7 @@ from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.self_metrics import WallTime
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
@@ -39,7 +39,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
-        good = None if isinstance(learned, Reason) else Good(learned, clock.elapsed())
+        good = None if isinstance(learned, Reason) else LastGood(learned, clock.elapsed())
         store.record(target, PollResult(clock.elapsed(), 1.5, 7, reason), good)
 
     return end

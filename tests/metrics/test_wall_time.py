@@ -12,7 +12,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.metrics.self_metrics import TOLERANCE, ProcessMetrics, WallTime
 from exporter.polling.snapshots import DiskUsage, UserUsage
-from exporter.polling.store import Good, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
@@ -72,7 +72,7 @@ class Watched:
         self.metrics.heed_exchange(
             Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=skew)
         )
-        self.store.record(TARGET, PollResult(elapsed, 0.1, 1), Good(BYTES, elapsed))
+        self.store.record(TARGET, PollResult(elapsed, 0.1, 1), LastGood(BYTES, elapsed))
 
     def run(self, turns: Callable[[], Iterator[None]]) -> None:
         self.publisher = Publisher(self.metrics, self.store, self.clock, Script(turns))

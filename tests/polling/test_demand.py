@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from exporter.polling.demand import DemandLog, compute_demand_ratio, count_requests_per_hour
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.store import Good, Knowledge, PollResult, Store
+from exporter.polling.store import LastGood, PollResult, Store, TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 
@@ -14,10 +14,10 @@ FILES = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
 ARCHIVE = FilesTarget("main", 900.0, 2700.0, "sestore4/archive", "video")
 
 
-def known(target: Target, requests: int | None, last: PollResult | None = None) -> Knowledge:
+def known(target: Target, requests: int | None, last: PollResult | None = None) -> TargetState:
     """Return what is known after a good poll of so many requests; None for no good poll."""
-    good = None if requests is None else Good(FileCounts(0, 0), 0.0, requests)
-    return Knowledge(target, last, good)
+    good = None if requests is None else LastGood(FileCounts(0, 0), 0.0, requests)
+    return TargetState(target, last, good)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_warnings_of_polls_that_do_not_fit() -> None:
 
     def record(target: Target, seconds: float, requests: int) -> list[str]:
         result = PollResult(now[0], seconds, requests)
-        store.record(target, result, Good(FileCounts(0, 0), now[0], requests))
+        store.record(target, result, LastGood(FileCounts(0, 0), now[0], requests))
         with capture_logs() as lines:
             log.record(target, result)
         return [line["event"] for line in lines]
@@ -75,6 +75,6 @@ def test_warnings_of_polls_that_do_not_fit() -> None:
 def test_a_failed_poll_changes_no_demand() -> None:
     """What the last good poll took counts: a failed one may have ended after its first request."""
     store = Store([FILES])
-    store.record(FILES, PollResult(1.0, 1.0, 10), Good(FileCounts(0, 0), 1.0, 10))
+    store.record(FILES, PollResult(1.0, 1.0, 10), LastGood(FileCounts(0, 0), 1.0, 10))
     store.record(FILES, PollResult(2.0, 1.0, 1, cause="x"), None)
     assert count_requests_per_hour(store.account("main")) == 40

@@ -6,13 +6,13 @@ import pytest
 
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.store import TARGETS, Good, PollResult, Store
+from exporter.polling.store import TARGETS, LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.errors import Reason
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
-GOOD = Good(FileCounts(3, 1), finished=1000.0)
+GOOD = LastGood(FileCounts(3, 1), finished=1000.0)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_when_a_target_is_due() -> None:
     store = Store([target])
     store.schedule(target, 7.0)
     assert store.changes.take() == {TARGETS: frozenset({"main"})}
-    store.record(target, PollResult(8.0, 1.0, 1), Good(FileCounts(0, 0), 8.0))
+    store.record(target, PollResult(8.0, 1.0, 1), LastGood(FileCounts(0, 0), 8.0))
     assert store.account("main")[0].next_due == 7.0
     store.schedule(target, 67.0)
     assert store.account("main")[0].next_due == 67.0

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
 from exporter.polling.snapshots import DiskUsage, FileCounts
-from exporter.polling.store import Knowledge
+from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.masking import KnownSecrets
@@ -169,7 +169,7 @@ def test_the_share_of_the_rate_limit() -> None:
     assert account.rate_limit_share == round(1602 / (5 * 3600), 4)
     account = main(observe({"main": [known[0], failed(known[1], 1)]}))
     assert account.requests_per_hour == 1602
-    account = main(observe({"main": [known[0], Knowledge(FILES)]}))
+    account = main(observe({"main": [known[0], TargetState(FILES)]}))
     assert (account.requests_per_hour, account.rate_limit_share) == (None, None)
     account = main(replace(observe({"main": known}), requests_per_second=None))
     assert (account.requests_per_hour, account.rate_limit_share) == (1602, None)

@@ -11,7 +11,7 @@ from exporter.polling import snapshots
 from exporter.polling.demand import compute_demand_ratio, count_requests_per_hour
 from exporter.polling.request_log import PollTrace, RequestRecord
 from exporter.polling.snapshots import FileCounts, UserUsage
-from exporter.polling.store import Knowledge
+from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.web.status.model import (
     Account,
@@ -99,7 +99,7 @@ class _TargetNow:
     """A target now: its state, and its last good snapshot while that counts."""
 
     target: Target
-    known: Knowledge
+    known: TargetState
     state: State
     snapshot: snapshots.Snapshot | None
 
@@ -154,7 +154,7 @@ def _count_files(targets: Iterable[_TargetNow]) -> int | None:
     return sum(found) if found and len(found) == len(counts) else None
 
 
-def _without_trace(known: Knowledge) -> Knowledge:
+def _without_trace(known: TargetState) -> TargetState:
     if known.last is None:
         return known
     return replace(known, last=replace(known.last, trace=_NO_TRACE))
@@ -303,7 +303,7 @@ def _account_problems(
         yield from _usage_problems(account, usage, seen)
 
 
-def _wrong_since(known: Knowledge) -> float | None:
+def _wrong_since(known: TargetState) -> float | None:
     """Return since when a target fails, or has no numbers that count, in monotonic time."""
     if known.failing_since is not None or known.good is None:
         return known.failing_since

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.polling.store import Knowledge
+from exporter.polling.store import TargetState
 from exporter.yamlfile.files import escape_surrogates
 
 _LAST_SECOND: Final = 253402300799  # 9999-12-31 23:59:59 UTC: the last one of datetime
@@ -62,7 +62,7 @@ class Observation:
     now: float
     wall_offset: float
     accounts: Mapping[str, ConfiguredAccount]
-    known: Mapping[str, Sequence[Knowledge]]
+    known: Mapping[str, Sequence[TargetState]]
     process: Process
     requests_per_second: float | None = None
     redact: Callable[[str], str] = str
