@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from exporter.config import Fingerprint
-from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
+from exporter.polling.supervised_thread import SupervisedThread
 from exporter.timed_read import MAX_READS, SETTLE_SECONDS
 from exporter.yamlfile.problems import ConfigError
 
@@ -63,7 +63,7 @@ class ConfigWatcher(Generic[T]):
         self._settled: Fingerprint | None = None
         self._refused: Fingerprint | str | None = None
         self._problems: Sequence[str] = ()
-        self._thread = LastingThread("watch configuration", self.run, stop)
+        self._thread = SupervisedThread("watch configuration", self.run, stop)
 
     def start(self) -> None:
         """Begin to look."""

@@ -8,8 +8,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
+from exporter.polling.supervised_thread import SupervisedThread
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
 from exporter.web.log_limit import LogLimit
@@ -115,7 +115,7 @@ class ReloadThread:
         self._wake = threading.Event()
         self._requested: Future[Sequence[str]] | None = None
         self._over_http = True
-        self._thread = LastingThread("reload", self.run, stop)
+        self._thread = SupervisedThread("reload", self.run, stop)
 
     def start(self) -> None:
         """Begin to reload."""

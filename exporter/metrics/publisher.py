@@ -17,9 +17,9 @@ from exporter.metrics.exposition import (
 )
 from exporter.metrics.family_text import Sections, render_sections
 from exporter.metrics.registry import Metrics
-from exporter.polling.lasting import LastingThread
 from exporter.polling.stopping import Stop
 from exporter.polling.store import TARGETS, Store
+from exporter.polling.supervised_thread import SupervisedThread
 from exporter.polling.targets import Target
 from exporter.process.memory import FreeMemoryRelease
 from exporter.process.resource_limits import find_resource_limit
@@ -62,7 +62,7 @@ class Publisher:
         self._exposition: Exposition | None = None
         self._tail_rendered = _NEVER
         self._lock = threading.RLock()
-        self._thread = LastingThread("publish", self.run, stop)
+        self._thread = SupervisedThread("publish", self.run, stop)
 
     def latest(self) -> Exposition | None:
         """Return what was published last, which never changes, or None before that.

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from exporter.polling.cancelling import cancel_all
-from exporter.polling.lasting import LastingThread
 from exporter.polling.poller import Poller
+from exporter.polling.supervised_thread import SupervisedThread
 from exporter.scaleengine.clock import since_boot
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class PollingThread:
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self._stop = threading.Event()
-        self._thread = LastingThread("polling", self._run, self._stop)
+        self._thread = SupervisedThread("polling", self._run, self._stop)
         self._lock = threading.RLock()
         self._calls: deque[Callable[[], None]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -202,7 +202,7 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
             threading.Event().wait(0.01)
         assert thread.dead() == ("polling",)
         assert thread.call(lambda: "called") == "called"
-    assert "a defect of this exporter ended a thread" in str(lines)
+    assert "thread crashed, restarting" in str(lines)
 
 
 def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:

@@ -1,4 +1,4 @@
-"""Threads that outlive their own defects."""
+"""Threads that are restarted after a crash."""
 
 import threading
 from collections.abc import Callable
@@ -12,13 +12,14 @@ from exporter.process.resource_limits import find_resource_limit
 
 log: Final = structlog.get_logger(__name__)
 
-_LONGEST_PAUSE: Final = 3600.0
+_MAX_WAIT: Final = 3600.0
 
 
-class LastingThread:
-    """A thread that does its work until that is done, and begins anew where a defect ends it.
+class SupervisedThread:
+    """A thread that runs a function until it returns, and restarts it after a crash.
 
-    ``dead`` says so meanwhile: for 30 s after the first death, and twice as long after each other.
+    ``dead`` is true from the crash to the restart: 30 s the first time, and twice as long each
+    further time, up to an hour.
     """
 
     def __init__(self, name: str, work: Callable[[], object], stop: Stop) -> None:
@@ -29,11 +30,11 @@ class LastingThread:
 
     @property
     def dead(self) -> bool:
-        """Return whether the work that should go on does not."""
+        """Return whether the work should go on and does not."""
         return self._broken or not self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin the work."""
+        """Start the thread; raises RuntimeError where that cannot be."""
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -43,22 +44,18 @@ class LastingThread:
         return not self._thread.is_alive()
 
     def _run(self, work: Callable[[], object]) -> None:
-        deaths = 0
+        crashes = 0
         while not self._stop.is_set():
             try:
                 work()
             except BaseException as error:
-                deaths += 1
+                crashes += 1
                 self._broken = True
-                wait = backoff(deaths, _LONGEST_PAUSE)
+                wait = backoff(crashes, _MAX_WAIT)
                 facts = {"thread": self.name, "wait": f"{wait:.0f}s"}
                 limit = find_resource_limit(error)
                 if limit is None:
-                    log.exception(
-                        "a defect of this exporter ended a thread, which will begin anew; please "
-                        "report it",
-                        **facts,
-                    )
+                    log.exception("thread crashed, restarting; please report it", **facts)
                 else:
                     log.warning("thread out of resources, restarting", **facts, **limit._asdict())
                 self._stop.wait(wait)

@@ -1,4 +1,4 @@
-"""A thread begins anew where a defect ends its work, and says that it is dead meanwhile."""
+"""A thread that crashes is restarted, and says that it is dead meanwhile."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.lasting import LastingThread
+from exporter.polling.supervised_thread import SupervisedThread
 
 PATIENCE = 60.0
 
@@ -28,7 +28,7 @@ class Told:
         return self.is_set()
 
 
-def lasted(outcomes: Iterator[BaseException | None], stop: Told) -> LastingThread:
+def run_thread(outcomes: Iterator[BaseException | None], stop: Told) -> SupervisedThread:
     """Run a thread whose work ends by one outcome after the other; return when it has ended."""
 
     def work() -> None:
@@ -36,7 +36,7 @@ def lasted(outcomes: Iterator[BaseException | None], stop: Told) -> LastingThrea
         if outcome is not None:
             raise outcome
 
-    thread = LastingThread("poll main", work, stop)
+    thread = SupervisedThread("poll main", work, stop)
     thread.start()
     assert thread.join(PATIENCE)
     return thread
@@ -47,15 +47,15 @@ def lasted(outcomes: Iterator[BaseException | None], stop: Told) -> LastingThrea
     [ValueError("a defect"), SystemExit(1), KeyboardInterrupt()],
     ids=lambda defect: type(defect).__name__,
 )
-def test_work_begins_anew_after_a_defect(defect: BaseException) -> None:
-    """Whatever ends the work, it begins anew after 30 s, and one line tells, with a traceback."""
+def test_work_restarts_after_a_crash(defect: BaseException) -> None:
+    """Whatever ends the work, it restarts after 30 s, and one line tells, with a traceback."""
     stop = Told()
     with capture_logs() as lines:
-        lasted(iter([defect, None]), stop)
+        run_thread(iter([defect, None]), stop)
     assert stop.waits == [30.0]
     assert [(line["log_level"], line["exc_info"]) for line in lines] == [("error", True)]
     assert (lines[0]["thread"], lines[0]["wait"]) == ("poll main", "30s")
-    assert "begin anew" in lines[0]["event"]
+    assert lines[0]["event"] == "thread crashed, restarting; please report it"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
@@ -63,7 +63,7 @@ def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
     """Where a limit ends the work, one line names the limit and the next step; no defect is."""
     stop = Told()
     with capture_logs() as lines:
-        lasted(iter([error, None]), stop)
+        run_thread(iter([error, None]), stop)
     assert stop.waits == [30.0]
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("thread out of resources, restarting", "warning")
@@ -76,13 +76,13 @@ def test_each_death_doubles_the_wait() -> None:
     """What dies again and again is begun anew ever later, up to an hour."""
     stop = Told()
     with capture_logs() as lines:
-        lasted(iter([*[ValueError("a defect")] * 9, None]), stop)
+        run_thread(iter([*[ValueError("a defect")] * 9, None]), stop)
     assert stop.waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert len(lines) == 9
 
 
 def test_it_is_dead_while_it_waits() -> None:
-    """From the defect until the work begins anew the thread is dead; then it is not."""
+    """From the crash until the restart the thread is dead; then it is not."""
     seen: list[bool] = []
     begun: list[bool] = []
     stop = Told(seen=lambda: seen.append(thread.dead))
@@ -92,7 +92,7 @@ def test_it_is_dead_while_it_waits() -> None:
         if len(begun) < 3:
             raise ValueError("a defect")
 
-    thread = LastingThread("poll main", work, stop)
+    thread = SupervisedThread("poll main", work, stop)
     assert thread.dead, "a thread that was not started does no work"
     with capture_logs():
         thread.start()
@@ -105,19 +105,19 @@ def test_stop_ends_it() -> None:
     """Told to stop while it waits, the thread ends; the work is not begun again."""
     stop = Told(comes_at=2)
     with capture_logs():
-        lasted(iter([ValueError("a defect")] * 2), stop)
+        run_thread(iter([ValueError("a defect")] * 2), stop)
     assert len(stop.waits) == 2
 
 
 def test_told_to_stop_before_it_begins() -> None:
     """Told to stop at once, the thread does no work at all."""
-    lasted(iter([]), Told(comes_at=0))
+    run_thread(iter([]), Told(comes_at=0))
 
 
 def test_a_wait_for_its_end() -> None:
     """Waiting for the end says whether it has come; one that goes on is not dead."""
     stop = threading.Event()
-    thread = LastingThread("poll main", stop.wait, stop)
+    thread = SupervisedThread("poll main", stop.wait, stop)
     thread.start()
     assert not thread.join(0.0)
     assert not thread.dead
