@@ -117,6 +117,8 @@ async def _crowd_out(victim: Victim, seconds: float, rate: float, *, many: bool)
         else:
             honest[status_of(received)] += 1
 
+    await scrape_slowly()  # a scraper was there before the attack
+    honest.clear()
     await asyncio.gather(
         start_at_rate(rate, seconds, hold), start_at_rate(5, seconds, scrape_slowly)
     )

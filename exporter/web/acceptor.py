@@ -8,6 +8,7 @@ aiohttp has no limit, and asyncio's server stops accepting when it runs out of d
 
 import asyncio
 import errno
+import gc
 import os
 import resource
 import socket
@@ -122,6 +123,7 @@ class Acceptor:
             peak = max(peak, len(self._connections))
             if peak >= _RELEASE_THRESHOLD > len(self._connections):
                 peak = 0
+                gc.collect()  # connections that were closed early wait in cycles
                 release_free_memory()
 
     async def close(self, runner: web.AppRunner, seconds: float) -> None:
