@@ -49,7 +49,7 @@ class _Accounts:
         target, now = self.targets[name][0], self._clock.elapsed()
         usage = DiskUsage((UserUsage("web", _DAY, size), UserUsage("archive", _DAY, 2 * size)))
         result = PollResult(now, 0.1 + size / 1e6, 1)
-        self._metrics.heed_exchange(
+        self._metrics.record_exchange(
             Exchange(name, "disk.usage", 0.1, None, accepted=True, skew=0.5)
         )
         self._store.record(target, result, LastGood(usage, now))

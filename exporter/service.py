@@ -121,7 +121,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     around = Surroundings(
         clock,
         Stamps(stop.wait),
-        observe=metrics.heed_exchange,
+        observe=metrics.record_exchange,
         learn=source.secrets.learn,
         judge=metrics.record_verdict,
         workers=workers,
@@ -149,8 +149,8 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         publisher.start()
         reloading.start()
         process.signals.on_reload(reloading.request)
-        for each in front.sockets:
-            log.info("listening", address=shown(each), path=front.telemetry_path)
+        for sock in front.sockets:
+            log.info("listening", address=shown(sock), path=front.telemetry_path)
         notifier.notify_ready()
 
     observe = Observer(
@@ -265,7 +265,7 @@ class _Polling:
         self.thread = PollingThread(self._poller)
 
     def _record_poll(self, target: Target, result: PollResult) -> None:
-        self._metrics.heed_poll(target, result)
+        self._metrics.record_poll(target, result)
         self._demand.record(target, result)
 
     @property

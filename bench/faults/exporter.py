@@ -74,7 +74,7 @@ def running(
     around = Surroundings(
         clock,
         Stamps(stop.wait),
-        observe=metrics.heed_exchange,
+        observe=metrics.record_exchange,
         learn=lambda _, __: None,
         judge=metrics.record_verdict,
         workers=workers,

@@ -93,11 +93,11 @@ class Metrics:
         self.requests.follow(delta.targets)
         self.redactor.follow(accounts)
 
-    def heed_poll(self, target: Target, result: PollResult) -> None:
+    def record_poll(self, target: Target, result: PollResult) -> None:
         """Take note of a poll that has ended."""
         self.polls.count(target, result)
 
-    def heed_exchange(self, exchange: Exchange) -> None:
+    def record_exchange(self, exchange: Exchange) -> None:
         """Take note of an API request that has ended."""
         self.requests.count(exchange)
         self.skews.record(exchange)
@@ -144,7 +144,9 @@ def build_metrics(
     tail = _tail(wall_time)
     with_samples = partial(_with_samples, configured)
     return Metrics(
-        registry=_registry(*(AllAccounts(each, with_samples) for each in collectors), tail),
+        registry=_registry(
+            *(AllAccounts(collector, with_samples) for collector in collectors), tail
+        ),
         collectors=collectors,
         tail=tail,
         polls=polls,

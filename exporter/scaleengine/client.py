@@ -190,7 +190,7 @@ class Client:
         """Open the answer to a request of that time, and heed what time it tells."""
         skew = None
         if answer.date is not None:
-            skew = self.time.heed(answer.date, answer.received)
+            skew = self.time.update(answer.date, answer.received)
         try:
             return open_envelope(answer, question, conversion)
         except ClockError as refused:

@@ -76,7 +76,7 @@ class ServerTime:
         """Return the monotonic time, in seconds."""
         return self._clock.elapsed()
 
-    def heed(self, date: float, received: float | None = None) -> float:
+    def update(self, date: float, received: float | None = None) -> float:
         """Take note of the time that an answer told; return the skew that it shows.
 
         ``received`` is the monotonic time at which the answer told it; None is now.

@@ -118,7 +118,9 @@ class ConnectionTracker(Generic[C]):
     def pop_overdue(self, seconds: float) -> list[C]:
         """Forget and return those that have been in their phase for longer."""
         began = self._clock() - seconds
-        overdue = [each for group in self._groups.values() for each in group.older(began)]
+        overdue = [
+            connection for group in self._groups.values() for connection in group.older(began)
+        ]
         for connection in overdue:
             self._discard(connection)
         return overdue

@@ -120,9 +120,9 @@ def listen(addresses: Iterable[Address]) -> list[socket.socket]:
 
 def close(sockets: Iterable[socket.socket]) -> None:
     """Close the sockets, and remove what they left in the file system."""
-    for each in sockets:
-        remove_file(each)
-        each.close()
+    for sock in sockets:
+        remove_file(sock)
+        sock.close()
 
 
 class _UnixSocket(socket.socket):

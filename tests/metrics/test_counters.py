@@ -93,9 +93,9 @@ def test_rejected_rows(metrics: Metrics) -> None:
     """Rejected rows are counted under their reason, after a failed poll too, and go on counting."""
     rejected = {RowFault.INVALID_BYTES: 3, RowFault.CONFLICTING_BYTES: 2}
     for reason in (None, Reason.PROTOCOL):
-        metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, reason, rejected))
+        metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1, reason, rejected))
     metrics.apply(compute_delta([], [USAGE]), {"main": 158})
-    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1))
+    metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1))
 
     counted = values(metrics, "scaleengine_disk_usage_rejected_rows_total")
     assert {reason: count for (_, reason), count in counted.items() if count} == {
@@ -107,7 +107,7 @@ def test_rejected_rows(metrics: Metrics) -> None:
 def test_rejected_rows_of_an_account_that_is_gone(metrics: Metrics) -> None:
     """A poll that ends after its account is gone does not bring its series back."""
     metrics.apply(compute_delta([], [AUDIO]), {"other": 7})
-    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, None, {RowFault.INVALID_BYTES: 3}))
+    metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1, None, {RowFault.INVALID_BYTES: 3}))
     assert values(metrics, "scaleengine_disk_usage_rejected_rows_total") == {}
 
 
@@ -136,7 +136,7 @@ def test_polls(metrics: Metrics, reason: Reason | None, failures: int) -> None:
 @pytest.mark.parametrize(("reason", "failures"), [(None, 0), (Reason.TIMEOUT, 1)])
 def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> None:
     """Each request counts once, a failed one under its reason too, and its duration is observed."""
-    metrics.heed_exchange(exchange(reason))
+    metrics.record_exchange(exchange(reason))
 
     value = metrics.registry.get_sample_value
     files = {"account": "main", "command": "files.list"}
@@ -172,8 +172,8 @@ def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_other_targets(metrics: Metrics) -> None:
     """After a reload there are the series of its targets only; those that stay go on counting."""
-    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1, Reason.SERVER))
-    metrics.heed_exchange(exchange(Reason.SERVER))
+    metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1, Reason.SERVER))
+    metrics.record_exchange(exchange(Reason.SERVER))
     added = DiskUsageTarget("added", 60, 180)
     metrics.apply(compute_delta([], [USAGE, added]), {"main": 158, "added": 9})
 
@@ -187,15 +187,15 @@ def test_other_targets(metrics: Metrics) -> None:
         ("added", "disk.usage"),
     }
     assert set(values(metrics, "scaleengine_account_info")) == {("main", "158"), ("added", "9")}
-    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 1))
+    metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1))
     assert values(metrics, "scaleengine_polls_total")["main", "disk_usage"] == 2
 
 
 def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
     """A poll or a request that ends late does not bring back the series of a removed account."""
     metrics.apply(compute_delta([], []), {})
-    metrics.heed_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
-    metrics.heed_exchange(exchange(Reason.SERVER, accepted=False))
+    metrics.record_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
+    metrics.record_exchange(exchange(Reason.SERVER, accepted=False))
     metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
     for name in ("polls_total", "api_requests_total", "up", "api_clock_skew_seconds"):
         assert values(metrics, f"scaleengine_{name}") == {}
@@ -203,10 +203,10 @@ def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
 
 def test_the_skew_of_the_clock(metrics: Metrics) -> None:
     """The skew is that of the last answer which told the time, and absent before there is one."""
-    metrics.heed_exchange(exchange())
+    metrics.record_exchange(exchange())
     assert values(metrics, "scaleengine_api_clock_skew_seconds") == {}
     for skew in (-3600.5, 2.0):
-        metrics.heed_exchange(Exchange("main", "files.list", 0.1, None, accepted=True, skew=skew))
+        metrics.record_exchange(Exchange("main", "files.list", 0.1, None, accepted=True, skew=skew))
         assert values(metrics, "scaleengine_api_clock_skew_seconds") == {("main",): skew}
 
 
@@ -215,7 +215,7 @@ def test_another_account_of_the_same_name(
     metrics: Metrics, forget: tuple[str, ...], known: dict[tuple[str, ...], float]
 ) -> None:
     """What was known of an account is not known of another that has its name now."""
-    metrics.heed_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
+    metrics.record_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
     metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
     metrics.apply(compute_delta([], [USAGE], replaced=forget), {"main": 158})
     assert values(metrics, "scaleengine_up") == known

@@ -126,7 +126,7 @@ def metrics(clock: Clock) -> Metrics:
         Exchange("main", "files.list", 30.0, Reason.TIMEOUT, accepted=False),
         Exchange("main", "files.list", 31.0, None, accepted=True, skew=-1.5),
     ):
-        metrics.heed_exchange(exchange)
+        metrics.record_exchange(exchange)
     known = Credentials("key", "secret")
     metrics.record_verdict(Verdict(usage, known, 0.0, accepted=False))
     metrics.record_verdict(Verdict(broken, known, 0.0, accepted=False))

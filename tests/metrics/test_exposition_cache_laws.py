@@ -176,7 +176,7 @@ class World:
         elif isinstance(change, ClockSet):
             self.set_by += change.seconds
         elif isinstance(change, Exchange):
-            self.metrics.heed_exchange(change)
+            self.metrics.record_exchange(change)
         elif isinstance(change, Verdict):
             self.metrics.record_verdict(change)
         elif isinstance(change, Reloaded):

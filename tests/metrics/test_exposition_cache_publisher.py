@@ -245,8 +245,8 @@ def test_only_what_has_changed_is_collected(
         assert asked == [("targets", "main")] * 2
         asked.clear()
         first = published(running).accounts
-        metrics.heed_exchange(Exchange("other", "files.list", 0.1, None, accepted=True))
-        metrics.heed_poll(OTHER, PollResult(0.0, 1.5, 7))
+        metrics.record_exchange(Exchange("other", "files.list", 0.1, None, accepted=True))
+        metrics.record_poll(OTHER, PollResult(0.0, 1.5, 7))
         yield
         assert sorted(asked) == [
             ("scaleengine_api_request_duration_seconds", NO_ACCOUNT),

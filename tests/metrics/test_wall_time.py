@@ -69,7 +69,7 @@ class Watched:
     def poll(self, skew: float | None = None) -> None:
         """Let a good poll end, whose response told the skew."""
         elapsed = self.clock.elapsed()
-        self.metrics.heed_exchange(
+        self.metrics.record_exchange(
             Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=skew)
         )
         self.store.record(TARGET, PollResult(elapsed, 0.1, 1), LastGood(BYTES, elapsed))

@@ -23,7 +23,7 @@ class Machine:
 
     def answer(self) -> None:
         """Take an answer, whose Date is cut to whole seconds."""
-        self.time.heed(int(self.true))
+        self.time.update(int(self.true))
 
     @property
     def off(self) -> float:
@@ -51,7 +51,7 @@ def test_trust_before_any_answer() -> None:
 def test_the_skew(ahead: float) -> None:
     """The skew is our clock minus ScaleEngine's, whose Date is read as the middle of its second."""
     machine = Machine(ahead)
-    assert machine.time.heed(TRUE) == ahead - 0.5
+    assert machine.time.update(TRUE) == ahead - 0.5
     assert machine.time.skew == ahead - 0.5
 
 

@@ -240,7 +240,7 @@ def test_a_time_that_was_told_before(machine: Machine, saying: Callable[..., str
     """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal()))) as client:
-        client.time.heed(NOW)
+        client.time.update(NOW)
 
         assert type(refused(client)) is ClockError
         assert client.time.now() == NOW + HOUR

@@ -105,7 +105,7 @@ def choose_suites(context: ssl.SSLContext, names: Iterable[str]) -> None:
         return
     try:
         context.set_ciphers(":".join(wanted))
-        lacking = set(wanted) - {each["name"] for each in context.get_ciphers()}
+        lacking = set(wanted) - {cipher["name"] for cipher in context.get_ciphers()}
     except ssl.SSLError:
         lacking = set(wanted)
     if lacking:

@@ -85,9 +85,9 @@ def build_account(
         summary=_summarize(account, targets, seen),
         disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
         files=tuple(
-            _files(each.target, each, seen)
-            for each in targets
-            if isinstance(each.target, FilesTarget)
+            _files(observed.target, observed, seen)
+            for observed in targets
+            if isinstance(observed.target, FilesTarget)
         ),
         requests_per_hour=None if demand is None else round(demand, 1),
         rate_limit_share=None if ratio is None else round(ratio, 4),
@@ -121,9 +121,11 @@ def _look_at(account: ConfiguredAccount, seen: Observation) -> Sequence[_TargetN
 def _summarize(
     account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Summary:
-    states = [each.state for each in targets]
+    states = [observed.state for observed in targets]
     users, size = _count_users(targets)
-    successes = [each.known.good.finished for each in targets if each.known.good is not None]
+    successes = [
+        observed.known.good.finished for observed in targets if observed.known.good is not None
+    ]
     return Summary(
         name=account.name,
         cdn=account.cdn,
@@ -140,8 +142,8 @@ def _summarize(
 
 def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]:
     """Return how many users have a number, and the bytes of those with a name if all have one."""
-    for each in targets:
-        usage = each.snapshot
+    for observed in targets:
+        usage = observed.snapshot
         if isinstance(usage, snapshots.DiskUsage):
             named = sum(user.occupied for user in usage.users if user.cpu_user)
             return len(usage.users), None if usage.rejected_users else named
@@ -149,7 +151,7 @@ def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]
 
 
 def _count_files(targets: Iterable[_TargetNow]) -> int | None:
-    counts = [each.snapshot for each in targets if isinstance(each.target, FilesTarget)]
+    counts = [observed.snapshot for observed in targets if isinstance(observed.target, FilesTarget)]
     found = [count.files for count in counts if isinstance(count, FileCounts)]
     return sum(found) if found and len(found) == len(counts) else None
 
@@ -277,25 +279,29 @@ def _account_problems(
     """Return a problem for each cause; one cause can concern many targets."""
     alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
     usage: snapshots.DiskUsage | None = None
-    for each in targets:
-        last = each.known.last
+    for observed in targets:
+        last = observed.known.last
         if last is not None and last.reason is not None:
-            alike[str(last.reason), last.cause, last.advice].append(each)
-        elif each.state is State.STALE:
-            alike[_OVERDUE].append(each)
-        if isinstance(each.snapshot, snapshots.DiskUsage):
-            usage = each.snapshot
+            alike[str(last.reason), last.cause, last.advice].append(observed)
+        elif observed.state is State.STALE:
+            alike[_OVERDUE].append(observed)
+        if isinstance(observed.snapshot, snapshots.DiskUsage):
+            usage = observed.snapshot
     for (reason, cause, advice), failed in alike.items():
-        since = [moment for each in failed if (moment := _wrong_since(each.known)) is not None]
-        due = [each.known.next_due for each in failed if each.known.next_due is not None]
-        is_missing = any(each.snapshot is None for each in failed)
+        since = [
+            moment for observed in failed if (moment := _wrong_since(observed.known)) is not None
+        ]
+        due = [
+            observed.known.next_due for observed in failed if observed.known.next_due is not None
+        ]
+        is_missing = any(observed.snapshot is None for observed in failed)
         yield Problem(
             severity=Severity.ERROR if is_missing else Severity.WARNING,
             reason=reason,
             cause=seen.text(cause),
             advice=seen.text(advice),
             account=account.name,
-            subjects=tuple(_subject(each.target) for each in failed),
+            subjects=tuple(_subject(observed.target) for observed in failed),
             since=seen.at(min(since)) if since else None,
             next_attempt=seen.at(min(due)) if due else None,
         )

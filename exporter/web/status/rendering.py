@@ -104,17 +104,19 @@ class ProblemGroup:
     @property
     def accounts(self) -> tuple[str, ...]:
         """Return the names of the accounts; none where it is the exporter's own problem."""
-        return tuple(each.account for each in self.problems if each.account is not None)
+        return tuple(problem.account for problem in self.problems if problem.account is not None)
 
     @property
     def since(self) -> datetime | None:
         """Return since when there is one, if that is known."""
-        return min((each.since for each in self.problems if each.since is not None), default=None)
+        return min(
+            (problem.since for problem in self.problems if problem.since is not None), default=None
+        )
 
     @property
     def next_attempt(self) -> datetime | None:
         """Return when the first of the targets is polled next, if that is known."""
-        attempts = (each.next_attempt for each in self.problems)
+        attempts = (problem.next_attempt for problem in self.problems)
         return min((moment for moment in attempts if moment is not None), default=None)
 
 
