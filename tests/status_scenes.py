@@ -31,7 +31,7 @@ _FAILURES = (
     (Reason.AUTH, "the key was refused (code 0001)", "check api_key and cdn"),
     (
         Reason.TIMEOUT,
-        "no whole answer came within 30 s",
+        "no complete response came within 30 s",
         "check the network, or raise api.timeout",
     ),
     (Reason.API, "ScaleEngine reports: no such path", "check the path in files.paths"),

@@ -80,7 +80,7 @@ def running(
         workers=workers,
     )
     chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
-    poller = Poller(store, clock, chance, metrics.heed_poll)
+    poller = Poller(store, clock, chance, metrics.record_poll)
     poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
     polling = PollingThread(poller)
     lookout = _Lookout(pace.publications, witness.look)

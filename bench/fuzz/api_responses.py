@@ -23,7 +23,7 @@ from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 
@@ -137,9 +137,9 @@ class _Given:
     timeout = 60.0
 
     def __init__(self) -> None:
-        self.response = HttpAnswer(200, b"")
+        self.response = HttpResponse(200, b"")
 
-    def send(self, *_: object) -> HttpAnswer:
+    def send(self, *_: object) -> HttpResponse:
         """Return the response."""
         return self.response
 
@@ -159,7 +159,7 @@ def api_content() -> Iterator[Target[tuple[int, bytes]]]:
 
     def check(drawn: tuple[int, bytes]) -> None:
         status, body = drawn
-        given.response = HttpAnswer(status, body, date=_NOW)
+        given.response = HttpResponse(status, body, date=_NOW)
         tracemalloc.start()  # here only: it makes the making of inputs slow
         try:
             read_both()

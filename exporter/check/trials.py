@@ -30,7 +30,7 @@ log: Final = structlog.get_logger(__name__)
 
 _COMMANDS: Final = (disk_usage.COMMAND, file_listing.COMMAND)
 _WORTH_SAYING: Final = 10
-"""Seconds: what a clock may be off by, together with the time that a slow answer takes."""
+"""Seconds: what a clock may be off by, together with the time that a slow response takes."""
 
 _NO_API: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 """What a web server says that has no API at the path of ``api.url``."""
@@ -112,12 +112,12 @@ class Trials:
             log.exception("a defect of this exporter ended a trial; please report it")
             return ProtocolError(
                 _command(target),
-                "an answer was not understood, because of a defect of this exporter",
+                "a response was not understood, because of a defect of this exporter",
                 "report it, with the traceback above",
             )
 
     def _on_the_side(self, target: Target, exchange: Exchange | None) -> Iterator[Finding]:
-        """Return what an answer tells whatever it says: the time, and that the key is accepted."""
+        """Return what a response tells whatever it says: the time, and that the key is accepted."""
         if exchange is None:
             return
         if exchange.skew is not None and not self._clock_seen:

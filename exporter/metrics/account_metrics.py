@@ -186,7 +186,7 @@ class SkewCollector:
         """Return the family of skews, which an account lacks until a response has told the time."""
         skew = GaugeMetricFamily(
             "scaleengine_api_clock_skew_seconds",
-            "Clock of this machine minus ScaleEngine's, to about a second, as of the last answer "
+            "Clock of this machine minus ScaleEngine's, to about a second, as of the last response "
             "with a Date header.",
             labels=("account",),
         )

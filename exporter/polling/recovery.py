@@ -13,7 +13,7 @@ and when the target is polled next:
 | RateLimitedError | rate_limited | transient | request | 3 | backoff, 120 s | continue | backoff |
 | TooManyRequestsError | rate_limited | transient | account | 3 | backoff | wait | backoff |
 | ServerError | server | transient | request | 3 | backoff | continue | backoff |
-| AnswerTimeoutError | timeout | transient | api | 3 | backoff | continue | backoff |
+| RequestTimeoutError | timeout | transient | api | 3 | backoff | continue | backoff |
 | NetworkError | network | transient | api | 3 | backoff | continue | backoff |
 | ResourceLimitError | network | transient | api | 3 | backoff | continue | backoff |
 | ProtocolError | protocol | transient | request | 1 | - | continue | backoff |
@@ -37,9 +37,9 @@ from typing import Final
 
 from exporter.polling.schedule import backoff
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     NetworkError,
     Reason,
+    RequestTimeoutError,
     ScaleEngineError,
     Scope,
 )
@@ -51,7 +51,7 @@ MAX_RETRY_AFTER: Final = 3600.0
 CONVINCING_REFUSALS: Final = 5
 """Refusals in a row that are needed against credentials which were accepted before."""
 
-_WITHOUT_RESPONSE: Final = frozenset({AnswerTimeoutError.reason, NetworkError.reason})
+_WITHOUT_RESPONSE: Final = frozenset({RequestTimeoutError.reason, NetworkError.reason})
 
 
 class FailedAttempts:

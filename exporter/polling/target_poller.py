@@ -107,7 +107,7 @@ class TargetPoller:
     def _defect(self) -> ScaleEngineError:
         return ProtocolError(
             self._target.collector,
-            "an answer was not understood, because of a defect of this exporter",
+            "a response was not understood, because of a defect of this exporter",
             "report it, with the traceback above",
         )
 

@@ -1,1 +1,1 @@
-"""The ScaleEngine API: signing, calls, answers. Knows nothing of polling or Prometheus."""
+"""The ScaleEngine API: signing, requests, responses. Knows nothing of polling or Prometheus."""

@@ -21,7 +21,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.json_values import KEEP, Conversion, Members, UnexpectedError
 from exporter.scaleengine.masking import mask
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.signing import Value, signed_request
 from exporter.scaleengine.timestamps import ServerTime, Stamps
@@ -32,10 +32,10 @@ log: Final = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _SAME_TIME: Final = 10
-"""Seconds: far less than any window for timestamps, and enough for an answer that took its time."""
+"""Seconds: far less than any window for timestamps, and enough for a slow response."""
 
 _NEARLY_RIGHT: Final = 2
-"""Seconds: what a Date header, cut to whole ones, and the way of an answer may be wrong by."""
+"""Seconds: what a Date header, cut to whole ones, and the way of a response may be wrong by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Exchange:
     """How one call ended: what it took in seconds, and the reason if it failed.
 
     ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
-    ``skew`` is our clock minus ScaleEngine's in seconds, where an answer has told that. ``status``
+    ``skew`` is our clock minus ScaleEngine's in seconds, where a response has told that. ``status``
     is that of HTTP and ``size`` the bytes of the body, where there was a response; ``code`` is that
     of a failure that ScaleEngine reported. Two that differ in these details alone are equal.
     """
@@ -92,7 +92,7 @@ class Client:
         read: Callable[[Members], T],
         conversion: Conversion = KEEP,
     ) -> T:
-        """Make one call and return what ``read`` makes of the answer.
+        """Make one call and return what ``read`` makes of the response.
 
         ``conversion`` says what takes the place of mappings while the answer is read.
 
@@ -170,33 +170,33 @@ class Client:
 
     @contextmanager
     def _turn_to_parse(
-        self, answer: HttpAnswer, question: Question, arrival: Arrival
+        self, response: HttpResponse, question: Question, arrival: Arrival
     ) -> Iterator[None]:
         try:
-            with arrival.parsing(len(answer.body)):
+            with arrival.parsing(len(response.body)):
                 yield
         except MemoryWaitError:
-            if isinstance(answer.body, bytearray):
-                answer.body.clear()  # a failure refers to it until it was logged
+            if isinstance(response.body, bytearray):
+                response.body.clear()  # a failure refers to it until it was logged
             raise self.transport.no_memory_in_time(question) from None
 
     def _members(
         self,
-        answer: HttpAnswer,
+        response: HttpResponse,
         stamp: int,
         question: Question,
         conversion: Conversion,
     ) -> Members:
-        """Open the answer to a request of that time, and heed what time it tells."""
+        """Open the response to a request of that time, and heed what time it tells."""
         skew = None
-        if answer.date is not None:
-            skew = self.time.update(answer.date, answer.received)
+        if response.date is not None:
+            skew = self.time.update(response.date, response.received)
         try:
             return open_envelope(answer, question, conversion)
         except ClockError as refused:
-            if skew is None or answer.date is None:
+            if skew is None or response.date is None:
                 raise
-            if abs(stamp - answer.date) > _SAME_TIME:
+            if abs(stamp - response.date) > _SAME_TIME:
                 self._correct_clock(skew)
             else:  # it is not the time that was wrong, or not by this Date
                 self.time.distrust()
@@ -242,7 +242,7 @@ def _malformed(unexpected: UnexpectedError, question: Question) -> ScaleEngineEr
     fault = mask(str(unexpected), question.hidden)
     return question.failed(
         ProtocolError,
-        f"the answer is not what ScaleEngine documents: {fault}",
+        f"the response is not what ScaleEngine documents: {fault}",
         "if it lasts, look for a newer release of this exporter",
     )
 

@@ -1,4 +1,4 @@
-"""The envelope of every answer: success with its content, or a failure with its code.
+"""The envelope of every response: success with its content, or a failure with its code.
 
 Sources: the ``disk.usage`` and ``files.list`` pages for the fields, ScaleEngine's public page of
 response codes for the codes.
@@ -33,7 +33,7 @@ from exporter.scaleengine.json_values import (
     whole_number,
 )
 from exporter.scaleengine.masking import mask_start
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 
 MESSAGE_LENGTH: Final = 200
 
@@ -63,7 +63,7 @@ _CODES: Final[dict[str, tuple[type[ScaleEngineError], str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an answer belongs to; ``hidden`` are the texts that no message may show."""
+    """What a response belongs to; ``hidden`` are the texts that no message may show."""
 
     account: str
     command: str
@@ -88,10 +88,10 @@ def open_envelope(answer: HttpAnswer, question: Question, conversion: Conversion
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
     ScaleEngineError for everything but a success.
     """
-    if _is_redirect(answer.status):
+    if _is_redirect(response.status):
         raise question.failed(
             ProtocolError,
-            f"ScaleEngine sent a redirect (HTTP {answer.status}), "
+            f"ScaleEngine sent a redirect (HTTP {response.status}), "
             "which would carry the key elsewhere",
             "check api.url",
         )
@@ -100,21 +100,21 @@ def open_envelope(answer: HttpAnswer, question: Question, conversion: Conversion
     except TooCostlyError as costly:
         raise question.failed(
             ResponseTooLargeError,
-            f"the answer is too large: {costly}",
+            f"the response is too large: {costly}",
             "check api.url, and any proxy on the way",
         ) from None
     except UnexpectedError as unexpected:
         unexpected.__traceback__ = None  # it holds the whole text
-        failure = _by_status(answer, "no answer of ScaleEngine's", question)
-        coding = answer.unknown_coding
+        failure = _by_status(response, "no response of ScaleEngine's", question)
+        coding = response.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
         raise failure or question.failed(
             ProtocolError,
-            f"the answer is not one of ScaleEngine's (HTTP {answer.status}): {flaw}",
+            f"the response is not one of ScaleEngine's (HTTP {response.status}): {flaw}",
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
-        failure = _failure(members, answer, question)
+        failure = _failure(members, response, question)
         failure.code = _code(members.get("code"))
         raise failure
     return members
@@ -133,21 +133,21 @@ def _outcome(content: Json) -> tuple[str, Members]:
     return outcome, members
 
 
-def _failure(members: Members, answer: HttpAnswer, question: Question) -> ScaleEngineError:
+def _failure(members: Members, response: HttpResponse, question: Question) -> ScaleEngineError:
     code = _code(members.get("code"))
     if code in _CODES:
         kind, cause, advice = _CODES[code]
-        wait = kind.default_retry_after if answer.retry_after is None else answer.retry_after
+        wait = kind.default_retry_after if response.retry_after is None else response.retry_after
         return question.failed(kind, f"{cause} ({code})", advice, wait)
     said = _said(members.get("message"), question.hidden)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _by_status(answer, said, question) or question.failed(
+    return _by_status(response, said, question) or question.failed(
         ApiError, cause, "check what the configuration asks for, or ask ScaleEngine's support"
     )
 
 
-def _by_status(answer: HttpAnswer, said: str, question: Question) -> ScaleEngineError | None:
-    status, wait = answer.status, answer.retry_after
+def _by_status(response: HttpResponse, said: str, question: Question) -> ScaleEngineError | None:
+    status, wait = response.status, response.retry_after
     shown = f"(HTTP {status}: {said})"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return question.failed(

@@ -8,10 +8,10 @@ ScaleEngineError
 ├── RateLimitedError     rate_limited  busy
 │   └── TooManyRequestsError           asked too often
 ├── ServerError          server        a fault on ScaleEngine's side
-├── AnswerTimeoutError   timeout       no whole answer in time
+├── RequestTimeoutError   timeout       no complete response in time
 ├── NetworkError         network       name, connection, TLS
 │   └── ResourceLimitError             a limit of this process or machine, before or after that
-├── ProtocolError        protocol      an answer that is not what the API promises
+├── ProtocolError        protocol      a response that is not what the API promises
 │   └── ResponseTooLargeError          a response beyond the size limit
 ├── ApiError             api           any other failure that the API reports
 └── IncompleteError      incomplete    a file tree that could not be seen whole
@@ -180,8 +180,8 @@ class ServerError(ScaleEngineError):
     attempts = _ATTEMPTS
 
 
-class AnswerTimeoutError(ScaleEngineError):
-    """No whole answer came within the time for one request."""
+class RequestTimeoutError(ScaleEngineError):
+    """No complete response came within the time for one request."""
 
     reason = Reason.TIMEOUT
     transient = True
@@ -207,7 +207,7 @@ class ResourceLimitError(NetworkError):
 
 
 class ProtocolError(ScaleEngineError):
-    """The answer is not what the API promises."""
+    """The response is not what the API promises."""
 
     reason = Reason.PROTOCOL
     transient = True

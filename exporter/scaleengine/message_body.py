@@ -174,7 +174,7 @@ def _deflate_bits(data: bytes) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     """The HTTP status, the whole body, and what the headers say of time.
 
     ``date`` is the server's own time (``Date``, in unix time, cut to whole seconds);
@@ -191,14 +191,14 @@ class HttpAnswer:
     received: float | None = field(default=None, compare=False)
 
 
-def http_answer(
+def build_http_response(
     status: int, body: bytes | bytearray, headers: Mapping[str, str], received: float | None = None
-) -> HttpAnswer:
-    """Return the answer; a header that cannot be read says nothing."""
+) -> HttpResponse:
+    """Return the response; a header that cannot be read says nothing."""
     date = _date(headers.get("Date"))
     wait = _retry_after(headers.get("Retry-After"), date)
     coding = _unknown_coding(headers.get("Content-Encoding"))
-    return HttpAnswer(status, body, date, wait, coding, received)
+    return HttpResponse(status, body, date, wait, coding, received)
 
 
 def _unknown_coding(text: str | None) -> str:

@@ -25,9 +25,9 @@ from urllib3.exceptions import SSLError as Urllib3SslError
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     NetworkError,
     ProtocolError,
+    RequestTimeoutError,
     ResourceLimitError,
     ResponseTooLargeError,
     ScaleEngineError,
@@ -39,7 +39,7 @@ from exporter.scaleengine.time_limit import TimeLimit
 
 _CHECK_URL: Final = "check {url}, and any proxy on the way"
 _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
-_TOO_LARGE: Final = f"the answer is larger than {BODY_LIMIT // 2**20} MiB"
+_TOO_LARGE: Final = f"the response is larger than {BODY_LIMIT // 2**20} MiB"
 
 # From the particular to the general: the first that fits speaks. The settings are filled in.
 _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
@@ -52,15 +52,15 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (ssl.SSLError, NetworkError, "TLS failed", "check {peer}, {trust} and any proxy"),
     (socket.gaierror, NetworkError, "the name was not resolved", "check {peer} and the DNS"),
     (LocationParseError, NetworkError, "the name cannot be one of a host", "check {peer}"),
-    (TimeoutError, AnswerTimeoutError, "no answer came in time", _CHECK_NETWORK),
+    (TimeoutError, RequestTimeoutError, "no response came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
     (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
     (BodyTooLargeError, ResponseTooLargeError, _TOO_LARGE, _CHECK_URL),
-    (IncompleteRead, NetworkError, "the answer broke off", "it may pass by itself"),
-    (HTTPException, ProtocolError, "the answer is no HTTP", _CHECK_URL),
-    (InvalidHeader, ProtocolError, "the answer is no HTTP", _CHECK_URL),
-    (BodyError, NetworkError, "the answer broke off", "it may pass by itself"),
-    (DecodeError, ProtocolError, "the answer cannot be decompressed", _CHECK_URL),
+    (IncompleteRead, NetworkError, "the response broke off", "it may pass by itself"),
+    (HTTPException, ProtocolError, "the response is no HTTP", _CHECK_URL),
+    (InvalidHeader, ProtocolError, "the response is no HTTP", _CHECK_URL),
+    (BodyError, NetworkError, "the response broke off", "it may pass by itself"),
+    (DecodeError, ProtocolError, "the response cannot be decompressed", _CHECK_URL),
 )
 _LISTED: Final = 4
 """Addresses that a sentence shows."""
@@ -102,7 +102,7 @@ def timed_out(limit: TimeLimit, question: Question, route: Route) -> ScaleEngine
     within = f"within {limit.seconds:g} s"
     where = "at the proxy, " if route.proxy else ""
     if limit.connected:
-        cause = f"no whole answer came {within}"
+        cause = f"no complete response came {within}"
         advice = "it may pass by itself; if it lasts, raise api.timeout"
     elif limit.tried:
         hosts = [address.host for address in limit.tried]
@@ -112,7 +112,7 @@ def timed_out(limit: TimeLimit, question: Question, route: Route) -> ScaleEngine
     else:
         cause = f"{where}the name was not resolved {within}"
         advice = f"check {route.peer_setting} and the DNS"
-    return question.failed(AnswerTimeoutError, cause, advice)
+    return question.failed(RequestTimeoutError, cause, advice)
 
 
 def refused_by_proxy(status: int | None, question: Question, route: Route) -> ScaleEngineError:

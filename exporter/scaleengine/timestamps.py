@@ -1,4 +1,4 @@
-"""What time it is at ScaleEngine, as its answers tell."""
+"""What time it is at ScaleEngine, as its responses tell."""
 
 import threading
 from collections import deque
@@ -19,7 +19,7 @@ class ServerTime:
     """The time of day for the requests of one account.
 
     It is our clock's until ScaleEngine has refused that; from then on it is ScaleEngine's, as the
-    newest answer told it. ScaleEngine's is not taken before, and no longer when it was refused as
+    newest response told it. ScaleEngine's is not taken before, and no longer when it was refused as
     well: a proxy may have written the header. From one response to the next it goes on with the
     monotonic clock: the wall clock may be set in the meantime.
     """
@@ -77,9 +77,9 @@ class ServerTime:
         return self._clock.elapsed()
 
     def update(self, date: float, received: float | None = None) -> float:
-        """Take note of the time that an answer told; return the skew that it shows.
+        """Take note of the time that a response told; return the skew that it shows.
 
-        ``received`` is the monotonic time at which the answer told it; None is now.
+        ``received`` is the monotonic time at which the response told it; None is now.
         """
         offset = date + _MIDDLE - (self._clock.elapsed() if received is None else received)
         with self._lock:

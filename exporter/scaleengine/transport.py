@@ -1,4 +1,4 @@
-"""Send one request to ScaleEngine and read the answer, whatever the other side does.
+"""Send one request to ScaleEngine and read the response, whatever the other side does.
 
 A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
 it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of
@@ -26,17 +26,17 @@ from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.connecting import AddressMemory
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     NetworkError,
+    RequestTimeoutError,
     ScaleEngineError,
 )
 from exporter.scaleengine.masking import quote_whole
 from exporter.scaleengine.message_body import (
     BODY_LIMIT,
     BodyTooLargeError,
-    HttpAnswer,
+    HttpResponse,
+    build_http_response,
     decompress,
-    http_answer,
     is_compressed,
 )
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
@@ -95,15 +95,15 @@ class Transport:
         question: Question,
         arrival: Arrival | None = None,
         elapsed: Callable[[], float] = since_boot,
-    ) -> HttpAnswer:
-        """Post the text as the form field ``json`` and return the answer.
+    ) -> HttpResponse:
+        """Post the text as the form field ``json`` and return the response.
 
         The memory of the body is that of ``arrival``; None for that of the call alone. ``elapsed``
-        is the monotonic clock that tells when the head of the answer arrived: its body may have to
+        is the monotonic clock, read when the head of the response arrived: its body may have to
         wait for memory.
 
-        Raises AnswerTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
-        ProtocolError for an answer that is no HTTP.
+        Raises RequestTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
+        ProtocolError for a response that is no HTTP.
         """
         fault = self._route.find_fault()
         if fault is not None:
@@ -117,7 +117,7 @@ class Transport:
         self._report_malformed(limit)
         if limit.over:
             raise timed_out(limit, question, self._route)
-        if isinstance(outcome, HttpAnswer):
+        if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
 
@@ -131,8 +131,8 @@ class Transport:
         if self._closed:
             return _stopping(question)
         return question.failed(
-            AnswerTimeoutError,
-            f"the answer waited {self.timeout:g} s for memory that other answers take",
+            RequestTimeoutError,
+            f"the response waited {self.timeout:g} s for memory that other responses take",
             "poll accounts with many CPU users at different intervals, or raise api.timeout",
         )
 
@@ -174,11 +174,11 @@ class Transport:
         if has_changed:
             self._session.close()  # it opens others when it needs them
 
-    def _remember(self, limit: TimeLimit, outcome: HttpAnswer | ScaleEngineError) -> None:
+    def _remember(self, limit: TimeLimit, outcome: HttpResponse | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""
         if limit.connected is None:
             return
-        if isinstance(outcome, HttpAnswer) and not limit.over:
+        if isinstance(outcome, HttpResponse) and not limit.over:
             self._addresses.record_success(limit.connected)
         else:
             self._addresses.record_failure(limit.connected)
@@ -217,8 +217,8 @@ class Transport:
         limit: TimeLimit,
         arrival: Arrival | None,
         elapsed: Callable[[], float],
-    ) -> HttpAnswer | ScaleEngineError:
-        """Return the answer or the failure, which then has no tie to the request and its key."""
+    ) -> HttpResponse | ScaleEngineError:
+        """Return the response or the failure, which then has no tie to the request and its key."""
         try:
             with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
                 return self._post(text, question, limit, arrival or own, elapsed)
@@ -234,7 +234,7 @@ class Transport:
         limit: TimeLimit,
         arrival: Arrival,
         elapsed: Callable[[], float],
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         endpoint = self._endpoint
         with self._session.post(
             endpoint.url,
@@ -256,7 +256,7 @@ class Transport:
                     with limit.paused():
                         arrival.admit(len(body) + len(piece))
                 body += piece
-            return http_answer(status, body, response.headers, received)
+            return build_http_response(status, body, response.headers, received)
 
 
 def _content(response: requests.Response) -> Iterator[bytes]:

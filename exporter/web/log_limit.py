@@ -12,7 +12,7 @@ MAX_EVENTS: Final = 1000
 _LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 _BEGINNING: Final = 24
 """Characters of a message that tell its kind: what follows may hold an address in memory."""
-# What asyncio logs for each answer that is written to a client who has left, as many do.
+# What asyncio logs for each response that is written to a client who has left, as many do.
 _NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception.")
 
 

@@ -95,7 +95,7 @@ def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     over.set()
 
     assert time.monotonic() - began < 30
-    assert (finding.subject.what, finding.detail) == ("name", "no answer came in time")
+    assert (finding.subject.what, finding.detail) == ("name", "no response came in time")
 
 
 def test_a_port_where_nobody_listens(refusing: str) -> None:
@@ -301,7 +301,7 @@ def test_a_handshake_that_hangs(silent: str) -> None:
     assert time.monotonic() - began < 30
     assert (certificate.subject.what, certificate.detail) == (
         "certificate",
-        "no answer came in time",
+        "no response came in time",
     )
 
 

@@ -74,7 +74,7 @@ def before_reload() -> Roster:
     main = known.accounts["main"]
     main.limiter.pause(600.0)
     main.breaker.record_refusal("disk_usage", CREDENTIALS, REFUSED, 600.0)
-    main.client.time.heed(4600.0)
+    main.client.time.update(4600.0)
     main.client.time.trust()
     return known
 

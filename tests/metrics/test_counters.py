@@ -202,7 +202,7 @@ def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
 
 
 def test_the_skew_of_the_clock(metrics: Metrics) -> None:
-    """The skew is that of the last answer which told the time, and absent before there is one."""
+    """The skew is that of the last response which told the time, and absent before there is one."""
     metrics.record_exchange(exchange())
     assert values(metrics, "scaleengine_api_clock_skew_seconds") == {}
     for skew in (-3600.5, 2.0):

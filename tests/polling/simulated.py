@@ -23,8 +23,8 @@ from exporter.polling.targets import Target
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 
@@ -151,7 +151,7 @@ class SimulatedApi:
             transport.under_way.discard(response)
             self._in_flight[name] -= 1
 
-    def send(self, transport: "SimulatedTransport", text: str, question: Question) -> HttpAnswer:
+    def send(self, transport: "SimulatedTransport", text: str, question: Question) -> HttpResponse:
         """Respond to a request."""
         if transport.closed:
             raise question.failed(NetworkError, "the transport is closed", "open another")
@@ -161,8 +161,8 @@ class SimulatedApi:
         self.sent.append(sent)
         self._latest = (transport, sent)
         if sent.cdn in self.hanging:
-            raise question.failed(AnswerTimeoutError, "no response", "wait")
-        return HttpAnswer(200, json.dumps(self._respond(sent)).encode())
+            raise question.failed(RequestTimeoutError, "no response", "wait")
+        return HttpResponse(200, json.dumps(self._respond(sent)).encode())
 
     def _respond(self, sent: Sent) -> dict[str, object]:
         if sent.api_key in self.refused:
@@ -187,7 +187,7 @@ class SimulatedTransport:
         self.closed = False
         self.under_way: set[asyncio.Future[None]] = set()
 
-    def send(self, text: str, question: Question, *_: object) -> HttpAnswer:
+    def send(self, text: str, question: Question, *_: object) -> HttpResponse:
         return self._api.send(self, text, question)
 
     def close(self) -> None:

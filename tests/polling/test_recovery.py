@@ -19,7 +19,6 @@ from exporter.polling.recovery import (
     untried_scope,
 )
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     ApiError,
     AuthError,
     ClockError,
@@ -30,6 +29,7 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     RateLimitedError,
     Reason,
+    RequestTimeoutError,
     ScaleEngineError,
     Scope,
     ServerError,
@@ -44,7 +44,7 @@ PASSING = [
     CorrectedClockError,
     RateLimitedError,
     ServerError,
-    AnswerTimeoutError,
+    RequestTimeoutError,
     NetworkError,
     ProtocolError,
     IncompleteError,

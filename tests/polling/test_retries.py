@@ -16,7 +16,6 @@ from exporter.polling.retries import RetryPolicy
 from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     ApiError,
     AuthError,
     ClockError,
@@ -26,6 +25,7 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     RateLimitedError,
     Reason,
+    RequestTimeoutError,
     ScaleEngineError,
     ServerError,
     SignatureError,
@@ -70,7 +70,7 @@ EVERY_REASON = [
     (RateLimitedError, None, 3),
     (TooManyRequestsError, None, 3),
     (ServerError, None, 3),
-    (AnswerTimeoutError, None, 3),
+    (RequestTimeoutError, None, 3),
     (NetworkError, None, 3),
     (ProtocolError, None, 1),
     (ApiError, None, 1),

@@ -27,7 +27,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -72,14 +72,14 @@ class SaysInTurn(Transport):
         question: Question,
         arrival: Arrival | None = None,
         elapsed: Callable[[], float] = since_boot,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         self._time.passed += self._seconds
         answer = next(self._answers)
         if callable(answer):
             answer = answer()
         if isinstance(answer, Exception):
             raise answer
-        return HttpAnswer(200, json.dumps(answer).encode())
+        return HttpResponse(200, json.dumps(answer).encode())
 
 
 def usage(*users: str, occupied: int = 7, day: str = "2025-11-20") -> dict[str, object]:
@@ -96,7 +96,7 @@ def listing(*files: str) -> dict[str, object]:
 
 
 REFUSED = {"status": "failure", "code": "0003", "message": "bad signature"}
-HTML = "no answer of ScaleEngine's"
+HTML = "no response of ScaleEngine's"
 
 
 @dataclass

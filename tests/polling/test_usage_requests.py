@@ -26,7 +26,7 @@ from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.disk_usage import start_of_window
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
-from exporter.scaleengine.message_body import BODY_LIMIT, HttpAnswer
+from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -80,7 +80,7 @@ class Responds(Transport):
         question: Question,
         arrival: Arrival | None = None,
         elapsed: Callable[[], float] = since_boot,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         del question, arrival, elapsed
         request = json.loads(text)
         with self._lock:
@@ -99,7 +99,7 @@ class Responds(Transport):
         self.largest = max(self.largest, len(body))
         with self._lock:
             self._under_way -= 1
-        return HttpAnswer(200, body)
+        return HttpResponse(200, body)
 
 
 def calls_of(

@@ -18,7 +18,7 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.connecting import Address
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
@@ -118,10 +118,10 @@ def transport() -> Iterator[Callable[..., Transport]]:
 
 
 @pytest.fixture
-def send(transport: Callable[..., Transport], question: Question) -> Callable[..., HttpAnswer]:
+def send(transport: Callable[..., Transport], question: Question) -> Callable[..., HttpResponse]:
     """Return a function that sends one request to a URL."""
 
-    def send_to(url: str, timeout: float = 60.0, ca_file: Path | None = None) -> HttpAnswer:
+    def send_to(url: str, timeout: float = 60.0, ca_file: Path | None = None) -> HttpResponse:
         return transport(url, timeout, ca_file=ca_file).send("{}", question)
 
     return send_to

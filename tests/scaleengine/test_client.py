@@ -16,12 +16,12 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.errors import (
-    AnswerTimeoutError,
     ApiError,
     AuthError,
     NetworkError,
     ProtocolError,
     Reason,
+    RequestTimeoutError,
     ResourceLimitError,
     ScaleEngineError,
     SignatureError,
@@ -212,7 +212,7 @@ def test_the_sentence_of_an_answer_that_is_not_understood(
         list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
 
     assert str(caught.value) == (
-        "the answer is not what ScaleEngine documents: folder '': "
+        "the response is not what ScaleEngine documents: folder '': "
         "must be a mapping, is a text: "
         "if it lasts, look for a newer release of this exporter"
     )
@@ -414,7 +414,7 @@ def test_the_wait_for_memory_is_limited(
     seconds = map(float, count())
     with (
         waiting_for_memory(monkeypatch, lambda: next(seconds)),
-        pytest.raises(AnswerTimeoutError, match=r"waited 5 s for memory.*raise api\.timeout"),
+        pytest.raises(RequestTimeoutError, match=r"waited 5 s for memory.*raise api\.timeout"),
     ):
         disk_usage(connect(simulator.url, 5.0), credentials, ())
 

@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from exporter.scaleengine.connecting import Address, AddressMemory, connect_first
 from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Endpoint, Transport
 
 Dropping = Callable[..., Address]
 Listen = Callable[..., str]
 Resolving = Callable[..., None]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 Transports = Callable[..., Transport]
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 HOSTS = {V4: "127.0.0.1", V6: "::1"}
-GOOD = HttpAnswer(200, b"{}")
+GOOD = HttpResponse(200, b"{}")
 API = "http://api.example/stable/"
 LONG = 60.0
 """Seconds that no request of these tests needs, however slow the machine is."""
@@ -224,7 +224,7 @@ def test_an_address_that_worked_and_is_silent_now(
     resolving(first, second)
     sender = transport(API, 2.0)
     sender.send("{}", question)
-    with pytest.raises(AnswerTimeoutError):
+    with pytest.raises(RequestTimeoutError):
         sender.send("{}", question)
     assert sender.send("{}", question) == GOOD
 
@@ -277,7 +277,7 @@ def test_nothing_is_left(
         sender = Transport(Endpoint(API, timeout, 2))
         try:
             sender.send("{}", question)
-        except (NetworkError, AnswerTimeoutError):
+        except (NetworkError, RequestTimeoutError):
             assert good not in addresses
         sender.close()
     gc.collect()

@@ -445,7 +445,7 @@ def test_the_advice_for_a_response_that_is_too_large(
         ask(connect(simulator.url), credentials)
 
     assert (caught.value.cause, caught.value.advice) == (
-        "the answer is larger than 32 MiB",
+        "the response is larger than 32 MiB",
         advice,
     )
 

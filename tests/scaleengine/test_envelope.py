@@ -17,7 +17,7 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 
 SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
 NEWER = "look for a newer release of this exporter"
@@ -34,7 +34,7 @@ def refused(
     """Return the error that an answer ends in; a body that is no bytes is written as JSON."""
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ScaleEngineError) as caught:
-        open_envelope(HttpAnswer(status, written, retry_after=retry_after), question)
+        open_envelope(HttpResponse(status, written, retry_after=retry_after), question)
     return caught.value
 
 
@@ -53,7 +53,7 @@ def test_success_under_any_status(question: Question, status: int) -> None:
         "more": None,
     }
 
-    assert open_envelope(HttpAnswer(status, json.dumps(answer).encode()), question) == answer
+    assert open_envelope(HttpResponse(status, json.dumps(answer).encode()), question) == answer
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_status_without_envelope(
     error = refused(status, body, question)
 
     assert type(error) is kind
-    assert str(error) == sentence.format("no answer of ScaleEngine's")
+    assert str(error) == sentence.format("no response of ScaleEngine's")
 
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
@@ -209,7 +209,7 @@ def test_no_envelope(question: Question, body: bytes, flaw: str, status: int) ->
     error = refused(status, body, question)
 
     assert isinstance(error, ProtocolError)
-    cause = f"the answer is not one of ScaleEngine's (HTTP {status}): {flaw}"
+    cause = f"the response is not one of ScaleEngine's (HTTP {status}): {flaw}"
     assert str(error) == f"{cause}: {PROXY}"
 
 
@@ -356,6 +356,6 @@ def test_echoes_of_a_secret(echo: str) -> None:
     question = Question("main", "disk.usage", hidden=("AB/cd+e==&",))
     body = json.dumps({"status": "failure", "code": "0099", "message": f"bad: {echo}"}).encode()
     with pytest.raises(ApiError) as caught:
-        open_envelope(HttpAnswer(200, body), question)
+        open_envelope(HttpResponse(200, body), question)
     assert "cd" not in str(caught.value).lower().replace("code", "")
     assert "***" in str(caught.value)

@@ -17,7 +17,7 @@ from exporter.scaleengine.envelope import Question, open_envelope
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_cost import estimate_cost
 from exporter.scaleengine.json_values import Json, TooCostlyError, UnexpectedError, decode
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import MAX_PARSED
 
 FAR = 10**12
@@ -173,10 +173,10 @@ def test_a_response_that_takes_too_much(question: Question) -> None:
     """Nothing is parsed of it, and the failure says how much is allowed."""
     body = b'{"status":"success","a":' + many(b"[]", 1_100_000) + b"}"
     with pytest.raises(ProtocolError) as caught:
-        open_envelope(HttpAnswer(200, body), question)
+        open_envelope(HttpResponse(200, body), question)
 
     assert caught.value.cause == (
-        "the answer is too large: reading it takes more than 140 MB of memory"
+        "the response is too large: reading it takes more than 140 MB of memory"
     )
 
 

@@ -18,18 +18,18 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.message_body import HttpResponse
 
 Saying = Callable[..., str]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 PASSES = "it may pass by itself"
 CHECK_URL = "check api.url, and any proxy on the way"
 CHECK_NETWORK = "check api.url, the network and any firewall"
-BROKEN_OFF = "the answer broke off (IncompleteRead)"
-NO_HTTP = "the answer is no HTTP"
+BROKEN_OFF = "the response broke off (IncompleteRead)"
+NO_HTTP = "the response is no HTTP"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ NO_HTTP = "the answer is no HTTP"
         (
             HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
             ProtocolError,
-            f"the answer cannot be decompressed: {CHECK_URL}",
+            f"the response cannot be decompressed: {CHECK_URL}",
         ),
     ],
 )
@@ -192,7 +192,7 @@ def test_every_address_is_tried(
 
     monkeypatch.setattr(socket, "getaddrinfo", two)
 
-    assert send("http://api.example/") == HttpAnswer(200, b"{}")
+    assert send("http://api.example/") == HttpResponse(200, b"{}")
 
 
 def test_names_without_addresses(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:

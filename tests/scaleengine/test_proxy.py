@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
+from exporter.scaleengine.message_body import HttpResponse
 
 Listen = Callable[..., str]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 
 API = "api.example/stable/"
 
@@ -51,7 +51,7 @@ def test_a_proxy_from_the_environment(
     proxy = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     use_proxy(listen(proxy))
 
-    assert send(f"http://{API}") == HttpAnswer(200, b"{}")
+    assert send(f"http://{API}") == HttpResponse(200, b"{}")
     assert proxy.heads[0].startswith(f"POST http://{API} HTTP/1.1\r\n")
 
 
@@ -78,7 +78,7 @@ def test_no_proxy_for_this_machine(
     api = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     use_proxy(listen(proxy))
 
-    assert send(listen(api)) == HttpAnswer(200, b"{}")
+    assert send(listen(api)) == HttpResponse(200, b"{}")
     assert (len(api.heads), len(proxy.heads)) == (1, 0)
 
 
@@ -190,7 +190,7 @@ def test_a_proxy_that_is_slow(
             line.sendall(b" ")
 
     use_proxy(listen(serve))
-    with pytest.raises(AnswerTimeoutError, match=r"within 1 s"):
+    with pytest.raises(RequestTimeoutError, match=r"within 1 s"):
         send(f"https://{API}", 1.0)
 
     left.set()

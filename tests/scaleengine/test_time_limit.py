@@ -12,14 +12,14 @@ import pytest
 from exporter.scaleengine.connecting import Address, AddressMemory
 from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.time_limit import TimeLimit
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Broken, Fault, Simulator
 
 Listen = Callable[..., str]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 Dropping = Callable[..., Address]
 Resolving = Callable[..., None]
 Transports = Callable[..., Transport]
@@ -29,7 +29,7 @@ SLACK = 40.0
 """Seconds that a busy machine may add."""
 
 SENTENCE = (
-    "no whole answer came within 0.5 s: it may pass by itself; if it lasts, raise api.timeout"
+    "no complete response came within 0.5 s: it may pass by itself; if it lasts, raise api.timeout"
 )
 NO_CONNECTION = (
     "no connection to 127.0.0.1 was made within 0.5 s: check api.url, the network and any firewall"
@@ -41,19 +41,19 @@ STOPPING = "the exporter is stopping: start it again"
 def ends_in_time(sentence: str = SENTENCE) -> Iterator[None]:
     """Expect a timeout, after the limit and soon after it."""
     began = time.monotonic()
-    with pytest.raises(AnswerTimeoutError) as caught:
+    with pytest.raises(RequestTimeoutError) as caught:
         yield
     assert LIMIT <= time.monotonic() - began < LIMIT + SLACK
     assert str(caught.value) == sentence
 
 
-def send_until_answered(sender: Transport, question: Question) -> HttpAnswer:
+def send_until_answered(sender: Transport, question: Question) -> HttpResponse:
     """Send until the answer comes within the limit: a busy machine may need longer for one."""
     deadline = time.monotonic() + SLACK
     while time.monotonic() < deadline:
-        with suppress(AnswerTimeoutError):
+        with suppress(RequestTimeoutError):
             return sender.send("{}", question)
-    raise AssertionError("no answer came in time")
+    raise AssertionError("no response came in time")
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
@@ -163,7 +163,7 @@ def test_calls_at_once_have_limits_of_their_own(
             transport(url, LIMIT).send("slow", question)
         over.set()
 
-        assert good.result(SLACK) == HttpAnswer(200, b"{}")
+        assert good.result(SLACK) == HttpResponse(200, b"{}")
 
 
 class Hanging:
@@ -173,7 +173,7 @@ class Hanging:
         self._sender = sender
         self._threads = ThreadPoolExecutor(1)
         self._question = question
-        self._call: Future[HttpAnswer] = self._threads.submit(sender.send, "{}", question)
+        self._call: Future[HttpResponse] = self._threads.submit(sender.send, "{}", question)
 
     def ends_at_once(self) -> bool:
         """Close the transport; say whether the call ended then, and a later one does not begin."""

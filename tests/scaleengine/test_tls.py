@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from exporter.scaleengine.envelope import Question
-from exporter.scaleengine.errors import AnswerTimeoutError, NetworkError
-from exporter.scaleengine.message_body import HttpAnswer
+from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
+from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Transport
 
 OPENSSL = shutil.which("openssl")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 Listen = Callable[..., str]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 
 BODY = b'{"status": "success"}'
 NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
@@ -98,7 +98,7 @@ def test_an_authority_of_our_own(
     """A server whose certificate the file of api.ca_file vouches for is believed."""
     url = listen(serve, server(good))
 
-    assert send(url, ca_file=authority.certificate) == HttpAnswer(200, BODY)
+    assert send(url, ca_file=authority.certificate) == HttpResponse(200, BODY)
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -117,7 +117,7 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
     shutil.copy(authority.certificate, ca_file)
     sender = transport(listen(serve, server(good)), ca_file=ca_file)
     for _ in range(2):
-        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+        assert sender.send("{}", question) == HttpResponse(200, BODY)
     if replace:
         Path(shutil.copy(other, tmp_path / "new.pem")).replace(ca_file)
     else:
@@ -126,7 +126,7 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
     with pytest.raises(NetworkError, match="the certificate is not trusted"):
         sender.send("{}", question)
     shutil.copy(authority.certificate, ca_file)
-    assert sender.send("{}", question) == HttpAnswer(200, BODY)
+    assert sender.send("{}", question) == HttpResponse(200, BODY)
 
 
 def test_the_environment_does_not_overrule_the_configuration(
@@ -233,7 +233,7 @@ def test_an_authority_of_the_environment(
     """A server whose certificate the environment's file vouches for is believed."""
     monkeypatch.setenv(variable, str(authority.certificate))
 
-    assert send(listen(serve, server(good))) == HttpAnswer(200, BODY)
+    assert send(listen(serve, server(good))) == HttpResponse(200, BODY)
 
 
 def make_missing(_: Path) -> None:
@@ -336,5 +336,5 @@ def test_slow_answers_under_tls(
 ) -> None:
     """The limit in time holds under TLS as well."""
     url = listen(lambda line, _: line.sendall(b"HTTP/1.1 200 OK\r\n"), server(good))
-    with pytest.raises(AnswerTimeoutError, match=r"within 0\.2 s"):
+    with pytest.raises(RequestTimeoutError, match=r"within 0\.2 s"):
         send(url, 0.2, ca_file=authority.certificate)

@@ -12,17 +12,17 @@ import pytest
 from exporter import __version__
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.message_body import BODY_LIMIT, HttpAnswer
+from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.transport import Transport
 
 Listen = Callable[..., str]
 Saying = Callable[..., str]
-Send = Callable[..., HttpAnswer]
+Send = Callable[..., HttpResponse]
 
 BODY = b'{"status": "success"}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHECK_URL = "check api.url, and any proxy on the way"
-TOO_LARGE = f"the answer is larger than 32 MiB: {CHECK_URL}"
+TOO_LARGE = f"the response is larger than 32 MiB: {CHECK_URL}"
 
 
 def answer(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -> bytes:
@@ -53,7 +53,7 @@ def test_what_is_sent(
     text = '{"path":"sestore4\\/a b&c=d+é","signature":"ab+\\/="}'
     found = transport(listen(recorder)).send(text, question)
 
-    assert found == HttpAnswer(200, BODY)
+    assert found == HttpResponse(200, BODY)
     head, body = recorder.requests[0].split(b"\r\n\r\n")
     assert head.startswith(b"POST /stable/ HTTP/1.1\r\n")
     assert parse_qs(body.decode()) == {"json": [text]}
@@ -102,7 +102,7 @@ def test_no_redirect_is_followed(listen: Listen, send: Send, status: int) -> Non
     location = b"Location: %s\r\n" % listen(elsewhere).encode()
     here = Recorder(answer(b"Moved", location, b"%d Moved" % status))
 
-    assert send(listen(here)) == HttpAnswer(status, b"Moved")
+    assert send(listen(here)) == HttpResponse(status, b"Moved")
     assert len(here.requests) == 1
     assert elsewhere.requests == []
 
@@ -139,7 +139,7 @@ def test_a_retired_transport_keeps_no_connection(
     may_answer.set()
     thread.join(60)
     for _ in range(2):
-        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+        assert sender.send("{}", question) == HttpResponse(200, BODY)
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
 
 
@@ -175,7 +175,7 @@ def test_a_connection_that_was_closed_is_replaced(
 
     sender = transport(listen(serve))
     for _ in range(3):
-        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+        assert sender.send("{}", question) == HttpResponse(200, BODY)
         assert hung_up.wait(60)
         hung_up.clear()
 
@@ -206,20 +206,20 @@ def test_connections_for_calls_at_once(
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        (answer(b""), HttpAnswer(200, b"")),
-        (answer(BODY, status=b"500 Oops"), HttpAnswer(500, BODY)),
-        (answer(gzip.compress(BODY), b"Content-Encoding: gzip\r\n"), HttpAnswer(200, BODY)),
-        (HEAD + b"\r\n" + BODY, HttpAnswer(200, BODY)),
-        (b"HTTP/1.0 200 OK\r\n\r\n" + BODY, HttpAnswer(200, BODY)),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", HttpAnswer(204, b"")),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + answer(), HttpAnswer(200, BODY)),
+        (answer(b""), HttpResponse(200, b"")),
+        (answer(BODY, status=b"500 Oops"), HttpResponse(500, BODY)),
+        (answer(gzip.compress(BODY), b"Content-Encoding: gzip\r\n"), HttpResponse(200, BODY)),
+        (HEAD + b"\r\n" + BODY, HttpResponse(200, BODY)),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY)),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + answer(), HttpResponse(200, BODY)),
         (
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n15\r\n" + BODY + b"\r\n0\r\n\r\n",
-            HttpAnswer(200, BODY),
+            HttpResponse(200, BODY),
         ),
     ],
 )
-def test_answers(saying: Saying, send: Send, said: bytes, found: HttpAnswer) -> None:
+def test_answers(saying: Saying, send: Send, said: bytes, found: HttpResponse) -> None:
     """Every way in which HTTP carries a body is understood."""
     assert send(saying(said)) == found
 
@@ -291,7 +291,7 @@ def test_chunks_leave_the_connection_open(
     recorder = Recorder(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
     sender = transport(listen(recorder))
     for _ in range(5):
-        assert sender.send("{}", question) == HttpAnswer(200, BODY)
+        assert sender.send("{}", question) == HttpResponse(200, BODY)
 
     assert (len(recorder.requests), len(recorder.connections)) == (5, 1)
 

@@ -162,16 +162,16 @@ def test_what_is_read(ask: Ask, case: str) -> None:
     assert ask(READ[case]) == 5
 
 
-NO_HTTP = "the answer is no HTTP"
+NO_HTTP = "the response is no HTTP"
 NO_SIZE = "a chunk size is no number"
-NOT_OURS = "the answer is not one of ScaleEngine's (HTTP {}): {}"
+NOT_OURS = "the response is not one of ScaleEngine's (HTTP {}): {}"
 BROKE_OFF = "the connection broke off"
 REFUSED = {
     "nothing": (b"", NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
     "half of the status": (b"HTTP/1.1 2", ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
     "half of the head": (OK + LENGTH, NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
     "half of a line": (OK + LENGTH[:-5], NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
-    "half of the body": (GOOD[:-1], NetworkError, "the answer broke off (IncompleteRead)"),
+    "half of the body": (GOOD[:-1], NetworkError, "the response broke off (IncompleteRead)"),
     "an interim response alone": (
         b"HTTP/1.1 103 Early Hints\r\n\r\n",
         NetworkError,
@@ -237,17 +237,17 @@ REFUSED = {
     "a chunk size in half": (
         OK + CHUNKED + b"\r\n1",
         NetworkError,
-        "the answer broke off (IncompleteRead)",
+        "the response broke off (IncompleteRead)",
     ),
     "chunks without the last": (
         OK + CHUNKED + b"\r\n1a\r\n" + BODY + b"\r\n",
         NetworkError,
-        "the answer broke off (IncompleteRead)",
+        "the response broke off (IncompleteRead)",
     ),
     "half of a chunk": (
         OK + CHUNKED + b"\r\n1a\r\n" + BODY[:-1],
         NetworkError,
-        "the answer broke off (IncompleteRead)",
+        "the response broke off (IncompleteRead)",
     ),
     "a chunk that is longer than its size": (
         OK + CHUNKED + b"\r\n19\r\n" + BODY + b"\r\n0\r\n\r\n",
@@ -300,7 +300,7 @@ REFUSED = {
     "gzip and something else": (
         whole(b"Content-Encoding: gzip", body=gzip.compress(BODY) + b"canary"),
         ProtocolError,
-        "the answer cannot be decompressed",
+        "the response cannot be decompressed",
     ),
     "two compressions": (
         whole(b"Content-Encoding: gzip, gzip", body=gzip.compress(gzip.compress(BODY))),
@@ -315,7 +315,7 @@ REFUSED = {
     "gzip that is none": (
         whole(b"Content-Encoding: gzip"),
         ProtocolError,
-        "the answer cannot be decompressed",
+        "the response cannot be decompressed",
     ),
     "gzip that is not said": (
         whole(body=gzip.compress(BODY)),
@@ -353,7 +353,7 @@ REFUSED = {
     "a number with a fraction": (
         whole(body=b'{"status":"success","n":5.5}'),
         ProtocolError,
-        "the answer is not what ScaleEngine documents: must be a whole number, is a number",
+        "the response is not what ScaleEngine documents: must be a whole number, is a number",
     ),
     "204": (
         b"HTTP/1.1 204 No Content\r\n\r\n",

@@ -1,7 +1,7 @@
 """What a change of the web configuration lets in that was refused before.
 
 A change loosens when a request or connection would be accepted that the configuration in force
-refuses, or when an answer loses a header that protects browsers. What cannot be compared, such as
+refuses, or when a response loses a header that protects browsers. What cannot be compared, such as
 two passwords or two values of a header, counts as loosened. A change can be stricter as well.
 """
 

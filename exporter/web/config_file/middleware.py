@@ -90,7 +90,7 @@ class _WebConfigMiddleware:
             response.force_close()
             return response
         refusal = await self._authenticate(request, config)
-        # Not by its truth: in aiohttp before 3.12 every answer is false, as an empty mapping is.
+        # Not by its truth: in aiohttp before 3.12 every response is false, as an empty mapping is.
         if refusal is not None:
             return refusal
         # Last, so that strangers do not use up the requests of those who have the password.
@@ -100,7 +100,7 @@ class _WebConfigMiddleware:
         return await handler(request)
 
     async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
-        """Give every answer the configured headers."""
+        """Give every response the configured headers."""
         response.headers.update(self._live.current.headers)
 
     async def watch_file(self, _: web.Application) -> AsyncIterator[None]:

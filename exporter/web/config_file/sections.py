@@ -53,7 +53,7 @@ _Header = Annotated[str, AfterValidator(_header)]
 
 
 class Headers(StrictModel):
-    """The headers that answers may be given; an empty text means none."""
+    """The headers that responses may be given; an empty text means none."""
 
     content_security_policy: _Header = Field("", alias="Content-Security-Policy")
     x_frame_options: Literal["deny", "sameorigin", ""] = Field("", alias="X-Frame-Options")
@@ -63,13 +63,13 @@ class Headers(StrictModel):
 
 
 class HttpServer(StrictModel):
-    """How answers are given."""
+    """How responses are sent."""
 
     http2: Switch = False
     """Whether HTTP/2 is wanted, which is the default of Go's exporters: it is not spoken here."""
 
     headers: Headers = Headers()
-    """What is added to every answer."""
+    """What is added to every response."""
 
 
 class RateLimitSection(StrictModel):

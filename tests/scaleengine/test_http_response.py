@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from exporter.scaleengine.message_body import HttpAnswer, http_answer
+from exporter.scaleengine.message_body import HttpResponse, build_http_response
 
 MOMENT = 784111777
 """Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""
@@ -18,15 +18,17 @@ MOMENT = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
-def said(**headers: str) -> HttpAnswer:
+def said(**headers: str) -> HttpResponse:
     """Return an answer with these headers; an underscore stands for a hyphen."""
     written = {name.replace("_", "-"): value for name, value in headers.items()}
-    return http_answer(200, b"", CaseInsensitiveDict(written))
+    return build_http_response(200, b"", CaseInsensitiveDict(written))
 
 
 def test_an_answer_without_headers() -> None:
     """Status and body are kept as they are; what no header tells is not known."""
-    assert http_answer(503, b"\x00", {}) == HttpAnswer(503, b"\x00", date=None, retry_after=None)
+    assert build_http_response(503, b"\x00", {}) == HttpResponse(
+        503, b"\x00", date=None, retry_after=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ NO_DATES = [
 @pytest.mark.parametrize("date", NO_DATES)
 def test_dates_that_are_none(date: str) -> None:
     """A Date that cannot be read says nothing, and harms nobody."""
-    assert said(Date=date) == HttpAnswer(200, b"")
+    assert said(Date=date) == HttpResponse(200, b"")
 
 
 @pytest.mark.parametrize(
@@ -171,4 +173,4 @@ def test_no_header_does_harm(date: str, retry_after: str) -> None:
 def test_dates_come_back(now: int, until: int) -> None:
     """Every date that a server can print is read as it was meant."""
     answer = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
-    assert answer == HttpAnswer(200, b"", date=now, retry_after=max(0, until - now))
+    assert answer == HttpResponse(200, b"", date=now, retry_after=max(0, until - now))
