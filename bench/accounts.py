@@ -26,16 +26,8 @@ from typing import Final
 from bench.client import KeptAlive
 from bench.machine import cpu_seconds, peak_memory, resident_memory
 from bench.walk import listening_address
-from exporter.simulator import (
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    FileType,
-    Folder,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from tests.support.faults import Fault
 
 SIZES: Final = (1, 100, 1_000, 5_000)
 HANGING: Final = "hanging"

@@ -41,22 +41,10 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import (
-    Account,
-    Behaviour,
-    ChangingFolder,
-    Counted,
-    Folder,
-    Readings,
-    Simulator,
-    Truth,
-    ambiguities,
-    describe,
-    describe_tree,
-    random_changes,
-    random_readings,
-    random_tree,
-)
+from exporter.simulator import Account, Behaviour, Counted, Folder, Readings, Simulator
+from tests.support.random_readings import describe, random_readings
+from tests.support.random_trees import ambiguities, describe_tree, random_tree
+from tests.support.tree_changes import ChangingFolder, Truth, random_changes
 
 KEY: Final = "BENCH"
 SECRET: Final = "nobodys-secret"  # noqa: S105 (of a simulated account)

@@ -8,8 +8,9 @@ from typing import Final
 from bench.faults.scene import INTERVAL, PATH, Scene, Way
 from bench.faults.truth import Holdings
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import BUSY, Broken, Fault, HttpError, Refusal
-from exporter.simulator.faults import AnyFault
+from exporter.simulator import Broken
+from exporter.simulator.injection import AnyFault
+from tests.support.faults import BUSY, Fault, HttpError, Refusal
 
 _BUSY_SECONDS: Final = 120.0
 _LONG_TIMEOUT: Final = 10.0

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from typing import Protocol
 
 from exporter.simulator import shapes
 from exporter.simulator.accounts import Account
 from exporter.simulator.behaviour import Behaviour
-from exporter.simulator.faults import AnyFault, HttpError, Refusal
+from exporter.simulator.injection import AnyFault, encode_body
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import Json, whole_number
 from exporter.simulator.protocol import (
@@ -19,7 +20,6 @@ from exporter.simulator.protocol import (
     Request,
 )
 from exporter.simulator.readings import Nothing
-from exporter.simulator.spoiling import spoil_content, spoil_listing, spoil_text
 from exporter.simulator.storage import LISTED
 from exporter.simulator.usage import first_day, thirty_days
 
@@ -58,6 +58,18 @@ class Moment:
     random: Random
 
 
+class Refused(Protocol):
+    """Why a request is refused; ``code`` has four digits, or is None."""
+
+    @property
+    def code(self) -> str | None:
+        """Return the code of the failure."""
+
+    @property
+    def message(self) -> str:
+        """Return the message."""
+
+
 def answer(request: Request, account: Account, moment: Moment) -> Answer:
     """Return the answer to a request that has passed the checks.
 
@@ -72,32 +84,24 @@ def answer(request: Request, account: Account, moment: Moment) -> Answer:
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
     envelope = shapes.success(
-        spoil_content(content, moment.fault) if content else content,
+        moment.fault.change_content(content) if content and moment.fault else content,
         message,
         readings,
         moment.behaviour.latency,
         listing=command == "files.list",
     )
-    body = spoil_text(envelope, moment.fault)
+    body = encode_body(envelope, moment.fault)
     return Answer(body, content_type=readings.content_type)
 
 
-def refusal(refused: RefusedError | Refusal, moment: Moment) -> Answer:
+def refusal(refused: Refused, moment: Moment) -> Answer:
     """Return the API's failure answer."""
     readings = moment.behaviour.readings
     code = refused.code
     envelope = shapes.failure(code, refused.message, readings, moment.behaviour.latency)
     status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
-    body = spoil_text(envelope, moment.fault)
+    body = encode_body(envelope, moment.fault)
     return Answer(body, status, readings.content_type, code=code or "")
-
-
-def broken(fault: Refusal | HttpError, moment: Moment) -> Answer:
-    """Return the answer of a server that refuses whatever it is asked."""
-    if isinstance(fault, Refusal):
-        return refusal(fault, moment)
-    page = f"<html><body><h1>HTTP {fault.status}</h1></body></html>".encode()
-    return Answer(page, fault.status, "text/html", fault.retry_after)
 
 
 def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str, Json]:
@@ -137,7 +141,9 @@ def _files_list(request: Request, account: Account, moment: Moment) -> dict[str,
     if folder is None:
         raise RefusedError(UNPUBLISHED, "Path not found")
     readings = moment.behaviour.readings
-    found = spoil_listing(list_folder(folder, listed, offset, readings), offset, moment.fault)
+    found = list_folder(folder, listed, offset, readings)
+    if moment.fault is not None:
+        found = moment.fault.change_listing(found, offset)
     shows_nothing = found == Listed(file_count=found.file_count)
     if shows_nothing and readings.nothing is not Nothing.FOLDER:
         return {}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from exporter.simulator.faults import Broken
+from exporter.simulator.injection import Broken
 from exporter.simulator.readings import Readings
 
 

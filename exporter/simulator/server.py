@@ -13,7 +13,7 @@ from aiohttp import web
 from exporter.simulator.accounts import Account
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.calls import Call
-from exporter.simulator.delivery import deliver
+from exporter.simulator.injection import send_response
 from exporter.simulator.service import ELSEWHERE, ROUTE, Service
 
 _HOST = "127.0.0.1"
@@ -155,7 +155,7 @@ class Simulator:
         try:
             decision = self._service.decide(await _json_field(request), request.path)
             await asyncio.sleep(decision.behaviour.latency)
-            return await deliver(request, decision, self._clock())
+            return await send_response(request, decision, self._clock())
         finally:
             self._in_flight -= 1
 

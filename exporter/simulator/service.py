@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from exporter.simulator.accounts import Account
-from exporter.simulator.answers import Answer, Moment, answer, broken, cpu_users, refusal
+from exporter.simulator.answers import Answer, Moment, answer, cpu_users, refusal
 from exporter.simulator.behaviour import Behaviour
 from exporter.simulator.calls import Call, CallLog
-from exporter.simulator.faults import AnyFault, Fault, FaultPicker, HttpError, Refusal
+from exporter.simulator.injection import AnyFault, FaultPicker
 from exporter.simulator.php import whole_number
 from exporter.simulator.protocol import (
     RefusedError,
@@ -21,7 +21,7 @@ from exporter.simulator.protocol import (
 ROUTE = "/stable/"
 """Where the API is."""
 ELSEWHERE = "/elsewhere/"
-"""Where Fault.REDIRECT leads: the same API without faults, which takes a signature twice."""
+"""Where a redirect may lead: the same API without faults, which accepts a signature twice."""
 
 _NO_REQUEST = Request("", {})
 
@@ -97,14 +97,15 @@ class Service:
             starttime=starttime if isinstance(starttime, (str, int)) else None,
             has_key=any(fields.get("api_key") == account.api_key for account in self._accounts),
             code=decided.code,
-            fault=_name(fault),
-            status=307 if fault is Fault.REDIRECT else decided.status,
+            fault=None if fault is None else fault.name,
+            status=decided.status if fault is None else fault.status or decided.status,
         )
 
 
 def _answer(request: Request, allowed: Account | RefusedError, moment: Moment) -> Answer:
-    if isinstance(moment.fault, Refusal | HttpError):
-        return broken(moment.fault, moment)
+    replaced = None if moment.fault is None else moment.fault.replace_response(moment)
+    if replaced is not None:
+        return replaced
     if isinstance(allowed, RefusedError):
         return refusal(allowed, moment)
     allowed.refresh(moment.now)
@@ -112,11 +113,3 @@ def _answer(request: Request, allowed: Account | RefusedError, moment: Moment) -
         return answer(request, allowed, moment)
     except RefusedError as error:
         return refusal(error, moment)
-
-
-def _name(fault: AnyFault | None) -> str | None:
-    if isinstance(fault, Fault):
-        return fault.name
-    if isinstance(fault, Refusal):
-        return f"code {fault.code}" if fault.code else "no code"
-    return None if fault is None else f"HTTP {fault.status}"

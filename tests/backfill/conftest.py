@@ -35,13 +35,8 @@ from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account as SimulatedAccount
-from exporter.simulator import (
-    Behaviour,
-    Checks,
-    Refusal,
-    Simulator,
-    Usage,
-)
+from exporter.simulator import Behaviour, Checks, Simulator, Usage
+from tests.support.faults import Refusal
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

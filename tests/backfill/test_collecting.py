@@ -19,20 +19,18 @@ from exporter.scaleengine.errors import (
     ServerError,
 )
 from exporter.simulator import (
-    FAILING,
     Array,
     Behaviour,
     Broken,
-    Fault,
     Numbers,
     Order,
     Readings,
-    Refusal,
     Simulator,
     steady_usage,
     usage_by_day,
 )
 from tests.backfill.conftest import NOW, TODAY, Collect, Leaps, simulated
+from tests.support.faults import FAILING, Fault, Refusal
 
 LAST = TODAY - timedelta(days=1)
 FIRST = TODAY - timedelta(days=365)

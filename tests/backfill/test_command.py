@@ -19,12 +19,7 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
-from exporter.simulator import (
-    Account,
-    Readings,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Readings, Simulator, steady_usage
 from tests.backfill.conftest import (
     FIRST,
     KEY,

@@ -13,9 +13,7 @@ import structlog
 from exporter.backfill.command import BackfillError, BackfillUsageError
 from exporter.backfill.options import Destination
 from exporter.backfill.work_folder import place_file
-from exporter.simulator import (
-    Broken,
-)
+from exporter.simulator import Broken
 from tests.backfill.conftest import (
     DENIED,
     FIRST,

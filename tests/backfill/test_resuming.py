@@ -10,12 +10,7 @@ import structlog
 
 from exporter.backfill.command import BackfillError, BackfillUsageError
 from exporter.backfill.gaps import report_gaps
-from exporter.simulator import (
-    Broken,
-    Checks,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Broken, Checks, Simulator, steady_usage
 from tests.backfill.conftest import (
     DENIED,
     FIRST,

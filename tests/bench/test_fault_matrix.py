@@ -11,7 +11,8 @@ from bench.faults.catalogue import Case, Spoiled, catalogue
 from bench.faults.table import row, summary
 from bench.faults.trial import Outcome, When
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import Broken, HttpError
+from exporter.simulator import Broken
+from tests.support.faults import HttpError
 
 # Each is over soon: it is tried again after 30 s, which is half a second here.
 QUICK = (

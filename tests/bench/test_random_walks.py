@@ -15,16 +15,8 @@ from bench.random_walks import (
     walk_all,
 )
 from exporter.polling.snapshots import FileCounts, FolderCount
-from exporter.simulator import (
-    ChangingFolder,
-    Folder,
-    FolderShape,
-    Loaded,
-    Readings,
-    Remove,
-    Truth,
-    scripted,
-)
+from exporter.simulator import Folder, FolderShape, Loaded, Readings
+from tests.support.tree_changes import ChangingFolder, Remove, Truth, scripted
 
 
 def trial(*paths: str, readings: Readings | None = None) -> Trial:

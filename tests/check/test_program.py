@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Fault, Simulator
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import Fault
 
 Configure = Callable[..., Path]
 Main = Callable[..., Mapping[str, object]]

@@ -15,17 +15,8 @@ from exporter.check.trials import Trials
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.scaleengine.clock import Clock
-from exporter.simulator import (
-    BUSY,
-    FAILING,
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    HttpError,
-    Refusal,
-    Simulator,
-)
+from exporter.simulator import Account, Behaviour, Broken, Simulator
+from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 if TYPE_CHECKING:
     from tests.check.conftest import Checked

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Checks, Fault, Simulator
+from exporter.simulator import Behaviour, Broken, Checks, Simulator
+from tests.support.faults import Fault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import (
-    BUSY,
-    FAILING,
     Account,
     Behaviour,
     Broken,
     Checks,
-    Fault,
     FileType,
     Folder,
-    HttpError,
-    Refusal,
     Simulator,
     steady_usage,
 )
 from tests.ports import refusing_port
+from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Scrape, Start

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Fault, Simulator
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import Fault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start

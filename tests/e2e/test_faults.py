@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, FileType, Refusal, Simulator
+from exporter.simulator import Behaviour, Broken, FileType, Simulator
 from monitoring.dashboard.queries import annotation_expressions, panel_queries
 from tests.e2e.accounts import TB, USUAL, Polled, series
 from tests.e2e.copies import MONITORING
@@ -15,6 +15,7 @@ from tests.e2e.polling_exporter import Exporter
 from tests.e2e.proofs import Proofs
 from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
+from tests.support.faults import Refusal
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from exporter.simulator import Behaviour, Broken, Fault, Simulator
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import Fault
 
 if TYPE_CHECKING:
     from tests.lessons.conftest import Program

@@ -18,8 +18,9 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     SignatureError,
 )
-from exporter.simulator import Account, Behaviour, Broken, Folder, Refusal, Simulator, steady_usage
+from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.support.faults import Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 

@@ -19,17 +19,9 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
-from exporter.simulator import (
-    FAILING,
-    Account,
-    Behaviour,
-    Broken,
-    FileType,
-    Folder,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime
+from tests.support.faults import FAILING
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import Account, Behaviour, Broken, Fault, Folder, Simulator, steady_usage
+from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
 from tests.polling.simulated import (
     ENDPOINT,
     LATENCY,
@@ -39,6 +39,7 @@ from tests.polling.simulated import (
     polling_tasks,
     run_simulated,
 )
+from tests.support.faults import Fault
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 INTERVAL = 300.0

@@ -20,7 +20,8 @@ from exporter.scaleengine.errors import (
     ResponseTooLargeError,
     ScaleEngineError,
 )
-from exporter.simulator import Account, Behaviour, Broken, Fault, Folder, Simulator
+from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator
+from tests.support.faults import Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

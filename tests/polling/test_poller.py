@@ -20,16 +20,8 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import (
-    BUSY,
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    Folder,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
+from tests.support.faults import BUSY, Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

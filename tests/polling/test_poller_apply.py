@@ -24,17 +24,9 @@ from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import (
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    FileType,
-    Folder,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime
+from tests.support.faults import Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

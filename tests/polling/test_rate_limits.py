@@ -11,18 +11,9 @@ from exporter.polling.session import PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
-from exporter.simulator import (
-    FAILING,
-    Account,
-    Behaviour,
-    Broken,
-    FileType,
-    Folder,
-    HttpError,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import make_session
+from tests.support.faults import FAILING, HttpError
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

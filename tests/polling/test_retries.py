@@ -31,22 +31,9 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
-from exporter.simulator import (
-    BUSY,
-    FAILING,
-    NOT_FOUND,
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    FileType,
-    Folder,
-    HttpError,
-    Refusal,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime, StandingTime, make_session, run_poll
+from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

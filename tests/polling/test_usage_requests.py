@@ -30,16 +30,10 @@ from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import (
-    Account,
-    Behaviour,
-    Broken,
-    Refusal,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, Simulator, steady_usage
 from exporter.simulator.php import Json
 from tests.polling.times import make_session
+from tests.support.faults import Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 

@@ -13,18 +13,9 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
-from exporter.simulator import (
-    Account,
-    Behaviour,
-    Broken,
-    Fault,
-    Folder,
-    HttpError,
-    Refusal,
-    Simulator,
-    steady_usage,
-)
+from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.support.faults import Fault, HttpError, Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 

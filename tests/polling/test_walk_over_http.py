@@ -14,15 +14,12 @@ from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import Limits
 from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 from exporter.simulator import (
-    FAILING,
-    NOT_FOUND,
     Account,
     Array,
     Behaviour,
     Broken,
     Content,
     Empty,
-    Fault,
     FileCount,
     FileType,
     Folder,
@@ -31,11 +28,11 @@ from exporter.simulator import (
     Numbers,
     Offsets,
     Readings,
-    Refusal,
     Simulator,
     Unreached,
 )
 from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.support.faults import FAILING, NOT_FOUND, Fault, Refusal
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

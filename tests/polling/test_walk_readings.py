@@ -12,10 +12,12 @@ from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import UnexpectedError, decode
-from exporter.simulator import Folder, Readings, ambiguities, random_readings, random_tree, shapes
+from exporter.simulator import Folder, Readings, shapes
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import encode
 from exporter.simulator.readings import Nothing
+from tests.support.random_readings import random_readings
+from tests.support.random_trees import ambiguities, random_tree
 
 PATH = "sestore4/jb"
 MAX_REQUESTS = 2000

@@ -31,16 +31,8 @@ from exporter.scaleengine.json_values import Members
 from exporter.scaleengine.response_memory import ResponseMemory
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import (
-    BUSY,
-    FAILING,
-    Behaviour,
-    Broken,
-    Fault,
-    HttpError,
-    Refusal,
-    Simulator,
-)
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 NOW = 1415700000
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"

@@ -33,12 +33,12 @@ from exporter.simulator import (
     Broken,
     Checks,
     Content,
-    Fault,
     Numbers,
     Order,
     Readings,
     Simulator,
 )
+from tests.support.faults import Fault
 
 DAY = 24 * 3600
 NOW = 1415700000

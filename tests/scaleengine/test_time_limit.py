@@ -16,7 +16,8 @@ from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.time_limit import TimeLimit
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import Behaviour, Broken, Fault, Simulator
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import Fault
 
 Listen = Callable[..., str]
 Send = Callable[..., HttpResponse]

@@ -19,7 +19,8 @@ from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason,
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, Behaviour, Broken, Checks, Fault, Folder, Refusal, Simulator
+from exporter.simulator import Account, Behaviour, Broken, Checks, Folder, Simulator
+from tests.support.faults import Fault, Refusal
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""

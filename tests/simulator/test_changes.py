@@ -6,20 +6,17 @@ from random import Random
 import pytest
 import requests
 
-from exporter.simulator import (
-    Account,
+from exporter.simulator import Account, FileType, Folder, Simulator
+from tests.support.random_trees import random_tree
+from tests.support.tree_changes import (
     Add,
     Change,
     ChangingFolder,
-    FileType,
-    Folder,
     MoveFile,
     Remove,
     Rename,
-    Simulator,
     Truth,
     random_changes,
-    random_tree,
     scripted,
 )
 

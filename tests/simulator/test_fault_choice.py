@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from exporter.simulator import BUSY, FAILING, Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, Broken, Simulator
+from tests.support.faults import BUSY, FAILING
 
 ListFiles = Callable[..., requests.Response]
 AskUsage = Callable[[], requests.Response]

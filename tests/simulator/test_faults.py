@@ -8,17 +8,8 @@ from itertools import islice
 import pytest
 import requests
 
-from exporter.simulator import (
-    BUSY,
-    FAILING,
-    Behaviour,
-    Broken,
-    Fault,
-    HttpError,
-    Readings,
-    Refusal,
-    Simulator,
-)
+from exporter.simulator import Behaviour, Broken, Readings, Simulator
+from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 Sign = Callable[..., str]
 ListFiles = Callable[..., requests.Response]

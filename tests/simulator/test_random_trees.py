@@ -4,17 +4,8 @@ from random import Random
 
 import pytest
 
-from exporter.simulator import (
-    FileType,
-    Folder,
-    FolderShape,
-    Loaded,
-    Readings,
-    ambiguities,
-    describe_tree,
-    random_tree,
-)
-from exporter.simulator.random_trees import MAX_FILES
+from exporter.simulator import FileType, Folder, FolderShape, Loaded, Readings
+from tests.support.random_trees import MAX_FILES, ambiguities, describe_tree, random_tree
 
 
 def folder(*paths: str) -> Folder:

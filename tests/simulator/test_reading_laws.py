@@ -17,11 +17,10 @@ from exporter.simulator import (
     OffsetWritten,
     Readings,
     Unreached,
-    describe,
-    random_readings,
 )
 from exporter.simulator.listing import COMPLETE, Listed, list_folder
 from tests.simulator.knowing_client import find_all
+from tests.support.random_readings import describe, random_readings
 
 LIMITS = (1, 2, 3, 4, 6)
 TYPES = [FileType.VIDEO, FileType.VIDEO, FileType.AUDIO, FileType.DELETED]

@@ -7,7 +7,6 @@ import pytest
 import requests
 
 from exporter.simulator import (
-    BUSY,
     Array,
     Behaviour,
     Broken,
@@ -26,13 +25,13 @@ from exporter.simulator import (
     OffsetWritten,
     PassingOffset,
     Readings,
-    Refusal,
     Simulator,
-    describe,
 )
 from exporter.simulator.listing import list_folder
 from exporter.simulator.php import Json, decode, encode
 from exporter.simulator.shapes import folder as written_folder
+from tests.support.faults import BUSY, Refusal
+from tests.support.random_readings import describe
 
 Ask = Callable[..., dict[str, object]]
 Post = Callable[..., requests.Response]

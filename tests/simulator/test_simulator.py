@@ -14,7 +14,6 @@ from exporter.simulator import (
     Behaviour,
     Broken,
     Call,
-    Fault,
     FileType,
     Folder,
     Simulator,
@@ -23,6 +22,7 @@ from exporter.simulator import (
     usage_by_day,
 )
 from exporter.simulator.calls import KEPT, CallLog
+from tests.support.faults import Fault
 
 Ask = Callable[..., dict[str, object]]
 Post = Callable[..., requests.Response]
