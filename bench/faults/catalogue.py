@@ -9,7 +9,7 @@ from bench.faults.scene import INTERVAL, PATH, Scene, Way
 from bench.faults.truth import Holdings
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import Broken
-from exporter.simulator.injection import AnyFault
+from exporter.simulator.behaviour import AnyFault
 from tests.support.faults import BUSY, Fault, HttpError, Refusal
 
 _BUSY_SECONDS: Final = 120.0

@@ -10,9 +10,7 @@ For the demo, for tests and for benchmarks::
 """
 
 from exporter.simulator.accounts import Account, Usage, no_usage, steady_usage, usage_by_day
-from exporter.simulator.behaviour import Behaviour, Checks, SignatureCheck
-from exporter.simulator.calls import Call
-from exporter.simulator.injection import Broken
+from exporter.simulator.behaviour import Behaviour, Broken, Checks, SignatureCheck
 from exporter.simulator.readings import (
     Array,
     Code,
@@ -33,6 +31,7 @@ from exporter.simulator.readings import (
     Unreached,
 )
 from exporter.simulator.server import Simulator
+from exporter.simulator.service import Call
 from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Protocol
 
-from exporter.simulator import shapes
-from exporter.simulator.accounts import Account
-from exporter.simulator.behaviour import Behaviour
-from exporter.simulator.injection import AnyFault, encode_body
+from exporter.simulator import encoding
+from exporter.simulator.accounts import Account, first_day, thirty_days
+from exporter.simulator.behaviour import AnyFault, Behaviour, encode_body
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import Json, whole_number
 from exporter.simulator.protocol import (
@@ -21,7 +20,6 @@ from exporter.simulator.protocol import (
 )
 from exporter.simulator.readings import Nothing
 from exporter.simulator.storage import LISTED
-from exporter.simulator.usage import first_day, thirty_days
 
 HTTP_STATUS: Mapping[str | None, int] = {
     UNKNOWN_COMMAND: 404,
@@ -83,7 +81,7 @@ def answer(request: Request, account: Account, moment: Moment) -> Answer:
         content, message = _files_list(request, account, moment), "Found Files List Data"
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
-    envelope = shapes.success(
+    envelope = encoding.success(
         moment.fault.change_content(content) if content and moment.fault else content,
         message,
         readings,
@@ -98,7 +96,7 @@ def refusal(refused: Refused, moment: Moment) -> Answer:
     """Return the API's failure answer."""
     readings = moment.behaviour.readings
     code = refused.code
-    envelope = shapes.failure(code, refused.message, readings, moment.behaviour.latency)
+    envelope = encoding.failure(code, refused.message, readings, moment.behaviour.latency)
     status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
     body = encode_body(envelope, moment.fault)
     return Answer(body, status, readings.content_type, code=code or "")
@@ -117,7 +115,7 @@ def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str,
         readings=moment.behaviour.readings,
         random=moment.random,
     )
-    return {"usage": shapes.rows(rows, account.odd_rows, moment.behaviour.readings)}
+    return {"usage": encoding.rows(rows, account.odd_rows, moment.behaviour.readings)}
 
 
 def cpu_users(request: Request) -> tuple[str, ...]:
@@ -147,4 +145,4 @@ def _files_list(request: Request, account: Account, moment: Moment) -> dict[str,
     shows_nothing = found == Listed(file_count=found.file_count)
     if shows_nothing and readings.nothing is not Nothing.FOLDER:
         return {}
-    return {path: shapes.folder(found, readings)}
+    return {path: encoding.folder(found, readings)}

@@ -1,10 +1,122 @@
-"""How a simulator behaves: slow or fast, by which reading, and what is broken."""
+"""How a simulator behaves: slow or fast, by which reading, and the hook for faults.
 
+The simulator knows no fault itself. Tests and benchmarks bring theirs: ``tests/support/faults.py``.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum, auto
+from random import Random
+from typing import TYPE_CHECKING, Protocol
 
-from exporter.simulator.injection import Broken
+from aiohttp import web
+
+from exporter.simulator.listing import Listed
+from exporter.simulator.php import Json, encode
 from exporter.simulator.readings import Readings
+
+if TYPE_CHECKING:
+    from exporter.simulator.answers import Answer, Moment
+    from exporter.simulator.service import Decision
+
+
+class AnyFault(Protocol):
+    """What goes wrong with a response; a method that changes nothing returns what it gets."""
+
+    @property
+    def name(self) -> str:
+        """Return what the record of calls shows."""
+
+    @property
+    def status(self) -> int | None:
+        """Return the HTTP status that the record of calls shows; None for that of the response."""
+
+    def replace_response(self, moment: "Moment") -> "Answer | None":
+        """Return a response that is sent instead of any other, or None."""
+
+    def change_listing(self, listed: Listed, offset: int) -> Listed:
+        """Return the listing to send; ``offset`` is the requested one."""
+
+    def change_content(self, content: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return the content of a response, a mapping of one member."""
+
+    def encode(self, envelope: Mapping[str, Json]) -> bytes:
+        """Return the body of a response."""
+
+    async def send(
+        self, request: web.BaseRequest, decision: "Decision", headers: Mapping[str, str]
+    ) -> web.StreamResponse | None:
+        """Send a response in another way than usual, or return None.
+
+        Raises ConnectionError where the client has left.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A fault and the calls that it hits.
+
+    A call counts when it is of the command and of the path (None: any). ``calls`` are the numbers
+    of those that are hit, from 1 on, counted from the moment at which the behaviour came into
+    force: ``(3,)`` the third, ``range(1, 4)`` the first three, None all. ``share`` is the part of
+    them that is hit, at random.
+    """
+
+    fault: AnyFault
+    command: str | None = None
+    path: str | None = None
+    calls: Collection[int] | None = None
+    share: float = 1.0
+
+    def concerns(self, command: str, path: str | None) -> bool:
+        """Return whether a call is counted."""
+        return self.command in (None, command) and self.path in (None, path)
+
+    def hits(self, number: int, draw: float) -> bool:
+        """Return whether the counted call of this number is hit; ``draw`` is from 0 up to 1."""
+        return (self.calls is None or number in self.calls) and draw < self.share
+
+
+class FaultPicker:
+    """Counts calls and finds the fault that hits each; for one behaviour, from its start on."""
+
+    def __init__(self, broken: tuple[Broken, ...], random: Random) -> None:
+        self._broken = broken
+        self._random = random
+        self._counts = [0] * len(broken)
+
+    def pick(self, command: str, path: str | None) -> AnyFault | None:
+        """Count a call and return the fault that hits it; of several the first."""
+        picked: AnyFault | None = None
+        for index, broken in enumerate(self._broken):
+            if broken.concerns(command, path):
+                self._counts[index] += 1
+                hit = broken.hits(self._counts[index], self._random.random())
+                picked = picked or (broken.fault if hit else None)
+        return picked
+
+
+def encode_body(envelope: Mapping[str, Json], fault: AnyFault | None) -> bytes:
+    """Return the body of a response."""
+    return encode(envelope).encode() if fault is None else fault.encode(envelope)
+
+
+async def send_response(
+    request: web.BaseRequest, decision: "Decision", now: float
+) -> web.StreamResponse:
+    """Send a response; its Date header shows ``now``, unix seconds."""
+    answer, fault = decision.answer, decision.fault
+    headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type}
+    if answer.retry_after is not None:
+        headers["Retry-After"] = answer.retry_after
+    try:
+        sent = None if fault is None else await fault.send(request, decision, headers)
+    except ConnectionError:  # the client has left
+        return web.Response()
+    if sent is not None:
+        return sent
+    return web.Response(body=answer.body, status=answer.status, headers=headers)
 
 
 class SignatureCheck(Enum):

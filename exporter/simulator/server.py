@@ -11,10 +11,8 @@ from typing import Self
 from aiohttp import web
 
 from exporter.simulator.accounts import Account
-from exporter.simulator.behaviour import Behaviour
-from exporter.simulator.calls import Call
-from exporter.simulator.injection import send_response
-from exporter.simulator.service import ELSEWHERE, ROUTE, Service
+from exporter.simulator.behaviour import Behaviour, send_response
+from exporter.simulator.service import ELSEWHERE, ROUTE, Call, Service
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 30.0

@@ -12,7 +12,7 @@ from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import UnexpectedError, decode
-from exporter.simulator import Folder, Readings, shapes
+from exporter.simulator import Folder, Readings, encoding
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import encode
 from exporter.simulator.readings import Nothing
@@ -28,8 +28,8 @@ def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listi
     listed = list_folder(folder, "video", offset, readings)
     shows_nothing = listed == Listed(file_count=listed.file_count)
     is_left_out = shows_nothing and readings.nothing is not Nothing.FOLDER
-    content = {} if is_left_out else {path: shapes.folder(listed, readings)}
-    response = decode(encode(shapes.success(content, "", readings, 0.0, listing=True)).encode())
+    content = {} if is_left_out else {path: encoding.folder(listed, readings)}
+    response = decode(encode(encoding.success(content, "", readings, 0.0, listing=True)).encode())
     assert isinstance(response, dict)
     return read_listing(response, path, offset)
 

@@ -27,9 +27,9 @@ from exporter.simulator import (
     Readings,
     Simulator,
 )
+from exporter.simulator.encoding import folder as written_folder
 from exporter.simulator.listing import list_folder
 from exporter.simulator.php import Json, decode, encode
-from exporter.simulator.shapes import folder as written_folder
 from tests.support.faults import BUSY, Refusal
 from tests.support.random_readings import describe
 

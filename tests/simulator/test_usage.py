@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from exporter.simulator import Array, Behaviour, Order, Readings, Simulator, steady_usage
+from exporter.simulator.accounts import Row, first_day, thirty_days
 from exporter.simulator.php import Json
-from exporter.simulator.usage import Row, first_day, thirty_days
 
 TODAY = date(2014, 11, 11)
 Ask = Callable[..., dict[str, object]]

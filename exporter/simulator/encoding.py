@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from exporter.simulator.accounts import Row
 from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed
 from exporter.simulator.php import Json, PhpObject, with_gaps
 from exporter.simulator.readings import (
@@ -19,7 +20,6 @@ from exporter.simulator.readings import (
     Readings,
 )
 from exporter.simulator.storage import MemberOrder
-from exporter.simulator.usage import Row
 
 
 def success(
