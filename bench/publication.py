@@ -53,16 +53,16 @@ class _Accounts:
             Exchange(name, "disk.usage", 0.1, None, accepted=True, skew=0.5)
         )
         self._store.record(target, result, LastGood(usage, now))
-        self._metrics.heed_poll(target, result)
+        self._metrics.record_poll(target, result)
 
     def poll_paths(self) -> None:
         """Let a good poll of the path of each account end."""
         for name, (_, target) in self.targets.items():
             now = self._clock.elapsed()
             result = PollResult(now, 0.1, 1)
-            self._metrics.heed_exchange(Exchange(name, "files.list", 0.1, None, accepted=True))
+            self._metrics.record_exchange(Exchange(name, "files.list", 0.1, None, accepted=True))
             self._store.record(target, result, LastGood(FileCounts(3, 1), now))
-            self._metrics.heed_poll(target, result)
+            self._metrics.record_poll(target, result)
 
 
 def measure(number: int) -> str:

@@ -94,7 +94,7 @@ class Client:
     ) -> T:
         """Make one call and return what ``read`` makes of the response.
 
-        ``conversion`` says what takes the place of mappings while the answer is read.
+        ``conversion`` says what takes the place of mappings while the response is read.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
         too old, and one sent twice as a replay. Raises ScaleEngineError.
@@ -123,10 +123,10 @@ class Client:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = signed_request(request, credentials.api_secret)
-                answer = transport.send(signed, question, arrival, self.time.elapsed)
-                status, size = answer.status, len(answer.body)
-                with self._turn_to_parse(answer, question, arrival):
-                    members = self._members(answer, stamp, question, conversion)
+                response = transport.send(signed, question, arrival, self.time.elapsed)
+                status, size = response.status, len(response.body)
+                with self._turn_to_parse(response, question, arrival):
+                    members = self._members(response, stamp, question, conversion)
                     accepted = True
                     try:
                         result = read(members)
@@ -192,7 +192,7 @@ class Client:
         if response.date is not None:
             skew = self.time.update(response.date, response.received)
         try:
-            return open_envelope(answer, question, conversion)
+            return open_envelope(response, question, conversion)
         except ClockError as refused:
             if skew is None or response.date is None:
                 raise

@@ -81,8 +81,10 @@ class Question:
         return kind(self.command, cause, advice.format(account=account), retry_after)
 
 
-def open_envelope(answer: HttpAnswer, question: Question, conversion: Conversion = KEEP) -> Members:
-    """Return the members of an answer that reports success; ``conversion`` is as for ``decode``.
+def open_envelope(
+    response: HttpResponse, question: Question, conversion: Conversion = KEEP
+) -> Members:
+    """Return the members of a response that reports success; ``conversion`` is as for ``decode``.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
@@ -96,7 +98,7 @@ def open_envelope(answer: HttpAnswer, question: Question, conversion: Conversion
             "check api.url",
         )
     try:
-        outcome, members = _outcome(decode(answer.body, conversion=conversion))
+        outcome, members = _outcome(decode(response.body, conversion=conversion))
     except TooCostlyError as costly:
         raise question.failed(
             ResponseTooLargeError,

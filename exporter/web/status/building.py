@@ -77,10 +77,10 @@ def build_account(
     """Return all that is known of an account, and the requests of the last polls if asked."""
     targets = _look_at(account, seen)
     if not with_requests:
-        targets = [replace(each, known=_without_trace(each.known)) for each in targets]
-    usages = [each for each in targets if isinstance(each.target, DiskUsageTarget)]
-    demand = count_requests_per_hour(each.known for each in targets)
-    ratio = compute_demand_ratio([each.known for each in targets], seen.requests_per_second)
+        targets = [replace(observed, known=_without_trace(observed.known)) for observed in targets]
+    usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
+    demand = count_requests_per_hour(observed.known for observed in targets)
+    ratio = compute_demand_ratio([observed.known for observed in targets], seen.requests_per_second)
     return Account(
         summary=_summarize(account, targets, seen),
         disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
