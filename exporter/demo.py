@@ -27,6 +27,12 @@ _CONCURRENCY: Final = 8
 _USAGE_INTERVAL: Final = 60.0
 _FILES_INTERVAL: Final = 15.0
 _PRINT_SECONDS: Final = 1.0
+_QUOTAS: Final = {"series": 10 * 10**12, "live-recordings": 4 * 10**12, "podcast": 500 * 10**9}
+"""Bytes by CPU user; that of the series is nearly full."""
+_MAX_FOLDERS: Final = 9
+"""Less than there are series, so that the smallest are summed as ``_other``."""
+_MISSING_PATH: Final = "sestore4/retired"
+"""A path that is not there: its polls fail, as the status page shows."""
 
 
 def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
@@ -62,7 +68,8 @@ def hints(page: str, telemetry_path: str) -> str:
     """Return what to try, where the demo is served at ``page`` (``http://localhost:10058``)."""
     metrics = page + telemetry_path
     return f"""\
-A simulated ScaleEngine account is being polled; its files change while you watch.
+A simulated ScaleEngine account is being polled; its files change while you watch. One of its
+quotas is nearly full, and one of its paths does not exist: see how that looks.
 
   Open     {page}/
   Or try   curl -s {metrics} | grep ^scaleengine_
@@ -87,17 +94,20 @@ def _plan(demo: Demo, url: str) -> Plan:
             polled.path,
             file_type,
             polled.folder_depth or None,
+            _MAX_FOLDERS,
         )
         for polled in demo.paths
         for file_type in polled.file_types
     )
+    missing = FilesTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL, _MISSING_PATH, "video")
+    usage = DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL)
     return Plan(
         endpoint=Endpoint(url, timeout=30.0, connections=_CONCURRENCY),
         concurrency=_CONCURRENCY,
         requests_per_second=None,
         requests_per_poll=5000,
-        accounts=(PlannedAccount(_ACCOUNT, account.cdn, lambda: credentials),),
-        targets=(DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL), *files),
+        accounts=(PlannedAccount(_ACCOUNT, account.cdn, lambda: credentials, _QUOTAS),),
+        targets=(usage, *files, missing),
     )
 
 

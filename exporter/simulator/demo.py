@@ -59,6 +59,9 @@ class _CpuUser:
     first_day: int = -10_000
 
 
+_WHOLE_ACCOUNT = 1.01
+"""The bytes of the whole account, as a share of those of its users: some belong to none of them."""
+
 _CPU_USERS: Mapping[str, _CpuUser] = {
     "live-recordings": _CpuUser(2210 * _GIB, 0.009),
     "series": _CpuUser(8450 * _GIB, 0.0025),
@@ -169,7 +172,7 @@ def _bytes_by_user(day: date, start: date, seed: int) -> dict[str, int]:
         for name, user in _CPU_USERS.items()
         if since >= user.first_day
     }
-    return {"": sum(users.values()), **users}
+    return {"": int(_WHOLE_ACCOUNT * sum(users.values())), **users}
 
 
 def _noise(name: str, day: date, seed: int) -> float:

@@ -53,6 +53,22 @@ def test_it_serves(demo: "Program") -> None:
     assert demo.get("/-/healthy")[0] == 200
 
 
+def test_it_shows_what_can_be_wrong(demo: "Program") -> None:
+    """A quota is nearly full, a path fails, and the smallest folders are summed."""
+    quota = demo.value("scaleengine_disk_quota_bytes", cpu_user="series")
+    usage = demo.value("scaleengine_disk_usage_bytes", cpu_user="series")
+    assert quota is not None
+    assert usage is not None
+    assert 0.85 < usage / quota < 1
+    failed = demo.wait_for(path="sestore4/retired", result="failed")
+    assert failed["reason"] == "api"
+    demo.wait_for(path="sestore4/séries", file_type="video", result="ok")
+    other = demo.value(
+        "scaleengine_folder_files", path="sestore4/séries", folder="_other", file_type="video"
+    )
+    assert other
+
+
 def test_only_this_machine_is_involved(demo: "Program") -> None:
     """The demo listens on loopback alone, itself and its ScaleEngine, in a single process."""
     hosts = [host for host, _ in listening_places(demo.pid)]

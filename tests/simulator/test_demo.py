@@ -73,7 +73,7 @@ def test_the_empty_cpu_user_is_the_whole_account(demo: Demo, ago: int) -> None:
     users = dict(demo.account.usage(TODAY - timedelta(days=ago)))
     whole = users.pop("")
 
-    assert whole == sum(users.values())
+    assert sum(users.values()) < whole < 1.02 * sum(users.values())
     assert len(users) == (5 if ago < 10 else 4)
 
 
