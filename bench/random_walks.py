@@ -372,7 +372,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", type=int, default=1, help="walks to show of each cause")
     given = parser.parse_args(arguments)
     numbers = range(1, given.walks + 1) if given.only is None else [given.only]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     print(f"seed {given.seed}")
     results = walk_all(numbers, given.seed, given.changes, given.seconds)
     for line in summary(results, given.show):
@@ -388,4 +387,5 @@ def exit_status(results: Iterable[Result]) -> int:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     sys.exit(main())

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from exporter.process.allocator import use_system_allocator
@@ -37,3 +38,11 @@ def _system_allocator() -> Iterator[None]:
             execute=lambda _path, _arguments, chosen: environ.setenv(ALLOCATOR, chosen[ALLOCATOR])
         )
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Find the test that leaves logging set up: those after it would lose their log lines."""
+    before = structlog.get_config()
+    yield
+    assert structlog.get_config() == before
