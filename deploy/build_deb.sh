@@ -57,9 +57,10 @@ _SCALEENGINE_EXPORTER_COMPLETE=bash_source run \
 	>"$root/usr/share/bash-completion/completions/$name"
 install -m 644 deploy/debian/copyright README.md CHANGELOG.md "$documents/"
 gzip -9n "$documents/CHANGELOG.md"
-install -D -m 640 deploy/debian/config.yaml "$root/etc/$name/config.yaml"
+# The user of the unit exists only while it runs: it reads what everybody may read. The secrets are
+# files of root, which systemd hands over.
+install -D -m 644 deploy/debian/config.yaml "$root/etc/$name/config.yaml"
 install -D -m 644 deploy/debian/default "$root/etc/default/$name"
-chmod 750 "$root/etc/$name"
 install -m 755 deploy/debian/{postinst,prerm,postrm} "$root/DEBIAN/"
 (cd "$root" && find etc -type f -printf '/%p\n' | LC_ALL=C sort) >"$root/DEBIAN/conffiles"
 

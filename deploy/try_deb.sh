@@ -59,20 +59,18 @@ check() { inside env CREDENTIALS_DIRECTORY="/etc/$name" $name --config.file=$con
 ! check 2>"$work/log" || fail "it accepts the configuration that comes with it"
 grep -q "^$config:4:10: accounts\[0\].cdn: must be a whole number" "$work/log" || fail "$(cat "$work/log")"
 grep -q "api_key_file: names a file that does not exist" "$work/log" || fail "$(cat "$work/log")"
-echo key >"$system/etc/$name/api_key"
-echo secret >"$system/etc/$name/api_secret"
+(umask 077 && echo key >"$system/etc/$name/api_key" && echo secret >"$system/etc/$name/api_secret")
 sed -i 's/YOUR-CDN-NUMBER/158/' "$system$config"
 check >/dev/null || fail "it refuses a good configuration"
 
 # As the unit starts it, but for its locks; the API is out of reach here, which is no reason to end.
 mapfile -t variables < <(sed -n 's/^Environment=//p' "$system/usr/lib/systemd/system/$name.service")
 mkdir -p "$system/run/credentials"
-install -m 400 -o 65534 "$system/etc/$name"/{api_key,api_secret,config.yaml} "$system/run/credentials/"
+install -m 400 -o 65534 "$system/etc/$name"/{api_key,api_secret} "$system/run/credentials/"
 cat >"$system/try" <<TRY
 set -e
 setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all env \
-	${variables[*]@Q} CREDENTIALS_DIRECTORY=/run/credentials \
-	SCALEENGINE_EXPORTER_CONFIG_FILE=/run/credentials/config.yaml $name 2>/run/log &
+	${variables[*]@Q} CREDENTIALS_DIRECTORY=/run/credentials $name 2>/run/log &
 for _ in \$(seq 200); do
 	! $name healthcheck --web.listen-address=localhost:10058 >/dev/null || break
 	sleep 0.1
