@@ -27,6 +27,7 @@ from exporter.yamlfile.units import parse_duration
 
 DEFAULT_ADDRESS: Final = ":10058"
 MIN_AUTO_RELOAD_SECONDS: Final = 1.0
+MAX_AUTO_RELOAD_SECONDS: Final = 365 * 86_400.0
 
 _MAX_FLAG_WIDTH: Final = 24
 """Columns for flags in the help: beside more, the longest name of a variable would be broken."""
@@ -256,6 +257,8 @@ def _interval(text: str) -> float | None:
     seconds = parse_duration(text)
     if seconds < MIN_AUTO_RELOAD_SECONDS:
         raise ValueError(f"{text!r} is too short: write 1s or more, or leave the flag out")
+    if seconds > MAX_AUTO_RELOAD_SECONDS:
+        raise ValueError(f"{text!r} is too long: write 1y or less, or leave the flag out")
     return seconds
 
 

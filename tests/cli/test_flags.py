@@ -79,6 +79,11 @@ MISTAKES = [
         "999ms",
         "'999ms' is too short: write 1s or more, or leave the flag out",
     ),
+    (
+        "config.auto-reload-interval",
+        "366d",
+        "'366d' is too long: write 1y or less, or leave the flag out",
+    ),
     ("config.check", "yes", "'yes' is neither true nor false"),
     ("web.enable-lifecycle", "", "'' is neither true nor false"),
 ]
