@@ -53,7 +53,9 @@ class Plan:
         """Return what the operator should know about it."""
         if self.accounts or self.shard == EVERYTHING:
             return []
-        return [f"no account of the configuration belongs to {self.shard}: it polls nothing"]
+        return [
+            f"no enabled account of the configuration belongs to {self.shard}: it polls nothing"
+        ]
 
 
 def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:

@@ -98,7 +98,7 @@ def test_a_shard_without_accounts_is_a_warning(tmp_path: Path) -> None:
     plan = plan_from(load(file, {}).config, Shard(other, 4))
     assert (plan.accounts, plan.targets) == ((), ())
     assert plan.find_warnings() == [
-        f"no account of the configuration belongs to shard {other} of 4: it polls nothing"
+        f"no enabled account of the configuration belongs to shard {other} of 4: it polls nothing"
     ]
 
 
