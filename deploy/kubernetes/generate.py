@@ -15,6 +15,9 @@ from typing import Any, Final
 
 import yaml
 
+from exporter.config.secrets import NAMES as SECRETS
+from exporter.config.substitution import NAME as VARIABLE
+
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = Path(__file__).parent
 CHART: Final = FOLDER / "chart"
@@ -66,6 +69,10 @@ def build_values_schema() -> str:
     config = json.loads((ROOT / "exporter" / "config" / "schema.json").read_text())
     schema["$defs"] = config.pop("$defs")
     config.pop("$schema")
+    # A ConfigMap is no place for a secret. Helm shows a text that breaks a pattern, but not here.
+    only_variable = {"not": {"not": {"pattern": rf"^\$\{{{VARIABLE}\}}$"}}}
+    for name in SECRETS:
+        schema["$defs"]["Account"]["properties"][name] |= only_variable
     schema["properties"]["config"] = config
     without_lookahead(schema)
     return json.dumps(schema, indent=2) + "\n"

@@ -340,6 +340,15 @@ def read_schema() -> Mapping[str, Any]:
         *(("image", {"repository": 1}), ("service", {"port": "10058"}), ("extraArgs", "--a=b")),
         *(("config", {"accounts": []}), ("config", {"accounts": [{"cdn": "x"}]})),
         *(("secretName", None), ("networkPolicy", {"enabled": "yes"}), ("shards", "3")),
+        *(
+            ("config", {"accounts": [{"cdn": 1, name: text}]})
+            for name in ("api_key", "api_secret")
+            for text in ("k", "k${NAME}", "$${NAME}")
+        ),
+        *(("extraArgs", [flag]) for flag in ("--shard=1", "--total-shards", "--config.file=a")),
+        *(("extraArgs", [flag]) for flag in ("--web.listen-address=:1", "--web.config.file=a")),
+        ("extraEnv", [{"name": "SCALEENGINE_EXPORTER_TOTAL_SHARDS", "value": "2"}]),
+        ("extraEnv", [{"name": "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS", "value": ":1"}]),
         *(("serviceMonitor", {"interval": 30}), ("podLabels", {"a": 1}), ("image", {"tagg": ""})),
     ],
 )
@@ -354,6 +363,44 @@ def test_the_schema_rejects_wrong_values(key: str, value: object) -> None:
     assert {error.path[0] if error.path else error.message.split("'")[1] for error in errors} == {
         key
     }
+
+
+def test_the_schema_takes_what_the_chart_does_not_set() -> None:
+    """A secret may be named by a variable, and other flags and variables may be added."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text()) | {
+        "config": {"accounts": [{"cdn": 1, "api_key": "${KEY}", "api_secret": "${SECRET}"}]},
+        "extraArgs": ["--shards", "--log.format=json"],
+        "extraEnv": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}],
+    }
+    errors = Draft7Validator(read_schema()).iter_errors(values)
+    assert [error.message for error in errors] == []
+
+
+def test_the_schema_misses_what_the_templates_need() -> None:
+    """A section that is set to null is named, instead of an error inside of a template."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values |= yaml.safe_load(ONE_ACCOUNT.read_text())
+    validator = Draft7Validator(read_schema())
+    sections = [
+        key for key, value in values.items() if isinstance(value, dict) and "enabled" in value
+    ]
+    for key in ("service", *sections):
+        without = {name: value for name, value in values.items() if name != key}
+        (error,) = validator.iter_errors(without)
+        assert error.message == f"{key!r} is a required property"
+
+
+@with_helm
+def test_text_that_looks_like_a_number_stays_text() -> None:
+    """Names are quoted, also that of the release."""
+    assert HELM is not None
+    settings = [f"--set-string={key}=123" for key in ("secretName", "priorityClassName")]
+    text = render_chart(HELM, f"--values={ONE_ACCOUNT}", *settings, name="123")
+    stateful_set = find(tuple(yaml.safe_load_all(text)), "StatefulSet")
+    pod = stateful_set["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "123"
+    assert pod["volumes"][1]["secret"]["secretName"] == "123"
+    assert stateful_set["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
 
 
 def test_each_value_has_a_default_and_a_description() -> None:
