@@ -50,7 +50,7 @@ def test_the_files_are_written(machine: Path) -> None:
     """All files are there, and man finds the manual page."""
     (block,) = blocks("After the installation")
     run(machine, block)
-    written = machine / "etc" / "scaleengine-exporter"
+    written = machine / "usr/local/share/scaleengine-exporter"
     assert {path.name for path in written.iterdir()} == set(NAMES)
     assert (machine / "usr/local/share/man/man1/scaleengine-exporter.1").exists()
 
@@ -63,6 +63,7 @@ def test_systemd(machine: Path) -> None:
     loaded = load(ours / "config.yaml", {"CREDENTIALS_DIRECTORY": str(ours)})
     assert [account.cdn for account in loaded.config.accounts] == [158]
     assert {(ours / name).stat().st_mode & 0o777 for name in ("api_key", "api_secret")} == {0o600}
+    assert (ours / "config.yaml").stat().st_mode & 0o777 == 0o644
     run(machine, listen)
     assert {unit.suffix for unit in units.iterdir()} == {".service", ".socket"}
     (units / "scaleengine-exporter.service").write_text("of an older version")
@@ -74,8 +75,11 @@ def test_systemd(machine: Path) -> None:
         "daemon-reload",
         "enable --now scaleengine-exporter",
         "daemon-reload",
+        "stop scaleengine-exporter",
         "enable --now scaleengine-exporter.socket",
+        "start scaleengine-exporter",
         "daemon-reload",
         "restart scaleengine-exporter",
         "disable --now scaleengine-exporter",
+        "daemon-reload",
     ]

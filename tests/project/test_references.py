@@ -31,7 +31,7 @@ PLAIN: Final = {name: text for name, text in DOCUMENTS.items() if name != "CHANG
 """Those that speak of the program as it is now."""
 
 PROGRAM: Final = "scaleengine-exporter"
-COMMAND: Final = re.compile(rf"^(?:\$ )?(?:docker run .*|\S*/|\w+=\S* )?{PROGRAM}(?:$|(?= ))")
+COMMAND: Final = re.compile(rf"^(?:\$ )?(?:docker run .*|\w+=\S* |\S*/)?{PROGRAM}(?:$|(?= ))")
 API_COMMANDS: Final = {"disk.usage", "files.list", "files.getstorage"}
 
 each_document = pytest.mark.parametrize("name", DOCUMENTS)
