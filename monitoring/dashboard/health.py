@@ -78,7 +78,7 @@ def _targets() -> Builder[Panel]:
                 steps=((None, GOOD), (2, WARNING), (3, BAD)),
                 missing="never good",
             ),
-            Column("Calls", now(target("scaleengine_poll_requests"))),
+            Column("Requests", now(target("scaleengine_poll_requests"))),
             Column("Duration", now(target("scaleengine_poll_duration_seconds")), "s"),
             Column(
                 "Next poll",
@@ -181,7 +181,7 @@ def _cost() -> Sequence[Builder[Panel]]:
     requests = increase("scaleengine_api_requests_total", "command")
     return (
         graph(
-            "Calls per poll",
+            "Requests per poll",
             "API requests of the last poll, for the targets that take most. Above "
             "max_requests_per_poll a poll fails as incomplete.",
             [Line(promql.largest(target("scaleengine_poll_requests")), _TARGET)],
