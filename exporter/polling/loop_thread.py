@@ -75,7 +75,8 @@ class PollingThread:
             if self._loop is None:
                 self._make_calls()
             else:
-                self._loop.call_soon_threadsafe(self._make_calls)
+                with suppress(RuntimeError):  # closed just now: its thread makes the calls
+                    self._loop.call_soon_threadsafe(self._make_calls)
         return future.result()
 
     def stop(self, timeout: float) -> bool:
@@ -86,17 +87,21 @@ class PollingThread:
         with self._lock:
             self._stop.set()
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._stopped.set)
+                with suppress(RuntimeError):  # closed just now
+                    self._loop.call_soon_threadsafe(self._stopped.set)
         return self._thread.join(timeout)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=MonotonicLoop) as runner:
-            runner.run(self._poll())
+        try:
+            with asyncio.Runner(loop_factory=MonotonicLoop) as runner:
+                runner.run(self._poll())
+        finally:
+            self._leave_loop()  # where a loop is broken, asyncio does not end its coroutines
 
     async def _poll(self) -> None:
         with self._lock:
             self._stopped = asyncio.Event()
-            self._loop = asyncio.get_running_loop()
+            self._loop = loop = asyncio.get_running_loop()
             self._poller.start()
         try:
             while not (self._stop.is_set() or self._stopped.is_set()):
@@ -104,10 +109,15 @@ class PollingThread:
                     await asyncio.wait_for(self._stopped.wait(), MAX_SLEEP)
             await self._poller.close(_CLOSE_SECONDS)
         finally:
-            await _abandon_all()
-            with self._lock:
-                self._loop = None
-                self._make_calls()
+            if not loop.is_closed():  # else this is the garbage of a loop that broke
+                await _abandon_all()
+                self._leave_loop()
+
+    def _leave_loop(self) -> None:
+        with self._lock:
+            self._loop = None
+            self._poller.forget_loop()
+            self._make_calls()
 
     def _make_calls(self) -> None:
         with self._lock:

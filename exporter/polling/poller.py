@@ -58,9 +58,13 @@ class Poller:
     def start(self) -> None:
         """Poll in the event loop that runs now."""
         self._is_started = True
-        self._running.clear()  # where an earlier loop has ended, so have its tasks
-        self._leaving.clear()
         self._begin_missing()
+
+    def forget_loop(self) -> None:
+        """Poll nothing until the next ``start``: the loop has ended, and so have its tasks."""
+        self._is_started = False
+        self._running.clear()
+        self._leaving.clear()
 
     def apply(self, delta: ReloadDelta, accounts: Mapping[str, PolledAccount]) -> None:
         """Poll the targets of a reload from now on, each with its account.
@@ -123,9 +127,10 @@ class Poller:
         task.add_done_callback(lambda task: self._forget(name, task))
 
     def _forget(self, name: Target, task: _Task) -> None:
-        self._leaving[name].discard(task)
-        if not self._leaving[name]:
-            del self._leaving[name]
+        leaving = self._leaving.get(name, set())
+        leaving.discard(task)
+        if not leaving:
+            self._leaving.pop(name, None)
 
     def _begin_missing(self) -> None:
         for target in self._targets:

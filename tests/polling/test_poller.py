@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import selectors
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.polling.account import PolledAccount
-from exporter.polling.loop_thread import PollingThread
+from exporter.polling.loop_thread import MonotonicLoop, PollingThread
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
@@ -216,6 +217,55 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
                 threading.Event().wait(0.01)
         assert store.unfinished() == (USAGE,)
         assert account.limiter.is_idle
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["ended", "broken"])
+def test_a_reload_while_the_loop_is_crashed(
+    open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch, *, is_broken: bool
+) -> None:
+    """A reload between a crash and the restart is taken, and all can be stopped.
+
+    That holds where the loop is so broken that asyncio ends no coroutine of it, too.
+    """
+    broken = threading.Event()
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if broken.is_set():
+                raise OSError("a broken selector")
+            return super().select(timeout)
+
+    def crash() -> None:
+        if is_broken:
+            broken.set()
+        else:
+            raise SystemExit
+
+    def make_loop() -> MonotonicLoop:
+        loop = MonotonicLoop(Selector())
+        # Its tasks are freed during a test to come, which must not get an error of theirs to see.
+        loop.set_exception_handler(lambda _, __: None)
+        return loop
+
+    monkeypatch.setattr("exporter.polling.loop_thread.MonotonicLoop", make_loop)
+    store = Store([USAGE])
+    poller = Poller(store, Clock(), AtOnce(), lambda _, __: None)
+    with (
+        capture_logs(),
+        Simulator([ACCOUNT]) as simulator,
+        open_account(simulator) as account,
+    ):
+        accounts = {"main": account}
+        poller.apply(compute_delta([], [USAGE]), accounts)
+        thread = PollingThread(poller)
+        thread.start()
+        assert simulator.wait_for_calls(1)
+        thread.call(lambda: asyncio.get_running_loop().call_soon(crash))
+        while thread.dead() != ("polling",):
+            threading.Event().wait(0.01)
+        thread.call(lambda: poller.apply(compute_delta([USAGE], [FILES]), accounts))
+        assert (tuple(store.current()), thread.dead()) == ((FILES,), ("polling",))
+        assert thread.stop(30.0)
 
 
 def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch) -> None:
