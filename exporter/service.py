@@ -288,13 +288,14 @@ class _Polling:
 
     def _take(self, plan: Plan) -> None:
         delta = self._roster.delta_to(plan)
-        self._roster = self._roster.renewed(plan, self._around)
+        renewed = self._roster.renewed(plan, self._around)
         self._workers.resize(plan.max_workers)
         self._metrics.apply(
             delta, _numbers(plan), _quotas(plan), _labels(plan), plan.requests_per_second
         )
         self._demand.set_targets(plan.targets)
-        self._poller.apply(delta, self._roster.accounts)
+        self._poller.apply(delta, renewed.accounts)
+        self._roster = renewed  # last: where a step fails, the next reload computes it again
 
 
 class _Reloading(Generic[T]):

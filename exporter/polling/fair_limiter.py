@@ -18,7 +18,8 @@ class FairLimiter:
     of a large tree does not hold back the disk usage. ``rate`` keeps the requests apart, and each
     takes a slot of ``workers``. An account that ScaleEngine has asked to wait is paused.
 
-    All methods are called in one event loop.
+    All methods are called in one event loop, or while none runs. Places that were taken in a loop
+    that has ended, and may have crashed, are free in the next one.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class FairLimiter:
         self._is_slow = False
         self._waiting: dict[Target, deque[asyncio.Future[None]]] = {}
         self._paused_until = clock.elapsed()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -42,9 +44,12 @@ class FairLimiter:
     @asynccontextmanager
     async def turn(self, target: Target) -> AsyncIterator[None]:
         """Wait for a turn of the target, and hold it for the ``async with``."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._in_flight, self._is_starting, self._waiting = loop, 0, False, {}
         await self._take_place(target)
         async with AsyncExitStack() as stack:
-            stack.callback(self._leave)
+            stack.callback(self._leave, loop)
             try:
                 await self.rate.wait()
                 await stack.enter_async_context(self._workers.slot(is_slow=self._is_slow))
@@ -52,8 +57,7 @@ class FairLimiter:
             finally:
                 # Until here no other request of the account starts: they start in the order of
                 # their turns, and only one of each account waits for a worker.
-                self._is_starting = False
-                self._grant()
+                self._end_start(loop)
             yield
 
     def change(self, max_concurrency: int, per_second: float | None) -> None:
@@ -75,7 +79,8 @@ class FairLimiter:
         self._is_slow = timed_out
 
     async def _take_place(self, target: Target) -> None:
-        granted = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        granted = loop.create_future()
         self._waiting.setdefault(target, deque()).append(granted)
         self._grant()
         try:
@@ -85,7 +90,7 @@ class FairLimiter:
                 self._leave_queue(target, granted)
             else:  # the turn came at the same moment
                 self._is_starting = False
-                self._leave()
+                self._leave(loop)
             raise
 
     def _leave_queue(self, target: Target, granted: "asyncio.Future[None]") -> None:
@@ -95,12 +100,20 @@ class FairLimiter:
         if not requests:
             self._waiting.pop(target, None)
 
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        self._grant()
+    def _end_start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is self._loop:
+            self._is_starting = False
+            self._grant()
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is self._loop:
+            self._in_flight -= 1
+            self._grant()
 
     def _grant(self) -> None:
         """Give a free place to the target at the head, which then goes behind the others."""
+        if self._loop is None or self._loop.is_closed():
+            return
         if self._is_starting or self._in_flight >= self._max_concurrency:
             return
         while self._waiting:

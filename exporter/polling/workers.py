@@ -43,7 +43,8 @@ class WorkerPool:
     """At most ``max_workers`` threads, started when they are needed.
 
     Slots are given in the order of asking. Those for work that may hang (``is_slow``) take at most
-    half of them: while many accounts get no response, the others are still polled.
+    half of them: while many accounts get no response, the others are still polled. Those of an
+    event loop that has ended, and may have crashed, are free in the next one.
 
     The threads are daemons: one that hangs in the resolver does not keep the process from ending,
     as a thread of ``concurrent.futures`` would.
@@ -57,6 +58,7 @@ class WorkerPool:
         self._waiting: dict[bool, deque[_Waiter]] = {False: deque(), True: deque()}
         self._idle: list[_Worker] = []
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Start the first thread, so that requests can be made whatever threads are left later.
@@ -84,20 +86,25 @@ class WorkerPool:
     @asynccontextmanager
     async def slot(self, *, is_slow: bool = False) -> AsyncIterator[None]:
         """Wait for a worker, and hold it for the ``async with``."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._taken = {False: 0, True: 0}
+            self._waiting = {False: deque(), True: deque()}
         self._number += 1
-        waiter = _Waiter(self._number, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(self._number, loop.create_future())
         self._waiting[is_slow].append(waiter)
         self._grant()
         try:
             await waiter.granted
         except asyncio.CancelledError:
             if not waiter.granted.cancelled():
-                self._release(is_slow=is_slow)
+                self._release(loop, is_slow=is_slow)
             raise
         try:
             yield
         finally:
-            self._release(is_slow=is_slow)
+            self._release(loop, is_slow=is_slow)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do the work in a thread; return what it returns, or raise what it raises.
@@ -119,6 +126,8 @@ class WorkerPool:
             raise
 
     def _grant(self) -> None:
+        if self._loop is None or self._loop.is_closed():
+            return
         while (is_slow := self._find_next()) is not None:
             self._taken[is_slow] += 1
             self._waiting[is_slow].popleft().granted.set_result(None)
@@ -138,7 +147,9 @@ class WorkerPool:
         ]
         return min(kinds, key=lambda is_slow: self._waiting[is_slow][0].number, default=None)
 
-    def _release(self, *, is_slow: bool) -> None:
+    def _release(self, loop: asyncio.AbstractEventLoop, *, is_slow: bool) -> None:
+        if loop is not self._loop:
+            return
         self._taken[is_slow] -= 1
         self._grant()
 

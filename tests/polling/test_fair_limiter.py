@@ -1,6 +1,7 @@
 """The targets of an account take turns, and never more requests are in flight than allowed."""
 
 import asyncio
+import gc
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -117,6 +118,27 @@ def test_any_order_of_requests(at_once: int, rng: random.Random) -> None:
             assert len(in_flight) <= at_once
             assert len(in_flight) == at_once or not waiting
         for request in [*in_flight, *(request for request, _, _ in waiting)]:
+            await crowd.cancel(request)
+        assert crowd.limiter.is_idle
+
+    in_loop(run)
+
+
+def test_places_of_a_loop_that_broke() -> None:
+    """Places that tasks of a closed loop hold or wait for are free in the next loop."""
+    crowd = Crowd(limiter_of(1))
+    loop = asyncio.new_event_loop()
+    lost = [loop.run_until_complete(crowd.add(path)) for path in "ab"]
+    loop.close()
+    crowd.limiter.change(2, None)
+
+    async def run() -> None:
+        requests = [await crowd.add(path) for path in "cde"]
+        assert crowd.begun == [lost[0], *requests[:2]]
+        crowd.begun.clear()
+        lost.clear()
+        gc.collect()
+        for request in requests:
             await crowd.cancel(request)
         assert crowd.limiter.is_idle
 

@@ -1,6 +1,7 @@
 """Blocking work is done in a bounded number of threads, and nothing is left of it."""
 
 import asyncio
+import gc
 import random
 import threading
 from collections.abc import Callable, Coroutine
@@ -143,6 +144,27 @@ def test_slots_in_any_order(max_workers: int, rng: random.Random) -> None:
                 waiting = len(tasks) - len(slots.held)
                 slow = sum(name.startswith("slow") for name in slots.held)
                 assert not waiting or slow >= max(1, workers // 2)
+        await cancel(*tasks)
+        assert pool.taken == 0
+
+    in_loop(run)
+
+
+def test_slots_of_a_loop_that_broke() -> None:
+    """Slots that tasks of a closed loop hold or wait for are free in the next loop."""
+    pool = WorkerPool(max_workers=1)
+    slots = Slots(pool)
+    loop = asyncio.new_event_loop()
+    lost = [loop.run_until_complete(slots.take(name)) for name in "ab"]
+    loop.close()
+    pool.resize(2)
+
+    async def run() -> None:
+        tasks = [await slots.take(name) for name in "cde"]
+        assert slots.held == ["a", "c", "d"]
+        lost.clear()
+        gc.collect()
+        assert pool.taken == 2
         await cancel(*tasks)
         assert pool.taken == 0
 
