@@ -134,7 +134,8 @@ class Poller:
 
     def _begin_missing(self) -> None:
         for target in self._targets:
-            if target not in self._running:
+            running = self._running.get(target)
+            if running is None or running.task.done():
                 self._running[target] = self._begin(target, self._accounts[target.account])
 
     def _begin(self, target: Target, account: PolledAccount) -> _Running:

@@ -64,7 +64,7 @@ class TargetPoller:
         interval = self._target.interval
         try:
             while True:
-                self._store.schedule(self._target, due)
+                self._schedule(due)
                 await sleep_until(due, self._clock)
                 failure = await self.poll()
                 now = self._clock.elapsed()
@@ -77,6 +77,12 @@ class TargetPoller:
         finally:
             self.account.failures.forget(self._target)
 
+    def _schedule(self, due: float) -> None:
+        try:
+            self._store.schedule(self._target, due)
+        except Exception:  # noqa: BLE001 - nothing may end the task
+            self._log.exception("a defect of this exporter hides a schedule; please report it")
+
     async def poll(self) -> ScaleEngineError | None:
         """Poll once; what was learned, or that nothing was, goes to the store.
 
@@ -84,8 +90,8 @@ class TargetPoller:
         of ScaleEngine, and its target may belong to another account by now.
         """
         began = self._clock.elapsed()
-        session = PollSession(self.account, self._target, self._rng)
         try:
+            session = PollSession(self.account, self._target, self._rng)
             outcome = await self._poll(session)
             return self._record(outcome, session, began)
         except Exception:  # noqa: BLE001 - nothing may end the task

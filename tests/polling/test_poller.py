@@ -268,6 +268,26 @@ def test_a_reload_while_the_loop_is_crashed(
         assert thread.stop(30.0)
 
 
+def test_a_reload_replaces_a_task_that_has_ended(open_account: OpenAccount) -> None:
+    """A target whose task has ended, which no target's should, is polled again after a reload."""
+    poller = Poller(Store([USAGE]), Clock(), AtOnce(), lambda _, __: None)
+    delta = compute_delta([], [USAGE])
+
+    async def run(account: PolledAccount) -> None:
+        poller.apply(delta, {"main": account})
+        poller.start()
+        (task,) = asyncio.all_tasks() - {asyncio.current_task()}
+        task.cancel()
+        await asyncio.wait([task])
+        assert poller.dead() == (f"poll {USAGE}",)
+        poller.apply(compute_delta([USAGE], [USAGE]), {"main": account})
+        assert poller.dead() == ()
+        await poller.close(30.0)
+
+    with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
+        asyncio.run(run(account))
+
+
 def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     """A poll that became due while the machine was asleep begins soon after it has woken."""
     asleep = 0.0

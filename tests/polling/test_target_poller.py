@@ -205,6 +205,29 @@ def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     assert waits[:7] == [30.0, 60.0, 120.0, 200.0, 200.0, 200.0, 30.0]
 
 
+@pytest.mark.parametrize("broken", ["session", "schedule"])
+def test_a_defect_outside_of_the_requests_ends_no_task(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """The next poll comes all the same, and a line for each poll has the traceback."""
+    time = Time(ends=150.0)
+    polled = Polled(USAGE, time, [usage("a")] * 3)
+
+    def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    if broken == "session":
+        monkeypatch.setattr("exporter.polling.target_poller.PollSession", fail)
+    else:
+        monkeypatch.setattr(polled.store, "schedule", fail)
+    with capture_logs() as lines:
+        polled.run(0.0)
+    defects = [line for line in lines if line["log_level"] == "error"]
+    assert [line["exc_info"] for line in defects] == [True] * len(defects)
+    # Failed polls come after 30 s, then at the interval; good ones at the interval.
+    assert (len(defects), len(polled.results)) == ((3, 0) if broken == "session" else (4, 3))
+
+
 def test_bad_credentials_are_never_hammered() -> None:
     """After a refusal that does not pass by itself, the next poll comes at the interval."""
     time = Time(ends=170.0)
