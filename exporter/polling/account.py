@@ -61,9 +61,11 @@ class CredentialReader:
         )
 
     def _find_reading(self) -> "asyncio.Task[Credentials] | None":
-        """Return the read that is under way."""
+        """Return the read that is under way in this event loop."""
         reading = self._reading
-        return None if reading is None or reading.done() else reading
+        if reading is None or reading.done():
+            return None
+        return reading if reading.get_loop() is asyncio.get_running_loop() else None
 
 
 @dataclass(frozen=True, slots=True)

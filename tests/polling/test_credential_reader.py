@@ -53,6 +53,25 @@ def test_a_read_that_hangs() -> None:
     run_simulated(run())
 
 
+def test_a_read_of_a_loop_that_broke() -> None:
+    """A read that was under way in a loop that is closed keeps no other from beginning."""
+    files = HangingFiles(WorkerPool(1))
+    reader = CredentialReader(lambda: CREDENTIALS, files, timeout=30.0)
+    loop = asyncio.new_event_loop()
+    lost = loop.create_task(reader.read())
+    while not files.reads:
+        loop.run_until_complete(asyncio.sleep(0.0))
+    loop.close()
+
+    async def run() -> None:
+        files.may_end = asyncio.Event()
+        files.may_end.set()
+        assert await reader.read() == CREDENTIALS
+
+    run_simulated(run())
+    assert not lost.done()
+
+
 def test_a_read_that_ends_before_its_deadline() -> None:
     """Polls that come meanwhile wait for the same read."""
 
