@@ -106,8 +106,9 @@ class PollSession:
     async def _attempt(
         self, call: Callable[[Client, Credentials], T], credentials: Credentials
     ) -> T:
+        self._check_allowed(credentials)  # what is not sent uses up nothing of the rate limit
         async with self.account.limiter.turn(self._target):
-            self._check_allowed(credentials)
+            self._check_allowed(credentials)  # that may have changed meanwhile
             self.requests += 1
             try:
                 return await self._send(call, credentials)

@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 
+import pytest
+
 from exporter.polling.account import PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import TooManyRequestsError
 from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import make_session
 from tests.support.faults import FAILING, HttpError
@@ -67,6 +70,24 @@ def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
         times = [call.time for call in simulator.calls]
     assert len(times) == 1 + 8 + 2 + 1
     assert all(moment >= began + number / 10.0 for number, moment in enumerate(times))
+
+
+def test_a_request_that_is_not_sent_uses_up_nothing(open_account: OpenAccount) -> None:
+    """While ScaleEngine asks to wait, a poll fails at once, and the next request is not later."""
+    clock = Clock(elapsed=lambda: 1000.0)
+
+    async def poll_paused(account: PolledAccount) -> None:
+        account.limiter.pause(1e6)
+        with pytest.raises(TooManyRequestsError):
+            await poll_once(account, USAGE)
+        assert account.limiter.rate.delay() == 0.0
+
+    with (
+        Simulator([stored(158, folders=0)]) as simulator,
+        open_account(simulator, per_second=0.001, clock=clock) as account,
+    ):
+        asyncio.run(poll_paused(account))
+        assert simulator.call_count == 0
 
 
 def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount) -> None:
