@@ -102,6 +102,7 @@ def describe_changes(before: Plan, after: Plan) -> Mapping[str, str]:
             "concurrency",
             "requests_per_second",
             "requests_per_poll",
+            "max_workers",
             "limits",
         )
         if getattr(before, name) != getattr(after, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
+from exporter.config.model import Api
 from exporter.plan import Plan, describe_changes, plan_from
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -181,6 +182,27 @@ def test_a_secret_without_a_descriptor(plan_of: PlanOf, monkeypatch: pytest.Monk
     with pytest.raises(ResourceLimitError) as failed:
         main.credentials()
     assert failed.value.cause.startswith("this process has too many open files (limit ")
+
+
+@pytest.mark.parametrize("key", Api.model_fields)
+def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) -> None:
+    """Each setting is named, the parts of the endpoint as one."""
+    changes: dict[str, tuple[object, str]] = {
+        "url": ("http://127.0.0.1:8080/stable/", "endpoint"),
+        "timeout": (7.0, "endpoint"),
+        "concurrency": (3, "concurrency, endpoint"),
+        "max_workers": (33, "max_workers"),
+        "requests_per_second": (2.5, "requests_per_second"),
+        "max_requests_per_poll": (99, "requests_per_poll"),
+        "ca_file": ("other.pem", "endpoint"),
+    }
+    value, changed = changes[key]
+    file = tmp_path / "config.yaml"
+    file.write_text(SMALLEST)
+    before = load(file, {}).config
+    api = before.api.model_copy(update={key: value})
+    after = before.model_copy(update={"api": api})
+    assert describe_changes(plan_from(before), plan_from(after)) == {"settings_changed": changed}
 
 
 def test_what_a_reload_changes(plan_of: PlanOf) -> None:
