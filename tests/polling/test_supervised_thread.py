@@ -81,6 +81,24 @@ def test_each_death_doubles_the_wait() -> None:
     assert len(lines) == 9
 
 
+def test_an_hour_of_work_makes_up_for_crashes() -> None:
+    """After an hour without a crash the wait is the first one again; a shorter time counts not."""
+    stop, now = Told(), 0.0
+    seconds = iter([0.0, 3599.0, 0.0, 3600.0, 0.0])
+
+    def work() -> None:
+        nonlocal now
+        for worked in seconds:
+            now += worked
+            raise ValueError("a defect")
+
+    thread = SupervisedThread("poll main", work, stop, lambda: now)
+    with capture_logs():
+        thread.start()
+        assert thread.join(PATIENCE)
+    assert stop.waits == [30, 60, 120, 30, 60]
+
+
 def test_it_is_dead_while_it_waits() -> None:
     """From the crash until the restart the thread is dead; then it is not."""
     seen: list[bool] = []
