@@ -290,11 +290,12 @@ class _Polling:
         delta = self._roster.delta_to(plan)
         renewed = self._roster.renewed(plan, self._around)
         self._workers.resize(plan.max_workers)
+        # First, as it ends the requests of replaced accounts, which count under the same name.
+        self._poller.apply(delta, renewed.accounts)
         self._metrics.apply(
             delta, _numbers(plan), _quotas(plan), _labels(plan), plan.requests_per_second
         )
         self._demand.set_targets(plan.targets)
-        self._poller.apply(delta, renewed.accounts)
         self._roster = renewed  # last: where a step fails, the next reload computes it again
 
 

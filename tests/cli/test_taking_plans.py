@@ -1,0 +1,83 @@
+"""The service takes another plan as a whole, and takes it again where that failed."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from exporter.accounts import Surroundings
+from exporter.metrics.registry import Metrics, build_metrics
+from exporter.plan import Plan, PlannedAccount
+from exporter.polling.poller import Poller
+from exporter.polling.store import Store
+from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.workers import WorkerPool
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.transport import Endpoint
+from exporter.service import _Polling
+
+
+def plan_of(*names: str) -> Plan:
+    accounts = (
+        PlannedAccount(name, number, lambda: Credentials("key", "secret"))
+        for number, name in enumerate(names)
+    )
+    targets = tuple(DiskUsageTarget(name, 300.0, 900.0) for name in names)
+    return Plan(Endpoint("http://127.0.0.1:9/", 5.0, 4), 4, 100.0, 1000, tuple(accounts), targets)
+
+
+class Service:
+    """What the service polls, without its threads."""
+
+    def __init__(self, plan: Plan) -> None:
+        clock, workers = Clock(), WorkerPool(plan.max_workers)
+        self.store = Store(plan.targets)
+        metrics = build_metrics(self.store, {"a": 0}, clock)
+        around = Surroundings(
+            clock,
+            Stamps(threading.Event().wait),
+            observe=lambda _: None,
+            learn=lambda _, __: None,
+            workers=workers,
+        )
+        self.polling = _Polling(plan, around, workers, self.store, metrics)
+
+
+@pytest.mark.parametrize("step", [Poller, Metrics], ids=lambda step: step.__name__)
+def test_a_plan_that_could_not_be_taken(
+    monkeypatch: pytest.MonkeyPatch, step: type[Poller] | type[Metrics]
+) -> None:
+    """Where a step fails, the plan of before stands, and the next reload makes up for it."""
+    service = Service(plan_of("a", "b"))
+    before = service.polling.plan
+
+    def fail(*_: object) -> None:
+        raise ValueError("a defect")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(step, "apply", fail)
+        with pytest.raises(ValueError, match="a defect"):
+            service.polling.take(plan_of("a", "c"))
+    assert service.polling.plan is before
+    after = plan_of("a", "c")
+    service.polling.take(after)
+    assert service.polling.plan is after
+    assert tuple(service.store.current()) == after.targets
+
+
+def test_requests_of_replaced_accounts_end_before_they_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else one that ends in between is counted for the account that has the name now."""
+    service = Service(plan_of("a"))
+    steps: list[str] = []
+
+    def record(step: type[Poller] | type[Metrics]) -> Callable[..., None]:
+        return lambda *_: steps.append(step.__name__)
+
+    for step in (Poller, Metrics):
+        monkeypatch.setattr(step, "apply", record(step))
+    service.polling.take(plan_of("b", "a"))
+    assert steps == ["Poller", "Metrics"]
