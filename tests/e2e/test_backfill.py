@@ -117,7 +117,9 @@ def fresh(
     shutil.copytree(history.data, folder / "data")
     with ExitStack() as ending:
         programs = (prometheus, alertmanager)
-        yield ending.enter_context(watching(folder, programs, history.exporter.address))
+        yield ending.enter_context(
+            watching(folder, programs, history.exporter.address, is_demo=True)
+        )
 
 
 def read_series(api: PrometheusApi, name: str) -> dict[str, list[tuple[float, float]]]:
