@@ -46,7 +46,8 @@ class Exporter:
     def write_configuration(self, quotas: Mapping[str, Mapping[str, int]] | None = None) -> None:
         """Write the configuration; with other quotas if given, by account and CPU user."""
         accounts = [_configured(each, (quotas or {}).get(each.name, {})) for each in self._polled]
-        api = {"url": self._api_url, "requests_per_second": None, "timeout": "5s"}
+        # A limit that holds nothing back: without one, there is no share of it to show.
+        api = {"url": self._api_url, "requests_per_second": 1000, "timeout": "5s"}
         # JSON is YAML.
         (self._folder / "config.yaml").write_text(json.dumps({"api": api, "accounts": accounts}))
 
