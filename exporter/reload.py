@@ -10,9 +10,9 @@ import structlog
 
 from exporter.polling.stopping import Stop
 from exporter.polling.supervised_thread import SupervisedThread
+from exporter.process.log_limit import LogLimit
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock
-from exporter.web.log_limit import LogLimit
 from exporter.yamlfile.problems import ConfigError
 
 log: Final = structlog.get_logger(__name__)

@@ -24,6 +24,7 @@ from exporter.flags import WebFlags
 from exporter.logs import set_log_level
 from exporter.plan import Plan, endpoint_from, plan_from
 from exporter.process.ending import EXIT_INTERRUPTED
+from exporter.process.log_limit import LogLimit
 from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
@@ -35,7 +36,6 @@ from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.config_file import LiveWebConfig
 from exporter.web.listeners import Address, listen
-from exporter.web.log_limit import LogLimit
 from exporter.yamlfile.problems import Problem
 
 log: Final = structlog.get_logger(__name__)

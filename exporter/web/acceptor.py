@@ -23,11 +23,11 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from exporter.process.log_limit import LogLimit
 from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, break_cycles, check_version
 from exporter.web.connection_tracker import ConnectionTracker, Phase, peer_of
-from exporter.web.log_limit import LogLimit
 from exporter.web.request_checks import check_request
 
 log: Final = structlog.get_logger(__name__)

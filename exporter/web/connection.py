@@ -13,7 +13,7 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web, web_protocol
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from exporter.web.log_limit import LogLimit
+from exporter.process.log_limit import LogLimit
 from exporter.web.responses import HEADERS
 
 log: Final = structlog.get_logger(__name__)

@@ -1,18 +1,20 @@
 """Serve an application on sockets until told to stop."""
 
 import asyncio
+import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, cast
 
 from aiohttp import web
 
+from exporter.process.log_limit import LogLimit
 from exporter.web.acceptor import Acceptor, Connections, find_max_connections, track_requests
 from exporter.web.connection_tracker import Limits
 from exporter.web.listeners import close
-from exporter.web.log_limit import LogLimit, limited_libraries
 from exporter.web.request_checks import build_requests
 
 _LAST_SCRAPES_SECONDS: Final = 2.0
@@ -20,6 +22,11 @@ _LAST_SCRAPES_SECONDS: Final = 2.0
 # when the door hangs up.
 _HANDLER_GRACE_SECONDS: Final = 0.1
 _PAGE_THREADS: Final = 2
+_LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
+_BEGINNING: Final = 24
+"""Characters of a message that tell its kind: what follows may hold an address in memory."""
+# What asyncio logs for each response that is written to a client who has left, as many do.
+_NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception.")
 
 
 async def serve(
@@ -54,7 +61,7 @@ async def serve(
     server.request_factory = build_requests(server.request_factory)
     acceptor = Acceptor(server, connections, ssl_context, log_limit)
     reaper = asyncio.create_task(acceptor.reap_overdue())
-    with limited_libraries(log_limit):
+    with _limited_libraries(log_limit):
         try:
             acceptor.start(sockets)
             listening()
@@ -63,3 +70,21 @@ async def serve(
             reaper.cancel()
             await acceptor.close(runner, _LAST_SCRAPES_SECONDS)
             close(sockets)
+
+
+@contextmanager
+def _limited_libraries(limit: LogLimit) -> Iterator[None]:
+    """Limit what the libraries of the web server log, each kind of message on its own."""
+
+    def is_due(record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        return message not in _NO_NEWS and limit.is_due(f"{record.name} {message[:_BEGINNING]}")
+
+    loggers = [logging.getLogger(name) for name in _LIBRARIES]
+    for logger in loggers:
+        logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_due)

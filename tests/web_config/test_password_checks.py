@@ -13,12 +13,12 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.process.log_limit import LogLimit
 from exporter.web.config_file.basic_auth import (
     MAX_WAITING,
     AuthResult,
     BasicAuthentication,
 )
-from exporter.web.log_limit import LogLimit
 
 T = TypeVar("T")
 
@@ -362,7 +362,7 @@ def test_the_process_ends_after_the_check_that_runs() -> None:
     program = """\
 import asyncio, threading, time
 from exporter.web.config_file.basic_auth import BasicAuthentication
-from exporter.web.log_limit import LogLimit
+from exporter.process.log_limit import LogLimit
 
 begun = threading.Event()
 

@@ -15,8 +15,8 @@ import bcrypt
 import structlog
 from aiohttp import BasicAuth
 
+from exporter.process.log_limit import LogLimit
 from exporter.web.fair_queue import FairQueue, Keys, find_networks
-from exporter.web.log_limit import LogLimit
 from exporter.yamlfile.fields import FieldError
 
 log: Final = structlog.get_logger(__name__)

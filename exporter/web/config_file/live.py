@@ -11,10 +11,10 @@ from weakref import WeakSet
 
 import structlog
 
+from exporter.process.log_limit import LogLimit
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.config_file.loosening import Loosening, find_loosenings, is_tls_stricter
 from exporter.web.config_file.web_config import WebConfig, load_web_config
-from exporter.web.log_limit import LogLimit
 from exporter.yamlfile.problems import ConfigError, Problem
 
 log: Final = structlog.get_logger(__name__)

@@ -11,11 +11,11 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from exporter.process.log_limit import LogLimit
 from exporter.web.config_file.basic_auth import AuthResult, BasicAuthentication, verify_password
 from exporter.web.config_file.go_values import find_alternative_names
 from exporter.web.config_file.live import LiveWebConfig
 from exporter.web.config_file.web_config import RateLimit, WebConfig
-from exporter.web.log_limit import LogLimit
 
 log: Final = structlog.get_logger(__name__)
 

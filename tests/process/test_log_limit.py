@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.log_limit import LogLimit
+from exporter.process.log_limit import LogLimit
 
 
 @pytest.mark.parametrize(

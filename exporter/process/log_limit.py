@@ -1,19 +1,12 @@
 """Keep strangers from filling the log: what they cause is logged once a minute."""
 
-import logging
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 _SECONDS: Final = 60.0
 MAX_EVENTS: Final = 1000
 """Different events in a minute where their names may hold what a stranger has sent."""
-_LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
-_BEGINNING: Final = 24
-"""Characters of a message that tell its kind: what follows may hold an address in memory."""
-# What asyncio logs for each response that is written to a client who has left, as many do.
-_NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception.")
 
 
 class LogLimit:
@@ -47,21 +40,3 @@ class LogLimit:
             return False
         self._logged[event] = now
         return True
-
-
-@contextmanager
-def limited_libraries(limit: LogLimit) -> Iterator[None]:
-    """Limit what the libraries of the web server log, each kind of message on its own."""
-
-    def is_due(record: logging.LogRecord) -> bool:
-        message = str(record.msg)
-        return message not in _NO_NEWS and limit.is_due(f"{record.name} {message[:_BEGINNING]}")
-
-    loggers = [logging.getLogger(name) for name in _LIBRARIES]
-    for logger in loggers:
-        logger.addFilter(is_due)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(is_due)
