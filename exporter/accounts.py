@@ -12,6 +12,7 @@ from exporter.polling.reload_delta import ReloadDelta, compute_delta
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
 from exporter.polling.workers import InlineWorkers, Workers
+from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, Stamps
@@ -124,6 +125,7 @@ def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> P
         limiter=known.limiter,
         breaker=known.breaker,
         failures=known.failures,
+        log_limit=known.log_limit,
     )
 
 
@@ -156,4 +158,5 @@ def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> Polle
         limits=Limits(plan.concurrency, plan.requests_per_poll, plan.limits),
         workers=around.workers,
         judge=around.judge,
+        log_limit=LogLimit(around.clock.elapsed, max_events=None),
     )

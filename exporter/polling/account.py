@@ -11,7 +11,9 @@ from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.verdicts import Verdict, ignore
 from exporter.polling.walk import Limits
 from exporter.polling.workers import Workers
+from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.errors import AuthError
 
 _SLOT_SECONDS: Final = 1.0
@@ -73,7 +75,7 @@ class PolledAccount:
     """What the polls of an account share.
 
     ``judge`` is called for each attempt with what it shows of the credentials. ``failures`` decides
-    which failures are logged as warnings.
+    which failures are logged as warnings, ``log_limit`` which retries and waits are at info.
     """
 
     name: str
@@ -85,6 +87,7 @@ class PolledAccount:
     workers: Workers
     judge: Callable[[Verdict], None] = ignore
     failures: FailureLog = field(default_factory=FailureLog)
+    log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
 
 
 def _retrieve(task: "asyncio.Task[Credentials]") -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from exporter.polling.store import PollResult, Store, TargetState
 from exporter.polling.targets import Target, log_fields
+from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.clock import Clock, Seconds
 
 log: Final = structlog.get_logger(__name__)
@@ -61,14 +62,13 @@ class DemandLog:
         self, store: Store, clock: Clock, requests_per_second: Callable[[], float | None]
     ) -> None:
         self._store = store
-        self._clock = clock
         self._requests_per_second = requests_per_second
-        self._warned: dict[Target | str, float] = {}
+        self._limit = LogLimit(clock.elapsed, max_events=None, period=_WARNING_SECONDS)
 
     def record(self, target: Target, result: PollResult) -> None:
         """Take in a poll that has ended."""
         overdue = measure_overdue(target, result)
-        if overdue and self._is_due(target):
+        if overdue and self._limit.is_due(target):
             log.warning(
                 "poll outlasted its interval",
                 **log_fields(target),
@@ -79,7 +79,7 @@ class DemandLog:
             )
         known = self._store.account(target.account)
         ratio = compute_demand_ratio(known, self._requests_per_second())
-        if ratio is not None and ratio > HIGH_DEMAND_RATIO and self._is_due(target.account):
+        if ratio is not None and ratio > HIGH_DEMAND_RATIO and self._limit.is_due(target.account):
             demands = [(count_target_requests(each) or 0.0, each.target) for each in known]
             most, costliest = max(demands, key=lambda demand: demand[0])
             log.warning(
@@ -97,12 +97,4 @@ class DemandLog:
         kept: set[Target | str] = set()
         for target in targets:
             kept |= {target, target.account}
-        self._warned = {key: warned for key, warned in self._warned.items() if key in kept}
-
-    def _is_due(self, key: Target | str) -> bool:
-        now = self._clock.elapsed()
-        warned = self._warned.get(key)
-        if warned is not None and now - warned < _WARNING_SECONDS:
-            return False
-        self._warned[key] = now
-        return True
+        self._limit.retain(kept)

@@ -9,7 +9,6 @@ from exporter.scaleengine.errors import Reason, ScaleEngineError
 WARNING_SECONDS: Final = 3600.0
 """A cause that lasts is warned of again after this time."""
 
-_EVENT_SECONDS: Final = 60.0
 _OF_ONE_TARGET: Final = frozenset({Reason.API, Reason.INCOMPLETE})
 """Two targets that fail so fail for causes of their own, in whatever words."""
 _OF_ONE_MOMENT: Final = frozenset({Reason.RATE_LIMITED, Reason.CLOCK})
@@ -44,7 +43,6 @@ class FailureLog:
     def __init__(self) -> None:
         self._causes: dict[Target, _Cause] = {}
         self._lasting: dict[_Cause, _Lasting] = {}
-        self._events: dict[str, float] = {}
 
     def record_failure(
         self, target: Target, error: ScaleEngineError, now: float
@@ -72,17 +70,6 @@ class FailureLog:
         cause = self._causes.pop(target, None)
         if cause is not None and cause not in self._causes.values():
             del self._lasting[cause]
-
-    def is_due(self, event: str, now: float) -> bool:
-        """Return whether an event of the account may be logged above the level debug.
-
-        It may be once a minute. ``now`` is in seconds of monotonic time.
-        """
-        logged = self._events.get(event)
-        if logged is not None and now - logged < _EVENT_SECONDS:
-            return False
-        self._events[event] = now
-        return True
 
 
 def _cause(target: Target, error: ScaleEngineError) -> _Cause:

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from exporter.polling.failure_log import FailureLog
 from exporter.polling.recovery import account_pause
 from exporter.polling.targets import Target, log_fields
+from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.errors import Reason, Request, ScaleEngineError
@@ -61,12 +61,12 @@ class PollTrace:
 
 
 class RequestLog:
-    """Logs and keeps the requests of one poll."""
+    """Logs and keeps the requests of one poll; ``log_limit`` is that of the account."""
 
-    def __init__(self, target: Target, clock: Clock, failures: FailureLog) -> None:
+    def __init__(self, target: Target, clock: Clock, log_limit: LogLimit) -> None:
         self._log = log.bind(**log_fields(target))
         self._clock = clock
-        self._failures = failures
+        self._log_limit = log_limit
         self._began = clock.elapsed()
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_REQUESTS)
         self._costs: dict[str, tuple[int, float]] = {}
@@ -102,14 +102,14 @@ class RequestLog:
         """Log that a request failed, and that others have to wait, if they have."""
         self._log.debug("request failed", reason=str(error.reason), cause=error.cause)
         pause = account_pause(error)
-        if pause and self._failures.is_due("pause", self._clock.elapsed()):
+        if pause and self._log_limit.is_due("pause"):
             self._log.info(
                 "requests paused, as ScaleEngine asks", wait=Seconds(pause), cause=error.cause
             )
 
     def record_retry(self, error: ScaleEngineError, attempt: int, wait: float) -> None:
         """Log that a request is sent again after a wait in seconds; ``attempt`` was the last."""
-        is_due = self._failures.is_due(f"retry {error.reason}", self._clock.elapsed())
+        is_due = self._log_limit.is_due(f"retry {error.reason}")
         (self._log.info if is_due else self._log.debug)(
             "request failed, retrying",
             **describe_request(error),

@@ -51,7 +51,7 @@ class PollSession:
         self._end = began + self._max_seconds
         last_retry = began + max(target.interval, MIN_RETRY_SECONDS)
         self._policy = RetryPolicy(clock, rng, last_retry, self._may_continue)
-        self.log = RequestLog(target, clock, account.failures)
+        self.log = RequestLog(target, clock, account.log_limit)
         self._credentials: Credentials | None = None
         self._read_at = began
         self._reading = asyncio.Lock()

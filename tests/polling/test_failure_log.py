@@ -77,13 +77,6 @@ def test_causes_of_one_target(kind: Error) -> None:
     assert warned(log, kind, WARNING_SECONDS) == [True] * 6
 
 
-def test_events_of_a_minute() -> None:
-    """Retries of an account are told of once a minute, each kind by itself."""
-    log = FailureLog()
-    assert [log.is_due("retry", now) for now in (0.0, 59.0, 60.0, 61.0)] == [True, False] * 2
-    assert log.is_due("pause", 61.0)
-
-
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])
 def test_causes_that_tell_the_seconds(kind: Error) -> None:
     """Where the words tell how many seconds are left, they are no other cause."""

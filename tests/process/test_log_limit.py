@@ -41,3 +41,24 @@ def test_the_operators_events_are_not_bounded() -> None:
     limit = LogLimit(lambda: 0.0, max_events=None)
     assert all(limit.is_due(f"line {number}") for number in range(2000))
     assert not limit.is_due("line 0")
+
+
+def test_another_period() -> None:
+    """What lasts longer is logged once in a longer period."""
+    limit = LogLimit(iter([0.0, 3599.0, 3600.0]).__next__, period=3600.0)
+    assert [limit.is_due("event") for _ in range(3)] == [True, False, True]
+
+
+def test_events_that_are_forgotten() -> None:
+    """An event that was not retained is due again, the others are not."""
+    limit = LogLimit(lambda: 0.0)
+    assert all(limit.is_due(event) for event in "ab")
+    limit.retain({"a"})
+    assert [limit.is_due(event) for event in "ab"] == [False, True]
+
+
+def test_events_of_an_account() -> None:
+    """Retries of an account are told of once a minute, each kind by itself."""
+    limit = LogLimit(iter([0.0, 59.0, 60.0, 61.0, 61.0]).__next__, max_events=None)
+    assert [limit.is_due("retry") for _ in range(4)] == [True, False] * 2
+    assert limit.is_due("pause")
