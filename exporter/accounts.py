@@ -75,12 +75,17 @@ class Roster:
         configured = {account.name: account for account in self.plan.accounts}
         made = {}
         for planned in plan.accounts:
-            account = _account(planned, plan, around)
             before = known.get(planned.name)
-            if before is not None:
-                account = _with_knowledge(account, before, plan)
-                if plan.endpoint == self.plan.endpoint and before.name == planned.name:
-                    account = replace(account, client=before.client)
+            if before is None:
+                account = _account(planned, plan, around, _client(planned, plan, around))
+            else:
+                is_same_client = plan.endpoint == self.plan.endpoint and before.name == planned.name
+                client = (
+                    before.client
+                    if is_same_client
+                    else _client(planned, plan, around, before.client.time)
+                )
+                account = _with_knowledge(_account(planned, plan, around, client), before, plan)
                 is_same_read = planned.credentials == configured[before.name].credentials
                 if is_same_read and plan.endpoint.timeout == self.plan.endpoint.timeout:
                     # Where a file hangs, the read that is under way is enough.
@@ -111,17 +116,20 @@ class Roster:
 
 def roster(plan: Plan, around: Surroundings) -> Roster:
     """Return the accounts of the first plan."""
-    accounts = {planned.name: _account(planned, plan, around) for planned in plan.accounts}
-    return Roster(plan, accounts)
+    return Roster(
+        plan,
+        {
+            planned.name: _account(planned, plan, around, _client(planned, plan, around))
+            for planned in plan.accounts
+        },
+    )
 
 
 def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> PolledAccount:
     """Return an account with what is known of it, and the limits of a plan."""
     known.limiter.change(plan.concurrency, plan.requests_per_second)
-    client = replace(fresh.client, time=known.client.time)
     return replace(
         fresh,
-        client=client,
         limiter=known.limiter,
         breaker=known.breaker,
         failures=known.failures,
@@ -129,21 +137,28 @@ def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> P
     )
 
 
-def _account(planned: PlannedAccount, plan: Plan, around: Surroundings) -> PolledAccount:
-    def credentials() -> Credentials:
-        read = planned.credentials()
-        around.learn(read.api_key, read.api_secret)
-        return read
-
-    client = Client(
+def _client(
+    planned: PlannedAccount, plan: Plan, around: Surroundings, time: ServerTime | None = None
+) -> Client:
+    return Client(
         account=planned.name,
         cdn=planned.cdn,
         transport=Transport(plan.endpoint),
         stamps=around.stamps,
         clock=around.clock,
-        time=ServerTime(around.clock),
+        time=time or ServerTime(around.clock),
         observe=around.observe,
     )
+
+
+def _account(
+    planned: PlannedAccount, plan: Plan, around: Surroundings, client: Client
+) -> PolledAccount:
+    def credentials() -> Credentials:
+        read = planned.credentials()
+        around.learn(read.api_key, read.api_secret)
+        return read
+
     rate = RateLimiter(plan.requests_per_second, around.clock)
     return PolledAccount(
         name=planned.name,
