@@ -19,10 +19,10 @@ from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     AuthError,
-    ProtocolError,
     ResourceLimitError,
     ScaleEngineError,
     Scope,
+    exporter_defect,
 )
 from exporter.scaleengine.route import find_route
 
@@ -110,11 +110,7 @@ class Trials:
             if limit is not None:
                 return ResourceLimitError(_command(target), limit.cause, limit.advice)
             log.exception("a defect of this exporter ended a trial; please report it")
-            return ProtocolError(
-                _command(target),
-                "a response was not understood, because of a defect of this exporter",
-                "report it, with the traceback above",
-            )
+            return exporter_defect(_command(target))
 
     def _on_the_side(self, target: Target, exchange: Exchange | None) -> Iterator[Finding]:
         """Return what a response tells whatever it says: the time, and that the key is accepted."""

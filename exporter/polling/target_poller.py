@@ -20,7 +20,7 @@ from exporter.polling.usage import describe_rejected
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.disk_usage import RowFault
-from exporter.scaleengine.errors import ProtocolError, ResourceLimitError, ScaleEngineError
+from exporter.scaleengine.errors import ResourceLimitError, ScaleEngineError, exporter_defect
 
 log: Final = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class TargetPoller:
             return self._record(outcome, session, began)
         except Exception:  # noqa: BLE001 - nothing may end the task
             self._log.exception("a defect of this exporter ended a poll; please report it")
-            return self._defect()
+            return exporter_defect(self._target.collector)
 
     async def _poll(self, session: PollSession) -> Snapshot | ScaleEngineError:
         try:
@@ -108,14 +108,7 @@ class TargetPoller:
             if limit is not None:
                 return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
             self._log.exception("a defect of this exporter ended a poll; please report it")
-            return self._defect()
-
-    def _defect(self) -> ScaleEngineError:
-        return ProtocolError(
-            self._target.collector,
-            "a response was not understood, because of a defect of this exporter",
-            "report it, with the traceback above",
-        )
+            return exporter_defect(self._target.collector)
 
     def _record(
         self, outcome: Snapshot | ScaleEngineError, session: PollSession, began: float

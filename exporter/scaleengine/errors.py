@@ -237,3 +237,15 @@ class LimitReachedError(IncompleteError):
     """More was found than a setting allows; the cause has the number, the advice the setting."""
 
     transient = False
+
+
+def exporter_defect(command: str) -> ProtocolError:
+    """Return the error of a request that a defect of this exporter ended; the log has more of it.
+
+    Nobody can say that the response was right, so its reason is ``protocol``.
+    """
+    return ProtocolError(
+        command,
+        "a response was not understood, because of a defect of this exporter",
+        "report it, with the traceback above",
+    )
