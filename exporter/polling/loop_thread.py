@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from exporter.polling.cancelling import cancel_all
 from exporter.polling.poller import Poller
+from exporter.polling.stopping import cancel_all
 from exporter.polling.supervised_thread import SupervisedThread
 from exporter.scaleengine.clock import since_boot
 

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 from weakref import WeakSet
 
 from exporter.polling.account import PolledAccount
-from exporter.polling.cancelling import cancel_all
 from exporter.polling.reload_delta import ReloadDelta, without_times
+from exporter.polling.stopping import cancel_all
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import Target

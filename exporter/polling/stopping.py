@@ -1,9 +1,13 @@
-"""The signal to stop, for threads."""
+"""How work is stopped: a signal for threads, and the end of tasks."""
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from exporter.scaleengine.clock import Clock
+
+T = TypeVar("T")
 
 
 class Stop(Protocol):
@@ -31,3 +35,17 @@ def stoppable(clock: Clock, stop: Stop) -> Clock:
             raise StoppedError
 
     return replace(clock, sleep=sleep)
+
+
+async def cancel_all(tasks: "Collection[asyncio.Task[T]]", max_wait: float | None = None) -> None:
+    """Cancel tasks and wait until they have ended, at most ``max_wait`` seconds.
+
+    Their errors are dropped: nobody asks for them any more.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=max_wait)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()

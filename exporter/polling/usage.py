@@ -19,7 +19,6 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from exporter.polling.cancelling import cancel_all
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import (
     DiskUsage,
@@ -28,6 +27,7 @@ from exporter.polling.snapshots import (
     UserUsage,
     pack_days,
 )
+from exporter.polling.stopping import cancel_all
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.disk_usage import (
     COMMAND,

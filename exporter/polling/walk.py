@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TypeAlias
 
-from exporter.polling.cancelling import cancel_all
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
@@ -31,6 +30,7 @@ from exporter.polling.steps import (
     start_of,
     with_files,
 )
+from exporter.polling.stopping import cancel_all
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.file_listing import (
     COMMAND,
