@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.self_metrics import WallTime
-from exporter.polling.changes import Changes
+from exporter.polling.store import Changes
 from exporter.scaleengine.client import Exchange
 
 NO_ACCOUNT: Final = ""

@@ -7,8 +7,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector, AccountCounter
-from exporter.polling.changes import Changes
-from exporter.polling.store import PollResult
+from exporter.polling.store import Changes, PollResult
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.scaleengine import disk_usage, file_listing
 from exporter.scaleengine.client import Exchange

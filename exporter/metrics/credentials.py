@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.polling.changes import Changes
+from exporter.polling.store import Changes
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials

@@ -33,9 +33,8 @@ from exporter.metrics.families import KnowledgeCollector
 from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.self_metrics import ProcessMetrics, WallTime
-from exporter.polling.changes import Changes
 from exporter.polling.reload_delta import ReloadDelta
-from exporter.polling.store import PollResult, Store
+from exporter.polling.store import Changes, PollResult, Store
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Exchange

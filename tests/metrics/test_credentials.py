@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.credentials import CredentialCollector
-from exporter.polling.changes import Changes
+from exporter.polling.store import Changes
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials
