@@ -71,9 +71,11 @@ class Life:
     def follow(self, elapsed: float) -> None:
         """Let happen what is due."""
         while self.happened < len(self.events) and self.events[self.happened].moment <= elapsed:
-            event = self.events[self.happened]
-            self.holdings.change(event.moment, event.change)
+            self._apply(self.events[self.happened])
             self.happened += 1
+
+    def _apply(self, event: Event) -> None:
+        self.holdings.change(lambda: event.moment, event.change)
 
 
 def life(name: str, targets: Sequence[Target], seed: str, days: float) -> Life:

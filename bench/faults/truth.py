@@ -56,12 +56,14 @@ class Holdings:
         self.truths: Mapping[Target, Truth] = {target: Truth() for target in targets}
         self.lock = threading.RLock()
 
-    def change(self, moment: float, change: Callable[["Holdings"], None]) -> None:
-        """Change what is held, and take down that it is true from this moment on.
+    def change(self, elapsed: Callable[[], float], change: Callable[["Holdings"], None]) -> None:
+        """Change what is held, and record that it is true from now on.
 
-        No answer of the simulator's comes in between.
+        ``elapsed`` is the monotonic clock. It is read when no response of the simulator can be made
+        until the change is done: a moment read before would be earlier than the change.
         """
         with self.lock, self.storage.lock:
+            moment = elapsed()
             change(self)
             for target, truth in self.truths.items():
                 truth.note(moment, self.numbers(target))

@@ -174,7 +174,7 @@ class Witness:
         if not numbers:
             return
         finished = shown.of_poll("scaleengine_poll_last_success_timestamp_seconds", target)
-        windows = self._store.windows[target].items()
+        windows = tuple(self._store.windows[target].items())  # polls that end go on adding
         window = next((seen for at, seen in windows if self._wall_time.unix(at) == finished), None)
         if window is None:
             yield f"{target}: numbers of no poll that is known to have been good"

@@ -31,8 +31,8 @@ def holdings() -> Holdings:
         held.storage.add("sestore4/jb/a.mp4")
         held.storage.add("sestore4/jb/below/b.mp4")
 
-    held.change(0.0, begin)
-    held.change(100.0, lambda held: held.storage.add("sestore4/jb/below/c.mp4"))
+    held.change(lambda: 0.0, begin)
+    held.change(lambda: 100.0, lambda held: held.storage.add("sestore4/jb/below/c.mp4"))
     return held
 
 
@@ -111,6 +111,35 @@ def test_bytes(
     usage = DiskUsage(tuple(UserUsage(user, day, size) for user, size in users.items()))
 
     assert len(seen(USAGE, usage, 50.0)) == wrong
+
+
+def test_a_change_is_true_from_when_no_response_shows_the_state_before_it() -> None:
+    """A response that is made while a change waits is of the state before: so is its moment."""
+    held, now, is_waiting = Holdings([USAGE]), [10.0], threading.Event()
+
+    class Lock:
+        def __enter__(self) -> None:
+            is_waiting.set()
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    lock, held.lock = held.lock, Lock()  # type: ignore[assignment]
+
+    def change(held: Holdings) -> None:
+        held.occupied = {"web": 1}
+
+    with lock:
+        changing = threading.Thread(target=held.change, args=(lambda: now[0], change))
+        changing.start()
+        assert is_waiting.wait(60)
+        now[0] = 20.0
+    changing.join(60)
+
+    truth = held.truths[USAGE]
+    assert truth.between(10.0, 19.0) == []
+    assert truth.between(20.0, 20.0) == [held.numbers(USAGE)]
 
 
 def test_numbers_of_no_poll(holdings: Holdings) -> None:
