@@ -21,12 +21,12 @@ from click.core import ParameterSource
 from exporter.files import NAMES
 from exporter.flags import (
     BACKFILL_FLAGS,
+    CHECK_FLAGS,
     CONFIG_AUTO_RELOAD_INTERVAL,
     CONFIG_CHECK,
     CONFIG_FILE,
     FILES_FLAGS,
     LOG_FLAGS,
-    OUTPUT,
     SHARD_FLAGS,
     WEB_CONFIG_FILE,
     WEB_FLAGS,
@@ -131,7 +131,7 @@ def serve(
     return EXIT_OK
 
 
-@click.command(cls=FlagCommand, params=[CONFIG_FILE, *SHARD_FLAGS, OUTPUT, *LOG_FLAGS])
+@click.command(cls=FlagCommand, params=[CONFIG_FILE, *SHARD_FLAGS, *CHECK_FLAGS, *LOG_FLAGS])
 @click.pass_obj
 def check(
     process: Process,
@@ -139,6 +139,9 @@ def check(
     config_file: Sequence[Path],
     shard: int | Auto,
     total_shards: int,
+    account: Sequence[str],
+    path: Sequence[str],
+    full: bool,
     output: str,
     log_level: str,
     log_format: str,
@@ -146,13 +149,19 @@ def check(
     """Try each account and path for real. Say what is wrong and what to do."""
     chosen = _choose_shard(shard, total_shards)
     secrets = _set_up_logs(log_level, log_format, process)
+    from exporter.check.command import Options
     from exporter.check.command import check as run_check
+    from exporter.check.selection import SelectionError
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
     plan, warnings = _load_plan(config_file, chosen, log_level, process)
-    good = run_check(plan, warnings, secrets, output, (sys.stdout, progress))
+    options = Options(output, full, tuple(account), tuple(path))
+    try:
+        good = run_check(plan, warnings, secrets, options, (sys.stdout, progress))
+    except SelectionError as error:
+        raise click.UsageError(str(error)) from None
     return EXIT_OK if good else EXIT_FAILURE
 
 

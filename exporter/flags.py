@@ -363,8 +363,35 @@ LOG_LEVEL: Final = Flag(
 LOG_FORMAT: Final = Flag(
     "log.format", _one_of("logfmt", "json"), "How to log.", section="Log", default="logfmt"
 )
-OUTPUT: Final = Flag(
-    "output", _one_of("text", "json"), "How to print.", section="Output", default="text"
+_SCOPE: Final = "Scope"
+CHECK_FLAGS: Final = (
+    Flag(
+        "account",
+        _required_text,
+        "An account, by its name; repeatable. Without it, all.",
+        section=_SCOPE,
+        default=(),
+        metavar="NAME",
+    ),
+    Flag(
+        "path",
+        _required_text,
+        "A path of the configuration, in each account that has it; repeatable. Without it, all "
+        "paths and the disk usage.",
+        section=_SCOPE,
+        default=(),
+        metavar="PATH",
+    ),
+    Flag(
+        "full",
+        _switch,
+        "Poll each path whole, as serving does, and say what that cost. It may take many requests.",
+        section=_SCOPE,
+        default="false",
+        metavar="[=false]",
+        is_switch=True,
+    ),
+    Flag("output", _one_of("text", "json"), "How to print.", section="Output", default="text"),
 )
 WEB_FLAGS: Final = (WEB_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_CONFIG_FILE, WEB_ENABLE_LIFECYCLE)
 LOG_FLAGS: Final = (LOG_LEVEL, LOG_FORMAT)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from exporter.check.findings import Fact, Finding, Outcome, polled
-from exporter.check.first_answer import first_answer
+from exporter.check.findings import Fact, Finding, Outcome, RequestRange, polled
+from exporter.check.first_answer import FirstAnswer, first_answer
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.polls import unanswered
 from exporter.polling.server_traits import ServerTraits
@@ -58,11 +58,7 @@ def listed(target: FilesTarget, listing: Listing, requests_allowed: int) -> Find
 
     Raises IncompleteError for a response with which a poll would fail, too.
     """
-    folder, traits = FolderProgress(target.path), ServerTraits()
-    traits.observe(listing, 0)
-    if folder.accept(listing, traits):
-        folder.decide(listing, listing.entries, traits)
-    seen = first_answer(listing, is_end=folder.is_complete)
+    seen = find_first_answer(target, listing)
     facts = {
         "files_in_first_answer": seen.files,
         "folders_in_first_answer": seen.folders,
@@ -72,22 +68,34 @@ def listed(target: FilesTarget, listing: Listing, requests_allowed: int) -> Find
     found = f"found, {count(seen.files, 'file')} and {count(seen.folders, 'folder')}"
     if seen.requests == 1:
         detail = f"{found}; a full poll takes this one request"
-        return Finding(polled(target), Outcome.OK, detail, facts=facts)
+        cost = RequestRange(1, 1)
+        return Finding(polled(target), Outcome.OK, detail, facts=facts, requests=cost)
     detail = (
         f"{found} in the first answer; a full poll takes about {seen.requests} requests (estimate)"
     )
+    cost = RequestRange(2, None)
     if seen.requests <= requests_allowed:
-        return Finding(polled(target), Outcome.OK, detail, facts=facts)
+        return Finding(polled(target), Outcome.OK, detail, facts=facts, requests=cost)
     return Finding(
         polled(target),
         Outcome.WARN,
         f"{detail}, more than api.max_requests_per_poll ({requests_allowed}) allows",
         "raise api.max_requests_per_poll, or configure smaller paths",
         facts=facts,
+        requests=cost,
     )
+
+
+def find_first_answer(target: FilesTarget, listing: Listing) -> FirstAnswer:
+    """Return what the first response for a path tells; raises IncompleteError as a poll does."""
+    folder, traits = FolderProgress(target.path), ServerTraits()
+    traits.observe(listing, 0)
+    if folder.accept(listing, traits):
+        folder.decide(listing, listing.entries, traits)
+    return first_answer(listing, is_end=folder.is_complete)
 
 
 def count(things: int | Sequence[object], name: str) -> str:
     """Return a number with the name of what is counted: ``1 file``, ``2 files``."""
     number = things if isinstance(things, int) else len(things)
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"

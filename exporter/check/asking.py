@@ -1,11 +1,16 @@
-"""Make the requests of a check: one for each target, at the pace of the configuration."""
+"""Make the requests of a check, at the rate of the configuration.
+
+That is one for each target, or a whole poll of each.
+"""
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from exporter.accounts import Surroundings, roster
 from exporter.check.answers import listed, used
-from exporter.check.findings import Finding
+from exporter.check.findings import Finding, RequestRange
+from exporter.check.whole_polls import WholePolls, describe_whole_poll
 from exporter.plan import Plan
 from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsage
@@ -21,21 +26,34 @@ from exporter.scaleengine.timestamps import Stamps
 
 
 class Asking:
-    """Asks in the name of the accounts of a plan, one request at a time.
+    """Asks in the name of the accounts of a plan, for one target at a time.
 
-    ``newest`` is how the newest request ended, ``answered`` says whether ScaleEngine has answered
-    any. ``learn`` is told of the key and the secret of each account that is used.
+    With ``whole_polls`` each target is polled whole, without them as little is asked as can tell.
+    ``newest`` is how the newest request for a target ended, ``is_accepted`` and ``skew`` are what
+    those for it tell of the credentials and the clock. ``answered`` says whether ScaleEngine has
+    answered any. ``learn`` is told of the key and the secret of each account that is used.
     """
 
-    def __init__(self, plan: Plan, clock: Clock, learn: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        learn: Callable[[str, str], None],
+        whole_polls: WholePolls | None = None,
+    ) -> None:
         # Nobody sets it: an interruption ends the check from outside.
         self._stop = threading.Event()
         around = Surroundings(clock, Stamps(self._stop.wait), self._heed, learn)
+        if whole_polls is not None:
+            around = replace(around, workers=whole_polls.workers)
         self._credentials = {account.name: account.credentials for account in plan.accounts}
         self._learn = learn
         self._accounts = roster(plan, around).accounts
         self._requests_allowed = plan.requests_per_poll
+        self._whole_polls = whole_polls
         self.newest: Exchange | None = None
+        self.is_accepted = False
+        self.skew: float | None = None
         self.answered = False
 
     def credentials(self, account: str) -> Credentials:
@@ -45,11 +63,14 @@ class Asking:
         return read
 
     def ask(self, target: Target, credentials: Credentials) -> Finding:
-        """Ask for what the target is, in as few requests as can tell; raises ScaleEngineError.
+        """Ask for what the target is; raises ScaleEngineError.
 
         Where our clock is refused, it is asked once more with ScaleEngine's time.
         """
-        self.newest = None
+        self.newest, self.is_accepted, self.skew = None, False, None
+        if self._whole_polls is not None:
+            whole = self._whole_polls.poll(self._accounts[target.account], target)
+            return describe_whole_poll(target, whole, self._requests_allowed)
         try:
             return self._ask(target, credentials)
         except ScaleEngineError as error:
@@ -58,20 +79,28 @@ class Asking:
         return self._ask(target, credentials)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end what polls."""
         for account in self._accounts.values():
             account.client.close()
+        if self._whole_polls is not None:
+            self._whole_polls.close()
 
     def _ask(self, target: Target, credentials: Credentials) -> Finding:
         if isinstance(target, DiskUsageTarget):
-            return used(target, self._ask_usage(target, credentials))
+            usage, requests = self._ask_usage(target, credentials)
+            return replace(used(target, usage), requests=RequestRange(requests, requests))
         account = self._accounts[target.account]
         self._keep_rate(target)
         listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
         return listed(target, listing, self._requests_allowed)
 
-    def _ask_usage(self, target: DiskUsageTarget, credentials: Credentials) -> DiskUsage:
-        """Ask for the disk usage as a poll does, in as many requests; raises ScaleEngineError."""
+    def _ask_usage(
+        self, target: DiskUsageTarget, credentials: Credentials
+    ) -> tuple[DiskUsage, int]:
+        """Ask for the disk usage as a poll does; return it and how many requests that took.
+
+        Raises ScaleEngineError.
+        """
         account = self._accounts[target.account]
         starttime, found = None, []
         for cpu_users in split_users(target.cpu_users, BODY_LIMIT):
@@ -79,7 +108,7 @@ class Asking:
             report = disk_usage(account.client, credentials, cpu_users, starttime)
             starttime = report.starttime
             found.append(newest_usage(report, cpu_users))
-        return merge_usage(found)
+        return merge_usage(found), len(found)
 
     def _keep_rate(self, target: Target) -> None:
         """Wait until the next request of the account may begin."""
@@ -89,4 +118,8 @@ class Asking:
 
     def _heed(self, exchange: Exchange) -> None:
         self.newest = exchange
+        if exchange.accepted is not None:
+            self.is_accepted = exchange.accepted
+        if exchange.skew is not None:
+            self.skew = exchange.skew
         self.answered = self.answered or has_response(exchange.reason)

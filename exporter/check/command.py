@@ -1,42 +1,62 @@
 """The command ``check``."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TextIO
 
 from exporter.check.asking import Asking
 from exporter.check.findings import CONFIGURATION, Finding, Outcome, masked
 from exporter.check.report import WRITERS
+from exporter.check.selection import select
 from exporter.check.trials import Trials
+from exporter.check.whole_polls import WholePolls
 from exporter.plan import Plan
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.terminal import Progress
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to check, and how to print it.
+
+    ``output`` is ``text`` or ``json``. ``full`` polls each target whole. Only these ``accounts``
+    and ``paths`` are tried, all where there are none.
+    """
+
+    output: str = "text"
+    full: bool = False
+    accounts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
 def check(
     plan: Plan,
     cautions: Iterable[str],
     secrets: KnownSecrets,
-    output: str,
+    options: Options,
     shown: tuple[TextIO, Progress],
 ) -> bool:
     """Try a plan for real, print what comes of it, and return whether nothing failed.
 
-    ``cautions`` are what is to be said of the configuration; ``output`` is ``text`` or ``json``.
-    ``shown`` is where the findings go, and what shows what is being tried.
+    ``cautions`` are what is to be said of the configuration. ``shown`` is where the findings go,
+    and what shows what is being tried. Raises SelectionError for a wrong account or path.
     """
     out, progress = shown
+    plan = select(plan, options.accounts, options.paths)
     clock = Clock()
-    asking = Asking(plan, clock, secrets.learn)
+    whole_polls = WholePolls(plan.max_workers, clock, progress.advance) if options.full else None
+    asking = Asking(plan, clock, secrets.learn, whole_polls)
 
     def findings() -> Iterator[Finding]:
         yield from (Finding(CONFIGURATION, Outcome.WARN, caution) for caution in cautions)
-        for finding in Trials(plan, asking, clock, progress.tell).run():
+        trials = Trials(plan, asking, clock, progress.tell, is_part=bool(options.paths))
+        for finding in trials.run():
             progress.hide()
             yield masked(finding, secrets.hide)
 
     try:
-        counts = WRITERS[output](findings(), out)
+        counts = WRITERS[options.output](findings(), out)
     finally:
         progress.hide()
         asking.close()

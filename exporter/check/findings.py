@@ -8,7 +8,8 @@ from typing import TypeAlias
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason, ScaleEngineError
 
-Fact: TypeAlias = str | int | float | Sequence[str] | None
+_Scalar: TypeAlias = str | int | float | None
+Fact: TypeAlias = _Scalar | Sequence[str] | Sequence[Mapping[str, _Scalar]]
 
 
 class Outcome(StrEnum):
@@ -54,9 +55,22 @@ def key_of(account: str, command: str) -> Subject:
     return Subject(f"{account} key for {command}", "key", account)
 
 
+def demand_of(account: str) -> Subject:
+    """Return the requests that an account needs, against those that it may make."""
+    return Subject(f"{account} demand", "demand", account)
+
+
 def polled(target: Target) -> Subject:
     """Return what is to be polled."""
     return Subject(str(target), target.collector, target.account, target.path, target.file_type)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRange:
+    """How many requests a poll takes, at least and at most; ``high`` is None where unknown."""
+
+    low: int
+    high: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,8 @@ class Finding:
     """One thing that was tried: how it stands, and why.
 
     ``detail`` is for a reader, ``facts`` say the same for a script. ``advice`` is the next step,
-    where there is one to take, and ``reason`` the class of a failure.
+    where there is one to take, and ``reason`` the class of a failure. ``requests`` are those of a
+    poll of a target, where something is known of them.
     """
 
     subject: Subject
@@ -73,6 +88,7 @@ class Finding:
     advice: str | None = None
     reason: Reason | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    requests: RequestRange | None = None
 
 
 def failed(
@@ -84,14 +100,21 @@ def failed(
 
 def masked(finding: Finding, hide: Callable[[str], str]) -> Finding:
     """Return the finding without the secrets that ScaleEngine may have written into it."""
-    facts = {name: _masked(fact, hide) for name, fact in finding.facts.items()}
+    facts = {name: _mask_fact(fact, hide) for name, fact in finding.facts.items()}
     return replace(finding, detail=hide(finding.detail), facts=facts)
 
 
-def _masked(fact: Fact, hide: Callable[[str], str]) -> Fact:
-    match fact:
-        case str():
-            return hide(fact)
-        case None | int() | float():
-            return fact
-    return tuple(map(hide, fact))
+def _mask_fact(fact: Fact, hide: Callable[[str], str]) -> Fact:
+    if fact is None or isinstance(fact, str | int | float):
+        return _mask_scalar(fact, hide)
+    texts = [hide(item) for item in fact if isinstance(item, str)]
+    objects = [
+        {name: _mask_scalar(value, hide) for name, value in item.items()}
+        for item in fact
+        if not isinstance(item, str)
+    ]
+    return objects or texts
+
+
+def _mask_scalar(fact: _Scalar, hide: Callable[[str], str]) -> _Scalar:
+    return hide(fact) if isinstance(fact, str) else fact

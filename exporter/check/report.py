@@ -7,7 +7,7 @@ The document has these keys, and will keep them:
 ``findings``  in the order in which they were made, each with
 
   ``what``       configuration, proxy, name, connection, certificate, clock, secrets, key,
-                 disk_usage or files
+                 disk_usage, files or demand
   ``account``    its name; null for what belongs to no account
   ``path``, ``file_type``   of ``files``; null for everything else
   ``outcome``    one of those that are counted
@@ -27,6 +27,14 @@ The document has these keys, and will keep them:
                  ``rejected_rows`` (their number), ``newest_day`` (null: no day)
     files        ``files_in_first_answer``, ``folders_in_first_answer``, ``requests_estimated``
                  (1 is certain), ``requests_allowed`` (``api.max_requests_per_poll``)
+    demand       ``requests_per_hour_min``, ``requests_per_hour_max`` (null: not known),
+                 ``requests_per_hour_allowed`` (null: no limit); the targets of an account that
+                 were tried, at their intervals
+
+With ``--full``, ``files`` has ``files`` and ``folders`` in place of what the first answer tells,
+and both ``files`` and ``disk_usage`` have what the whole poll cost: ``requests``,
+``requests_allowed``, ``requests_per_hour`` (at the interval), ``seconds``, ``response_bytes``, and
+``costliest_folders``: a list of objects with ``path``, ``requests`` and ``seconds``.
 """
 
 import json

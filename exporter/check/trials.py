@@ -7,15 +7,25 @@ from typing import Final
 
 import structlog
 
+from exporter.check.account_demand import describe_demand
 from exporter.check.asking import Asking
-from exporter.check.findings import CLOCK, Finding, Outcome, failed, key_of, polled, secrets_of
+from exporter.check.findings import (
+    CLOCK,
+    Finding,
+    Outcome,
+    RequestRange,
+    failed,
+    key_of,
+    polled,
+    secrets_of,
+)
 from exporter.check.reach import reach
 from exporter.plan import Plan
 from exporter.polling.recovery import refuses_credentials, untried_scope
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine import disk_usage, file_listing
-from exporter.scaleengine.client import Credentials, Exchange
+from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     AuthError,
@@ -41,16 +51,23 @@ class Trials:
 
     A key that is refused is not tried again with the same command, and an account that ScaleEngine
     wants to rest is left alone. Where nothing answers, nobody is asked any more. ``tell`` is told
-    what is being tried.
+    what is being tried. ``is_part`` says that the accounts have more targets than the plan.
     """
 
     def __init__(
-        self, plan: Plan, asking: Asking, clock: Clock, tell: Callable[[str], None]
+        self,
+        plan: Plan,
+        asking: Asking,
+        clock: Clock,
+        tell: Callable[[str], None],
+        *,
+        is_part: bool = False,
     ) -> None:
         self._plan = plan
         self._asking = asking
         self._clock = clock
         self._tell = tell
+        self._is_part = is_part
         endpoint = plan.endpoint
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._cut_off = False
@@ -79,16 +96,25 @@ class Trials:
             yield from map(_not_tried, targets)
             return
         yield Finding(secrets_of(account), Outcome.OK, "readable")
+        needed: dict[Target, RequestRange | None] = {}
         for number, target in enumerate(targets, start=1):
+            needed[target] = None
             if self._cut_off or (account, _command(target)) in self._given_up:
                 yield _not_tried(target)
-            else:
-                self._tell(f"{target} ({number} of {len(targets)})")
-                yield from self._try(target, credentials)
+                continue
+            self._tell(f"{target} ({number} of {len(targets)})")
+            for finding in self._try(target, credentials):
+                needed[target] = finding.requests or needed[target]
+                yield finding
+        demand = describe_demand(
+            account, needed, self._plan.requests_per_second, is_part=self._is_part
+        )
+        if demand is not None:
+            yield demand
 
     def _try(self, target: Target, credentials: Credentials) -> Iterator[Finding]:
         outcome = self._outcome(target, credentials)
-        yield from self._on_the_side(target, self._asking.newest)
+        yield from self._on_the_side(target)
         if isinstance(outcome, Finding):
             yield outcome
             return
@@ -112,15 +138,14 @@ class Trials:
             log.exception("a defect of this exporter ended a trial; please report it")
             return exporter_defect(_command(target))
 
-    def _on_the_side(self, target: Target, exchange: Exchange | None) -> Iterator[Finding]:
-        """Return what a response tells whatever it says: the time, and that the key is accepted."""
-        if exchange is None:
-            return
-        if exchange.skew is not None and not self._clock_seen:
+    def _on_the_side(self, target: Target) -> Iterator[Finding]:
+        """Return what responses tell whatever they say: the time, and that the key is accepted."""
+        skew = self._asking.skew
+        if skew is not None and not self._clock_seen:
             self._clock_seen = True
-            yield _clock(exchange.skew)
+            yield _clock(skew)
         right = (target.account, _command(target))
-        if exchange.accepted and right not in self._accepted:
+        if self._asking.is_accepted and right not in self._accepted:
             self._accepted.add(right)
             yield Finding(key_of(*right), Outcome.OK, "accepted", facts={"command": right[1]})
 

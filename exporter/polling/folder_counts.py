@@ -41,19 +41,19 @@ class CountedFolder:
 class FolderCounts:
     """The counts of one walk so far; ``depth`` None means that nobody asks for them by folder.
 
-    ``root`` is the path that is counted.
+    ``root`` is the path that is counted, ``files`` and ``folders`` are those of the whole walk.
     """
 
     def __init__(self, depth: int | None) -> None:
         self.root = CountedFolder()
         self._depth = depth
-        self._files = 0
-        self._folders = 0
+        self.files = 0
+        self.folders = 0
         self._below: list[CountedFolder] = []
 
     def add_folder(self, parent: CountedFolder, name: str) -> CountedFolder:
         """Count a folder; return where its files are counted, which may be a folder above."""
-        self._folders += 1
+        self.folders += 1
         if self._depth is None or parent.depth >= self._depth:
             return parent
         folder = CountedFolder(parent, name)
@@ -62,7 +62,7 @@ class FolderCounts:
 
     def add_files(self, folder: CountedFolder, files: int) -> None:
         """Count files of a folder."""
-        self._files += files
+        self.files += files
         folder.files += files
 
     def result(self, max_folders: int) -> FileCounts:
@@ -71,7 +71,7 @@ class FolderCounts:
         if self._depth is not None:
             files_by_label = self._fold(max_folders)
             by_folder = tuple(FolderCount(*item) for item in sorted(files_by_label.items()))
-        return FileCounts(self._files, self._folders, by_folder)
+        return FileCounts(self.files, self.folders, by_folder)
 
     def _fold(self, max_folders: int) -> dict[str, int]:
         """Sum the smallest beyond the limit; a folder that is really named so joins them."""
@@ -81,6 +81,6 @@ class FolderCounts:
         files_by_label = {DIRECTLY: self.root.files}
         files_by_label |= {folder.label: folder.files for folder in kept}
         if len(kept) < len(self._below):
-            others = self._files - sum(files_by_label.values())
+            others = self.files - sum(files_by_label.values())
             files_by_label[OTHER] = files_by_label.get(OTHER, 0) + others
         return files_by_label

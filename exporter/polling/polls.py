@@ -1,5 +1,8 @@
 """One poll of one target: from the requests to a snapshot, or to an error."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
@@ -9,11 +12,21 @@ from exporter.polling.walk import walk
 from exporter.scaleengine.errors import LimitReachedError
 from exporter.scaleengine.file_listing import COMMAND, Listing
 
+OnListing: TypeAlias = Callable[[Listing, FolderCounts], None]
 
-async def poll(target: Target, session: PollSession) -> Snapshot:
-    """Learn all about the target; raises ScaleEngineError where that cannot be."""
+
+def _ignore(_: Listing, __: FolderCounts) -> None:
+    """Leave a response to the walk."""
+
+
+async def poll(target: Target, session: PollSession, on_listing: OnListing = _ignore) -> Snapshot:
+    """Learn all about the target; raises ScaleEngineError where that cannot be.
+
+    ``on_listing`` is called for each response of a walk, before it is counted, with the counts of
+    the walk. The first is that of the target's path from its start.
+    """
     if isinstance(target, FilesTarget):
-        return await _poll_files(target, session)
+        return await _poll_files(target, session, on_listing)
     return await poll_disk_usage(target, session)
 
 
@@ -25,12 +38,16 @@ def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
     return frozenset()
 
 
-async def _poll_files(target: FilesTarget, session: PollSession) -> FileCounts:
+async def _poll_files(
+    target: FilesTarget, session: PollSession, on_listing: OnListing
+) -> FileCounts:
     counts = FolderCounts(target.folder_depth)
     limits = session.account.limits
 
     async def request(path: str, offset: int) -> Listing:
-        return await session.list_files(path, target.file_type, offset)
+        listing = await session.list_files(path, target.file_type, offset)
+        on_listing(listing, counts)
+        return listing
 
     await walk(target.path, request, limits, counts)
     found = counts.result(target.max_folders)

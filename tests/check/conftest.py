@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from exporter.check.command import check
+from exporter.check.command import Options, check
 from exporter.config import load
 from exporter.plan import Plan, plan_from
 from exporter.scaleengine.masking import KnownSecrets
@@ -27,6 +27,7 @@ from exporter.terminal import Progress
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 PATIENCE = 60.0
+JSON = Options("json")
 
 Said = Mapping[str, object]
 
@@ -143,16 +144,18 @@ class Checked:
 def checked(plan: Callable[..., Plan]) -> Callable[..., Checked]:
     """Return a function that checks a configuration of accounts."""
 
-    def run(url: str, *accounts: Mapping[str, object], **api: object) -> Checked:
-        return check_plan(plan(url, *accounts, **api))
+    def run(
+        url: str, *accounts: Mapping[str, object], options: Options = JSON, **api: object
+    ) -> Checked:
+        return check_plan(plan(url, *accounts, **api), options)
 
     return run
 
 
-def check_plan(plan: Plan) -> Checked:
+def check_plan(plan: Plan, options: Options = JSON) -> Checked:
     """Check a plan."""
     out = StringIO()
-    good = check(plan, (), KnownSecrets(), "json", (out, Progress(StringIO())))
+    good = check(plan, (), KnownSecrets(), options, (out, Progress(StringIO())))
     document = json.loads(out.getvalue())
     assert document["ok"] is good
     return Checked(good, document["findings"])

@@ -43,11 +43,23 @@ def test_its_defaults() -> None:
             "config_file": (Path("config.yaml"),),
             "shard": 0,
             "total_shards": 1,
+            "account": (),
+            "path": (),
+            "full": False,
             "output": "text",
             "log_level": "info",
             "log_format": "logfmt",
         },
     )
+
+
+def test_its_scope() -> None:
+    """Accounts and paths are repeatable, and each target can be polled whole."""
+    flags = read_command_line(
+        "check", "--full", "--account=a", "--account=b", "--path=sestore4/jb"
+    ).flags
+
+    assert (flags["account"], flags["path"], flags["full"]) == (("a", "b"), ("sestore4/jb",), True)
 
 
 def test_in_an_environment() -> None:

@@ -116,7 +116,7 @@ def test_a_good_end(run: Run, configure: Configure, scaleengine: Simulator, main
     ended = run()
 
     assert (ended.status, ended.error) == (0, "")
-    assert ended.out.splitlines()[-1] == "10 ok"
+    assert ended.out.splitlines()[-1] == "11 ok"
     assert ESCAPE not in ended.out
 
 
@@ -129,6 +129,18 @@ def test_a_bad_end(run: Run, configure: Configure, scaleengine: Simulator, main:
     assert json.loads(ended.out)["ok"] is False
 
 
+def test_an_unknown_account(
+    run: Run, configure: Configure, scaleengine: Simulator, main: Main
+) -> None:
+    """A wrong account on the command line ends with 2 and what was probably meant."""
+    configure(scaleengine.url, main())
+    ended = run("--account=mian")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "error: no account 'mian' is polled: did you mean 'main'?" in ended.error
+    assert scaleengine.call_count == 0
+
+
 def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
     """What a configuration is warned of is to be looked at, and no failure."""
     configure(scaleengine.url, main(files={"paths": ["sestore4/small", "sestore4/small/1"]}))
@@ -136,7 +148,7 @@ def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main:
 
     assert ended.status == 0
     assert ended.out.startswith("warn  configuration: config.yaml:1:")
-    assert ended.out.splitlines()[-1] == "10 ok, 1 to be looked at"
+    assert ended.out.splitlines()[-1] == "11 ok, 1 to be looked at"
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -152,19 +164,27 @@ def test_a_wrong_configuration(
     assert scaleengine.call_count == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "flags", "trying"),
+    [
+        (signal.SIGINT, ["--full"], "trying main disk usage (1 of 3) [---"),
+        (signal.SIGTERM, [], "trying main disk usage (1 of 3)"),
+    ],
+)
 def test_an_interruption(
     terminal: Callable[..., Terminal],
     configure: Configure,
     scaleengine: Simulator,
     main: Main,
     number: signal.Signals,
+    flags: list[str],
+    trying: str,
 ) -> None:
     """Who interrupts it while a request hangs ends it with 130, and without a traceback."""
     scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
     configure(scaleengine.url, main(), timeout="10m")
-    started = terminal()
-    started.read_until("trying main disk usage (1 of 3)")
+    started = terminal(*flags)
+    started.read_until(trying)
     assert scaleengine.wait_for_calls(1, PATIENCE)
     started.process.send_signal(number)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from exporter.check.command import check
+from exporter.check.command import Options, check
 from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
 from exporter.plan import Plan
@@ -56,8 +56,28 @@ FACTS: Mapping[str, Mapping[str, object]] = {
         "requests_estimated": NUMBER,
         "requests_allowed": NUMBER,
     },
+    "demand": {
+        "requests_per_hour_min": NUMBER,
+        "requests_per_hour_max": NUMBER,
+        "requests_per_hour_allowed": NUMBER,
+    },
 }
 """What is told of each thing that went well."""
+
+COST: Mapping[str, object] = {
+    "requests": NUMBER,
+    "requests_allowed": NUMBER,
+    "requests_per_hour": NUMBER,
+    "seconds": NUMBER,
+    "response_bytes": NUMBER,
+    "costliest_folders": {"type": "array"},
+}
+WHOLE_FACTS = {
+    **FACTS,
+    "disk_usage": {**FACTS["disk_usage"], **COST},
+    "files": {"files": NUMBER, "folders": NUMBER, **COST},
+}
+"""The same, where each target is polled whole."""
 
 
 def exactly(properties: Mapping[str, object]) -> Mapping[str, object]:
@@ -114,12 +134,13 @@ def printed(plan: Callable[..., Plan], scaleengine: Simulator) -> Print:
     def run(
         *accounts: Mapping[str, object],
         output: str = "text",
+        full: bool = False,
         cautions: tuple[str, ...] = (),
         **api: object,
     ) -> str:
         out, error = StringIO(), StringIO()
         asked = plan(scaleengine.url, *accounts, **api)
-        check(asked, cautions, KnownSecrets(), output, (out, Progress(error)))
+        check(asked, cautions, KnownSecrets(), Options(output, full=full), (out, Progress(error)))
         assert error.getvalue() == ""
         return out.getvalue()
 
@@ -150,14 +171,21 @@ def test_a_bad_run(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
     assert steady(said) == (HERE / "bad.txt").read_text()
 
 
-def test_a_document(printed: Print, main: Main, bad: tuple[Mapping[str, object], ...]) -> None:
+@pytest.mark.parametrize(("full", "facts"), [(False, FACTS), (True, WHOLE_FACTS)])
+def test_a_document(
+    printed: Print,
+    main: Main,
+    bad: tuple[Mapping[str, object], ...],
+    full: bool,  # noqa: FBT001 - pytest gives it by name
+    facts: Mapping[str, Mapping[str, object]],
+) -> None:
     """The document for scripts has the keys that are documented, with what was seen."""
     for accounts in ((main(),), bad):
-        document = json.loads(printed(*accounts, cautions=("is odd",), output="json"))
+        document = json.loads(printed(*accounts, cautions=("is odd",), output="json", full=full))
         jsonschema.validate(document, DOCUMENT)
         for finding in document["findings"]:
             failed = finding["outcome"] in ("fail", "not_tried") and finding["what"] != "key"
-            jsonschema.validate(finding["facts"], exactly({} if failed else FACTS[finding["what"]]))
+            jsonschema.validate(finding["facts"], exactly({} if failed else facts[finding["what"]]))
             assert (finding["outcome"] == "fail") is (finding["reason"] is not None)
             assert finding["advice"] or finding["outcome"] != "fail"
         counts = document["counts"]
@@ -188,10 +216,16 @@ def test_the_facts(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
     assert facts["files", "sestore4/small"]["requests_estimated"] == 4
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("output", WRITERS)
-def test_no_secret(printed: Print, bad: tuple[Mapping[str, object], ...], output: str) -> None:
+def test_no_secret(
+    printed: Print,
+    bad: tuple[Mapping[str, object], ...],
+    output: str,
+    full: bool,  # noqa: FBT001 - pytest gives it by name
+) -> None:
     """No key and no secret, right or wrong, is printed."""
-    assert "canary" not in printed(*bad, output=output).lower()
+    assert "canary" not in printed(*bad, output=output, full=full).lower()
 
 
 @pytest.mark.parametrize("output", WRITERS)
@@ -208,7 +242,13 @@ def test_a_secret_that_comes_back(
     )
     out = StringIO()
     with Simulator([echoing]) as running:
-        check(plan(running.url, main()), (), KnownSecrets(), output, (out, Progress(StringIO())))
+        check(
+            plan(running.url, main()),
+            (),
+            KnownSecrets(),
+            Options(output),
+            (out, Progress(StringIO())),
+        )
 
     assert "canary" not in out.getvalue().lower()
     assert "***" in out.getvalue()
@@ -228,7 +268,13 @@ def test_users_that_are_many_and_odd(
     )
     out = StringIO()
     with Simulator([odd]) as running:
-        check(plan(running.url, main()), (), KnownSecrets(), "text", (out, Progress(StringIO())))
+        check(
+            plan(running.url, main()),
+            (),
+            KnownSecrets(),
+            Options("text"),
+            (out, Progress(StringIO())),
+        )
     (line,) = [each for each in out.getvalue().splitlines() if "disk usage:" in each]
 
     assert "9 CPU users ('\\x1b[31mred', 'a', 'b', 'c', 'd' and 4 more), newest day " in line
@@ -241,7 +287,11 @@ def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account
     out = StringIO()
     with Simulator([empty]) as running:
         assert check(
-            plan(running.url, main()), (), KnownSecrets(), "text", (out, Progress(StringIO()))
+            plan(running.url, main()),
+            (),
+            KnownSecrets(),
+            Options("text"),
+            (out, Progress(StringIO())),
         )
 
     assert (
@@ -263,10 +313,18 @@ def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: 
     out, document = StringIO(), StringIO()
     with Simulator([odd]) as running:
         assert check(
-            plan(running.url, asked), (), KnownSecrets(), "text", (out, Progress(StringIO()))
+            plan(running.url, asked),
+            (),
+            KnownSecrets(),
+            Options("text"),
+            (out, Progress(StringIO())),
         )
         check(
-            plan(running.url, asked), (), KnownSecrets(), "json", (document, Progress(StringIO()))
+            plan(running.url, asked),
+            (),
+            KnownSecrets(),
+            Options("json"),
+            (document, Progress(StringIO())),
         )
     (line, advice) = [
         each
@@ -320,7 +378,13 @@ def test_no_number_because_of_rejected_rows(
     """It is a failure where no row can be read, as it is of a poll."""
     out = StringIO()
     with Simulator([replace(account, usage=no_usage, odd_rows=rows)]) as running:
-        check(plan(running.url, main()), (), KnownSecrets(), "json", (out, Progress(StringIO())))
+        check(
+            plan(running.url, main()),
+            (),
+            KnownSecrets(),
+            Options("json"),
+            (out, Progress(StringIO())),
+        )
     (found,) = [
         each for each in json.loads(out.getvalue())["findings"] if each["what"] == "disk_usage"
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.check.asking import Asking
+from exporter.check.command import Options
 from exporter.check.findings import Finding, Outcome
 from exporter.check.trials import Trials
 from exporter.config import load
@@ -46,6 +47,7 @@ def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None
         "key ok",
         "files ok",
         "files ok",
+        "demand ok",
     ]
     assert [(call.command, call.path, call.code) for call in scaleengine.calls] == [
         ("disk.usage", None, None),
@@ -192,19 +194,27 @@ def test_a_path_that_fails(
     assert [call.path for call in scaleengine.calls] == [None, *PATHS]
 
 
-@pytest.mark.parametrize("status", [404, 405, 410])
+@pytest.mark.parametrize(
+    ("status", "full"), [(404, False), (404, True), (405, False), (410, False)]
+)
 def test_a_wrong_address_of_the_api(
-    checked: Check, scaleengine: Simulator, main: Main, status: int
+    checked: Check,
+    scaleengine: Simulator,
+    main: Main,
+    status: int,
+    full: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
     """It is reported once, not for each target: no other request can succeed."""
     scaleengine.behave(Behaviour(broken=(Broken(HttpError(status)),)))
-    found = checked(scaleengine.url, main(), main(name="other"))
+    options = Options("json", full=full)
+    found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
     (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
     assert failure["reason"] == "protocol"
     assert "api.url" in str(failure["advice"])
     assert found.outcomes("main").count("files not_tried") == 2
     assert found.outcomes("other").count("files not_tried") == 2
+    assert scaleengine.call_count == 1
 
 
 def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
@@ -350,12 +360,19 @@ def test_many_users(
     assert len({call.starttime for call in asked}) == 1
 
 
-def test_the_pace(checked: Check, scaleengine: Simulator, main: Main) -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_the_rate(
+    checked: Check,
+    scaleengine: Simulator,
+    main: Main,
+    full: bool,  # noqa: FBT001 - pytest gives it by name
+) -> None:
     """The requests of an account keep to api.requests_per_second."""
-    checked(scaleengine.url, main(), requests_per_second=10)
+    options = Options("json", full=full)
+    checked(scaleengine.url, main(), options=options, requests_per_second=20)
 
-    first, *_, last = [call.time for call in scaleengine.calls]
-    assert last - first > 0.15
+    first, *others, last = [call.time for call in scaleengine.calls]
+    assert last - first > 0.04 * (len(others) + 1)
 
 
 def test_what_is_being_tried(plan: MakePlan, scaleengine: Simulator, main: Main) -> None:

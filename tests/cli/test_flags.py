@@ -7,7 +7,7 @@ import pytest
 
 from exporter import __version__
 from exporter.cli import program
-from exporter.flags import BACKFILL_FLAGS
+from exporter.flags import BACKFILL_FLAGS, CHECK_FLAGS
 from exporter.web.listeners import TcpAddress, UnixAddress
 from tests.command_line import read_command_line, read_wrong_command_line
 
@@ -206,8 +206,8 @@ def test_a_wrong_variable(refused: Refused, flag: str, text: str, sentence: str)
 def test_empty_variables() -> None:
     """A variable that is empty, as Compose writes one that is not set, is one that is not set."""
     names = {param.name for param in program.params if param.envvar}
-    of_backfill = {param.name for param in BACKFILL_FLAGS}
-    assert names == {*DEFAULTS, "output", *of_backfill}
+    of_others = {param.name for param in (*BACKFILL_FLAGS, *CHECK_FLAGS)}
+    assert names == {*DEFAULTS, *of_others}
     empty = {f"{PREFIX}{name.upper()}": "" for name in names}
     assert read_command_line(**empty) == (0, "serve", DEFAULTS)
 

@@ -1,0 +1,167 @@
+"""Poll targets whole, with the code that the service polls with, and say what each poll cost."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from exporter.check.answers import count, find_first_answer, used
+from exporter.check.findings import Fact, Finding, Outcome, RequestRange, polled
+from exporter.polling.account import PolledAccount
+from exporter.polling.demand import HOUR
+from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.loop_thread import MonotonicLoop
+from exporter.polling.polls import poll
+from exporter.polling.request_log import FolderCost, PollTrace
+from exporter.polling.session import PollSession
+from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.stopping import cancel_all
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.workers import WorkerPool
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.disk_usage import split_users
+from exporter.scaleengine.file_listing import Listing
+from exporter.scaleengine.message_body import BODY_LIMIT
+
+ShowProgress: TypeAlias = Callable[[int, int | None, str], None]
+"""Shows how many requests were made, of how many if that is known, and what they have found."""
+
+_SHOW_SECONDS: Final = 0.2
+_NAMED_FOLDERS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WholePoll:
+    """What a poll has found, and what it cost: requests, seconds, bytes and folders."""
+
+    snapshot: Snapshot
+    requests: int
+    seconds: float
+    trace: PollTrace
+
+
+class WholePolls:
+    """Polls targets one after the other, in an event loop that runs as long as a poll does.
+
+    ``workers`` make the requests. ``show`` is called several times a second.
+    """
+
+    def __init__(self, max_workers: int, clock: Clock, show: ShowProgress) -> None:
+        self.workers = WorkerPool(max_workers)
+        self._clock = clock
+        self._show = show
+        self._rng = random.Random()  # noqa: S311 - it spreads retries, it keeps no secret
+        self._runner = asyncio.Runner(loop_factory=MonotonicLoop)
+
+    def poll(self, account: PolledAccount, target: Target) -> WholePoll:
+        """Poll a target of an account; raises ScaleEngineError."""
+        return self._runner.run(self._poll(account, target))
+
+    def close(self) -> None:
+        """End the loop and the threads."""
+        self._runner.close()
+        self.workers.close()
+
+    async def _poll(self, account: PolledAccount, target: Target) -> WholePoll:
+        session = PollSession(account, target, self._rng)
+        seen = _Seen(target)
+        began = self._clock.elapsed()
+        showing = asyncio.create_task(self._keep_showing(session, seen, began))
+        try:
+            snapshot = await poll(target, session, seen.record)
+        finally:
+            await cancel_all([showing])
+        seconds = self._clock.elapsed() - began
+        return WholePoll(snapshot, session.requests, seconds, session.log.trace())
+
+    async def _keep_showing(self, session: PollSession, seen: "_Seen", began: float) -> None:
+        while True:
+            rate = session.requests / max(self._clock.elapsed() - began, _SHOW_SECONDS)
+            found = f"{seen.describe()}{rate:.1f} requests/s"
+            self._show(session.requests, seen.expected_requests, found)
+            await asyncio.sleep(_SHOW_SECONDS)
+
+
+class _Seen:
+    """What the responses of a poll under way have shown of its target."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._counts: FolderCounts | None = None
+        self.expected_requests: int | None = None
+        if isinstance(target, DiskUsageTarget):
+            self.expected_requests = len(split_users(target.cpu_users, BODY_LIMIT))
+
+    def record(self, listing: Listing, counts: FolderCounts) -> None:
+        """Take in a response of the walk; the first tells about how many there will be."""
+        if self._counts is None and isinstance(self._target, FilesTarget):
+            self.expected_requests = find_first_answer(self._target, listing).requests
+        self._counts = counts
+
+    def describe(self) -> str:
+        """Return the files and folders that were counted so far."""
+        counts = self._counts
+        return f"{counts.files:,} files, {counts.folders:,} folders, " if counts else ""
+
+
+def describe_whole_poll(target: Target, whole: WholePoll, requests_allowed: int) -> Finding:
+    """Return what a whole poll has found and cost; a warning where it outlasts its interval."""
+    finding = _describe_snapshot(target, whole.snapshot)
+    rate = whole.requests / whole.seconds if whole.seconds else 0.0
+    detail = (
+        f"{finding.detail}; {count(whole.requests, 'request')} in {whole.seconds:.1f} s "
+        f"({rate:.1f} a second), {whole.trace.size:,} bytes"
+    )
+    costliest = whole.trace.folders
+    if isinstance(target, FilesTarget) and whole.requests > 1:
+        detail += f"; {_name_costliest(costliest)}"
+    facts: dict[str, Fact] = {
+        **finding.facts,
+        "requests": whole.requests,
+        "requests_allowed": requests_allowed,
+        "requests_per_hour": round(whole.requests * HOUR / target.interval, 3),
+        "seconds": round(whole.seconds, 3),
+        "response_bytes": whole.trace.size,
+        "costliest_folders": tuple(map(_folder_facts, costliest)),
+    }
+    finding = replace(
+        finding,
+        detail=detail,
+        facts=facts,
+        requests=RequestRange(whole.requests, whole.requests),
+    )
+    if whole.seconds <= target.interval:
+        return finding
+    advice = "set a longer interval, a higher api.requests_per_second, or smaller paths"
+    return replace(
+        finding,
+        outcome=Outcome.WARN,
+        detail=f"{detail}; that is longer than its interval of {target.interval:g} s",
+        advice="; ".join(filter(None, (finding.advice, advice))),
+    )
+
+
+def _describe_snapshot(target: Target, snapshot: Snapshot) -> Finding:
+    match target, snapshot:
+        case DiskUsageTarget(), DiskUsage():
+            return used(target, snapshot)
+        case _, FileCounts(files=files, folders=folders):
+            detail = f"{count(files, 'file')} and {count(folders, 'folder')}"
+            counts = {"files": files, "folders": folders}
+            return Finding(polled(target), Outcome.OK, detail, facts=counts)
+        case _:
+            raise TypeError(f"{snapshot!r} is no snapshot of {target}")
+
+
+def _folder_facts(cost: FolderCost) -> Mapping[str, str | int | float | None]:
+    return {"path": cost.path, "requests": cost.requests, "seconds": round(cost.seconds, 3)}
+
+
+def _name_costliest(costs: Sequence[FolderCost]) -> str:
+    """Name the folders that took more than one request, the costliest first."""
+    named = [f"{cost.path} ({cost.requests})" for cost in costs if cost.requests > 1]
+    if not named:
+        return "no folder took more than one request"
+    others = " and others" if len(named) > _NAMED_FOLDERS else ""
+    return f"most requests for {', '.join(named[:_NAMED_FOLDERS])}{others}"

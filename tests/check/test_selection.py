@@ -1,0 +1,72 @@
+"""The accounts and paths that a check is asked for."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from exporter.check.selection import SelectionError, select
+from exporter.plan import Plan
+
+MakePlan = Callable[..., Plan]
+Main = Callable[..., Mapping[str, object]]
+
+JB, SMALL = "sestore4/jb", "sestore4/small"
+USAGE = ""
+NOT_POLLED = "(an account that is not enabled, or belongs to another shard, is not polled)"
+
+
+@pytest.fixture
+def configured(plan: MakePlan, main: Main) -> Plan:
+    """Return the plan of two accounts; only the first has the path ``sestore4/small``."""
+    return plan("http://127.0.0.1:9/", main(), main(name="other", files={"paths": [JB]}))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "paths", "selected"),
+    [
+        (
+            [],
+            [],
+            [("main", USAGE), ("main", JB), ("main", SMALL), ("other", USAGE), ("other", JB)],
+        ),
+        (["other"], [], [("other", USAGE), ("other", JB)]),
+        (["main"], [JB], [("main", JB)]),
+        ([], [JB], [("main", JB), ("other", JB)]),
+        ([], [SMALL], [("main", SMALL)]),
+        (["other", "main"], [JB, f"{SMALL}/"], [("main", JB), ("main", SMALL), ("other", JB)]),
+    ],
+)
+def test_what_is_selected(
+    configured: Plan, accounts: list[str], paths: list[str], selected: list[tuple[str, str]]
+) -> None:
+    """A path is that of every selected account that has it; an account without one is left out."""
+    plan = select(configured, accounts, paths)
+
+    assert [(target.account, target.path) for target in plan.targets] == selected
+    assert {account.name for account in plan.accounts} == {name for name, _ in selected}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "paths", "said"),
+    [
+        (["mian"], [], f"no account 'mian' is polled: did you mean 'main'? {NOT_POLLED}"),
+        (["xyz"], [], f"no account 'xyz' is polled: there is 'main', 'other' {NOT_POLLED}"),
+        ([], ["sestore4/jbb"], "no account polls 'sestore4/jbb': did you mean 'sestore4/jb'?"),
+        (["other"], [SMALL], "'other' does not poll 'sestore4/small', but 'main' does"),
+        (["other"], ["x"], "'other' does not poll 'x': there is 'sestore4/jb'"),
+    ],
+)
+def test_what_is_not_polled(
+    configured: Plan, accounts: list[str], paths: list[str], said: str
+) -> None:
+    """What is not polled is an error that says what was probably meant, or what there is."""
+    with pytest.raises(SelectionError) as error:
+        select(configured, accounts, paths)
+    assert str(error.value) == said
+
+
+def test_no_path_at_all(plan: MakePlan, main: Main) -> None:
+    """Where no path is configured, that is said."""
+    configured = plan("http://127.0.0.1:9/", main(files={"paths": []}))
+    with pytest.raises(SelectionError, match="no account polls 'x': there is none"):
+        select(configured, [], ["x"])

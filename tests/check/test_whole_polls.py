@@ -1,0 +1,215 @@
+"""A check that polls each target whole."""
+
+import os
+from collections.abc import Callable, Mapping
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.check.account_demand import describe_demand
+from exporter.check.command import Options
+from exporter.check.findings import Outcome, RequestRange
+from exporter.check.whole_polls import WholePoll, describe_whole_poll
+from exporter.polling.request_log import FolderCost, PollTrace
+from exporter.polling.snapshots import FileCounts
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
+from exporter.simulator import Simulator
+from exporter.terminal import Progress
+
+if TYPE_CHECKING:
+    from tests.check.conftest import Checked
+
+Check = Callable[..., "Checked"]
+Main = Callable[..., Mapping[str, object]]
+
+FULL = Options("json", full=True)
+TARGET = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
+USAGE = DiskUsageTarget("main", 3600.0, 10800.0)
+
+
+def facts(found: "Checked", what: str) -> list[Mapping[str, object]]:
+    """Return the facts of each good finding about one thing."""
+    read = [finding["facts"] for finding in found.of(what, "ok")]
+    return [fact for fact in read if isinstance(fact, dict)]
+
+
+def test_what_polls_cost(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """Each target is polled whole: its numbers are those of the account."""
+    found = checked(scaleengine.url, main(), options=FULL, requests_per_second=100)
+
+    assert found.good
+    calls = scaleengine.calls
+    usage, jb, small = facts(found, "disk_usage") + facts(found, "files")
+    assert (jb["files"], jb["folders"]) == (250, 0)
+    assert (small["files"], small["folders"]) == (3, 2)
+    assert usage["requests"] == 1
+    by_path = [
+        sum(bool(call.path and call.path.startswith(f"sestore4/{name}")) for call in calls)
+        for name in ("jb", "small")
+    ]
+    assert [jb["requests"], small["requests"]] == by_path
+    assert jb["costliest_folders"] == [
+        {"path": "sestore4/jb", "requests": by_path[0], "seconds": pytest.approx(0, abs=60)}
+    ]
+    (demand,) = facts(found, "demand")
+    assert demand == {
+        "requests_per_hour_min": 1 + 4 * sum(by_path),
+        "requests_per_hour_max": 1 + 4 * sum(by_path),
+        "requests_per_hour_allowed": 360_000.0,
+    }
+
+
+def test_one_path(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """One path is looked at, and nothing else is requested."""
+    options = Options("json", full=True, accounts=("main",), paths=("sestore4/small",))
+    found = checked(scaleengine.url, main(), main(name="other"), options=options)
+
+    assert {finding["account"] for finding in found.findings} == {None, "main"}
+    paths = {str(call.path).removesuffix("/1") for call in scaleengine.calls}
+    assert paths == {"sestore4/small"}
+    (demand,) = found.of("demand")
+    assert str(demand["detail"]).startswith("what was tried needs about ")
+
+
+def test_a_limit_of_requests(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """A path that takes more requests than a poll may make fails as that poll does."""
+    files = {"paths": ["sestore4/jb"]}
+    found = checked(scaleengine.url, main(files=files), options=FULL, max_requests_per_poll=2)
+
+    assert not found.good
+    (failure,) = found.of("files", "fail")
+    assert (failure["path"], failure["reason"]) == ("sestore4/jb", "incomplete")
+    (demand,) = found.of("demand")
+    assert str(demand["detail"]).endswith("what failed is not counted")
+
+
+def test_the_costliest_folders_are_named() -> None:
+    """A line names the folders that took several requests, the costliest first."""
+    folders = (FolderCost("sestore4/jb/a", 7, 1.5), FolderCost("sestore4/jb/b", 1, 0.2))
+    whole = WholePoll(FileCounts(1700, 2), 9, 3.0, PollTrace(folders=folders, size=70_000))
+    finding = describe_whole_poll(TARGET, whole, 5000)
+
+    assert finding.outcome is Outcome.OK
+    assert finding.detail == (
+        "1,700 files and 2 folders; 9 requests in 3.0 s (3.0 a second), 70,000 bytes; "
+        "most requests for sestore4/jb/a (7)"
+    )
+
+
+def test_a_poll_that_outlasts_its_interval() -> None:
+    """A poll that takes longer than its interval is to be looked at."""
+    whole = WholePoll(FileCounts(250, 0), 3, 901.0, PollTrace())
+    finding = describe_whole_poll(TARGET, whole, 5000)
+
+    assert finding.outcome is Outcome.WARN
+    assert finding.detail.endswith("; that is longer than its interval of 900 s")
+    assert finding.advice is not None
+
+
+EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
+
+
+@pytest.mark.parametrize(
+    ("needed", "per_second", "said", "outcome"),
+    [
+        (
+            EXACT,
+            5,
+            "needs about 401 requests an hour of 18,000 allowed; sestore4/jb video alone 400",
+            Outcome.OK,
+        ),
+        (
+            EXACT,
+            0.1,
+            "needs about 401 requests an hour of 360 allowed; sestore4/jb video alone 400",
+            Outcome.WARN,
+        ),
+        (
+            {TARGET: RequestRange(100, 100)},
+            None,
+            "needs about 400 requests an hour, without a limit",
+            Outcome.OK,
+        ),
+        (
+            {TARGET: RequestRange(100, 300)},
+            5,
+            "needs 400 to 1,200 requests an hour (estimate) of 18,000 allowed",
+            Outcome.OK,
+        ),
+        (
+            {USAGE: RequestRange(1, 1), TARGET: RequestRange(2, None)},
+            5,
+            "needs at least 9 requests an hour of 18,000 allowed; --full tells how many",
+            Outcome.OK,
+        ),
+        (
+            {USAGE: RequestRange(1, 1), TARGET: None},
+            5,
+            "needs at least 1 request an hour of 18,000 allowed; what failed is not counted",
+            Outcome.OK,
+        ),
+    ],
+)
+def test_the_demand_of_an_account(
+    needed: Mapping[FilesTarget | DiskUsageTarget, RequestRange | None],
+    per_second: float | None,
+    said: str,
+    outcome: Outcome,
+) -> None:
+    """It is exact, a range or a lower bound, as far as each poll is known."""
+    finding = describe_demand("main", needed, per_second)
+
+    assert finding is not None
+    assert (finding.detail, finding.outcome) == (said, outcome)
+
+
+def test_the_demand_of_an_account_of_which_nothing_is_known() -> None:
+    """Where every target failed, nothing is said."""
+    assert describe_demand("main", {USAGE: None, TARGET: None}, 5) is None
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
+    """Return a stream that is a terminal."""
+    monkeypatch.setitem(os.environ, "TERM", "xterm")
+    return _Terminal()
+
+
+def test_the_bar(terminal: _Terminal) -> None:
+    """A terminal shows how far a poll is; hiding it leaves a clean line with a cursor."""
+    progress = Progress(terminal)
+    progress.tell("main sestore4/jb video (2 of 3)")
+    progress.advance(3, 12, "300 files, 2 folders, 5.0 requests/s")
+    progress.hide()
+
+    shown = terminal.getvalue()
+    assert "trying main sestore4/jb video (2 of 3) [#####---------------] 3/12" in shown
+    assert "300 files, 2 folders, 5.0 requests/s" in shown
+    assert shown.endswith("\x1b[?25h\r\x1b[2K")
+
+
+def test_the_bar_of_a_poll_that_takes_more_than_expected(terminal: _Terminal) -> None:
+    """It shows what is done, and no end that would be wrong."""
+    progress = Progress(terminal)
+    progress.tell("it")
+    progress.advance(13, 12, "")
+
+    assert "] 13\r" in terminal.getvalue()
+    assert "13/" not in terminal.getvalue()
+
+
+def test_no_bar() -> None:
+    """Where there is no terminal, nothing is shown."""
+    stream = StringIO()
+    progress = Progress(stream)
+    progress.tell("it")
+    progress.advance(1, 2, "")
+    progress.close()
+
+    assert stream.getvalue() == ""
