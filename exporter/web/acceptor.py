@@ -47,6 +47,8 @@ _MAX_CONNECTIONS: Final = 512  # each takes 10 KB, by TLS 100 KB, most of it in 
 _RESERVED_SHARE: Final = 4  # a quarter of them is for polling, files and the log
 _HANDSHAKE_SECONDS: Final = 5.0
 _TLS_CLOSE_SECONDS: Final = 1.0
+_FIRST_REQUEST_SECONDS: Final = 0.5  # how long the end waits for those that have just connected
+_LOOK_SECONDS: Final = 0.01
 _TLS_RECORD_BYTES: Final = 16 * 1024  # the most that a TLS record holds (RFC 8446, 5.1)
 
 
@@ -59,8 +61,9 @@ def track_requests(connections: Connections, log_limit: LogLimit) -> Middleware:
 
     @web.middleware
     async def track(request: web.Request, handler: Handler) -> web.StreamResponse:
-        check_version(request)
         connection = cast("Connection", request.protocol)  # the acceptor creates no others
+        connection.is_new = False
+        check_version(request)
         for excess in connections.move(connection, Phase.RESPONSE):
             excess.abort()
         try:
@@ -127,11 +130,16 @@ class Acceptor:
                 release_free_memory()
 
     async def close(self, runner: web.AppRunner, seconds: float) -> None:
-        """Stop accepting, finish responses, and abort what is left after ``seconds``."""
+        """Stop accepting, finish responses, and abort what is left after ``seconds``.
+
+        Where systemd listens, clients that connect from now on wait for the next process. Those
+        that this one has accepted cannot, so it waits half a second for their first request.
+        """
         self._closed = True
         for listener in self._sockets:
             self._loop.remove_reader(listener)
         abort_timer = self._loop.call_later(seconds, self._abort_all)
+        await self._wait_for_first_requests(min(seconds, _FIRST_REQUEST_SECONDS))
         for connection in self._connections.all():
             if not connection.connected:  # its TLS handshake is of no use any more
                 connection.abort()
@@ -145,6 +153,13 @@ class Acceptor:
                     self._empty.clear()
                     await self._empty.wait()
         abort_timer.cancel()
+
+    async def _wait_for_first_requests(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while any(connection.is_new for connection in self._connections.all()):
+            if self._loop.time() >= end:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _on_readable(self, listener: socket.socket) -> None:
         for _ in range(_MAX_ACCEPTS):

@@ -70,6 +70,7 @@ class Connection(web.RequestHandler):
         "_on_progress",
         "_transport_made",
         "accepted",
+        "is_new",
     )
 
     def __init__(
@@ -92,6 +93,8 @@ class Connection(web.RequestHandler):
         )
         self.accepted = accepted
         """The socket."""
+        self.is_new = True
+        """Whether it has not sent a complete request yet."""
         _limit_buffers(accepted)
         self._on_closed = on_closed
         self._on_progress = on_progress

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -148,6 +149,43 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
         return took
 
     assert asyncio.run(scenario()) < 20  # the reader would never read
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_end_serves_who_has_just_connected(
+    site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, *, encrypted: bool
+) -> None:
+    """A client that is accepted when the end begins gets a response to its first request."""
+    monkeypatch.setattr("exporter.web.acceptor._FIRST_REQUEST_SECONDS", PATIENCE)
+    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", PATIENCE)
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    app = site.build()
+
+    async def scenario() -> bytes:
+        listening, stop = asyncio.Event(), asyncio.Event()
+        context = tls if encrypted else None
+        serving = asyncio.create_task(serve(app, site.sockets, listening.set, stop, context))
+        await listening.wait()
+        with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as client:
+            client.setblocking(False)  # noqa: FBT003 - the module's own
+            for _ in range(5):
+                await asyncio.sleep(0)  # the server accepts it
+            stop.set()
+            for _ in range(5):
+                await asyncio.sleep(0)  # and begins to end
+            reader, writer = await asyncio.open_connection(
+                sock=client,
+                ssl=trusting if encrypted else None,
+                server_hostname="x" if encrypted else None,
+            )
+            writer.write(READY)
+            response = await reader.read()
+            writer.close()
+        await serving
+        return response
+
+    assert asyncio.run(scenario()).endswith(b"Ready.\n")
 
 
 def test_few_expositions_are_compressed_at_once(
