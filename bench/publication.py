@@ -46,7 +46,7 @@ class _Accounts:
 
     def poll(self, name: str, size: int) -> None:
         """Let a good poll of the disk usage of an account end."""
-        target, now = self.targets[name][0], self._clock.elapsed()
+        target, now = self.targets[name][0], self._clock.monotonic()
         usage = DiskUsage((UserUsage("web", _DAY, size), UserUsage("archive", _DAY, 2 * size)))
         result = PollResult(now, 0.1 + size / 1e6, 1)
         self._metrics.record_exchange(
@@ -58,7 +58,7 @@ class _Accounts:
     def poll_paths(self) -> None:
         """Let a good poll of the path of each account end."""
         for name, (_, target) in self.targets.items():
-            now = self._clock.elapsed()
+            now = self._clock.monotonic()
             result = PollResult(now, 0.1, 1)
             self._metrics.record_exchange(Exchange(name, "files.list", 0.1, None, accepted=True))
             self._store.record(target, result, LastGood(FileCounts(3, 1), now))

@@ -148,7 +148,7 @@ class Walker:
     def __init__(self, simulator: Simulator, storage: Folder, leaping: LeapingTime) -> None:
         self._simulator = simulator
         self._storage = storage
-        self._clock = Clock(leaping.now, leaping.elapsed, leaping.sleep)
+        self._clock = Clock(leaping.now, leaping.monotonic, leaping.sleep)
         self._workers = WorkerPool()
         self._stop = leaping
         self._client = Client(

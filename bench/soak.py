@@ -106,7 +106,7 @@ class Machine:
     @property
     def clock(self) -> Clock:
         """Return the clock of the machine."""
-        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed, self.time.sleep)
+        return Clock(lambda: self.time.now() + self.clock_off, self.time.monotonic, self.time.sleep)
 
     def suffer(self, slot: Slot) -> None:
         """Let be wrong what is wrong in a slot."""
@@ -216,8 +216,8 @@ def _watched(
     for number in range(1, _PARTS + 1):
         day = days * number / _PARTS
         samples = []
-        while (elapsed := machine.time.elapsed()) < day * DAY:
-            machine.suffer(wrong[min(int(elapsed / SLOT), len(wrong) - 1)])
+        while (monotonic := machine.time.monotonic()) < day * DAY:
+            machine.suffer(wrong[min(int(monotonic / SLOT), len(wrong) - 1)])
             samples.append(_held())
             time.sleep(_LOOK)
         part = _part(day, samples or [_held()], exporter)

@@ -173,5 +173,5 @@ def _account(
         limits=Limits(plan.concurrency, plan.requests_per_poll, plan.limits),
         workers=around.workers,
         judge=around.judge,
-        log_limit=LogLimit(around.clock.elapsed, max_events=None),
+        log_limit=LogLimit(around.clock.monotonic, max_events=None),
     )

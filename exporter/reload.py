@@ -53,9 +53,9 @@ class Reload(Generic[T]):
         self._clock = clock
         self.last_reload_successful = True
         """Whether what is in force is what the file said when it was read last."""
-        self.last_success = clock.elapsed()
+        self.last_success = clock.monotonic()
         """When it was last read well, in seconds of monotonic time."""
-        self._log_limit = LogLimit(clock.elapsed, max_events=None)
+        self._log_limit = LogLimit(clock.monotonic, max_events=None)
         self._changes: Mapping[str, object] = {}
 
     def __call__(self, *, over_http: bool = False) -> Sequence[str]:
@@ -68,7 +68,7 @@ class Reload(Generic[T]):
         problems = self._problems()
         self.last_reload_successful = not problems
         if not problems:
-            self.last_success = self._clock.elapsed()
+            self.last_success = self._clock.monotonic()
         published = self._publish()
         is_due = self._log_limit.is_due(f"{published} {problems} {self._changes}")
         level = None if is_due or not over_http else logging.DEBUG
@@ -158,9 +158,9 @@ class ReloadThread:
                 requested, self._requested = self._requested, None
                 over_http = self._over_http
             if requested is not None:
-                began = self._clock.elapsed()
+                began = self._clock.monotonic()
                 self._settle(requested, over_http=over_http)
-                pause = _PAUSE_PER_SECOND * (self._clock.elapsed() - began)
+                pause = _PAUSE_PER_SECOND * (self._clock.monotonic() - began)
                 self._stop.wait(min(pause, _MAX_PAUSE_SECONDS))
 
     def _settle(self, requested: Future[Sequence[str]], *, over_http: bool) -> None:

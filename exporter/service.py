@@ -158,7 +158,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         store=store,
         clock=clock,
         wall_time=metrics.wall_time,
-        started=clock.elapsed(),
+        started=clock.monotonic(),
         dead=dead,
         config_file=front.config_file,
         config=reloading.reload,
@@ -169,7 +169,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         Served(
             publisher.latest,
             front.telemetry_path,
-            StatusSource(observe, front.configuration, front.is_restricted, clock.elapsed),
+            StatusSource(observe, front.configuration, front.is_restricted, clock.monotonic),
             dead,
             unfinished,
             partial(reloading.request, over_http=True) if front.lifecycle else None,
@@ -208,7 +208,7 @@ def _protect(
     """Apply the web configuration, if there is one, and return its TLS context, if it has one."""
     if web_config is None:
         return None
-    install_web_config(app, web_config, clock.elapsed)
+    install_web_config(app, web_config, clock.monotonic)
     return web_config.ssl_context
 
 

@@ -58,7 +58,7 @@ class Observer:
             for account in plan.accounts
         }
         return Observation(
-            now=self.clock.elapsed(),
+            now=self.clock.monotonic(),
             wall_offset=self.wall_time.offset,
             accounts=accounts,
             known={name: self.store.account(name) for name in accounts},

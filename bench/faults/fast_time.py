@@ -12,21 +12,21 @@ from exporter.scaleengine.clock import since_boot
 class FastTime:
     """Runs ``speed`` times as fast as real time.
 
-    It counts from the moment ``began`` of the real, even clock, where its time of day is ``start``;
-    so several processes can share one.
+    It counts from ``began``, in real monotonic time, where its time of day is ``start``; so
+    several processes can share one.
     """
 
     speed: float
     start: float
     began: float
 
-    def elapsed(self) -> float:
+    def monotonic(self) -> float:
         """Return the seconds since the beginning."""
         return (since_boot() - self.began) * self.speed
 
     def now(self) -> float:
         """Return the time of day, in unix time."""
-        return self.start + self.elapsed()
+        return self.start + self.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many of these seconds."""
@@ -48,7 +48,7 @@ class LeapingTime:
         self.leapt = 0.0
         self._lock = threading.Lock()
 
-    def elapsed(self) -> float:
+    def monotonic(self) -> float:
         """Return the seconds since an unknown start."""
         return since_boot() + self.leapt
 

@@ -68,9 +68,9 @@ class Life:
     events: list[Event]
     happened: int = field(default=0)
 
-    def follow(self, elapsed: float) -> None:
+    def follow(self, monotonic: float) -> None:
         """Let happen what is due."""
-        while self.happened < len(self.events) and self.events[self.happened].moment <= elapsed:
+        while self.happened < len(self.events) and self.events[self.happened].moment <= monotonic:
             self._apply(self.events[self.happened])
             self.happened += 1
 
@@ -103,10 +103,10 @@ def simulate(address: Connection, time: FastTime, seed: str, days: float) -> Non
         address.send(simulator.url)
         _break(simulator, Slot())
         for number, slot in enumerate(slots(seed, days)):
-            if address.poll(max(0.0, number * SLOT - time.elapsed()) / time.speed):
+            if address.poll(max(0.0, number * SLOT - time.monotonic()) / time.speed):
                 return
             _break(simulator, slot)
-        if not address.poll(max(0.0, days * DAY - time.elapsed()) / time.speed):
+        if not address.poll(max(0.0, days * DAY - time.monotonic()) / time.speed):
             _break(simulator, Slot())
             address.poll(None)
 

@@ -83,7 +83,7 @@ class Scene:
     @property
     def clock(self) -> Clock:
         """Return the clock of the exporter's machine."""
-        return Clock(lambda: self.time.now() + self.clock_off, self.time.elapsed, self.time.sleep)
+        return Clock(lambda: self.time.now() + self.clock_off, self.time.monotonic, self.time.sleep)
 
     def spoil(self, *broken: Broken) -> None:
         """Break answers from now on."""
@@ -131,7 +131,7 @@ class Scene:
             held.storage.add(f"{PATH}/00 {number}.mp4")
             held.occupied = {user: size + 4096 for user, size in held.occupied.items()}
 
-        self.holdings.change(self.time.elapsed, change)
+        self.holdings.change(self.time.monotonic, change)
 
     def walk_on(self) -> None:
         """Do what is to happen in the middle of a walk, if one has begun."""
@@ -140,7 +140,7 @@ class Scene:
         if happens and walks and walks[-1].path == PATH and not walks[-1].offset:
             self.mid_walk = ()
             for change in happens:
-                self.holdings.change(self.time.elapsed, change)
+                self.holdings.change(self.time.monotonic, change)
 
     def _open_again(self) -> None:
         if self.front is not None:
@@ -165,7 +165,7 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
             FilesTarget(name, INTERVAL, stale_after, PATH, "video", folder_depth=1),
         )
         holdings = Holdings(targets)
-        holdings.change(time.elapsed, _fill)
+        holdings.change(time.monotonic, _fill)
         set_up: list[Scene] = []
 
         def refresh(_: float) -> None:

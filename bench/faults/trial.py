@@ -128,12 +128,12 @@ class _Trial:
         problems = tuple(self.problems_during(during))
         self.scene.move_on()
         self.scene.mend()
-        mended = self.scene.time.elapsed()
+        mended = self.scene.time.monotonic()
         failed_before = self.failed(self.witness.newest)
         spoiled = [target for target, reason in self.expected.items() if reason is not None]
         if spoiled:
             self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _PATIENCE)
-        self.back = self.scene.time.elapsed() - mended
+        self.back = self.scene.time.monotonic() - mended
         after = self.witness.wait_for(self.is_good, _PATIENCE)
         if after is None:
             return (*problems, "the good numbers did not come back")

@@ -22,7 +22,7 @@ FOLDER_FILES = "scaleengine_folder_files"
 
 
 class Truth:
-    """The numbers of one target in the course of time, in seconds of the even clock."""
+    """The numbers of one target in the course of time, in seconds of monotonic time."""
 
     def __init__(self) -> None:
         self._moments: list[float] = []
@@ -56,14 +56,14 @@ class Holdings:
         self.truths: Mapping[Target, Truth] = {target: Truth() for target in targets}
         self.lock = threading.RLock()
 
-    def change(self, elapsed: Callable[[], float], change: Callable[["Holdings"], None]) -> None:
+    def change(self, monotonic: Callable[[], float], change: Callable[["Holdings"], None]) -> None:
         """Change what is held, and record that it is true from now on.
 
-        ``elapsed`` is the monotonic clock. It is read when no response of the simulator can be made
+        ``monotonic`` is the monotonic clock. It is read when no response of the simulator can be made
         until the change is done: a moment read before would be earlier than the change.
         """
         with self.lock, self.storage.lock:
-            moment = elapsed()
+            moment = monotonic()
             change(self)
             for target, truth in self.truths.items():
                 truth.note(moment, self.numbers(target))

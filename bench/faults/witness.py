@@ -32,7 +32,7 @@ _TOLD: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When a good poll began and ended, on the even clock."""
+    """When a good poll began and ended, in monotonic time."""
 
     began: float
     ended: float

@@ -193,7 +193,7 @@ def _connect(addresses: Sequence[Address], timeout: float, clock: Clock) -> _Rea
     """
     failures: dict[Address, OSError] = {address: TimeoutError() for address in addresses}
     first: tuple[Address, socket.socket, float] | None = None
-    began = clock.elapsed()
+    began = clock.monotonic()
     end = began + timeout
     with Attempts(_Unwatched()) as attempts:
         for address in addresses:
@@ -201,14 +201,14 @@ def _connect(addresses: Sequence[Address], timeout: float, clock: Clock) -> _Rea
                 attempts.begin(address)
             except OSError as error:
                 failures[address] = error
-        while attempts and (left := end - clock.elapsed()) > 0:
+        while attempts and (left := end - clock.monotonic()) > 0:
             for address, outcome in attempts.wait(left):
                 if isinstance(outcome, OSError):
                     failures[address] = outcome
                     continue
                 del failures[address]
                 if first is None:
-                    now = clock.elapsed()
+                    now = clock.monotonic()
                     end = min(end, now + _OTHERS_SECONDS)
                     first = (address, attempts.take(outcome), now - began)
     if first is None:

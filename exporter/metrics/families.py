@@ -56,12 +56,12 @@ class KnowledgeCollector:
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the families of disk usage, files and polls."""
-        elapsed = self._clock.elapsed()
+        monotonic = self._clock.monotonic()
         known, snapshots = list[TargetState](), list[tuple[Target, Snapshot | None]]()
         for account in accounts:
             its = self._store.account(account)
             known += its
-            snapshots += self._redactor.read(account, its, elapsed)
+            snapshots += self._redactor.read(account, its, monotonic)
         yield from disk_usage_families(
             [(target, held) for target, held in snapshots if isinstance(held, DiskUsage)]
         )

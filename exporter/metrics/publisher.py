@@ -69,11 +69,11 @@ class Publisher:
 
         For one thread at a time. It takes no time but that of the tail, once a second at most.
         """
-        layer, exposition, elapsed = self._layer, self._exposition, self._clock.elapsed()
+        layer, exposition, monotonic = self._layer, self._exposition, self._clock.monotonic()
         if layer is None:
             return None
-        if exposition is None or elapsed - self._tail_rendered >= PAUSE:
-            self._tail_rendered = elapsed  # before it is: a publication meanwhile is not missed
+        if exposition is None or monotonic - self._tail_rendered >= PAUSE:
+            self._tail_rendered = monotonic  # before it is: a publication meanwhile is not missed
             exposition = expose(layer, self._render_tail())
         elif exposition.accounts is not layer:
             exposition = expose(layer, exposition.tail)
@@ -110,12 +110,12 @@ class Publisher:
         """
         self._publish_or_log()
         release_free_memory = FreeMemoryRelease()
-        next_release = self._clock.elapsed()  # the start has left something too
+        next_release = self._clock.monotonic()  # the start has left something too
         while not self._stop.wait(PAUSE):
             self._publish_or_log()
-            if self._clock.elapsed() >= next_release:
+            if self._clock.monotonic() >= next_release:
                 release_free_memory()
-                next_release = self._clock.elapsed() + _RELEASE_SECONDS
+                next_release = self._clock.monotonic() + _RELEASE_SECONDS
 
     def publish(self) -> bool:
         """Publish now what has changed; return whether that succeeded.
@@ -155,16 +155,16 @@ class Publisher:
     def _publish(self) -> None:
         if self._metrics.wall_time.refresh():
             self._must_render_all, self._tail_rendered = True, _NEVER
-        accounts, elapsed = self._metrics.accounts(), self._clock.elapsed()
+        accounts, monotonic = self._metrics.accounts(), self._clock.monotonic()
         render_all, self._must_render_all = self._must_render_all, True  # until it has succeeded
-        changes = self._take_changes(elapsed)
+        changes = self._take_changes(monotonic)
         if render_all:
             changes = {collector.source: accounts for collector in self._metrics.collectors}
         layer = self._layer or self._make_layer()
         if accounts != tuple(layer.positions):
             layer = layer.with_accounts(accounts)
         # Before they are rendered: a snapshot or a poll that is newer makes no difference then.
-        self._schedule(changes.get(TARGETS, ()), elapsed)
+        self._schedule(changes.get(TARGETS, ()), monotonic)
         unfinished = self._find_unfinished(changes.get(TARGETS, ()), accounts)
         layer = layer.with_sections(self._render(changes, layer.positions))
         layer.plain, layer.part  # noqa: B018 - they are made here, so that no scrape has to
@@ -172,9 +172,9 @@ class Publisher:
         self._layer, self._unfinished = layer, unfinished
         self._must_render_all = False
 
-    def _take_changes(self, elapsed: float) -> Mapping[str, Collection[str]]:
+    def _take_changes(self, monotonic: float) -> Mapping[str, Collection[str]]:
         """Return the accounts that have changed, by source; time and secrets change some, too."""
-        stale = [account for account, due in self._stale_at.items() if due <= elapsed]
+        stale = [account for account, due in self._stale_at.items() if due <= monotonic]
         self._metrics.changes.add(TARGETS, stale)
         self._metrics.changes.add(TARGETS, self._metrics.redactor.accounts_to_redact())
         return self._metrics.changes.take()
@@ -186,13 +186,13 @@ class Publisher:
             for family in collector.collect_accounts(())
         )
 
-    def _schedule(self, changed: Iterable[str], elapsed: float) -> None:
+    def _schedule(self, changed: Iterable[str], monotonic: float) -> None:
         """Note when the next snapshot of each changed account becomes stale."""
         for account in changed:
             times = [
                 state.good.finished + state.target.stale_after
                 for state in self._store.account(account)
-                if state.good is not None and state.snapshot(elapsed) is not None
+                if state.good is not None and state.snapshot(monotonic) is not None
             ]
             self._stale_at.pop(account, None)
             if times:

@@ -49,6 +49,6 @@ class QuotaCollector:
     def _users(self, account: str) -> Iterator[str]:
         """Return the CPU users of an account whose disk usage is shown now."""
         known = self._store.account(account)
-        for _, snapshot in self._redactor.read(account, known, self._clock.elapsed()):
+        for _, snapshot in self._redactor.read(account, known, self._clock.monotonic()):
             if isinstance(snapshot, DiskUsage):
                 yield from (user.cpu_user for user in snapshot.users)

@@ -41,19 +41,19 @@ class SnapshotRedactor:
             del self._accounts[account]
 
     def read(
-        self, account: str, known: Iterable[TargetState], elapsed: float
+        self, account: str, known: Iterable[TargetState], monotonic: float
     ) -> Sequence[tuple[Target, Snapshot | None]]:
         """Return each target with its snapshot, while that counts, without secrets in its names.
 
         ``known`` is what is known of the targets of the account. Folders whose names are the same
         then are one. Users whose names are the same then are left out: which of their numbers is
-        right is not known. ``elapsed`` is the monotonic time.
+        right is not known. ``monotonic`` is the monotonic time.
         """
         before = self._accounts.get(account, {})
         after = self._accounts[account] = {}
         found = []
         for knowledge in known:
-            target, snapshot = knowledge.target, knowledge.snapshot(elapsed)
+            target, snapshot = knowledge.target, knowledge.snapshot(monotonic)
             if snapshot is not None:
                 redacted = after[target] = self._redact(target, snapshot, before.get(target))
                 snapshot = redacted.snapshot

@@ -55,9 +55,9 @@ class WallTime:
         """
         readings = []
         for _ in range(_READINGS):
-            before = self._clock.elapsed()
+            before = self._clock.monotonic()
             now = self._clock.now()
-            after = self._clock.elapsed()
+            after = self._clock.monotonic()
             readings.append((after - before, now - after))
         uncertainty, offset = min(readings)
         return offset, uncertainty

@@ -36,7 +36,7 @@ class CredentialBreaker:
         self, collector: str, credentials: Credentials, error: ScaleEngineError, seconds: float
     ) -> None:
         """Record that the credentials were refused; if that counts, block them for ``seconds``."""
-        until = self._clock.elapsed() + seconds
+        until = self._clock.monotonic() + seconds
         known = self._known.get(collector)
         if known is not None and known.credentials == credentials:
             refusals = known.refusals + 1
@@ -49,6 +49,6 @@ class CredentialBreaker:
         known = self._known.get(collector)
         if known is None or known.credentials != credentials:
             return None
-        if known.refusals < CONVINCING_REFUSALS or self._clock.elapsed() >= known.until:
+        if known.refusals < CONVINCING_REFUSALS or self._clock.monotonic() >= known.until:
             return None
         return known.error

@@ -63,7 +63,7 @@ class DemandLog:
     ) -> None:
         self._store = store
         self._requests_per_second = requests_per_second
-        self._limit = LogLimit(clock.elapsed, max_events=None, period=_WARNING_SECONDS)
+        self._limit = LogLimit(clock.monotonic, max_events=None, period=_WARNING_SECONDS)
 
     def record(self, target: Target, result: PollResult) -> None:
         """Take in a poll that has ended."""

@@ -33,7 +33,7 @@ class FairLimiter:
         self._is_starting = False
         self._is_slow = False
         self._waiting: dict[Target, deque[asyncio.Future[None]]] = {}
-        self._paused_until = clock.elapsed()
+        self._paused_until = clock.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -68,11 +68,11 @@ class FairLimiter:
 
     def pause(self, seconds: float) -> None:
         """Record that ScaleEngine asks the account to wait for ``seconds``."""
-        self._paused_until = max(self._paused_until, self._clock.elapsed() + seconds)
+        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
     def pause_left(self) -> float:
         """Return the seconds for which the account is paused."""
-        return max(0.0, self._paused_until - self._clock.elapsed())
+        return max(0.0, self._paused_until - self._clock.monotonic())
 
     def record_timeout(self, *, timed_out: bool) -> None:
         """Record whether the last request had no response in time: the next ones may hang, too."""

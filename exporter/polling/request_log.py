@@ -67,7 +67,7 @@ class RequestLog:
         self._log = log.bind(**log_fields(target))
         self._clock = clock
         self._log_limit = log_limit
-        self._began = clock.elapsed()
+        self._began = clock.monotonic()
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_REQUESTS)
         self._costs: dict[str, tuple[int, float]] = {}
         self._failed: dict[Request, int] = {}
@@ -79,7 +79,7 @@ class RequestLog:
         failed = self._failed.pop(request, 0)
         if exchange.reason is not None:
             self._failed[request] = failed + 1
-        began = self._clock.elapsed() - exchange.seconds - self._began
+        began = self._clock.monotonic() - exchange.seconds - self._began
         record = RequestRecord(
             began=max(0.0, began),
             seconds=exchange.seconds,

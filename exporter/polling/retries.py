@@ -42,7 +42,7 @@ class RetryPolicy:
         failures = FailedAttempts()
 
         def should_stop(state: RetryCallState) -> bool:
-            is_late = self.clock.elapsed() + state.upcoming_sleep > self.end
+            is_late = self.clock.monotonic() + state.upcoming_sleep > self.end
             return not failures.may_retry(_error(state)) or is_late or not self.may_continue()
 
         return AsyncRetrying(
@@ -58,7 +58,7 @@ class RetryPolicy:
         )
 
     async def _sleep(self, seconds: float) -> None:
-        await sleep_until(self.clock.elapsed() + seconds, self.clock)
+        await sleep_until(self.clock.monotonic() + seconds, self.clock)
 
 
 def _error(state: RetryCallState) -> ScaleEngineError:

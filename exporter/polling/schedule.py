@@ -1,4 +1,4 @@
-"""When a target is polled next. All times are seconds of the even clock."""
+"""When a target is polled next. All times are seconds of monotonic time."""
 
 import math
 from typing import Final
@@ -21,5 +21,5 @@ def backoff(failures: int, longest: float) -> float:
 
 async def sleep_until(due: float, clock: Clock) -> None:
     """Wait for a moment of monotonic time."""
-    while (left := due - clock.elapsed()) > 0:
+    while (left := due - clock.monotonic()) > 0:
         await clock.sleep(left)

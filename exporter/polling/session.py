@@ -46,7 +46,7 @@ class PollSession:
         self.rejected_rows: Counter[RowFault] = Counter()
         self._target = target
         clock = account.client.clock
-        began = clock.elapsed()
+        began = clock.monotonic()
         self._max_seconds = max(target.interval, target.stale_after, MIN_POLL_SECONDS)
         self._end = began + self._max_seconds
         last_retry = began + max(target.interval, MIN_RETRY_SECONDS)
@@ -95,7 +95,7 @@ class PollSession:
         """Return the credentials as they were at the first request of this poll."""
         async with self._reading:
             if self._credentials is None:
-                self._read_at = self.account.client.clock.elapsed()
+                self._read_at = self.account.client.clock.monotonic()
                 try:
                     self._credentials = await self.account.credentials.read()
                 except AuthError:
@@ -171,7 +171,7 @@ class PollSession:
                 "it passes without a change",
                 retry_after=pause,
             )
-        if account.client.clock.elapsed() > self._end:
+        if account.client.clock.monotonic() > self._end:
             raise IncompleteError(
                 collector,
                 f"the poll was not done within {self._max_seconds:.0f} s",

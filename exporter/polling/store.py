@@ -88,9 +88,9 @@ class TargetState:
     failing_since: float | None = None
     next_due: float | None = None
 
-    def snapshot(self, elapsed: float) -> Snapshot | None:
-        """Return the last good snapshot while it counts, by the even clock in seconds."""
-        if self.good is None or elapsed - self.good.finished > self.target.stale_after:
+    def snapshot(self, monotonic: float) -> Snapshot | None:
+        """Return the last good snapshot while it counts, in seconds of monotonic time."""
+        if self.good is None or monotonic - self.good.finished > self.target.stale_after:
             return None
         return self.good.snapshot
 

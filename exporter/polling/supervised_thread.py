@@ -20,8 +20,8 @@ class SupervisedThread:
     """A thread that runs a function until it returns, and restarts it after a crash.
 
     ``dead`` is true from the crash to the restart: 30 s the first time, and twice as long each
-    further time, up to an hour; after an hour of work it is 30 s again. ``elapsed`` returns seconds
-    of monotonic time.
+    further time, up to an hour; after an hour of work it is 30 s again. ``monotonic`` returns
+    the seconds of monotonic time.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class SupervisedThread:
         name: str,
         work: Callable[[], object],
         stop: Stop,
-        elapsed: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = since_boot,
     ) -> None:
         self.name = name
         self._stop = stop
-        self._elapsed = elapsed
+        self._monotonic = monotonic
         self._broken = False
         self._thread = threading.Thread(name=name, target=self._run, args=(work,), daemon=True)
 
@@ -55,11 +55,11 @@ class SupervisedThread:
     def _run(self, work: Callable[[], object]) -> None:
         crashes = 0
         while not self._stop.is_set():
-            began = self._elapsed()
+            began = self._monotonic()
             try:
                 work()
             except BaseException as error:
-                crashes = 1 if self._elapsed() - began >= _MAX_WAIT else crashes + 1
+                crashes = 1 if self._monotonic() - began >= _MAX_WAIT else crashes + 1
                 self._broken = True
                 wait = backoff(crashes, _MAX_WAIT)
                 facts = {"thread": self.name, "wait": f"{wait:.0f}s"}

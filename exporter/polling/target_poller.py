@@ -60,14 +60,14 @@ class TargetPoller:
 
         That is at the target's interval; after a failure, when it may have passed.
         """
-        due = self._clock.elapsed() + first_wait
+        due = self._clock.monotonic() + first_wait
         interval = self._target.interval
         try:
             while True:
                 self._schedule(due)
                 await sleep_until(due, self._clock)
                 failure = await self.poll()
-                now = self._clock.elapsed()
+                now = self._clock.monotonic()
                 if failure is None:
                     self._failures = 0
                     due = next_due(due, interval, now)
@@ -89,7 +89,7 @@ class TargetPoller:
         Return why it failed, if it did. A poll that is cancelled records nothing: it says nothing
         of ScaleEngine, and its target may belong to another account by now.
         """
-        began = self._clock.elapsed()
+        began = self._clock.monotonic()
         try:
             session = PollSession(self.account, self._target, self._rng)
             outcome = await self._poll(session)
@@ -114,7 +114,7 @@ class TargetPoller:
         self, outcome: Snapshot | ScaleEngineError, session: PollSession, began: float
     ) -> ScaleEngineError | None:
         failure = outcome if isinstance(outcome, ScaleEngineError) else None
-        ended = self._clock.elapsed()
+        ended = self._clock.monotonic()
         result = PollResult(
             ended,
             ended - began,

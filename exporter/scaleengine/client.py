@@ -112,7 +112,7 @@ class Client:
         question = Question(
             self.account, command, hidden=(credentials.api_key, credentials.api_secret)
         )
-        began = self.clock.elapsed()
+        began = self.clock.monotonic()
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
         accepted: bool | None = None
         sent = _describe(command, fields)
@@ -123,7 +123,7 @@ class Client:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = signed_request(request, credentials.api_secret)
-                response = transport.send(signed, question, arrival, self.time.elapsed)
+                response = transport.send(signed, question, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
                 with self._turn_to_parse(response, question, arrival):
                     members = self._members(response, stamp, question, conversion)
@@ -150,7 +150,7 @@ class Client:
             raise failure from None
         finally:
             if not self.transport.closed:
-                seconds = self.clock.elapsed() - began
+                seconds = self.clock.monotonic() - began
                 skew = self.time.skew
                 self.observe(
                     Exchange(

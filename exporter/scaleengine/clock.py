@@ -26,12 +26,12 @@ class Clock:
     """Two clocks, both in seconds, and how a coroutine waits.
 
     ``now`` is the time of day (since 1970, UTC), which requests and timestamps carry and which may
-    jump. ``elapsed`` runs evenly from an unknown start, also while the machine sleeps; every wait
+    jump. ``monotonic`` runs evenly from an unknown start, also while the machine sleeps; every wait
     and age is measured with it. ``sleep`` waits so many seconds by the clock of the event loop.
     """
 
     now: Callable[[], float] = time.time
-    elapsed: Callable[[], float] = since_boot
+    monotonic: Callable[[], float] = since_boot
     sleep: Callable[[float], Awaitable[None]] = _sleep
 
 

@@ -46,7 +46,7 @@ class ServerTime:
         """Return the unix time that requests carry, in seconds."""
         with self._lock:
             if self._trusted and self._offset is not None:
-                return self._clock.elapsed() + self._offset
+                return self._clock.monotonic() + self._offset
         return self._clock.now()
 
     def latest(self) -> float:
@@ -58,7 +58,7 @@ class ServerTime:
         now, offset = self.now(), self._offset
         if offset is None:
             return now
-        return max(now, min(self._clock.elapsed() + offset, now + _WEEK))
+        return max(now, min(self._clock.monotonic() + offset, now + _WEEK))
 
     def earliest(self) -> float:
         """Return the earlier of our clock's time and ScaleEngine's, in unix seconds.
@@ -69,19 +69,19 @@ class ServerTime:
         now, offset, trusted = self._clock.now(), self._offset, self._trusted
         if offset is None:
             return now
-        there = self._clock.elapsed() + offset
+        there = self._clock.monotonic() + offset
         return min(now, there if trusted else max(there, now - _DAY))
 
-    def elapsed(self) -> float:
+    def monotonic(self) -> float:
         """Return the monotonic time, in seconds."""
-        return self._clock.elapsed()
+        return self._clock.monotonic()
 
     def update(self, date: float, received: float | None = None) -> float:
         """Take note of the time that a response told; return the skew that it shows.
 
         ``received`` is the monotonic time at which the response told it; None is now.
         """
-        offset = date + _MIDDLE - (self._clock.elapsed() if received is None else received)
+        offset = date + _MIDDLE - (self._clock.monotonic() if received is None else received)
         with self._lock:
             self._offset = offset
         return self._skew_by(offset)
@@ -97,7 +97,7 @@ class ServerTime:
             self._trusted = False
 
     def _skew_by(self, offset: float) -> float:
-        return self._clock.now() - (self._clock.elapsed() + offset)
+        return self._clock.now() - (self._clock.monotonic() + offset)
 
 
 class Stamps:

@@ -94,12 +94,12 @@ class Transport:
         text: str,
         question: Question,
         arrival: Arrival | None = None,
-        elapsed: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:
         """Post the text as the form field ``json`` and return the response.
 
-        The memory of the body is that of ``arrival``; None for that of the call alone. ``elapsed``
-        is the monotonic clock, read when the head of the response arrived: its body may have to
+        ``arrival`` holds the memory of the body; None for that of the call alone. ``monotonic``
+        is the clock that is read when the head of the response has arrived: its body may have to
         wait for memory.
 
         Raises RequestTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
@@ -110,7 +110,7 @@ class Transport:
             raise question.failed(NetworkError, fault.cause, fault.advice)
         self._check_trust()
         with self._limited(question) as limit:
-            outcome = self._outcome(text, question, limit, arrival, elapsed)
+            outcome = self._outcome(text, question, limit, arrival, monotonic)
         if limit.over and self._closed:
             raise _stopping(question)
         self._remember(limit, outcome)
@@ -216,12 +216,12 @@ class Transport:
         question: Question,
         limit: TimeLimit,
         arrival: Arrival | None,
-        elapsed: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> HttpResponse | ScaleEngineError:
         """Return the response or the failure, which then has no tie to the request and its key."""
         try:
             with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
-                return self._post(text, question, limit, arrival or own, elapsed)
+                return self._post(text, question, limit, arrival or own, monotonic)
         except MemoryWaitError:
             return self.no_memory_in_time(question)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
@@ -233,7 +233,7 @@ class Transport:
         question: Question,
         limit: TimeLimit,
         arrival: Arrival,
-        elapsed: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> HttpResponse:
         endpoint = self._endpoint
         with self._session.post(
@@ -244,7 +244,7 @@ class Transport:
             timeout=2 * endpoint.timeout,  # never reached: the limit ends the call before
             stream=True,
         ) as response:
-            received = elapsed()
+            received = monotonic()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
                 raise refused_by_proxy(status, question, self._route)

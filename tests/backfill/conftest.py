@@ -102,7 +102,7 @@ def collect(store: RowStore) -> Collect:
     ) -> Run:
         leaps = stop or Leaps()
         clock = stoppable(
-            Clock(now=lambda: NOW + ahead + leaps.seconds, elapsed=lambda: leaps.seconds), leaps
+            Clock(now=lambda: NOW + ahead + leaps.seconds, monotonic=lambda: leaps.seconds), leaps
         )
         client = Client(
             account="main",

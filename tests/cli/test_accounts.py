@@ -28,7 +28,7 @@ async def sleep(seconds: float) -> None:
 
 
 AROUND = Surroundings(
-    clock=Clock(now=lambda: 1000.0, elapsed=lambda: 0.0, sleep=sleep),
+    clock=Clock(now=lambda: 1000.0, monotonic=lambda: 0.0, sleep=sleep),
     stamps=Stamps(lambda _: False),
     observe=lambda _: None,
     learn=lambda _, __: None,

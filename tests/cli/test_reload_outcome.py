@@ -29,7 +29,7 @@ def reloading() -> Callable[..., Reload[Plan]]:
 
     def make(read: Callable[[], Plan], publish: Callable[[Reload[Plan]], bool]) -> Reload[Plan]:
         made: list[Reload[Plan]] = []
-        clock = Clock(elapsed=iter(range(100)).__next__)
+        clock = Clock(monotonic=iter(range(100)).__next__)
         made.append(Reload(read, lambda _: {"targets_added": "a"}, lambda: publish(made[0]), clock))
         return made[0]
 

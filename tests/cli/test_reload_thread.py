@@ -110,7 +110,7 @@ def test_a_pause_after_each_reload(seconds: float, pause: float) -> None:
         reloads.join(0.0)
         return ()
 
-    reloads = ReloadThread(reload, stop, Clock(elapsed=iter((7.0, 7.0 + seconds)).__next__))
+    reloads = ReloadThread(reload, stop, Clock(monotonic=iter((7.0, 7.0 + seconds)).__next__))
     reloads.request()
     reloads.run()
     assert stop.waited == [pause]

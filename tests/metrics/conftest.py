@@ -14,7 +14,7 @@ class Hands:
     """The hands of a clock that stands still: the time of day and the even time, in seconds."""
 
     now: float = 1415700000.0
-    elapsed: float = 5000.0
+    monotonic: float = 5000.0
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def hands() -> Hands:
 @pytest.fixture
 def clock(hands: Hands) -> Clock:
     """Give a clock that stands still."""
-    return Clock(now=lambda: hands.now, elapsed=lambda: hands.elapsed)
+    return Clock(now=lambda: hands.now, monotonic=lambda: hands.monotonic)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def let_pass(hands: Hands) -> Callable[[float], None]:
 
     def turn(seconds: float) -> None:
         hands.now += seconds
-        hands.elapsed += seconds
+        hands.monotonic += seconds
 
     return turn
 

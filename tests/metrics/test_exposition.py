@@ -204,7 +204,7 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     counts = FileCounts(1, 1, (FolderCount(folder, 1),))
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(counts, 0.0))
     registry = CollectorRegistry()
-    clock = Clock(elapsed=lambda: 0.0)
+    clock = Clock(monotonic=lambda: 0.0)
     known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
     registry.register(AllAccounts(known, lambda: [target.account]))
 
@@ -231,7 +231,7 @@ def test_bytes_are_exact(occupied: int) -> None:
     usage = DiskUsage((UserUsage("web", date(2014, 11, 11), occupied),))
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(usage, 0.0))
     registry = CollectorRegistry()
-    clock = Clock(elapsed=lambda: 0.0)
+    clock = Clock(monotonic=lambda: 0.0)
     known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
     registry.register(AllAccounts(known, lambda: [target.account]))
 

@@ -182,10 +182,10 @@ class World:
         elif isinstance(change, Reloaded):
             self.reload(change)
         else:
-            elapsed, learned = self.clock.elapsed(), change.learned
+            monotonic, learned = self.clock.monotonic(), change.learned
             reason = learned if isinstance(learned, Reason) else None
-            good = None if isinstance(learned, Reason) else LastGood(learned, elapsed)
-            result = PollResult(elapsed, change.seconds, 3, reason)
+            good = None if isinstance(learned, Reason) else LastGood(learned, monotonic)
+            result = PollResult(monotonic, change.seconds, 3, reason)
             if self.store.record(change.target, result, good):
                 self.metrics.polls.count(change.target, result)
 

@@ -116,8 +116,8 @@ def polled(store: Store, clock: Clock) -> Polled:
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
-        good = None if isinstance(learned, Reason) else LastGood(learned, clock.elapsed())
-        store.record(target, PollResult(clock.elapsed(), 1.5, 7, reason), good)
+        good = None if isinstance(learned, Reason) else LastGood(learned, clock.monotonic())
+        store.record(target, PollResult(clock.monotonic(), 1.5, 7, reason), good)
 
     return end
 

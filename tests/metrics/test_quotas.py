@@ -21,8 +21,8 @@ def store(clock: Clock) -> Store:
     """Give a store that knows the usage of the users live, archive and one with an empty name."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
-    good = LastGood(DiskUsage(users), clock.elapsed())
-    store.record(MAIN, PollResult(clock.elapsed(), 1.0, 1), good)
+    good = LastGood(DiskUsage(users), clock.monotonic())
+    store.record(MAIN, PollResult(clock.monotonic(), 1.0, 1), good)
     return store
 
 

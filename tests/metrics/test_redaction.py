@@ -35,7 +35,7 @@ class Scrape:
 
     def poll(self, target: Target, snapshot: Snapshot) -> None:
         """Let a poll end with a snapshot."""
-        now = self.clock.elapsed()
+        now = self.clock.monotonic()
         self.store.record(target, PollResult(now, 1.0, 1), LastGood(snapshot, now))
 
     def text(self) -> str:

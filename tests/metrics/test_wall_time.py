@@ -38,7 +38,7 @@ class Reloaded:
     last_reload_successful = True
 
     def __init__(self, clock: Clock) -> None:
-        self.last_success = clock.elapsed()
+        self.last_success = clock.monotonic()
 
 
 class Script:
@@ -68,11 +68,11 @@ class Watched:
 
     def poll(self, skew: float | None = None) -> None:
         """Let a good poll end, whose response told the skew."""
-        elapsed = self.clock.elapsed()
+        monotonic = self.clock.monotonic()
         self.metrics.record_exchange(
             Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=skew)
         )
-        self.store.record(TARGET, PollResult(elapsed, 0.1, 1), LastGood(BYTES, elapsed))
+        self.store.record(TARGET, PollResult(monotonic, 0.1, 1), LastGood(BYTES, monotonic))
 
     def run(self, turns: Callable[[], Iterator[None]]) -> None:
         self.publisher = Publisher(self.metrics, self.store, self.clock, Script(turns))
@@ -89,7 +89,7 @@ class Watched:
 @pytest.fixture
 def watched(hands: Hands, clock: Clock) -> Watched:
     """Give a publisher on a machine that was booted in 1970, as far as it knows."""
-    hands.now, hands.elapsed = IN_1970, IN_1970
+    hands.now, hands.monotonic = IN_1970, IN_1970
     return Watched(hands, clock)
 
 
@@ -147,8 +147,8 @@ def test_jitter_changes_nothing(watched: Watched, off: float) -> None:
         first = published(watched.publisher)
         values = [watched.value(name) for name in (LAST_SUCCESS, RELOADED, STARTED, SKEW)]
         for sign in (1, -1, 1):
-            watched.hands.elapsed += 1.0
-            watched.hands.now = watched.hands.elapsed + (off if sign > 0 else 0.0)
+            watched.hands.monotonic += 1.0
+            watched.hands.now = watched.hands.monotonic + (off if sign > 0 else 0.0)
             yield
             after = published(watched.publisher)
             assert after.accounts is first.accounts
@@ -161,10 +161,10 @@ def test_jitter_changes_nothing(watched: Watched, off: float) -> None:
 @given(st.lists(st.tuples(st.floats(0.01, 1e6), st.floats(-1e9, 1e9)), max_size=20))
 def test_a_moment_is_where_the_wall_clock_has_it(steps: list[tuple[float, float]]) -> None:
     """However the wall clock is set, a moment is at most the tolerance away from where it was."""
-    elapsed, offset = [1000.0], [1e9]
-    wall_time = WallTime(Clock(lambda: elapsed[0] + offset[0], lambda: elapsed[0]))
+    monotonic, offset = [1000.0], [1e9]
+    wall_time = WallTime(Clock(lambda: monotonic[0] + offset[0], lambda: monotonic[0]))
     for passed, jump in steps:
-        elapsed[0] += passed
+        monotonic[0] += passed
         offset[0] += jump
         wall_time.refresh()
         assert wall_time.unix(1000.0) == pytest.approx(1000.0 + offset[0], abs=TOLERANCE + 1e-3)
@@ -178,10 +178,10 @@ def test_a_thread_that_lost_the_processor(hands: Hands) -> None:
         read = hands.now
         pause = pauses.pop() if pauses else 0.0
         hands.now += pause
-        hands.elapsed += pause
+        hands.monotonic += pause
         return read
 
-    wall_time = WallTime(Clock(now, lambda: hands.elapsed))
+    wall_time = WallTime(Clock(now, lambda: hands.monotonic))
     before = wall_time.offset
     pauses = [30.0, 5.0, 10.0]
     wall_time.refresh()

@@ -74,12 +74,12 @@ def run_simulated(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-def elapsed() -> float:
+def monotonic() -> float:
     """Return the simulated time, in seconds."""
     return asyncio.get_running_loop().time()
 
 
-CLOCK: Final = Clock(now=lambda: NOW + elapsed(), elapsed=elapsed, sleep=asyncio.sleep)
+CLOCK: Final = Clock(now=lambda: NOW + monotonic(), monotonic=monotonic, sleep=asyncio.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class SimulatedApi:
             raise question.failed(NetworkError, "the transport is closed", "open another")
         request = json.loads(text)
         asked = str(request.get("cpu", request.get("path")))
-        sent = Sent(elapsed(), request["cdn"], request["api_key"], asked)
+        sent = Sent(monotonic(), request["cdn"], request["api_key"], asked)
         self.sent.append(sent)
         self._latest = (transport, sent)
         if sent.cdn in self.hanging:
@@ -172,7 +172,7 @@ class SimulatedApi:
                 "code": "0001",
                 "handle_time": "0 seconds",
             }
-        day = datetime.fromtimestamp(NOW + elapsed(), UTC).date()
+        day = datetime.fromtimestamp(NOW + monotonic(), UTC).date()
         row = {"summary_date": str(day), "cpu_user": sent.asked, "bytes_total": sent.cdn}
         return {"status": "success", "message": "", "usage": [row], "handle_time": "0 seconds"}
 

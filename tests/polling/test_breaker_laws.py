@@ -35,7 +35,7 @@ class BreakerMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.seen: dict[str, list[Seen]] = {collector: [] for collector in COLLECTORS}
-        self.breaker = CredentialBreaker(Clock(elapsed=lambda: self.now))
+        self.breaker = CredentialBreaker(Clock(monotonic=lambda: self.now))
 
     @rule(collector=collectors, used=credentials)
     def accept(self, collector: str, used: Credentials) -> None:

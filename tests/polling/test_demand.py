@@ -49,7 +49,7 @@ def test_warnings_of_polls_that_do_not_fit() -> None:
     """A poll that outlasts its interval and an account that needs too much: each once an hour."""
     now = [0.0]
     store = Store([USAGE, FILES])
-    log = DemandLog(store, Clock(elapsed=lambda: now[0]), lambda: 1.0)
+    log = DemandLog(store, Clock(monotonic=lambda: now[0]), lambda: 1.0)
 
     def record(target: Target, seconds: float, requests: int) -> list[str]:
         result = PollResult(now[0], seconds, requests)

@@ -34,8 +34,8 @@ from tests.polling.simulated import (
     TIMEOUT,
     SimulatedApi,
     SimulatedPolling,
-    elapsed,
     make_plan,
+    monotonic,
     polling_tasks,
     run_simulated,
 )
@@ -87,7 +87,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         api.hanging = set(numbers[healthy:])
         first_round = INTERVAL + count * TIMEOUT / workers + TIMEOUT
         await asyncio.sleep(first_round)
-        known = elapsed()
+        known = monotonic()
         await asyncio.sleep(5 * INTERVAL)
         for number in numbers[:healthy]:
             results = polling.results_of(f"a{number}", known)
@@ -111,9 +111,9 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         polling.reload(added)
         await asyncio.sleep(TIMEOUT / 2)
         assert api.pool.taken
-        began = elapsed()
+        began = monotonic()
         await polling.poller.close(5.0)
-        assert (elapsed(), polling_tasks(), api.pool.taken) == (began, [], 0)
+        assert (monotonic(), polling_tasks(), api.pool.taken) == (began, [], 0)
 
     api.pool.resize(workers)
     with capture_logs():

@@ -292,14 +292,14 @@ def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.Monke
     """A poll that became due while the machine was asleep begins soon after it has woken."""
     asleep = 0.0
 
-    def elapsed() -> float:
+    def monotonic() -> float:
         return since_boot() + asleep
 
-    monkeypatch.setattr("exporter.polling.loop_thread.since_boot", elapsed)
+    monkeypatch.setattr("exporter.polling.loop_thread.since_boot", monotonic)
     monkeypatch.setattr("exporter.polling.loop_thread.MAX_SLEEP", 0.01)
     store, polled = Store([USAGE]), threading.Semaphore(0)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
-        poller = Poller(store, Clock(elapsed=elapsed), AtOnce(), lambda _, __: polled.release())
+        poller = Poller(store, Clock(monotonic=monotonic), AtOnce(), lambda _, __: polled.release())
         poller.apply(compute_delta([], [USAGE]), {"main": account})
         thread = PollingThread(poller)
         thread.start()

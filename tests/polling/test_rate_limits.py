@@ -55,7 +55,7 @@ async def wait_for_calls(simulator: Simulator, calls: int) -> None:
 def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     """No request comes before its time: neither of a page, nor a retry, nor of another target."""
     broken = Broken(FAILING, command="files.list", calls=(2, 5))
-    clock = Clock(elapsed=time.time)
+    clock = Clock(monotonic=time.time)
 
     async def poll_both(account: PolledAccount) -> Snapshot:
         polls = (poll_once(account, target) for target in (FILES, USAGE))
@@ -74,7 +74,7 @@ def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
 
 def test_a_request_that_is_not_sent_uses_up_nothing(open_account: OpenAccount) -> None:
     """While ScaleEngine asks to wait, a poll fails at once, and the next request is not later."""
-    clock = Clock(elapsed=lambda: 1000.0)
+    clock = Clock(monotonic=lambda: 1000.0)
 
     async def poll_paused(account: PolledAccount) -> None:
         account.limiter.pause(1e6)

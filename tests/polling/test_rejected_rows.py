@@ -31,7 +31,7 @@ TODAY = date(2014, 11, 11)
 def ticking() -> Clock:
     """Return a clock whose time of day goes on by a second at each look, from the morning on."""
     seconds = count()
-    return Clock(now=lambda: NOW + next(seconds), elapsed=lambda: 0.0)
+    return Clock(now=lambda: NOW + next(seconds), monotonic=lambda: 0.0)
 
 
 ODD: Sequence[Json] = (

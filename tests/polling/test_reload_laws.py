@@ -19,8 +19,8 @@ from exporter.scaleengine.client import Credentials
 from tests.polling.simulated import (
     SimulatedApi,
     SimulatedPolling,
-    elapsed,
     make_plan,
+    monotonic,
     open_runner,
     polling_tasks,
 )
@@ -124,7 +124,7 @@ class ReloadMachine(RuleBasedStateMachine):
         self.refuse(set())
 
         async def run() -> None:
-            began = elapsed()
+            began = monotonic()
             await asyncio.sleep(3 * MAX_INTERVAL + 60.0)
             for known in self.polling.store.current().values():
                 assert known.good is not None
@@ -162,9 +162,9 @@ class ReloadMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         async def run() -> None:
-            began = elapsed()
+            began = monotonic()
             await self.polling.poller.close(5.0)
-            assert (elapsed(), polling_tasks(), self.api.pool.taken) == (began, [], 0)
+            assert (monotonic(), polling_tasks(), self.api.pool.taken) == (began, [], 0)
 
         with self.at_the_end:
             self._run(run())

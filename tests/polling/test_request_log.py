@@ -26,7 +26,7 @@ def exchange(path: str, offset: int = 0, reason: Reason | None = None) -> Exchan
 
 def test_what_is_kept_is_bounded() -> None:
     """Of many requests the last are kept, and the folders that took most."""
-    log = RequestLog(FILES, Clock(elapsed=lambda: 100.0), LogLimit(lambda: 100.0))
+    log = RequestLog(FILES, Clock(monotonic=lambda: 100.0), LogLimit(lambda: 100.0))
     for number in range(1000):
         log.record(exchange(f"sestore4/jb/{number % 30:02}", offset=number))
     log.record(exchange("sestore4/jb/29", offset=1000))
@@ -40,7 +40,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_attempts_are_counted_by_request() -> None:
     """A request that failed is sent again as the next attempt; another one begins at the first."""
-    log = RequestLog(FILES, Clock(elapsed=lambda: 100.0), LogLimit(lambda: 100.0))
+    log = RequestLog(FILES, Clock(monotonic=lambda: 100.0), LogLimit(lambda: 100.0))
     log.record(exchange("sestore4/jb", reason=Reason.SERVER))
     log.record(exchange("sestore4/other", reason=Reason.SERVER))
     log.record(exchange("sestore4/jb", reason=Reason.TIMEOUT))

@@ -16,13 +16,13 @@ GOOD = LastGood(FileCounts(3, 1), finished=1000.0)
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "counts"), [(1000.0, True), (1180.0, True), (1180.001, False), (1e9, False)]
+    ("monotonic", "counts"), [(1000.0, True), (1180.0, True), (1180.001, False), (1e9, False)]
 )
-def test_a_snapshot_counts_until_it_is_stale(elapsed: float, *, counts: bool) -> None:
+def test_a_snapshot_counts_until_it_is_stale(monotonic: float, *, counts: bool) -> None:
     """A snapshot counts for ``stale_after`` seconds to the second, whether polls end or not."""
     store = Store([FILES])
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
-    assert (store.current()[FILES].snapshot(elapsed) == GOOD.snapshot) is counts
+    assert (store.current()[FILES].snapshot(monotonic) == GOOD.snapshot) is counts
 
 
 def test_nothing_is_known_at_first() -> None:

@@ -49,7 +49,7 @@ class Time:
     def clock(self) -> Clock:
         return Clock(
             now=lambda: START + self.passed + self.jumped,
-            elapsed=lambda: 1000.0 + self.passed,
+            monotonic=lambda: 1000.0 + self.passed,
             sleep=self.sleep,
         )
 
@@ -71,7 +71,7 @@ class SaysInTurn(Transport):
         text: str,
         question: Question,
         arrival: Arrival | None = None,
-        elapsed: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:
         self._time.passed += self._seconds
         answer = next(self._answers)
@@ -157,7 +157,7 @@ class Polled:
         return [result.finished - 1000.0 - result.seconds for result in self.results]
 
     def snapshot(self) -> object:
-        return self.store.current()[self.target].snapshot(self.time.clock.elapsed())
+        return self.store.current()[self.target].snapshot(self.time.clock.monotonic())
 
 
 def test_polls_come_at_the_interval() -> None:
@@ -178,7 +178,7 @@ def test_a_late_poll_is_not_made_up_for() -> None:
 
 @pytest.mark.parametrize("jump", [-7200.0, 7200.0])
 def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
-    """Polls come on the even clock: one that is set does not bring them nearer or put them off."""
+    """Polls come in monotonic time: one that is set does not bring them nearer or put them off."""
     time = Time(ends=250.0)
     asked: list[float] = []
 

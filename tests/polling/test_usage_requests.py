@@ -73,9 +73,9 @@ class Responds(Transport):
         text: str,
         question: Question,
         arrival: Arrival | None = None,
-        elapsed: Callable[[], float] = since_boot,
+        monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:
-        del question, arrival, elapsed
+        del question, arrival, monotonic
         request = json.loads(text)
         with self._lock:
             self._under_way += 1
@@ -105,7 +105,7 @@ def calls_of(
 ) -> PollSession:
     """Return the calls of a poll whose time goes on by a second at each look at the clock."""
     seconds = count()
-    clock = Clock(now=lambda: NOW + next(seconds), elapsed=lambda: 0.0)
+    clock = Clock(now=lambda: NOW + next(seconds), monotonic=lambda: 0.0)
     client = Client(
         "main",
         158,

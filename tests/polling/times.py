@@ -26,7 +26,7 @@ class LeapingTime:
         """Return the clock of this time."""
         return Clock(
             now=lambda: time.time() + self.leapt,
-            elapsed=lambda: time.monotonic() + self.leapt,
+            monotonic=lambda: time.monotonic() + self.leapt,
             sleep=self.sleep,
         )
 
@@ -44,21 +44,21 @@ class LeapingTime:
 
 
 class StandingTime:
-    """Stands still, but for what is waited for and what is added to ``elapsed``."""
+    """Stands still, but for what is waited for and what is added to ``monotonic``."""
 
-    def __init__(self, elapsed: float = 0.0) -> None:
-        self.elapsed = elapsed
+    def __init__(self, monotonic: float = 0.0) -> None:
+        self.monotonic = monotonic
         self.waits: list[float] = []
 
     @property
     def clock(self) -> Clock:
         """Return the clock of this time."""
-        return Clock(elapsed=lambda: self.elapsed, sleep=self.sleep)
+        return Clock(monotonic=lambda: self.monotonic, sleep=self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         """Let some seconds pass at once."""
         self.waits.append(seconds)
-        self.elapsed += seconds
+        self.monotonic += seconds
         await asyncio.sleep(0)
 
 

@@ -92,8 +92,8 @@ def connect(
     Its time of day is a second later after each call, which took a quarter of a second.
     """
     quarters = count()
-    clock = Clock(now=lambda: NOW + 0.5 + len(exchanges), elapsed=lambda: next(quarters) / 4)
-    steady = Clock(now=clock.now, elapsed=lambda: float(len(exchanges)))
+    clock = Clock(now=lambda: NOW + 0.5 + len(exchanges), monotonic=lambda: next(quarters) / 4)
+    steady = Clock(now=clock.now, monotonic=lambda: float(len(exchanges)))
 
     def client(url: str, timeout: float = 60.0) -> Client:
         stamps, time = Stamps(lambda _: False), ServerTime(steady)

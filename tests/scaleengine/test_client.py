@@ -87,7 +87,7 @@ def test_a_call_that_has_to_wait(
         now[0] += seconds
         return False
 
-    clock = Clock(now=lambda: NOW + now[0], elapsed=lambda: now[0])
+    clock = Clock(now=lambda: NOW + now[0], monotonic=lambda: now[0])
     client = Client(
         "main",
         158,
@@ -460,7 +460,7 @@ def test_the_skew_where_the_body_comes_late(
     passed = 0.0
     head_arrived = threading.Event()
 
-    def elapsed() -> float:
+    def monotonic() -> float:
         at = passed
         head_arrived.set()
         return at
@@ -474,7 +474,7 @@ def test_the_skew_where_the_body_comes_late(
         passed = 30.0
         line.sendall(body)
 
-    machine = Clock(now=lambda: NOW + 0.5 + passed, elapsed=elapsed)
+    machine = Clock(now=lambda: NOW + 0.5 + passed, monotonic=monotonic)
     client = Client(
         *("main", 158, transport(listen(serve)), Stamps(lambda _: False), Clock()),
         time=ServerTime(machine),

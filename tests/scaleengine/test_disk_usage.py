@@ -381,7 +381,7 @@ def test_the_time_by_which_a_day_is_in_the_future(
     simulator: Simulator, transport: Callable[..., Transport], credentials: Credentials
 ) -> None:
     """A clock that is days behind rejects no row that ScaleEngine's own Date allows."""
-    clock = Clock(now=lambda: NOW - 5 * DAY, elapsed=lambda: 0.0)
+    clock = Clock(now=lambda: NOW - 5 * DAY, monotonic=lambda: 0.0)
     client = Client(
         "main",
         158,

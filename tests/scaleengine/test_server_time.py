@@ -18,7 +18,7 @@ class Machine:
         self.true = float(TRUE)
         self.ahead = ahead
         self.time = ServerTime(
-            Clock(now=lambda: self.true + self.ahead, elapsed=lambda: self.true - TRUE)
+            Clock(now=lambda: self.true + self.ahead, monotonic=lambda: self.true - TRUE)
         )
 
     def answer(self) -> None:

@@ -43,7 +43,7 @@ class Machine:
 
     def client(self, url: str) -> Client:
         """Return a client that goes by this machine's clock."""
-        clock = Clock(now=lambda: self.true + self.off, elapsed=lambda: self.true - self.missed)
+        clock = Clock(now=lambda: self.true + self.off, monotonic=lambda: self.true - self.missed)
         return Client(
             account="main",
             cdn=158,

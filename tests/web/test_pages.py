@@ -255,7 +255,7 @@ def test_no_other_path_can_be_that_of_the_metrics(
 def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: str) -> None:
     """However many scrapes there are in a second, they get the same; nothing is asked again."""
     asked = itertools.count()
-    store, clock = Store([]), Clock(elapsed=lambda: 5000.0)
+    store, clock = Store([]), Clock(monotonic=lambda: 5000.0)
     metrics = build_metrics(store, {"main": 158}, clock)
     gauge = Gauge("rendered", "How often.", registry=metrics.tail)
     gauge.set_function(lambda: next(asked))
