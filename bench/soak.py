@@ -31,9 +31,9 @@ from bench.faults.truth import Truth
 from bench.faults.witness import Shown
 from bench.machine import resident_memory
 from exporter.config import load
-from exporter.plan import Plan, plan_from
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
+from exporter.settings import Settings, build_settings
 
 _START: Final = 1_790_000_000.0
 _SEED: Final = "soak"
@@ -136,10 +136,10 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
     ):
         machine = Machine(fast, Path(folder, "secret"))
         machine.suffer(Slot())
-        plan = _plan(Path(folder), url)
-        truths = _truths(plan, seed, days)
+        settings = _build_settings(Path(folder), url)
+        truths = _truths(settings, seed, days)
         pace = Pace(speed, _PUBLICATIONS)
-        with running(plan, truths, machine.clock, pace, seed=0) as exporter:
+        with running(settings, truths, machine.clock, pace, seed=0) as exporter:
             parts = list(_watched(machine, exporter, days, slots(seed, days)))
             machine.suffer(Slot())
             good = exporter.witness.wait_for(lambda shown: _is_good(shown, truths), _PATIENCE)
@@ -187,21 +187,21 @@ def _simulator(speed: float, seed: str, days: float) -> Iterator[tuple[str, Fast
         process.join(_PATIENCE)
 
 
-def _plan(folder: Path, url: str) -> Plan:
+def _build_settings(folder: Path, url: str) -> Settings:
     text = _CONFIGURATION.format(url=url, at_once=_CONCURRENCY)
     for name, paths in PATHS.items():
         counted = ", ".join(f"{{path: {path}, folder_depth: 1}}" for path in paths)
         text += _ACCOUNT.format(name=name, cdn=CDNS[name], key=KEY, paths=counted)
     config = folder / "config.yaml"
     config.write_text(text)
-    return plan_from(load(config, {}).config)
+    return build_settings(load(config, {}).config)
 
 
-def _truths(plan: Plan, seed: str, days: float) -> Mapping[Target, Truth]:
+def _truths(settings: Settings, seed: str, days: float) -> Mapping[Target, Truth]:
     """Return what will be true at every moment of all the days."""
     truths: dict[Target, Truth] = {}
     for name in PATHS:
-        targets = [target for target in plan.targets if target.account == name]
+        targets = [target for target in settings.targets if target.account == name]
         lived = life(name, targets, seed, days)
         lived.follow(days * DAY)
         truths |= lived.holdings.truths

@@ -1,9 +1,8 @@
-"""The accounts that are polled, made from a plan: anew, or from those that are there already."""
+"""Build the polled accounts from the settings, and rebuild them at a reload."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
@@ -17,14 +16,16 @@ from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Transport
+from exporter.settings import AccountSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all accounts share: the clock, the stamps, who is told of requests and of secrets.
+class Dependencies:
+    """Dependencies that all accounts share.
 
-    ``judge`` is told what each attempt of a poll has shown of an account's credentials. ``workers``
-    make the requests, ``file_workers`` read secrets in files; None reads them where it is asked.
+    ``observe`` is called with each request, ``learn`` with the key and the secret of an account,
+    ``judge`` with what each attempt of a poll shows of the credentials. ``workers`` make the
+    requests, ``file_workers`` read secrets from files; None reads them in the calling thread.
     """
 
     clock: Clock
@@ -37,23 +38,23 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
-    """The accounts of a plan, by name."""
+class AccountPool:
+    """The polled accounts of the settings, by name."""
 
-    plan: Plan
+    settings: Settings
     accounts: Mapping[str, PolledAccount]
 
-    def delta_to(self, plan: Plan) -> ReloadDelta:
-        """Return what changes where another plan is taken.
+    def delta_to(self, settings: Settings) -> ReloadDelta:
+        """Return what changes when other settings are applied.
 
-        An account is replaced by one of another CDN, or at another API: its numbers are others.
+        An account is replaced if its CDN number or the URL of the API changes: its data is dropped.
         """
-        before = {account.name: account for account in self.plan.accounts}
-        kept = [account for account in plan.accounts if account.name in before]
-        moved = plan.endpoint.url != self.plan.endpoint.url
+        before = {account.name: account for account in self.settings.accounts}
+        kept = [account for account in settings.accounts if account.name in before]
+        moved = settings.endpoint.url != self.settings.endpoint.url
         return compute_delta(
-            self.plan.targets,
-            plan.targets,
+            self.settings.targets,
+            settings.targets,
             replaced=[
                 account.name for account in kept if moved or before[account.name].cdn != account.cdn
             ],
@@ -64,70 +65,78 @@ class Roster:
             ],
         )
 
-    def renewed(self, plan: Plan, around: Surroundings) -> "Roster":
-        """Return the accounts of another plan.
+    def reconcile(self, settings: Settings, dependencies: Dependencies) -> "AccountPool":
+        """Return the accounts of other settings, with the state of those that stay.
 
-        What is known of an account stays known: ScaleEngine's time, the credentials that it has
-        refused, the wait that it has asked for, and the requests in flight. Connections stay open
-        while the endpoint and the name are the same.
+        The state of an account is kept: ScaleEngine's time, refused credentials, the wait that
+        ScaleEngine has requested, and the requests in flight. Connections stay open while the
+        endpoint and the name are the same.
         """
-        known = self._known_in(plan)
-        configured = {account.name: account for account in self.plan.accounts}
+        known = self._known_in(settings)
+        earlier = {account.name: account for account in self.settings.accounts}
         made = {}
-        for planned in plan.accounts:
-            before = known.get(planned.name)
+        for configured in settings.accounts:
+            before = known.get(configured.name)
             if before is None:
-                account = _account(planned, plan, around, _client(planned, plan, around))
+                account = _account(
+                    configured, settings, dependencies, _client(configured, settings, dependencies)
+                )
             else:
-                is_same_client = plan.endpoint == self.plan.endpoint and before.name == planned.name
+                is_same_client = (
+                    settings.endpoint == self.settings.endpoint and before.name == configured.name
+                )
                 client = (
                     before.client
                     if is_same_client
-                    else _client(planned, plan, around, before.client.time)
+                    else _client(configured, settings, dependencies, before.client.time)
                 )
-                account = _with_knowledge(_account(planned, plan, around, client), before, plan)
-                is_same_read = planned.credentials == configured[before.name].credentials
-                if is_same_read and plan.endpoint.timeout == self.plan.endpoint.timeout:
-                    # Where a file hangs, the read that is under way is enough.
+                account = _keep_state(
+                    _account(configured, settings, dependencies, client), before, settings
+                )
+                is_same_read = configured.credentials == earlier[before.name].credentials
+                if is_same_read and settings.endpoint.timeout == self.settings.endpoint.timeout:
+                    # If a file hangs, the read in progress is enough.
                     account = replace(account, credentials=before.credentials)
-            made[planned.name] = account
-        return Roster(plan, made)
+            made[configured.name] = account
+        return AccountPool(settings, made)
 
-    def _known_in(self, plan: Plan) -> Mapping[str, PolledAccount]:
-        """Return the accounts that are known already, by their names in another plan.
+    def _known_in(self, settings: Settings) -> Mapping[str, PolledAccount]:
+        """Return the accounts that exist already, by their names in other settings.
 
-        An account is known by its CDN, so that one whose name has changed is the same.
+        The CDN number identifies an account, so an account that was renamed is the same.
         """
-        if plan.endpoint.url != self.plan.endpoint.url:
+        if settings.endpoint.url != self.settings.endpoint.url:
             return {}
-        numbers = {account.name: account.cdn for account in plan.accounts}
+        numbers = {account.name: account.cdn for account in settings.accounts}
         known = {}
         renamed: dict[int, PolledAccount] = {}
-        for account in self.plan.accounts:
+        for account in self.settings.accounts:
             if numbers.get(account.name) == account.cdn:
                 known[account.name] = self.accounts[account.name]
             else:
                 renamed[account.cdn] = self.accounts[account.name]
-        for account in plan.accounts:
+        for account in settings.accounts:
             if account.name not in known and account.cdn in renamed:
                 known[account.name] = renamed.pop(account.cdn)
         return known
 
 
-def roster(plan: Plan, around: Surroundings) -> Roster:
-    """Return the accounts of the first plan."""
-    return Roster(
-        plan,
+def build_accounts(settings: Settings, dependencies: Dependencies) -> AccountPool:
+    """Build the accounts of the first settings."""
+    return AccountPool(
+        settings,
         {
-            planned.name: _account(planned, plan, around, _client(planned, plan, around))
-            for planned in plan.accounts
+            configured.name: _account(
+                configured, settings, dependencies, _client(configured, settings, dependencies)
+            )
+            for configured in settings.accounts
         },
     )
 
 
-def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> PolledAccount:
-    """Return an account with what is known of it, and the limits of a plan."""
-    known.limiter.change(plan.concurrency, plan.requests_per_second)
+def _keep_state(fresh: PolledAccount, known: PolledAccount, settings: Settings) -> PolledAccount:
+    """Return an account with the state of the earlier one, and the limits of the settings."""
+    known.limiter.change(settings.concurrency, settings.requests_per_second)
     return replace(
         fresh,
         limiter=known.limiter,
@@ -138,40 +147,43 @@ def _with_knowledge(fresh: PolledAccount, known: PolledAccount, plan: Plan) -> P
 
 
 def _client(
-    planned: PlannedAccount, plan: Plan, around: Surroundings, time: ServerTime | None = None
+    configured: AccountSettings,
+    settings: Settings,
+    dependencies: Dependencies,
+    time: ServerTime | None = None,
 ) -> Client:
     return Client(
-        account=planned.name,
-        cdn=planned.cdn,
-        transport=Transport(plan.endpoint),
-        stamps=around.stamps,
-        clock=around.clock,
-        time=time or ServerTime(around.clock),
-        observe=around.observe,
+        account=configured.name,
+        cdn=configured.cdn,
+        transport=Transport(settings.endpoint),
+        stamps=dependencies.stamps,
+        clock=dependencies.clock,
+        time=time or ServerTime(dependencies.clock),
+        observe=dependencies.observe,
     )
 
 
 def _account(
-    planned: PlannedAccount, plan: Plan, around: Surroundings, client: Client
+    configured: AccountSettings, settings: Settings, dependencies: Dependencies, client: Client
 ) -> PolledAccount:
     def credentials() -> Credentials:
-        read = planned.credentials()
-        around.learn(read.api_key, read.api_secret)
+        read = configured.credentials()
+        dependencies.learn(read.api_key, read.api_secret)
         return read
 
-    rate = RateLimiter(plan.requests_per_second, around.clock)
+    rate = RateLimiter(settings.requests_per_second, dependencies.clock)
     return PolledAccount(
-        name=planned.name,
+        name=configured.name,
         client=client,
         credentials=CredentialReader(
             credentials,
-            around.file_workers if planned.has_secret_files else None,
-            plan.endpoint.timeout,
+            dependencies.file_workers if configured.has_secret_files else None,
+            settings.endpoint.timeout,
         ),
-        limiter=FairLimiter(plan.concurrency, rate, around.clock, around.workers),
-        breaker=CredentialBreaker(around.clock),
-        limits=Limits(plan.concurrency, plan.requests_per_poll, plan.limits),
-        workers=around.workers,
-        judge=around.judge,
-        log_limit=LogLimit(around.clock.monotonic, max_events=None),
+        limiter=FairLimiter(settings.concurrency, rate, dependencies.clock, dependencies.workers),
+        breaker=CredentialBreaker(dependencies.clock),
+        limits=Limits(settings.concurrency, settings.requests_per_poll, settings.limits),
+        workers=dependencies.workers,
+        judge=dependencies.judge,
+        log_limit=LogLimit(dependencies.clock.monotonic, max_events=None),
     )

@@ -45,7 +45,7 @@ from exporter.yamlfile.problems import ConfigError
 
 if TYPE_CHECKING:
     from exporter.backfill.options import FirstDay
-    from exporter.plan import Plan
+    from exporter.settings import Settings
 
 _PROGRAM: Final = "scaleengine-exporter"
 _COMPLETION: Final = "_SCALEENGINE_EXPORTER_COMPLETE"
@@ -156,10 +156,10 @@ def check(
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
-    plan, warnings = _load_plan(config_file, chosen, log_level, process)
+    settings, warnings = _load_settings(config_file, chosen, log_level, process)
     options = Options(output, full, tuple(account), tuple(path))
     try:
-        good = run_check(plan, warnings, secrets, options, (sys.stdout, progress))
+        good = run_check(settings, warnings, secrets, options, (sys.stdout, progress))
     except SelectionError as error:
         raise click.UsageError(str(error)) from None
     return EXIT_OK if good else EXIT_FAILURE
@@ -246,8 +246,10 @@ def backfill(
     progress = Progress(sys.stderr, is_terminal=is_capable(sys.stderr))
     host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
     try:
-        with _open_backfill_plan(config_file, chosen, log_level, process, demo=demo) as plan:
-            return run_backfill(plan, options, host)
+        with _open_backfill_settings(
+            config_file, chosen, log_level, process, demo=demo
+        ) as settings:
+            return run_backfill(settings, options, host)
     except BackfillUsageError as error:
         raise click.UsageError(str(error)) from None
     except BackfillError as error:
@@ -285,25 +287,25 @@ def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: b
 
 
 @contextmanager
-def _open_backfill_plan(
+def _open_backfill_settings(
     config_file: Sequence[Path], shard: Shard, log_level: str, process: Process, *, demo: bool
 ) -> Iterator["Plan"]:
     """Give the plan of the configuration, or of the demo while its simulator runs."""
     if demo:
         from exporter.demo import start_demo
 
-        simulator, plan = start_demo()
+        simulator, settings = start_demo()
         try:
-            yield plan
+            yield settings
         finally:
             simulator.stop()
         return
     import structlog
 
-    plan, warnings = _load_plan(config_file, shard, log_level, process)
+    settings, warnings = _load_settings(config_file, shard, log_level, process)
     for warning in warnings:
         structlog.get_logger(__name__).warning(warning)
-    yield plan
+    yield settings
 
 
 def _choose_shard(asked: int | Auto, total: int) -> Shard:
@@ -314,7 +316,7 @@ def _choose_shard(asked: int | Auto, total: int) -> Shard:
         raise click.UsageError(str(error)) from None
 
 
-def _load_plan(
+def _load_settings(
     config_file: Sequence[Path], shard: Shard, log_level: str, process: Process
 ) -> tuple["Plan", Sequence[str]]:
     """Return the plan of the configuration for a shard, and its warnings; set its log level.
@@ -323,12 +325,12 @@ def _load_plan(
     """
     from exporter.config import load_files
     from exporter.logs import set_log_level
-    from exporter.plan import plan_from
+    from exporter.settings import build_settings
 
     loaded = load_files(config_file, process.environ)
     set_log_level(loaded.config.log.level or log_level)
-    plan = plan_from(loaded.config, shard)
-    return plan, [*map(str, loaded.warnings), *plan.find_warnings()]
+    settings = build_settings(loaded.config, shard)
+    return settings, [*map(str, loaded.warnings), *settings.find_warnings()]
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it

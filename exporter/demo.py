@@ -8,14 +8,14 @@ import time
 from typing import Final
 
 from exporter.flags import WebFlags
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.process.start import Process
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
-from exporter.serve import load_web_config, open_sockets, serve_plan
+from exporter.serve import load_web_config, open_sockets, serve_settings
 from exporter.service import Front, Source
+from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, Simulator
 from exporter.simulator.demo import Demo, demo_account
 from exporter.web.listeners import url
@@ -42,26 +42,28 @@ def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
     """
     web_config = load_web_config(web.config_file)
     sockets = open_sockets(web.listen_address, process)
-    simulator, plan = start_demo()
+    simulator, settings = start_demo()
     try:
         # A browser opens no unix socket; where one listens, the log tells.
         for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
             page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, web.telemetry_path))
-        source = Source(lambda: plan, lambda plan: plan.endpoint, lambda plan: plan, secrets)
+        source = Source(
+            lambda: settings, lambda settings: settings.endpoint, lambda settings: settings, secrets
+        )
         front = Front(sockets, web.telemetry_path, web_config, web.enable_lifecycle)
-        serve_plan(plan, source, front, process)
+        serve_settings(settings, source, front, process)
     finally:
         simulator.stop()
 
 
-def start_demo() -> tuple[Simulator, Plan]:
-    """Start a simulated ScaleEngine on a free loopback port; return it and the plan to poll it."""
+def start_demo() -> tuple[Simulator, Settings]:
+    """Start a simulated ScaleEngine on a free loopback port; return both it and its settings."""
     chance = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
     demo = demo_account(time.time(), chance)
     simulator = Simulator([demo.account], Behaviour(latency=_LATENCY))
     simulator.start()
-    return simulator, _plan(demo, simulator.url)
+    return simulator, _build_settings(demo, simulator.url)
 
 
 def hints(page: str, telemetry_path: str) -> str:
@@ -83,7 +85,7 @@ Ctrl-C ends it.
 """
 
 
-def _plan(demo: Demo, url: str) -> Plan:
+def _build_settings(demo: Demo, url: str) -> Settings:
     account = demo.account
     credentials = Credentials(account.api_key, account.api_secret)
     files = tuple(
@@ -101,12 +103,12 @@ def _plan(demo: Demo, url: str) -> Plan:
     )
     missing = FilesTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL, _MISSING_PATH, "video")
     usage = DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL)
-    return Plan(
+    return Settings(
         endpoint=Endpoint(url, timeout=30.0, connections=_CONCURRENCY),
         concurrency=_CONCURRENCY,
         requests_per_second=None,
         requests_per_poll=5000,
-        accounts=(PlannedAccount(_ACCOUNT, account.cdn, lambda: credentials, _QUOTAS),),
+        accounts=(AccountSettings(_ACCOUNT, account.cdn, lambda: credentials, _QUOTAS),),
         targets=(usage, *files, missing),
     )
 

@@ -22,7 +22,6 @@ from exporter.config import (
 from exporter.config_watch import Watch
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
-from exporter.plan import Plan, endpoint_from, plan_from
 from exporter.process.ending import EXIT_INTERRUPTED
 from exporter.process.log_limit import LogLimit
 from exporter.process.start import Process
@@ -30,6 +29,7 @@ from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
 from exporter.service import Front, Source, run
+from exporter.settings import Settings, build_endpoint, build_settings
 from exporter.sharding import EVERYTHING, Shard
 from exporter.systemd import listen_fds
 from exporter.timed_read import TimedRead
@@ -91,7 +91,7 @@ def serve_config(
     """
     loaded, web_config = _load(files.paths, web.config_file, process.environ)
     in_force = _ConfigInForce(loaded, files.shard, log_level, secrets)
-    plan = in_force.accept(loaded)
+    settings = in_force.accept(loaded)
     sockets = open_sockets(web.listen_address, process)
     load = partial(load_files, files.paths, process.environ)
     source = Source(
@@ -105,7 +105,7 @@ def serve_config(
     front = Front(
         sockets, web.telemetry_path, web_config, web.enable_lifecycle, files.names, in_force.write
     )
-    serve_plan(plan, source, front, process)
+    serve_settings(settings, source, front, process)
 
 
 def load_web_config(file: Path | None) -> LiveWebConfig | None:
@@ -123,10 +123,10 @@ def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.
     return listen_fds(dict(process.environ), os.getpid()) or listen(addresses)
 
 
-def serve_plan(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
-    """Poll and serve a plan until a signal ends that."""
+def serve_settings(settings: Settings, source: Source[T], front: Front, process: Process) -> None:
+    """Poll and serve by the settings until a signal ends that."""
     raise_fd_limit()
-    run(plan, source, front, process)
+    run(settings, source, front, process)
 
 
 def _watch(
@@ -166,32 +166,32 @@ class _ConfigInForce:
         self._secrets = secrets
         self._log_limit = LogLimit(since_boot, max_events=None)
 
-    def accept(self, loaded: Loaded) -> Plan:
-        """Return the plan of a configuration; what it says of the log is in force from now on."""
-        plan = _accept(loaded, self._shard, self._log_level, self._log_limit)
+    def accept(self, loaded: Loaded) -> Settings:
+        """Return the settings of a configuration, and apply its log level."""
+        settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
         self.loaded = loaded
-        return plan
+        return settings
 
     def write(self) -> str:
         """Return it as YAML without secrets, also without those that stand in a wrong place."""
         return self._secrets.hide(write_config(self.loaded.config))
 
 
-def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Plan:
-    """Return the plan of a configuration, log the warnings of both, and set the log level.
+def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:
+    """Return the settings of a configuration, log all warnings, and set the log level.
 
     A warning is logged once a minute, however often requests have the configuration read again.
     """
     set_log_level(loaded.config.log.level or log_level)
-    plan = plan_from(loaded.config, shard)
-    for warning in (*map(str, loaded.warnings), *plan.find_warnings()):
+    settings = build_settings(loaded.config, shard)
+    for warning in (*map(str, loaded.warnings), *settings.find_warnings()):
         if log_limit.is_due(warning):
             log.warning(warning)
-    return plan
+    return settings
 
 
 def _endpoint(loaded: Loaded) -> Endpoint:
-    return endpoint_from(loaded.config)
+    return build_endpoint(loaded.config)
 
 
 def _load(

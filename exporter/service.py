@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 from aiohttp import web
 
-from exporter.accounts import Surroundings, roster
+from exporter.accounts import Dependencies, build_accounts
 from exporter.config_watch import ConfigWatcher, Watch
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import (
@@ -24,7 +24,6 @@ from exporter.metrics.registry import (
     build_metrics,
 )
 from exporter.metrics.self_metrics import add_log_counter
-from exporter.plan import Plan, describe_changes
 from exporter.polling.demand import DemandLog
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
@@ -41,6 +40,7 @@ from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import Settings, describe_changes
 from exporter.status import Observer
 from exporter.systemd import Notifier
 from exporter.timed_read import SettledRead
@@ -84,41 +84,42 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class Source(Generic[T]):
-    """Where the plan comes from.
+    """Where the settings come from.
 
-    ``read`` returns what is configured now and raises ConfigError; ``endpoint`` returns where that
-    sends the API's credentials; ``accept`` makes the plan of it, and does what else it asks for.
-    ``secrets`` learns the key and the secret of each account that is used. ``name`` is that of the
-    file or files, for messages. ``watch`` says how to look for changes of them, if anybody does.
+    ``read`` returns the configuration and raises ConfigError. ``endpoint`` returns where a
+    configuration sends the API's credentials. ``accept`` applies the configuration's log settings
+    and returns the settings of the service. The key and the secret of each account are registered
+    with ``secrets``. ``name`` names the file or files in messages. ``watch`` says how to detect
+    changes of the files; None if they are not watched.
     """
 
     read: Callable[[], T]
     endpoint: Callable[[T], Endpoint]
-    accept: Callable[[T], Plan]
+    accept: Callable[[T], Settings]
     secrets: KnownSecrets
     name: str = ""
     watch: Watch[T] | None = None
 
 
-def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
+def run(settings: Settings, source: Source[T], front: Front, process: Process) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Threads that hang, in the resolver or in a file, are left behind.
     """
     clock = Clock()
     stop = threading.Event()
-    store = Store(plan.targets)
+    store = Store(settings.targets)
     metrics = build_metrics(
         store,
-        _numbers(plan),
+        _cdn_by_account(settings),
         clock,
-        _quotas(plan),
+        _quotas_by_account(settings),
         source.secrets,
-        _labels(plan),
-        plan.requests_per_second,
+        _labels_by_account(settings),
+        settings.requests_per_second,
     )
-    workers = WorkerPool(plan.max_workers)
-    around = Surroundings(
+    workers = WorkerPool(settings.max_workers)
+    dependencies = Dependencies(
         clock,
         Stamps(stop.wait),
         observe=metrics.record_exchange,
@@ -127,12 +128,12 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         workers=workers,
         file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
     )
-    polling = _Polling(plan, around, workers, store, metrics)
+    polling = _Polling(settings, dependencies, workers, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 
     notifier = Notifier(process.environ)
     reloading = _Reloading(source, polling, publisher, notifier, (stop, clock))
-    add_shard_gauges(metrics, plan.shard.ordinal, plan.shard.total)
+    add_shard_gauges(metrics, settings.shard.ordinal, settings.shard.total)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reloading.reload)
     if front.web_config is not None:
@@ -154,7 +155,7 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
         notifier.notify_ready()
 
     observe = Observer(
-        plan=lambda: polling.plan,
+        settings=lambda: polling.settings,
         store=store,
         clock=clock,
         wall_time=metrics.wall_time,
@@ -179,10 +180,10 @@ def run(plan: Plan, source: Source[T], front: Front, process: Process) -> None:
     log.info(
         "starting",
         version=described(),
-        accounts=len(plan.accounts),
-        targets=len(plan.targets),
-        shard=plan.shard.ordinal,
-        total_shards=plan.shard.total,
+        accounts=len(settings.accounts),
+        targets=len(settings.targets),
+        shard=settings.shard.ordinal,
+        total_shards=settings.shard.total,
     )
 
     async def serve_until_stopped() -> None:
@@ -240,28 +241,30 @@ def _log_overdue() -> None:
 
 
 class _Polling:
-    """All that is polled, by the plan that was taken last."""
+    """Everything that is polled, by the settings that were applied last."""
 
     def __init__(
         self,
-        plan: Plan,
-        around: Surroundings,
+        settings: Settings,
+        dependencies: Dependencies,
         workers: WorkerPool,
         store: Store,
         metrics: Metrics,
     ) -> None:
-        self._around = around
+        self._dependencies = dependencies
         self._workers = workers
         self._metrics = metrics
-        self._roster = roster(plan, around)
-        self._demand = DemandLog(store, around.clock, lambda: self.plan.requests_per_second)
+        self._pool = build_accounts(settings, dependencies)
+        self._demand = DemandLog(
+            store, dependencies.clock, lambda: self.settings.requests_per_second
+        )
         self._poller = Poller(
             store,
-            around.clock,
+            dependencies.clock,
             random.Random(),  # noqa: S311 - it spreads polls, it keeps no secret
             self._record_poll,
         )
-        self._poller.apply(compute_delta((), plan.targets), self._roster.accounts)
+        self._poller.apply(compute_delta((), settings.targets), self._pool.accounts)
         self.thread = PollingThread(self._poller)
 
     def _record_poll(self, target: Target, result: PollResult) -> None:
@@ -269,12 +272,12 @@ class _Polling:
         self._demand.record(target, result)
 
     @property
-    def plan(self) -> Plan:
-        return self._roster.plan
+    def settings(self) -> Settings:
+        return self._pool.settings
 
     @property
     def endpoint(self) -> Endpoint:
-        return self._roster.plan.endpoint
+        return self._pool.settings.endpoint
 
     def start(self) -> None:
         """Begin to poll, with a thread for requests; raises RuntimeError where there is none."""
@@ -282,21 +285,25 @@ class _Polling:
         DEADLINES.start()
         self.thread.start()
 
-    def take(self, plan: Plan) -> None:
-        """Poll by another plan from now on; what both have goes on as it was."""
-        self.thread.call(partial(self._take, plan))
+    def take(self, settings: Settings) -> None:
+        """Apply other settings; targets that both have keep their schedule."""
+        self.thread.call(partial(self._take, settings))
 
-    def _take(self, plan: Plan) -> None:
-        delta = self._roster.delta_to(plan)
-        renewed = self._roster.renewed(plan, self._around)
-        self._workers.resize(plan.max_workers)
+    def _take(self, settings: Settings) -> None:
+        delta = self._pool.delta_to(settings)
+        reconcile = self._pool.reconcile(settings, self._dependencies)
+        self._workers.resize(settings.max_workers)
         # First, as it ends the requests of replaced accounts, which count under the same name.
-        self._poller.apply(delta, renewed.accounts)
+        self._poller.apply(delta, reconcile.accounts)
         self._metrics.apply(
-            delta, _numbers(plan), _quotas(plan), _labels(plan), plan.requests_per_second
+            delta,
+            _cdn_by_account(settings),
+            _quotas_by_account(settings),
+            _labels_by_account(settings),
+            settings.requests_per_second,
         )
-        self._demand.set_targets(plan.targets)
-        self._roster = renewed  # last: where a step fails, the next reload computes it again
+        self._demand.set_targets(settings.targets)
+        self._pool = reconcile  # last: where a step fails, the next reload computes it again
 
 
 class _Reloading(Generic[T]):
@@ -347,19 +354,19 @@ class _Reloading(Generic[T]):
         return not (is_settled and self._polling.endpoint.has_same_server(endpoint))
 
     def _take(self, configured: T) -> Mapping[str, object]:
-        before, plan = self._polling.plan, self._source.accept(configured)
+        before, settings = self._polling.settings, self._source.accept(configured)
         with self._publisher.paused():
-            self._polling.take(plan)
-        return describe_changes(before, plan)
+            self._polling.take(settings)
+        return describe_changes(before, settings)
 
 
-def _numbers(plan: Plan) -> dict[str, int]:
-    return {account.name: account.cdn for account in plan.accounts}
+def _cdn_by_account(settings: Settings) -> dict[str, int]:
+    return {account.name: account.cdn for account in settings.accounts}
 
 
-def _quotas(plan: Plan) -> dict[str, Mapping[str, int]]:
-    return {account.name: account.quotas for account in plan.accounts if account.quotas}
+def _quotas_by_account(settings: Settings) -> dict[str, Mapping[str, int]]:
+    return {account.name: account.quotas for account in settings.accounts if account.quotas}
 
 
-def _labels(plan: Plan) -> dict[str, Mapping[str, str]]:
-    return {account.name: account.labels for account in plan.accounts if account.labels}
+def _labels_by_account(settings: Settings) -> dict[str, Mapping[str, str]]:
+    return {account.name: account.labels for account in settings.accounts if account.labels}

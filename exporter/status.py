@@ -1,4 +1,4 @@
-"""What the status page is made of, taken from the running service."""
+"""Collect what the status page shows from the running service."""
 
 import platform
 from collections.abc import Callable, Collection
@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 from exporter import __version__
 from exporter.metrics.self_metrics import WallTime
-from exporter.plan import Plan
 from exporter.polling.store import Store
 from exporter.process.memory import read_memory
 from exporter.scaleengine.clock import Clock
+from exporter.settings import Settings
 from exporter.version import revision
 from exporter.web.status.observation import (
     ConfiguredAccount,
@@ -35,11 +35,11 @@ class Reloaded(Protocol):
 class Observer:
     """Observes the running service; any thread may call it.
 
-    ``started`` is in seconds of monotonic time. ``plan`` returns the plan in force, ``dead`` the
-    threads that should run and do not.
+    ``started`` is in seconds of monotonic time. ``settings`` returns those in force, ``dead`` the
+    names of the threads that should run and do not.
     """
 
-    plan: Callable[[], Plan]
+    settings: Callable[[], Settings]
     store: Store
     clock: Clock
     wall_time: WallTime
@@ -52,10 +52,10 @@ class Observer:
 
     def __call__(self) -> Observation:
         """Return what is known now."""
-        plan = self.plan()
+        settings = self.settings()
         accounts = {
             account.name: ConfiguredAccount(account.name, account.cdn, account.quotas)
-            for account in plan.accounts
+            for account in settings.accounts
         }
         return Observation(
             now=self.clock.monotonic(),
@@ -69,13 +69,13 @@ class Observer:
                 started=self.started,
                 memory=read_memory(),
                 dead=tuple(self.dead()),
-                shard=plan.shard.ordinal,
-                total_shards=plan.shard.total,
+                shard=settings.shard.ordinal,
+                total_shards=settings.shard.total,
                 config_file=self.config_file,
                 config=_read(self.config),
                 web_config=None if self.web_config is None else _read(self.web_config),
             ),
-            requests_per_second=plan.requests_per_second,
+            requests_per_second=settings.requests_per_second,
             redact=self.redact,
         )
 

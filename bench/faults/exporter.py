@@ -9,11 +9,10 @@ from typing import Final
 from bench.faults.fast_time import FastStop
 from bench.faults.truth import Truth
 from bench.faults.witness import WatchedStore, Witness
-from exporter.accounts import Surroundings, roster
+from exporter.accounts import Dependencies, build_accounts
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
-from exporter.plan import Plan
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
@@ -21,6 +20,7 @@ from exporter.polling.targets import Target
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import Stamps
+from exporter.settings import Settings
 
 _LAST_SECONDS: Final = 10.0
 
@@ -63,15 +63,17 @@ class _Lookout(FastStop):
 
 @contextmanager
 def running(
-    plan: Plan, truths: Mapping[Target, Truth], clock: Clock, pace: Pace, seed: int
+    settings: Settings, truths: Mapping[Target, Truth], clock: Clock, pace: Pace, seed: int
 ) -> Iterator[Running]:
-    """Poll and publish by the plan until the end of the ``with``."""
+    """Poll and publish by the settings until the end of the ``with``."""
     stop = FastStop(pace.polls)
-    store = WatchedStore(plan.targets)
-    metrics = build_metrics(store, {account.name: account.cdn for account in plan.accounts}, clock)
+    store = WatchedStore(settings.targets)
+    metrics = build_metrics(
+        store, {account.name: account.cdn for account in settings.accounts}, clock
+    )
     witness = Witness(store, truths, metrics.wall_time)
-    workers = WorkerPool(plan.max_workers)
-    around = Surroundings(
+    workers = WorkerPool(settings.max_workers)
+    dependencies = Dependencies(
         clock,
         Stamps(stop.wait),
         observe=metrics.record_exchange,
@@ -81,7 +83,9 @@ def running(
     )
     chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
     poller = Poller(store, clock, chance, metrics.record_poll)
-    poller.apply(compute_delta((), plan.targets), roster(plan, around).accounts)
+    poller.apply(
+        compute_delta((), settings.targets), build_accounts(settings, dependencies).accounts
+    )
     polling = PollingThread(poller)
     lookout = _Lookout(pace.publications, witness.look)
     publisher = Publisher(metrics, store, clock, lookout)

@@ -13,9 +13,9 @@ from bench.faults.fast_time import FastTime, fast_time
 from bench.faults.front import HOST, Certificates, Front, Names
 from bench.faults.truth import Holdings
 from exporter.config import load
-from exporter.plan import Plan, plan_from
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.clock import Clock
+from exporter.settings import Settings, build_settings
 from exporter.simulator import Account, Behaviour, Broken, Simulator
 
 KEY, SECRET = "BENCHKEY0123456789", "nobodys-secret-0123456789"
@@ -68,7 +68,7 @@ class Scene:
 
     name: str
     time: FastTime
-    plan: Plan
+    settings: Settings
     holdings: Holdings
     simulator: Simulator
     front: Front | None
@@ -116,7 +116,7 @@ class Scene:
         self.mid_walk = ()
         self.secret.write_text(SECRET)
         self.props.names.known.add(self._host)
-        if self.plan.endpoint.ca_file is not None:
+        if self.settings.endpoint.ca_file is not None:
             self.show_certificate(lambda certificates: certificates.good)
         else:
             self._open_again()
@@ -200,8 +200,8 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
                 path=PATH,
             )
         )
-        plan = plan_from(load(config, {}).config)
-        made = Scene(name, time, plan, holdings, simulator, front, props, secret)
+        settings = build_settings(load(config, {}).config)
+        made = Scene(name, time, settings, holdings, simulator, front, props, secret)
         made.mend()
         set_up.append(made)
         yield made

@@ -77,7 +77,7 @@ def attempt(
             case.strike(set_up)
         pace = Pace(SPEED, _PUBLICATIONS)
         truths = set_up.holdings.truths
-        with running(set_up.plan, truths, set_up.clock, pace, number) as exporter:
+        with running(set_up.settings, truths, set_up.clock, pace, number) as exporter:
             trial = _Trial(case, when, set_up, exporter, leeway)
             problems = [*trial.run()]
     lines = [line for line in logged if _is_of(line, name)]
@@ -99,7 +99,7 @@ class _Trial:
         self.scene = set_up
         self.exporter = exporter
         self.witness = exporter.witness
-        self.usage, self.files = set_up.plan.targets
+        self.usage, self.files = set_up.settings.targets
         self.expected: dict[Target, Reason | None] = {
             self.usage: case.spoiled.usage,
             self.files: case.spoiled.files,

@@ -1,4 +1,4 @@
-"""The command ``backfill``: from a plan and options to a file or to blocks of a TSDB."""
+"""The command ``backfill``: from settings and options to a file or to blocks of a TSDB."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from exporter.accounts import Roster, Surroundings, roster
+from exporter.accounts import AccountPool, Dependencies, build_accounts
 from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.gaps import report_gaps
 from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
@@ -38,7 +38,6 @@ from exporter.backfill.work_folder import (
     place_file,
     unwritable,
 )
-from exporter.plan import Plan
 from exporter.polling.stopping import StoppedError, stoppable
 from exporter.polling.targets import DiskUsageTarget
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
@@ -46,6 +45,7 @@ from exporter.process.streams import STDOUT
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.timestamps import Stamps
+from exporter.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
 
@@ -73,12 +73,12 @@ class Host:
     clock: Clock
 
 
-def backfill(plan: Plan, options: Options, host: Host) -> int:
+def backfill(settings: Settings, options: Options, host: Host) -> int:
     """Collect the history and write it; return the exit status.
 
     Raises BackfillError where that cannot be done.
     """
-    targets = _choose_targets(plan, options, host.clock.now())
+    targets = _choose_targets(settings, options, host.clock.now())
     destination = follow_link(options.destination)
     try:
         check_file(destination)
@@ -92,7 +92,7 @@ def backfill(plan: Plan, options: Options, host: Host) -> int:
     options = replace(options, destination=destination)
     try:
         with _open_folder(destination) as folder, closing(_open_rows(folder, options)) as store:
-            return _Run(plan, options, host, stop, store, folder).run(targets, promtool)
+            return _Run(settings, options, host, stop, store, folder).run(targets, promtool)
     except (OutputError, PromtoolError) as error:
         raise BackfillError(str(error)) from None
     except sqlite3.Error as error:
@@ -148,10 +148,10 @@ def _take_back_blocks(rows: Path, *, ignore_damage: bool) -> None:
             raise
 
 
-def _choose_targets(plan: Plan, options: Options, now: float) -> list[DiskUsageTarget]:
+def _choose_targets(settings: Settings, options: Options, now: float) -> list[DiskUsageTarget]:
     """Return the disk usage of each account that is asked for; raises BackfillUsageError."""
     known = {
-        target.account: target for target in plan.targets if isinstance(target, DiskUsageTarget)
+        target.account: target for target in settings.targets if isinstance(target, DiskUsageTarget)
     }
     problems = list(find_problems(options, known.keys(), now))
     if not known:
@@ -166,14 +166,14 @@ class _Run:
 
     def __init__(
         self,
-        plan: Plan,
+        settings: Settings,
         options: Options,
         host: Host,
         stop: threading.Event,
         store: RowStore,
         folder: WorkFolder | None,
     ) -> None:
-        self._plan = plan
+        self._settings = settings
         self._options = options
         self._host = host
         self._stop = stop
@@ -182,7 +182,9 @@ class _Run:
 
     def run(self, targets: Sequence[DiskUsageTarget], promtool: str | None) -> int:
         """Collect, report and write; return the exit status."""
-        scope = self._begin(build_scope(self._plan, targets, self._options, self._host.clock.now()))
+        scope = self._begin(
+            build_scope(self._settings, targets, self._options, self._host.clock.now())
+        )
         scope, collected = self._collect(scope, targets)
         incomplete = [account for account in collected if not account.is_complete]
         if incomplete:
@@ -221,13 +223,13 @@ class _Run:
     ) -> tuple[Scope, list[Collected]]:
         """Collect all accounts; return what each came to."""
         host = self._host
-        around = Surroundings(
+        dependencies = Dependencies(
             stoppable(host.clock, self._stop),
             Stamps(self._stop.wait),
             lambda _: None,
             host.secrets.learn,
         )
-        accounts = roster(self._plan, around)
+        accounts = build_accounts(self._settings, dependencies)
         self._on_stop(accounts)
         collector = Collector(
             self._store,
@@ -252,7 +254,7 @@ class _Run:
                 account.client.close()
         return scope, collected
 
-    def _on_stop(self, accounts: Roster) -> None:
+    def _on_stop(self, accounts: AccountPool) -> None:
         """End requests in flight when it is time to stop."""
 
         def stop() -> None:
@@ -343,7 +345,7 @@ class _Run:
         first_day, last_day = scope.first_day or EARLIEST_DAY, last_day_before(scope.cutoff)
         users = self._store.list_users(first_day, last_day)
 
-        quotas = {account.name: account.quotas for account in self._plan.accounts}
+        quotas = {account.name: account.quotas for account in self._settings.accounts}
         families = 3 if any(quotas.values()) else 2
 
         def advance(steps: int) -> None:

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from exporter.backfill.options import Options, describe_moment
 from exporter.backfill.windows import start_of_day
-from exporter.plan import Plan
 from exporter.polling.targets import DiskUsageTarget
+from exporter.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,13 @@ _ADAPTER: Final = TypeAdapter(Scope)
 
 
 def build_scope(
-    plan: Plan, targets: Sequence[DiskUsageTarget], options: Options, now: float
+    settings: Settings, targets: Sequence[DiskUsageTarget], options: Options, now: float
 ) -> Scope:
     """Return what a run is to ask for; ``now`` in unix seconds."""
-    cdns = {account.name: account.cdn for account in plan.accounts}
+    cdns = {account.name: account.cdn for account in settings.accounts}
     end = float(start_of_day(now)) if options.end is None else options.end
     return Scope(
-        url=plan.endpoint.url,
+        url=settings.endpoint.url,
         accounts=tuple(
             ScopeAccount(target.account, cdns[target.account], target.cpu_users)
             for target in targets

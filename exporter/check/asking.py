@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.accounts import Surroundings, roster
+from exporter.accounts import Dependencies, build_accounts
 from exporter.check.answers import listed, used
 from exporter.check.findings import Finding, RequestRange
 from exporter.check.whole_polls import WholePolls, describe_whole_poll
-from exporter.plan import Plan
 from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.targets import DiskUsageTarget, Target
@@ -23,6 +22,7 @@ from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.timestamps import Stamps
+from exporter.settings import Settings
 
 
 class Asking:
@@ -36,20 +36,20 @@ class Asking:
 
     def __init__(
         self,
-        plan: Plan,
+        settings: Settings,
         clock: Clock,
         learn: Callable[[str, str], None],
         whole_polls: WholePolls | None = None,
     ) -> None:
         # Nobody sets it: an interruption ends the check from outside.
         self._stop = threading.Event()
-        around = Surroundings(clock, Stamps(self._stop.wait), self._heed, learn)
+        dependencies = Dependencies(clock, Stamps(self._stop.wait), self._heed, learn)
         if whole_polls is not None:
-            around = replace(around, workers=whole_polls.workers)
-        self._credentials = {account.name: account.credentials for account in plan.accounts}
+            dependencies = replace(dependencies, workers=whole_polls.workers)
+        self._credentials = {account.name: account.credentials for account in settings.accounts}
         self._learn = learn
-        self._accounts = roster(plan, around).accounts
-        self._requests_allowed = plan.requests_per_poll
+        self._accounts = build_accounts(settings, dependencies).accounts
+        self._requests_allowed = settings.requests_per_poll
         self._whole_polls = whole_polls
         self.newest: Exchange | None = None
         self.is_accepted = False

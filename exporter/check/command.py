@@ -10,9 +10,9 @@ from exporter.check.report import WRITERS
 from exporter.check.selection import select
 from exporter.check.trials import Trials
 from exporter.check.whole_polls import WholePolls
-from exporter.plan import Plan
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.settings import Settings
 from exporter.terminal import Progress
 
 
@@ -31,7 +31,7 @@ class Options:
 
 
 def check(
-    plan: Plan,
+    settings: Settings,
     cautions: Iterable[str],
     secrets: KnownSecrets,
     options: Options,
@@ -43,14 +43,16 @@ def check(
     and what shows what is being tried. Raises SelectionError for a wrong account or path.
     """
     out, progress = shown
-    plan = select(plan, options.accounts, options.paths)
+    settings = select(settings, options.accounts, options.paths)
     clock = Clock()
-    whole_polls = WholePolls(plan.max_workers, clock, progress.advance) if options.full else None
-    asking = Asking(plan, clock, secrets.learn, whole_polls)
+    whole_polls = (
+        WholePolls(settings.max_workers, clock, progress.advance) if options.full else None
+    )
+    asking = Asking(settings, clock, secrets.learn, whole_polls)
 
     def findings() -> Iterator[Finding]:
         yield from (Finding(CONFIGURATION, Outcome.WARN, caution) for caution in cautions)
-        trials = Trials(plan, asking, clock, progress.tell, is_part=bool(options.paths))
+        trials = Trials(settings, asking, clock, progress.tell, is_part=bool(options.paths))
         for finding in trials.run():
             progress.hide()
             yield masked(finding, secrets.hide)

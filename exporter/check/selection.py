@@ -5,8 +5,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
-from exporter.plan import Plan
 from exporter.polling.targets import FilesTarget, Target
+from exporter.settings import Settings
 
 _NAMED: Final = 5
 
@@ -15,13 +15,13 @@ class SelectionError(Exception):
     """An account or a path that is asked for is not polled; the message says what is."""
 
 
-def select(plan: Plan, accounts: Sequence[str], paths: Sequence[str]) -> Plan:
+def select(settings: Settings, accounts: Sequence[str], paths: Sequence[str]) -> Settings:
     """Return the plan with only these accounts and paths, all where none are named.
 
     A path is that of every selected account that polls it; with a path, no disk usage is selected.
     Raises SelectionError.
     """
-    names = [account.name for account in plan.accounts]
+    names = [account.name for account in settings.accounts]
     for name in accounts:
         if name not in names:
             raise SelectionError(
@@ -29,15 +29,15 @@ def select(plan: Plan, accounts: Sequence[str], paths: Sequence[str]) -> Plan:
                 "enabled, or belongs to another shard, is not polled)"
             )
     selected = frozenset(accounts or names)
-    targets = [target for target in plan.targets if target.account in selected]
+    targets = [target for target in settings.targets if target.account in selected]
     if paths:
         wanted = [path.rstrip("/") for path in paths]
-        _check_paths(wanted, accounts, targets, plan.targets)
+        _check_paths(wanted, accounts, targets, settings.targets)
         targets = [target for target in targets if target.path in wanted]
         selected = frozenset(target.account for target in targets)
     return replace(
-        plan,
-        accounts=tuple(account for account in plan.accounts if account.name in selected),
+        settings,
+        accounts=tuple(account for account in settings.accounts if account.name in selected),
         targets=tuple(targets),
     )
 

@@ -20,7 +20,6 @@ from exporter.check.findings import (
     secrets_of,
 )
 from exporter.check.reach import reach
-from exporter.plan import Plan
 from exporter.polling.recovery import refuses_credentials, untried_scope
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
@@ -35,6 +34,7 @@ from exporter.scaleengine.errors import (
     exporter_defect,
 )
 from exporter.scaleengine.route import find_route
+from exporter.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
 
@@ -56,19 +56,19 @@ class Trials:
 
     def __init__(
         self,
-        plan: Plan,
+        settings: Settings,
         asking: Asking,
         clock: Clock,
         tell: Callable[[str], None],
         *,
         is_part: bool = False,
     ) -> None:
-        self._plan = plan
+        self._settings = settings
         self._asking = asking
         self._clock = clock
         self._tell = tell
         self._is_part = is_part
-        endpoint = plan.endpoint
+        endpoint = settings.endpoint
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
         self._cut_off = False
         self._clock_seen = False
@@ -81,12 +81,12 @@ class Trials:
         for finding in self._reach():
             self._cut_off = finding.outcome is Outcome.FAIL
             yield finding
-        for account in self._plan.accounts:
-            targets = [each for each in self._plan.targets if each.account == account.name]
+        for account in self._settings.accounts:
+            targets = [each for each in self._settings.targets if each.account == account.name]
             yield from self._try_account(account.name, targets)
 
     def _reach(self) -> Iterator[Finding]:
-        return reach(self._route, self._plan.endpoint.timeout, self._clock)
+        return reach(self._route, self._settings.endpoint.timeout, self._clock)
 
     def _try_account(self, account: str, targets: list[Target]) -> Iterator[Finding]:
         try:
@@ -107,7 +107,7 @@ class Trials:
                 needed[target] = finding.requests or needed[target]
                 yield finding
         demand = describe_demand(
-            account, needed, self._plan.requests_per_second, is_part=self._is_part
+            account, needed, self._settings.requests_per_second, is_part=self._is_part
         )
         if demand is not None:
             yield demand

@@ -18,7 +18,6 @@ from exporter.backfill.options import Destination, FirstDay, Options
 from exporter.backfill.progress import Progress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
@@ -34,6 +33,7 @@ from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.timestamps import ServerTime, Stamps
 from exporter.scaleengine.transport import Endpoint, Transport
+from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Account as SimulatedAccount
 from exporter.simulator import Behaviour, Checks, Simulator, Usage
 from tests.support.faults import Refusal
@@ -174,19 +174,19 @@ class Runner:
         goal = Destination(**{"file": self.file, **destination})  # type: ignore[arg-type]
         start = None if first_day is None else FirstDay(first_day, days_back)
         options = Options(start, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
-        plan = Plan(
+        settings = Settings(
             endpoint=Endpoint(self.simulator.url, 5.0, 4),
             concurrency=4,
             requests_per_second=None,
             requests_per_poll=5000,
             accounts=(
-                PlannedAccount("main", 158, lambda: Credentials(KEY, SECRET), self.quotas or {}),
+                AccountSettings("main", 158, lambda: Credentials(KEY, SECRET), self.quotas or {}),
             ),
             targets=(DiskUsageTarget("main", 60.0, 180.0, self.cpu_users),),
         )
         clock = Clock(now=lambda: NOW + self.ahead)
         progress = _Stopping(self.stop_after)
-        return backfill(plan, options, Host(progress.take, progress, KnownSecrets(), clock))
+        return backfill(settings, options, Host(progress.take, progress, KnownSecrets(), clock))
 
     def values(self, name: str = "scaleengine_disk_usage_bytes") -> dict[tuple[str, float], float]:
         """Return what the file has, by user and time."""

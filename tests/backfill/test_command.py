@@ -13,12 +13,12 @@ from exporter.backfill.command import BackfillUsageError, Host, backfill
 from exporter.backfill.options import Destination, FirstDay, Options
 from exporter.backfill.progress import Progress
 from exporter.backfill.windows import midnight
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Account, Readings, Simulator, steady_usage
 from tests.backfill.conftest import (
     FIRST,
@@ -118,12 +118,12 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
 
 
 def test_nothing_to_fill_in(runner: Runner) -> None:
-    plan = Plan(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
+    settings = Settings(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
     options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
     progress = Progress(io.StringIO(), is_terminal=False)
     host = Host(lambda _: None, progress, KnownSecrets(), Clock())
     with pytest.raises(BackfillUsageError, match="no account has disk_usage enabled"):
-        backfill(plan, options, host)
+        backfill(settings, options, host)
 
 
 @pytest.mark.parametrize("readings", [Readings(with_today=False), Readings(with_tomorrow=True)])
@@ -139,14 +139,14 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
     """One that is refused does not keep the other from being collected."""
     other = Account(159, "other" + KEY, SECRET, usage)
     with Simulator([simulated(usage), other], NO_REPLAY, clock=lambda: NOW) as api:
-        plan = Plan(
+        settings = Settings(
             endpoint=Endpoint(api.url, 5.0, 4),
             concurrency=4,
             requests_per_second=None,
             requests_per_poll=5000,
             accounts=(
-                PlannedAccount("main", 158, lambda: Credentials("wrong", SECRET)),
-                PlannedAccount("other", 159, lambda: Credentials("other" + KEY, SECRET)),
+                AccountSettings("main", 158, lambda: Credentials("wrong", SECRET)),
+                AccountSettings("other", 159, lambda: Credentials("other" + KEY, SECRET)),
             ),
             targets=tuple(DiskUsageTarget(name, 60.0, 180.0) for name in ("main", "other")),
         )
@@ -154,12 +154,12 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
         progress = Progress(io.StringIO(), is_terminal=False)
         host = Host(lambda _: None, progress, KnownSecrets(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:
-            assert backfill(plan, options, host) == 1
+            assert backfill(settings, options, host) == 1
         assert api.call_count == 4
         failed = [event for event in logged if event["event"] == "account not collected"]
         assert [event["account"] for event in failed] == ["main"]
         one = replace(options, accounts=("other",))
-        assert backfill(plan, one, host) == 0
+        assert backfill(settings, one, host) == 0
 
 
 def test_a_bar_on_a_terminal() -> None:

@@ -19,8 +19,8 @@ import requests
 
 from exporter.check.command import Options, check
 from exporter.config import load
-from exporter.plan import Plan, plan_from
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.settings import Settings, build_settings
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 from exporter.terminal import Progress
 
@@ -109,9 +109,9 @@ def configure(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def plan(configure: Callable[..., Path]) -> Callable[..., Plan]:
+def settings(configure: Callable[..., Path]) -> Callable[..., Settings]:
     """Return a function that makes the plan of a configuration of accounts."""
-    return lambda url, *accounts, **api: plan_from(
+    return lambda url, *accounts, **api: build_settings(
         load(configure(url, *accounts, **api), {}).config
     )
 
@@ -141,21 +141,21 @@ class Checked:
 
 
 @pytest.fixture
-def checked(plan: Callable[..., Plan]) -> Callable[..., Checked]:
+def checked(settings: Callable[..., Settings]) -> Callable[..., Checked]:
     """Return a function that checks a configuration of accounts."""
 
     def run(
         url: str, *accounts: Mapping[str, object], options: Options = JSON, **api: object
     ) -> Checked:
-        return check_plan(plan(url, *accounts, **api), options)
+        return check_settings(settings(url, *accounts, **api), options)
 
     return run
 
 
-def check_plan(plan: Plan, options: Options = JSON) -> Checked:
+def check_settings(settings: Settings, options: Options = JSON) -> Checked:
     """Check a plan."""
     out = StringIO()
-    good = check(plan, (), KnownSecrets(), options, (out, Progress(StringIO())))
+    good = check(settings, (), KnownSecrets(), options, (out, Progress(StringIO())))
     document = json.loads(out.getvalue())
     assert document["ok"] is good
     return Checked(good, document["findings"])

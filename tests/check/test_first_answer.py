@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.accounts import Surroundings, roster
+from exporter.accounts import Dependencies, build_accounts
 from exporter.check.first_answer import FirstAnswer, first_answer
-from exporter.plan import Plan
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
@@ -24,6 +23,7 @@ from exporter.scaleengine.file_listing import (
     list_files,
 )
 from exporter.scaleengine.timestamps import Stamps
+from exporter.settings import Settings
 from exporter.simulator import Account, Behaviour, FileType, Readings, Simulator, Unreached
 from exporter.simulator import Folder as Stored
 
@@ -98,7 +98,9 @@ Walk = Callable[[Stored, Readings], list[Listing]]
 
 
 @pytest.fixture
-def walked(account: Account, plan: Callable[..., Plan], main: Callable[..., object]) -> Walk:
+def walked(
+    account: Account, settings: Callable[..., Settings], main: Callable[..., object]
+) -> Walk:
     """Return a function that walks a tree, and returns the answers that this took."""
 
     def walk_over(tree: Stored, readings: Readings) -> list[Listing]:
@@ -107,8 +109,8 @@ def walked(account: Account, plan: Callable[..., Plan], main: Callable[..., obje
             [replace(account, storage=storage)], Behaviour(readings=readings)
         ) as running:
             stamps = Stamps(threading.Event().wait)
-            around = Surroundings(Clock(), stamps, lambda _: None, lambda *_: None)
-            polled = roster(plan(running.url, main()), around).accounts["main"]
+            dependencies = Dependencies(Clock(), stamps, lambda _: None, lambda *_: None)
+            polled = build_accounts(settings(running.url, main()), dependencies).accounts["main"]
             known = Credentials(account.api_key, account.api_secret)
             answers: list[Listing] = []
 

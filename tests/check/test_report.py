@@ -14,8 +14,8 @@ import pytest
 from exporter.check.command import Options, check
 from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
-from exporter.plan import Plan
 from exporter.scaleengine.masking import KnownSecrets
+from exporter.settings import Settings
 from exporter.simulator import Account, Simulator, no_usage, steady_usage
 from exporter.simulator.php import Json
 from exporter.terminal import Progress
@@ -128,7 +128,7 @@ def bad(main: Main) -> tuple[Mapping[str, object], ...]:
 
 
 @pytest.fixture
-def printed(plan: Callable[..., Plan], scaleengine: Simulator) -> Print:
+def printed(settings: Callable[..., Settings], scaleengine: Simulator) -> Print:
     """Return a function that checks accounts, and returns what that prints."""
 
     def run(
@@ -139,7 +139,7 @@ def printed(plan: Callable[..., Plan], scaleengine: Simulator) -> Print:
         **api: object,
     ) -> str:
         out, error = StringIO(), StringIO()
-        asked = plan(scaleengine.url, *accounts, **api)
+        asked = settings(scaleengine.url, *accounts, **api)
         check(asked, cautions, KnownSecrets(), Options(output, full=full), (out, Progress(error)))
         assert error.getvalue() == ""
         return out.getvalue()
@@ -230,7 +230,7 @@ def test_no_secret(
 
 @pytest.mark.parametrize("output", WRITERS)
 def test_a_secret_that_comes_back(
-    plan: Callable[..., Plan], main: Main, output: str, account: Account
+    settings: Callable[..., Settings], main: Main, output: str, account: Account
 ) -> None:
     """A secret that ScaleEngine writes into an answer is not printed either."""
     echoing = Account(
@@ -243,7 +243,7 @@ def test_a_secret_that_comes_back(
     out = StringIO()
     with Simulator([echoing]) as running:
         check(
-            plan(running.url, main()),
+            settings(running.url, main()),
             (),
             KnownSecrets(),
             Options(output),
@@ -255,7 +255,7 @@ def test_a_secret_that_comes_back(
 
 
 def test_users_that_are_many_and_odd(
-    plan: Callable[..., Plan], main: Main, account: Account
+    settings: Callable[..., Settings], main: Main, account: Account
 ) -> None:
     """A few users are named, and nothing in a name is obeyed by a terminal."""
     names = ["\x1b[31mred", "two\nlines", "\u202eback", *"abcdef"]
@@ -269,7 +269,7 @@ def test_users_that_are_many_and_odd(
     out = StringIO()
     with Simulator([odd]) as running:
         check(
-            plan(running.url, main()),
+            settings(running.url, main()),
             (),
             KnownSecrets(),
             Options("text"),
@@ -281,13 +281,13 @@ def test_users_that_are_many_and_odd(
     assert out.getvalue().replace("\n", "").isprintable()
 
 
-def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account) -> None:
+def test_no_usage_at_all(settings: Callable[..., Settings], main: Main, account: Account) -> None:
     """An account without any disk usage is to be looked at."""
     empty = Account(account.cdn, account.api_key, account.api_secret, storage=account.storage)
     out = StringIO()
     with Simulator([empty]) as running:
         assert check(
-            plan(running.url, main()),
+            settings(running.url, main()),
             (),
             KnownSecrets(),
             Options("text"),
@@ -300,7 +300,9 @@ def test_no_usage_at_all(plan: Callable[..., Plan], main: Main, account: Account
     ) in out.getvalue()
 
 
-def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: Account) -> None:
+def test_rows_that_are_rejected(
+    settings: Callable[..., Settings], main: Main, account: Account
+) -> None:
     """They are named, with the users that have no number because of them; no secret is."""
     today = datetime.now(UTC).date().isoformat()
     rows: list[Json] = [
@@ -313,14 +315,14 @@ def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: 
     out, document = StringIO(), StringIO()
     with Simulator([odd]) as running:
         assert check(
-            plan(running.url, asked),
+            settings(running.url, asked),
             (),
             KnownSecrets(),
             Options("text"),
             (out, Progress(StringIO())),
         )
         check(
-            plan(running.url, asked),
+            settings(running.url, asked),
             (),
             KnownSecrets(),
             Options("json"),
@@ -368,7 +370,7 @@ def test_rows_that_are_rejected(plan: Callable[..., Plan], main: Main, account: 
     ],
 )
 def test_no_number_because_of_rejected_rows(
-    plan: Callable[..., Plan],
+    settings: Callable[..., Settings],
     main: Main,
     account: Account,
     rows: list[Json],
@@ -379,7 +381,7 @@ def test_no_number_because_of_rejected_rows(
     out = StringIO()
     with Simulator([replace(account, usage=no_usage, odd_rows=rows)]) as running:
         check(
-            plan(running.url, main()),
+            settings(running.url, main()),
             (),
             KnownSecrets(),
             Options("json"),

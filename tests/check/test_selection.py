@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from exporter.check.selection import SelectionError, select
-from exporter.plan import Plan
+from exporter.settings import Settings
 
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., Settings]
 Main = Callable[..., Mapping[str, object]]
 
 JB, SMALL = "sestore4/jb", "sestore4/small"
@@ -16,9 +16,9 @@ NOT_POLLED = "(an account that is not enabled, or belongs to another shard, is n
 
 
 @pytest.fixture
-def configured(plan: MakePlan, main: Main) -> Plan:
+def configured(settings: MakePlan, main: Main) -> Settings:
     """Return the plan of two accounts; only the first has the path ``sestore4/small``."""
-    return plan("http://127.0.0.1:9/", main(), main(name="other", files={"paths": [JB]}))
+    return settings("http://127.0.0.1:9/", main(), main(name="other", files={"paths": [JB]}))
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def configured(plan: MakePlan, main: Main) -> Plan:
     ],
 )
 def test_what_is_selected(
-    configured: Plan, accounts: list[str], paths: list[str], selected: list[tuple[str, str]]
+    configured: Settings, accounts: list[str], paths: list[str], selected: list[tuple[str, str]]
 ) -> None:
     """A path is that of every selected account that has it; an account without one is left out."""
-    plan = select(configured, accounts, paths)
+    settings = select(configured, accounts, paths)
 
-    assert [(target.account, target.path) for target in plan.targets] == selected
-    assert {account.name for account in plan.accounts} == {name for name, _ in selected}
+    assert [(target.account, target.path) for target in settings.targets] == selected
+    assert {account.name for account in settings.accounts} == {name for name, _ in selected}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_selected(
     ],
 )
 def test_what_is_not_polled(
-    configured: Plan, accounts: list[str], paths: list[str], said: str
+    configured: Settings, accounts: list[str], paths: list[str], said: str
 ) -> None:
     """What is not polled is an error that says what was probably meant, or what there is."""
     with pytest.raises(SelectionError) as error:
@@ -65,8 +65,8 @@ def test_what_is_not_polled(
     assert str(error.value) == said
 
 
-def test_no_path_at_all(plan: MakePlan, main: Main) -> None:
+def test_no_path_at_all(settings: MakePlan, main: Main) -> None:
     """Where no path is configured, that is said."""
-    configured = plan("http://127.0.0.1:9/", main(files={"paths": []}))
+    configured = settings("http://127.0.0.1:9/", main(files={"paths": []}))
     with pytest.raises(SelectionError, match="no account polls 'x': there is none"):
         select(configured, [], ["x"])

@@ -14,8 +14,8 @@ from exporter.check.command import Options
 from exporter.check.findings import Finding, Outcome
 from exporter.check.trials import Trials
 from exporter.config import load
-from exporter.plan import Plan, plan_from
 from exporter.scaleengine.clock import Clock
+from exporter.settings import Settings, build_settings
 from exporter.simulator import Account, Behaviour, Broken, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.check.conftest import Checked
 
 Check = Callable[..., "Checked"]
-MakePlan = Callable[..., Plan]
+MakePlan = Callable[..., Settings]
 
 AnyFault = Fault | Refusal | HttpError
 PATHS = ["sestore4/jb", "sestore4/small"]
@@ -130,9 +130,9 @@ def test_secrets_that_are_gone(
     secret.write_text(str(main()["api_secret"]))
     in_file = {key: said for key, said in main(name="lost").items() if key != "api_secret"}
     file = configure(scaleengine.url, {**in_file, "api_secret_file": str(secret)}, main())
-    plan = plan_from(load(file, {}).config)
+    settings = build_settings(load(file, {}).config)
     secret.unlink()
-    found = list(_run(plan))
+    found = list(_run(settings))
 
     (failure,) = [each for each in found if each.outcome is Outcome.FAIL]
     assert failure.subject.title == "lost secrets"
@@ -141,10 +141,10 @@ def test_secrets_that_are_gone(
     assert scaleengine.call_count == 3
 
 
-def _run(plan: Plan) -> list[Finding]:
-    asking = Asking(plan, Clock(), lambda *_: None)
+def _run(settings: Settings) -> list[Finding]:
+    asking = Asking(settings, Clock(), lambda *_: None)
     try:
-        return list(Trials(plan, asking, Clock(), lambda _: None).run())
+        return list(Trials(settings, asking, Clock(), lambda _: None).run())
     finally:
         asking.close()
 
@@ -238,9 +238,9 @@ def test_nothing_answers(
     assert [each["outcome"] for each in found.findings].count("not_tried") == 5
 
 
-def test_the_network_goes_meanwhile(plan: MakePlan, scaleengine: Simulator, main: Main) -> None:
+def test_the_network_goes_meanwhile(settings: MakePlan, scaleengine: Simulator, main: Main) -> None:
     """Where the API can no longer be reached, that is said once and nobody else is asked."""
-    asked = plan(scaleengine.url, main(), main(name="other"))
+    asked = settings(scaleengine.url, main(), main(name="other"))
     asking = Asking(asked, Clock(), lambda *_: None)
     found = []
     for finding in Trials(asked, asking, Clock(), lambda _: None).run():
@@ -375,10 +375,10 @@ def test_the_rate(
     assert last - first > 0.04 * (len(others) + 1)
 
 
-def test_what_is_being_tried(plan: MakePlan, scaleengine: Simulator, main: Main) -> None:
+def test_what_is_being_tried(settings: MakePlan, scaleengine: Simulator, main: Main) -> None:
     """Whoever watches is told what is tried next, and how far an account has come."""
     told: list[str] = []
-    asked = plan(scaleengine.url, main())
+    asked = settings(scaleengine.url, main())
     asking = Asking(asked, Clock(), lambda *_: None)
     list(Trials(asked, asking, Clock(), told.append).run())
     asking.close()

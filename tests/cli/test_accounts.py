@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from exporter.accounts import Roster, Surroundings, roster
-from exporter.plan import Plan, PlannedAccount
+from exporter.accounts import AccountPool, Dependencies, build_accounts
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import AccountSettings, Settings
 
 CREDENTIALS = Credentials("key", "secret")
 ENDPOINT = Endpoint("http://127.0.0.1:9/", timeout=30.0, connections=4)
@@ -27,7 +27,7 @@ async def sleep(seconds: float) -> None:
     raise asyncio.CancelledError
 
 
-AROUND = Surroundings(
+AROUND = Dependencies(
     clock=Clock(now=lambda: 1000.0, monotonic=lambda: 0.0, sleep=sleep),
     stamps=Stamps(lambda _: False),
     observe=lambda _: None,
@@ -36,14 +36,14 @@ AROUND = Surroundings(
 USAGE = DiskUsageTarget("other", 60.0, 180.0)
 REFUSED = AuthError("disk.usage", "ScaleEngine refused the key", "check api_key")
 
-Renew = Callable[[Roster, Plan], Roster]
+Renew = Callable[[AccountPool, Settings], AccountPool]
 
 
-def account(name: str, cdn: int = 158) -> PlannedAccount:
-    return PlannedAccount(name, cdn, lambda: CREDENTIALS)
+def account(name: str, cdn: int = 158) -> AccountSettings:
+    return AccountSettings(name, cdn, lambda: CREDENTIALS)
 
 
-PLAN = Plan(
+PLAN = Settings(
     endpoint=ENDPOINT,
     concurrency=4,
     requests_per_second=5.0,
@@ -58,19 +58,19 @@ def renew() -> Iterator[Renew]:
     """Return a function that renews a roster; the connections of both are closed at the end."""
     with ExitStack() as at_the_end:
 
-        def renewed(before: Roster, plan: Plan) -> Roster:
-            after = before.renewed(plan, AROUND)
+        def reconcile(before: AccountPool, settings: Settings) -> AccountPool:
+            after = before.reconcile(settings, AROUND)
             for held in (before, after):
                 for polled in held.accounts.values():
                     at_the_end.callback(polled.client.close)
             return after
 
-        yield renewed
+        yield reconcile
 
 
-def before_reload() -> Roster:
+def before_reload() -> AccountPool:
     """Return accounts of which `main` is held by a 429, refused, and off in time by an hour."""
-    known = roster(PLAN, AROUND)
+    known = build_accounts(PLAN, AROUND)
     main = known.accounts["main"]
     main.limiter.pause(600.0)
     main.breaker.record_refusal("disk_usage", CREDENTIALS, REFUSED, 600.0)
@@ -91,27 +91,27 @@ SAME_API = [
 ]
 
 
-@pytest.mark.parametrize("plan", SAME_API)
-def test_what_a_reload_keeps(renew: Renew, plan: Plan) -> None:
+@pytest.mark.parametrize("settings", SAME_API)
+def test_what_a_reload_keeps(renew: Renew, settings: Settings) -> None:
     """The wait that HTTP 429 asked for, refused credentials and ScaleEngine's time stay known."""
     before = before_reload()
-    main = renew(before, plan).accounts["main"]
+    main = renew(before, settings).accounts["main"]
 
     assert main.limiter.pause_left() == 600.0
     assert main.breaker.find_refusal("disk_usage", CREDENTIALS) is REFUSED
     assert main.client.time.now() == pytest.approx(4600.5)
     assert main.limiter is before.accounts["main"].limiter, "requests in flight are counted twice"
-    assert main.limits.in_all == plan.requests_per_poll
+    assert main.limits.in_all == settings.requests_per_poll
 
 
-@pytest.mark.parametrize("plan", SAME_API)
-def test_when_connections_stay_open(renew: Renew, plan: Plan) -> None:
+@pytest.mark.parametrize("settings", SAME_API)
+def test_when_connections_stay_open(renew: Renew, settings: Settings) -> None:
     """Connections are kept exactly as long as they are made in the same way."""
     before = before_reload()
-    after = renew(before, plan)
+    after = renew(before, settings)
     kept = after.accounts["main"].client is before.accounts["main"].client
 
-    assert kept == (plan.endpoint == ENDPOINT)
+    assert kept == (settings.endpoint == ENDPOINT)
 
 
 def test_another_name_of_an_account(renew: Renew) -> None:
@@ -127,15 +127,15 @@ def test_another_name_of_an_account(renew: Renew) -> None:
 
 
 @pytest.mark.parametrize(
-    "plan",
+    "settings",
     [
         replace(PLAN, accounts=(account("main", 7),)),
         replace(PLAN, endpoint=replace(ENDPOINT, url="http://127.0.0.1:10/")),
     ],
 )
-def test_what_a_reload_forgets(renew: Renew, plan: Plan) -> None:
+def test_what_a_reload_forgets(renew: Renew, settings: Settings) -> None:
     """Another CDN under the same name, and another API, are strangers."""
-    main = renew(before_reload(), plan).accounts["main"]
+    main = renew(before_reload(), settings).accounts["main"]
 
     assert main.limiter.pause_left() == 0.0
     assert main.breaker.find_refusal("disk_usage", CREDENTIALS) is None
@@ -143,7 +143,7 @@ def test_what_a_reload_forgets(renew: Renew, plan: Plan) -> None:
 
 
 OLD = (DiskUsageTarget("main", 60.0, 180.0), USAGE)
-OTHER_SECRET = PlannedAccount("main", 158, lambda: Credentials("key", "another"))
+OTHER_SECRET = AccountSettings("main", 158, lambda: Credentials("key", "another"))
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_accounts_that_a_reload_changes(
     changes: dict[str, object], replaced: set[str], new_credentials: set[str]
 ) -> None:
     """Another CDN number or API makes another account; other credentials are those of the same."""
-    plan = replace(PLAN, targets=OLD)
-    delta = Roster(plan, {}).delta_to(replace(plan, **changes))  # type: ignore[arg-type]
+    settings = replace(PLAN, targets=OLD)
+    delta = AccountPool(settings, {}).delta_to(replace(settings, **changes))  # type: ignore[arg-type]
 
     assert delta.replaced == replaced
     assert delta.new_credentials == new_credentials
@@ -174,7 +174,7 @@ def test_accounts_that_a_reload_changes(
 def test_targets_that_a_reload_changes() -> None:
     """A target at another interval is another target; their order is that of the configuration."""
     often, new = replace(USAGE, interval=30.0), DiskUsageTarget("new", 60.0, 180.0)
-    delta = Roster(replace(PLAN, targets=OLD), {}).delta_to(
+    delta = AccountPool(replace(PLAN, targets=OLD), {}).delta_to(
         replace(PLAN, targets=(new, often, OLD[0]))
     )
 

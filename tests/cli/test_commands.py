@@ -11,11 +11,11 @@ import pytest
 import structlog
 
 from exporter import cli, serve, version
-from exporter.plan import Plan
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.service import Front, Source
+from exporter.settings import Settings
 
 Main = Callable[..., int]
 
@@ -58,14 +58,14 @@ def main(tmp_path: Path) -> Main:
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, str]]:
-    """Let nothing be served; give the list of what would have been: the plan and the path."""
-    seen: list[tuple[Plan, str]] = []
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
+    """Let nothing be served; give the list of what would have been: the settings and the path."""
+    seen: list[tuple[Settings, str]] = []
 
-    def run(plan: Plan, _: Source[object], front: Front, __: Process) -> None:
+    def run(settings: Settings, _: Source[object], front: Front, __: Process) -> None:
         for each in front.sockets:
             each.close()
-        seen.append((plan, front.telemetry_path))
+        seen.append((settings, front.telemetry_path))
 
     monkeypatch.setattr(serve, "run", run)
     return seen
@@ -112,7 +112,7 @@ def test_a_check_does_not_listen(main: Main) -> None:
 def test_a_taken_port(
     main: Main,
     capsys: pytest.CaptureFixture[str],
-    ran: list[tuple[Plan, str]],
+    ran: list[tuple[Settings, str]],
     command: list[str],
 ) -> None:
     """A taken port ends with 1 and its sentence; nothing is polled, and nothing to try is told."""
@@ -125,29 +125,33 @@ def test_a_taken_port(
     assert ran == []
 
 
-def test_the_service(main: Main, ran: list[tuple[Plan, str]]) -> None:
+def test_the_service(main: Main, ran: list[tuple[Settings, str]]) -> None:
     """What is served is what the configuration and the flags say; then it ends with 0."""
     assert main("--web.telemetry-path=/prom") == 0
-    ((plan, path),) = ran
-    assert [account.cdn for account in plan.accounts] == [158]
-    assert [target.path for target in plan.targets] == ["", "sestore4/jb", "sestore4/jb/archive"]
+    ((settings, path),) = ran
+    assert [account.cdn for account in settings.accounts] == [158]
+    assert [target.path for target in settings.targets] == [
+        "",
+        "sestore4/jb",
+        "sestore4/jb/archive",
+    ]
     assert path == "/prom"
 
 
 def test_the_demo(
-    main: Main, ran: list[tuple[Plan, str]], capsys: pytest.CaptureFixture[str]
+    main: Main, ran: list[tuple[Settings, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The demo needs no configuration: it polls a ScaleEngine of its own, which ends with it."""
     assert main("demo", "--web.telemetry-path=/prom", SCALEENGINE_EXPORTER_CONFIG_FILE="no") == 0
-    ((plan, path),) = ran
-    assert [account.name for account in plan.accounts] == ["demo"]
-    assert plan.endpoint.url.startswith("http://127.0.0.1:")
-    assert {target.collector for target in plan.targets} == {"disk_usage", "files"}
+    ((settings, path),) = ran
+    assert [account.name for account in settings.accounts] == ["demo"]
+    assert settings.endpoint.url.startswith("http://127.0.0.1:")
+    assert {target.collector for target in settings.targets} == {"disk_usage", "files"}
     assert path == "/prom"
     out = capsys.readouterr().out
     assert "curl -s http://127.0.0.1:" in out
     assert "/prom | grep" in out
-    simulated = urlsplit(plan.endpoint.url)
+    simulated = urlsplit(settings.endpoint.url)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((simulated.hostname, simulated.port), 5)
 

@@ -6,29 +6,31 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.plan import Plan
 from exporter.reload import Reload
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import Settings
 from exporter.yamlfile.problems import ConfigError, Problem
 
-NOTHING = Plan(Endpoint("https://api.invalid/", 1.0, 1), 1, None, 1, (), ())
+NOTHING = Settings(Endpoint("https://api.invalid/", 1.0, 1), 1, None, 1, (), ())
 
 
-def good() -> Plan:
+def good() -> Settings:
     return NOTHING
 
 
-def bad() -> Plan:
+def bad() -> Settings:
     raise ConfigError((Problem(str(Path("config.yaml")), 1, 1, "accounts", "is missing"),))
 
 
 @pytest.fixture
-def reloading() -> Callable[..., Reload[Plan]]:
+def reloading() -> Callable[..., Reload[Settings]]:
     """Give a function that makes a reload; ``publish`` is told of the reload."""
 
-    def make(read: Callable[[], Plan], publish: Callable[[Reload[Plan]], bool]) -> Reload[Plan]:
-        made: list[Reload[Plan]] = []
+    def make(
+        read: Callable[[], Settings], publish: Callable[[Reload[Settings]], bool]
+    ) -> Reload[Settings]:
+        made: list[Reload[Settings]] = []
         clock = Clock(monotonic=iter(range(100)).__next__)
         made.append(Reload(read, lambda _: {"targets_added": "a"}, lambda: publish(made[0]), clock))
         return made[0]
@@ -38,12 +40,12 @@ def reloading() -> Callable[..., Reload[Plan]]:
 
 @pytest.mark.parametrize("read", [good, bad])
 def test_published_before_it_is_told(
-    reloading: Callable[..., Reload[Plan]], read: Callable[[], Plan]
+    reloading: Callable[..., Reload[Settings]], read: Callable[[], Settings]
 ) -> None:
     """A publication shows the outcome, and comes before the log line."""
     published: list[tuple[bool, float]] = []
 
-    def publish(reload: Reload[Plan]) -> bool:
+    def publish(reload: Reload[Settings]) -> bool:
         assert lines == []
         published.append((reload.last_reload_successful, reload.last_success))
         return True
@@ -56,10 +58,10 @@ def test_published_before_it_is_told(
     assert reload.last_success == (0 if problems else 1)
 
 
-def test_a_reload_without_resources(reloading: Callable[..., Reload[Plan]]) -> None:
+def test_a_reload_without_resources(reloading: Callable[..., Reload[Settings]]) -> None:
     """Where a limit ends a reload, the limit is what is told; it is no defect."""
 
-    def fail() -> Plan:
+    def fail() -> Settings:
         raise RuntimeError("can't start new thread")
 
     with capture_logs() as lines:
@@ -69,7 +71,7 @@ def test_a_reload_without_resources(reloading: Callable[..., Reload[Plan]]) -> N
     assert (line["event"], line["problem"]) == ("configuration not reloaded", problem)
 
 
-def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Plan]]) -> None:
+def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Settings]]) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
     reload = reloading(good, lambda _: False)
     with capture_logs() as lines:
@@ -81,7 +83,7 @@ def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Plan]
 
 @pytest.mark.parametrize(("read", "level"), [(good, "info"), (bad, "error")], ids=["good", "bad"])
 def test_reloads_over_http_are_limited_in_the_log(
-    reloading: Callable[..., Reload[Plan]], read: Callable[[], Plan], level: str
+    reloading: Callable[..., Reload[Settings]], read: Callable[[], Settings], level: str
 ) -> None:
     """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
     reload = reloading(read, lambda _: True)
@@ -92,11 +94,11 @@ def test_reloads_over_http_are_limited_in_the_log(
     assert [line["log_level"] for line in lines] == [level, "debug", "debug", level]
 
 
-def test_another_outcome_is_logged_at_once(reloading: Callable[..., Reload[Plan]]) -> None:
+def test_another_outcome_is_logged_at_once(reloading: Callable[..., Reload[Settings]]) -> None:
     """A minute is not waited for what has not been logged yet."""
     reads = iter([good, bad, good, bad])
 
-    def read() -> Plan:
+    def read() -> Settings:
         return next(reads)()
 
     reload = reloading(read, lambda _: True)

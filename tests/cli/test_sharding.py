@@ -12,7 +12,6 @@ from exporter import serve
 from exporter.config import load
 from exporter.flags import WebFlags
 from exporter.metrics.registry import add_shard_gauges, build_metrics
-from exporter.plan import Plan, plan_from
 from exporter.polling.store import Store
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
@@ -20,6 +19,7 @@ from exporter.process.start import Process
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.masking import KnownSecrets
 from exporter.service import Source
+from exporter.settings import Settings, build_settings
 from exporter.sharding import (
     AUTO,
     EVERYTHING,
@@ -79,15 +79,15 @@ def test_a_plan_has_the_accounts_of_its_shard(tmp_path: Path) -> None:
     accounts = [ACCOUNT.format(name=f"a{cdn}", cdn=cdn) for cdn in range(1, 41)]
     file.write_text("accounts:\n" + "".join(accounts))
     config = load(file, {}).config
-    everything = plan_from(config)
-    plans = [plan_from(config, Shard(n, 3)) for n in range(3)]
+    everything = build_settings(config)
+    settings_seen = [build_settings(config, Shard(n, 3)) for n in range(3)]
     order = [account.name for account in everything.accounts]
-    parts = [[account.name for account in plan.accounts] for plan in plans]
+    parts = [[account.name for account in settings.accounts] for settings in settings_seen]
     assert all(part == sorted(part, key=order.index) for part in parts)
     assert sorted(name for part in parts for name in part) == sorted(order)
-    for plan, part in zip(plans, parts, strict=True):
-        assert {target.account for target in plan.targets} == set(part)
-        assert plan.find_warnings() == []
+    for settings, part in zip(settings_seen, parts, strict=True):
+        assert {target.account for target in settings.targets} == set(part)
+        assert settings.find_warnings() == []
 
 
 def test_a_shard_without_accounts_is_a_warning(tmp_path: Path) -> None:
@@ -95,9 +95,9 @@ def test_a_shard_without_accounts_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("accounts:\n" + ACCOUNT.format(name="a", cdn=158))
     other = (compute_ordinal(158, 4) + 1) % 4
-    plan = plan_from(load(file, {}).config, Shard(other, 4))
-    assert (plan.accounts, plan.targets) == ((), ())
-    assert plan.find_warnings() == [
+    settings = build_settings(load(file, {}).config, Shard(other, 4))
+    assert (settings.accounts, settings.targets) == ((), ())
+    assert settings.find_warnings() == [
         f"no enabled account of the configuration belongs to shard {other} of 4: it polls nothing"
     ]
 
@@ -107,8 +107,8 @@ def test_accounts_of_one_cdn_share_a_shard(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     names = [f"a{number}" for number in range(20)]
     file.write_text("accounts:\n" + "".join(ACCOUNT.format(name=n, cdn=158) for n in names))
-    plan = plan_from(load(file, {}).config, Shard(compute_ordinal(158, 7), 7))
-    assert [account.name for account in plan.accounts] == names
+    settings = build_settings(load(file, {}).config, Shard(compute_ordinal(158, 7), 7))
+    assert [account.name for account in settings.accounts] == names
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_no_such_shard(asked: int | str, host: str, sentence: str) -> None:
 
 def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Accounts that a reload adds belong to the shards that their numbers say."""
-    plans: list[Plan] = []
+    settings_seen: list[Settings] = []
 
-    def run(plan: Plan, source: Source[object], *_: object) -> None:
+    def run(settings: Settings, source: Source[object], *_: object) -> None:
         file.write_text("accounts:\n" + "".join(accounts))
-        plans.extend([plan, source.accept(source.read())])
+        settings_seen.extend([settings, source.accept(source.read())])
 
     monkeypatch.setattr(serve, "run", run)
     monkeypatch.setattr(serve, "open_sockets", lambda *_: [])
@@ -180,7 +180,7 @@ def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     process = Process({}, SignalThread(lambda _: None), BackgroundWriter(2))
     files = serve.ConfigFiles([file], shard)
     serve.serve_config(files, web, "info", KnownSecrets(), process)
-    polled = [{account.cdn for account in plan.accounts} for plan in plans]
+    polled = [{account.cdn for account in settings.accounts} for settings in settings_seen]
     owned = {cdn for cdn in range(1, 41) if shard.owns(cdn)}
     assert polled == [{cdn for cdn in owned if cdn <= 20}, owned]
 

@@ -302,13 +302,13 @@ def test_a_chosen_family_is_compressed_once(exposition: Exposition) -> None:
     """However it is combined with others, and as long as it is the same."""
     after = expose(changed(exposition.accounts, polls(one=2)), render_tail([memory(8)]))
     first = exposition.gzip(["disk_bytes"]).parts[1]
-    for renewed, names in (
+    for reconcile, names in (
         (exposition, ["disk_bytes", "files"]),
         (after, ["disk_bytes", "memory_bytes"]),
     ):
-        body = renewed.gzip(names)
+        body = reconcile.gzip(names)
         assert any(part is first for part in body.parts)
-        assert unpacked(body) == joined(renewed.text(names))
+        assert unpacked(body) == joined(reconcile.text(names))
 
 
 def test_names_choose_lines_whatever_a_label_holds() -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.accounts import Surroundings, roster
-from exporter.plan import Plan, PlannedAccount
+from exporter.accounts import Dependencies, build_accounts
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
@@ -27,6 +26,7 @@ from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import AccountSettings, Settings
 
 T = TypeVar("T")
 
@@ -205,32 +205,34 @@ def settle(response: "asyncio.Future[None]") -> None:
         response.set_result(None)
 
 
-def make_plan(
-    accounts: Iterable[PlannedAccount], targets: Iterable[Target], max_workers: int = 32
-) -> Plan:
-    """Return a plan without a limit of requests in a second."""
-    return Plan(ENDPOINT, 4, None, 5000, tuple(accounts), tuple(targets), max_workers=max_workers)
+def make_settings(
+    accounts: Iterable[AccountSettings], targets: Iterable[Target], max_workers: int = 32
+) -> Settings:
+    """Return settings without a limit of requests in a second."""
+    return Settings(
+        ENDPOINT, 4, None, 5000, tuple(accounts), tuple(targets), max_workers=max_workers
+    )
 
 
 class SimulatedPolling:
-    """All that polls, as the service wires it, from the first plan on."""
+    """All that polls, as the service wires it, from the first settings on."""
 
-    def __init__(self, api: SimulatedApi, plan: Plan) -> None:
+    def __init__(self, api: SimulatedApi, settings: Settings) -> None:
         self.store = Store(())
         self.ended: list[tuple[Target, PollResult]] = []
-        self._around = Surroundings(
+        self._around = Dependencies(
             CLOCK, Stamps(lambda _: False), lambda _: None, lambda _, __: None, workers=api
         )
-        self.roster = roster(plan, self._around)
+        self.build_accounts = build_accounts(settings, self._around)
         self.poller = Poller(self.store, CLOCK, random.Random(0), self._record)
-        self.poller.apply(compute_delta((), plan.targets), self.roster.accounts)
+        self.poller.apply(compute_delta((), settings.targets), self.build_accounts.accounts)
         self.poller.start()
 
-    def reload(self, plan: Plan) -> None:
-        """Poll by another plan from now on."""
-        delta = self.roster.delta_to(plan)
-        self.roster = self.roster.renewed(plan, self._around)
-        self.poller.apply(delta, self.roster.accounts)
+    def reload(self, settings: Settings) -> None:
+        """Poll by other settings from now on."""
+        delta = self.build_accounts.delta_to(settings)
+        self.build_accounts = self.build_accounts.reconcile(settings, self._around)
+        self.poller.apply(delta, self.build_accounts.accounts)
 
     def results_of(self, account: str, since: float = 0.0) -> list[PollResult]:
         """Return how the polls of an account ended."""

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.account import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
@@ -27,6 +26,7 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.transport import Transport
+from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
 from tests.polling.simulated import (
     ENDPOINT,
@@ -34,7 +34,7 @@ from tests.polling.simulated import (
     TIMEOUT,
     SimulatedApi,
     SimulatedPolling,
-    make_plan,
+    make_settings,
     monotonic,
     polling_tasks,
     run_simulated,
@@ -54,9 +54,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> SimulatedApi:
     return simulated
 
 
-def account(number: int, cdn: int | None = None) -> PlannedAccount:
+def account(number: int, cdn: int | None = None) -> AccountSettings:
     key = f"key {number}"
-    return PlannedAccount(
+    return AccountSettings(
         f"a{number}", number if cdn is None else cdn, lambda: Credentials(key, "secret")
     )
 
@@ -72,15 +72,15 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
     """
     count, healthy, workers = 100, 5, 8
     numbers = range(1, count + 1)
-    plan = make_plan(map(account, numbers), map(usage, numbers), workers)
+    settings = make_settings(map(account, numbers), map(usage, numbers), workers)
     added = replace(
-        plan,
-        accounts=(*plan.accounts, account(count + 1)),
-        targets=(*plan.targets, usage(count + 1)),
+        settings,
+        accounts=(*settings.accounts, account(count + 1)),
+        targets=(*settings.targets, usage(count + 1)),
     )
 
     async def run() -> None:
-        polling = SimulatedPolling(api, plan)
+        polling = SimulatedPolling(api, settings)
         await asyncio.sleep(10.0)
         assert {result.reason for _, result in polling.ended} == {None}
         assert len(polling.ended) == count
@@ -101,7 +101,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         await asyncio.sleep(2.0)
         (result,) = polling.results_of(f"a{count + 1}")
         assert result.reason is None
-        polling.reload(make_plan([account(1)], [usage(1)], workers))
+        polling.reload(make_settings([account(1)], [usage(1)], workers))
         assert polling.store.current().keys() == {usage(1)}
         await asyncio.sleep(LATENCY)
         assert polling_tasks() == [f"poll {usage(1)}"]
@@ -130,11 +130,11 @@ def test_a_thousand_accounts_with_wrong_keys(api: SimulatedApi) -> None:
             FilesTarget(f"a{number}", INTERVAL, 3 * INTERVAL, f"sestore4/{name}", "video")
             for name in "ab"
         ]
-    plan = make_plan(map(account, [0, *numbers]), targets)
+    settings = make_settings(map(account, [0, *numbers]), targets)
     api.refused = {f"key {number}" for number in numbers}
 
     async def run() -> None:
-        polling = SimulatedPolling(api, plan)
+        polling = SimulatedPolling(api, settings)
         await asyncio.sleep(INTERVAL)
         requests = Counter(sent.cdn for sent in api.sent)
         # A second request may be under way while the first one is refused.
@@ -156,9 +156,9 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
     """No number of an account is kept for the next one of its name, and nothing is left behind."""
     numbers = range(1, 21)
 
-    def planned(reloads: int) -> Plan:
+    def planned(reloads: int) -> Settings:
         accounts = [account(number, cdn=1000 * reloads + number) for number in numbers]
-        return make_plan(accounts, map(usage, numbers))
+        return make_settings(accounts, map(usage, numbers))
 
     clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -167,7 +167,7 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
         for reloads in range(1, 61):
             await asyncio.sleep(1.0)
             polling.reload(planned(reloads))
-            clients.update(polled.client for polled in polling.roster.accounts.values())
+            clients.update(polled.client for polled in polling.build_accounts.accounts.values())
             assert polling.poller.dead() == ()
             assert all(known.good is None for known in polling.store.current().values())
             await asyncio.sleep(0.0)

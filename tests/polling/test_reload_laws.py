@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from structlog.testing import capture_logs
 
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
+from exporter.settings import AccountSettings, Settings
 from tests.polling.simulated import (
     SimulatedApi,
     SimulatedPolling,
-    make_plan,
+    make_settings,
     monotonic,
     open_runner,
     polling_tasks,
@@ -62,9 +62,9 @@ configured = st.builds(
 configurations = st.fixed_dictionaries({}, optional=dict.fromkeys(CDNS, configured))
 
 
-def build(configuration: Mapping[str, Configured]) -> Plan:
+def build(configuration: Mapping[str, Configured]) -> Settings:
     accounts = [
-        PlannedAccount(name, CDNS[name][each.cdn], Secret(each.key))
+        AccountSettings(name, CDNS[name][each.cdn], Secret(each.key))
         for name, each in configuration.items()
     ]
     targets = [
@@ -72,7 +72,7 @@ def build(configuration: Mapping[str, Configured]) -> Plan:
         for name, each in configuration.items()
         for user in each.cpu_users
     ]
-    return make_plan(accounts, targets, max_workers=4)
+    return make_settings(accounts, targets, max_workers=4)
 
 
 class ReloadMachine(RuleBasedStateMachine):
@@ -86,21 +86,21 @@ class ReloadMachine(RuleBasedStateMachine):
         patch.setattr("exporter.accounts.Transport", self.api.open_transport)
         self.at_the_end.enter_context(capture_logs())
         self.runner = self.at_the_end.enter_context(open_runner())
-        self.plan = build({})
+        self.settings = build({})
         self.polling = self._run(self._start())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
     async def _start(self) -> SimulatedPolling:
-        return SimulatedPolling(self.api, self.plan)
+        return SimulatedPolling(self.api, self.settings)
 
     @rule(configuration=configurations)
     def reload(self, configuration: Mapping[str, Configured]) -> None:
-        self.plan = build(configuration)
+        self.settings = build(configuration)
 
         async def run() -> None:
-            self.polling.reload(self.plan)
+            self.polling.reload(self.settings)
             self.api.sent.clear()
 
         self._run(run())
@@ -136,9 +136,9 @@ class ReloadMachine(RuleBasedStateMachine):
     def polls_what_is_configured(self) -> None:
         async def run() -> None:
             await asyncio.sleep(0)
-            assert tuple(self.polling.store.current()) == self.plan.targets
+            assert tuple(self.polling.store.current()) == self.settings.targets
             assert self.polling.poller.dead() == ()
-            names = {f"poll {target}" for target in self.plan.targets}
+            names = {f"poll {target}" for target in self.settings.targets}
             assert names <= set(polling_tasks())
             assert self.api.most_in_flight <= 1
             assert self.api.pool.taken <= 4
@@ -148,12 +148,12 @@ class ReloadMachine(RuleBasedStateMachine):
     @invariant()
     def requests_what_is_configured(self) -> None:
         """No request after a reload is made for an account or with a key of before."""
-        allowed = {(each.cdn, each.credentials().api_key) for each in self.plan.accounts}
+        allowed = {(each.cdn, each.credentials().api_key) for each in self.settings.accounts}
         assert {(sent.cdn, sent.api_key) for sent in self.api.sent} <= allowed
 
     @invariant()
     def shows_numbers_of_the_account(self) -> None:
-        cdns = {account.name: account.cdn for account in self.plan.accounts}
+        cdns = {account.name: account.cdn for account in self.settings.accounts}
         for target, known in self.polling.store.current().items():
             if known.good is not None:
                 assert isinstance(known.good.snapshot, DiskUsage)

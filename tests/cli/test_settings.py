@@ -8,14 +8,14 @@ import pytest
 
 from exporter.config import load
 from exporter.config.model import Api
-from exporter.plan import Plan, describe_changes, plan_from
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
+from exporter.settings import Settings, build_settings, describe_changes
 
-PlanOf = Callable[[str], Plan]
+PlanOf = Callable[[str], Settings]
 
 SMALLEST = """\
 accounts:
@@ -63,35 +63,43 @@ accounts:
 
 @pytest.fixture
 def plan_of(tmp_path: Path) -> PlanOf:
-    """Give a function that makes the plan of a configuration's text; `secret` lies beside it."""
+    """Give a function that builds settings from a configuration's text; it may name `secret`."""
     (tmp_path / "secret").write_text("from-the-file")
 
-    def make(text: str) -> Plan:
+    def make(text: str) -> Settings:
         file = tmp_path / "config.yaml"
         file.write_text(text)
-        return plan_from(load(file, {}).config)
+        return build_settings(load(file, {}).config)
 
     return make
 
 
 def test_the_smallest(plan_of: PlanOf) -> None:
     """A number, a key and a secret are enough: the disk usage of every user is polled each hour."""
-    plan = plan_of(SMALLEST)
-    assert plan.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 4)
-    assert (plan.concurrency, plan.requests_per_second, plan.requests_per_poll) == (4, 5, 5000)
-    assert [(each.name, each.cdn) for each in plan.accounts] == [("158", 158)]
-    assert plan.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
+    settings = plan_of(SMALLEST)
+    assert settings.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 4)
+    assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
+        4,
+        5,
+        5000,
+    )
+    assert [(each.name, each.cdn) for each in settings.accounts] == [("158", 158)]
+    assert settings.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
 
 
 def test_a_large_one(plan_of: PlanOf) -> None:
     """Every setting is there: a target for each path and file type, of each account its own."""
-    plan = plan_of(LARGE)
-    assert plan.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
-    assert (plan.concurrency, plan.requests_per_second, plan.requests_per_poll) == (3, 2.5, 99)
-    assert plan.limits == SnapshotLimits(users=11, folders=12, label_length=13)
-    assert [(each.name, each.cdn) for each in plan.accounts] == [("main", 158), ("7", 7)]
+    settings = plan_of(LARGE)
+    assert settings.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
+    assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
+        3,
+        2.5,
+        99,
+    )
+    assert settings.limits == SnapshotLimits(users=11, folders=12, label_length=13)
+    assert [(each.name, each.cdn) for each in settings.accounts] == [("main", 158), ("7", 7)]
     archive = "sestore4/jb/archive"
-    assert plan.targets == (
+    assert settings.targets == (
         DiskUsageTarget("main", 7200, 5 * 3600, ("web", "live")),
         FilesTarget("main", 600, 3600, "sestore4/jb", "video"),
         FilesTarget("main", 600, 3600, archive, "video", 2, 7),
@@ -102,7 +110,7 @@ def test_a_large_one(plan_of: PlanOf) -> None:
 
 def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
     """Its counts count for three of them, unless it says otherwise."""
-    plan = plan_of(
+    settings = plan_of(
         SMALLEST
         + """\
     disk_usage: {enabled: false}
@@ -115,7 +123,7 @@ def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
         - {path: sestore4/c, stale_after: 1h}
 """
     )
-    assert [(target.interval, target.stale_after) for target in plan.targets] == [
+    assert [(target.interval, target.stale_after) for target in settings.targets] == [
         (86400, 3 * 86400),
         (3600, 5400),
         (600, 3600),
@@ -124,15 +132,17 @@ def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
 
 def test_an_account_that_is_disabled(plan_of: PlanOf) -> None:
     """It is as if it were not there, and its secrets are not read."""
-    plan = plan_of(SMALLEST + "  - {cdn: 7, enabled: false, api_key: k, api_secret_file: gone}\n")
-    assert [account.cdn for account in plan.accounts] == [158]
-    assert {target.account for target in plan.targets} == {"158"}
+    settings = plan_of(
+        SMALLEST + "  - {cdn: 7, enabled: false, api_key: k, api_secret_file: gone}\n"
+    )
+    assert [account.cdn for account in settings.accounts] == [158]
+    assert {target.account for target in settings.targets} == {"158"}
 
 
 def test_labels(plan_of: PlanOf) -> None:
     """Each account has its own."""
-    plan = plan_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
-    assert [account.labels for account in plan.accounts] == [
+    settings = plan_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
+    assert [account.labels for account in settings.accounts] == [
         {"customer": 'Büro "2"', "_tier": "gold"}
     ]
 
@@ -143,13 +153,13 @@ def test_no_limit(plan_of: PlanOf) -> None:
 
 
 def test_credentials(plan_of: PlanOf) -> None:
-    """Each account has its own key and secret, and a plan does not show them."""
-    plan = plan_of(LARGE)
-    main, other = plan.accounts
+    """Each account has its own key and secret, and the settings do not show them."""
+    settings = plan_of(LARGE)
+    main, other = settings.accounts
     assert main.credentials() == Credentials("key", "from-the-file")
     assert other.credentials() == Credentials("other", "another")
-    assert "another" not in repr(plan)
-    assert "from-the-file" not in repr(plan)
+    assert "another" not in repr(settings)
+    assert "from-the-file" not in repr(settings)
 
 
 def test_a_secret_is_read_each_time(plan_of: PlanOf, tmp_path: Path) -> None:
@@ -202,7 +212,9 @@ def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) 
     before = load(file, {}).config
     api = before.api.model_copy(update={key: value})
     after = before.model_copy(update={"api": api})
-    assert describe_changes(plan_from(before), plan_from(after)) == {"settings_changed": changed}
+    assert describe_changes(build_settings(before), build_settings(after)) == {
+        "settings_changed": changed
+    }
 
 
 def test_what_a_reload_changes(plan_of: PlanOf) -> None:

@@ -1,4 +1,4 @@
-"""What is to be run: accounts and targets, made from what the operator wrote."""
+"""The settings that the service runs with: accounts, targets and limits, from a configuration."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from exporter.sharding import EVERYTHING, Shard
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedAccount:
+class AccountSettings:
     """An account: its label, its CDN number, how to read its secrets, and quotas in bytes.
 
-    The quotas are by CPU user; ``*`` stands for each user without one of its own. ``labels`` are
+    The quotas are by CPU user; ``*`` is for users without a quota of their own. ``labels`` are
     those that the operator adds to ``scaleengine_account_info``. ``has_secret_files`` says whether
     the secrets are read from files, which may take time.
     """
@@ -31,26 +31,26 @@ class PlannedAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that the service needs to know.
+class Settings:
+    """What the service runs with.
 
     ``concurrency``, ``requests_per_second`` and ``requests_per_poll`` bound the requests of each
     account, ``max_workers`` those in flight of all accounts, ``limits`` what one poll may find.
-    ``shard`` is the part of the accounts that this is.
+    ``shard`` is the part of the accounts that this process polls.
     """
 
     endpoint: Endpoint
     concurrency: int
     requests_per_second: float | None
     requests_per_poll: int
-    accounts: tuple[PlannedAccount, ...]
+    accounts: tuple[AccountSettings, ...]
     targets: tuple[Target, ...]
     limits: SnapshotLimits = field(default_factory=SnapshotLimits)
     shard: Shard = EVERYTHING
     max_workers: int = DEFAULT_MAX_WORKERS
 
     def find_warnings(self) -> list[str]:
-        """Return what the operator should know about it."""
+        """Return warnings for the operator."""
         if self.accounts or self.shard == EVERYTHING:
             return []
         return [
@@ -58,14 +58,14 @@ class Plan:
         ]
 
 
-def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
-    """Return the plan that a configuration makes for a shard: only its enabled accounts are in."""
+def build_settings(configuration: config.Config, shard: Shard = EVERYTHING) -> Settings:
+    """Build the settings of a shard from a configuration, with its enabled accounts only."""
     api = configuration.api
     accounts = [
         account for account in configuration.accounts if account.enabled and shard.owns(account.cdn)
     ]
-    return Plan(
-        endpoint=endpoint_from(configuration),
+    return Settings(
+        endpoint=build_endpoint(configuration),
         concurrency=api.concurrency,
         requests_per_second=api.requests_per_second,
         requests_per_poll=api.max_requests_per_poll,
@@ -81,11 +81,11 @@ def plan_from(configuration: config.Config, shard: Shard = EVERYTHING) -> Plan:
     )
 
 
-def describe_changes(before: Plan, after: Plan) -> Mapping[str, str]:
-    """Return what differs between two plans, for a line in the log: names by what became of them.
+def describe_changes(before: Settings, after: Settings) -> Mapping[str, str]:
+    """Return what differs between two settings, as fields for the log.
 
-    A target is named as ``account collector path file_type``; one that is polled in another way,
-    such as at another interval, is changed. ``settings_changed`` are those of all accounts.
+    A target is named as ``account collector path file_type``. It has changed if it is polled
+    differently, such as at another interval. ``settings_changed`` names settings of all accounts.
     """
     accounts = _compare(
         {account.name: account for account in before.accounts},
@@ -95,7 +95,7 @@ def describe_changes(before: Plan, after: Plan) -> Mapping[str, str]:
         {str(target): target for target in before.targets},
         {str(target): target for target in after.targets},
     )
-    settings = {
+    changed = {
         name
         for name in (
             "endpoint",
@@ -110,7 +110,7 @@ def describe_changes(before: Plan, after: Plan) -> Mapping[str, str]:
     changes = {
         **{f"accounts_{how}": name_some(names) for how, names in accounts.items()},
         **{f"targets_{how}": name_some(names) for how, names in targets.items()},
-        "settings_changed": name_some(settings),
+        "settings_changed": name_some(changed),
     }
     found = {name: names for name, names in changes.items() if names}
     return found or {"changes": "none"}
@@ -124,17 +124,17 @@ def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[
     }
 
 
-def endpoint_from(configuration: config.Config) -> Endpoint:
-    """Return where a configuration sends its requests."""
+def build_endpoint(configuration: config.Config) -> Endpoint:
+    """Build the endpoint that a configuration sends its requests to."""
     api = configuration.api
     return Endpoint(api.url, api.timeout, api.concurrency, api.ca_file)
 
 
-def _account(account: config.Account) -> PlannedAccount:
-    return PlannedAccount(
+def _account(account: config.Account) -> AccountSettings:
+    return AccountSettings(
         account.name,
         account.cdn,
-        _Secrets(account.name, account.api_key, account.api_secret),
+        _SecretReader(account.name, account.api_key, account.api_secret),
         account.disk_usage.quotas,
         account.labels,
         any(secret.file is not None for secret in (account.api_key, account.api_secret)),
@@ -160,7 +160,7 @@ def _targets(account: config.Account) -> Iterator[Target]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Secrets:
+class _SecretReader:
     """The secrets of an account, where the configuration has them; called, it reads them."""
 
     account: str

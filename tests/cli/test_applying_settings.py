@@ -1,13 +1,12 @@
-"""The service takes another plan as a whole, and takes it again where that failed."""
+"""The service applies new settings as a whole, and applies them again where that failed."""
 
 import threading
 from collections.abc import Callable
 
 import pytest
 
-from exporter.accounts import Surroundings
+from exporter.accounts import Dependencies
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.plan import Plan, PlannedAccount
 from exporter.polling.poller import Poller
 from exporter.polling.store import Store
 from exporter.polling.targets import DiskUsageTarget
@@ -17,41 +16,44 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import Stamps
 from exporter.scaleengine.transport import Endpoint
 from exporter.service import _Polling
+from exporter.settings import AccountSettings, Settings
 
 
-def plan_of(*names: str) -> Plan:
+def plan_of(*names: str) -> Settings:
     accounts = (
-        PlannedAccount(name, number, lambda: Credentials("key", "secret"))
+        AccountSettings(name, number, lambda: Credentials("key", "secret"))
         for number, name in enumerate(names)
     )
     targets = tuple(DiskUsageTarget(name, 300.0, 900.0) for name in names)
-    return Plan(Endpoint("http://127.0.0.1:9/", 5.0, 4), 4, 100.0, 1000, tuple(accounts), targets)
+    return Settings(
+        Endpoint("http://127.0.0.1:9/", 5.0, 4), 4, 100.0, 1000, tuple(accounts), targets
+    )
 
 
 class Service:
     """What the service polls, without its threads."""
 
-    def __init__(self, plan: Plan) -> None:
-        clock, workers = Clock(), WorkerPool(plan.max_workers)
-        self.store = Store(plan.targets)
+    def __init__(self, settings: Settings) -> None:
+        clock, workers = Clock(), WorkerPool(settings.max_workers)
+        self.store = Store(settings.targets)
         metrics = build_metrics(self.store, {"a": 0}, clock)
-        around = Surroundings(
+        dependencies = Dependencies(
             clock,
             Stamps(threading.Event().wait),
             observe=lambda _: None,
             learn=lambda _, __: None,
             workers=workers,
         )
-        self.polling = _Polling(plan, around, workers, self.store, metrics)
+        self.polling = _Polling(settings, dependencies, workers, self.store, metrics)
 
 
 @pytest.mark.parametrize("step", [Poller, Metrics], ids=lambda step: step.__name__)
 def test_a_plan_that_could_not_be_taken(
     monkeypatch: pytest.MonkeyPatch, step: type[Poller] | type[Metrics]
 ) -> None:
-    """Where a step fails, the plan of before stands, and the next reload makes up for it."""
+    """Where a step fails, the earlier settings stay in force, and the next reload applies them."""
     service = Service(plan_of("a", "b"))
-    before = service.polling.plan
+    before = service.polling.settings
 
     def fail(*_: object) -> None:
         raise ValueError("a defect")
@@ -60,10 +62,10 @@ def test_a_plan_that_could_not_be_taken(
         broken.setattr(step, "apply", fail)
         with pytest.raises(ValueError, match="a defect"):
             service.polling.take(plan_of("a", "c"))
-    assert service.polling.plan is before
+    assert service.polling.settings is before
     after = plan_of("a", "c")
     service.polling.take(after)
-    assert service.polling.plan is after
+    assert service.polling.settings is after
     assert tuple(service.store.current()) == after.targets
 
 
