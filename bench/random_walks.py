@@ -39,7 +39,7 @@ from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, Behaviour, Counted, Folder, Readings, Simulator
 from tests.support.random_readings import describe, random_readings
@@ -155,7 +155,7 @@ class Walker:
             account="main",
             cdn=158,
             transport=Transport(Endpoint(simulator.url, 30.0, 4)),
-            stamps=Stamps(self._stop.wait),
+            timestamps=TimestampAllocator(self._stop.wait),
             clock=self._clock,
             time=ServerTime(self._clock),
             observe=lambda _: None,

@@ -65,9 +65,9 @@ def _counts(count: int) -> Iterator[tuple[str, int]]:
 
     By chance, the same at every run: names in sequence would compress as no real storage does.
     """
-    chance = random.Random(CDN)  # noqa: S311 - it makes up names, it keeps no secret
+    rng = random.Random(CDN)  # noqa: S311 - it makes up names, it keeps no secret
     for _ in range(count - 1):
-        yield f"{chance.getrandbits(48):012x}", chance.randint(1, _MOST_FILES)
+        yield f"{rng.getrandbits(48):012x}", rng.randint(1, _MOST_FILES)
 
 
 def main() -> None:

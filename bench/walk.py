@@ -38,13 +38,13 @@ accounts:
 
 def spread_tree(files: int, folders: int) -> Folder:
     """Return files spread by chance over folders, which stand in sixty others."""
-    chance = random.Random(158)  # noqa: S311 - it makes up a tree, it keeps no secret
+    rng = random.Random(158)  # noqa: S311 - it makes up a tree, it keeps no secret
     storage = Folder()
     places = [f"sestore4/jb/{number % 60:02}/folder {number:05}" for number in range(folders)]
     for place in places or ["sestore4/jb"]:
         storage.make(place)
     for number in range(files):
-        folder = chance.choice(places) if places else "sestore4/jb"
+        folder = rng.choice(places) if places else "sestore4/jb"
         storage.add(f"{folder}/recording {number:07}.mp4", FileType.VIDEO)
     return storage
 

@@ -14,7 +14,7 @@ from exporter.polling.workers import InlineWorkers, Workers
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 from exporter.settings import AccountSettings, Settings
 
@@ -23,15 +23,15 @@ from exporter.settings import AccountSettings, Settings
 class Dependencies:
     """Dependencies that all accounts share.
 
-    ``observe`` is called with each request, ``learn`` with the key and the secret of an account,
+    ``observe`` is called with each request, ``register`` with the key and the secret of an account,
     ``judge`` with what each attempt of a poll shows of the credentials. ``workers`` make the
     requests, ``file_workers`` read secrets from files; None reads them in the calling thread.
     """
 
     clock: Clock
-    stamps: Stamps
+    timestamps: TimestampAllocator
     observe: Callable[[Exchange], None]
-    learn: Callable[[str, str], None]
+    register: Callable[[str, str], None]
     judge: Callable[[Verdict], None] = ignore
     workers: Workers = field(default_factory=InlineWorkers)
     file_workers: Workers | None = None
@@ -156,7 +156,7 @@ def _client(
         account=configured.name,
         cdn=configured.cdn,
         transport=Transport(settings.endpoint),
-        stamps=dependencies.stamps,
+        timestamps=dependencies.timestamps,
         clock=dependencies.clock,
         time=time or ServerTime(dependencies.clock),
         observe=dependencies.observe,
@@ -168,7 +168,7 @@ def _account(
 ) -> PolledAccount:
     def credentials() -> Credentials:
         read = configured.credentials()
-        dependencies.learn(read.api_key, read.api_secret)
+        dependencies.register(read.api_key, read.api_secret)
         return read
 
     rate = RateLimiter(settings.requests_per_second, dependencies.clock)

@@ -38,7 +38,7 @@ from exporter.flags import (
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.masking import SecretRedactor
 from exporter.sharding import Auto, Shard, ShardError, choose_shard
 from exporter.web.listeners import Address, ListenError
 from exporter.yamlfile.problems import ConfigError
@@ -117,7 +117,7 @@ def serve(
 ) -> int:
     """Serve the disk usage and file counts of ScaleEngine accounts to Prometheus."""
     chosen = _choose_shard(shard, total_shards)
-    secrets = _set_up_logs(log_level, log_format, process)
+    secrets = _configure_logging(log_level, log_format, process)
     from exporter.serve import ConfigFiles, check_files, serve_config
 
     if config_check:
@@ -148,7 +148,7 @@ def check(
 ) -> int:
     """Try each account and path for real. Say what is wrong and what to do."""
     chosen = _choose_shard(shard, total_shards)
-    secrets = _set_up_logs(log_level, log_format, process)
+    secrets = _configure_logging(log_level, log_format, process)
     from exporter.check.command import Options
     from exporter.check.command import check as run_check
     from exporter.check.selection import SelectionError
@@ -199,7 +199,7 @@ def demo(
     log_format: str,
 ) -> int:
     """Serve a simulated account: no account and no configuration needed."""
-    secrets = _set_up_logs(log_level, log_format, process)
+    secrets = _configure_logging(log_level, log_format, process)
     from exporter.demo import serve_demo
 
     web = WebFlags(web_listen_address, web_telemetry_path, web_config_file, web_enable_lifecycle)
@@ -231,7 +231,7 @@ def backfill(
 ) -> int:
     """Write the past disk usage for a new Prometheus, from what ScaleEngine remembers."""
     chosen = _choose_shard(shard, total_shards)
-    secrets = _set_up_logs(log_level, log_format, process)
+    secrets = _configure_logging(log_level, log_format, process)
     from exporter.backfill.command import BackfillError, BackfillUsageError, Host
     from exporter.backfill.command import backfill as run_backfill
     from exporter.backfill.options import STREAM, Destination, Options
@@ -335,9 +335,9 @@ def _load_settings(
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
     if asked and not context.resilient_parsing:
-        from exporter.version import described
+        from exporter.version import version_string
 
-        click.echo(described(), sys.stdout)
+        click.echo(version_string(), sys.stdout)
         context.exit()
 
 
@@ -359,10 +359,10 @@ program: Final = Program(
 )
 
 
-def _set_up_logs(level: str, format_: str, process: Process) -> KnownSecrets:
+def _configure_logging(level: str, format_: str, process: Process) -> SecretRedactor:
     """Set up the log; return the secrets that it hides."""
-    from exporter.logs import set_up_logs
+    from exporter.logs import configure_logging
 
-    secrets = KnownSecrets()
-    set_up_logs(level, format_, secrets.hide, process.stderr)
+    secrets = SecretRedactor()
+    configure_logging(level, format_, secrets.hide, process.stderr)
     return secrets

@@ -11,10 +11,10 @@ from exporter.flags import WebFlags
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.process.start import Process
 from exporter.scaleengine.client import Credentials
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
 from exporter.serve import load_web_config, open_sockets, serve_settings
-from exporter.service import Front, Source
+from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, Simulator
 from exporter.simulator.demo import Demo, demo_account
@@ -35,7 +35,7 @@ _MISSING_PATH: Final = "sestore4/retired"
 """A path that is not there: its polls fail, as the status page shows."""
 
 
-def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
+def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None:
     """Serve a simulated account until a signal ends that, and print what to try.
 
     Raises ConfigError for the web configuration, and ListenError.
@@ -48,19 +48,19 @@ def serve_demo(web: WebFlags, secrets: KnownSecrets, process: Process) -> None:
         for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
             page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, web.telemetry_path))
-        source = Source(
+        source = ConfigSource(
             lambda: settings, lambda settings: settings.endpoint, lambda settings: settings, secrets
         )
-        front = Front(sockets, web.telemetry_path, web_config, web.enable_lifecycle)
-        serve_settings(settings, source, front, process)
+        web_options = WebOptions(sockets, web.telemetry_path, web_config, web.enable_lifecycle)
+        serve_settings(settings, source, web_options, process)
     finally:
         simulator.stop()
 
 
 def start_demo() -> tuple[Simulator, Settings]:
     """Start a simulated ScaleEngine on a free loopback port; return both it and its settings."""
-    chance = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
-    demo = demo_account(time.time(), chance)
+    rng = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
+    demo = demo_account(time.time(), rng)
     simulator = Simulator([demo.account], Behaviour(latency=_LATENCY))
     simulator.start()
     return simulator, _build_settings(demo, simulator.url)

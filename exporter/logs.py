@@ -22,7 +22,7 @@ _LEVELS: Final = {
 _LOSS: Final = "standard error was not read, or could not be written"
 
 
-def set_up_logs(
+def configure_logging(
     level: str,
     format_: str,
     hide: Callable[[str], str],
@@ -63,7 +63,7 @@ def set_up_logs(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 renderer,
-                lambda _, __, line: hide(_show_all(str(line))),
+                lambda _, __, line: hide(_escape_control(str(line))),
             ],
         )
     )
@@ -91,6 +91,6 @@ def set_log_level(level: str) -> None:
     logging.getLogger("exporter").setLevel(_LEVELS[level])
 
 
-def _show_all(line: str) -> str:
+def _escape_control(line: str) -> str:
     """Write what a terminal or a reader of lines would obey, not show, as JSON escapes it."""
     return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)

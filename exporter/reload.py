@@ -1,4 +1,4 @@
-"""Read the configuration again while the process runs."""
+"""Reload the configuration while the process runs."""
 
 import logging
 import threading
@@ -24,37 +24,37 @@ _MAX_PAUSE_SECONDS: Final = 10.0
 _PAUSE_PER_SECOND: Final = 4.0
 
 
-class OneReload(Protocol):
-    """What reloads, as `Reload` does."""
+class ReloadFunction(Protocol):
+    """A function that reloads, such as `ConfigReloader`."""
 
     def __call__(self, *, over_http: bool) -> Sequence[str]:
         """Reload, and return what is wrong with the file."""
 
 
-class Reload(Generic[T]):
-    """Reads the configuration when asked to, and puts it in force if it is good as a whole.
+class ConfigReloader(Generic[T]):
+    """Reads the configuration on request, and puts it in force if it is valid as a whole.
 
-    ``read`` returns what the file says now and raises ConfigError; ``take`` puts that in force, and
-    returns what has changed, for the log.
-    While the file is bad, what was in force before stays so. ``publish`` lets the next
-    scrape show what came of it, and returns whether it does.
+    ``read`` returns the configuration and raises ConfigError. ``apply`` puts it in force, and
+    returns what has changed, for the log. While the file is invalid, the earlier configuration
+    stays in force. ``publish`` publishes the outcome on /metrics, and returns whether that
+    succeeded.
     """
 
     def __init__(
         self,
         read: Callable[[], T],
-        take: Callable[[T], Mapping[str, object]],
+        apply: Callable[[T], Mapping[str, object]],
         publish: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self._read = read
-        self._take = take
+        self._apply = apply
         self._publish = publish
         self._clock = clock
         self.last_reload_successful = True
-        """Whether what is in force is what the file said when it was read last."""
+        """Whether the last reload attempt was successful."""
         self.last_success = clock.monotonic()
-        """When it was last read well, in seconds of monotonic time."""
+        """When the last successful reload ended, in seconds of monotonic time."""
         self._log_limit = LogLimit(clock.monotonic, max_events=None)
         self._changes: Mapping[str, object] = {}
 
@@ -62,8 +62,8 @@ class Reload(Generic[T]):
         """Reload, and return what is wrong with the file.
 
         Nothing is wrong where it is in force and published now. Publishing comes before the log
-        line: whoever waits for that finds the outcome at the next scrape. A reload ``over_http``
-        logs each outcome above the level debug once a minute: its response tells it too.
+        line, so that the next scrape after that line shows the outcome. A reload ``over_http`` logs
+        each outcome above the level debug once a minute: its response has the outcome too.
         """
         problems = self._problems()
         self.last_reload_successful = not problems
@@ -86,7 +86,7 @@ class Reload(Generic[T]):
     def _problems(self) -> Sequence[str]:
         self._changes = {}
         try:
-            self._changes = self._take(self._read())
+            self._changes = self._apply(self._read())
         except ConfigError as error:
             return [str(problem) for problem in error.problems]
         except Exception as error:
@@ -107,7 +107,7 @@ class ReloadThread:
     seconds: requests without end take no more than a fifth of a processor.
     """
 
-    def __init__(self, reload: OneReload, stop: Stop, clock: Clock) -> None:
+    def __init__(self, reload: ReloadFunction, stop: Stop, clock: Clock) -> None:
         self._reload = reload
         self._stop = stop
         self._clock = clock

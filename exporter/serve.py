@@ -26,9 +26,9 @@ from exporter.process.ending import EXIT_INTERRUPTED
 from exporter.process.log_limit import LogLimit
 from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
-from exporter.service import Front, Source, run
+from exporter.service import ConfigSource, WebOptions, run
 from exporter.settings import Settings, build_endpoint, build_settings
 from exporter.sharding import EVERYTHING, Shard
 from exporter.systemd import listen_fds
@@ -82,7 +82,7 @@ def serve_config(
     files: ConfigFiles,
     web: WebFlags,
     log_level: str,
-    secrets: KnownSecrets,
+    secrets: SecretRedactor,
     process: Process,
 ) -> None:
     """Poll what the configuration names, and serve it until a signal ends that.
@@ -94,7 +94,7 @@ def serve_config(
     settings = in_force.accept(loaded)
     sockets = open_sockets(web.listen_address, process)
     load = partial(load_files, files.paths, process.environ)
-    source = Source(
+    source = ConfigSource(
         TimedRead(files.names, load, _READ_SECONDS),
         _endpoint,
         in_force.accept,
@@ -102,10 +102,10 @@ def serve_config(
         files.names,
         _watch(files, load, in_force),
     )
-    front = Front(
+    web_options = WebOptions(
         sockets, web.telemetry_path, web_config, web.enable_lifecycle, files.names, in_force.write
     )
-    serve_settings(settings, source, front, process)
+    serve_settings(settings, source, web_options, process)
 
 
 def load_web_config(file: Path | None) -> LiveWebConfig | None:
@@ -123,10 +123,12 @@ def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.
     return listen_fds(dict(process.environ), os.getpid()) or listen(addresses)
 
 
-def serve_settings(settings: Settings, source: Source[T], front: Front, process: Process) -> None:
+def serve_settings(
+    settings: Settings, source: ConfigSource[T], web_options: WebOptions, process: Process
+) -> None:
     """Poll and serve by the settings until a signal ends that."""
     raise_fd_limit()
-    run(settings, source, front, process)
+    run(settings, source, web_options, process)
 
 
 def _watch(
@@ -159,7 +161,9 @@ def _watch(
 class _ConfigInForce:
     """The configuration that was accepted last."""
 
-    def __init__(self, loaded: Loaded, shard: Shard, log_level: str, secrets: KnownSecrets) -> None:
+    def __init__(
+        self, loaded: Loaded, shard: Shard, log_level: str, secrets: SecretRedactor
+    ) -> None:
         self.loaded = loaded
         self._shard = shard
         self._log_level = log_level
@@ -174,7 +178,7 @@ class _ConfigInForce:
 
     def write(self) -> str:
         """Return it as YAML without secrets, also without those that stand in a wrong place."""
-        return self._secrets.hide(write_config(self.loaded.config))
+        return self._secrets.redact(write_config(self.loaded.config))
 
 
 def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:

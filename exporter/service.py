@@ -34,20 +34,20 @@ from exporter.polling.workers import WorkerPool
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
-from exporter.reload import Reload, ReloadThread
+from exporter.reload import ConfigReloader, ReloadThread
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.deadlines import DEADLINES
-from exporter.scaleengine.masking import KnownSecrets
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.redaction import SecretRedactor
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings, describe_changes
 from exporter.status import Observer
 from exporter.systemd import Notifier
 from exporter.timed_read import SettledRead
-from exporter.version import described
+from exporter.version import version_string
 from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import close, shown
-from exporter.web.pages import Served, build_app
+from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 
@@ -63,7 +63,7 @@ _MAX_FILE_WORKERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class WebOptions:
     """Where and how to serve; ``lifecycle`` lets a request reload the configuration.
 
     ``config_file`` is where the configuration comes from, and ``configuration`` returns what of it
@@ -83,7 +83,7 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
-class Source(Generic[T]):
+class ConfigSource(Generic[T]):
     """Where the settings come from.
 
     ``read`` returns the configuration and raises ConfigError. ``endpoint`` returns where a
@@ -96,12 +96,14 @@ class Source(Generic[T]):
     read: Callable[[], T]
     endpoint: Callable[[T], Endpoint]
     accept: Callable[[T], Settings]
-    secrets: KnownSecrets
+    secrets: SecretRedactor
     name: str = ""
     watch: Watch[T] | None = None
 
 
-def run(settings: Settings, source: Source[T], front: Front, process: Process) -> None:
+def run(
+    settings: Settings, source: ConfigSource[T], web_options: WebOptions, process: Process
+) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 
     Threads that hang, in the resolver or in a file, are left behind.
@@ -121,23 +123,23 @@ def run(settings: Settings, source: Source[T], front: Front, process: Process) -
     workers = WorkerPool(settings.max_workers)
     dependencies = Dependencies(
         clock,
-        Stamps(stop.wait),
+        TimestampAllocator(stop.wait),
         observe=metrics.record_exchange,
-        learn=source.secrets.learn,
+        register=source.secrets.register,
         judge=metrics.record_verdict,
         workers=workers,
         file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
     )
-    polling = _Polling(settings, dependencies, workers, store, metrics)
+    polling = _PollingService(settings, dependencies, workers, store, metrics)
     publisher = Publisher(metrics, store, clock, stop)
 
     notifier = Notifier(process.environ)
-    reloading = _Reloading(source, polling, publisher, notifier, (stop, clock))
+    reloading = _ReloadService(source, polling, publisher, notifier, (stop, clock))
     add_shard_gauges(metrics, settings.shard.ordinal, settings.shard.total)
     add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reloading.reload)
-    if front.web_config is not None:
-        add_reload_gauges(metrics, "web_config", front.web_config)
+    if web_options.web_config is not None:
+        add_reload_gauges(metrics, "web_config", web_options.web_config)
 
     def dead() -> tuple[str, ...]:
         return (*polling.thread.dead(), *publisher.dead(), *reloading.dead())
@@ -150,8 +152,8 @@ def run(settings: Settings, source: Source[T], front: Front, process: Process) -
         publisher.start()
         reloading.start()
         process.signals.on_reload(reloading.request)
-        for sock in front.sockets:
-            log.info("listening", address=shown(sock), path=front.telemetry_path)
+        for sock in web_options.sockets:
+            log.info("listening", address=shown(sock), path=web_options.telemetry_path)
         notifier.notify_ready()
 
     observe = Observer(
@@ -161,25 +163,27 @@ def run(settings: Settings, source: Source[T], front: Front, process: Process) -
         wall_time=metrics.wall_time,
         started=clock.monotonic(),
         dead=dead,
-        config_file=front.config_file,
+        config_file=web_options.config_file,
         config=reloading.reload,
-        web_config=front.web_config,
-        redact=source.secrets.hide,
+        web_config=web_options.web_config,
+        redact=source.secrets.redact,
     )
     app = build_app(
-        Served(
+        AppState(
             publisher.latest,
-            front.telemetry_path,
-            StatusSource(observe, front.configuration, front.is_restricted, clock.monotonic),
+            web_options.telemetry_path,
+            StatusSource(
+                observe, web_options.configuration, web_options.is_restricted, clock.monotonic
+            ),
             dead,
             unfinished,
-            partial(reloading.request, over_http=True) if front.lifecycle else None,
+            partial(reloading.request, over_http=True) if web_options.lifecycle else None,
         )
     )
-    ssl_context = _protect(app, front.web_config, clock)
+    ssl_context = _protect(app, web_options.web_config, clock)
     log.info(
         "starting",
-        version=described(),
+        version=version_string(),
         accounts=len(settings.accounts),
         targets=len(settings.targets),
         shard=settings.shard.ordinal,
@@ -190,13 +194,13 @@ def run(settings: Settings, source: Source[T], front: Front, process: Process) -
         loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
         process.signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
         async with notifier.watch(dead):
-            await serve(app, front.sockets, begin, stop_serving, ssl_context)
+            await serve(app, web_options.sockets, begin, stop_serving, ssl_context)
 
     try:
         _run_loop(serve_until_stopped)
     finally:
         log.info("stopping")
-        close(front.sockets)  # where they were not served
+        close(web_options.sockets)  # where they were not served
         stop.set()
         polling.thread.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
@@ -240,7 +244,7 @@ def _log_overdue() -> None:
     log.warning("not stopped in time, ending by force", after=Seconds(GRACE_SECONDS), threads=names)
 
 
-class _Polling:
+class _PollingService:
     """Everything that is polled, by the settings that were applied last."""
 
     def __init__(
@@ -285,11 +289,11 @@ class _Polling:
         DEADLINES.start()
         self.thread.start()
 
-    def take(self, settings: Settings) -> None:
+    def apply(self, settings: Settings) -> None:
         """Apply other settings; targets that both have keep their schedule."""
-        self.thread.call(partial(self._take, settings))
+        self.thread.call(partial(self._apply, settings))
 
-    def _take(self, settings: Settings) -> None:
+    def _apply(self, settings: Settings) -> None:
         delta = self._pool.delta_to(settings)
         reconcile = self._pool.reconcile(settings, self._dependencies)
         self._workers.resize(settings.max_workers)
@@ -306,13 +310,13 @@ class _Polling:
         self._pool = reconcile  # last: where a step fails, the next reload computes it again
 
 
-class _Reloading(Generic[T]):
+class _ReloadService(Generic[T]):
     """Reloads the configuration when that is requested, or when its files change."""
 
     def __init__(
         self,
-        source: Source[T],
-        polling: _Polling,
+        source: ConfigSource[T],
+        polling: _PollingService,
         publisher: Publisher,
         notifier: Notifier,
         process: tuple[threading.Event, Clock],
@@ -322,7 +326,7 @@ class _Reloading(Generic[T]):
         self._publisher = publisher
         stop, clock = process
         read = SettledRead(source.read, self._needs_second_read, stop.wait, source.name)
-        self.reload = Reload(read, self._take, publisher.publish, clock)
+        self.reload = ConfigReloader(read, self._apply, publisher.publish, clock)
         self._thread = ReloadThread(notifier.wrap_reload(self.reload), stop, clock)
         self.request = self._thread.request
         self._watcher: ConfigWatcher[T] | None = None
@@ -353,10 +357,10 @@ class _Reloading(Generic[T]):
         is_settled = self._watcher is None or self._watcher.is_settled(configured)
         return not (is_settled and self._polling.endpoint.has_same_server(endpoint))
 
-    def _take(self, configured: T) -> Mapping[str, object]:
+    def _apply(self, configured: T) -> Mapping[str, object]:
         before, settings = self._polling.settings, self._source.accept(configured)
         with self._publisher.paused():
-            self._polling.take(settings)
+            self._polling.apply(settings)
         return describe_changes(before, settings)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from exporter.reload import OneReload
+from exporter.reload import ReloadFunction
 from exporter.web.listeners import ListenError, close
 
 log: Final = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class Notifier:
                 self._send("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_seconds / _FEEDS_PER_TIMEOUT)
 
-    def wrap_reload(self, reload: OneReload) -> OneReload:
+    def wrap_reload(self, reload: ReloadFunction) -> ReloadFunction:
         """Return a reload that also notifies of its begin and its end."""
 
         def notify_and_reload(*, over_http: bool) -> Sequence[str]:

@@ -12,7 +12,7 @@ def revision() -> str:
     return record.read_text().strip() if record.is_file() else "unknown"
 
 
-def described() -> str:
+def version_string() -> str:
     """Return version, revision and Python in one line."""
     return (
         f"scaleengine-exporter {__version__} "

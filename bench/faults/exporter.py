@@ -19,7 +19,7 @@ from exporter.polling.reload_delta import compute_delta
 from exporter.polling.targets import Target
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
 
 _LAST_SECONDS: Final = 10.0
@@ -75,14 +75,14 @@ def running(
     workers = WorkerPool(settings.max_workers)
     dependencies = Dependencies(
         clock,
-        Stamps(stop.wait),
+        TimestampAllocator(stop.wait),
         observe=metrics.record_exchange,
-        learn=lambda _, __: None,
+        register=lambda _, __: None,
         judge=metrics.record_verdict,
         workers=workers,
     )
-    chance = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
-    poller = Poller(store, clock, chance, metrics.record_poll)
+    rng = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
+    poller = Poller(store, clock, rng, metrics.record_poll)
     poller.apply(
         compute_delta((), settings.targets), build_accounts(settings, dependencies).accounts
     )

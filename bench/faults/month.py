@@ -80,18 +80,18 @@ class Life:
 
 def life(name: str, targets: Sequence[Target], seed: str, days: float) -> Life:
     """Return an account as it is at the beginning."""
-    chance = random.Random(f"{seed} {name}")  # noqa: S311 - it makes up files, it keeps no secret
-    events = list(_events(PATHS[name], chance, days * DAY))
+    rng = random.Random(f"{seed} {name}")  # noqa: S311 - it makes up files, it keeps no secret
+    events = list(_events(PATHS[name], rng, days * DAY))
     return Life(name, Holdings(targets), events)
 
 
 def slots(seed: str, days: float) -> Sequence[Slot]:
     """Return what is wrong in each slot; in the end, nothing is."""
-    chance = random.Random(f"{seed} faults")  # noqa: S311 - as above
+    rng = random.Random(f"{seed} faults")  # noqa: S311 - as above
     faults = [Slot(case.broken) for case in catalogue() if case.broken and not case.waits]
     faults += [Slot(clock_off=_CLOCK_OFF), Slot(clock_off=-_CLOCK_OFF), Slot(secret_gone=True)]
     return [
-        chance.choice(faults) if chance.random() < _SHARE_OF_FAULTS else Slot()
+        rng.choice(faults) if rng.random() < _SHARE_OF_FAULTS else Slot()
         for _ in range(round(days * DAY / SLOT))
     ]
 
@@ -126,24 +126,24 @@ def _account(each: Life, time: FastTime) -> Account:
     )
 
 
-def _events(paths: Sequence[str], chance: random.Random, until: float) -> Iterator[Event]:
+def _events(paths: Sequence[str], rng: random.Random, until: float) -> Iterator[Event]:
     folders: dict[str, list[str]] = {path: [] for path in paths}
     yield Event(0.0, _begin(paths))
     moment = 0.0
     number = 0
     while moment < until:
         number += 1
-        path = chance.choice(paths)
+        path = rng.choice(paths)
         there = folders[path]
-        if chance.random() < _SHARE_OF_FAULTS:
-            yield Event(moment, _users(chance.randint(1, 5), number))
-        elif len(there) >= _MOST_FOLDERS or (there and chance.random() < 0.3):  # noqa: PLR2004
-            gone = there.pop(chance.randrange(len(there)))
+        if rng.random() < _SHARE_OF_FAULTS:
+            yield Event(moment, _users(rng.randint(1, 5), number))
+        elif len(there) >= _MOST_FOLDERS or (there and rng.random() < 0.3):  # noqa: PLR2004
+            gone = there.pop(rng.randrange(len(there)))
             yield Event(moment, _remove(gone))
         else:
-            there.append(f"{path}/{chance.choice(('a', 'm', 'z'))} {number}")
-            yield Event(moment, _add(there[-1], chance.randint(0, _MOST_FILES)))
-        moment += chance.uniform(*_BETWEEN_CHANGES)
+            there.append(f"{path}/{rng.choice(('a', 'm', 'z'))} {number}")
+            yield Event(moment, _add(there[-1], rng.randint(0, _MOST_FILES)))
+        moment += rng.uniform(*_BETWEEN_CHANGES)
 
 
 def _begin(paths: Sequence[str]) -> Callable[[Holdings], None]:

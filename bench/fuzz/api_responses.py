@@ -24,7 +24,7 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import HttpResponse
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 
 _NOW: Final = 1_415_700_000.0
@@ -153,7 +153,14 @@ def api_content() -> Iterator[Target[tuple[int, bytes]]]:
     # the time of the one before, for which it would wait without end.
     clock = Clock(lambda: _NOW + next(seconds), lambda: float(next(seconds)))
     client = Client(
-        *("main", 158, cast("Transport", given), Stamps(lambda _: False), clock, ServerTime(clock)),
+        *(
+            "main",
+            158,
+            cast("Transport", given),
+            TimestampAllocator(lambda _: False),
+            clock,
+            ServerTime(clock),
+        ),
         observe=lambda _: None,
     )
 

@@ -26,7 +26,7 @@ from bench.fuzz.target import Target
 from exporter.metrics.exposition import empty_layer, expose, render_tail
 from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import Served, build_app
+from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 
@@ -212,7 +212,7 @@ def _serving(config: Path) -> Iterator[int]:
         stop = asyncio.Event()
         stops.append((asyncio.get_running_loop(), stop))
         status = StatusSource(_no_status, None, lambda: False, time.monotonic)
-        app = build_app(Served(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
+        app = build_app(AppState(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
         install_web_config(app, LiveWebConfig(config, time.monotonic), time.monotonic)
         await serve(app, sockets, listening.set, stop, max_connections=_CONNECTIONS)
 

@@ -15,7 +15,7 @@ from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
 from exporter.polling.account import PolledAccount
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import SnapshotLimits
-from exporter.polling.stopping import Stop, StoppedError
+from exporter.polling.stopping import Stop, StopRequestedError
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.usage import (
     check_limits,
@@ -138,7 +138,7 @@ class Collector:
             reports = self._reports(target, session, window)
             parts = _read_parts(reports, target, window, reading, account.limits.snapshot)
             rows = self._store.add_window(account.name, window, parts)
-        except StoppedError:
+        except StopRequestedError:
             return None
         except ScaleEngineError as error:
             return None if self._stop.is_set() else error

@@ -38,13 +38,13 @@ from exporter.backfill.work_folder import (
     place_file,
     unwritable,
 )
-from exporter.polling.stopping import StoppedError, stoppable
+from exporter.polling.stopping import StopRequestedError, stoppable
 from exporter.polling.targets import DiskUsageTarget
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.streams import STDOUT
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.redaction import SecretRedactor
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
 
 log: Final = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class Host:
 
     on_stop: Callable[[Callable[[], object]], None]
     progress: Progress
-    secrets: KnownSecrets
+    secrets: SecretRedactor
     clock: Clock
 
 
@@ -192,7 +192,7 @@ class _Run:
         self._report_gaps(scope, targets)
         try:
             written = self._write(scope, promtool)
-        except StoppedError:
+        except StopRequestedError:
             self._log_nothing_written()
             return EXIT_INTERRUPTED
         self._report_written(written, sum(account.requests for account in collected))
@@ -225,9 +225,9 @@ class _Run:
         host = self._host
         dependencies = Dependencies(
             stoppable(host.clock, self._stop),
-            Stamps(self._stop.wait),
+            TimestampAllocator(self._stop.wait),
             lambda _: None,
-            host.secrets.learn,
+            host.secrets.register,
         )
         accounts = build_accounts(self._settings, dependencies)
         self._on_stop(accounts)
@@ -350,7 +350,7 @@ class _Run:
 
         def advance(steps: int) -> None:
             if self._stop.is_set():
-                raise StoppedError
+                raise StopRequestedError
             self._host.progress.advance(steps)
 
         with self._host.progress.stage("writing", len(users) * families):
@@ -360,7 +360,7 @@ class _Run:
                 Series(
                     dict(self._options.labels),
                     quotas,
-                    self._host.secrets.hide,
+                    self._host.secrets.redact,
                 ),
                 SampleTimes(self._options.step, scope.cutoff),
                 output,

@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter.backfill.openmetrics import Written
 from exporter.backfill.work_folder import unwritable
-from exporter.polling.stopping import Stop, StoppedError
+from exporter.polling.stopping import Stop, StopRequestedError
 
 BLOCK_DURATION: Final = "486h"
 """The longest block: promtool reads the file once for each, and has 2h, 6h, 18h and so on."""
@@ -127,7 +127,7 @@ def _run(command: Sequence[str], output: Path, stop: Stop) -> None:
                 if stop.is_set():
                     # It may be a script: what that has started must not write to the folder later.
                     os.killpg(running.pid, signal.SIGKILL)
-                    raise StoppedError
+                    raise StopRequestedError
         if running.returncode:
             said.seek(0)
             last = said.read().decode(errors="replace")[-_SHOWN:].strip()

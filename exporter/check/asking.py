@@ -21,7 +21,7 @@ from exporter.scaleengine.disk_usage import disk_usage, split_users
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
 
 
@@ -31,23 +31,25 @@ class Asking:
     With ``whole_polls`` each target is polled whole, without them as little is asked as can tell.
     ``newest`` is how the newest request for a target ended, ``is_accepted`` and ``skew`` are what
     those for it tell of the credentials and the clock. ``answered`` says whether ScaleEngine has
-    answered any. ``learn`` is told of the key and the secret of each account that is used.
+    answered any. ``register`` is told of the key and the secret of each account that is used.
     """
 
     def __init__(
         self,
         settings: Settings,
         clock: Clock,
-        learn: Callable[[str, str], None],
+        register: Callable[[str, str], None],
         whole_polls: WholePolls | None = None,
     ) -> None:
         # Nobody sets it: an interruption ends the check from outside.
         self._stop = threading.Event()
-        dependencies = Dependencies(clock, Stamps(self._stop.wait), self._heed, learn)
+        dependencies = Dependencies(
+            clock, TimestampAllocator(self._stop.wait), self._heed, register
+        )
         if whole_polls is not None:
             dependencies = replace(dependencies, workers=whole_polls.workers)
         self._credentials = {account.name: account.credentials for account in settings.accounts}
-        self._learn = learn
+        self._learn = register
         self._accounts = build_accounts(settings, dependencies).accounts
         self._requests_allowed = settings.requests_per_poll
         self._whole_polls = whole_polls

@@ -11,7 +11,7 @@ from exporter.check.selection import select
 from exporter.check.trials import Trials
 from exporter.check.whole_polls import WholePolls
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.masking import SecretRedactor
 from exporter.settings import Settings
 from exporter.terminal import Progress
 
@@ -33,7 +33,7 @@ class Options:
 def check(
     settings: Settings,
     cautions: Iterable[str],
-    secrets: KnownSecrets,
+    secrets: SecretRedactor,
     options: Options,
     shown: tuple[TextIO, Progress],
 ) -> bool:
@@ -48,7 +48,7 @@ def check(
     whole_polls = (
         WholePolls(settings.max_workers, clock, progress.advance) if options.full else None
     )
-    asking = Asking(settings, clock, secrets.learn, whole_polls)
+    asking = Asking(settings, clock, secrets.register, whole_polls)
 
     def findings() -> Iterator[Finding]:
         yield from (Finding(CONFIGURATION, Outcome.WARN, caution) for caution in cautions)

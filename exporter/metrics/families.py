@@ -12,8 +12,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
-from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.self_metrics import WallTime
+from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.demand import compute_demand_ratio, measure_overdue
 from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
 from exporter.polling.store import TARGETS, Store, TargetState
@@ -29,7 +29,7 @@ _FOLDER = ("account", "path", "folder", "file_type")
 _POLL = ("account", "collector", "path", "file_type")
 
 
-class KnowledgeCollector:
+class SnapshotCollector:
     """Makes families of what the store holds, and what of it still counts, at each call."""
 
     source: Final = TARGETS

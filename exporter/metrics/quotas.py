@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.account_metrics import differing
 from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
-from exporter.metrics.redaction import SnapshotRedactor
+from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage
 from exporter.polling.store import TARGETS, Store
 from exporter.scaleengine.clock import Clock

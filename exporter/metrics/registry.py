@@ -29,17 +29,17 @@ from exporter.metrics.account_metrics import (
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credentials import CredentialCollector
 from exporter.metrics.descriptions import Quotas
-from exporter.metrics.families import KnowledgeCollector
+from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.quotas import QuotaCollector
-from exporter.metrics.redaction import SnapshotRedactor
 from exporter.metrics.self_metrics import ProcessMetrics, WallTime
+from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.reload_delta import ReloadDelta
 from exporter.polling.store import Changes, PollResult, Store
 from exporter.polling.targets import Target
 from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.version import revision
 
 _NONE: Final[Quotas] = MappingProxyType({})
@@ -59,7 +59,7 @@ class Metrics:
     polls: PollCounters
     requests: RequestCounters
     configured: ConfiguredAccounts
-    targets: KnowledgeCollector
+    targets: SnapshotCollector
     quotas: QuotaCollector
     credentials: CredentialCollector
     skews: SkewCollector
@@ -111,7 +111,7 @@ def build_metrics(
     accounts: Mapping[str, int],
     clock: Clock,
     quotas: Quotas = _NONE,
-    secrets: KnownSecrets | None = None,
+    secrets: SecretRedactor | None = None,
     labels: Labels = NO_LABELS,
     requests_per_second: float | None = None,
 ) -> Metrics:
@@ -124,12 +124,12 @@ def build_metrics(
     disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives it no type
     targets, changes = tuple(store.current()), store.changes
     wall_time = WallTime(clock)
-    redactor = SnapshotRedactor(secrets or KnownSecrets())
+    redactor = SnapshotRedactor(secrets or SecretRedactor())
     configured = ConfiguredAccounts(accounts, changes, labels)
     allowed = QuotaCollector(quotas, store, clock, redactor)
     credentials = CredentialCollector(accounts, targets, changes)
     skews = SkewCollector(accounts, wall_time, changes)
-    targets_known = KnowledgeCollector(store, clock, wall_time, redactor, requests_per_second)
+    targets_known = SnapshotCollector(store, clock, wall_time, redactor, requests_per_second)
     polls, requests = PollCounters(changes, targets), RequestCounters(changes, targets)
     collectors: tuple[AccountCollector, ...] = (
         configured,

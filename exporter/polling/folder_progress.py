@@ -31,7 +31,7 @@ from exporter.polling.steps import (
 )
 from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
-from exporter.scaleengine.masking import quote_whole
+from exporter.scaleengine.redaction import quote_whole
 
 _SHOWN: Final = 4096
 _FAR: Final = 1000

@@ -20,8 +20,8 @@ class Stop(Protocol):
         """Wait so many seconds or until it is time to stop; return whether it is."""
 
 
-class StoppedError(Exception):
-    """It is time to stop: what was under way is given up, and says nothing of ScaleEngine."""
+class StopRequestedError(Exception):
+    """The process is stopping: the work in progress is abandoned, and has no result."""
 
 
 def stoppable(clock: Clock, stop: Stop) -> Clock:
@@ -32,7 +32,7 @@ def stoppable(clock: Clock, stop: Stop) -> Clock:
 
     async def sleep(seconds: float) -> None:
         if stop.wait(seconds):
-            raise StoppedError
+            raise StopRequestedError
 
     return replace(clock, sleep=sleep)
 

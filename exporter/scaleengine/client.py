@@ -20,11 +20,11 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.json_values import KEEP, Conversion, Members, UnexpectedError
-from exporter.scaleengine.masking import mask
 from exporter.scaleengine.message_body import HttpResponse
+from exporter.scaleengine.redaction import mask
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.signing import Value, signed_request
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 
 log: Final = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class Client:
     account: str
     cdn: int
     transport: Transport
-    stamps: Stamps
+    timestamps: TimestampAllocator
     clock: Clock
     time: ServerTime
     observe: Callable[[Exchange], None]
@@ -101,11 +101,11 @@ class Client:
         """
         signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
         asked = {"command": command, "cdn": self.cdn, **fields}
-        stamp = self.stamps.stamp(signed_by | asked, self.time.now)
+        timestamp = self.timestamps.allocate(signed_by | asked, self.time.now)
         request = {
             "command": command,
             "api_key": credentials.api_key,
-            "timestamp": stamp,
+            "timestamp": timestamp,
             "cdn": self.cdn,
             **fields,
         }
@@ -126,7 +126,7 @@ class Client:
                 response = transport.send(signed, question, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
                 with self._turn_to_parse(response, question, arrival):
-                    members = self._members(response, stamp, question, conversion)
+                    members = self._members(response, timestamp, question, conversion)
                     accepted = True
                     try:
                         result = read(members)
@@ -183,7 +183,7 @@ class Client:
     def _members(
         self,
         response: HttpResponse,
-        stamp: int,
+        timestamp: int,
         question: Question,
         conversion: Conversion,
     ) -> Members:
@@ -196,7 +196,7 @@ class Client:
         except ClockError as refused:
             if skew is None or response.date is None:
                 raise
-            if abs(stamp - response.date) > _SAME_TIME:
+            if abs(timestamp - response.date) > _SAME_TIME:
                 self._correct_clock(skew)
             else:  # it is not the time that was wrong, or not by this Date
                 self.time.distrust()

@@ -32,8 +32,8 @@ from exporter.scaleengine.json_values import (
     mapping,
     whole_number,
 )
-from exporter.scaleengine.masking import mask_start
 from exporter.scaleengine.message_body import HttpResponse
+from exporter.scaleengine.redaction import mask_start
 
 MESSAGE_LENGTH: Final = 200
 

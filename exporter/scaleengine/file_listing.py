@@ -19,7 +19,7 @@ from exporter.scaleengine.json_values import (
     sub_folders_as_list,
     whole_number,
 )
-from exporter.scaleengine.masking import quote_whole
+from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.signing import Value
 
 COMMAND: Final = "files.list"

@@ -1,4 +1,4 @@
-"""What time it is at ScaleEngine, as its responses tell."""
+"""Timestamps of requests, by ScaleEngine's clock as its responses show it."""
 
 import threading
 from collections import deque
@@ -77,9 +77,9 @@ class ServerTime:
         return self._clock.monotonic()
 
     def update(self, date: float, received: float | None = None) -> float:
-        """Take note of the time that a response told; return the skew that it shows.
+        """Record the time of a response; return the clock skew that it shows, in seconds.
 
-        ``received`` is the monotonic time at which the response told it; None is now.
+        ``received`` is the monotonic time when the response arrived; None is now.
         """
         offset = date + _MIDDLE - (self._clock.monotonic() if received is None else received)
         with self._lock:
@@ -87,12 +87,12 @@ class ServerTime:
         return self._skew_by(offset)
 
     def trust(self) -> None:
-        """Take ScaleEngine's time from now on."""
+        """Use ScaleEngine's time from now on."""
         with self._lock:
             self._trusted = True
 
     def distrust(self) -> None:
-        """Take our own clock's time from now on."""
+        """Use the local clock from now on."""
         with self._lock:
             self._trusted = False
 
@@ -100,10 +100,11 @@ class ServerTime:
         return self._clock.now() - (self._clock.monotonic() + offset)
 
 
-class Stamps:
-    """Stamps the requests of all accounts, and remembers the newest ten thousand.
+class TimestampAllocator:
+    """Gives each request a timestamp that no equal request has had.
 
-    ``wait`` pauses for a number of seconds, and returns whether it is time to stop.
+    It remembers the newest ten thousand requests, of all accounts. ``wait`` waits for a number of
+    seconds, and returns whether it is time to stop.
     """
 
     def __init__(self, wait: Callable[[float], bool]) -> None:
@@ -112,10 +113,10 @@ class Stamps:
         self._given: set[int] = set()
         self._lock = threading.Lock()
 
-    def stamp(self, fields: Mapping[str, Value], now: Callable[[], float]) -> int:
+    def allocate(self, fields: Mapping[str, Value], now: Callable[[], float]) -> int:
         """Return the unix time for a request of these fields, in seconds.
 
-        One that was stamped in this second already waits for the next. ``now`` tells the time.
+        If an equal request has this second already, wait for the next. ``now`` returns the time.
         """
         request = encode(fields)
         while True:
@@ -126,7 +127,7 @@ class Stamps:
                 return int(moment)
 
     def _is_new(self, stamped: int) -> bool:
-        """Remember a stamped request; say whether it was not there before."""
+        """Remember a request with its timestamp; return whether it is new."""
         with self._lock:
             if stamped in self._given:
                 return False

@@ -30,7 +30,6 @@ from exporter.scaleengine.errors import (
     RequestTimeoutError,
     ScaleEngineError,
 )
-from exporter.scaleengine.masking import quote_whole
 from exporter.scaleengine.message_body import (
     BODY_LIMIT,
     BodyTooLargeError,
@@ -40,6 +39,7 @@ from exporter.scaleengine.message_body import (
     is_compressed,
 )
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
+from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import Route, find_route
 from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit

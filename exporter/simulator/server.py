@@ -35,8 +35,8 @@ class Simulator:
         random: Random | None = None,
         port: int = 0,
     ) -> None:
-        chance = random or Random(0)  # noqa: S311 (chance for tests, no secret)
-        self._service = Service(accounts, behaviour or Behaviour(), clock, chance)
+        rng = random or Random(0)  # noqa: S311 (chance for tests, no secret)
+        self._service = Service(accounts, behaviour or Behaviour(), clock, rng)
         self._clock = clock
         self._in_flight = 0
         self._most_in_flight = 0

@@ -44,7 +44,7 @@ _NOT_RELOADED_YET: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class AppState:
     """What the pages show.
 
     ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
@@ -65,27 +65,27 @@ _STATUS_REST: Final = 3.0
 """Seconds without a build of a status page after each second that one took: scrapes come first."""
 
 
-def build_app(served: Served) -> web.Application:
+def build_app(state: AppState) -> web.Application:
     """Return the application with its paths; any other is 404, a wrong method 405."""
     queue = BuildQueue()
-    pages = _Pages(served, queue)
-    status = StatusPages(served.status, served.telemetry_path, BuildQueue(rest=_STATUS_REST))
+    pages = _Pages(state, queue)
+    status = StatusPages(state.status, state.telemetry_path, BuildQueue(rest=_STATUS_REST))
     app = web.Application(client_max_size=1024)
     app.on_response_prepare.append(add_headers)
-    app.router.add_get(served.telemetry_path, pages.metrics)
+    app.router.add_get(state.telemetry_path, pages.metrics)
     app.router.add_get("/-/healthy", pages.healthy)
     app.router.add_get("/-/ready", pages.ready)
     app.router.add_post("/-/reload", pages.reload)
     app.router.add_get("/api/v1/status", status.document)
     app.router.add_get("/config", status.configuration)
-    if served.telemetry_path != "/":
+    if state.telemetry_path != "/":
         app.router.add_get("/", status.page)
     return app
 
 
 class _Pages:
-    def __init__(self, served: Served, queue: BuildQueue) -> None:
-        self._served = served
+    def __init__(self, state: AppState, queue: BuildQueue) -> None:
+        self._served = state
         self._queue = queue
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:

@@ -29,9 +29,9 @@ from exporter.polling.walk import Limits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
 from exporter.scaleengine.message_body import BODY_LIMIT
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.redaction import SecretRedactor
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Account as SimulatedAccount
@@ -108,7 +108,7 @@ def collect(store: RowStore) -> Collect:
             account="main",
             cdn=158,
             transport=Transport(Endpoint(simulator.url, 5.0, 4)),
-            stamps=Stamps(leaps.wait),
+            timestamps=TimestampAllocator(leaps.wait),
             clock=clock,
             time=ServerTime(clock),
             observe=lambda _: None,
@@ -186,7 +186,7 @@ class Runner:
         )
         clock = Clock(now=lambda: NOW + self.ahead)
         progress = _Stopping(self.stop_after)
-        return backfill(settings, options, Host(progress.take, progress, KnownSecrets(), clock))
+        return backfill(settings, options, Host(progress.take, progress, SecretRedactor(), clock))
 
     def values(self, name: str = "scaleengine_disk_usage_bytes") -> dict[tuple[str, float], float]:
         """Return what the file has, by user and time."""

@@ -16,7 +16,7 @@ from exporter.backfill.windows import midnight
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Account, Readings, Simulator, steady_usage
@@ -121,7 +121,7 @@ def test_nothing_to_fill_in(runner: Runner) -> None:
     settings = Settings(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
     options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
     progress = Progress(io.StringIO(), is_terminal=False)
-    host = Host(lambda _: None, progress, KnownSecrets(), Clock())
+    host = Host(lambda _: None, progress, SecretRedactor(), Clock())
     with pytest.raises(BackfillUsageError, match="no account has disk_usage enabled"):
         backfill(settings, options, host)
 
@@ -152,7 +152,7 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
         )
         options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(tmp_path / "h.om"))
         progress = Progress(io.StringIO(), is_terminal=False)
-        host = Host(lambda _: None, progress, KnownSecrets(), Clock(now=lambda: NOW))
+        host = Host(lambda _: None, progress, SecretRedactor(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:
             assert backfill(settings, options, host) == 1
         assert api.call_count == 4

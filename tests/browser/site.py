@@ -5,7 +5,7 @@ import threading
 
 from exporter.metrics.exposition import empty_layer, expose, render_tail
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import Served, build_app
+from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 from tests.status_scenes import SCENES
@@ -50,7 +50,7 @@ class Site:
             lambda: SCENES[self._scene], lambda: "api: {}\n", lambda: True, lambda: self._now
         )
         exposition = expose(empty_layer(()), render_tail(()))
-        app = build_app(Served(lambda: exposition, "/metrics", status, tuple, tuple))
+        app = build_app(AppState(lambda: exposition, "/metrics", status, tuple, tuple))
         self._loop.run_until_complete(
             serve(app, self._sockets, self._listening.set, self._stop, max_connections=100)
         )

@@ -19,7 +19,7 @@ import requests
 
 from exporter.check.command import Options, check
 from exporter.config import load
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.masking import SecretRedactor
 from exporter.settings import Settings, build_settings
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 from exporter.terminal import Progress
@@ -81,7 +81,7 @@ def scaleengine(account: Account) -> Iterator[Simulator]:
 def main() -> Callable[..., Said]:
     """Return a function that describes an account whose key and secret are right, and changes."""
 
-    def described(**changes: object) -> Said:
+    def version_string(**changes: object) -> Said:
         return {
             "name": "main",
             "cdn": 158,
@@ -91,7 +91,7 @@ def main() -> Callable[..., Said]:
             **changes,
         }
 
-    return described
+    return version_string
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def checked(settings: Callable[..., Settings]) -> Callable[..., Checked]:
 def check_settings(settings: Settings, options: Options = JSON) -> Checked:
     """Check a plan."""
     out = StringIO()
-    good = check(settings, (), KnownSecrets(), options, (out, Progress(StringIO())))
+    good = check(settings, (), SecretRedactor(), options, (out, Progress(StringIO())))
     document = json.loads(out.getvalue())
     assert document["ok"] is good
     return Checked(good, document["findings"])

@@ -22,7 +22,7 @@ from exporter.scaleengine.file_listing import (
     build_listing,
     list_files,
 )
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
 from exporter.simulator import Account, Behaviour, FileType, Readings, Simulator, Unreached
 from exporter.simulator import Folder as Stored
@@ -108,8 +108,8 @@ def walked(
         with Simulator(
             [replace(account, storage=storage)], Behaviour(readings=readings)
         ) as running:
-            stamps = Stamps(threading.Event().wait)
-            dependencies = Dependencies(Clock(), stamps, lambda _: None, lambda *_: None)
+            timestamps = TimestampAllocator(threading.Event().wait)
+            dependencies = Dependencies(Clock(), timestamps, lambda _: None, lambda *_: None)
             polled = build_accounts(settings(running.url, main()), dependencies).accounts["main"]
             known = Credentials(account.api_key, account.api_secret)
             answers: list[Listing] = []

@@ -14,7 +14,7 @@ import pytest
 from exporter.check.command import Options, check
 from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.masking import SecretRedactor
 from exporter.settings import Settings
 from exporter.simulator import Account, Simulator, no_usage, steady_usage
 from exporter.simulator.php import Json
@@ -140,7 +140,7 @@ def printed(settings: Callable[..., Settings], scaleengine: Simulator) -> Print:
     ) -> str:
         out, error = StringIO(), StringIO()
         asked = settings(scaleengine.url, *accounts, **api)
-        check(asked, cautions, KnownSecrets(), Options(output, full=full), (out, Progress(error)))
+        check(asked, cautions, SecretRedactor(), Options(output, full=full), (out, Progress(error)))
         assert error.getvalue() == ""
         return out.getvalue()
 
@@ -245,7 +245,7 @@ def test_a_secret_that_comes_back(
         check(
             settings(running.url, main()),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options(output),
             (out, Progress(StringIO())),
         )
@@ -271,7 +271,7 @@ def test_users_that_are_many_and_odd(
         check(
             settings(running.url, main()),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options("text"),
             (out, Progress(StringIO())),
         )
@@ -289,7 +289,7 @@ def test_no_usage_at_all(settings: Callable[..., Settings], main: Main, account:
         assert check(
             settings(running.url, main()),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options("text"),
             (out, Progress(StringIO())),
         )
@@ -317,14 +317,14 @@ def test_rows_that_are_rejected(
         assert check(
             settings(running.url, asked),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options("text"),
             (out, Progress(StringIO())),
         )
         check(
             settings(running.url, asked),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options("json"),
             (document, Progress(StringIO())),
         )
@@ -383,7 +383,7 @@ def test_no_number_because_of_rejected_rows(
         check(
             settings(running.url, main()),
             (),
-            KnownSecrets(),
+            SecretRedactor(),
             Options("json"),
             (out, Progress(StringIO())),
         )

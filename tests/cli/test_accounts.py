@@ -13,7 +13,7 @@ from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import AccountSettings, Settings
 
@@ -29,9 +29,9 @@ async def sleep(seconds: float) -> None:
 
 AROUND = Dependencies(
     clock=Clock(now=lambda: 1000.0, monotonic=lambda: 0.0, sleep=sleep),
-    stamps=Stamps(lambda _: False),
+    timestamps=TimestampAllocator(lambda _: False),
     observe=lambda _: None,
-    learn=lambda _, __: None,
+    register=lambda _, __: None,
 )
 USAGE = DiskUsageTarget("other", 60.0, 180.0)
 REFUSED = AuthError("disk.usage", "ScaleEngine refused the key", "check api_key")

@@ -13,13 +13,13 @@ from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
-from exporter.service import _Polling
+from exporter.service import _PollingService
 from exporter.settings import AccountSettings, Settings
 
 
-def plan_of(*names: str) -> Settings:
+def settings_of(*names: str) -> Settings:
     accounts = (
         AccountSettings(name, number, lambda: Credentials("key", "secret"))
         for number, name in enumerate(names)
@@ -39,12 +39,12 @@ class Service:
         metrics = build_metrics(self.store, {"a": 0}, clock)
         dependencies = Dependencies(
             clock,
-            Stamps(threading.Event().wait),
+            TimestampAllocator(threading.Event().wait),
             observe=lambda _: None,
-            learn=lambda _, __: None,
+            register=lambda _, __: None,
             workers=workers,
         )
-        self.polling = _Polling(settings, dependencies, workers, self.store, metrics)
+        self.polling = _PollingService(settings, dependencies, workers, self.store, metrics)
 
 
 @pytest.mark.parametrize("step", [Poller, Metrics], ids=lambda step: step.__name__)
@@ -52,7 +52,7 @@ def test_a_plan_that_could_not_be_taken(
     monkeypatch: pytest.MonkeyPatch, step: type[Poller] | type[Metrics]
 ) -> None:
     """Where a step fails, the earlier settings stay in force, and the next reload applies them."""
-    service = Service(plan_of("a", "b"))
+    service = Service(settings_of("a", "b"))
     before = service.polling.settings
 
     def fail(*_: object) -> None:
@@ -61,10 +61,10 @@ def test_a_plan_that_could_not_be_taken(
     with monkeypatch.context() as broken:
         broken.setattr(step, "apply", fail)
         with pytest.raises(ValueError, match="a defect"):
-            service.polling.take(plan_of("a", "c"))
+            service.polling.apply(settings_of("a", "c"))
     assert service.polling.settings is before
-    after = plan_of("a", "c")
-    service.polling.take(after)
+    after = settings_of("a", "c")
+    service.polling.apply(after)
     assert service.polling.settings is after
     assert tuple(service.store.current()) == after.targets
 
@@ -73,7 +73,7 @@ def test_requests_of_replaced_accounts_end_before_they_are_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else one that ends in between is counted for the account that has the name now."""
-    service = Service(plan_of("a"))
+    service = Service(settings_of("a"))
     steps: list[str] = []
 
     def record(step: type[Poller] | type[Metrics]) -> Callable[..., None]:
@@ -81,5 +81,5 @@ def test_requests_of_replaced_accounts_end_before_they_are_forgotten(
 
     for step in (Poller, Metrics):
         monkeypatch.setattr(step, "apply", record(step))
-    service.polling.take(plan_of("b", "a"))
+    service.polling.apply(settings_of("b", "a"))
     assert steps == ["Poller", "Metrics"]

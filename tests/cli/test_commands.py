@@ -14,7 +14,7 @@ from exporter import cli, serve, version
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
-from exporter.service import Front, Source
+from exporter.service import ConfigSource, WebOptions
 from exporter.settings import Settings
 
 Main = Callable[..., int]
@@ -62,10 +62,12 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
     """Let nothing be served; give the list of what would have been: the settings and the path."""
     seen: list[tuple[Settings, str]] = []
 
-    def run(settings: Settings, _: Source[object], front: Front, __: Process) -> None:
-        for each in front.sockets:
+    def run(
+        settings: Settings, _: ConfigSource[object], web_options: WebOptions, __: Process
+    ) -> None:
+        for each in web_options.sockets:
             each.close()
-        seen.append((settings, front.telemetry_path))
+        seen.append((settings, web_options.telemetry_path))
 
     monkeypatch.setattr(serve, "run", run)
     return seen
@@ -188,4 +190,4 @@ def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert version.revision() == "unknown"
     (tmp_path / "_revision.txt").write_text("0123abc\n")
     assert version.revision() == "0123abc"
-    assert "(revision 0123abc, Python " in version.described()
+    assert "(revision 0123abc, Python " in version.version_string()

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.logs import set_up_logs
+from exporter.logs import configure_logging
 
 Written = Callable[[], list[str]]
 
@@ -72,7 +72,7 @@ def ours() -> structlog.stdlib.BoundLogger:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_levels(written: Written, level: str, heard: list[str], form: str) -> None:
     """What is below the level that was asked for is not written."""
-    set_up_logs(level, form, str)
+    configure_logging(level, form, str)
     for each in LEVELS:
         getattr(ours(), each)(f"at {each}")
     lines = written()
@@ -89,7 +89,7 @@ def test_levels(written: Written, level: str, heard: list[str], form: str) -> No
 )
 def test_libraries(written: Written, level: str, heard: list[str]) -> None:
     """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
-    set_up_logs(level, "logfmt", str)
+    configure_logging(level, "logfmt", str)
     for each in LEVELS:
         getattr(logging.getLogger("aiohttp.server"), each)("at %s", each)
     assert [fields(line)["msg"].strip('"') for line in written()] == [
@@ -100,7 +100,7 @@ def test_libraries(written: Written, level: str, heard: list[str]) -> None:
 @pytest.mark.parametrize("level", ["debug", "warn"])
 def test_what_is_not_news(written: Written, level: str) -> None:
     """What urllib3 warns of is left out: it fails a request with a sentence, or does no harm."""
-    set_up_logs(level, "logfmt", str)
+    configure_logging(level, "logfmt", str)
     logging.getLogger("urllib3.connection").warning("Failed to parse headers")
     logging.getLogger("urllib3.connectionpool").warning("Connection pool is full")
 
@@ -109,10 +109,10 @@ def test_what_is_not_news(written: Written, level: str) -> None:
 
 def test_warnings_of_python(written: Written) -> None:
     """A warning by which a library speaks past the log is a line of the log."""
-    set_up_logs("info", "logfmt", str)
+    configure_logging("info", "logfmt", str)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        set_up_logs("info", "logfmt", str)
+        configure_logging("info", "logfmt", str)
         warnings.warn("System time is way off\nreally", UserWarning, stacklevel=1)
     (line,) = written()
 
@@ -122,7 +122,7 @@ def test_warnings_of_python(written: Written) -> None:
 
 def test_logfmt(written: Written) -> None:
     """A line of logfmt begins with time, level and message; then come the facts as told."""
-    set_up_logs("info", "logfmt", str)
+    configure_logging("info", "logfmt", str)
     ours().info("poll", account="main", files=3, cause='no "way"', empty="", none=None)
     (line,) = written()
     time, rest = line.split(" ", 1)
@@ -132,7 +132,7 @@ def test_logfmt(written: Written) -> None:
 
 def test_the_result_of_a_poll_is_beside_its_name(written: Written) -> None:
     """Whoever looks for ``poll result=failed`` finds the polls that failed."""
-    set_up_logs("info", "logfmt", str)
+    configure_logging("info", "logfmt", str)
     ours().bind(account="main").warning("poll", duration="1s", result="failed")
     (line,) = written()
     assert line.endswith("level=warning msg=poll result=failed account=main duration=1s")
@@ -140,7 +140,7 @@ def test_the_result_of_a_poll_is_beside_its_name(written: Written) -> None:
 
 def test_json(written: Written) -> None:
     """A line of JSON holds the same, numbers as numbers and letters as they are."""
-    set_up_logs("info", "json", str)
+    configure_logging("info", "json", str)
     ours().info("poll", account="büro", files=3, none=None)
     (line,) = written()
     told = json.loads(line)
@@ -153,7 +153,7 @@ def test_json(written: Written) -> None:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_libraries_in_the_same_form(written: Written, form: str) -> None:
     """What a library says looks as what the exporter says, traceback and all."""
-    set_up_logs("info", form, str)
+    configure_logging("info", form, str)
     try:
         fail("four")
     except ValueError:
@@ -170,7 +170,7 @@ def test_libraries_in_the_same_form(written: Written, form: str) -> None:
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_tracebacks_of_our_own(written: Written, form: str) -> None:
     """A traceback is one fact of one line, and shows no local variables, which may be secret."""
-    set_up_logs("info", form, str)
+    configure_logging("info", form, str)
     try:
         fail(LOCALS["secret"])
     except ValueError:
@@ -194,7 +194,7 @@ def test_nothing_gets_out_of_its_line(
 ) -> None:
     """Whatever an event holds, it is one line of printable signs, and is read back from JSON."""
     for form in ("logfmt", "json"):
-        set_up_logs("info", form, str)
+        configure_logging("info", form, str)
         if library:
             logging.getLogger("aiohttp").warning("%s", message)
         else:
@@ -211,7 +211,7 @@ def test_nothing_gets_out_of_its_line(
 
 def test_half_a_character(written: Written) -> None:
     """Half of a surrogate pair, as a file name that is no UTF-8 holds it, can be written too."""
-    set_up_logs("info", "json", str)
+    configure_logging("info", "json", str)
     ours().info("poll", path="a\udc80")
     (line,) = written()
     assert json.loads(line)["path"] == "a\udc80"
@@ -219,7 +219,7 @@ def test_half_a_character(written: Written) -> None:
 
 def test_set_up_twice(written: Written) -> None:
     """Setting up again replaces what was: no event is written twice."""
-    set_up_logs("info", "logfmt", str)
-    set_up_logs("info", "json", str)
+    configure_logging("info", "logfmt", str)
+    configure_logging("info", "json", str)
     ours().info("poll")
     assert len(written()) == 1

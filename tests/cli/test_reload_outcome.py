@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.reload import Reload
+from exporter.reload import ConfigReloader
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings
@@ -24,15 +24,17 @@ def bad() -> Settings:
 
 
 @pytest.fixture
-def reloading() -> Callable[..., Reload[Settings]]:
+def reloading() -> Callable[..., ConfigReloader[Settings]]:
     """Give a function that makes a reload; ``publish`` is told of the reload."""
 
     def make(
-        read: Callable[[], Settings], publish: Callable[[Reload[Settings]], bool]
-    ) -> Reload[Settings]:
-        made: list[Reload[Settings]] = []
+        read: Callable[[], Settings], publish: Callable[[ConfigReloader[Settings]], bool]
+    ) -> ConfigReloader[Settings]:
+        made: list[ConfigReloader[Settings]] = []
         clock = Clock(monotonic=iter(range(100)).__next__)
-        made.append(Reload(read, lambda _: {"targets_added": "a"}, lambda: publish(made[0]), clock))
+        made.append(
+            ConfigReloader(read, lambda _: {"targets_added": "a"}, lambda: publish(made[0]), clock)
+        )
         return made[0]
 
     return make
@@ -40,12 +42,12 @@ def reloading() -> Callable[..., Reload[Settings]]:
 
 @pytest.mark.parametrize("read", [good, bad])
 def test_published_before_it_is_told(
-    reloading: Callable[..., Reload[Settings]], read: Callable[[], Settings]
+    reloading: Callable[..., ConfigReloader[Settings]], read: Callable[[], Settings]
 ) -> None:
     """A publication shows the outcome, and comes before the log line."""
     published: list[tuple[bool, float]] = []
 
-    def publish(reload: Reload[Settings]) -> bool:
+    def publish(reload: ConfigReloader[Settings]) -> bool:
         assert lines == []
         published.append((reload.last_reload_successful, reload.last_success))
         return True
@@ -58,7 +60,7 @@ def test_published_before_it_is_told(
     assert reload.last_success == (0 if problems else 1)
 
 
-def test_a_reload_without_resources(reloading: Callable[..., Reload[Settings]]) -> None:
+def test_a_reload_without_resources(reloading: Callable[..., ConfigReloader[Settings]]) -> None:
     """Where a limit ends a reload, the limit is what is told; it is no defect."""
 
     def fail() -> Settings:
@@ -71,7 +73,9 @@ def test_a_reload_without_resources(reloading: Callable[..., Reload[Settings]]) 
     assert (line["event"], line["problem"]) == ("configuration not reloaded", problem)
 
 
-def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Settings]]) -> None:
+def test_a_reload_that_cannot_be_published(
+    reloading: Callable[..., ConfigReloader[Settings]],
+) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
     reload = reloading(good, lambda _: False)
     with capture_logs() as lines:
@@ -83,7 +87,7 @@ def test_a_reload_that_cannot_be_published(reloading: Callable[..., Reload[Setti
 
 @pytest.mark.parametrize(("read", "level"), [(good, "info"), (bad, "error")], ids=["good", "bad"])
 def test_reloads_over_http_are_limited_in_the_log(
-    reloading: Callable[..., Reload[Settings]], read: Callable[[], Settings], level: str
+    reloading: Callable[..., ConfigReloader[Settings]], read: Callable[[], Settings], level: str
 ) -> None:
     """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
     reload = reloading(read, lambda _: True)
@@ -94,7 +98,9 @@ def test_reloads_over_http_are_limited_in_the_log(
     assert [line["log_level"] for line in lines] == [level, "debug", "debug", level]
 
 
-def test_another_outcome_is_logged_at_once(reloading: Callable[..., Reload[Settings]]) -> None:
+def test_another_outcome_is_logged_at_once(
+    reloading: Callable[..., ConfigReloader[Settings]],
+) -> None:
     """A minute is not waited for what has not been logged yet."""
     reads = iter([good, bad, good, bad])
 

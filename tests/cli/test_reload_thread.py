@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from exporter.reload import OneReload, ReloadThread
+from exporter.reload import ReloadFunction, ReloadThread
 from exporter.scaleengine.clock import Clock
 
 PATIENCE = 60.0
@@ -50,11 +50,11 @@ def stop() -> HastyStop:
 
 
 @pytest.fixture
-def start(stop: HastyStop) -> Iterator[Callable[[OneReload], ReloadThread]]:
+def start(stop: HastyStop) -> Iterator[Callable[[ReloadFunction], ReloadThread]]:
     """Give a function that starts a thread for a reload; it has to end with the test."""
     started: list[ReloadThread] = []
 
-    def begin(reload: OneReload) -> ReloadThread:
+    def begin(reload: ReloadFunction) -> ReloadThread:
         reloads = ReloadThread(reload, stop, Clock())
         reloads.start()
         started.append(reloads)
@@ -65,7 +65,7 @@ def start(stop: HastyStop) -> Iterator[Callable[[OneReload], ReloadThread]]:
     assert all(each.join(PATIENCE) for each in started)
 
 
-Begin = Callable[[OneReload], ReloadThread]
+Begin = Callable[[ReloadFunction], ReloadThread]
 
 
 @pytest.mark.parametrize(("requests", "reloads"), [(0, 1), (1, 2), (1000, 2)])

@@ -15,7 +15,7 @@ from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings, build_settings, describe_changes
 
-PlanOf = Callable[[str], Settings]
+SettingsOf = Callable[[str], Settings]
 
 SMALLEST = """\
 accounts:
@@ -62,7 +62,7 @@ accounts:
 
 
 @pytest.fixture
-def plan_of(tmp_path: Path) -> PlanOf:
+def settings_of(tmp_path: Path) -> SettingsOf:
     """Give a function that builds settings from a configuration's text; it may name `secret`."""
     (tmp_path / "secret").write_text("from-the-file")
 
@@ -74,9 +74,9 @@ def plan_of(tmp_path: Path) -> PlanOf:
     return make
 
 
-def test_the_smallest(plan_of: PlanOf) -> None:
+def test_the_smallest(settings_of: SettingsOf) -> None:
     """A number, a key and a secret are enough: the disk usage of every user is polled each hour."""
-    settings = plan_of(SMALLEST)
+    settings = settings_of(SMALLEST)
     assert settings.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 4)
     assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
         4,
@@ -87,9 +87,9 @@ def test_the_smallest(plan_of: PlanOf) -> None:
     assert settings.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
 
 
-def test_a_large_one(plan_of: PlanOf) -> None:
+def test_a_large_one(settings_of: SettingsOf) -> None:
     """Every setting is there: a target for each path and file type, of each account its own."""
-    settings = plan_of(LARGE)
+    settings = settings_of(LARGE)
     assert settings.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
     assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
         3,
@@ -108,9 +108,9 @@ def test_a_large_one(plan_of: PlanOf) -> None:
     )
 
 
-def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
+def test_a_path_with_an_interval_of_its_own(settings_of: SettingsOf) -> None:
     """Its counts count for three of them, unless it says otherwise."""
-    settings = plan_of(
+    settings = settings_of(
         SMALLEST
         + """\
     disk_usage: {enabled: false}
@@ -130,31 +130,31 @@ def test_a_path_with_an_interval_of_its_own(plan_of: PlanOf) -> None:
     ]
 
 
-def test_an_account_that_is_disabled(plan_of: PlanOf) -> None:
+def test_an_account_that_is_disabled(settings_of: SettingsOf) -> None:
     """It is as if it were not there, and its secrets are not read."""
-    settings = plan_of(
+    settings = settings_of(
         SMALLEST + "  - {cdn: 7, enabled: false, api_key: k, api_secret_file: gone}\n"
     )
     assert [account.cdn for account in settings.accounts] == [158]
     assert {target.account for target in settings.targets} == {"158"}
 
 
-def test_labels(plan_of: PlanOf) -> None:
+def test_labels(settings_of: SettingsOf) -> None:
     """Each account has its own."""
-    settings = plan_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
+    settings = settings_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
     assert [account.labels for account in settings.accounts] == [
         {"customer": 'Büro "2"', "_tier": "gold"}
     ]
 
 
-def test_no_limit(plan_of: PlanOf) -> None:
+def test_no_limit(settings_of: SettingsOf) -> None:
     """No limit on requests a second is no limit."""
-    assert plan_of("api: {requests_per_second: null}\n" + SMALLEST).requests_per_second is None
+    assert settings_of("api: {requests_per_second: null}\n" + SMALLEST).requests_per_second is None
 
 
-def test_credentials(plan_of: PlanOf) -> None:
+def test_credentials(settings_of: SettingsOf) -> None:
     """Each account has its own key and secret, and the settings do not show them."""
-    settings = plan_of(LARGE)
+    settings = settings_of(LARGE)
     main, other = settings.accounts
     assert main.credentials() == Credentials("key", "from-the-file")
     assert other.credentials() == Credentials("other", "another")
@@ -162,16 +162,16 @@ def test_credentials(plan_of: PlanOf) -> None:
     assert "from-the-file" not in repr(settings)
 
 
-def test_a_secret_is_read_each_time(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_a_secret_is_read_each_time(settings_of: SettingsOf, tmp_path: Path) -> None:
     """A secret in a file is what the file says at that moment."""
-    main, _ = plan_of(LARGE).accounts
+    main, _ = settings_of(LARGE).accounts
     (tmp_path / "secret").write_text("rotated\n")
     assert main.credentials().api_secret == "rotated"
 
 
-def test_a_secret_that_is_gone(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_a_secret_that_is_gone(settings_of: SettingsOf, tmp_path: Path) -> None:
     """A secret that cannot be read is a failure of credentials: which account, which file, why."""
-    main, _ = plan_of(LARGE).accounts
+    main, _ = settings_of(LARGE).accounts
     (tmp_path / "secret").unlink()
     with pytest.raises(AuthError) as failed:
         main.credentials()
@@ -181,9 +181,11 @@ def test_a_secret_that_is_gone(plan_of: PlanOf, tmp_path: Path) -> None:
     assert failed.value.__suppress_context__
 
 
-def test_a_secret_without_a_descriptor(plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_without_a_descriptor(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where no file can be opened any more, the secret is not blamed."""
-    main, _ = plan_of(LARGE).accounts
+    main, _ = settings_of(LARGE).accounts
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "")
@@ -217,11 +219,11 @@ def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) 
     }
 
 
-def test_what_a_reload_changes(plan_of: PlanOf) -> None:
+def test_what_a_reload_changes(settings_of: SettingsOf) -> None:
     """Accounts and targets are named: which are new, gone or different."""
-    before = plan_of(LARGE)
+    before = settings_of(LARGE)
     assert describe_changes(before, before) == {"changes": "none"}
-    after = plan_of(
+    after = settings_of(
         LARGE.replace("concurrency: 3", "concurrency: 4")
         .replace("interval: 2h", "interval: 3h")
         .replace("        - sestore4/jb\n", "        - sestore4/new\n")

@@ -17,8 +17,8 @@ from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
-from exporter.service import Source
+from exporter.scaleengine.redaction import SecretRedactor
+from exporter.service import ConfigSource
 from exporter.settings import Settings, build_settings
 from exporter.sharding import (
     AUTO,
@@ -166,7 +166,7 @@ def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Accounts that a reload adds belong to the shards that their numbers say."""
     settings_seen: list[Settings] = []
 
-    def run(settings: Settings, source: Source[object], *_: object) -> None:
+    def run(settings: Settings, source: ConfigSource[object], *_: object) -> None:
         file.write_text("accounts:\n" + "".join(accounts))
         settings_seen.extend([settings, source.accept(source.read())])
 
@@ -179,7 +179,7 @@ def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     web = WebFlags((), "/metrics", None, enable_lifecycle=False)
     process = Process({}, SignalThread(lambda _: None), BackgroundWriter(2))
     files = serve.ConfigFiles([file], shard)
-    serve.serve_config(files, web, "info", KnownSecrets(), process)
+    serve.serve_config(files, web, "info", SecretRedactor(), process)
     polled = [{account.cdn for account in settings.accounts} for settings in settings_seen]
     owned = {cdn for cdn in range(1, 41) if shard.owns(cdn)}
     assert polled == [{cdn for cdn in owned if cdn <= 20}, owned]

@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
 from exporter.metrics.account_metrics import AllAccounts
-from exporter.metrics.families import KnowledgeCollector
-from exporter.metrics.redaction import SnapshotRedactor
+from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.self_metrics import WallTime
+from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -29,7 +29,7 @@ from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.version import revision
 
 Exposition = Callable[[CollectorRegistry], str]
@@ -205,7 +205,7 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(counts, 0.0))
     registry = CollectorRegistry()
     clock = Clock(monotonic=lambda: 0.0)
-    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    known = SnapshotCollector(store, clock, WallTime(clock), SnapshotRedactor(SecretRedactor()))
     registry.register(AllAccounts(known, lambda: [target.account]))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
@@ -232,7 +232,7 @@ def test_bytes_are_exact(occupied: int) -> None:
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(monotonic=lambda: 0.0)
-    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    known = SnapshotCollector(store, clock, WallTime(clock), SnapshotRedactor(SecretRedactor()))
     registry.register(AllAccounts(known, lambda: [target.account]))
 
     read = text_string_to_metric_families(generate_latest(registry).decode())

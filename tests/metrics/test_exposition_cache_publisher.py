@@ -23,7 +23,7 @@ from exporter.polling.verdicts import Verdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from tests.published import published
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
@@ -302,14 +302,14 @@ def test_a_new_poll_puts_off_the_end_of_a_snapshot(
 
 def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled) -> None:
     """A secret that is learned later is redacted at the next look, though no poll has ended."""
-    secrets = KnownSecrets()
+    secrets = SecretRedactor()
     metrics = build_metrics(store, {"main": 158}, clock, secrets=secrets)
 
     def turns() -> Iterator[None]:
         polled(USAGE, DiskUsage((UserUsage("the later secret", date(2014, 11, 11), 5),)))
         yield
         assert b"the later secret" in b"".join(published(running).text().parts)
-        secrets.learn("the later secret")
+        secrets.register("the later secret")
         yield
         assert b"the later secret" not in b"".join(published(running).text().parts)
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]

@@ -11,7 +11,7 @@ from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snaps
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 QUOTED = 'key "with" \\ both'
@@ -24,8 +24,8 @@ class Scrape:
     """Metrics of one account whose key is known, after polls."""
 
     def __init__(self, clock: Clock) -> None:
-        self.secrets = KnownSecrets()
-        self.secrets.learn(KEY, QUOTED)
+        self.secrets = SecretRedactor()
+        self.secrets.register(KEY, QUOTED)
         self.store = Store([USAGE, FILES])
         self.clock = clock
         quotas = {"main": {"*": 9}}
@@ -102,7 +102,7 @@ def test_a_secret_that_is_learned_later(scrape: Scrape) -> None:
     """It is redacted in what was polled before it was known."""
     scrape.poll(USAGE, usage(**{"the later secret": 2}))
     assert set(scrape.values("scaleengine_disk_usage_bytes", "cpu_user")) == {"the later secret"}
-    scrape.secrets.learn("the later secret")
+    scrape.secrets.register("the later secret")
     assert set(scrape.values("scaleengine_disk_usage_bytes", "cpu_user")) == {"***"}
 
 
@@ -123,13 +123,13 @@ def test_names_without_a_secret_are_looked_at_once(
 ) -> None:
     """A snapshot is not searched again while it is the same."""
     looked: list[str] = []
-    are_in = KnownSecrets.are_in
+    are_in = SecretRedactor.are_in
 
-    def are_in_noted(secrets: KnownSecrets, text: str) -> bool:
+    def are_in_noted(secrets: SecretRedactor, text: str) -> bool:
         looked.append(text)
         return are_in(secrets, text)
 
-    monkeypatch.setattr(KnownSecrets, "are_in", are_in_noted)
+    monkeypatch.setattr(SecretRedactor, "are_in", are_in_noted)
     scrape.poll(USAGE, usage(live=1, archive=2))
     for _ in range(3):
         scrape.text()

@@ -8,15 +8,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.account_metrics import AllAccounts
-from exporter.metrics.families import KnowledgeCollector
-from exporter.metrics.redaction import SnapshotRedactor
+from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.self_metrics import WallTime
+from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 
 Polled = Callable[[Target, Snapshot | Reason], None]
 Series = Callable[[str], dict[str, float]]
@@ -49,7 +49,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 def series(store: Store, clock: Clock) -> Series:
     """Give a function that scrapes: values of a metric by the label that tells its series apart."""
     registry = CollectorRegistry()
-    known = KnowledgeCollector(store, clock, WallTime(clock), SnapshotRedactor(KnownSecrets()))
+    known = SnapshotCollector(store, clock, WallTime(clock), SnapshotRedactor(SecretRedactor()))
     registry.register(AllAccounts(known, lambda: ["main"]))
 
     def scrape(metric: str) -> dict[str, float]:

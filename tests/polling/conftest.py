@@ -14,7 +14,7 @@ from exporter.polling.walk import Limits
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
 from tests.polling.times import LeapingTime
@@ -48,7 +48,7 @@ def open_account() -> OpenAccount:
             account="main",
             cdn=cdn,
             transport=Transport(Endpoint(simulator.url, timeout, at_once)),
-            stamps=Stamps(wait),
+            timestamps=TimestampAllocator(wait),
             clock=clock,
             time=ServerTime(clock),
             observe=lambda _: None,

@@ -24,7 +24,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import AccountSettings, Settings
 
@@ -221,7 +221,11 @@ class SimulatedPolling:
         self.store = Store(())
         self.ended: list[tuple[Target, PollResult]] = []
         self._around = Dependencies(
-            CLOCK, Stamps(lambda _: False), lambda _: None, lambda _, __: None, workers=api
+            CLOCK,
+            TimestampAllocator(lambda _: False),
+            lambda _: None,
+            lambda _, __: None,
+            workers=api,
         )
         self.build_accounts = build_accounts(settings, self._around)
         self.poller = Poller(self.store, CLOCK, random.Random(0), self._record)

@@ -79,14 +79,14 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
 
 def test_first_polls_are_spread(open_account: OpenAccount) -> None:
     """The first poll of each target comes by chance within a second."""
-    chance = AtOnce()
-    poller = Poller(Store([]), Clock(), chance, lambda _, __: None)
+    rng = AtOnce()
+    poller = Poller(Store([]), Clock(), rng, lambda _, __: None)
     thread = PollingThread(poller)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
         thread.start()
         thread.call(lambda: poller.apply(compute_delta([], [USAGE, FILES]), {"main": account}))
         assert thread.stop(30.0)
-    assert chance.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
+    assert rng.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
     assert FIRST_POLLS_WITHIN == 1.0
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from exporter.polling.stopping import StoppedError, stoppable
+from exporter.polling.stopping import StopRequestedError, stoppable
 from exporter.scaleengine.clock import Clock
 
 
@@ -15,7 +15,7 @@ def test_a_wait_ends_at_the_signal() -> None:
     clock = stoppable(Clock(), stop)
     asyncio.run(_sleep(clock, 0.0))
     stop.set()
-    with pytest.raises(StoppedError):
+    with pytest.raises(StopRequestedError):
         asyncio.run(_sleep(clock, 3600.0))
 
 

@@ -29,7 +29,7 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import AuthError, Reason
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import Arrival
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
@@ -120,7 +120,7 @@ class Polled:
             account="main",
             cdn=158,
             transport=transport,
-            stamps=Stamps(lambda _: True),
+            timestamps=TimestampAllocator(lambda _: True),
             clock=clock,
             time=ServerTime(clock),
             observe=lambda _: None,

@@ -28,7 +28,7 @@ from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, Behaviour, Broken, Simulator, steady_usage
 from exporter.simulator.php import Json
@@ -110,7 +110,7 @@ def calls_of(
         "main",
         158,
         transport,
-        Stamps(lambda _: True),
+        TimestampAllocator(lambda _: True),
         clock,
         ServerTime(clock),
         lambda _: None,

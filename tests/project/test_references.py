@@ -192,6 +192,8 @@ def test_source_files_exist(name: str) -> None:
 
 def test_all_packages_are_described() -> None:
     """The page of the architecture has each package, and no other."""
-    described = re.findall(r"^\| `exporter/(\w+)/` \|", PLAIN["docs/architecture.md"], re.MULTILINE)
+    version_string = re.findall(
+        r"^\| `exporter/(\w+)/` \|", PLAIN["docs/architecture.md"], re.MULTILINE
+    )
     packages = {file.parent.name for file in (ROOT / "exporter").glob("*/__init__.py")}
-    assert set(described) == packages
+    assert set(version_string) == packages

@@ -19,7 +19,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.connecting import Address
 from exporter.scaleengine.envelope import Question
 from exporter.scaleengine.message_body import HttpResponse
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
 
@@ -96,8 +96,10 @@ def connect(
     steady = Clock(now=clock.now, monotonic=lambda: float(len(exchanges)))
 
     def client(url: str, timeout: float = 60.0) -> Client:
-        stamps, time = Stamps(lambda _: False), ServerTime(steady)
-        return Client("main", 158, transport(url, timeout), stamps, clock, time, exchanges.append)
+        timestamps, time = TimestampAllocator(lambda _: False), ServerTime(steady)
+        return Client(
+            "main", 158, transport(url, timeout), timestamps, clock, time, exchanges.append
+        )
 
     return client
 

@@ -29,7 +29,7 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Members
 from exporter.scaleengine.response_memory import ResponseMemory
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Broken, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
@@ -92,7 +92,7 @@ def test_a_call_that_has_to_wait(
         "main",
         158,
         transport(simulator.url),
-        Stamps(wait),
+        TimestampAllocator(wait),
         clock,
         ServerTime(clock),
         exchanges.append,
@@ -476,7 +476,7 @@ def test_the_skew_where_the_body_comes_late(
 
     machine = Clock(now=lambda: NOW + 0.5 + passed, monotonic=monotonic)
     client = Client(
-        *("main", 158, transport(listen(serve)), Stamps(lambda _: False), Clock()),
+        *("main", 158, transport(listen(serve)), TimestampAllocator(lambda _: False), Clock()),
         time=ServerTime(machine),
         observe=exchanges.append,
     )

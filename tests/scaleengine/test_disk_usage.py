@@ -25,7 +25,7 @@ from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Json, UnexpectedError, decode, items, kind
 from exporter.scaleengine.signing import encode
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     Array,
@@ -386,7 +386,7 @@ def test_the_time_by_which_a_day_is_in_the_future(
         "main",
         158,
         transport(simulator.url),
-        Stamps(lambda _: False),
+        TimestampAllocator(lambda _: False),
         clock,
         ServerTime(clock),
         lambda _: None,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.masking import KnownSecrets, mask, mask_start, quote_whole
+from exporter.scaleengine.redaction import SecretRedactor, mask, mask_start, quote_whole
 from exporter.scaleengine.signing import encode
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -43,10 +43,10 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 VISIBLE = st.characters(exclude_categories=["C", "Z"], exclude_characters="*")
 
 
-def knowing(*secrets: str) -> KnownSecrets:
+def knowing(*secrets: str) -> SecretRedactor:
     """Return what knows these secrets."""
-    known = KnownSecrets()
-    known.learn(*secrets)
+    known = SecretRedactor()
+    known.register(*secrets)
     return known
 
 
@@ -58,24 +58,24 @@ def test_spellings(spelling: str, secret: str) -> None:
     text, hidden = f"x{echo}, {echo}{echo}.", "x***, ******."
 
     assert mask(text, [secret]) == hidden
-    assert knowing(secret).hide(text) == hidden
+    assert knowing(secret).redact(text) == hidden
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
-def test_one_of_many_secrets(spelling: str, secret: str, crowd: KnownSecrets) -> None:
+def test_one_of_many_secrets(spelling: str, secret: str, crowd: SecretRedactor) -> None:
     """Short texts are looked through by another way where many secrets are known."""
-    crowd.learn(secret)
+    crowd.register(secret)
     echo = SPELLINGS[spelling](secret)
 
     assert crowd.are_in(f"x{echo}")
-    assert crowd.hide(f"x{echo}, {echo}{echo}.") == "x***, ******."
+    assert crowd.redact(f"x{echo}, {echo}{echo}.") == "x***, ******."
     assert not crowd.are_in(f"x{secret[:-1]}")
-    assert crowd.hide(f"x{secret[:-1]}") == f"x{secret[:-1]}"
+    assert crowd.redact(f"x{secret[:-1]}") == f"x{secret[:-1]}"
 
 
 @pytest.fixture(scope="module")
-def crowd() -> KnownSecrets:
+def crowd() -> SecretRedactor:
     """Return what knows many secrets."""
     return knowing(*(f"{number:08} of others" for number in range(1000)))
 
@@ -90,7 +90,7 @@ def test_no_secret_is_left(secret: str, before: str, after: str) -> None:
     text = f"{before}{secret}{after}"
 
     assert secret not in mask(text, [secret])
-    assert knowing(secret).hide(text) == mask(text, [secret])
+    assert knowing(secret).redact(text) == mask(text, [secret])
 
 
 @given(st.text(), st.lists(st.text(st.sampled_from("ABCDEFGH0123"), min_size=8)))
@@ -98,13 +98,13 @@ def test_other_texts_are_left_alone(text: str, secrets: list[str]) -> None:
     """A text that holds no secret stays as it is."""
     harmless = "".join(letter for letter in text if letter.casefold() not in "abcdefgh0123")
 
-    assert knowing(*secrets).hide(harmless) == harmless
+    assert knowing(*secrets).redact(harmless) == harmless
     assert mask(harmless, secrets) == harmless
 
 
 def test_a_letter_that_is_written_by_its_place() -> None:
     """A sigma is small in one way at the end of a word and in another within; both are found."""
-    assert knowing("ΠΑΣΣΩΡΔΣ").hide("ΠΑΣΣΩΡΔΣΩ") == "***Ω"
+    assert knowing("ΠΑΣΣΩΡΔΣ").redact("ΠΑΣΣΩΡΔΣΩ") == "***Ω"
 
 
 def test_one_secret_holds_another() -> None:
@@ -112,7 +112,7 @@ def test_one_secret_holds_another() -> None:
     short, long = "ABCDEFGH", "xABCDEFGHx"
 
     assert mask(f"{long} {short}", [short, long]) == "*** ***"
-    assert knowing(short, long).hide(f"{long} {short}") == "*** ***"
+    assert knowing(short, long).redact(f"{long} {short}") == "*** ***"
 
 
 @given(
@@ -148,7 +148,7 @@ def test_a_text_is_shown_as_a_whole_or_not(length: int, shown: str) -> None:
 def test_nothing_to_hide(secrets: tuple[str, ...]) -> None:
     """No secret, or an empty one, hides nothing."""
     assert mask("hello", secrets) == "hello"
-    assert knowing(*secrets).hide("hello") == "hello"
+    assert knowing(*secrets).redact("hello") == "hello"
 
 
 @pytest.mark.parametrize(
@@ -157,25 +157,25 @@ def test_nothing_to_hide(secrets: tuple[str, ...]) -> None:
 )
 def test_short_secrets(secret: str, hidden: str) -> None:
     """One of fewer than eight characters is not looked for: it would tear holes into all texts."""
-    assert knowing(secret).hide(f"{secret} and b") == hidden
+    assert knowing(secret).redact(f"{secret} and b") == hidden
 
 
 def test_secrets_that_were_replaced() -> None:
     """A secret that is no longer in use is still hidden: it may be in use elsewhere."""
     known = knowing("the old one")
-    known.learn("the new one")
-    known.learn("the new one")
+    known.register("the new one")
+    known.register("the new one")
 
-    assert known.hide("the old one, the new one") == "***, ***"
+    assert known.redact("the old one, the new one") == "***, ***"
 
 
 def test_how_many_are_remembered() -> None:
     """So many secrets are remembered; the oldest of more is forgotten."""
-    known = KnownSecrets(max_secrets=100)
+    known = SecretRedactor(max_secrets=100)
     secrets = [f"secret {number:05}" for number in range(101)]
-    known.learn(*secrets)
+    known.register(*secrets)
 
-    assert known.hide(f"{secrets[0]}, {secrets[1]}, {secrets[-1]}") == f"{secrets[0]}, ***, ***"
+    assert known.redact(f"{secrets[0]}, {secrets[1]}, {secrets[-1]}") == f"{secrets[0]}, ***, ***"
 
 
 def test_threads() -> None:
@@ -183,12 +183,12 @@ def test_threads() -> None:
     known = knowing(SECRET)
     shown: list[str] = []
 
-    def learn(thread: int) -> None:
+    def register(thread: int) -> None:
         for number in range(100):
-            known.learn(f"secret {thread} {number:03}")
-            shown.append(known.hide(f"{SECRET} secret {thread} {number:03}"))
+            known.register(f"secret {thread} {number:03}")
+            shown.append(known.redact(f"{SECRET} secret {thread} {number:03}"))
 
-    threads = [threading.Thread(target=learn, args=(thread,)) for thread in range(4)]
+    threads = [threading.Thread(target=register, args=(thread,)) for thread in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -198,7 +198,7 @@ def test_threads() -> None:
     everything = ", ".join(
         f"secret {each} {number:03}" for each in range(4) for number in range(100)
     )
-    assert known.hide(everything) == ", ".join(["***"] * 400)
+    assert known.redact(everything) == ", ".join(["***"] * 400)
 
 
 def test_it_shows_no_secret() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.signing import Value
-from exporter.scaleengine.timestamps import Stamps
+from exporter.scaleengine.timestamps import TimestampAllocator
 
 START = 1_700_000_000.25
 REMEMBERED = 10_000
@@ -21,11 +21,11 @@ class Time:
     def __init__(self) -> None:
         self.now = START
         self.waits: list[float] = []
-        self._stamps = Stamps(self._wait)
+        self._stamps = TimestampAllocator(self._wait)
 
-    def stamp(self, path: str) -> int:
+    def allocate(self, path: str) -> int:
         """Stamp a request for a path."""
-        return self._stamps.stamp(listing(path), lambda: self.now)
+        return self._stamps.allocate(listing(path), lambda: self.now)
 
     def _wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
@@ -40,31 +40,31 @@ def listing(path: str) -> Mapping[str, Value]:
 def test_different_requests_share_a_second() -> None:
     """Requests that differ are stamped with the time that it is, and do not wait."""
     time = Time()
-    assert {time.stamp(path) for path in "abc"} == {1_700_000_000}
+    assert {time.allocate(path) for path in "abc"} == {1_700_000_000}
     assert time.waits == []
 
 
 def test_the_same_request_waits_for_the_next_second() -> None:
     """A request that was stamped in this second waits for the next, each time."""
     time = Time()
-    stamped = [time.stamp("a") for _ in range(3)]
+    stamped = [time.allocate("a") for _ in range(3)]
     assert stamped == [1_700_000_000, 1_700_000_001, 1_700_000_002]
     assert time.waits == [0.75, 1.0]
 
 
 def test_the_end_is_not_waited_for() -> None:
     """When it is time to stop, nothing waits: the call will not be made anyway."""
-    stamps = Stamps(lambda _: True)
-    stamped = [stamps.stamp(listing("a"), lambda: START) for _ in range(2)]
+    timestamps = TimestampAllocator(lambda _: True)
+    stamped = [timestamps.allocate(listing("a"), lambda: START) for _ in range(2)]
     assert stamped == [1_700_000_000] * 2
 
 
 def test_a_clock_that_is_set_back() -> None:
     """A second that comes again has its requests already: they wait for the first that is free."""
     time = Time()
-    stamped = [time.stamp("a")]
+    stamped = [time.allocate("a")]
     time.now -= 1
-    stamped += [time.stamp("a"), time.stamp("b"), time.stamp("a")]
+    stamped += [time.allocate("a"), time.allocate("b"), time.allocate("a")]
 
     assert stamped == [1_700_000_000, 1_699_999_999, 1_699_999_999, 1_700_000_001]
     assert time.waits == [0.75, 1.0]
@@ -76,9 +76,9 @@ def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
     time = Time()
     stamped = set()
     for path, passing in requests:
-        stamp = time.stamp(path)
-        assert stamp == int(time.now)
-        stamped.add((path, stamp))
+        allocate = time.allocate(path)
+        assert allocate == int(time.now)
+        stamped.add((path, allocate))
         time.now += passing
     assert len(stamped) == len(requests)
 
@@ -87,10 +87,10 @@ def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
 def test_what_is_remembered(others: int, waits: list[float]) -> None:
     """Ten thousand requests are remembered; before that, the oldest is forgotten."""
     time = Time()
-    time.stamp("a")
+    time.allocate("a")
     for other in range(others):
-        time.stamp(f"b{other}")
-    time.stamp("a")
+        time.allocate(f"b{other}")
+    time.allocate("a")
 
     assert time.waits == waits
 
@@ -99,18 +99,18 @@ def test_memory_stays_flat() -> None:
     """Once as many requests are remembered as may be, further ones take no more memory."""
     time = Time()
 
-    def stamp(how_many: int) -> None:
+    def allocate(how_many: int) -> None:
         for number in range(how_many):
-            time.stamp(f"{number}")
+            time.allocate(f"{number}")
         time.now += 1
 
-    stamp(REMEMBERED)
-    stamp(REMEMBERED)
+    allocate(REMEMBERED)
+    allocate(REMEMBERED)
     tracemalloc.start()
     try:
-        stamp(REMEMBERED)  # what was remembered before was not traced
+        allocate(REMEMBERED)  # what was remembered before was not traced
         before, _ = tracemalloc.get_traced_memory()
-        stamp(REMEMBERED)
+        allocate(REMEMBERED)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -127,11 +127,11 @@ def test_threads_get_different_stamps() -> None:
         with lock:
             return next(seconds) / 10
 
-    stamps = Stamps(lambda _: False)
+    timestamps = TimestampAllocator(lambda _: False)
     stamped: list[int] = []
 
     def ask() -> None:
-        stamped.extend(stamps.stamp(listing("a"), now) for _ in range(50))
+        stamped.extend(timestamps.allocate(listing("a"), now) for _ in range(50))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:

@@ -17,7 +17,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
 from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason, ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.timestamps import ServerTime, Stamps
+from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, Behaviour, Broken, Checks, Folder, Simulator
 from tests.support.faults import Fault, Refusal
@@ -48,7 +48,7 @@ class Machine:
             account="main",
             cdn=158,
             transport=Transport(Endpoint(url, timeout=5.0, connections=1)),
-            stamps=Stamps(self._wait),
+            timestamps=TimestampAllocator(self._wait),
             clock=clock,
             time=ServerTime(clock),
             observe=self.exchanges.append,
@@ -285,8 +285,8 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
                 ask(client)
             assert simulator.call_count - before <= 1 + (jump != 0)
 
-        stamps = [call.timestamp for call in simulator.calls]
-        assert len(set(stamps)) == len(stamps)
+        timestamps = [call.timestamp for call in simulator.calls]
+        assert len(set(timestamps)) == len(timestamps)
 
 
 def test_a_date_that_is_wrong(machine: Machine, saying: Callable[..., str]) -> None:
@@ -297,8 +297,8 @@ def test_a_date_that_is_wrong(machine: Machine, saying: Callable[..., str]) -> N
     """
     wrong = "Date: Tue, 11 Nov 2014 11:00:00 GMT\r\n"  # an hour ahead
     with closing(machine.client(saying(refusal(wrong)))) as client:
-        stamps = []
+        timestamps = []
         for _ in range(3):
-            stamps.append(round(client.time.now()))
+            timestamps.append(round(client.time.now()))
             refused(client)
-    assert stamps == [NOW, NOW + HOUR, NOW]
+    assert timestamps == [NOW, NOW + HOUR, NOW]

@@ -21,7 +21,7 @@ from structlog.typing import EventDict
 
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import Served, build_app
+from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from tests.observed import status_source
 
@@ -82,7 +82,7 @@ class Site:
     def build(self) -> web.Application:
         """Build the application as it is set now."""
         return build_app(
-            Served(
+            AppState(
                 self.exposition,
                 self.telemetry_path,
                 self.status,

@@ -13,11 +13,11 @@ from typing import NoReturn
 
 from prometheus_client.core import GaugeMetricFamily
 
-from exporter.logs import set_up_logs
+from exporter.logs import configure_logging
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import Served, build_app
+from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 
@@ -38,11 +38,11 @@ def main() -> None:
     descriptors, size = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, descriptors), descriptors))
     raise_fd_limit()
-    set_up_logs("info", "logfmt", str)
+    configure_logging("info", "logfmt", str)
     shown = exposition(size)
     sockets = listen([TcpAddress("127.0.0.1", 0)])
     status = StatusSource(no_status, None, lambda: False, time.monotonic)
-    app = build_app(Served(lambda: shown, "/metrics", status, tuple, tuple))
+    app = build_app(AppState(lambda: shown, "/metrics", status, tuple, tuple))
 
     def listening() -> None:
         print(sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the one who started it waits

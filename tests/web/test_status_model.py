@@ -14,7 +14,7 @@ from exporter.polling.snapshots import DiskUsage, FileCounts
 from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
 from exporter.web.status.document import SCHEMA_FILE, schema_text, write_json
 from exporter.web.status.model import Account, Severity, State
@@ -196,13 +196,13 @@ def test_a_file_name_that_is_not_utf8() -> None:
 
 def test_secrets_are_in_no_text() -> None:
     """Names and causes that hold a secret of any account are shown without it."""
-    secrets = KnownSecrets()
-    secrets.learn(SECRET)
+    secrets = SecretRedactor()
+    secrets.register(SECRET)
     bad = failed(polled(FILES, COUNTS), 0)
     assert bad.last is not None
     bad = replace(bad, last=replace(bad.last, cause=f"it said {SECRET}"))
     usage = polled(USAGE, DiskUsage((user(RNG, f"x{SECRET}", 5),)))
-    seen = observe({"main": [usage, bad]}, redact=secrets.hide)
+    seen = observe({"main": [usage, bad]}, redact=secrets.redact)
     shown = document(seen).decode()
     assert SECRET not in shown
     assert shown.count("***") == 3

@@ -62,7 +62,7 @@ def _compile(secrets: Iterable[str]) -> _Spelled | None:
     return _Spelled(pattern, len(longest_first[0]))
 
 
-class KnownSecrets:
+class SecretRedactor:
     """The secrets that are or were in use, to be kept out of every text.
 
     Of more than ``max_secrets`` the oldest are forgotten. One of fewer than eight characters is
@@ -77,7 +77,7 @@ class KnownSecrets:
         """How many secrets were learned up to now."""
         self._lock = threading.Lock()
 
-    def learn(self, *secrets: str) -> None:
+    def register(self, *secrets: str) -> None:
         """Remember secrets."""
         with self._lock:
             for secret in secrets:
@@ -98,7 +98,7 @@ class KnownSecrets:
             known = tuple(self._spellings.values())
         return any(spelling in folded for spellings in known for spelling in spellings)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return the text with stars for each secret."""
         folded = text.casefold()
         with self._lock:

@@ -10,7 +10,7 @@ import structlog
 from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot
 from exporter.polling.store import TargetState
 from exporter.polling.targets import Target
-from exporter.scaleengine.masking import KnownSecrets
+from exporter.scaleengine.redaction import SecretRedactor
 
 log: Final = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class _Redacted:
 class SnapshotRedactor:
     """Redacts the names in snapshots, each snapshot once; for one thread at a time."""
 
-    def __init__(self, secrets: KnownSecrets) -> None:
+    def __init__(self, secrets: SecretRedactor) -> None:
         self._secrets = secrets
         self._searched = secrets.learned
         self._accounts: dict[str, dict[Target, _Redacted]] = {}
@@ -89,15 +89,15 @@ class SnapshotRedactor:
         return _Redacted(snapshot, secrets, self._counts_without_secrets(snapshot))
 
     def _without_secrets(self, usage: DiskUsage) -> DiskUsage:
-        hide = self._secrets.hide
-        users = [replace(user, cpu_user=hide(user.cpu_user)) for user in usage.users]
+        redact = self._secrets.redact
+        users = [replace(user, cpu_user=redact(user.cpu_user)) for user in usage.users]
         times = Counter(user.cpu_user for user in users)
         return replace(usage, users=tuple(user for user in users if times[user.cpu_user] == 1))
 
     def _counts_without_secrets(self, counts: FileCounts) -> FileCounts:
         files: Counter[str] = Counter()
         for part in counts.by_folder or ():
-            files[self._secrets.hide(part.folder)] += part.files
+            files[self._secrets.redact(part.folder)] += part.files
         return replace(counts, by_folder=tuple(FolderCount(*item) for item in files.items()))
 
 
