@@ -36,8 +36,8 @@ from exporter.process.signals import GRACE_SECONDS
 from exporter.process.start import Process
 from exporter.reload import ConfigReloader, ReloadThread
 from exporter.scaleengine.clock import Clock, Seconds
-from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.redaction import SecretRedactor
+from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings, describe_changes
@@ -286,7 +286,7 @@ class _PollingService:
     def start(self) -> None:
         """Begin to poll, with a thread for requests; raises RuntimeError where there is none."""
         self._workers.start()
-        DEADLINES.start()
+        TIMERS.start()
         self.thread.start()
 
     def apply(self, settings: Settings) -> None:

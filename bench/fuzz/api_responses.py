@@ -20,7 +20,7 @@ from bench.fuzz.target import Target
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import HttpResponse
@@ -274,12 +274,12 @@ def api_http() -> Iterator[Target[bytes]]:
         _Peer() as peer,
         closing(Transport(Endpoint(peer.url, _TIMEOUT, 1))) as transport,
     ):
-        question = Question("main", "disk.usage", hidden=(_KEY, _SECRET))
+        context = RequestContext("main", "disk.usage", secrets=(_KEY, _SECRET))
 
         def check(response: bytes) -> None:
             peer.response = response
             try:
-                transport.send("{}", question)
+                transport.send("{}", context)
             except ScaleEngineError as error:
                 _judge(error)
 

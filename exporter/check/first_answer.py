@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.scaleengine.file_listing import PAGE_SIZE, Folder, Listing, LoadState
+from exporter.scaleengine.file_listing import PAGE_SIZE, FolderListing, Listing, LoadState
 
 _REQUESTS_AT_THE_END: Final = 2
 
@@ -42,7 +42,7 @@ def first_answer(listing: Listing, *, is_end: bool) -> FirstAnswer:
     )
 
 
-def _all(root: Folder) -> Iterator[Folder]:
+def _all(root: FolderListing) -> Iterator[FolderListing]:
     """Return a folder and all below it, in a loop: a tree may be deeper than Python's stack."""
     unseen = [root]
     while unseen:
@@ -51,7 +51,7 @@ def _all(root: Folder) -> Iterator[Folder]:
         unseen += folder.folders.values()
 
 
-def _further(folder: Folder) -> int:
+def _further(folder: FolderListing) -> int:
     """Return how many requests a folder takes after this response.
 
     That is one for each hundred of its entries that are left, and at least one.

@@ -30,10 +30,10 @@ from exporter.check.findings import (
     failed,
 )
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.connecting import Address, Attempts, most_telling, resolve
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.connecting import Attempts, PeerAddress, most_telling, resolve
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, ScaleEngineError
-from exporter.scaleengine.network_failures import translated
+from exporter.scaleengine.network_failures import translate_error
 from exporter.scaleengine.route import Fault, Route
 
 _EARLY_ENOUGH: Final = 14
@@ -43,7 +43,7 @@ _OTHERS_SECONDS: Final = 5.0
 """How long the other addresses of a name are waited for when one is connected to."""
 
 _DAY: Final = 24 * 60 * 60.0
-_QUESTION: Final = Question("", "", hidden=())
+_CONTEXT: Final = RequestContext("", "", secrets=())
 
 
 def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
@@ -79,15 +79,15 @@ def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
 def _described(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
     """Return the error of a step; where there is a proxy, it is the proxy's."""
     if route.proxy and step is not CERTIFICATE:
-        return translated(ProxyError("", error), _QUESTION, route)
-    return translated(error, _QUESTION, route)
+        return translate_error(ProxyError("", error), _CONTEXT, route)
+    return translate_error(error, _CONTEXT, route)
 
 
 def _fault(step: Subject, fault: Fault) -> Finding:
-    return failed(step, _QUESTION.failed(NetworkError, fault.cause, fault.advice))
+    return failed(step, _CONTEXT.failed(NetworkError, fault.cause, fault.advice))
 
 
-def _name(route: Route, addresses: Sequence[Address]) -> Finding:
+def _name(route: Route, addresses: Sequence[PeerAddress]) -> Finding:
     host, _ = route.peer
     hosts = tuple(address.host for address in addresses)
     listed = ", ".join(hosts)
@@ -100,9 +100,9 @@ class _Reached:
     """The first connection that was made, in how many seconds, and what failed beside it."""
 
     sock: socket.socket
-    address: Address
+    address: PeerAddress
     seconds: float
-    failures: Mapping[Address, OSError]
+    failures: Mapping[PeerAddress, OSError]
 
 
 def _connection(reached: _Reached, route: Route) -> Finding:
@@ -151,12 +151,12 @@ def _certificate(expiry: float | None, now: float) -> Finding:
     return Finding(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _resolved(route: Route, timeout: float) -> Sequence[Address]:
+def _resolved(route: Route, timeout: float) -> Sequence[PeerAddress]:
     """Return the addresses of the host that connections are made to.
 
     Nothing can interrupt the resolver; so it works in a thread that may be left behind.
     """
-    answer: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[Sequence[PeerAddress] | OSError] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
@@ -186,13 +186,13 @@ class _Unwatched:
         """Do nothing."""
 
 
-def _connect(addresses: Sequence[Address], timeout: float, clock: Clock) -> _Reached:
+def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> _Reached:
     """Connect to all addresses at once; raises OSError where none can be reached.
 
     When one is reached, the others are waited for a few seconds more.
     """
-    failures: dict[Address, OSError] = {address: TimeoutError() for address in addresses}
-    first: tuple[Address, socket.socket, float] | None = None
+    failures: dict[PeerAddress, OSError] = {address: TimeoutError() for address in addresses}
+    first: tuple[PeerAddress, socket.socket, float] | None = None
     began = clock.monotonic()
     end = began + timeout
     with Attempts(_Unwatched()) as attempts:

@@ -28,9 +28,9 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     AuthError,
+    FailureScope,
     ResourceLimitError,
     ScaleEngineError,
-    Scope,
     exporter_defect,
 )
 from exporter.scaleengine.route import find_route
@@ -161,11 +161,11 @@ class Trials:
             self._cut_off = True
             return
         match untried_scope(error):
-            case Scope.COMMAND:
+            case FailureScope.COMMAND:
                 self._given_up.add((account, _command(target)))
-            case Scope.CREDENTIALS | Scope.ACCOUNT:
+            case FailureScope.CREDENTIALS | FailureScope.ACCOUNT:
                 self._given_up.update((account, command) for command in _COMMANDS)
-            case Scope.API:
+            case FailureScope.API:
                 self._cut_off = not self._asking.answered or any(
                     finding.outcome is Outcome.FAIL for finding in self._reach()
                 )

@@ -30,7 +30,7 @@ from exporter.polling.steps import (
     with_files,
 )
 from exporter.scaleengine.errors import IncompleteError
-from exporter.scaleengine.file_listing import COMMAND, Folder, Listing, LoadState
+from exporter.scaleengine.file_listing import COMMAND, FolderListing, Listing, LoadState
 from exporter.scaleengine.redaction import quote_whole
 
 _SHOWN: Final = 4096
@@ -199,7 +199,7 @@ class FolderProgress:
         """Return whether own files in a response for a folder above continue those known."""
         return self._last_file in files
 
-    def starts_like(self, shown: Folder) -> bool:
+    def starts_like(self, shown: FolderListing) -> bool:
         """Return whether a response shows the folder from its start, as an earlier one did."""
         return self.start is not None and self.start == start_of(shown)
 
@@ -225,7 +225,7 @@ class FolderProgress:
                 if name in shown.folders:
                     unread.append((child, shown.folders[name]))
 
-    def check_shown(self, shown: Folder) -> None:
+    def check_shown(self, shown: FolderListing) -> None:
         """Check that this complete folder is not shown with more than was counted."""
         if len(shown.files) > self.file_count:
             raise self.incomplete(
@@ -276,7 +276,7 @@ class FolderProgress:
             self._set_next(following)
         return is_end and has_room
 
-    def _shows_more_than_due(self, shown: Folder, traits: ServerTraits) -> bool:
+    def _shows_more_than_due(self, shown: FolderListing, traits: ServerTraits) -> bool:
         """Return whether own files come again before the one that had to.
 
         Then the offset counts more than own files of the type, and the end may be farther; or the
@@ -318,7 +318,7 @@ class FolderProgress:
         return self.step.offset + max(2 * traits.max_files, _FAR)
 
     @staticmethod
-    def _files_are_complete(shown: Folder, traits: ServerTraits) -> bool:
+    def _files_are_complete(shown: FolderListing, traits: ServerTraits) -> bool:
         """Return whether all own files were shown.
 
         An offset of 0 without a flag may be that of a complete folder, or of one to begin again.
@@ -385,7 +385,7 @@ class FolderProgress:
             return Step(leap, StepKind.LEAP, *last_file(shown), otherwise=following)
         return following
 
-    def _own_step(self, shown: Folder, traits: ServerTraits) -> Step | None:
+    def _own_step(self, shown: FolderListing, traits: ServerTraits) -> Step | None:
         """Return the step to the last of the own files that a response shows.
 
         A server may repeat some files before the offset. So those count that come from the file

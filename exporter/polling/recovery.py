@@ -37,11 +37,11 @@ from typing import Final
 
 from exporter.polling.schedule import backoff
 from exporter.scaleengine.errors import (
+    FailureScope,
     NetworkError,
     Reason,
     RequestTimeoutError,
     ScaleEngineError,
-    Scope,
 )
 
 FIRST_RETRY_SECONDS: Final = 0.5
@@ -92,7 +92,7 @@ def refuses_credentials(error: ScaleEngineError) -> bool:
 
 def account_pause(error: ScaleEngineError) -> float:
     """Return the seconds for which no request of the account is sent."""
-    return _retry_after(error) if error.scope is Scope.ACCOUNT else 0.0
+    return _retry_after(error) if error.scope is FailureScope.ACCOUNT else 0.0
 
 
 def next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> float:
@@ -104,10 +104,10 @@ def next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> 
     return max(usual, _retry_after(error))
 
 
-def untried_scope(error: ScaleEngineError) -> Scope:
+def untried_scope(error: ScaleEngineError) -> FailureScope:
     """Return what need not be tried after a failure, where nothing is waited for."""
-    asks_to_wait = error.retry_after is not None and error.scope is Scope.REQUEST
-    return Scope.ACCOUNT if asks_to_wait else error.scope
+    asks_to_wait = error.retry_after is not None and error.scope is FailureScope.REQUEST
+    return FailureScope.ACCOUNT if asks_to_wait else error.scope
 
 
 def has_response(reason: Reason | None) -> bool:

@@ -7,7 +7,7 @@ is cut. A walk believes nothing of this until a response has shown it.
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.scaleengine.file_listing import Folder, Listing, LoadState
+from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState
 
 _MAX_MISFITS: Final = 3
 
@@ -75,7 +75,7 @@ class ServerTraits:
         return listing.entries < self.max_files and not listing.root.skips_folders
 
 
-def _largest_offset(folder: Folder) -> int:
+def _largest_offset(folder: FolderListing) -> int:
     """Return the largest offset at a folder or below it."""
     largest, unread = 0, [folder]
     while unread:

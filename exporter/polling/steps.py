@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from exporter.polling.server_traits import ServerTraits
 from exporter.scaleengine.file_listing import (
     PAGE_SIZE,
-    Folder,
+    FolderListing,
     Listing,
     LoadState,
     may_be_api_member,
@@ -56,12 +56,12 @@ class Step:
 FIRST_STEP: Final = Step(0)
 
 
-def start_of(shown: Folder) -> Start:
+def start_of(shown: FolderListing) -> Start:
     """Return the first own file and the first sub-folder that a response shows of a folder."""
     return next(iter(shown.files), None), next(iter(shown.folders), None)
 
 
-def has_skipped(start: Start, shown: Folder) -> bool:
+def has_skipped(start: Start, shown: FolderListing) -> bool:
     """Return whether a response leaves out what an earlier one showed first of the folder.
 
     ``start`` is that of the earlier response. That may have been cut before it came to a sub-folder
@@ -74,14 +74,14 @@ def has_skipped(start: Start, shown: Folder) -> bool:
     return first_child is not None and child != first_child
 
 
-def shows_nothing(shown: Folder) -> bool:
+def shows_nothing(shown: FolderListing) -> bool:
     """Return whether a response shows neither files nor folders, but for members of the API."""
     return not shown.files and all(
         may_be_api_member(name) and not child.has_state for name, child in shown.folders.items()
     )
 
 
-def repeats(shown: Folder, step: Step) -> bool:
+def repeats(shown: FolderListing, step: Step) -> bool:
     """Return whether a response shows again what it must."""
     if step.file is None and step.first_child is None and step.child is None:
         return True
@@ -103,7 +103,7 @@ def may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
     return is_full and traits.may_leap and listing.files - 1 > own_entries
 
 
-def begins_with(shown: Folder, step: Step) -> bool:
+def begins_with(shown: FolderListing, step: Step) -> bool:
     """Return whether the file of a leap is the very first that a response shows."""
     folder, names = shown, []
     while not folder.files or (folder.files_last and with_files(folder)):
@@ -115,15 +115,15 @@ def begins_with(shown: Folder, step: Step) -> bool:
     return folder.files[0] == step.file and "/".join(names) == step.child
 
 
-def shows_file(shown: Folder, step: Step) -> bool:
+def shows_file(shown: FolderListing, step: Step) -> bool:
     """Return whether a response shows the file of a leap, in its folder."""
-    folder: Folder | None = shown
+    folder: FolderListing | None = shown
     for name in filter(None, (step.child or "").split("/")):
         folder = None if folder is None else folder.folders.get(name)
     return folder is not None and step.file in folder.files
 
 
-def last_file(shown: Folder) -> tuple[str, str]:
+def last_file(shown: FolderListing) -> tuple[str, str]:
     """Return the last file that a response shows, and where it is below the requested folder.
 
     A file is the last of its folder, but for the files of sub-folders that are named behind it.
@@ -135,12 +135,12 @@ def last_file(shown: Folder) -> tuple[str, str]:
     return folder.files[-1], "/".join(names)
 
 
-def with_files(shown: Folder) -> list[str]:
+def with_files(shown: FolderListing) -> list[str]:
     """Return the sub-folders of which a response shows files, at any depth."""
     return [name for name, child in shown.folders.items() if child.all_files]
 
 
-def last_reached(shown: Folder) -> str | None:
+def last_reached(shown: FolderListing) -> str | None:
     """Return the last sub-folder that a response does not pass over."""
     reached = [
         name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED

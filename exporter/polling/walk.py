@@ -34,8 +34,8 @@ from exporter.polling.stopping import cancel_all
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.file_listing import (
     COMMAND,
-    Folder,
     FolderEncoding,
+    FolderListing,
     Listing,
     LoadState,
     may_be_api_member,
@@ -178,8 +178,8 @@ class _Walk:
             return None
         if folder.start is None or not has_skipped(folder.start, listing.root):
             return None  # the offset may have skipped nothing yet
-        found: tuple[_Names, Folder] | None = None
-        unread: deque[tuple[FolderProgress | None, _Names, Folder]] = deque(
+        found: tuple[_Names, FolderListing] | None = None
+        unread: deque[tuple[FolderProgress | None, _Names, FolderListing]] = deque(
             [(folder, None, listing.root)]
         )
         while unread:
@@ -210,7 +210,7 @@ class _Walk:
         try:
             shown = response.result().root
         except ApiError:
-            shown = Folder()
+            shown = FolderListing()
         if shown.files and self.traits.repeats_children is None:
             self.traits.repeats_children = start_of(shown) == probe.start
         self.count(probe.requested, probe.listing)
@@ -283,7 +283,7 @@ class _Walk:
                         child.request_by_itself()
         return news, unclear
 
-    def judge(self, shown: Folder, *, is_cut: bool) -> LoadState | None:
+    def judge(self, shown: FolderListing, *, is_cut: bool) -> LoadState | None:
         """Return how far a response for a folder above shows a folder; None where it is not sure.
 
         ``is_cut`` says that the response may have ended below the folder.
@@ -332,7 +332,7 @@ def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
     return frozenset(passed)
 
 
-def _last_children(shown: Folder) -> frozenset[str | None]:
+def _last_children(shown: FolderListing) -> frozenset[str | None]:
     """Return the sub-folders below which a response may have ended."""
     return frozenset([last_reached(shown), *with_files(shown)[-1:]])
 

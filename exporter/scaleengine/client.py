@@ -9,7 +9,7 @@ import structlog
 
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock, Seconds
-from exporter.scaleengine.envelope import Question, open_envelope
+from exporter.scaleengine.envelope import RequestContext, open_envelope
 from exporter.scaleengine.errors import (
     ClockError,
     CorrectedClockError,
@@ -19,11 +19,11 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.json_values import KEEP, Conversion, Members, UnexpectedError
+from exporter.scaleengine.json_values import KEEP, Conversion, JsonObject, SchemaError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.redaction import mask
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
-from exporter.scaleengine.signing import Value, signed_request
+from exporter.scaleengine.signing import FieldValue, signed_request
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 
@@ -88,8 +88,8 @@ class Client:
         self,
         credentials: Credentials,
         command: str,
-        fields: Mapping[str, Value],
-        read: Callable[[Members], T],
+        fields: Mapping[str, FieldValue],
+        read: Callable[[JsonObject], T],
         conversion: Conversion = KEEP,
     ) -> T:
         """Make one call and return what ``read`` makes of the response.
@@ -109,8 +109,8 @@ class Client:
             "cdn": self.cdn,
             **fields,
         }
-        question = Question(
-            self.account, command, hidden=(credentials.api_key, credentials.api_secret)
+        context = RequestContext(
+            self.account, command, secrets=(credentials.api_key, credentials.api_secret)
         )
         began = self.clock.monotonic()
         reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
@@ -123,15 +123,15 @@ class Client:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = signed_request(request, credentials.api_secret)
-                response = transport.send(signed, question, arrival, self.time.monotonic)
+                response = transport.send(signed, context, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
-                with self._turn_to_parse(response, question, arrival):
-                    members = self._members(response, timestamp, question, conversion)
+                with self._turn_to_parse(response, context, arrival):
+                    members = self._members(response, timestamp, context, conversion)
                     accepted = True
                     try:
                         result = read(members)
-                    except UnexpectedError as unexpected:
-                        raise _malformed(unexpected, question) from None
+                    except SchemaError as unexpected:
+                        raise _malformed(unexpected, context) from None
                     finally:
                         del members  # it may be large, and its turn is over
             reason = None
@@ -145,7 +145,7 @@ class Client:
             if limit is None:
                 raise
             reason = ResourceLimitError.reason
-            failure = question.failed(ResourceLimitError, limit.cause, limit.advice)
+            failure = context.failed(ResourceLimitError, limit.cause, limit.advice)
             failure.request = sent
             raise failure from None
         finally:
@@ -170,7 +170,7 @@ class Client:
 
     @contextmanager
     def _turn_to_parse(
-        self, response: HttpResponse, question: Question, arrival: Arrival
+        self, response: HttpResponse, context: RequestContext, arrival: Arrival
     ) -> Iterator[None]:
         try:
             with arrival.parsing(len(response.body)):
@@ -178,21 +178,21 @@ class Client:
         except MemoryWaitError:
             if isinstance(response.body, bytearray):
                 response.body.clear()  # a failure refers to it until it was logged
-            raise self.transport.no_memory_in_time(question) from None
+            raise self.transport.no_memory_in_time(context) from None
 
     def _members(
         self,
         response: HttpResponse,
         timestamp: int,
-        question: Question,
+        context: RequestContext,
         conversion: Conversion,
-    ) -> Members:
+    ) -> JsonObject:
         """Open the response to a request of that time, and heed what time it tells."""
         skew = None
         if response.date is not None:
             skew = self.time.update(response.date, response.received)
         try:
-            return open_envelope(response, question, conversion)
+            return open_envelope(response, context, conversion)
         except ClockError as refused:
             if skew is None or response.date is None:
                 raise
@@ -202,7 +202,7 @@ class Client:
                 self.time.distrust()
             compared, advice = _compared(skew)
             cause = f"{refused.cause}; {compared}"
-            corrected = question.failed(CorrectedClockError, cause, advice)
+            corrected = context.failed(CorrectedClockError, cause, advice)
             corrected.code = refused.code
             raise corrected from None
 
@@ -226,7 +226,7 @@ class Client:
         self.transport.retire()
 
 
-def _describe(command: str, fields: Mapping[str, Value]) -> Request:
+def _describe(command: str, fields: Mapping[str, FieldValue]) -> Request:
     path, offset = fields.get("path", ""), fields.get("offset", 0)
     return Request(
         command,
@@ -235,12 +235,12 @@ def _describe(command: str, fields: Mapping[str, Value]) -> Request:
     )
 
 
-def _malformed(unexpected: UnexpectedError, question: Question) -> ScaleEngineError:
+def _malformed(unexpected: SchemaError, context: RequestContext) -> ScaleEngineError:
     """Return the failure for a response that is malformed, and let go of the response."""
     unexpected.__traceback__ = None
     # It may quote a name from the response, and that may be the key.
-    fault = mask(str(unexpected), question.hidden)
-    return question.failed(
+    fault = mask(str(unexpected), context.secrets)
+    return context.failed(
         ProtocolError,
         f"the response is not what ScaleEngine documents: {fault}",
         "if it lasts, look for a newer release of this exporter",

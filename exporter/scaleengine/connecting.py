@@ -29,7 +29,7 @@ SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[i
 SocketOptions: TypeAlias = Iterable[tuple[int, int, int | bytes]]
 
 
-class Address(NamedTuple):
+class PeerAddress(NamedTuple):
     """An address to connect to: its family (AF_INET, AF_INET6), and what ``connect`` takes."""
 
     family: int
@@ -46,7 +46,7 @@ class Address(NamedTuple):
         return int(self.target[1])
 
 
-class Watch(Protocol):
+class SocketWatch(Protocol):
     """Ends attempts to connect from another thread, by shutting down the sockets it watches."""
 
     def watch(self, sock: socket.socket) -> None:
@@ -56,7 +56,7 @@ class Watch(Protocol):
         """Leave a socket alone from now on, so that it can be closed or used."""
 
 
-def resolve(host: str, port: int) -> list[Address]:
+def resolve(host: str, port: int) -> list[PeerAddress]:
     """Return the addresses of a host, in the order of the resolver; raises OSError.
 
     Raises UnicodeError for what cannot be the name of a host.
@@ -67,18 +67,18 @@ def resolve(host: str, port: int) -> list[Address]:
         # Without a free descriptor the resolver says that it does not know the name.
         socket.socket().close()
         raise
-    return list(dict.fromkeys(Address(family, target) for family, _, _, _, target in found))
+    return list(dict.fromkeys(PeerAddress(family, target) for family, _, _, _, target in found))
 
 
 class AddressMemory:
     """Which addresses of a name worked and which failed, for several threads at once."""
 
     def __init__(self) -> None:
-        self._ranks: dict[Address, int] = {}
+        self._ranks: dict[PeerAddress, int] = {}
         self._counter = count(1)
         self._lock = threading.Lock()
 
-    def sort(self, addresses: Sequence[Address]) -> list[Address]:
+    def sort(self, addresses: Sequence[PeerAddress]) -> list[PeerAddress]:
         """Return the addresses in the order in which to try them.
 
         That is the one that worked last, those that were not tried yet, IPv6 and IPv4 in turn, and
@@ -89,20 +89,23 @@ class AddressMemory:
             ranks = self._ranks
         return sorted(_interleave(addresses), key=lambda address: ranks.get(address, 0))
 
-    def record_success(self, address: Address) -> None:
+    def record_success(self, address: PeerAddress) -> None:
         """Take note that a request by this address was answered."""
         with self._lock:
             self._ranks = {**self._ranks, address: -next(self._counter)}
 
-    def record_failure(self, address: Address) -> None:
+    def record_failure(self, address: PeerAddress) -> None:
         """Take note that a request by this address was not answered."""
         with self._lock:
             self._ranks = {**self._ranks, address: next(self._counter)}
 
 
 def connect_first(
-    addresses: Sequence[Address], seconds: float, watch: Watch, options: SocketOptions = ()
-) -> tuple[Address, socket.socket]:
+    addresses: Sequence[PeerAddress],
+    seconds: float,
+    watch: SocketWatch,
+    options: SocketOptions = (),
+) -> tuple[PeerAddress, socket.socket]:
     """Return the first connection that is made, and its address; all others are closed.
 
     Each address is tried in turn, a quarter of a second after the one before, or sooner where all
@@ -130,7 +133,7 @@ def connect_first(
 class Attempts:
     """Connections that are being made at the same time; each that was not taken is closed."""
 
-    def __init__(self, watch: Watch, options: SocketOptions = ()) -> None:
+    def __init__(self, watch: SocketWatch, options: SocketOptions = ()) -> None:
         self._watch = watch
         self._options = tuple(options)
         self._socks: set[socket.socket] = set()
@@ -155,7 +158,7 @@ class Attempts:
         """Return whether any attempt is under way."""
         return bool(self._selector.get_map())
 
-    def begin(self, address: Address) -> None:
+    def begin(self, address: PeerAddress) -> None:
         """Begin to connect to an address; raises OSError where that fails at once."""
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         self._socks.add(sock)
@@ -171,7 +174,7 @@ class Attempts:
             self._close(sock)
             raise
 
-    def wait(self, timeout: float | None) -> Iterator[tuple[Address, socket.socket | OSError]]:
+    def wait(self, timeout: float | None) -> Iterator[tuple[PeerAddress, socket.socket | OSError]]:
         """Wait up to ``timeout`` seconds, and return what has come of attempts by then.
 
         That is nothing, or for each address the connection or why there is none.
@@ -205,9 +208,9 @@ def most_telling(failures: Sequence[OSError]) -> OSError:
     return next(reversed(telling or [nothing, *failures]))
 
 
-def _interleave(addresses: Iterable[Address]) -> Iterator[Address]:
+def _interleave(addresses: Iterable[PeerAddress]) -> Iterator[PeerAddress]:
     """Return addresses so that the families take turns, beginning with the first (section 4)."""
-    families: dict[int, list[Address]] = {}
+    families: dict[int, list[PeerAddress]] = {}
     for address in addresses:
         families.setdefault(address.family, []).append(address)
     return (address for address in chain(*zip_longest(*families.values())) if address is not None)

@@ -17,14 +17,14 @@ from exporter.scaleengine.json_values import (
     Conversion,
     Converted,
     Json,
-    Members,
-    UnexpectedError,
-    kind,
-    name,
-    take_items,
-    whole_number,
+    JsonObject,
+    SchemaError,
+    as_int,
+    as_str,
+    take_list,
+    type_name,
 )
-from exporter.scaleengine.signing import Value, encode
+from exporter.scaleengine.signing import FieldValue, encode
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ def disk_usage(
     ScaleEngineError.
     """
     start = start_of_window(client.time.now()) if starttime is None else starttime
-    fields: dict[str, Value] = {"cpu": _asked(cpu_users), "starttime": start}
+    fields: dict[str, FieldValue] = {"cpu": _asked(cpu_users), "starttime": start}
     try:
         rows, rejected = client.call(
             credentials,
@@ -178,7 +178,7 @@ def convert_row(found: dict[str, Json]) -> Json:
         return found
     try:
         return _usage_row(found)
-    except UnexpectedError:
+    except SchemaError:
         return found
 
 
@@ -219,19 +219,19 @@ ROW_CONVERSION: Final = Conversion(
 )
 
 
-def read_usage(response: Members, latest_day: date) -> _Rows:
+def read_usage(response: JsonObject, latest_day: date) -> _Rows:
     """Read the rows of a response: those that can be used, and the number of the others.
 
-    Rows of a day after ``latest_day`` are rejected. Raises UnexpectedError where there is no list
+    Rows of a day after ``latest_day`` are rejected. Raises SchemaError where there is no list
     of rows, or where there are two lists (beside the message and under ``data``) that differ.
     """
     data = response.get("data")
     places = (response, data if isinstance(data, dict) else {})
     found = [_read_rows(place["usage"], latest_day) for place in places if "usage" in place]
     if not found:
-        raise UnexpectedError("it has no usage")
+        raise SchemaError("it has no usage")
     if any(_by_key(other) != _by_key(found[0]) for other in found[1:]):
-        raise UnexpectedError("it has two lists of usage, and they differ")
+        raise SchemaError("it has two lists of usage, and they differ")
     return found[0]
 
 
@@ -247,7 +247,7 @@ def show_user(cpu_user: str) -> str:
     return f"a user with a name of {len(cpu_user)} characters"
 
 
-def _asked(cpu_users: Sequence[str]) -> Value:
+def _asked(cpu_users: Sequence[str]) -> FieldValue:
     match cpu_users:
         case []:
             return ""
@@ -268,16 +268,16 @@ def _read_rows(rows: Json, latest_day: date) -> _Rows:
     first: dict[str, dict[date, UsageRow]] = {}
     repeated: defaultdict[tuple[str, date], list[UsageRow]] = defaultdict(list)
     rejected: Counter[RejectedRow] = Counter()
-    for written in take_items(rows):
+    for written in take_list(rows):
         row = _read_row(written, latest_day)
         if isinstance(row, RejectedRow):
             rejected[row] += 1
             if len(rejected) > _MAX_REJECTED:
-                raise UnexpectedError(f"more than {_MAX_REJECTED} different rows cannot be read")
+                raise SchemaError(f"more than {_MAX_REJECTED} different rows cannot be read")
             continue
         known = first.setdefault(row.cpu_user, {}).setdefault(row.day, row)
         if len(first) > MAX_USERS:
-            raise UnexpectedError(f"it shows more than {MAX_USERS} CPU users")
+            raise SchemaError(f"it shows more than {MAX_USERS} CPU users")
         if known is row:
             read_rows.append(row)
         else:
@@ -297,25 +297,25 @@ def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
             return row
         return RejectedRow(RowFault.FUTURE_DAY, row.cpu_user, row.day, _IN_THE_FUTURE)
     if not isinstance(row, dict):
-        problem = f"must be a mapping, is {kind(row)}"
+        problem = f"must be a mapping, is {type_name(row)}"
         return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
         usage = _usage_row(row)
-    except (UnexpectedError, KeyError):
+    except (SchemaError, KeyError):
         return _reject(row, latest_day)
     return usage if usage.day <= latest_day else _reject(row, latest_day)
 
 
-def _usage_row(row: Members) -> UsageRow:
-    """Return a row; raises UnexpectedError and KeyError where it is none."""
+def _usage_row(row: JsonObject) -> UsageRow:
+    """Return a row; raises SchemaError and KeyError where it is none."""
     return UsageRow(
-        _read_day(row["summary_date"]), name(row["cpu_user"]), _read_bytes(row["bytes_total"])
+        _read_day(row["summary_date"]), as_str(row["cpu_user"]), _read_bytes(row["bytes_total"])
     )
 
 
-def _reject(row: Members, latest_day: date) -> RejectedRow:
+def _reject(row: JsonObject, latest_day: date) -> RejectedRow:
     """Return what is wrong with a row, and of its user and day what can be read."""
-    cpu_user = _member(row, "cpu_user", name)
+    cpu_user = _member(row, "cpu_user", as_str)
     day = _member(row, "summary_date", _read_day)
     occupied = _member(row, "bytes_total", _read_bytes)
     fault, problem = RowFault.FUTURE_DAY, _IN_THE_FUTURE
@@ -327,7 +327,7 @@ def _reject(row: Members, latest_day: date) -> RejectedRow:
                 (RowFault.INVALID_DAY, day),
                 (RowFault.INVALID_BYTES, occupied),
             )
-            if isinstance(value, UnexpectedError)
+            if isinstance(value, SchemaError)
         )
     return RejectedRow(
         fault,
@@ -337,19 +337,19 @@ def _reject(row: Members, latest_day: date) -> RejectedRow:
     )
 
 
-def _member(row: Members, key: str, read: Callable[[Json], T]) -> T | UnexpectedError:
+def _member(row: JsonObject, key: str, read: Callable[[Json], T]) -> T | SchemaError:
     """Return a member of a row, or why it cannot be read."""
     if key not in row:
-        return UnexpectedError(f"{key} is missing")
+        return SchemaError(f"{key} is missing")
     try:
         return read(row[key])
-    except UnexpectedError as unexpected:
-        return UnexpectedError(f"{key}: {unexpected}")
+    except SchemaError as unexpected:
+        return SchemaError(f"{key}: {unexpected}")
 
 
 def _read_day(value: Json) -> date:
     if not isinstance(value, str):
-        raise UnexpectedError(f"must be a date, is {kind(value)}")
+        raise SchemaError(f"must be a date, is {type_name(value)}")
     return _parse_day(value)
 
 
@@ -358,15 +358,15 @@ def _parse_day(text: str) -> date:
     """Return the day of a date, or of a date with a time: a day is a day at any hour of it."""
     written = _DAY.fullmatch(text)
     if written is None:
-        raise UnexpectedError("must be a date, is a text")
+        raise SchemaError("must be a date, is a text")
     try:
         return datetime.fromisoformat(written[0]).date()
     except ValueError:
-        raise UnexpectedError("it is no day of the calendar") from None
+        raise SchemaError("it is no day of the calendar") from None
 
 
 def _read_bytes(value: Json) -> int:
-    number = whole_number(value)
+    number = as_int(value)
     if number < 0:
-        raise UnexpectedError("it is below zero")
+        raise SchemaError("it is below zero")
     return number

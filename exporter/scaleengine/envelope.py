@@ -25,12 +25,12 @@ from exporter.scaleengine.json_values import (
     KEEP,
     Conversion,
     Json,
-    Members,
+    JsonObject,
+    SchemaError,
     TooCostlyError,
-    UnexpectedError,
+    as_int,
+    as_mapping,
     decode,
-    mapping,
-    whole_number,
 )
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.redaction import mask_start
@@ -62,12 +62,12 @@ _CODES: Final[dict[str, tuple[type[ScaleEngineError], str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a response belongs to; ``hidden`` are the texts that no message may show."""
+class RequestContext:
+    """The request of a response; no message may show the texts in ``secrets``."""
 
     account: str
     command: str
-    hidden: tuple[str, ...] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
     def failed(
         self,
@@ -82,8 +82,8 @@ class Question:
 
 
 def open_envelope(
-    response: HttpResponse, question: Question, conversion: Conversion = KEEP
-) -> Members:
+    response: HttpResponse, context: RequestContext, conversion: Conversion = KEEP
+) -> JsonObject:
     """Return the members of a response that reports success; ``conversion`` is as for ``decode``.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
@@ -91,7 +91,7 @@ def open_envelope(
     ScaleEngineError for everything but a success.
     """
     if _is_redirect(response.status):
-        raise question.failed(
+        raise context.failed(
             ProtocolError,
             f"ScaleEngine sent a redirect (HTTP {response.status}), "
             "which would carry the key elsewhere",
@@ -100,23 +100,23 @@ def open_envelope(
     try:
         outcome, members = _outcome(decode(response.body, conversion=conversion))
     except TooCostlyError as costly:
-        raise question.failed(
+        raise context.failed(
             ResponseTooLargeError,
             f"the response is too large: {costly}",
             "check api.url, and any proxy on the way",
         ) from None
-    except UnexpectedError as unexpected:
+    except SchemaError as unexpected:
         unexpected.__traceback__ = None  # it holds the whole text
-        failure = _by_status(response, "no response of ScaleEngine's", question)
+        failure = _by_status(response, "no response of ScaleEngine's", context)
         coding = response.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
-        raise failure or question.failed(
+        raise failure or context.failed(
             ProtocolError,
             f"the response is not one of ScaleEngine's (HTTP {response.status}): {flaw}",
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
-        failure = _failure(members, response, question)
+        failure = _failure(members, response, context)
         failure.code = _code(members.get("code"))
         raise failure
     return members
@@ -127,55 +127,59 @@ def _is_redirect(status: int) -> bool:
     return status in redirects and status != HTTPStatus.NOT_MODIFIED
 
 
-def _outcome(content: Json) -> tuple[str, Members]:
-    members = mapping(content)
+def _outcome(content: Json) -> tuple[str, JsonObject]:
+    members = as_mapping(content)
     outcome = members.get("status")
     if not isinstance(outcome, str) or outcome not in {"success", "failure"}:
-        raise UnexpectedError("its status is neither success nor failure")
+        raise SchemaError("its status is neither success nor failure")
     return outcome, members
 
 
-def _failure(members: Members, response: HttpResponse, question: Question) -> ScaleEngineError:
+def _failure(
+    members: JsonObject, response: HttpResponse, context: RequestContext
+) -> ScaleEngineError:
     code = _code(members.get("code"))
     if code in _CODES:
         kind, cause, advice = _CODES[code]
         wait = kind.default_retry_after if response.retry_after is None else response.retry_after
-        return question.failed(kind, f"{cause} ({code})", advice, wait)
-    said = _said(members.get("message"), question.hidden)
+        return context.failed(kind, f"{cause} ({code})", advice, wait)
+    said = _said(members.get("message"), context.secrets)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _by_status(response, said, question) or question.failed(
+    return _by_status(response, said, context) or context.failed(
         ApiError, cause, "check what the configuration asks for, or ask ScaleEngine's support"
     )
 
 
-def _by_status(response: HttpResponse, said: str, question: Question) -> ScaleEngineError | None:
+def _by_status(
+    response: HttpResponse, said: str, context: RequestContext
+) -> ScaleEngineError | None:
     status, wait = response.status, response.retry_after
     shown = f"(HTTP {status}: {said})"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return question.failed(
+        return context.failed(
             AuthError, f"access was denied {shown}", "check api_key and api_secret of {account}"
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return question.failed(
+        return context.failed(
             TooManyRequestsError, f"ScaleEngine was asked too often {shown}", _ASK_LESS, wait
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return question.failed(ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait)
+        return context.failed(ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait)
     return None
 
 
 def _code(value: Json) -> str | None:
     """Return a code as the page of codes writes it: four digits."""
     try:
-        return f"{whole_number(value):04d}"
-    except UnexpectedError:
+        return f"{as_int(value):04d}"
+    except SchemaError:
         return None
 
 
-def _said(message: Json, hidden: Iterable[str]) -> str:
+def _said(message: Json, secrets: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"
-    masked = mask_start(message, hidden, MESSAGE_LENGTH + 1)
+    masked = mask_start(message, secrets, MESSAGE_LENGTH + 1)
     line = "".join(letter if letter.isprintable() else " " for letter in masked)
     return line if len(line) <= MESSAGE_LENGTH else line[:MESSAGE_LENGTH] + "…"

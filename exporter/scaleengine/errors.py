@@ -45,7 +45,7 @@ class Reason(StrEnum):
     INCOMPLETE = "incomplete"
 
 
-class Scope(StrEnum):
+class FailureScope(StrEnum):
     """What a failure concerns: what is likely to fail for the same cause."""
 
     REQUEST = "request"
@@ -90,7 +90,7 @@ class ScaleEngineError(Exception):
 
     reason: ClassVar[Reason]
     transient: ClassVar[bool]
-    scope: ClassVar[Scope] = Scope.REQUEST
+    scope: ClassVar[FailureScope] = FailureScope.REQUEST
     attempts: ClassVar[int] = 1
     has_corrected_time: ClassVar[bool] = False
     default_retry_after: ClassVar[float | None] = None
@@ -110,9 +110,9 @@ class ScaleEngineError(Exception):
     def credentials_accepted(self) -> bool | None:
         """Return whether ScaleEngine accepted the credentials; None where that is not known."""
         match self.scope:
-            case Scope.TARGET:
+            case FailureScope.TARGET:
                 return True
-            case Scope.COMMAND | Scope.CREDENTIALS:
+            case FailureScope.COMMAND | FailureScope.CREDENTIALS:
                 return False
             case _:
                 return None
@@ -127,7 +127,7 @@ class AuthError(ScaleEngineError):
 
     reason = Reason.AUTH
     transient = False
-    scope = Scope.COMMAND
+    scope = FailureScope.COMMAND
 
 
 class SignatureError(ScaleEngineError):
@@ -135,7 +135,7 @@ class SignatureError(ScaleEngineError):
 
     reason = Reason.SIGNATURE
     transient = False
-    scope = Scope.CREDENTIALS
+    scope = FailureScope.CREDENTIALS
 
 
 class ClockError(ScaleEngineError):
@@ -143,7 +143,7 @@ class ClockError(ScaleEngineError):
 
     reason = Reason.CLOCK
     transient = True
-    scope = Scope.ACCOUNT
+    scope = FailureScope.ACCOUNT
 
 
 class CorrectedClockError(ClockError):
@@ -168,7 +168,7 @@ class RateLimitedError(ScaleEngineError):
 class TooManyRequestsError(RateLimitedError):
     """ScaleEngine was asked too often: whatever the account asks next would be refused as well."""
 
-    scope = Scope.ACCOUNT
+    scope = FailureScope.ACCOUNT
     default_retry_after = None
 
 
@@ -185,7 +185,7 @@ class RequestTimeoutError(ScaleEngineError):
 
     reason = Reason.TIMEOUT
     transient = True
-    scope = Scope.API
+    scope = FailureScope.API
     attempts = _ATTEMPTS
 
 
@@ -194,7 +194,7 @@ class NetworkError(ScaleEngineError):
 
     reason = Reason.NETWORK
     transient = True
-    scope = Scope.API
+    scope = FailureScope.API
     attempts = _ATTEMPTS
 
 
@@ -222,7 +222,7 @@ class ApiError(ScaleEngineError):
 
     reason = Reason.API
     transient = False
-    scope = Scope.TARGET
+    scope = FailureScope.TARGET
 
 
 class IncompleteError(ScaleEngineError):
@@ -230,7 +230,7 @@ class IncompleteError(ScaleEngineError):
 
     reason = Reason.INCOMPLETE
     transient = True
-    scope = Scope.TARGET
+    scope = FailureScope.TARGET
 
 
 class LimitReachedError(IncompleteError):

@@ -9,18 +9,18 @@ from typing import Final
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.json_values import (
     Json,
-    Members,
-    UnexpectedError,
-    items,
-    kind,
-    mapping,
-    merged,
-    name,
+    JsonObject,
+    SchemaError,
+    as_int,
+    as_list,
+    as_mapping,
+    as_str,
+    merge_parts,
     sub_folders_as_list,
-    whole_number,
+    type_name,
 )
 from exporter.scaleengine.redaction import quote_whole
-from exporter.scaleengine.signing import Value
+from exporter.scaleengine.signing import FieldValue
 
 COMMAND: Final = "files.list"
 
@@ -62,7 +62,7 @@ class FolderEncoding(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class FolderListing:
     """A folder as one response shows it, in the order of the response.
 
     ``loaded`` is None where the response does not say. ``next_offset`` is what the response gives
@@ -72,7 +72,7 @@ class Folder:
     """
 
     files: Sequence[str] = ()
-    folders: Mapping[str, "Folder"] = field(default_factory=lambda: _NO_FOLDERS)
+    folders: Mapping[str, "FolderListing"] = field(default_factory=lambda: _NO_FOLDERS)
     loaded: LoadState | None = None
     next_offset: int | None = None
     entries: int | None = None
@@ -107,7 +107,7 @@ class Folder:
         return not self.files and not self.folders
 
 
-_NO_FOLDERS: Final[Mapping[str, Folder]] = MappingProxyType({})
+_NO_FOLDERS: Final[Mapping[str, FolderListing]] = MappingProxyType({})
 """Shared: most folders have none, and a response may hold very many."""
 
 
@@ -119,7 +119,7 @@ class Listing:
     order. ``encoding`` is None where the requested folder has no members.
     """
 
-    root: Folder
+    root: FolderListing
     fingerprint: int
     encoding: FolderEncoding | None = None
 
@@ -138,7 +138,7 @@ def list_files(
     client: Client, credentials: Credentials, path: str, file_type: str, offset: int
 ) -> Listing:
     """Return one response for the path, skipping ``offset`` results. Raises ScaleEngineError."""
-    fields: dict[str, Value] = {"path": path, "type": file_type}
+    fields: dict[str, FieldValue] = {"path": path, "type": file_type}
     if offset:
         fields["offset"] = offset
     return client.call(
@@ -155,7 +155,7 @@ def may_be_api_member(folder_name: str) -> bool:
     return folder_name.startswith(_RESERVED_PREFIX)
 
 
-def build_listing(root: Folder, encoding: FolderEncoding | None = None) -> Listing:
+def build_listing(root: FolderListing, encoding: FolderEncoding | None = None) -> Listing:
     """Return the listing of a folder."""
     fingerprint = 0
     unread = [("", root)]
@@ -166,19 +166,19 @@ def build_listing(root: Folder, encoding: FolderEncoding | None = None) -> Listi
     return Listing(root, fingerprint, encoding)
 
 
-def read_listing(response: Members, path: str, offset: int = 0) -> Listing:
+def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     """Read the listing of the path, which is beside the message or under ``data``.
 
     Where nothing of the type exists, ``data`` may be PHP's empty array; behind the last entry, at
-    an offset above 0, the response may hold nothing at all. Raises UnexpectedError.
+    an offset above 0, the response may hold nothing at all. Raises SchemaError.
     """
     data = response.get("data")
-    holders = [response, *map(mapping, data if isinstance(data, list) else [data or {}])]
+    holders = [response, *map(as_mapping, data if isinstance(data, list) else [data or {}])]
     found = [holder[path] for holder in holders if path in holder]
     if not found and (data in ([], {}) or (offset > 0 and response.keys() <= _ENVELOPE)):
-        return build_listing(Folder())
+        return build_listing(FolderListing())
     if len(found) != 1:
-        raise UnexpectedError(f"it holds the path {len(found)} times")
+        raise SchemaError(f"it holds the path {len(found)} times")
     tree = found[0]
     if isinstance(tree, list):
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
@@ -187,9 +187,9 @@ def read_listing(response: Members, path: str, offset: int = 0) -> Listing:
     return build_listing(_read_tree(tree, sub_folders_as_list, path), encoding)
 
 
-def _members_from_parts(value: Json) -> Members:
+def _members_from_parts(value: Json) -> JsonObject:
     """Return the members of a folder in a listing of lists; a single folder may be an object."""
-    return value if isinstance(value, dict) else merged(value)
+    return value if isinstance(value, dict) else merge_parts(value)
 
 
 @dataclass(slots=True)
@@ -201,29 +201,27 @@ class _UnreadFolder:
     path_bytes: int
 
 
-def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -> Folder:
+def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str) -> FolderListing:
     """Read a folder and all below it, in loops: a tree may be deeper than Python's stack.
 
     What a list means inside a listing depends on how the requested folder is written: otherwise a
     folder whose only sub-folder is named "0" could not be told from a part.
     """
     unread = [_UnreadFolder("", tree, len(path.encode()))]
-    parsed: list[tuple[Folder, Mapping[str, int]]] = []
+    parsed: list[tuple[FolderListing, Mapping[str, int]]] = []
     files = 0
     for folder in unread:  # grows while it is read
         if files + len(unread) > MAX_ENTRIES:
-            raise UnexpectedError(f"it shows more than {MAX_ENTRIES} files and folders")
+            raise SchemaError(f"it shows more than {MAX_ENTRIES} files and folders")
         try:
             members = read_members(folder.value)
             parsed.append(
                 (_read_folder(members, folder.path_bytes), _queue_children(members, folder, unread))
             )
-        except UnexpectedError as unexpected:
-            raise UnexpectedError(
-                f"folder {quote_whole(folder.name, _SHOWN)}: {unexpected}"
-            ) from None
+        except SchemaError as unexpected:
+            raise SchemaError(f"folder {quote_whole(folder.name, _SHOWN)}: {unexpected}") from None
         files += len(parsed[-1][0].files)
-    built: dict[int, Folder] = {}
+    built: dict[int, FolderListing] = {}
     for index in reversed(range(len(parsed))):
         read, children = parsed[index]
         if children:
@@ -234,7 +232,7 @@ def _read_tree(tree: Json, read_members: Callable[[Json], Members], path: str) -
 
 
 def _queue_children(
-    members: Members, parent: _UnreadFolder, unread: list[_UnreadFolder]
+    members: JsonObject, parent: _UnreadFolder, unread: list[_UnreadFolder]
 ) -> Mapping[str, int]:
     """Append the sub-folders to ``unread``; return where each is."""
     children = {}
@@ -252,14 +250,14 @@ _NO_INDEXES: Final[Mapping[str, int]] = MappingProxyType({})
 def _path_bytes(entry: str, parent_bytes: int) -> int:
     """Return the length of the path of a file or folder.
 
-    Raises UnexpectedError where no file system has such a name or path.
+    Raises SchemaError where no file system has such a name or path.
     """
     size = len(entry) if entry.isascii() else len(entry.encode())
     if size > _NAME_BYTES:
-        raise UnexpectedError(f"a name has {size} bytes, and the most is {_NAME_BYTES}")
+        raise SchemaError(f"a name has {size} bytes, and the most is {_NAME_BYTES}")
     path_bytes = parent_bytes + 1 + size
     if path_bytes > _PATH_BYTES:
-        raise UnexpectedError(f"a path has {path_bytes} bytes, and the most is {_PATH_BYTES}")
+        raise SchemaError(f"a path has {path_bytes} bytes, and the most is {_PATH_BYTES}")
     return path_bytes
 
 
@@ -272,12 +270,12 @@ def _is_api_member(key: str, value: Json) -> bool:
     return not isinstance(value, dict)
 
 
-def _read_folder(members: Members, path_bytes: int) -> Folder:
+def _read_folder(members: JsonObject, path_bytes: int) -> FolderListing:
     """Read a folder's own members; ``path_bytes`` is the length of its path."""
     loaded = _read_load_state(members)
     is_open = loaded in {None, LoadState.PARTIAL}
-    return Folder(
-        files=_read_files(items(members.get(_FILES, [])), path_bytes),
+    return FolderListing(
+        files=_read_files(as_list(members.get(_FILES, [])), path_bytes),
         loaded=loaded,
         next_offset=_read_count(members, _OFFSET, is_open=is_open),
         entries=_read_count(members, _FILE_COUNT, is_open=is_open),
@@ -286,41 +284,41 @@ def _read_folder(members: Members, path_bytes: int) -> Folder:
 
 
 def _read_files(names: Iterable[Json], path_bytes: int) -> Sequence[str]:
-    files = tuple(map(name, names))
+    files = tuple(map(as_str, names))
     for file in files:
         _path_bytes(file, path_bytes)
     if len(frozenset(files)) != len(files):
-        raise UnexpectedError("it lists two files of one name, which cannot be counted apart")
+        raise SchemaError("it lists two files of one name, which cannot be counted apart")
     return files
 
 
-def _read_load_state(members: Members) -> LoadState | None:
+def _read_load_state(members: JsonObject) -> LoadState | None:
     if _LOADED not in members:
         return None
     try:
-        return LoadState(whole_number(members[_LOADED]))
+        return LoadState(as_int(members[_LOADED]))
     except ValueError:
-        raise UnexpectedError("__is_loaded is none of -1, 0 and 1") from None
+        raise SchemaError("__is_loaded is none of -1, 0 and 1") from None
 
 
-def _read_count(members: Members, key: str, *, is_open: bool) -> int | None:
+def _read_count(members: JsonObject, key: str, *, is_open: bool) -> int | None:
     """Return a number that an open folder has; what a complete one has there means nothing.
 
     Null is PHP's way to say that there is none.
     """
     value = members.get(key)
     if isinstance(value, dict | list):
-        raise UnexpectedError(f"{key} is {kind(value)}, or the name of a sub-folder")
+        raise SchemaError(f"{key} is {type_name(value)}, or the name of a sub-folder")
     if value is None or not is_open:
         return None
-    number = whole_number(value)
+    number = as_int(value)
     if number < 0:
-        raise UnexpectedError(f"{key} is below zero")
+        raise SchemaError(f"{key} is below zero")
     return number
 
 
 def _read_folder_name(key: str) -> str:
     """Return the name of a folder; one that no file system has could lead a walk astray."""
     if key in {"", ".", ".."} or "/" in key:
-        raise UnexpectedError(f"a sub-folder cannot be named {quote_whole(key, _SHOWN)}")
-    return name(key)
+        raise SchemaError(f"a sub-folder cannot be named {quote_whole(key, _SHOWN)}")
+    return as_str(key)

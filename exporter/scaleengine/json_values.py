@@ -2,7 +2,7 @@
 
 The API is PHP: numbers may come as texts, a list as a mapping from index to value, a mapping as a
 list of one or several mappings, an empty mapping as ``[]``. Every function accepts all forms of
-its thing and raises UnexpectedError for anything else.
+its thing and raises SchemaError for anything else.
 """
 
 import json
@@ -24,7 +24,7 @@ class Converted:
 
 Json: TypeAlias = "bool | int | Decimal | str | list[Json] | dict[str, Json] | Converted | None"
 """A number with a fraction or an exponent is a Decimal, which keeps all digits as written."""
-Members: TypeAlias = Mapping[str, Json]
+JsonObject: TypeAlias = Mapping[str, Json]
 
 _NUMERIC: Final = re.compile(
     r"[ \t\n\r\v\f]*[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?[ \t\n\r\v\f]*"
@@ -43,11 +43,11 @@ _MAYBE_ROUNDED: Final = 10**14
 """PHP prints a float with 14 digits (its ``precision``), and from here on with an exponent."""
 
 
-class UnexpectedError(Exception):
+class SchemaError(Exception):
     """A value that the API does not promise; its text says what is wrong, in a few words."""
 
 
-class TooCostlyError(UnexpectedError):
+class TooCostlyError(SchemaError):
     """A body whose values may take more memory than one response may have."""
 
 
@@ -79,7 +79,7 @@ def decode(
 
     Byte order marks and blanks around it are left out (RFC 8259, 8.1): each file of a PHP program
     may print its own. A body that can be emptied is emptied, for it may be large. Raises
-    TooCostlyError where the values may take more than ``max_memory`` bytes, and UnexpectedError.
+    TooCostlyError where the values may take more than ``max_memory`` bytes, and SchemaError.
     """
     try:
         return _decode(body, max_memory, conversion)
@@ -91,7 +91,7 @@ def decode(
 def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) -> Json:
     cost = estimate_cost(body, max_memory, MAX_DEPTH, conversion.replaced)
     if cost.depth > MAX_DEPTH:
-        raise UnexpectedError("it is nested too deeply")
+        raise SchemaError("it is nested too deeply")
     if cost.memory > max_memory:
         raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")
     is_empty = not body or body.isspace()
@@ -100,7 +100,7 @@ def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) ->
         text = body.decode()
     except UnicodeDecodeError as error:
         error.object = b""  # it holds the whole body
-        raise UnexpectedError("it is not in UTF-8") from None
+        raise SchemaError("it is not in UTF-8") from None
     if isinstance(body, bytearray):
         body.clear()
     text = text.strip(_AROUND)
@@ -112,14 +112,14 @@ def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) ->
             parse_constant=_no_constant,
         )
     except RecursionError:
-        raise UnexpectedError("it is nested too deeply") from None
+        raise SchemaError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         error.doc = ""  # it holds the whole text
-        raise UnexpectedError("it is empty" if is_empty else "it is not JSON") from None
+        raise SchemaError("it is empty" if is_empty else "it is not JSON") from None
     except ValueError:
-        raise UnexpectedError("a number in it has thousands of digits") from None
+        raise SchemaError("a number in it has thousands of digits") from None
     if hook.members != cost.keys:
-        raise UnexpectedError("a mapping names the same thing twice")
+        raise SchemaError("a mapping names the same thing twice")
     return value
 
 
@@ -144,60 +144,60 @@ class _ObjectHook:
         return self._convert(found)
 
 
-def mapping(value: Json) -> Members:
+def as_mapping(value: Json) -> JsonObject:
     """Return a mapping; PHP prints an empty one as ``[]``."""
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise UnexpectedError(f"must be a mapping, is {kind(value)}")
+        raise SchemaError(f"must be a mapping, is {type_name(value)}")
     return value
 
 
-def indexed(value: Json) -> Members:
+def as_object(value: Json) -> JsonObject:
     """Return a mapping; PHP prints one whose names are 0, 1, 2 and so on as a list."""
     if isinstance(value, list):
         return {str(index): member for index, member in enumerate(value)}
-    return mapping(value)
+    return as_mapping(value)
 
 
-def sub_folders_as_list(value: Json) -> Members:
+def sub_folders_as_list(value: Json) -> JsonObject:
     """Return a mapping; one of nothing but empty folders 0, 1, 2 and so on comes as a list.
 
     A list with something in it may be a folder that is written as a list of its parts, or one
-    whose sub-folders are named 0, 1, 2: raises UnexpectedError, since nothing decides.
+    whose sub-folders are named 0, 1, 2: raises SchemaError, since nothing decides.
     """
     if isinstance(value, list) and any(value):
-        raise UnexpectedError("a list may hold its parts, or sub-folders named 0, 1, 2")
-    return indexed(value)
+        raise SchemaError("a list may hold its parts, or sub-folders named 0, 1, 2")
+    return as_object(value)
 
 
-def merged(value: Json) -> Members:
-    """Return one mapping from a list of mappings that hold its parts."""
+def merge_parts(value: Json) -> JsonObject:
+    """Merge a list of mappings into one."""
     if not isinstance(value, list):
-        raise UnexpectedError(f"must be a list of parts, is {kind(value)}")
+        raise SchemaError(f"must be a list of parts, is {type_name(value)}")
     members: dict[str, Json] = {}
-    for part in map(indexed, value):
+    for part in map(as_object, value):
         if not members.keys().isdisjoint(part):
-            raise UnexpectedError("two parts of a folder name the same thing")
+            raise SchemaError("two parts of a folder name the same thing")
         members.update(part)
     return members
 
 
-def items(value: Json) -> Iterator[Json]:
+def as_list(value: Json) -> Iterator[Json]:
     """Return the values of a list; PHP prints one with gaps as a mapping from index to value."""
     if isinstance(value, list):
         return iter(value)
     if isinstance(value, dict) and all(map(_INDEX.fullmatch, value)):
         return iter(value.values())
-    raise UnexpectedError(f"must be a list, is {kind(value)}")
+    raise SchemaError(f"must be a list, is {type_name(value)}")
 
 
-def take_items(value: Json) -> Iterator[Json]:
-    """Return the values of a list as ``items`` does, and let go of each: None takes its place.
+def take_list(value: Json) -> Iterator[Json]:
+    """Return the values of a list as ``as_list`` does, and let go of each: None takes its place.
 
     So a long list takes no memory beside what is made of it.
     """
-    items(value)
+    as_list(value)
     if isinstance(value, list):
         for index, item in enumerate(value):
             value[index] = None
@@ -208,7 +208,7 @@ def take_items(value: Json) -> Iterator[Json]:
             yield item
 
 
-def whole_number(value: Json) -> int:
+def as_int(value: Json) -> int:
     """Return a whole number of 64 bits, given as a number or a text.
 
     A text is read as PHP reads a numeric string: "5000000000.00" and " 5e9 " are whole numbers.
@@ -220,28 +220,28 @@ def whole_number(value: Json) -> int:
         number = Decimal(value.strip())
     if isinstance(number, Decimal) and -_LIMIT <= number < _LIMIT and not number % 1:
         if abs(number) >= _MAYBE_ROUNDED and "E" in str(number):
-            raise UnexpectedError("a number has an exponent, so its last digits may be rounded")
+            raise SchemaError("a number has an exponent, so its last digits may be rounded")
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not -_LIMIT <= number < _LIMIT:
-        raise UnexpectedError(f"must be a whole number, is {kind(value)}")
+        raise SchemaError(f"must be a whole number, is {type_name(value)}")
     return number
 
 
-def name(value: Json) -> str:
+def as_str(value: Json) -> str:
     """Return a name; PHP turns names that look like whole numbers into numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise UnexpectedError(f"must be a name, is {kind(value)}")
+        raise SchemaError(f"must be a name, is {type_name(value)}")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise UnexpectedError("a name holds half of a character") from None
+            raise SchemaError("a name holds half of a character") from None
     return value
 
 
-def kind(value: Json) -> str:
+def type_name(value: Json) -> str:
     """Say what a value is without showing it."""
     match value:
         case None:
@@ -259,12 +259,12 @@ def kind(value: Json) -> str:
 
 def _decimal(digits: str) -> Decimal:
     if len(digits) > _MAX_DIGITS:
-        raise UnexpectedError(f"a number in it has more than {_MAX_DIGITS} digits")
+        raise SchemaError(f"a number in it has more than {_MAX_DIGITS} digits")
     try:
         return Decimal(digits)
     except InvalidOperation:
-        raise UnexpectedError("a number in it has an exponent that is too large") from None
+        raise SchemaError("a number in it has an exponent that is too large") from None
 
 
 def _no_constant(_: str) -> Json:
-    raise UnexpectedError("NaN and Infinity are no JSON")
+    raise SchemaError("NaN and Infinity are no JSON")

@@ -23,7 +23,8 @@ from urllib3.exceptions import ProtocolError as BodyError
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from exporter.process.resource_limits import find_resource_limit
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.deadline import Deadline
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import (
     NetworkError,
     ProtocolError,
@@ -35,7 +36,6 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.message_body import BODY_LIMIT, BodyTooLargeError, FramingError
 from exporter.scaleengine.response_head import HeadError
 from exporter.scaleengine.route import CA_FILE, URL, Route
-from exporter.scaleengine.time_limit import TimeLimit
 
 _CHECK_URL: Final = "check {url}, and any proxy on the way"
 _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
@@ -68,16 +68,16 @@ _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 """What ``http.client`` says of a proxy that answers CONNECT with something else than 200."""
 
 
-def translated(error: Exception, question: Question, route: Route) -> ScaleEngineError:
+def translate_error(error: Exception, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return the error of ours for one that sending a request by a route ended with."""
     layers = list(_layers(error))
     limit = next(filter(None, map(find_resource_limit, layers)), None)
     if limit is not None:
-        return question.failed(ResourceLimitError, limit.cause, limit.advice)
+        return context.failed(ResourceLimitError, limit.cause, limit.advice)
     if any(isinstance(layer, (ssl.SSLError, Urllib3SslError)) for layer in layers):
         fault = route.trust.find_fault()
         if fault is not None:
-            return question.failed(NetworkError, fault.cause, fault.advice)
+            return context.failed(NetworkError, fault.cause, fault.advice)
     by_proxy = route.proxy is not None and _is_of_the_peer(layers)
     settings = {
         "peer": route.peer_setting if by_proxy else URL,
@@ -88,16 +88,16 @@ def translated(error: Exception, question: Question, route: Route) -> ScaleEngin
     for layer in reversed(layers):
         for type_, kind, cause, advice in _MEANINGS:
             if isinstance(layer, type_):
-                return question.failed(
+                return context.failed(
                     kind, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
                 )
     if by_proxy:
-        return refused_by_proxy(_tunnel_status(layers), question, route)
+        return refused_by_proxy(_tunnel_status(layers), context, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
-    return question.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
+    return context.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
-def timed_out(limit: TimeLimit, question: Question, route: Route) -> ScaleEngineError:
+def timed_out(limit: Deadline, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return the error for a request whose time is over, by what it was waiting for."""
     within = f"within {limit.seconds:g} s"
     where = "at the proxy, " if route.proxy else ""
@@ -112,16 +112,16 @@ def timed_out(limit: TimeLimit, question: Question, route: Route) -> ScaleEngine
     else:
         cause = f"{where}the name was not resolved {within}"
         advice = f"check {route.peer_setting} and the DNS"
-    return question.failed(RequestTimeoutError, cause, advice)
+    return context.failed(RequestTimeoutError, cause, advice)
 
 
-def refused_by_proxy(status: int | None, question: Question, route: Route) -> ScaleEngineError:
+def refused_by_proxy(status: int | None, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return the error for a proxy that does not let a request through, with its HTTP status."""
     shown = f" (HTTP {status})" if status else ""
     advice = f"check {route.peer_setting} and NO_PROXY in the environment"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         advice = f"put the proxy's user and password into {route.peer_setting}"
-    return question.failed(
+    return context.failed(
         NetworkError, f"at the proxy, the request was not let through{shown}", advice
     )
 

@@ -11,14 +11,14 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 
-Value = str | int | Sequence[str]
+FieldValue = str | int | Sequence[str]
 """What a request field can hold."""
 
 PHP_INT_MIN = -(2**63)
 PHP_INT_MAX = 2**63 - 1
 
 
-def encode(fields: Mapping[str, Value]) -> str:
+def encode(fields: Mapping[str, FieldValue]) -> str:
     """Return the JSON text that PHP's ``json_encode`` prints for the fields, in their order.
 
     Raises ValueError for what PHP could not encode as such: a number beyond 64 bits, a text with
@@ -34,12 +34,12 @@ def signature(text: str, secret: str) -> str:
     return base64.b64encode(digest).decode("ascii")
 
 
-def signed_request(fields: Mapping[str, Value], secret: str) -> str:
+def signed_request(fields: Mapping[str, FieldValue], secret: str) -> str:
     """Return the JSON text to send: the fields, then their signature as the last one."""
     return encode({**fields, "signature": signature(encode(fields), secret)})
 
 
-def _value(value: Value) -> str:
+def _value(value: FieldValue) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int):

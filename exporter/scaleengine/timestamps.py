@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.signing import Value, encode
+from exporter.scaleengine.signing import FieldValue, encode
 
 _DAY: Final = 86_400.0
 _WEEK: Final = 7 * 86_400.0
@@ -113,7 +113,7 @@ class TimestampAllocator:
         self._given: set[int] = set()
         self._lock = threading.Lock()
 
-    def allocate(self, fields: Mapping[str, Value], now: Callable[[], float]) -> int:
+    def allocate(self, fields: Mapping[str, FieldValue], now: Callable[[], float]) -> int:
         """Return the unix time for a request of these fields, in seconds.
 
         If an equal request has this second already, wait for the next. ``now`` returns the time.

@@ -24,7 +24,8 @@ from urllib3.exceptions import HTTPError
 from exporter import __version__
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.connecting import AddressMemory
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.deadline import Deadline, DeadlineAdapter
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import (
     NetworkError,
     RequestTimeoutError,
@@ -38,11 +39,10 @@ from exporter.scaleengine.message_body import (
     decompress,
     is_compressed,
 )
-from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translated
+from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translate_error
 from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import Route, find_route
-from exporter.scaleengine.time_limit import LimitedAdapter, TimeLimit
 
 log: Final = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Transport:
         self._trusted = self._route.trust.find_version()
         self._addresses = AddressMemory()
         self._has_reported = False
-        self._running: set[TimeLimit] = set()
+        self._running: set[Deadline] = set()
         self._closed = False
         self._retired = False
         self._lock = threading.Lock()
@@ -92,7 +92,7 @@ class Transport:
     def send(
         self,
         text: str,
-        question: Question,
+        context: RequestContext,
         arrival: Arrival | None = None,
         monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:
@@ -107,16 +107,16 @@ class Transport:
         """
         fault = self._route.find_fault()
         if fault is not None:
-            raise question.failed(NetworkError, fault.cause, fault.advice)
+            raise context.failed(NetworkError, fault.cause, fault.advice)
         self._check_trust()
-        with self._limited(question) as limit:
-            outcome = self._outcome(text, question, limit, arrival, monotonic)
-        if limit.over and self._closed:
-            raise _stopping(question)
-        self._remember(limit, outcome)
-        self._report_malformed(limit)
-        if limit.over:
-            raise timed_out(limit, question, self._route)
+        with self._with_deadline(context) as deadline:
+            outcome = self._outcome(text, context, deadline, arrival, monotonic)
+        if deadline.over and self._closed:
+            raise _closed_error(context)
+        self._remember(deadline, outcome)
+        self._report_malformed(deadline)
+        if deadline.over:
+            raise timed_out(deadline, context, self._route)
         if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
@@ -126,11 +126,11 @@ class Transport:
         """Return the seconds that one request may take."""
         return self._endpoint.timeout
 
-    def no_memory_in_time(self, question: Question) -> ScaleEngineError:
+    def no_memory_in_time(self, context: RequestContext) -> ScaleEngineError:
         """Return the error for a response whose wait for the memory of others is over."""
         if self._closed:
-            return _stopping(question)
-        return question.failed(
+            return _closed_error(context)
+        return context.failed(
             RequestTimeoutError,
             f"the response waited {self.timeout:g} s for memory that other responses take",
             "poll accounts with many CPU users at different intervals, or raise api.timeout",
@@ -146,8 +146,8 @@ class Transport:
         with self._lock:
             self._closed = True
             running = tuple(self._running)
-        for limit in running:
-            limit.end()
+        for deadline in running:
+            deadline.abort()
         self._session.close()
 
     def retire(self) -> None:
@@ -174,38 +174,38 @@ class Transport:
         if has_changed:
             self._session.close()  # it opens others when it needs them
 
-    def _remember(self, limit: TimeLimit, outcome: HttpResponse | ScaleEngineError) -> None:
+    def _remember(self, deadline: Deadline, outcome: HttpResponse | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""
-        if limit.connected is None:
+        if deadline.connected is None:
             return
-        if isinstance(outcome, HttpResponse) and not limit.over:
-            self._addresses.record_success(limit.connected)
+        if isinstance(outcome, HttpResponse) and not deadline.over:
+            self._addresses.record_success(deadline.connected)
         else:
-            self._addresses.record_failure(limit.connected)
+            self._addresses.record_failure(deadline.connected)
 
-    def _report_malformed(self, limit: TimeLimit) -> None:
+    def _report_malformed(self, deadline: Deadline) -> None:
         """Write the first malformed header line to the log: others are likely to be the same."""
-        if limit.malformed and not self._has_reported:
+        if deadline.malformed and not self._has_reported:
             self._has_reported = True
             log.warning(
                 "malformed header line ignored",
-                line=quote_whole(limit.malformed[0].decode("latin-1"), _SHOWN),
+                line=quote_whole(deadline.malformed[0].decode("latin-1"), _SHOWN),
                 advice="tell ScaleEngine's support; further ones are not logged",
             )
 
     @contextmanager
-    def _limited(self, question: Question) -> Iterator[TimeLimit]:
-        limit = TimeLimit(self._endpoint.timeout, self._addresses)
+    def _with_deadline(self, context: RequestContext) -> Iterator[Deadline]:
+        deadline = Deadline(self._endpoint.timeout, self._addresses)
         with self._lock:
             if self._closed:
-                raise _stopping(question)
-            self._running.add(limit)
+                raise _closed_error(context)
+            self._running.add(deadline)
         try:
-            with limit:
-                yield limit
+            with deadline:
+                yield deadline
         finally:
             with self._lock:
-                self._running.discard(limit)
+                self._running.discard(deadline)
                 is_last = self._retired and not self._running
             if is_last:
                 self._session.close()
@@ -213,25 +213,25 @@ class Transport:
     def _outcome(
         self,
         text: str,
-        question: Question,
-        limit: TimeLimit,
+        context: RequestContext,
+        deadline: Deadline,
         arrival: Arrival | None,
         monotonic: Callable[[], float],
     ) -> HttpResponse | ScaleEngineError:
         """Return the response or the failure, which then has no tie to the request and its key."""
         try:
             with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
-                return self._post(text, question, limit, arrival or own, monotonic)
+                return self._post(text, context, deadline, arrival or own, monotonic)
         except MemoryWaitError:
-            return self.no_memory_in_time(question)
+            return self.no_memory_in_time(context)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-            return translated(error, question, self._route)
+            return translate_error(error, context, self._route)
 
     def _post(
         self,
         text: str,
-        question: Question,
-        limit: TimeLimit,
+        context: RequestContext,
+        deadline: Deadline,
         arrival: Arrival,
         monotonic: Callable[[], float],
     ) -> HttpResponse:
@@ -247,13 +247,13 @@ class Transport:
             received = monotonic()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
-                raise refused_by_proxy(status, question, self._route)
+                raise refused_by_proxy(status, context, self._route)
             body = bytearray()
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
                 if not arrival.try_to_admit(len(body) + len(piece)):
-                    with limit.paused():
+                    with deadline.paused():
                         arrival.admit(len(body) + len(piece))
                 body += piece
             return build_http_response(status, body, response.headers, received)
@@ -266,8 +266,8 @@ def _content(response: requests.Response) -> Iterator[bytes]:
     return decompress(pieces, coding) if is_compressed(coding) else pieces
 
 
-def _stopping(question: Question) -> ScaleEngineError:
-    return question.failed(NetworkError, "the exporter is stopping", "start it again")
+def _closed_error(context: RequestContext) -> ScaleEngineError:
+    return context.failed(NetworkError, "the exporter is stopping", "start it again")
 
 
 class _Session(requests.Session):
@@ -277,7 +277,7 @@ class _Session(requests.Session):
 
 def _session(url: str, connections: int, route: Route) -> requests.Session:
     session = _Session()
-    adapter = LimitedAdapter(connections)
+    adapter = DeadlineAdapter(connections)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))

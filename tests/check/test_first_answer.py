@@ -16,7 +16,7 @@ from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.file_listing import (
-    Folder,
+    FolderListing,
     Listing,
     LoadState,
     build_listing,
@@ -35,40 +35,48 @@ def files(number: int) -> tuple[str, ...]:
 
 
 CASES = {
-    "nothing": (build_listing(Folder(loaded=WHOLE)), FirstAnswer(0, 0, 1)),
-    "nothing, and nothing said of it": (build_listing(Folder()), FirstAnswer(0, 0, 1)),
+    "nothing": (build_listing(FolderListing(loaded=WHOLE)), FirstAnswer(0, 0, 1)),
+    "nothing, and nothing said of it": (build_listing(FolderListing()), FirstAnswer(0, 0, 1)),
     "all of it": (
         build_listing(
-            Folder(files(2), {"a": Folder(files(3), {"b": Folder(loaded=WHOLE)}, WHOLE)}, WHOLE)
+            FolderListing(
+                files(2),
+                {"a": FolderListing(files(3), {"b": FolderListing(loaded=WHOLE)}, WHOLE)},
+                WHOLE,
+            )
         ),
         FirstAnswer(5, 2, 3),
     ),
     "a full answer that says it is all": (
-        build_listing(Folder(files(100), loaded=WHOLE)),
+        build_listing(FolderListing(files(100), loaded=WHOLE)),
         FirstAnswer(100, 0, 3),
     ),
     "a full answer that says nothing": (
-        build_listing(Folder(files(100))),
+        build_listing(FolderListing(files(100))),
         FirstAnswer(100, 0, 3),
     ),
     "the next offset alone": (
-        build_listing(Folder(files(50), next_offset=50)),
+        build_listing(FolderListing(files(50), next_offset=50)),
         FirstAnswer(50, 0, 4),
     ),
     "a part of many": (
-        build_listing(Folder(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
+        build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
         FirstAnswer(100, 0, 13),
     ),
     "a part, and the number is that of this answer": (
-        build_listing(Folder(files(100), loaded=PARTLY, next_offset=100, entries=100)),
+        build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=100)),
         FirstAnswer(100, 0, 4),
     ),
     "skipped folders": (
-        build_listing(Folder(files(1), {name: Folder(loaded=SKIPPED) for name in "abc"}, WHOLE)),
+        build_listing(
+            FolderListing(files(1), {name: FolderListing(loaded=SKIPPED) for name in "abc"}, WHOLE)
+        ),
         FirstAnswer(1, 3, 4),
     ),
     "a part of a folder below": (
-        build_listing(Folder((), {"a": Folder(files(100), {}, PARTLY, 100, 250)}, WHOLE)),
+        build_listing(
+            FolderListing((), {"a": FolderListing(files(100), {}, PARTLY, 100, 250)}, WHOLE)
+        ),
         FirstAnswer(100, 1, 5),
     ),
 }
@@ -87,9 +95,9 @@ def test_requests_of_a_poll(listing: Listing, foreseen: FirstAnswer) -> None:
 
 def test_a_tree_deeper_than_the_stack() -> None:
     """A tree may be deeper than Python's stack."""
-    folder = Folder(files(1), loaded=WHOLE)
+    folder = FolderListing(files(1), loaded=WHOLE)
     for _ in range(5000):
-        folder = Folder(folders={"a": folder}, loaded=WHOLE)
+        folder = FolderListing(folders={"a": folder}, loaded=WHOLE)
 
     assert first_answer(build_listing(folder), is_end=True) == FirstAnswer(1, 5000, 1)
 

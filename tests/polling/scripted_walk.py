@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.walk import Limits, walk
-from exporter.scaleengine.file_listing import Folder, Listing, build_listing
+from exporter.scaleengine.file_listing import FolderListing, Listing, build_listing
 
-Script = Mapping[tuple[str, int], Folder | Exception]
+Script = Mapping[tuple[str, int], FolderListing | Exception]
 """What is responded for a path and offset."""
 
 
 class ScriptedApi:
     """Responds by a script, and with ``elsewhere`` to all else; remembers what was requested."""
 
-    def __init__(self, script: Script, elsewhere: Folder) -> None:
+    def __init__(self, script: Script, elsewhere: FolderListing) -> None:
         self.script = script
         self.elsewhere = elsewhere
         self.requested: list[tuple[str, int]] = []
@@ -30,7 +30,7 @@ class ScriptedApi:
 
 
 def walk_script(
-    script: Script, *, elsewhere: Folder, in_all: int = 50, depth: int | None = 2
+    script: Script, *, elsewhere: FolderListing, in_all: int = 50, depth: int | None = 2
 ) -> tuple[FileCounts, ScriptedApi]:
     """Walk over the path ``s``; return what was counted, and the API that was asked."""
     api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)

@@ -21,7 +21,7 @@ from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import Target
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import TimestampAllocator
@@ -151,7 +151,9 @@ class SimulatedApi:
             transport.under_way.discard(response)
             self._in_flight[name] -= 1
 
-    def send(self, transport: "SimulatedTransport", text: str, question: Question) -> HttpResponse:
+    def send(
+        self, transport: "SimulatedTransport", text: str, question: RequestContext
+    ) -> HttpResponse:
         """Respond to a request."""
         if transport.closed:
             raise question.failed(NetworkError, "the transport is closed", "open another")
@@ -187,7 +189,7 @@ class SimulatedTransport:
         self.closed = False
         self.under_way: set[asyncio.Future[None]] = set()
 
-    def send(self, text: str, question: Question, *_: object) -> HttpResponse:
+    def send(self, text: str, question: RequestContext, *_: object) -> HttpResponse:
         return self._api.send(self, text, question)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
-from exporter.scaleengine.json_values import UnexpectedError, decode
+from exporter.scaleengine.json_values import SchemaError, decode
 from tests.polling.fidelity_cases import CASES, PATH
 from tests.polling.scripted_api import NOTHING, Allowed, Case, Truth
 
@@ -40,7 +40,7 @@ class Api:
         assert isinstance(response, dict)
         try:
             return read_listing(response, path, offset)
-        except UnexpectedError as unexpected:
+        except SchemaError as unexpected:
             raise ProtocolError("files.list", str(unexpected), "report it") from None
 
 

@@ -19,8 +19,8 @@ from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock, since_boot
-from exporter.scaleengine.deadlines import DEADLINES
 from exporter.scaleengine.errors import Reason
+from exporter.scaleengine.timers import TIMERS
 from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
 from tests.support.faults import BUSY, Fault
 
@@ -93,7 +93,7 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
 def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
     """Told to stop, polls end at once even if ScaleEngine never answers; no thread is left."""
     hang = Behaviour(broken=(Broken(Fault.HANG),))
-    DEADLINES.add(0.0, lambda: None)  # its thread is that of the process
+    TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
         with polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller:

@@ -22,7 +22,7 @@ from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.deadlines import DEADLINES
+from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
 from tests.polling.times import LeapingTime
@@ -291,7 +291,7 @@ def test_a_hundred_times_leave_nothing_behind(
 def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator) -> None:
     """The end comes at once for what is polled, what is leaving, and what waits for that."""
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
-    DEADLINES.add(0.0, lambda: None)  # its thread is that of the process
+    TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with open_account(simulator, timeout=60.0) as account, polling() as made:
         made.follow(account, USAGE, FILES)

@@ -23,6 +23,7 @@ from exporter.scaleengine.errors import (
     AuthError,
     ClockError,
     CorrectedClockError,
+    FailureScope,
     IncompleteError,
     LimitReachedError,
     NetworkError,
@@ -31,7 +32,6 @@ from exporter.scaleengine.errors import (
     Reason,
     RequestTimeoutError,
     ScaleEngineError,
-    Scope,
     ServerError,
     SignatureError,
     TooManyRequestsError,
@@ -128,19 +128,19 @@ def test_the_table_of_the_documentation() -> None:
 @pytest.mark.parametrize(
     ("kind", "retry_after", "scope"),
     [
-        (AuthError, None, Scope.COMMAND),
-        (SignatureError, None, Scope.CREDENTIALS),
-        (ClockError, None, Scope.ACCOUNT),
-        (TooManyRequestsError, None, Scope.ACCOUNT),
-        (RateLimitedError, 120.0, Scope.ACCOUNT),
-        (ServerError, 7.0, Scope.ACCOUNT),
-        (ServerError, None, Scope.REQUEST),
-        (NetworkError, None, Scope.API),
-        (AuthError, 7.0, Scope.COMMAND),
+        (AuthError, None, FailureScope.COMMAND),
+        (SignatureError, None, FailureScope.CREDENTIALS),
+        (ClockError, None, FailureScope.ACCOUNT),
+        (TooManyRequestsError, None, FailureScope.ACCOUNT),
+        (RateLimitedError, 120.0, FailureScope.ACCOUNT),
+        (ServerError, 7.0, FailureScope.ACCOUNT),
+        (ServerError, None, FailureScope.REQUEST),
+        (NetworkError, None, FailureScope.API),
+        (AuthError, 7.0, FailureScope.COMMAND),
     ],
 )
 def test_what_need_not_be_tried(
-    kind: type[ScaleEngineError], retry_after: float | None, scope: Scope
+    kind: type[ScaleEngineError], retry_after: float | None, scope: FailureScope
 ) -> None:
     """A request for a wait is for the account; else the class of the failure decides."""
     assert untried_scope(failure(kind, retry_after)) is scope
@@ -149,7 +149,7 @@ def test_what_need_not_be_tried(
 def test_reasons_without_a_response() -> None:
     """Only a timeout and a network failure leave open whether ScaleEngine can be reached."""
     found = {reason for reason in Reason if not has_response(reason)}
-    assert found == {kind.reason for kind in error_classes() if kind.scope is Scope.API}
+    assert found == {kind.reason for kind in error_classes() if kind.scope is FailureScope.API}
     assert has_response(None)
 
 

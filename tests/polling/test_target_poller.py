@@ -25,7 +25,7 @@ from exporter.polling.walk import Limits
 from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import AuthError, Reason
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import Arrival
@@ -69,7 +69,7 @@ class SaysInTurn(Transport):
     def send(
         self,
         text: str,
-        question: Question,
+        question: RequestContext,
         arrival: Arrival | None = None,
         monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:

@@ -24,7 +24,7 @@ from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.disk_usage import start_of_window
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
@@ -71,7 +71,7 @@ class Responds(Transport):
     def send(
         self,
         text: str,
-        question: Question,
+        question: RequestContext,
         arrival: Arrival | None = None,
         monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:

@@ -11,8 +11,8 @@ from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError, NetworkError
 from exporter.scaleengine.file_listing import (
-    Folder,
     FolderEncoding,
+    FolderListing,
     Listing,
     LoadState,
     build_listing,
@@ -26,29 +26,29 @@ def files(*numbers: int) -> list[str]:
     return [f"{number}.mp4" for number in numbers]
 
 
-def complete(*numbers: int, **below: Folder) -> Folder:
-    return Folder(files(*numbers), below, COMPLETE)
+def complete(*numbers: int, **below: FolderListing) -> FolderListing:
+    return FolderListing(files(*numbers), below, COMPLETE)
 
 
-def partial(*numbers: int, told: int | None, **below: Folder) -> Folder:
-    return Folder(files(*numbers), below, PARTIAL, told)
+def partial(*numbers: int, told: int | None, **below: FolderListing) -> FolderListing:
+    return FolderListing(files(*numbers), below, PARTIAL, told)
 
 
-ELSEWHERE = Folder(loaded=COMPLETE)
+ELSEWHERE = FolderListing(loaded=COMPLETE)
 walked = functools.partial(walk_script, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("flag", [COMPLETE, None])
 def test_an_empty_folder(flag: LoadState | None) -> None:
     """A folder in which nothing is shown takes one request."""
-    counts, api = walked({("s", 0): Folder(loaded=flag)})
+    counts, api = walked({("s", 0): FolderListing(loaded=flag)})
     assert (counts.files, counts.folders, api.requested) == (0, 0, [("s", 0)])
 
 
 @pytest.mark.parametrize("flag", [COMPLETE, None])
 def test_the_end_is_confirmed(flag: LoadState | None) -> None:
     """Where nothing proves the end, two requests do: for the last file, and from behind it."""
-    shown = [Folder(files(*numbers), {}, flag) for numbers in [(1, 2, 3), (3,)]]
+    shown = [FolderListing(files(*numbers), {}, flag) for numbers in [(1, 2, 3), (3,)]]
     counts, api = walked({("s", 0): shown[0], ("s", 2): shown[1]})
     assert counts.files == 3
     assert api.requested == [("s", 0), ("s", 2), ("s", 5)]
@@ -56,7 +56,7 @@ def test_the_end_is_confirmed(flag: LoadState | None) -> None:
 
 def test_skipped_folders_prove_the_end() -> None:
     """Where a full response lists what it does not reach, a list of sub-folders is complete."""
-    below = {name: Folder(loaded=SKIPPED) for name in "ab"}
+    below = {name: FolderListing(loaded=SKIPPED) for name in "ab"}
     responses = {
         ("s", 0): complete(1, 2, **below),
         ("s/a", 0): complete(1),
@@ -110,9 +110,9 @@ def test_an_offset_that_counts_what_is_not_shown() -> None:
     """Where the offset counts files of other types too, the last file is behind its own number."""
     responses = {
         ("s", 0): partial(1, 2, told=100),
-        ("s", 99): Folder(loaded=COMPLETE),
+        ("s", 99): FolderListing(loaded=COMPLETE),
         ("s", 1): partial(2, 3, 4, told=101),
-        ("s", 100): Folder(loaded=COMPLETE),
+        ("s", 100): FolderListing(loaded=COMPLETE),
         ("s", 3): complete(4),
     }
     assert walked(responses)[0].files == 4
@@ -136,7 +136,7 @@ def test_children_behind_an_offset_are_not_believed() -> None:
     """An offset may skip as much in every folder, so a child behind it is requested by itself."""
     responses = {
         ("s", 0): partial(1, 2, 3, told=3),
-        ("s", 2): complete(3, a=Folder(loaded=COMPLETE)),
+        ("s", 2): complete(3, a=FolderListing(loaded=COMPLETE)),
         ("s/a", 0): complete(1, 2),
         ("s/a", 1): complete(2),
     }
@@ -168,8 +168,8 @@ def test_a_folder_is_requested_behind_what_was_shown() -> None:
         ("s", 0): complete(
             1,
             a=partial(1, 2, 3, told=77),
-            b=Folder(loaded=SKIPPED),
-            c=Folder(loaded=SKIPPED),
+            b=FolderListing(loaded=SKIPPED),
+            c=FolderListing(loaded=SKIPPED),
         ),
         ("s/a", 2): complete(3, 4),
     }
@@ -181,12 +181,12 @@ def test_a_folder_is_requested_behind_what_was_shown() -> None:
 def test_members_that_may_be_folders() -> None:
     """A member that begins with two underscores is a folder if it can be listed by itself."""
     gone = ApiError("files.list", "no such path", "look")
-    shown = complete(1, __real=Folder(), __errors=Folder())
+    shown = complete(1, __real=FolderListing(), __errors=FolderListing())
     responses: Script = {
         ("s", 0): shown,
         ("s", 1): complete(**dict(shown.folders)),
         ("s", 2): complete(),
-        ("s/__real", 0): Folder(),
+        ("s/__real", 0): FolderListing(),
         ("s/__errors", 0): gone,
     }
     counts, _ = walked(responses)
@@ -196,8 +196,8 @@ def test_members_that_may_be_folders() -> None:
 def test_sub_folders_in_the_order_of_the_response() -> None:
     """Sub-folders are requested in the order in which they were listed."""
     names = ["c", "a", "b"]
-    responses: dict[tuple[str, int], Folder | Exception] = {
-        ("s", 0): complete(1, **{name: Folder(loaded=SKIPPED) for name in names})
+    responses: dict[tuple[str, int], FolderListing | Exception] = {
+        ("s", 0): complete(1, **{name: FolderListing(loaded=SKIPPED) for name in names})
     }
     responses |= {(f"s/{name}", 0): complete() for name in names}
     _, api = walked(responses)
@@ -205,13 +205,16 @@ def test_sub_folders_in_the_order_of_the_response() -> None:
 
 
 REFUSED = [
-    ({("s", 0): Folder(loaded=SKIPPED)}, "'s' could not be seen whole: it comes back skipped"),
+    (
+        {("s", 0): FolderListing(loaded=SKIPPED)},
+        "'s' could not be seen whole: it comes back skipped",
+    ),
     ({("s", 0): partial(1, told=0)}, "its offset does not move on from 0"),
     (
         {("s", 0): partial(1, 2, told=5), ("s", 4): partial(2, told=4)},
         "its offset does not move on from 4",
     ),
-    ({("s", 0): Folder((), {}, PARTIAL)}, "it goes on, but nothing says where"),
+    ({("s", 0): FolderListing((), {}, PARTIAL)}, "it goes on, but nothing says where"),
     (
         {("s", 0): complete(1, 2), ("s", 1): complete(2), ("s", 3): complete(7)},
         "behind its end, more is listed",
@@ -222,7 +225,7 @@ REFUSED = [
     ),
     (
         {
-            ("s", 0): complete(a=Folder(loaded=SKIPPED), b=Folder(loaded=SKIPPED)),
+            ("s", 0): complete(a=FolderListing(loaded=SKIPPED), b=FolderListing(loaded=SKIPPED)),
             ("s/a", 0): ApiError("files.list", "no such path", "look"),
         },
         "'s/a' could not be seen whole: it cannot be requested by itself (no such path)",
@@ -250,7 +253,7 @@ def test_the_first_response_is_a_failure(error: Exception) -> None:
 def test_no_more_requests_than_allowed() -> None:
     """The limit of requests is one that may be reached."""
     responses = {
-        ("s", 0): complete(a=Folder(loaded=SKIPPED), b=Folder(loaded=SKIPPED)),
+        ("s", 0): complete(a=FolderListing(loaded=SKIPPED), b=FolderListing(loaded=SKIPPED)),
         ("s/a", 0): complete(),
         ("s/b", 0): complete(),
     }
@@ -262,7 +265,7 @@ def test_no_more_requests_than_allowed() -> None:
 def test_responses_of_two_encodings() -> None:
     """A response that is written in another way than those before could be misread: no count."""
     responses = [
-        build_listing(complete(a=Folder(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
+        build_listing(complete(a=FolderListing(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
         build_listing(complete(1), FolderEncoding.OBJECT),
     ]
 
@@ -276,8 +279,8 @@ def test_responses_of_two_encodings() -> None:
 @pytest.mark.parametrize("limit", [3, 4])
 def test_more_folders_than_allowed(limit: int) -> None:
     """A walk that finds one folder too many has no count, and says which setting allows more."""
-    below = {name: Folder(loaded=COMPLETE) for name in "abc"}
-    api = ScriptedApi({("s", 0): complete(folder=Folder([], below, COMPLETE))}, ELSEWHERE)
+    below = {name: FolderListing(loaded=COMPLETE) for name in "abc"}
+    api = ScriptedApi({("s", 0): complete(folder=FolderListing([], below, COMPLETE))}, ELSEWHERE)
     limits = Limits(at_once=1, in_all=50, snapshot=SnapshotLimits(folders=limit))
     if limit == 4:
         asyncio.run(walk("s", api.request, limits, FolderCounts(None)))
@@ -292,9 +295,11 @@ def test_more_folders_than_allowed(limit: int) -> None:
 @pytest.mark.parametrize(("levels", "depth"), [(0, 2), (15, None), (15, 20)])
 def test_memory_of_a_crowded_response(levels: int, depth: int | None) -> None:
     """Five thousand skipped folders take three megabytes, however long their paths are."""
-    crowd = Folder([], {f"{number}": Folder(loaded=SKIPPED) for number in range(5_000)}, COMPLETE)
+    crowd = FolderListing(
+        [], {f"{number}": FolderListing(loaded=SKIPPED) for number in range(5_000)}, COMPLETE
+    )
     for _ in range(levels):
-        crowd = Folder([], {"x" * 255: crowd}, COMPLETE)
+        crowd = FolderListing([], {"x" * 255: crowd}, COMPLETE)
     tracemalloc.start()
     try:
         with pytest.raises(IncompleteError, match="more than 50 requests"):

@@ -11,7 +11,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
-from exporter.scaleengine.json_values import UnexpectedError, decode
+from exporter.scaleengine.json_values import SchemaError, decode
 from exporter.simulator import Folder, Readings, encoding
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import encode
@@ -24,7 +24,7 @@ MAX_REQUESTS = 2000
 
 
 def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listing:
-    """Return what the client reads of one response; raises UnexpectedError."""
+    """Return what the client reads of one response; raises SchemaError."""
     listed = list_folder(folder, "video", offset, readings)
     shows_nothing = listed == Listed(file_count=listed.file_count)
     is_left_out = shows_nothing and readings.nothing is not Nothing.FOLDER
@@ -45,7 +45,7 @@ def count(tree: Folder, readings: Readings) -> tuple[int, int]:
             return respond(folder, path, offset, readings)
         except KeyError:
             raise ApiError("files.list", "no such path", "look") from None
-        except UnexpectedError as unexpected:
+        except SchemaError as unexpected:
             raise ProtocolError("files.list", str(unexpected), "look") from None
 
     counts = FolderCounts(None)

@@ -13,7 +13,7 @@ from exporter.polling.steps import Start, Step, StepKind, has_skipped
 from exporter.polling.walk import Limits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
-    Folder,
+    FolderListing,
     Listing,
     LoadState,
     build_listing,
@@ -21,7 +21,7 @@ from exporter.scaleengine.file_listing import (
 from tests.polling.scripted_walk import Script, walk_script
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
-EMPTY = Folder()
+EMPTY = FolderListing()
 NO_PATH = ApiError("files.list", "no such path", "look")
 
 
@@ -33,16 +33,16 @@ def many(first: int, behind: int) -> list[str]:
     return files(*range(first, behind))
 
 
-def whole(names: Sequence[str] = (), **below: Folder) -> Folder:
-    return Folder(names, below, WHOLE)
+def whole(names: Sequence[str] = (), **below: FolderListing) -> FolderListing:
+    return FolderListing(names, below, WHOLE)
 
 
-def partly(names: Sequence[str], offset: int | None, **below: Folder) -> Folder:
-    return Folder(names, below, PARTLY, offset)
+def partly(names: Sequence[str], offset: int | None, **below: FolderListing) -> FolderListing:
+    return FolderListing(names, below, PARTLY, offset)
 
 
-def skipped() -> Folder:
-    return Folder(loaded=SKIPPED)
+def skipped() -> FolderListing:
+    return FolderListing(loaded=SKIPPED)
 
 
 walked = partial(walk_script, elsewhere=EMPTY)
@@ -66,7 +66,7 @@ WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
     ),
     "an offset without the flag says that there is more": (
         {
-            ("s", 0): Folder(files(1, 2), next_offset=2),
+            ("s", 0): FolderListing(files(1, 2), next_offset=2),
             ("s", 1): whole(files(2, 3)),
             ("s", 2): whole(files(3)),
         },
@@ -75,24 +75,27 @@ WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
     ),
     "offsets that count files at any depth: a leap to the last file": (
         {
-            ("s", 0): Folder(folders={"a": Folder(many(0, 100))}),
-            ("s", 99): Folder(folders={"a": Folder(many(99, 150))}),
-            ("s/a", 0): Folder(many(0, 100)),
-            ("s/a", 99): Folder(many(99, 150)),
-            ("s/a", 149): Folder(many(149, 150)),
+            ("s", 0): FolderListing(folders={"a": FolderListing(many(0, 100))}),
+            ("s", 99): FolderListing(folders={"a": FolderListing(many(99, 150))}),
+            ("s/a", 0): FolderListing(many(0, 100)),
+            ("s/a", 99): FolderListing(many(99, 150)),
+            ("s/a", 149): FolderListing(many(149, 150)),
         },
         (150, 1),
         [("s", 0), ("s", 99), ("s", 100), ("s", 99), ("s", 200), ("s/a", 149), ("s/a", 249)],
     ),
     "no offset has an effect on the sub-folders": (
-        {("s", offset): Folder(folders={"a": Folder(files(1))}) for offset in (0, 1, 1001)}
-        | {("s/a", 0): Folder(files(1))},
+        {
+            ("s", offset): FolderListing(folders={"a": FolderListing(files(1))})
+            for offset in (0, 1, 1001)
+        }
+        | {("s/a", 0): FolderListing(files(1))},
         (1, 1),
         [("s", 0), ("s", 1), ("s", 1001), ("s/a", 0), ("s/a", 1), ("s/a", 0), ("s/a", 2)],
     ),
     "an offset that counts files of all types: the end is farther": (
         {
-            ("s", offset): Folder(
+            ("s", offset): FolderListing(
                 files(*[place for place in (0, 1, 7, 8, 9) if place >= offset][:3])
             )
             for offset in range(10)
@@ -101,7 +104,7 @@ WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
         [("s", 0), ("s", 2), ("s", 4), ("s", 6), ("s", 8), ("s", 9), ("s", 12)],
     ),
     "a name of the API's with a flag is a folder": (
-        {("s", 0): Folder(files(1, 2), {"__x": whole()}, WHOLE), ("s", 1): whole(files(2))},
+        {("s", 0): FolderListing(files(1, 2), {"__x": whole()}, WHOLE), ("s", 1): whole(files(2))},
         (2, 1),
         [("s", 0), ("s", 1), ("s", 3), ("s/__x", 0)],
     ),
@@ -162,8 +165,8 @@ def behind_the_end() -> FolderProgress:
     return folder
 
 
-@pytest.mark.parametrize("shown", [Folder(), whole(), whole(__errors=EMPTY)])
-def test_an_empty_response_behind_the_end(shown: Folder) -> None:
+@pytest.mark.parametrize("shown", [FolderListing(), whole(), whole(__errors=EMPTY)])
+def test_an_empty_response_behind_the_end(shown: FolderListing) -> None:
     """It proves the end, also with a member of the API that looks like a folder."""
     folder = behind_the_end()
     folder.add_child("__errors")
@@ -185,7 +188,7 @@ def test_a_response_behind_the_end_that_repeats_something() -> None:
 
 
 @pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
-def test_the_same_response_far_behind_the_end(first: Folder) -> None:
+def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
     """What is shown far behind the end is shown everywhere, and hides nothing."""
     folder, traits = behind_the_end(), ServerTraits(max_files=3)
     for shown in (first, KNOWN):
@@ -205,7 +208,7 @@ def test_the_same_response_far_behind_the_end(first: Folder) -> None:
         (whole(files(1), a=whole(b=skipped())), False),
     ],
 )
-def test_room_of_a_response(root: Folder, *, has_room: bool) -> None:
+def test_room_of_a_response(root: FolderListing, *, has_room: bool) -> None:
     """A response that skips a folder was cut there, however few entries it shows."""
     assert ServerTraits(max_files=3).has_room(build_listing(root)) is has_room
 
@@ -222,7 +225,7 @@ def test_room_of_a_response(root: Folder, *, has_room: bool) -> None:
     ],
 )
 def test_what_an_offset_has_skipped(
-    start: Start, shown: Folder, *, skipped_something: bool
+    start: Start, shown: FolderListing, *, skipped_something: bool
 ) -> None:
     """A first response may be cut before the sub-folders, or before the files."""
     assert has_skipped(start, shown) is skipped_something
@@ -233,21 +236,23 @@ def test_a_complete_folder_that_shows_more_files_later() -> None:
     folder = FolderProgress("s")
     child = folder.add_child("a")
     child.add_files(files(1))
-    folder.check_complete(build_listing(Folder(folders={"a": Folder(files(1, 2))})))
+    folder.check_complete(build_listing(FolderListing(folders={"a": FolderListing(files(1, 2))})))
     child.finish()
-    folder.check_complete(build_listing(Folder(files(1, 2), {"a": Folder(files(1))})))
+    folder.check_complete(build_listing(FolderListing(files(1, 2), {"a": FolderListing(files(1))})))
     with pytest.raises(IncompleteError, match=r"'s/a' .* shows 2 files where 1 were all"):
-        folder.check_complete(build_listing(Folder(folders={"a": Folder(files(1, 2))})))
+        folder.check_complete(
+            build_listing(FolderListing(folders={"a": FolderListing(files(1, 2))}))
+        )
 
 
 def test_a_complete_folder_that_shows_more_folders_later() -> None:
     """The same holds for its sub-folders, whether they are still held or not."""
-    two = build_listing(Folder(folders={"a": EMPTY, "b": EMPTY}))
+    two = build_listing(FolderListing(folders={"a": EMPTY, "b": EMPTY}))
     folder = FolderProgress("s")
     folder.add_child("a")
     folder.finish()
     for _ in range(2):
-        folder.check_complete(build_listing(Folder(folders={"a": EMPTY})))
+        folder.check_complete(build_listing(FolderListing(folders={"a": EMPTY})))
         with pytest.raises(IncompleteError, match="shows 2 sub-folders where 1 were all"):
             folder.check_complete(two)
         folder.take_children()
@@ -265,14 +270,16 @@ def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
 @pytest.mark.parametrize(
     ("root", "is_counted"),
     [
-        (Folder(files(1), {"a": partly((), 89), "b": whole()}), False),
-        (Folder(files(1), {"a": partly((), 2), "b": whole()}), True),
+        (FolderListing(files(1), {"a": partly((), 89), "b": whole()}), False),
+        (FolderListing(files(1), {"a": partly((), 2), "b": whole()}), True),
         (whole(files(1), a=partly((), 89), b=whole()), True),
     ],
 )
-def test_a_server_that_counts_what_it_does_not_list(root: Folder, *, is_counted: bool) -> None:
+def test_a_server_that_counts_what_it_does_not_list(
+    root: FolderListing, *, is_counted: bool
+) -> None:
     """An offset beyond all that is shown: then a folder without any flag may go on unseen."""
-    follow_up = Folder((), root.folders, root.loaded)
+    follow_up = FolderListing((), root.folders, root.loaded)
     script: Script = {
         ("s", 0): root,
         ("s", 1): root,
@@ -306,7 +313,7 @@ def test_leaps_are_tried_three_times() -> None:
     tried = []
     for _ in range(5):
         folder = FolderProgress("s")
-        listing = build_listing(Folder(folders={"a": Folder(many(0, 100))}))
+        listing = build_listing(FolderListing(folders={"a": FolderListing(many(0, 100))}))
         traits.observe(listing, 0)
         assert folder.accept(listing, traits)
         folder.decide(listing, listing.entries, traits)

@@ -16,8 +16,8 @@ import pytest
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.connecting import Address
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.connecting import PeerAddress
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
@@ -50,9 +50,9 @@ def credentials() -> Credentials:
 
 
 @pytest.fixture
-def question() -> Question:
+def context() -> RequestContext:
     """Return what an answer belongs to, with the published key and secret to be hidden."""
-    return Question("main", "disk.usage", hidden=(KEY, SECRET))
+    return RequestContext("main", "disk.usage", secrets=(KEY, SECRET))
 
 
 @pytest.fixture
@@ -120,11 +120,13 @@ def transport() -> Iterator[Callable[..., Transport]]:
 
 
 @pytest.fixture
-def send(transport: Callable[..., Transport], question: Question) -> Callable[..., HttpResponse]:
+def send(
+    transport: Callable[..., Transport], context: RequestContext
+) -> Callable[..., HttpResponse]:
     """Return a function that sends one request to a URL."""
 
     def send_to(url: str, timeout: float = 60.0, ca_file: Path | None = None) -> HttpResponse:
-        return transport(url, timeout, ca_file=ca_file).send("{}", question)
+        return transport(url, timeout, ca_file=ca_file).send("{}", context)
 
     return send_to
 
@@ -172,7 +174,7 @@ def closed() -> Iterator[str]:
 
 
 @pytest.fixture
-def dropping() -> Iterator[Callable[..., Address]]:
+def dropping() -> Iterator[Callable[..., PeerAddress]]:
     """Return a function that gives an address where attempts to connect are never answered.
 
     Nobody accepts there and the queue is full, so the kernel drops the packets. Every address of
@@ -180,7 +182,7 @@ def dropping() -> Iterator[Callable[..., Address]]:
     """
     with ExitStack() as sockets:
 
-        def make(family: int = socket.AF_INET) -> Address:
+        def make(family: int = socket.AF_INET) -> PeerAddress:
             listener = sockets.enter_context(socket.socket(family))
             listener.bind(("::1" if family == socket.AF_INET6 else "", 0))
             listener.listen(0)
@@ -191,7 +193,7 @@ def dropping() -> Iterator[Callable[..., Address]]:
                 queued.settimeout(0)
                 queued.connect_ex((host, port))
             target = (host, port, 0, 0) if family == socket.AF_INET6 else (host, port)
-            return Address(family, target)
+            return PeerAddress(family, target)
 
         yield make
 
@@ -200,7 +202,7 @@ def dropping() -> Iterator[Callable[..., Address]]:
 def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that says which addresses every name has from now on."""
 
-    def say(*addresses: Address) -> None:
+    def say(*addresses: PeerAddress) -> None:
         found = [
             (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address.target)
             for address in addresses

@@ -27,7 +27,7 @@ from exporter.scaleengine.errors import (
     SignatureError,
 )
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.json_values import Members
+from exporter.scaleengine.json_values import JsonObject
 from exporter.scaleengine.response_memory import ResponseMemory
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
@@ -361,7 +361,7 @@ def test_a_defect_is_observed(
 ) -> None:
     """A call that ends with something unforeseen counts as failed."""
 
-    def read(_: Members) -> None:
+    def read(_: JsonObject) -> None:
         raise LookupError("unforeseen")
 
     with pytest.raises(LookupError, match="unforeseen"):
@@ -377,7 +377,7 @@ def test_a_limit_is_observed(
 ) -> None:
     """A call for which there is no memory fails as network, and names what is missing."""
 
-    def read(_: Members) -> None:
+    def read(_: JsonObject) -> None:
         raise MemoryError
 
     with pytest.raises(ResourceLimitError, match="this process has no memory left"):

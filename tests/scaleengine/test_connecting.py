@@ -16,14 +16,14 @@ import urllib3.connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.connecting import Address, AddressMemory, connect_first
-from exporter.scaleengine.deadlines import DEADLINES
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.connecting import AddressMemory, PeerAddress, connect_first
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
+from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
 
-Dropping = Callable[..., Address]
+Dropping = Callable[..., PeerAddress]
 Listen = Callable[..., str]
 Resolving = Callable[..., None]
 Send = Callable[..., HttpResponse]
@@ -43,14 +43,14 @@ def answer(line: socket.socket, _: bytes) -> None:
     raise ConnectionAbortedError
 
 
-def at(url: str) -> Address:
+def at(url: str) -> PeerAddress:
     """Return the address of a server that listens on loopback."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
     if ":" in parts.hostname:
-        return Address(V6, (parts.hostname, parts.port, 0, 0))
-    return Address(V4, (parts.hostname, parts.port))
+        return PeerAddress(V6, (parts.hostname, parts.port, 0, 0))
+    return PeerAddress(V4, (parts.hostname, parts.port))
 
 
 class Connects:
@@ -145,7 +145,7 @@ def test_many_dead_addresses(
 ) -> None:
     """However many addresses are dead, each is tried within the time of the request."""
     port = dropping().port
-    dead = [Address(V4, (f"127.0.0.{host}", port)) for host in range(1, 51)]
+    dead = [PeerAddress(V4, (f"127.0.0.{host}", port)) for host in range(1, 51)]
     resolving(*dead, at(listen(answer)))
 
     assert send(API, 10.0) == GOOD, "50 times a quarter of a second is more than there is"
@@ -167,7 +167,7 @@ def test_an_address_that_worked_is_tried_first(
     listen: Listen,
     resolving: Resolving,
     transport: Transports,
-    question: Question,
+    context: RequestContext,
     connects: Connects,
 ) -> None:
     """The second request wastes no time with the address that was dead at the first."""
@@ -176,7 +176,7 @@ def test_an_address_that_worked_is_tried_first(
     resolving(dead, good)
     sender = transport(API, LONG)
     for _ in range(3):
-        assert sender.send("{}", question) == GOOD
+        assert sender.send("{}", context) == GOOD
 
     assert connects.targets == [dead.target, good.target, good.target, good.target]
 
@@ -185,7 +185,7 @@ def test_an_address_that_fails_after_it_was_connected_to(
     listen: Listen,
     resolving: Resolving,
     transport: Transports,
-    question: Question,
+    context: RequestContext,
     connects: Connects,
 ) -> None:
     """An address that accepts and does not answer is the last to be tried at the next request."""
@@ -197,9 +197,9 @@ def test_an_address_that_fails_after_it_was_connected_to(
     resolving(bad, good)
     sender = transport(API, LONG)
     with pytest.raises(NetworkError):
-        sender.send("{}", question)
+        sender.send("{}", context)
     for _ in range(2):
-        assert sender.send("{}", question) == GOOD
+        assert sender.send("{}", context) == GOOD
 
     assert connects.targets == [bad.target, good.target, good.target]
 
@@ -208,7 +208,7 @@ def test_an_address_that_worked_and_is_silent_now(
     listen: Listen,
     resolving: Resolving,
     transport: Transports,
-    question: Question,
+    context: RequestContext,
     connects: Connects,
 ) -> None:
     """An address that worked is forgotten when a request by it takes too long."""
@@ -223,10 +223,10 @@ def test_an_address_that_worked_and_is_silent_now(
     first, second = at(listen(hang_at_the_second)), at(listen(answer))
     resolving(first, second)
     sender = transport(API, 2.0)
-    sender.send("{}", question)
+    sender.send("{}", context)
     with pytest.raises(RequestTimeoutError):
-        sender.send("{}", question)
-    assert sender.send("{}", question) == GOOD
+        sender.send("{}", context)
+    assert sender.send("{}", context) == GOOD
 
     assert connects.targets == [first.target, first.target, second.target]
 
@@ -235,7 +235,7 @@ def test_what_is_said_of_several_failures(
     closed: str, resolving: Resolving, send: Send, connects: Connects
 ) -> None:
     """IPv6 that is not there says little; that the other address refuses is what matters."""
-    nowhere = Address(V4, ("255.255.255.255", 9))
+    nowhere = PeerAddress(V4, ("255.255.255.255", 9))
     with socket.socket() as sock:
         assert sock.connect_ex(nowhere.target) == errno.ENETUNREACH
     resolving(at(f"http://{closed}/"), nowhere)
@@ -248,7 +248,7 @@ def test_what_is_said_of_several_failures(
 
 def test_a_route_to_none_of_the_addresses(resolving: Resolving, send: Send) -> None:
     """Where no address has a route, the system's words are shown."""
-    resolving(Address(V4, ("255.255.255.255", 9)))
+    resolving(PeerAddress(V4, ("255.255.255.255", 9)))
     with pytest.raises(NetworkError) as caught:
         send(API)
 
@@ -256,14 +256,14 @@ def test_a_route_to_none_of_the_addresses(resolving: Resolving, send: Send) -> N
 
 
 def test_nothing_is_left(
-    dropping: Dropping, closed: str, listen: Listen, resolving: Resolving, question: Question
+    dropping: Dropping, closed: str, listen: Listen, resolving: Resolving, context: RequestContext
 ) -> None:
     """No descriptor and no thread is left: of winners, losers, refusals, or at a timeout."""
     port = dropping().port
-    dead = [Address(V4, (f"127.0.0.{host}", port)) for host in range(1, 6)]
+    dead = [PeerAddress(V4, (f"127.0.0.{host}", port)) for host in range(1, 6)]
     good, refusing = at(listen(answer)), at(f"http://{closed}/")
     gc.collect()
-    DEADLINES.add(0.0, lambda: None)
+    TIMERS.add(0.0, lambda: None)
     threads = set(threading.enumerate())
     before = descriptors()
     for addresses, timeout in (
@@ -276,7 +276,7 @@ def test_nothing_is_left(
         resolving(*addresses)
         sender = Transport(Endpoint(API, timeout, 2))
         try:
-            sender.send("{}", question)
+            sender.send("{}", context)
         except (NetworkError, RequestTimeoutError):
             assert good not in addresses
         sender.close()
@@ -288,14 +288,16 @@ def test_nothing_is_left(
 
 
 addresses = st.builds(
-    lambda family, host: Address(family, (f"host-{host}", 80)),
+    lambda family, host: PeerAddress(family, (f"host-{host}", 80)),
     st.sampled_from([V4, V6]),
     st.integers(0, 20),
 )
 
 
 @given(st.lists(addresses, unique=True), st.lists(st.tuples(addresses, st.booleans())))
-def test_the_order_of_addresses(found: list[Address], history: list[tuple[Address, bool]]) -> None:
+def test_the_order_of_addresses(
+    found: list[PeerAddress], history: list[tuple[PeerAddress, bool]]
+) -> None:
     """Every address is tried once; what worked last comes first, and what failed last is last."""
     memory = AddressMemory()
     memory.sort(sorted({address for address, _ in history}))
@@ -314,8 +316,8 @@ def test_the_order_of_addresses(found: list[Address], history: list[tuple[Addres
 
 def test_families_take_turns() -> None:
     """Of new addresses those of both families take turns, and the resolver's first is the first."""
-    six = [Address(V6, (f"2001:db8::{n}", 80, 0, 0)) for n in range(3)]
-    four = [Address(V4, (f"192.0.2.{n}", 80)) for n in range(2)]
+    six = [PeerAddress(V6, (f"2001:db8::{n}", 80, 0, 0)) for n in range(3)]
+    four = [PeerAddress(V4, (f"192.0.2.{n}", 80)) for n in range(2)]
 
     assert AddressMemory().sort([*six, *four]) == [six[0], four[0], six[1], four[1], six[2]]
     assert AddressMemory().sort([four[0], six[0]]) == [four[0], six[0]]
@@ -324,7 +326,7 @@ def test_families_take_turns() -> None:
 def test_addresses_that_are_not_a_names_any_more() -> None:
     """What is known of an address is forgotten when the name no longer has it."""
     memory = AddressMemory()
-    old, new = Address(V4, ("192.0.2.1", 80)), Address(V4, ("192.0.2.2", 80))
+    old, new = PeerAddress(V4, ("192.0.2.1", 80)), PeerAddress(V4, ("192.0.2.2", 80))
     memory.record_failure(old)
     memory.sort([new])
 

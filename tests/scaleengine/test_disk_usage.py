@@ -23,7 +23,7 @@ from exporter.scaleengine.disk_usage import (
 )
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.json_values import Json, UnexpectedError, decode, items, kind
+from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode, type_name
 from exporter.scaleengine.signing import encode
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
@@ -158,7 +158,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),
         ({"cpu_user": "web", "bytes_total": 1}, NO_DAY, "summary_date is missing"),
         *(
-            (row(day=day), NO_DAY, f"summary_date: must be a date, is {kind(day)}")
+            (row(day=day), NO_DAY, f"summary_date: must be a date, is {type_name(day)}")
             for day in ODD_DAYS
         ),
         *(
@@ -172,7 +172,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
             (
                 row(occupied=size),
                 NO_BYTES,
-                f"bytes_total: must be a whole number, is {kind(size)}",
+                f"bytes_total: must be a whole number, is {type_name(size)}",
             )
             for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
         ),
@@ -270,7 +270,7 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
 )
 def test_no_usage(answer: dict[str, Json], sentence: str) -> None:
     """A response without a list of rows is refused, and one with two lists that differ."""
-    with pytest.raises(UnexpectedError) as caught:
+    with pytest.raises(SchemaError) as caught:
         read_usage(answer, WEDNESDAY)
     assert str(caught.value) == sentence
 
@@ -491,7 +491,7 @@ def test_a_response_of_too_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert read_usage({"usage": [*found]}, WEDNESDAY)
     found.append({"summary_date": "2014-11-11", "cpu_user": "c", "bytes_total": 1})
-    with pytest.raises(UnexpectedError, match="more than 2 CPU users"):
+    with pytest.raises(SchemaError, match="more than 2 CPU users"):
         read_usage({"usage": found}, WEDNESDAY)
 
 
@@ -509,7 +509,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
     plain, converted = decode(body), decode(body, conversion=ROW_CONVERSION)
     assert isinstance(plain, dict)
     assert isinstance(converted, dict)
-    assert sum(isinstance(one, UsageRow) for one in items(converted["usage"])) == 2
+    assert sum(isinstance(one, UsageRow) for one in as_list(converted["usage"])) == 2
     assert read_usage(plain, WEDNESDAY) == read_usage(converted, WEDNESDAY)
 
 
@@ -519,5 +519,5 @@ def test_a_row_in_the_place_of_something_else(key: str) -> None:
     body = json.dumps({key: row("2014-11-10"), "status": "success"}).encode()
     for read in (decode(body), decode(body, conversion=ROW_CONVERSION)):
         assert isinstance(read, dict)
-        with pytest.raises(UnexpectedError, match=r"must be a list, is a mapping|has no usage"):
+        with pytest.raises(SchemaError, match=r"must be a list, is a mapping|has no usage"):
             read_usage(read, WEDNESDAY)

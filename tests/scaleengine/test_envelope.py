@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exporter.scaleengine.envelope import MESSAGE_LENGTH, Question, open_envelope
+from exporter.scaleengine.envelope import MESSAGE_LENGTH, RequestContext, open_envelope
 from exporter.scaleengine.errors import (
     ApiError,
     AuthError,
@@ -29,12 +29,12 @@ ASKED = "check what the configuration asks for, or ask ScaleEngine's support"
 
 
 def refused(
-    status: int, body: object, question: Question, retry_after: float | None = None
+    status: int, body: object, context: RequestContext, retry_after: float | None = None
 ) -> ScaleEngineError:
     """Return the error that an answer ends in; a body that is no bytes is written as JSON."""
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ScaleEngineError) as caught:
-        open_envelope(HttpResponse(status, written, retry_after=retry_after), question)
+        open_envelope(HttpResponse(status, written, retry_after=retry_after), context)
     return caught.value
 
 
@@ -44,7 +44,7 @@ def failure(code: object, message: object = "Debugging message") -> dict[str, ob
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 404, 429, 500, 503])
-def test_success_under_any_status(question: Question, status: int) -> None:
+def test_success_under_any_status(context: RequestContext, status: int) -> None:
     """A success is one whatever the HTTP status, and all its members are handed on."""
     answer = {
         "status": "success",
@@ -53,7 +53,7 @@ def test_success_under_any_status(question: Question, status: int) -> None:
         "more": None,
     }
 
-    assert open_envelope(HttpResponse(status, json.dumps(answer).encode()), question) == answer
+    assert open_envelope(HttpResponse(status, json.dumps(answer).encode()), context) == answer
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_success_under_any_status(question: Question, status: int) -> None:
 @pytest.mark.parametrize("status", [200, 403, 429, 500])
 @pytest.mark.parametrize("form", ["{:04d}", "{}", int])
 def test_published_codes(
-    question: Question,
+    context: RequestContext,
     number: int,
     kind: type[ScaleEngineError],
     reason: str,
@@ -107,7 +107,7 @@ def test_published_codes(
 ) -> None:
     """A code means the same as text, as number, without its zeros, and under any HTTP status."""
     code = form.format(number) if isinstance(form, str) else form(number)
-    error = refused(status, failure(code), question)
+    error = refused(status, failure(code), context)
 
     assert (type(error), error.reason, str(error)) == (kind, Reason(reason), sentence)
     assert error.command == "disk.usage"
@@ -129,17 +129,17 @@ def test_published_codes(
         ("9" * 400, "without a code"),
     ],
 )
-def test_codes_that_are_not_published(question: Question, code: object, shown: str) -> None:
+def test_codes_that_are_not_published(context: RequestContext, code: object, shown: str) -> None:
     """What the API says beyond its published codes is shown, with its message."""
-    error = refused(200, failure(code, "No such\npath"), question)
+    error = refused(200, failure(code, "No such\npath"), context)
 
     assert isinstance(error, ApiError)
     assert str(error) == f"ScaleEngine reports a failure ({shown}: No such path): {ASKED}"
 
 
-def test_failure_without_code_and_message(question: Question) -> None:
+def test_failure_without_code_and_message(context: RequestContext) -> None:
     """A failure that says nothing more is told as one."""
-    error = refused(200, {"status": "failure"}, question)
+    error = refused(200, {"status": "failure"}, context)
 
     assert error.cause == "ScaleEngine reports a failure (without a code: no message)"
 
@@ -157,10 +157,10 @@ STATUSES = [
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"null", b'{"status": "odd"}'])
 def test_status_without_envelope(
-    question: Question, status: int, kind: type[ScaleEngineError], sentence: str, body: bytes
+    context: RequestContext, status: int, kind: type[ScaleEngineError], sentence: str, body: bytes
 ) -> None:
     """Where there is no envelope the HTTP status says what is wrong."""
-    error = refused(status, body, question)
+    error = refused(status, body, context)
 
     assert type(error) is kind
     assert str(error) == sentence.format("no response of ScaleEngine's")
@@ -169,14 +169,14 @@ def test_status_without_envelope(
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
 @pytest.mark.parametrize("code", ["4711", None])
 def test_status_beside_a_code_that_says_nothing(
-    question: Question,
+    context: RequestContext,
     status: int,
     kind: type[ScaleEngineError],
     sentence: str,
     code: str | None,
 ) -> None:
     """Where the code of a failure is not published the HTTP status says what is wrong."""
-    error = refused(status, failure(code, "Out to lunch"), question)
+    error = refused(status, failure(code, "Out to lunch"), context)
 
     assert type(error) is kind
     assert str(error) == sentence.format("Out to lunch")
@@ -204,9 +204,9 @@ def test_status_beside_a_code_that_says_nothing(
     ],
 )
 @pytest.mark.parametrize("status", [200, 404, 418])
-def test_no_envelope(question: Question, body: bytes, flaw: str, status: int) -> None:
+def test_no_envelope(context: RequestContext, body: bytes, flaw: str, status: int) -> None:
     """Anything that is not the envelope is refused, and the sentence says how it differs."""
-    error = refused(status, body, question)
+    error = refused(status, body, context)
 
     assert isinstance(error, ProtocolError)
     cause = f"the response is not one of ScaleEngine's (HTTP {status}): {flaw}"
@@ -220,10 +220,10 @@ def test_no_envelope(question: Question, body: bytes, flaw: str, status: int) ->
     [(0, None), (1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (1000, 120.0)],
 )
 def test_waits_beside_a_code(
-    question: Question, code: int, wait: float | None, status: int, asked: float | None
+    context: RequestContext, code: int, wait: float | None, status: int, asked: float | None
 ) -> None:
     """An error asks for the wait that the header names; code 1000 is "a few minutes" by itself."""
-    error = refused(status, failure(code), question, retry_after=asked)
+    error = refused(status, failure(code), context, retry_after=asked)
 
     assert error.retry_after == (wait if asked is None else asked)
 
@@ -234,14 +234,14 @@ def test_waits_beside_a_code(
 )
 @pytest.mark.parametrize("body", [b"<html></html>", failure("4711"), failure(None)])
 def test_waits_beside_a_status(
-    question: Question,
+    context: RequestContext,
     status: int,
     heeded: bool,  # noqa: FBT001 - a column of the table
     body: object,
     asked: float | None,
 ) -> None:
     """Where the HTTP status speaks, a wait is taken from what passes by itself."""
-    error = refused(status, body, question, retry_after=asked)
+    error = refused(status, body, context, retry_after=asked)
 
     assert error.retry_after == (asked if heeded else None)
 
@@ -250,16 +250,16 @@ def test_waits_beside_a_status(
     ("status", "body"),
     [(200, b""), (404, b"<html></html>"), (307, b""), (200, failure("4711")), (404, failure(None))],
 )
-def test_no_wait(question: Question, status: int, body: object) -> None:
+def test_no_wait(context: RequestContext, status: int, body: object) -> None:
     """What waiting does not mend asks for no wait."""
-    assert refused(status, body, question, retry_after=7.0).retry_after is None
+    assert refused(status, body, context, retry_after=7.0).retry_after is None
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
 @pytest.mark.parametrize("body", [b"", b'{"status": "success"}', b'{"status": "failure"}'])
-def test_redirects_are_refused(question: Question, status: int, body: bytes) -> None:
+def test_redirects_are_refused(context: RequestContext, status: int, body: bytes) -> None:
     """A redirect is never an answer, whatever it carries."""
-    error = refused(status, body, question)
+    error = refused(status, body, context)
 
     assert isinstance(error, ProtocolError)
     assert str(error) == (
@@ -272,10 +272,10 @@ def test_redirects_are_refused(question: Question, status: int, body: bytes) -> 
 @pytest.mark.parametrize("secret", ["APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e"])
 def test_secrets_in_a_message(status: int, secret: str) -> None:
     """A message that repeats the key or the secret is shown without it, wherever it stands."""
-    question = Question(
-        "main", "disk.usage", hidden=("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e")
+    context = RequestContext(
+        "main", "disk.usage", secrets=("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e")
     )
-    error = refused(status, failure("4711", f"{secret} and x{secret}{secret}."), question)
+    error = refused(status, failure("4711", f"{secret} and x{secret}{secret}."), context)
 
     assert secret not in str(error)
     assert "*** and x******." in str(error)
@@ -284,16 +284,16 @@ def test_secrets_in_a_message(status: int, secret: str) -> None:
 
 def test_a_secret_that_holds_the_key() -> None:
     """Where the key is a part of the secret, no other part of the secret is shown either."""
-    question = Question("main", "disk.usage", hidden=("ABCD", "ABCDEFGH"))
-    error = refused(200, failure("4711", "not ABCDEFGH, not ABCD"), question)
+    context = RequestContext("main", "disk.usage", secrets=("ABCD", "ABCDEFGH"))
+    error = refused(200, failure("4711", "not ABCDEFGH, not ABCD"), context)
 
     assert "(4711: not ***, not ***)" in str(error)
 
 
-def test_a_secret_at_the_end_of_a_long_message(question: Question) -> None:
+def test_a_secret_at_the_end_of_a_long_message(context: RequestContext) -> None:
     """Secrets are masked before the message is shortened, so that no half of one is left."""
-    secret = question.hidden[1]
-    error = refused(200, failure("4711", "x" * (MESSAGE_LENGTH - 10) + secret), question)
+    secret = context.secrets[1]
+    error = refused(200, failure("4711", "x" * (MESSAGE_LENGTH - 10) + secret), context)
 
     assert f"{'x' * 10}***)" in str(error)
     assert secret[:10] not in str(error)
@@ -301,9 +301,9 @@ def test_a_secret_at_the_end_of_a_long_message(question: Question) -> None:
 
 def test_secrets_that_are_empty() -> None:
     """An empty secret masks nothing."""
-    question = Question("main", "disk.usage", hidden=("", ""))
+    context = RequestContext("main", "disk.usage", secrets=("", ""))
 
-    assert "(4711: hello)" in str(refused(200, failure("4711", "hello"), question))
+    assert "(4711: hello)" in str(refused(200, failure("4711", "hello"), context))
 
 
 @pytest.mark.parametrize(
@@ -323,21 +323,21 @@ def test_secrets_that_are_empty() -> None:
         (["text"], "no message"),
     ],
 )
-def test_messages(question: Question, message: object, shown: str) -> None:
+def test_messages(context: RequestContext, message: object, shown: str) -> None:
     """A message is shown as one short line of visible characters."""
-    assert f"(4711: {shown})" in str(refused(200, failure("4711", message), question))
+    assert f"(4711: {shown})" in str(refused(200, failure("4711", message), context))
 
 
 def test_accounts_with_odd_names() -> None:
     """An account's name is shown as it is written, braces and all."""
-    question = Question("{account}'s {0}", "disk.usage", hidden=())
+    context = RequestContext("{account}'s {0}", "disk.usage", secrets=())
 
-    assert str(refused(200, failure("0003"), question)).endswith('''"{account}'s {0}"''')
+    assert str(refused(200, failure("0003"), context)).endswith('''"{account}'s {0}"''')
 
 
-def test_questions_hide_their_secrets(question: Question) -> None:
+def test_questions_hide_their_secrets(context: RequestContext) -> None:
     """The text of a question does not show what it is there to hide."""
-    assert not any(secret in repr(question) for secret in question.hidden)
+    assert not any(secret in repr(context) for secret in context.secrets)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,9 @@ def test_questions_hide_their_secrets(question: Question) -> None:
 )
 def test_echoes_of_a_secret(echo: str) -> None:
     """A secret is hidden in every spelling that an echo of the request may have."""
-    question = Question("main", "disk.usage", hidden=("AB/cd+e==&",))
+    context = RequestContext("main", "disk.usage", secrets=("AB/cd+e==&",))
     body = json.dumps({"status": "failure", "code": "0099", "message": f"bad: {echo}"}).encode()
     with pytest.raises(ApiError) as caught:
-        open_envelope(HttpResponse(200, body), question)
+        open_envelope(HttpResponse(200, body), context)
     assert "cd" not in str(caught.value).lower().replace("code", "")
     assert "***" in str(caught.value)

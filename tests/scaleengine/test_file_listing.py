@@ -9,13 +9,13 @@ import pytest
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.file_listing import (
-    Folder,
     FolderEncoding,
+    FolderListing,
     LoadState,
     list_files,
     read_listing,
 )
-from exporter.scaleengine.json_values import Json, UnexpectedError
+from exporter.scaleengine.json_values import Json, SchemaError
 from exporter.simulator import (
     Array,
     Behaviour,
@@ -31,14 +31,14 @@ from exporter.simulator import Loaded as Flags
 PATH = "sestore4/jb"
 
 
-def read(folder: Json) -> Folder:
+def read(folder: Json) -> FolderListing:
     """Return what is read of a requested folder that is written like this."""
     return read_listing({"status": "success", "data": {PATH: folder}}, PATH).root
 
 
 def flaw(answer: dict[str, Json]) -> str:
     """Return what is said of an answer that is refused."""
-    with pytest.raises(UnexpectedError) as caught:
+    with pytest.raises(SchemaError) as caught:
         read_listing(answer, PATH)
     return str(caught.value)
 
@@ -58,8 +58,8 @@ def test_the_published_sample() -> None:
     }"""
     listing = read_listing(json.loads(published), PATH)
 
-    below = Folder(("movie2.mp4",), {}, LoadState.PARTIAL, next_offset=1, entries=1)
-    assert listing.root == Folder(("movie.mp4",), {"folder1": below})
+    below = FolderListing(("movie2.mp4",), {}, LoadState.PARTIAL, next_offset=1, entries=1)
+    assert listing.root == FolderListing(("movie.mp4",), {"folder1": below})
     assert (listing.files, listing.entries) == (2, 3)
 
 
@@ -77,7 +77,7 @@ def test_the_published_sample() -> None:
 )
 def test_places(answer: dict[str, Json]) -> None:
     """The path is found under data and beside the message."""
-    assert read_listing(answer, PATH).root == Folder(("a",))
+    assert read_listing(answer, PATH).root == FolderListing(("a",))
 
 
 @pytest.mark.parametrize(
@@ -95,21 +95,23 @@ def test_places(answer: dict[str, Json]) -> None:
 )
 def test_shapes(written: Json) -> None:
     """A folder may be a mapping, a list of one, or a list of its parts."""
-    assert read(written) == Folder(("a", "b"), {"sub": Folder(("c",))}, LoadState.COMPLETE)
+    assert read(written) == FolderListing(
+        ("a", "b"), {"sub": FolderListing(("c",))}, LoadState.COMPLETE
+    )
 
 
 @pytest.mark.parametrize("nothing", [[], {}, {"__files": []}, {"__files": {}}])
 def test_empty_folders(nothing: Json) -> None:
     """A folder without anything is one, the requested folder and those below it."""
-    assert read(nothing) == Folder()
-    assert read({"sub": nothing}) == Folder(folders={"sub": Folder()})
+    assert read(nothing) == FolderListing()
+    assert read({"sub": nothing}) == FolderListing(folders={"sub": FolderListing()})
 
 
 @pytest.mark.parametrize("nothing", [[], [{}], [[]], [{"__files": []}]])
 def test_empty_folders_in_parts(nothing: Json) -> None:
     """So is one that has no parts, or whose parts are empty."""
-    assert read(nothing) == Folder()
-    assert read([{"sub": nothing}]) == Folder(folders={"sub": Folder()})
+    assert read(nothing) == FolderListing()
+    assert read([{"sub": nothing}]) == FolderListing(folders={"sub": FolderListing()})
 
 
 @pytest.mark.parametrize(
@@ -129,26 +131,26 @@ def test_the_encoding_of_a_listing(written: Json, encoding: FolderEncoding | Non
 @pytest.mark.parametrize(
     ("flags", "folder"),
     [
-        ({}, Folder(loaded=None)),
-        ({"__is_loaded": 1}, Folder(loaded=LoadState.COMPLETE)),
-        ({"__is_loaded": 0}, Folder(loaded=LoadState.SKIPPED)),
-        ({"__is_loaded": "0"}, Folder(loaded=LoadState.SKIPPED)),
+        ({}, FolderListing(loaded=None)),
+        ({"__is_loaded": 1}, FolderListing(loaded=LoadState.COMPLETE)),
+        ({"__is_loaded": 0}, FolderListing(loaded=LoadState.SKIPPED)),
+        ({"__is_loaded": "0"}, FolderListing(loaded=LoadState.SKIPPED)),
         (
             {"__is_loaded": -1, "__offset": 100, "__file_count": 250},
-            Folder(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
+            FolderListing(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
         ),
         (
             {"__is_loaded": "-1", "__offset": "100", "__file_count": "250"},
-            Folder(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
+            FolderListing(loaded=LoadState.PARTIAL, next_offset=100, entries=250),
         ),
-        ({"__is_loaded": "-1"}, Folder(loaded=LoadState.PARTIAL)),
-        ({"__offset": 0, "__file_count": 0}, Folder(next_offset=0, entries=0)),
+        ({"__is_loaded": "-1"}, FolderListing(loaded=LoadState.PARTIAL)),
+        ({"__offset": 0, "__file_count": 0}, FolderListing(next_offset=0, entries=0)),
     ],
 )
-def test_flags(flags: dict[str, Json], folder: Folder) -> None:
+def test_flags(flags: dict[str, Json], folder: FolderListing) -> None:
     """What a folder says of itself is read from numbers and texts; what it does not say is None."""
     assert read(flags) == folder
-    assert read({"sub": flags}) == Folder(folders={"sub": folder})
+    assert read({"sub": flags}) == FolderListing(folders={"sub": folder})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,9 @@ def test_flags(flags: dict[str, Json], folder: Folder) -> None:
 )
 def test_names_of_sub_folders(called: str) -> None:
     """Every member that is not one of the four is a sub-folder, whatever its name looks like."""
-    assert read({called: {"__files": [17]}}) == Folder(folders={called: Folder(("17",))})
+    assert read({called: {"__files": [17]}}) == FolderListing(
+        folders={called: FolderListing(("17",))}
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,33 +188,36 @@ def test_names_of_sub_folders(called: str) -> None:
 def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
     """Sub-folders 0, 1, 2 without anything beside them are printed by PHP as a list."""
     inner = read(written).folders["x"].folders
-    assert inner == {"0": Folder(), "1": Folder(("a",)), "2": Folder()}
+    assert inner == {"0": FolderListing(), "1": FolderListing(("a",)), "2": FolderListing()}
 
 
 def test_sub_folders_in_a_list_under_objects() -> None:
     """Where folders are objects, a list holds empty sub-folders, or may as well hold parts."""
-    assert read({"x": [[], {}]}).folders["x"].folders == {"0": Folder(), "1": Folder()}
-    with pytest.raises(UnexpectedError, match="its parts, or sub-folders named 0, 1, 2"):
+    assert read({"x": [[], {}]}).folders["x"].folders == {
+        "0": FolderListing(),
+        "1": FolderListing(),
+    }
+    with pytest.raises(SchemaError, match="its parts, or sub-folders named 0, 1, 2"):
         read({"x": [{"__files": ["a"]}]})
 
 
 @pytest.mark.parametrize("form", [{"a": {}}, [{"a": {}}], [{"a": {"__files": []}}]])
 def test_objects_within_lists(form: Json) -> None:
     """In a listing of lists a single folder may be an object: an empty or a skipped one."""
-    assert read(form) == Folder(folders={"a": Folder()})
+    assert read(form) == FolderListing(folders={"a": FolderListing()})
 
 
 @pytest.mark.parametrize("value", [None, 4096, "text", True, ["text"], [7]])
 def test_members_of_the_api_that_are_not_known(value: Json) -> None:
     """A member that begins with two underscores and cannot be a folder is left out."""
-    assert read({"__size": value, "__files": ["a"]}) == Folder(("a",))
+    assert read({"__size": value, "__files": ["a"]}) == FolderListing(("a",))
 
 
 @pytest.mark.parametrize("name", ["__is_loaded", "__offset", "__file_count"])
 @pytest.mark.parametrize("value", [[], {}, {"__files": ["a"]}])
 def test_a_sub_folder_named_like_a_flag(name: str, value: Json) -> None:
     """A sub-folder with the name of a flag hides the flag: the listing is refused."""
-    with pytest.raises(UnexpectedError):
+    with pytest.raises(SchemaError):
         read({"__is_loaded": 1, name: value} if name != "__is_loaded" else {name: value})
 
 
@@ -278,7 +285,7 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
 )
 def test_refused_parts(folder: Json, sentence: str) -> None:
     """In an answer of parts, a folder that is none is refused."""
-    with pytest.raises(UnexpectedError) as caught:
+    with pytest.raises(SchemaError) as caught:
         read([{"third": folder}])
     assert str(caught.value) == f"folder 'third': {sentence}"
 
@@ -378,16 +385,16 @@ def test_fingerprints() -> None:
 @pytest.mark.parametrize("offset", [0, 100])
 def test_nothing_of_the_type(nothing: dict[str, Json], offset: int) -> None:
     """PHP's empty array as data is an empty listing."""
-    assert read_listing(nothing, PATH, offset).root == Folder()
+    assert read_listing(nothing, PATH, offset).root == FolderListing()
 
 
 def test_a_response_without_content() -> None:
     """Behind the last entry a response may hold nothing; at the start the path must be there."""
     response: dict[str, Json] = {"status": "success", "message": "Found", "handle_time": "0.1 s"}
 
-    assert read_listing(response, PATH, 100).root == Folder()
+    assert read_listing(response, PATH, 100).root == FolderListing()
     assert flaw(response) == "it holds the path 0 times"
-    with pytest.raises(UnexpectedError):
+    with pytest.raises(SchemaError):
         read_listing({**response, "sestore4/other": []}, PATH, 100)
 
 
@@ -425,11 +432,11 @@ def test_every_reading(
     listing = list_files(connect(simulator.url), credentials, PATH, "video", 0)
 
     tree = {
-        "2014": Folder(folders={"é": Folder(("7",))}),
-        "empty": Folder(),
-        "season 1": Folder(("1.mp4", "2.mp4")),
+        "2014": FolderListing(folders={"é": FolderListing(("7",))}),
+        "empty": FolderListing(),
+        "season 1": FolderListing(("1.mp4", "2.mp4")),
     }
-    assert listing.root == Folder(("a.mp4", "b.mp4"), tree)
+    assert listing.root == FolderListing(("a.mp4", "b.mp4"), tree)
 
 
 @pytest.mark.parametrize(("offset", "asked"), [(0, None), (1, 1), (2**40, 2**40)])

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.disk_usage import ROW_CONVERSION, UsageRow
-from exporter.scaleengine.envelope import Question, open_envelope
+from exporter.scaleengine.envelope import RequestContext, open_envelope
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_cost import estimate_cost
-from exporter.scaleengine.json_values import Json, TooCostlyError, UnexpectedError, decode
+from exporter.scaleengine.json_values import Json, SchemaError, TooCostlyError, decode
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import MAX_PARSED
 
@@ -169,11 +169,11 @@ def test_a_recognized_row_is_converted(cpu_user: str, is_ascii: bool) -> None:  
         assert isinstance(decode(body, FAR, ROW_CONVERSION), UsageRow)
 
 
-def test_a_response_that_takes_too_much(question: Question) -> None:
+def test_a_response_that_takes_too_much(context: RequestContext) -> None:
     """Nothing is parsed of it, and the failure says how much is allowed."""
     body = b'{"status":"success","a":' + many(b"[]", 1_100_000) + b"}"
     with pytest.raises(ProtocolError) as caught:
-        open_envelope(HttpResponse(200, body), question)
+        open_envelope(HttpResponse(200, body), context)
 
     assert caught.value.cause == (
         "the response is too large: reading it takes more than 140 MB of memory"
@@ -234,7 +234,7 @@ def test_the_depth_that_a_small_stack_bears(
     def read() -> None:
         try:
             outcome.append(decode(body))
-        except UnexpectedError as error:
+        except SchemaError as error:
             outcome.append(str(error))
 
     before = threading.stack_size(512 * 1024)
@@ -266,6 +266,6 @@ def test_a_costly_body_is_not_parsed() -> None:
 def test_a_body_is_emptied(text: bytes) -> None:
     """It may be large, and a failure refers to it until it was logged."""
     body = bytearray(text)
-    with suppress(UnexpectedError):
+    with suppress(SchemaError):
         decode(body, 1_000_000)
     assert body == b""

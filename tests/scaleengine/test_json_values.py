@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from exporter.scaleengine.json_values import (
     Json,
-    UnexpectedError,
+    SchemaError,
+    as_int,
+    as_list,
+    as_mapping,
+    as_str,
     decode,
-    items,
-    kind,
-    mapping,
-    merged,
-    name,
-    whole_number,
+    merge_parts,
+    type_name,
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -68,7 +68,7 @@ def test_nesting(opening: str, closing: str, count: int) -> None:
     if count == 1:
         assert decode(body) in ([None], {"a": None})
         return
-    with pytest.raises(UnexpectedError) as caught:
+    with pytest.raises(SchemaError) as caught:
         decode(body)
     assert str(caught.value) == "it is nested too deeply"
 
@@ -106,7 +106,7 @@ def test_nesting(opening: str, closing: str, count: int) -> None:
 )
 def test_no_json(body: bytes, flaw: str) -> None:
     """What is no strict JSON in UTF-8 is refused."""
-    with pytest.raises(UnexpectedError) as caught:
+    with pytest.raises(SchemaError) as caught:
         decode(body)
     assert str(caught.value) == flaw
 
@@ -141,7 +141,7 @@ def test_no_json(body: bytes, flaw: str) -> None:
 )
 def test_whole_numbers(value: Json, number: int) -> None:
     """A whole number is read from a number, and from a text that PHP takes for one."""
-    found = whole_number(value)
+    found = as_int(value)
 
     assert (found, type(found)) == (number, int)
 
@@ -166,7 +166,7 @@ def test_whole_numbers(value: Json, number: int) -> None:
 )
 def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
     """JSON may write a whole number with a fraction of zeros, or with an exponent."""
-    found = whole_number(decode(written))
+    found = as_int(decode(written))
 
     assert (found, type(found)) == (number, int)
 
@@ -174,16 +174,16 @@ def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
 @pytest.mark.parametrize("written", [b"1.5", b"1e-3", b"1e19", b"1e400", b"1e-400", b"-1e999999"])
 def test_numbers_that_are_not_whole(written: bytes) -> None:
     """A number with a fraction, or of more than 64 bits, is no whole number."""
-    with pytest.raises(UnexpectedError, match="must be a whole number, is a number"):
-        whole_number(decode(written))
+    with pytest.raises(SchemaError, match="must be a whole number, is a number"):
+        as_int(decode(written))
 
 
 @pytest.mark.parametrize("digits", ["1.0e+15", "1.2345678901234E+14", "1.234567890123456e18"])
 def test_whole_numbers_that_may_be_rounded(digits: str) -> None:
     """Where PHP prints fewer digits than a number has, the number is not known."""
     for value in (digits, decode(digits.encode())):
-        with pytest.raises(UnexpectedError) as caught:
-            whole_number(value)
+        with pytest.raises(SchemaError) as caught:
+            as_int(value)
         assert str(caught.value) == ("a number has an exponent, so its last digits may be rounded")
 
 
@@ -223,16 +223,16 @@ def test_whole_numbers_that_may_be_rounded(digits: str) -> None:
 )
 def test_no_whole_numbers(value: Json, what: str) -> None:
     """Anything else is no whole number, and is not shown."""
-    with pytest.raises(UnexpectedError) as caught:
-        whole_number(value)
+    with pytest.raises(SchemaError) as caught:
+        as_int(value)
     assert str(caught.value) == f"must be a whole number, is {what}"
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_whole_numbers_as_text(number: int) -> None:
     """Every number of 64 bits means the same as a number and as a text, with a fraction or not."""
-    assert whole_number(number) == whole_number(str(number)) == number
-    assert whole_number(f"{number}.00") == whole_number(decode(b"%d.0" % number)) == number
+    assert as_int(number) == as_int(str(number)) == number
+    assert as_int(f"{number}.00") == as_int(decode(b"%d.0" % number)) == number
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_whole_numbers_as_text(number: int) -> None:
 )
 def test_names(value: Json, text: str) -> None:
     """A name is a text, or the number that PHP has made of one."""
-    assert name(value) == text
+    assert as_str(value) == text
 
 
 @pytest.mark.parametrize(
@@ -266,8 +266,8 @@ def test_names(value: Json, text: str) -> None:
 )
 def test_no_names(value: Json, sentence: str) -> None:
     """Anything else is no name; neither is a text that UTF-8 cannot hold."""
-    with pytest.raises(UnexpectedError) as caught:
-        name(value)
+    with pytest.raises(SchemaError) as caught:
+        as_str(value)
     assert str(caught.value) == sentence
 
 
@@ -283,7 +283,7 @@ def test_no_names(value: Json, sentence: str) -> None:
 )
 def test_items(value: Json, found: list[Json]) -> None:
     """A list is one, and so is PHP's mapping from index to value, in its order."""
-    assert list(items(value)) == found
+    assert list(as_list(value)) == found
 
 
 @pytest.mark.parametrize(
@@ -300,15 +300,15 @@ def test_items(value: Json, found: list[Json]) -> None:
 )
 def test_no_items(value: Json, what: str) -> None:
     """Anything else is no list, a mapping from something else than an index neither."""
-    with pytest.raises(UnexpectedError) as caught:
-        items(value)
+    with pytest.raises(SchemaError) as caught:
+        as_list(value)
     assert str(caught.value) == f"must be a list, is {what}"
 
 
 @pytest.mark.parametrize(("value", "found"), [({"a": 1}, {"a": 1}), ({}, {}), ([], {})])
 def test_mappings(value: Json, found: dict[str, Json]) -> None:
     """A mapping is one, and so is PHP's empty one."""
-    assert mapping(value) == found
+    assert as_mapping(value) == found
 
 
 @pytest.mark.parametrize(
@@ -317,8 +317,8 @@ def test_mappings(value: Json, found: dict[str, Json]) -> None:
 )
 def test_no_mappings(value: Json, what: str) -> None:
     """Anything else is no mapping."""
-    with pytest.raises(UnexpectedError) as caught:
-        mapping(value)
+    with pytest.raises(SchemaError) as caught:
+        as_mapping(value)
     assert str(caught.value) == f"must be a mapping, is {what}"
 
 
@@ -337,7 +337,7 @@ def test_no_mappings(value: Json, what: str) -> None:
 )
 def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
     """A list of mappings is one mapping; a part that is a list has its indexes for names."""
-    assert merged(value) == found
+    assert merge_parts(value) == found
 
 
 @pytest.mark.parametrize(
@@ -353,8 +353,8 @@ def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
 )
 def test_no_merged_mappings(value: Json, sentence: str) -> None:
     """Anything else is no mapping in parts."""
-    with pytest.raises(UnexpectedError) as caught:
-        merged(value)
+    with pytest.raises(SchemaError) as caught:
+        merge_parts(value)
     assert str(caught.value) == sentence
 
 
@@ -372,4 +372,4 @@ def test_no_merged_mappings(value: Json, sentence: str) -> None:
 )
 def test_kinds(value: Json, said: str) -> None:
     """A value is described without being shown."""
-    assert kind(value) == said
+    assert type_name(value) == said

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from exporter.process.resource_limits import find_resource_limit
-from exporter.scaleengine.deadlines import DeadlineThread
 from exporter.scaleengine.errors import (
     NetworkError,
     ProtocolError,
@@ -19,6 +18,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.scaleengine.message_body import HttpResponse
+from exporter.scaleengine.timers import TimerThread
 
 Saying = Callable[..., str]
 Send = Callable[..., HttpResponse]
@@ -173,7 +173,7 @@ def test_too_few_threads(closed: str, send: Send, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("exporter.scaleengine.time_limit.DEADLINES", DeadlineThread())
+    monkeypatch.setattr("exporter.scaleengine.deadline.TIMERS", TimerThread())
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(RuntimeError) as caught:
         send(f"http://{closed}/")

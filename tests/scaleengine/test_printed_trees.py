@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.file_listing import Folder, LoadState, read_listing
+from exporter.scaleengine.file_listing import FolderListing, LoadState, read_listing
 from exporter.scaleengine.json_values import Json
 
 PATH = "sestore4/jb"
@@ -17,7 +17,7 @@ PATH = "sestore4/jb"
 class Printed:
     """A folder, and a way in which the API may print it."""
 
-    folder: Folder
+    folder: FolderListing
     write: Callable[[str], Json]
 
 
@@ -36,7 +36,7 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     inner = draw(st.dictionaries(folder_names, below, max_size=3)) if below is not None else {}
     loaded = draw(st.none() | st.sampled_from(LoadState))
     is_open = loaded in {None, LoadState.PARTIAL}
-    folder = Folder(
+    folder = FolderListing(
         tuple(draw(st.lists(names, max_size=4, unique=True))),
         {name: each.folder for name, each in inner.items()},
         loaded,
@@ -84,7 +84,7 @@ def _as_php(members: dict[str, Json]) -> Json:
     return members
 
 
-def _has_folder_0(folder: Folder) -> bool:
+def _has_folder_0(folder: FolderListing) -> bool:
     return "0" in folder.folders or any(map(_has_folder_0, folder.folders.values()))
 
 

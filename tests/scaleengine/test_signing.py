@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.scaleengine.signing import Value, encode, signature, signed_request
+from exporter.scaleengine.signing import FieldValue, encode, signature, signed_request
 
 PUBLISHED = json.loads((Path(__file__).parent / "signatures.json").read_text())
 SECRET = PUBLISHED["secret"]
@@ -50,7 +50,7 @@ def test_there_are_36_examples() -> None:
 
 
 @given(requests)
-def test_encoding_loses_nothing(fields: dict[str, Value]) -> None:
+def test_encoding_loses_nothing(fields: dict[str, FieldValue]) -> None:
     """Whatever is encoded, any JSON parser reads the same fields in the same order."""
     read = json.loads(encode(fields))
     assert read == fields
@@ -64,7 +64,7 @@ def test_encoding_loses_nothing(fields: dict[str, Value]) -> None:
         st.tuples(requests, texts.filter(lambda key: "\0" not in key)), min_size=10, max_size=20
     )
 )
-def test_php_signs_the_same(cases: list[tuple[dict[str, Value], str]]) -> None:
+def test_php_signs_the_same(cases: list[tuple[dict[str, FieldValue], str]]) -> None:
     """PHP itself, asked to sign random requests, prints the same bytes."""
     assert PHP is not None
     asked = "".join(json.dumps(case) + "\n" for case in cases)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.signing import Value
+from exporter.scaleengine.signing import FieldValue
 from exporter.scaleengine.timestamps import TimestampAllocator
 
 START = 1_700_000_000.25
@@ -33,7 +33,7 @@ class Time:
         return False
 
 
-def listing(path: str) -> Mapping[str, Value]:
+def listing(path: str) -> Mapping[str, FieldValue]:
     return {"command": "files.list", "path": path}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Transport
@@ -105,7 +105,7 @@ def test_an_authority_of_our_own(
 def test_a_kept_connection_when_the_trusted_certificates_change(
     listen: Listen,
     transport: Callable[..., Transport],
-    question: Question,
+    context: RequestContext,
     authority: Authority,
     good: Path,
     tmp_path: Path,
@@ -117,16 +117,16 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
     shutil.copy(authority.certificate, ca_file)
     sender = transport(listen(serve, server(good)), ca_file=ca_file)
     for _ in range(2):
-        assert sender.send("{}", question) == HttpResponse(200, BODY)
+        assert sender.send("{}", context) == HttpResponse(200, BODY)
     if replace:
         Path(shutil.copy(other, tmp_path / "new.pem")).replace(ca_file)
     else:
         shutil.copy(other, ca_file)
 
     with pytest.raises(NetworkError, match="the certificate is not trusted"):
-        sender.send("{}", question)
+        sender.send("{}", context)
     shutil.copy(authority.certificate, ca_file)
-    assert sender.send("{}", question) == HttpResponse(200, BODY)
+    assert sender.send("{}", context) == HttpResponse(200, BODY)
 
 
 def test_the_environment_does_not_overrule_the_configuration(

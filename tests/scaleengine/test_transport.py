@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from exporter import __version__
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.transport import Transport
@@ -46,12 +46,12 @@ class Recorder:
 
 
 def test_what_is_sent(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """The text is posted as the form field json, under the exporter's name and version."""
     recorder = Recorder(answer())
     text = '{"path":"sestore4\\/a b&c=d+é","signature":"ab+\\/="}'
-    found = transport(listen(recorder)).send(text, question)
+    found = transport(listen(recorder)).send(text, context)
 
     assert found == HttpResponse(200, BODY)
     head, body = recorder.requests[0].split(b"\r\n\r\n")
@@ -83,13 +83,13 @@ def test_no_password_from_netrc(
 
 
 def test_no_cookies(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """A cookie is neither kept nor sent back."""
     recorder = Recorder(answer(more=b"Set-Cookie: canary=1; Path=/\r\n"))
     sender = transport(listen(recorder))
     for _ in range(2):
-        sender.send("{}", question)
+        sender.send("{}", context)
 
     assert len(recorder.requests) == 2
     assert b"cookie" not in b"".join(recorder.requests).lower()
@@ -108,19 +108,19 @@ def test_no_redirect_is_followed(listen: Listen, send: Send, status: int) -> Non
 
 
 def test_one_connection_serves_many_calls(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """Calls made one after the other use one connection."""
     recorder = Recorder(answer())
     sender = transport(listen(recorder))
     for _ in range(20):
-        sender.send("{}", question)
+        sender.send("{}", context)
 
     assert (len(recorder.requests), len(recorder.connections)) == (20, 1)
 
 
 def test_a_retired_transport_keeps_no_connection(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """What was idle is closed at once, and what is under way or still comes after its response."""
     recorder = Recorder(answer())
@@ -132,19 +132,19 @@ def test_a_retired_transport_keeps_no_connection(
         recorder(line, request)
 
     sender = transport(listen(serve))
-    thread = threading.Thread(target=sender.send, args=("{}", question))
+    thread = threading.Thread(target=sender.send, args=("{}", context))
     thread.start()
     assert asked.wait(60)
     sender.retire()
     may_answer.set()
     thread.join(60)
     for _ in range(2):
-        assert sender.send("{}", question) == HttpResponse(200, BODY)
+        assert sender.send("{}", context) == HttpResponse(200, BODY)
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
 
 
 def test_a_connection_that_is_idle_when_its_transport_retires(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """Its server is told at once that no more will come."""
     ended = threading.Event()
@@ -155,14 +155,14 @@ def test_a_connection_that_is_idle_when_its_transport_retires(
             ended.set()
 
     sender = transport(listen(serve))
-    sender.send("{}", question)
+    sender.send("{}", context)
     assert not ended.is_set()
     sender.retire()
     assert ended.wait(60)
 
 
 def test_a_connection_that_was_closed_is_replaced(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """A server may hang up between two calls; the second one connects anew."""
     hung_up = threading.Event()
@@ -175,13 +175,13 @@ def test_a_connection_that_was_closed_is_replaced(
 
     sender = transport(listen(serve))
     for _ in range(3):
-        assert sender.send("{}", question) == HttpResponse(200, BODY)
+        assert sender.send("{}", context) == HttpResponse(200, BODY)
         assert hung_up.wait(60)
         hung_up.clear()
 
 
 def test_connections_for_calls_at_once(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """Calls that are made at once have a connection each, and these are kept for the next ones."""
     together = threading.Barrier(4)
@@ -194,7 +194,7 @@ def test_connections_for_calls_at_once(
 
     sender = transport(listen(serve), connections=4)
     for _ in range(3):
-        threads = [threading.Thread(target=sender.send, args=("{}", question)) for _ in range(4)]
+        threads = [threading.Thread(target=sender.send, args=("{}", context)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -285,13 +285,13 @@ def test_no_chunk_size_below_zero(listen: Listen, send: Send) -> None:
 
 
 def test_chunks_leave_the_connection_open(
-    listen: Listen, transport: Callable[..., Transport], question: Question
+    listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
     """The next request goes by the connection on which a chunked response came."""
     recorder = Recorder(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
     sender = transport(listen(recorder))
     for _ in range(5):
-        assert sender.send("{}", question) == HttpResponse(200, BODY)
+        assert sender.send("{}", context) == HttpResponse(200, BODY)
 
     assert (len(recorder.requests), len(recorder.connections)) == (5, 1)
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
-from exporter.scaleengine.json_values import Members, whole_number
+from exporter.scaleengine.json_values import JsonObject, as_int
 
 Ask = Callable[[bytes], int]
 Connect = Callable[..., Client]
@@ -29,9 +29,9 @@ DATE = b"Date: Tue, 11 Nov 2014 10:00:00 GMT\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
-def read_number(members: Members) -> int:
+def read_number(members: JsonObject) -> int:
     """Read the number that the answers of these tests hold."""
-    return whole_number(members["n"])
+    return as_int(members["n"])
 
 
 @pytest.fixture

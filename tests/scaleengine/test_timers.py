@@ -6,14 +6,14 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.scaleengine.deadlines import DeadlineThread
+from exporter.scaleengine.timers import TimerThread
 
 PATIENCE = 30.0
 
 
 def test_the_order_of_deadlines() -> None:
     """The nearest is first, also where it was added last; one that is cancelled does not come."""
-    deadlines, called, done = DeadlineThread(), list[str](), threading.Event()
+    deadlines, called, done = TimerThread(), list[str](), threading.Event()
     deadlines.add(0.4, done.set)
     deadlines.add(0.3, lambda: called.append("later"))
     deadlines.add(0.2, lambda: called.append("cancelled")).cancel()
@@ -24,7 +24,7 @@ def test_the_order_of_deadlines() -> None:
 
 def test_a_defect_ends_no_other_deadline() -> None:
     """What a function raises is logged, and the next ones come all the same."""
-    deadlines, done = DeadlineThread(), threading.Event()
+    deadlines, done = TimerThread(), threading.Event()
 
     def fail() -> None:
         raise RuntimeError("a defect")
@@ -38,7 +38,7 @@ def test_a_defect_ends_no_other_deadline() -> None:
 
 def test_one_thread_for_all() -> None:
     """All are called in one thread."""
-    deadlines, seen, done = DeadlineThread(), set[int](), threading.Event()
+    deadlines, seen, done = TimerThread(), set[int](), threading.Event()
     for _ in range(50):
         deadlines.add(0.0, lambda: seen.add(threading.get_ident()))
     deadlines.add(0.01, done.set)
@@ -49,7 +49,7 @@ def test_one_thread_for_all() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_has_ended_is_started_again() -> None:
     """Whatever ends the thread, later deadlines come."""
-    deadlines, done = DeadlineThread(), threading.Event()
+    deadlines, done = TimerThread(), threading.Event()
 
     def end() -> None:
         raise SystemExit

@@ -9,19 +9,19 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from exporter.scaleengine.connecting import Address, AddressMemory
-from exporter.scaleengine.deadlines import DEADLINES
-from exporter.scaleengine.envelope import Question
+from exporter.scaleengine.connecting import AddressMemory, PeerAddress
+from exporter.scaleengine.deadline import Deadline
+from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
-from exporter.scaleengine.time_limit import TimeLimit
+from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Broken, Simulator
 from tests.support.faults import Fault
 
 Listen = Callable[..., str]
 Send = Callable[..., HttpResponse]
-Dropping = Callable[..., Address]
+Dropping = Callable[..., PeerAddress]
 Resolving = Callable[..., None]
 Transports = Callable[..., Transport]
 
@@ -48,12 +48,12 @@ def ends_in_time(sentence: str = SENTENCE) -> Iterator[None]:
     assert str(caught.value) == sentence
 
 
-def send_until_answered(sender: Transport, question: Question) -> HttpResponse:
+def send_until_answered(sender: Transport, context: RequestContext) -> HttpResponse:
     """Send until the answer comes within the limit: a busy machine may need longer for one."""
     deadline = time.monotonic() + SLACK
     while time.monotonic() < deadline:
         with suppress(RequestTimeoutError):
-            return sender.send("{}", question)
+            return sender.send("{}", context)
     raise AssertionError("no response came in time")
 
 
@@ -104,7 +104,7 @@ def test_peers_that_cannot_be_reached(dropping: Dropping, send: Send) -> None:
 def test_names_with_many_addresses(dropping: Dropping, resolving: Resolving, send: Send) -> None:
     """Five addresses that cannot be reached take no longer than one."""
     port = dropping().port
-    resolving(*(Address(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 6)))
+    resolving(*(PeerAddress(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 6)))
     listed = "127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4 and others"
     with ends_in_time(NO_CONNECTION.replace("127.0.0.1", listed)):
         send("http://api.example/", LIMIT)
@@ -124,30 +124,30 @@ def test_a_resolver_that_takes_too_long(send: Send, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_next_call_has_its_own_limit(
-    simulator: Simulator, transport: Transports, question: Question
+    simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """After a timeout the next call begins anew, on a connection of its own."""
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
     sender = transport(simulator.url, LIMIT)
     with ends_in_time():
-        sender.send("{}", question)
+        sender.send("{}", context)
 
-    assert send_until_answered(sender, question).status == 200
+    assert send_until_answered(sender, context).status == 200
 
 
 def test_a_kept_connection_obeys_too(
-    simulator: Simulator, transport: Transports, question: Question
+    simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """A connection that served a call before is limited in the next one."""
     sender = transport(simulator.url, LIMIT)
-    send_until_answered(sender, question)
+    send_until_answered(sender, context)
     simulator.behave(Behaviour(broken=(Broken(Fault.SLOW_HEADERS),), drip=0.02))
     with ends_in_time():
-        sender.send("{}", question)
+        sender.send("{}", context)
 
 
 def test_calls_at_once_have_limits_of_their_own(
-    listen: Listen, transport: Transports, question: Question
+    listen: Listen, transport: Transports, context: RequestContext
 ) -> None:
     """The end of one call's time does nothing to a call beside it."""
     over = threading.Event()
@@ -159,9 +159,9 @@ def test_calls_at_once_have_limits_of_their_own(
 
     url = listen(serve)
     with ThreadPoolExecutor(1) as threads:
-        good = threads.submit(transport(url).send, "quick", question)
+        good = threads.submit(transport(url).send, "quick", context)
         with ends_in_time():
-            transport(url, LIMIT).send("slow", question)
+            transport(url, LIMIT).send("slow", context)
         over.set()
 
         assert good.result(SLACK) == HttpResponse(200, b"{}")
@@ -170,11 +170,11 @@ def test_calls_at_once_have_limits_of_their_own(
 class Hanging:
     """A call that hangs in a thread, and the transport that makes it."""
 
-    def __init__(self, sender: Transport, question: Question) -> None:
+    def __init__(self, sender: Transport, context: RequestContext) -> None:
         self._sender = sender
         self._threads = ThreadPoolExecutor(1)
-        self._question = question
-        self._call: Future[HttpResponse] = self._threads.submit(sender.send, "{}", question)
+        self._question = context
+        self._call: Future[HttpResponse] = self._threads.submit(sender.send, "{}", context)
 
     def ends_at_once(self) -> bool:
         """Close the transport; say whether the call ended then, and a later one does not begin."""
@@ -189,21 +189,21 @@ class Hanging:
 
 
 def test_close_while_waiting_for_an_answer(
-    simulator: Simulator, transport: Transports, question: Question
+    simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """A call that waits for its answer ends when the transport is closed."""
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
-    hanging = Hanging(transport(simulator.url, 60), question)
+    hanging = Hanging(transport(simulator.url, 60), context)
 
     assert simulator.wait_for_calls(1)
     assert hanging.ends_at_once()
 
 
-def test_close_while_shaking_hands(transport: Transports, question: Question) -> None:
+def test_close_while_shaking_hands(transport: Transports, context: RequestContext) -> None:
     """A call that waits for the other side's part of TLS ends when the transport is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        hanging = Hanging(transport(url, 60), question)
+        hanging = Hanging(transport(url, 60), context)
         line, _ = listener.accept()
         with line:
             assert line.recv(1) == b"\x16"
@@ -214,7 +214,7 @@ def test_close_while_connecting(
     dropping: Dropping,
     resolving: Resolving,
     transport: Transports,
-    question: Question,
+    context: RequestContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A call that waits for one of several connections ends when the transport is closed."""
@@ -226,16 +226,18 @@ def test_close_while_connecting(
         connect(line, address)
 
     port = dropping().port
-    resolving(*(Address(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 4)))
+    resolving(*(PeerAddress(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 4)))
     monkeypatch.setattr(socket.socket, "connect", tell)
-    hanging = Hanging(transport("http://api.example/", 60), question)
+    hanging = Hanging(transport("http://api.example/", 60), context)
 
     for _ in range(3):
         assert connecting.acquire(timeout=SLACK)
     assert hanging.ends_at_once()
 
 
-def test_close_while_reading(listen: Listen, transport: Transports, question: Question) -> None:
+def test_close_while_reading(
+    listen: Listen, transport: Transports, context: RequestContext
+) -> None:
     """A call that reads its answer ends when the transport is closed."""
     reading = threading.Event()
 
@@ -243,7 +245,7 @@ def test_close_while_reading(listen: Listen, transport: Transports, question: Qu
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
         reading.set()
 
-    hanging = Hanging(transport(listen(serve), 60), question)
+    hanging = Hanging(transport(listen(serve), 60), context)
 
     assert reading.wait(SLACK)
     assert hanging.ends_at_once()
@@ -256,14 +258,16 @@ def test_close_before_and_again(simulator: Simulator, transport: Transports) -> 
     sender.close()
 
 
-def test_no_thread_is_left(simulator: Simulator, transport: Transports, question: Question) -> None:
+def test_no_thread_is_left(
+    simulator: Simulator, transport: Transports, context: RequestContext
+) -> None:
     """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
-    DEADLINES.add(0.0, lambda: None)
+    TIMERS.add(0.0, lambda: None)
     before = set(threading.enumerate())
     simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(2,)),)))
-    transport(simulator.url, 20).send("{}", question)
+    transport(simulator.url, 20).send("{}", context)
     with ends_in_time():
-        transport(simulator.url, LIMIT).send("{}", question)
+        transport(simulator.url, LIMIT).send("{}", context)
     left = set(threading.enumerate()) - before
     for thread in left:
         thread.join(SLACK)
@@ -273,21 +277,21 @@ def test_no_thread_is_left(simulator: Simulator, transport: Transports, question
 
 def test_a_limit_that_is_over_holds_no_connection() -> None:
     """Once the time is over no further connection is begun."""
-    with TimeLimit(60, AddressMemory()) as limit, socket.socket() as line:
-        limit.end()
+    with Deadline(60, AddressMemory()) as limit, socket.socket() as line:
+        limit.abort()
 
         assert limit.over
         with pytest.raises(TimeoutError):
-            limit.hold(line, Address(socket.AF_INET, ("127.0.0.1", 9)))
+            limit.attach(line, PeerAddress(socket.AF_INET, ("127.0.0.1", 9)))
         with pytest.raises(TimeoutError):
             limit.watch(line)
 
 
 def test_a_call_that_has_ended_is_not_over() -> None:
     """A limit that is ended after its call says nothing of the call."""
-    with TimeLimit(60, AddressMemory()) as limit:
+    with Deadline(60, AddressMemory()) as limit:
         pass
-    limit.end()
+    limit.abort()
 
     assert not limit.over
 
@@ -295,7 +299,7 @@ def test_a_call_that_has_ended_is_not_over() -> None:
 def test_a_limit_that_is_paused() -> None:
     """Time does not pass while a call waits for memory, and goes on afterwards."""
     ours, theirs = socket.socketpair()
-    with ours, theirs, TimeLimit(LIMIT, AddressMemory()) as limit:
+    with ours, theirs, Deadline(LIMIT, AddressMemory()) as limit:
         limit.watch(ours)
         with limit.paused():
             theirs.settimeout(2 * LIMIT)

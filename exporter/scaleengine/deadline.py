@@ -1,9 +1,9 @@
-"""Limit the whole of one call in time.
+"""A deadline for a whole request.
 
-The timeouts of ``requests`` bound each wait for the network, not their sum: a server that sends a
-byte now and then would hold a call for ever. Here a call has one limit for everything, and when it
-is over the call's connection is shut down under it, whether it is being made, shaking hands,
-waiting for the first byte or reading. Only the resolver, asked for a name, cannot be interrupted.
+The timeouts of ``requests`` limit each wait for the network, not their sum: a server that sends one
+byte at a time could delay a request without end. Here each request has one deadline. When it
+expires, the connection is shut down, whether it connects, shakes hands, waits or reads. Only the
+DNS resolver cannot be interrupted.
 """
 
 import os
@@ -26,36 +26,36 @@ from urllib3 import (
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
 
-from exporter.scaleengine.connecting import Address, AddressMemory, connect_first, resolve
-from exporter.scaleengine.deadlines import DEADLINES
+from exporter.scaleengine.connecting import AddressMemory, PeerAddress, connect_first, resolve
 from exporter.scaleengine.response_head import TolerantResponse
+from exporter.scaleengine.timers import TIMERS
 
 
-class TimeLimit:
-    """The limit of one call, in seconds, over all that the call does inside the ``with``.
+class Deadline:
+    """The deadline of one request, ``seconds`` after the ``with`` begins.
 
-    ``addresses`` remembers which addresses of the name work. ``tried`` are those that the call has
-    begun to connect to, ``connected`` is the one of the connection that it uses, and ``malformed``
-    are the lines of the response's header that were left out.
+    ``addresses`` remembers which addresses of the name work. ``tried`` has those that the request
+    has begun to connect to, ``connected`` the one of the connection in use, and ``malformed`` the
+    lines of the response's header that were ignored.
     """
 
     def __init__(self, seconds: float, addresses: AddressMemory) -> None:
         self.seconds = seconds
         self.addresses = addresses
         self.over = False
-        self.tried: list[Address] = []
-        self.connected: Address | None = None
+        self.tried: list[PeerAddress] = []
+        self.connected: PeerAddress | None = None
         self.malformed: tuple[bytes, ...] = ()
         self._closed = False
         self._connecting: set[socket.socket] = set()
-        self._line: socket.socket | None = None
+        self._sock: socket.socket | None = None
         self._lock = threading.Lock()
         self._left = seconds
 
     def __enter__(self) -> Self:
-        """Start the clock; connections of this thread now obey the limit."""
+        """Start the timer; it applies to the connections of this thread."""
         self._start()
-        self._outer = _limit.set(self)
+        self._outer = _current.set(self)
         return self
 
     def __exit__(
@@ -64,27 +64,27 @@ class TimeLimit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop the clock and let go of the connection, which stays open for the next call."""
-        _limit.reset(self._outer)
-        self._deadline.cancel()
+        """Stop the timer and release the connection, which stays open for the next request."""
+        _current.reset(self._outer)
+        self._timer.cancel()
         with self._lock:
             self._closed = True
-            self._let_go()
+            self._detach()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let no time pass meanwhile: the call waits for this process, not for the server."""
-        self._deadline.cancel()
-        self._left = self._deadline.moment - time.monotonic()
+        """Stop the timer meanwhile: the request waits for this process, not for the server."""
+        self._timer.cancel()
+        self._left = self._timer.moment - time.monotonic()
         try:
             yield
         finally:
             self._start()
 
     def watch(self, sock: socket.socket) -> None:
-        """Shut down a socket that connects when the limit is over, until ``unwatch``.
+        """Shut down a connecting socket at the deadline, until ``unwatch``.
 
-        Raises TimeoutError when it is over already.
+        Raises TimeoutError if it has expired already.
         """
         with self._lock:
             if self.over:
@@ -92,87 +92,88 @@ class TimeLimit:
             self._connecting.add(sock)
 
     def unwatch(self, sock: socket.socket) -> None:
-        """Leave the socket alone from now on, so that it can be closed."""
+        """Do not shut down the socket at the deadline: it is going to be closed."""
         with self._lock:
             self._connecting.discard(sock)
 
-    def hold(self, line: socket.socket, address: Address) -> None:
-        """Take note of the connection that the call uses from now on, and of its address.
+    def attach(self, sock: socket.socket, address: PeerAddress) -> None:
+        """Set the connection that the request uses from now on, and its address.
 
-        Raises TimeoutError when the limit is over.
+        Raises TimeoutError if the deadline has expired.
         """
         with self._lock:
             if self.over:
                 raise TimeoutError
-            self._let_go()
-            # A descriptor of our own: TLS replaces the socket object while it shakes hands.
-            self._line = socket.socket(fileno=os.dup(line.fileno()))
+            self._detach()
+            # A duplicate descriptor: TLS replaces the socket object during the handshake.
+            self._sock = socket.socket(fileno=os.dup(sock.fileno()))
             self.connected = address
 
-    def end(self) -> None:
-        """End the call now: it fails with whatever its connection makes of being shut down."""
+    def abort(self) -> None:
+        """End the request now, by shutting down its connection."""
         with self._lock:
             if self._closed:
                 return
             self.over = True
             for sock in self._connecting:
                 _shut_down(sock)
-            if self._line is not None:
-                _shut_down(self._line)
+            if self._sock is not None:
+                _shut_down(self._sock)
 
     def _start(self) -> None:
-        self._deadline = DEADLINES.add(self._left, self.end)
+        self._timer = TIMERS.add(self._left, self.abort)
 
-    def _let_go(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
-
-
-def _shut_down(line: socket.socket) -> None:
-    with suppress(OSError):  # it is closed already: nothing is left to end
-        line.shutdown(socket.SHUT_RDWR)
+    def _detach(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
 
 
-_limit: Final[ContextVar[TimeLimit]] = ContextVar("limit")
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+_current: Final[ContextVar[Deadline]] = ContextVar("deadline")
 
 
 class _Response(TolerantResponse):
     def begin(self) -> None:
         super().begin()
-        _limit.get().malformed = self.malformed
+        _current.get().malformed = self.malformed
 
 
 class _Connection(HTTPConnection):
     response_class = _Response
-    _address: Address | None = None
+    _address: PeerAddress | None = None
 
     def _new_conn(self) -> socket.socket:
         """Connect to an address of the name; see ``connect_first``.
 
-        urllib3 would show the socket only when it is connected, and wait in full for each address.
+        urllib3 returns the socket only when it is connected, and waits the whole timeout for each
+        address.
         """
-        limit = _limit.get()
+        deadline = _current.get()
         try:
             addresses = resolve(self._dns_host, self.port)
         except UnicodeError:
             raise LocationParseError(self.host) from None
-        if limit.over:  # nothing interrupts the resolver
+        if deadline.over:  # nothing interrupts the resolver
             raise TimeoutError
-        limit.tried = limit.addresses.sort(addresses)
+        deadline.tried = deadline.addresses.sort(addresses)
         try:
-            self._address, line = connect_first(
-                limit.tried, limit.seconds, limit, self.socket_options or ()
+            self._address, sock = connect_first(
+                deadline.tried, deadline.seconds, deadline, self.socket_options or ()
             )
         except OSError as error:
             raise NewConnectionError(self, "no address of the name can be reached") from error
         try:
-            line.settimeout(self.timeout)
-            limit.hold(line, self._address)
+            sock.settimeout(self.timeout)
+            deadline.attach(sock, self._address)
         except OSError:
-            line.close()
+            sock.close()
             raise
-        return line
+        return sock
 
     def putrequest(
         self,
@@ -181,9 +182,9 @@ class _Connection(HTTPConnection):
         skip_host: bool = False,  # noqa: FBT001, FBT002 - the parameters are those of urllib3
         skip_accept_encoding: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
-        """Let a connection that was kept open obey the limit of this call."""
+        """Apply the deadline of this request to a connection that was kept open."""
         if self.sock is not None and self._address is not None:
-            _limit.get().hold(self.sock, self._address)
+            _current.get().attach(self.sock, self._address)
         super().putrequest(method, url, skip_host, skip_accept_encoding)
 
 
@@ -199,15 +200,15 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class LimitedAdapter(HTTPAdapter):
-    """An adapter for ``requests`` whose connections obey the TimeLimit of the calling thread.
+class DeadlineAdapter(HTTPAdapter):
+    """An adapter for ``requests`` that applies the deadline of the calling thread.
 
-    It keeps up to ``connections`` of them open for the next call.
+    It keeps up to ``connections`` connections open for the next request.
     """
 
     def __init__(self, connections: int) -> None:
         super().__init__(pool_maxsize=connections)
-        _limit_pools(self.poolmanager)
+        _set_pool_classes(self.poolmanager)
 
     def cert_verify(
         self,
@@ -216,19 +217,19 @@ class LimitedAdapter(HTTPAdapter):
         verify: bool | str,  # noqa: FBT001 - the parameters are those of requests
         cert: str | tuple[str, str] | None,
     ) -> None:
-        """Have the certificate verified wherever TLS is spoken.
+        """Verify the certificate of every TLS connection.
 
-        ``requests`` judges by the URL alone, and would trust every proxy in ``https://``.
+        ``requests`` looks at the URL only, and would trust every proxy in ``https://``.
         """
         seen = "https://" if isinstance(conn, HTTPSConnectionPool) else url
         super().cert_verify(conn, seen, verify, cert)  # type: ignore[no-untyped-call]
 
     def proxy_manager_for(self, proxy: str, **settings: object) -> ProxyManager:
-        """Return the pool for a proxy, of connections that obey."""
+        """Return the pool for a proxy, with connections that have a deadline."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **settings)
-        _limit_pools(manager)
+        _set_pool_classes(manager)
         return manager
 
 
-def _limit_pools(manager: PoolManager) -> None:
+def _set_pool_classes(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
