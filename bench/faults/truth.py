@@ -59,7 +59,7 @@ class Holdings:
     def change(self, monotonic: Callable[[], float], change: Callable[["Holdings"], None]) -> None:
         """Change what is held, and record that it is true from now on.
 
-        ``monotonic`` is the monotonic clock. It is read when no response of the simulator can be made
+        ``monotonic`` reads the clock, when no response of the simulator can be made
         until the change is done: a moment read before would be earlier than the change.
         """
         with self.lock, self.storage.lock:
