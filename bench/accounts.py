@@ -26,7 +26,15 @@ from typing import Final
 from bench.client import KeptAlive
 from bench.machine import cpu_seconds, peak_memory, resident_memory
 from bench.walk import listening_address
-from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.support.faults import Fault
 
 SIZES: Final = (1, 100, 1_000, 5_000)
@@ -334,7 +342,9 @@ def simulate(accounts: int) -> None:
     for number in range(3):
         storage.add(f"sestore4/jb/{number}.mp4", FileType.VIDEO)
     usage = steady_usage({"web": 10**12, "archive": 10**13})
-    simulated = [Account(cdn, *credentials(cdn), usage, storage) for cdn in range(1, accounts + 2)]
+    simulated = [
+        SimulatedAccount(cdn, *credentials(cdn), usage, storage) for cdn in range(1, accounts + 2)
+    ]
     hangs = Broken(Fault.HANG, path=_HANGING_PATH)
     with Simulator(simulated, Behaviour(latency=_LATENCY, broken=(hangs,))) as simulator:
         print(simulator.url, flush=True)

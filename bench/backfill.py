@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import peak_memory
-from exporter.simulator import Account, Simulator
+from exporter.simulator import SimulatedAccount, Simulator
 
 DAYS: Final = 365
 FEWEST: Final = -(-DAYS // 30)
@@ -72,7 +72,7 @@ def main() -> int:
 def measure(users: int, step: str) -> Result:
     """Fill in a year of ``users`` users, and return what that took."""
     names = [f"customer-{number:06}" for number in range(users)]
-    account = Account(158, _KEY, _SECRET, lambda day: _usage(names, day))
+    account = SimulatedAccount(158, _KEY, _SECRET, lambda day: _usage(names, day))
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator([account]) as simulator,

@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
-from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Exchange
@@ -47,7 +47,9 @@ class _Accounts:
     def poll(self, name: str, size: int) -> None:
         """Let a good poll of the disk usage of an account end."""
         target, now = self.targets[name][0], self._clock.monotonic()
-        usage = DiskUsage((UserUsage("web", _DAY, size), UserUsage("archive", _DAY, 2 * size)))
+        usage = DiskUsageSnapshot(
+            (UserUsage("web", _DAY, size), UserUsage("archive", _DAY, 2 * size))
+        )
         result = PollResult(now, 0.1 + size / 1e6, 1)
         self._metrics.record_exchange(
             Exchange(name, "disk.usage", 0.1, None, accepted=True, skew=0.5)

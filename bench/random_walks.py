@@ -34,14 +34,14 @@ from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import FilesTarget
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, Behaviour, Counted, Folder, Readings, Simulator
+from exporter.simulator import Behaviour, Counted, Folder, Readings, SimulatedAccount, Simulator
 from tests.support.random_readings import describe, random_readings
 from tests.support.random_trees import ambiguities, describe_tree, random_tree
 from tests.support.tree_changes import ChangingFolder, Truth, random_changes
@@ -205,7 +205,7 @@ class Walker:
                 at_once, RateLimiter(None, self._clock), self._clock, self._workers
             ),
             breaker=CredentialBreaker(self._clock),
-            limits=Limits(at_once, MAX_REQUESTS),
+            limits=WalkLimits(at_once, MAX_REQUESTS),
             workers=self._workers,
         )
 
@@ -248,7 +248,7 @@ def walking(seed: str, change_share: float = 0.0) -> Iterator[Callable[[int], Re
     """Give a function that makes the walk of a number."""
     hook = _Hook()
     storage = Folder()
-    account = Account(158, KEY, SECRET, storage=storage, refresh=hook.refresh)
+    account = SimulatedAccount(158, KEY, SECRET, storage=storage, refresh=hook.refresh)
     leaping = LeapingTime()
     with Simulator([account], clock=leaping.now) as simulator:
         walker = Walker(simulator, storage, leaping)

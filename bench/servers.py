@@ -17,7 +17,7 @@ import requests
 from bench.machine import pinned_to, said_by, tool
 from bench.series import CDN, STORE_PATH, text, tree
 from bench.walk import KEY, SECRET, listening_address
-from exporter.simulator import Account, Behaviour, Readings, Simulator
+from exporter.simulator import Behaviour, Readings, SimulatedAccount, Simulator
 
 PATIENCE: Final = 120.0
 """Seconds that a server may take to be ready, and to answer."""
@@ -147,7 +147,7 @@ def nginx(files: Mapping[str, bytes], core: int) -> Iterator[Server]:
 
 
 def _simulator(series: int) -> Simulator:
-    account = Account(cdn=CDN, api_key=KEY, api_secret=SECRET, storage=tree(series))
+    account = SimulatedAccount(cdn=CDN, api_key=KEY, api_secret=SECRET, storage=tree(series))
     # One answer shows the whole tree: it is serving that is measured, not polling.
     readings = Readings(files_per_answer=10_000_000)
     return Simulator([account], Behaviour(readings=readings))

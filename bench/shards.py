@@ -17,7 +17,7 @@ from typing import Final
 import requests
 
 from exporter.sharding import compute_ordinal
-from exporter.simulator import Account, Simulator, steady_usage
+from exporter.simulator import SimulatedAccount, Simulator, steady_usage
 from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
 from tests.e2e.waiting import eventually
@@ -39,7 +39,8 @@ def main() -> None:
     """Run it, print what was seen, and exit with 1 where anything was wrong."""
     cdns = range(FIRST_CDN, FIRST_CDN + ACCOUNTS)
     accounts = [
-        Account(cdn, f"key{cdn}", f"secret{cdn}", steady_usage({"web": cdn})) for cdn in cdns
+        SimulatedAccount(cdn, f"key{cdn}", f"secret{cdn}", steady_usage({"web": cdn}))
+        for cdn in cdns
     ]
     folder = Path(tempfile.mkdtemp(prefix="shards-"))
     try:

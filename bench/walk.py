@@ -17,7 +17,7 @@ from pathlib import Path
 import requests
 
 from bench.machine import peak_memory
-from exporter.simulator import Account, Behaviour, FileType, Folder, Simulator
+from exporter.simulator import Behaviour, FileType, Folder, SimulatedAccount, Simulator
 
 KEY, SECRET = "BENCH", "nobodys-secret"
 PATIENCE = 600.0
@@ -87,7 +87,7 @@ def sample(text: str, name: str) -> float | None:
 def measure(files: int, folders: int, latency: float, at_once: int) -> None:
     """Poll a tree once and print what it took."""
     storage = spread_tree(files, folders)
-    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
+    account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with (
         Simulator([account], Behaviour(latency=latency)) as simulator,
         running_exporter(simulator.url, at_once) as (process, address),

@@ -8,8 +8,8 @@ from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.reload_delta import ReloadDelta, compute_delta
-from exporter.polling.verdicts import Verdict, ignore
-from exporter.polling.walk import Limits
+from exporter.polling.verdicts import CredentialVerdict, ignore
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers, Workers
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
@@ -32,7 +32,7 @@ class Dependencies:
     timestamps: TimestampAllocator
     observe: Callable[[Exchange], None]
     register: Callable[[str, str], None]
-    judge: Callable[[Verdict], None] = ignore
+    judge: Callable[[CredentialVerdict], None] = ignore
     workers: Workers = field(default_factory=InlineWorkers)
     file_workers: Workers | None = None
 
@@ -182,7 +182,7 @@ def _account(
         ),
         limiter=FairLimiter(settings.concurrency, rate, dependencies.clock, dependencies.workers),
         breaker=CredentialBreaker(dependencies.clock),
-        limits=Limits(settings.concurrency, settings.requests_per_poll, settings.limits),
+        limits=WalkLimits(settings.concurrency, settings.requests_per_poll, settings.limits),
         workers=dependencies.workers,
         judge=dependencies.judge,
         log_limit=LogLimit(dependencies.clock.monotonic, max_events=None),

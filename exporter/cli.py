@@ -40,7 +40,7 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
 from exporter.scaleengine.masking import SecretRedactor
 from exporter.sharding import Auto, Shard, ShardError, choose_shard
-from exporter.web.listeners import Address, ListenError
+from exporter.web.listeners import ListenAddress, ListenError
 from exporter.yamlfile.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def serve(
     config_auto_reload_interval: float | None,
     shard: int | Auto,
     total_shards: int,
-    web_listen_address: Sequence[Address],
+    web_listen_address: Sequence[ListenAddress],
     web_telemetry_path: str,
     web_config_file: Path | None,
     web_enable_lifecycle: bool,
@@ -168,7 +168,10 @@ def check(
 @click.command(cls=FlagCommand, params=[WEB_LISTEN_ADDRESS, WEB_CONFIG_FILE])
 @click.pass_context
 def healthcheck(
-    context: click.Context, *, web_listen_address: Sequence[Address], web_config_file: Path | None
+    context: click.Context,
+    *,
+    web_listen_address: Sequence[ListenAddress],
+    web_config_file: Path | None,
 ) -> int:
     """Ask the running exporter for its health, where the flags say or, without any, process 1."""
     from exporter.healthcheck import Listener, check_health, find_listener, read_command_line
@@ -191,7 +194,7 @@ def healthcheck(
 def demo(
     process: Process,
     *,
-    web_listen_address: Sequence[Address],
+    web_listen_address: Sequence[ListenAddress],
     web_telemetry_path: str,
     web_config_file: Path | None,
     web_enable_lifecycle: bool,
@@ -235,7 +238,7 @@ def backfill(
     from exporter.backfill.command import BackfillError, BackfillUsageError, Host
     from exporter.backfill.command import backfill as run_backfill
     from exporter.backfill.options import STREAM, Destination, Options
-    from exporter.backfill.progress import Progress
+    from exporter.backfill.progress import BackfillProgress
     from exporter.scaleengine.clock import Clock
     from exporter.terminal import is_capable, printable
 
@@ -243,7 +246,7 @@ def backfill(
     file = None if output is None or is_stream else Path(output)
     destination = Destination(file, is_stream, to_tsdb, promtool, overwrite, resume)
     options = Options(start, end, tuple(account), step, tuple(label), destination)
-    progress = Progress(sys.stderr, is_terminal=is_capable(sys.stderr))
+    progress = BackfillProgress(sys.stderr, is_terminal=is_capable(sys.stderr))
     host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
     try:
         with _open_backfill_settings(

@@ -21,7 +21,7 @@ _OUTCOME_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Watch(Generic[T]):
+class ConfigWatch(Generic[T]):
     """How to find that the configuration's files have changed.
 
     Every ``interval`` seconds ``look`` returns the fingerprint of what is there now, which
@@ -51,7 +51,7 @@ class ConfigWatcher(Generic[T]):
 
     def __init__(
         self,
-        watch: Watch[T],
+        watch: ConfigWatch[T],
         request: Callable[[], "Future[Sequence[str]]"],
         is_successful: Callable[[], bool],
         stop: Stop,

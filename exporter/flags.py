@@ -22,7 +22,7 @@ from exporter.backfill.options import (
     parse_step,
 )
 from exporter.sharding import parse_shard, parse_total
-from exporter.web.listeners import Address, AddressError, parse_address
+from exporter.web.listeners import AddressError, ListenAddress, parse_address
 from exporter.yamlfile.units import parse_duration
 
 DEFAULT_ADDRESS: Final = ":10058"
@@ -44,7 +44,7 @@ ValueType: TypeAlias = click.ParamType[object, str] | Callable[[str], object]
 class WebFlags:
     """The flags that say where and how to serve."""
 
-    listen_address: Sequence[Address]
+    listen_address: Sequence[ListenAddress]
     telemetry_path: str
     config_file: Path | None
     enable_lifecycle: bool
@@ -222,13 +222,13 @@ def _first_of_each_name(flags: Iterable[Flag]) -> Iterable[Flag]:
     return by_name.values()
 
 
-class _AddressType(click.ParamType[Address, str]):
+class _AddressType(click.ParamType[ListenAddress, str]):
     name = "address"
     envvar_list_splitter = ","
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
+    ) -> ListenAddress:
         try:
             return parse_address(value.strip())
         except AddressError as error:

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from exporter.flags import WEB_CONFIG_FILE, WEB_LISTEN_ADDRESS
-from exporter.web.listeners import Address, UnixAddress
+from exporter.web.listeners import ListenAddress, UnixAddress
 
 TIMEOUT: Final = 2.0
 """Seconds to wait for each step of a response."""
@@ -27,7 +27,7 @@ _REFUSED: Final = "it is running, and refuses clients without a certificate"
 class Listener:
     """Where an exporter listens, and whether it may speak TLS there."""
 
-    address: Address
+    address: ListenAddress
     may_be_tls: bool
 
 
@@ -92,7 +92,7 @@ def _request(listener: Listener) -> tuple[bool, str]:
         return True, _REFUSED
 
 
-def _connect(address: Address) -> socket.socket:
+def _connect(address: ListenAddress) -> socket.socket:
     if isinstance(address, UnixAddress):
         connection = socket.socket(socket.AF_UNIX)
         try:

@@ -14,12 +14,12 @@ import structlog
 from exporter.config import (
     ConfigError,
     Fingerprint,
-    Loaded,
+    LoadedConfig,
     load_files,
     take_fingerprint,
     write_config,
 )
-from exporter.config_watch import Watch
+from exporter.config_watch import ConfigWatch
 from exporter.flags import WebFlags
 from exporter.logs import set_log_level
 from exporter.process.ending import EXIT_INTERRUPTED
@@ -35,7 +35,7 @@ from exporter.systemd import listen_fds
 from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.config_file import LiveWebConfig
-from exporter.web.listeners import Address, listen
+from exporter.web.listeners import ListenAddress, listen
 from exporter.yamlfile.problems import Problem
 
 log: Final = structlog.get_logger(__name__)
@@ -113,7 +113,7 @@ def load_web_config(file: Path | None) -> LiveWebConfig | None:
     return None if file is None else LiveWebConfig(file, since_boot)
 
 
-def open_sockets(addresses: Sequence[Address], process: Process) -> list[socket.socket]:
+def open_sockets(addresses: Sequence[ListenAddress], process: Process) -> list[socket.socket]:
     """Return the sockets to serve on: those of systemd, if it hands any over.
 
     From now on a signal to stop takes effect when they are served: they may have to be removed.
@@ -132,8 +132,8 @@ def serve_settings(
 
 
 def _watch(
-    files: ConfigFiles, load: Callable[[], Loaded], in_force: "_ConfigInForce"
-) -> Watch[Loaded] | None:
+    files: ConfigFiles, load: Callable[[], LoadedConfig], in_force: "_ConfigInForce"
+) -> ConfigWatch[LoadedConfig] | None:
     """Return how to look for changes of the configuration's files, if that is asked for."""
     if files.auto_reload_interval is None:
         return None
@@ -149,7 +149,7 @@ def _watch(
         return ()
 
     read = TimedRead(files.names, load, _READ_SECONDS)
-    return Watch(
+    return ConfigWatch(
         files.auto_reload_interval,
         TimedRead(files.names, look, _READ_SECONDS),
         lambda: in_force.loaded.fingerprint,
@@ -162,7 +162,7 @@ class _ConfigInForce:
     """The configuration that was accepted last."""
 
     def __init__(
-        self, loaded: Loaded, shard: Shard, log_level: str, secrets: SecretRedactor
+        self, loaded: LoadedConfig, shard: Shard, log_level: str, secrets: SecretRedactor
     ) -> None:
         self.loaded = loaded
         self._shard = shard
@@ -170,7 +170,7 @@ class _ConfigInForce:
         self._secrets = secrets
         self._log_limit = LogLimit(since_boot, max_events=None)
 
-    def accept(self, loaded: Loaded) -> Settings:
+    def accept(self, loaded: LoadedConfig) -> Settings:
         """Return the settings of a configuration, and apply its log level."""
         settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
         self.loaded = loaded
@@ -181,7 +181,7 @@ class _ConfigInForce:
         return self._secrets.redact(write_config(self.loaded.config))
 
 
-def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:
+def _accept(loaded: LoadedConfig, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:
     """Return the settings of a configuration, log all warnings, and set the log level.
 
     A warning is logged once a minute, however often requests have the configuration read again.
@@ -194,13 +194,13 @@ def _accept(loaded: Loaded, shard: Shard, log_level: str, log_limit: LogLimit) -
     return settings
 
 
-def _endpoint(loaded: Loaded) -> Endpoint:
+def _endpoint(loaded: LoadedConfig) -> Endpoint:
     return build_endpoint(loaded.config)
 
 
 def _load(
     config_files: Sequence[Path], web_config_file: Path | None, environ: Mapping[str, str]
-) -> tuple[Loaded, LiveWebConfig | None]:
+) -> tuple[LoadedConfig, LiveWebConfig | None]:
     """Read both configurations; raises ConfigError with the problems of both."""
     try:
         loaded = load_files(config_files, environ)

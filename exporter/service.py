@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from exporter.accounts import Dependencies, build_accounts
-from exporter.config_watch import ConfigWatcher, Watch
+from exporter.config_watch import ConfigWatch, ConfigWatcher
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import (
     Metrics,
@@ -98,7 +98,7 @@ class ConfigSource(Generic[T]):
     accept: Callable[[T], Settings]
     secrets: SecretRedactor
     name: str = ""
-    watch: Watch[T] | None = None
+    watch: ConfigWatch[T] | None = None
 
 
 def run(

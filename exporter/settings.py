@@ -130,7 +130,7 @@ def build_endpoint(configuration: config.Config) -> Endpoint:
     return Endpoint(api.url, api.timeout, api.concurrency, api.ca_file)
 
 
-def _account(account: config.Account) -> AccountSettings:
+def _account(account: config.AccountConfig) -> AccountSettings:
     return AccountSettings(
         account.name,
         account.cdn,
@@ -141,7 +141,7 @@ def _account(account: config.Account) -> AccountSettings:
     )
 
 
-def _targets(account: config.Account) -> Iterator[Target]:
+def _targets(account: config.AccountConfig) -> Iterator[Target]:
     usage, files = account.disk_usage, account.files
     if usage.enabled:
         yield DiskUsageTarget(account.name, usage.interval, usage.stale_after, usage.cpu_users)

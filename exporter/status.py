@@ -15,7 +15,7 @@ from exporter.version import revision
 from exporter.web.status.observation import (
     ConfiguredAccount,
     Observation,
-    Process,
+    ProcessStatus,
     ReadFile,
 )
 
@@ -62,7 +62,7 @@ class Observer:
             wall_offset=self.wall_time.offset,
             accounts=accounts,
             known={name: self.store.account(name) for name in accounts},
-            process=Process(
+            process=ProcessStatus(
                 version=__version__,
                 revision=_REVISION,
                 python_version=platform.python_version(),

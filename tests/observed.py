@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from exporter.polling.store import TargetState
-from exporter.web.status.observation import ConfiguredAccount, Observation, Process, ReadFile
+from exporter.web.status.observation import ConfiguredAccount, Observation, ProcessStatus, ReadFile
 from exporter.web.status.pages import StatusSource
 
 NOW = 1_000_000.0
@@ -12,7 +12,7 @@ NOW = 1_000_000.0
 
 WALL_OFFSET = 1_762_000_000.0 - NOW
 
-PROCESS = Process(
+PROCESS = ProcessStatus(
     version="0.1.0",
     revision="0123abc",
     python_version="3.11.7",
@@ -30,7 +30,7 @@ PROCESS = Process(
 def observe(
     known: Mapping[str, Sequence[TargetState]] | None = None,
     accounts: Sequence[ConfiguredAccount] | None = None,
-    process: Process = PROCESS,
+    process: ProcessStatus = PROCESS,
     redact: Callable[[str], str] = str,
 ) -> Observation:
     """Return an observation of these targets; each account is configured, if nothing is said."""

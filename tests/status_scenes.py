@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
 from exporter.polling.snapshots import (
-    DiskUsage,
+    DiskUsageSnapshot,
     FileCounts,
     FolderCount,
     RejectedRows,
@@ -102,7 +102,7 @@ def main_account(rng: random.Random) -> list[TargetState]:
     )
     names = ("2026-11", "2026-10", "2026-09", "kanal-1", "sport", "télé-région", "_other")
     return [
-        polled(DiskUsageTarget("main", 3600, 10800), DiskUsage(users), 1260),
+        polled(DiskUsageTarget("main", 3600, 10800), DiskUsageSnapshot(users), 1260),
         polled(
             FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1),
             FileCounts(148_220, 1_204, folders(148_220, names)),
@@ -125,7 +125,7 @@ def second_account(rng: random.Random) -> list[TargetState]:
     """Return the targets of a small account."""
     users = (user(rng, "magazine", 310_220_118_000, 0.003), user(rng, "news", 92_411_903_118, 0.02))
     return [
-        polled(DiskUsageTarget("region", 3600, 10800), DiskUsage(users), 1262),
+        polled(DiskUsageTarget("region", 3600, 10800), DiskUsageSnapshot(users), 1262),
         polled(
             FilesTarget("region", 900, 2700, "sestore2/region", "video"),
             FileCounts(8_114, 96),
@@ -153,7 +153,7 @@ def some_failing() -> Observation:
     small_usage, small_files = second_account(rng)
     row = RejectedRow(RowFault.INVALID_BYTES, "old", TODAY, "bytes_total must be a whole number")
     assert small_usage.good is not None
-    assert isinstance(small_usage.good.snapshot, DiskUsage)
+    assert isinstance(small_usage.good.snapshot, DiskUsageSnapshot)
     rejected = (RejectedRows(RowFault.INVALID_BYTES, 2, (row,), ("old",)),)
     hurt = replace(small_usage.good.snapshot, rejected=rejected)
     known = {
@@ -197,7 +197,9 @@ def thousand_accounts(paths: int = 5, users: int = 10) -> Observation:
         name = f"customer-{number:04}"
         own = tuple(user(rng, f"user-{n}", rng.randrange(10**9, 10**12)) for n in range(users))
         targets = [
-            polled(DiskUsageTarget(name, 3600, 10800), DiskUsage(own), rng.uniform(5, 3600)),
+            polled(
+                DiskUsageTarget(name, 3600, 10800), DiskUsageSnapshot(own), rng.uniform(5, 3600)
+            ),
             *(
                 polled(
                     FilesTarget(name, 900, 2700, f"sestore4/{name}/{n}", "video", 1),
@@ -224,7 +226,7 @@ def hostile_names() -> Observation:
     target = FilesTarget(HOSTILE, 900, 2700, f"sestore4/{HOSTILE}", "video", 1)
     counts = FileCounts(7, 2, (FolderCount(HOSTILE, 4), FolderCount(LONG, 3)))
     known = [
-        polled(DiskUsageTarget(HOSTILE, 3600, 10800), DiskUsage(users)),
+        polled(DiskUsageTarget(HOSTILE, 3600, 10800), DiskUsageSnapshot(users)),
         polled(target, counts),
         failed(polled(replace(target, file_type="valid"), counts), 0),
     ]

@@ -14,7 +14,7 @@ from bench.faults.catalogue import catalogue
 from bench.faults.fast_time import FastTime
 from bench.faults.truth import Holdings
 from exporter.polling.targets import Target
-from exporter.simulator import Account, Behaviour, Broken, Checks, Simulator
+from exporter.simulator import Behaviour, Broken, Checks, SimulatedAccount, Simulator
 
 KEY, SECRET = "SOAKKEY0123456789", "nobodys-secret-0123456789"
 PATHS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -115,8 +115,8 @@ def _break(simulator: Simulator, slot: Slot) -> None:
     simulator.behave(Behaviour(broken=slot.broken, checks=Checks(window=_WINDOW)))
 
 
-def _account(each: Life, time: FastTime) -> Account:
-    return Account(
+def _account(each: Life, time: FastTime) -> SimulatedAccount:
+    return SimulatedAccount(
         cdn=CDNS[each.name],
         api_key=KEY,
         api_secret=SECRET,

@@ -16,7 +16,7 @@ from exporter.config import load
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
-from exporter.simulator import Account, Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator
 
 KEY, SECRET = "BENCHKEY0123456789", "nobodys-secret-0123456789"
 CDN: Final = 158
@@ -172,7 +172,7 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
             for each in set_up:
                 each.walk_on()
 
-        account = Account(
+        account = SimulatedAccount(
             cdn=CDN,
             api_key=KEY,
             api_secret=SECRET,

@@ -72,7 +72,7 @@ def build_values_schema() -> str:
     # A ConfigMap is no place for a secret. Helm shows a text that breaks a pattern, but not here.
     only_variable = {"not": {"not": {"pattern": rf"^\$\{{{VARIABLE}\}}$"}}}
     for name in SECRETS:
-        schema["$defs"]["Account"]["properties"][name] |= only_variable
+        schema["$defs"]["AccountConfig"]["properties"][name] |= only_variable
     schema["properties"]["config"] = config
     without_lookahead(schema)
     return json.dumps(schema, indent=2) + "\n"

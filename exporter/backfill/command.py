@@ -18,9 +18,9 @@ from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.gaps import report_gaps
 from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
 from exporter.backfill.options import Destination, Options, describe_moment, find_problems
-from exporter.backfill.progress import Progress
+from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore, is_damaged
-from exporter.backfill.scope import Scope, build_scope, decode_scope, encode_scope
+from exporter.backfill.scope import BackfillScope, build_scope, decode_scope, encode_scope
 from exporter.backfill.tsdb import (
     PromtoolError,
     find_promtool,
@@ -68,7 +68,7 @@ class Host:
     """
 
     on_stop: Callable[[Callable[[], object]], None]
-    progress: Progress
+    progress: BackfillProgress
     secrets: SecretRedactor
     clock: Clock
 
@@ -200,7 +200,7 @@ class _Run:
             self._folder.remove()
         return EXIT_OK
 
-    def _begin(self, scope: Scope) -> Scope:
+    def _begin(self, scope: BackfillScope) -> BackfillScope:
         """Return what is asked for: as before, where a run is resumed; raises BackfillError."""
         left = self._store.read_scope()
         if left is None:
@@ -219,8 +219,8 @@ class _Run:
         return before
 
     def _collect(
-        self, scope: Scope, targets: Sequence[DiskUsageTarget]
-    ) -> tuple[Scope, list[Collected]]:
+        self, scope: BackfillScope, targets: Sequence[DiskUsageTarget]
+    ) -> tuple[BackfillScope, list[Collected]]:
         """Collect all accounts; return what each came to."""
         host = self._host
         dependencies = Dependencies(
@@ -291,7 +291,7 @@ class _Run:
             self._folder.remove()
         log.error("nothing written", advice="run again with --resume" if is_kept else "run again")
 
-    def _report_gaps(self, scope: Scope, targets: Sequence[DiskUsageTarget]) -> None:
+    def _report_gaps(self, scope: BackfillScope, targets: Sequence[DiskUsageTarget]) -> None:
         """Log what is missing, and what does not fit the live series."""
         if scope.cutoff < scope.end:
             self._host.progress.warn(
@@ -314,7 +314,7 @@ class _Run:
                 advice="set --label=job=... and --label=instance=... as Prometheus shows them",
             )
 
-    def _write(self, scope: Scope, promtool: str | None) -> Written:
+    def _write(self, scope: BackfillScope, promtool: str | None) -> Written:
         """Write everything to where it was asked for; raises StoppedError."""
         destination, folder = self._options.destination, self._folder
         if folder is None:
@@ -341,7 +341,7 @@ class _Run:
             log.info("blocks made", folder=str(destination.tsdb), blocks=blocks)
         return written
 
-    def _write_text(self, scope: Scope, output: Output) -> Written:
+    def _write_text(self, scope: BackfillScope, output: Output) -> Written:
         first_day, last_day = scope.first_day or EARLIEST_DAY, last_day_before(scope.cutoff)
         users = self._store.list_users(first_day, last_day)
 

@@ -26,7 +26,7 @@ from exporter.metrics.descriptions import (
 
 EOF: Final = "# EOF\n"
 
-User: TypeAlias = tuple[str, str]
+HistoryUser: TypeAlias = tuple[str, str]
 """An account and a CPU user."""
 UserDays: TypeAlias = tuple[str, str, Iterable[tuple[date, int]]]
 """An account, a CPU user, and the bytes of each of its days, the oldest first."""
@@ -85,7 +85,7 @@ class Written:
 
 
 def write_history(
-    users: Collection[User],
+    users: Collection[HistoryUser],
     read_users: Callable[[], Iterable[UserDays]],
     series: Series,
     times: SampleTimes,
@@ -145,7 +145,9 @@ def _write_series(
     return Written(total.series + (samples > 0), total.samples + samples, first, last)
 
 
-def _unique_names(users: Collection[User], show: Callable[[str], str]) -> dict[User, str]:
+def _unique_names(
+    users: Collection[HistoryUser], show: Callable[[str], str]
+) -> dict[HistoryUser, str]:
     """Return the names of users as they are shown, but for those that would be the same."""
     shown = {(account, user): show(user) for account, user in users}
     times = Counter((account, name) for (account, _), name in shown.items())

@@ -15,7 +15,7 @@ from exporter.terminal import CLEAR_LINE
 log: Final = structlog.get_logger(__name__)
 
 
-class Progress:
+class BackfillProgress:
     """Shows how far the stages of the work are."""
 
     def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:

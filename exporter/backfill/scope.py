@@ -23,7 +23,7 @@ class ScopeAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class BackfillScope:
     """The API, the accounts and the days that a run asks for.
 
     ``end`` is the moment before which all days begin, ``cutoff`` the one before which all samples
@@ -47,7 +47,7 @@ class Scope:
         """
         return min(self.cutoff, earliest if self.is_end_given else start_of_day(earliest))
 
-    def find_differences(self, options: Options, other: "Scope") -> list[str]:
+    def find_differences(self, options: Options, other: "BackfillScope") -> list[str]:
         """Return what another run asks for otherwise, and has to ask for in the same way."""
         is_as_far_back = self.days_back is not None and self.days_back == other.days_back
         differences = {
@@ -61,16 +61,16 @@ class Scope:
         return [what for what, differs in differences.items() if differs]
 
 
-_ADAPTER: Final = TypeAdapter(Scope)
+_ADAPTER: Final = TypeAdapter(BackfillScope)
 
 
 def build_scope(
     settings: Settings, targets: Sequence[DiskUsageTarget], options: Options, now: float
-) -> Scope:
+) -> BackfillScope:
     """Return what a run is to ask for; ``now`` in unix seconds."""
     cdns = {account.name: account.cdn for account in settings.accounts}
     end = float(start_of_day(now)) if options.end is None else options.end
-    return Scope(
+    return BackfillScope(
         url=settings.endpoint.url,
         accounts=tuple(
             ScopeAccount(target.account, cdns[target.account], target.cpu_users)
@@ -84,13 +84,13 @@ def build_scope(
     )
 
 
-def encode_scope(scope: Scope) -> object:
+def encode_scope(scope: BackfillScope) -> object:
     """Return a scope as JSON can hold it."""
     found: object = _ADAPTER.dump_python(scope, mode="json")
     return found
 
 
-def decode_scope(value: object) -> Scope | None:
+def decode_scope(value: object) -> BackfillScope | None:
     """Return the scope of what JSON holds; None where it is none."""
     try:
         return _ADAPTER.validate_python(value)

@@ -7,13 +7,13 @@ from exporter.check.first_answer import FirstAnswer, first_answer
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.polls import unanswered
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.snapshots import DiskUsage, RejectedRows
+from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.polling.usage import REJECTED_ADVICE, name_users
 from exporter.scaleengine.file_listing import Listing
 
 
-def used(target: DiskUsageTarget, usage: DiskUsage) -> Finding:
+def used(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> Finding:
     """Return what a poll of the disk usage would publish, and which rows it would reject."""
     users = [user.cpu_user for user in usage.users]
     rejected_users = sorted(usage.rejected_users)

@@ -5,25 +5,33 @@ ConfigError with everything that is wrong. Durations are floats in seconds.
 """
 
 from exporter.config.fields import FILE_TYPES, FileType
-from exporter.config.loading import Fingerprint, Loaded, load, load_files, take_fingerprint
-from exporter.config.model import Account, Api, Config, CountedPath, DiskUsage, Files, Limits
+from exporter.config.loading import Fingerprint, LoadedConfig, load, load_files, take_fingerprint
+from exporter.config.model import (
+    AccountConfig,
+    ApiConfig,
+    Config,
+    CountedPath,
+    DiskUsageConfig,
+    FilesConfig,
+    LimitsConfig,
+)
 from exporter.config.secrets import Secret, SecretError
 from exporter.config.writing import json_schema, schema_text, write_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
     "FILE_TYPES",
-    "Account",
-    "Api",
+    "AccountConfig",
+    "ApiConfig",
     "Config",
     "ConfigError",
     "CountedPath",
-    "DiskUsage",
+    "DiskUsageConfig",
     "FileType",
-    "Files",
+    "FilesConfig",
     "Fingerprint",
-    "Limits",
-    "Loaded",
+    "LimitsConfig",
+    "LoadedConfig",
     "Problem",
     "Secret",
     "SecretError",

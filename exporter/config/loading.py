@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from exporter.config.fields import FILE_TYPES
-from exporter.config.model import Account, Config
+from exporter.config.model import AccountConfig, Config
 from exporter.config.rules import check_rules, find_account_names
 from exporter.config.secrets import NAMES, read_credentials
 from exporter.config.substitution import substitute
@@ -28,7 +28,7 @@ from exporter.yamlfile.problems import ConfigError, ErrorCollector, Loc, Problem
 
 _ACCOUNTS: Final = "accounts"
 _SECTIONS: Final = tuple(name for name in Config.model_fields if name != _ACCOUNTS)
-State: TypeAlias = tuple[tuple[str, str, bytes], ...]
+FilesState: TypeAlias = tuple[tuple[str, str, bytes], ...]
 """The path of each file, the file that it leads to, and a digest of its content."""
 EMPTY: Final = "the file is empty; begin with 'accounts:' as config.example.yaml does"
 
@@ -71,7 +71,7 @@ _MAX_READS: Final = 5
 class PieceModel(Config):
     """What one of several files says: it may add no account."""
 
-    accounts: tuple[Account, ...] = ()
+    accounts: tuple[AccountConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def find_conflicts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Loc, str]]:
                 yield piece, loc, message
 
 
-def join(parts: Sequence[Config]) -> Config:
+def merge_pieces(parts: Sequence[Config]) -> Config:
     """Return the configuration that files without conflicts make together."""
     if len(parts) == 1:
         return parts[0]
@@ -134,7 +134,7 @@ class Fingerprint(NamedTuple):
     named_files: bytes
 
 
-def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
+def find_config_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     """Return the files that the paths stand for, and a problem for each folder that has none.
 
     A folder stands for its `*.yaml` files in the order of their names, without hidden ones.
@@ -159,12 +159,12 @@ def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     return files, problems
 
 
-def read_state(paths: Sequence[Path]) -> State:
+def read_state(paths: Sequence[Path]) -> FilesState:
     """Return what changes when a file is written or replaced, also by another symbolic link."""
-    return tuple((str(file), _resolve(file), _digest(file)) for file in list_files(paths)[0])
+    return tuple((str(file), _resolve(file), _digest(file)) for file in find_config_files(paths)[0])
 
 
-def compute_fingerprint(state: State, config: Config) -> Fingerprint:
+def compute_fingerprint(state: FilesState, config: Config) -> Fingerprint:
     """Return the fingerprint of a state, and of the secrets and certificates that a file names.
 
     It stays the same while the contents do, whatever they are linked to.
@@ -219,7 +219,7 @@ def _combine(digests: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A configuration that can be used, what the operator should know, and where it is from."""
 
     config: Config
@@ -229,7 +229,7 @@ class Loaded:
 
 def load(
     path: Path, environ: Mapping[str, str], wall_clock: Callable[[], float] = time.time
-) -> Loaded:
+) -> LoadedConfig:
     """Read a configuration from one file, or from the files of a folder, as `load_files` does."""
     return load_files((path,), environ, wall_clock)
 
@@ -238,7 +238,7 @@ def load_files(
     paths: Sequence[Path],
     environ: Mapping[str, str],
     wall_clock: Callable[[], float] = time.time,
-) -> Loaded:
+) -> LoadedConfig:
     """Read a configuration from files, with `${NAME}` filled in from `environ`.
 
     A folder stands for its `*.yaml` files in the order of their names. Each file adds its accounts;
@@ -258,7 +258,7 @@ def load_files(
                 raise
             continue
         if read_state(paths) == before:
-            return Loaded(config, warnings, compute_fingerprint(before, config))
+            return LoadedConfig(config, warnings, compute_fingerprint(before, config))
     raise ConfigError(
         (
             Problem(
@@ -284,7 +284,7 @@ def take_fingerprint(paths: Sequence[Path], config: Config) -> Fingerprint:
 def _load(
     paths: Sequence[Path], environ: Mapping[str, str], now: float
 ) -> tuple[Config, tuple[Problem, ...]]:
-    files, problems = list_files(paths)
+    files, problems = find_config_files(paths)
     reports = [ErrorCollector(str(file), KNOWN_KEYS, NAMED) for file in files]
     pieces = [
         _read_piece(file, environ, report) for file, report in zip(files, reports, strict=True)
@@ -301,7 +301,7 @@ def _load(
     problems += [problem for report in reports for problem in report.problems()]
     if problems:
         raise ConfigError(tuple(problems))
-    config = join(parts)
+    config = merge_pieces(parts)
     return config, tuple(_find_warnings(read, parts, now))
 
 

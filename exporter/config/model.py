@@ -37,7 +37,7 @@ from exporter.yamlfile.problems import is_store_path
 _AT_LEAST_ONE = Field(json_schema_extra={"minItems": 1})
 
 
-class Api(StrictModel):
+class ApiConfig(StrictModel):
     """How ScaleEngine's API is reached."""
 
     url: Url = "https://api.scaleengine.net/stable/"
@@ -63,7 +63,7 @@ class Api(StrictModel):
     A relative path begins at the folder of this file."""
 
 
-class Limits(StrictModel):
+class LimitsConfig(StrictModel):
     """What one poll may find. One that finds more fails as incomplete: counts are never cut."""
 
     users_per_account: Positive = 50_000
@@ -78,7 +78,7 @@ class Limits(StrictModel):
     the path of a folder."""
 
 
-class DiskUsage(StrictModel):
+class DiskUsageConfig(StrictModel):
     """The bytes that each CPU user has stored."""
 
     enabled: Flag = True
@@ -147,7 +147,7 @@ def _path_list(value: object) -> object:
     return value
 
 
-class Files(StrictModel):
+class FilesConfig(StrictModel):
     """The numbers of files below paths."""
 
     interval: Interval = 900.0
@@ -175,7 +175,7 @@ class Files(StrictModel):
         return Schedule(path.interval, path.stale_after or 3 * path.interval)
 
 
-class Account(StrictModel):
+class AccountConfig(StrictModel):
     """One ScaleEngine account."""
 
     cdn: Positive
@@ -199,14 +199,14 @@ class Account(StrictModel):
     """The API secret of the account, which signs each request; required, here or in
     `api_secret_file`."""
 
-    disk_usage: DiskUsage = DiskUsage()
+    disk_usage: DiskUsageConfig = DiskUsageConfig()
     """The disk usage of the account."""
 
-    files: Files = Files()
+    files: FilesConfig = FilesConfig()
     """The file counts of the account."""
 
 
-class Log(StrictModel):
+class LogConfig(StrictModel):
     """What is logged."""
 
     level: LogLevel | None = None
@@ -217,14 +217,14 @@ class Log(StrictModel):
 class Config(StrictModel):
     """The whole configuration file."""
 
-    api: Api = Api()
+    api: ApiConfig = ApiConfig()
     """The API: where it is, and how much may be asked of it."""
 
-    limits: Limits = Limits()
+    limits: LimitsConfig = LimitsConfig()
     """The limits of what a poll may find."""
 
-    log: Log = Log()
+    log: LogConfig = LogConfig()
     """The log: how much is written."""
 
-    accounts: Annotated[tuple[Account, ...], AfterValidator(not_empty), _AT_LEAST_ONE]
+    accounts: Annotated[tuple[AccountConfig, ...], AfterValidator(not_empty), _AT_LEAST_ONE]
     """The accounts to poll."""

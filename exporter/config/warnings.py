@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter.config.fields import LARGEST_CA_FILE
-from exporter.config.model import Account, Config
+from exporter.config.model import AccountConfig, Config
 from exporter.yamlfile.certificates import find_validity_problems
 from exporter.yamlfile.document import Document
 from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, FileError, is_quoted, read_bytes
@@ -54,7 +54,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _stale_before_next_poll(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
+def _stale_before_next_poll(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     for name, part in (("disk_usage", account.disk_usage), ("files", account.files)):
         if part.stale_after < part.interval:
             yield (
@@ -71,7 +71,7 @@ def _stale_before_next_poll(account: Account, loc: Loc) -> Iterator[LocatedMessa
             )
 
 
-def _unused_quotas(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
+def _unused_quotas(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     usage = account.disk_usage
     position = (*loc, "disk_usage", "quotas")
     if usage.quotas and not usage.enabled:
@@ -90,7 +90,7 @@ def _unused_quotas(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
         yield (*position, cpu_user), how
 
 
-def _improbable_names(account: Account, loc: Loc) -> Iterator[LocatedMessage]:
+def _improbable_names(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     """Find paths and CPU users that only a mistake writes so: ScaleEngine will not know them."""
     for index, counted in enumerate(account.files.paths):
         if fault := _name_fault(counted.path):
@@ -112,7 +112,7 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def _overlaps(account: Account, document: Document, loc: Loc) -> Iterator[LocatedMessage]:
+def _overlaps(account: AccountConfig, document: Document, loc: Loc) -> Iterator[LocatedMessage]:
     lines = {
         counted.path: document.position((*loc, index)).line
         for index, counted in enumerate(account.files.paths)

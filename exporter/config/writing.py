@@ -11,7 +11,7 @@ from typing import Final
 import yaml
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from exporter.config.model import Account, Config
+from exporter.config.model import AccountConfig, Config
 from exporter.config.secrets import NAMES
 from exporter.config.substitution import NAME
 from exporter.yamlfile.files import escape_surrogates
@@ -29,7 +29,7 @@ def json_schema() -> dict[str, object]:
     """Give the schema of `config.yaml` in JSON Schema's draft 2020-12."""
     schema = Config.model_json_schema()
     sections = schema["$defs"]
-    _add_secret_files(sections["Account"])
+    _add_secret_files(sections["AccountConfig"])
     for section in (schema, *sections.values()):
         section["properties"] = {
             key: _as_written(value) for key, value in section["properties"].items()
@@ -92,7 +92,7 @@ def write_config(config: Config) -> str:
     return text
 
 
-def _write_account(account: Account) -> Mapping[str, object]:
+def _write_account(account: AccountConfig) -> Mapping[str, object]:
     written = account.model_dump(mode="json", exclude=set(NAMES))
     for name in NAMES:
         file = getattr(account, name).file

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.self_metrics import WallTime
-from exporter.polling.store import Changes
+from exporter.polling.store import ChangedTargets
 from exporter.scaleengine.client import Exchange
 
 NO_ACCOUNT: Final = ""
@@ -56,7 +56,7 @@ class AccountCounter:
     """
 
     def __init__(
-        self, name: str, documentation: str, labels: Sequence[str], changes: Changes
+        self, name: str, documentation: str, labels: Sequence[str], changes: ChangedTargets
     ) -> None:
         self.source = name
         self._documentation = documentation
@@ -111,7 +111,7 @@ class ConfiguredAccounts:
     source: Final = "configured"
 
     def __init__(
-        self, accounts: Mapping[str, int], changes: Changes, labels: Labels = NO_LABELS
+        self, accounts: Mapping[str, int], changes: ChangedTargets, labels: Labels = NO_LABELS
     ) -> None:
         self._changes = changes
         self._labels: Labels = {}
@@ -156,7 +156,9 @@ class SkewCollector:
 
     source: Final = "skews"
 
-    def __init__(self, accounts: Collection[str], wall_time: WallTime, changes: Changes) -> None:
+    def __init__(
+        self, accounts: Collection[str], wall_time: WallTime, changes: ChangedTargets
+    ) -> None:
         self._changes = changes
         self._accounts = dict.fromkeys(accounts)
         self._wall_time = wall_time

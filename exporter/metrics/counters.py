@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector, AccountCounter
-from exporter.polling.store import Changes, PollResult
+from exporter.polling.store import ChangedTargets, PollResult
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.scaleengine import disk_usage, file_listing
 from exporter.scaleengine.client import Exchange
@@ -24,7 +24,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
 class PollCounters:
     """Counts polls, failures and rejected rows; all series are there from the start, at 0."""
 
-    def __init__(self, changes: Changes, targets: Collection[Target]) -> None:
+    def __init__(self, changes: ChangedTargets, targets: Collection[Target]) -> None:
         self._polls = AccountCounter(
             "scaleengine_polls", "Finished polls.", ("collector",), changes
         )
@@ -67,7 +67,7 @@ class PollCounters:
 class RequestCounters:
     """Counts API requests, failures by reason, durations; all series are there from the start."""
 
-    def __init__(self, changes: Changes, targets: Collection[Target]) -> None:
+    def __init__(self, changes: ChangedTargets, targets: Collection[Target]) -> None:
         self._requests = AccountCounter(
             "scaleengine_api_requests", "API requests, every attempt.", ("command",), changes
         )
@@ -105,7 +105,7 @@ class _Durations:
 
     source: Final = "scaleengine_api_request_duration_seconds"
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: ChangedTargets) -> None:
         self._changes = changes
         self._registry = CollectorRegistry()
         self._durations = Histogram(

@@ -16,9 +16,9 @@ from typing import Final, TypeAlias
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.polling.store import Changes
+from exporter.polling.store import ChangedTargets
 from exporter.polling.targets import Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials
 
 _Key: TypeAlias = tuple[str, str, str]
@@ -40,7 +40,7 @@ class _Decision:
 
 
 @dataclass(slots=True)
-class _Account:
+class _AccountVerdicts:
     """What is known of the credentials of one account, as they were read last.
 
     ``reached`` is whether the last request got a response that decided on the credentials; None
@@ -73,7 +73,7 @@ class _Account:
         found = {name: True for name, at in accepted_at.items() if at > last_refusal}
         return dict(sorted((found | dict.fromkeys(refused, False)).items()))
 
-    def record(self, verdict: Verdict) -> None:
+    def record(self, verdict: CredentialVerdict) -> None:
         if verdict.credentials != self.credentials:
             if verdict.read_at < self.read_at:
                 return  # of a poll that began before the credentials were changed
@@ -102,11 +102,11 @@ class CredentialCollector:
     source: Final = "credentials"
 
     def __init__(
-        self, accounts: Iterable[str], targets: Iterable[Target], changes: Changes
+        self, accounts: Iterable[str], targets: Iterable[Target], changes: ChangedTargets
     ) -> None:
         self._changes = changes
         self._polled: Mapping[str, Container[_Key]] = {}
-        self._known: dict[str, _Account] = {}
+        self._known: dict[str, _AccountVerdicts] = {}
         self._lock = threading.Lock()
         self.follow(accounts, targets)
 
@@ -132,12 +132,12 @@ class CredentialCollector:
                     del self._known[name]
                     self._changes.add(self.source, (name,))
 
-    def record(self, verdict: Verdict) -> None:
+    def record(self, verdict: CredentialVerdict) -> None:
         """Take note of an attempt to poll a target; of one that is not polled any more, none."""
         with self._lock:
             name = verdict.target.account
             if _key(verdict.target) in self._polled.get(name, ()):
-                self._known.setdefault(name, _Account()).record(verdict)
+                self._known.setdefault(name, _AccountVerdicts()).record(verdict)
                 self._changes.add(self.source, (name,))
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:

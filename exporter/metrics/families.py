@@ -15,12 +15,12 @@ from exporter.metrics.descriptions import DISK_USAGE, DISK_USAGE_DAY
 from exporter.metrics.self_metrics import WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.demand import compute_demand_ratio, measure_overdue
-from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.store import TARGETS, Store, TargetState
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
 
-Usages: TypeAlias = Iterable[tuple[Target, DiskUsage]]
+Usages: TypeAlias = Iterable[tuple[Target, DiskUsageSnapshot]]
 Counts: TypeAlias = Iterable[tuple[Target, FileCounts]]
 
 _USER = ("account", "cpu_user")
@@ -63,7 +63,7 @@ class SnapshotCollector:
             known += its
             snapshots += self._redactor.read(account, its, monotonic)
         yield from disk_usage_families(
-            [(target, held) for target, held in snapshots if isinstance(held, DiskUsage)]
+            [(target, held) for target, held in snapshots if isinstance(held, DiskUsageSnapshot)]
         )
         yield from file_families(
             [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]

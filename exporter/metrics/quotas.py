@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from exporter.metrics.account_metrics import differing
 from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
-from exporter.polling.snapshots import DiskUsage
+from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.store import TARGETS, Store
 from exporter.scaleengine.clock import Clock
 
@@ -50,5 +50,5 @@ class QuotaCollector:
         """Return the CPU users of an account whose disk usage is shown now."""
         known = self._store.account(account)
         for _, snapshot in self._redactor.read(account, known, self._clock.monotonic()):
-            if isinstance(snapshot, DiskUsage):
+            if isinstance(snapshot, DiskUsageSnapshot):
                 yield from (user.cpu_user for user in snapshot.users)

@@ -34,9 +34,9 @@ from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.self_metrics import ProcessMetrics, WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.reload_delta import ReloadDelta
-from exporter.polling.store import Changes, PollResult, Store
+from exporter.polling.store import ChangedTargets, PollResult, Store
 from exporter.polling.targets import Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor
@@ -65,7 +65,7 @@ class Metrics:
     skews: SkewCollector
     redactor: SnapshotRedactor
     wall_time: WallTime
-    changes: Changes
+    changes: ChangedTargets
 
     def accounts(self) -> tuple[str, ...]:
         """Return the accounts that have samples, in their order, and what stands for no account."""
@@ -101,7 +101,7 @@ class Metrics:
         self.requests.count(exchange)
         self.skews.record(exchange)
 
-    def record_verdict(self, verdict: Verdict) -> None:
+    def record_verdict(self, verdict: CredentialVerdict) -> None:
         """Take note of how ScaleEngine took an account's credentials."""
         self.credentials.record(verdict)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, FolderCount, Snapshot
 from exporter.polling.store import TargetState
 from exporter.polling.targets import Target
 from exporter.scaleengine.redaction import SecretRedactor
@@ -84,11 +84,11 @@ class SnapshotRedactor:
             return _Redacted(snapshot, secrets, snapshot)
         if before is None or before.snapshot is before.original:
             log.warning("secret redacted in a name", target=str(target), advice=_ADVICE)
-        if isinstance(snapshot, DiskUsage):
+        if isinstance(snapshot, DiskUsageSnapshot):
             return _Redacted(snapshot, secrets, self._without_secrets(snapshot))
         return _Redacted(snapshot, secrets, self._counts_without_secrets(snapshot))
 
-    def _without_secrets(self, usage: DiskUsage) -> DiskUsage:
+    def _without_secrets(self, usage: DiskUsageSnapshot) -> DiskUsageSnapshot:
         redact = self._secrets.redact
         users = [replace(user, cpu_user=redact(user.cpu_user)) for user in usage.users]
         times = Counter(user.cpu_user for user in users)
@@ -102,6 +102,6 @@ class SnapshotRedactor:
 
 
 def _names(snapshot: Snapshot) -> Iterable[str]:
-    if isinstance(snapshot, DiskUsage):
+    if isinstance(snapshot, DiskUsageSnapshot):
         return (user.cpu_user for user in snapshot.users)
     return (part.folder for part in snapshot.by_folder or ())

@@ -8,8 +8,8 @@ from typing import Final
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.verdicts import Verdict, ignore
-from exporter.polling.walk import Limits
+from exporter.polling.verdicts import CredentialVerdict, ignore
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import Workers
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials
@@ -83,9 +83,9 @@ class PolledAccount:
     credentials: CredentialReader
     limiter: FairLimiter
     breaker: CredentialBreaker
-    limits: Limits
+    limits: WalkLimits
     workers: Workers
-    judge: Callable[[Verdict], None] = ignore
+    judge: Callable[[CredentialVerdict], None] = ignore
     failures: FailureLog = field(default_factory=FailureLog)
     log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
 

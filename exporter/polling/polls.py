@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.session import PollSession
-from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import walk
@@ -32,7 +32,7 @@ async def poll(target: Target, session: PollSession, on_listing: OnListing = _ig
 
 def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
     """Return the CPU users that were asked for and of which ScaleEngine has no row at all."""
-    if isinstance(target, DiskUsageTarget) and isinstance(snapshot, DiskUsage):
+    if isinstance(target, DiskUsageTarget) and isinstance(snapshot, DiskUsageSnapshot):
         found = {usage.cpu_user for usage in snapshot.users}
         return frozenset(target.cpu_users) - found - snapshot.rejected_users
     return frozenset()

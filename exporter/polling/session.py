@@ -12,7 +12,7 @@ from exporter.polling.recovery import account_pause, has_response, refuses_crede
 from exporter.polling.request_log import RequestLog
 from exporter.polling.retries import MIN_RETRY_SECONDS, RetryPolicy
 from exporter.polling.targets import FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
 from exporter.scaleengine.errors import (
@@ -192,7 +192,9 @@ class PollSession:
 
     def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:
         """Report what an attempt shows of the credentials."""
-        self.account.judge(Verdict(self._target, self._credentials, self._read_at, accepted, asked))
+        self.account.judge(
+            CredentialVerdict(self._target, self._credentials, self._read_at, accepted, asked)
+        )
 
     def _may_continue(self) -> bool:
         return self.requests < self.account.limits.in_all

@@ -78,7 +78,7 @@ class RejectedRows:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskUsage:
+class DiskUsageSnapshot:
     """The disk usage of an account by CPU user, and the rows that were rejected, by fault."""
 
     users: tuple[UserUsage, ...]
@@ -110,4 +110,4 @@ class FileCounts:
     by_folder: tuple[FolderCount, ...] | None = None
 
 
-Snapshot: TypeAlias = DiskUsage | FileCounts
+Snapshot: TypeAlias = DiskUsageSnapshot | FileCounts

@@ -17,7 +17,7 @@ TARGETS: Final = "targets"
 """The source of changes under which a store adds accounts."""
 
 
-class Changes:
+class ChangedTargets:
     """Collects the names of accounts whose numbers have changed, until they are taken.
 
     Whoever holds numbers adds the account after the change, under a name of its own. Whoever takes
@@ -102,7 +102,7 @@ class Store:
     """
 
     def __init__(self, targets: Iterable[Target]) -> None:
-        self.changes = Changes()
+        self.changes = ChangedTargets()
         self._lock = threading.Lock()
         self._accounts = _by_account(TargetState(target) for target in targets)
 

@@ -13,7 +13,7 @@ from exporter.polling.recovery import next_poll_delay
 from exporter.polling.request_log import describe_request
 from exporter.polling.schedule import next_due, sleep_until
 from exporter.polling.session import PollSession
-from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import Target, log_fields, name_some
 from exporter.polling.usage import describe_rejected
@@ -185,7 +185,7 @@ class TargetPoller:
             self._log.info("poll recovered", result="ok", after=after, failures=failures, **fields)
         else:
             (self._log.info if is_first else self._log.debug)("poll", result="ok", **fields)
-        if isinstance(snapshot, DiskUsage):
+        if isinstance(snapshot, DiskUsageSnapshot):
             self._log_cpu_users(frozenset(user.cpu_user for user in snapshot.users))
 
     def _log_cpu_users(self, cpu_users: frozenset[str]) -> None:
@@ -201,7 +201,7 @@ class TargetPoller:
 
     def _warn_of_rejected_rows(self, snapshot: Snapshot) -> None:
         """Log the rejected rows of a disk usage: each fault once, and again when a user is lost."""
-        rejected = snapshot.rejected if isinstance(snapshot, DiskUsage) else ()
+        rejected = snapshot.rejected if isinstance(snapshot, DiskUsageSnapshot) else ()
         causes: set[tuple[RowFault, str | None]] = set()
         for rows in rejected:
             of_fault = {(rows.fault, None), *((rows.fault, user) for user in rows.cpu_users)}

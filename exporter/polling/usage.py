@@ -21,7 +21,7 @@ from typing import Final
 
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import (
-    DiskUsage,
+    DiskUsageSnapshot,
     RejectedRows,
     SnapshotLimits,
     UserUsage,
@@ -63,7 +63,7 @@ class NewestUsage:
 
 async def poll_disk_usage(
     target: DiskUsageTarget, session: PollSession, max_response_bytes: int = BODY_LIMIT
-) -> DiskUsage:
+) -> DiskUsageSnapshot:
     """Request the target's CPU users, in as many requests as its responses need.
 
     All requests are for the same thirty days: those of the first one that succeeds. Raises
@@ -96,7 +96,7 @@ def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage
     return NewestUsage(published, days, hidden, report.rejected, bool(report.rows))
 
 
-def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
+def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsageSnapshot:
     """Return the snapshot of all responses of a poll.
 
     Raises ProtocolError where there are rows and none can be read, and where rows of unknown users
@@ -116,7 +116,7 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsage:
     users = (
         UserUsage(user, row.day, row.occupied, days[user]) for user, row in sorted(newest.items())
     )
-    return DiskUsage(tuple(users), groups)
+    return DiskUsageSnapshot(tuple(users), groups)
 
 
 def group_rejected(

@@ -7,7 +7,7 @@ from exporter.scaleengine.client import Credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CredentialVerdict:
     """What one attempt to poll a target has shown of the account and its credentials.
 
     ``credentials`` are those of the attempt, None where they could not be read; ``read_at`` is when
@@ -23,5 +23,5 @@ class Verdict:
     asked: bool = True
 
 
-def ignore(_: Verdict) -> None:
+def ignore(_: CredentialVerdict) -> None:
     """Do nothing with a verdict."""

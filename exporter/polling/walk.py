@@ -46,7 +46,7 @@ Request: TypeAlias = Callable[[str, int], Coroutine[None, None, Listing]]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WalkLimits:
     """How many requests a walk may have under way at once and make in all, and what it may find."""
 
     at_once: int
@@ -54,7 +54,7 @@ class Limits:
     snapshot: SnapshotLimits = field(default_factory=SnapshotLimits)
 
 
-async def walk(path: str, request: Request, limits: Limits, counts: FolderCounts) -> None:
+async def walk(path: str, request: Request, limits: WalkLimits, counts: FolderCounts) -> None:
     """Count every file and folder below the path into ``counts``.
 
     Raises ScaleEngineError; the counts are then worth nothing. Where it fails or is cancelled, the
@@ -79,7 +79,7 @@ class _Probe:
 class _Walk:
     path: str
     request: Request
-    limits: Limits
+    limits: WalkLimits
     counts: FolderCounts
     ready: list[FolderProgress] = field(default_factory=list)
     under_way: dict["asyncio.Task[Listing]", FolderProgress | _Probe] = field(default_factory=dict)

@@ -9,7 +9,13 @@ For the demo, for tests and for benchmarks::
         ...  # ask simulator.url, look at simulator.calls, switch with simulator.behave(...)
 """
 
-from exporter.simulator.accounts import Account, Usage, no_usage, steady_usage, usage_by_day
+from exporter.simulator.accounts import (
+    SimulatedAccount,
+    Usage,
+    no_usage,
+    steady_usage,
+    usage_by_day,
+)
 from exporter.simulator.behaviour import Behaviour, Broken, Checks, SignatureCheck
 from exporter.simulator.readings import (
     Array,
@@ -35,7 +41,6 @@ from exporter.simulator.service import Call
 from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [
-    "Account",
     "Array",
     "Behaviour",
     "Broken",
@@ -60,6 +65,7 @@ __all__ = [
     "PassingOffset",
     "Readings",
     "SignatureCheck",
+    "SimulatedAccount",
     "Simulator",
     "Unreached",
     "Usage",

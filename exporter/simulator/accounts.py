@@ -39,7 +39,7 @@ def _unchanged(_: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SimulatedAccount:
     """One account: found by its CDN number and API key, asked for its usage and its files.
 
     ``storage`` holds the top folders, ``sestore4`` and the like. ``refresh`` is called with the

@@ -7,7 +7,7 @@ from random import Random
 from typing import Protocol
 
 from exporter.simulator import encoding
-from exporter.simulator.accounts import Account, first_day, thirty_days
+from exporter.simulator.accounts import SimulatedAccount, first_day, thirty_days
 from exporter.simulator.behaviour import AnyFault, Behaviour, encode_body
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import Json, whole_number
@@ -68,7 +68,7 @@ class Refused(Protocol):
         """Return the message."""
 
 
-def answer(request: Request, account: Account, moment: Moment) -> Answer:
+def answer(request: Request, account: SimulatedAccount, moment: Moment) -> Answer:
     """Return the answer to a request that has passed the checks.
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
@@ -102,7 +102,7 @@ def refusal(refused: Refused, moment: Moment) -> Answer:
     return Answer(body, status, readings.content_type, code=code or "")
 
 
-def _disk_usage(request: Request, account: Account, moment: Moment) -> dict[str, Json]:
+def _disk_usage(request: Request, account: SimulatedAccount, moment: Moment) -> dict[str, Json]:
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
     if first is None:
@@ -126,7 +126,7 @@ def cpu_users(request: Request) -> tuple[str, ...]:
     return (cpu,) if isinstance(cpu, str) and cpu else ()
 
 
-def _files_list(request: Request, account: Account, moment: Moment) -> dict[str, Json]:
+def _files_list(request: Request, account: SimulatedAccount, moment: Moment) -> dict[str, Json]:
     request.require("path")
     path = request.text_field("path")
     listed = request.fields.get("type", "video")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
-from exporter.simulator.accounts import Account
+from exporter.simulator.accounts import SimulatedAccount
 from exporter.simulator.storage import FileType, Folder
 
 _GIB = 2**30
@@ -46,7 +46,7 @@ class DemoPath:
 class Demo:
     """The demo's account, and what a configuration for it polls."""
 
-    account: Account
+    account: SimulatedAccount
     paths: tuple[DemoPath, ...]
 
 
@@ -84,7 +84,7 @@ def demo_account(start: float, random: Random) -> Demo:
         storage.add(path, file_type)
     recorder = _Recorder(storage, start, Random(random.random()))  # noqa: S311 (no secret)
     noise_seed = random.getrandbits(32)
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key="DEMO4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
         api_secret=f"{random.getrandbits(256):064x}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.scaleengine.signing import signature
-from exporter.simulator.accounts import Account
+from exporter.simulator.accounts import SimulatedAccount
 from exporter.simulator.behaviour import Checks, SignatureCheck
 from exporter.simulator.php import Json, decode, encode, whole_number
 
@@ -95,11 +95,11 @@ class SeenSignatures:
 
 def authorize(
     request: Request,
-    accounts: Sequence[Account],
+    accounts: Sequence[SimulatedAccount],
     checks: Checks,
     seen: SeenSignatures,
     now: float,
-) -> Account:
+) -> SimulatedAccount:
     """Return the account that a request is for; raise RefusedError when it may not pass."""
     request.require("command", "api_key", "timestamp", "cdn", "signature")
     cdn = whole_number(request.fields["cdn"])

@@ -10,7 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
-from exporter.simulator.accounts import Account
+from exporter.simulator.accounts import SimulatedAccount
 from exporter.simulator.behaviour import Behaviour, send_response
 from exporter.simulator.service import ELSEWHERE, ROUTE, Call, Service
 
@@ -28,7 +28,7 @@ class Simulator:
 
     def __init__(
         self,
-        accounts: Sequence[Account],
+        accounts: Sequence[SimulatedAccount],
         behaviour: Behaviour | None = None,
         *,
         clock: Callable[[], float] = time.time,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from exporter.simulator.accounts import Account
+from exporter.simulator.accounts import SimulatedAccount
 from exporter.simulator.answers import Answer, Moment, answer, cpu_users, refusal
 from exporter.simulator.behaviour import AnyFault, Behaviour, FaultPicker
 from exporter.simulator.php import whole_number
@@ -100,7 +100,7 @@ class Service:
 
     def __init__(
         self,
-        accounts: Sequence[Account],
+        accounts: Sequence[SimulatedAccount],
         behaviour: Behaviour,
         clock: Callable[[], float],
         random: Random,
@@ -124,7 +124,7 @@ class Service:
         if route == ELSEWHERE:
             checks = replace(checks, replay=False)
         request = _NO_REQUEST
-        allowed: Account | RefusedError
+        allowed: SimulatedAccount | RefusedError
         try:
             request = read_request(text)
             allowed = authorize(request, self._accounts, checks, self._seen, now)
@@ -162,7 +162,7 @@ class Service:
         )
 
 
-def _answer(request: Request, allowed: Account | RefusedError, moment: Moment) -> Answer:
+def _answer(request: Request, allowed: SimulatedAccount | RefusedError, moment: Moment) -> Answer:
     replaced = None if moment.fault is None else moment.fault.replace_response(moment)
     if replaced is not None:
         return replaced

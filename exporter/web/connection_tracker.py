@@ -22,7 +22,7 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """How many connections may be open, and how many of them in the phases that cost memory.
 
     ``connections`` is asked each time, because the process's limits may change while it runs.
@@ -57,7 +57,7 @@ class ConnectionTracker(Generic[C]):
     ``clock`` returns seconds that only grow.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: ConnectionLimits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
         self._groups = {(phase, known): _Group[C]() for phase in Phase for known in (False, True)}

@@ -66,11 +66,11 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-Address: TypeAlias = TcpAddress | UnixAddress
+ListenAddress: TypeAlias = TcpAddress | UnixAddress
 _Place: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]  # getaddrinfo's
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> ListenAddress:
     """Read ``host:port``, ``[v6]:port``, ``:port`` or ``unix:/path``; raises AddressError."""
     if text.startswith("unix:"):
         path = Path(text.removeprefix("unix:"))
@@ -102,10 +102,10 @@ def _can_be_a_host(match: re.Match[str]) -> bool:
     return True
 
 
-def listen(addresses: Iterable[Address]) -> list[socket.socket]:
+def listen(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     """Return sockets that listen on all of the addresses; raises ListenError."""
     sockets: list[socket.socket] = []
-    owners: dict[socket.socket, Address] = {}
+    owners: dict[socket.socket, ListenAddress] = {}
     for address in addresses:
         try:
             sockets.extend(_listen(address))  # keeps those that came before a failure
@@ -163,7 +163,7 @@ def _is_everywhere(listening: socket.socket) -> bool:
     )
 
 
-def _listen(address: Address) -> Iterator[socket.socket]:
+def _listen(address: ListenAddress) -> Iterator[socket.socket]:
     if isinstance(address, UnixAddress):
         yield _listen_unix(address.path)
         return
@@ -245,7 +245,9 @@ def _is_left_over(path: Path) -> bool:
     return False
 
 
-def _overlapping(address: Address, owners: Mapping[socket.socket, Address]) -> Address | None:
+def _overlapping(
+    address: ListenAddress, owners: Mapping[socket.socket, ListenAddress]
+) -> ListenAddress | None:
     """Return the address of the first socket that takes connections to ``address`` already."""
     for sock, owner in owners.items():
         if isinstance(address, UnixAddress):
@@ -278,7 +280,7 @@ def _is_same_file(one: Path, other: Path) -> bool:
     return False
 
 
-def _overlap_in_words(address: Address, other: Address) -> str:
+def _overlap_in_words(address: ListenAddress, other: ListenAddress) -> str:
     if address == other:
         return "--web.listen-address names it twice: remove one"
     return f"it overlaps with {other}, which --web.listen-address names too: remove one of the two"

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from exporter.process.log_limit import LogLimit
 from exporter.web.acceptor import Acceptor, Connections, find_max_connections, track_requests
-from exporter.web.connection_tracker import Limits
+from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import close
 from exporter.web.request_checks import build_requests
 
@@ -45,7 +45,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_PAGE_THREADS, "page"))
-    limits = Limits(lambda: max_connections or find_max_connections())
+    limits = ConnectionLimits(lambda: max_connections or find_max_connections())
     connections = Connections(limits, loop.time)
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, track_requests(connections, log_limit))

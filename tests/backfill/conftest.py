@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.command import Host, backfill
 from exporter.backfill.options import Destination, FirstDay, Options
-from exporter.backfill.progress import Progress
+from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
 from exporter.polling.account import CredentialReader, PolledAccount
@@ -25,7 +25,7 @@ from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.stopping import stoppable
 from exporter.polling.targets import DiskUsageTarget
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
@@ -34,8 +34,7 @@ from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Account as SimulatedAccount
-from exporter.simulator import Behaviour, Checks, Simulator, Usage
+from exporter.simulator import Behaviour, Checks, SimulatedAccount, Simulator, Usage
 from tests.support.faults import Refusal
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -120,7 +119,7 @@ def collect(store: RowStore) -> Collect:
             credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
             limiter=FairLimiter(4, RateLimiter(None, clock), clock, workers),
             breaker=CredentialBreaker(clock),
-            limits=Limits(4, 5000, limits or SnapshotLimits()),
+            limits=WalkLimits(4, 5000, limits or SnapshotLimits()),
             workers=workers,
         )
         target = DiskUsageTarget("main", 3600.0, 10_800.0, cpu_users)
@@ -203,7 +202,7 @@ class Runner:
         return {path.name for path in self.folder.iterdir()}
 
 
-class _Stopping(Progress):
+class _Stopping(BackfillProgress):
     """A progress that stops the run after some windows or steps."""
 
     def __init__(self, after: int | None) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from exporter.backfill.command import BackfillUsageError, Host, backfill
 from exporter.backfill.options import Destination, FirstDay, Options
-from exporter.backfill.progress import Progress
+from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.windows import midnight
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
@@ -19,7 +19,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Account, Readings, Simulator, steady_usage
+from exporter.simulator import Readings, SimulatedAccount, Simulator, steady_usage
 from tests.backfill.conftest import (
     FIRST,
     KEY,
@@ -120,7 +120,7 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
 def test_nothing_to_fill_in(runner: Runner) -> None:
     settings = Settings(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
     options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
-    progress = Progress(io.StringIO(), is_terminal=False)
+    progress = BackfillProgress(io.StringIO(), is_terminal=False)
     host = Host(lambda _: None, progress, SecretRedactor(), Clock())
     with pytest.raises(BackfillUsageError, match="no account has disk_usage enabled"):
         backfill(settings, options, host)
@@ -137,7 +137,7 @@ def test_today_is_not_filled_in(readings: Readings, runner: Runner) -> None:
 
 def test_accounts_fail_alone(tmp_path: Path) -> None:
     """One that is refused does not keep the other from being collected."""
-    other = Account(159, "other" + KEY, SECRET, usage)
+    other = SimulatedAccount(159, "other" + KEY, SECRET, usage)
     with Simulator([simulated(usage), other], NO_REPLAY, clock=lambda: NOW) as api:
         settings = Settings(
             endpoint=Endpoint(api.url, 5.0, 4),
@@ -151,7 +151,7 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
             targets=tuple(DiskUsageTarget(name, 60.0, 180.0) for name in ("main", "other")),
         )
         options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(tmp_path / "h.om"))
-        progress = Progress(io.StringIO(), is_terminal=False)
+        progress = BackfillProgress(io.StringIO(), is_terminal=False)
         host = Host(lambda _: None, progress, SecretRedactor(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:
             assert backfill(settings, options, host) == 1
@@ -166,7 +166,7 @@ def test_a_bar_on_a_terminal() -> None:
     """Its length is the number of windows where the first day is known."""
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign]
-    progress = Progress(stream, is_terminal=True)
+    progress = BackfillProgress(stream, is_terminal=True)
     with progress.stage("collecting", 4):
         progress.advance(1)
         progress.warn("something", {})

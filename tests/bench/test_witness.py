@@ -10,7 +10,13 @@ from bench.faults.truth import Holdings
 from bench.faults.witness import WatchedStore, Witness
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    Snapshot,
+    UserUsage,
+)
 from exporter.polling.store import LastGood, PollResult
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
@@ -108,7 +114,7 @@ def test_bytes(
 ) -> None:
     """So is it with the bytes of CPU users."""
     day = date(2026, 9, 21)
-    usage = DiskUsage(tuple(UserUsage(user, day, size) for user, size in users.items()))
+    usage = DiskUsageSnapshot(tuple(UserUsage(user, day, size) for user, size in users.items()))
 
     assert len(seen(USAGE, usage, 50.0)) == wrong
 

@@ -21,7 +21,7 @@ from exporter.check.command import Options, check
 from exporter.config import load
 from exporter.scaleengine.masking import SecretRedactor
 from exporter.settings import Settings, build_settings
-from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
@@ -53,7 +53,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> SimulatedAccount:
     """Return an account with two CPU users, a path of 250 videos, and one with two folders."""
     films = {f"{number}.mp4": FileType.VIDEO for number in range(250)}
     small = Folder(
@@ -61,7 +61,7 @@ def account() -> Account:
         folders={"1": Folder(files={"c.mp4": FileType.VIDEO}), "2": Folder()},
     )
     store = Folder(folders={"jb": Folder(files=films), "small": small})
-    return Account(
+    return SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,
@@ -71,7 +71,7 @@ def account() -> Account:
 
 
 @pytest.fixture
-def scaleengine(account: Account) -> Iterator[Simulator]:
+def scaleengine(account: SimulatedAccount) -> Iterator[Simulator]:
     """Run a ScaleEngine with that account."""
     with Simulator([account]) as running:
         yield running

@@ -12,7 +12,7 @@ from exporter.check.first_answer import FirstAnswer, first_answer
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.walk import Limits, walk
+from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.file_listing import (
@@ -24,7 +24,7 @@ from exporter.scaleengine.file_listing import (
 )
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
-from exporter.simulator import Account, Behaviour, FileType, Readings, Simulator, Unreached
+from exporter.simulator import Behaviour, FileType, Readings, SimulatedAccount, Simulator, Unreached
 from exporter.simulator import Folder as Stored
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
@@ -107,7 +107,7 @@ Walk = Callable[[Stored, Readings], list[Listing]]
 
 @pytest.fixture
 def walked(
-    account: Account, settings: Callable[..., Settings], main: Callable[..., object]
+    account: SimulatedAccount, settings: Callable[..., Settings], main: Callable[..., object]
 ) -> Walk:
     """Return a function that walks a tree, and returns the answers that this took."""
 
@@ -126,7 +126,7 @@ def walked(
                 answers.append(list_files(polled.client, known, path, "video", offset))
                 return answers[-1]
 
-            limits = Limits(at_once=1, in_all=5000)
+            limits = WalkLimits(at_once=1, in_all=5000)
             asyncio.run(walk("sestore4/jb", ask, limits, FolderCounts(None)))
             polled.client.close()
         return answers

@@ -16,7 +16,7 @@ from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
 from exporter.scaleengine.masking import SecretRedactor
 from exporter.settings import Settings
-from exporter.simulator import Account, Simulator, no_usage, steady_usage
+from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
 from exporter.simulator.php import Json
 from exporter.terminal import Progress
 
@@ -230,10 +230,10 @@ def test_no_secret(
 
 @pytest.mark.parametrize("output", WRITERS)
 def test_a_secret_that_comes_back(
-    settings: Callable[..., Settings], main: Main, output: str, account: Account
+    settings: Callable[..., Settings], main: Main, output: str, account: SimulatedAccount
 ) -> None:
     """A secret that ScaleEngine writes into an answer is not printed either."""
-    echoing = Account(
+    echoing = SimulatedAccount(
         account.cdn,
         account.api_key,
         account.api_secret,
@@ -255,11 +255,11 @@ def test_a_secret_that_comes_back(
 
 
 def test_users_that_are_many_and_odd(
-    settings: Callable[..., Settings], main: Main, account: Account
+    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
 ) -> None:
     """A few users are named, and nothing in a name is obeyed by a terminal."""
     names = ["\x1b[31mred", "two\nlines", "\u202eback", *"abcdef"]
-    odd = Account(
+    odd = SimulatedAccount(
         account.cdn,
         account.api_key,
         account.api_secret,
@@ -281,9 +281,13 @@ def test_users_that_are_many_and_odd(
     assert out.getvalue().replace("\n", "").isprintable()
 
 
-def test_no_usage_at_all(settings: Callable[..., Settings], main: Main, account: Account) -> None:
+def test_no_usage_at_all(
+    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
+) -> None:
     """An account without any disk usage is to be looked at."""
-    empty = Account(account.cdn, account.api_key, account.api_secret, storage=account.storage)
+    empty = SimulatedAccount(
+        account.cdn, account.api_key, account.api_secret, storage=account.storage
+    )
     out = StringIO()
     with Simulator([empty]) as running:
         assert check(
@@ -301,7 +305,7 @@ def test_no_usage_at_all(settings: Callable[..., Settings], main: Main, account:
 
 
 def test_rows_that_are_rejected(
-    settings: Callable[..., Settings], main: Main, account: Account
+    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
 ) -> None:
     """They are named, with the users that have no number because of them; no secret is."""
     today = datetime.now(UTC).date().isoformat()
@@ -372,7 +376,7 @@ def test_rows_that_are_rejected(
 def test_no_number_because_of_rejected_rows(
     settings: Callable[..., Settings],
     main: Main,
-    account: Account,
+    account: SimulatedAccount,
     rows: list[Json],
     outcome: Outcome,
     said: str,

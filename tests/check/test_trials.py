@@ -16,7 +16,7 @@ from exporter.check.trials import Trials
 from exporter.config import load
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
-from exporter.simulator import Account, Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def test_the_network_goes_meanwhile(settings: MakePlan, scaleengine: Simulator, 
 
 @pytest.mark.parametrize(("off", "said"), [(3600, "behind"), (-3600, "ahead of")])
 def test_a_clock_that_is_off(
-    checked: Check, account: Account, main: Main, off: int, said: str
+    checked: Check, account: SimulatedAccount, main: Main, off: int, said: str
 ) -> None:
     """A clock that is off is said once; all else is tried by ScaleEngine's time."""
     with Simulator([account], clock=lambda: time.time() + off) as scaleengine:

@@ -19,7 +19,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from exporter.simulator import Account, Behaviour, Checks, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Checks,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.patience import END_SECONDS
 
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
@@ -254,7 +262,7 @@ def scaleengine() -> Iterator[Simulator]:
             "empty": Folder(),
         },
     )
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,

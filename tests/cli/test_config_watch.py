@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.config import Fingerprint, load, take_fingerprint
-from exporter.config_watch import ConfigWatcher, Watch
+from exporter.config_watch import ConfigWatch, ConfigWatcher
 from exporter.simulator import Simulator
 from exporter.timed_read import SETTLE_SECONDS
 from exporter.yamlfile.problems import ConfigError, Problem
@@ -45,7 +45,7 @@ class Files:
         self.waits: list[float] = []
         self.seen: list[Fingerprint | str] = []
         self.reloaded: list[Fingerprint | str] = []
-        watch = Watch(
+        watch = ConfigWatch(
             INTERVAL, self.look, lambda: self.in_force, lambda read: read, self.find_problems
         )
         self.watcher = ConfigWatcher[Fingerprint](

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import (
-    Account,
     Behaviour,
     Broken,
     Checks,
     FileType,
     Folder,
+    SimulatedAccount,
     Simulator,
     steady_usage,
 )
@@ -70,7 +70,7 @@ def many_paths() -> Iterator[Simulator]:
         name: Folder(files={f"{number}.mp4": FileType.VIDEO for number in range(3)})
         for name in FAULTS
     }
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,
@@ -250,7 +250,7 @@ def test_a_secret_that_is_replaced(
 def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path: Path) -> None:
     """A key that may list files and not read the disk usage is no account that is down, ever."""
     storage = Folder(folders={"sestore4": Folder(folders={"jb": Folder()})})
-    account = Account(158, KEY, SECRET, storage=storage)
+    account = SimulatedAccount(158, KEY, SECRET, storage=storage)
     denied = Behaviour(
         checks=Checks(replay=False), broken=(Broken(Refusal("0005"), command="disk.usage"),)
     )

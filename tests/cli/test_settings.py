@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
-from exporter.config.model import Api
+from exporter.config.model import ApiConfig
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.client import Credentials
@@ -196,7 +196,7 @@ def test_a_secret_without_a_descriptor(
     assert failed.value.cause.startswith("this process has too many open files (limit ")
 
 
-@pytest.mark.parametrize("key", Api.model_fields)
+@pytest.mark.parametrize("key", ApiConfig.model_fields)
 def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) -> None:
     """Each setting is named, the parts of the endpoint as one."""
     changes: dict[str, tuple[object, str]] = {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, Loaded, load
+from exporter.config import ConfigError, LoadedConfig, load
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
 
 ACCOUNT = """\
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def load_text(folder: Path) -> Load:
     """Give a function that loads a text as `config.yaml`."""
 
-    def load_it(text: str | bytes, environ: Mapping[str, str] | None = None) -> Loaded:
+    def load_it(text: str | bytes, environ: Mapping[str, str] | None = None) -> LoadedConfig:
         content = text.encode() if isinstance(text, str) else text
         (folder / "config.yaml").write_bytes(content)
         return load(Path("config.yaml"), environ or {})

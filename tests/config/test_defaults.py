@@ -8,16 +8,24 @@ import pytest
 from pydantic import ValidationError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from exporter.config import Account, Api, CountedPath, DiskUsage, Files, Limits, Loaded
+from exporter.config import (
+    AccountConfig,
+    ApiConfig,
+    CountedPath,
+    DiskUsageConfig,
+    FilesConfig,
+    LimitsConfig,
+    LoadedConfig,
+)
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 
 
 def test_the_smallest_configuration_has_every_default(load_text: Load, account: str) -> None:
     """Given one account with its key and secret only, then all else is as documented."""
     loaded = load_text(account)
     (only,) = loaded.config.accounts
-    assert loaded.config.api == Api.model_validate(
+    assert loaded.config.api == ApiConfig.model_validate(
         {
             "url": "https://api.scaleengine.net/stable/",
             "timeout": "30s",
@@ -29,13 +37,13 @@ def test_the_smallest_configuration_has_every_default(load_text: Load, account: 
         }
     )
     assert (only.cdn, only.name) == (158, "158")
-    assert only.disk_usage == DiskUsage.model_validate(
+    assert only.disk_usage == DiskUsageConfig.model_validate(
         {"enabled": True, "interval": "1h", "cpu_users": (), "stale_after": "3h", "quotas": {}}
     )
-    assert only.files == Files.model_validate(
+    assert only.files == FilesConfig.model_validate(
         {"interval": "15m", "stale_after": "45m", "paths": ()}
     )
-    assert loaded.config.limits == Limits(
+    assert loaded.config.limits == LimitsConfig(
         users_per_account=50_000, folders_per_path=200_000, label_length=1024
     )
     assert loaded.config.log.level is None
@@ -121,7 +129,7 @@ def test_a_configuration_never_changes(load_text: Load, account: str) -> None:
 def test_an_account_can_be_made_by_hand(load_text: Load, account: str) -> None:
     """Given the values that a file would give, then the model is the same."""
     read = load_text(account).config.accounts[0]
-    made = Account.model_validate(
+    made = AccountConfig.model_validate(
         {"cdn": 158, "api_key": read.api_key, "api_secret": read.api_secret}
     )
     assert made == read

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic_core import ErrorDetails
 
-from exporter.config import Loaded
+from exporter.config import LoadedConfig
 from exporter.config.loading import MESSAGES
 from exporter.yamlfile.models import message_for
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
 
 HOW = "must be a duration such as 90s, 1h30m or 1d"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.config import Loaded
+from exporter.config import LoadedConfig
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
 
 HOW = "must be a size such as 500GB, 2TB or 1.5TiB"

@@ -10,7 +10,15 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import exporter.config
-from exporter.config import Account, Api, CountedPath, DiskUsage, Files, json_schema, load
+from exporter.config import (
+    AccountConfig,
+    ApiConfig,
+    CountedPath,
+    DiskUsageConfig,
+    FilesConfig,
+    json_schema,
+    load,
+)
 from exporter.config.writing import schema_text
 
 SCHEMA_FILE = Path(exporter.config.__file__).with_name("schema.json")
@@ -48,11 +56,11 @@ def test_every_key_is_described_and_no_other_is_allowed() -> None:
 def test_defaults_are_as_an_operator_writes_them() -> None:
     """Durations are texts, and what stands in for an absent section is not shown."""
     sections = json.loads(schema_text())["$defs"]
-    assert sections["Api"]["properties"]["timeout"]["default"] == "30s"
-    assert sections["DiskUsage"]["properties"]["interval"]["default"] == "1h"
-    assert sections["Files"]["properties"]["interval"]["default"] == "15m"
-    assert sections["Files"]["properties"]["stale_after"]["default"] is None
-    assert "default" not in sections["Account"]["properties"]["files"]
+    assert sections["ApiConfig"]["properties"]["timeout"]["default"] == "30s"
+    assert sections["DiskUsageConfig"]["properties"]["interval"]["default"] == "1h"
+    assert sections["FilesConfig"]["properties"]["interval"]["default"] == "15m"
+    assert sections["FilesConfig"]["properties"]["stale_after"]["default"] is None
+    assert "default" not in sections["AccountConfig"]["properties"]["files"]
 
 
 def with_account(**changes: object) -> dict[str, object]:
@@ -123,10 +131,10 @@ def test_the_example_has_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     written = yaml.safe_load(text)
     account = written["accounts"][0]
-    assert set(written["api"]) == set(Api.model_fields)
-    assert set(account) == set(Account.model_fields)
-    assert set(account["disk_usage"]) == set(DiskUsage.model_fields)
-    assert set(account["files"]) == set(Files.model_fields)
+    assert set(written["api"]) == set(ApiConfig.model_fields)
+    assert set(account) == set(AccountConfig.model_fields)
+    assert set(account["disk_usage"]) == set(DiskUsageConfig.model_fields)
+    assert set(account["files"]) == set(FilesConfig.model_fields)
     assert set(account["files"]["paths"][1]) == set(CountedPath.model_fields)
     assert "    # api_key_file: /" in text
     assert "    # api_secret_file: /" in text
@@ -136,8 +144,8 @@ def test_the_example_shows_the_true_defaults() -> None:
     """Each value in it is the default, but for those that have none."""
     config = load(EXAMPLE, ENVIRON).config
     account = config.accounts[0]
-    assert config.api == Api()
-    assert account.disk_usage == DiskUsage()
-    assert account.files.model_copy(update={"paths": ()}) == Files()
+    assert config.api == ApiConfig()
+    assert account.disk_usage == DiskUsageConfig()
+    assert account.files.model_copy(update={"paths": ()}) == FilesConfig()
     for path in account.files.paths:
         assert path == CountedPath(path=path.path)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, Loaded, Secret, SecretError, json_schema, load
+from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, json_schema, load
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
 
 CANARY = "Canary0Key/+="
@@ -150,14 +150,14 @@ def test_a_secret_stands_in_one_place_only(mistakes: Mistakes) -> None:
 
 
 @pytest.fixture
-def planted(load_text: Load, folder: Path) -> Loaded:
+def planted(load_text: Load, folder: Path) -> LoadedConfig:
     """Give a configuration whose key and secret are the canary, one of them in a file."""
     (folder / "secret").write_text(CANARY)
     text = one_account("api_key: ${KEY}", "api_secret_file: secret")
     return load_text(text, {"KEY": CANARY})
 
 
-def test_no_way_of_showing_a_configuration_shows_a_secret(planted: Loaded) -> None:
+def test_no_way_of_showing_a_configuration_shows_a_secret(planted: LoadedConfig) -> None:
     """Given a canary as key and secret, when all is shown in every way, then it is in none."""
     config = planted.config
     shown = [
@@ -176,13 +176,13 @@ def test_no_way_of_showing_a_configuration_shows_a_secret(planted: Loaded) -> No
     assert "***" in config.model_dump_json()
 
 
-def test_a_secret_is_not_stored(planted: Loaded) -> None:
+def test_a_secret_is_not_stored(planted: LoadedConfig) -> None:
     """Pickling would write the secret down."""
     with pytest.raises(TypeError, match="a secret is not to be stored"):
         pickle.dumps(planted.config)
 
 
-def test_a_copied_configuration_keeps_its_secrets(planted: Loaded) -> None:
+def test_a_copied_configuration_keeps_its_secrets(planted: LoadedConfig) -> None:
     """A copy holds the same Secret, which never changes."""
     copied = copy.deepcopy(planted.config)
     assert copied == planted.config

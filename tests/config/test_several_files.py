@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, Loaded, load, load_files, loading
+from exporter.config import ConfigError, LoadedConfig, load, load_files, loading
 from exporter.yamlfile.files import read_text
 from exporter.yamlfile.problems import ErrorCollector
 
@@ -29,7 +29,7 @@ def write(folder: Path) -> Write:
     return write_them
 
 
-def read(*paths: str) -> Loaded:
+def read(*paths: str) -> LoadedConfig:
     return load_files([Path(path) for path in paths], {})
 
 
@@ -39,7 +39,7 @@ def find_mistakes(*paths: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def cdns(loaded: Loaded) -> list[int]:
+def cdns(loaded: LoadedConfig) -> list[int]:
     return [account.cdn for account in loaded.config.accounts]
 
 

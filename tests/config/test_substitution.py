@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Loaded
+from exporter.config import LoadedConfig
 from exporter.config.substitution import substitute
 from exporter.yamlfile.document import Interpolated
 
@@ -66,7 +66,7 @@ def test_doubling_every_dollar_gives_the_text_back(text: str) -> None:
 
 
 def test_numbers_durations_and_truth_values_can_come_from_the_environment(
-    load_text: Callable[..., Loaded],
+    load_text: Callable[..., LoadedConfig],
 ) -> None:
     """Given each kind of value as ${NAME}, when loaded, then it is what the text says."""
     loaded = load_text(
@@ -163,7 +163,7 @@ def test_what_no_value_holds_is_an_error_that_names_the_variable(
 
 @pytest.mark.parametrize("value", ["158\r", " 158", "158\r\n", "158\t", "\n158"])
 def test_white_space_around_a_value_is_left_out_with_a_warning(
-    load_text: Callable[..., Loaded], account: str, value: str
+    load_text: Callable[..., LoadedConfig], account: str, value: str
 ) -> None:
     """A number is a number, though its env file has the line ends of Windows."""
     loaded = load_text(account.replace("158", "${CDN}"), {"CDN": value})
@@ -174,7 +174,7 @@ def test_white_space_around_a_value_is_left_out_with_a_warning(
 
 
 def test_a_secret_with_white_space_is_a_warning(
-    load_text: Callable[..., Loaded], account: str
+    load_text: Callable[..., LoadedConfig], account: str
 ) -> None:
     """It is used without the white space, and the warning shows nothing of it."""
     text = account.replace(": secret", ": ${A}")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Loaded
+from exporter.config import LoadedConfig
 from tests.certificates import certify_expired
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 
 
 def warnings(load_text: Load, text: str) -> list[str]:

@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import (
-    Account,
-    Api,
+    AccountConfig,
+    ApiConfig,
     Config,
     ConfigError,
     CountedPath,
-    DiskUsage,
-    Files,
-    Loaded,
+    DiskUsageConfig,
+    FilesConfig,
+    LoadedConfig,
     load,
 )
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
 
 FLOW = (
@@ -41,7 +41,7 @@ OPENING = "a text that begins with this character must be in quotes"
 NO_KEY = "this line is no 'key: value'; a key is followed by ':' and a space"
 ODD = "an invisible character (U+{}) cannot indent; write spaces"
 SEPARATOR = "holds an invisible line separator (U+{}); remove it"
-SECTIONS = (Config, Api, Account, DiskUsage, Files, CountedPath)
+SECTIONS = (Config, ApiConfig, AccountConfig, DiskUsageConfig, FilesConfig, CountedPath)
 ANCHOR = (
     "a text that begins with '&' or '*' must be in quotes; the name of an anchor has letters, "
     "digits, '-' and '_'"

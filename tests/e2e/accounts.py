@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeAlias
 
-from exporter.simulator import Account, Behaviour, Checks, FileType, Folder
+from exporter.simulator import Behaviour, Checks, FileType, Folder, SimulatedAccount
 
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """A metric's name, and its labels in order."""
@@ -51,7 +51,7 @@ class Polled:
 
     name: str
     start: date
-    account: Account
+    account: SimulatedAccount
     users: Mapping[str, User]
     paths: tuple[Path, ...]
 
@@ -79,7 +79,7 @@ def demo(start: date) -> Polled:
         "archiv_2019": User(2 * TB, -5 * GB, quota=30 * TB),
     }
     storage = Folder(folders={"sestore4": Folder(folders={"live": live, "séries": series})})
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key="E2E4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
         api_secret="e2e48c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6",
@@ -97,7 +97,7 @@ def shop(start: date) -> Polled:
     """Return an account without quotas, whose path is counted as a whole."""
     users = {"shop": User(300 * GB, 1 * GB)}
     videos = Folder(folders={"2026": _folder(videos=120)})
-    account = Account(
+    account = SimulatedAccount(
         cdn=159,
         api_key="E2E5HLMN1SLRMTQ3GCP2SPQLTTX58EAF",
         api_secret="e2e59d59eb92f7b3b17ba66748acf809b0619ed18a35a8d789c5d4643cb9c7",

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from exporter.simulator import Account, Folder, Simulator
+from exporter.simulator import Folder, SimulatedAccount, Simulator
 from monitoring.dashboard.queries import panel_queries
 from tests.e2e.accounts import GB, TB, USUAL, Polled, User, today
 from tests.e2e.polling_exporter import Exporter, running_exporter
@@ -73,7 +73,7 @@ def quotas(start: date, day: date) -> Mapping[str, int]:
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """Run an exporter, and let its history be filled in as the documentation says."""
     start = today()
-    account = Account(
+    account = SimulatedAccount(
         cdn=160,
         api_key="E2E6IMNO2TMSNUR4HDQ3TQRMUUY69FBG",
         api_secret="e2e60ea0fca3a8c4c28cb77859bda10720fe2ae46b9ed9a6f5e754dcba8d",

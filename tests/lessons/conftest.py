@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
@@ -101,11 +101,11 @@ def scaleengine() -> Iterator[Simulator]:
         yield running
 
 
-def _account(cdn: int) -> Account:
+def _account(cdn: int) -> SimulatedAccount:
     folder = Folder(
         files={f"{number}.mp4": FileType.VIDEO for number in range(130)},
         folders={"below": Folder(files={"a.mp3": FileType.AUDIO})},
     )
     storage = Folder(folders={"sestore4": Folder(folders={"jb": folder, "other": Folder()})})
     usage = steady_usage({"": 1024, "web": 4096})
-    return Account(cdn=cdn, api_key=KEY, api_secret=SECRET, usage=usage, storage=storage)
+    return SimulatedAccount(cdn=cdn, api_key=KEY, api_secret=SECRET, usage=usage, storage=storage)

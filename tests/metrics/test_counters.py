@@ -6,7 +6,7 @@ from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
@@ -196,7 +196,9 @@ def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
     metrics.apply(compute_delta([], []), {})
     metrics.record_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
     metrics.record_exchange(exchange(Reason.SERVER, accepted=False))
-    metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
+    metrics.record_verdict(
+        CredentialVerdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True)
+    )
     for name in ("polls_total", "api_requests_total", "up", "api_clock_skew_seconds"):
         assert values(metrics, f"scaleengine_{name}") == {}
 
@@ -216,7 +218,9 @@ def test_another_account_of_the_same_name(
 ) -> None:
     """What was known of an account is not known of another that has its name now."""
     metrics.record_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
-    metrics.record_verdict(Verdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True))
+    metrics.record_verdict(
+        CredentialVerdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True)
+    )
     metrics.apply(compute_delta([], [USAGE], replaced=forget), {"main": 158})
     assert values(metrics, "scaleengine_up") == known
     assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.credentials import CredentialCollector
-from exporter.polling.store import Changes
+from exporter.polling.store import ChangedTargets
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials
 
 USAGE = DiskUsageTarget("main", 3600, 10800)
@@ -23,35 +23,39 @@ Up = dict[str, float]
 Accepted = dict[tuple[str, str], float]
 
 
-def accepted(target: Target, credentials: Credentials = OLD, read_at: float = 0.0) -> Verdict:
+def accepted(
+    target: Target, credentials: Credentials = OLD, read_at: float = 0.0
+) -> CredentialVerdict:
     """Return what a response shows that is a success, or reports a failure of another kind."""
-    return Verdict(target, credentials, read_at, accepted=True)
+    return CredentialVerdict(target, credentials, read_at, accepted=True)
 
 
-def refused(target: Target, credentials: Credentials = OLD, read_at: float = 0.0) -> Verdict:
+def refused(
+    target: Target, credentials: Credentials = OLD, read_at: float = 0.0
+) -> CredentialVerdict:
     """Return what a refusal of the key or the signature shows."""
-    return Verdict(target, credentials, read_at, accepted=False)
+    return CredentialVerdict(target, credentials, read_at, accepted=False)
 
 
-def held_back(target: Target) -> Verdict:
+def held_back(target: Target) -> CredentialVerdict:
     """Return what a poll shows that makes no request, for the same would be refused again."""
-    return Verdict(target, OLD, 0.0, accepted=False, asked=False)
+    return CredentialVerdict(target, OLD, 0.0, accepted=False, asked=False)
 
 
-def unreadable(target: Target, read_at: float = 0.0) -> Verdict:
+def unreadable(target: Target, read_at: float = 0.0) -> CredentialVerdict:
     """Return what a poll shows that finds no secret."""
-    return Verdict(target, None, read_at, accepted=False, asked=False)
+    return CredentialVerdict(target, None, read_at, accepted=False, asked=False)
 
 
-def unanswered(target: Target) -> Verdict:
+def unanswered(target: Target) -> CredentialVerdict:
     """Return what no response shows, or one of a ScaleEngine that is busy or out of order."""
-    return Verdict(target, OLD, 0.0, accepted=None)
+    return CredentialVerdict(target, OLD, 0.0, accepted=None)
 
 
 @pytest.fixture
 def collector() -> CredentialCollector:
     """Give the collector of two accounts."""
-    return CredentialCollector(["main", "other"], [USAGE, VIDEOS, AUDIO, OTHER], Changes())
+    return CredentialCollector(["main", "other"], [USAGE, VIDEOS, AUDIO, OTHER], ChangedTargets())
 
 
 def up(collector: CredentialCollector) -> Up:
@@ -128,7 +132,7 @@ def test_nothing_is_known_before_the_first_request(collector: CredentialCollecto
 )
 def test_what_an_account_is(
     collector: CredentialCollector,
-    story: Sequence[Verdict],
+    story: Sequence[CredentialVerdict],
     is_up: int,
     usage: int | None,
     files: int | None,
@@ -152,9 +156,9 @@ def test_accounts_do_not_mix(collector: CredentialCollector) -> None:
 
 
 @given(st.lists(st.sampled_from([accepted(VIDEOS), accepted(AUDIO), refused(USAGE)]), min_size=1))
-def test_a_denied_command_never_flaps(story: list[Verdict]) -> None:
+def test_a_denied_command_never_flaps(story: list[CredentialVerdict]) -> None:
     """In whatever order the polls end: once the account was up, it stays up."""
-    collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO], Changes())
+    collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO], ChangedTargets())
     was_up = False
     for verdict in story:
         collector.record(verdict)

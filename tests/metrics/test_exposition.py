@@ -21,10 +21,16 @@ from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.self_metrics import WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, RejectedRows, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    RejectedRows,
+    UserUsage,
+)
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
@@ -101,7 +107,7 @@ def metrics(clock: Clock) -> Metrics:
         (
             usage,
             PollResult(4990.0, 0.25, 1, rejected_rows={RowFault.INVALID_BYTES: 2}),
-            LastGood(DiskUsage(users, rejected), 4990.0, 1),
+            LastGood(DiskUsageSnapshot(users, rejected), 4990.0, 1),
         ),
         (
             videos,
@@ -113,7 +119,7 @@ def metrics(clock: Clock) -> Metrics:
         (
             stale,
             PollResult(4819.0, 0.75, 1),
-            LastGood(DiskUsage(users[:1]), 4819.0),
+            LastGood(DiskUsageSnapshot(users[:1]), 4819.0),
         ),
     ]
     for target, result, good in finished:
@@ -128,9 +134,9 @@ def metrics(clock: Clock) -> Metrics:
     ):
         metrics.record_exchange(exchange)
     known = Credentials("key", "secret")
-    metrics.record_verdict(Verdict(usage, known, 0.0, accepted=False))
-    metrics.record_verdict(Verdict(broken, known, 0.0, accepted=False))
-    metrics.record_verdict(Verdict(videos, known, 0.0, accepted=True))
+    metrics.record_verdict(CredentialVerdict(usage, known, 0.0, accepted=False))
+    metrics.record_verdict(CredentialVerdict(broken, known, 0.0, accepted=False))
+    metrics.record_verdict(CredentialVerdict(videos, known, 0.0, accepted=True))
     return metrics
 
 
@@ -228,7 +234,7 @@ def test_bytes_are_exact(occupied: int) -> None:
     """Bytes come through unrounded up to 9 PB, which is as far as Prometheus' own numbers go."""
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])
-    usage = DiskUsage((UserUsage("web", date(2014, 11, 11), occupied),))
+    usage = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), occupied),))
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(monotonic=lambda: 0.0)

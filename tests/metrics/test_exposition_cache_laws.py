@@ -16,10 +16,16 @@ from exporter.metrics.exposition import Body, Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    Snapshot,
+    UserUsage,
+)
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
@@ -66,7 +72,7 @@ class Reloaded:
     replaced: tuple[str, ...]
 
 
-Change: TypeAlias = Ended | Passed | ClockSet | Reloaded | Exchange | Verdict
+Change: TypeAlias = Ended | Passed | ClockSet | Reloaded | Exchange | CredentialVerdict
 
 _VALUE = re.compile(r"(?<=[a-z}]) [0-9.e+-]+$", re.MULTILINE)
 
@@ -76,7 +82,7 @@ seconds = st.floats(0, 1e6)
 reason = st.sampled_from(Reason)
 users = st.builds(UserUsage, label, st.dates(date(2000, 1, 1)), number)
 folders = st.builds(FolderCount, label, number)
-usages = st.lists(users, max_size=4).map(tuple).map(DiskUsage)
+usages = st.lists(users, max_size=4).map(tuple).map(DiskUsageSnapshot)
 counts = st.builds(FileCounts, number, number, st.none() | st.lists(folders, max_size=4).map(tuple))
 changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(Ended, st.just(USAGE), seconds, usages | reason),
@@ -89,7 +95,7 @@ changes: st.SearchStrategy[Change] = st.one_of(
         st.lists(st.sampled_from(ACCOUNTS)).map(tuple),
     ),
     st.builds(
-        Verdict,
+        CredentialVerdict,
         st.sampled_from([USAGE, *TARGETS]),
         st.just(Credentials("key", "secret")),
         st.just(0.0),
@@ -177,7 +183,7 @@ class World:
             self.set_by += change.seconds
         elif isinstance(change, Exchange):
             self.metrics.record_exchange(change)
-        elif isinstance(change, Verdict):
+        elif isinstance(change, CredentialVerdict):
             self.metrics.record_verdict(change)
         elif isinstance(change, Reloaded):
             self.reload(change)
@@ -240,10 +246,10 @@ def families(text: bytes) -> list[str]:
 
 @pytest.mark.timeout(300)
 @given(st.lists(st.lists(changes, max_size=4), max_size=5), names)
-@example([[Ended(USAGE, 1.0, DiskUsage(()))], [Passed(180.0)], [Passed(1.0)]], None)
+@example([[Ended(USAGE, 1.0, DiskUsageSnapshot(()))], [Passed(180.0)], [Passed(1.0)]], None)
 @example(
     [
-        [Ended(USAGE, 1.0, DiskUsage((UserUsage("web", date(2014, 11, 11), 5),)))],
+        [Ended(USAGE, 1.0, DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),)))],
         [Reloaded(tuple(reversed(ACCOUNTS)), ())],
         [Reloaded(("new", "main"), ("main",))],
         [Reloaded(("main", "new"), ())],

@@ -15,11 +15,17 @@ from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    Snapshot,
+    UserUsage,
+)
 from exporter.polling.stopping import Stop
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
@@ -30,7 +36,7 @@ USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)
 TARGETS: list[Target] = [USAGE, FILES]
 OTHER = FilesTarget("other", 60, 180, "sestore4/jb", "video")
-BYTES = DiskUsage((UserUsage("web", date(2014, 11, 11), 5),))
+BYTES = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),))
 UNSHOWABLE = FileCounts(1, 1, (FolderCount("\ud800", 1),))
 """A count that no UTF-8 can hold: the store should never get one."""
 
@@ -216,7 +222,7 @@ def test_up_shows_while_a_poll_goes_on(
 
     def turns() -> Iterator[None]:
         for accepted, value in ((True, "1.0"), (None, "0.0")):
-            metrics.record_verdict(Verdict(FILES, known, 0.0, accepted))
+            metrics.record_verdict(CredentialVerdict(FILES, known, 0.0, accepted))
             yield
             assert shown(running, "scaleengine_up") == [value]
 
@@ -306,7 +312,7 @@ def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled
     metrics = build_metrics(store, {"main": 158}, clock, secrets=secrets)
 
     def turns() -> Iterator[None]:
-        polled(USAGE, DiskUsage((UserUsage("the later secret", date(2014, 11, 11), 5),)))
+        polled(USAGE, DiskUsageSnapshot((UserUsage("the later secret", date(2014, 11, 11), 5),)))
         yield
         assert b"the later secret" in b"".join(published(running).text().parts)
         secrets.register("the later secret")

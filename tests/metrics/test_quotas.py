@@ -7,7 +7,7 @@ import pytest
 
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.clock import Clock
@@ -21,7 +21,7 @@ def store(clock: Clock) -> Store:
     """Give a store that knows the usage of the users live, archive and one with an empty name."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
-    good = LastGood(DiskUsage(users), clock.monotonic())
+    good = LastGood(DiskUsageSnapshot(users), clock.monotonic())
     store.record(MAIN, PollResult(clock.monotonic(), 1.0, 1), good)
     return store
 

@@ -7,7 +7,13 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    Snapshot,
+    UserUsage,
+)
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
@@ -61,8 +67,8 @@ def scrape(clock: Clock) -> Scrape:
     return Scrape(clock)
 
 
-def usage(**occupied: int) -> DiskUsage:
-    return DiskUsage(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
+def usage(**occupied: int) -> DiskUsageSnapshot:
+    return DiskUsageSnapshot(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
 
 
 def counts(**files: int) -> FileCounts:

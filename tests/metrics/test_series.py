@@ -11,7 +11,13 @@ from exporter.metrics.account_metrics import AllAccounts
 from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.self_metrics import WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
-from exporter.polling.snapshots import DiskUsage, FileCounts, FolderCount, Snapshot, UserUsage
+from exporter.polling.snapshots import (
+    DiskUsageSnapshot,
+    FileCounts,
+    FolderCount,
+    Snapshot,
+    UserUsage,
+)
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
@@ -65,9 +71,9 @@ def series(store: Store, clock: Clock) -> Series:
     return scrape
 
 
-def usage(**occupied: int) -> DiskUsage:
+def usage(**occupied: int) -> DiskUsageSnapshot:
     """Return the disk usage of today."""
-    return DiskUsage(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
+    return DiskUsageSnapshot(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
 
 
 def counts(**files: int) -> FileCounts:

@@ -11,7 +11,7 @@ from prometheus_client import ProcessCollector
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, add_reload_gauges, build_metrics
 from exporter.metrics.self_metrics import TOLERANCE, ProcessMetrics, WallTime
-from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Exchange
@@ -20,7 +20,7 @@ from tests.metrics.conftest import Hands
 from tests.published import published
 
 TARGET = DiskUsageTarget("main", interval=3600, stale_after=10800)
-BYTES = DiskUsage((UserUsage("web", date(2014, 11, 11), 5),))
+BYTES = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),))
 NOW = 1_415_700_000.0
 """2014-11-11 10:00 UTC."""
 IN_1970 = 66.0

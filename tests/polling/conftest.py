@@ -10,7 +10,7 @@ from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
@@ -60,7 +60,7 @@ def open_account() -> OpenAccount:
             credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
             limiter=FairLimiter(at_once, rate, clock, workers),
             breaker=CredentialBreaker(clock),
-            limits=Limits(at_once, in_all),
+            limits=WalkLimits(at_once, in_all),
             workers=workers,
         )
         client.close()

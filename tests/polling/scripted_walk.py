@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.walk import Limits, walk
+from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.file_listing import FolderListing, Listing, build_listing
 
 Script = Mapping[tuple[str, int], FolderListing | Exception]
@@ -34,5 +34,5 @@ def walk_script(
 ) -> tuple[FileCounts, ScriptedApi]:
     """Walk over the path ``s``; return what was counted, and the API that was asked."""
     api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)
-    asyncio.run(walk("s", api.request, Limits(at_once=1, in_all=in_all), counts))
+    asyncio.run(walk("s", api.request, WalkLimits(at_once=1, in_all=in_all), counts))
     return counts.result(max_folders=100), api

@@ -18,7 +18,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     SignatureError,
 )
-from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
+from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.polling.times import LeapingTime, make_session, run_poll
 from tests.support.faults import Refusal
 
@@ -51,7 +51,7 @@ def simulator() -> Iterator[Simulator]:
     storage = Folder()
     for target in PATHS:
         storage.make(target.path)
-    account = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
+    account = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
     with Simulator([account]) as running:
         yield running
 

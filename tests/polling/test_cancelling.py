@@ -16,10 +16,18 @@ from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
-from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import LeapingTime
 from tests.support.faults import FAILING
 
@@ -45,7 +53,7 @@ def simulator(leaping: LeapingTime) -> Iterator[Simulator]:
     below = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
     storage = Folder(files={f"{n:03}": FileType.VIDEO for n in range(150)}, folders=below)
     tree = Folder(folders={"sestore4": storage})
-    account = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=tree)
+    account = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=tree)
     behaviour = Behaviour(broken=(Broken(FAILING, command="files.list", calls=(2,)),))
     with Simulator([account], behaviour, clock=leaping.clock.now) as running:
         yield running
@@ -94,7 +102,7 @@ def test_cancelled_at_each_await(
     """No turn, worker, request, snapshot, result or log line of a cancelled poll is left."""
     cancelled = 0
     for number in range(1, 10_000):
-        workers, verdicts, results = WorkersAtOnce(), list[Verdict](), list[PollResult]()
+        workers, verdicts, results = WorkersAtOnce(), list[CredentialVerdict](), list[PollResult]()
         store = Store([target])
         with open_account(simulator, leaping=leaping) as opened:
             limiter = type(opened.limiter)(2, opened.limiter.rate, leaping.clock, workers)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.walk import Limits, walk
+from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
@@ -50,7 +50,7 @@ def test_what_is_published(case: Case) -> None:
     api, counts = Api(case), FolderCounts(None)
     published: Truth | None = None
     try:
-        asyncio.run(walk(PATH, api.request, Limits(at_once=1, in_all=5000), counts))
+        asyncio.run(walk(PATH, api.request, WalkLimits(at_once=1, in_all=5000), counts))
     except ScaleEngineError:
         assert case.allowed is not Allowed.EXACT
     else:

@@ -18,7 +18,7 @@ from exporter.polling.account import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.snapshots import DiskUsage
+from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.store import Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.workers import DEFAULT_MAX_WORKERS, WorkerPool
@@ -27,7 +27,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.transport import Transport
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
+from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.polling.simulated import (
     ENDPOINT,
     LATENCY,
@@ -176,7 +176,7 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
         for number, target in zip(numbers, planned(60).targets, strict=True):
             good = polling.store.current()[target].good
             assert good is not None
-            assert isinstance(good.snapshot, DiskUsage)
+            assert isinstance(good.snapshot, DiskUsageSnapshot)
             assert good.snapshot.users[0].occupied == 60_000 + number
         assert polling_tasks() == sorted(f"poll {usage(number)}" for number in numbers)
         assert api.pool.taken == 0
@@ -192,7 +192,9 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
 def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> None:
     """Threads that hang in a request hold up neither a reload nor the stop."""
     usages = [DiskUsageTarget(f"a{number}", INTERVAL, 3 * INTERVAL) for number in range(60)]
-    stored = Account(158, "key", "secret", usage=steady_usage({"demo": 7}), storage=Folder())
+    stored = SimulatedAccount(
+        158, "key", "secret", usage=steady_usage({"demo": 7}), storage=Folder()
+    )
     hang = Behaviour(broken=(Broken(Fault.HANG),))
     workers = WorkerPool()
     with Simulator([stored], hang) as simulator, open_account(simulator, timeout=60.0) as opened:

@@ -20,7 +20,7 @@ from exporter.scaleengine.errors import (
     ResponseTooLargeError,
     ScaleEngineError,
 )
-from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator
+from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -35,7 +35,7 @@ OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 def failed(open_account: OpenAccount) -> Iterator[Callable[[Fault], ScaleEngineError]]:
     """Give a function that polls once under a fault, and returns why that failed."""
     storage = Folder(folders={"sestore4": Folder()})
-    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
+    account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with Simulator([account]) as simulator, open_account(simulator) as polled:
 
         def poll(fault: Fault) -> ScaleEngineError:

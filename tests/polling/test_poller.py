@@ -21,7 +21,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.timers import TIMERS
-from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
+from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.faults import BUSY, Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -30,7 +30,7 @@ OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4", "video")
-ACCOUNT = Account(
+ACCOUNT = SimulatedAccount(
     cdn=158,
     api_key=KEY,
     api_secret=SECRET,

@@ -17,14 +17,22 @@ from exporter.polling.account import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta
-from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import LeapingTime
 from tests.support.faults import Fault
 
@@ -40,10 +48,10 @@ USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=7200.0)
 FILES = FilesTarget("main", 3600.0, 7200.0, "sestore4", "video")
 
 
-def stored(cdn: int, occupied: int) -> Account:
+def stored(cdn: int, occupied: int) -> SimulatedAccount:
     files = {f"{number:04}.mp4": FileType.VIDEO for number in range(250)}
     tree = Folder(folders={"sestore4": Folder(files=files)})
-    return Account(cdn, KEY, SECRET, usage=steady_usage({"demo": occupied}), storage=tree)
+    return SimulatedAccount(cdn, KEY, SECRET, usage=steady_usage({"demo": occupied}), storage=tree)
 
 
 @pytest.fixture
@@ -104,7 +112,7 @@ class Polling:
         good = self.store.current()[USAGE].good
         if good is None:
             return None
-        assert isinstance(good.snapshot, DiskUsage)
+        assert isinstance(good.snapshot, DiskUsageSnapshot)
         return good.snapshot.users[0].occupied
 
     def _finished(self, target: Target, result: PollResult) -> None:

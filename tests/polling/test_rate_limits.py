@@ -14,7 +14,15 @@ from exporter.polling.snapshots import FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import TooManyRequestsError
-from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import make_session
 from tests.support.faults import FAILING, HttpError
 
@@ -26,11 +34,11 @@ USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4", "video")
 
 
-def stored(cdn: int, folders: int) -> Account:
+def stored(cdn: int, folders: int) -> SimulatedAccount:
     full = {f"{number:04}.mp4": FileType.VIDEO for number in range(100)}
     below = {f"f{number:02}": Folder(files=dict(full)) for number in range(folders)}
     tree = Folder(folders={"sestore4": Folder(files=dict(full), folders=below)})
-    return Account(cdn, KEY, SECRET, usage=steady_usage({"demo": 1024}), storage=tree)
+    return SimulatedAccount(cdn, KEY, SECRET, usage=steady_usage({"demo": 1024}), storage=tree)
 
 
 @asynccontextmanager

@@ -10,14 +10,14 @@ from itertools import count
 from structlog.testing import capture_logs
 
 from exporter.polling.account import PolledAccount
-from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import Account, Simulator, steady_usage, usage_by_day
+from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_by_day
 from exporter.simulator.php import Json
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
@@ -47,7 +47,7 @@ def test_bad_rows_over_http(open_account: OpenAccount) -> None:
     usage = usage_by_day(
         {TODAY: {"": 1, "web": 2}, date(2014, 11, 10): {"": 1, "web": 2, "live": 3}}
     )
-    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage, odd_rows=ODD)
+    account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage, odd_rows=ODD)
     target = DiskUsageTarget("main", 3600.0, 10800.0, ("web", "live", "gone"))
     store, results = Store([target]), list[PollResult]()
     clock = ticking()
@@ -63,7 +63,7 @@ def test_bad_rows_over_http(open_account: OpenAccount) -> None:
 
     good = store.current()[target].good
     assert good is not None
-    assert isinstance(good.snapshot, DiskUsage)
+    assert isinstance(good.snapshot, DiskUsageSnapshot)
     assert good.snapshot.users == (UserUsage("web", TODAY, 2),)
     assert good.snapshot.rejected_users == {"gone", "live"}
     assert results[0].rejected_rows == {RowFault.INVALID_BYTES: 3, RowFault.NOT_AN_OBJECT: 1}
@@ -100,7 +100,7 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
     )
     target, clock = DiskUsageTarget("main", 3600.0, 10800.0), ticking()
     odd: list[Json] = []
-    account = Account(158, KEY, SECRET, usage=steady_usage({"web": 2}), odd_rows=odd)
+    account = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"web": 2}), odd_rows=odd)
     warned = []
     with (
         Simulator([account], clock=lambda: NOW) as simulator,
@@ -132,7 +132,7 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
 
 def test_rejected_rows_of_a_failed_poll_are_counted(open_account: OpenAccount) -> None:
     """A poll of which no row can be read fails as protocol, and its rows are counted."""
-    account = Account(158, KEY, SECRET, odd_rows=ODD)
+    account = SimulatedAccount(158, KEY, SECRET, odd_rows=ODD)
     target = DiskUsageTarget("main", 3600.0, 10800.0)
     results = list[PollResult]()
     with Simulator([account]) as simulator, open_account(simulator) as polled:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from structlog.testing import capture_logs
 
-from exporter.polling.snapshots import DiskUsage
+from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Credentials
 from exporter.settings import AccountSettings, Settings
@@ -156,7 +156,7 @@ class ReloadMachine(RuleBasedStateMachine):
         cdns = {account.name: account.cdn for account in self.settings.accounts}
         for target, known in self.polling.store.current().items():
             if known.good is not None:
-                assert isinstance(known.good.snapshot, DiskUsage)
+                assert isinstance(known.good.snapshot, DiskUsageSnapshot)
                 users = known.good.snapshot.users
                 assert [user.occupied for user in users] == [cdns[target.account]]
 

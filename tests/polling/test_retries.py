@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter.polling.account import PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.retries import RetryPolicy
-from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (
     ApiError,
@@ -31,7 +31,15 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
-from exporter.simulator import Account, Behaviour, Broken, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    Broken,
+    FileType,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import LeapingTime, StandingTime, make_session, run_poll
 from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal
 
@@ -42,7 +50,7 @@ OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 USAGE = DiskUsageTarget("main", interval=900.0, stale_after=3600.0)
 FILES = FilesTarget("main", 900.0, 3600.0, "sestore4/jb", "video")
 TREE = Folder(files={f"{number:04}.mp4": FileType.VIDEO for number in range(450)})
-ACCOUNT = Account(
+ACCOUNT = SimulatedAccount(
     cdn=158,
     api_key=KEY,
     api_secret=SECRET,
@@ -332,7 +340,7 @@ def test_a_clock_that_is_off_when_the_server_recovers(
         open_account(simulator, leaping=leaping) as account,
     ):
         calls = make_session(account, USAGE)
-        assert isinstance(run_poll(calls, USAGE), DiskUsage)
+        assert isinstance(run_poll(calls, USAGE), DiskUsageSnapshot)
         assert [call.code for call in simulator.calls] == ["0004", "0002", None]
 
 
@@ -401,7 +409,7 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
     """Where one call of a walk fails for good, others do not go on waiting to try again."""
     folders = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
     storage = Folder(files={f"{n}": FileType.VIDEO for n in range(100)}, folders=folders)
-    stored = Account(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
+    stored = SimulatedAccount(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
     target = FilesTarget("main", 900.0, 3600.0, "sestore4", "video")
     broken = (Broken(BUSY, path="sestore4/a"), Broken(Fault.HTML_PAGE, path="sestore4/b"))
     with Simulator([stored], Behaviour(broken=broken)) as simulator:
@@ -423,7 +431,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
         with pytest.raises(TooManyRequestsError):
             run_poll(make_session(account, FILES), FILES)
         calls, began = make_session(account, USAGE), clock.monotonic()
-        assert isinstance(run_poll(calls, USAGE), DiskUsage)
+        assert isinstance(run_poll(calls, USAGE), DiskUsageSnapshot)
         assert clock.monotonic() - began >= 39.0
         assert calls.requests == 1
         assert [call.command for call in simulator.calls] == ["files.list", "disk.usage"]
@@ -443,4 +451,4 @@ def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingTime) 
                 run_poll(calls, USAGE)
         assert [calls.requests for calls in polls] == [1, 0]
         leaping.wait(3600.0)
-        assert isinstance(run_poll(make_session(account, USAGE), USAGE), DiskUsage)
+        assert isinstance(run_poll(make_session(account, USAGE), USAGE), DiskUsageSnapshot)

@@ -17,11 +17,11 @@ from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
-from exporter.polling.snapshots import DiskUsage, FileCounts, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
@@ -132,7 +132,7 @@ class Polled:
             credentials=CredentialReader(self.credentials),
             limiter=FairLimiter(1, RateLimiter(None, clock), clock, workers),
             breaker=CredentialBreaker(clock),
-            limits=Limits(1, 10),
+            limits=WalkLimits(1, 10),
             workers=workers,
         )
         self.poller = TargetPoller(
@@ -243,7 +243,7 @@ def test_another_account_makes_the_calls_of_the_next_poll() -> None:
     polled.poller.account = other.poller.account
     polled.poll()
     snapshot = polled.snapshot()
-    assert isinstance(snapshot, DiskUsage)
+    assert isinstance(snapshot, DiskUsageSnapshot)
     assert [user.cpu_user for user in snapshot.users] == ["b"]
 
 
@@ -253,7 +253,7 @@ def test_a_good_poll() -> None:
     polled = Polled(USAGE, time, [usage("b", "a")], seconds=2.0)
     polled.poll()
     day = date(2025, 11, 20)
-    assert polled.snapshot() == DiskUsage((UserUsage("a", day, 7), UserUsage("b", day, 7)))
+    assert polled.snapshot() == DiskUsageSnapshot((UserUsage("a", day, 7), UserUsage("b", day, 7)))
     assert polled.results == [PollResult(1002.0, 2.0, 1, None)]
     good = polled.store.current()[USAGE].good
     assert good is not None
@@ -334,7 +334,7 @@ def test_gone_users_are_gone() -> None:
     polled.poll()
     polled.poll()
     snapshot = polled.snapshot()
-    assert isinstance(snapshot, DiskUsage)
+    assert isinstance(snapshot, DiskUsageSnapshot)
     assert [user.cpu_user for user in snapshot.users] == ["b"]
 
 
@@ -360,7 +360,7 @@ def test_the_newest_day_counts() -> None:
     polled = Polled(USAGE, Time(), [{"status": "success", "usage": rows}])
     polled.poll()
     snapshot = polled.snapshot()
-    assert isinstance(snapshot, DiskUsage)
+    assert isinstance(snapshot, DiskUsageSnapshot)
     assert snapshot.users == (
         UserUsage("a", date(2025, 11, 21), 2),
         UserUsage("b", date(2025, 11, 1), 5),
@@ -374,7 +374,7 @@ def test_only_users_that_were_asked_for() -> None:
     polled = Polled(target, Time(), [usage("a", "b", "")])
     polled.poll()
     snapshot = polled.snapshot()
-    assert isinstance(snapshot, DiskUsage)
+    assert isinstance(snapshot, DiskUsageSnapshot)
     assert [user.cpu_user for user in snapshot.users] == ["a"]
 
 

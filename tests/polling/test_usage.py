@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.polling.account import PolledAccount
-from exporter.polling.snapshots import DiskUsage
+from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.usage import merge_usage, name_users, newest_usage
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, read_usage
 from exporter.scaleengine.errors import ProtocolError
@@ -45,7 +45,7 @@ def published(rows: Sequence[Json], *cpu_users: str) -> tuple[Numbers, set[str]]
     return numbers, set(usage.rejected_users)
 
 
-def summarized(rows: Sequence[Json], *cpu_users: str) -> DiskUsage:
+def summarized(rows: Sequence[Json], *cpu_users: str) -> DiskUsageSnapshot:
     """Return the snapshot of one response."""
     read, rejected = read_usage({"usage": list(rows)}, TOMORROW)
     return merge_usage([newest_usage(UsageReport(read, rejected, 0), cpu_users)])

@@ -16,10 +16,10 @@ from exporter.polling.breaker import CredentialBreaker
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.session import PollSession
-from exporter.polling.snapshots import DiskUsage, SnapshotLimits, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, SnapshotLimits, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.usage import poll_disk_usage
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
@@ -30,7 +30,7 @@ from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, Behaviour, Broken, Simulator, steady_usage
+from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator, steady_usage
 from exporter.simulator.php import Json
 from tests.polling.times import make_session
 from tests.support.faults import Refusal
@@ -50,7 +50,7 @@ TWO_USERS = 64 * 1024 + 2 * 31 * (256 + 20)
 def simulator() -> Iterator[Simulator]:
     """Run a simulator of an account with ten CPU users and two that nobody asks for."""
     usage = steady_usage({user: number for number, user in enumerate((*USERS, "", "more"))})
-    account = Account(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage)
+    account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage)
     with Simulator([account], clock=lambda: NOW) as running:
         yield running
 
@@ -122,7 +122,7 @@ def calls_of(
         credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
         limiter=FairLimiter(at_once, RateLimiter(None, clock), clock, workers),
         breaker=CredentialBreaker(clock),
-        limits=Limits(at_once, in_all, limits or SnapshotLimits()),
+        limits=WalkLimits(at_once, in_all, limits or SnapshotLimits()),
         workers=workers,
     )
     return make_session(account, target)
@@ -143,7 +143,7 @@ def test_several_requests_make_one_snapshot(
         session = make_session(account, target)
         snapshot = asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
-    assert snapshot == DiskUsage(
+    assert snapshot == DiskUsageSnapshot(
         tuple(UserUsage(user, TODAY, number) for number, user in enumerate(USERS))
     )
     assert (session.requests, simulator.call_count) == (5, 5)

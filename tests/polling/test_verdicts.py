@@ -10,10 +10,10 @@ import pytest
 from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import Verdict
+from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
-from exporter.simulator import Account, Behaviour, Broken, Folder, Simulator, steady_usage
+from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.polling.times import LeapingTime, make_session, run_poll
 from tests.support.faults import Fault, HttpError, Refusal
 
@@ -35,7 +35,7 @@ class Watched:
     simulator: Simulator
     account: PolledAccount
     time: LeapingTime
-    verdicts: list[Verdict]
+    verdicts: list[CredentialVerdict]
 
     def poll(self, target: Target) -> list[bool | None]:
         """Poll once; return what that has shown, attempt by attempt."""
@@ -54,8 +54,8 @@ def watched(open_account: OpenAccount, leaping: LeapingTime) -> Iterator[Watched
     """Give an account with an empty path."""
     storage = Folder()
     storage.make(VIDEOS.path)
-    stored = Account(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
-    verdicts: list[Verdict] = []
+    stored = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)
+    verdicts: list[CredentialVerdict] = []
     with (
         Simulator([stored], clock=leaping.clock.now) as simulator,
         open_account(simulator, timeout=1.0, leaping=leaping) as account,

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from exporter.polling.account import PolledAccount
 from exporter.polling.snapshots import FileCounts, SnapshotLimits
 from exporter.polling.targets import FilesTarget
-from exporter.polling.walk import Limits
+from exporter.polling.walk import WalkLimits
 from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 from exporter.simulator import (
-    Account,
     Array,
     Behaviour,
     Broken,
@@ -28,6 +27,7 @@ from exporter.simulator import (
     Numbers,
     Offsets,
     Readings,
+    SimulatedAccount,
     Simulator,
     Unreached,
 )
@@ -86,9 +86,9 @@ BROKEN_ANSWERS = frozenset(
 )
 
 
-def account_with(tree: Folder) -> Account:
+def account_with(tree: Folder) -> SimulatedAccount:
     storage = Folder(folders={"sestore4": Folder(folders={"jb": tree})})
-    return Account(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
+    return SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
 
 
 def target(file_type: str = "video", depth: int | None = None) -> FilesTarget:
@@ -297,7 +297,7 @@ def test_a_tree_that_grows_in_mid_walk(open_account: OpenAccount) -> None:
     def grow(_: float) -> None:
         tree.add(f"new {len(tree.names('video'))}.mp4")
 
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,
@@ -326,7 +326,7 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
         Simulator([account_with(tree)], Behaviour(latency=0.2, broken=(broken,))) as simulator,
         open_account(simulator, at_once=2) as account,
     ):
-        eager = replace(account, limits=Limits(at_once=8, in_all=100))
+        eager = replace(account, limits=WalkLimits(at_once=8, in_all=100))
         session = make_session(eager, target())
         with pytest.raises(ScaleEngineError):
             run_poll(session, target())

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.walk import Limits, walk
+from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
@@ -49,7 +49,7 @@ def count(tree: Folder, readings: Readings) -> tuple[int, int]:
             raise ProtocolError("files.list", str(unexpected), "look") from None
 
     counts = FolderCounts(None)
-    asyncio.run(walk(PATH, request, Limits(at_once=1, in_all=MAX_REQUESTS), counts))
+    asyncio.run(walk(PATH, request, WalkLimits(at_once=1, in_all=MAX_REQUESTS), counts))
     result = counts.result(max_folders=1)
     return result.files, result.folders
 

@@ -10,7 +10,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
 from exporter.polling.steps import Start, Step, StepKind, has_skipped
-from exporter.polling.walk import Limits, walk
+from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
     FolderListing,
@@ -137,7 +137,7 @@ def walk_over(*responses: Listing) -> None:
     async def request(_: str, __: int) -> Listing:
         return next(left)
 
-    asyncio.run(walk("s", request, Limits(at_once=1, in_all=9), FolderCounts(None)))
+    asyncio.run(walk("s", request, WalkLimits(at_once=1, in_all=9), FolderCounts(None)))
 
 
 def test_a_file_that_is_not_in_its_place_any_more() -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Api
-from exporter.config import Limits as LimitsConfig
+from exporter.config import ApiConfig, LimitsConfig
 from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, SHARD_FLAGS
 from exporter.process.start import KEPT
 from exporter.scaleengine.disk_usage import MAX_USERS, RowFault
@@ -22,7 +21,7 @@ from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
 from exporter.web import build_queue
 from exporter.web.acceptor import find_max_connections
 from exporter.web.config_file import basic_auth
-from exporter.web.connection_tracker import Limits
+from exporter.web.connection_tracker import ConnectionLimits
 from tests.project.reference import PAGES, render_page
 
 ROOT = Path(__file__).parents[2]
@@ -102,13 +101,13 @@ def test_what_a_count_can_miss_is_documented() -> None:
         ("TLS handshakes under way, responses under way", [128]),
         ("requests with `name[]`, or for the status, that wait", [build_queue.MAX_WAITING]),
         ("passwords that wait for their check", [basic_auth.MAX_WAITING]),
-        ("a request, from the first byte to the last", [Api().timeout]),
+        ("a request, from the first byte to the last", [ApiConfig().timeout]),
         (
             "requests at once, and a second, for one account",
-            [Api().concurrency, Api().requests_per_second],
+            [ApiConfig().concurrency, ApiConfig().requests_per_second],
         ),
-        ("requests at once, for all accounts", [Api().max_workers]),
-        ("requests of one poll", [Api().max_requests_per_poll]),
+        ("requests at once, for all accounts", [ApiConfig().max_workers]),
+        ("requests of one poll", [ApiConfig().max_requests_per_poll]),
         (
             "CPU users of an account, folders of a path",
             [LimitsConfig().users_per_account, LimitsConfig().folders_per_path],
@@ -135,7 +134,7 @@ def test_limits_are_documented(row: str, numbers: list[float]) -> None:
 
 def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (10_000, 10_000))
-    limits = Limits(find_max_connections)
+    limits = ConnectionLimits(find_max_connections)
     assert (limits.connections(), limits.handshakes, limits.responses) == (512, 128, 128)
 
 

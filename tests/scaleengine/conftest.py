@@ -21,7 +21,7 @@ from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
@@ -66,7 +66,7 @@ def simulator() -> Iterator[Simulator]:
             "2014": Folder(folders={"é": Folder(files={"7": FileType.VIDEO})}),
         },
     )
-    account = Account(
+    account = SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,

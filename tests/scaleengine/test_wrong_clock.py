@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason,
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Account, Behaviour, Broken, Checks, Folder, Simulator
+from exporter.simulator import Behaviour, Broken, Checks, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault, Refusal
 
 NOW = 1415700000
@@ -63,7 +63,7 @@ def scaleengine(machine: Machine) -> Simulator:
     """Return a simulator that has the true time."""
     storage = Folder()
     storage.make("sestore4/jb")
-    account = Account(158, KNOWN.api_key, KNOWN.api_secret, storage=storage)
+    account = SimulatedAccount(158, KNOWN.api_key, KNOWN.api_secret, storage=storage)
     return Simulator([account], clock=lambda: machine.true)
 
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from exporter.scaleengine.signing import signed_request
-from exporter.simulator import Account, FileType, Folder, Simulator, steady_usage
+from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 
 NOW = 1415700000.0
 """2014-11-11 10:00 UTC."""
@@ -17,7 +17,7 @@ SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> SimulatedAccount:
     """Return an account with the published key, two CPU users and a small tree."""
     folder = Folder(
         files={"b.mp4": FileType.VIDEO, "a.mp4": FileType.VIDEO, "song.mp3": FileType.AUDIO},
@@ -27,7 +27,7 @@ def account() -> Account:
             "season 2": Folder(files={"é.mp4": FileType.VIDEO}),
         },
     )
-    return Account(
+    return SimulatedAccount(
         cdn=158,
         api_key=KEY,
         api_secret=SECRET,
@@ -37,7 +37,7 @@ def account() -> Account:
 
 
 @pytest.fixture
-def simulator(account: Account) -> Iterator[Simulator]:
+def simulator(account: SimulatedAccount) -> Iterator[Simulator]:
     """Run a simulator for the account, at 2014-11-11 10:00 UTC."""
     with Simulator([account], clock=lambda: NOW) as running:
         yield running

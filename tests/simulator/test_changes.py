@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import requests
 
-from exporter.simulator import Account, FileType, Folder, Simulator
+from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator
 from tests.support.random_trees import random_tree
 from tests.support.tree_changes import (
     Add,
@@ -115,7 +115,7 @@ def test_it_is_the_hook_of_an_account(
     """A simulator lets the tree change before each response."""
     changing = ChangingFolder(tree, "video", scripted({2: [Add("y")]}))
     storage = Folder(folders={"sestore4": Folder(folders={"jb": tree})})
-    account = Account(158, KEY, SECRET, storage=storage, refresh=changing.refresh)
+    account = SimulatedAccount(158, KEY, SECRET, storage=storage, refresh=changing.refresh)
     with Simulator([account], clock=lambda: NOW) as simulator:
         shown = [
             post(simulator.url, signed("files.list", path="sestore4/jb")).json()["data"]

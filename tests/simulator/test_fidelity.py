@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from exporter.simulator import (
-    Account,
     Behaviour,
     CompleteOffset,
     Counted,
@@ -24,6 +23,7 @@ from exporter.simulator import (
     OffsetWritten,
     PassingOffset,
     Readings,
+    SimulatedAccount,
     Simulator,
     Unreached,
 )
@@ -237,7 +237,7 @@ def test_the_simulator_gives_what_the_table_shows(
     storages = [below(row.before), below(row.tree)] if row.before else [below(row.tree)]
     for number, (path, offset) in enumerate(row.asked):
         storage = storages[min(number, len(storages) - 1)]
-        account = Account(158, KEY, SECRET, storage=storage)
+        account = SimulatedAccount(158, KEY, SECRET, storage=storage)
         with Simulator([account], Behaviour(readings=row.readings), clock=lambda: NOW) as running:
             text = signed("files.list", path=path, offset=offset)
             given = post(running.url, text).json()

@@ -7,7 +7,14 @@ import pytest
 import requests
 
 from exporter.scaleengine.signing import signature, signed_request
-from exporter.simulator import Account, Behaviour, Checks, Readings, SignatureCheck, Simulator
+from exporter.simulator import (
+    Behaviour,
+    Checks,
+    Readings,
+    SignatureCheck,
+    SimulatedAccount,
+    Simulator,
+)
 from exporter.simulator.protocol import SeenSignatures
 
 Ask = Callable[..., dict[str, object]]
@@ -218,9 +225,9 @@ def test_multipart_works_as_in_the_published_sample(
     }
 
 
-def test_accounts_are_told_apart(account: Account, post: Post) -> None:
+def test_accounts_are_told_apart(account: SimulatedAccount, post: Post) -> None:
     """Each account has its own key, secret and files; a key is good for its CDN only."""
-    other = Account(cdn=7, api_key="KEY7", api_secret="secret7")
+    other = SimulatedAccount(cdn=7, api_key="KEY7", api_secret="secret7")
     with Simulator([account, other], clock=lambda: 1415700000.0) as simulator:
 
         def code(cdn: int, key: str, secret: str) -> object:

@@ -9,7 +9,6 @@ import pytest
 import requests
 
 from exporter.simulator import (
-    Account,
     Behaviour,
     Content,
     FileCount,
@@ -17,6 +16,7 @@ from exporter.simulator import (
     Folder,
     Loaded,
     Readings,
+    SimulatedAccount,
     Simulator,
     usage_by_day,
 )
@@ -53,7 +53,7 @@ def published() -> Iterator[Simulator]:
     )
     for name in ("movie2.mp4", "z.mp4"):
         storage.add(f"sestore4/jb/folder1/{name}")
-    account = Account(158, KEY, SECRET, usage=PUBLISHED_DAYS, storage=storage)
+    account = SimulatedAccount(158, KEY, SECRET, usage=PUBLISHED_DAYS, storage=storage)
     readings = Readings(
         content=Content.BESIDE_MESSAGE,
         loaded=Loaded.NOT_ON_ROOT,

@@ -10,12 +10,12 @@ import pytest
 import requests
 
 from exporter.simulator import (
-    Account,
     Behaviour,
     Broken,
     Call,
     FileType,
     Folder,
+    SimulatedAccount,
     Simulator,
     no_usage,
     steady_usage,
@@ -29,7 +29,7 @@ Post = Callable[..., requests.Response]
 Sign = Callable[..., str]
 
 
-def test_it_has_a_loopback_address_once_it_is_started(account: Account) -> None:
+def test_it_has_a_loopback_address_once_it_is_started(account: SimulatedAccount) -> None:
     """Before the start there is no address, and the error says what to do."""
     simulator = Simulator([account])
     with pytest.raises(RuntimeError, match="start it first"):
@@ -41,7 +41,7 @@ def test_it_has_a_loopback_address_once_it_is_started(account: Account) -> None:
 
 
 def test_no_thread_and_no_port_are_left_after_the_stop(
-    account: Account, session: requests.Session
+    account: SimulatedAccount, session: requests.Session
 ) -> None:
     """After the stop nobody listens; stopping again does nothing."""
     simulator = Simulator([account])
@@ -54,7 +54,7 @@ def test_no_thread_and_no_port_are_left_after_the_stop(
         session.get(simulator.url, timeout=60)
 
 
-def test_stopping_what_was_never_started_does_nothing(account: Account) -> None:
+def test_stopping_what_was_never_started_does_nothing(account: SimulatedAccount) -> None:
     """A stop is safe in any order."""
     simulator = Simulator([account])
     simulator.stop()
@@ -152,7 +152,9 @@ def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: Ask) -> 
     assert time.monotonic() - begin >= 0.05
 
 
-def test_files_that_come_and_go_show_in_the_next_answer(account: Account, ask: Ask) -> None:
+def test_files_that_come_and_go_show_in_the_next_answer(
+    account: SimulatedAccount, ask: Ask
+) -> None:
     """The tree may change while the simulator runs."""
 
     def files() -> object:
@@ -172,7 +174,7 @@ def test_an_account_can_follow_the_clock(post: Post, signed: Sign) -> None:
     moments: list[float] = []
     key = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
     secret = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
-    account = Account(158, key, secret, refresh=moments.append)
+    account = SimulatedAccount(158, key, secret, refresh=moments.append)
     with Simulator([account], clock=lambda: 1415700000.5) as simulator:
         post(simulator.url, signed("disk.usage", cpu="", starttime=0))
         post(simulator.url, "nonsense")
@@ -180,7 +182,7 @@ def test_an_account_can_follow_the_clock(post: Post, signed: Sign) -> None:
     assert moments == [1415700000.5]
 
 
-def test_no_secret_is_in_a_repr(account: Account) -> None:
+def test_no_secret_is_in_a_repr(account: SimulatedAccount) -> None:
     """Key and secret show in no representation of an account."""
     shown = repr(account)
 
@@ -196,5 +198,5 @@ def test_usage_can_be_steady_by_day_or_none() -> None:
     assert usage_by_day({day: {"web": 5}})(day) == {"web": 5}
     assert usage_by_day({day: {"web": 5}})(date(2014, 11, 11)) == {}
     assert no_usage(day) == {}
-    assert Account(1, "key", "secret").storage.count("video") == 0
+    assert SimulatedAccount(1, "key", "secret").storage.count("video") == 0
     assert Folder().count_folders() == 0

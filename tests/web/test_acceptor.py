@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
-from exporter.web.connection_tracker import ConnectionTracker, Limits
+from exporter.web.connection_tracker import ConnectionLimits, ConnectionTracker
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -96,7 +96,7 @@ def test_half_open_handshakes_displace_each_other(
     site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have a limit of their own, so that their memory has one."""
-    monkeypatch.setattr("exporter.web.server.Limits", partial(Limits, handshakes=2))
+    monkeypatch.setattr("exporter.web.server.Limits", partial(ConnectionLimits, handshakes=2))
     site.tls = tls
 
     def visit() -> None:
@@ -115,7 +115,7 @@ def test_who_reads_slowly_outlasts_who_does_not(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
-    monkeypatch.setattr("exporter.web.server.Limits", partial(Limits, responses=2))
+    monkeypatch.setattr("exporter.web.server.Limits", partial(ConnectionLimits, responses=2))
     enlarge(site)
 
     def visit() -> int:

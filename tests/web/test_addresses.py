@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.web.listeners import Address, AddressError, TcpAddress, UnixAddress, parse_address
+from exporter.web.listeners import (
+    AddressError,
+    ListenAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+)
 
 HOW = (
     "is no address to listen on: write host:port, [IPv6]:port, :port for every address of this "
@@ -31,7 +37,7 @@ HOW = (
         ("unix:/with space, é", UnixAddress(Path("/with space, é"))),
     ],
 )
-def test_good_addresses(text: str, address: Address) -> None:
+def test_good_addresses(text: str, address: ListenAddress) -> None:
     """Each form of an address is read, and written as it was."""
     assert parse_address(text) == address
     assert str(address) == text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.connection_tracker import ConnectionTracker, Limits, Phase, peer_of
+from exporter.web.connection_tracker import ConnectionLimits, ConnectionTracker, Phase, peer_of
 
 HANDSHAKE, REQUEST, RESPONSE = Phase
 
@@ -24,7 +24,7 @@ def opened(
 
     The peer of each is the first letter of its name.
     """
-    limits = Limits(lambda: limit, handshakes, responses)
+    limits = ConnectionLimits(lambda: limit, handshakes, responses)
     connections = ConnectionTracker[str](limits, ticking())
     for name in names:
         assert connections.add(name, name[0], REQUEST) == []
@@ -124,7 +124,7 @@ def test_phases_have_limits_of_their_own(phase: Phase) -> None:
 def test_the_limit_is_that_of_now() -> None:
     """When the limit falls, those above it go, and no more."""
     limit = 4
-    connections = ConnectionTracker[str](Limits(lambda: limit), ticking())
+    connections = ConnectionTracker[str](ConnectionLimits(lambda: limit), ticking())
     for name in "abcd":
         connections.add(name, name, REQUEST)
     assert connections.pop_surplus() == []
@@ -176,7 +176,7 @@ STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 
 @given(st.lists(STEPS))
 def test_each_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
     """Whatever happens in whatever order, those are open that were neither removed nor returned."""
-    connections = ConnectionTracker[int](Limits(lambda: 5, 2, 3), ticking())
+    connections = ConnectionTracker[int](ConnectionLimits(lambda: 5, 2, 3), ticking())
     expected: list[int] = []
     for step, number in steps:
         excess: list[int] = []

@@ -12,7 +12,7 @@ import pytest
 
 from exporter.web.listeners import (
     BACKLOG,
-    Address,
+    ListenAddress,
     ListenError,
     TcpAddress,
     UnixAddress,
@@ -43,7 +43,7 @@ def listening() -> Iterator[Listen]:
     """Give a function that listens on addresses until the test is over."""
     opened: list[socket.socket] = []
 
-    def begin(*addresses: Address) -> list[socket.socket]:
+    def begin(*addresses: ListenAddress) -> list[socket.socket]:
         sockets = listen(addresses)
         opened.extend(sockets)
         return sockets
@@ -211,7 +211,7 @@ def test_closing_removes_the_file(tmp_path: Path) -> None:
     assert {each.fileno() for each in sockets} == {-1}
 
 
-def sentence(address: Address) -> str:
+def sentence(address: ListenAddress) -> str:
     """Return why an address cannot be listened on."""
     with pytest.raises(ListenError) as refused:
         listen([address])

@@ -10,14 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
-from exporter.polling.snapshots import DiskUsage, FileCounts
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
 from exporter.web.status.document import SCHEMA_FILE, schema_text, write_json
-from exporter.web.status.model import Account, Severity, State
+from exporter.web.status.model import AccountStatus, Severity, State
 from exporter.web.status.observation import ConfiguredAccount, Observation
 from exporter.web.status.rendering import Links, View, render_page
 from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
@@ -31,7 +31,7 @@ SECRET = "8fc8c48da81e6a2a06a9556379bf798a"
 RNG = random.Random(1)
 
 
-def main(seen: Observation) -> Account:
+def main(seen: Observation) -> AccountStatus:
     """Return all that is shown of the account main."""
     return build_account(seen, seen.accounts["main"])
 
@@ -124,7 +124,7 @@ def test_numbers_that_count_no_more(
 
 def of_users(*users: tuple[str, int], quotas: dict[str, int] | None = None) -> Observation:
     """Return what is seen of an account with these CPU users and their bytes."""
-    usage = DiskUsage(
+    usage = DiskUsageSnapshot(
         tuple(replace(user(RNG, name, size), packed_days=b"") for name, size in users)
     )
     return observe({"main": [polled(USAGE, usage)]}, [ConfiguredAccount("main", 158, quotas or {})])
@@ -135,7 +135,7 @@ def test_the_changes_of_a_user() -> None:
     sizes = [10 * age if age not in {7, 20} else -1 for age in range(29, 0, -1)]
 
     one = replace(user(RNG, "web", 5), packed_days=array("q", sizes).tobytes())
-    account = main(observe({"main": [polled(USAGE, DiskUsage((one,)))]}))
+    account = main(observe({"main": [polled(USAGE, DiskUsageSnapshot((one,)))]}))
     assert account.disk_usage is not None
     assert account.disk_usage.users is not None
     changes = account.disk_usage.users[0].changes
@@ -163,7 +163,7 @@ def test_a_quota(size: int, found: list[str]) -> None:
 
 def test_the_share_of_the_rate_limit() -> None:
     """It is that of the requests which polls like the last good ones need."""
-    known = [polled(USAGE, DiskUsage(()), requests=2), polled(FILES, COUNTS, requests=400)]
+    known = [polled(USAGE, DiskUsageSnapshot(()), requests=2), polled(FILES, COUNTS, requests=400)]
     account = main(observe({"main": known}))
     assert account.requests_per_hour == 2 + 4 * 400
     assert account.rate_limit_share == round(1602 / (5 * 3600), 4)
@@ -201,7 +201,7 @@ def test_secrets_are_in_no_text() -> None:
     bad = failed(polled(FILES, COUNTS), 0)
     assert bad.last is not None
     bad = replace(bad, last=replace(bad.last, cause=f"it said {SECRET}"))
-    usage = polled(USAGE, DiskUsage((user(RNG, f"x{SECRET}", 5),)))
+    usage = polled(USAGE, DiskUsageSnapshot((user(RNG, f"x{SECRET}", 5),)))
     seen = observe({"main": [usage, bad]}, redact=secrets.redact)
     shown = document(seen).decode()
     assert SECRET not in shown
@@ -237,7 +237,10 @@ def test_the_document_of_one_account() -> None:
 
 def test_when_a_target_is_polled_next() -> None:
     """It is in its schedule, and a problem has that of the target that comes first."""
-    known = [failed(polled(USAGE, DiskUsage(())), 1), failed(polled(FILES, COUNTS), 1, ago=10.0)]
+    known = [
+        failed(polled(USAGE, DiskUsageSnapshot(())), 1),
+        failed(polled(FILES, COUNTS), 1, ago=10.0),
+    ]
     seen = observe({"main": known})
     (problem,) = build_overview(seen).problems
     assert problem.next_attempt == TIME + timedelta(seconds=240 - 30)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.polling.snapshots import DiskUsage, UserUsage
+from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import Links, View, render_page
@@ -157,7 +157,9 @@ def test_long_tables_have_pages() -> None:
 def many_users(count: int) -> Observation:
     """Return an account with so many CPU users."""
     users = tuple(UserUsage(f"user-{number}", TODAY, number) for number in range(count))
-    return observe({"main": [polled(DiskUsageTarget("main", 3600, 10800), DiskUsage(users))]})
+    return observe(
+        {"main": [polled(DiskUsageTarget("main", 3600, 10800), DiskUsageSnapshot(users))]}
+    )
 
 
 def test_an_account_that_is_not_known() -> None:

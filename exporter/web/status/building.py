@@ -14,23 +14,23 @@ from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.web.status.model import (
-    Account,
-    Changes,
-    DiskUsage,
-    Exporter,
-    Files,
-    Folder,
+    AccountStatus,
+    DiskUsageStatus,
+    ExporterStatus,
+    FilesStatus,
     FolderRequests,
+    FolderStatus,
     LastPoll,
     Overview,
-    Problem,
     Reloads,
     RequestMade,
-    Schedule,
+    ScheduleStatus,
     Severity,
     State,
+    StatusProblem,
     Summary,
-    User,
+    UsageChanges,
+    UserStatus,
 )
 from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
 
@@ -73,7 +73,7 @@ def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> 
 
 def build_account(
     seen: Observation, account: ConfiguredAccount, *, with_requests: bool = False
-) -> Account:
+) -> AccountStatus:
     """Return all that is known of an account, and the requests of the last polls if asked."""
     targets = _look_at(account, seen)
     if not with_requests:
@@ -81,7 +81,7 @@ def build_account(
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
     demand = count_requests_per_hour(observed.known for observed in targets)
     ratio = compute_demand_ratio([observed.known for observed in targets], seen.requests_per_second)
-    return Account(
+    return AccountStatus(
         summary=_summarize(account, targets, seen),
         disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
         files=tuple(
@@ -144,7 +144,7 @@ def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]
     """Return how many users have a number, and the bytes of those with a name if all have one."""
     for observed in targets:
         usage = observed.snapshot
-        if isinstance(usage, snapshots.DiskUsage):
+        if isinstance(usage, snapshots.DiskUsageSnapshot):
             named = sum(user.occupied for user in usage.users if user.cpu_user)
             return len(usage.users), None if usage.rejected_users else named
     return None, None
@@ -176,9 +176,9 @@ def _request(made: RequestRecord, seen: Observation) -> RequestMade:
     )
 
 
-def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
+def _schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
     known, last = target.known, target.known.last
-    return Schedule(
+    return ScheduleStatus(
         state=target.state,
         interval_seconds=target.target.interval,
         stale_after_seconds=target.target.stale_after,
@@ -202,27 +202,29 @@ def _schedule(target: _TargetNow, seen: Observation) -> Schedule:
     )
 
 
-def _disk_usage(account: ConfiguredAccount, target: _TargetNow, seen: Observation) -> DiskUsage:
+def _disk_usage(
+    account: ConfiguredAccount, target: _TargetNow, seen: Observation
+) -> DiskUsageStatus:
     usage = target.snapshot
-    users: tuple[User, ...] | None = None
+    users: tuple[UserStatus, ...] | None = None
     rejected: list[str] = []
-    if isinstance(usage, snapshots.DiskUsage):
+    if isinstance(usage, snapshots.DiskUsageSnapshot):
         largest_first = sorted(usage.users, key=lambda user: (-user.occupied, user.cpu_user))
         users = tuple(_user(user, account, seen) for user in largest_first)
         rejected = sorted(map(seen.text, usage.rejected_users))
-    return DiskUsage(
+    return DiskUsageStatus(
         schedule=_schedule(target, seen), users=users, users_without_number=tuple(rejected)
     )
 
 
-def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> User:
+def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> UserStatus:
     days = usage.days
-    return User(
+    return UserStatus(
         cpu_user=seen.text(usage.cpu_user),
         day=usage.day,
         bytes=usage.occupied,
         quota_bytes=quota_of(account.quotas, usage.cpu_user),
-        changes=Changes(**{name: _change(days, age) for name, age in _DAYS.items()}),
+        changes=UsageChanges(**{name: _change(days, age) for name, age in _DAYS.items()}),
         days=days,
     )
 
@@ -233,26 +235,26 @@ def _change(days: Sequence[int | None], age: int) -> int | None:
     return None if newest is None or earlier is None else newest - earlier
 
 
-def _files(target: FilesTarget, now: _TargetNow, seen: Observation) -> Files:
+def _files(target: FilesTarget, now: _TargetNow, seen: Observation) -> FilesStatus:
     files = now.snapshot if isinstance(now.snapshot, FileCounts) else None
     by_folder = (files and files.by_folder) or ()
     largest = nlargest(MAX_FOLDERS, by_folder, key=lambda count: count.files)
-    return Files(
+    return FilesStatus(
         path=target.path,
         file_type=target.file_type,
         schedule=_schedule(now, seen),
         files=None if files is None else files.files,
         folders=None if files is None else files.folders,
         largest_folders=tuple(
-            Folder(folder=seen.text(count.folder), files=count.files) for count in largest
+            FolderStatus(folder=seen.text(count.folder), files=count.files) for count in largest
         ),
     )
 
 
-def _process_problems(seen: Observation) -> Iterator[Problem]:
+def _process_problems(seen: Observation) -> Iterator[StatusProblem]:
     process = seen.process
     if process.dead:
-        yield Problem(
+        yield StatusProblem(
             severity=Severity.ERROR,
             reason="thread",
             cause="threads that should run do not",
@@ -264,7 +266,7 @@ def _process_problems(seen: Observation) -> Iterator[Problem]:
         ("web_configuration", "web configuration", process.web_config),
     ):
         if read is not None and not read.successful:
-            yield Problem(
+            yield StatusProblem(
                 severity=Severity.ERROR,
                 reason=reason,
                 cause="the file was changed and is not in force: what was read before still is",
@@ -275,17 +277,17 @@ def _process_problems(seen: Observation) -> Iterator[Problem]:
 
 def _account_problems(
     account: ConfiguredAccount, targets: Iterable[_TargetNow], seen: Observation
-) -> Iterator[Problem]:
+) -> Iterator[StatusProblem]:
     """Return a problem for each cause; one cause can concern many targets."""
     alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
-    usage: snapshots.DiskUsage | None = None
+    usage: snapshots.DiskUsageSnapshot | None = None
     for observed in targets:
         last = observed.known.last
         if last is not None and last.reason is not None:
             alike[str(last.reason), last.cause, last.advice].append(observed)
         elif observed.state is State.STALE:
             alike[_OVERDUE].append(observed)
-        if isinstance(observed.snapshot, snapshots.DiskUsage):
+        if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
             usage = observed.snapshot
     for (reason, cause, advice), failed in alike.items():
         since = [
@@ -295,7 +297,7 @@ def _account_problems(
             observed.known.next_due for observed in failed if observed.known.next_due is not None
         ]
         is_missing = any(observed.snapshot is None for observed in failed)
-        yield Problem(
+        yield StatusProblem(
             severity=Severity.ERROR if is_missing else Severity.WARNING,
             reason=reason,
             cause=seen.text(cause),
@@ -323,10 +325,10 @@ def _subject(target: Target) -> str:
 
 
 def _usage_problems(
-    account: ConfiguredAccount, usage: snapshots.DiskUsage, seen: Observation
-) -> Iterator[Problem]:
+    account: ConfiguredAccount, usage: snapshots.DiskUsageSnapshot, seen: Observation
+) -> Iterator[StatusProblem]:
     if usage.rejected_users:
-        yield Problem(
+        yield StatusProblem(
             severity=Severity.WARNING,
             reason="rejected_rows",
             cause="CPU users have no number: ScaleEngine's rows of them cannot be read",
@@ -342,7 +344,7 @@ def _usage_problems(
         quota = quota_of(account.quotas, user.cpu_user)
         if quota is not None and user.occupied >= NEAR_QUOTA * quota:
             (over if user.occupied >= quota else near).append(seen.text(user.cpu_user))
-    full = Problem(
+    full = StatusProblem(
         severity=Severity.ERROR,
         reason="quota",
         cause="the quota is full",
@@ -357,9 +359,9 @@ def _usage_problems(
         yield replace(full, severity=Severity.WARNING, cause=cause, subjects=tuple(near))
 
 
-def _describe_exporter(seen: Observation) -> Exporter:
+def _describe_exporter(seen: Observation) -> ExporterStatus:
     process = seen.process
-    return Exporter(
+    return ExporterStatus(
         version=process.version,
         revision=process.revision,
         python_version=process.python_version,
@@ -379,7 +381,7 @@ def _reloads(read: ReadFile, seen: Observation) -> Reloads:
     return Reloads(successful=read.successful, last_success=seen.at(read.last_success))
 
 
-def _worst_of(summaries: Iterable[Summary], problems: Sequence[Problem]) -> State:
+def _worst_of(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:
     worst = min((summary.state for summary in summaries), key=_WORST_FIRST.index, default=State.OK)
     if worst in {State.STALE, State.FAILING} or not problems:
         return worst

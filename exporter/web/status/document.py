@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.model import Account, Overview, Status
+from exporter.web.status.model import AccountStatus, Overview, Status
 from exporter.web.status.observation import Observation
 
 _TAIL: Final = b"]}"
@@ -54,8 +54,8 @@ def _status() -> TypeAdapter[Status]:
 
 
 @cache
-def _account() -> TypeAdapter[Account]:
-    return TypeAdapter(Account)
+def _account() -> TypeAdapter[AccountStatus]:
+    return TypeAdapter(AccountStatus)
 
 
 def schema_text() -> str:

@@ -38,7 +38,7 @@ class _Documented:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem(_Documented):
+class StatusProblem(_Documented):
     """Something that is wrong now."""
 
     severity: Severity
@@ -140,7 +140,7 @@ class LastPoll(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule(_Documented):
+class ScheduleStatus(_Documented):
     """How a target is polled, and how that goes."""
 
     state: State
@@ -166,7 +166,7 @@ class Schedule(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes(_Documented):
+class UsageChanges(_Documented):
     """Changes of a number of bytes up to the newest day; null where a day is missing."""
 
     day: int | None
@@ -180,7 +180,7 @@ class Changes(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class User(_Documented):
+class UserStatus(_Documented):
     """The disk usage of a CPU user."""
 
     cpu_user: str
@@ -195,7 +195,7 @@ class User(_Documented):
     quota_bytes: int | None
     """The configured quota; null without one."""
 
-    changes: Changes
+    changes: UsageChanges
     """How the bytes have changed."""
 
     days: tuple[int | None, ...]
@@ -203,13 +203,13 @@ class User(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class DiskUsage(_Documented):
+class DiskUsageStatus(_Documented):
     """The disk usage of an account."""
 
-    schedule: Schedule
+    schedule: ScheduleStatus
     """How it is polled."""
 
-    users: tuple[User, ...] | None
+    users: tuple[UserStatus, ...] | None
     """The CPU users, the largest first; null where there are no numbers that count."""
 
     users_without_number: tuple[str, ...]
@@ -217,7 +217,7 @@ class DiskUsage(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder(_Documented):
+class FolderStatus(_Documented):
     """The files of a folder, and of all below it where the depth cuts."""
 
     folder: str
@@ -229,7 +229,7 @@ class Folder(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Files(_Documented):
+class FilesStatus(_Documented):
     """The files of one type below a path."""
 
     path: str
@@ -238,7 +238,7 @@ class Files(_Documented):
     file_type: str
     """The type of file."""
 
-    schedule: Schedule
+    schedule: ScheduleStatus
     """How it is polled."""
 
     files: int | None
@@ -247,7 +247,7 @@ class Files(_Documented):
     folders: int | None
     """How many folders; null where there is no number that counts."""
 
-    largest_folders: tuple[Folder, ...]
+    largest_folders: tuple[FolderStatus, ...]
     """The folders with most files, at most ten; empty without `folder_depth`."""
 
 
@@ -287,16 +287,16 @@ class Summary(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Account(_Documented):
+class AccountStatus(_Documented):
     """An account with all that is known of it."""
 
     summary: Summary
     """The account in a few numbers."""
 
-    disk_usage: DiskUsage | None
+    disk_usage: DiskUsageStatus | None
     """The disk usage; null where it is not polled."""
 
-    files: tuple[Files, ...]
+    files: tuple[FilesStatus, ...]
     """The paths and file types."""
 
     requests_per_hour: float | None
@@ -319,7 +319,7 @@ class Reloads(_Documented):
 
 
 @dataclass(frozen=True, slots=True)
-class Exporter(_Documented):
+class ExporterStatus(_Documented):
     """The exporter itself."""
 
     version: str
@@ -360,7 +360,7 @@ class Exporter(_Documented):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict(_Documented):
+class StatusVerdict(_Documented):
     """What is wrong now, and how the exporter is."""
 
     time: datetime
@@ -369,15 +369,15 @@ class Verdict(_Documented):
     state: State
     """The worst state of any account shown; `failing` where only another problem is known."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[StatusProblem, ...]
     """What is wrong now: the errors first."""
 
-    exporter: Exporter
+    exporter: ExporterStatus
     """The exporter itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overview(Verdict):
+class Overview(StatusVerdict):
     """What is wrong now, and each account in a few numbers."""
 
     summaries: tuple[Summary, ...]
@@ -385,8 +385,8 @@ class Overview(Verdict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status(Verdict):
+class Status(StatusVerdict):
     """What the exporter knows now."""
 
-    accounts: tuple[Account, ...]
+    accounts: tuple[AccountStatus, ...]
     """The accounts, those with problems first."""

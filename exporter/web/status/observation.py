@@ -29,7 +29,7 @@ class ReadFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessStatus:
     """The process: what it is, when it started (monotonic), its memory, and what it has read.
 
     ``dead`` names the threads that should run and do not. ``shard`` is the part of the accounts
@@ -63,7 +63,7 @@ class Observation:
     wall_offset: float
     accounts: Mapping[str, ConfiguredAccount]
     known: Mapping[str, Sequence[TargetState]]
-    process: Process
+    process: ProcessStatus
     requests_per_second: float | None = None
     redact: Callable[[str], str] = str
 

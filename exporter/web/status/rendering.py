@@ -12,7 +12,14 @@ from urllib.parse import urlencode
 
 from exporter.web.status import sparkline, wording
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.model import Account, Files, Overview, Problem, Summary, User
+from exporter.web.status.model import (
+    AccountStatus,
+    FilesStatus,
+    Overview,
+    StatusProblem,
+    Summary,
+    UserStatus,
+)
 from exporter.web.status.observation import Observation
 
 if TYPE_CHECKING:
@@ -94,10 +101,10 @@ class TablePage(Generic[T]):
 class ProblemGroup:
     """Problems with the same cause, each of another account."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[StatusProblem, ...]
 
     @property
-    def first(self) -> Problem:
+    def first(self) -> StatusProblem:
         """Return one of them, for what they have in common."""
         return self.problems[0]
 
@@ -164,7 +171,7 @@ def render_page(seen: Observation, view: View, links: Links) -> bytes | None:
     return text.encode()
 
 
-def _open_accounts(seen: Observation, overview: Overview) -> Sequence[Account]:
+def _open_accounts(seen: Observation, overview: Overview) -> Sequence[AccountStatus]:
     """Return the accounts that are shown with their details."""
     if len(overview.summaries) > MAX_OPEN_ACCOUNTS:
         return ()
@@ -177,7 +184,7 @@ def _open_accounts(seen: Observation, overview: Overview) -> Sequence[Account]:
 
 def _group_problems(overview: Overview) -> list[ProblemGroup]:
     """Return the problems, those alike as one."""
-    alike: dict[tuple[str, ...], list[Problem]] = {}
+    alike: dict[tuple[str, ...], list[StatusProblem]] = {}
     for problem in overview.problems:
         key = (problem.severity, problem.reason, problem.cause, problem.advice)
         alike.setdefault(key, []).append(problem)
@@ -191,17 +198,19 @@ def _page_of_accounts(overview: Overview, view: View) -> TablePage[Summary] | No
     return _cut(overview.summaries, view.accounts_page, ACCOUNTS_PER_PAGE, "accounts", None)
 
 
-def _page_of_users(account: Account, view: View) -> TablePage[User] | None:
+def _page_of_users(account: AccountStatus, view: View) -> TablePage[UserStatus] | None:
     if account.disk_usage is None or account.disk_usage.users is None:
         return None
     return _page_of(account, account.disk_usage.users, view, view.users_page, "users")
 
 
-def _page_of_files(account: Account, view: View) -> TablePage[Files]:
+def _page_of_files(account: AccountStatus, view: View) -> TablePage[FilesStatus]:
     return _page_of(account, account.files, view, view.paths_page, "paths")
 
 
-def _page_of(account: Account, rows: Sequence[T], view: View, page: int, name: str) -> TablePage[T]:
+def _page_of(
+    account: AccountStatus, rows: Sequence[T], view: View, page: int, name: str
+) -> TablePage[T]:
     """Return a page of an account's table; on the page of all accounts, its beginning."""
     if view.account is not None:
         return _cut(rows, page, ROWS_PER_PAGE, name, view.account)
