@@ -38,7 +38,7 @@ from exporter.flags import (
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
-from exporter.scaleengine.masking import SecretRedactor
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.sharding import Auto, Shard, ShardError, choose_shard
 from exporter.web.listeners import ListenAddress, ListenError
 from exporter.yamlfile.problems import ConfigError
@@ -292,8 +292,8 @@ def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: b
 @contextmanager
 def _open_backfill_settings(
     config_file: Sequence[Path], shard: Shard, log_level: str, process: Process, *, demo: bool
-) -> Iterator["Plan"]:
-    """Give the plan of the configuration, or of the demo while its simulator runs."""
+) -> Iterator["Settings"]:
+    """Yield the settings of the configuration, or of the demo while its simulator runs."""
     if demo:
         from exporter.demo import start_demo
 
@@ -321,8 +321,8 @@ def _choose_shard(asked: int | Auto, total: int) -> Shard:
 
 def _load_settings(
     config_file: Sequence[Path], shard: Shard, log_level: str, process: Process
-) -> tuple["Plan", Sequence[str]]:
-    """Return the plan of the configuration for a shard, and its warnings; set its log level.
+) -> tuple["Settings", Sequence[str]]:
+    """Return the settings of the configuration for a shard, and the warnings; set the log level.
 
     Raises ConfigError.
     """
@@ -367,5 +367,5 @@ def _configure_logging(level: str, format_: str, process: Process) -> SecretReda
     from exporter.logs import configure_logging
 
     secrets = SecretRedactor()
-    configure_logging(level, format_, secrets.hide, process.stderr)
+    configure_logging(level, format_, secrets.redact, process.stderr)
     return secrets

@@ -315,7 +315,7 @@ class _Run:
             )
 
     def _write(self, scope: BackfillScope, promtool: str | None) -> Written:
-        """Write everything to where it was asked for; raises StoppedError."""
+        """Write everything to where it was asked for; raises StopRequestedError."""
         destination, folder = self._options.destination, self._folder
         if folder is None:
             with _open_stdout() as output:

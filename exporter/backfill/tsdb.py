@@ -50,7 +50,7 @@ def make_blocks(promtool: str, text: Path, work: Path, written: Written, stop: S
     """Make blocks of a text in ``work``, a folder that is made; return them.
 
     The blocks must hold all that was ``written``. Raises PromtoolError, OutputError, and
-    StoppedError when it is time to stop.
+    StopRequestedError when it is time to stop.
     """
     try:
         work.mkdir()

@@ -12,7 +12,7 @@ from exporter.check.answers import listed, used
 from exporter.check.findings import Finding, RequestRange
 from exporter.check.whole_polls import WholePolls, describe_whole_poll
 from exporter.polling.recovery import has_response
-from exporter.polling.snapshots import DiskUsage
+from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.polling.usage import merge_usage, newest_usage
 from exporter.scaleengine.client import Credentials, Exchange
@@ -26,7 +26,7 @@ from exporter.settings import Settings
 
 
 class Asking:
-    """Asks in the name of the accounts of a plan, for one target at a time.
+    """Asks for the accounts of the settings, one target at a time.
 
     With ``whole_polls`` each target is polled whole, without them as little is asked as can tell.
     ``newest`` is how the newest request for a target ended, ``is_accepted`` and ``skew`` are what
@@ -98,7 +98,7 @@ class Asking:
 
     def _ask_usage(
         self, target: DiskUsageTarget, credentials: Credentials
-    ) -> tuple[DiskUsage, int]:
+    ) -> tuple[DiskUsageSnapshot, int]:
         """Ask for the disk usage as a poll does; return it and how many requests that took.
 
         Raises ScaleEngineError.

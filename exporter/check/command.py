@@ -11,7 +11,7 @@ from exporter.check.selection import select
 from exporter.check.trials import Trials
 from exporter.check.whole_polls import WholePolls
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.masking import SecretRedactor
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
 from exporter.terminal import Progress
 
@@ -37,7 +37,7 @@ def check(
     options: Options,
     shown: tuple[TextIO, Progress],
 ) -> bool:
-    """Try a plan for real, print what comes of it, and return whether nothing failed.
+    """Check the settings against the API, print the results; return whether nothing failed.
 
     ``cautions`` are what is to be said of the configuration. ``shown`` is where the findings go,
     and what shows what is being tried. Raises SelectionError for a wrong account or path.
@@ -55,7 +55,7 @@ def check(
         trials = Trials(settings, asking, clock, progress.tell, is_part=bool(options.paths))
         for finding in trials.run():
             progress.hide()
-            yield masked(finding, secrets.hide)
+            yield masked(finding, secrets.redact)
 
     try:
         counts = WRITERS[options.output](findings(), out)

@@ -1,4 +1,4 @@
-"""The part of a plan that a check is asked for."""
+"""The part of the settings that a check is asked for."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ class SelectionError(Exception):
 
 
 def select(settings: Settings, accounts: Sequence[str], paths: Sequence[str]) -> Settings:
-    """Return the plan with only these accounts and paths, all where none are named.
+    """Return the settings with only these accounts and paths, all where none are named.
 
     A path is that of every selected account that polls it; with a path, no disk usage is selected.
     Raises SelectionError.

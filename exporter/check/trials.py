@@ -1,4 +1,4 @@
-"""Try all that a plan asks for: the way to the API, each account, each target."""
+"""Check everything that the settings name: the connection to the API, accounts, targets."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -47,11 +47,11 @@ _NO_API: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED,
 
 
 class Trials:
-    """Tries a plan, one thing after the other; what fails does not stop what can work without it.
+    """Checks the settings, one thing after the other; a failure stops only what depends on it.
 
     A key that is refused is not tried again with the same command, and an account that ScaleEngine
     wants to rest is left alone. Where nothing answers, nobody is asked any more. ``tell`` is told
-    what is being tried. ``is_part`` says that the accounts have more targets than the plan.
+    what is being tried. ``is_part`` says that the accounts have more targets than the settings.
     """
 
     def __init__(

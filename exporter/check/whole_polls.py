@@ -15,7 +15,7 @@ from exporter.polling.loop_thread import MonotonicLoop
 from exporter.polling.polls import poll
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.session import PollSession
-from exporter.polling.snapshots import DiskUsage, FileCounts, Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.stopping import cancel_all
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.workers import WorkerPool
@@ -66,18 +66,18 @@ class WholePolls:
     async def _poll(self, account: PolledAccount, target: Target) -> WholePoll:
         session = PollSession(account, target, self._rng)
         seen = _Seen(target)
-        began = self._clock.elapsed()
+        began = self._clock.monotonic()
         showing = asyncio.create_task(self._keep_showing(session, seen, began))
         try:
             snapshot = await poll(target, session, seen.record)
         finally:
             await cancel_all([showing])
-        seconds = self._clock.elapsed() - began
+        seconds = self._clock.monotonic() - began
         return WholePoll(snapshot, session.requests, seconds, session.log.trace())
 
     async def _keep_showing(self, session: PollSession, seen: "_Seen", began: float) -> None:
         while True:
-            rate = session.requests / max(self._clock.elapsed() - began, _SHOW_SECONDS)
+            rate = session.requests / max(self._clock.monotonic() - began, _SHOW_SECONDS)
             found = f"{seen.describe()}{rate:.1f} requests/s"
             self._show(session.requests, seen.expected_requests, found)
             await asyncio.sleep(_SHOW_SECONDS)
@@ -144,7 +144,7 @@ def describe_whole_poll(target: Target, whole: WholePoll, requests_allowed: int)
 
 def _describe_snapshot(target: Target, snapshot: Snapshot) -> Finding:
     match target, snapshot:
-        case DiskUsageTarget(), DiskUsage():
+        case DiskUsageTarget(), DiskUsageSnapshot():
             return used(target, snapshot)
         case _, FileCounts(files=files, folders=folders):
             detail = f"{count(files, 'file')} and {count(folders, 'folder')}"

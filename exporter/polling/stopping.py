@@ -25,7 +25,7 @@ class StopRequestedError(Exception):
 
 
 def stoppable(clock: Clock, stop: Stop) -> Clock:
-    """Return a clock whose ``sleep`` blocks its thread, and raises StoppedError at the stop.
+    """Return a clock whose ``sleep`` blocks its thread, and raises StopRequestedError at the stop.
 
     It is for a program that does one thing after the other.
     """

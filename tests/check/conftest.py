@@ -19,7 +19,7 @@ import requests
 
 from exporter.check.command import Options, check
 from exporter.config import load
-from exporter.scaleengine.masking import SecretRedactor
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings, build_settings
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
@@ -110,7 +110,7 @@ def configure(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def settings(configure: Callable[..., Path]) -> Callable[..., Settings]:
-    """Return a function that makes the plan of a configuration of accounts."""
+    """Return a function that builds the settings of a configuration of accounts."""
     return lambda url, *accounts, **api: build_settings(
         load(configure(url, *accounts, **api), {}).config
     )
@@ -153,7 +153,7 @@ def checked(settings: Callable[..., Settings]) -> Callable[..., Checked]:
 
 
 def check_settings(settings: Settings, options: Options = JSON) -> Checked:
-    """Check a plan."""
+    """Check the settings."""
     out = StringIO()
     good = check(settings, (), SecretRedactor(), options, (out, Progress(StringIO())))
     document = json.loads(out.getvalue())

@@ -14,7 +14,7 @@ import pytest
 from exporter.check.command import Options, check
 from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
-from exporter.scaleengine.masking import SecretRedactor
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
 from exporter.simulator.php import Json

@@ -17,7 +17,7 @@ NOT_POLLED = "(an account that is not enabled, or belongs to another shard, is n
 
 @pytest.fixture
 def configured(settings: MakePlan, main: Main) -> Settings:
-    """Return the plan of two accounts; only the first has the path ``sestore4/small``."""
+    """Return the settings of two accounts; only the first has the path ``sestore4/small``."""
     return settings("http://127.0.0.1:9/", main(), main(name="other", files={"paths": [JB]}))
 
 

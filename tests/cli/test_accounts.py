@@ -55,7 +55,7 @@ PLAN = Settings(
 
 @pytest.fixture
 def renew() -> Iterator[Renew]:
-    """Return a function that renews a roster; the connections of both are closed at the end."""
+    """Return a function that reconciles accounts; the connections of both are closed at the end."""
     with ExitStack() as at_the_end:
 
         def reconcile(before: AccountPool, settings: Settings) -> AccountPool:

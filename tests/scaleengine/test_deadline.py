@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from exporter.scaleengine.connecting import AddressMemory, PeerAddress
-from exporter.scaleengine.deadline import Timer
+from exporter.scaleengine.deadline import Deadline
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
@@ -277,7 +277,7 @@ def test_no_thread_is_left(
 
 def test_a_limit_that_is_over_holds_no_connection() -> None:
     """Once the time is over no further connection is begun."""
-    with Timer(60, AddressMemory()) as limit, socket.socket() as line:
+    with Deadline(60, AddressMemory()) as limit, socket.socket() as line:
         limit.abort()
 
         assert limit.over
@@ -289,7 +289,7 @@ def test_a_limit_that_is_over_holds_no_connection() -> None:
 
 def test_a_call_that_has_ended_is_not_over() -> None:
     """A limit that is ended after its call says nothing of the call."""
-    with Timer(60, AddressMemory()) as limit:
+    with Deadline(60, AddressMemory()) as limit:
         pass
     limit.abort()
 
@@ -299,7 +299,7 @@ def test_a_call_that_has_ended_is_not_over() -> None:
 def test_a_limit_that_is_paused() -> None:
     """Time does not pass while a call waits for memory, and goes on afterwards."""
     ours, theirs = socket.socketpair()
-    with ours, theirs, Timer(LIMIT, AddressMemory()) as limit:
+    with ours, theirs, Deadline(LIMIT, AddressMemory()) as limit:
         limit.watch(ours)
         with limit.paused():
             theirs.settimeout(2 * LIMIT)
