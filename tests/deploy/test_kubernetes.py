@@ -286,6 +286,16 @@ def test_the_pods_share_the_accounts() -> None:
 
 
 @with_helm
+def test_the_last_pods_can_be_updated_first() -> None:
+    """Pods are replaced one after the other, and those below a partition are not."""
+    for partition in (0, 2):
+        strategy = find(render(f"updatePartition={partition}"), "StatefulSet")["spec"][
+            "updateStrategy"
+        ]
+        assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+
+
+@with_helm
 def test_the_health_is_found_behind_passwords_and_tls() -> None:
     """With a web config file the exporter's own command asks, which needs neither."""
     pod = find(render(*EVERYTHING), "StatefulSet")["spec"]["template"]["spec"]
@@ -350,6 +360,7 @@ def read_schema() -> Mapping[str, Any]:
         ("extraEnv", [{"name": "SCALEENGINE_EXPORTER_TOTAL_SHARDS", "value": "2"}]),
         ("extraEnv", [{"name": "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS", "value": ":1"}]),
         *(("serviceMonitor", {"interval": 30}), ("podLabels", {"a": 1}), ("image", {"tagg": ""})),
+        *(("updatePartition", partition) for partition in ("1", -1, 0.5)),
     ],
 )
 def test_the_schema_rejects_wrong_values(key: str, value: object) -> None:
