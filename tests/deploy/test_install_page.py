@@ -47,12 +47,14 @@ def run(machine: Path, block: str) -> None:
 
 
 def test_the_files_are_written(machine: Path) -> None:
-    """All files are there, and man finds the manual page."""
-    (block,) = blocks("After the installation")
-    run(machine, block)
+    """All files are there, and man finds the manual page; nothing stays of them."""
+    write, remove = blocks("After the installation")
+    run(machine, write)
     written = machine / "usr/local/share/scaleengine-exporter"
     assert {path.name for path in written.iterdir()} == set(NAMES)
     assert (machine / "usr/local/share/man/man1/scaleengine-exporter.1").exists()
+    run(machine, remove)
+    assert [path for path in (machine / "usr").rglob("*") if path.is_file()] == []
 
 
 def test_systemd(machine: Path) -> None:
