@@ -55,7 +55,7 @@ class Progress:
         self._bar: ProgressBar[str] | None = None
         self._lock = threading.Lock()
 
-    def tell(self, what: str) -> None:
+    def show(self, what: str) -> None:
         """Show what is being tried now."""
         with self._lock:
             if self._enabled:

@@ -1,27 +1,26 @@
-"""Whether the polls of an account fit its rate limit, as far as a check can tell."""
+"""Compare the requests that an account needs with its rate limit."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.check.findings import Finding, Outcome, RequestRange, demand_of
+from exporter.check.results import CheckResult, Outcome, RequestRange, demand_subject
 from exporter.polling.demand import HIGH_DEMAND_RATIO, HOUR
 from exporter.polling.targets import Target
 
 _ADVICE: Final = "set longer intervals, a higher api.requests_per_second, or smaller paths"
 
 
-def describe_demand(
+def demand_result(
     account: str,
     needed: Mapping[Target, RequestRange | None],
     requests_per_second: float | None,
     *,
     is_part: bool = False,
-) -> Finding | None:
-    """Return how many requests an hour an account needs, of those that are allowed.
+) -> CheckResult | None:
+    """Build the result for the requests per hour that an account needs.
 
-    ``needed`` has the requests of one poll of each target, None where nothing is known of them.
-    ``is_part`` says that the account has other targets, too. Return None where nothing is known of
-    any target.
+    ``needed`` has the requests of one poll of each target, None if they are unknown. ``is_part``
+    says that the account has other targets, too. Return None if nothing is known of any target.
     """
     known = {target: requests for target, requests in needed.items() if requests is not None}
     if not known:
@@ -50,8 +49,8 @@ def describe_demand(
         parts.append("--full tells how many")
     detail = f"{'what was tried ' if is_part else ''}needs {'; '.join(parts)}"
     if allowed is not None and low > HIGH_DEMAND_RATIO * allowed:
-        return Finding(demand_of(account), Outcome.WARN, detail, _ADVICE, facts=facts)
-    return Finding(demand_of(account), Outcome.OK, detail, facts=facts)
+        return CheckResult(demand_subject(account), Outcome.WARN, detail, _ADVICE, facts=facts)
+    return CheckResult(demand_subject(account), Outcome.OK, detail, facts=facts)
 
 
 def _describe_need(low: float, high: float | None, allowed: float | None) -> str:

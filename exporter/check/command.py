@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from exporter.check.asking import Asking
-from exporter.check.findings import CONFIGURATION, Finding, Outcome, masked
+from exporter.check.full_polls import FullPoller
+from exporter.check.prober import Prober
 from exporter.check.report import WRITERS
+from exporter.check.results import CONFIGURATION, CheckResult, Outcome, redact_result
+from exporter.check.runner import CheckRunner
 from exporter.check.selection import select
-from exporter.check.trials import Trials
-from exporter.check.whole_polls import WholePolls
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
@@ -20,8 +20,8 @@ from exporter.terminal import Progress
 class Options:
     """What to check, and how to print it.
 
-    ``output`` is ``text`` or ``json``. ``full`` polls each target whole. Only these ``accounts``
-    and ``paths`` are tried, all where there are none.
+    ``output`` is ``text`` or ``json``. ``full`` polls each target completely. Only these
+    ``accounts`` and ``paths`` are checked; all if there are none.
     """
 
     output: str = "text"
@@ -32,34 +32,34 @@ class Options:
 
 def check(
     settings: Settings,
-    cautions: Iterable[str],
+    warnings: Iterable[str],
     secrets: SecretRedactor,
     options: Options,
     shown: tuple[TextIO, Progress],
 ) -> bool:
     """Check the settings against the API, print the results; return whether nothing failed.
 
-    ``cautions`` are what is to be said of the configuration. ``shown`` is where the findings go,
-    and what shows what is being tried. Raises SelectionError for a wrong account or path.
+    ``warnings`` are those of the configuration. ``shown`` is the stream for the results, and the
+    progress line. Raises SelectionError for a wrong account or path.
     """
     out, progress = shown
     settings = select(settings, options.accounts, options.paths)
     clock = Clock()
-    whole_polls = (
-        WholePolls(settings.max_workers, clock, progress.advance) if options.full else None
+    full_poller = (
+        FullPoller(settings.max_workers, clock, progress.advance) if options.full else None
     )
-    asking = Asking(settings, clock, secrets.register, whole_polls)
+    prober = Prober(settings, clock, secrets.register, full_poller)
 
-    def findings() -> Iterator[Finding]:
-        yield from (Finding(CONFIGURATION, Outcome.WARN, caution) for caution in cautions)
-        trials = Trials(settings, asking, clock, progress.tell, is_part=bool(options.paths))
-        for finding in trials.run():
+    def findings() -> Iterator[CheckResult]:
+        yield from (CheckResult(CONFIGURATION, Outcome.WARN, warning) for warning in warnings)
+        trials = CheckRunner(settings, prober, clock, progress.show, is_part=bool(options.paths))
+        for result in trials.run():
             progress.hide()
-            yield masked(finding, secrets.redact)
+            yield redact_result(result, secrets.redact)
 
     try:
         counts = WRITERS[options.output](findings(), out)
     finally:
         progress.hide()
-        asking.close()
+        prober.close()
     return not counts[Outcome.FAIL]

@@ -44,11 +44,11 @@ from typing import Final, TextIO, TypeAlias
 
 import click
 
-from exporter.check.findings import Finding, Outcome
+from exporter.check.results import CheckResult, Outcome
 from exporter.terminal import has_colours, printable
 
 Counts: TypeAlias = Mapping[Outcome, int]
-Write: TypeAlias = Callable[[Iterable[Finding], TextIO], Counts]
+Write: TypeAlias = Callable[[Iterable[CheckResult], TextIO], Counts]
 
 _LOOKS: Final = {
     Outcome.OK: ("ok", "green"),
@@ -64,7 +64,7 @@ _SUMMED: Final = {
 _INDENT: Final = 6
 
 
-def write_text(findings: Iterable[Finding], stream: TextIO) -> Counts:
+def write_text(findings: Iterable[CheckResult], stream: TextIO) -> Counts:
     """Print a line for each finding, its next step below it, and a sum; return the counts.
 
     There are colours on a terminal only, and none where NO_COLOR is set. What was not tried is
@@ -72,28 +72,28 @@ def write_text(findings: Iterable[Finding], stream: TextIO) -> Counts:
     """
     colours = has_colours(stream)
     counts: Counter[Outcome] = Counter()
-    for finding in findings:
-        counts[finding.outcome] += 1
-        if finding.outcome is Outcome.NOT_TRIED:
+    for result in findings:
+        counts[result.outcome] += 1
+        if result.outcome is Outcome.NOT_TRIED:
             continue
-        label, colour = _LOOKS[finding.outcome]
-        line = printable(f"{finding.subject.title}: {finding.detail}", stream)
+        label, colour = _LOOKS[result.outcome]
+        line = printable(f"{result.subject.title}: {result.detail}", stream)
         click.echo(click.style(label.ljust(_INDENT), fg=colour) + line, stream, color=colours)
-        if finding.advice:
-            click.echo(" " * _INDENT + printable(finding.advice, stream), stream)
+        if result.advice:
+            click.echo(" " * _INDENT + printable(result.advice, stream), stream)
     parts = [f"{counts[outcome]} {said}" for outcome, said in _SUMMED.items() if counts[outcome]]
     click.echo(", ".join(parts), stream)
     return counts
 
 
-def write_json(findings: Iterable[Finding], stream: TextIO) -> Counts:
+def write_json(findings: Iterable[CheckResult], stream: TextIO) -> Counts:
     """Print the document described above when everything has been tried; return the counts."""
     found = tuple(findings)
-    counts = Counter(finding.outcome for finding in found)
+    counts = Counter(result.outcome for result in found)
     document = {
         "ok": not counts[Outcome.FAIL],
         "counts": {str(outcome): counts[outcome] for outcome in Outcome},
-        "findings": [_as_json(finding) for finding in found],
+        "findings": [_as_json(result) for result in found],
     }
     click.echo(json.dumps(document, indent=2), stream)
     return counts
@@ -103,16 +103,16 @@ WRITERS: Final[Mapping[str, Write]] = {"text": write_text, "json": write_json}
 """How to print, by the value of ``--output``."""
 
 
-def _as_json(finding: Finding) -> dict[str, object]:
-    subject = finding.subject
+def _as_json(result: CheckResult) -> dict[str, object]:
+    subject = result.subject
     return {
         "what": subject.what,
         "account": subject.account,
         "path": subject.path or None,
         "file_type": subject.file_type or None,
-        "outcome": finding.outcome,
-        "detail": finding.detail,
-        "advice": finding.advice,
-        "reason": finding.reason,
-        "facts": dict(finding.facts),
+        "outcome": result.outcome,
+        "detail": result.detail,
+        "advice": result.advice,
+        "reason": result.reason,
+        "facts": dict(result.facts),
     }

@@ -1,4 +1,4 @@
-"""The part of the settings that a check is asked for."""
+"""Select the accounts and paths that a check is limited to."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ _NAMED: Final = 5
 
 
 class SelectionError(Exception):
-    """An account or a path that is asked for is not polled; the message says what is."""
+    """A selected account or path is not polled; the message says which are."""
 
 
 def select(settings: Settings, accounts: Sequence[str], paths: Sequence[str]) -> Settings:
@@ -67,6 +67,6 @@ def _suggest(wrong: str, known: Collection[str]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    listed = ", ".join(map(repr, names[:_NAMED]))
+    listing_result = ", ".join(map(repr, names[:_NAMED]))
     more = len(names) - _NAMED
-    return f"{listed} and {more} more" if more > 0 else listed
+    return f"{listing_result} and {more} more" if more > 0 else listing_result

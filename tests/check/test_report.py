@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from exporter.check.command import Options, check
-from exporter.check.findings import NAME, Finding, Outcome
 from exporter.check.report import WRITERS, write_text
+from exporter.check.results import NAME, CheckResult, Outcome
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
@@ -403,7 +403,7 @@ def test_letters_that_a_stream_lacks() -> None:
     """What the stream has no letters for is escaped; what is no text for a reader too."""
     said = BytesIO()
     stream = TextIOWrapper(said, encoding="ascii")
-    write_text([Finding(NAME, Outcome.OK, "é \x1b[31m \ud800 [red]")], stream)
+    write_text([CheckResult(NAME, Outcome.OK, "é \x1b[31m \ud800 [red]")], stream)
     stream.flush()
 
     assert said.getvalue() == b"ok    name: \\xe9 \\u001b[31m \\ud800 [red]\n1 ok\n"
@@ -413,7 +413,7 @@ def test_a_line_is_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long line is not broken, however narrow the screen is."""
     monkeypatch.setenv("COLUMNS", "20")
     out = StringIO()
-    write_text([Finding(NAME, Outcome.FAIL, "long " * 20 + "end", "step " * 20 + "end")], out)
+    write_text([CheckResult(NAME, Outcome.FAIL, "long " * 20 + "end", "step " * 20 + "end")], out)
 
     assert len(out.getvalue().splitlines()) == 3
 
@@ -422,8 +422,8 @@ def test_lines_come_at_once() -> None:
     """Each line is printed as soon as its finding is made."""
     out = StringIO()
 
-    def findings() -> Iterator[Finding]:
-        yield Finding(NAME, Outcome.OK, "first")
+    def findings() -> Iterator[CheckResult]:
+        yield CheckResult(NAME, Outcome.OK, "first")
         assert out.getvalue() == "ok    name: first\n"
 
     write_text(findings(), out)
@@ -441,8 +441,8 @@ def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     screen = Screen()
     progress = Progress(screen)
-    progress.tell("a\x1b[31m\nb")
+    progress.show("a\x1b[31m\nb")
     progress.close()
-    progress.tell("more")
+    progress.show("more")
 
     assert screen.getvalue() == "\r\x1b[2K\x1b[?7ltrying a\\u001b[31m\\nb\x1b[?7h\r\x1b[2K"

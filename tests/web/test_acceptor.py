@@ -96,7 +96,9 @@ def test_half_open_handshakes_displace_each_other(
     site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have a limit of their own, so that their memory has one."""
-    monkeypatch.setattr("exporter.web.server.Limits", partial(ConnectionLimits, handshakes=2))
+    monkeypatch.setattr(
+        "exporter.web.server.ConnectionLimits", partial(ConnectionLimits, handshakes=2)
+    )
     site.tls = tls
 
     def visit() -> None:
@@ -115,7 +117,9 @@ def test_who_reads_slowly_outlasts_who_does_not(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
-    monkeypatch.setattr("exporter.web.server.Limits", partial(ConnectionLimits, responses=2))
+    monkeypatch.setattr(
+        "exporter.web.server.ConnectionLimits", partial(ConnectionLimits, responses=2)
+    )
     enlarge(site)
 
     def visit() -> int:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.check.asking import Asking
 from exporter.check.command import Options
-from exporter.check.findings import Finding, Outcome
-from exporter.check.trials import Trials
+from exporter.check.prober import Prober
+from exporter.check.results import CheckResult, Outcome
+from exporter.check.runner import CheckRunner
 from exporter.config import load
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
@@ -141,12 +141,12 @@ def test_secrets_that_are_gone(
     assert scaleengine.call_count == 3
 
 
-def _run(settings: Settings) -> list[Finding]:
-    asking = Asking(settings, Clock(), lambda *_: None)
+def _run(settings: Settings) -> list[CheckResult]:
+    prober = Prober(settings, Clock(), lambda *_: None)
     try:
-        return list(Trials(settings, asking, Clock(), lambda _: None).run())
+        return list(CheckRunner(settings, prober, Clock(), lambda _: None).run())
     finally:
-        asking.close()
+        prober.close()
 
 
 @pytest.mark.parametrize("fault", [BUSY, HttpError(429, retry_after="60")])
@@ -241,13 +241,13 @@ def test_nothing_answers(
 def test_the_network_goes_meanwhile(settings: MakePlan, scaleengine: Simulator, main: Main) -> None:
     """Where the API can no longer be reached, that is said once and nobody else is asked."""
     asked = settings(scaleengine.url, main(), main(name="other"))
-    asking = Asking(asked, Clock(), lambda *_: None)
+    prober = Prober(asked, Clock(), lambda *_: None)
     found = []
-    for finding in Trials(asked, asking, Clock(), lambda _: None).run():
+    for finding in CheckRunner(asked, prober, Clock(), lambda _: None).run():
         found.append(finding)
         if finding.subject.what == "disk_usage":
             scaleengine.stop()
-    asking.close()
+    prober.close()
 
     outcomes = [each.outcome for each in found if each.subject.what in ("files", "disk_usage")]
     assert outcomes == [Outcome.OK, Outcome.FAIL, *[Outcome.NOT_TRIED] * 4]
@@ -308,7 +308,7 @@ def test_a_time_that_is_not_told(checked: Check, main: Main) -> None:
     assert failure["advice"] == "check the clock of this machine"
 
 
-@pytest.mark.parametrize("broken", ["disk_usage", "used"])
+@pytest.mark.parametrize("broken", ["disk_usage", "disk_usage_result"])
 def test_a_defect(
     checked: Check,
     scaleengine: Simulator,
@@ -321,7 +321,7 @@ def test_a_defect(
     def break_down(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(f"exporter.check.asking.{broken}", break_down)
+    monkeypatch.setattr(f"exporter.check.prober.{broken}", break_down)
     found = checked(scaleengine.url, main())
 
     (failure,) = found.of("disk_usage", "fail")
@@ -337,7 +337,7 @@ def test_a_limit(
     def break_down(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("exporter.check.asking.newest_usage", break_down)
+    monkeypatch.setattr("exporter.check.prober.newest_usage", break_down)
     found = checked(scaleengine.url, main())
 
     (failure,) = found.of("disk_usage", "fail")
@@ -349,7 +349,7 @@ def test_many_users(
     checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Users that are too many for one response are asked for in several requests, as in a poll."""
-    monkeypatch.setattr("exporter.check.asking.BODY_LIMIT", 1)
+    monkeypatch.setattr("exporter.check.prober.BODY_LIMIT", 1)
     users = ["web", "live", "gone"]
     found = checked(scaleengine.url, main(disk_usage={"cpu_users": users}))
 
@@ -379,9 +379,9 @@ def test_what_is_being_tried(settings: MakePlan, scaleengine: Simulator, main: M
     """Whoever watches is told what is tried next, and how far an account has come."""
     told: list[str] = []
     asked = settings(scaleengine.url, main())
-    asking = Asking(asked, Clock(), lambda *_: None)
-    list(Trials(asked, asking, Clock(), told.append).run())
-    asking.close()
+    prober = Prober(asked, Clock(), lambda *_: None)
+    list(CheckRunner(asked, prober, Clock(), told.append).run())
+    prober.close()
 
     assert told == [
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Poll targets whole, with the code that the service polls with, and say what each poll cost."""
+"""Full polls of targets, with the code of the service, and what each poll cost."""
 
 import asyncio
 import random
@@ -6,8 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from exporter.check.answers import count, find_first_answer, used
-from exporter.check.findings import Fact, Finding, Outcome, RequestRange, polled
+from exporter.check.results import (
+    CheckResult,
+    Fact,
+    Outcome,
+    RequestRange,
+    count,
+    disk_usage_result,
+    find_first_answer,
+    target_subject,
+)
 from exporter.polling.account import PolledAccount
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
@@ -32,7 +40,7 @@ _NAMED_FOLDERS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class WholePoll:
+class FullPoll:
     """What a poll has found, and what it cost: requests, seconds, bytes and folders."""
 
     snapshot: Snapshot
@@ -41,7 +49,7 @@ class WholePoll:
     trace: PollTrace
 
 
-class WholePolls:
+class FullPoller:
     """Polls targets one after the other, in an event loop that runs as long as a poll does.
 
     ``workers`` make the requests. ``show`` is called several times a second.
@@ -54,7 +62,7 @@ class WholePolls:
         self._rng = random.Random()  # noqa: S311 - it spreads retries, it keeps no secret
         self._runner = asyncio.Runner(loop_factory=MonotonicLoop)
 
-    def poll(self, account: PolledAccount, target: Target) -> WholePoll:
+    def poll(self, account: PolledAccount, target: Target) -> FullPoll:
         """Poll a target of an account; raises ScaleEngineError."""
         return self._runner.run(self._poll(account, target))
 
@@ -63,7 +71,7 @@ class WholePolls:
         self._runner.close()
         self.workers.close()
 
-    async def _poll(self, account: PolledAccount, target: Target) -> WholePoll:
+    async def _poll(self, account: PolledAccount, target: Target) -> FullPoll:
         session = PollSession(account, target, self._rng)
         seen = _Seen(target)
         began = self._clock.monotonic()
@@ -73,7 +81,7 @@ class WholePolls:
         finally:
             await cancel_all([showing])
         seconds = self._clock.monotonic() - began
-        return WholePoll(snapshot, session.requests, seconds, session.log.trace())
+        return FullPoll(snapshot, session.requests, seconds, session.log.trace())
 
     async def _keep_showing(self, session: PollSession, seen: "_Seen", began: float) -> None:
         while True:
@@ -84,7 +92,7 @@ class WholePolls:
 
 
 class _Seen:
-    """What the responses of a poll under way have shown of its target."""
+    """What the responses of a poll in progress have shown of its target."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -94,7 +102,7 @@ class _Seen:
             self.expected_requests = len(split_users(target.cpu_users, BODY_LIMIT))
 
     def record(self, listing: Listing, counts: FolderCounts) -> None:
-        """Take in a response of the walk; the first tells about how many there will be."""
+        """Record a response of the walk; the first gives an estimate of their number."""
         if self._counts is None and isinstance(self._target, FilesTarget):
             self.expected_requests = find_first_answer(self._target, listing).requests
         self._counts = counts
@@ -105,51 +113,51 @@ class _Seen:
         return f"{counts.files:,} files, {counts.folders:,} folders, " if counts else ""
 
 
-def describe_whole_poll(target: Target, whole: WholePoll, requests_allowed: int) -> Finding:
-    """Return what a whole poll has found and cost; a warning where it outlasts its interval."""
-    finding = _describe_snapshot(target, whole.snapshot)
-    rate = whole.requests / whole.seconds if whole.seconds else 0.0
+def full_poll_result(target: Target, full_poll: FullPoll, requests_allowed: int) -> CheckResult:
+    """Build the result of a full poll; a warning if it takes longer than its interval."""
+    result = _describe_snapshot(target, full_poll.snapshot)
+    rate = full_poll.requests / full_poll.seconds if full_poll.seconds else 0.0
     detail = (
-        f"{finding.detail}; {count(whole.requests, 'request')} in {whole.seconds:.1f} s "
-        f"({rate:.1f} a second), {whole.trace.size:,} bytes"
+        f"{result.detail}; {count(full_poll.requests, 'request')} in {full_poll.seconds:.1f} s "
+        f"({rate:.1f} a second), {full_poll.trace.size:,} bytes"
     )
-    costliest = whole.trace.folders
-    if isinstance(target, FilesTarget) and whole.requests > 1:
+    costliest = full_poll.trace.folders
+    if isinstance(target, FilesTarget) and full_poll.requests > 1:
         detail += f"; {_name_costliest(costliest)}"
     facts: dict[str, Fact] = {
-        **finding.facts,
-        "requests": whole.requests,
+        **result.facts,
+        "requests": full_poll.requests,
         "requests_allowed": requests_allowed,
-        "requests_per_hour": round(whole.requests * HOUR / target.interval, 3),
-        "seconds": round(whole.seconds, 3),
-        "response_bytes": whole.trace.size,
+        "requests_per_hour": round(full_poll.requests * HOUR / target.interval, 3),
+        "seconds": round(full_poll.seconds, 3),
+        "response_bytes": full_poll.trace.size,
         "costliest_folders": tuple(map(_folder_facts, costliest)),
     }
-    finding = replace(
-        finding,
+    result = replace(
+        result,
         detail=detail,
         facts=facts,
-        requests=RequestRange(whole.requests, whole.requests),
+        requests=RequestRange(full_poll.requests, full_poll.requests),
     )
-    if whole.seconds <= target.interval:
-        return finding
+    if full_poll.seconds <= target.interval:
+        return result
     advice = "set a longer interval, a higher api.requests_per_second, or smaller paths"
     return replace(
-        finding,
+        result,
         outcome=Outcome.WARN,
         detail=f"{detail}; that is longer than its interval of {target.interval:g} s",
-        advice="; ".join(filter(None, (finding.advice, advice))),
+        advice="; ".join(filter(None, (result.advice, advice))),
     )
 
 
-def _describe_snapshot(target: Target, snapshot: Snapshot) -> Finding:
+def _describe_snapshot(target: Target, snapshot: Snapshot) -> CheckResult:
     match target, snapshot:
         case DiskUsageTarget(), DiskUsageSnapshot():
-            return used(target, snapshot)
+            return disk_usage_result(target, snapshot)
         case _, FileCounts(files=files, folders=folders):
             detail = f"{count(files, 'file')} and {count(folders, 'folder')}"
             counts = {"files": files, "folders": folders}
-            return Finding(polled(target), Outcome.OK, detail, facts=counts)
+            return CheckResult(target_subject(target), Outcome.OK, detail, facts=counts)
         case _:
             raise TypeError(f"{snapshot!r} is no snapshot of {target}")
 

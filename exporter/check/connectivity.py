@@ -18,16 +18,16 @@ from typing import Final
 from urllib3.exceptions import ProxyError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from exporter.check.findings import (
+from exporter.check.results import (
     CERTIFICATE,
     CONNECTION,
     NAME,
     PROXY,
+    CheckResult,
     Fact,
-    Finding,
     Outcome,
     Subject,
-    failed,
+    failure_result,
 )
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.connecting import Attempts, PeerAddress, most_telling, resolve
@@ -46,7 +46,7 @@ _DAY: Final = 24 * 60 * 60.0
 _CONTEXT: Final = RequestContext("", "", secrets=())
 
 
-def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
+def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[CheckResult]:
     """Go the route to the API; each step may take ``timeout`` seconds.
 
     A failure is the last finding. Behind a proxy, the API's name and certificate are not seen.
@@ -57,7 +57,7 @@ def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
         return
     if proxy:
         detail = f"{proxy.setting} names {proxy.host}, port {proxy.port}"
-        yield Finding(PROXY, Outcome.OK, detail)
+        yield CheckResult(PROXY, Outcome.OK, detail)
     step: Subject = NAME
     try:
         addresses = _resolved(route, timeout)
@@ -73,7 +73,7 @@ def reach(route: Route, timeout: float, clock: Clock) -> Iterator[Finding]:
             elif not proxy:
                 yield _certificate(_expiry(reached.sock, route) if route.tls else None, clock.now())
     except OSError as error:
-        yield failed(step, _described(error, step, route))
+        yield failure_result(step, _described(error, step, route))
 
 
 def _described(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
@@ -83,16 +83,18 @@ def _described(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
     return translate_error(error, _CONTEXT, route)
 
 
-def _fault(step: Subject, fault: Fault) -> Finding:
-    return failed(step, _CONTEXT.failed(NetworkError, fault.cause, fault.advice))
+def _fault(step: Subject, fault: Fault) -> CheckResult:
+    return failure_result(step, _CONTEXT.failed(NetworkError, fault.cause, fault.advice))
 
 
-def _name(route: Route, addresses: Sequence[PeerAddress]) -> Finding:
+def _name(route: Route, addresses: Sequence[PeerAddress]) -> CheckResult:
     host, _ = route.peer
     hosts = tuple(address.host for address in addresses)
-    listed = ", ".join(hosts)
-    detail = f"{host} is {listed}" if listed != host else f"{host} is an address itself"
-    return Finding(NAME, Outcome.OK, detail, facts={"host": host, "addresses": hosts})
+    listing_result = ", ".join(hosts)
+    detail = (
+        f"{host} is {listing_result}" if listing_result != host else f"{host} is an address itself"
+    )
+    return CheckResult(NAME, Outcome.OK, detail, facts={"host": host, "addresses": hosts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class _Reached:
     failures: Mapping[PeerAddress, OSError]
 
 
-def _connection(reached: _Reached, route: Route) -> Finding:
+def _connection(reached: _Reached, route: Route) -> CheckResult:
     host, port = reached.address.host, reached.address.port
     dead = [address.host for address in reached.failures]
     facts: dict[str, Fact] = {
@@ -122,22 +124,24 @@ def _connection(reached: _Reached, route: Route) -> Finding:
         detail = f"{detail}; not to {', '.join(reasons)}"
     if all(error.errno == errno.ENETUNREACH for error in reached.failures.values()):
         # This machine has no IPv6, or no IPv4: nothing is wrong with the name.
-        return Finding(CONNECTION, Outcome.OK, detail, facts=facts)
+        return CheckResult(CONNECTION, Outcome.OK, detail, facts=facts)
     advice = (
         "requests are sent to an address that works; "
         f"check {route.peer_setting}, its DNS and any firewall for the others"
     )
-    return Finding(CONNECTION, Outcome.WARN, detail, advice, facts=facts)
+    return CheckResult(CONNECTION, Outcome.WARN, detail, advice, facts=facts)
 
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "no answer"
 
 
-def _certificate(expiry: float | None, now: float) -> Finding:
+def _certificate(expiry: float | None, now: float) -> CheckResult:
     if expiry is None:
         detail = "there is none, for api.url begins with http://"
-        return Finding(CERTIFICATE, Outcome.OK, detail, facts={"expires": None, "days_left": None})
+        return CheckResult(
+            CERTIFICATE, Outcome.OK, detail, facts={"expires": None, "days_left": None}
+        )
     days = int((expiry - now) // _DAY)
     moment = datetime.fromtimestamp(expiry, UTC)
     facts: dict[str, Fact] = {
@@ -146,9 +150,9 @@ def _certificate(expiry: float | None, now: float) -> Finding:
     }
     detail = f"good until {moment:%Y-%m-%d}, {days} days left"
     if days >= _EARLY_ENOUGH:
-        return Finding(CERTIFICATE, Outcome.OK, detail, facts=facts)
+        return CheckResult(CERTIFICATE, Outcome.OK, detail, facts=facts)
     advice = "it is renewed by whom api.url leads to; tell them, if it lasts"
-    return Finding(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
+    return CheckResult(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 
 def _resolved(route: Route, timeout: float) -> Sequence[PeerAddress]:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.check import reach as reach_module
-from exporter.check.findings import Finding, Outcome
-from exporter.check.reach import reach
+from exporter.check import connectivity as reach_module
+from exporter.check.connectivity import check_connectivity
+from exporter.check.results import CheckResult, Outcome
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
@@ -44,9 +44,9 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def go(url: str, ca_file: Path | None = None, timeout: float = 60.0) -> list[Finding]:
+def go(url: str, ca_file: Path | None = None, timeout: float = 60.0) -> list[CheckResult]:
     """Go the way to an address, and return what was found."""
-    return list(reach(find_route(url, ca_file, os.environ), timeout, Clock()))
+    return list(check_connectivity(find_route(url, ca_file, os.environ), timeout, Clock()))
 
 
 def test_in_plain(scaleengine: Simulator) -> None:

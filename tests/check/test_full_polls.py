@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.check.account_demand import describe_demand
+from exporter.check.account_demand import demand_result
 from exporter.check.command import Options
-from exporter.check.findings import Outcome, RequestRange
-from exporter.check.whole_polls import WholePoll, describe_whole_poll
+from exporter.check.full_polls import FullPoll, full_poll_result
+from exporter.check.results import Outcome, RequestRange
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -87,8 +87,8 @@ def test_a_limit_of_requests(checked: Check, scaleengine: Simulator, main: Main)
 def test_the_costliest_folders_are_named() -> None:
     """A line names the folders that took several requests, the costliest first."""
     folders = (FolderCost("sestore4/jb/a", 7, 1.5), FolderCost("sestore4/jb/b", 1, 0.2))
-    whole = WholePoll(FileCounts(1700, 2), 9, 3.0, PollTrace(folders=folders, size=70_000))
-    finding = describe_whole_poll(TARGET, whole, 5000)
+    whole = FullPoll(FileCounts(1700, 2), 9, 3.0, PollTrace(folders=folders, size=70_000))
+    finding = full_poll_result(TARGET, whole, 5000)
 
     assert finding.outcome is Outcome.OK
     assert finding.detail == (
@@ -99,8 +99,8 @@ def test_the_costliest_folders_are_named() -> None:
 
 def test_a_poll_that_outlasts_its_interval() -> None:
     """A poll that takes longer than its interval is to be looked at."""
-    whole = WholePoll(FileCounts(250, 0), 3, 901.0, PollTrace())
-    finding = describe_whole_poll(TARGET, whole, 5000)
+    whole = FullPoll(FileCounts(250, 0), 3, 901.0, PollTrace())
+    finding = full_poll_result(TARGET, whole, 5000)
 
     assert finding.outcome is Outcome.WARN
     assert finding.detail.endswith("; that is longer than its interval of 900 s")
@@ -158,7 +158,7 @@ def test_the_demand_of_an_account(
     outcome: Outcome,
 ) -> None:
     """It is exact, a range or a lower bound, as far as each poll is known."""
-    finding = describe_demand("main", needed, per_second)
+    finding = demand_result("main", needed, per_second)
 
     assert finding is not None
     assert (finding.detail, finding.outcome) == (said, outcome)
@@ -166,7 +166,7 @@ def test_the_demand_of_an_account(
 
 def test_the_demand_of_an_account_of_which_nothing_is_known() -> None:
     """Where every target failed, nothing is said."""
-    assert describe_demand("main", {USAGE: None, TARGET: None}, 5) is None
+    assert demand_result("main", {USAGE: None, TARGET: None}, 5) is None
 
 
 class _Terminal(StringIO):
@@ -184,7 +184,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
 def test_the_bar(terminal: _Terminal) -> None:
     """A terminal shows how far a poll is; hiding it leaves a clean line with a cursor."""
     progress = Progress(terminal)
-    progress.tell("main sestore4/jb video (2 of 3)")
+    progress.show("main sestore4/jb video (2 of 3)")
     progress.advance(3, 12, "300 files, 2 folders, 5.0 requests/s")
     progress.hide()
 
@@ -197,7 +197,7 @@ def test_the_bar(terminal: _Terminal) -> None:
 def test_the_bar_of_a_poll_that_takes_more_than_expected(terminal: _Terminal) -> None:
     """It shows what is done, and no end that would be wrong."""
     progress = Progress(terminal)
-    progress.tell("it")
+    progress.show("it")
     progress.advance(13, 12, "")
 
     assert "] 13\r" in terminal.getvalue()
@@ -208,7 +208,7 @@ def test_no_bar() -> None:
     """Where there is no terminal, nothing is shown."""
     stream = StringIO()
     progress = Progress(stream)
-    progress.tell("it")
+    progress.show("it")
     progress.advance(1, 2, "")
     progress.close()
 

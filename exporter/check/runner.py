@@ -7,19 +7,19 @@ from typing import Final
 
 import structlog
 
-from exporter.check.account_demand import describe_demand
-from exporter.check.asking import Asking
-from exporter.check.findings import (
+from exporter.check.account_demand import demand_result
+from exporter.check.connectivity import check_connectivity
+from exporter.check.prober import Prober
+from exporter.check.results import (
     CLOCK,
-    Finding,
+    CheckResult,
     Outcome,
     RequestRange,
-    failed,
-    key_of,
-    polled,
-    secrets_of,
+    failure_result,
+    key_subject,
+    secrets_subject,
+    target_subject,
 )
-from exporter.check.reach import reach
 from exporter.polling.recovery import refuses_credentials, untried_scope
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
@@ -39,34 +39,34 @@ from exporter.settings import Settings
 log: Final = structlog.get_logger(__name__)
 
 _COMMANDS: Final = (disk_usage.COMMAND, file_listing.COMMAND)
-_WORTH_SAYING: Final = 10
-"""Seconds: what a clock may be off by, together with the time that a slow response takes."""
+_TOLERATED_SKEW_SECONDS: Final = 10
+"""Clock skew that needs no warning; it includes the time of a slow response."""
 
 _NO_API: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 """What a web server says that has no API at the path of ``api.url``."""
 
 
-class Trials:
+class CheckRunner:
     """Checks the settings, one thing after the other; a failure stops only what depends on it.
 
     A key that is refused is not tried again with the same command, and an account that ScaleEngine
-    wants to rest is left alone. Where nothing answers, nobody is asked any more. ``tell`` is told
+    wants to rest is left alone. Where nothing answers, nobody is asked any more. ``show`` is told
     what is being tried. ``is_part`` says that the accounts have more targets than the settings.
     """
 
     def __init__(
         self,
         settings: Settings,
-        asking: Asking,
+        prober: Prober,
         clock: Clock,
-        tell: Callable[[str], None],
+        show: Callable[[str], None],
         *,
         is_part: bool = False,
     ) -> None:
         self._settings = settings
-        self._asking = asking
+        self._prober = prober
         self._clock = clock
-        self._tell = tell
+        self._show = show
         self._is_part = is_part
         endpoint = settings.endpoint
         self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
@@ -75,87 +75,91 @@ class Trials:
         self._accepted: set[tuple[str, str]] = set()
         self._given_up: set[tuple[str, str]] = set()
 
-    def run(self) -> Iterator[Finding]:
-        """Try everything, and return each finding as soon as it is made."""
-        self._tell(self._route.host)
-        for finding in self._reach():
-            self._cut_off = finding.outcome is Outcome.FAIL
-            yield finding
+    def run(self) -> Iterator[CheckResult]:
+        """Check everything, and yield each result at once."""
+        self._show(self._route.host)
+        for result in self._check_connectivity():
+            self._cut_off = result.outcome is Outcome.FAIL
+            yield result
         for account in self._settings.accounts:
             targets = [each for each in self._settings.targets if each.account == account.name]
             yield from self._try_account(account.name, targets)
 
-    def _reach(self) -> Iterator[Finding]:
-        return reach(self._route, self._settings.endpoint.timeout, self._clock)
+    def _check_connectivity(self) -> Iterator[CheckResult]:
+        return check_connectivity(self._route, self._settings.endpoint.timeout, self._clock)
 
-    def _try_account(self, account: str, targets: list[Target]) -> Iterator[Finding]:
+    def _try_account(self, account: str, targets: list[Target]) -> Iterator[CheckResult]:
         try:
-            credentials = self._asking.credentials(account)
+            credentials = self._prober.credentials(account)
         except (AuthError, ResourceLimitError) as error:
-            yield failed(secrets_of(account), error)
-            yield from map(_not_tried, targets)
+            yield failure_result(secrets_subject(account), error)
+            yield from map(_skipped_result, targets)
             return
-        yield Finding(secrets_of(account), Outcome.OK, "readable")
+        yield CheckResult(secrets_subject(account), Outcome.OK, "readable")
         needed: dict[Target, RequestRange | None] = {}
         for number, target in enumerate(targets, start=1):
             needed[target] = None
             if self._cut_off or (account, _command(target)) in self._given_up:
-                yield _not_tried(target)
+                yield _skipped_result(target)
                 continue
-            self._tell(f"{target} ({number} of {len(targets)})")
-            for finding in self._try(target, credentials):
-                needed[target] = finding.requests or needed[target]
-                yield finding
-        demand = describe_demand(
+            self._show(f"{target} ({number} of {len(targets)})")
+            for result in self._try(target, credentials):
+                needed[target] = result.requests or needed[target]
+                yield result
+        demand = demand_result(
             account, needed, self._settings.requests_per_second, is_part=self._is_part
         )
         if demand is not None:
             yield demand
 
-    def _try(self, target: Target, credentials: Credentials) -> Iterator[Finding]:
-        outcome = self._outcome(target, credentials)
-        yield from self._on_the_side(target)
-        if isinstance(outcome, Finding):
+    def _try(self, target: Target, credentials: Credentials) -> Iterator[CheckResult]:
+        outcome = self._probe(target, credentials)
+        yield from self._side_results(target)
+        if isinstance(outcome, CheckResult):
             yield outcome
             return
         self._give_up_after(outcome, target)
         if refuses_credentials(outcome):
             command = _command(target)
-            yield failed(key_of(target.account, command), outcome, {"command": command})
-            yield _not_tried(target)
+            yield failure_result(
+                key_subject(target.account, command), outcome, {"command": command}
+            )
+            yield _skipped_result(target)
         else:
-            yield failed(polled(target), outcome)
+            yield failure_result(target_subject(target), outcome)
 
-    def _outcome(self, target: Target, credentials: Credentials) -> Finding | ScaleEngineError:
+    def _probe(self, target: Target, credentials: Credentials) -> CheckResult | ScaleEngineError:
         try:
-            return self._asking.ask(target, credentials)
+            return self._prober.probe(target, credentials)
         except ScaleEngineError as error:
             return error
         except Exception as error:
             limit = find_resource_limit(error)
             if limit is not None:
                 return ResourceLimitError(_command(target), limit.cause, limit.advice)
-            log.exception("a defect of this exporter ended a trial; please report it")
+            log.exception("check failed", advice="this is a bug; report it with the traceback")
             return exporter_defect(_command(target))
 
-    def _on_the_side(self, target: Target) -> Iterator[Finding]:
-        """Return what responses tell whatever they say: the time, and that the key is accepted."""
-        skew = self._asking.skew
+    def _side_results(self, target: Target) -> Iterator[CheckResult]:
+        """Yield what any response shows: the clock skew, and that the key is accepted."""
+        skew = self._prober.skew
         if skew is not None and not self._clock_seen:
             self._clock_seen = True
             yield _clock(skew)
         right = (target.account, _command(target))
-        if self._asking.is_accepted and right not in self._accepted:
+        if self._prober.is_accepted and right not in self._accepted:
             self._accepted.add(right)
-            yield Finding(key_of(*right), Outcome.OK, "accepted", facts={"command": right[1]})
+            yield CheckResult(
+                key_subject(*right), Outcome.OK, "accepted", facts={"command": right[1]}
+            )
 
     def _is_wrong_address(self) -> bool:
-        """Return whether there is no API at ``api.url``, so that every request would fail alike."""
-        exchange = self._asking.newest
+        """Return whether there is no API at ``api.url``, so that every request would fail."""
+        exchange = self._prober.newest
         return exchange is not None and exchange.status in _NO_API and not self._accepted
 
     def _give_up_after(self, error: ScaleEngineError, target: Target) -> None:
-        """Note what need not be tried any more."""
+        """Record what need not be checked any more."""
         account = target.account
         if self._is_wrong_address():
             self._cut_off = True
@@ -166,8 +170,8 @@ class Trials:
             case FailureScope.CREDENTIALS | FailureScope.ACCOUNT:
                 self._given_up.update((account, command) for command in _COMMANDS)
             case FailureScope.API:
-                self._cut_off = not self._asking.answered or any(
-                    finding.outcome is Outcome.FAIL for finding in self._reach()
+                self._cut_off = not self._prober.got_response or any(
+                    result.outcome is Outcome.FAIL for result in self._check_connectivity()
                 )
 
 
@@ -175,16 +179,16 @@ def _command(target: Target) -> str:
     return file_listing.COMMAND if isinstance(target, FilesTarget) else disk_usage.COMMAND
 
 
-def _not_tried(target: Target) -> Finding:
-    return Finding(polled(target), Outcome.NOT_TRIED, "what it needs has failed")
+def _skipped_result(target: Target) -> CheckResult:
+    return CheckResult(target_subject(target), Outcome.NOT_TRIED, "what it needs has failed")
 
 
-def _clock(skew: float) -> Finding:
+def _clock(skew: float) -> CheckResult:
     seconds = round(abs(skew))
     facts = {"skew_seconds": round(skew, 1)}
-    if seconds <= _WORTH_SAYING:
+    if seconds <= _TOLERATED_SKEW_SECONDS:
         detail = f"within {max(1, seconds)} s of ScaleEngine's"
-        return Finding(CLOCK, Outcome.OK, detail, facts=facts)
+        return CheckResult(CLOCK, Outcome.OK, detail, facts=facts)
     detail = f"{seconds} s {'ahead of' if skew > 0 else 'behind'} ScaleEngine's"
     advice = "set it, best by NTP; requests go by ScaleEngine's time where ours is refused"
-    return Finding(CLOCK, Outcome.WARN, detail, advice, facts=facts)
+    return CheckResult(CLOCK, Outcome.WARN, detail, advice, facts=facts)

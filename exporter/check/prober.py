@@ -1,6 +1,6 @@
-"""Make the requests of a check, at the rate of the configuration.
+"""Send the requests of a check, within the rate limit of the configuration.
 
-That is one for each target, or a whole poll of each.
+That is one request for each target, or a full poll of each.
 """
 
 import threading
@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.accounts import Dependencies, build_accounts
-from exporter.check.answers import listed, used
-from exporter.check.findings import Finding, RequestRange
-from exporter.check.whole_polls import WholePolls, describe_whole_poll
+from exporter.check.full_polls import FullPoller, full_poll_result
+from exporter.check.results import CheckResult, RequestRange, disk_usage_result, listing_result
 from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.targets import DiskUsageTarget, Target
@@ -25,13 +24,13 @@ from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
 
 
-class Asking:
-    """Asks for the accounts of the settings, one target at a time.
+class Prober:
+    """Sends the requests of a check, one target at a time.
 
-    With ``whole_polls`` each target is polled whole, without them as little is asked as can tell.
-    ``newest`` is how the newest request for a target ended, ``is_accepted`` and ``skew`` are what
-    those for it tell of the credentials and the clock. ``answered`` says whether ScaleEngine has
-    answered any. ``register`` is told of the key and the secret of each account that is used.
+    With ``full_poller`` each target is polled completely, without it as few requests as possible
+    are made. ``newest`` is how the newest request for a target ended; ``is_accepted`` and ``skew``
+    are what its requests show of the credentials and the clock. ``got_response`` says whether any
+    request got a response. ``register`` is called with each key and secret that is used.
     """
 
     def __init__(
@@ -39,67 +38,69 @@ class Asking:
         settings: Settings,
         clock: Clock,
         register: Callable[[str, str], None],
-        whole_polls: WholePolls | None = None,
+        full_poller: FullPoller | None = None,
     ) -> None:
-        # Nobody sets it: an interruption ends the check from outside.
+        # Never set: an interruption ends the process.
         self._stop = threading.Event()
         dependencies = Dependencies(
-            clock, TimestampAllocator(self._stop.wait), self._heed, register
+            clock, TimestampAllocator(self._stop.wait), self._record, register
         )
-        if whole_polls is not None:
-            dependencies = replace(dependencies, workers=whole_polls.workers)
+        if full_poller is not None:
+            dependencies = replace(dependencies, workers=full_poller.workers)
         self._credentials = {account.name: account.credentials for account in settings.accounts}
-        self._learn = register
+        self._register = register
         self._accounts = build_accounts(settings, dependencies).accounts
         self._requests_allowed = settings.requests_per_poll
-        self._whole_polls = whole_polls
+        self._full_poller = full_poller
         self.newest: Exchange | None = None
         self.is_accepted = False
         self.skew: float | None = None
-        self.answered = False
+        self.got_response = False
 
     def credentials(self, account: str) -> Credentials:
         """Read the secrets of an account; raises AuthError."""
         read = self._credentials[account]()
-        self._learn(read.api_key, read.api_secret)
+        self._register(read.api_key, read.api_secret)
         return read
 
-    def ask(self, target: Target, credentials: Credentials) -> Finding:
-        """Ask for what the target is; raises ScaleEngineError.
+    def probe(self, target: Target, credentials: Credentials) -> CheckResult:
+        """Request a target and return the result; raises ScaleEngineError.
 
-        Where our clock is refused, it is asked once more with ScaleEngine's time.
+        If our clock is refused, the request is sent once more with ScaleEngine's time.
         """
         self.newest, self.is_accepted, self.skew = None, False, None
-        if self._whole_polls is not None:
-            whole = self._whole_polls.poll(self._accounts[target.account], target)
-            return describe_whole_poll(target, whole, self._requests_allowed)
+        if self._full_poller is not None:
+            full_poll = self._full_poller.poll(self._accounts[target.account], target)
+            return full_poll_result(target, full_poll, self._requests_allowed)
         try:
-            return self._ask(target, credentials)
+            return self._probe(target, credentials)
         except ScaleEngineError as error:
             if not error.has_corrected_time:
                 raise
-        return self._ask(target, credentials)
+        return self._probe(target, credentials)
 
     def close(self) -> None:
-        """Close the connections, and end what polls."""
+        """Close the connections and the poller."""
         for account in self._accounts.values():
             account.client.close()
-        if self._whole_polls is not None:
-            self._whole_polls.close()
+        if self._full_poller is not None:
+            self._full_poller.close()
 
-    def _ask(self, target: Target, credentials: Credentials) -> Finding:
+    def _probe(self, target: Target, credentials: Credentials) -> CheckResult:
         if isinstance(target, DiskUsageTarget):
-            usage, requests = self._ask_usage(target, credentials)
-            return replace(used(target, usage), requests=RequestRange(requests, requests))
+            usage, requests = self._probe_usage(target, credentials)
+            return replace(
+                disk_usage_result(target, usage), requests=RequestRange(requests, requests)
+            )
         account = self._accounts[target.account]
         self._keep_rate(target)
         listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
-        return listed(target, listing, self._requests_allowed)
+        return listing_result(target, listing, self._requests_allowed)
 
-    def _ask_usage(
+    def _probe_usage(
         self, target: DiskUsageTarget, credentials: Credentials
     ) -> tuple[DiskUsageSnapshot, int]:
-        """Ask for the disk usage as a poll does; return it and how many requests that took.
+        """Request the disk usage as a poll does; return it and the number of requests.
 
         Raises ScaleEngineError.
         """
@@ -118,10 +119,10 @@ class Asking:
         self._stop.wait(rate.delay())
         rate.begin()
 
-    def _heed(self, exchange: Exchange) -> None:
+    def _record(self, exchange: Exchange) -> None:
         self.newest = exchange
         if exchange.accepted is not None:
             self.is_accepted = exchange.accepted
         if exchange.skew is not None:
             self.skew = exchange.skew
-        self.answered = self.answered or has_response(exchange.reason)
+        self.got_response = self.got_response or has_response(exchange.reason)

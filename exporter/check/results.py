@@ -1,0 +1,215 @@
+"""The results of a check: what was tried, with which outcome, and what to do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+from exporter.check.first_answer import FirstAnswer, first_answer
+from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.polls import unanswered
+from exporter.polling.server_traits import ServerTraits
+from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.usage import REJECTED_ADVICE, name_users
+from exporter.scaleengine.errors import Reason, ScaleEngineError
+from exporter.scaleengine.file_listing import Listing
+
+_Scalar: TypeAlias = str | int | float | None
+Fact: TypeAlias = _Scalar | Sequence[str] | Sequence[Mapping[str, _Scalar]]
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    """It works, but should be looked at."""
+    FAIL = "fail"
+    NOT_TRIED = "not_tried"
+    """It was skipped, because something that it needs has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was checked: ``title`` for a reader, the rest for a script.
+
+    ``path`` and ``file_type`` are "" where there is no path.
+    """
+
+    title: str
+    what: str
+    account: str | None = None
+    path: str = ""
+    file_type: str = ""
+
+
+CONFIGURATION = Subject("configuration", "configuration")
+PROXY = Subject("proxy", "proxy")
+NAME = Subject("name", "name")
+CONNECTION = Subject("connection", "connection")
+CERTIFICATE = Subject("certificate", "certificate")
+CLOCK = Subject("clock", "clock")
+
+
+def secrets_subject(account: str) -> Subject:
+    """Return the subject for reading the key and the secret of an account."""
+    return Subject(f"{account} secrets", "secrets", account)
+
+
+def key_subject(account: str, command: str) -> Subject:
+    """Return the subject for the permission of a key to run a command."""
+    return Subject(f"{account} key for {command}", "key", account)
+
+
+def demand_subject(account: str) -> Subject:
+    """Return the subject for the requests that an account needs, compared with its rate limit."""
+    return Subject(f"{account} demand", "demand", account)
+
+
+def target_subject(target: Target) -> Subject:
+    """Return the subject for a target."""
+    return Subject(str(target), target.collector, target.account, target.path, target.file_type)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRange:
+    """The least and the most requests that a poll takes; ``high`` is None if unknown."""
+
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of one check.
+
+    ``detail`` is for a reader, ``facts`` has the same for a script. ``advice`` is the next step, or
+    None. ``reason`` is the class of a failure. ``requests`` says how many requests a poll of the
+    target takes; None if that is unknown.
+    """
+
+    subject: Subject
+    outcome: Outcome
+    detail: str
+    advice: str | None = None
+    reason: Reason | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    requests: RequestRange | None = None
+
+
+def failure_result(
+    subject: Subject, error: ScaleEngineError, facts: Mapping[str, Fact] | None = None
+) -> CheckResult:
+    """Build the result of a failed check from its error."""
+    return CheckResult(subject, Outcome.FAIL, error.cause, error.advice, error.reason, facts or {})
+
+
+def redact_result(result: CheckResult, redact: Callable[[str], str]) -> CheckResult:
+    """Return the result without secrets, which ScaleEngine may have echoed."""
+    facts = {name: _redact_fact(fact, redact) for name, fact in result.facts.items()}
+    return replace(result, detail=redact(result.detail), facts=facts)
+
+
+def _redact_fact(fact: Fact, redact: Callable[[str], str]) -> Fact:
+    if fact is None or isinstance(fact, str | int | float):
+        return _redact_scalar(fact, redact)
+    texts = [redact(item) for item in fact if isinstance(item, str)]
+    objects = [
+        {name: _redact_scalar(value, redact) for name, value in item.items()}
+        for item in fact
+        if not isinstance(item, str)
+    ]
+    return objects or texts
+
+
+def _redact_scalar(fact: _Scalar, redact: Callable[[str], str]) -> _Scalar:
+    return redact(fact) if isinstance(fact, str) else fact
+
+
+def disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> CheckResult:
+    """Build the result for a disk usage: what a poll would publish, and what it would reject."""
+    users = [user.cpu_user for user in usage.users]
+    rejected_users = sorted(usage.rejected_users)
+    missing = sorted(unanswered(target, usage))
+    newest = max((user.day for user in usage.users), default=None)
+    facts: dict[str, Fact] = {
+        "cpu_users": users,
+        "missing_cpu_users": missing,
+        "rejected_cpu_users": rejected_users,
+        "rejected_rows": sum(rows.count for rows in usage.rejected),
+        "newest_day": newest.isoformat() if newest else None,
+    }
+    found = [f"{count(users, 'CPU user')} ({name_users(users)}), newest day {newest}"]
+    if newest is None:
+        found = [f"no CPU user {'with a number' if usage.rejected else 'in the last thirty days'}"]
+    advice = []
+    if usage.rejected:
+        found += map(_rejected, usage.rejected)
+        advice.append(REJECTED_ADVICE)
+    if missing:
+        found.append(f"ScaleEngine has nothing of {name_users(missing)}")
+        advice.append("check cpu_users")
+    if newest is None and not advice:
+        advice.append(
+            f"check cdn of account {target.account!r}, or set disk_usage.enabled to false"
+        )
+    outcome = Outcome.WARN if advice else Outcome.OK
+    next_step = "; ".join(advice) or None
+    return CheckResult(target_subject(target), outcome, "; ".join(found), next_step, facts=facts)
+
+
+def _rejected(rows: RejectedRows) -> str:
+    examples = ", ".join(f"({row})" for row in rows.examples)
+    text = f"{count(rows.count, 'row')} rejected as {rows.fault}: {examples}"
+    if not rows.cpu_users:
+        return text
+    return f"{text}, so there is no number of {name_users(rows.cpu_users)}"
+
+
+def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int) -> CheckResult:
+    """Return what the first response for a path tells, compared with what a poll is allowed.
+
+    Raises IncompleteError for a response with which a poll would fail, too.
+    """
+    seen = find_first_answer(target, listing)
+    facts = {
+        "files_in_first_answer": seen.files,
+        "folders_in_first_answer": seen.folders,
+        "requests_estimated": seen.requests,
+        "requests_allowed": requests_allowed,
+    }
+    found = f"found, {count(seen.files, 'file')} and {count(seen.folders, 'folder')}"
+    if seen.requests == 1:
+        detail = f"{found}; a full poll takes this one request"
+        cost = RequestRange(1, 1)
+        return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
+    detail = (
+        f"{found} in the first answer; a full poll takes about {seen.requests} requests (estimate)"
+    )
+    cost = RequestRange(2, None)
+    if seen.requests <= requests_allowed:
+        return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
+    return CheckResult(
+        target_subject(target),
+        Outcome.WARN,
+        f"{detail}, more than api.max_requests_per_poll ({requests_allowed}) allows",
+        "raise api.max_requests_per_poll, or configure smaller paths",
+        facts=facts,
+        requests=cost,
+    )
+
+
+def find_first_answer(target: FilesTarget, listing: Listing) -> FirstAnswer:
+    """Return what the first response for a path tells; raises IncompleteError as a poll does."""
+    folder, traits = FolderProgress(target.path), ServerTraits()
+    traits.observe(listing, 0)
+    if folder.accept(listing, traits):
+        folder.decide(listing, listing.entries, traits)
+    return first_answer(listing, is_end=folder.is_complete)
+
+
+def count(things: int | Sequence[object], name: str) -> str:
+    """Return a number with the name of what is counted: ``1 file``, ``2 files``."""
+    number = things if isinstance(things, int) else len(things)
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
