@@ -28,7 +28,7 @@ from bench.machine import cpu_seconds, peak_memory, resident_memory
 from bench.walk import listening_address
 from exporter.simulator import (
     Behaviour,
-    Broken,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -345,8 +345,8 @@ def simulate(accounts: int) -> None:
     simulated = [
         SimulatedAccount(cdn, *credentials(cdn), usage, storage) for cdn in range(1, accounts + 2)
     ]
-    hangs = Broken(Fault.HANG, path=_HANGING_PATH)
-    with Simulator(simulated, Behaviour(latency=_LATENCY, broken=(hangs,))) as simulator:
+    hangs = FaultRule(Fault.HANG, path=_HANGING_PATH)
+    with Simulator(simulated, Behaviour(latency=_LATENCY, faults=(hangs,))) as simulator:
         print(simulator.url, flush=True)
         for _ in sys.stdin:
             times: dict[str, list[float]] = {}

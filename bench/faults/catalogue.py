@@ -8,7 +8,7 @@ from typing import Final
 from bench.faults.scene import INTERVAL, PATH, Scene, Way
 from bench.faults.truth import Holdings
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import Broken
+from exporter.simulator import FaultRule
 from exporter.simulator.behaviour import AnyFault
 from tests.support.faults import BUSY, Fault, HttpError, Refusal
 
@@ -37,7 +37,7 @@ class Spoiled:
 class Case:
     """A fault by its name: how it begins, and what is to come of it.
 
-    ``broken`` are the answers that it spoils; ``begin`` does whatever else it takes. ``asked`` are
+    ``faults`` are the answers that it spoils; ``begin`` does whatever else it takes. ``asked`` are
     the seconds that ScaleEngine wants to be left alone, ``skew`` those by which the clock is off.
     It lasts until each target has finished a poll; ``until_stale``, until the last good numbers
     count no more. ``timeout`` is that of a request, in real seconds.
@@ -45,7 +45,7 @@ class Case:
 
     name: str
     spoiled: Spoiled
-    broken: tuple[Broken, ...] = ()
+    faults: tuple[FaultRule, ...] = ()
     begin: Callable[[Scene], None] | None = None
     way: Way = Way.STRAIGHT
     asked: float = 0.0
@@ -56,8 +56,8 @@ class Case:
 
     def strike(self, scene: Scene) -> None:
         """Let the fault begin."""
-        if self.broken:
-            scene.spoil(*self.broken)
+        if self.faults:
+            scene.spoil(*self.faults)
         if self.begin is not None:
             self.begin(scene)
 
@@ -84,20 +84,22 @@ def _all_calls(
     name: str, fault: AnyFault, reason: Reason, *, up: bool = False, calls: int = 1
 ) -> Case:
     """Return a fault of every answer."""
-    return Case(name, Spoiled(reason, reason, up, calls), (Broken(fault),))
+    return Case(name, Spoiled(reason, reason, up, calls), (FaultRule(fault),))
 
 
 def _listings(name: str, fault: Fault, reason: Reason, calls: int = 1) -> Case:
     """Return a fault of the answers of files.list only."""
     return Case(
-        name, Spoiled(None, reason, up=True, calls=calls), (Broken(fault, command="files.list"),)
+        name, Spoiled(None, reason, up=True, calls=calls), (FaultRule(fault, command="files.list"),)
     )
 
 
 def _once(name: str, fault: AnyFault) -> Case:
     """Return a fault of the first answer to each command, which the same poll gets over."""
-    broken = tuple(Broken(fault, command, calls=(1,)) for command in ("disk.usage", "files.list"))
-    return Case(name, Spoiled(None, None, up=True), broken)
+    faults = tuple(
+        FaultRule(fault, command, calls=(1,)) for command in ("disk.usage", "files.list")
+    )
+    return Case(name, Spoiled(None, None, up=True), faults)
 
 
 def _codes() -> Sequence[Case]:
@@ -114,7 +116,7 @@ def _codes() -> Sequence[Case]:
         Case(
             "code 1000",
             Spoiled(Reason.RATE_LIMITED, Reason.RATE_LIMITED, up=False, calls=3),
-            (Broken(BUSY),),
+            (FaultRule(BUSY),),
             asked=_BUSY_SECONDS,
         ),
         _all_calls("unknown code 4242", Refusal("4242"), Reason.API, up=True),
@@ -128,7 +130,7 @@ def _statuses() -> Sequence[Case]:
 
     def until_a_date(scene: Scene) -> None:
         date = formatdate(scene.time.now() + minute, usegmt=True)
-        scene.spoil(Broken(HttpError(429, retry_after=date)))
+        scene.spoil(FaultRule(HttpError(429, retry_after=date)))
 
     return (
         _all_calls("HTTP 401", HttpError(401), Reason.AUTH),
@@ -137,7 +139,7 @@ def _statuses() -> Sequence[Case]:
         Case(
             "HTTP 429, Retry-After 60",
             limited,
-            (Broken(HttpError(429, retry_after="60")),),
+            (FaultRule(HttpError(429, retry_after="60")),),
             asked=minute,
         ),
         Case("HTTP 429, Retry-After a date", limited, begin=until_a_date, asked=minute),
@@ -146,13 +148,13 @@ def _statuses() -> Sequence[Case]:
         Case(
             "HTTP 503, Retry-After 60",
             failing,
-            (Broken(HttpError(503, retry_after="60")),),
+            (FaultRule(HttpError(503, retry_after="60")),),
             asked=minute,
         ),
         Case(
             "HTTP 500 past stale_after",
             failing,
-            (Broken(HttpError(500)),),
+            (FaultRule(HttpError(500)),),
             until_stale=True,
             at_start=False,
         ),
@@ -178,7 +180,7 @@ def _bodies() -> Sequence[Case]:
     return (
         *(_all_calls(name, fault, Reason.PROTOCOL) for name, fault in names.items()),
         *(
-            Case(name, spoiled, (Broken(fault),), timeout=_LONG_TIMEOUT)
+            Case(name, spoiled, (FaultRule(fault),), timeout=_LONG_TIMEOUT)
             for name, fault in large.items()
         ),
     )
@@ -213,7 +215,7 @@ def _connections() -> Sequence[Case]:
 
     return (
         *(
-            Case(name, timed_out, (Broken(fault),), timeout=_SHORT_TIMEOUT)
+            Case(name, timed_out, (FaultRule(fault),), timeout=_SHORT_TIMEOUT)
             for name, fault in slow.items()
         ),
         _all_calls("reset", Fault.RESET, Reason.NETWORK, calls=3),

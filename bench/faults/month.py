@@ -14,7 +14,7 @@ from bench.faults.catalogue import catalogue
 from bench.faults.fast_time import FastTime
 from bench.faults.truth import Holdings
 from exporter.polling.targets import Target
-from exporter.simulator import Behaviour, Broken, Checks, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, Checks, FaultRule, SimulatedAccount, Simulator
 
 KEY, SECRET = "SOAKKEY0123456789", "nobodys-secret-0123456789"
 PATHS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,7 +49,7 @@ class Event:
 class Slot:
     """What is wrong for a while: answers, the clock of the exporter (seconds), its secret."""
 
-    broken: tuple[Broken, ...] = ()
+    faults: tuple[FaultRule, ...] = ()
     clock_off: float = 0.0
     secret_gone: bool = False
 
@@ -88,7 +88,7 @@ def life(name: str, targets: Sequence[Target], seed: str, days: float) -> Life:
 def slots(seed: str, days: float) -> Sequence[Slot]:
     """Return what is wrong in each slot; in the end, nothing is."""
     rng = random.Random(f"{seed} faults")  # noqa: S311 - as above
-    faults = [Slot(case.broken) for case in catalogue() if case.broken and not case.waits]
+    faults = [Slot(case.faults) for case in catalogue() if case.faults and not case.waits]
     faults += [Slot(clock_off=_CLOCK_OFF), Slot(clock_off=-_CLOCK_OFF), Slot(secret_gone=True)]
     return [
         rng.choice(faults) if rng.random() < _SHARE_OF_FAULTS else Slot()
@@ -112,7 +112,7 @@ def simulate(address: Connection, time: FastTime, seed: str, days: float) -> Non
 
 
 def _break(simulator: Simulator, slot: Slot) -> None:
-    simulator.behave(Behaviour(broken=slot.broken, checks=Checks(window=_WINDOW)))
+    simulator.behave(Behaviour(faults=slot.faults, checks=Checks(window=_WINDOW)))
 
 
 def _account(each: Life, time: FastTime) -> SimulatedAccount:

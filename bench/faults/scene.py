@@ -16,7 +16,7 @@ from exporter.config import load
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
-from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator
 
 KEY, SECRET = "BENCHKEY0123456789", "nobodys-secret-0123456789"
 CDN: Final = 158
@@ -85,9 +85,9 @@ class Scene:
         """Return the clock of the exporter's machine."""
         return Clock(lambda: self.time.now() + self.clock_off, self.time.monotonic, self.time.sleep)
 
-    def spoil(self, *broken: Broken) -> None:
+    def spoil(self, *faults: FaultRule) -> None:
         """Break answers from now on."""
-        self.simulator.behave(Behaviour(broken=broken, drip=_DRIP))
+        self.simulator.behave(Behaviour(faults=faults, drip=_DRIP))
 
     def lose_name(self) -> None:
         """Let nobody find the name, and break off the connections of those who have found it."""

@@ -16,7 +16,7 @@ from exporter.simulator.accounts import (
     steady_usage,
     usage_by_day,
 )
-from exporter.simulator.behaviour import Behaviour, Broken, Checks, SignatureCheck
+from exporter.simulator.behaviour import Behaviour, Checks, FaultRule, SignatureCheck
 from exporter.simulator.readings import (
     Array,
     Code,
@@ -43,7 +43,6 @@ from exporter.simulator.storage import FileType, Folder, MemberOrder
 __all__ = [
     "Array",
     "Behaviour",
-    "Broken",
     "Call",
     "Checks",
     "Code",
@@ -51,6 +50,7 @@ __all__ = [
     "Content",
     "Counted",
     "Empty",
+    "FaultRule",
     "FileCount",
     "FileType",
     "Folder",

@@ -47,7 +47,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CallContext:
     """What an answer depends on beside the request: the time, the behaviour, the fault, chance."""
 
     now: float
@@ -68,41 +68,43 @@ class Refused(Protocol):
         """Return the message."""
 
 
-def answer(request: Request, account: SimulatedAccount, moment: Moment) -> Answer:
+def answer(request: Request, account: SimulatedAccount, context: CallContext) -> Answer:
     """Return the answer to a request that has passed the checks.
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
     """
-    readings = moment.behaviour.readings
+    readings = context.behaviour.readings
     command = request.fields["command"]
     if command == "disk.usage":
-        content, message = _disk_usage(request, account, moment), "Found Disk Data"
+        content, message = _disk_usage(request, account, context), "Found Disk Data"
     elif command == "files.list":
-        content, message = _files_list(request, account, moment), "Found Files List Data"
+        content, message = _files_list(request, account, context), "Found Files List Data"
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
     envelope = encoding.success(
-        moment.fault.change_content(content) if content and moment.fault else content,
+        context.fault.change_content(content) if content and context.fault else content,
         message,
         readings,
-        moment.behaviour.latency,
+        context.behaviour.latency,
         listing=command == "files.list",
     )
-    body = encode_body(envelope, moment.fault)
+    body = encode_body(envelope, context.fault)
     return Answer(body, content_type=readings.content_type)
 
 
-def refusal(refused: Refused, moment: Moment) -> Answer:
+def refusal(refused: Refused, context: CallContext) -> Answer:
     """Return the API's failure answer."""
-    readings = moment.behaviour.readings
+    readings = context.behaviour.readings
     code = refused.code
-    envelope = encoding.failure(code, refused.message, readings, moment.behaviour.latency)
+    envelope = encoding.failure(code, refused.message, readings, context.behaviour.latency)
     status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
-    body = encode_body(envelope, moment.fault)
+    body = encode_body(envelope, context.fault)
     return Answer(body, status, readings.content_type, code=code or "")
 
 
-def _disk_usage(request: Request, account: SimulatedAccount, moment: Moment) -> dict[str, Json]:
+def _disk_usage(
+    request: Request, account: SimulatedAccount, context: CallContext
+) -> dict[str, Json]:
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
     if first is None:
@@ -111,11 +113,11 @@ def _disk_usage(request: Request, account: SimulatedAccount, moment: Moment) -> 
         account.usage,
         cpu_users(request),
         first,
-        today=datetime.fromtimestamp(moment.now, UTC).date(),
-        readings=moment.behaviour.readings,
-        random=moment.random,
+        today=datetime.fromtimestamp(context.now, UTC).date(),
+        readings=context.behaviour.readings,
+        random=context.random,
     )
-    return {"usage": encoding.rows(rows, account.odd_rows, moment.behaviour.readings)}
+    return {"usage": encoding.rows(rows, account.odd_rows, context.behaviour.readings)}
 
 
 def cpu_users(request: Request) -> tuple[str, ...]:
@@ -126,7 +128,9 @@ def cpu_users(request: Request) -> tuple[str, ...]:
     return (cpu,) if isinstance(cpu, str) and cpu else ()
 
 
-def _files_list(request: Request, account: SimulatedAccount, moment: Moment) -> dict[str, Json]:
+def _files_list(
+    request: Request, account: SimulatedAccount, context: CallContext
+) -> dict[str, Json]:
     request.require("path")
     path = request.text_field("path")
     listed = request.fields.get("type", "video")
@@ -138,10 +142,10 @@ def _files_list(request: Request, account: SimulatedAccount, moment: Moment) -> 
     folder = account.storage.find(path.rstrip("/")) if path.startswith("sestore") else None
     if folder is None:
         raise RefusedError(UNPUBLISHED, "Path not found")
-    readings = moment.behaviour.readings
+    readings = context.behaviour.readings
     found = list_folder(folder, listed, offset, readings)
-    if moment.fault is not None:
-        found = moment.fault.change_listing(found, offset)
+    if context.fault is not None:
+        found = context.fault.change_listing(found, offset)
     shows_nothing = found == Listed(file_count=found.file_count)
     if shows_nothing and readings.nothing is not Nothing.FOLDER:
         return {}

@@ -17,8 +17,8 @@ from exporter.simulator.php import Json, encode
 from exporter.simulator.readings import Readings
 
 if TYPE_CHECKING:
-    from exporter.simulator.answers import Answer, Moment
-    from exporter.simulator.service import Decision
+    from exporter.simulator.answers import Answer, CallContext
+    from exporter.simulator.service import PlannedResponse
 
 
 class AnyFault(Protocol):
@@ -32,7 +32,7 @@ class AnyFault(Protocol):
     def status(self) -> int | None:
         """Return the HTTP status that the record of calls shows; None for that of the response."""
 
-    def replace_response(self, moment: "Moment") -> "Answer | None":
+    def replace_response(self, context: "CallContext") -> "Answer | None":
         """Return a response that is sent instead of any other, or None."""
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -45,7 +45,7 @@ class AnyFault(Protocol):
         """Return the body of a response."""
 
     async def send(
-        self, request: web.BaseRequest, decision: "Decision", headers: Mapping[str, str]
+        self, request: web.BaseRequest, planned: "PlannedResponse", headers: Mapping[str, str]
     ) -> web.StreamResponse | None:
         """Send a response in another way than usual, or return None.
 
@@ -54,7 +54,7 @@ class AnyFault(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class FaultRule:
     """A fault and the calls that it hits.
 
     A call counts when it is of the command and of the path (None: any). ``calls`` are the numbers
@@ -81,19 +81,19 @@ class Broken:
 class FaultPicker:
     """Counts calls and finds the fault that hits each; for one behaviour, from its start on."""
 
-    def __init__(self, broken: tuple[Broken, ...], random: Random) -> None:
-        self._broken = broken
+    def __init__(self, faults: tuple[FaultRule, ...], random: Random) -> None:
+        self._rules = faults
         self._random = random
-        self._counts = [0] * len(broken)
+        self._counts = [0] * len(faults)
 
     def pick(self, command: str, path: str | None) -> AnyFault | None:
         """Count a call and return the fault that hits it; of several the first."""
         picked: AnyFault | None = None
-        for index, broken in enumerate(self._broken):
-            if broken.concerns(command, path):
+        for index, rule in enumerate(self._rules):
+            if rule.concerns(command, path):
                 self._counts[index] += 1
-                hit = broken.hits(self._counts[index], self._random.random())
-                picked = picked or (broken.fault if hit else None)
+                hit = rule.hits(self._counts[index], self._random.random())
+                picked = picked or (rule.fault if hit else None)
         return picked
 
 
@@ -103,15 +103,15 @@ def encode_body(envelope: Mapping[str, Json], fault: AnyFault | None) -> bytes:
 
 
 async def send_response(
-    request: web.BaseRequest, decision: "Decision", now: float
+    request: web.BaseRequest, planned: "PlannedResponse", now: float
 ) -> web.StreamResponse:
     """Send a response; its Date header shows ``now``, unix seconds."""
-    answer, fault = decision.answer, decision.fault
+    answer, fault = planned.answer, planned.fault
     headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type}
     if answer.retry_after is not None:
         headers["Retry-After"] = answer.retry_after
     try:
-        sent = None if fault is None else await fault.send(request, decision, headers)
+        sent = None if fault is None else await fault.send(request, planned, headers)
     except ConnectionError:  # the client has left
         return web.Response()
     if sent is not None:
@@ -152,5 +152,5 @@ class Behaviour:
     latency: float = 0.0
     readings: Readings = field(default_factory=Readings)
     checks: Checks = field(default_factory=Checks)
-    broken: tuple[Broken, ...] = ()
+    faults: tuple[FaultRule, ...] = ()
     drip: float = 0.05

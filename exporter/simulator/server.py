@@ -151,9 +151,9 @@ class Simulator:
         self._in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
-            decision = self._service.decide(await _json_field(request), request.path)
-            await asyncio.sleep(decision.behaviour.latency)
-            return await send_response(request, decision, self._clock())
+            planned = self._service.plan_response(await _json_field(request), request.path)
+            await asyncio.sleep(planned.behaviour.latency)
+            return await send_response(request, planned, self._clock())
         finally:
             self._in_flight -= 1
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from exporter.simulator.accounts import SimulatedAccount
-from exporter.simulator.answers import Answer, Moment, answer, cpu_users, refusal
+from exporter.simulator.answers import Answer, CallContext, answer, cpu_users, refusal
 from exporter.simulator.behaviour import AnyFault, Behaviour, FaultPicker
 from exporter.simulator.php import whole_number
 from exporter.simulator.protocol import (
@@ -87,7 +87,7 @@ class CallLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PlannedResponse:
     """The answer to a call, what is to go wrong with it, and the behaviour that it fell under."""
 
     answer: Answer
@@ -96,7 +96,7 @@ class Decision:
 
 
 class Service:
-    """The API without its HTTP; ``decide`` is called from one thread, ``behave`` from any."""
+    """The API without HTTP. One thread calls ``plan_response``; any may call ``behave``."""
 
     def __init__(
         self,
@@ -110,13 +110,13 @@ class Service:
         self._clock = clock
         self._random = random
         self._seen = SeenSignatures()
-        self._active = (behaviour, FaultPicker(behaviour.broken, random))
+        self._active = (behaviour, FaultPicker(behaviour.faults, random))
 
     def behave(self, behaviour: Behaviour) -> None:
         """Put a behaviour in force for the calls from now on; its faults count from 1."""
-        self._active = (behaviour, FaultPicker(behaviour.broken, self._random))
+        self._active = (behaviour, FaultPicker(behaviour.faults, self._random))
 
-    def decide(self, text: str | None, route: str) -> Decision:
+    def plan_response(self, text: str | None, route: str) -> PlannedResponse:
         """Return the answer to the text of a ``json`` field (None: there was none); record it."""
         behaviour, faults = self._active
         now = self._clock()
@@ -134,12 +134,12 @@ class Service:
         if route == ROUTE:
             path = request.text_field("path") or None
             fault = faults.pick(request.text_field("command"), path)
-        decided = _answer(request, allowed, Moment(now, behaviour, fault, self._random))
-        self.log.add(self._call(request, route, now, decided, fault))
-        return Decision(decided, fault, behaviour)
+        response = _answer(request, allowed, CallContext(now, behaviour, fault, self._random))
+        self.log.add(self._call(request, route, now, response, fault))
+        return PlannedResponse(response, fault, behaviour)
 
     def _call(
-        self, request: Request, route: str, now: float, decided: Answer, fault: AnyFault | None
+        self, request: Request, route: str, now: float, response: Answer, fault: AnyFault | None
     ) -> Call:
         fields = request.fields
         cpu = fields.get("cpu")
@@ -156,13 +156,15 @@ class Service:
             cpu=cpu if cpu is None or isinstance(cpu, str) else cpu_users(request),
             starttime=starttime if isinstance(starttime, (str, int)) else None,
             has_key=any(fields.get("api_key") == account.api_key for account in self._accounts),
-            code=decided.code,
+            code=response.code,
             fault=None if fault is None else fault.name,
-            status=decided.status if fault is None else fault.status or decided.status,
+            status=response.status if fault is None else fault.status or response.status,
         )
 
 
-def _answer(request: Request, allowed: SimulatedAccount | RefusedError, moment: Moment) -> Answer:
+def _answer(
+    request: Request, allowed: SimulatedAccount | RefusedError, moment: CallContext
+) -> Answer:
     replaced = None if moment.fault is None else moment.fault.replace_response(moment)
     if replaced is not None:
         return replaced

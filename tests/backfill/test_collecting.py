@@ -21,7 +21,7 @@ from exporter.scaleengine.errors import (
 from exporter.simulator import (
     Array,
     Behaviour,
-    Broken,
+    FaultRule,
     Numbers,
     Order,
     Readings,
@@ -189,7 +189,7 @@ def test_an_api_that_fails_half_way(
 ) -> None:
     """Whole windows are kept, and the next run asks for the others only."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
-        api.behave(Behaviour(broken=(Broken(fault, calls=range(4, 100)),)))
+        api.behave(Behaviour(faults=(FaultRule(fault, calls=range(4, 100)),)))
         run = collect(api, first_day=FIRST)
         assert isinstance(run.collected.error, error)
         assert run.collected.oldest == Window(date(2026, 8, 24))
@@ -207,7 +207,7 @@ def test_an_api_that_fails_half_way(
 def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None:
     """A window is requested again, as a poll would; what cannot pass fails."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
-        api.behave(Behaviour(broken=(Broken(fault, calls=(2,)),)))
+        api.behave(Behaviour(faults=(FaultRule(fault, calls=(2,)),)))
         run = collect(api, first_day=FIRST)
     assert run.collected.is_complete is (fault is not Fault.TRUNCATED)
 
@@ -215,7 +215,7 @@ def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None
 def test_a_window_of_several_requests_is_all_or_nothing(collect: Collect, store: RowStore) -> None:
     users = tuple(f"user-{number}" for number in range(10))
     with Simulator([simulated(steady_usage(dict.fromkeys(users, 7)))], clock=lambda: NOW) as api:
-        api.behave(Behaviour(broken=(Broken(Refusal("0006"), calls=(4,)),)))
+        api.behave(Behaviour(faults=(FaultRule(Refusal("0006"), calls=(4,)),)))
         size = 64 * 1024 + 5 * 31 * (256 + 13)
         run = collect(api, first_day=FIRST, cpu_users=users, max_response_bytes=size)
     assert run.collected.oldest == Window(date(2026, 10, 23))

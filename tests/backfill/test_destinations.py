@@ -13,7 +13,7 @@ import structlog
 from exporter.backfill.command import BackfillError, BackfillUsageError
 from exporter.backfill.options import Destination
 from exporter.backfill.work_folder import place_file
-from exporter.simulator import Broken
+from exporter.simulator import FaultRule
 from tests.backfill.conftest import (
     DENIED,
     FIRST,
@@ -34,7 +34,7 @@ def test_an_existing_file(runner: Runner) -> None:
     assert (runner.file.read_text(), runner.left) == ("mine", {"h.om"})
     assert runner.simulator.call_count == 0
 
-    runner.simulator.behave(replace(NO_REPLAY, broken=(Broken(DENIED, calls=(2,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(2,)),)))
     assert runner.run(overwrite=True) == 1
     assert runner.file.read_text() == "mine"
     runner.simulator.behave(NO_REPLAY)

@@ -11,7 +11,7 @@ from bench.faults.catalogue import Case, Spoiled, catalogue
 from bench.faults.table import row, summary
 from bench.faults.trial import Outcome, When
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import Broken
+from exporter.simulator import FaultRule
 from tests.support.faults import HttpError
 
 # Each is over soon: it is tried again after 30 s, which is half a second here.
@@ -28,7 +28,7 @@ QUICK = (
 MISTAKEN = Case(
     "a mistaken case",
     Spoiled(Reason.AUTH, None, up=True),
-    (Broken(HttpError(500)),),
+    (FaultRule(HttpError(500)),),
     timeout=60.0,
 )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
 
 Configure = Callable[..., Path]
@@ -181,7 +181,7 @@ def test_an_interruption(
     trying: str,
 ) -> None:
     """Who interrupts it while a request hangs ends it with 130, and without a traceback."""
-    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     configure(scaleengine.url, main(), timeout="10m")
     started = terminal(*flags)
     started.read_until(trying)

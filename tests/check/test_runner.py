@@ -16,7 +16,7 @@ from exporter.check.runner import CheckRunner
 from exporter.config import load
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
-from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_a_key_that_may_not_do_everything(
     checked: Check, scaleengine: Simulator, main: Main
 ) -> None:
     """A key that is denied one command is tried with the other."""
-    scaleengine.behave(Behaviour(broken=(Broken(Refusal("0005"), command="disk.usage"),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Refusal("0005"), command="disk.usage"),)))
     found = checked(scaleengine.url, main())
 
     (denied,) = found.of("key", "fail")
@@ -154,7 +154,7 @@ def test_an_account_that_is_to_rest(
     checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
 ) -> None:
     """An account that ScaleEngine wants to rest is left alone; the others are tried."""
-    scaleengine.behave(Behaviour(broken=(Broken(fault, calls=(1,)),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(fault, calls=(1,)),)))
     found = checked(scaleengine.url, main(), main(name="other"))
 
     assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["rate_limited"]
@@ -183,7 +183,7 @@ def test_a_path_that_fails(
     checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault, reason: str
 ) -> None:
     """A path that fails, however it does, is asked for once and does not stop the next."""
-    scaleengine.behave(Behaviour(broken=(Broken(fault, path="sestore4/jb"),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(fault, path="sestore4/jb"),)))
     found = checked(scaleengine.url, main())
 
     (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
@@ -205,7 +205,7 @@ def test_a_wrong_address_of_the_api(
     full: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
     """It is reported once, not for each target: no other request can succeed."""
-    scaleengine.behave(Behaviour(broken=(Broken(HttpError(status)),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(HttpError(status)),)))
     options = Options("json", full=full)
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
@@ -219,7 +219,7 @@ def test_a_wrong_address_of_the_api(
 
 def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """A path for which no answer comes in time does not stop the next."""
-    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG, path="sestore4/jb"),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG, path="sestore4/jb"),)))
     found = checked(scaleengine.url, main(), timeout="300ms")
 
     assert [each["reason"] for each in found.of("files")] == ["timeout", None]
@@ -230,7 +230,7 @@ def test_nothing_answers(
     checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
 ) -> None:
     """Where the first request of all gets no answer, that is said once and nobody else is asked."""
-    scaleengine.behave(Behaviour(broken=(Broken(fault),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(fault),)))
     found = checked(scaleengine.url, main(), main(name="other"), timeout="300ms")
 
     assert scaleengine.call_count == 1
@@ -273,7 +273,7 @@ def test_a_clock_that_is_off(
 
 def test_a_time_that_is_never_right(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """Where ScaleEngine refuses its own time too, the account is left alone after two requests."""
-    scaleengine.behave(Behaviour(broken=(Broken(Refusal("0002")),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Refusal("0002")),)))
     found = checked(scaleengine.url, main())
 
     assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["clock"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Checks, Simulator
+from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.faults import Fault
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def hanging(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "dict[signal.Signals, Program]":
     """Start a program for each signal, and wait until all their requests hang at ScaleEngine."""
-    scaleengine.behave(Behaviour(checks=Checks(replay=False), broken=(Broken(Fault.HANG),)))
+    scaleengine.behave(Behaviour(checks=Checks(replay=False), faults=(FaultRule(Fault.HANG),)))
     programs = {}
     for number in (signal.SIGTERM, signal.SIGINT):
         folder = tmp_path_factory.mktemp(number.name)

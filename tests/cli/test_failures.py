@@ -9,8 +9,8 @@ import pytest
 
 from exporter.simulator import (
     Behaviour,
-    Broken,
     Checks,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -55,11 +55,13 @@ WRONG_CREDENTIALS = {"wrong key": "auth", "wrong secret": "signature"}
 """The accounts that are wrong from the start, with the reason that it is to be given."""
 
 
-def broken() -> Behaviour:
+def faults() -> Behaviour:
     """Return how a ScaleEngine behaves of which each path has its fault."""
     return Behaviour(
         checks=Checks(replay=False),
-        broken=tuple(Broken(fault, path=f"sestore4/{name}") for name, (fault, _) in FAULTS.items()),
+        faults=tuple(
+            FaultRule(fault, path=f"sestore4/{name}") for name, (fault, _) in FAULTS.items()
+        ),
     )
 
 
@@ -108,7 +110,7 @@ def failing(
     program = start(folder, "--log.level=debug")
     for path in paths:
         program.wait_for(path=path, result="ok")
-    many_paths.behave(broken())
+    many_paths.behave(faults())
     # On a slow machine a request may take longer than its time; the poll after that is the meant.
     for name, (_, reason) in FAULTS.items():
         program.wait_for(msg="poll", path=f"sestore4/{name}", result="failed", reason=reason)
@@ -252,7 +254,7 @@ def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path
     storage = Folder(folders={"sestore4": Folder(folders={"jb": Folder()})})
     account = SimulatedAccount(158, KEY, SECRET, storage=storage)
     denied = Behaviour(
-        checks=Checks(replay=False), broken=(Broken(Refusal("0005"), command="disk.usage"),)
+        checks=Checks(replay=False), faults=(FaultRule(Refusal("0005"), command="disk.usage"),)
     )
     with Simulator([account], denied) as scaleengine:
         configure(tmp_path, scaleengine.url)

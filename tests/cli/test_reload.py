@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ def test_another_api(
 
     The way back works as well.
     """
-    with Simulator([], Behaviour(broken=(Broken(Fault.HANG),))) as silent:
+    with Simulator([], Behaviour(faults=(FaultRule(Fault.HANG),))) as silent:
         configure(folder, silent.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
         assert silent.wait_for_calls(1, PATIENCE)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.patience import END_SECONDS
 from tests.support.faults import Fault
 
@@ -65,7 +65,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
 
     ScaleEngine does not answer, so that no check ends before it is interrupted.
     """
-    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     configure(tmp_path, scaleengine.url)
     os.mkfifo(tmp_path / FIFO)
     return tmp_path

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.simulator import Behaviour, Broken, FileType, Simulator
+from exporter.simulator import Behaviour, FaultRule, FileType, Simulator
 from monitoring.dashboard.queries import annotation_expressions, panel_queries
 from tests.e2e.accounts import TB, USUAL, Polled, series
 from tests.e2e.copies import MONITORING
@@ -157,8 +157,8 @@ def test_over_quota(exporter: Exporter, watches: Watches, ear: Ear) -> None:
 @contextmanager
 def refused(scaleengine: Simulator, polled: Polled) -> Iterator[None]:
     """Let ScaleEngine refuse to list the paths of an account until the block ends."""
-    refusing = tuple(Broken(Refusal("0042"), path=path.path) for path in polled.paths)
-    scaleengine.behave(Behaviour(checks=USUAL.checks, broken=refusing))
+    refusing = tuple(FaultRule(Refusal("0042"), path=path.path) for path in polled.paths)
+    scaleengine.behave(Behaviour(checks=USUAL.checks, faults=refusing))
     try:
         yield
     finally:

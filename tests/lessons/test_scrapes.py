@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def test_it_serves_while_scaleengine_hangs(start: Start, scaleengine: Simulator)
 
     There are no numbers, and what it waits for is told.
     """
-    scaleengine.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     program = start(scaleengine, ACCOUNT)
     assert scaleengine.wait_for_calls(2)
     status, text = program.get("/metrics", AT_ONCE)

@@ -18,7 +18,14 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     SignatureError,
 )
-from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    FaultRule,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import LeapingTime, make_session, run_poll
 from tests.support.faults import Refusal
 
@@ -104,10 +111,10 @@ def test_a_refusal_among_acceptances() -> None:
 
 def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
     """Where one path is refused and others are not, they are all asked for, each time."""
-    denied = Broken(Refusal("0001"), path=PATHS[1].path)
+    denied = FaultRule(Refusal("0001"), path=PATHS[1].path)
     with open_account(simulator) as account:
         assert ended(PATHS[0], account) is None
-        simulator.behave(Behaviour(broken=(denied,)))
+        simulator.behave(Behaviour(faults=(denied,)))
         for _ in range(3):
             assert [ended(target, account) for target in PATHS] == [None, AuthError, None]
 
@@ -124,7 +131,7 @@ def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None
 
 def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
     """Where one command is denied, the other goes on."""
-    simulator.behave(Behaviour(broken=(Broken(Refusal("0005"), command="files.list"),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Refusal("0005"), command="files.list"),)))
     with open_account(simulator) as account:
         assert [ended(target, account) for target in PATHS] == [AuthError] * 3
         assert ended(USAGE, account) is None

@@ -27,7 +27,14 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.transport import Transport
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    FaultRule,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.simulated import (
     ENDPOINT,
     LATENCY,
@@ -195,7 +202,7 @@ def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> No
     stored = SimulatedAccount(
         158, "key", "secret", usage=steady_usage({"demo": 7}), storage=Folder()
     )
-    hang = Behaviour(broken=(Broken(Fault.HANG),))
+    hang = Behaviour(faults=(FaultRule(Fault.HANG),))
     workers = WorkerPool()
     with Simulator([stored], hang) as simulator, open_account(simulator, timeout=60.0) as opened:
         endpoint = replace(ENDPOINT, url=simulator.url, timeout=60.0)

@@ -20,7 +20,7 @@ from exporter.scaleengine.errors import (
     ResponseTooLargeError,
     ScaleEngineError,
 )
-from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, FaultRule, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -39,7 +39,7 @@ def failed(open_account: OpenAccount) -> Iterator[Callable[[Fault], ScaleEngineE
     with Simulator([account]) as simulator, open_account(simulator) as polled:
 
         def poll(fault: Fault) -> ScaleEngineError:
-            simulator.behave(Behaviour(broken=(Broken(fault),)))
+            simulator.behave(Behaviour(faults=(FaultRule(fault),)))
             poller = TargetPoller(
                 TARGET, polled, Store([TARGET]), Clock(), random.Random(1), lambda _, __: None
             )

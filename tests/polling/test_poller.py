@@ -21,7 +21,14 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.timers import TIMERS
-from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    FaultRule,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.support.faults import BUSY, Fault
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -66,7 +73,7 @@ def polling(
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
     """Targets fail alone: one whose calls hang leaves the others as they are."""
     store, ended = Store([USAGE, FILES]), threading.Event()
-    hang = Behaviour(broken=(Broken(Fault.HANG, command="disk.usage"),))
+    hang = Behaviour(faults=(FaultRule(Fault.HANG, command="disk.usage"),))
     with (
         Simulator([ACCOUNT], hang) as simulator,
         open_account(simulator) as account,
@@ -92,7 +99,7 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
 
 def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
     """Told to stop, polls end at once even if ScaleEngine never answers; no thread is left."""
-    hang = Behaviour(broken=(Broken(Fault.HANG),))
+    hang = Behaviour(faults=(FaultRule(Fault.HANG),))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
@@ -110,7 +117,7 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
 def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: OpenAccount) -> None:
     """Told to stop, a poll does not wait for what ScaleEngine asks for, and is forgotten."""
     patient = replace(USAGE, interval=3600.0)
-    store, calls = Store([patient]), Behaviour(broken=(Broken(BUSY),))
+    store, calls = Store([patient]), Behaviour(faults=(FaultRule(BUSY),))
     ended: list[PollResult] = []
     with Simulator([ACCOUNT], calls) as simulator, open_account(simulator) as account:
         with polling(account, store, lambda _, result: ended.append(result)):
@@ -200,7 +207,7 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
 
 def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
     """A loop that a defect ends, and the stop after it, wait for no thread that hangs."""
-    store, hang = Store([USAGE]), Behaviour(broken=(Broken(Fault.HANG),))
+    store, hang = Store([USAGE]), Behaviour(faults=(FaultRule(Fault.HANG),))
     with (
         capture_logs(),
         Simulator([ACCOUNT], hang) as simulator,

@@ -26,7 +26,7 @@ from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import (
     Behaviour,
-    Broken,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -181,7 +181,7 @@ def test_another_interval_keeps_the_snapshot(
         made.follow(account, USAGE)
         assert made.wait_for(1)
         good = made.store.current()[USAGE].good
-        simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+        simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
         made.follow(account, often)
         assert simulator.wait_for_calls(2)
         assert made.store.current()[often].good is good is not None
@@ -228,7 +228,7 @@ def test_a_target_never_overlaps_itself(
     open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, back: FilesTarget
 ) -> None:
     """A target that comes back while its old poll hangs waits for the end of that."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
     with open_account(simulator, leaping=leaping, timeout=SLOW) as account, polling() as made:
         made.follow(account, FILES)
         assert simulator.wait_for_calls(1)
@@ -298,7 +298,7 @@ def test_a_hundred_times_leave_nothing_behind(
 
 def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator) -> None:
     """The end comes at once for what is polled, what is leaving, and what waits for that."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with open_account(simulator, timeout=60.0) as account, polling() as made:
@@ -321,7 +321,7 @@ def test_an_account_that_was_left_is_ended_too(
     open_account: OpenAccount, simulator: Simulator
 ) -> None:
     """A call that hangs in the name of an account that nobody polls now does not hold the end."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     with open_account(simulator, timeout=60.0) as account:
         made = Polling()
         made.follow(anew(account, simulator), USAGE)
@@ -337,7 +337,7 @@ def test_a_call_of_an_account_that_is_gone(
     open_account: OpenAccount, simulator: Simulator, forget: tuple[str, ...]
 ) -> None:
     """Where the account is gone, or another now, a call that hangs in its name ends at once."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
     told: list[Exchange] = []
     with (
         open_account(simulator, timeout=60.0) as account,

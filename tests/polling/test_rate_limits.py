@@ -16,7 +16,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import TooManyRequestsError
 from exporter.simulator import (
     Behaviour,
-    Broken,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -62,7 +62,7 @@ async def wait_for_calls(simulator: Simulator, calls: int) -> None:
 
 def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     """No request comes before its time: neither of a page, nor a retry, nor of another target."""
-    broken = Broken(FAILING, command="files.list", calls=(2, 5))
+    faults = FaultRule(FAILING, command="files.list", calls=(2, 5))
     clock = Clock(monotonic=time.time)
 
     async def poll_both(account: PolledAccount) -> Snapshot:
@@ -70,7 +70,7 @@ def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
         return (await asyncio.gather(*polls))[0]
 
     with (
-        Simulator([stored(158, folders=8)], Behaviour(broken=(broken,))) as simulator,
+        Simulator([stored(158, folders=8)], Behaviour(faults=(faults,))) as simulator,
         open_account(simulator, per_second=10.0, clock=clock) as account,
     ):
         began = time.time()
@@ -133,7 +133,7 @@ def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
 
 def test_an_account_that_was_asked_to_wait_does_not_slow_others(open_account: OpenAccount) -> None:
     """ScaleEngine's 429 is for one account; another goes on as before."""
-    broken = Broken(HttpError(429, retry_after="50"), calls=(1,))
+    faults = FaultRule(HttpError(429, retry_after="50"), calls=(1,))
 
     async def poll_meanwhile(slow: PolledAccount, quick: PolledAccount) -> None:
         async with in_the_background(slow, FILES) as walk:
@@ -142,7 +142,7 @@ def test_an_account_that_was_asked_to_wait_does_not_slow_others(open_account: Op
             assert walk.requests == 1
 
     with (
-        Simulator([stored(158, 3), stored(159, 3)], Behaviour(broken=(broken,))) as simulator,
+        Simulator([stored(158, 3), stored(159, 3)], Behaviour(faults=(faults,))) as simulator,
         open_account(simulator) as slow,
         open_account(simulator, cdn=159) as quick,
     ):

@@ -33,7 +33,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.simulator import (
     Behaviour,
-    Broken,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -261,7 +261,7 @@ def test_a_poll_survives_what_passes(
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
     clock = leaping.clock
     timeout = 2.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
-    behaviour = Behaviour(broken=(Broken(fault, calls=(number,)),))
+    behaviour = Behaviour(faults=(FaultRule(fault, calls=(number,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, timeout=timeout, at_once=1) as account,
@@ -271,9 +271,9 @@ def test_a_poll_survives_what_passes(
         assert run_poll(calls, FILES) == FileCounts(files=450, folders=0)
         assert clock.monotonic() - began >= least
         assert calls.requests == simulator.call_count == 7
-        broken, again = simulator.calls[number - 1 : number + 1]
-    assert (broken.path, broken.offset) == (again.path, again.offset)
-    assert broken.timestamp != again.timestamp
+        faults, again = simulator.calls[number - 1 : number + 1]
+    assert (faults.path, faults.offset) == (again.path, again.offset)
+    assert faults.timestamp != again.timestamp
     assert again.code is None
 
 
@@ -298,7 +298,7 @@ def test_a_poll_ends_at_what_does_not_pass(
 ) -> None:
     """A refusal that does not pass by itself takes one call, and no wait."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(fault),))
+    behaviour = Behaviour(faults=(FaultRule(fault),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
@@ -334,7 +334,7 @@ def test_a_clock_that_is_off_when_the_server_recovers(
 ) -> None:
     """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(FAILING, calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING, calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=lambda: clock.now() + 3600.0) as simulator,
         open_account(simulator, leaping=leaping) as account,
@@ -350,7 +350,7 @@ def test_attempts_count_as_requests(
 ) -> None:
     """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(FAILING),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=in_all) as account,
@@ -366,7 +366,7 @@ def test_no_more_requests_than_a_poll_may_make(
 ) -> None:
     """A walk that needs all its requests has none left for trying again, and says so."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(FAILING, calls=(2,)),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING, calls=(2,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=5) as account,
@@ -398,7 +398,7 @@ def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount)
         assert account.limiter.is_idle
 
     with (
-        Simulator([ACCOUNT], Behaviour(broken=(Broken(BUSY),))) as simulator,
+        Simulator([ACCOUNT], Behaviour(faults=(FaultRule(BUSY),))) as simulator,
         open_account(simulator) as account,
     ):
         asyncio.run(cancel_while_it_waits(account))
@@ -411,8 +411,8 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
     storage = Folder(files={f"{n}": FileType.VIDEO for n in range(100)}, folders=folders)
     stored = SimulatedAccount(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
     target = FilesTarget("main", 900.0, 3600.0, "sestore4", "video")
-    broken = (Broken(BUSY, path="sestore4/a"), Broken(Fault.HTML_PAGE, path="sestore4/b"))
-    with Simulator([stored], Behaviour(broken=broken)) as simulator:
+    faults = (FaultRule(BUSY, path="sestore4/a"), FaultRule(Fault.HTML_PAGE, path="sestore4/b"))
+    with Simulator([stored], Behaviour(faults=faults)) as simulator:
         with open_account(simulator) as account, pytest.raises(ProtocolError):
             run_poll(make_session(account, target), target)
         assert simulator.call_count <= 3
@@ -423,7 +423,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
 ) -> None:
     """Where one target was asked to wait, the others of its account make no call meanwhile."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="40"), calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="40"), calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=1) as account,
@@ -440,7 +440,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
 def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingTime) -> None:
     """However long ScaleEngine asks for, after an hour the account is polled again."""
     clock = leaping.clock
-    behaviour = Behaviour(broken=(Broken(HttpError(429, retry_after="9" * 30), calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="9" * 30), calls=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,

@@ -30,7 +30,7 @@ from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Behaviour, Broken, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator, steady_usage
 from exporter.simulator.php import Json
 from tests.polling.times import make_session
 from tests.support.faults import Refusal
@@ -179,7 +179,7 @@ def test_a_clock_that_is_days_behind(simulator: Simulator, open_account: OpenAcc
 def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
     """A request that fails leaves no part of a snapshot; its error is that of the poll."""
     target = named(USERS)
-    simulator.behave(Behaviour(broken=(Broken(Refusal("0006"), calls=(3,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Refusal("0006"), calls=(3,)),)))
     clock = Clock(now=lambda: NOW)
     with open_account(simulator, clock=clock) as account:
         session = make_session(account, target)
@@ -190,8 +190,8 @@ def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAcco
 def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
     """The requests that have not begun by then are not made."""
     target = named([f"user-{number}" for number in range(100)])
-    broken = Broken(Refusal("0006"), calls=(2,))
-    simulator.behave(Behaviour(latency=0.02, broken=(broken,)))
+    faults = FaultRule(Refusal("0006"), calls=(2,))
+    simulator.behave(Behaviour(latency=0.02, faults=(faults,)))
     clock = Clock(now=lambda: NOW)
     with open_account(simulator, at_once=1, clock=clock) as account:
         session = make_session(account, target)

@@ -13,7 +13,14 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
-from exporter.simulator import Behaviour, Broken, Folder, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import (
+    Behaviour,
+    FaultRule,
+    Folder,
+    SimulatedAccount,
+    Simulator,
+    steady_usage,
+)
 from tests.polling.times import LeapingTime, make_session, run_poll
 from tests.support.faults import Fault, HttpError, Refusal
 
@@ -46,7 +53,7 @@ class Watched:
 
     def spoil(self, fault: Fault | Refusal | HttpError) -> None:
         """Let all responses be bad from now on."""
-        self.simulator.behave(Behaviour(broken=(Broken(fault),)))
+        self.simulator.behave(Behaviour(faults=(FaultRule(fault),)))
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineEr
 from exporter.simulator import (
     Array,
     Behaviour,
-    Broken,
     Content,
     Empty,
+    FaultRule,
     FileCount,
     FileType,
     Folder,
@@ -164,7 +164,7 @@ def test_a_broken_answer_never_makes_a_smaller_number(
     clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
-    behaviour = Behaviour(readings=reading, broken=(Broken(fault, calls=(fault_at,)),))
+    behaviour = Behaviour(readings=reading, faults=(FaultRule(fault, calls=(fault_at,)),))
     with (
         Simulator([account_with(tree)], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
@@ -225,25 +225,25 @@ def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingTime) -> None:
 
 
 FAILURES = [
-    (Broken(Fault.STUCK_OFFSET, calls=(2,)), Reason.INCOMPLETE, "does not move on"),
-    (Broken(Fault.ALWAYS_SKIPPED, calls=(2,)), Reason.INCOMPLETE, "comes back skipped"),
-    (Broken(Fault.SHRINKING), Reason.INCOMPLETE, "has changed while it was read"),
-    (Broken(NOT_FOUND, calls=(2,)), Reason.API, "without a code"),
-    (Broken(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
-    (Broken(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "holds the path 0 times"),
-    (Broken(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
-    (Broken(FAILING, calls=range(3, 9)), Reason.SERVER, "0004"),
-    (Broken(Fault.RESET_IN_BODY, calls=range(3, 9)), Reason.NETWORK, "broke off"),
+    (FaultRule(Fault.STUCK_OFFSET, calls=(2,)), Reason.INCOMPLETE, "does not move on"),
+    (FaultRule(Fault.ALWAYS_SKIPPED, calls=(2,)), Reason.INCOMPLETE, "comes back skipped"),
+    (FaultRule(Fault.SHRINKING), Reason.INCOMPLETE, "has changed while it was read"),
+    (FaultRule(NOT_FOUND, calls=(2,)), Reason.API, "without a code"),
+    (FaultRule(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
+    (FaultRule(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "holds the path 0 times"),
+    (FaultRule(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
+    (FaultRule(FAILING, calls=range(3, 9)), Reason.SERVER, "0004"),
+    (FaultRule(Fault.RESET_IN_BODY, calls=range(3, 9)), Reason.NETWORK, "broke off"),
 ]
 
 
-@pytest.mark.parametrize(("broken", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("faults", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
 def test_a_walk_that_cannot_be_finished(
-    open_account: OpenAccount, leaping: LeapingTime, broken: Broken, reason: Reason, words: str
+    open_account: OpenAccount, leaping: LeapingTime, faults: FaultRule, reason: Reason, words: str
 ) -> None:
     """A fault in the middle of a walk that does not pass fails it as a whole, with the reason."""
     clock = leaping.clock
-    stored, behaviour = account_with(folders_of(250, {})), Behaviour(broken=(broken,))
+    stored, behaviour = account_with(folders_of(250, {})), Behaviour(faults=(faults,))
     with (
         Simulator([stored], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
@@ -256,9 +256,9 @@ def test_a_walk_that_cannot_be_finished(
 def test_a_folder_that_vanishes_in_mid_walk(open_account: OpenAccount) -> None:
     """A skipped folder that is gone when asked for leaves the tree incomplete."""
     tree = folders_of(100, {"gone": folders_of(5, {})})
-    broken = Broken(NOT_FOUND, path="sestore4/jb/gone")
+    faults = FaultRule(NOT_FOUND, path="sestore4/jb/gone")
     with (
-        Simulator([account_with(tree)], Behaviour(broken=(broken,))) as simulator,
+        Simulator([account_with(tree)], Behaviour(faults=(faults,))) as simulator,
         open_account(simulator) as account,
         pytest.raises(ScaleEngineError, match="cannot be requested by itself") as caught,
     ):
@@ -321,9 +321,9 @@ def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) 
 def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> None:
     """When a walk fails, calls that still wait for their turn are not counted as made."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
-    broken = Broken(Fault.HTML_PAGE, calls=(2,))
+    faults = FaultRule(Fault.HTML_PAGE, calls=(2,))
     with (
-        Simulator([account_with(tree)], Behaviour(latency=0.2, broken=(broken,))) as simulator,
+        Simulator([account_with(tree)], Behaviour(latency=0.2, faults=(faults,))) as simulator,
         open_account(simulator, at_once=2) as account,
     ):
         eager = replace(account, limits=WalkLimits(at_once=8, in_all=100))

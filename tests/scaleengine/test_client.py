@@ -31,7 +31,7 @@ from exporter.scaleengine.json_values import JsonObject
 from exporter.scaleengine.response_memory import ResponseMemory
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 NOW = 1415700000
@@ -108,7 +108,7 @@ def test_the_time_is_that_of_sending(
     simulator: Simulator, connect: Connect, credentials: Credentials
 ) -> None:
     """A failed call that is made again is signed with the time at which it is made again."""
-    simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(BUSY, calls=(1,)),)))
     client = connect(simulator.url)
     with pytest.raises(ScaleEngineError):
         list_files(client, credentials, "sestore4/jb", "video", 0)
@@ -164,7 +164,7 @@ def test_failures(
     accepted: bool | None,  # noqa: FBT001 - a column of the table
 ) -> None:
     """A failure has its reason, is observed, tells whether the key was taken, hides secrets."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url), credentials, ())
 
@@ -187,7 +187,7 @@ def test_slow_answers(
     fault: Fault,
 ) -> None:
     """An answer that does not come whole in time is a timeout."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
 
@@ -199,7 +199,7 @@ def test_the_sentence_of_an_answer_that_is_not_understood(
     simulator: Simulator, connect: Connect, credentials: Credentials
 ) -> None:
     """It says what is wrong with the answer, and that a newer release may know better."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.NOT_A_FOLDER),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.NOT_A_FOLDER),)))
     with pytest.raises(ProtocolError) as caught:
         list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
 
@@ -244,7 +244,7 @@ def test_the_skew(
     skew: float | None,
 ) -> None:
     """Every answer tells the time, whatever else it says; what is no answer tells nothing."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError):
         disk_usage(connect(simulator.url), credentials, ())
 
@@ -270,7 +270,7 @@ def test_waits(
     retry_after: float | None,
 ) -> None:
     """A failure says how many seconds to wait, where ScaleEngine does."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url), credentials, ())
 

@@ -16,7 +16,7 @@ from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
 
 Listen = Callable[..., str]
@@ -60,7 +60,7 @@ def send_until_answered(sender: Transport, context: RequestContext) -> HttpRespo
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
 def test_slow_servers(simulator: Simulator, send: Send, fault: Fault) -> None:
     """A server that sends nothing, or a byte now and then, is left when the time is over."""
-    simulator.behave(Behaviour(broken=(Broken(fault),), drip=0.02))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=0.02))
     with ends_in_time():
         send(simulator.url, LIMIT)
 
@@ -127,7 +127,7 @@ def test_the_next_call_has_its_own_limit(
     simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """After a timeout the next call begins anew, on a connection of its own."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
     sender = transport(simulator.url, LIMIT)
     with ends_in_time():
         sender.send("{}", context)
@@ -141,7 +141,7 @@ def test_a_kept_connection_obeys_too(
     """A connection that served a call before is limited in the next one."""
     sender = transport(simulator.url, LIMIT)
     send_until_answered(sender, context)
-    simulator.behave(Behaviour(broken=(Broken(Fault.SLOW_HEADERS),), drip=0.02))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.SLOW_HEADERS),), drip=0.02))
     with ends_in_time():
         sender.send("{}", context)
 
@@ -192,7 +192,7 @@ def test_close_while_waiting_for_an_answer(
     simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """A call that waits for its answer ends when the transport is closed."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     hanging = Hanging(transport(simulator.url, 60), context)
 
     assert simulator.wait_for_calls(1)
@@ -264,7 +264,7 @@ def test_no_thread_is_left(
     """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
     TIMERS.add(0.0, lambda: None)
     before = set(threading.enumerate())
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(2,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(2,)),)))
     transport(simulator.url, 20).send("{}", context)
     with ends_in_time():
         transport(simulator.url, LIMIT).send("{}", context)

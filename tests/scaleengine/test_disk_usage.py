@@ -30,9 +30,9 @@ from exporter.scaleengine.transport import Transport
 from exporter.simulator import (
     Array,
     Behaviour,
-    Broken,
     Checks,
     Content,
+    FaultRule,
     Numbers,
     Order,
     Readings,
@@ -440,7 +440,7 @@ def test_the_advice_for_a_response_that_is_too_large(
     advice: str,
 ) -> None:
     """It says what helps: to name the users, or what else may have sent so much."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.GZIP_BOMB),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.GZIP_BOMB),)))
     with pytest.raises(ProtocolError) as caught:
         ask(connect(simulator.url), credentials)
 

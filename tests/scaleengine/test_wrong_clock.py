@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason,
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Behaviour, Broken, Checks, Folder, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, Checks, FaultRule, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault, Refusal
 
 NOW = 1415700000
@@ -252,7 +252,7 @@ def test_other_failures(
     machine: Machine, simulator: Simulator, client: Client, fault: Refusal | Fault
 ) -> None:
     """The time of an answer that does not refuse ours is taken note of, and not gone by."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     machine.off = HOUR
     with pytest.raises(ScaleEngineError):
         ask(client)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from exporter.simulator import Behaviour, Broken, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import BUSY, FAILING
 
 ListFiles = Callable[..., requests.Response]
@@ -18,23 +18,23 @@ def codes(list_files: ListFiles, calls: int) -> list[str | None]:
 
 
 @pytest.mark.parametrize(
-    ("broken", "expected"),
+    ("faults", "expected"),
     [
-        (Broken(BUSY), ["1000"] * 4),
-        (Broken(BUSY, calls=(3,)), [None, None, "1000", None]),
-        (Broken(BUSY, calls=range(1, 3)), ["1000", "1000", None, None]),
-        (Broken(BUSY, command="files.list", calls=(1,)), ["1000", None, None, None]),
-        (Broken(BUSY, command="disk.usage"), [None] * 4),
-        (Broken(BUSY, path="sestore4/jb"), ["1000"] * 4),
-        (Broken(BUSY, path="sestore4"), [None] * 4),
-        (Broken(BUSY, share=0.0), [None] * 4),
+        (FaultRule(BUSY), ["1000"] * 4),
+        (FaultRule(BUSY, calls=(3,)), [None, None, "1000", None]),
+        (FaultRule(BUSY, calls=range(1, 3)), ["1000", "1000", None, None]),
+        (FaultRule(BUSY, command="files.list", calls=(1,)), ["1000", None, None, None]),
+        (FaultRule(BUSY, command="disk.usage"), [None] * 4),
+        (FaultRule(BUSY, path="sestore4/jb"), ["1000"] * 4),
+        (FaultRule(BUSY, path="sestore4"), [None] * 4),
+        (FaultRule(BUSY, share=0.0), [None] * 4),
     ],
 )
 def test_a_fault_hits_the_calls_it_is_meant_for(
-    simulator: Simulator, list_files: ListFiles, broken: Broken, expected: list[str | None]
+    simulator: Simulator, list_files: ListFiles, faults: FaultRule, expected: list[str | None]
 ) -> None:
     """All calls, some of them by number, one command, one path, or a share."""
-    simulator.behave(Behaviour(broken=(broken,)))
+    simulator.behave(Behaviour(faults=(faults,)))
 
     assert codes(list_files, 4) == expected
 
@@ -43,7 +43,7 @@ def test_other_calls_are_not_counted(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
     """The second listing is the second, however many other calls were between."""
-    simulator.behave(Behaviour(broken=(Broken(BUSY, command="files.list", calls=(2,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(BUSY, command="files.list", calls=(2,)),)))
 
     assert codes(list_files, 1) == [None]
     assert usage().json()["status"] == "success"
@@ -52,7 +52,9 @@ def test_other_calls_are_not_counted(
 
 def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: ListFiles) -> None:
     """Faults have their own numbers; where two hit one call, the first is seen."""
-    simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(2,)), Broken(FAILING, calls=(2, 3)))))
+    simulator.behave(
+        Behaviour(faults=(FaultRule(BUSY, calls=(2,)), FaultRule(FAILING, calls=(2, 3))))
+    )
 
     assert codes(list_files, 4) == [None, "1000", "0004", None]
 
@@ -60,12 +62,12 @@ def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: Li
 def test_a_new_behaviour_counts_from_one(simulator: Simulator, list_files: ListFiles) -> None:
     """Switching the behaviour starts the numbers anew."""
     for _ in range(2):
-        simulator.behave(Behaviour(broken=(Broken(BUSY, calls=(2,)),)))
+        simulator.behave(Behaviour(faults=(FaultRule(BUSY, calls=(2,)),)))
         assert codes(list_files, 2) == [None, "1000"]
 
 
 def test_a_share_of_the_calls_is_hit(simulator: Simulator, list_files: ListFiles) -> None:
     """Chance decides which, by the simulator's own seed."""
-    simulator.behave(Behaviour(broken=(Broken(BUSY, share=0.5),)))
+    simulator.behave(Behaviour(faults=(FaultRule(BUSY, share=0.5),)))
 
     assert set(codes(list_files, 20)) == {None, "1000"}

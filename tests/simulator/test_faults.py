@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import requests
 
-from exporter.simulator import Behaviour, Broken, Readings, Simulator
+from exporter.simulator import Behaviour, FaultRule, Readings, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 Sign = Callable[..., str]
@@ -18,7 +18,7 @@ AskUsage = Callable[[], requests.Response]
 
 def breaks(simulator: Simulator, fault: Fault, drip: float = 0.0) -> None:
     """Break every call in one way."""
-    simulator.behave(Behaviour(broken=(Broken(fault),), drip=drip))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=drip))
 
 
 def root(answer: requests.Response) -> dict[str, object]:
@@ -34,7 +34,7 @@ def test_any_code_can_be_answered(
     simulator: Simulator, list_files: ListFiles, fault: Refusal, code: str
 ) -> None:
     """The envelope tells the code, whatever was asked."""
-    simulator.behave(Behaviour(broken=(Broken(fault),)))
+    simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     answer = list_files().json()
 
     assert (answer["status"], answer["code"]) == ("failure", code)
@@ -48,7 +48,7 @@ def test_any_http_status_can_be_answered(
     simulator: Simulator, list_files: ListFiles, status: int, retry_after: str | None
 ) -> None:
     """The status comes with a page, and with Retry-After when it is told to."""
-    simulator.behave(Behaviour(broken=(Broken(HttpError(status, retry_after)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(HttpError(status, retry_after)),)))
     answer = list_files()
 
     assert answer.status_code == status
@@ -74,7 +74,7 @@ def test_a_folder_can_always_be_skipped(simulator: Simulator, list_files: ListFi
 def test_a_listing_can_shrink_between_answers(simulator: Simulator, list_files: ListFiles) -> None:
     """The first answer promises more than the follow-up holds."""
     readings = Readings(files_per_answer=1)
-    simulator.behave(Behaviour(readings=readings, broken=(Broken(Fault.SHRINKING),)))
+    simulator.behave(Behaviour(readings=readings, faults=(FaultRule(Fault.SHRINKING),)))
 
     assert root(list_files())["__file_count"] == 5
     assert list_files(1).json()["data"] == {"sestore4/jb": []}
@@ -208,7 +208,7 @@ def test_a_slow_answer_ends_when_the_client_leaves(
 
 def test_a_call_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
     """Nothing comes until the client gives up; other calls are served meanwhile."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
     with pytest.raises(requests.ReadTimeout):
         list_files(timeout=0.5)
 

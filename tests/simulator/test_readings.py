@@ -9,11 +9,11 @@ import requests
 from exporter.simulator import (
     Array,
     Behaviour,
-    Broken,
     Code,
     CompleteOffset,
     Content,
     Empty,
+    FaultRule,
     FileCount,
     FileType,
     Folder,
@@ -327,8 +327,8 @@ def test_a_code_can_lose_its_zeros(
     simulator: Simulator, ask: Ask, form: Code, code: str, written_code: str | int
 ) -> None:
     """A code comes with its zeros, as a number, or as text without them."""
-    broken = (Broken(Refusal(code)),)
-    simulator.behave(Behaviour(readings=Readings(code=form), broken=broken))
+    faults = (FaultRule(Refusal(code)),)
+    simulator.behave(Behaviour(readings=Readings(code=form), faults=faults))
 
     assert ask("files.list", path="sestore4/jb")["code"] == written_code
 
@@ -336,7 +336,7 @@ def test_a_code_can_lose_its_zeros(
 def test_the_content_type_says_nothing(simulator: Simulator, post: Post, signed: Sign) -> None:
     """PHP's own Content-Type stands on good answers and on failures."""
     readings = Readings(content_type="text/html; charset=UTF-8")
-    simulator.behave(Behaviour(readings=readings, broken=(Broken(BUSY, calls=(2,)),)))
+    simulator.behave(Behaviour(readings=readings, faults=(FaultRule(BUSY, calls=(2,)),)))
 
     for _ in range(2):
         answer = post(simulator.url, signed("files.list", path="sestore4/jb"))

@@ -11,8 +11,8 @@ import requests
 
 from exporter.simulator import (
     Behaviour,
-    Broken,
     Call,
+    FaultRule,
     FileType,
     Folder,
     SimulatedAccount,
@@ -132,7 +132,7 @@ def test_waiting_for_calls_has_an_end(simulator: Simulator) -> None:
 
 def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign) -> None:
     """Calls do not wait for each other, and the most at one time is known."""
-    simulator.behave(Behaviour(broken=(Broken(Fault.HANG),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(post, simulator.url, text, timeout=60.0) for text in texts]

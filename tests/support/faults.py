@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from exporter.simulator.answers import Answer, Moment, refusal
+from exporter.simulator.answers import Answer, CallContext, refusal
 from exporter.simulator.listing import PARTIAL, SKIPPED, Listed
 from exporter.simulator.php import Json, encode
-from exporter.simulator.service import ELSEWHERE, Decision
+from exporter.simulator.service import ELSEWHERE, PlannedResponse
 
 _NUMBERS = frozenset({"bytes_total", "__is_loaded", "__offset", "__file_count"})
 _NOT_A_NUMBER = "(a number)"
@@ -25,7 +25,9 @@ _ENDLESS_BYTES = 2**30
 _PIECE = b" " * 2**16
 
 Headers: TypeAlias = Mapping[str, str]
-Send: TypeAlias = Callable[[web.BaseRequest, Decision, Headers], Awaitable[web.StreamResponse]]
+Send: TypeAlias = Callable[
+    [web.BaseRequest, PlannedResponse, Headers], Awaitable[web.StreamResponse]
+]
 
 
 class _Unchanged:
@@ -33,7 +35,7 @@ class _Unchanged:
 
     status: int | None = None
 
-    def replace_response(self, moment: Moment) -> Answer | None:
+    def replace_response(self, context: CallContext) -> Answer | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -46,7 +48,7 @@ class _Unchanged:
         return encode(envelope).encode()
 
     async def send(
-        self, request: web.BaseRequest, decision: Decision, headers: Headers
+        self, request: web.BaseRequest, planned: PlannedResponse, headers: Headers
     ) -> web.StreamResponse | None:
         return None
 
@@ -108,7 +110,7 @@ class Fault(Enum):
     def status(self) -> int | None:
         return 307 if self is Fault.REDIRECT else None
 
-    def replace_response(self, moment: Moment) -> Answer | None:
+    def replace_response(self, context: CallContext) -> Answer | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -121,10 +123,10 @@ class Fault(Enum):
         return spoil_text(envelope, self)
 
     async def send(
-        self, request: web.BaseRequest, decision: Decision, headers: Headers
+        self, request: web.BaseRequest, planned: PlannedResponse, headers: Headers
     ) -> web.StreamResponse | None:
         send = _FAULTY.get(self)
-        return None if send is None else await send(request, decision, headers)
+        return None if send is None else await send(request, planned, headers)
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,8 @@ class Refusal(_Unchanged):
     def name(self) -> str:
         return f"code {self.code}" if self.code else "no code"
 
-    def replace_response(self, moment: Moment) -> Answer | None:
-        return refusal(self, moment)
+    def replace_response(self, context: CallContext) -> Answer | None:
+        return refusal(self, context)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class HttpError(_Unchanged):
     def name(self) -> str:
         return f"HTTP {self.status}"
 
-    def replace_response(self, moment: Moment) -> Answer | None:
+    def replace_response(self, context: CallContext) -> Answer | None:
         page = f"<html><body><h1>HTTP {self.status}</h1></body></html>".encode()
         return Answer(page, self.status, "text/html", self.retry_after)
 
@@ -238,21 +240,23 @@ def _head(headers: Headers, answer: Answer) -> bytes:
     return "\r\n".join((f"HTTP/1.1 {answer.status} OK", *lines, length, "", "")).encode()
 
 
-async def _hang(_: web.BaseRequest, __: Decision, ___: Headers) -> web.StreamResponse:
+async def _hang(_: web.BaseRequest, __: PlannedResponse, ___: Headers) -> web.StreamResponse:
     never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
     return await never
 
 
-async def _reset_before(request: web.BaseRequest, _: Decision, __: Headers) -> web.StreamResponse:
+async def _reset_before(
+    request: web.BaseRequest, _: PlannedResponse, __: Headers
+) -> web.StreamResponse:
     _reset(request)
     return web.Response()
 
 
 async def _reset_in_body(
-    request: web.BaseRequest, decision: Decision, headers: Headers
+    request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
-    body = decision.answer.body
-    _transport(request).write(_head(headers, decision.answer) + body[: len(body) // 2])
+    body = planned.answer.body
+    _transport(request).write(_head(headers, planned.answer) + body[: len(body) // 2])
     # A turn of the loop lets the bytes leave.
     await asyncio.sleep(0)
     _reset(request)
@@ -260,29 +264,29 @@ async def _reset_in_body(
 
 
 async def _slow_headers(
-    request: web.BaseRequest, decision: Decision, headers: Headers
+    request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
-    for byte in _head(headers, decision.answer) + decision.answer.body:
+    for byte in _head(headers, planned.answer) + planned.answer.body:
         _transport(request).write(bytes([byte]))
-        await asyncio.sleep(decision.behaviour.drip)
+        await asyncio.sleep(planned.behaviour.drip)
     _transport(request).close()
     return web.Response()
 
 
 async def _slow_body(
-    request: web.BaseRequest, decision: Decision, headers: Headers
+    request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
-    response.content_length = len(decision.answer.body)
+    response.content_length = len(planned.answer.body)
     await response.prepare(request)
-    for byte in decision.answer.body:
+    for byte in planned.answer.body:
         await response.write(bytes([byte]))
-        await asyncio.sleep(decision.behaviour.drip)
+        await asyncio.sleep(planned.behaviour.drip)
     return response
 
 
 async def _endless_body(
-    request: web.BaseRequest, _: Decision, headers: Headers
+    request: web.BaseRequest, _: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
@@ -292,15 +296,17 @@ async def _endless_body(
 
 
 async def _gzip_bomb(
-    _: web.BaseRequest, decision: Decision, headers: Headers
+    _: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     spaces = b"".join(packer.compress(_PIECE) for _ in range(_BOMB_BYTES // len(_PIECE)))
-    packed = spaces + packer.compress(decision.answer.body) + packer.flush()
+    packed = spaces + packer.compress(planned.answer.body) + packer.flush()
     return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
 
-async def _redirect(_: web.BaseRequest, __: Decision, headers: Headers) -> web.StreamResponse:
+async def _redirect(
+    _: web.BaseRequest, __: PlannedResponse, headers: Headers
+) -> web.StreamResponse:
     return web.Response(status=307, headers={**headers, "Location": ELSEWHERE})
 
 
