@@ -71,7 +71,7 @@ format: $(READY)
 
 schema: $(READY)
 	$(BIN)/python -m exporter.config
-	$(BIN)/python -m exporter.web.status.document
+	$(BIN)/python -m exporter.web.status.json_document
 	$(BIN)/python -m deploy.kubernetes.generate
 
 documents: $(READY)

@@ -44,7 +44,7 @@ HANGING: Final = "hanging"
 _HANGING_PATH: Final = "sestore9/hangs"
 _LATENCY: Final = 0.05
 _SPREAD: Final = 1.0  # seconds over which the exporter spreads the first polls
-_PATIENCE: Final = 600.0
+_TIMEOUT: Final = 600.0
 _BETWEEN_LOOKS: Final = 0.25
 _POLLED: Final = """\
   - name: account-{cdn}
@@ -163,7 +163,7 @@ def measure(accounts: int, interval: float, rest: float) -> Result:
             memory, peak = resident_memory(process.pid), peak_memory(process.pid)
             terminated = time.monotonic()
             process.terminate()
-            process.wait(_PATIENCE)
+            process.wait(_TIMEOUT)
             return Result(
                 accounts=accounts,
                 healthy=healthy,
@@ -253,7 +253,7 @@ class _Watched:
         over, seconds = threading.Event(), list[float]()
 
         def scrape() -> None:
-            with KeptAlive(self._address, _PATIENCE) as connection:
+            with KeptAlive(self._address, _TIMEOUT) as connection:
                 while not over.wait(1.0):
                     began = time.perf_counter()
                     answer = connection.get("/metrics", {"Accept-Encoding": "gzip"})
@@ -276,15 +276,15 @@ class _Watched:
         self.threads = max(self.threads, int(found[1]) if found else 0)
 
     def _wait_for(self, path: str, condition: Callable[[int, str], bool]) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        with KeptAlive(self._address, _PATIENCE) as connection:
+        deadline = time.monotonic() + _TIMEOUT
+        with KeptAlive(self._address, _TIMEOUT) as connection:
             while time.monotonic() < deadline:
                 answer = connection.get(path, {})
                 self._count_threads()
                 if condition(answer.status, answer.body.decode()):
                     return
                 time.sleep(_BETWEEN_LOOKS)
-        raise SystemExit(f"{path} has not come true after {_PATIENCE:.0f} s")
+        raise SystemExit(f"{path} has not come true after {_TIMEOUT:.0f} s")
 
 
 class _Api:
@@ -304,13 +304,13 @@ class _Api:
 
     def wait_for_second_polls(self, accounts: int) -> None:
         """Wait until each target but those that hang was requested twice."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while time.monotonic() < deadline:
             times = self.times()
             if sum(len(requested) > 1 for requested in times.values()) >= 2 * accounts:
                 return
             time.sleep(1.0)
-        raise SystemExit(f"not all were polled again after {_PATIENCE:.0f} s")
+        raise SystemExit(f"not all were polled again after {_TIMEOUT:.0f} s")
 
     def lateness(self, interval: float) -> list[float]:
         """Return by how many seconds each second poll began later than it had to, or 0."""

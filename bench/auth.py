@@ -45,7 +45,7 @@ _ELSEWHERE: Final = "right, first time, another network"
 _AMONG: Final = "right, first time, among the attack"
 _TARGETS: Final = (_RIGHT, _HERE, _ELSEWHERE)
 _MOST_MS: Final = 250.0
-_PATIENCE_SECONDS: Final = 10.0
+_TIMEOUT_SECONDS: Final = 10.0
 _SCRAPER: Final = "127.0.0.1"
 
 
@@ -99,7 +99,7 @@ async def _sent(server: Server, request: Request, start: float) -> Outcome:
     await asyncio.sleep(start + request.due - time.perf_counter())
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             answer = await _answer(server, request)
     except TimeoutError:
         answer = "none in time"

@@ -25,8 +25,8 @@ from typing import Final
 import structlog
 
 from bench.faults.fast_time import LeapingTime
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.folder_counts import DIRECTLY
 from exporter.polling.polls import poll

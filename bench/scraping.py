@@ -11,7 +11,7 @@ from typing import Final
 from bench.client import KeptAlive
 from bench.machine import cpu_seconds
 from bench.series import NAME
-from bench.servers import PATIENCE, Server
+from bench.servers import TIMEOUT, Server
 
 ENCODINGS: Final = ("gzip", "identity")
 """How a body is asked for: the values of Accept-Encoding."""
@@ -46,7 +46,7 @@ def together(rounds: Iterable[Scrapes]) -> Scrapes:
 
 def checked(server: Server, encoding: str, series: int) -> bytes:
     """Scrape once and return the body as it was sent; it must hold so many series."""
-    with KeptAlive(server.address, PATIENCE) as connection:
+    with KeptAlive(server.address, TIMEOUT) as connection:
         body = _scrape(connection, encoding)
     text = gzip.decompress(body) if encoding == "gzip" else body
     found = text.count(f"\n{NAME}{{".encode())
@@ -61,7 +61,7 @@ def scrape_for(seconds: float, server: Server, encoding: str) -> Scrapes:
     CPU time is counted in hundredths of a second, so a fast server must be scraped often.
     """
     took: list[float] = []
-    with KeptAlive(server.address, PATIENCE) as connection:
+    with KeptAlive(server.address, TIMEOUT) as connection:
         cpu = cpu_seconds(server.process)
         deadline = time.perf_counter() + seconds
         while len(took) < _FEWEST or (len(took) < _MOST and time.perf_counter() < deadline):

@@ -19,7 +19,7 @@ from bench.series import CDN, STORE_PATH, text, tree
 from bench.walk import KEY, SECRET, listening_address
 from exporter.simulator import Behaviour, Readings, SimulatedAccount, Simulator
 
-PATIENCE: Final = 120.0
+TIMEOUT: Final = 120.0
 """Seconds that a server may take to be ready, and to answer."""
 
 _LAST_SECONDS: Final = 10.0
@@ -118,7 +118,7 @@ def pushgateway(series: int, core: int) -> Iterator[Server]:
         raise MissingToolError("not installed (apt-get install prometheus-pushgateway)")
     with _running([path, "--web.listen-address=127.0.0.1:0"], core) as server:
         url = f"http://{server.address}/metrics/job/bench"
-        requests.put(url, data=text(series), timeout=PATIENCE).raise_for_status()
+        requests.put(url, data=text(series), timeout=TIMEOUT).raise_for_status()
         yield server
 
 
@@ -174,13 +174,13 @@ def _running(command: Sequence[str], core: int, address: str | None = None) -> I
 
 
 def _wait_until_ready(server: Server, auth: tuple[str, str] | None) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        answer = requests.get(f"http://{server.address}/-/ready", auth=auth, timeout=PATIENCE)
+        answer = requests.get(f"http://{server.address}/-/ready", auth=auth, timeout=TIMEOUT)
         if answer.status_code == HTTPStatus.OK:
             return
         time.sleep(0.1)
-    raise SystemExit(f"the exporter was not ready after {PATIENCE:.0f} s")
+    raise SystemExit(f"the exporter was not ready after {TIMEOUT:.0f} s")
 
 
 def _wait_for_connection(address: str) -> None:

@@ -25,7 +25,7 @@ from tests.e2e.waiting import eventually
 ACCOUNTS: Final = 300
 FIRST_CDN: Final = 1000
 BYTES: Final = "scaleengine_disk_usage_bytes"
-PATIENCE: Final = 120.0
+TIMEOUT: Final = 120.0
 LISTENING: Final = r"(?i)msg=\"?listening.* address=(127\.0\.0\.1:[1-9]\d*)"
 
 JUDGED: Final = {
@@ -95,10 +95,10 @@ def shards(folder: Path, total: int) -> Iterator[Sequence[str]]:
         for address in addresses:
             ready = f"http://{address}/-/ready"
             eventually(
-                lambda url=ready: requests.get(url, timeout=PATIENCE).status_code,  # type: ignore[misc]
+                lambda url=ready: requests.get(url, timeout=TIMEOUT).status_code,  # type: ignore[misc]
                 lambda status: status == requests.codes.ok,
                 f"{address} is ready",
-                PATIENCE,
+                TIMEOUT,
             )
         yield addresses
 
@@ -137,7 +137,7 @@ def wait_for(prometheus: PrometheusApi, expression: str, value: float) -> None:
         lambda: prometheus.value(expression),
         lambda seen: seen == value,
         f"{expression} is {value:g}",
-        PATIENCE,
+        TIMEOUT,
     )
 
 

@@ -38,7 +38,7 @@ from exporter.settings import Settings, build_settings
 _START: Final = 1_790_000_000.0
 _SEED: Final = "soak"
 _PUBLICATIONS: Final = 20.0
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _LOOK: Final = 0.1
 _PARTS: Final = 10
 _MOST_DEFECTS: Final = 10
@@ -142,7 +142,7 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
         with running(settings, truths, machine.clock, pace, seed=0) as exporter:
             parts = list(_watched(machine, exporter, days, slots(seed, days)))
             machine.suffer(Slot())
-            good = exporter.witness.wait_for(lambda shown: _is_good(shown, truths), _PATIENCE)
+            good = exporter.witness.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
             dead = exporter.dead()
     witness = exporter.witness
     verdicts = {
@@ -179,12 +179,12 @@ def _simulator(speed: float, seed: str, days: float) -> Iterator[tuple[str, Fast
     process = processes.Process(target=simulate, args=(theirs, fast, seed, days), daemon=True)
     process.start()
     try:
-        if not ours.poll(_PATIENCE):
+        if not ours.poll(_TIMEOUT):
             raise SystemExit("the simulator did not start")
         yield ours.recv(), fast
     finally:
         ours.send("end")
-        process.join(_PATIENCE)
+        process.join(_TIMEOUT)
 
 
 def _build_settings(folder: Path, url: str) -> Settings:

@@ -20,7 +20,7 @@ from bench.machine import peak_memory
 from exporter.simulator import Behaviour, FileType, Folder, SimulatedAccount, Simulator
 
 KEY, SECRET = "BENCH", "nobodys-secret"
-PATIENCE = 600.0
+TIMEOUT = 600.0
 CONFIGURATION = """\
 api:
   url: {url}
@@ -106,13 +106,13 @@ def measure(files: int, folders: int, latency: float, at_once: int) -> None:
 
 def polled_metrics(address: str) -> str:
     """Return the metrics once the first poll has ended."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         text = requests.get(f"http://{address}/metrics", timeout=10).text
         if sample(text, "scaleengine_poll_success") is not None:
             return text
         time.sleep(0.5)
-    raise SystemExit(f"no poll has ended after {PATIENCE:.0f} s")
+    raise SystemExit(f"no poll has ended after {TIMEOUT:.0f} s")
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.reload_delta import ReloadDelta, compute_delta

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from exporter.files import NAMES
 from exporter.flags import (
     BACKFILL_FLAGS,
     CHECK_FLAGS,
@@ -35,6 +34,7 @@ from exporter.flags import (
     Program,
     WebFlags,
 )
+from exporter.packaged_files import NAMES
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.start import Process
@@ -271,8 +271,8 @@ def backfill(
 @click.pass_obj
 def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: bool) -> int:
     """List, print or write the files that come with the program."""
-    from exporter.files import FilesError, list_files, print_files, write_files
     from exporter.manual import build_manual
+    from exporter.packaged_files import FilesError, list_files, print_files, write_files
 
     build = partial(build_manual, program)
     if output is None:

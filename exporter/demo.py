@@ -17,7 +17,7 @@ from exporter.serve import load_web_config, open_sockets, serve_settings
 from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, Simulator
-from exporter.simulator.demo import Demo, demo_account
+from exporter.simulator.demo_account import Demo, demo_account
 from exporter.web.listeners import url
 
 _ACCOUNT: Final = "demo"

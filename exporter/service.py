@@ -24,6 +24,7 @@ from exporter.metrics.registry import (
     build_metrics,
 )
 from exporter.metrics.self_metrics import add_log_counter
+from exporter.observer import Observer
 from exporter.polling.demand import DemandLog
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
@@ -41,13 +42,12 @@ from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings, describe_changes
-from exporter.status import Observer
 from exporter.systemd import Notifier
 from exporter.timed_read import SettledRead
 from exporter.version import version_string
+from exporter.web.app import AppState, build_app
 from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import close, shown
-from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 HOST: Final = "127.0.0.1"
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _LAST_TURNS: Final = 0.05
 _NEW_KEY: Final = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 _IS_CA: Final = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
@@ -52,11 +52,11 @@ class Front:
         """End for good."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT)
         self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
     async def _open(self, context: ssl.SSLContext | None) -> None:
         self._server = await asyncio.start_server(self._pass_on, HOST, self.port, ssl=context)

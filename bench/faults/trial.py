@@ -14,7 +14,7 @@ from bench.faults.witness import Shown
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason
 
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 _PUBLICATIONS: Final = 10.0
 LEEWAY: Final = 180.0
 """Seconds (three real ones) that a busy machine may need beyond the schedule."""
@@ -113,14 +113,14 @@ class _Trial:
         """Go through it all; return what was not as it must be."""
         calls_before = 0
         if self.when is When.AFTER_GOOD:
-            good = self.witness.wait_for(self.is_good, _PATIENCE)
+            good = self.witness.wait_for(self.is_good, _TIMEOUT)
             if good is None:
                 return ("it was not good before the fault",)
             self.before = good
             self.scene.move_on()
             calls_before = self.scene.simulator.call_count
             self.case.strike(self.scene)
-        during = self.witness.wait_for(self.has_struck, _PATIENCE)
+        during = self.witness.wait_for(self.has_struck, _TIMEOUT)
         self.calls = self.scene.simulator.call_count - calls_before
         if during is None:
             return ("the polls did not end",)
@@ -132,9 +132,9 @@ class _Trial:
         failed_before = self.failed(self.witness.newest)
         spoiled = [target for target, reason in self.expected.items() if reason is not None]
         if spoiled:
-            self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _PATIENCE)
+            self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _TIMEOUT)
         self.back = self.scene.time.monotonic() - mended
-        after = self.witness.wait_for(self.is_good, _PATIENCE)
+        after = self.witness.wait_for(self.is_good, _TIMEOUT)
         if after is None:
             return (*problems, "the good numbers did not come back")
         return (*problems, *self.problems_after(after, failed_before))

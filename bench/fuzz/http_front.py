@@ -24,16 +24,16 @@ from structlog.testing import capture_logs
 
 from bench.fuzz.target import Target
 from exporter.metrics.exposition import empty_layer, expose, render_tail
+from exporter.web.app import AppState, build_app
 from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 
 _CANARY: Final = b"c4n4ry"
 _AUTHORIZATION: Final = "Basic cHJvbWV0aGV1czpub2JvZHlzLXBhc3N3b3Jk"  # prometheus:nobodys-password
 _PASSWORD: Final = b"nobodys-password"
-_PATIENCE: Final = 20.0
+_TIMEOUT: Final = 20.0
 _START_SECONDS: Final = 30.0
 _CONNECTIONS: Final = 100
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) [A-Za-z -]*\r\n")
@@ -160,7 +160,7 @@ def _judge(received: bytes) -> None:
 def _exchange(port: int, sent: Sequence[bytes]) -> Iterator[bytes]:
     """Send each on a connection of its own; give what came until it was closed."""
     for data in sent:
-        with socket.create_connection(("127.0.0.1", port), _PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as connection:
             received = b""
             with suppress(ConnectionError):
                 connection.sendall(data)
@@ -172,7 +172,7 @@ def _exchange(port: int, sent: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _scrape(port: int) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)) as connection:
         connection.request("GET", "/metrics", headers={"Authorization": _AUTHORIZATION})
         response = connection.getresponse()
         body = response.read()

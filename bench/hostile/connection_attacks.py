@@ -11,7 +11,7 @@ from contextlib import suppress
 from bench.hostile.program import Victim
 from bench.hostile.sending import (
     ONE_ADDRESS,
-    PATIENCE,
+    TIMEOUT,
     Finding,
     address_of_many,
     connect,
@@ -98,7 +98,7 @@ async def _crowd_out(victim: Victim, seconds: float, rate: float, *, many: bool)
         with await connect(victim, address_of_many() if many else ONE_ADDRESS) as connection:
             held["opened"] += 1
             with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(TIMEOUT):
                     await asyncio.get_running_loop().sock_recv(connection, 1)
 
     async def scrape_slowly() -> None:
@@ -110,7 +110,7 @@ async def _crowd_out(victim: Victim, seconds: float, rate: float, *, many: bool)
                 await loop.sock_sendall(connection, b"GET /-/healthy HTTP/1.1\r\nHost: h\r\n")
                 await asyncio.sleep(0.8)
                 await loop.sock_sendall(connection, b"Connection: close\r\n\r\n")
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(TIMEOUT):
                     received = await loop.sock_recv(connection, 65536)
         except OSError as error:
             honest[type(error).__name__] += 1

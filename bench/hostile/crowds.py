@@ -32,7 +32,7 @@ from bench.servers import Server, this_exporter
 
 _SERIES: Final = 10_000
 _BETWEEN_SCRAPES: Final = 0.1
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 _FEW: Final = 512
 
 
@@ -99,7 +99,7 @@ def scrape_amid(server: Server, seconds: float) -> Outcome:
         sent += 1
         began = time.perf_counter()
         try:
-            with KeptAlive(server.address, _PATIENCE) as connection:
+            with KeptAlive(server.address, _TIMEOUT) as connection:
                 answer = connection.get("/metrics", {"Accept-Encoding": "gzip"})
         except (OSError, ValueError):
             continue
@@ -125,7 +125,7 @@ def measure(attack: Attack, cores: Cores, seconds: float, pause: float) -> None:
             clients.stdin.write(f"{server.address}\n")
             clients.stdin.flush()
             outcome = scrape_amid(server, seconds)
-        told, _ = clients.communicate(timeout=_PATIENCE)
+        told, _ = clients.communicate(timeout=_TIMEOUT)
     connections = sum(json.loads(told).values())
     print(
         f"| {attack.name} | {connections} | {outcome.sent} | {len(outcome.seconds)} "

@@ -16,7 +16,7 @@ from bench.hostile.program import PASSWORD, USER, Victim, web_config_text
 from bench.hostile.sending import (
     GRACEFUL,
     ONE_ADDRESS,
-    PATIENCE,
+    TIMEOUT,
     Finding,
     address_of_many,
     connect,
@@ -81,7 +81,7 @@ def send_cross_site_reloads(victim: Victim, seconds: float) -> Finding:  # noqa:
     statuses = {}
     for name, field in fields.items():
         sent = b"POST /-/reload HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n"
-        received = asyncio.run(exchange(victim, ONE_ADDRESS, sent + field + b"\r\n", PATIENCE))
+        received = asyncio.run(exchange(victim, ONE_ADDRESS, sent + field + b"\r\n", TIMEOUT))
         statuses[name] = status_of(received)
     broken = tuple(f"{name}: {status}" for name, status in statuses.items() if status != "403")
     return Finding(", ".join(f"{name}: {status}" for name, status in statuses.items()), broken)
@@ -167,7 +167,7 @@ def guess_passwords(victim: Victim, seconds: float) -> Finding:
         status = "none"
         while status != "200" and time.monotonic() < began + 60:
             with suppress(OSError):
-                status = status_of(await exchange(victim, source, sent, PATIENCE))
+                status = status_of(await exchange(victim, source, sent, TIMEOUT))
             await asyncio.sleep(0.2)
         first[source].append(time.monotonic() - began)
 
@@ -186,7 +186,7 @@ def guess_passwords(victim: Victim, seconds: float) -> Finding:
     broken = [
         f"first scrape of {source} took {took:.1f} s"
         for source, took in slowest.items()
-        if took > PATIENCE
+        if took > TIMEOUT
     ]
     text = ", ".join(
         f"first scrape from {source}: {took:.1f} s" for source, took in slowest.items()

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from bench.hostile.program import PASSWORD, USER, Victim
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that a scrape may take: Prometheus' default."""
 
 
@@ -39,11 +39,9 @@ def fetch(victim: Victim, path: str, user: str = USER) -> tuple[int, bytes]:
     """Make one honest request; return status and body. Raises OSError and HTTPException."""
     context = victim.tls_context()
     connection = (
-        http.client.HTTPConnection("127.0.0.1", victim.port, timeout=PATIENCE)
+        http.client.HTTPConnection("127.0.0.1", victim.port, timeout=TIMEOUT)
         if context is None
-        else http.client.HTTPSConnection(
-            "127.0.0.1", victim.port, timeout=PATIENCE, context=context
-        )
+        else http.client.HTTPSConnection("127.0.0.1", victim.port, timeout=TIMEOUT, context=context)
     )
     fields = {"Accept-Encoding": "gzip"} if path == "/metrics" else {}
     if victim.setup.password:
@@ -66,7 +64,7 @@ def scrape(victim: Victim, scrapes: Scrapes) -> None:
     took = time.perf_counter() - began
     if status != HTTPStatus.OK or not body:
         scrapes.failures.append(f"HTTP {status}")
-    elif took > PATIENCE:
+    elif took > TIMEOUT:
         scrapes.failures.append("took too long")
     else:
         scrapes.seconds.append(took)

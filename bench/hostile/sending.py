@@ -22,7 +22,7 @@ from bench.hostile.program import Victim
 ONE_ADDRESS: Final = "127.6.6.6"
 RESET: Final = struct.pack("ii", 1, 0)
 GRACEFUL: Final = struct.pack("ii", 0, 0)
-PATIENCE: Final = 10.0
+TIMEOUT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def connect(victim: Victim, source: str, buffer: int | None = None) -> soc
         # Linux chooses the port when it connects: else all sources would share one range of them.
         connection.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
         connection.bind((source, 0))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", victim.port))
     except BaseException:
         connection.close()
@@ -93,7 +93,7 @@ async def repeat(
             await asyncio.sleep(pause)
 
     tasks = [asyncio.create_task(repeat()) for _ in range(workers)]
-    await asyncio.wait(tasks, timeout=seconds + PATIENCE)
+    await asyncio.wait(tasks, timeout=seconds + TIMEOUT)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +114,7 @@ async def start_at_rate(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     if tasks:
-        await asyncio.wait(tasks, timeout=PATIENCE)
+        await asyncio.wait(tasks, timeout=TIMEOUT)
     for task in tuple(tasks):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,7 +12,7 @@ from datetime import date
 
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.stopping import Stop, StopRequestedError

@@ -16,7 +16,7 @@ from exporter.check.results import (
     find_first_answer,
     target_subject,
 )
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.loop_thread import MonotonicLoop

@@ -27,7 +27,7 @@ from exporter.metrics.account_metrics import (
     SkewCollector,
 )
 from exporter.metrics.counters import PollCounters, RequestCounters
-from exporter.metrics.credentials import CredentialCollector
+from exporter.metrics.credential_metrics import CredentialCollector
 from exporter.metrics.descriptions import Quotas
 from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.quotas import QuotaCollector

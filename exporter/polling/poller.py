@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from weakref import WeakSet
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.reload_delta import ReloadDelta, without_times
 from exporter.polling.stopping import cancel_all
 from exporter.polling.store import PollResult, Store

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.recovery import account_pause, has_response, refuses_credentials
 from exporter.polling.request_log import RequestLog
 from exporter.polling.retries import MIN_RETRY_SECONDS, RetryPolicy

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll, unanswered
 from exporter.polling.recovery import next_poll_delay
 from exporter.polling.request_log import describe_request

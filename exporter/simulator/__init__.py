@@ -9,13 +9,7 @@ For the demo, for tests and for benchmarks::
         ...  # ask simulator.url, look at simulator.calls, switch with simulator.behave(...)
 """
 
-from exporter.simulator.accounts import (
-    SimulatedAccount,
-    Usage,
-    no_usage,
-    steady_usage,
-    usage_by_day,
-)
+from exporter.simulator.api import Call
 from exporter.simulator.behaviour import Behaviour, Checks, FaultRule, SignatureCheck
 from exporter.simulator.readings import (
     Array,
@@ -36,8 +30,14 @@ from exporter.simulator.readings import (
     Readings,
     Unreached,
 )
-from exporter.simulator.server import Simulator
-from exporter.simulator.service import Call
+from exporter.simulator.simulated_accounts import (
+    SimulatedAccount,
+    Usage,
+    no_usage,
+    steady_usage,
+    usage_by_day,
+)
+from exporter.simulator.simulator import Simulator
 from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [

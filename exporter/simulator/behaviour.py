@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from exporter.simulator.listing import Listed
-from exporter.simulator.php import Json, encode
+from exporter.simulator.php import PhpValue, encode
 from exporter.simulator.readings import Readings
 
 if TYPE_CHECKING:
-    from exporter.simulator.answers import Answer, CallContext
-    from exporter.simulator.service import PlannedResponse
+    from exporter.simulator.api import PlannedResponse
+    from exporter.simulator.commands import CallContext, SimulatedResponse
 
 
 class AnyFault(Protocol):
@@ -32,16 +32,16 @@ class AnyFault(Protocol):
     def status(self) -> int | None:
         """Return the HTTP status that the record of calls shows; None for that of the response."""
 
-    def replace_response(self, context: "CallContext") -> "Answer | None":
+    def replace_response(self, context: "CallContext") -> "SimulatedResponse | None":
         """Return a response that is sent instead of any other, or None."""
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
         """Return the listing to send; ``offset`` is the requested one."""
 
-    def change_content(self, content: Mapping[str, Json]) -> Mapping[str, Json]:
+    def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:
         """Return the content of a response, a mapping of one member."""
 
-    def encode(self, envelope: Mapping[str, Json]) -> bytes:
+    def encode(self, envelope: Mapping[str, PhpValue]) -> bytes:
         """Return the body of a response."""
 
     async def send(
@@ -97,7 +97,7 @@ class FaultPicker:
         return picked
 
 
-def encode_body(envelope: Mapping[str, Json], fault: AnyFault | None) -> bytes:
+def encode_body(envelope: Mapping[str, PhpValue], fault: AnyFault | None) -> bytes:
     """Return the body of a response."""
     return encode(envelope).encode() if fault is None else fault.encode(envelope)
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from exporter.simulator.accounts import Row
 from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed
-from exporter.simulator.php import Json, PhpObject, with_gaps
+from exporter.simulator.php import PhpObject, PhpValue, with_gaps
 from exporter.simulator.readings import (
     EXTRA_MEMBERS,
     Array,
@@ -19,12 +18,18 @@ from exporter.simulator.readings import (
     OffsetWritten,
     Readings,
 )
+from exporter.simulator.simulated_accounts import Row
 from exporter.simulator.storage import MemberOrder
 
 
 def success(
-    content: Mapping[str, Json], message: str, readings: Readings, seconds: float, *, listing: bool
-) -> dict[str, Json]:
+    content: Mapping[str, PhpValue],
+    message: str,
+    readings: Readings,
+    seconds: float,
+    *,
+    listing: bool,
+) -> dict[str, PhpValue]:
     """Return the envelope of an answer; ``seconds`` is what handling the request took.
 
     A listing without content shows nothing, by the reading of it.
@@ -42,7 +47,9 @@ def success(
     }
 
 
-def failure(code: str | None, message: str, readings: Readings, seconds: float) -> dict[str, Json]:
+def failure(
+    code: str | None, message: str, readings: Readings, seconds: float
+) -> dict[str, PhpValue]:
     """Return the envelope of a refusal; the code is given as four digits, or None for none."""
     return {
         **({} if code is None else {"code": _code(code, readings)}),
@@ -52,8 +59,8 @@ def failure(code: str | None, message: str, readings: Readings, seconds: float) 
     }
 
 
-def _code(code: str, readings: Readings) -> Json:
-    forms: dict[Code, Json] = {
+def _code(code: str, readings: Readings) -> PhpValue:
+    forms: dict[Code, PhpValue] = {
         Code.TEXT: code,
         Code.NUMBER: int(code),
         Code.SHORT_TEXT: str(int(code)),
@@ -61,9 +68,9 @@ def _code(code: str, readings: Readings) -> Json:
     return forms[readings.code]
 
 
-def rows(found: Sequence[Row], odd: Sequence[Json], readings: Readings) -> Json:
+def rows(found: Sequence[Row], odd: Sequence[PhpValue], readings: Readings) -> PhpValue:
     """Return the rows of disk.usage, and behind them ``odd`` ones as they are."""
-    written: list[Json] = [
+    written: list[PhpValue] = [
         {
             "summary_date": row.day.isoformat(),
             "cpu_user": row.cpu_user,
@@ -74,7 +81,7 @@ def rows(found: Sequence[Row], odd: Sequence[Json], readings: Readings) -> Json:
     return _array([*written, *odd], readings.rows)
 
 
-def folder(listed: Listed, readings: Readings, *, root: bool = True) -> Json:
+def folder(listed: Listed, readings: Readings, *, root: bool = True) -> PhpValue:
     """Return a folder of files.list with all that is below it; the root is the requested one.
 
     Its own members stand where their files are listed: before its folders, or behind them as in
@@ -97,9 +104,9 @@ def folder(listed: Listed, readings: Readings, *, root: bool = True) -> Json:
     return members
 
 
-def _own_members(listed: Listed, readings: Readings, *, root: bool) -> dict[str, Json]:
+def _own_members(listed: Listed, readings: Readings, *, root: bool) -> dict[str, PhpValue]:
     """Return what a folder says of itself: its files, its flag, its offset and its count."""
-    members: dict[str, Json] = {}
+    members: dict[str, PhpValue] = {}
     is_complete = listed.loaded == COMPLETE
     is_bare = is_complete and not (listed.files or listed.folders)
     if listed.files or (readings.empty is Empty.WRITTEN and is_complete):
@@ -113,9 +120,9 @@ def _own_members(listed: Listed, readings: Readings, *, root: bool) -> dict[str,
     return members | {name: EXTRA_MEMBERS[name] for name in readings.extra_members}
 
 
-def _place(listed: Listed, readings: Readings) -> dict[str, Json]:
+def _place(listed: Listed, readings: Readings) -> dict[str, PhpValue]:
     """Return the offset and the count of a folder."""
-    members: dict[str, Json] = {}
+    members: dict[str, PhpValue] = {}
     is_complete = listed.loaded == COMPLETE
     if listed.loaded == PARTIAL:
         members["__offset"] = _number(listed.offset, readings)
@@ -147,11 +154,11 @@ def _has_flag(listed: Listed, readings: Readings, *, root: bool) -> bool:
             return False
 
 
-def _array(items: Sequence[Json], form: Array) -> Json:
+def _array(items: Sequence[PhpValue], form: Array) -> PhpValue:
     return with_gaps(items) if form is Array.GAPS else items
 
 
-def _number(number: int, readings: Readings) -> Json:
+def _number(number: int, readings: Readings) -> PhpValue:
     return str(number) if readings.numbers is Numbers.TEXT else number
 
 

@@ -10,18 +10,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+PhpValue: TypeAlias = (
+    "bool | int | float | str | Sequence[PhpValue] | Mapping[str, PhpValue] | None"
+)
 """A JSON value, as ``decode`` returns it and ``encode`` takes it."""
 
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-class PhpObject(dict[str, Json]):
+class PhpObject(dict[str, PhpValue]):
     """What is an object in PHP, no array: it is printed as ``{}`` when it is empty."""
 
 
-def encode(value: Json) -> str:
+def encode(value: PhpValue) -> str:
     """Return the JSON text that PHP's ``json_encode`` prints for a value.
 
     Each byte that is no UTF-8, held as Python's surrogateescape does it, is printed as U+FFFD.
@@ -33,16 +35,16 @@ def encode(value: Json) -> str:
     return _BEYOND_ASCII.sub(_utf16_escape, _NO_UTF8.sub("\ufffd", text))
 
 
-def decode(text: str) -> Json:
+def decode(text: str) -> PhpValue:
     """Return the value of a JSON text; raises ValueError where PHP's ``json_decode`` gives null."""
     try:
-        value: Json = json.loads(text, parse_constant=_refuse_constant)
+        value: PhpValue = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("the JSON text is nested too deeply") from None
     return value
 
 
-def with_gaps(values: Sequence[Json]) -> dict[str, Json]:
+def with_gaps(values: Sequence[PhpValue]) -> dict[str, PhpValue]:
     """Return the values as PHP prints a list from which items were removed: by index, with gaps.
 
     The indexes are odd, so that they never are 0, 1, 2... in order.
@@ -50,7 +52,7 @@ def with_gaps(values: Sequence[Json]) -> dict[str, Json]:
     return {str(2 * index + 1): value for index, value in enumerate(values)}
 
 
-def whole_number(value: Json) -> int | None:
+def whole_number(value: PhpValue) -> int | None:
     """Return a number or a text of digits as PHP's loose typing takes it; None for all else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -59,7 +61,7 @@ def whole_number(value: Json) -> int | None:
     return None
 
 
-def _as_php_array(value: Json) -> Json:
+def _as_php_array(value: PhpValue) -> PhpValue:
     if isinstance(value, PhpObject):
         return {key: _as_php_array(member) for key, member in value.items()}
     if isinstance(value, Mapping):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.scaleengine.signing import signature
-from exporter.simulator.accounts import SimulatedAccount
 from exporter.simulator.behaviour import Checks, SignatureCheck
-from exporter.simulator.php import Json, decode, encode, whole_number
+from exporter.simulator.php import PhpValue, decode, encode, whole_number
+from exporter.simulator.simulated_accounts import SimulatedAccount
 
 UNKNOWN_COMMAND = "0000"
 NOT_AUTHORIZED = "0001"
@@ -37,7 +37,7 @@ class Request:
     """The ``json`` field of a call: its text as it was received, and its fields."""
 
     text: str
-    fields: Mapping[str, Json]
+    fields: Mapping[str, PhpValue]
 
     def require(self, *names: str) -> None:
         """Raise RefusedError (0006) for the first field that is not there."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from exporter.simulator.php import Json
+from exporter.simulator.php import PhpValue
 from exporter.simulator.storage import MemberOrder
 
 
@@ -186,7 +186,7 @@ class Code(Enum):
     """As text, without the leading zeros: ``"3"``."""
 
 
-EXTRA_MEMBERS: Mapping[str, Json] = {
+EXTRA_MEMBERS: Mapping[str, PhpValue] = {
     "__errors": [],
     "__size": 4096,
     "__modified": None,

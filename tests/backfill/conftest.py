@@ -18,8 +18,8 @@ from exporter.backfill.options import Destination, FirstDay, Options
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.snapshots import SnapshotLimits

@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 from exporter.metrics.exposition import empty_layer, expose, render_tail
+from exporter.web.app import AppState, build_app
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 from tests.status_scenes import SCENES

@@ -17,7 +17,7 @@ from exporter.check.results import NAME, CheckResult, Outcome
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
-from exporter.simulator.php import Json
+from exporter.simulator.php import PhpValue
 from exporter.terminal import Progress
 
 Main = Callable[..., Mapping[str, object]]
@@ -309,7 +309,7 @@ def test_rows_that_are_rejected(
 ) -> None:
     """They are named, with the users that have no number because of them; no secret is."""
     today = datetime.now(UTC).date().isoformat()
-    rows: list[Json] = [
+    rows: list[PhpValue] = [
         {"summary_date": today, "cpu_user": "live", "bytes_total": None},
         {"summary_date": "2014-11-10", "cpu_user": f"x{account.api_secret}", "bytes_total": "?"},
         {"summary_date": "2099-01-01", "cpu_user": "web", "bytes_total": 1},
@@ -377,7 +377,7 @@ def test_no_number_because_of_rejected_rows(
     settings: Callable[..., Settings],
     main: Main,
     account: SimulatedAccount,
-    rows: list[Json],
+    rows: list[PhpValue],
     outcome: Outcome,
     said: str,
 ) -> None:

@@ -9,8 +9,8 @@ from shutil import which
 import pytest
 
 from exporter import cli
-from exporter.files import NAMES, PACKAGED, PackagedFile
 from exporter.flags import Flag
+from exporter.packaged_files import NAMES, PACKAGED, PackagedFile
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process

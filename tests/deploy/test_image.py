@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.files import PACKAGED
+from exporter.packaged_files import PACKAGED
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
-from exporter.files import NAMES
+from exporter.packaged_files import NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "install.md").read_text()

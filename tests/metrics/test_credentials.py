@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.credentials import CredentialCollector
+from exporter.metrics.credential_metrics import CredentialCollector
 from exporter.polling.store import ChangedTargets
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import CredentialVerdict

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.walk import WalkLimits

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from exporter.polling.account import CredentialReader
+from exporter.polling.credentials import CredentialReader
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
 from exporter.polling.reload_delta import compute_delta

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.loop_thread import MonotonicLoop, PollingThread
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
 from exporter.polling.reload_delta import compute_delta

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot

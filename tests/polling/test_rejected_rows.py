@@ -9,7 +9,7 @@ from itertools import count
 
 from structlog.testing import capture_logs
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
@@ -18,7 +18,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_by_day
-from exporter.simulator.php import Json
+from exporter.simulator.php import PhpValue
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -34,7 +34,7 @@ def ticking() -> Clock:
     return Clock(now=lambda: NOW + next(seconds), monotonic=lambda: 0.0)
 
 
-ODD: Sequence[Json] = (
+ODD: Sequence[PhpValue] = (
     {"summary_date": "2014-11-11", "cpu_user": "live", "bytes_total": None},
     {"summary_date": "2014-10-20", "cpu_user": "web", "bytes_total": -1},
     {"summary_date": "2014-11-11", "cpu_user": f"x{SECRET}", "bytes_total": None},
@@ -85,8 +85,8 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
         user: {"summary_date": "2014-11-11", "cpu_user": user, "bytes_total": None}
         for user in ("a", "b")
     }
-    old: Json = {"summary_date": "2014-10-20", "cpu_user": "web", "bytes_total": None}
-    polls: Sequence[Sequence[Json]] = (
+    old: PhpValue = {"summary_date": "2014-10-20", "cpu_user": "web", "bytes_total": None}
+    polls: Sequence[Sequence[PhpValue]] = (
         [],
         [old],
         [old],
@@ -99,7 +99,7 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
         [old],
     )
     target, clock = DiskUsageTarget("main", 3600.0, 10800.0), ticking()
-    odd: list[Json] = []
+    odd: list[PhpValue] = []
     account = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"web": 2}), odd_rows=odd)
     warned = []
     with (

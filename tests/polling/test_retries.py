@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.retries import RetryPolicy
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts

@@ -13,8 +13,8 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, UserUsage

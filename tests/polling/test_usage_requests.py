@@ -11,8 +11,8 @@ from itertools import count
 
 import pytest
 
-from exporter.polling.account import CredentialReader, PolledAccount
 from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.fair_limiter import FairLimiter
 from exporter.polling.rate_limiter import RateLimiter
 from exporter.polling.session import PollSession
@@ -31,7 +31,7 @@ from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator, steady_usage
-from exporter.simulator.php import Json
+from exporter.simulator.php import PhpValue
 from tests.polling.times import make_session
 from tests.support.faults import Refusal
 
@@ -64,7 +64,7 @@ class Responds(Transport):
         self._lock = threading.Lock()
         self._under_way = 0
         self.most_under_way = 0
-        self.requests: list[dict[str, Json]] = []
+        self.requests: list[dict[str, PhpValue]] = []
         self.timestamps: list[int] = []
         self.largest = 0
 

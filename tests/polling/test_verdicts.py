@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.polling.account import CredentialReader, PolledAccount
+from exporter.polling.credentials import CredentialReader, PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.verdicts import CredentialVerdict

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 
-from exporter.polling.account import PolledAccount
+from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import Snapshot

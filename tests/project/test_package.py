@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.files import PACKAGED
+from exporter.packaged_files import PACKAGED
 
 ROOT = Path(__file__).parents[2]
 

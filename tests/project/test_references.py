@@ -172,7 +172,7 @@ def test_alerts_exist(name: str) -> None:
 
 @each_plain
 def test_endpoints_exist(name: str) -> None:
-    source = (ROOT / "exporter" / "web" / "pages.py").read_text()
+    source = (ROOT / "exporter" / "web" / "app.py").read_text()
     routes = set(re.findall(r'add_\w+\("([^"]+)"', source)) | {"/metrics"}
     shown = {
         code.split("?")[0].removeprefix("POST ").removeprefix("GET ")

@@ -9,7 +9,7 @@ import requests
 
 from exporter.scaleengine.signing import signed_request
 from exporter.simulator import Simulator
-from exporter.simulator.demo import Demo, demo_account
+from exporter.simulator.demo_account import Demo, demo_account
 
 START = 1792000000.0
 TODAY = datetime.fromtimestamp(START, UTC).date()

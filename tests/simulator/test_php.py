@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.simulator.php import Json, decode, encode, whole_number, with_gaps
+from exporter.simulator.php import PhpValue, decode, encode, whole_number, with_gaps
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-VALUES: st.SearchStrategy[Json] = st.recursive(
+VALUES: st.SearchStrategy[PhpValue] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS,
     lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
     max_leaves=8,
@@ -33,13 +33,13 @@ VALUES: st.SearchStrategy[Json] = st.recursive(
         ([1, True, None, "x"], '[1,true,null,"x"]'),
     ],
 )
-def test_printing(value: Json, text: str) -> None:
+def test_printing(value: PhpValue, text: str) -> None:
     """Each value is printed as json_encode does."""
     assert encode(value) == text
 
 
 @given(VALUES)
-def test_the_text_is_ascii_and_printed_again_the_same(value: Json) -> None:
+def test_the_text_is_ascii_and_printed_again_the_same(value: PhpValue) -> None:
     """What was decoded from PHP's text is encoded to the same text: the server may check so."""
     text = encode(value)
 
@@ -77,6 +77,6 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         (5.0, None),
     ],
 )
-def test_whole_numbers(value: Json, number: int | None) -> None:
+def test_whole_numbers(value: PhpValue, number: int | None) -> None:
     """A number and a text of digits are whole numbers, nothing else is."""
     assert whole_number(value) == number

@@ -29,7 +29,7 @@ from exporter.simulator import (
 )
 from exporter.simulator.encoding import folder as written_folder
 from exporter.simulator.listing import list_folder
-from exporter.simulator.php import Json, decode, encode
+from exporter.simulator.php import PhpValue, decode, encode
 from tests.support.faults import BUSY, Refusal
 from tests.support.random_readings import describe
 
@@ -38,7 +38,7 @@ Post = Callable[..., requests.Response]
 Sign = Callable[..., str]
 
 
-def written(root: Folder, readings: Readings) -> Json:
+def written(root: Folder, readings: Readings) -> PhpValue:
     """Return how a folder is written, as a client decodes it."""
     return decode(encode(written_folder(list_folder(root, "video", 0, readings), readings)))
 
@@ -72,7 +72,7 @@ def tree(*paths: str) -> Folder:
         ),
     ],
 )
-def test_a_folder_is_a_mapping_or_a_list_of_them(shape: FolderShape, expected: Json) -> None:
+def test_a_folder_is_a_mapping_or_a_list_of_them(shape: FolderShape, expected: PhpValue) -> None:
     """A folder is written as one mapping, as a list of it, or in pieces."""
     assert written(tree("m", "f/a"), Readings(folder=shape)) == expected
 
@@ -140,7 +140,7 @@ def test_numbers_can_be_texts() -> None:
     ("empty", "expected"),
     [(Empty.OMITTED, []), (Empty.WRITTEN, {"__files": [], "__is_loaded": 1})],
 )
-def test_an_empty_folder_is_an_empty_array_or_flagged(empty: Empty, expected: Json) -> None:
+def test_an_empty_folder_is_an_empty_array_or_flagged(empty: Empty, expected: PhpValue) -> None:
     """What has neither files nor folders is PHP's empty array, or says that it is complete."""
     assert written(Folder(), Readings(folder=FolderShape.MAPPING, empty=empty)) == expected
 
@@ -196,7 +196,7 @@ def test_a_folder_can_be_an_object_among_lists() -> None:
     ids=lambda value: describe(value) if isinstance(value, Readings) else None,
 )
 def test_a_complete_folder_can_have_more_members(
-    readings: Readings, member: str, value: Json
+    readings: Readings, member: str, value: PhpValue
 ) -> None:
     """An offset, a count, or members that nobody published can stand in a complete folder."""
     root = tree("1", "2", "f/3", "f/g/4")
@@ -242,7 +242,7 @@ def test_the_offset_can_be_absent(
     ("nothing", "members"), [(Nothing.EMPTY_DATA, {"data": []}), (Nothing.LEFT_OUT, {})]
 )
 def test_nothing_to_list_has_more_forms_than_an_empty_folder(
-    simulator: Simulator, ask: Ask, content: Content, nothing: Nothing, members: dict[str, Json]
+    simulator: Simulator, ask: Ask, content: Content, nothing: Nothing, members: dict[str, PhpValue]
 ) -> None:
     """A listing that shows nothing can be an empty ``data``, or lack the path; others do not."""
     simulator.behave(Behaviour(readings=Readings(content=content, nothing=nothing)))

@@ -21,7 +21,7 @@ from exporter.simulator import (
     steady_usage,
     usage_by_day,
 )
-from exporter.simulator.service import KEPT, CallLog
+from exporter.simulator.api import KEPT, CallLog
 from tests.support.faults import Fault
 
 Ask = Callable[..., dict[str, object]]

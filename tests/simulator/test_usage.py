@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from exporter.simulator import Array, Behaviour, Order, Readings, Simulator, steady_usage
-from exporter.simulator.accounts import Row, first_day, thirty_days
-from exporter.simulator.php import Json
+from exporter.simulator.php import PhpValue
+from exporter.simulator.simulated_accounts import Row, first_day, thirty_days
 
 TODAY = date(2014, 11, 11)
 Ask = Callable[..., dict[str, object]]
@@ -39,7 +39,7 @@ def days(found: list[Row]) -> list[date]:
         (["2023-09-01"], None),
     ],
 )
-def test_the_start_is_a_unix_time_or_a_date(starttime: Json, day: date | None) -> None:
+def test_the_start_is_a_unix_time_or_a_date(starttime: PhpValue, day: date | None) -> None:
     """What the page allows is understood, the rest is none."""
     assert first_day(starttime) == day
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from exporter.simulator.answers import Answer, CallContext, refusal
+from exporter.simulator.api import ELSEWHERE, PlannedResponse
+from exporter.simulator.commands import CallContext, SimulatedResponse, refusal
 from exporter.simulator.listing import PARTIAL, SKIPPED, Listed
-from exporter.simulator.php import Json, encode
-from exporter.simulator.service import ELSEWHERE, PlannedResponse
+from exporter.simulator.php import PhpValue, encode
 
 _NUMBERS = frozenset({"bytes_total", "__is_loaded", "__offset", "__file_count"})
 _NOT_A_NUMBER = "(a number)"
@@ -35,16 +35,16 @@ class _Unchanged:
 
     status: int | None = None
 
-    def replace_response(self, context: CallContext) -> Answer | None:
+    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
         return listed
 
-    def change_content(self, content: Mapping[str, Json]) -> Mapping[str, Json]:
+    def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:
         return content
 
-    def encode(self, envelope: Mapping[str, Json]) -> bytes:
+    def encode(self, envelope: Mapping[str, PhpValue]) -> bytes:
         return encode(envelope).encode()
 
     async def send(
@@ -110,16 +110,16 @@ class Fault(Enum):
     def status(self) -> int | None:
         return 307 if self is Fault.REDIRECT else None
 
-    def replace_response(self, context: CallContext) -> Answer | None:
+    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
         return spoil_listing(listed, offset, self)
 
-    def change_content(self, content: Mapping[str, Json]) -> Mapping[str, Json]:
+    def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:
         return spoil_content(content, self)
 
-    def encode(self, envelope: Mapping[str, Json]) -> bytes:
+    def encode(self, envelope: Mapping[str, PhpValue]) -> bytes:
         return spoil_text(envelope, self)
 
     async def send(
@@ -140,7 +140,7 @@ class Refusal(_Unchanged):
     def name(self) -> str:
         return f"code {self.code}" if self.code else "no code"
 
-    def replace_response(self, context: CallContext) -> Answer | None:
+    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
         return refusal(self, context)
 
 
@@ -155,9 +155,9 @@ class HttpError(_Unchanged):
     def name(self) -> str:
         return f"HTTP {self.status}"
 
-    def replace_response(self, context: CallContext) -> Answer | None:
+    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
         page = f"<html><body><h1>HTTP {self.status}</h1></body></html>".encode()
-        return Answer(page, self.status, "text/html", self.retry_after)
+        return SimulatedResponse(page, self.status, "text/html", self.retry_after)
 
 
 BUSY = Refusal("1000", "Our servers are busy, please try again in a few minutes")
@@ -179,7 +179,7 @@ def spoil_listing(listed: Listed, offset: int, fault: Fault) -> Listed:
             return listed
 
 
-def spoil_content(content: Mapping[str, Json], fault: Fault) -> Mapping[str, Json]:
+def spoil_content(content: Mapping[str, PhpValue], fault: Fault) -> Mapping[str, PhpValue]:
     """Return an answer's content, a mapping of one member, under a fault."""
     name, value = next(iter(content.items()))
     if fault is Fault.OTHER_PATH:
@@ -189,11 +189,11 @@ def spoil_content(content: Mapping[str, Json], fault: Fault) -> Mapping[str, Jso
     if fault in (Fault.NAN, Fault.HUGE_NUMBER):
         return {name: _without_numbers(value)}
     if fault is Fault.NOT_ROWS:
-        items: Json = (7, "row", None, [])
+        items: PhpValue = (7, "row", None, [])
         return {name: items if name == "usage" else {"__files": items, "__is_loaded": 1}}
     if fault is Fault.LONE_SURROGATE:
-        row: Json = {"summary_date": "2014-11-10", "cpu_user": "\ud800", "bytes_total": 1024}
-        folder: Json = {"__files": ["\ud800.mp4"], "__is_loaded": 1, "\ud800": []}
+        row: PhpValue = {"summary_date": "2014-11-10", "cpu_user": "\ud800", "bytes_total": 1024}
+        folder: PhpValue = {"__files": ["\ud800.mp4"], "__is_loaded": 1, "\ud800": []}
         return {name: [row] if name == "usage" else folder}
     return content
 
@@ -211,7 +211,7 @@ _TEXTS: Mapping[Fault, Callable[[str], str]] = {
 }
 
 
-def spoil_text(envelope: Mapping[str, Json], fault: Fault) -> bytes:
+def spoil_text(envelope: Mapping[str, PhpValue], fault: Fault) -> bytes:
     """Return the body of an answer under a fault."""
     text = encode(envelope)
     if fault is Fault.DUPLICATE_KEYS:
@@ -222,7 +222,7 @@ def spoil_text(envelope: Mapping[str, Json], fault: Fault) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _without_numbers(value: Json) -> Json:
+def _without_numbers(value: PhpValue) -> PhpValue:
     if isinstance(value, Mapping):
         return {
             name: _NOT_A_NUMBER if name in _NUMBERS else _without_numbers(member)
@@ -233,7 +233,7 @@ def _without_numbers(value: Json) -> Json:
     return value
 
 
-def _head(headers: Headers, answer: Answer) -> bytes:
+def _head(headers: Headers, answer: SimulatedResponse) -> bytes:
     """Return the first line and the headers for the cases in which aiohttp must not send them."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
     length = f"Content-Length: {len(answer.body)}"

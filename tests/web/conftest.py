@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
+from exporter.web.app import AppState, build_app
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from tests.observed import status_source
 

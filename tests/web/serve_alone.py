@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from exporter.logs import configure_logging
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.acceptor import raise_fd_limit
+from exporter.web.app import AppState, build_app
 from exporter.web.listeners import TcpAddress, listen
-from exporter.web.pages import AppState, build_app
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 

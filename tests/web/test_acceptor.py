@@ -221,7 +221,7 @@ def test_few_requests_wait_for_a_response_to_another(
             return len(connection._messages)  # noqa: SLF001 - what it is about
 
     monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
-    monkeypatch.setattr("exporter.web.pages._Pages.metrics", wait)
+    monkeypatch.setattr("exporter.web.app._Pages.metrics", wait)
     gc.collect()
     assert site.serve_while(visit) == 4
 
@@ -289,7 +289,7 @@ def test_one_that_is_not_read_from_makes_room_too(
                 return descriptors() == before + 1
 
     monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
-    monkeypatch.setattr("exporter.web.pages._Pages.metrics", wait)
+    monkeypatch.setattr("exporter.web.app._Pages.metrics", wait)
     with capture_logs():
         assert site.serve_while(visit)
 

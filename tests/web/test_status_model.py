@@ -16,10 +16,10 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.document import SCHEMA_FILE, schema_text, write_json
-from exporter.web.status.model import AccountStatus, Severity, State
+from exporter.web.status.json_document import SCHEMA_FILE, schema_text, write_json
 from exporter.web.status.observation import ConfiguredAccount, Observation
 from exporter.web.status.rendering import Links, View, render_page
+from exporter.web.status.status_model import AccountStatus, Severity, State
 from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
 from tests.status_scenes import SCENES, TODAY, failed, polled, user
 

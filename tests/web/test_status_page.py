@@ -314,7 +314,7 @@ def test_the_configuration(
 def test_jinja2_is_imported_for_the_first_page() -> None:
     """An exporter whose page nobody opens does without it."""
     code = (
-        "import sys, exporter.web.pages, exporter.service; print('jinja2' in sys.modules);"
+        "import sys, exporter.web.app, exporter.service; print('jinja2' in sys.modules);"
         "from exporter.web.status.rendering import _environment as e; e();"
         "print('jinja2' in sys.modules)"
     )

@@ -13,7 +13,8 @@ from exporter.polling.request_log import PollTrace, RequestRecord
 from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.web.status.model import (
+from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
+from exporter.web.status.status_model import (
     AccountStatus,
     DiskUsageStatus,
     ExporterStatus,
@@ -32,7 +33,6 @@ from exporter.web.status.model import (
     UsageChanges,
     UserStatus,
 )
-from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
 
 MAX_FOLDERS: Final = 10
 """The folders of a path that are shown."""

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from exporter.metrics.exposition import Body
 from exporter.web.build_queue import BuildQueue
 from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
-from exporter.web.status.document import write_json
+from exporter.web.status.json_document import write_json
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import Links, View, content_security_policy, render_page
 

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from exporter.web.status import sparkline, wording
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.model import (
+from exporter.web.status.observation import Observation
+from exporter.web.status.status_model import (
     AccountStatus,
     FilesStatus,
     Overview,
@@ -20,7 +21,6 @@ from exporter.web.status.model import (
     Summary,
     UserStatus,
 )
-from exporter.web.status.observation import Observation
 
 if TYPE_CHECKING:
     from jinja2 import Environment

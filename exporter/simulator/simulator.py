@@ -10,9 +10,9 @@ from typing import Self
 
 from aiohttp import web
 
-from exporter.simulator.accounts import SimulatedAccount
+from exporter.simulator.api import ELSEWHERE, ROUTE, Call, SimulatedApi
 from exporter.simulator.behaviour import Behaviour, send_response
-from exporter.simulator.service import ELSEWHERE, ROUTE, Call, Service
+from exporter.simulator.simulated_accounts import SimulatedAccount
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Simulator:
         port: int = 0,
     ) -> None:
         rng = random or Random(0)  # noqa: S311 (chance for tests, no secret)
-        self._service = Service(accounts, behaviour or Behaviour(), clock, rng)
+        self._service = SimulatedApi(accounts, behaviour or Behaviour(), clock, rng)
         self._clock = clock
         self._in_flight = 0
         self._most_in_flight = 0

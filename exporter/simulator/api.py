@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from exporter.simulator.accounts import SimulatedAccount
-from exporter.simulator.answers import Answer, CallContext, answer, cpu_users, refusal
 from exporter.simulator.behaviour import AnyFault, Behaviour, FaultPicker
+from exporter.simulator.commands import CallContext, SimulatedResponse, answer, cpu_users, refusal
 from exporter.simulator.php import whole_number
 from exporter.simulator.protocol import (
     RefusedError,
@@ -17,6 +16,7 @@ from exporter.simulator.protocol import (
     authorize,
     read_request,
 )
+from exporter.simulator.simulated_accounts import SimulatedAccount
 
 KEPT = 100_000
 """How many calls are kept: the newest."""
@@ -90,12 +90,12 @@ class CallLog:
 class PlannedResponse:
     """The answer to a call, what is to go wrong with it, and the behaviour that it fell under."""
 
-    answer: Answer
+    answer: SimulatedResponse
     fault: AnyFault | None
     behaviour: Behaviour
 
 
-class Service:
+class SimulatedApi:
     """The API without HTTP. One thread calls ``plan_response``; any may call ``behave``."""
 
     def __init__(
@@ -139,7 +139,12 @@ class Service:
         return PlannedResponse(response, fault, behaviour)
 
     def _call(
-        self, request: Request, route: str, now: float, response: Answer, fault: AnyFault | None
+        self,
+        request: Request,
+        route: str,
+        now: float,
+        response: SimulatedResponse,
+        fault: AnyFault | None,
     ) -> Call:
         fields = request.fields
         cpu = fields.get("cpu")
@@ -164,7 +169,7 @@ class Service:
 
 def _answer(
     request: Request, allowed: SimulatedAccount | RefusedError, moment: CallContext
-) -> Answer:
+) -> SimulatedResponse:
     replaced = None if moment.fault is None else moment.fault.replace_response(moment)
     if replaced is not None:
         return replaced

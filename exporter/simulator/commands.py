@@ -7,10 +7,9 @@ from random import Random
 from typing import Protocol
 
 from exporter.simulator import encoding
-from exporter.simulator.accounts import SimulatedAccount, first_day, thirty_days
 from exporter.simulator.behaviour import AnyFault, Behaviour, encode_body
 from exporter.simulator.listing import Listed, list_folder
-from exporter.simulator.php import Json, whole_number
+from exporter.simulator.php import PhpValue, whole_number
 from exporter.simulator.protocol import (
     MISSING_FIELD,
     UNKNOWN_COMMAND,
@@ -19,6 +18,7 @@ from exporter.simulator.protocol import (
     Request,
 )
 from exporter.simulator.readings import Nothing
+from exporter.simulator.simulated_accounts import SimulatedAccount, first_day, thirty_days
 from exporter.simulator.storage import LISTED
 
 HTTP_STATUS: Mapping[str | None, int] = {
@@ -36,7 +36,7 @@ HTTP_STATUS: Mapping[str | None, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SimulatedResponse:
     """What is to be sent; ``code`` is that of a failure, "" for one without, None for a success."""
 
     body: bytes
@@ -68,7 +68,7 @@ class Refused(Protocol):
         """Return the message."""
 
 
-def answer(request: Request, account: SimulatedAccount, context: CallContext) -> Answer:
+def answer(request: Request, account: SimulatedAccount, context: CallContext) -> SimulatedResponse:
     """Return the answer to a request that has passed the checks.
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
@@ -89,22 +89,22 @@ def answer(request: Request, account: SimulatedAccount, context: CallContext) ->
         listing=command == "files.list",
     )
     body = encode_body(envelope, context.fault)
-    return Answer(body, content_type=readings.content_type)
+    return SimulatedResponse(body, content_type=readings.content_type)
 
 
-def refusal(refused: Refused, context: CallContext) -> Answer:
+def refusal(refused: Refused, context: CallContext) -> SimulatedResponse:
     """Return the API's failure answer."""
     readings = context.behaviour.readings
     code = refused.code
     envelope = encoding.failure(code, refused.message, readings, context.behaviour.latency)
     status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
     body = encode_body(envelope, context.fault)
-    return Answer(body, status, readings.content_type, code=code or "")
+    return SimulatedResponse(body, status, readings.content_type, code=code or "")
 
 
 def _disk_usage(
     request: Request, account: SimulatedAccount, context: CallContext
-) -> dict[str, Json]:
+) -> dict[str, PhpValue]:
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
     if first is None:
@@ -130,7 +130,7 @@ def cpu_users(request: Request) -> tuple[str, ...]:
 
 def _files_list(
     request: Request, account: SimulatedAccount, context: CallContext
-) -> dict[str, Json]:
+) -> dict[str, PhpValue]:
     request.require("path")
     path = request.text_field("path")
     listed = request.fields.get("type", "video")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
-from exporter.simulator.accounts import SimulatedAccount
+from exporter.simulator.simulated_accounts import SimulatedAccount
 from exporter.simulator.storage import FileType, Folder
 
 _GIB = 2**30

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.model import AccountStatus, Overview, Status
 from exporter.web.status.observation import Observation
+from exporter.web.status.status_model import AccountStatus, Overview, Status
 
 _TAIL: Final = b"]}"
 """How the document ends: the accounts are its last member."""

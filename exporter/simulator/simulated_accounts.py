@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import TypeAlias
 
-from exporter.simulator.php import Json, whole_number
+from exporter.simulator.php import PhpValue, whole_number
 from exporter.simulator.readings import Order, Readings
 from exporter.simulator.storage import Folder
 
@@ -53,7 +53,7 @@ class SimulatedAccount:
     usage: Usage = no_usage
     storage: Folder = field(default_factory=Folder, repr=False)
     refresh: Callable[[float], None] = _unchanged
-    odd_rows: Sequence[Json] = ()
+    odd_rows: Sequence[PhpValue] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Row:
     bytes_total: int
 
 
-def first_day(starttime: Json) -> date | None:
+def first_day(starttime: PhpValue) -> date | None:
     """Return the day at which the thirty days start, or None when the field says none.
 
     It is a unix time, as number or as text, or a date such as ``2023-09-01`` or ``2023-09``.
