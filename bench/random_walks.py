@@ -25,13 +25,11 @@ from typing import Final
 import structlog
 
 from bench.faults.fast_time import LeapingTime
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
 from exporter.polling.folder_counts import DIRECTLY
+from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.polls import poll
-from exporter.polling.rate_limiter import RateLimiter
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
-from exporter.polling.reload_delta import ReloadDelta, compute_delta
-from exporter.polling.verdicts import CredentialVerdict, ignore
+from exporter.polling.credentials import (
+    CredentialBreaker,
+    CredentialReader,
+    CredentialVerdict,
+    ignore,
+)
+from exporter.polling.limits import FairLimiter, RateLimiter
+from exporter.polling.session import PolledAccount
+from exporter.polling.targets import ReloadDelta, compute_delta
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers, Workers
 from exporter.process.log_limit import LogLimit

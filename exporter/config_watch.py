@@ -8,8 +8,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from exporter.config import Fingerprint
-from exporter.polling.stopping import Stop
-from exporter.polling.supervised_thread import SupervisedThread
+from exporter.polling.threads import Stop, SupervisedThread
 from exporter.timed_read import MAX_READS, SETTLE_SECONDS
 from exporter.yamlfile.problems import ConfigError
 

@@ -8,8 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from exporter.polling.stopping import Stop
-from exporter.polling.supervised_thread import SupervisedThread
+from exporter.polling.threads import Stop, SupervisedThread
 from exporter.process.log_limit import LogLimit
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock

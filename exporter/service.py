@@ -28,9 +28,8 @@ from exporter.observer import Observer
 from exporter.polling.demand import DemandLog
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
-from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
-from exporter.polling.targets import Target
+from exporter.polling.targets import Target, compute_delta
 from exporter.polling.workers import WorkerPool
 from exporter.process.resource_limits import find_resource_limit
 from exporter.process.signals import GRACE_SECONDS

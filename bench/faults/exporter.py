@@ -15,8 +15,7 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
-from exporter.polling.reload_delta import compute_delta
-from exporter.polling.targets import Target
+from exporter.polling.targets import Target, compute_delta
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import TimestampAllocator

@@ -12,11 +12,10 @@ from datetime import date
 
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
-from exporter.polling.credentials import PolledAccount
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import SnapshotLimits
-from exporter.polling.stopping import Stop, StopRequestedError
 from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.threads import Stop, StopRequestedError
 from exporter.polling.usage import (
     check_limits,
     describe_rejected,

@@ -38,8 +38,8 @@ from exporter.backfill.work_folder import (
     place_file,
     unwritable,
 )
-from exporter.polling.stopping import StopRequestedError, stoppable
 from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.threads import StopRequestedError, stoppable
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.streams import STDOUT
 from exporter.scaleengine.clock import Clock

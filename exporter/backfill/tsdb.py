@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter.backfill.openmetrics import Written
 from exporter.backfill.work_folder import unwritable
-from exporter.polling.stopping import Stop, StopRequestedError
+from exporter.polling.threads import Stop, StopRequestedError
 
 BLOCK_DURATION: Final = "486h"
 """The longest block: promtool reads the file once for each, and has 2h, 6h, 18h and so on."""

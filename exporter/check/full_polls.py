@@ -16,16 +16,15 @@ from exporter.check.results import (
     find_first_answer,
     target_subject,
 )
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.loop_thread import MonotonicLoop
 from exporter.polling.polls import poll
 from exporter.polling.request_log import FolderCost, PollTrace
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
-from exporter.polling.stopping import cancel_all
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.threads import cancel_all
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import split_users

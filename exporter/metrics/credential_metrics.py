@@ -16,9 +16,9 @@ from typing import Final, TypeAlias
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import ChangedTargets
 from exporter.polling.targets import Target
-from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials
 
 _Key: TypeAlias = tuple[str, str, str]

@@ -17,10 +17,9 @@ from exporter.metrics.exposition import (
 )
 from exporter.metrics.family_text import Sections, render_sections
 from exporter.metrics.registry import Metrics
-from exporter.polling.stopping import Stop
 from exporter.polling.store import TARGETS, Store
-from exporter.polling.supervised_thread import SupervisedThread
 from exporter.polling.targets import Target
+from exporter.polling.threads import Stop, SupervisedThread
 from exporter.process.memory import FreeMemoryRelease
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock

@@ -33,10 +33,9 @@ from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.quotas import QuotaCollector
 from exporter.metrics.self_metrics import ProcessMetrics, WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
-from exporter.polling.reload_delta import ReloadDelta
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import ChangedTargets, PollResult, Store
-from exporter.polling.targets import Target
-from exporter.polling.verdicts import CredentialVerdict
+from exporter.polling.targets import ReloadDelta, Target
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor

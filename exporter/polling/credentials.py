@@ -1,20 +1,16 @@
-"""An account while it is polled: what the polls of its targets share."""
+"""The credentials of an account: read, accepted, or blocked after a refusal."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.failure_log import FailureLog
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.verdicts import CredentialVerdict, ignore
-from exporter.polling.walk import WalkLimits
+from exporter.polling.recovery import CONVINCING_REFUSALS
+from exporter.polling.targets import Target
 from exporter.polling.workers import Workers
-from exporter.process.log_limit import LogLimit
-from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.clock import since_boot
-from exporter.scaleengine.errors import AuthError
+from exporter.scaleengine.client import Credentials
+from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import AuthError, ScaleEngineError
 
 _SLOT_SECONDS: Final = 1.0
 """Seconds after which a read that hangs keeps no other account from reading."""
@@ -70,27 +66,74 @@ class CredentialReader:
         return reading if reading.get_loop() is asyncio.get_running_loop() else None
 
 
-@dataclass(frozen=True, slots=True)
-class PolledAccount:
-    """What the polls of an account share.
-
-    ``judge`` is called for each attempt with what it shows of the credentials. ``failures`` decides
-    which failures are logged as warnings, ``log_limit`` which retries and waits are at info.
-    """
-
-    name: str
-    client: Client
-    credentials: CredentialReader
-    limiter: FairLimiter
-    breaker: CredentialBreaker
-    limits: WalkLimits
-    workers: Workers
-    judge: Callable[[CredentialVerdict], None] = ignore
-    failures: FailureLog = field(default_factory=FailureLog)
-    log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
-
-
 def _retrieve(task: "asyncio.Task[Credentials]") -> None:
     """Take the error of a read that every poll has given up."""
     if not task.cancelled():
         task.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    credentials: Credentials
+    refusals: int = 0
+    error: ScaleEngineError | None = None
+    until: float = 0.0
+
+
+class CredentialBreaker:
+    """Remembers that credentials were refused, for the other targets of an account.
+
+    An account with a hundred paths would be refused a hundred times otherwise, and be locked. One
+    refusal is enough for credentials that were never accepted; later it may be of one path only. It
+    is remembered by collector, since a command may be denied alone.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, _Record] = {}
+
+    def record_acceptance(self, collector: str, credentials: Credentials) -> None:
+        """Record that the credentials were accepted."""
+        self._known[collector] = _Record(credentials)
+
+    def record_refusal(
+        self, collector: str, credentials: Credentials, error: ScaleEngineError, seconds: float
+    ) -> None:
+        """Record that the credentials were refused; if that counts, block them for ``seconds``."""
+        until = self._clock.monotonic() + seconds
+        known = self._known.get(collector)
+        if known is not None and known.credentials == credentials:
+            refusals = known.refusals + 1
+        else:
+            refusals = CONVINCING_REFUSALS
+        self._known[collector] = _Record(credentials, refusals, error, until)
+
+    def find_refusal(self, collector: str, credentials: Credentials) -> ScaleEngineError | None:
+        """Return why these credentials are blocked now, or None; others may be right."""
+        known = self._known.get(collector)
+        if known is None or known.credentials != credentials:
+            return None
+        if known.refusals < CONVINCING_REFUSALS or self._clock.monotonic() >= known.until:
+            return None
+        return known.error
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialVerdict:
+    """What one attempt to poll a target has shown of the account and its credentials.
+
+    ``credentials`` are those of the attempt, None where they could not be read; ``read_at`` is when
+    they were, in seconds of monotonic time. ``accepted`` is None where ScaleEngine said nothing of
+    them: it did not respond, or was out of order. ``asked`` is False where no request was made,
+    because the credentials could not be read or were refused before.
+    """
+
+    target: Target
+    credentials: Credentials | None
+    read_at: float
+    accepted: bool | None
+    asked: bool = True
+
+
+def ignore(_: CredentialVerdict) -> None:
+    """Do nothing with a verdict."""

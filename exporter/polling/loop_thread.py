@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from exporter.polling.poller import Poller
-from exporter.polling.stopping import cancel_all
-from exporter.polling.supervised_thread import SupervisedThread
+from exporter.polling.threads import SupervisedThread, cancel_all
 from exporter.scaleengine.clock import since_boot
 
 T = TypeVar("T")

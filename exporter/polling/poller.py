@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from weakref import WeakSet
 
-from exporter.polling.credentials import PolledAccount
-from exporter.polling.reload_delta import ReloadDelta, without_times
-from exporter.polling.stopping import cancel_all
+from exporter.polling.session import PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
-from exporter.polling.targets import Target
+from exporter.polling.targets import ReloadDelta, Target, without_times
+from exporter.polling.threads import cancel_all
 from exporter.scaleengine.client import Client
 from exporter.scaleengine.clock import Clock
 

@@ -32,10 +32,15 @@ and when the target is polled next:
 - ``Retry-After`` counts up to an hour, except for the next attempt, which the poll's own time ends.
 """
 
+import math
 import random
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
-from exporter.polling.schedule import backoff
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     FailureScope,
     NetworkError,
@@ -43,6 +48,26 @@ from exporter.scaleengine.errors import (
     RequestTimeoutError,
     ScaleEngineError,
 )
+
+FIRST_BACKOFF: Final = 30.0
+
+
+def next_due(due: float, interval: float, now: float) -> float:
+    """Return when to poll next after a good poll: polls that were missed are not made up for."""
+    missed = max(0, math.floor((now - due) / interval))
+    return due + interval * (missed + 1)
+
+
+def backoff(failures: int, longest: float) -> float:
+    """Return the wait after so many failures in a row: 30 s, doubling, up to the longest."""
+    return min(longest, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
+
+
+async def sleep_until(due: float, clock: Clock) -> None:
+    """Wait for a moment of monotonic time."""
+    while (left := due - clock.monotonic()) > 0:
+        await clock.sleep(left)
+
 
 FIRST_RETRY_SECONDS: Final = 0.5
 """Seconds before the second attempt, at least; each further wait is twice as long."""
@@ -117,3 +142,56 @@ def has_response(reason: Reason | None) -> bool:
 
 def _retry_after(error: ScaleEngineError) -> float:
     return min(error.retry_after or 0.0, MAX_RETRY_AFTER)
+
+
+OnRetry: TypeAlias = Callable[[ScaleEngineError, int, float], None]
+
+MIN_RETRY_SECONDS: Final = 60.0
+"""A poll retries its requests for its interval, and for this long at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long the requests of one poll are sent again: until ``end``, in monotonic seconds.
+
+    ``may_continue`` says before each further attempt whether the poll may make it.
+    """
+
+    clock: Clock
+    rng: random.Random
+    end: float
+    may_continue: Callable[[], bool]
+
+    def retrying(self, on_retry: OnRetry | None = None) -> AsyncRetrying:
+        """Return what calls a coroutine function until it succeeds, or fails for good.
+
+        ``on_retry`` is called before each wait: with the error, the number of the attempt that it
+        ended, and the seconds. The error of the last attempt is raised as it is.
+        """
+        failures = FailedAttempts()
+
+        def should_stop(state: RetryCallState) -> bool:
+            is_late = self.clock.monotonic() + state.upcoming_sleep > self.end
+            return not failures.may_retry(_error(state)) or is_late or not self.may_continue()
+
+        return AsyncRetrying(
+            retry=retry_if_exception_type(ScaleEngineError),
+            after=lambda state: failures.record(_error(state)),
+            wait=lambda state: failures.delay(_error(state), self.rng),
+            stop=should_stop,
+            sleep=self._sleep,
+            before_sleep=None
+            if on_retry is None
+            else lambda state: on_retry(_error(state), state.attempt_number, state.upcoming_sleep),
+            reraise=True,
+        )
+
+    async def _sleep(self, seconds: float) -> None:
+        await sleep_until(self.clock.monotonic() + seconds, self.clock)
+
+
+def _error(state: RetryCallState) -> ScaleEngineError:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, ScaleEngineError):
+        raise TypeError("only a failure of a request is retried") from error
+    return error

@@ -1,19 +1,34 @@
-"""The requests of one poll."""
+"""An account while it is polled, and the requests of one poll."""
 
 import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from exporter.polling.credentials import PolledAccount
-from exporter.polling.recovery import account_pause, has_response, refuses_credentials
+from exporter.polling.credentials import (
+    CredentialBreaker,
+    CredentialReader,
+    CredentialVerdict,
+    ignore,
+)
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.limits import FairLimiter
+from exporter.polling.recovery import (
+    MIN_RETRY_SECONDS,
+    RetryPolicy,
+    account_pause,
+    has_response,
+    refuses_credentials,
+)
 from exporter.polling.request_log import RequestLog
-from exporter.polling.retries import MIN_RETRY_SECONDS, RetryPolicy
 from exporter.polling.targets import FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
+from exporter.polling.walk import WalkLimits
+from exporter.polling.workers import Workers
+from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
+from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
 from exporter.scaleengine.errors import (
     AuthError,
@@ -27,6 +42,26 @@ T = TypeVar("T")
 
 MIN_POLL_SECONDS: Final = 600.0
 """Seconds that a poll may take in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolledAccount:
+    """What the polls of an account share.
+
+    ``judge`` is called for each attempt with what it shows of the credentials. ``failures`` decides
+    which failures are logged as warnings, ``log_limit`` which retries and waits are at info.
+    """
+
+    name: str
+    client: Client
+    credentials: CredentialReader
+    limiter: FairLimiter
+    breaker: CredentialBreaker
+    limits: WalkLimits
+    workers: Workers
+    judge: Callable[[CredentialVerdict], None] = ignore
+    failures: FailureLog = field(default_factory=FailureLog)
+    log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
 
 
 class PollSession:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from exporter.polling.reload_delta import ReloadDelta, without_times
 from exporter.polling.request_log import PollTrace
 from exporter.polling.snapshots import Snapshot
-from exporter.polling.targets import Target
+from exporter.polling.targets import ReloadDelta, Target, without_times
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 

@@ -7,12 +7,10 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll, unanswered
-from exporter.polling.recovery import next_poll_delay
+from exporter.polling.recovery import next_due, next_poll_delay, sleep_until
 from exporter.polling.request_log import describe_request
-from exporter.polling.schedule import next_due, sleep_until
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import Target, log_fields, name_some

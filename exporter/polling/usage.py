@@ -27,8 +27,8 @@ from exporter.polling.snapshots import (
     UserUsage,
     pack_days,
 )
-from exporter.polling.stopping import cancel_all
 from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.threads import cancel_all
 from exporter.scaleengine.disk_usage import (
     COMMAND,
     RejectedRow,

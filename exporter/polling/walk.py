@@ -30,7 +30,7 @@ from exporter.polling.steps import (
     start_of,
     with_files,
 )
-from exporter.polling.stopping import cancel_all
+from exporter.polling.threads import cancel_all
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.file_listing import (
     COMMAND,

@@ -18,13 +18,12 @@ from exporter.backfill.options import Destination, FirstDay, Options
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
+from exporter.polling.limits import FairLimiter, RateLimiter
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import SnapshotLimits
-from exporter.polling.stopping import stoppable
 from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.threads import stoppable
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials

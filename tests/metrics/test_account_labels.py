@@ -7,9 +7,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import Store
-from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.targets import DiskUsageTarget, compute_delta
 from exporter.scaleengine.clock import Clock
 
 TARGETS = (DiskUsageTarget("main", 60, 180), DiskUsageTarget("other", 60, 180))

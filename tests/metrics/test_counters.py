@@ -3,10 +3,9 @@
 import pytest
 
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.polling.verdicts import CredentialVerdict
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, compute_delta
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.credential_metrics import CredentialCollector
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import ChangedTargets
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials
 
 USAGE = DiskUsageTarget("main", 3600, 10800)

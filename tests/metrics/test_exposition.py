@@ -21,6 +21,7 @@ from exporter.metrics.families import SnapshotCollector
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.self_metrics import WallTime
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,
     FileCounts,
@@ -30,7 +31,6 @@ from exporter.polling.snapshots import (
 )
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
-from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from exporter.metrics.exposition import Body, Exposition
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,
     FileCounts,
@@ -24,8 +24,7 @@ from exporter.polling.snapshots import (
     UserUsage,
 )
 from exporter.polling.store import LastGood, PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason

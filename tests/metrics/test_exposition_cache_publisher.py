@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from exporter.metrics.account_metrics import NO_ACCOUNT, AccountCollector
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,
     FileCounts,
@@ -22,10 +22,9 @@ from exporter.polling.snapshots import (
     Snapshot,
     UserUsage,
 )
-from exporter.polling.stopping import Stop
 from exporter.polling.store import LastGood, PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
+from exporter.polling.threads import Stop
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason

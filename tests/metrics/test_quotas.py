@@ -6,10 +6,9 @@ from datetime import date
 import pytest
 
 from exporter.metrics.registry import Metrics, build_metrics
-from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
-from exporter.polling.targets import DiskUsageTarget
+from exporter.polling.targets import DiskUsageTarget, compute_delta
 from exporter.scaleengine.clock import Clock
 
 MAIN = DiskUsageTarget("main", 60, 180)

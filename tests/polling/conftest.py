@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
+from exporter.polling.limits import FairLimiter, RateLimiter
+from exporter.polling.session import PolledAccount
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials

@@ -16,9 +16,8 @@ from typing import Any, Final, TypeVar
 
 from exporter.accounts import Dependencies, build_accounts
 from exporter.polling.poller import Poller
-from exporter.polling.reload_delta import compute_delta
 from exporter.polling.store import PollResult, Store
-from exporter.polling.targets import Target
+from exporter.polling.targets import Target, compute_delta
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.envelope import RequestContext

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
+from exporter.polling.session import PolledAccount
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock

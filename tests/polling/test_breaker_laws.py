@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter.polling.breaker import CredentialBreaker
+from exporter.polling.credentials import CredentialBreaker
 from exporter.polling.recovery import CONVINCING_REFUSALS
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock

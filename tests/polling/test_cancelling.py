@@ -12,11 +12,11 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.credentials import CredentialReader, PolledAccount
+from exporter.polling.credentials import CredentialReader, CredentialVerdict
+from exporter.polling.session import PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
 from exporter.simulator import (

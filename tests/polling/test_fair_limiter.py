@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.targets import FilesTarget
 from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.clock import Clock

@@ -14,13 +14,12 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.store import Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
 from exporter.polling.workers import DEFAULT_MAX_WORKERS, WorkerPool
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock

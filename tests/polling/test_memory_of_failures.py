@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from exporter.polling.credentials import PolledAccount
+from exporter.polling.session import PolledAccount
 from exporter.polling.store import Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import FilesTarget

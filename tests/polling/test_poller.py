@@ -12,12 +12,11 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.loop_thread import MonotonicLoop, PollingThread
 from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.session import PolledAccount
 from exporter.polling.store import PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
 from exporter.scaleengine.clock import Clock, since_boot
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.timers import TIMERS

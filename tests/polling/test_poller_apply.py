@@ -13,13 +13,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.loop_thread import PollingThread
 from exporter.polling.poller import Poller
-from exporter.polling.reload_delta import compute_delta
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.store import PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
 from exporter.scaleengine.client import Client, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timers import TIMERS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.limits import RateLimiter
 from tests.polling.times import StandingTime
 
 

@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock

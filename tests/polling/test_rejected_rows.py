@@ -9,7 +9,7 @@ from itertools import count
 
 from structlog.testing import capture_logs
 
-from exporter.polling.credentials import PolledAccount
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.retries import RetryPolicy
+from exporter.polling.recovery import RetryPolicy
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.schedule import backoff, next_due, sleep_until
+from exporter.polling.recovery import backoff, next_due, sleep_until
 from exporter.scaleengine.clock import Clock
 
 HOUR = 3600.0

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from exporter.polling.stopping import StopRequestedError, stoppable
+from exporter.polling.threads import StopRequestedError, stoppable
 from exporter.scaleengine.clock import Clock
 
 

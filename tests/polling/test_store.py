@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.polling.reload_delta import compute_delta
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.store import TARGETS, LastGood, PollResult, Store
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
 from exporter.scaleengine.errors import Reason
 
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)

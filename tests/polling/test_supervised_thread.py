@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.supervised_thread import SupervisedThread
+from exporter.polling.threads import SupervisedThread
 
 PATIENCE = 60.0
 

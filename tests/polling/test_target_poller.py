@@ -13,10 +13,9 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
+from exporter.polling.limits import FairLimiter, RateLimiter
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.polling.credentials import PolledAccount
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.usage import merge_usage, name_users, newest_usage
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, read_usage

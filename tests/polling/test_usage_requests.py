@@ -11,11 +11,9 @@ from itertools import count
 
 import pytest
 
-from exporter.polling.breaker import CredentialBreaker
-from exporter.polling.credentials import CredentialReader, PolledAccount
-from exporter.polling.fair_limiter import FairLimiter
-from exporter.polling.rate_limiter import RateLimiter
-from exporter.polling.session import PollSession
+from exporter.polling.credentials import CredentialBreaker, CredentialReader
+from exporter.polling.limits import FairLimiter, RateLimiter
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, SnapshotLimits, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.usage import poll_disk_usage

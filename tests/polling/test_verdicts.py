@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from exporter.polling.credentials import CredentialReader, PolledAccount
+from exporter.polling.credentials import CredentialReader, CredentialVerdict
 from exporter.polling.polls import poll
+from exporter.polling.session import PolledAccount
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
-from exporter.polling.verdicts import CredentialVerdict
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
 from exporter.simulator import (

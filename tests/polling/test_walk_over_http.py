@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from exporter.polling.credentials import PolledAccount
+from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import FileCounts, SnapshotLimits
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits

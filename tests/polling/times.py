@@ -5,9 +5,8 @@ import random
 import threading
 import time
 
-from exporter.polling.credentials import PolledAccount
 from exporter.polling.polls import poll
-from exporter.polling.session import PollSession
+from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import Snapshot
 from exporter.polling.targets import Target
 from exporter.scaleengine.clock import Clock
