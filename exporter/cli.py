@@ -149,15 +149,15 @@ def check(
     """Try each account and path for real. Say what is wrong and what to do."""
     chosen = _choose_shard(shard, total_shards)
     secrets = _configure_logging(log_level, log_format, process)
-    from exporter.check.command import Options
-    from exporter.check.command import check as run_check
+    from exporter.check.runner import CheckOptions
+    from exporter.check.runner import check as run_check
     from exporter.check.selection import SelectionError
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
     process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
     settings, warnings = _load_settings(config_file, chosen, log_level, process)
-    options = Options(output, full, tuple(account), tuple(path))
+    options = CheckOptions(output, full, tuple(account), tuple(path))
     try:
         good = run_check(settings, warnings, secrets, options, (sys.stdout, progress))
     except SelectionError as error:
@@ -237,7 +237,7 @@ def backfill(
     secrets = _configure_logging(log_level, log_format, process)
     from exporter.backfill.command import BackfillError, BackfillUsageError, Host
     from exporter.backfill.command import backfill as run_backfill
-    from exporter.backfill.options import STREAM, Destination, Options
+    from exporter.backfill.options import STREAM, BackfillOptions, Destination
     from exporter.backfill.progress import BackfillProgress
     from exporter.scaleengine.clock import Clock
     from exporter.terminal import is_capable, printable
@@ -245,7 +245,7 @@ def backfill(
     is_stream = output == STREAM
     file = None if output is None or is_stream else Path(output)
     destination = Destination(file, is_stream, to_tsdb, promtool, overwrite, resume)
-    options = Options(start, end, tuple(account), step, tuple(label), destination)
+    options = BackfillOptions(start, end, tuple(account), step, tuple(label), destination)
     progress = BackfillProgress(sys.stderr, is_terminal=is_capable(sys.stderr))
     host = Host(process.signals.on_stop_or_hangup, progress, secrets, Clock())
     try:

@@ -17,7 +17,7 @@ from exporter.accounts import AccountPool, Dependencies, build_accounts
 from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.gaps import report_gaps
 from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
-from exporter.backfill.options import Destination, Options, describe_moment, find_problems
+from exporter.backfill.options import BackfillOptions, Destination, describe_moment, find_problems
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore, is_damaged
 from exporter.backfill.scope import BackfillScope, build_scope, decode_scope, encode_scope
@@ -73,7 +73,7 @@ class Host:
     clock: Clock
 
 
-def backfill(settings: Settings, options: Options, host: Host) -> int:
+def backfill(settings: Settings, options: BackfillOptions, host: Host) -> int:
     """Collect the history and write it; return the exit status.
 
     Raises BackfillError where that cannot be done.
@@ -119,7 +119,7 @@ def _open_folder(destination: Destination) -> Iterator[WorkFolder | None]:
             folder.remove_results()
 
 
-def _open_rows(folder: WorkFolder | None, options: Options) -> RowStore:
+def _open_rows(folder: WorkFolder | None, options: BackfillOptions) -> RowStore:
     """Open the rows of the run to resume; without --resume there are none."""
     if folder is None:
         return RowStore(None)
@@ -148,7 +148,9 @@ def _take_back_blocks(rows: Path, *, ignore_damage: bool) -> None:
             raise
 
 
-def _choose_targets(settings: Settings, options: Options, now: float) -> list[DiskUsageTarget]:
+def _choose_targets(
+    settings: Settings, options: BackfillOptions, now: float
+) -> list[DiskUsageTarget]:
     """Return the disk usage of each account that is asked for; raises BackfillUsageError."""
     known = {
         target.account: target for target in settings.targets if isinstance(target, DiskUsageTarget)
@@ -167,7 +169,7 @@ class _Run:
     def __init__(
         self,
         settings: Settings,
-        options: Options,
+        options: BackfillOptions,
         host: Host,
         stop: threading.Event,
         store: RowStore,

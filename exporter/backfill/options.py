@@ -55,7 +55,7 @@ class FirstDay:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BackfillOptions:
     """What a backfill is asked for.
 
     ``start`` is None to go back until there is no data. ``end`` is the moment before which all
@@ -145,7 +145,9 @@ def parse_label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def find_problems(options: Options, known_accounts: Collection[str], now: float) -> Iterator[str]:
+def find_problems(
+    options: BackfillOptions, known_accounts: Collection[str], now: float
+) -> Iterator[str]:
     """Return what is wrong with options together, each as a sentence; ``now`` in unix seconds."""
     if options.end is not None and options.end > now:
         yield "--to is in the future: leave it out for the start of today"

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.backfill.options import Options, describe_moment
+from exporter.backfill.options import BackfillOptions, describe_moment
 from exporter.backfill.windows import start_of_day
 from exporter.polling.targets import DiskUsageTarget
 from exporter.settings import Settings
@@ -47,7 +47,7 @@ class BackfillScope:
         """
         return min(self.cutoff, earliest if self.is_end_given else start_of_day(earliest))
 
-    def find_differences(self, options: Options, other: "BackfillScope") -> list[str]:
+    def find_differences(self, options: BackfillOptions, other: "BackfillScope") -> list[str]:
         """Return what another run asks for otherwise, and has to ask for in the same way."""
         is_as_far_back = self.days_back is not None and self.days_back == other.days_back
         differences = {
@@ -65,7 +65,7 @@ _ADAPTER: Final = TypeAdapter(BackfillScope)
 
 
 def build_scope(
-    settings: Settings, targets: Sequence[DiskUsageTarget], options: Options, now: float
+    settings: Settings, targets: Sequence[DiskUsageTarget], options: BackfillOptions, now: float
 ) -> BackfillScope:
     """Return what a run is to ask for; ``now`` in unix seconds."""
     cdns = {account.name: account.cdn for account in settings.accounts}

@@ -1,25 +1,31 @@
 """Check everything that the settings name: the connection to the API, accounts, targets."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TextIO
 
 import structlog
 
 from exporter.check.account_demand import demand_result
 from exporter.check.connectivity import check_connectivity
+from exporter.check.full_polls import FullPoller
 from exporter.check.prober import Prober
+from exporter.check.report import WRITERS
 from exporter.check.results import (
     CLOCK,
+    CONFIGURATION,
     CheckResult,
     Outcome,
     RequestRange,
     failure_result,
     key_subject,
+    redact_result,
     secrets_subject,
     target_subject,
 )
+from exporter.check.selection import select
 from exporter.polling.recovery import refuses_credentials, untried_scope
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
@@ -33,8 +39,60 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     exporter_defect,
 )
+from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.route import find_route
 from exporter.settings import Settings
+from exporter.terminal import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What to check, and how to print it.
+
+    ``output`` is ``text`` or ``json``. ``full`` polls each target completely. Only these
+    ``accounts`` and ``paths`` are checked; all if there are none.
+    """
+
+    output: str = "text"
+    full: bool = False
+    accounts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+def check(
+    settings: Settings,
+    warnings: Iterable[str],
+    secrets: SecretRedactor,
+    options: CheckOptions,
+    shown: tuple[TextIO, Progress],
+) -> bool:
+    """Check the settings against the API, print the results; return whether nothing failed.
+
+    ``warnings`` are those of the configuration. ``shown`` is the stream for the results, and the
+    progress line. Raises SelectionError for a wrong account or path.
+    """
+    out, progress = shown
+    settings = select(settings, options.accounts, options.paths)
+    clock = Clock()
+    full_poller = (
+        FullPoller(settings.max_workers, clock, progress.advance) if options.full else None
+    )
+    prober = Prober(settings, clock, secrets.register, full_poller)
+
+    def findings() -> Iterator[CheckResult]:
+        yield from (CheckResult(CONFIGURATION, Outcome.WARN, warning) for warning in warnings)
+        trials = CheckRunner(settings, prober, clock, progress.show, is_part=bool(options.paths))
+        for result in trials.run():
+            progress.hide()
+            yield redact_result(result, secrets.redact)
+
+    try:
+        counts = WRITERS[options.output](findings(), out)
+    finally:
+        progress.hide()
+        prober.close()
+    return not counts[Outcome.FAIL]
+
 
 log: Final = structlog.get_logger(__name__)
 

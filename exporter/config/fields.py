@@ -20,8 +20,8 @@ from pydantic import (
 )
 
 from exporter.config.secrets import Secret
-from exporter.yamlfile.fields import FieldError, duration, plain_text, resolve_path
 from exporter.yamlfile.files import FileError, read_bytes
+from exporter.yamlfile.models import FieldError, duration, plain_text, resolve_path
 from exporter.yamlfile.units import (
     DURATION_PATTERN,
     SIZE_FORMAT,

@@ -29,8 +29,7 @@ from exporter.config.fields import (
     Url,
     Workers,
 )
-from exporter.yamlfile.fields import FieldError, not_empty
-from exporter.yamlfile.models import StrictModel
+from exporter.yamlfile.models import FieldError, StrictModel, not_empty
 from exporter.yamlfile.problems import is_store_path
 
 # pydantic's own min_length counts only the items without a mistake.

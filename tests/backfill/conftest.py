@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.backfill.collecting import Collected, Collector
 from exporter.backfill.command import Host, backfill
-from exporter.backfill.options import Destination, FirstDay, Options
+from exporter.backfill.options import BackfillOptions, Destination, FirstDay
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore
 from exporter.backfill.windows import Window, midnight
@@ -171,7 +171,7 @@ class Runner:
         """Return the exit status."""
         goal = Destination(**{"file": self.file, **destination})  # type: ignore[arg-type]
         start = None if first_day is None else FirstDay(first_day, days_back)
-        options = Options(start, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
+        options = BackfillOptions(start, end, (), 43_200, (("job", "x"), ("instance", "y")), goal)
         settings = Settings(
             endpoint=Endpoint(self.simulator.url, 5.0, 4),
             concurrency=4,

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from exporter.backfill.command import BackfillUsageError, Host, backfill
-from exporter.backfill.options import Destination, FirstDay, Options
+from exporter.backfill.options import BackfillOptions, Destination, FirstDay
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.windows import midnight
 from exporter.polling.targets import DiskUsageTarget
@@ -119,7 +119,7 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
 
 def test_nothing_to_fill_in(runner: Runner) -> None:
     settings = Settings(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
-    options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
+    options = BackfillOptions(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
     progress = BackfillProgress(io.StringIO(), is_terminal=False)
     host = Host(lambda _: None, progress, SecretRedactor(), Clock())
     with pytest.raises(BackfillUsageError, match="no account has disk_usage enabled"):
@@ -150,7 +150,9 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
             ),
             targets=tuple(DiskUsageTarget(name, 60.0, 180.0) for name in ("main", "other")),
         )
-        options = Options(FirstDay(FIRST), None, (), 3600, (), Destination(tmp_path / "h.om"))
+        options = BackfillOptions(
+            FirstDay(FIRST), None, (), 3600, (), Destination(tmp_path / "h.om")
+        )
         progress = BackfillProgress(io.StringIO(), is_terminal=False)
         host = Host(lambda _: None, progress, SecretRedactor(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from exporter.backfill.options import (
+    BackfillOptions,
     Destination,
     FirstDay,
-    Options,
     find_problems,
     parse_day,
     parse_first_day,
@@ -22,7 +22,7 @@ from exporter.backfill.windows import midnight
 from tests.backfill.conftest import NOW
 from tests.command_line import read_command_line, read_wrong_command_line
 
-GOOD = Options(
+GOOD = BackfillOptions(
     FirstDay(date(2026, 1, 1)), None, (), 3600, (("job", "x"),), Destination(Path("h.om"))
 )
 

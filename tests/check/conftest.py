@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from exporter.check.command import Options, check
+from exporter.check.runner import CheckOptions, check
 from exporter.config import load
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings, build_settings
@@ -27,7 +27,7 @@ from exporter.terminal import Progress
 KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
 SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 PATIENCE = 60.0
-JSON = Options("json")
+JSON = CheckOptions("json")
 
 Said = Mapping[str, object]
 
@@ -145,14 +145,14 @@ def checked(settings: Callable[..., Settings]) -> Callable[..., Checked]:
     """Return a function that checks a configuration of accounts."""
 
     def run(
-        url: str, *accounts: Mapping[str, object], options: Options = JSON, **api: object
+        url: str, *accounts: Mapping[str, object], options: CheckOptions = JSON, **api: object
     ) -> Checked:
         return check_settings(settings(url, *accounts, **api), options)
 
     return run
 
 
-def check_settings(settings: Settings, options: Options = JSON) -> Checked:
+def check_settings(settings: Settings, options: CheckOptions = JSON) -> Checked:
     """Check the settings."""
     out = StringIO()
     good = check(settings, (), SecretRedactor(), options, (out, Progress(StringIO())))

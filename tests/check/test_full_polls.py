@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.check.account_demand import demand_result
-from exporter.check.command import Options
 from exporter.check.full_polls import FullPoll, full_poll_result
 from exporter.check.results import Outcome, RequestRange
+from exporter.check.runner import CheckOptions
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Check = Callable[..., "Checked"]
 Main = Callable[..., Mapping[str, object]]
 
-FULL = Options("json", full=True)
+FULL = CheckOptions("json", full=True)
 TARGET = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
 USAGE = DiskUsageTarget("main", 3600.0, 10800.0)
 
@@ -62,7 +62,7 @@ def test_what_polls_cost(checked: Check, scaleengine: Simulator, main: Main) -> 
 
 def test_one_path(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """One path is looked at, and nothing else is requested."""
-    options = Options("json", full=True, accounts=("main",), paths=("sestore4/small",))
+    options = CheckOptions("json", full=True, accounts=("main",), paths=("sestore4/small",))
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
     assert {finding["account"] for finding in found.findings} == {None, "main"}

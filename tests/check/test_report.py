@@ -11,9 +11,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from exporter.check.command import Options, check
 from exporter.check.report import WRITERS, write_text
 from exporter.check.results import NAME, CheckResult, Outcome
+from exporter.check.runner import CheckOptions, check
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
@@ -140,7 +140,13 @@ def printed(settings: Callable[..., Settings], scaleengine: Simulator) -> Print:
     ) -> str:
         out, error = StringIO(), StringIO()
         asked = settings(scaleengine.url, *accounts, **api)
-        check(asked, cautions, SecretRedactor(), Options(output, full=full), (out, Progress(error)))
+        check(
+            asked,
+            cautions,
+            SecretRedactor(),
+            CheckOptions(output, full=full),
+            (out, Progress(error)),
+        )
         assert error.getvalue() == ""
         return out.getvalue()
 
@@ -246,7 +252,7 @@ def test_a_secret_that_comes_back(
             settings(running.url, main()),
             (),
             SecretRedactor(),
-            Options(output),
+            CheckOptions(output),
             (out, Progress(StringIO())),
         )
 
@@ -272,7 +278,7 @@ def test_users_that_are_many_and_odd(
             settings(running.url, main()),
             (),
             SecretRedactor(),
-            Options("text"),
+            CheckOptions("text"),
             (out, Progress(StringIO())),
         )
     (line,) = [each for each in out.getvalue().splitlines() if "disk usage:" in each]
@@ -294,7 +300,7 @@ def test_no_usage_at_all(
             settings(running.url, main()),
             (),
             SecretRedactor(),
-            Options("text"),
+            CheckOptions("text"),
             (out, Progress(StringIO())),
         )
 
@@ -322,14 +328,14 @@ def test_rows_that_are_rejected(
             settings(running.url, asked),
             (),
             SecretRedactor(),
-            Options("text"),
+            CheckOptions("text"),
             (out, Progress(StringIO())),
         )
         check(
             settings(running.url, asked),
             (),
             SecretRedactor(),
-            Options("json"),
+            CheckOptions("json"),
             (document, Progress(StringIO())),
         )
     (line, advice) = [
@@ -388,7 +394,7 @@ def test_no_number_because_of_rejected_rows(
             settings(running.url, main()),
             (),
             SecretRedactor(),
-            Options("json"),
+            CheckOptions("json"),
             (out, Progress(StringIO())),
         )
     (found,) = [

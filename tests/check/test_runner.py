@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.check.command import Options
 from exporter.check.prober import Prober
 from exporter.check.results import CheckResult, Outcome
-from exporter.check.runner import CheckRunner
+from exporter.check.runner import CheckOptions, CheckRunner
 from exporter.config import load
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
@@ -206,7 +205,7 @@ def test_a_wrong_address_of_the_api(
 ) -> None:
     """It is reported once, not for each target: no other request can succeed."""
     scaleengine.behave(Behaviour(faults=(FaultRule(HttpError(status)),)))
-    options = Options("json", full=full)
+    options = CheckOptions("json", full=full)
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
     (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
@@ -368,7 +367,7 @@ def test_the_rate(
     full: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
     """The requests of an account keep to api.requests_per_second."""
-    options = Options("json", full=full)
+    options = CheckOptions("json", full=full)
     checked(scaleengine.url, main(), options=options, requests_per_second=20)
 
     first, *others, last = [call.time for call in scaleengine.calls]

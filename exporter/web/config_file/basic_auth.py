@@ -17,7 +17,7 @@ from aiohttp import BasicAuth
 
 from exporter.process.log_limit import LogLimit
 from exporter.web.fair_queue import FairQueue, Keys, find_networks
-from exporter.yamlfile.fields import FieldError
+from exporter.yamlfile.models import FieldError
 
 log: Final = structlog.get_logger(__name__)
 

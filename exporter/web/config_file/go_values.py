@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
-from exporter.yamlfile.fields import FieldError
+from exporter.yamlfile.models import FieldError
 
 TLS_12_SUITES: Final[Mapping[str, str]] = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
-from exporter.yamlfile.fields import FieldError, duration
-from exporter.yamlfile.models import StrictModel
+from exporter.yamlfile.models import FieldError, StrictModel, duration
 from exporter.yamlfile.units import DURATION_FORMAT
 
 

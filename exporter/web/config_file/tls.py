@@ -25,9 +25,8 @@ from exporter.web.config_file.go_values import (
     parse_suite,
     parse_tls_version,
 )
-from exporter.yamlfile.fields import FieldError, not_empty, plain_text, resolve_path
 from exporter.yamlfile.files import FileError, read_bytes
-from exporter.yamlfile.models import StrictModel
+from exporter.yamlfile.models import FieldError, StrictModel, not_empty, plain_text, resolve_path
 
 _LARGEST_FILE: Final = 4 * 1024 * 1024
 """Bytes; the bundle of authorities with which systems come has a quarter of a megabyte."""
