@@ -18,7 +18,7 @@ from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
-from exporter.scaleengine.transport import Transport
+from exporter.scaleengine.transport import Connections, Transport
 from exporter.settings import AccountSettings, Settings
 
 
@@ -42,10 +42,17 @@ class Dependencies:
 
 @dataclass(frozen=True, slots=True)
 class AccountPool:
-    """The polled accounts of the settings, by name."""
+    """The polled accounts of the settings, by name, and the connections that they share."""
 
     settings: Settings
     accounts: Mapping[str, PolledAccount]
+    connections: Connections
+
+    def close(self) -> None:
+        """End the requests in progress, let none begin, and close the connections."""
+        for account in self.accounts.values():
+            account.client.close()
+        self.connections.close()
 
     def delta_to(self, settings: Settings) -> ReloadDelta:
         """Return what changes when other settings are applied.
@@ -75,24 +82,20 @@ class AccountPool:
         ScaleEngine has requested, and the requests in flight. Connections stay open while the
         endpoint and the name are the same.
         """
+        is_same_endpoint = settings.endpoint == self.settings.endpoint
+        connections = self.connections if is_same_endpoint else Connections(settings.endpoint)
         known = self._known_in(settings)
         earlier = {account.name: account for account in self.settings.accounts}
         made = {}
         for configured in settings.accounts:
             before = known.get(configured.name)
             if before is None:
-                account = _account(
-                    configured, settings, dependencies, _client(configured, settings, dependencies)
-                )
+                client = _client(configured, connections, dependencies)
+                account = _account(configured, settings, dependencies, client)
             else:
-                is_same_client = (
-                    settings.endpoint == self.settings.endpoint and before.name == configured.name
-                )
-                client = (
-                    before.client
-                    if is_same_client
-                    else _client(configured, settings, dependencies, before.client.time)
-                )
+                client = before.client
+                if not is_same_endpoint or before.name != configured.name:
+                    client = _client(configured, connections, dependencies, before.client.time)
                 account = _keep_state(
                     _account(configured, settings, dependencies, client), before, settings
                 )
@@ -101,7 +104,7 @@ class AccountPool:
                     # If a file hangs, the read in progress is enough.
                     account = replace(account, credentials=before.credentials)
             made[configured.name] = account
-        return AccountPool(settings, made)
+        return AccountPool(settings, made, connections)
 
     def _known_in(self, settings: Settings) -> Mapping[str, PolledAccount]:
         """Return the accounts that exist already, by their names in other settings.
@@ -126,15 +129,14 @@ class AccountPool:
 
 def build_accounts(settings: Settings, dependencies: Dependencies) -> AccountPool:
     """Build the accounts of the first settings."""
-    return AccountPool(
-        settings,
-        {
-            configured.name: _account(
-                configured, settings, dependencies, _client(configured, settings, dependencies)
-            )
-            for configured in settings.accounts
-        },
-    )
+    connections = Connections(settings.endpoint)
+    accounts = {
+        configured.name: _account(
+            configured, settings, dependencies, _client(configured, connections, dependencies)
+        )
+        for configured in settings.accounts
+    }
+    return AccountPool(settings, accounts, connections)
 
 
 def _keep_state(fresh: PolledAccount, known: PolledAccount, settings: Settings) -> PolledAccount:
@@ -151,14 +153,14 @@ def _keep_state(fresh: PolledAccount, known: PolledAccount, settings: Settings) 
 
 def _client(
     configured: AccountSettings,
-    settings: Settings,
+    connections: Connections,
     dependencies: Dependencies,
     time: ServerTime | None = None,
 ) -> Client:
     return Client(
         account=configured.name,
         cdn=configured.cdn,
-        transport=Transport(settings.endpoint),
+        transport=Transport(connections),
         timestamps=dependencies.timestamps,
         clock=dependencies.clock,
         time=time or ServerTime(dependencies.clock),

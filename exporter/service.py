@@ -201,7 +201,7 @@ def run(
         log.info("stopping")
         close(web_options.sockets)  # where they were not served
         stop.set()
-        polling.thread.stop(_LAST_POLLS_SECONDS)
+        polling.stop(_LAST_POLLS_SECONDS)
         publisher.join(_LAST_PUBLICATION_SECONDS)
         reloading.join(_LAST_RELOAD_SECONDS)
 
@@ -288,16 +288,23 @@ class _PollingService:
         TIMERS.start()
         self.thread.start()
 
+    def stop(self, timeout: float) -> None:
+        """End all polls; wait ``timeout`` seconds for it at most."""
+        self.thread.stop(timeout)
+        self._pool.connections.close()
+
     def apply(self, settings: Settings) -> None:
         """Apply other settings; targets that both have keep their schedule."""
         self.thread.call(partial(self._apply, settings))
 
     def _apply(self, settings: Settings) -> None:
         delta = self._pool.delta_to(settings)
-        reconcile = self._pool.reconcile(settings, self._dependencies)
+        pool = self._pool.reconcile(settings, self._dependencies)
         self._workers.resize(settings.max_workers)
         # First, as it ends the requests of replaced accounts, which count under the same name.
-        self._poller.apply(delta, reconcile.accounts)
+        self._poller.apply(delta, pool.accounts)
+        if pool.connections is not self._pool.connections:
+            self._pool.connections.retire()
         self._metrics.apply(
             delta,
             _cdn_by_account(settings),
@@ -306,7 +313,7 @@ class _PollingService:
             settings.requests_per_second,
         )
         self._demand.set_targets(settings.targets)
-        self._pool = reconcile  # last: where a step fails, the next reload computes it again
+        self._pool = pool  # last: where a step fails, the next reload computes it again
 
 
 class _ReloadService(Generic[T]):

@@ -127,7 +127,7 @@ def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> dict[
 def build_endpoint(configuration: config.Config) -> Endpoint:
     """Build the endpoint that a configuration sends its requests to."""
     api = configuration.api
-    return Endpoint(api.url, api.timeout, api.concurrency, api.ca_file)
+    return Endpoint(api.url, api.timeout, api.max_workers, api.ca_file)
 
 
 def _account(account: config.AccountConfig) -> AccountSettings:

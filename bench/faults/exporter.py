@@ -82,9 +82,8 @@ def running(
     )
     rng = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret
     poller = Poller(store, clock, rng, metrics.record_poll)
-    poller.apply(
-        compute_delta((), settings.targets), build_accounts(settings, dependencies).accounts
-    )
+    pool = build_accounts(settings, dependencies)
+    poller.apply(compute_delta((), settings.targets), pool.accounts)
     polling = PollingThread(poller)
     lookout = _Lookout(pace.publications, witness.look)
     publisher = Publisher(metrics, store, clock, lookout)
@@ -99,4 +98,5 @@ def running(
         lookout.set()
         ended = polling.stop(_LAST_SECONDS)
         workers.close()
+        pool.close()
         it.ended = publisher.join(_LAST_SECONDS) and ended

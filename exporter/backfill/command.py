@@ -252,8 +252,7 @@ class _Run:
                     scope = replace(scope, cutoff=scope.limit(account.client.time.earliest()))
                     self._store.write_scope(encode_scope(scope))
         finally:
-            for account in accounts.accounts.values():
-                account.client.close()
+            accounts.close()
         return scope, collected
 
     def _on_stop(self, accounts: AccountPool) -> None:
@@ -261,8 +260,7 @@ class _Run:
 
         def stop() -> None:
             self._stop.set()
-            for account in accounts.accounts.values():
-                account.client.close()
+            accounts.close()
 
         self._host.on_stop(stop)
 

@@ -49,7 +49,8 @@ class Prober:
             dependencies = replace(dependencies, workers=full_poller.workers)
         self._credentials = {account.name: account.credentials for account in settings.accounts}
         self._register = register
-        self._accounts = build_accounts(settings, dependencies).accounts
+        self._pool = build_accounts(settings, dependencies)
+        self._accounts = self._pool.accounts
         self._requests_allowed = settings.requests_per_poll
         self._full_poller = full_poller
         self.newest: Exchange | None = None
@@ -81,8 +82,7 @@ class Prober:
 
     def close(self) -> None:
         """Close the connections and the poller."""
-        for account in self._accounts.values():
-            account.client.close()
+        self._pool.close()
         if self._full_poller is not None:
             self._full_poller.close()
 

@@ -106,16 +106,13 @@ class Poller:
     def _close_clients(self, accounts: Mapping[str, PolledAccount], delta: ReloadDelta) -> None:
         """End the requests of accounts that are gone or replaced.
 
-        A poll under way goes on with the client of before, which then keeps no connection open.
+        A poll under way of any other account goes on with the client of before.
         """
         current = {account.client for account in accounts.values()}
         for client in tuple(self._clients):
-            if client in current:
-                continue
-            if client.account not in accounts or client.account in delta.replaced:
+            is_gone = client.account not in accounts or client.account in delta.replaced
+            if is_gone and client not in current:
                 client.close()
-            else:
-                client.retire()
         self._clients.update(current)
 
     def _leave(self, target: Target) -> None:

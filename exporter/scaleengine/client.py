@@ -221,10 +221,6 @@ class Client:
         """End the calls that are under way; later ones fail."""
         self.transport.close()
 
-    def retire(self) -> None:
-        """Keep no connection open between calls: another client takes the place of this one."""
-        self.transport.retire()
-
 
 def _describe(command: str, fields: Mapping[str, FieldValue]) -> Request:
     path, offset = fields.get("path", ""), fields.get("offset", 0)

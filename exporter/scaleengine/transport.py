@@ -7,12 +7,11 @@ proxies and certificates is read in ``route`` alone.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -42,7 +41,7 @@ from exporter.scaleengine.message_body import (
 from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translate_error
 from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
-from exporter.scaleengine.route import Route, find_route
+from exporter.scaleengine.route import find_route
 
 log: Final = structlog.get_logger(__name__)
 
@@ -52,6 +51,7 @@ _HEADERS: Final = {
     "User-Agent": f"scaleengine-exporter/{__version__}",
     "Accept": "application/json",
     "Accept-Encoding": "identity",
+    "Connection": "keep-alive",
     "Content-Type": "application/x-www-form-urlencoded",
 }
 
@@ -61,7 +61,8 @@ class Endpoint:
     """Where the API is and how to reach it.
 
     ``timeout`` (seconds) bounds one request, from the first packet to the last; ``connections`` are
-    kept open; ``ca_file`` holds the certificates to trust instead of the well-known ones.
+    kept open for all accounts together; ``ca_file`` holds the certificates to trust instead of the
+    well-known ones.
     """
 
     url: str
@@ -74,19 +75,112 @@ class Endpoint:
         return (self.url, self.ca_file) == (other.url, other.ca_file)
 
 
-class Transport:
-    """The connections to one endpoint, for several threads at once."""
+class Connections:
+    """The connections to one endpoint, for the requests of all its accounts.
+
+    Those that are idle are kept open, at most ``endpoint.connections``: a thousand accounts need
+    no more than there are requests in flight. Any thread may call any method.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._route = find_route(endpoint.url, endpoint.ca_file, os.environ)
-        self._session = _session(endpoint.url, endpoint.connections, self._route)
-        self._trusted = self._route.trust.find_version()
-        self._addresses = AddressMemory()
+        self.endpoint = endpoint
+        self.route = find_route(endpoint.url, endpoint.ca_file, os.environ)
+        self.addresses = AddressMemory()
+        self._adapter = DeadlineAdapter(endpoint.connections)
+        self._template = _build_template(endpoint.url)
+        self._proxies: dict[str, str] = {}
+        if self.route.proxy is not None:
+            self._proxies = {urlsplit(endpoint.url).scheme: self.route.proxy.url}
+        self._trusted = self.route.trust.find_version()
         self._has_reported = False
+        self._is_retired = False
+        self._in_use = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what a request of the ``with`` needs, also after ``retire``."""
+        with self._lock:
+            self._in_use += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use -= 1
+                is_last = self._is_retired and not self._in_use
+            if is_last:
+                self.close()
+
+    def post(self, data: str) -> requests.Response:
+        """Send a body and return the response, of which the head has been read.
+
+        Raises what requests and urllib3 raise.
+        """
+        # The adapter alone: a session would add cookies, redirects and the settings of .netrc, and
+        # prepare the same request again each time.
+        request = self._template.copy()
+        request.body = data
+        request.headers["Content-Length"] = str(len(data))
+        return self._adapter.send(
+            request,
+            stream=True,
+            timeout=2 * self.endpoint.timeout,  # never reached: the deadline is earlier
+            verify=str(self.route.trust.path),
+            proxies=self._proxies,
+        )
+
+    def check_trust(self) -> None:
+        """Close the connections that are kept open, when the trusted certificates have changed.
+
+        The peer of such a connection was verified with those of before.
+        """
+        version = self.route.trust.find_version()
+        with self._lock:
+            has_changed = version != self._trusted
+            self._trusted = version
+        if has_changed:
+            self.close()
+
+    def report_malformed(self, lines: Sequence[bytes]) -> None:
+        """Write the first malformed header line to the log: others are likely to be the same."""
+        if lines and not self._has_reported:
+            self._has_reported = True
+            log.warning(
+                "malformed header line ignored",
+                line=quote_whole(lines[0].decode("latin-1"), _SHOWN),
+                advice="tell ScaleEngine's support; further ones are not logged",
+            )
+
+    def close(self) -> None:
+        """Close the idle connections; a later request opens another one."""
+        self._adapter.close()
+
+    def retire(self) -> None:
+        """Keep no connection open any more but for requests under way, or still to come.
+
+        To be called when others take the place of these: it may be long until the garbage collector
+        closes the connections.
+        """
+        with self._lock:
+            self._is_retired = True
+            is_idle = not self._in_use
+        if is_idle:
+            self.close()
+
+
+class Transport:
+    """Sends the requests of one account, for several threads at once.
+
+    ``connections`` may be shared by several; those of an Endpoint are closed with the transport.
+    """
+
+    def __init__(self, connections: Connections | Endpoint) -> None:
+        self._owns_connections = isinstance(connections, Endpoint)
+        self._connections = (
+            Connections(connections) if isinstance(connections, Endpoint) else connections
+        )
         self._running: set[Deadline] = set()
         self._closed = False
-        self._retired = False
         self._lock = threading.Lock()
 
     def send(
@@ -105,18 +199,19 @@ class Transport:
         Raises RequestTimeoutError, NetworkError (after ``close`` too), ResponseTooLargeError, or
         ProtocolError for a response that is no HTTP.
         """
-        fault = self._route.find_fault()
+        connections = self._connections
+        fault = connections.route.find_fault()
         if fault is not None:
             raise context.failed(NetworkError, fault.cause, fault.advice)
-        self._check_trust()
+        connections.check_trust()
         with self._with_deadline(context) as deadline:
             outcome = self._outcome(text, context, deadline, arrival, monotonic)
         if deadline.over and self._closed:
             raise _closed_error(context)
         self._remember(deadline, outcome)
-        self._report_malformed(deadline)
+        connections.report_malformed(deadline.malformed)
         if deadline.over:
-            raise timed_out(deadline, context, self._route)
+            raise timed_out(deadline, context, connections.route)
         if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
@@ -124,7 +219,7 @@ class Transport:
     @property
     def timeout(self) -> float:
         """Return the seconds that one request may take."""
-        return self._endpoint.timeout
+        return self._connections.endpoint.timeout
 
     def no_memory_in_time(self, context: RequestContext) -> ScaleEngineError:
         """Return the error for a response whose wait for the memory of others is over."""
@@ -142,73 +237,37 @@ class Transport:
         return self._closed
 
     def close(self) -> None:
-        """End the calls that are under way, let none begin, and close the connections."""
+        """End the requests that are under way, and let none begin."""
         with self._lock:
             self._closed = True
             running = tuple(self._running)
         for deadline in running:
             deadline.abort()
-        self._session.close()
-
-    def retire(self) -> None:
-        """Keep no connection open any more but for requests that are under way, or still come.
-
-        To be called when another transport takes the place of this one: it may be long until the
-        garbage collector closes the connections.
-        """
-        with self._lock:
-            self._retired = True
-            is_idle = not self._running
-        if is_idle:
-            self._session.close()
-
-    def _check_trust(self) -> None:
-        """Close the connections that are kept open, when the trusted certificates have changed.
-
-        The peer of such a connection was verified with those of before.
-        """
-        version = self._route.trust.find_version()
-        with self._lock:
-            has_changed = version != self._trusted
-            self._trusted = version
-        if has_changed:
-            self._session.close()  # it opens others when it needs them
+        if self._owns_connections:
+            self._connections.close()
 
     def _remember(self, deadline: Deadline, outcome: HttpResponse | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""
         if deadline.connected is None:
             return
         if isinstance(outcome, HttpResponse) and not deadline.over:
-            self._addresses.record_success(deadline.connected)
+            self._connections.addresses.record_success(deadline.connected)
         else:
-            self._addresses.record_failure(deadline.connected)
-
-    def _report_malformed(self, deadline: Deadline) -> None:
-        """Write the first malformed header line to the log: others are likely to be the same."""
-        if deadline.malformed and not self._has_reported:
-            self._has_reported = True
-            log.warning(
-                "malformed header line ignored",
-                line=quote_whole(deadline.malformed[0].decode("latin-1"), _SHOWN),
-                advice="tell ScaleEngine's support; further ones are not logged",
-            )
+            self._connections.addresses.record_failure(deadline.connected)
 
     @contextmanager
     def _with_deadline(self, context: RequestContext) -> Iterator[Deadline]:
-        deadline = Deadline(self._endpoint.timeout, self._addresses)
+        deadline = Deadline(self.timeout, self._connections.addresses)
         with self._lock:
             if self._closed:
                 raise _closed_error(context)
             self._running.add(deadline)
         try:
-            with deadline:
+            with self._connections.in_use(), deadline:
                 yield deadline
         finally:
             with self._lock:
                 self._running.discard(deadline)
-                is_last = self._retired and not self._running
-            if is_last:
-                self._session.close()
 
     def _outcome(
         self,
@@ -225,7 +284,7 @@ class Transport:
         except MemoryWaitError:
             return self.no_memory_in_time(context)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-            return translate_error(error, context, self._route)
+            return translate_error(error, context, self._connections.route)
 
     def _post(
         self,
@@ -235,19 +294,13 @@ class Transport:
         arrival: Arrival,
         monotonic: Callable[[], float],
     ) -> HttpResponse:
-        endpoint = self._endpoint
-        with self._session.post(
-            endpoint.url,
-            # Encoded here: requests would judge what it is given by slow checks of protocols.
-            data=urlencode({"json": text}),
-            headers=_HEADERS,
-            timeout=2 * endpoint.timeout,  # never reached: the limit ends the call before
-            stream=True,
-        ) as response:
+        route = self._connections.route
+        # Encoded here: requests would judge what it is given by slow checks of protocols.
+        with self._connections.post(urlencode({"json": text})) as response:
             received = monotonic()
             status = response.status_code
-            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._route.proxy:
-                raise refused_by_proxy(status, context, self._route)
+            if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
+                raise refused_by_proxy(status, context, route)
             body = bytearray()
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:
@@ -270,19 +323,6 @@ def _closed_error(context: RequestContext) -> ScaleEngineError:
     return context.failed(NetworkError, "the exporter is stopping", "start it again")
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow nobody, and do not read what they sent along."""
-
-
-def _session(url: str, connections: int, route: Route) -> requests.Session:
-    session = _Session()
-    adapter = DeadlineAdapter(connections)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.trust_env = False  # no .netrc; all else of the environment is in the route
-    session.verify = str(route.trust.path)
-    if route.proxy is not None:
-        session.proxies = {urlsplit(url).scheme: route.proxy.url}
-    return session
+def _build_template(url: str) -> requests.PreparedRequest:
+    """Return the request for a URL, without its body."""
+    return requests.Request("POST", url, headers=_HEADERS).prepare()

@@ -14,7 +14,7 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError
 from exporter.scaleengine.timestamps import TimestampAllocator
-from exporter.scaleengine.transport import Endpoint
+from exporter.scaleengine.transport import Connections, Endpoint
 from exporter.settings import AccountSettings, Settings
 
 CREDENTIALS = Credentials("key", "secret")
@@ -61,8 +61,7 @@ def renew() -> Iterator[Renew]:
         def reconcile(before: AccountPool, settings: Settings) -> AccountPool:
             after = before.reconcile(settings, AROUND)
             for held in (before, after):
-                for polled in held.accounts.values():
-                    at_the_end.callback(polled.client.close)
+                at_the_end.callback(held.close)
             return after
 
         yield reconcile
@@ -164,7 +163,7 @@ def test_accounts_that_a_reload_changes(
 ) -> None:
     """Another CDN number or API makes another account; other credentials are those of the same."""
     settings = replace(PLAN, targets=OLD)
-    delta = AccountPool(settings, {}).delta_to(replace(settings, **changes))  # type: ignore[arg-type]
+    delta = AccountPool(settings, {}, Connections(ENDPOINT)).delta_to(replace(settings, **changes))  # type: ignore[arg-type]
 
     assert delta.replaced == replaced
     assert delta.new_credentials == new_credentials
@@ -174,7 +173,7 @@ def test_accounts_that_a_reload_changes(
 def test_targets_that_a_reload_changes() -> None:
     """A target at another interval is another target; their order is that of the configuration."""
     often, new = replace(USAGE, interval=30.0), DiskUsageTarget("new", 60.0, 180.0)
-    delta = AccountPool(replace(PLAN, targets=OLD), {}).delta_to(
+    delta = AccountPool(replace(PLAN, targets=OLD), {}, Connections(ENDPOINT)).delta_to(
         replace(PLAN, targets=(new, often, OLD[0]))
     )
 

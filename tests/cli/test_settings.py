@@ -77,7 +77,7 @@ def settings_of(tmp_path: Path) -> SettingsOf:
 def test_the_smallest(settings_of: SettingsOf) -> None:
     """A number, a key and a secret are enough: the disk usage of every user is polled each hour."""
     settings = settings_of(SMALLEST)
-    assert settings.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 4)
+    assert settings.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 32)
     assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
         4,
         5,
@@ -90,7 +90,7 @@ def test_the_smallest(settings_of: SettingsOf) -> None:
 def test_a_large_one(settings_of: SettingsOf) -> None:
     """Every setting is there: a target for each path and file type, of each account its own."""
     settings = settings_of(LARGE)
-    assert settings.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 3)
+    assert settings.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 32)
     assert (settings.concurrency, settings.requests_per_second, settings.requests_per_poll) == (
         3,
         2.5,
@@ -202,8 +202,8 @@ def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) 
     changes: dict[str, tuple[object, str]] = {
         "url": ("http://127.0.0.1:8080/stable/", "endpoint"),
         "timeout": (7.0, "endpoint"),
-        "concurrency": (3, "concurrency, endpoint"),
-        "max_workers": (33, "max_workers"),
+        "concurrency": (3, "concurrency"),
+        "max_workers": (33, "endpoint, max_workers"),
         "requests_per_second": (2.5, "requests_per_second"),
         "max_requests_per_poll": (99, "requests_per_poll"),
         "ca_file": ("other.pem", "endpoint"),
@@ -237,5 +237,5 @@ def test_what_a_reload_changes(settings_of: SettingsOf) -> None:
         "targets_added": "8 sestore7/a video, main sestore4/new video",
         "targets_removed": "7 sestore7/a video, main sestore4/jb video",
         "targets_changed": "main disk usage",
-        "settings_changed": "concurrency, endpoint",
+        "settings_changed": "concurrency",
     }

@@ -179,7 +179,7 @@ class SimulatedApi:
 
 
 class SimulatedTransport:
-    """The connections of one client."""
+    """Sends the requests of one client."""
 
     timeout = TIMEOUT
 
@@ -195,9 +195,6 @@ class SimulatedTransport:
         self.closed = True
         for response in self.under_way:
             settle(response)
-
-    def retire(self) -> None:
-        pass
 
 
 def settle(response: "asyncio.Future[None]") -> None:

@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -13,7 +14,7 @@ from exporter import __version__
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
-from exporter.scaleengine.transport import Transport
+from exporter.scaleengine.transport import Connections, Endpoint, Transport
 
 Listen = Callable[..., str]
 Saying = Callable[..., str]
@@ -119,9 +120,7 @@ def test_one_connection_serves_many_calls(
     assert (len(recorder.requests), len(recorder.connections)) == (20, 1)
 
 
-def test_a_retired_transport_keeps_no_connection(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
-) -> None:
+def test_retired_connections_are_not_kept(listen: Listen, context: RequestContext) -> None:
     """What was idle is closed at once, and what is under way or still comes after its response."""
     recorder = Recorder(answer())
     asked, may_answer = threading.Event(), threading.Event()
@@ -131,11 +130,12 @@ def test_a_retired_transport_keeps_no_connection(
         may_answer.wait(60)
         recorder(line, request)
 
-    sender = transport(listen(serve))
+    connections = Connections(Endpoint(listen(serve), 60.0, 2))
+    sender = Transport(connections)
     thread = threading.Thread(target=sender.send, args=("{}", context))
     thread.start()
     assert asked.wait(60)
-    sender.retire()
+    connections.retire()
     may_answer.set()
     thread.join(60)
     for _ in range(2):
@@ -143,10 +143,8 @@ def test_a_retired_transport_keeps_no_connection(
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
 
 
-def test_a_connection_that_is_idle_when_its_transport_retires(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
-) -> None:
-    """Its server is told at once that no more will come."""
+def test_idle_connections_that_are_retired(listen: Listen, context: RequestContext) -> None:
+    """Their server is told at once that no more will come."""
     ended = threading.Event()
 
     def serve(line: socket.socket, _: bytes) -> None:
@@ -154,11 +152,23 @@ def test_a_connection_that_is_idle_when_its_transport_retires(
         if line.recv(1) == b"":
             ended.set()
 
-    sender = transport(listen(serve))
-    sender.send("{}", context)
+    connections = Connections(Endpoint(listen(serve), 60.0, 2))
+    Transport(connections).send("{}", context)
     assert not ended.is_set()
-    sender.retire()
+    connections.retire()
     assert ended.wait(60)
+
+
+def test_accounts_share_connections(listen: Listen, context: RequestContext) -> None:
+    """Each account uses what another has left open, and closing one leaves it to the others."""
+    recorder = Recorder(answer())
+    connections = Connections(Endpoint(listen(recorder), 60.0, 2))
+    with closing(connections):
+        for _ in range(10):
+            with closing(Transport(connections)) as sender:
+                assert sender.send("{}", context) == HttpResponse(200, BODY)
+
+    assert (len(recorder.requests), len(recorder.connections)) == (10, 1)
 
 
 def test_a_connection_that_was_closed_is_replaced(
