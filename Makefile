@@ -153,7 +153,9 @@ dist: $(READY)
 	@for file in dist/*; do cmp $$file build/again/$${file#dist/} || exit 1; done
 	@$(BIN)/twine check --strict dist/*
 	@$(BIN)/check-wheel-contents dist/*.whl
-	@$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --output-reproducible --pyproject pyproject.toml \
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) && \
+		sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml >build/pyproject.toml
+	@$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --output-reproducible --pyproject build/pyproject.toml \
 		--mc-type application --output-file build/sbom.cdx.json requirements.txt
 
 test-wheel: dist
