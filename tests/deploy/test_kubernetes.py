@@ -130,6 +130,29 @@ def find_privileges(stateful_set: Manifest) -> list[str]:
 
 
 @with_helm
+def test_the_addresses_in_alerts() -> None:
+    """The rules of the chart give those addresses that the values have, and none otherwise."""
+    base = "prometheusRule.enabled=true"
+    set_, unset = (
+        find(render(base, *values), "PrometheusRule")["spec"]["groups"]
+        for values in (("prometheusRule.runbookUrl=https://wiki.example/#",), ())
+    )
+    assert set_[: len(unset)] == unset
+    assert set_[len(unset) :] == [
+        {
+            "name": "scaleengine-addresses",
+            "rules": [
+                {
+                    "record": "scaleengine:alert_runbook:info",
+                    "expr": "vector(1)",
+                    "labels": {"url": "https://wiki.example/#"},
+                }
+            ],
+        }
+    ]
+
+
+@with_helm
 def test_kubernetes_knows_what_the_chart_makes() -> None:
     """No field is unknown in the oldest and the newest version, and no value is wrong."""
     assert find_faults(render(*EVERYTHING)) == []

@@ -21,8 +21,21 @@ _SHORTEST_FOR: Final = 2.0
 """Seconds that a state must last at least: no alert hangs on a single scrape that is late."""
 
 
+RUNBOOK: Final = "https://wiki.example/scaleengine#"
+DASHBOARD: Final = "https://grafana.example/d/scaleengine"
+ADDRESSES: Final = {"alert_runbook": RUNBOOK, "alert_dashboard": DASHBOARD}
+"""What an operator writes into ``addresses.yml``."""
+
+
 def write_rules(folder: Path) -> None:
-    """Write the rules, with every ``for`` made shorter."""
+    """Write the rules, with every ``for`` made shorter, and an operator's own addresses."""
+    rules = [
+        {"record": f"scaleengine:{what}:info", "expr": "vector(1)", "labels": {"url": url}}
+        for what, url in ADDRESSES.items()
+    ]
+    _write(
+        folder / "addresses.yml", {"groups": [{"name": "scaleengine-addresses", "rules": rules}]}
+    )
     text = (MONITORING / "alerts.yml").read_text()
     (folder / "alerts.yml").write_text(
         re.sub(r"(?m)^( +for: )(\w+)$", lambda found: found[1] + _lasting(found[2]), text)

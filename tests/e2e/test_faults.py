@@ -9,7 +9,7 @@ import pytest
 from exporter.simulator import Behaviour, FaultRule, FileType, Simulator
 from monitoring.dashboard.queries import annotation_expressions, panel_queries
 from tests.e2e.accounts import TB, USUAL, Polled, series
-from tests.e2e.copies import MONITORING
+from tests.e2e.copies import DASHBOARD, MONITORING, RUNBOOK
 from tests.e2e.hearing import Ear
 from tests.e2e.polling_exporter import Exporter
 from tests.e2e.proofs import Proofs
@@ -122,6 +122,8 @@ def test_vanished_files(polled: Mapping[str, Polled], watches: Watches, ear: Ear
                 " find out who deleted or moved them"
             )
             assert f"There were {files} within the last day" in gone.annotations["description"]
+            assert gone.annotations["runbook_url"] == f"{RUNBOOK}scaleenginefilesgone"
+            assert gone.annotations["dashboard_url"] == DASHBOARD
     for watch in watches.values():
         ear.resolved(watch, FILES_GONE)
 

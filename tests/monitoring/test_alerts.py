@@ -290,13 +290,36 @@ def test_thresholds_are_documented() -> None:
     assert table == THRESHOLDS
 
 
+def look_up(record: str, suffix: str) -> str:
+    """Return the template of an address that a recording rule has as its label."""
+    return f"{{{{ with query `{record}` }}}}{{{{ . | first | label `url` }}}}{suffix}{{{{ end }}}}"
+
+
+def test_the_addresses_are_those_that_alerts_look_up() -> None:
+    """Each rule of addresses.yml, also where it is a comment, is one that the alerts ask for."""
+    text = (MONITORING / "addresses.yml").read_text()
+    uncommented = re.sub(r"(?m)^( +)# (- record|  expr|  labels)", r"\1\2", text)
+    (group,) = yaml.safe_load(uncommented)["groups"]
+    records = {rule["record"]: rule["labels"]["url"] for rule in group["rules"]}
+    assert records.keys() == {"scaleengine:alert_runbook:info", "scaleengine:alert_dashboard:info"}
+    uid = json.loads((MONITORING / "dashboard.json").read_text())["uid"]
+    assert records["scaleengine:alert_dashboard:info"] == f"http://localhost:3000/d/{uid}"
+    (group,) = yaml.safe_load(text)["groups"]
+    assert [rule["record"] for rule in group["rules"]] == ["scaleengine:alert_dashboard:info"]
+
+
 @pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
 def test_each_alert_speaks_to_a_person(rule: Rule) -> None:
     """Each has a severity, a summary, a description, and a runbook that exists."""
     alert = str(rule["alert"])
     assert texts(rule, "labels")["severity"] in {"critical", "warning"}
-    assert set(texts(rule, "annotations")) == {"summary", "description", "runbook"}
-    assert texts(rule, "annotations")["runbook"] == f"monitoring/README.md#{alert.lower()}"
+    annotations = texts(rule, "annotations")
+    assert set(annotations) == {
+        *("summary", "description", "runbook", "runbook_url", "dashboard_url")
+    }
+    assert annotations["runbook"] == f"monitoring/README.md#{alert.lower()}"
+    assert annotations["runbook_url"] == look_up("scaleengine:alert_runbook:info", alert.lower())
+    assert annotations["dashboard_url"] == look_up("scaleengine:alert_dashboard:info", "")
     assert f"\n### {alert}\n" in README
     assert f"| [`{alert}`](#{alert.lower()}) | {texts(rule, 'labels')['severity']} |" in README
 
