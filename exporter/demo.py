@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from exporter.flags import WebFlags
@@ -16,8 +17,8 @@ from exporter.scaleengine.transport import Endpoint
 from exporter.serve import load_web_config, open_sockets, serve_settings
 from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Behaviour, Simulator
-from exporter.simulator.demo_account import Demo, demo_account
+from exporter.simulator import Behaviour, SimulatedAccount, Simulator
+from exporter.simulator.demo_account import INGEST_PATH, Demo, demo_account, ingest_account
 from exporter.web.listeners import url
 
 _ACCOUNT: Final = "demo"
@@ -25,7 +26,11 @@ _SEED: Final = 158
 _LATENCY: Final = 0.02
 _CONCURRENCY: Final = 8
 _USAGE_INTERVAL: Final = 60.0
-_FILES_INTERVAL: Final = 15.0
+_FILES_INTERVAL: Final = 30.0
+_REQUESTS_PER_SECOND: Final = 20.0
+_INGEST_ACCOUNT: Final = "ingest"
+_INGEST_INTERVAL: Final = 5.0
+"""Less than a poll of that account takes at that rate: what such an account looks like."""
 _PRINT_SECONDS: Final = 1.0
 _QUOTAS: Final = {"series": 10 * 10**12, "live-recordings": 4 * 10**12, "podcast": 500 * 10**9}
 """Bytes by CPU user; that of the series is nearly full."""
@@ -36,7 +41,7 @@ _MISSING_PATH: Final = "sestore4/retired"
 
 
 def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None:
-    """Serve a simulated account until a signal ends that, and print what to try.
+    """Serve simulated accounts until a signal ends that, and print what to try.
 
     Raises ConfigError for the web configuration, and ListenError.
     """
@@ -60,18 +65,23 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
 def start_demo() -> tuple[Simulator, Settings]:
     """Start a simulated ScaleEngine on a free loopback port; return both it and its settings."""
     rng = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
-    demo = demo_account(time.time(), rng)
-    simulator = Simulator([demo.account], Behaviour(latency=_LATENCY))
+    demo, ingest = demo_account(time.time(), rng), ingest_account(rng)
+    simulator = Simulator([demo.account, ingest], Behaviour(latency=_LATENCY))
     simulator.start()
-    return simulator, _build_settings(demo, simulator.url)
+    return simulator, _build_settings(demo, ingest, simulator.url)
 
 
 def hints(page: str, telemetry_path: str) -> str:
     """Return what to try, where the demo is served at ``page`` (``http://localhost:10058``)."""
     metrics = page + telemetry_path
     return f"""\
-A simulated ScaleEngine account is being polled; its files change while you watch. One of its
-quotas is nearly full, and one of its paths does not exist: see how that looks.
+Two simulated ScaleEngine accounts are being polled. See on the status page how it looks when
+
+  files come and go          sestore4/live of the account demo, every few seconds
+  a quota is nearly full     the CPU user series
+  a CPU user is deleted      the CPU user trial, two minutes after the start
+  a path does not exist      sestore4/retired
+  polls do not fit           the account ingest needs more requests than its rate limit allows
 
   Open     {page}/
   Or try   curl -s {metrics} | grep ^scaleengine_
@@ -85,9 +95,7 @@ Ctrl-C ends it.
 """
 
 
-def _build_settings(demo: Demo, url: str) -> Settings:
-    account = demo.account
-    credentials = Credentials(account.api_key, account.api_secret)
+def _build_settings(demo: Demo, ingest: SimulatedAccount, url: str) -> Settings:
     files = tuple(
         FilesTarget(
             _ACCOUNT,
@@ -102,15 +110,28 @@ def _build_settings(demo: Demo, url: str) -> Settings:
         for file_type in polled.file_types
     )
     missing = FilesTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL, _MISSING_PATH, "video")
+    too_large = FilesTarget(
+        _INGEST_ACCOUNT, _INGEST_INTERVAL, 3 * _USAGE_INTERVAL, INGEST_PATH, "video"
+    )
     usage = DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL)
     return Settings(
         endpoint=Endpoint(url, timeout=30.0, connections=_CONCURRENCY),
         concurrency=_CONCURRENCY,
-        requests_per_second=None,
+        requests_per_second=_REQUESTS_PER_SECOND,
         requests_per_poll=5000,
-        accounts=(AccountSettings(_ACCOUNT, account.cdn, lambda: credentials, _QUOTAS),),
-        targets=(usage, *files, missing),
+        accounts=(
+            _build_account(_ACCOUNT, demo.account, _QUOTAS),
+            _build_account(_INGEST_ACCOUNT, ingest, {}),
+        ),
+        targets=(usage, *files, missing, too_large),
     )
+
+
+def _build_account(
+    name: str, account: SimulatedAccount, quotas: Mapping[str, int]
+) -> AccountSettings:
+    credentials = Credentials(account.api_key, account.api_secret)
+    return AccountSettings(name, account.cdn, lambda: credentials, quotas)
 
 
 def _print_meanwhile(text: str) -> None:

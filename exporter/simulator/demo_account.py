@@ -1,4 +1,4 @@
-"""The account of the demo: a video CDN whose files come and go while you watch."""
+"""The accounts of the demo: a video CDN whose files come and go, and a tree that is too large."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _KEPT_RECORDINGS = 90
 """A channel keeps as many recordings of a day as this; the oldest goes when one more comes."""
 
 _CHANNELS = ("kanal-1", "kanal-2", "sport", "télé-région", "studio b")
-_RECORDED_DAYS = 45
+_RECORDED_DAYS = 30
 _SERIES = (
     "Ça commence demain",
     "Die Brücke",
@@ -30,6 +30,14 @@ _SERIES = (
     "Żywioły",
     "東京の朝",
 )
+_TRIAL = "trial"
+_TRIAL_SECONDS = 120.0
+"""When this CPU user is deleted, from the start on: its rows are gone, those of the past too."""
+
+_INGEST_FOLDERS = 120
+_INGEST_FILES = 100
+"""Files of each folder: as many as a response shows, so that each folder takes a request."""
+
 _PODCASTS = ("Feierabend", "History, briefly", "Zwei nach Zwölf")
 
 
@@ -68,6 +76,7 @@ _CPU_USERS: Mapping[str, _CpuUser] = {
     "podcast": _CpuUser(131 * _GIB, 0.004),
     "archiv_2019": _CpuUser(3900 * _GIB, -0.006),
     "beta-4k": _CpuUser(45 * _GIB, 0.05, first_day=-9),
+    _TRIAL: _CpuUser(12 * _GIB, 0.001),
 }
 
 
@@ -88,7 +97,9 @@ def demo_account(start: float, random: Random) -> Demo:
         cdn=158,
         api_key="DEMO4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
         api_secret=f"{random.getrandbits(256):064x}",
-        usage=lambda day: _bytes_by_user(day, first_day, noise_seed),
+        usage=lambda day: _bytes_by_user(
+            day, first_day, noise_seed, has_trial=recorder.now < start + _TRIAL_SECONDS
+        ),
         storage=storage,
         refresh=recorder.follow,
     )
@@ -102,16 +113,44 @@ def demo_account(start: float, random: Random) -> Demo:
     )
 
 
+def ingest_account(random: Random) -> SimulatedAccount:
+    """Return an account with one tree, which takes many requests: a poll of it is never quick."""
+    return SimulatedAccount(
+        cdn=159,
+        api_key="DEMO7XQPLR2MNVC4HS9DT0WBKYZJ83FGA",
+        api_secret=f"{random.getrandbits(256):064x}",
+        storage=_ingest_storage(),
+    )
+
+
+INGEST_PATH = "sestore9/ingest"
+"""What to poll of that account."""
+
+
+def _ingest_storage() -> Folder:
+    storage = Folder()
+    for number in range(_INGEST_FOLDERS):
+        folder = storage.make(f"{INGEST_PATH}/camera-{number:03}")
+        for clip in range(_INGEST_FILES):
+            folder.add(f"{clip:04}.mp4", FileType.VIDEO)
+    return storage
+
+
 class _Recorder:
-    """Recordings that arrive as the clock goes on, and the old ones that make room for them."""
+    """Recordings that arrive as the clock goes on, and the old ones that make room for them.
+
+    ``now`` is the time that the storage has reached, unix seconds.
+    """
 
     def __init__(self, storage: Folder, start: float, random: Random) -> None:
         self._storage = storage
         self._random = random
+        self.now = start
         self._next = start + random.uniform(*_EVENT_SECONDS)
 
     def follow(self, now: float) -> None:
         """Bring the storage up to a time, unix seconds; it does not go back."""
+        self.now = max(self.now, now)
         while self._next <= now:
             self._record(self._next)
             self._next += self._random.uniform(*_EVENT_SECONDS)
@@ -164,13 +203,13 @@ def _episodes(random: Random) -> Iterator[tuple[str, FileType]]:
                     yield f"{name} {height}p.mp4", FileType.VIDEO
 
 
-def _bytes_by_user(day: date, start: date, seed: int) -> dict[str, int]:
+def _bytes_by_user(day: date, start: date, seed: int, *, has_trial: bool) -> dict[str, int]:
     """Return the bytes of each CPU user, and under the empty name those of the whole account."""
     since = (day - start).days
     users = {
         name: int(user.bytes_at_start * (1 + user.growth) ** since * _noise(name, day, seed))
         for name, user in _CPU_USERS.items()
-        if since >= user.first_day
+        if since >= user.first_day and (has_trial or name != _TRIAL)
     }
     return {"": int(_WHOLE_ACCOUNT * sum(users.values())), **users}
 

@@ -69,6 +69,34 @@ def test_it_shows_what_can_be_wrong(demo: "Program") -> None:
     assert other
 
 
+def test_it_shows_polls_that_do_not_fit(demo: "Program") -> None:
+    """One account needs more requests than its rate limit allows, as metrics and the log say."""
+    late = demo.wait_for(msg="poll outlasted its interval")
+    assert (late["account"], late["level"]) == ("ingest", "warning")
+    demo.wait_for(
+        msg="account needs nearly all requests that its rate limit allows, or more",
+        account="ingest",
+        level="warning",
+    )
+    overdue = demo.value(
+        "scaleengine_poll_overdue_seconds", path="sestore9/ingest", account="ingest"
+    )
+    assert overdue
+    demand = demo.value("scaleengine_account_request_demand_ratio", account="ingest")
+    assert demand is not None
+    assert demand > 0.9
+
+
+def test_it_shows_more_than_its_cpu_users_have(demo: "Program") -> None:
+    """The whole account has more bytes than its CPU users together."""
+    users = {
+        sample.labels["cpu_user"]: sample.value
+        for sample in demo.scrape().samples
+        if sample.name == "scaleengine_disk_usage_bytes"
+    }
+    assert users.pop("") > sum(users.values())
+
+
 def test_only_this_machine_is_involved(demo: "Program") -> None:
     """The demo listens on loopback alone, itself and its ScaleEngine, in a single process."""
     hosts = [host for host, _ in listening_places(demo.pid)]

@@ -9,7 +9,7 @@ import requests
 
 from exporter.scaleengine.signing import signed_request
 from exporter.simulator import Simulator
-from exporter.simulator.demo_account import Demo, demo_account
+from exporter.simulator.demo_account import INGEST_PATH, Demo, demo_account, ingest_account
 
 START = 1792000000.0
 TODAY = datetime.fromtimestamp(START, UTC).date()
@@ -74,7 +74,29 @@ def test_the_empty_cpu_user_is_the_whole_account(demo: Demo, ago: int) -> None:
     whole = users.pop("")
 
     assert sum(users.values()) < whole < 1.02 * sum(users.values())
-    assert len(users) == (5 if ago < 10 else 4)
+    assert len(users) == (6 if ago < 10 else 5)
+
+
+def test_a_cpu_user_is_deleted_while_the_demo_runs() -> None:
+    """Two minutes after the start it has no row of any day; the whole account has less."""
+    own = new_demo(1)
+    before = own.account.usage(TODAY)
+    own.account.refresh(START + 119)
+    assert own.account.usage(TODAY) == before
+    own.account.refresh(START + 121)
+    after = own.account.usage(TODAY)
+
+    assert set(before) - set(after) == {"trial"}
+    assert after[""] < before[""]
+    assert "trial" not in own.account.usage(TODAY - timedelta(days=29))
+
+
+def test_an_account_takes_many_requests() -> None:
+    """The tree that is polled too often has over a hundred responses' worth of files."""
+    folder = ingest_account(Random(1)).storage.find(INGEST_PATH)
+
+    assert folder is not None
+    assert folder.count("video") == 12_000
 
 
 def test_recordings_arrive_every_few_seconds(demo: Demo) -> None:
