@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bench.faults.catalogue import Case, catalogue
 from bench.faults.front import Certificates, resolving, without_proxy
 from bench.faults.scene import Props
-from bench.faults.table import heading, row, summary
+from bench.faults.table import heading, log_of, row, summary
 from bench.faults.trial import LEEWAY, Outcome, When, attempt
 
 _AT_ONCE: Final = 10
@@ -61,6 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--only", default="", help="cases whose names have this in them")
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="cases side by side")
+    parser.add_argument("--log", type=Path, help="the folder for info.log and debug.log")
     given = parser.parse_args()
     cases = [case for case in catalogue() if given.only in case.name]
     began = time.monotonic()
@@ -71,6 +72,11 @@ def main() -> int:
             print(row(outcome, cases), flush=True)
             done.append(outcome)
     print(summary(done, time.monotonic() - began))
+    if given.log is not None:
+        given.log.mkdir(parents=True, exist_ok=True)
+        for level in ("info", "debug"):
+            text = "".join(f"{part}\n" for outcome in done for part in log_of(outcome, level))
+            (given.log / f"{level}.log").write_text(text)
     return int(any(outcome.problems for outcome in done))
 
 

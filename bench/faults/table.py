@@ -1,7 +1,9 @@
 """The fault matrix as a table of plain text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
+
+from structlog.processors import LogfmtRenderer
 
 from bench.faults.catalogue import Case
 from bench.faults.trial import Outcome, When
@@ -17,6 +19,7 @@ Each fault begins at the start or after good polls, and lasts until each target 
   wrong  publications with a number that was true at no moment of its poll
   log    the cause, as the first line of the log about it tells
 """
+_RENDER: Final = LogfmtRenderer(key_order=("level", "msg", "result"), drop_missing=True)
 _WIDTHS: Final = {"when": 16, "usage": 24, "files": 24, "up": 2, "calls": 5, "back": 5, "wrong": 5}
 
 
@@ -43,6 +46,17 @@ def row(outcome: Outcome, cases: Sequence[Case]) -> str:
     )
     problems = [f"    NOT AS IT MUST BE: {problem}" for problem in outcome.problems]
     return "\n".join([f"{name}  {'  '.join(cells)}", *problems])
+
+
+def log_of(outcome: Outcome, level: str) -> Iterator[str]:
+    """Give a heading, and the lines of the log of this level (``info``, ``debug``) and above."""
+    yield f"# {outcome.case.name}, {outcome.when.value}"
+    for event in outcome.lines:
+        fields = {"level": event["log_level"], "msg": event["event"], **event}
+        del fields["log_level"], fields["event"]
+        if level == "debug" or fields["level"] != "debug":
+            yield str(_RENDER(None, "", fields))
+    yield ""
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> str:

@@ -40,6 +40,7 @@ class Outcome:
     ``usage`` and ``files`` tell what /metrics said of each during the fault, ``up`` the same of the
     account. ``calls`` came to the simulator meanwhile; ``back`` are the seconds from the end of the
     fault until all was good again. ``problems`` are sentences: where there are none, all is well.
+    ``lines`` are those of the log, of all levels.
     """
 
     case: Case
@@ -54,6 +55,7 @@ class Outcome:
     wrong: int = 0
     problems: tuple[str, ...] = ()
     skipped: str | None = None
+    lines: tuple[EventDict, ...] = ()
 
 
 def attempt(
@@ -259,6 +261,7 @@ class _Trial:
             publications=self.witness.publications,
             wrong=self.witness.wrong_count,
             problems=(*self.witness.wrong, *problems),
+            lines=tuple(lines),
         )
 
 
