@@ -8,9 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final, TextIO
 
 
@@ -101,15 +99,18 @@ def read_file(name: str, build_manual: Manual) -> str:
     if name == MANUAL:
         return build_manual()
     (source,) = (packaged.source for packaged in PACKAGED if packaged.name == name)
-    package = files("exporter")
+    package = Path(__file__).parent
     installed = package / "files" / name
     if installed.is_file():
         return installed.read_text(encoding="utf-8")
-    return (Path(str(package)).parent / source).read_text(encoding="utf-8")
+    return (package.parent / source).read_text(encoding="utf-8")
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all."""
+    """Write a file completely or not at all."""
+    # Loaded here: --version needs none of what this loads.
+    from tempfile import NamedTemporaryFile  # noqa: PLC0415
+
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         temporary = Path(file.name)
         try:

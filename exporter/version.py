@@ -1,15 +1,15 @@
 """Which program this is: version, revision of the source, Python."""
 
 import platform
-from importlib.resources import files
+from pathlib import Path
 
 from exporter import __version__
 
 
 def revision() -> str:
     """Return the revision of the source that the package was built from, if that was recorded."""
-    record = files("exporter") / "_revision.txt"
-    return record.read_text().strip() if record.is_file() else "unknown"
+    record = Path(__file__).with_name("_revision.txt")
+    return record.read_text(encoding="utf-8").strip() if record.is_file() else "unknown"
 
 
 def version_string() -> str:

@@ -186,7 +186,7 @@ def test_a_broken_pipe_is_a_crash(
 
 def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A package that was built tells its revision; a checkout does not know it."""
-    monkeypatch.setattr(version, "files", lambda _: tmp_path)
+    monkeypatch.setattr(version, "__file__", str(tmp_path / "version.py"))
     assert version.revision() == "unknown"
     (tmp_path / "_revision.txt").write_text("0123abc\n")
     assert version.revision() == "0123abc"
