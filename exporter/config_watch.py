@@ -86,7 +86,7 @@ class ConfigWatcher(Generic[T]):
         return files in {settled, self._watch.in_force().files}
 
     def run(self) -> None:
-        """Look at every interval, until told to stop."""
+        """Look at every interval, until stopped."""
         while not self._stop.wait(self._watch.interval):
             seen = self._look()
             if self._is_new(seen):

@@ -24,7 +24,7 @@ _PAUSE_PER_SECOND: Final = 4.0
 
 
 class ReloadFunction(Protocol):
-    """A function that reloads, such as `ConfigReloader`."""
+    """A function that reloads, such as ``ConfigReloader``."""
 
     def __call__(self, *, over_http: bool) -> Sequence[str]:
         """Reload, and return what is wrong with the file."""
@@ -101,8 +101,8 @@ class ConfigReloader(Generic[T]):
 class ReloadThread:
     """Reloads in a thread of its own, one reload at a time: scrapes go on meanwhile.
 
-    All requests that come while a reload is under way share the next one, those by SIGHUP and those
-    over HTTP. It begins after a pause of four times what the last one took, at most ten
+    All requests that come while a reload is in progress share the next one, those by SIGHUP and
+    those over HTTP. It begins after a pause of four times what the last one took, at most ten
     seconds: requests without end take no more than a fifth of a processor.
     """
 
@@ -147,7 +147,7 @@ class ReloadThread:
         return self._thread.join(timeout)
 
     def run(self) -> None:
-        """Reload whenever it was requested, until told to stop."""
+        """Reload whenever it was requested, until stopped."""
         while True:
             self._wake.wait()
             if self._stop.is_set():

@@ -24,7 +24,7 @@ MAX_READS: Final = 5
 
 
 class TimedRead(Generic[T]):
-    """Calls ``read``, which reads the file ``name``, and waits at most so many seconds for it.
+    """Calls ``read``, which reads the file ``name``, and waits at most ``seconds`` seconds for it.
 
     A call that takes longer is left behind in its thread, and what it returns is ignored.
     """

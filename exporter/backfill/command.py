@@ -107,7 +107,7 @@ def backfill(settings: Settings, options: BackfillOptions, host: Host) -> int:
 
 @contextmanager
 def _open_folder(destination: Destination) -> Iterator[WorkFolder | None]:
-    """Give the folder of a run, without results; a run for standard output has none."""
+    """Return the folder of a run, without results; a run for standard output has none."""
     if destination.stream:
         yield None
         return
@@ -385,7 +385,7 @@ def _check_stdout() -> None:
 
 @contextmanager
 def _open_stdout() -> Iterator[Output]:
-    """Give standard output as bytes; unlike ``sys.stdout``, it fails where it cannot be written.
+    """Return standard output as bytes; unlike ``sys.stdout``, it fails where it cannot be written.
 
     Raises OutputError.
     """

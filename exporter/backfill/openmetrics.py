@@ -31,7 +31,7 @@ HistoryUser: TypeAlias = tuple[str, str]
 UserDays: TypeAlias = tuple[str, str, Iterable[tuple[date, int]]]
 """An account, a CPU user, and the bytes of each of its days, the oldest first."""
 _DayValue: TypeAlias = Callable[[date, int], int]
-"""Gives the value of a day from its bytes."""
+"""Returns the value of a day from its bytes."""
 _MAX_CACHED: Final = 50_000
 """Times that are kept as they are written, which is a few MB: each series has the same."""
 

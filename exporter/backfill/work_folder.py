@@ -140,7 +140,7 @@ def unwritable(place: Path | str, error: OSError) -> OutputError:
 
 
 def _link(text: Path, file: Path) -> bool:
-    """Give the text its place as a link, which replaces nothing; some file systems have none."""
+    """Return the text its place as a link, which replaces nothing; some file systems have none."""
     try:
         os.link(text, file)
     except FileExistsError:

@@ -1,5 +1,6 @@
-"""The command ``check``: try each account and path once, and report what is wrong.
+"""The command ``check``: request each account and path once, and report what is wrong.
 
-`check` runs the trials and prints a table or JSON. It sends its requests as polling does. Serves
-nothing, and knows neither the web server nor the metrics.
+``check`` runs a ``CheckRunner`` and prints its results as a table or JSON. Requests are sent as
+polling sends them, or by polling itself with ``--full``. Serves nothing, and knows neither the web
+server nor the metrics.
 """

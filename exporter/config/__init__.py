@@ -1,7 +1,8 @@
-"""The configuration file: its model, its loading, and a place and sentence for each mistake in it.
+"""The configuration file: its model, loading, and an error message with position for each mistake.
 
-`load_files` reads files and gives frozen values, with every default filled in, or raises
-ConfigError with everything that is wrong. Durations are floats in seconds.
+``load_files`` reads files and returns frozen values with all defaults, or raises ConfigError with
+everything that is wrong. Durations are floats in seconds. Knows nothing of polling or the API: it
+names what is configured, and ``settings`` turns that into what the service runs with.
 """
 
 from exporter.config.fields import FILE_TYPES, FileType

@@ -1,6 +1,6 @@
 """The kinds of value that the configuration knows, each read strictly.
 
-A value given as `${NAME}` comes as text, so numbers, durations and truth values may be text too.
+A value given as ``${NAME}`` comes as text, so numbers, durations and truth values may be text too.
 """
 
 import re
@@ -48,7 +48,7 @@ MAX_LABEL_LENGTH = 1024
 """Characters."""
 
 FileType = Literal["video", "audio", "smil", "valid", "invalid", "includeinvalid", "deleted"]
-"""The types that `files.list` knows (ScaleEngine's page of `files.list`)."""
+"""The types that ``files.list`` knows (ScaleEngine's page of ``files.list``)."""
 
 FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
 
@@ -74,7 +74,7 @@ def _log_level(text: str) -> str:
 
 
 def _size(value: object) -> object:
-    """Give the bytes of a size; what is neither a text nor a number is refused later."""
+    """Return the bytes of a size; what is neither a text nor a number is refused later."""
     if isinstance(value, str):
         try:
             value = parse_size(value)

@@ -135,9 +135,9 @@ class Fingerprint(NamedTuple):
 
 
 def find_config_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
-    """Return the files that the paths stand for, and a problem for each folder that has none.
+    """Return the files that the paths mean, and a problem for each folder that has none.
 
-    A folder stands for its `*.yaml` files in the order of their names, without hidden ones.
+    For a folder that is its ``*.yaml`` files in the order of their names, without hidden ones.
     """
     files: list[Path] = []
     problems: list[Problem] = []
@@ -230,7 +230,7 @@ class LoadedConfig:
 def load(
     path: Path, environ: Mapping[str, str], wall_clock: Callable[[], float] = time.time
 ) -> LoadedConfig:
-    """Read a configuration from one file, or from the files of a folder, as `load_files` does."""
+    """Read a configuration from one file, or from the files of a folder, as ``load_files`` does."""
     return load_files((path,), environ, wall_clock)
 
 
@@ -239,11 +239,11 @@ def load_files(
     environ: Mapping[str, str],
     wall_clock: Callable[[], float] = time.time,
 ) -> LoadedConfig:
-    """Read a configuration from files, with `${NAME}` filled in from `environ`.
+    """Read a configuration from files, with ``${NAME}`` filled in from ``environ``.
 
-    A folder stands for its `*.yaml` files in the order of their names. Each file adds its accounts;
-    every other section may be in one file only. What the files name (secrets, certificates) is
-    read, too. `wall_clock` gives the seconds since 1970.
+    For a folder that is its ``*.yaml`` files in the order of their names. Each file adds its
+    accounts; every other section may be in one file only. What the files name (secrets,
+    certificates) is read, too. ``wall_clock`` gives the seconds since 1970.
 
     Raises ConfigError with every mistake at once; nothing of a secret is in it, in its cause or in
     its traceback's text. Files that were changed while they were read are read again, so that no

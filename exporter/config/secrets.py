@@ -17,7 +17,7 @@ NAMES = ("api_key", "api_secret")
 
 
 class SecretError(Exception):
-    """A secret's file cannot be used: `str()` names the file, `cause` says only why.
+    """A secret's file cannot be used: ``str()`` names the file, ``cause`` says only why.
 
     Neither ever holds anything of the content. ``limit`` is the limit of this process or machine
     that kept the file from being read, if one did.
@@ -42,7 +42,7 @@ class Secret:
         self._file = file
 
     def read(self) -> str:
-        """Give the secret; one in a file as the file has it now, without space at its ends.
+        """Return the secret; one in a file as the file has it now, without space at its ends.
 
         Raises SecretError when the file is missing, unreadable, empty, too large or holds
         what no key holds.
@@ -70,7 +70,7 @@ class Secret:
         return hash((self._text, self._file))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        """Give the secret itself, for it never changes."""
+        """Return the secret itself, for it never changes."""
         return self
 
     def __getstate__(self) -> object:
@@ -79,7 +79,7 @@ class Secret:
 
 
 def text_fault(text: str) -> str | None:
-    """Say what is wrong with a secret's text, or None when it can be used."""
+    """Return what is wrong with a secret's text, or None when it can be used."""
     if not text:
         return "is empty"
     if is_quoted(text):
@@ -112,10 +112,10 @@ def _decoded(content: bytes) -> str | None:
 
 
 def read_credentials(document: Document, folder: Path, report: ErrorCollector) -> object:
-    """Give the document's value with a Secret for each key and secret of an account.
+    """Return the document's value with a Secret for each key and secret of an account.
 
-    A relative `api_key_file` begins at `folder`. What cannot be read goes to the report, and an
-    empty Secret stands in its place, so that the rest of the account can still be judged.
+    A relative ``api_key_file`` begins at ``folder``. What cannot be read goes to the report, and an
+    empty Secret is in its place, so that the rest of the account can still be judged.
     """
     top = document.value
     if not isinstance(top, dict) or not isinstance(accounts := top.get("accounts"), tuple):

@@ -1,4 +1,4 @@
-"""`${NAME}` in a text is taken from the environment; `$$` is a dollar."""
+"""``${NAME}`` in a text is taken from the environment; ``$$`` is a dollar."""
 
 import re
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from exporter.yamlfile.units import format_duration
 def find_warnings(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
     """Find what deserves a warning: the way to its place, and a sentence.
 
-    `now` is in seconds since 1970.
+    ``now`` is in seconds since 1970.
     """
     yield from _old_authorities(config.api.ca_file, now)
     url = urlsplit(config.api.url)
@@ -127,7 +127,7 @@ def _overlaps(account: AccountConfig, document: Document, loc: Loc) -> Iterator[
 
 
 def _ancestors(path: str) -> Iterator[str]:
-    """Give the folders that hold the path, the innermost first."""
+    """Return the folders that hold the path, the innermost first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path

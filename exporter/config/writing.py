@@ -20,13 +20,13 @@ from exporter.yamlfile.units import DURATION_PATTERN, format_duration
 _VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
 _NOTES = ("description", "default")
 REDACTED: Final = "***"
-"""What is written for a secret that stands in the configuration itself."""
+"""What is written for a secret that is in the configuration itself."""
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, ten times as fast
 
 
 def json_schema() -> dict[str, object]:
-    """Give the schema of `config.yaml` in JSON Schema's draft 2020-12."""
+    """Return the schema of ``config.yaml`` in JSON Schema's draft 2020-12."""
     schema = Config.model_json_schema()
     sections = schema["$defs"]
     _add_secret_files(sections["AccountConfig"])
@@ -38,12 +38,12 @@ def json_schema() -> dict[str, object]:
 
 
 def schema_text() -> str:
-    """Give the schema as the text of `schema.json`."""
+    """Return the schema as the text of ``schema.json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """Turn the schema of a key from what the model holds into what stands in the file."""
+    """Turn the schema of a key from what the model holds into what is in the file."""
     notes = {note: schema[note] for note in _NOTES if note in schema}
     default = notes.get("default")
     if DURATION_PATTERN in schema.get("pattern", "") and default is not None:
@@ -82,7 +82,7 @@ def _add_secret_files(account: JsonSchemaValue) -> None:
 def write_config(config: Config) -> str:
     """Return a configuration as YAML, with every default.
 
-    A secret is `***`; of one in a file the file is named, as `api_secret_file` does.
+    A secret is ``***``; of one in a file the file is named, as ``api_secret_file`` does.
     """
     written = config.model_dump(mode="json", exclude={"accounts"})
     if config.api.ca_file is not None:

@@ -175,7 +175,7 @@ class SkewCollector:
                     self._changes.add(self.source, (account,))
 
     def record(self, exchange: Exchange) -> None:
-        """Take note of what a request has told of the time."""
+        """Record what a request has told of the time."""
         if exchange.skew is None:
             return
         skew = _Skew(exchange.skew, self._wall_time.next_offset())

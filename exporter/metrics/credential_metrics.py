@@ -133,7 +133,7 @@ class CredentialCollector:
                     self._changes.add(self.source, (name,))
 
     def record(self, verdict: CredentialVerdict) -> None:
-        """Take note of an attempt to poll a target; of one that is not polled any more, none."""
+        """Record an attempt to poll a target; of one that is not polled any more, none."""
         with self._lock:
             name = verdict.target.account
             if _key(verdict.target) in self._polled.get(name, ()):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 Quotas: TypeAlias = Mapping[str, Mapping[str, int]]
-"""Bytes by account and CPU user; the user ``*`` stands for each without a quota of its own."""
+"""Bytes by account and CPU user; the user ``*`` is for users without a quota of their own."""
 
 EVERY_OTHER: Final = "*"
 _EMPTY_NAME: Final = ""

@@ -93,7 +93,7 @@ class Exposition:
 
     ``plain`` is the text of all, ``packed`` the same as one gzip member. ``names`` are those of
     samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave the
-    rest out; None stands for all.
+    rest out; None means all.
     """
 
     accounts: AccountLayer

@@ -38,7 +38,7 @@ _NEVER: Final = float("-inf")
 class Publisher:
     """Publishes what the store and the counters hold, in a thread of its own.
 
-    Once a second, until told to stop, the publisher takes the accounts that have changed, and
+    Once a second, until stopped, the publisher takes the accounts that have changed, and
     renders and compresses these alone: those of which a poll or a request has ended, or a snapshot
     has become stale. Where nothing has changed, it does nothing. So what a scrape gets of accounts
     is ready, and may be a second old. Whoever promises that the next scrape shows something calls
@@ -98,11 +98,11 @@ class Publisher:
         return (self._thread.name,) if self._thread.dead else ()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread to end, at most so many seconds; return whether it has."""
+        """Wait for the thread to end, at most ``timeout`` seconds; return whether it has."""
         return self._thread.join(timeout)
 
     def run(self) -> None:
-        """Publish now, then every second what has changed, until told to stop.
+        """Publish now, then every second what has changed, until stopped.
 
         Return free memory to the system now and then: a snapshot and its text are the largest of
         all that is replaced, whoever lets go of them last.
@@ -120,7 +120,7 @@ class Publisher:
         """Publish now what has changed; return whether that succeeded.
 
         Any thread may call this. It takes the time of two publications at most: it waits for one
-        that is under way, and never for polls or for ScaleEngine.
+        that is in progress, and never for polls or for ScaleEngine.
         """
         self._tail_rendered = _NEVER
         return self._publish_or_log()

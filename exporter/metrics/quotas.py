@@ -15,7 +15,7 @@ from exporter.scaleengine.clock import Clock
 
 
 class QuotaCollector:
-    """Tells the quota of each CPU user that has a disk usage, or a quota of its own."""
+    """Collects the quota of each CPU user that has a disk usage, or a quota of its own."""
 
     source: Final = TARGETS
 

@@ -67,7 +67,7 @@ class Metrics:
     changes: ChangedTargets
 
     def accounts(self) -> tuple[str, ...]:
-        """Return the accounts that have samples, in their order, and what stands for no account."""
+        """Return the accounts that have samples, in their order, and the layer of no account."""
         return _with_samples(self.configured)
 
     def apply(
@@ -92,16 +92,16 @@ class Metrics:
         self.redactor.follow(accounts)
 
     def record_poll(self, target: Target, result: PollResult) -> None:
-        """Take note of a poll that has ended."""
+        """Record a poll that has ended."""
         self.polls.count(target, result)
 
     def record_exchange(self, exchange: Exchange) -> None:
-        """Take note of an API request that has ended."""
+        """Record an API request that has ended."""
         self.requests.count(exchange)
         self.skews.record(exchange)
 
     def record_verdict(self, verdict: CredentialVerdict) -> None:
-        """Take note of how ScaleEngine took an account's credentials."""
+        """Record how ScaleEngine took an account's credentials."""
         self.credentials.record(verdict)
 
 

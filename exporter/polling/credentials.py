@@ -59,7 +59,7 @@ class CredentialReader:
         )
 
     def _find_reading(self) -> "asyncio.Task[Credentials] | None":
-        """Return the read that is under way in this event loop."""
+        """Return the read that is in progress in this event loop."""
         reading = self._reading
         if reading is None or reading.done():
             return None

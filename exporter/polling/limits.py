@@ -154,7 +154,7 @@ class FairLimiter:
             self._grant()
 
     def _grant(self) -> None:
-        """Give a free place to the target at the head, which then goes behind the others."""
+        """Return a free place to the target at the head, which then goes behind the others."""
         if self._loop is None or self._loop.is_closed():
             return
         if self._is_starting or self._in_flight >= self._max_concurrency:

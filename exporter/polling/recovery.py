@@ -24,7 +24,7 @@ and when the target is polled next:
 
 - attempts: the corrected time has attempts of its own; a request is sent at most four times.
 - next attempt: the backoff is 0.5 s, then 1 s, each with up to as much jitter. A longer
-  ``Retry-After`` replaces it; 120 s stand for a missing one.
+  ``Retry-After`` replaces it; 120 s mean a missing one.
 - other requests: "blocked" are those with the same credentials and command, for the interval;
   credentials that were accepted before must be refused five times in a row. "wait" is for the
   ``Retry-After``.

@@ -77,8 +77,8 @@ class TargetState:
     """What is known of one target; None for what has not happened yet.
 
     ``failing_since`` is when the first of the failed polls since the last good one ended, in
-    seconds of monotonic time. ``next_due`` is when the next poll begins, or when the one under way
-    was to begin, in the same.
+    seconds of monotonic time. ``next_due`` is when the next poll begins, or when the one in
+    progress was to begin, in the same.
     """
 
     target: Target

@@ -92,7 +92,7 @@ class SupervisedThread:
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end, at most so many seconds; return whether it has come."""
+        """Wait for the end, at most ``timeout`` seconds; return whether it has come."""
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()

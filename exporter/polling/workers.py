@@ -73,7 +73,7 @@ class WorkerPool:
         return sum(self._taken.values())
 
     def resize(self, max_workers: int) -> None:
-        """Hold at most this many workers from now on; work under way ends as it is."""
+        """Hold at most this many workers from now on; work in progress ends as it is."""
         self._max_workers = max_workers
         self._dismiss_idle(max_workers)
         self._grant()

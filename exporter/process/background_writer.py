@@ -69,7 +69,7 @@ class BackgroundWriter:
             self._lost = 0
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all is written or dropped, at most so many seconds; return whether it is."""
+        """Wait until all is written or dropped, or ``timeout`` seconds; return whether it is."""
         if not self._thread.is_alive():
             return True
         reached = threading.Event()
@@ -96,7 +96,7 @@ class BackgroundWriter:
             self._waiting -= len(piece.data)
 
     def _say_lost(self) -> None:
-        """Say what was dropped last: nothing may follow that would say it."""
+        """Return what was dropped last: nothing may follow that would say it."""
         with self._lock:
             self._unsaid += self._lost
             self._lost = 0

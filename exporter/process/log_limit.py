@@ -13,7 +13,7 @@ class LogLimit:
     """Knows when each event was logged last; ``clock`` returns seconds that only grow.
 
     An event is due once in ``period`` seconds, and at most ``max_events`` different ones are; None
-    stands for no such limit, for events whose names are the operator's own.
+    means no such limit, for events whose names are the operator's own.
     """
 
     def __init__(

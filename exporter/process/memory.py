@@ -1,4 +1,4 @@
-"""Give memory that is free within the process back to the system."""
+"""Return memory that is free within the process back to the system."""
 
 import ctypes
 import gc

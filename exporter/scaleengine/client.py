@@ -218,7 +218,7 @@ class Client:
         self.time.trust()
 
     def close(self) -> None:
-        """End the calls that are under way; later ones fail."""
+        """End the calls that are in progress; later ones fail."""
         self.transport.close()
 
 

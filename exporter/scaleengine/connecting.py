@@ -155,7 +155,7 @@ class Attempts:
         self._selector.close()
 
     def __bool__(self) -> bool:
-        """Return whether any attempt is under way."""
+        """Return whether any attempt is in progress."""
         return bool(self._selector.get_map())
 
     def begin(self, address: PeerAddress) -> None:

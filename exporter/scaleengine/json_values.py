@@ -242,7 +242,7 @@ def as_str(value: Json) -> str:
 
 
 def type_name(value: Json) -> str:
-    """Say what a value is without showing it."""
+    """Return what a value is without showing it."""
     match value:
         case None:
             return "null"

@@ -71,7 +71,7 @@ class Arrival:
 
 
 class ResponseMemory:
-    """What the responses under way may take, to be used by all threads of a process.
+    """What the responses in progress may take, to be used by all threads of a process.
 
     One body of ``max_body`` bytes may arrive, and ``slack`` bytes of others; ``small_parsed`` is
     for the values of small ones. Whether a wait is over is looked at every ``look`` seconds, and
@@ -101,7 +101,7 @@ class ResponseMemory:
     def arrival(
         self, max_wait: float = math.inf, is_cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[Arrival]:
-        """Give memory to one body; that of a large one goes back to the system afterwards."""
+        """Return memory to one body; that of a large one goes back to the system afterwards."""
         arrival = Arrival(self, max_wait, is_cancelled)
         try:
             yield arrival
@@ -119,7 +119,7 @@ class ResponseMemory:
             self._wait(arrival, lambda: self._grow(arrival, size))
 
     def try_to_grow(self, arrival: Arrival, size: int) -> bool:
-        """Give a body ``size`` bytes, if they are free; return whether they are."""
+        """Return a body ``size`` bytes, if they are free; return whether they are."""
         with self._changed:
             return self._grow(arrival, size)
 

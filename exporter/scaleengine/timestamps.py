@@ -101,7 +101,7 @@ class ServerTime:
 
 
 class TimestampAllocator:
-    """Gives each request a timestamp that no equal request has had.
+    """Returns each request a timestamp that no equal request has had.
 
     It remembers the newest ten thousand requests, of all accounts. ``wait`` waits for a number of
     seconds, and returns whether it is time to stop.

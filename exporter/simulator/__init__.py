@@ -2,11 +2,14 @@
 
 For the demo, for tests and for benchmarks::
 
-    account = Account(cdn=158, api_key="...", api_secret="...", storage=Folder(
+    account = SimulatedAccount(cdn=158, api_key="...", api_secret="...", storage=Folder(
         folders={"sestore4": Folder(files={"movie.mp4": FileType.VIDEO})}
     ))
     with Simulator([account]) as simulator:
-        ...  # ask simulator.url, look at simulator.calls, switch with simulator.behave(...)
+        ...  # send requests to simulator.url, look at simulator.calls
+
+``behave`` changes latency, checks, faults and the API variant while it runs. Written from the API's
+pages: knows nothing of the exporter's client, but for the signature.
 """
 
 from exporter.simulator.api import Call

@@ -171,7 +171,7 @@ def _recording_folder(channel: str, day: date) -> str:
 
 
 def _stored(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
-    """Give the files that are there at the start: path and type."""
+    """Return the files that are there at the start: path and type."""
     yield from _recordings(today, random)
     yield from _episodes(random)
     for podcast in _PODCASTS:

@@ -20,7 +20,7 @@ _DAY = timedelta(days=1)
 
 
 def no_usage(_: date) -> Mapping[str, int]:
-    """Give no user any bytes."""
+    """Return no user any bytes."""
     return {}
 
 

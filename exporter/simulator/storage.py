@@ -242,7 +242,7 @@ class Folder:
             return self._folder_count
 
     def walk(self, listed: str) -> Iterator[str]:
-        """Give the path of every file below the folder that a ``type`` of LISTED shows.
+        """Return the path of every file below the folder that a ``type`` of LISTED shows.
 
         Depth first, a folder's own files before its folders: the order of files.list.
         """

@@ -2,7 +2,7 @@
 
 A connection costs a descriptor and some memory, and any client may open one. Each new connection is
 accepted. When there are too many, one of the peer with most connections is closed (see
-`ConnectionTracker`): slow and silent clients evict each other, and a scrape gets its response.
+``ConnectionTracker``): slow and silent clients evict each other, and a scrape gets its response.
 aiohttp has no limit, and asyncio's server stops accepting when it runs out of descriptors.
 """
 
@@ -55,7 +55,7 @@ _TLS_RECORD_BYTES: Final = 16 * 1024  # the most that a TLS record holds (RFC 84
 def track_requests(connections: Connections, log_limit: LogLimit) -> Middleware:
     """Return the outermost middleware, which records the phase of each connection.
 
-    It closes connections of an unsupported version of HTTP, and rejects what `check_request`
+    It closes connections of an unsupported version of HTTP, and rejects what ``check_request``
     rejects. Where this process has no thread or memory left for a request, the response is 503.
     """
 

@@ -167,7 +167,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send a response; that of an error contains only the name of its status.
 
-        Raises ConnectionError, which ends the connection, as `check_version` does.
+        Raises ConnectionError, which ends the connection, as ``check_version`` does.
         """
         self._bytes_since_response = 0
         check_version(request)

@@ -61,7 +61,7 @@ class FairQueue(Generic[T]):
         return len(self._waiting)
 
     def __contains__(self, item: object) -> bool:
-        """Tell whether an item waits."""
+        """Return whether an item waits."""
         return item in self._waiting
 
     def add(self, item: T, keys: Keys, *, is_preferred: bool = False) -> T | None:

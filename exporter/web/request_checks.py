@@ -64,9 +64,9 @@ def build_requests(build: _Build) -> _Build:
     """Return what builds requests as ``build`` does, but leaves no work to be done before checks.
 
     aiohttp handles ``Expect`` before any middleware. Its response repeats the header, and fails
-    where that is not UTF-8. So the header is removed; `check_request` still finds it in
+    where that is not UTF-8. So the header is removed; ``check_request`` still finds it in
     ``raw_headers``. A target that cannot be read would end aiohttp's task without a response;
-    `check_request` refuses it.
+    ``check_request`` refuses it.
     """
 
     def build_request(

@@ -1,4 +1,4 @@
-"""Serve an application on sockets until told to stop."""
+"""Serve an application on sockets until stopped."""
 
 import asyncio
 import logging

@@ -1,7 +1,7 @@
 """How long the certificates of a PEM file are valid, and a sentence where that is not long.
 
 Python's ssl tells the dates of a certificate only after a handshake, or for authorities alone. The
-`cryptography` package could, but nothing else here needs its ten megabytes. So the two dates are
+``cryptography`` package could, but nothing else here needs its ten megabytes. So the two dates are
 read here: their place in a certificate is fixed by RFC 5280, 4.1.
 """
 
@@ -33,7 +33,7 @@ class Validity:
 
 
 def find_validity_problems(pem: bytes, now: float) -> Iterator[str]:
-    """Find the certificates that are not valid, or not for long, at `now` in seconds since 1970.
+    """Find the certificates that are not valid, or not for long, at ``now`` in seconds since 1970.
 
     Each sentence ends one that begins with the file, as in "names a file that ...".
     """

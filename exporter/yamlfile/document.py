@@ -31,7 +31,7 @@ class Unusable(Enum):
 
     UNUSABLE = "unusable"
     OCTAL = "octal"
-    """A number that begins with a zero: YAML 1.1 reads `0170` as 120, YAML 1.2 as 170."""
+    """A number that begins with a zero: YAML 1.1 reads ``0170`` as 120, YAML 1.2 as 170."""
 
 
 UNUSABLE: Final = Unusable.UNUSABLE
@@ -49,17 +49,17 @@ class Document:
     _key_positions: dict[Loc, Position]
 
     def nearest(self, loc: Loc) -> Loc:
-        """Give the longest part of `loc` that stands in the file."""
+        """Return the longest part of ``loc`` that is in the file."""
         while loc not in self._positions:
             loc = loc[:-1]
         return loc
 
     def position(self, loc: Loc) -> Position:
-        """Give the place of the value at `loc`, or of what is nearest above it."""
+        """Return the place of the value at ``loc``, or of what is nearest above it."""
         return self._positions[self.nearest(loc)]
 
     def key_position(self, loc: Loc) -> Position:
-        """Give the place of the key at `loc`; of an item of a list, where it begins."""
+        """Return the place of the key at ``loc``; of an item of a list, where it begins."""
         return self._key_positions.get(loc) or self.position(loc)
 
 
@@ -84,12 +84,12 @@ def read_document(
     *,
     only_texts: bool = False,
 ) -> Document | None:
-    """Read YAML text, and pass each text in it through `interpolate`.
+    """Read YAML text, and pass each text in it through ``interpolate``.
 
-    Every error goes to `report`, every warning to `warnings`. With `only_texts`, each scalar is
-    null or a text as it is written, whatever YAML takes it for.
-    A text that holds nothing is the mistake that `empty` tells, or a mapping without keys where
-    that is None. Gives None when the text is not YAML, or holds by its aliases far too much.
+    Every error goes to ``report``, every warning to ``warnings``. With ``only_texts``, each scalar
+    is null or a text as it is written, whatever YAML takes it for. A text that holds nothing is the
+    mistake that ``empty`` tells, or a mapping without keys where that is None. Returns None when
+    the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)
     start = Position(1, 1)

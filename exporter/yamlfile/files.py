@@ -29,7 +29,7 @@ class FileError(Exception):
 
 
 def read_bytes(file: Path, limit: int, *, stream: bool = False) -> bytes:
-    """Read a file of at most `limit` bytes; a pipe is read too when `stream` is set.
+    """Read a file of at most ``limit`` bytes; a pipe is read too when ``stream`` is set.
 
     Raises FileError; what the file holds is never part of it.
     """
@@ -65,10 +65,10 @@ def _read(file: Path, limit: int, *, stream: bool) -> bytes:
 
 
 def read_text(path: Path, name: str, report: ErrorCollector, *, stream: bool) -> str | None:
-    """Read a UTF-8 file, and a pipe too when `stream` is set.
+    """Read a UTF-8 file, and a pipe too when ``stream`` is set.
 
-    `name` is what the sentences call it: "the configuration file". Gives None when it cannot
-    be read; why stands in the report.
+    ``name`` is what the sentences call it: "the configuration file". Returns None when it cannot
+    be read; why is in the report.
     """
     try:
         content = read_bytes(path, LARGEST_FILE, stream=stream)
@@ -113,7 +113,7 @@ def is_quoted(text: str) -> bool:
 def absolute_folder(path: Path, name: str, report: ErrorCollector) -> Path | None:
     """Return the folder of a file, where the relative paths in it begin.
 
-    `name` is what the sentences call the file. Return None where a relative path cannot be made
+    ``name`` is what the sentences call the file. Return None where a relative path cannot be made
     absolute, because the working folder was deleted; that is added to the report.
     """
     try:

@@ -19,7 +19,7 @@ from exporter.yamlfile.units import DURATION_FORMAT, parse_duration
 class FieldError(ValueError):
     """A value that cannot stand; the message is the sentence for the operator.
 
-    `key` names the key below the value that the sentence is about, if it is not the value itself.
+    ``key`` names the key below the value that the sentence is about, if it is not the value itself.
     """
 
     def __init__(self, message: str, key: str | None = None) -> None:
@@ -28,7 +28,7 @@ class FieldError(ValueError):
 
 
 def plain_text(text: str) -> str:
-    """Give a text of one line, or raise FieldError."""
+    """Return a text of one line, or raise FieldError."""
     if not text:
         raise FieldError("must not be empty")
     if has_control_characters(text):
@@ -37,14 +37,14 @@ def plain_text(text: str) -> str:
 
 
 def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
-    """Give the list, or raise FieldError when nothing is in it."""
+    """Return the list, or raise FieldError when nothing is in it."""
     if not items:
         raise FieldError("must not be an empty list; name at least one")
     return items
 
 
 def resolve_path(folder: Path, value: object) -> object:
-    """Give the path that a text names, a relative one from `folder`; or what is no text as it is.
+    """Return the path that a text names, relative to ``folder``; return anything else unchanged.
 
     Raises FieldError for what no path can be.
     """
@@ -52,7 +52,7 @@ def resolve_path(folder: Path, value: object) -> object:
 
 
 def duration(minimum: str, maximum: str) -> Callable[[object], float]:
-    """Give a validator that turns a duration from `minimum` to `maximum` into seconds.
+    """Return a validator that turns a duration from ``minimum`` to ``maximum`` into seconds.
 
     It raises FieldError or DurationError.
     """
@@ -72,7 +72,7 @@ def duration(minimum: str, maximum: str) -> Callable[[object], float]:
 
 
 SectionPath = tuple[str, ...]
-"""The way to a section, without the numbers of lists: `("accounts", "files")`."""
+"""The way to a section, without the numbers of lists: ``("accounts", "files")``."""
 _CONSEQUENTIAL_ERROR = "default_factory_not_called"
 """pydantic's error for a default that waits for a value with an error of its own."""
 
@@ -81,10 +81,10 @@ _CONSEQUENTIAL_ERROR = "default_factory_not_called"
 class MessageCatalog:
     """What one kind of file calls its things.
 
-    `sections` holds the keys of each section; `missing` says by key what to write where it is
-    missing; `top` is said of a file that does not begin with a key, `other` of a value that is
-    refused for a reason of which nobody thought; `kinds` replaces sentences, by pydantic's name of
-    the error. `elsewhere` says of an unknown key, with the section that it is in, where its
+    ``sections`` holds the keys of each section; ``missing`` says by key what to write where it is
+    missing; ``top`` is said of a file that does not begin with a key, ``other`` of a value that is
+    refused for a reason of which nobody thought; ``kinds`` replaces sentences, by pydantic's name
+    of the error. ``elsewhere`` says of an unknown key, with the section that it is in, where its
     setting is.
     """
 
@@ -118,7 +118,7 @@ _TYPES = {
 
 
 def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
-    """Say what to write in place of what pydantic refused."""
+    """Return what to write in place of what pydantic refused."""
     kind = error["type"]
     if not error["loc"]:
         return messages.top
@@ -245,7 +245,7 @@ Model = TypeVar("Model", bound=StrictModel)
 
 
 def section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
-    """Give the keys of each section of the file that ``model`` reads, by the keys that lead to it.
+    """Return the keys of each section that ``model`` reads, by the keys that lead to the section.
 
     Items of a list add nothing to the way: the keys of an account are at ``("accounts",)``.
     """
@@ -273,9 +273,9 @@ def read_model(
     report: ErrorCollector,
     messages: MessageCatalog,
 ) -> Model | None:
-    """Read a document's value as a model whose validators get `folder` as their context.
+    """Read a document's value as a model whose validators get ``folder`` as their context.
 
-    Gives None when the value is none; every reason stands in the report.
+    Returns None when the value is none; every reason is in the report.
     """
     try:
         return model.model_validate(value, context=folder)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 Loc = tuple[str | int, ...]
-"""The way from the top of the file to a value: `("accounts", 0, "cdn")`."""
+"""The way from the top of the file to a value: ``("accounts", 0, "cdn")``."""
 
 LocatedMessage = tuple[Loc, str]
 """What a rule found: the way to a value, and a sentence about it."""
@@ -34,9 +34,9 @@ class Position:
 class Problem:
     """One mistake, or one thing to think about.
 
-    `line` and `column` count from 1 and are None when the file could not be read at all.
-    `where` names the key (`accounts[0].cdn`) and is empty for the file as a whole.
-    `str()` gives `config.yaml:12:7: accounts[0].cdn: must be a whole number`.
+    ``line`` and ``column`` count from 1 and are None when the file could not be read at all.
+    ``where`` names the key (``accounts[0].cdn``) and is empty for the file as a whole.
+    ``str()`` gives ``config.yaml:12:7: accounts[0].cdn: must be a whole number``.
     """
 
     file: str
@@ -46,27 +46,27 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Give the problem as one line."""
+        """Return the problem as one line."""
         position = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
         return ": ".join(part for part in (position, self.where, self.message) if part)
 
 
 class ConfigError(Exception):
-    """A file of the operator cannot be used; `problems` holds each mistake, in the file's order."""
+    """A file of the operator is invalid; ``problems`` has each error, in the order of the file."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(problems)
         self.problems = problems
 
     def __str__(self) -> str:
-        """Give one line for each problem."""
+        """Return one line for each problem."""
         return "\n".join(map(str, self.problems))
 
 
 class ErrorCollector:
     """The problems found so far in one file.
 
-    `known` are keys that hide no secret, if unusual; the keys below `named` are names that the
+    ``known`` are keys that hide no secret, if unusual; the keys below ``named`` are names that the
     operator gave to things.
     """
 
@@ -78,7 +78,7 @@ class ErrorCollector:
         self._seen: set[tuple[Loc, Position | None]] = set()
 
     def add(self, loc: Loc, position: Position | None, message: str) -> None:
-        """Note a problem of the value at `loc`, which stands at `position`."""
+        """Note a problem of the value at ``loc``, which stands at ``position``."""
         line, column = (None, None) if position is None else (position.line, position.column)
         self._problems.append(Problem(self._file, line, column, self._where(loc), message))
         self._seen.add((loc, position))
@@ -87,19 +87,19 @@ class ErrorCollector:
         return format_path(loc, self._known, self._named)
 
     def has(self, loc: Loc, position: Position) -> bool:
-        """Tell whether a problem of the value at `loc`, with this place, is noted already."""
+        """Return whether a problem of the value at ``loc``, with this place, is noted already."""
         return (loc, position) in self._seen
 
     def problems(self) -> tuple[Problem, ...]:
-        """Give every problem, in the order of the places in the file."""
+        """Return every problem, in the order of the places in the file."""
         return tuple(sorted(self._problems, key=lambda one: (one.line or 0, one.column or 0)))
 
 
 def format_path(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) -> str:
-    """Write a way into the file as an operator would: `accounts[0].files.paths[2].path`.
+    """Write a way into the file as an operator would: ``accounts[0].files.paths[2].path``.
 
     A key that may be a secret in the wrong place is a question mark. That is none which is one of
-    `known` or looks much like one, is directly below one of `named`, or is a path.
+    ``known`` or looks much like one, is directly below one of ``named``, or is a path.
     """
     text = ""
     above: str | int | None = None

@@ -79,8 +79,9 @@ _ODD_SENTENCE = "an invisible character (U+{:04X}) cannot indent; write spaces"
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _DOCUMENT_END = re.compile(r"^\.\.\.\s", re.MULTILINE)
 _LINE_BREAK = re.compile(r"\r\n?|\n")
-# What LibYAML reads differently: it allows `|-#`, takes `!` alone for a tag, splits `{a?1:2}`, and
-# finds an empty value at another place where a bracket or the end of the text follows.
+# What LibYAML reads differently: it allows ``|-#``, takes ``!`` alone for a tag, splits
+# ``{a?1:2}``, and finds an empty value at another place where a bracket or the end of the text
+# follows.
 _PYTHON_ONLY = re.compile(r"[\t\r\0\ufeff!|>?]|^%|:\s*[\]},]|[^\n]\Z", re.MULTILINE)
 # A bracket that follows an empty value and a comment is the first of its line.
 _COMMENTED = re.compile(r":\s*#")
@@ -163,7 +164,7 @@ class Loader(_Composer, yaml.SafeLoader):
     def _skip_blanks(self) -> None:
         """Skip blanks; raise ScannerError where a tab stands before the first word of a line."""
         if self.flow_level or self.column:
-            # Nothing that depends on its column may follow a tab: `-<TAB>- x` has no indentation.
+            # Nothing that depends on its column may follow a tab: ``-<TAB>- x`` has no indentation.
             if "\t" in self._take_blanks() and not self.flow_level:
                 self.allow_simple_key = False
             return
@@ -208,7 +209,7 @@ class SyntaxFault:
 def compose(text: str) -> yaml.Node | SyntaxFault | None:
     """Read the text's one document into nodes, or say what is wrong with it.
 
-    Gives None for a text that holds nothing.
+    Returns None for a text that holds nothing.
     """
     separator = _SEPARATOR.search(text)
     if separator:
@@ -268,7 +269,7 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
 
 
 def _no_document(before: str, mark: yaml.Mark) -> SyntaxFault:
-    """Say why the text at a mark begins no document, from what stands before it."""
+    """Return why the text at a mark begins no document, from what stands before it."""
     directive = _DIRECTIVE.search(before, before.rfind("\n---") + 1)
     if directive is not None:
         return SyntaxFault(_position_at(before, directive.start()), _HEADER)

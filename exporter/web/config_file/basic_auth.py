@@ -75,7 +75,7 @@ class BasicAuthentication:
     A password that was right before is right at once. A refusal tells nothing of who is known: it
     takes one comparison for each cost that any user's hash has, the same for known and unknown
     users, and who waits for a turn is chosen alike. A check for which no client waits any more is
-    dropped. `verify_password` compares a password with a hash; `key` is random and secret.
+    dropped. ``verify_password`` compares a password with a hash; ``key`` is random and secret.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class BasicAuthentication:
 
         try:
             return await _in_thread(compare)
-        except Exception as error:  # noqa: BLE001 - whoever waits must not wait for ever
+        except Exception as error:  # noqa: BLE001 - whoever waits must not wait without end
             event = "password not checked; may the exporter start threads?"
             if self._log_limit.is_due(event):
                 log.warning(event, cause=str(error))

@@ -67,7 +67,7 @@ _SWITCHES: Final = {
 
 
 def parse_suite(name: str) -> str:
-    """Give a suite's name as it is, or raise FieldError when nobody knows it."""
+    """Return a suite's name as it is, or raise FieldError when nobody knows it."""
     if name not in TLS_12_SUITES and name not in TLS_13_SUITES:
         raise FieldError(
             "is not a cipher suite that is offered; write one of Go's names, such as "
@@ -77,14 +77,14 @@ def parse_suite(name: str) -> str:
 
 
 def parse_curve(name: str) -> str:
-    """Give what OpenSSL calls a curve, or raise FieldError."""
+    """Return what OpenSSL calls a curve, or raise FieldError."""
     if name not in _CURVES:
         raise FieldError(f"is not a curve; write one of {', '.join(_CURVES)}")
     return _CURVES[name]
 
 
 def parse_tls_version(name: object) -> object:
-    """Give the TLS version that a text names, or what is no text as it is; raises FieldError."""
+    """Return the TLS version that a text names, or what is no text as it is; raises FieldError."""
     if name in _OLD_VERSIONS:
         raise FieldError(
             "is not offered: RFC 8996 forbids TLS 1.0 and 1.1, and OpenSSL refuses them at its "
@@ -115,7 +115,7 @@ def choose_suites(context: ssl.SSLContext, names: Iterable[str]) -> None:
 
 
 def parse_client_auth_type(name: object) -> object:
-    """Give the verify mode that a client_auth_type means; raises FieldError."""
+    """Return the verify mode that a client_auth_type means; raises FieldError."""
     if name in _UNVERIFIED:
         raise FieldError(
             f"takes certificates that nobody verified, which Python's ssl cannot do; write "
@@ -127,9 +127,9 @@ def parse_client_auth_type(name: object) -> object:
 
 
 def find_alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
-    """Give the DNS names, IP addresses, e-mail addresses and URIs of a verified certificate.
+    """Return the DNS names, IP addresses, e-mail addresses and URIs of a verified certificate.
 
-    `certificate` is what `ssl.SSLObject.getpeercert` returns.
+    ``certificate`` is what ``ssl.SSLObject.getpeercert`` returns.
     """
     found = certificate.get("subjectAltName", ())
     pairs = found if isinstance(found, tuple) else ()
@@ -137,7 +137,7 @@ def find_alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
 
 
 def normalize_names(names: Iterable[str]) -> frozenset[str]:
-    """Give the names, with each IP address written in the one usual way."""
+    """Return the names, with each IP address written in the one usual way."""
     return frozenset(map(_plain, names))
 
 

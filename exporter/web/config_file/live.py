@@ -56,13 +56,13 @@ class _Unconfirmed:
 class LiveWebConfig:
     """A web configuration that follows its file.
 
-    `current` is replaced as a whole, never changed. While the file is bad, or wants TLS switched on
-    or off, which sockets that listen cannot do, the old configuration stays in force, and the log
-    and `last_reload_successful` say so. `clock` gives monotonic time in seconds, `wall_clock` the
-    seconds since 1970.
+    ``current`` is replaced as a whole, never changed. While the file is bad, or wants TLS switched
+    on or off, which sockets that listen cannot do, the old configuration stays in force, and the
+    log and ``last_reload_successful`` say so. ``clock`` gives monotonic time in seconds,
+    ``wall_clock`` the seconds since 1970.
 
     An editor or a copy empties a file in place before it writes it. So a change that loosens
-    (`find_loosenings` says what does) is accepted only when the files were the same at two looks
+    (``find_loosenings`` says what does) is accepted only when the files were the same at two looks
     at least a second apart, and never from a file that sets nothing. All else is accepted at once.
 
     Making one reads the file; raises ConfigError when it is bad.
@@ -95,7 +95,7 @@ class LiveWebConfig:
 
     @property
     def last_reload_successful(self) -> bool:
-        """Tell whether the configuration in force is that of the file as it is."""
+        """Return whether the configuration in force is that of the file as it is."""
         return not self._problems and self._unconfirmed is None
 
     def refresh(self) -> tuple[Problem, ...]:
@@ -122,7 +122,7 @@ class LiveWebConfig:
         return connection is None or connection.context in self._valid_contexts
 
     def watch(self, stop: threading.Event) -> None:
-        """Refresh once a second, or less often where that takes long, until told to stop."""
+        """Refresh once a second, or less often where that takes long, until stopped."""
         pause = _LOOK_SECONDS
         while not stop.wait(pause):
             began = self._clock()
@@ -214,7 +214,7 @@ class NewestContext(ssl.SSLContext):
     """Lets each new connection be wrapped by the newest context; older ones keep theirs.
 
     A running context takes a new certificate, but nothing else: who may connect is fixed when a
-    connection is wrapped. asyncio wraps each by `wrap_bio`.
+    connection is wrapped. asyncio wraps each by ``wrap_bio``.
     """
 
     def __init__(self, _protocol: int, newest: ssl.SSLContext) -> None:

@@ -26,7 +26,7 @@ _CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
 
 
 class TokenBucket:
-    """Holds a token for each request that may be answered now; `clock` gives seconds."""
+    """Holds a token for each request that may be answered now; ``clock`` gives seconds."""
 
     def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
         self.limit = limit
@@ -51,9 +51,10 @@ def install_web_config(
 ) -> None:
     """Let an application, every path of it, obey a web configuration and follow its file.
 
-    `clock` gives seconds that only grow. A request whose client certificate has no allowed name is
-    answered with 403, one without the right password with 401, and with 503 when too many passwords
-    wait for their check. The rate limit counts the others only: one above it is answered with 429.
+    ``clock`` gives seconds that only grow. A request whose client certificate has no allowed name
+    is answered with 403, one without the right password with 401, and with 503 when too many
+    passwords wait for their check. The rate limit counts the others only: one above it is answered
+    with 429.
     """
     key = secrets.token_bytes(_KEY_BYTES)
     log_limit = LogLimit(clock)
@@ -100,7 +101,7 @@ class _WebConfigMiddleware:
         return await handler(request)
 
     async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
-        """Give every response the configured headers."""
+        """Return every response the configured headers."""
         response.headers.update(self._live.current.headers)
 
     async def watch_file(self, _: web.Application) -> AsyncIterator[None]:
@@ -142,7 +143,7 @@ class _WebConfigMiddleware:
 
 
 def _names(request: web.Request) -> frozenset[str]:
-    """Give the names in the client's certificate, which the handshake has verified."""
+    """Return the names in the client's certificate, which the handshake has verified."""
     return find_alternative_names(request.get_extra_info("peercert") or {})
 
 

@@ -37,14 +37,14 @@ _UNLOCK: Final = "openssl pkey -in locked.pem -out key.pem writes it without"
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """What stands in the web configuration, or in the file that it names."""
+    """What is in the web configuration, or in the file that it names."""
 
     content: bytes = field(repr=False)
     file: Path | None = None
 
     @contextmanager
     def as_file(self) -> Iterator[str]:
-        """Give a path from which OpenSSL can read the content: memory, open to this process alone.
+        """Return a path from which OpenSSL can read the content: memory only this process can open.
 
         Python's ssl takes keys from files only, and a key must not lie where others could read it.
         Raises FieldError when there is no memory or no /proc.
@@ -60,7 +60,7 @@ class Pem:
             raise FieldError(f"cannot be handed to OpenSSL: {error.strerror}") from None
 
     def describe(self, fault: str) -> str:
-        """Give the sentence about a fault of the content, such as "holds no certificate"."""
+        """Return the sentence about a fault of the content, such as "holds no certificate"."""
         return fault if self.file is None else f"names a file that {fault}"
 
 
@@ -73,7 +73,7 @@ def read_pem(file: Path) -> Pem:
 
 
 def require_certificates(pem: Pem) -> Pem:
-    """Give what holds certificates and nothing broken, or raise FieldError."""
+    """Return what holds certificates and nothing broken, or raise FieldError."""
     try:
         with pem.as_file() as path:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cafile=path)
@@ -85,7 +85,7 @@ def require_certificates(pem: Pem) -> Pem:
 
 
 def require_key(pem: Pem) -> Pem:
-    """Give what looks like a private key, or raise FieldError."""
+    """Return what looks like a private key, or raise FieldError."""
     if b"PRIVATE KEY-----" not in pem.content:
         raise FieldError(pem.describe("holds no private key in PEM form"))
     return pem
@@ -181,7 +181,7 @@ class TlsServer(StrictModel):
         return self._context
 
     def certificates(self) -> Iterator[tuple[str, Pem]]:
-        """Give the certificates of the server and of the authorities, each with its key."""
+        """Return the certificates of the server and of the authorities, each with its key."""
         for key in ("cert", "cert_file", "client_ca", "client_ca_file"):
             pem = getattr(self, key)
             if pem:
@@ -193,7 +193,7 @@ class TlsServer(StrictModel):
 
 
 def build_context(tls: TlsServer) -> ssl.SSLContext:
-    """Give a context that does all that the section asks for, or raise FieldError."""
+    """Return a context that does all that the section asks for, or raise FieldError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = tls.min_version
     context.maximum_version = tls.max_version

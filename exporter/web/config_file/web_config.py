@@ -58,7 +58,7 @@ KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One request in `interval` seconds, and `burst` of them at once after a pause."""
+    """One request in ``interval`` seconds, and ``burst`` of them at once after a pause."""
 
     interval: float
     burst: int
@@ -68,12 +68,12 @@ class RateLimit:
 class WebConfig:
     """What a web configuration file asks for.
 
-    `context` is None for plain HTTP. `allowed_sans` are the names of which a client's certificate
-    must have one, unless there are none. `client_authorities` are the certificates, in DER, that
-    may have signed it; None stands for the system's. `users` gives each user's bcrypt hash; without
-    users, everybody is let in. `files` are all that it was read from, and `digest` is a hash of
-    what was in them; `sets_nothing` is true where the file has no key with a value. `warnings` are
-    what is allowed and seldom meant.
+    ``context`` is None for plain HTTP. ``allowed_sans`` are the names of which a client's
+    certificate must have one, unless there are none. ``client_authorities`` are the certificates,
+    in DER, that may have signed it; None means the system's. ``users`` gives each user's bcrypt
+    hash; without users, everybody is let in. ``files`` are all that it was read from, and
+    ``digest`` is a hash of what was in them; ``sets_nothing`` is true where the file has no key
+    with a value. ``warnings`` are what is allowed and seldom meant.
     """
 
     context: ssl.SSLContext | None
@@ -91,7 +91,7 @@ class WebConfig:
 def load_web_config(path: Path, wall_clock: Callable[[], float] = time.time) -> WebConfig:
     """Read a web configuration file, and the certificates and keys that it names.
 
-    An empty file asks for plain HTTP. `wall_clock` gives the seconds since 1970.
+    An empty file asks for plain HTTP. ``wall_clock`` gives the seconds since 1970.
     Raises ConfigError with every mistake at once; nothing of a key or a hash is in it, in its
     cause or in its traceback's text.
     """
@@ -107,7 +107,7 @@ def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
     text = read_text(path, _NAME, report, stream=False)
     if text is None:
         return None
-    # As for Go, the type of a value is that of its key: `X-XSS-Protection: 0` is a text.
+    # As for Go, the type of a value is that of its key: ``X-XSS-Protection: 0`` is a text.
     document = read_document(text, report, only_texts=True)
     if document is None:
         return None

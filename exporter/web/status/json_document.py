@@ -1,4 +1,4 @@
-"""`/api/v1/status`: the status as JSON, and the JSON Schema of it."""
+"""``/api/v1/status``: the status as JSON, and the JSON Schema of it."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def _account() -> TypeAdapter[AccountStatus]:
 
 
 def schema_text() -> str:
-    """Return the text of `schema.json`."""
+    """Return the text of ``schema.json``."""
     schema = _status().json_schema(mode="serialization")
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     return json.dumps(dialect | schema, indent=2, ensure_ascii=False) + "\n"
