@@ -151,7 +151,7 @@ def _certificate(expiry: float | None, now: float) -> CheckResult:
     detail = f"good until {moment:%Y-%m-%d}, {days} days left"
     if days >= _EARLY_ENOUGH:
         return CheckResult(CERTIFICATE, Outcome.OK, detail, facts=facts)
-    advice = "it is renewed by whom api.url leads to; tell them, if it lasts"
+    advice = "the operator of api.url has to renew it"
     return CheckResult(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 

@@ -50,7 +50,7 @@ MESSAGES: Final = MessageCatalog(
         "path": "is missing; write the path to count, such as sestore4/jb",
     },
     top="must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'",
-    other="cannot stand here; config.example.yaml shows what can",
+    other="is not valid here; see config.example.yaml",
     elsewhere={
         **dict.fromkeys(_LISTEN, "the flag --web.listen-address sets the address"),
         **dict.fromkeys(_TELEMETRY_PATH, "the flag --web.telemetry-path sets the path"),

@@ -59,7 +59,7 @@ def _find_duplicates(
     for loc, text in texts:
         first = seen.setdefault(text, loc)
         if first != loc:
-            yield loc, f"stands twice, first in line {document.position(first).line}; remove one"
+            yield loc, f"duplicate of line {document.position(first).line}; remove one"
 
 
 def _paths(paths: tuple[YamlValue, ...], loc: Loc) -> Iterator[tuple[Loc, str]]:

@@ -154,9 +154,7 @@ class _Reader:
         in_file = f"{name}_file"
         if name in account and in_file in account:
             position = self._document.key_position((*loc, in_file))
-            self._report.add(
-                (*loc, in_file), position, f"stands beside {name}; keep one of the two"
-            )
+            self._report.add((*loc, in_file), position, f"conflicts with {name}; keep one of them")
         elif name in account:
             return self._inline(account[name], (*loc, name))
         elif in_file in account:

@@ -203,7 +203,7 @@ class PollSession:
             raise TooManyRequestsError(
                 collector,
                 f"ScaleEngine asks for a wait of {pause:.0f} s more",
-                "it passes without a change",
+                "no change is needed",
                 retry_after=pause,
             )
         if account.client.clock.monotonic() > self._end:

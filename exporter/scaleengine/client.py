@@ -249,7 +249,7 @@ def _compared(skew: float) -> tuple[str, str]:
     if seconds <= _NEARLY_RIGHT:
         return (
             "the clock of this machine shows the same time as ScaleEngine's",
-            "it may pass by itself; if it lasts, ask ScaleEngine's support",
+            "it may be temporary; if it lasts, ask ScaleEngine's support",
         )
     side = "ahead of" if skew > 0 else "behind"
     return f"the clock of this machine is {seconds} s {side} it", "check the clock of this machine"

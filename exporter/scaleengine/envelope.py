@@ -37,7 +37,7 @@ from exporter.scaleengine.redaction import mask_start
 
 MESSAGE_LENGTH: Final = 200
 
-_PASSES: Final = "it passes by itself; if it lasts, ask ScaleEngine's support"
+_PASSES: Final = "it is temporary; if it lasts, ask ScaleEngine's support"
 _ASK_LESS: Final = "lower api.requests_per_second, or poll at longer intervals"
 _OUR_DEFECT: Final = "look for a newer release of this exporter"
 

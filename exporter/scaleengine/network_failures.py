@@ -54,12 +54,12 @@ _MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, st
     (LocationParseError, NetworkError, "the name cannot be one of a host", "check {peer}"),
     (TimeoutError, RequestTimeoutError, "no response came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
-    (ConnectionError, NetworkError, "the connection broke off", "it may pass by itself"),
+    (ConnectionError, NetworkError, "the connection broke off", "it may be temporary"),
     (BodyTooLargeError, ResponseTooLargeError, _TOO_LARGE, _CHECK_URL),
-    (IncompleteRead, NetworkError, "the response broke off", "it may pass by itself"),
+    (IncompleteRead, NetworkError, "the response broke off", "it may be temporary"),
     (HTTPException, ProtocolError, "the response is no HTTP", _CHECK_URL),
     (InvalidHeader, ProtocolError, "the response is no HTTP", _CHECK_URL),
-    (BodyError, NetworkError, "the response broke off", "it may pass by itself"),
+    (BodyError, NetworkError, "the response broke off", "it may be temporary"),
     (DecodeError, ProtocolError, "the response cannot be decompressed", _CHECK_URL),
 )
 _LISTED: Final = 4
@@ -103,7 +103,7 @@ def timed_out(limit: Deadline, context: RequestContext, route: Route) -> ScaleEn
     where = "at the proxy, " if route.proxy else ""
     if limit.connected:
         cause = f"no complete response came {within}"
-        advice = "it may pass by itself; if it lasts, raise api.timeout"
+        advice = "it may be temporary; if it lasts, raise api.timeout"
     elif limit.tried:
         hosts = [address.host for address in limit.tried]
         listed = ", ".join(hosts[:_LISTED]) + (" and others" if len(hosts) > _LISTED else "")

@@ -165,9 +165,7 @@ class _Constructor:
 
     def _report_duplicate_key(self, loc: Loc, position: Position) -> None:
         first = self.key_positions[loc].line
-        self.report.add(
-            loc, position, f"stands twice, first in line {first}; remove one of the two"
-        )
+        self.report.add(loc, position, f"duplicate of line {first}; remove one")
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
         kind = node.tag.removeprefix(_TAG)

@@ -33,12 +33,12 @@ _FLOW = (
 )
 _HEADER = "a line that begins with '%' is a YAML directive; remove it, or put the text in quotes"
 _TAGS = "a text that begins with '!' is a YAML tag; remove it, or put the text in quotes"
-_MISFIT = "does not fit what stands before it; check indentation, quotes and the '-' of lists"
+_MISFIT = "is unexpected here; check indentation, quotes and the '-' of lists"
 _ANCHORS = (
     "a text that begins with '&' or '*' must be in quotes; the name of an anchor has letters, "
     "digits, '-' and '_'"
 )
-_ONE_DOCUMENT = "only one document may stand here; remove '---' or '...'"
+_ONE_DOCUMENT = "only one document is allowed; remove '---' or '...'"
 _TAB = "a tab cannot indent; write spaces"
 _CONFLICT_MARKER = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?= |\r?$)", re.MULTILINE)
 _CONFLICT = (
@@ -55,7 +55,7 @@ _SENTENCES = (
     (
         r"mapping values are not",
         (
-            "a ':' cannot stand here; check the indentation, quote a text that holds ': ', "
+            "a ':' is not allowed here; check the indentation, quote a text that holds ': ', "
             "and end each key above with ': '"
         ),
     ),

@@ -166,7 +166,7 @@ def test_mistakes_in_the_api(
         ),
         (
             "disk_usage: {cpu_users: [jb, x, jb]}",
-            "5:37: accounts[0].disk_usage.cpu_users[2]: stands twice, first in line 5; remove one",
+            "5:37: accounts[0].disk_usage.cpu_users[2]: duplicate of line 5; remove one",
         ),
         (
             "disk_usage: {enabled: false}",
@@ -302,7 +302,7 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
         ("file_types: [null]", f"8:24: {{}}.file_types[0]: is not a file type; {TYPES}"),
         (
             "file_types: [video, audio, video]",
-            "8:38: {}.file_types[2]: stands twice, first in line 8; remove one",
+            "8:38: {}.file_types[2]: duplicate of line 8; remove one",
         ),
         ("folder_depth: 0", "8:25: {}.folder_depth: must be at least 1"),
         ("folder_depth: all", "8:25: {}.folder_depth: must be a whole number"),
@@ -378,4 +378,4 @@ def test_a_tilde_is_no_home(mistakes: Mistakes, account: str, key: str) -> None:
 def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
-    assert message_for(error, MESSAGES) == "cannot stand here; config.example.yaml shows what can"
+    assert message_for(error, MESSAGES) == "is not valid here; see config.example.yaml"

@@ -11,7 +11,7 @@ Mistakes = Callable[..., list[str]]
 
 HOW = "must be a size such as 500GB, 2TB or 1.5TiB"
 UNITS = f"{HOW}: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
-TWICE = "stands twice, first in line 6; remove one of the two"
+TWICE = "duplicate of line 6; remove one"
 OFF = "judge nothing while disk_usage.enabled is false"
 TOO_SMALL = "must be at least 1 byte"
 NOT_ASKED_FOR = "is a quota of a CPU user whose disk usage is not asked for; add it to cpu_users"

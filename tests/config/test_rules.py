@@ -94,11 +94,8 @@ def test_one_path_twice_in_an_account_is_a_mistake(mistakes: Mistakes, account: 
         "    files: {paths: [sestore4/jb]}\n"
     )
     assert mistakes(account + paths + other) == [
-        (
-            "config.yaml:8:17: accounts[0].files.paths[1].path: "
-            "stands twice, first in line 7; remove one"
-        ),
-        "config.yaml:10:11: accounts[0].files.paths[2]: stands twice, first in line 7; remove one",
+        ("config.yaml:8:17: accounts[0].files.paths[1].path: duplicate of line 7; remove one"),
+        "config.yaml:10:11: accounts[0].files.paths[2]: duplicate of line 7; remove one",
     ]
 
 
@@ -134,13 +131,13 @@ accounts:
             "config.yaml:9:7: accounts[0].disk_usage.intervall: "
             "is not a known key; did you mean 'interval'?"
         ),
-        "config.yaml:11:27: accounts[0].files.paths[1]: stands twice, first in line 11; remove one",
+        "config.yaml:11:27: accounts[0].files.paths[1]: duplicate of line 11; remove one",
         f"config.yaml:11:39: accounts[0].files.paths[2]: {STORE}",
         (
             "config.yaml:11:43: accounts[0].files.paths[3].path: is missing; "
             "write the path to count, such as sestore4/jb"
         ),
-        "config.yaml:13:5: accounts[1].cdn: stands twice, first in line 12; remove one of the two",
+        "config.yaml:13:5: accounts[1].cdn: duplicate of line 12; remove one",
         (
             "config.yaml:14:11: accounts[1].name: names the same account as line 4; "
             "give each a name of its own"

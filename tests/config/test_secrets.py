@@ -145,7 +145,7 @@ def test_a_text_that_is_no_secret_is_a_mistake(mistakes: Mistakes, value: str, l
 def test_a_secret_stands_in_one_place_only(mistakes: Mistakes) -> None:
     """Both X and X_file are a mistake at X_file, even when the file cannot be read."""
     assert mistakes(one_account("api_key_file: x", "api_key: k", "api_secret: s")) == [
-        "config.yaml:3:5: accounts[0].api_key_file: stands beside api_key; keep one of the two"
+        "config.yaml:3:5: accounts[0].api_key_file: conflicts with api_key; keep one of them"
     ]
 
 

@@ -32,11 +32,11 @@ FLOW = (
     "inside of it ${NAME} and special characters need quotes"
 )
 COLON = (
-    "a ':' cannot stand here; check the indentation, quote a text that holds ': ', and end each "
+    "a ':' is not allowed here; check the indentation, quote a text that holds ': ', and end each "
     "key above with ': '"
 )
 DEEP = "is nested too deeply; no key of this file lies that deep"
-MISFIT = "does not fit what stands before it; check indentation, quotes and the '-' of lists"
+MISFIT = "is unexpected here; check indentation, quotes and the '-' of lists"
 OPENING = "a text that begins with this character must be in quotes"
 NO_KEY = "this line is no 'key: value'; a key is followed by ':' and a space"
 ODD = "an invisible character (U+{}) cannot indent; write spaces"
@@ -50,7 +50,7 @@ DIRECTIVE = "a line that begins with '%' is a YAML directive; remove it, or put 
 TAG = "a text that begins with '!' is a YAML tag; remove it, or put the text in quotes"
 TAGGED = "has a tag (!name) that is not known here; remove the tag"
 QUOTED = "the quoted text that begins here is never closed, or has a wrong '\\'"
-ONE_DOCUMENT = "only one document may stand here; remove '---' or '...'"
+ONE_DOCUMENT = "only one document is allowed; remove '---' or '...'"
 OTHER = "is not YAML here; check indentation, quotes and colons"
 EMPTY = "the file is empty; begin with 'accounts:' as config.example.yaml does"
 TOP = "must begin with a key, as config.example.yaml does: with 'accounts:' or 'api:'"
@@ -246,7 +246,7 @@ def test_an_invisible_character_is_named(mistakes: Mistakes, account: str, chara
 
 def test_a_key_that_stands_twice_is_a_mistake_at_the_second(mistakes: Mistakes) -> None:
     """Both places are told, and the first value is judged as ever."""
-    twice = "stands twice, first in line"
+    twice = "duplicate of line"
     assert mistakes("""\
 accounts:
   - cdn: many
@@ -256,8 +256,8 @@ accounts:
     api_key: canary
 """) == [
         "config.yaml:2:10: accounts[0].cdn: must be a whole number",
-        f"config.yaml:5:5: accounts[0].cdn: {twice} 2; remove one of the two",
-        f"config.yaml:6:5: accounts[0].api_key: {twice} 3; remove one of the two",
+        f"config.yaml:5:5: accounts[0].cdn: {twice} 2; remove one",
+        f"config.yaml:6:5: accounts[0].api_key: {twice} 3; remove one",
     ]
 
 

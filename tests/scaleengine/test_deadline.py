@@ -30,7 +30,7 @@ SLACK = 40.0
 """Seconds that a busy machine may add."""
 
 SENTENCE = (
-    "no complete response came within 0.5 s: it may pass by itself; if it lasts, raise api.timeout"
+    "no complete response came within 0.5 s: it may be temporary; if it lasts, raise api.timeout"
 )
 NO_CONNECTION = (
     "no connection to 127.0.0.1 was made within 0.5 s: check api.url, the network and any firewall"

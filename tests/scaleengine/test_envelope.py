@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.message_body import HttpResponse
 
-SUPPORT = "it passes by itself; if it lasts, ask ScaleEngine's support"
+SUPPORT = "it is temporary; if it lasts, ask ScaleEngine's support"
 NEWER = "look for a newer release of this exporter"
 LESS = "lower api.requests_per_second, or poll at longer intervals"
 KEYS = "check api_key and api_secret of account 'main'"

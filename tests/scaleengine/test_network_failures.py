@@ -25,7 +25,7 @@ Send = Callable[..., HttpResponse]
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
-PASSES = "it may pass by itself"
+PASSES = "it may be temporary"
 CHECK_URL = "check api.url, and any proxy on the way"
 CHECK_NETWORK = "check api.url, the network and any firewall"
 BROKEN_OFF = "the response broke off (IncompleteRead)"

@@ -216,7 +216,7 @@ def test_a_clock_that_is_right_and_yet_refused(
     assert str(error) == (
         "ScaleEngine refused the time of the request (0002); "
         "the clock of this machine shows the same time as ScaleEngine's: "
-        "it may pass by itself; if it lasts, ask ScaleEngine's support"
+        "it may be temporary; if it lasts, ask ScaleEngine's support"
     )
 
 

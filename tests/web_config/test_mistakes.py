@@ -168,7 +168,7 @@ def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[
         (
             "a: b: c\n",
             (
-                "1:5: a ':' cannot stand here; check the indentation, quote a text that holds "
+                "1:5: a ':' is not allowed here; check the indentation, quote a text that holds "
                 "': ', and end each key above with ': '"
             ),
         ),
@@ -178,9 +178,7 @@ def test_mistakes_in_the_file_as_a_whole(mistakes: Mistakes, text: str, line: st
     """Unknown keys, keys that stand twice and what is no YAML are told as in config.yaml."""
     found = mistakes(text)
     if line is None:
-        assert found[-1] == (
-            "web.yml:2:1: rate_limit: stands twice, first in line 1; remove one of the two"
-        )
+        assert found[-1] == ("web.yml:2:1: rate_limit: duplicate of line 1; remove one")
     else:
         assert found == [f"web.yml:{line}"]
 

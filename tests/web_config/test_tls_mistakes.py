@@ -110,9 +110,9 @@ ONE_CURVE = (
         (
             "cert_file: server.pem, cert: canary, key_file: server.key, key: canary",
             [
-                "21: {}.cert_file: stands beside cert; keep one of the two",
+                "21: {}.cert_file: conflicts with cert; keep one of them",
                 f"50: {{}}.cert: {NO_CERTIFICATE}",
-                "58: {}.key_file: stands beside key; keep one of the two",
+                "58: {}.key_file: conflicts with key; keep one of them",
                 f"85: {{}}.key: {NO_KEY}",
             ],
         ),

@@ -49,7 +49,7 @@ MESSAGES: Final = MessageCatalog(
     },
     top="must begin with a key: tls_server_config, http_server_config, basic_auth_users or "
     "rate_limit",
-    other="cannot stand here; docs/web-configuration.md of the exporter-toolkit shows what can",
+    other="is not valid here; see docs/web-configuration.md of the exporter-toolkit",
 )
 
 KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key in keys)
@@ -187,7 +187,7 @@ def check_rules(top: YamlValue) -> Iterator[LocatedMessage]:
         return
     for name in ("cert", "key", "client_ca"):
         if name in tls and f"{name}_file" in tls:
-            yield (_TLS, f"{name}_file"), f"stands beside {name}; keep one of the two"
+            yield (_TLS, f"{name}_file"), f"conflicts with {name}; keep one of them"
     for name in ("cert", "key"):
         if name not in tls and f"{name}_file" not in tls:
             yield (
