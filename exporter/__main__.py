@@ -37,7 +37,7 @@ def main() -> NoReturn:
         status = run(sys.argv[1:], process)
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else EXIT_FAILURE
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is shown
+    except BaseException as error:  # noqa: BLE001 - it is shown, and decides the exit status
         limit = find_resource_limit(error)
         if limit is None:
             sys.excepthook(*sys.exc_info())

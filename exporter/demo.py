@@ -49,7 +49,7 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
     sockets = open_sockets(web.listen_address, process)
     simulator, settings = start_demo()
     try:
-        # A browser opens no unix socket; where one listens, the log tells.
+        # A browser opens no unix socket; the log has its address.
         for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
             page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
             _print_meanwhile(hints(page, web.telemetry_path))

@@ -30,7 +30,7 @@ MIN_AUTO_RELOAD_SECONDS: Final = 1.0
 MAX_AUTO_RELOAD_SECONDS: Final = 365 * 86_400.0
 
 _MAX_FLAG_WIDTH: Final = 24
-"""Columns for flags in the help: beside more, the longest name of a variable would be broken."""
+"""Columns for flags in the help: with more, the longest name of a variable would be wrapped."""
 
 _TELEMETRY_PATH: Final = re.compile(r"/|/(?!-(/|$))((?!\.{1,2}(/|$))[A-Za-z0-9._~-]+(/(?!$)|$))+")
 _OTHER_PATHS: Final = frozenset({"/api/v1/status", "/config"})

@@ -35,7 +35,7 @@ def read_command_line(process: int) -> bytes:
     """Return the command line of a process as proc(5) gives it; nothing if it cannot be read."""
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:  # the process may be hidden, or gone
+    except OSError:  # the process may be hidden, or have ended
         return b""
 
 

@@ -31,8 +31,8 @@ def configure_logging(
     """Write the events of the level (debug, info, warn, error) and above, as logfmt or json.
 
     The libraries are heard from ``warn`` on only, in the same form: below that they speak of their
-    own inside. ``hide`` takes the secrets out of each line: a traceback may hold what nobody chose
-    to log. ``stderr`` is what writes ``sys.stderr``; where it drops lines, a line says so.
+    own inside. ``hide`` takes the secrets out of each line: a traceback may hold what was never
+    chosen to log. ``stderr`` is what writes ``sys.stderr``; where it drops lines, a line says so.
     """
     common: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -92,5 +92,5 @@ def set_log_level(level: str) -> None:
 
 
 def _escape_control(line: str) -> str:
-    """Write what a terminal or a reader of lines would obey, not show, as JSON escapes it."""
+    """Escape control characters and line breaks as JSON does."""
     return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)

@@ -21,14 +21,14 @@ from exporter.web.status.observation import (
 
 
 class Reloaded(Protocol):
-    """Something that is read again while the process runs."""
+    """The status of a file that is reloaded."""
 
     last_success: float
-    """When it was last read well, in seconds of monotonic time."""
+    """The last successful reload, in seconds of monotonic time."""
 
     @property
     def last_reload_successful(self) -> bool:
-        """Return whether what is in force is what was there to read last."""
+        """Return whether the last reload attempt was successful."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class _ConfigInForce:
         return settings
 
     def write(self) -> str:
-        """Return it as YAML without secrets, also without those that stand in a wrong place."""
+        """Return the configuration as YAML without secrets, even misplaced ones."""
         return self._secrets.redact(write_config(self.loaded.config))
 
 

@@ -1,4 +1,4 @@
-"""What a stream can show, and a line on a terminal that says what is being tried, and how far."""
+"""Capabilities of a terminal, and the progress line of ``check``."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ _BAR_WIDTH: Final = 20
 
 
 def is_capable(stream: TextIO) -> bool:
-    """Return whether the stream is a terminal that obeys escape sequences."""
+    """Return whether the stream is a terminal with escape sequences."""
     return stream.isatty() and os.environ.get("TERM") not in _UNABLE
 
 
@@ -38,14 +38,14 @@ def has_colours(stream: TextIO) -> bool:
 
 
 def printable(text: str, stream: TextIO) -> str:
-    """Escape what a terminal would obey, and what the stream has no letters for."""
+    """Escape control characters, and characters that the stream cannot encode."""
     shown = "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
     encoding = stream.encoding or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class Progress:
-    """A line that says what is being tried, and how far that is, on a terminal and nowhere else."""
+    """A progress line; nothing is shown if the stream is not a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -85,7 +85,7 @@ class Progress:
                     update_min_steps=0,
                 )
             bar = self._bar
-            # More steps than expected: nobody knows how many are left.
+            # More steps than expected: how many are left is unknown.
             bar.length = None if expected is None or done >= expected else expected
             bar.eta_known = bar.eta_known and bar.length is not None
             self._write(_WRAP_OFF)

@@ -1,6 +1,6 @@
-"""Read files that may hang, or that somebody may be writing.
+"""Read files that may hang, or that are being written.
 
-A pipe without a writer hangs, and so does a mount whose server is gone. A file that is being
+A pipe without a writer hangs, and so does a mount whose server is down. A file that is being
 written can be valid before it is complete: ``url: https://api.sc`` names another host.
 """
 

@@ -62,7 +62,7 @@ class _Reading:
     rejected: Counter[RejectedRow] = field(default_factory=Counter)
     """Rows of the window that cannot be read, and those without a readable day."""
     readable: int = 0
-    """Rows of the window that can be read, of whatever user."""
+    """Readable rows of the window, of any user."""
     other_days: int = 0
     """Rows of other days."""
 
@@ -95,7 +95,7 @@ class Collector:
     ) -> Collected:
         """Collect the days of an account before ``end``, in unix seconds.
 
-        They go back to ``first_day``, or until a window has no row. Whatever fails ends the account
+        They go back to ``first_day``, or until a window has no row. Any failure ends the account
         alone. Raises sqlite3.Error.
         """
         done = Collected(account.name, None, 0)
@@ -186,7 +186,7 @@ def _read_parts(
     """Return the rows of a window that can be used, one list for each response.
 
     Raises ProtocolError where the window has rows and none of them can be read: it is not empty
-    then, whatever there is of other days. Raises LimitReachedError where there are too many users.
+    then, whatever days others have. Raises LimitReachedError where there are too many users.
     """
     asked = frozenset(target.cpu_users)
     for report in reports:

@@ -1,4 +1,4 @@
-"""What a backfill is asked for, and what is wrong with it."""
+"""The options of a backfill, and their validation."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -48,7 +48,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class FirstDay:
-    """The first day of a history; ``days_back`` where it was given as so many days before today."""
+    """The first day of a history; ``days_back`` if it was given as days before today."""
 
     day: date
     days_back: int | None = None

@@ -63,8 +63,8 @@ def is_damaged(error: sqlite3.Error) -> bool:
 class RowStore:
     """The rows of one backfill, in a file; for one thread.
 
-    Without a file they are in a temporary one, which has no name: it is gone when the process ends,
-    however it ends. Raises sqlite3.Error where the file cannot be read or written.
+    Without a file they are in a temporary one, which has no name: it disappears when the process
+    ends, however it ends. Raises sqlite3.Error where the file cannot be read or written.
     """
 
     def __init__(self, file: Path | None) -> None:

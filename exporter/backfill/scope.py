@@ -43,7 +43,7 @@ class BackfillScope:
     def limit(self, earliest: float) -> float:
         """Return the cutoff where the time may be as early as ``earliest``, in unix seconds.
 
-        Where nobody has given the end, no sample is of the day that is not over.
+        Without a given end, there is no sample of the current day.
         """
         return min(self.cutoff, earliest if self.is_end_given else start_of_day(earliest))
 

@@ -65,7 +65,7 @@ class WorkFolder:
     def remove(self) -> None:
         """Remove the folders and everything in them.
 
-        The rows are last, and gone in one step: until then a run can be continued.
+        The rows are removed last, in one step: until then a run can be continued.
         """
         self.remove_results()
         self.rows.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def follow_link(destination: Destination) -> Destination:
 def open_work_folder(destination: Destination) -> Iterator[WorkFolder]:
     """Make the folders of a file or of blocks, or take those of an incomplete run.
 
-    Until the end no other run can take them. Raises OutputError.
+    No other run can take them before the ``with`` ends. Raises OutputError.
     """
     file, tsdb = destination.file, destination.tsdb
     with ExitStack() as stack:

@@ -37,7 +37,7 @@ from exporter.scaleengine.network_failures import translate_error
 from exporter.scaleengine.route import Fault, Route
 
 _EARLY_ENOUGH: Final = 14
-"""Days: whoever renews certificates by a machine has done it by then."""
+"""Days before its expiry by which an automatic renewal replaces a certificate."""
 
 _OTHERS_SECONDS: Final = 5.0
 """How long the other addresses of a name are waited for when one is connected to."""
@@ -99,7 +99,7 @@ def _name(route: Route, addresses: Sequence[PeerAddress]) -> CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """The first connection that was made, in how many seconds, and what failed beside it."""
+    """The first connection that was made, the seconds it took, and the addresses that failed."""
 
     sock: socket.socket
     address: PeerAddress

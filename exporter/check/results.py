@@ -168,7 +168,7 @@ def _rejected(rows: RejectedRows) -> str:
 
 
 def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int) -> CheckResult:
-    """Return what the first response for a path tells, compared with what a poll is allowed.
+    """Build the result for the first response of a path: an estimate of the requests of a poll.
 
     Raises IncompleteError for a response with which a poll would fail, too.
     """
@@ -201,7 +201,7 @@ def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int)
 
 
 def find_first_answer(target: FilesTarget, listing: Listing) -> FirstAnswer:
-    """Return what the first response for a path tells; raises IncompleteError as a poll does."""
+    """Return what the first response of a path shows; raises IncompleteError as a poll does."""
     folder, traits = FolderProgress(target.path), ServerTraits()
     traits.observe(listing, 0)
     if folder.accept(listing, traits):

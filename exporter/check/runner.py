@@ -107,9 +107,9 @@ _NO_API: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED,
 class CheckRunner:
     """Checks the settings, one thing after the other; a failure stops only what depends on it.
 
-    A key that is refused is not tried again with the same command, and an account that ScaleEngine
-    wants to rest is left alone. Where nothing answers, nobody is asked any more. ``show`` is told
-    what is being tried. ``is_part`` says that the accounts have more targets than the settings.
+    A key that is refused is not used again for the same command. No request is sent to an account
+    that is rate limited, and none at all if the API is unreachable. ``show`` is called with what is
+    being checked. ``is_part`` says that the accounts have more targets than the settings.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""``python -m exporter.config`` writes the JSON Schema anew, after a change to the model."""
+"""``python -m exporter.config`` writes the JSON Schema after a change to the model."""
 
 from pathlib import Path
 

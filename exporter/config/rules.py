@@ -1,6 +1,6 @@
-"""Rules between values: what must not stand twice, and what must not be missing altogether.
+"""Rules between values: duplicates, and what must not be missing.
 
-They look at the values as written, not at the models, so that they are checked beside every
+They look at the values as written, not at the models, so that they are checked together with every
 other mistake and not after it.
 """
 

@@ -59,7 +59,7 @@ class Secret:
         return "Secret('***')" if self._file is None else f"Secret(file={str(self._file)!r})"
 
     def __eq__(self, other: object) -> bool:
-        """Compare in a time that tells nothing of the text."""
+        """Compare in constant time."""
         if not isinstance(other, Secret):
             return NotImplemented
         same_text = hmac.compare_digest(self._text.encode(), other._text.encode())
@@ -181,7 +181,7 @@ class _Reader:
         try:
             secret.read()
         except SecretError as error:
-            # The file is not named: what stands here may be the secret itself, by mistake.
+            # The file is not named: the value may be the secret itself, by mistake.
             self._report.add(loc, self._document.position(loc), f"names a file that {error.cause}")
         return secret
 

@@ -43,7 +43,7 @@ def schema_text() -> str:
 
 
 def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """Turn the schema of a key from what the model holds into what is in the file."""
+    """Convert the schema of a key from the model's type to what is written in the file."""
     notes = {note: schema[note] for note in _NOTES if note in schema}
     default = notes.get("default")
     if DURATION_PATTERN in schema.get("pattern", "") and default is not None:

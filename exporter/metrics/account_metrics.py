@@ -52,7 +52,7 @@ class AccountCounter:
     """A counter that has the same series for an account from the start, each at 0.
 
     prometheus_client's own keeps an object with a lock for each series, and can collect them only
-    all together. ``labels`` are those beside the account. Any thread may call any method.
+    all together. ``labels`` are those in addition to the account. Any thread may call any method.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AccountCounter:
             self._changes.add(self.source, differing(before, self._accounts))
 
     def add(self, account: str, *values: str, amount: int = 1) -> None:
-        """Count for a series; one that is not there, because its account is gone, stays away."""
+        """Add to a series; a series of a removed account is not created again."""
         with self._lock:
             counts = self._accounts.get(account, {})
             if values in counts:
@@ -126,7 +126,7 @@ class ConfiguredAccounts:
         self._changes.add(self.source, changed)
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
-        """Return the family that tells which accounts there are."""
+        """Return the family with a sample for each account."""
         info = GaugeMetricFamily(
             "scaleengine_account_info",
             "1 for each configured account, with the labels of its configuration.",
@@ -152,7 +152,7 @@ class _Skew:
 
 
 class SkewCollector:
-    """Knows the clock skew of each account, as its last response with a Date header told it."""
+    """The clock skew of each account, from its last response with a Date header."""
 
     source: Final = "skews"
 
@@ -175,7 +175,7 @@ class SkewCollector:
                     self._changes.add(self.source, (account,))
 
     def record(self, exchange: Exchange) -> None:
-        """Record what a request has told of the time."""
+        """Record the skew that a response has shown."""
         if exchange.skew is None:
             return
         skew = _Skew(exchange.skew, self._wall_time.next_offset())
@@ -185,7 +185,7 @@ class SkewCollector:
                 self._changes.add(self.source, (exchange.account,))
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
-        """Return the family of skews, which an account lacks until a response has told the time."""
+        """Return the family of skews, which an account lacks until a response has a Date header."""
         skew = GaugeMetricFamily(
             "scaleengine_api_clock_skew_seconds",
             "Clock of this machine minus ScaleEngine's, to about a second, as of the last response "

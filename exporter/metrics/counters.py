@@ -117,7 +117,7 @@ class _Durations:
         )
 
     def follow(self, commands: Iterable[str]) -> None:
-        """Have series for these commands from now on, beside those that there are."""
+        """Add series for these commands."""
         for command in dict.fromkeys(commands):
             self._durations.labels(command)
         self._changes.add(self.source, (NO_ACCOUNT,))

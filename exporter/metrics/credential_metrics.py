@@ -5,7 +5,7 @@ each target has a verdict of its own, which lasts until ScaleEngine decides on t
 single path may be denied too, for all that is known of the API.
 
 A key may also be revoked: one collector learns it at its next poll, the other up to an interval
-later. Until then nobody knows whether the other is still accepted, and no metric says so.
+later. Until then it is unknown whether the other is still accepted, and no metric says so.
 """
 
 import threading
@@ -133,7 +133,7 @@ class CredentialCollector:
                     self._changes.add(self.source, (name,))
 
     def record(self, verdict: CredentialVerdict) -> None:
-        """Record an attempt to poll a target; of one that is not polled any more, none."""
+        """Record an attempt to poll a target, unless it is not polled any more."""
         with self._lock:
             name = verdict.target.account
             if _key(verdict.target) in self._polled.get(name, ()):

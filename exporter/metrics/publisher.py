@@ -41,7 +41,7 @@ class Publisher:
     Once a second, until stopped, the publisher takes the accounts that have changed, and
     renders and compresses these alone: those of which a poll or a request has ended, or a snapshot
     has become stale. Where nothing has changed, it does nothing. So what a scrape gets of accounts
-    is ready, and may be a second old. Whoever promises that the next scrape shows something calls
+    is ready, and may be a second old. To make sure that the next scrape shows a change, call
     ``publish``.
 
     The metrics of the process (``process_*``, ``python_*``) are rendered for the first scrape of
@@ -105,7 +105,7 @@ class Publisher:
         """Publish now, then every second what has changed, until stopped.
 
         Return free memory to the system now and then: a snapshot and its text are the largest of
-        all that is replaced, whoever lets go of them last.
+        all that is replaced, in any thread.
         """
         self._publish_or_log()
         release_free_memory = FreeMemoryRelease()

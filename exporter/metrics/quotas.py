@@ -15,7 +15,7 @@ from exporter.scaleengine.clock import Clock
 
 
 class QuotaCollector:
-    """Collects the quota of each CPU user that has a disk usage, or a quota of its own."""
+    """Collects the quota of each CPU user that has a disk usage or its own quota."""
 
     source: Final = TARGETS
 
@@ -29,7 +29,7 @@ class QuotaCollector:
         self.follow(quotas)
 
     def follow(self, quotas: Quotas) -> None:
-        """Tell these quotas from now on."""
+        """Replace the quotas."""
         before, self._quotas = self._quotas, quotas
         self._store.changes.add(self.source, differing(before, quotas))
 

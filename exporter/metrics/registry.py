@@ -46,9 +46,9 @@ _NONE: Final[Quotas] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Both layers of an exposition, and those that want to be told what happens.
+    """The collectors of both layers of an exposition, and what records events.
 
-    ``collectors`` are those of accounts, in the order of their families. ``tail`` tells of the
+    ``collectors`` are those of accounts, in the order of their families. ``tail`` has those of the
     process. ``registry`` holds both. ``wall_time`` makes timestamps.
     """
 
@@ -165,18 +165,18 @@ def _with_samples(configured: ConfiguredAccounts) -> tuple[str, ...]:
 
 
 class Reloaded(Protocol):
-    """Something that is read again while the process runs; another thread than its own asks it."""
+    """The status of a file that is reloaded; read from any thread."""
 
     last_success: float
-    """When it was last read well, in seconds of monotonic time."""
+    """The last successful reload, in seconds of monotonic time."""
 
     @property
     def last_reload_successful(self) -> bool:
-        """Return whether what is in force is what was there to read last."""
+        """Return whether the last reload attempt was successful."""
 
 
 def add_reload_gauges(metrics: Metrics, what: str, reloaded: Reloaded) -> None:
-    """Add the gauges that tell whether ``what`` (``web_config``) was last read well, and when."""
+    """Add the gauges for the last reload of ``what``, such as ``web_config``."""
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",
         f"1 if the {what} in force is that of its file as it was read last, else 0.",

@@ -13,7 +13,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
 
 _SLOT_SECONDS: Final = 1.0
-"""Seconds after which a read that hangs keeps no other account from reading."""
+"""Seconds after which a hanging read no longer blocks other accounts."""
 
 
 class CredentialReader:
@@ -21,7 +21,7 @@ class CredentialReader:
 
     ``read`` raises AuthError where they cannot be read. Where it reads files, which may hang, it is
     called in a thread of ``workers``. A poll waits ``timeout`` seconds for it; while a read hangs,
-    the account begins no other.
+    the account starts no second one.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class CredentialVerdict:
     """What one attempt to poll a target has shown of the account and its credentials.
 
     ``credentials`` are those of the attempt, None where they could not be read; ``read_at`` is when
-    they were, in seconds of monotonic time. ``accepted`` is None where ScaleEngine said nothing of
+    they were, in seconds of monotonic time. ``accepted`` is None where ScaleEngine did not check
     them: it did not respond, or was out of order. ``asked`` is False where no request was made,
     because the credentials could not be read or were refused before.
     """

@@ -10,16 +10,16 @@ WARNING_SECONDS: Final = 3600.0
 """A cause that lasts is warned of again after this time."""
 
 _OF_ONE_TARGET: Final = frozenset({Reason.API, Reason.INCOMPLETE})
-"""Two targets that fail so fail for causes of their own, in whatever words."""
+"""Failures of this kind have a cause in each target, even with the same message."""
 _OF_ONE_MOMENT: Final = frozenset({Reason.RATE_LIMITED, Reason.CLOCK})
-"""The words of these may tell the seconds."""
+"""Messages of these reasons may contain a number of seconds."""
 
 _Cause: TypeAlias = tuple[Reason, str, str, Target | None]
 
 
 @dataclass(frozen=True, slots=True)
 class FailureWarning:
-    """What a warning says of a cause beside its words.
+    """The fields of a warning in addition to its message.
 
     ``failures`` are the polls that failed for it since the last warning, this one included, and
     ``targets`` those that fail for it now.
@@ -49,7 +49,7 @@ class FailureLog:
     ) -> FailureWarning | None:
         """Record that a poll of the target has failed; return what a warning is to say of it.
 
-        It is None where the cause was warned of within the last hour, for whichever target.
+        It is None where the cause was warned of within the last hour, for any target.
         ``now`` is in seconds of monotonic time.
         """
         cause = _cause(target, error)

@@ -11,7 +11,7 @@ from exporter.polling.workers import Workers
 from exporter.scaleengine.clock import Clock
 
 _MAX_SLEEP: Final = 5.0
-"""Seconds after which a request that waits obeys a limit that was raised meanwhile."""
+"""Seconds after which a waiting request notices a limit that was raised."""
 _PUNCTUAL: Final = 0.05
 """Seconds that a request may be late without putting off the ones after it."""
 
@@ -29,7 +29,7 @@ class RateLimiter:
         self._turn = self._next
 
     def change(self, per_second: float | None) -> None:
-        """Obey another limit; the next request waits no longer than that asks for."""
+        """Set another limit; the next request waits no longer than it requires."""
         self._gap = _gap(per_second)
         self._next = min(self._next, self._clock.monotonic() + self._gap)
 
@@ -104,7 +104,7 @@ class FairLimiter:
             yield
 
     def change(self, max_concurrency: int, per_second: float | None) -> None:
-        """Obey other limits; requests in flight count, and a pause goes on."""
+        """Set other limits; requests in flight count, and a pause continues."""
         self.rate.change(per_second)
         self._max_concurrency = max_concurrency
         self._grant()

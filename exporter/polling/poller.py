@@ -104,7 +104,7 @@ class Poller:
         await cancel_all([*running, *leaving], max_wait)
 
     def _close_clients(self, accounts: Mapping[str, PolledAccount], delta: ReloadDelta) -> None:
-        """End the requests of accounts that are gone or replaced.
+        """End the requests of accounts that were removed or replaced.
 
         A poll under way of any other account goes on with the client of before.
         """

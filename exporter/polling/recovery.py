@@ -59,7 +59,7 @@ def next_due(due: float, interval: float, now: float) -> float:
 
 
 def backoff(failures: int, longest: float) -> float:
-    """Return the wait after so many failures in a row: 30 s, doubling, up to the longest."""
+    """Return the wait after ``failures`` in a row: 30 s, doubling, up to ``longest`` seconds."""
     return min(longest, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
 
 

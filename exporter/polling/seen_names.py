@@ -10,8 +10,8 @@ _WORD: Final = 2**64 - 1
 class SeenNames:
     """The names seen so far: sixteen to thirty-two bytes for each, however long it is.
 
-    A folder of a million files comes in ten thousand answers, and answers may overlap; a set of
-    the names would take over a hundred megabytes. Kept is a hash of 64 bits, keyed anew in each
+    A folder of a million files comes in ten thousand answers, and answers may overlap; a set of the
+    names would take over a hundred megabytes. It keeps a hash of 64 bits, with a new key in each
     process: that two names of a folder of a million share one has a chance of 1 in 37 million.
     """
 

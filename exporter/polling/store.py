@@ -19,7 +19,7 @@ TARGETS: Final = "targets"
 class ChangedTargets:
     """Collects the names of accounts whose numbers have changed, until they are taken.
 
-    Whoever holds numbers adds the account after the change, under a name of its own. Whoever takes
+    Each consumer has a name. A producer adds the account after the change. A consumer that takes
     the changes reads those numbers afterwards: it finds at least the change that was added. Any
     thread may call any method.
     """

@@ -22,7 +22,7 @@ class Stop(Protocol):
         """Return whether it is time to stop."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait so many seconds or until it is time to stop; return whether it is."""
+        """Wait at most ``timeout`` seconds for the stop; return whether it is set."""
 
 
 class StopRequestedError(Exception):
@@ -45,7 +45,7 @@ def stoppable(clock: Clock, stop: Stop) -> Clock:
 async def cancel_all(tasks: "Collection[asyncio.Task[T]]", max_wait: float | None = None) -> None:
     """Cancel tasks and wait until they have ended, at most ``max_wait`` seconds.
 
-    Their errors are dropped: nobody asks for them any more.
+    Their errors are dropped.
     """
     for task in tasks:
         task.cancel()

@@ -8,7 +8,7 @@ newer one; else the user is left out, since an older number would be shown as th
 - A rejected row without a readable user may be any user's that has no row of its day or a newer
   one. Where its day cannot be read either, it counts as of the newest day of the response: so users
   that have this day keep their number.
-- A row of a day in the future concerns nobody.
+- A row of a day in the future is ignored.
 """
 
 import asyncio

@@ -61,7 +61,7 @@ class WorkerPool:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Start the first thread, so that requests can be made whatever threads are left later.
+        """Start the first thread, so that requests are possible even if no other can be started.
 
         Raises RuntimeError where none can be started.
         """
@@ -120,7 +120,7 @@ class WorkerPool:
         except asyncio.CancelledError:
             try:
                 await asyncio.wait([done])
-                done.exception()  # nobody else asks for it
+                done.exception()  # marked as retrieved
             except asyncio.CancelledError:  # again: the loop ends
                 done.cancel()
             raise

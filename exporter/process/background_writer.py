@@ -1,4 +1,4 @@
-"""Write to a descriptor in a thread of its own, so that nobody who writes has to wait."""
+"""Write to a descriptor in a thread of its own, so that callers never wait."""
 
 import os
 import queue
@@ -16,7 +16,7 @@ _NEWLINE: Final = b"\n"
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What was written at once, of so many lines, and how many were dropped just before it."""
+    """One write: its bytes, its lines, and how many lines were dropped before it."""
 
     data: bytes
     lines: int
@@ -27,8 +27,8 @@ class BackgroundWriter:
     """Writes what it is given to a descriptor, in order, or drops it: ``write`` never waits.
 
     A piece is dropped where more than ``max_waiting`` bytes wait already (a pipe that is not read),
-    and where the system refuses it (a full disk, a reader that is gone). ``describe_loss`` makes
-    the line that says how many lines are missing; it is written where they would stand, as soon as
+    and where the system refuses it (a full disk, a closed pipe). ``describe_loss`` makes
+    the line that says how many lines are missing; it is written in their place, as soon as
     something can be written.
     """
 

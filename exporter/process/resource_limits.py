@@ -1,4 +1,4 @@
-"""Tell when an error comes from a limit of this process or machine, and what raises the limit."""
+"""Recognize errors that come from a limit of this process or machine, and say how to raise it."""
 
 import errno
 import os

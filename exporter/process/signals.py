@@ -23,7 +23,7 @@ class SignalThread:
     SIGTERM and SIGINT end the process at once, until ``on_stop`` says how to stop in good order;
     ``GRACE_SECONDS`` later the process ends in any case. SIGHUP waits until ``on_reload`` says what
     to do. ``exit_process`` ends the process with the status that it is given, which is ``status``
-    here. ``sleep`` waits so many seconds.
+    here. ``sleep`` waits for a number of seconds.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SignalThread:
     def end_at_once(self, status: int, clean_up: Callable[[], object] | None = None) -> None:
         """Let each signal end the process with this status, after ``clean_up``; SIGHUP too.
 
-        One that has come already does so now.
+        A signal that has come already does so now.
         """
 
         def end() -> None:

@@ -27,7 +27,7 @@ KEPT: Final[Mapping[str, str]] = {
     "COLUMNS": "the width of the terminal",
     "COMP_WORDS": "the completions of a shell: the words that are written so far",
     "COMP_CWORD": "the same: which of them is to be completed",
-    "PYTHON*": "the interpreter: whoever sets them means every Python program",
+    "PYTHON*": "the interpreter: they are set for every Python program",
     "LANG": "the C library: the encoding of standard streams",
     "LANGUAGE": "the same",
     "LC_*": "the same",
@@ -48,7 +48,7 @@ _PATTERN: Final = re.compile("|".join(re.escape(name).replace(r"\*", ".*") for n
 def restrict_environment(environ: MutableMapping[str, str]) -> Mapping[str, str]:
     """Remove what is not listed from the environment, and what is empty; return a copy of before.
 
-    An empty variable means to some libraries something else than one that is not set.
+    Some libraries treat an empty variable differently from one that is not set.
     """
     before = dict(environ)
     for name, value in before.items():

@@ -1,4 +1,4 @@
-"""Make signed calls in the name of one account."""
+"""Send signed requests for one account."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ class Exchange:
     """How one call ended: what it took in seconds, and the reason if it failed.
 
     ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
-    ``skew`` is our clock minus ScaleEngine's in seconds, where a response has told that. ``status``
+    ``skew`` is our clock minus ScaleEngine's in seconds, if a response has shown it. ``status``
     is that of HTTP and ``size`` the bytes of the body, where there was a response; ``code`` is that
     of a failure that ScaleEngine reported. Two that differ in these details alone are equal.
     """
@@ -72,8 +72,8 @@ class Exchange:
 class Client:
     """Speaks for one account; to be used by several threads at once.
 
-    Every call is told to ``observe`` when it has ended, but for those that end after ``close``:
-    how they end says nothing of ScaleEngine, and the account may be another's by then.
+    ``observe`` is called when a request has ended, but not after ``close``: how those end shows
+    nothing of ScaleEngine, and the name may belong to another account by then.
     """
 
     account: str
@@ -113,7 +113,7 @@ class Client:
             self.account, command, secrets=(credentials.api_key, credentials.api_secret)
         )
         began = self.clock.monotonic()
-        reason: Reason | None = Reason.PROTOCOL  # holds for whatever is not foreseen below
+        reason: Reason | None = Reason.PROTOCOL  # for failures that are not foreseen below
         accepted: bool | None = None
         sent = _describe(command, fields)
         status: int | None = None
@@ -187,7 +187,7 @@ class Client:
         context: RequestContext,
         conversion: Conversion,
     ) -> JsonObject:
-        """Open the response to a request of that time, and heed what time it tells."""
+        """Open the response to a request of that time, and record the time that it shows."""
         skew = None
         if response.date is not None:
             skew = self.time.update(response.date, response.received)

@@ -1,7 +1,7 @@
 """Connect to a name that has several addresses, some of which may be dead (RFC 8305).
 
 An address that drops packets does not refuse: it costs the whole time of a request. So the next
-address is tried a moment later, beside the first; the first connection that is made wins.
+address is tried a moment later, in parallel; the first connection that is made wins.
 ``aiohappyeyeballs`` does this for asyncio alone: here it would need an event loop, with three
 descriptors, in every thread that connects, and no other thread could end it.
 """
@@ -23,7 +23,7 @@ DELAY: Final = 0.25
 
 _MIN_DELAY: Final = 0.01
 _SAYS_LITTLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL})
-"""What IPv6 fails with on a machine that has none, whatever else is wrong."""
+"""What IPv6 fails with on a machine without IPv6; other failures say more."""
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 SocketOptions: TypeAlias = Iterable[tuple[int, int, int | bytes]]

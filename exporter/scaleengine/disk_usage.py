@@ -223,7 +223,7 @@ def read_usage(response: JsonObject, latest_day: date) -> _Rows:
     """Read the rows of a response: those that can be used, and the number of the others.
 
     Rows of a day after ``latest_day`` are rejected. Raises SchemaError where there is no list
-    of rows, or where there are two lists (beside the message and under ``data``) that differ.
+    of rows, or where there are two lists (next to the message and under ``data``) that differ.
     """
     data = response.get("data")
     places = (response, data if isinstance(data, dict) else {})
@@ -236,7 +236,7 @@ def read_usage(response: JsonObject, latest_day: date) -> _Rows:
 
 
 def _by_key(rows: _Rows) -> tuple[frozenset[UsageRow], Mapping[RejectedRow, int]]:
-    """Return what two lists of the same rows have in common, in whatever order."""
+    """Return what two lists of the same rows have in common, in any order."""
     return frozenset(rows[0]), rows[1]
 
 

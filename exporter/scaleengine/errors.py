@@ -4,7 +4,7 @@ ScaleEngineError
 ├── AuthError            auth          key, rights or HTTP 401 and 403
 ├── SignatureError       signature     the secret does not fit the key
 ├── ClockError           clock         our time is not theirs
-│   └── CorrectedClockError            the response tells the right time
+│   └── CorrectedClockError            the response has the right time
 ├── RateLimitedError     rate_limited  busy
 │   └── TooManyRequestsError           asked too often
 ├── ServerError          server        a fault on ScaleEngine's side
@@ -147,7 +147,7 @@ class ClockError(ScaleEngineError):
 
 
 class CorrectedClockError(ClockError):
-    """The timestamp was refused, and the response told ScaleEngine's time: it is used from now on.
+    """The timestamp was refused, and the response has ScaleEngine's time: it is used from now on.
 
     ScaleEngine's time does not become truer by another request, so there is one more attempt.
     """
@@ -166,7 +166,7 @@ class RateLimitedError(ScaleEngineError):
 
 
 class TooManyRequestsError(RateLimitedError):
-    """ScaleEngine was asked too often: whatever the account asks next would be refused as well."""
+    """Too many requests: any further request of the account would be refused as well."""
 
     scope = FailureScope.ACCOUNT
     default_retry_after = None
@@ -242,7 +242,7 @@ class LimitReachedError(IncompleteError):
 def exporter_defect(command: str) -> ProtocolError:
     """Return the error of a request that a defect of this exporter ended; the log has more of it.
 
-    Nobody can say that the response was right, so its reason is ``protocol``.
+    It is unknown whether the response was right, so its reason is ``protocol``.
     """
     return ProtocolError(
         command,

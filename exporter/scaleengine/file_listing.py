@@ -25,7 +25,7 @@ from exporter.scaleengine.signing import FieldValue
 COMMAND: Final = "files.list"
 
 PAGE_SIZE: Final = 100
-"""The files that a response lists at most, as the API page has it. Nobody has confirmed it: the
+"""The files that a response lists at most, as the API page has it. It is not confirmed: the
 walk does not rely on it, only estimates do."""
 
 _FILES: Final = "__files"
@@ -48,7 +48,7 @@ class LoadState(IntEnum):
     """What ``__is_loaded`` says of a folder (API page of ``files.list``)."""
 
     COMPLETE = 1
-    """All files in the folder have been returned; nothing is said of its sub-folders."""
+    """All files in the folder have been returned; its sub-folders may be incomplete."""
     SKIPPED = 0
     PARTIAL = -1
 
@@ -167,7 +167,7 @@ def build_listing(root: FolderListing, encoding: FolderEncoding | None = None) -
 
 
 def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
-    """Read the listing of the path, which is beside the message or under ``data``.
+    """Read the listing of the path, which is next to the message or under ``data``.
 
     Where nothing of the type exists, ``data`` may be PHP's empty array; behind the last entry, at
     an offset above 0, the response may hold nothing at all. Raises SchemaError.

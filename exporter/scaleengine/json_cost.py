@@ -33,7 +33,7 @@ _STRING: Final = 56
 _WIDE_STRING: Final = 80
 _LONG: Final = 4096
 _GROWTH: Final = 6
-"""Bytes for each letter of a long string that grows while it is read, beside that of its own."""
+"""Bytes for each letter of a long string that grows while it is read, in addition to its own."""
 _NUMBER: Final = 48
 """Of 28 or 32 bytes, to which the C library adds its own: its allocator is the interpreter's."""
 _DECIMAL: Final = 112

@@ -195,7 +195,7 @@ def as_list(value: Json) -> Iterator[Json]:
 def take_list(value: Json) -> Iterator[Json]:
     """Return the values of a list as ``as_list`` does, and let go of each: None takes its place.
 
-    So a long list takes no memory beside what is made of it.
+    So a long list and what is made of it are never in memory together.
     """
     as_list(value)
     if isinstance(value, list):

@@ -2,7 +2,7 @@
 
 ``http.client`` and ``urllib3`` read a chunk size with ``int``: a size of -1 makes them read to the
 end of the connection in one piece, and -5 raises ValueError. So chunks are decoded here, strictly
-(RFC 9112, 7.1), and the limits hold whatever the framing says. Compression is undone here as well:
+(RFC 9112, 7.1), and the limits apply with any framing. Compression is undone here as well:
 urllib3 takes a core for empty gzip members, and memory for empty deflate blocks, without limit.
 """
 
@@ -150,7 +150,7 @@ def decompress(pieces: Iterable[bytes], content_encoding: str) -> Iterator[bytes
         while unread:
             if unpacker is None or unpacker.eof:
                 if len(unread) == 1:
-                    break  # two bytes tell whether there is a header
+                    break  # two bytes show whether there is a header
                 members += 1
                 if members > _MAX_MEMBERS:
                     raise FramingError(f"more than {_MAX_MEMBERS} compressed members")
@@ -194,7 +194,7 @@ class HttpResponse:
 def build_http_response(
     status: int, body: bytes | bytearray, headers: Mapping[str, str], received: float | None = None
 ) -> HttpResponse:
-    """Return the response; a header that cannot be read says nothing."""
+    """Return the response; a header that cannot be read is ignored."""
     date = _date(headers.get("Date"))
     wait = _retry_after(headers.get("Retry-After"), date)
     coding = _unknown_coding(headers.get("Content-Encoding"))

@@ -1,7 +1,7 @@
 """Say in an operator's words what went wrong on the network.
 
 ``requests`` wraps the cause in several layers, whose texts hold addresses of objects and of
-proxies; what an operator wants is the innermost error.
+proxies; the innermost error says what is wrong.
 """
 
 import os
@@ -69,7 +69,7 @@ _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 
 
 def translate_error(error: Exception, context: RequestContext, route: Route) -> ScaleEngineError:
-    """Return the error of ours for one that sending a request by a route ended with."""
+    """Return our error for one of the libraries, for a request by a route."""
     layers = list(_layers(error))
     limit = next(filter(None, map(find_resource_limit, layers)), None)
     if limit is not None:

@@ -1,4 +1,4 @@
-"""Keep secrets out of texts that somebody else has written."""
+"""Remove secrets from texts that others have written."""
 
 import json
 import re
@@ -124,9 +124,9 @@ class SecretRedactor:
 
     def _forget_oldest(self) -> None:
         spellings = self._spellings.pop(next(iter(self._spellings)))
-        gone = Counter(spelling[:_SHORTEST] for spelling in spellings)
-        self._beginnings.subtract(gone)
-        for beginning in gone:
+        removed = Counter(spelling[:_SHORTEST] for spelling in spellings)
+        self._beginnings.subtract(removed)
+        for beginning in removed:
             if not self._beginnings[beginning]:
                 del self._beginnings[beginning]
 

@@ -2,7 +2,7 @@
 
 Together about 200 MB: bodies that arrive, one large response that is parsed, and small ones that
 are parsed meanwhile. Parsing holds the interpreter's lock: one at a time is as fast as many.
-While a response waits for memory, the time limit of its request stands still; the wait has a limit
+While a response waits for memory, the deadline of its request is paused; the wait has a limit
 of its own.
 """
 

@@ -1,6 +1,6 @@
 """How the API is reached: directly or by a proxy, and which certificates are trusted.
 
-Where the configuration says nothing the environment decides, as for ``requests``: ``HTTPS_PROXY``,
+What the configuration leaves open the environment decides, as for ``requests``: ``HTTPS_PROXY``,
 ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` (in lower case first), ``REQUESTS_CA_BUNDLE`` and
 ``CURL_CA_BUNDLE``. Each part of a route knows its setting, so that a failure can name it.
 """
@@ -90,7 +90,7 @@ class Trust:
             advice = f"name a PEM file of certificates in {self.setting or 'api.ca_file'}"
             return Fault(f"{named} holds no certificate that can be read ({self.path})", advice)
         except OSError as error:
-            if find_resource_limit(error):  # that says nothing of the file
+            if find_resource_limit(error):  # not a fault of the file
                 raise
             reason = os.strerror(error.errno) if error.errno else "unreadable"
             return Fault(f"{named} cannot be read ({self.path}: {reason})", advice)

@@ -55,6 +55,6 @@ def _whole_number(number: int) -> str:
 
 def _text(text: str) -> str:
     text.encode()
-    # json escapes U+007F, which PHP leaves as it is: encode what stands between.
+    # json escapes U+007F, which PHP leaves as it is: encode what is between.
     parts = (json.dumps(part)[1:-1] for part in text.split("\x7f"))
     return '"' + "\x7f".join(parts).replace("/", "\\/") + '"'

@@ -1,4 +1,4 @@
-"""Send one request to ScaleEngine and read the response, whatever the other side does.
+"""Send one request to ScaleEngine and read the response, whatever the server does.
 
 A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
 it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of

@@ -81,7 +81,7 @@ class CallLog:
             return self._total
 
     def wait_for(self, total: int, timeout: float) -> bool:
-        """Wait until there were so many calls in all; False after the timeout in seconds."""
+        """Wait until there were this many calls; return False after the timeout, in seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._total >= total, timeout)
 

@@ -48,7 +48,7 @@ class SimulatedResponse:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What an answer depends on beside the request: the time, the behaviour, the fault, chance."""
+    """What a response depends on in addition to the request: time, behaviour, fault, randomness."""
 
     now: float
     behaviour: Behaviour

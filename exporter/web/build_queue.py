@@ -88,7 +88,7 @@ class BuildQueue:
                     body = await asyncio.to_thread(job.build)
                     took = loop.time() - began
                     job.outcome.set_result(body)
-            except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            except Exception as error:  # noqa: BLE001 - it is raised in the callers that wait
                 if job.clients:
                     job.outcome.set_exception(error)
             finally:

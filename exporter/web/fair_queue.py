@@ -65,7 +65,7 @@ class FairQueue(Generic[T]):
         return item in self._waiting
 
     def add(self, item: T, keys: Keys, *, is_preferred: bool = False) -> T | None:
-        """Let an item wait; return the one that must go where there is no room, if any.
+        """Add an item; return the item that is displaced if the queue is full, or None.
 
         It goes from the site, then the region and the address, from which most wait; the oldest
         there goes. Preferred ones stay while they have no more than half of the room.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 BACKLOG: Final = 4096
-"""Connections that may wait to be accepted. One that finds no place to wait tries again after a
+"""Connections that may wait to be accepted. A client that finds the queue full retries after a
 second (RFC 6298), and with it a scrape; they wait in the kernel, and take no descriptors there. It
 is the default of ``net.core.somaxconn``, above which nothing has an effect (listen(2))."""
 

@@ -96,7 +96,7 @@ def _parse_coding(element: str) -> tuple[str, float]:
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers to a response that is about to be sent; one that it has itself stays."""
+    """Add the headers to a response that is about to be sent; existing ones are kept."""
     response.headers.pop(hdrs.SERVER, None)  # aiohttp's, with its version and Python's
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)

@@ -24,7 +24,7 @@ _HANDLER_GRACE_SECONDS: Final = 0.1
 _PAGE_THREADS: Final = 2
 _LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 _BEGINNING: Final = 24
-"""Characters of a message that tell its kind: what follows may hold an address in memory."""
+"""Characters that identify a message: what follows may contain a memory address."""
 # What asyncio logs for each response that is written to a client who has left, as many do.
 _NO_NEWS: Final = ("SSL connection is closed", "socket.send() raised exception.")
 

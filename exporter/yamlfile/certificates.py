@@ -1,6 +1,6 @@
 """How long the certificates of a PEM file are valid, and a sentence where that is not long.
 
-Python's ssl tells the dates of a certificate only after a handshake, or for authorities alone. The
+Python's ssl has the dates of a certificate only after a handshake, or for authorities alone. The
 ``cryptography`` package could, but nothing else here needs its ten megabytes. So the two dates are
 read here: their place in a certificate is fixed by RFC 5280, 4.1.
 """
@@ -47,7 +47,7 @@ def find_validity_problems(pem: bytes, now: float) -> Iterator[str]:
 
 
 def read_validities(pem: bytes) -> list[Validity]:
-    """Return the validity of each certificate in the text; one that is broken is left out."""
+    """Return the validity of each certificate in the text; invalid ones are left out."""
     validities = []
     for der in read_certificates(pem):
         try:
@@ -58,7 +58,7 @@ def read_validities(pem: bytes) -> list[Validity]:
 
 
 def read_certificates(pem: bytes) -> Iterator[bytes]:
-    """Return each certificate in the text, in DER; one that is no base64 is left out."""
+    """Return each certificate in the text, in DER; ones that are not base64 are left out."""
     for block in _BLOCK.finditer(pem):
         try:
             yield base64.b64decode(block[2])

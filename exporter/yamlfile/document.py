@@ -2,7 +2,7 @@
 
 PyYAML reads the text into nodes with marks; here they become values, without the surprises of
 YAML 1.1: what it would read as a date, a clock time, an octal number or an infinity is UNUSABLE,
-and whoever wants a value there says what to write instead.
+and the model that needs a value there says what to write instead.
 """
 
 import re
@@ -27,7 +27,7 @@ _TRUE = ("true", "yes", "on")
 
 
 class Unusable(Enum):
-    """Stands for a scalar that has no plain meaning or whose problem is noted already."""
+    """The type of a scalar that has no plain meaning, or whose error is recorded already."""
 
     UNUSABLE = "unusable"
     OCTAL = "octal"
@@ -87,9 +87,9 @@ def read_document(
     """Read YAML text, and pass each text in it through ``interpolate``.
 
     Every error goes to ``report``, every warning to ``warnings``. With ``only_texts``, each scalar
-    is null or a text as it is written, whatever YAML takes it for. A text that holds nothing is the
-    mistake that ``empty`` tells, or a mapping without keys where that is None. Returns None when
-    the text is not YAML, or holds by its aliases far too much.
+    is null or a text as it is written, whatever type YAML gives it. A text that holds nothing is
+    the mistake that ``empty`` tells, or a mapping without keys where that is None. Returns None
+    when the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)
     start = Position(1, 1)
@@ -140,7 +140,7 @@ class _Constructor:
 
     def _fault(self, node: yaml.Node) -> str | None:
         if id(node) in self.above:
-            return "an alias (*name) stands inside of what it names; write the value out"
+            return "an alias (*name) is inside of what it names; write the value out"
         if len(self.above) >= MAX_DEPTH:
             return "is nested too deeply; no key of this file lies that deep"
         if node.tag.removeprefix(_TAG) not in _KINDS[type(node)]:

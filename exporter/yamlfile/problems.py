@@ -78,7 +78,7 @@ class ErrorCollector:
         self._seen: set[tuple[Loc, Position | None]] = set()
 
     def add(self, loc: Loc, position: Position | None, message: str) -> None:
-        """Note a problem of the value at ``loc``, which stands at ``position``."""
+        """Add a problem of the value at ``loc``, which is at ``position``."""
         line, column = (None, None) if position is None else (position.line, position.column)
         self._problems.append(Problem(self._file, line, column, self._where(loc), message))
         self._seen.add((loc, position))
@@ -87,7 +87,7 @@ class ErrorCollector:
         return format_path(loc, self._known, self._named)
 
     def has(self, loc: Loc, position: Position) -> bool:
-        """Return whether a problem of the value at ``loc``, with this place, is noted already."""
+        """Return whether a problem of the value at ``loc``, at this place, was added already."""
         return (loc, position) in self._seen
 
     def problems(self) -> tuple[Problem, ...]:

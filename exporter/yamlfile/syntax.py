@@ -91,7 +91,7 @@ _FROM_START = re.compile(r"simple key|quoted scalar|flow (sequence|mapping)|an? 
 
 class _Composer(yaml.composer.Composer):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node; one that defines an anchor again replaces the older one."""
+        """Compose a node; a second definition of an anchor replaces the first."""
         # A composer gets its events from the parser that is combined with it.
         if not self.check_event(yaml.AliasEvent):  # type: ignore[attr-defined]
             self.anchors.pop(self.peek_event().anchor, None)  # type: ignore[attr-defined]
@@ -162,7 +162,7 @@ class Loader(_Composer, yaml.SafeLoader):
         super().scan_block_scalar_ignored_line(start_mark)
 
     def _skip_blanks(self) -> None:
-        """Skip blanks; raise ScannerError where a tab stands before the first word of a line."""
+        """Skip blanks; raise ScannerError where a tab is before the first word of a line."""
         if self.flow_level or self.column:
             # Nothing that depends on its column may follow a tab: ``-<TAB>- x`` has no indentation.
             if "\t" in self._take_blanks() and not self.flow_level:
@@ -269,7 +269,7 @@ def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
 
 
 def _no_document(before: str, mark: yaml.Mark) -> SyntaxFault:
-    """Return why the text at a mark begins no document, from what stands before it."""
+    """Return why the text at a mark begins no document, from what is before it."""
     directive = _DIRECTIVE.search(before, before.rfind("\n---") + 1)
     if directive is not None:
         return SyntaxFault(_position_at(before, directive.start()), _HEADER)

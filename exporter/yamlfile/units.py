@@ -38,7 +38,7 @@ class DurationError(ValueError):
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration and return its seconds; nought is a duration too.
+    """Parse a duration, which may be 0, and return its seconds.
 
     Raises DurationError with a sentence that says what to write.
     """

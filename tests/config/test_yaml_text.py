@@ -131,7 +131,7 @@ def test_a_recursive_alias_is_a_mistake(mistakes: Mistakes, account: str) -> Non
     (line,) = mistakes(account + "    files: &files\n      paths: [*files]\n")
     assert line == (
         "config.yaml:5:12: accounts[0].files.paths[0]: "
-        "an alias (*name) stands inside of what it names; write the value out"
+        "an alias (*name) is inside of what it names; write the value out"
     )
 
 

@@ -72,8 +72,8 @@ class _Check:
 class BasicAuthentication:
     """Authenticates requests, with one bcrypt at a time and outside of the event loop.
 
-    A password that was right before is right at once. A refusal tells nothing of who is known: it
-    takes one comparison for each cost that any user's hash has, the same for known and unknown
+    A password that was right before is accepted at once. A refusal does not show which users exist:
+    it takes one comparison for each cost that any user's hash has, the same for known and unknown
     users, and who waits for a turn is chosen alike. A check for which no client waits any more is
     dropped. ``verify_password`` compares a password with a hash; ``key`` is random and secret.
     """
@@ -193,7 +193,7 @@ def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
     def run() -> None:
         try:
             outcome.set_result(work())
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - it is raised in the request that waits
             outcome.set_exception(error)
 
     threading.Thread(target=run, name="bcrypt").start()

@@ -67,7 +67,7 @@ _SWITCHES: Final = {
 
 
 def parse_suite(name: str) -> str:
-    """Return a suite's name as it is, or raise FieldError when nobody knows it."""
+    """Return a suite's name as it is, or raise FieldError if it is unknown."""
     if name not in TLS_12_SUITES and name not in TLS_13_SUITES:
         raise FieldError(
             "is not a cipher suite that is offered; write one of Go's names, such as "

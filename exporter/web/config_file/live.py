@@ -37,7 +37,7 @@ _SETS_NOTHING: Final = (
 _DEFECT: Final = "was not read: a defect of this exporter; the log has its traceback"
 
 _Trace = tuple[tuple[int, ...] | None, ...]
-"""What tells one state of some files from another."""
+"""Identifies a state of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class LiveWebConfig:
 
     @property
     def last_reload_successful(self) -> bool:
-        """Return whether the configuration in force is that of the file as it is."""
+        """Return whether the configuration in force is that of the current file."""
         return not self._problems and self._unconfirmed is None
 
     def refresh(self) -> tuple[Problem, ...]:

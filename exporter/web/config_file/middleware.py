@@ -49,7 +49,7 @@ class TokenBucket:
 def install_web_config(
     app: web.Application, live: LiveWebConfig, clock: Callable[[], float]
 ) -> None:
-    """Let an application, every path of it, obey a web configuration and follow its file.
+    """Apply a web configuration to every path of an application, and follow changes of its file.
 
     ``clock`` gives seconds that only grow. A request whose client certificate has no allowed name
     is answered with 403, one without the right password with 401, and with 503 when too many
@@ -81,7 +81,7 @@ class _WebConfigMiddleware:
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer whoever may not come in; let the others pass."""
+        """Refuse requests that are not allowed; pass on the others."""
         if not self._live.is_valid(request.get_extra_info("ssl_object")):
             return _close_without_response(request)
         config = self._live.current

@@ -170,7 +170,7 @@ class TlsServer(StrictModel):
 
     @model_validator(mode="after")
     def _can_be_served(self) -> Self:
-        # A key that does not fit its certificate is told here, beside every other mistake.
+        # A key that does not fit its certificate is reported here, with every other mistake.
         if (self.cert or self.cert_file) and (self.key or self.key_file):
             self._context = build_context(self)
         return self
@@ -224,7 +224,7 @@ def _choose_curve(context: ssl.SSLContext, name: str) -> None:
 
 def _load_authorities(context: ssl.SSLContext, tls: TlsServer) -> None:
     context.verify_mode = tls.client_auth_type
-    # As in Go, whatever certificate stands among the authorities is trusted, a root or not.
+    # As in Go, any certificate among the authorities is trusted, a root or not.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     authorities = tls.client_ca or tls.client_ca_file
     if authorities:
@@ -241,7 +241,7 @@ def _load_key(context: ssl.SSLContext, tls: TlsServer) -> None:
     of_key = "key" if tls.key else "key_file"
 
     def locked() -> str:
-        # Called instead of a question on the terminal, which nobody would answer.
+        # Called instead of a prompt on the terminal.
         fault = f"holds a key with a passphrase, which nobody can type here; {_UNLOCK}"
         raise FieldError(private.describe(fault), of_key)
 

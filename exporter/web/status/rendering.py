@@ -31,7 +31,7 @@ MAX_OPEN_ACCOUNTS: Final = 4
 """With more accounts, the first page has a line for each; its details are a page of their own."""
 
 MAX_PROBLEMS: Final = 12
-"""Problems on one page; the line of an account tells of the others."""
+"""Problems on one page; the line of an account counts the others."""
 
 ACCOUNTS_PER_PAGE: Final = 1000
 ROWS_PER_PAGE: Final = 100

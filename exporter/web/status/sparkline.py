@@ -60,7 +60,7 @@ _Point = tuple[float, float]
 
 
 def _pieces(points: Sequence[_Point | None]) -> Iterator[list[_Point]]:
-    """Return the points that are beside each other, piece by piece."""
+    """Return runs of consecutive points."""
     for is_missing, group in groupby(points, key=lambda point: point is None):
         if not is_missing:
             yield [point for point in group if point is not None]
