@@ -18,6 +18,8 @@ from typing import Final, NamedTuple
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.account_metrics import NO_ACCOUNT
 from exporter.metrics.gzip_member import Part, deflate
@@ -29,6 +31,10 @@ Of a thousand accounts, 16 take 350 KB of gzip, 32 take 290, and all in one woul
 """
 
 _NAME_END: Final = re.compile(rb"[{ ]")
+_PLAIN_TYPES: Final = frozenset({"gauge", "counter"})
+_PLAIN_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_OPENMETRICS_SUFFIXES: Final = ("_created", "_gsum", "_gcount")
+"""Samples that ``generate_latest`` moves behind the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,29 +147,62 @@ def render_sections(family: Metric, accounts: Sequence[str]) -> Sections:
 
     Raises ValueError or KeyError where that is not so, or where samples are not lines.
     """
-    text, names = _render_samples(family)
-    if len(accounts) == 1:
-        return Sections({accounts[0]: text}, names)
-    by_account: dict[str, list[bytes]] = {account: [] for account in accounts}
-    lines = text.split(b"\n")[:-1]  # a label may hold other line breaks
+    lines, names = _render_lines(family)
+    by_account: dict[str, list[str]] = {account: [] for account in accounts}
     for sample, line in zip(family.samples, lines, strict=True):
         by_account[sample.labels.get("account", NO_ACCOUNT)].append(line)
-    texts = {account: b"\n".join([*its, b""]) for account, its in by_account.items()}
+    texts = {account: "".join(its).encode() for account, its in by_account.items()}
     return Sections(texts, names)
 
 
 def render_family(family: Metric) -> FamilyText:
     """Return a family whose samples are of no account."""
-    text, names = _render_samples(family)
-    return FamilyText(render_head(family), (_block([text]),), names)
+    lines, names = _render_lines(family)
+    return FamilyText(render_head(family), (_block(["".join(lines).encode()]),), names)
 
 
-def _render_samples(family: Metric) -> tuple[bytes, frozenset[str]]:
-    """Return the samples as text, and the names that they have."""
-    if not family.samples:
-        return b"", frozenset()
-    text = generate_latest(_OneFamily(family)).removeprefix(render_head(family))
-    return text, frozenset(sample.name for sample in family.samples)
+def _render_lines(family: Metric) -> tuple[list[str], frozenset[str]]:
+    """Return the line of each sample, and the names that samples have."""
+    samples = family.samples
+    names = frozenset(sample.name for sample in samples)
+    if family.type in _PLAIN_TYPES and all(map(_is_plain_name, names)):
+        lines = [_render_line(sample) for sample in samples]
+        if None not in lines:
+            return [line for line in lines if line is not None], names
+    if not samples:
+        return [], names
+    text = generate_latest(_OneFamily(family)).removeprefix(render_head(family)).decode()
+    return [f"{line}\n" for line in text.split("\n")[:-1]], names
+
+
+def _render_line(sample: Sample) -> str | None:
+    """Return the line of a sample as ``generate_latest`` writes it, in a quarter of its time.
+
+    Return None for what is left to ``generate_latest``: a timestamp, or an unusual label name.
+    """
+    if sample.timestamp is not None:
+        return None
+    labels = []
+    for name, value in sorted(sample.labels.items()):
+        if not _is_plain_name(name):
+            return None
+        labels.append(f'{name}="{_escape(value)}"')
+    text = f"{{{','.join(labels)}}}" if labels else ""
+    number: str = floatToGoString(sample.value)  # type: ignore[no-untyped-call] # it has no types
+    return f"{sample.name}{text} {number}\n"
+
+
+def _escape(value: str) -> str:
+    """Escape a label value (Prometheus' text format)."""
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return value
+
+
+@lru_cache
+def _is_plain_name(name: str) -> bool:
+    """Return whether a name is written as it is, in its place among the lines."""
+    return bool(_PLAIN_NAME.fullmatch(name)) and not name.endswith(_OPENMETRICS_SUFFIXES)
 
 
 def _block(texts: Sequence[bytes], before: Block | None = None) -> Block:
