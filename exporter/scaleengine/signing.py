@@ -10,12 +10,15 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 FieldValue = str | int | Sequence[str]
 """What a request field can hold."""
 
 PHP_INT_MIN = -(2**63)
 PHP_INT_MAX = 2**63 - 1
+
+_ENCODER: Final = json.JSONEncoder()
 
 
 def encode(fields: Mapping[str, FieldValue]) -> str:
@@ -24,7 +27,7 @@ def encode(fields: Mapping[str, FieldValue]) -> str:
     Raises ValueError for what PHP could not encode as such: a number beyond 64 bits, a text with
     half of a surrogate pair.
     """
-    members = (f"{_text(name)}:{_value(value)}" for name, value in fields.items())
+    members = [f"{_text(name)}:{_value(value)}" for name, value in fields.items()]
     return "{" + ",".join(members) + "}"
 
 
@@ -36,7 +39,9 @@ def signature(text: str, secret: str) -> str:
 
 def signed_request(fields: Mapping[str, FieldValue], secret: str) -> str:
     """Return the JSON text to send: the fields, then their signature as the last one."""
-    return encode({**fields, "signature": signature(encode(fields), secret)})
+    text = encode(fields)
+    separator = "," if fields else ""
+    return f'{text[:-1]}{separator}"signature":{_text(signature(text, secret))}}}'
 
 
 def _value(value: FieldValue) -> str:
@@ -56,5 +61,5 @@ def _whole_number(number: int) -> str:
 def _text(text: str) -> str:
     text.encode()
     # json escapes U+007F, which PHP leaves as it is: encode what is between.
-    parts = (json.dumps(part)[1:-1] for part in text.split("\x7f"))
+    parts = [_ENCODER.encode(part)[1:-1] for part in text.split("\x7f")]
     return '"' + "\x7f".join(parts).replace("/", "\\/") + '"'

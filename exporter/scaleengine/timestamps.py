@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.signing import FieldValue, encode
+from exporter.scaleengine.signing import FieldValue
 
 _DAY: Final = 86_400.0
 _WEEK: Final = 7 * 86_400.0
@@ -118,7 +118,7 @@ class TimestampAllocator:
 
         If an equal request has this second already, wait for the next. ``now`` returns the time.
         """
-        request = encode(fields)
+        request = repr(dict(fields))
         while True:
             moment = now()
             if self._is_new(hash((request, int(moment)))):
