@@ -93,4 +93,6 @@ def set_log_level(level: str) -> None:
 
 def _escape_control(line: str) -> str:
     """Escape control characters and line breaks as JSON does."""
+    if line.isprintable():
+        return line
     return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)

@@ -120,7 +120,8 @@ class SecretRedactor:
         if len(folded) > len(self._spellings):
             return True
         starts = range(len(folded) - _SHORTEST + 1)
-        return any(folded[start : start + _SHORTEST] in self._beginnings for start in starts)
+        parts = {folded[start : start + _SHORTEST] for start in starts}
+        return not parts.isdisjoint(self._beginnings)
 
     def _forget_oldest(self) -> None:
         spellings = self._spellings.pop(next(iter(self._spellings)))
