@@ -26,6 +26,7 @@ from bench.fuzz.target import Target
 from exporter.metrics.exposition import empty_layer, expose, render_tail
 from exporter.web.app import AppState, build_app
 from exporter.web.config_file import LiveWebConfig, install_web_config
+from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
@@ -214,7 +215,8 @@ def _serving(config: Path) -> Iterator[int]:
         status = StatusSource(_no_status, None, lambda: False, time.monotonic)
         app = build_app(AppState(lambda: exposition, "/metrics", status, lambda: (), lambda: ()))
         install_web_config(app, LiveWebConfig(config, time.monotonic), time.monotonic)
-        await serve(app, sockets, listening.set, stop, max_connections=_CONNECTIONS)
+        limits = ConnectionLimits(lambda: _CONNECTIONS)
+        await serve(app, sockets, listening.set, stop, limits=limits)
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), name="web server")
     thread.start()

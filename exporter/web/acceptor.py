@@ -26,7 +26,7 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.process.log_limit import LogLimit
 from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
-from exporter.web.connection import Connection, break_cycles, check_version
+from exporter.web.connection import Connection, Timeouts, break_cycles, check_version
 from exporter.web.connection_tracker import ConnectionTracker, Phase, peer_of
 from exporter.web.request_checks import check_request
 
@@ -37,17 +37,11 @@ Connections: TypeAlias = ConnectionTracker[Connection]
 _MAX_ACCEPTS: Final = 16  # before requests of open connections are handled
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 0.1
-_MAX_PHASE_SECONDS: Final = 35.0  # for one response; sending one is limited to 30 seconds
-_REAP_INTERVAL_SECONDS: Final = 1.0
 _CLOSED_SHARE: Final = 16  # one connection in 16 is closed when the system runs out of resources
-_RELEASE_THRESHOLD: Final = 64  # after a peak of this many connections, free memory is released
 _OUT_OF_RESOURCES: Final = "request rejected, out of resources"
 _TOO_MANY: Final = "too many connections, closing some"
 _MAX_CONNECTIONS: Final = 512  # each takes 10 KB, by TLS 100 KB, most of it in OpenSSL
 _RESERVED_SHARE: Final = 4  # a quarter of them is for polling, files and the log
-_HANDSHAKE_SECONDS: Final = 5.0
-_TLS_CLOSE_SECONDS: Final = 1.0
-_FIRST_REQUEST_SECONDS: Final = 0.5  # how long the end waits for those that have just connected
 _LOOK_SECONDS: Final = 0.01
 _TLS_RECORD_BYTES: Final = 16 * 1024  # the most that a TLS record holds (RFC 8446, 5.1)
 
@@ -97,6 +91,7 @@ class Acceptor:
         connections: Connections,
         ssl_context: ssl.SSLContext | None,
         log_limit: LogLimit,
+        timeouts: Timeouts,
     ) -> None:
         self._server = server
         self._connections = connections
@@ -107,6 +102,7 @@ class Acceptor:
         self._empty = asyncio.Event()
         self._closed = False
         self._log_limit = log_limit
+        self._timeouts = timeouts
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Start accepting connections on the listening sockets."""
@@ -117,29 +113,30 @@ class Acceptor:
 
     async def reap_overdue(self) -> None:
         """Abort overdue connections and release free memory after a crowd, until cancelled."""
-        peak = 0
+        peak, threshold = 0, self._connections.limits.release_threshold
         while True:
-            await asyncio.sleep(_REAP_INTERVAL_SECONDS)
-            for connection in self._connections.pop_overdue(_MAX_PHASE_SECONDS):
+            await asyncio.sleep(self._timeouts.reap_interval)
+            for connection in self._connections.pop_overdue(self._timeouts.response):
                 connection.abort()
             self._abort_excess(self._connections.pop_surplus(), "the limit has been lowered")
             peak = max(peak, len(self._connections))
-            if peak >= _RELEASE_THRESHOLD > len(self._connections):
+            if peak >= threshold > len(self._connections):
                 peak = 0
                 gc.collect()  # connections that were closed early wait in cycles
                 release_free_memory()
 
-    async def close(self, runner: web.AppRunner, seconds: float) -> None:
-        """Stop accepting, finish responses, and abort what is left after ``seconds``.
+    async def close(self, runner: web.AppRunner) -> None:
+        """Stop accepting, finish responses, and abort what is left after ``timeouts.shutdown``.
 
         Where systemd listens, clients that connect from now on wait for the next process. Those
-        that this one has accepted cannot, so it waits half a second for their first request.
+        that this one has accepted cannot, so their first request is waited for.
         """
         self._closed = True
+        seconds = self._timeouts.shutdown
         for listener in self._sockets:
             self._loop.remove_reader(listener)
         abort_timer = self._loop.call_later(seconds, self._abort_all)
-        await self._wait_for_first_requests(min(seconds, _FIRST_REQUEST_SECONDS))
+        await self._wait_for_first_requests(min(seconds, self._timeouts.first_request))
         for connection in self._connections.all():
             if not connection.connected:  # its TLS handshake is of no use any more
                 connection.abort()
@@ -194,6 +191,7 @@ class Acceptor:
             self._on_closed,
             self._connections.record_progress,
             self._log_limit,
+            self._timeouts,
         )
         phase = Phase.REQUEST if self._ssl_context is None else Phase.HANDSHAKE
         excess = self._connections.add(connection, peer, phase)
@@ -207,7 +205,7 @@ class Acceptor:
             if self._ssl_context is None:
                 await self._loop.connect_accepted_socket(lambda: connection, connection.accepted)
             else:
-                await start_tls(connection, self._ssl_context)
+                await start_tls(connection, self._ssl_context, self._timeouts)
                 self._connections.move(connection, Phase.REQUEST)
         except OSError as error:
             fault = _find_certificate_fault(error)
@@ -297,8 +295,8 @@ class _TlsProtocol(sslproto.SSLProtocol):
             super().resume_writing()
 
 
-async def start_tls(connection: Connection, context: ssl.SSLContext) -> None:
-    """Make the TLS handshake within five seconds, and start the connection.
+async def start_tls(connection: Connection, context: ssl.SSLContext, timeouts: Timeouts) -> None:
+    """Make the TLS handshake within ``timeouts.handshake`` seconds, and start the connection.
 
     Raises OSError if the handshake fails; the socket is closed then.
     """
@@ -310,8 +308,8 @@ async def start_tls(connection: Connection, context: ssl.SSLContext) -> None:
         context,
         finished,
         server_side=True,
-        ssl_handshake_timeout=_HANDSHAKE_SECONDS,  # type: ignore[arg-type] # typeshed: whole ones
-        ssl_shutdown_timeout=_TLS_CLOSE_SECONDS,
+        ssl_handshake_timeout=timeouts.handshake,  # type: ignore[arg-type] # typeshed: whole ones
+        ssl_shutdown_timeout=timeouts.tls_close,
     )
     await loop.connect_accepted_socket(lambda: protocol, connection.accepted)
     await finished

@@ -19,8 +19,6 @@ from exporter.yamlfile.files import escape_surrogates
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
 
-_RELOAD_SECONDS: Final = 25.0
-_FIRST_EXPOSITION_SECONDS: Final = 25.0
 _BETWEEN_LOOKS_SECONDS: Final = 0.05
 
 _TOO_MANY_FILTERS: Final = (
@@ -50,7 +48,7 @@ class AppState:
     ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
     threads that should run and do not, ``unfinished`` the targets that have not finished a poll
     yet. ``reload`` asks for a reload and returns what will hold the problems; None lets no request
-    do that.
+    do that. A request waits up to ``max_wait`` seconds for the first exposition or for a reload.
     """
 
     exposition: Callable[[], Exposition | None]
@@ -59,6 +57,7 @@ class AppState:
     dead: Callable[[], Collection[str]]
     unfinished: Callable[[], Collection[str]]
     reload: Callable[[], Future[Sequence[str]]] | None = None
+    max_wait: float = 25.0
 
 
 _STATUS_REST: Final = 3.0
@@ -107,7 +106,7 @@ class _Pages:
 
     async def _exposition(self) -> Exposition | None:
         """Return the newest exposition; the first is waited for, so that no scrape misses it."""
-        looks = int(_FIRST_EXPOSITION_SECONDS / _BETWEEN_LOOKS_SECONDS)
+        looks = int(self._served.max_wait / _BETWEEN_LOOKS_SECONDS)
         while (exposition := self._served.exposition()) is None and looks:
             await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
             looks -= 1
@@ -125,7 +124,7 @@ class _Pages:
         if is_from_web_page(request.headers):
             return web.Response(text=_FROM_A_PAGE, status=HTTPStatus.FORBIDDEN)
         outcome = asyncio.wrap_future(self._served.reload())
-        await asyncio.wait([outcome], timeout=_RELOAD_SECONDS)
+        await asyncio.wait([outcome], timeout=self._served.max_wait)
         if not outcome.done():
             return web.Response(text=_NOT_RELOADED_YET, status=HTTPStatus.SERVICE_UNAVAILABLE)
         problems = outcome.result()

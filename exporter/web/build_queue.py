@@ -5,7 +5,7 @@ left before.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, cast
@@ -33,20 +33,19 @@ class _Job:
     clients: int = 0
 
 
-async def _pause(seconds: float) -> None:
-    if seconds > 0:
-        await asyncio.sleep(seconds)
-
-
 class BuildQueue:
     """Builds in a thread, in turns for those who request; to be used in one loop.
 
     After each build it rests, ``rest`` seconds for each second that the build took: requests
     without end take no more than one in ``1 + rest`` of a processor, and scrapes go on between.
+    ``sleep`` pauses for that long.
     """
 
-    def __init__(self, rest: float = 0.0) -> None:
+    def __init__(
+        self, rest: float = 0.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._rest = rest
+        self._sleep = sleep
         self._queue: FairQueue[_Job] = FairQueue(MAX_WAITING)
         self._jobs: dict[Hashable, _Job] = {}
         self._worker: asyncio.Task[None] | None = None
@@ -93,7 +92,7 @@ class BuildQueue:
                     job.outcome.set_exception(error)
             finally:
                 del self._jobs[job.key]
-            await _pause(min(self._rest * took, _MAX_REST_SECONDS))
+            await self._sleep(min(self._rest * took, _MAX_REST_SECONDS))
 
 
 async def build_filtered(

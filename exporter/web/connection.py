@@ -6,6 +6,7 @@ import struct
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -18,8 +19,6 @@ from exporter.web.responses import HEADERS
 
 log: Final = structlog.get_logger(__name__)
 
-# Measured: a connection that idles, or has not sent its complete header by then, is closed.
-_KEEPALIVE_SECONDS: Final = 5.0
 # One byte apart, because an error of aiohttp's parser names only the limit that was exceeded.
 _MAX_URL_BYTES: Final = 8190
 _MAX_FIELD_BYTES: Final = 8191
@@ -27,7 +26,6 @@ _OVERSIZED: Final = b"x" * _MAX_FIELD_BYTES
 _MAX_HEADERS: Final = 64
 _TOO_MANY_HEADERS: Final = "Too many headers received"  # as aiohttp words it
 _MAX_BYTES_WITHOUT_RESPONSE: Final = 32 * 1024  # received while no response is sent
-_FLUSH_SECONDS: Final = 1.0
 _SEND_BUFFER_BYTES: Final = 16 * 1024
 _RECEIVE_BUFFER_BYTES: Final = 32 * 1024
 _USER_TIMEOUT_MILLISECONDS: Final = 10_000
@@ -39,6 +37,27 @@ _VERSIONS: Final = (HttpVersion10, HttpVersion11)
 # Requests of one connection that are parsed before the response to the first is sent, instead of
 # 32: each takes some kilobytes. aiohttp has no option for it.
 web_protocol.MAX_MSG_QUEUE_SIZE = 4
+
+
+@dataclass(slots=True)
+class Timeouts:
+    """How long the server waits, in seconds; a change counts for connections that come later.
+
+    ``keepalive`` is for a complete request header and for the next request, ``handshake`` for that
+    of TLS, and ``tls_close`` for its end. ``flush`` is for the response to a request that is too
+    large, ``response`` for any other. ``reap_interval`` is the pause between two searches for
+    overdue connections. When the server stops, ``shutdown`` is for responses in progress, and
+    ``first_request`` for clients that have just connected.
+    """
+
+    keepalive: float = 5.0
+    handshake: float = 5.0
+    tls_close: float = 1.0
+    flush: float = 1.0
+    response: float = 35.0  # sending one is limited to 30 seconds
+    reap_interval: float = 1.0
+    shutdown: float = 2.0
+    first_request: float = 0.5
 
 
 def check_version(request: web.BaseRequest) -> None:
@@ -56,15 +75,17 @@ class Connection(web.RequestHandler):
     ``on_closed`` is called when it is lost, ``on_progress`` when a slow client has read all that
     was written.
 
-    It is closed when a request is not complete, or the next does not come, within five seconds;
-    and when it sends more than 32 KiB without a response in between. The response to what is not
-    HTTP is a bare 400, logged at the level debug: port scanners must not fill the log. A URL that
-    is too long gets 414. Headers that are too long, too many, or too large in total get 431.
+    It is closed when a request is not complete, or the next does not come, within the seconds of
+    ``timeouts.keepalive``; and when it sends more than 32 KiB without a response in between. The
+    response to what is not HTTP is a bare 400, logged at the level debug: port scanners must not
+    fill the log. A URL that is too long gets 414. Headers that are too long, too many, or too large
+    in total get 431.
     """
 
     __slots__ = (
         "_bytes_since_response",
         "_eof_received",
+        "_flush_timeout",
         "_log_limit",
         "_on_closed",
         "_on_progress",
@@ -80,11 +101,12 @@ class Connection(web.RequestHandler):
         on_closed: Callable[["Connection"], None],
         on_progress: Callable[["Connection"], None],
         log_limit: LogLimit,
+        timeouts: Timeouts,
     ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=_KEEPALIVE_SECONDS,
+            keepalive_timeout=timeouts.keepalive,
             max_line_size=_MAX_URL_BYTES,
             max_field_size=_MAX_FIELD_BYTES,
             max_headers=_MAX_HEADERS,
@@ -99,6 +121,7 @@ class Connection(web.RequestHandler):
         self._on_closed = on_closed
         self._on_progress = on_progress
         self._log_limit = log_limit
+        self._flush_timeout = timeouts.flush
         self._transport_made: asyncio.Transport | None = None
         self._bytes_since_response = 0
         self._eof_received = False
@@ -150,7 +173,7 @@ class Connection(web.RequestHandler):
                 super().data_received(_OVERSIZED)  # the parser rejects it in any state
             else:
                 self.close()  # earlier requests still get their responses
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.force_close)
+            asyncio.get_running_loop().call_later(self._flush_timeout, self.force_close)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio's says more than aiohttp's
         """Return whether it stays open for a response: the client sends no more, as ``nc -N``."""

@@ -25,12 +25,14 @@ class Phase(Enum):
 class ConnectionLimits:
     """How many connections may be open, and how many of them in the phases that cost memory.
 
-    ``connections`` is asked each time, because the process's limits may change while it runs.
+    ``connections`` is asked each time, because the process's limits may change while it runs. Free
+    memory is released after a peak of ``release_threshold`` connections.
     """
 
     connections: Callable[[], int]
     handshakes: int = 128
     responses: int = 128
+    release_threshold: int = 64
 
     def of(self, phase: Phase) -> int | None:
         """Return how many may be in a phase, or None for as many as may be open."""
@@ -58,7 +60,7 @@ class ConnectionTracker(Generic[C]):
     """
 
     def __init__(self, limits: ConnectionLimits, clock: Callable[[], float]) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._groups = {(phase, known): _Group[C]() for phase in Phase for known in (False, True)}
         self._entries: dict[C, tuple[str, tuple[Phase, bool]]] = {}
@@ -74,7 +76,7 @@ class ConnectionTracker(Generic[C]):
 
     def add(self, connection: C, peer: str, phase: Phase) -> list[C]:
         """Add a new one; forget and return those that have to go for it."""
-        excess = [*self._pop_excess(phase), *self._pop_above(self._limits.connections() - 1)]
+        excess = [*self._pop_excess(phase), *self._pop_above(self.limits.connections() - 1)]
         self._insert(connection, peer, phase)
         return excess
 
@@ -109,7 +111,7 @@ class ConnectionTracker(Generic[C]):
 
     def pop_surplus(self) -> list[C]:
         """Forget and return those above the limit of connections, as it is now."""
-        return list(self._pop_above(self._limits.connections()))
+        return list(self._pop_above(self.limits.connections()))
 
     def pop_share(self, divisor: int) -> list[C]:
         """Forget and return one in ``divisor``, at least one if any is open."""
@@ -127,7 +129,7 @@ class ConnectionTracker(Generic[C]):
 
     def _pop_excess(self, phase: Phase) -> Iterator[C]:
         """Forget and give those that are in the way of one more in a phase."""
-        limit = self._limits.of(phase)
+        limit = self.limits.of(phase)
         while limit is not None and self._size(phase) >= limit:
             yield self._take(phase)
 

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from exporter.process.log_limit import LogLimit
 from exporter.web.acceptor import Acceptor, Connections, find_max_connections, track_requests
+from exporter.web.connection import Timeouts
 from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import close
 from exporter.web.request_checks import build_requests
 
-_LAST_SCRAPES_SECONDS: Final = 2.0
 # A handler that ends just when aiohttp gives up on it is logged as a defect: most end before that,
 # when the door hangs up.
 _HANDLER_GRACE_SECONDS: Final = 0.1
@@ -35,21 +35,22 @@ async def serve(
     listening: Callable[[], None],
     stop: asyncio.Event,
     ssl_context: ssl.SSLContext | None = None,
-    max_connections: int | None = None,
+    limits: ConnectionLimits | None = None,
+    timeouts: Timeouts | None = None,
 ) -> None:
     """Serve until ``stop`` is set; then let scrapes in flight finish, two seconds at most.
 
     ``listening`` is called once every socket accepts connections; with an ``ssl_context`` they
-    speak TLS. Without ``max_connections``, as many may be open as descriptors and memory allow.
+    speak TLS. Without ``limits``, as many may be open as descriptors and memory allow.
     """
     loop = asyncio.get_running_loop()
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_PAGE_THREADS, "page"))
-    limits = ConnectionLimits(lambda: max_connections or find_max_connections())
-    connections = Connections(limits, loop.time)
+    timeouts = timeouts or Timeouts()
+    connections = Connections(limits or ConnectionLimits(find_max_connections), loop.time)
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, track_requests(connections, log_limit))
-    shutdown_timeout = _LAST_SCRAPES_SECONDS + _HANDLER_GRACE_SECONDS
+    shutdown_timeout = timeouts.shutdown + _HANDLER_GRACE_SECONDS
     runner = web.AppRunner(
         app,
         handle_signals=False,
@@ -59,7 +60,7 @@ async def serve(
     await runner.setup()
     server = cast("web.Server", runner.server)  # there is one after setup
     server.request_factory = build_requests(server.request_factory)
-    acceptor = Acceptor(server, connections, ssl_context, log_limit)
+    acceptor = Acceptor(server, connections, ssl_context, log_limit, timeouts)
     reaper = asyncio.create_task(acceptor.reap_overdue())
     with _limited_libraries(log_limit):
         try:
@@ -68,7 +69,7 @@ async def serve(
             await stop.wait()
         finally:
             reaper.cancel()
-            await acceptor.close(runner, _LAST_SCRAPES_SECONDS)
+            await acceptor.close(runner)
             close(sockets)
 
 

@@ -5,6 +5,7 @@ import threading
 
 from exporter.metrics.exposition import empty_layer, expose, render_tail
 from exporter.web.app import AppState, build_app
+from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
@@ -51,7 +52,8 @@ class Site:
         )
         exposition = expose(empty_layer(()), render_tail(()))
         app = build_app(AppState(lambda: exposition, "/metrics", status, tuple, tuple))
+        limits = ConnectionLimits(lambda: 100)
         self._loop.run_until_complete(
-            serve(app, self._sockets, self._listening.set, self._stop, max_connections=100)
+            serve(app, self._sockets, self._listening.set, self._stop, limits=limits)
         )
         self._loop.close()

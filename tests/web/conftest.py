@@ -21,6 +21,8 @@ from structlog.typing import EventDict
 
 from exporter.metrics.exposition import Exposition, empty_layer, expose, render_tail
 from exporter.web.app import AppState, build_app
+from exporter.web.connection import Timeouts
+from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from tests.observed import status_source
@@ -61,7 +63,10 @@ class Site:
         self.unfinished: Sequence[str] = ()
         self.reload: Callable[[], Future[Sequence[str]]] | None = None
         self.tls: ssl.SSLContext | None = None
-        self.max_connections: int | None = 100
+        self.max_connections = 100
+        self.limits = ConnectionLimits(lambda: self.max_connections)
+        self.timeouts = Timeouts()
+        self.max_wait = 25.0
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
 
     @property
@@ -89,18 +94,23 @@ class Site:
                 lambda: self.dead,
                 lambda: self.unfinished,
                 self.reload,
+                self.max_wait,
             )
+        )
+
+    async def serve(self, listening: asyncio.Event, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set; ``listening`` is set when connections are accepted."""
+        await serve(
+            *(self.build(), self.sockets, listening.set, stop),
+            *(self.tls, self.limits, self.timeouts),
         )
 
     def serve_while(self, visit: Callable[[], T]) -> T:
         """Serve in the main thread while ``visit`` runs in another; then stop."""
-        app = self.build()
 
         async def until_visited() -> T:
             listening, stop = asyncio.Event(), asyncio.Event()
-            serving = asyncio.create_task(
-                serve(app, self.sockets, listening.set, stop, self.tls, self.max_connections)
-            )
+            serving = asyncio.create_task(self.serve(listening, stop))
             await listening.wait()
             try:
                 return await asyncio.to_thread(visit)

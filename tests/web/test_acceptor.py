@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from contextlib import ExitStack, closing
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
-from exporter.web.connection_tracker import ConnectionLimits, ConnectionTracker
+from exporter.web.connection_tracker import ConnectionTracker
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -92,13 +92,9 @@ def test_a_slow_client_outlasts_a_crowd(site: "Site") -> None:
         assert site.serve_while(visit) == b"HTTP/1.1 200 OK"
 
 
-def test_half_open_handshakes_displace_each_other(
-    site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_open_handshakes_displace_each_other(site: "Site", tls: ssl.SSLContext) -> None:
     """They have a limit of their own, so that their memory has one."""
-    monkeypatch.setattr(
-        "exporter.web.server.ConnectionLimits", partial(ConnectionLimits, handshakes=2)
-    )
+    site.limits = replace(site.limits, handshakes=2)
     site.tls = tls
 
     def visit() -> None:
@@ -113,13 +109,9 @@ def test_half_open_handshakes_displace_each_other(
         site.serve_while(visit)
 
 
-def test_who_reads_slowly_outlasts_who_does_not(
-    site: "Site", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_reads_slowly_outlasts_who_does_not(site: "Site") -> None:
     """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
-    monkeypatch.setattr(
-        "exporter.web.server.ConnectionLimits", partial(ConnectionLimits, responses=2)
-    )
+    site.limits = replace(site.limits, responses=2)
     enlarge(site)
 
     def visit() -> int:
@@ -157,8 +149,8 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
         "exporter.web.acceptor.release_free_memory", lambda: released.append("free")
     )
     monkeypatch.setattr("exporter.web.acceptor.gc.collect", lambda: released.append("cycles"))
-    monkeypatch.setattr("exporter.web.acceptor._RELEASE_THRESHOLD", 3)
-    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.01)
+    site.limits = replace(site.limits, release_threshold=3)
+    site.timeouts.reap_interval = 0.01
     monkeypatch.setattr(ConnectionTracker, "pop_surplus", look)
 
     def visit() -> None:
@@ -176,19 +168,16 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
     assert released == ["cycles", "free"]
 
 
-def test_a_lower_limit_closes_connections(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lower_limit_closes_connections(site: "Site") -> None:
     """Where the process gets fewer descriptors while it runs, those above the limit go at once."""
-    room = 6
-    monkeypatch.setattr("exporter.web.server.find_max_connections", lambda: room)
-    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.05)
-    site.max_connections = None
+    site.max_connections = 6
+    site.timeouts.reap_interval = 0.05
 
     def visit() -> list[bytes]:
-        nonlocal room
         with ExitStack() as stack:
             silent = [stack.enter_context(connect(site)) for _ in range(5)]
             assert site.ask("/-/ready").status == 200  # so that all are in
-            room = 2
+            site.max_connections = 2
             return [end_of(sock) for sock in silent[:3]]
 
     with capture_logs() as events:
@@ -220,7 +209,7 @@ def test_few_requests_wait_for_a_response_to_another(
                 threading.Event().wait(0.01)
             return len(connection._messages)  # noqa: SLF001 - what it is about
 
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.timeouts.shutdown = 0.1
     monkeypatch.setattr("exporter.web.app._Pages.metrics", wait)
     gc.collect()
     assert site.serve_while(visit) == 4
@@ -288,22 +277,20 @@ def test_one_that_is_not_read_from_makes_room_too(
                     threading.Event().wait(0.01)
                 return descriptors() == before + 1
 
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.timeouts.shutdown = 0.1
     monkeypatch.setattr("exporter.web.app._Pages.metrics", wait)
     with capture_logs():
         assert site.serve_while(visit)
 
 
-def test_nobody_outstays(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_outstays(site: "Site") -> None:
     """Whatever one does or does not do, it does not do it for ever."""
-    monkeypatch.setattr("exporter.web.acceptor._REAP_INTERVAL_SECONDS", 0.05)
+    site.timeouts.reap_interval = 0.05
     enlarge(site)
 
     def visit() -> int:
         with closing(begin_to_read(site)) as line, closing(connect(site)) as silent:
-            monkeypatch.setattr(
-                "exporter.web.acceptor._MAX_PHASE_SECONDS", 0.0
-            )  # the response has begun
+            site.timeouts.response = 0.0  # it has begun
             assert end_of(silent) == b""
             length = 0
             try:
@@ -365,8 +352,6 @@ def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    # The first thread of the executor is the one that visits.
-    monkeypatch.setattr("exporter.web.server._PAGE_THREADS", 2)
     with capture_logs() as logged:
         assert site.serve_while(visit) == [503] * 3
     assert site.ask is not None

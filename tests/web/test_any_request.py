@@ -180,18 +180,17 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_any_request(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_request(site: "Site") -> None:
     """The law that stands at the head of this file."""
-    keepalive = "exporter.web.connection._KEEPALIVE_SECONDS"
 
     @settings(max_examples=EXAMPLES)
     @given(st.lists(SENT, min_size=1, max_size=5))
     def obeys(each: list[bytes]) -> None:
-        monkeypatch.setattr(keepalive, 0.02)  # most of them wait for what is never sent
+        site.timeouts.keepalive = 0.02  # most of them wait for what is never sent
         for received in exchange(site, each):
             assert CANARY not in received
             assert statuses(received) <= STATUSES
-        monkeypatch.setattr(keepalive, PATIENCE)
+        site.timeouts.keepalive = PATIENCE
         scraped = site.ask("/metrics", headers={"Accept-Encoding": "gzip"})
         assert scraped.status == HTTPStatus.OK
         assert gzip.decompress(scraped.body).endswith(SAMPLE)

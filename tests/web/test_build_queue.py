@@ -28,9 +28,8 @@ def test_a_rest_after_each_build(
             now[0] += 0.25
             return "built"
 
-        monkeypatch.setattr("exporter.web.build_queue._pause", pause)
         monkeypatch.setattr(loop, "time", lambda: now[0])
-        queue = BuildQueue(rest)
+        queue = BuildQueue(rest, pause)
         for key in ("a", "b"):
             assert await queue.build(key, work, "") == "built"
         await has_rested.wait()

@@ -18,8 +18,8 @@ SLOWLY = READY.replace(b"/-/ready", b"/metrics?name[]=files")  # by a thread of 
 
 
 @pytest.fixture(autouse=True)
-def _long_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", LONG)
+def _long_idle_time(site: "Site") -> None:
+    site.timeouts.keepalive = LONG
 
 
 def connect(site: "Site") -> socket.socket:

@@ -340,11 +340,9 @@ def test_pipelined(site: "Site") -> None:
     [b"X-%d: " + b"a" * 4000 + b"\r\n", READY.replace(b"\r\n\r\n", b"\r\nX: %d\r\n\r\n")],
     ids=["one header without end", "requests without end"],
 )
-def test_too_much_at_once(
-    site: "Site", events: list[EventDict], monkeypatch: pytest.MonkeyPatch, piece: bytes
-) -> None:
+def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -> None:
     """Who sends without end and reads nothing is cut off before it takes memory."""
-    monkeypatch.setattr("exporter.web.connection._FLUSH_SECONDS", 0.1)
+    site.timeouts.flush = 0.1
 
     def visit() -> int:
         with closing(connect(site)) as line:
@@ -374,11 +372,9 @@ def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
     assert events == []
 
 
-def test_nobody_keeps_a_connection_for_nothing(
-    site: "Site", events: list[EventDict], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventDict]) -> None:
     """The silent, the slow and the idle are cut off when their time, all in all, is over."""
-    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.3)
+    site.timeouts.keepalive = 0.3
 
     def connect_and_get_a_response() -> tuple[socket.socket, bytes]:
         while True:

@@ -5,7 +5,6 @@ import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -42,18 +41,16 @@ def securely(site: "Site", sent: bytes) -> bytes:
         return rest(line)
 
 
-def test_who_does_not_speak_tls(
-    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.SSLContext) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", PATIENCE)
+    site.timeouts.handshake = PATIENCE
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:
         with closing(connect(site)), closing(connect(site)) as plain:
             plain.sendall(READY)
             of_plain, served = rest(plain), securely(site, LAST)
-        monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", 0.1)
+        site.timeouts.handshake = 0.1
         with closing(connect(site)) as silent:
             return of_plain, served, rest(silent)
 
@@ -83,10 +80,10 @@ def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> Non
 
 
 def test_who_leaves_before_his_answers(
-    site: "Site", events: list[EventDict], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext
 ) -> None:
     """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.timeouts.shutdown = 0.1
     site.tls = tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
-from exporter.web.connection import Connection
+from exporter.web.connection import Connection, Timeouts
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -139,14 +139,12 @@ TLS_VISITS: dict[str, tuple[Callable[["Site"], None], bool]] = {
 def test_tls_connections_leave_nothing_behind(
     site: "Site",
     tls: ssl.SSLContext,
-    monkeypatch: pytest.MonkeyPatch,
     visit: Callable[["Site"], None],
     *,
     verified: bool,
 ) -> None:
     """Whatever ends one, its buffers are freed at once."""
-    monkeypatch.setattr("exporter.web.acceptor._HANDSHAKE_SECONDS", 0.1)
-    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.1)
+    site.timeouts = Timeouts(handshake=0.1, keepalive=0.1)
     site.tls = tls
     if verified:
         tls.verify_mode = ssl.CERT_REQUIRED
@@ -202,11 +200,9 @@ def test_displaced_connections_leave_nothing_behind(
 
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize("sent", [LAST, READY, b"x\r\n\r\n", b""], ids=["last", "idle", "no", ""])
-def test_plain_connections_leave_nothing_behind(
-    site: "Site", monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
+def test_plain_connections_leave_nothing_behind(site: "Site", sent: bytes) -> None:
     """Without TLS it is the same."""
-    monkeypatch.setattr("exporter.web.connection._KEEPALIVE_SECONDS", 0.1)
+    site.timeouts.keepalive = 0.1
 
     def visit_often() -> int:
         for _ in range(5):

@@ -287,9 +287,9 @@ def test_the_first_scrape_waits_for_the_first_exposition(site: "Site") -> None:
     assert (answer.status, next(looks)) == (200, 4)
 
 
-def test_no_exposition_in_time(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_exposition_in_time(site: "Site") -> None:
     """While there are no metrics, a scrape is told to come again, and the exporter is healthy."""
-    monkeypatch.setattr("exporter.web.app._FIRST_EXPOSITION_SECONDS", 0.1)
+    site.max_wait = 0.1
     site.exposition = lambda: None
 
     answer, health = site.serve_while(lambda: (site.ask("/metrics"), site.ask("/-/healthy")))
@@ -340,9 +340,9 @@ def test_a_reload_of_a_file_whose_name_is_not_utf8(site: "Site") -> None:
     assert (response.status, response.body) == (500, rb"c\udcff.yaml:1:1: is empty" + b"\n")
 
 
-def test_a_reload_that_does_not_end(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reload_that_does_not_end(site: "Site") -> None:
     """Who asks for a reload is answered in any case, and the reload goes on."""
-    monkeypatch.setattr("exporter.web.app._RELOAD_SECONDS", 0.01)
+    site.max_wait = 0.01
     outcome: Future[Sequence[str]] = Future()
     outcome.set_running_or_notify_cancel()
     site.reload = lambda: outcome

@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Body, Exposition
 from exporter.web.listeners import TcpAddress, UnixAddress, listen
-from exporter.web.server import serve
 
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
@@ -105,9 +104,9 @@ def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
     assert site.serve_while(visit).status == 200
 
 
-def test_the_end_lets_a_scrape_finish(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
     """A scrape that is under way at SIGTERM gets its whole answer."""
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", PATIENCE)
+    site.timeouts.shutdown = PATIENCE
     site.registry.register(LargeCollector())
     with ThreadPoolExecutor(1) as scraper:
 
@@ -124,18 +123,14 @@ def test_the_end_lets_a_scrape_finish(site: "Site", monkeypatch: pytest.MonkeyPa
     assert len(rest) > 20_000_000
 
 
-def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
-    site: "Site", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_does_not_wait_for_a_reader_that_does_not_read(site: "Site") -> None:
     """A client that takes nothing of a large answer is left behind when the time is over."""
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.timeouts.shutdown = 0.1
     site.registry.register(LargeCollector())
-
-    app = site.build()
 
     async def scenario() -> float:
         listening, stop = asyncio.Event(), asyncio.Event()
-        serving = asyncio.create_task(serve(app, site.sockets, listening.set, stop))
+        serving = asyncio.create_task(site.serve(listening, stop))
         await listening.wait()
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=4096)
         writer.write(READY.replace(b"/-/ready", b"/metrics"))
@@ -153,19 +148,18 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(
 
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_the_end_serves_who_has_just_connected(
-    site: "Site", tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, *, encrypted: bool
+    site: "Site", tls: ssl.SSLContext, *, encrypted: bool
 ) -> None:
     """A client that is accepted when the end begins gets a response to its first request."""
-    monkeypatch.setattr("exporter.web.acceptor._FIRST_REQUEST_SECONDS", PATIENCE)
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", PATIENCE)
+    site.timeouts.first_request = PATIENCE
+    site.timeouts.shutdown = PATIENCE
+    site.tls = tls if encrypted else None
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    app = site.build()
 
     async def scenario() -> bytes:
         listening, stop = asyncio.Event(), asyncio.Event()
-        context = tls if encrypted else None
-        serving = asyncio.create_task(serve(app, site.sockets, listening.set, stop, context))
+        serving = asyncio.create_task(site.serve(listening, stop))
         await listening.wait()
         with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as client:
             client.setblocking(False)  # noqa: FBT003 - the module's own
@@ -192,7 +186,7 @@ def test_few_expositions_are_compressed_at_once(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many filtered ones that are asked for, most wait: scrapes need the processor too."""
-    monkeypatch.setattr("exporter.web.server._LAST_SCRAPES_SECONDS", 0.1)
+    site.timeouts.shutdown = 0.1
     at_once: set[int] = set()
     most: list[int] = []
 
