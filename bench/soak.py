@@ -38,7 +38,7 @@ from exporter.settings import Settings, build_settings
 _START: Final = 1_790_000_000.0
 _SEED: Final = "soak"
 _PUBLICATIONS: Final = 20.0
-_TIMEOUT: Final = 60.0
+_TIMEOUT: Final = 240.0
 _LOOK: Final = 0.1
 _PARTS: Final = 10
 _MOST_DEFECTS: Final = 10

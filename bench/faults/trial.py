@@ -119,9 +119,10 @@ class _Trial:
             if good is None:
                 return ("it was not good before the fault",)
             self.before = good
-            self.scene.move_on()
             calls_before = self.scene.simulator.call_count
+            # In this order: what a poll has read before the fault is what was known before.
             self.case.strike(self.scene)
+            self.scene.move_on()
         during = self.witness.wait_for(self.has_struck, _TIMEOUT)
         self.calls = self.scene.simulator.call_count - calls_before
         if during is None:
@@ -142,13 +143,23 @@ class _Trial:
         return (*problems, *self.problems_after(after, failed_before))
 
     def has_struck(self, shown: Shown) -> bool:
-        """Say whether each target has finished a poll since the fault began, or is stale."""
+        """Say whether each target has finished a poll of the fault, or is stale."""
         if self.case.until_stale:
             return all(
                 not shown.numbers(target) and self.has_failed(shown, target)
                 for target in self.expected
             )
-        return all(_polls(shown, target) > _polls(self.before, target) for target in self.expected)
+        return all(self.was_polled(shown, target) for target in self.expected)
+
+    def was_polled(self, shown: Shown, target: Target) -> bool:
+        """Say whether a poll that began after the fault has ended.
+
+        One that began before it ends well, and finds what was there before.
+        """
+        if _polls(shown, target) <= _polls(self.before, target):
+            return False
+        finds_new = shown.numbers(target) != self.before.numbers(target)
+        return self.has_failed(shown, target) or (self.expected[target] is None and finds_new)
 
     def is_good(self, shown: Shown, targets: Iterable[Target] = ()) -> bool:
         """Say whether all, or those targets, are good: published is what the account holds now."""
