@@ -8,7 +8,7 @@ from datetime import date
 from typing import TypeAlias
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -243,7 +243,7 @@ def families(text: bytes) -> list[str]:
     return [_VALUE.sub("", each) if each.startswith(moving) else each for each in found]
 
 
-@pytest.mark.timeout(300)
+@settings(max_examples=40)  # each renders the whole exposition a dozen times
 @given(st.lists(st.lists(changes, max_size=4), max_size=5), names)
 @example([[Ended(USAGE, 1.0, DiskUsageSnapshot(()))], [Passed(180.0)], [Passed(1.0)]], None)
 @example(
