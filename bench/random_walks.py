@@ -41,7 +41,12 @@ from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, Counted, Folder, Readings, SimulatedAccount, Simulator
 from tests.support.random_readings import describe, random_readings
-from tests.support.random_trees import ambiguities, describe_tree, random_tree
+from tests.support.random_trees import (
+    ambiguities,
+    describe_tree,
+    random_tree,
+    random_wide_tree,
+)
 from tests.support.tree_changes import ChangingFolder, Truth, random_changes
 
 KEY: Final = "BENCH"
@@ -131,7 +136,8 @@ def make_trial(seed: str, number: int, change_share: float) -> Trial:
     """Return a trial: the same for the same seed and number."""
     rng = random.Random(f"{seed}:{number}")  # noqa: S311 (it makes up a tree, it keeps no secret)
     readings = random_readings(rng)
-    tree = random_tree(rng, readings.files_per_answer)
+    grow = rng.choice([random_tree, random_wide_tree])
+    tree = grow(rng, readings.files_per_answer)
     file_type = "video" if change_share else rng.choice(_TYPES)
     # With several requests at once, which of them meets a change is not in the seed.
     changing = ChangingFolder(tree, file_type, random_changes(rng, change_share))

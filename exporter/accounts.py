@@ -148,6 +148,7 @@ def _keep_state(fresh: PolledAccount, known: PolledAccount, settings: Settings) 
         breaker=known.breaker,
         failures=known.failures,
         log_limit=known.log_limit,
+        walk_memory=known.walk_memory,
     )
 
 
@@ -187,7 +188,12 @@ def _account(
         ),
         limiter=FairLimiter(settings.concurrency, rate, dependencies.clock, dependencies.workers),
         breaker=CredentialBreaker(dependencies.clock),
-        limits=WalkLimits(settings.concurrency, settings.requests_per_poll, settings.limits),
+        limits=WalkLimits(
+            settings.concurrency,
+            settings.requests_per_poll,
+            settings.limits,
+            0.0 if settings.requests_per_second is None else 1 / settings.requests_per_second,
+        ),
         workers=dependencies.workers,
         judge=dependencies.judge,
         log_limit=LogLimit(dependencies.clock.monotonic, max_events=None),

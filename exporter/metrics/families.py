@@ -70,6 +70,7 @@ class SnapshotCollector:
         )
         yield from poll_families(known, self._wall_time.unix)
         yield _demand_family(known, self._requests_per_second)
+        yield _strategy_family(known)
 
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
@@ -201,6 +202,26 @@ def _demand_family(known: Iterable[TargetState], requests_per_second: float | No
         ratio = compute_demand_ratio(its, requests_per_second)
         if ratio is not None:
             family.add_metric((account,), ratio)
+    return family
+
+
+def _strategy_family(known: Iterable[TargetState]) -> Metric:
+    """Return what the walks of each account had found out when the last of its polls ended."""
+    family = GaugeMetricFamily(
+        "scaleengine_walk_strategy_info",
+        "1 for how the account's file trees are read: parent_entries, parent_folders or "
+        "parent_files where a request for a folder can continue at a sub-folder, by what its "
+        "offset counts; children where it cannot; absent before the first try.",
+        labels=("account", "strategy"),
+    )
+    strategies: dict[str, tuple[float, str]] = {}
+    for knowledge in known:
+        last, account = knowledge.last, knowledge.target.account
+        if last is not None and last.walk_strategy is not None:
+            ended = (last.finished, last.walk_strategy)
+            strategies[account] = max(ended, strategies.get(account, ended))
+    for account, (_, strategy) in strategies.items():
+        family.add_metric((account, strategy), 1)
     return family
 
 

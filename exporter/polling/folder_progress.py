@@ -129,9 +129,43 @@ class FolderProgress:
 
     def take_children(self) -> "Iterable[FolderProgress]":
         """Return the sub-folders and hold them no longer."""
-        self.folder_count = len(self.children) or self.folder_count
+        self.folder_count = max(len(self.children), self.folder_count)
         children, self.children = self.children, _NO_CHILDREN
         return children.values()
+
+    def drop_child(self, name: str) -> None:
+        """Hold a sub-folder no longer."""
+        self.folder_count = max(len(self.children), self.folder_count)
+        if isinstance(self.children, dict):
+            self.children.pop(name, None)
+
+    @property
+    def own_files(self) -> int:
+        """Return how many own files are known."""
+        return self.file_count if self._names is None else len(self._names)
+
+    @property
+    def known_files(self) -> int:
+        """Return how many files are known, here and in the sub-folders that are held."""
+        return sum(folder.own_files for folder in self._held())
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether this folder is complete, with all below it that are folders for sure."""
+        return all(folder.is_complete or not folder.is_certain for folder in self._held())
+
+    @property
+    def is_touched(self) -> bool:
+        """Return whether a response has shown anything of this folder but its name."""
+        return bool(self.is_complete or self.is_by_itself or self.children or self._names)
+
+    def _held(self) -> "Iterator[FolderProgress]":
+        """Return this folder and all below it that are held."""
+        unread = [self]
+        while unread:
+            folder = unread.pop()
+            yield folder
+            unread += folder.children.values()
 
     def accept(self, listing: Listing, traits: ServerTraits) -> bool:
         """Return whether a response to ``step`` continues what is known.
@@ -231,7 +265,7 @@ class FolderProgress:
             raise self.incomplete(
                 f"a response shows {len(shown.files)} files where {self.file_count} were all"
             )
-        folders = len(self.children) or self.folder_count
+        folders = max(len(self.children), self.folder_count)
         if len(shown.folders) > folders:
             raise self.incomplete(
                 f"a response shows {len(shown.folders)} sub-folders where {folders} were all"

@@ -6,9 +6,10 @@ from typing import TypeAlias
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, log_fields
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import walk
+from exporter.polling.walk_strategy import WalkStrategy
 from exporter.scaleengine.errors import LimitReachedError
 from exporter.scaleengine.file_listing import COMMAND, Listing
 
@@ -49,7 +50,10 @@ async def _poll_files(
         on_listing(listing, counts)
         return listing
 
-    await walk(target.path, request, limits, counts)
+    strategy = WalkStrategy(
+        limits.at_once, limits.gap, session.account.walk_memory, log_fields(target)
+    )
+    await walk(target.path, request, limits, counts, strategy)
     found = counts.result(target.max_folders)
     longest = max((len(count.folder) for count in found.by_folder or ()), default=0)
     if longest > limits.snapshot.label_length:

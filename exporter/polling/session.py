@@ -25,6 +25,7 @@ from exporter.polling.recovery import (
 from exporter.polling.request_log import RequestLog
 from exporter.polling.targets import FilesTarget, Target
 from exporter.polling.walk import WalkLimits
+from exporter.polling.walk_strategy import StrategyMemory
 from exporter.polling.workers import Workers
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
@@ -50,6 +51,7 @@ class PolledAccount:
 
     ``judge`` is called for each attempt with what it shows of the credentials. ``failures`` decides
     which failures are logged as warnings, ``log_limit`` which retries and waits are at info.
+    ``walk_memory`` is what its walks have found out about the server.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PolledAccount:
     workers: Workers
     judge: Callable[[CredentialVerdict], None] = ignore
     failures: FailureLog = field(default_factory=FailureLog)
+    walk_memory: StrategyMemory = field(default_factory=StrategyMemory)
     log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
 
 

@@ -46,7 +46,7 @@ class PollResult:
 
     ``reason`` is None after a good poll, and ``cause`` and ``advice``, which are for an operator,
     are empty then. ``rejected_rows`` are those of its disk usage, by fault. ``trace`` has its last
-    requests.
+    requests. ``walk_strategy`` is what walks of the account have found out by then, if anything.
     """
 
     finished: float
@@ -57,6 +57,7 @@ class PollResult:
     cause: str = ""
     advice: str = ""
     trace: PollTrace = field(default_factory=PollTrace, compare=False, repr=False)
+    walk_strategy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

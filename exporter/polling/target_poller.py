@@ -119,6 +119,7 @@ class TargetPoller:
             session.requests,
             rejected_rows=session.rejected_rows,
             trace=session.log.trace(),
+            walk_strategy=self.account.walk_memory.strategy,
         )
         if failure is not None:
             result = replace(

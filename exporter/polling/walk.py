@@ -12,14 +12,16 @@ walk holds the folders on its edge only, so memory grows with the edge, not with
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 from typing import TypeAlias
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
+from exporter.polling.siblings import Entry, SiblingRun, begin_run, proves_position
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
     Start,
@@ -31,13 +33,20 @@ from exporter.polling.steps import (
     with_files,
 )
 from exporter.polling.threads import cancel_all
-from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
+from exporter.polling.walk_strategy import ParentRequest, WalkStrategy
+from exporter.scaleengine.errors import (
+    ApiError,
+    IncompleteError,
+    LimitReachedError,
+    ProtocolError,
+)
 from exporter.scaleengine.file_listing import (
     COMMAND,
     FolderEncoding,
     FolderListing,
     Listing,
     LoadState,
+    build_listing,
     may_be_api_member,
 )
 
@@ -47,20 +56,32 @@ Request: TypeAlias = Callable[[str, int], Coroutine[None, None, Listing]]
 
 @dataclass(frozen=True, slots=True)
 class WalkLimits:
-    """How many requests a walk may have under way at once and make in all, and what it may find."""
+    """How many requests a walk may have under way at once and make in all, and what it may find.
+
+    Requests are ``gap`` seconds apart at least.
+    """
 
     at_once: int
     in_all: int
     snapshot: SnapshotLimits = field(default_factory=SnapshotLimits)
+    gap: float = 0.0
 
 
-async def walk(path: str, request: Request, limits: WalkLimits, counts: FolderCounts) -> None:
+async def walk(
+    path: str,
+    request: Request,
+    limits: WalkLimits,
+    counts: FolderCounts,
+    strategy: WalkStrategy | None = None,
+) -> None:
     """Count every file and folder below the path into ``counts``.
 
-    Raises ScaleEngineError; the counts are then worth nothing. Where it fails or is cancelled, the
-    requests under way are cancelled, and have ended when it ends.
+    ``strategy`` chooses among requests that lead to the same count. Raises ScaleEngineError; the
+    counts are then worth nothing. Where it fails or is cancelled, the requests under way are
+    cancelled, and have ended when it ends.
     """
-    await _Walk(path, request, limits, counts).run()
+    strategy = strategy or WalkStrategy(limits.at_once, limits.gap)
+    await _Walk(path, request, limits, counts, strategy).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +102,15 @@ class _Walk:
     request: Request
     limits: WalkLimits
     counts: FolderCounts
+    strategy: WalkStrategy
     ready: list[FolderProgress] = field(default_factory=list)
-    under_way: dict["asyncio.Task[Listing]", FolderProgress | _Probe] = field(default_factory=dict)
+    runs: list[SiblingRun] = field(default_factory=list)
+    """Runs that wait for no response."""
+    awaited: dict[FolderProgress, SiblingRun] = field(default_factory=dict)
+    """Runs that wait for a response for their first sub-folder, by that."""
+    under_way: dict["asyncio.Task[Listing]", FolderProgress | _Probe | ParentRequest] = field(
+        default_factory=dict
+    )
     traits: ServerTraits = field(default_factory=ServerTraits)
     requests: int = 0
     folders: int = 0
@@ -93,13 +121,17 @@ class _Walk:
     async def run(self) -> None:
         self.ready.append(FolderProgress(self.path, None, self.counts.root))
         try:
-            while self.ready or self.under_way:
+            while self.ready or self.runs or self.under_way:
                 self.request_more()
+                if not self.under_way:
+                    break
                 done, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     match self.under_way.pop(task):
                         case _Probe() as probe:
                             self.learn_from_probe(probe, task)
+                        case ParentRequest() as parent_request:
+                            self.learn_from_parent(parent_request, task)
                         case folder:
                             self.learn(folder, task)
         finally:
@@ -112,13 +144,50 @@ class _Walk:
     def request_more(self) -> None:
         if self.requests + len(self.ready) > self.limits.in_all:
             raise self.too_many_requests()
-        while self.ready and len(self.under_way) < self.limits.at_once:
-            folder = self.ready.pop()
-            self.send(folder.path, folder.step.offset, folder)
+        while (self.ready or self.runs) and len(self.under_way) < self.limits.at_once:
+            if self.ready:
+                folder = self.ready.pop()
+                self.send(folder.path, folder.step.offset, folder)
+            else:
+                self.go_on(self.runs.pop())
 
-    def send(self, path: str, offset: int, purpose: FolderProgress | _Probe) -> None:
-        self.under_way[asyncio.create_task(self.request(path, offset))] = purpose
+    def send(
+        self, path: str, offset: int, purpose: FolderProgress | _Probe | ParentRequest
+    ) -> None:
+        is_parent = isinstance(purpose, ParentRequest)
+        request = self.measure(path, offset, is_parent=is_parent)
+        self.under_way[asyncio.create_task(request)] = purpose
         self.requests += 1
+
+    async def measure(self, path: str, offset: int, *, is_parent: bool) -> Listing:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        listing = await self.request(path, offset)
+        self.strategy.record_time(clock.time() - began, is_parent=is_parent)
+        return listing
+
+    def go_on(self, run: SiblingRun) -> None:
+        """Make the next request of a run, or end the run."""
+        first, cut = run.queue[0], run.cut
+        runs = 1 + len(self.runs) + len(self.awaited)
+        choice = self.strategy.choose(run, runs, partial(self.count_spare_requests, run))
+        if isinstance(choice, ParentRequest):
+            self.send(run.parent.path, choice.offset, choice)
+        elif choice.finds_anchor and not first.is_complete:
+            self.awaited[first] = run
+            self.send(first.path, first.step.offset, first)
+        else:
+            taken = run.take_first(choice.number)
+            self.release_children(taken, {} if cut is None else {first.name: cut})
+            if run.queue:
+                self.runs.append(run)
+
+    def count_spare_requests(self, run: SiblingRun) -> int:
+        """Return how many requests may be made beyond one for each sub-folder of all runs."""
+        runs = [run, *self.runs, *self.awaited.values()]
+        runs += [each.run for each in self.under_way.values() if isinstance(each, ParentRequest)]
+        left = len(self.ready) + sum(len(each.queue) for each in runs)
+        return self.limits.in_all - self.requests - left
 
     def too_many_requests(self) -> IncompleteError:
         return IncompleteError(
@@ -152,7 +221,7 @@ class _Walk:
             folder.is_certain = True
             folder.counted = self.counts.add_folder(folder.counted, folder.name)
         if not folder.accept(listing, self.traits):
-            self.ready += reversed(_next_to_request(folder))
+            self.release(folder)
         elif (found := self.find_to_probe(folder, listing)) is None:
             self.count(folder, listing)
         else:
@@ -215,6 +284,46 @@ class _Walk:
             self.traits.repeats_children = start_of(shown) == probe.start
         self.count(probe.requested, probe.listing)
 
+    def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
+        run = request.run
+        try:
+            listing = response.result()
+        except (ApiError, ProtocolError):
+            listing = build_listing(FolderListing())  # no number depends on this request
+        shown = proves_position(run, listing.root, self.shows_all)
+        if shown is None:
+            self.strategy.record_misfit(request)
+        else:
+            self.count_siblings(request, listing, shown)
+        if run.queue:
+            self.runs.append(run)
+
+    def count_siblings(
+        self, request: ParentRequest, listing: Listing, shown: Sequence[Entry]
+    ) -> None:
+        """Count the sub-folders of a run that a response for the parent shows."""
+        run = request.run
+        self.traits.observe(listing, request.offset)
+        new = FolderListing(folders=dict(shown[len(run.before) :]))
+        self.count_children(run.parent, replace(listing, root=new), is_from_parent=True)
+        taken = run.take_in(shown)
+        self.strategy.record_fit(request, sum(child.is_done for child in taken))
+        self.release_children(taken, dict(shown))
+
+    def shows_all(self, shown: FolderListing) -> bool:
+        """Return whether a response shows a folder as complete, with all that is below it."""
+        unread = [shown]
+        while unread:
+            folder = unread.pop()
+            if self.judge(folder, is_cut=False) is not LoadState.COMPLETE:
+                return False
+            unread += (
+                child
+                for name, child in folder.folders.items()
+                if not may_be_api_member(name) or child.has_state
+            )
+        return True
+
     def count(self, folder: FolderProgress, listing: Listing) -> None:
         """Count what an accepted response shows, and decide what to request next."""
         step = folder.step
@@ -233,18 +342,58 @@ class _Walk:
         if folder.decide(listing, files + news, self.traits):
             _finish(folder.unclear if is_leap else unclear)
         folder.unclear = tuple(child for child in folder.unclear if not child.is_complete)
-        self.ready += reversed(_next_to_request(folder))
+        self.release(folder, listing.root if step.offset == 0 else None)
+
+    def release(self, folder: FolderProgress, shown: FolderListing | None = None) -> None:
+        """Make ready what is to be requested next after a response for a folder.
+
+        ``shown`` is what that showed of it, where it showed each sub-folder from its start.
+        """
+        run = self.awaited.pop(folder, None)
+        if run is not None:
+            run.take_requested(shown)
+            if run.queue:
+                self.runs.append(run)
+        self.release_children([folder], {} if shown is None else {folder.name: shown})
+
+    def release_children(
+        self, folders: Iterable[FolderProgress], shown: Mapping[str, FolderListing]
+    ) -> None:
+        """Make ready the topmost folders, from these down, that are not complete, in their order.
+
+        Where several of one folder are not complete, they are a run.
+        """
+        found = []
+        unseen = [(folder, shown.get(folder.name)) for folder in reversed([*folders])]
+        while unseen:
+            candidate, its_shown = unseen.pop()
+            if not candidate.is_complete:
+                found.append(candidate)
+                continue
+            run = None
+            if self.traits.marks_skipped:
+                run = begin_run(candidate, its_shown, self.traits.max_files)
+            if run is not None:
+                self.runs.append(run)
+            others = [*(candidate.take_children() if run is None else run.take_others())]
+            unseen += (
+                (child, None if its_shown is None else its_shown.folders.get(child.name))
+                for child in reversed(others)
+            )
+        self.ready += reversed(found)
 
     def count_children(
-        self, requested: FolderProgress, listing: Listing
+        self, requested: FolderProgress, listing: Listing, *, is_from_parent: bool = False
     ) -> tuple[int, list[FolderProgress]]:
         """Count what is shown below the requested folder.
 
-        Return how many entries are new, and the folders that may not have been shown as a whole.
+        ``is_from_parent`` says that every sub-folder is shown from its start, as the response has
+        proven. Return how many entries are new, and the folders that may not have been shown as a
+        whole.
         """
         news, unclear = 0, []
-        is_from_start = requested.step.offset == 0
-        is_trusted = is_from_start or self.traits.repeats_children is True
+        is_from_start = requested.step.offset == 0 and not is_from_parent
+        is_trusted = is_from_start or is_from_parent or self.traits.repeats_children is True
         has_room = self.traits.has_room(listing)
         unread = deque([(requested, listing.root, True)])
         while unread:
@@ -253,12 +402,10 @@ class _Walk:
             for name, shown_child in shown.folders.items():
                 child = parent.children.get(name)
                 if child is None:
-                    child = parent.add_child(name)
-                    self.count_folder()
-                    child.is_certain = not may_be_api_member(name) or shown_child.has_state
+                    child = self.add_child(parent, name, shown_child)
                     news += 1
-                    if child.is_certain:
-                        child.counted = self.counts.add_folder(parent.counted, name)
+                if child.is_complete and is_from_parent:
+                    unread.append((child, shown_child, False))
                 if child.is_complete or not child.is_certain:
                     continue
                 if child.is_by_itself or not (
@@ -273,15 +420,22 @@ class _Walk:
                 news += files
                 unread.append((child, shown_child, name in last))
                 is_cut = name in last and not self.traits.marks_skipped
-                match self.judge(shown_child, is_cut=is_cut and not has_room):
-                    case LoadState.COMPLETE:
-                        child.finish()
-                    case None:
-                        unclear.append(child)
-                        child.request_by_itself()
-                    case _:
-                        child.request_by_itself()
+                loaded = self.judge(shown_child, is_cut=is_cut and not has_room)
+                if loaded is LoadState.COMPLETE:
+                    child.finish()
+                else:
+                    child.request_by_itself()
+                    unclear += [child] if loaded is None else []
         return news, unclear
+
+    def add_child(self, parent: FolderProgress, name: str, shown: FolderListing) -> FolderProgress:
+        """Hold a sub-folder that is shown for the first time, and count it if it is one."""
+        child = parent.add_child(name)
+        self.count_folder()
+        child.is_certain = not may_be_api_member(name) or shown.has_state
+        if child.is_certain:
+            child.counted = self.counts.add_folder(parent.counted, name)
+        return child
 
     def judge(self, shown: FolderListing, *, is_cut: bool) -> LoadState | None:
         """Return how far a response for a folder above shows a folder; None where it is not sure.
@@ -335,16 +489,3 @@ def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
 def _last_children(shown: FolderListing) -> frozenset[str | None]:
     """Return the sub-folders below which a response may have ended."""
     return frozenset([last_reached(shown), *with_files(shown)[-1:]])
-
-
-def _next_to_request(folder: FolderProgress) -> list[FolderProgress]:
-    """Return the topmost folders, from this one down, that are not complete, in their order."""
-    found = []
-    unseen = [folder]
-    while unseen:
-        candidate = unseen.pop()
-        if candidate.is_complete:
-            unseen += reversed([*candidate.take_children()])
-        else:
-            found.append(candidate)
-    return found

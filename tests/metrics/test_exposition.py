@@ -60,6 +60,7 @@ TABLE: Mapping[str, tuple[str, set[str]]] = {
     "scaleengine_credentials_accepted": ("gauge", {"account", "collector"}),
     "scaleengine_api_clock_skew_seconds": ("gauge", {"account"}),
     "scaleengine_account_request_demand_ratio": ("gauge", {"account"}),
+    "scaleengine_walk_strategy_info": ("gauge", {"account", "strategy"}),
     "scaleengine_poll_success": ("gauge", POLL),
     "scaleengine_poll_failure_info": ("gauge", {*POLL, "reason"}),
     "scaleengine_poll_overdue_seconds": ("gauge", POLL),
@@ -111,7 +112,7 @@ def metrics(clock: Clock) -> Metrics:
         ),
         (
             videos,
-            PollResult(4991.5, 1.5, 12),
+            PollResult(4991.5, 1.5, 12, walk_strategy="parent_entries"),
             LastGood(FileCounts(3, 2, folders), 4991.5, 12),
         ),
         (broken, PollResult(4000.0, 0.5, 2), LastGood(FileCounts(0, 0), 4000.0, 2)),

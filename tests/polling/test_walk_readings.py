@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from random import Random
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -12,12 +13,13 @@ from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
-from exporter.simulator import Folder, Readings, encoding
+from exporter.simulator import FileType, Folder, Readings, encoding
 from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import encode
-from exporter.simulator.readings import Nothing
+from exporter.simulator.readings import Counted, Loaded, Nothing, Offsets, OffsetWritten, Unreached
+from exporter.simulator.storage import MemberOrder
 from tests.support.random_readings import random_readings
-from tests.support.random_trees import ambiguities, random_tree
+from tests.support.random_trees import ambiguities, random_tree, random_wide_tree
 
 PATH = "sestore4/jb"
 MAX_REQUESTS = 2000
@@ -34,10 +36,17 @@ def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listi
     return read_listing(response, path, offset)
 
 
-def count(tree: Folder, readings: Readings) -> tuple[int, int]:
-    """Return the files and folders that a walk counts; raises ScaleEngineError."""
+def count(
+    tree: Folder, readings: Readings, requested: list[tuple[str, int]] | None = None
+) -> tuple[int, int]:
+    """Return the files and folders that a walk counts; raises ScaleEngineError.
+
+    What is requested is appended to ``requested``.
+    """
 
     async def request(path: str, offset: int) -> Listing:
+        if requested is not None:
+            requested.append((path, offset))
         folder = tree
         try:
             for name in path.removeprefix(PATH).split("/")[1:]:
@@ -49,7 +58,8 @@ def count(tree: Folder, readings: Readings) -> tuple[int, int]:
             raise ProtocolError("files.list", str(unexpected), "look") from None
 
     counts = FolderCounts(None)
-    asyncio.run(walk(PATH, request, WalkLimits(at_once=1, in_all=MAX_REQUESTS), counts))
+    # Requests are so far apart that only their number counts.
+    asyncio.run(walk(PATH, request, WalkLimits(1, MAX_REQUESTS, gap=3600.0), counts))
     result = counts.result(max_folders=1)
     return result.files, result.folders
 
@@ -110,3 +120,92 @@ def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
     assume(not any(ambiguities(tree, Readings())))
     assume(not has_doubled_names(tree))
     assert count(tree, Readings()) == truth(tree)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32))
+def test_any_wide_tree_where_folders_are_skipped(seed: int) -> None:
+    """A parent is requested again only where that is sure to lead to the same count."""
+    rng = Random(seed)
+    readings = replace(
+        random_readings(rng, limits=[10]),
+        unreached=Unreached.SKIPPED,
+        offset_written=OffsetWritten.EVERYWHERE,
+        loaded=rng.choice([Loaded.EVERYWHERE, Loaded.NOT_ON_COMPLETE]),
+    )
+    tree = random_wide_tree(rng, readings.files_per_answer)
+    try:
+        counted = count(tree, readings)
+    except ScaleEngineError:
+        return
+    assert counted == truth(tree)
+
+
+def tree_of(*breadths: int, files: int, own: int = 0) -> Folder:
+    """Return a tree with as many sub-folders at each level, and files in the lowest."""
+    if not breadths:
+        return Folder({f"{number:04}.mp4": FileType.VIDEO for number in range(files)})
+    first, *others = breadths
+    below = {f"f{number:04}": tree_of(*others, files=files) for number in range(first)}
+    return Folder({f"{number:04}.mp4": FileType.VIDEO for number in range(own)}, below)
+
+
+TEN = Readings(files_per_answer=10)
+"""A response has room for ten files."""
+REPEATED = {
+    "small folders": (tree_of(100, files=1), TEN, 11),
+    "beside files": (tree_of(100, files=1, own=5), TEN, 12),
+    "folders first": (
+        tree_of(100, files=1, own=5),
+        replace(TEN, members=MemberOrder.FOLDERS_FIRST),
+        13,
+    ),
+    "folders of three": (tree_of(60, files=3), TEN, 20),
+    "folders of five and a part": (tree_of(20, files=4), TEN, 10),
+    "folders in folders": (tree_of(4, 12, files=2), TEN, 12),
+    "empty folders count": (tree_of(30, files=1), replace(TEN, limit_counts=Counted.ENTRIES), 8),
+    "offsets count files": (
+        tree_of(60, files=2),
+        replace(
+            TEN,
+            offsets=Offsets.RECURSIVE,
+            offset_counts=Counted.FILES,
+            loaded_tells_files=True,
+        ),
+        20,
+    ),
+    "an overlap": (tree_of(60, files=3), replace(TEN, overlap=1), 20),
+}
+
+
+@pytest.mark.parametrize(("tree", "readings", "most"), REPEATED.values(), ids=REPEATED)
+def test_requests_where_a_parent_can_be_requested_again(
+    tree: Folder, readings: Readings, most: int
+) -> None:
+    """A response completes as many folders as have room in it."""
+    requested: list[tuple[str, int]] = []
+    assert count(tree, readings, requested) == truth(tree)
+    assert len(requested) <= most
+
+
+NOT_REPEATED = {
+    "offsets count files": replace(TEN, offset_counts=Counted.FILES),
+    "offsets count scanned files": replace(TEN, offset_counts=Counted.SCANNED),
+    "an offset is skipped in every folder": replace(TEN, offset_in_every_folder=True),
+}
+
+
+@pytest.mark.parametrize("readings", NOT_REPEATED.values(), ids=NOT_REPEATED)
+def test_requests_where_it_cannot(readings: Readings) -> None:
+    """It costs three requests to find out, beside one for each folder that was skipped."""
+    tree, requested = tree_of(40, files=2), list[tuple[str, int]]()
+    assert count(tree, readings, requested) == truth(tree)
+    assert len(requested) <= 1 + 35 + 3
+
+
+@pytest.mark.parametrize("files", [7, 10, 15])
+def test_requests_for_large_folders(files: int) -> None:
+    """Where a response has room for one, each is requested by itself."""
+    requested: list[tuple[str, int]] = []
+    count(tree_of(30, files=files), TEN, requested)
+    assert sum(path == PATH for path, _ in requested) <= 2

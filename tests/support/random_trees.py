@@ -21,12 +21,19 @@ _EMPTY_SHARE = 0.2
 """Of the folders for which no files are left, so many are made all the same."""
 _ODD_TREES = 0.1
 _ODD_FOLDERS = 0.2
+_WIDE_DEPTH = 2
+_NESTED_SHARE = 0.15
 _UTF8_TWINS = ("\udcfe.mp4", "\udcff.mp4")
 
 
 def random_tree(rng: Random, limit: int = 100) -> Folder:
     """Return a tree whose folders often hold about as many files as a response, ``limit``."""
     return _Grower(rng, limit).grow(0)
+
+
+def random_wide_tree(rng: Random, limit: int = 100) -> Folder:
+    """Return a tree of folders with many sub-folders, of about one size that is below ``limit``."""
+    return _grow_wide(rng, limit, 0)
 
 
 def describe_tree(folder: Folder, listed: str = "video") -> str:
@@ -111,3 +118,27 @@ class _Grower:
             return self._rng.choice(_AMBIGUOUS_NAMES)
         usual = self._rng.choice(_NAMES)
         return f"{usual}{self._rng.choice(['', self._rng.randint(0, 99)])}"
+
+
+def _grow_wide(rng: Random, limit: int, depth: int) -> Folder:
+    breadth = rng.choice((0, 0, 2, 4, 8) if depth else (3, 6, 12, 25, 40))
+    size = rng.choice((0, 1, 2, 3, limit // 10, limit // 4, limit // 2, limit))
+    hidden = rng.choice((0, 0, 0, 1, 3))
+    below = {}
+    for number in range(breadth):
+        name = f"{rng.choice(('a', 'm', '0', 'é'))}{number:02}"
+        if depth < _WIDE_DEPTH and rng.random() < _NESTED_SHARE / (depth + 1):
+            below[name] = _grow_wide(rng, limit, depth + 1)
+        else:
+            files = max(0, size + rng.choice((0, 0, 0, 1, -1, rng.randint(-3, 6))))
+            below[name] = Folder(_wide_files(rng, files, rng.choice((0, hidden))))
+    own = rng.choice((0, 0, 0, 1, 2, limit // 2, limit + 3))
+    return Folder(_wide_files(rng, own, rng.choice((0, hidden))), below)
+
+
+def _wide_files(rng: Random, shown: int, hidden: int) -> dict[str, FileType]:
+    """Return files of which some are not videos, also before the first that is."""
+    files = {f"{rng.choice('!am')}{number:03}.mp4": FileType.VIDEO for number in range(shown)}
+    for number in range(hidden):
+        files[f"{rng.choice('!bz')}{number:03}.other"] = rng.choice(_OTHER_TYPES)
+    return files
