@@ -39,6 +39,7 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("msg"),
+        _drop_missing,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -89,6 +90,13 @@ def set_log_level(level: str) -> None:
     """Write the events of the level (debug, info, warn, error) and above from now on."""
     logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
     logging.getLogger("exporter").setLevel(_LEVELS[level])
+
+
+def _drop_missing(_: object, __: str, event: EventDict) -> EventDict:
+    """Remove the fields without a value: ``code=`` would be taken for an empty code."""
+    for name in [name for name, value in event.items() if value is None]:
+        del event[name]
+    return event
 
 
 def _escape_control(line: str) -> str:

@@ -100,7 +100,12 @@ class RequestLog:
 
     def record_failure(self, error: ScaleEngineError) -> None:
         """Log that a request failed, and that others have to wait, if they have."""
-        self._log.debug("request failed", reason=str(error.reason), cause=error.cause)
+        self._log.debug(
+            "request failed",
+            **describe_request(error),
+            reason=str(error.reason),
+            cause=error.cause,
+        )
         pause = account_pause(error)
         if pause and self._log_limit.is_due("pause"):
             self._log.info(

@@ -137,7 +137,8 @@ def group_rejected(
 
 def no_readable_row(count: int, groups: Sequence[RejectedRows]) -> ProtocolError:
     """Return the error for a response with rows, of which none can be read."""
-    return _unusable(f"none of the {count} rows can be read", groups)
+    fault = "its only row cannot" if count == 1 else f"none of the {count} rows can"
+    return _unusable(f"{fault} be read", groups)
 
 
 def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:

@@ -252,4 +252,7 @@ def _compared(skew: float) -> tuple[str, str]:
             "it may be temporary; if it lasts, ask ScaleEngine's support",
         )
     side = "ahead of" if skew > 0 else "behind"
-    return f"the clock of this machine is {seconds} s {side} it", "check the clock of this machine"
+    return (
+        f"the clock of this machine is {seconds} s {side} ScaleEngine's",
+        "check the clock of this machine",
+    )

@@ -107,7 +107,7 @@ def open_envelope(
         ) from None
     except SchemaError as unexpected:
         unexpected.__traceback__ = None  # it holds the whole text
-        failure = _by_status(response, "no response of ScaleEngine's", context)
+        failure = _by_status(response, "the body is not ScaleEngine's", context)
         coding = response.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
         raise failure or context.failed(

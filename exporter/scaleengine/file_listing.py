@@ -36,6 +36,7 @@ _STATE: Final = frozenset({_LOADED, _OFFSET, _FILE_COUNT})
 _RESERVED: Final = _STATE | {_FILES}
 _ENVELOPE: Final = frozenset({"status", "message", "code", "handle_time"})
 _RESERVED_PREFIX: Final = "__"
+_ROOT: Final = "the requested folder"
 _SHOWN: Final = 255
 MAX_ENTRIES: Final = 100_000
 """Files and folders that one response may show: a thousand times what the API page says."""
@@ -177,8 +178,10 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     found = [holder[path] for holder in holders if path in holder]
     if not found and (data in ([], {}) or (offset > 0 and response.keys() <= _ENVELOPE)):
         return build_listing(FolderListing())
-    if len(found) != 1:
-        raise SchemaError(f"it holds the path {len(found)} times")
+    if not found:
+        raise SchemaError("it does not hold the requested path")
+    if len(found) > 1:
+        raise SchemaError(f"it holds the requested path {len(found)} times")
     tree = found[0]
     if isinstance(tree, list):
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
@@ -219,7 +222,8 @@ def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str
                 (_read_folder(members, folder.path_bytes), _queue_children(members, folder, unread))
             )
         except SchemaError as unexpected:
-            raise SchemaError(f"folder {quote_whole(folder.name, _SHOWN)}: {unexpected}") from None
+            name = f"folder {quote_whole(folder.name, _SHOWN)}" if folder.name else _ROOT
+            raise SchemaError(f"{name}: {unexpected}") from None
         files += len(parsed[-1][0].files)
     built: dict[int, FolderListing] = {}
     for index in reversed(range(len(parsed))):

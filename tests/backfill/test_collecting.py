@@ -146,7 +146,7 @@ def test_a_window_of_nothing_but_malformed_rows(collect: Collect) -> None:
     with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
         error = collect(api).collected.error
     assert isinstance(error, ProtocolError)
-    assert "2026-10-23 to 2026-11-21: none of the 1 rows can be read" in error.cause
+    assert "2026-10-23 to 2026-11-21: its only row cannot be read" in error.cause
 
 
 def test_a_readable_row_of_another_day_does_not_hide_that_none_can_be_read(
@@ -160,7 +160,7 @@ def test_a_readable_row_of_another_day_does_not_hide_that_none_can_be_read(
     with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
         run = collect(api)
     assert isinstance(run.collected.error, ProtocolError)
-    assert "2026-09-23 to 2026-10-22: none of the 1 rows can be read" in run.collected.error.cause
+    assert "2026-09-23 to 2026-10-22: its only row cannot be read" in run.collected.error.cause
     assert [rows for _, rows in run.windows] == [1]
     assert run.warnings == []
 

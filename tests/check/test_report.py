@@ -370,7 +370,7 @@ def test_rows_that_are_rejected(
 @pytest.mark.parametrize(
     ("rows", "outcome", "said"),
     [
-        ([None], Outcome.FAIL, "none of the 1 rows can be read"),
+        ([None], Outcome.FAIL, "its only row cannot be read"),
         (
             [{"summary_date": "2014-11-10", "cpu_user": "web", "bytes_total": None}] * 2
             + [{"summary_date": "2014-11-09", "cpu_user": "web", "bytes_total": 1}],

@@ -95,7 +95,7 @@ def listing(*files: str) -> dict[str, object]:
 
 
 REFUSED = {"status": "failure", "code": "0003", "message": "bad signature"}
-HTML = "no response of ScaleEngine's"
+HTML = "the body is not ScaleEngine's"
 
 
 @dataclass
@@ -429,6 +429,8 @@ def test_a_line_for_each_poll() -> None:
     failed = {
         "log_level": "debug",
         "event": "request failed",
+        "request_path": "sestore4/jb",
+        "request_offset": 0,
         "reason": "signature",
         "cause": "ScaleEngine refused the signature (0003)",
     }

@@ -186,7 +186,7 @@ def test_what_is_kept_of_rejected_rows() -> None:
     ("rows", "cause"),
     [
         ([None, None, row(NEWEST, "a", None)], "none of the 3 rows can be read ("),
-        ([row(FUTURE, "a", 1)], "none of the 1 rows can be read ('a', 2014-11-14: "),
+        ([row(FUTURE, "a", 1)], "its only row cannot be read ('a', 2014-11-14: "),
         (
             [row(DAY, "a", 1), row(DAY, "b", 1), row(NEWEST, None, 1)],
             "rows without a readable user may be of any user (no readable user, 2014-11-11: ",

@@ -230,7 +230,7 @@ FAILURES = [
     (FaultRule(Fault.SHRINKING), Reason.INCOMPLETE, "has changed while it was read"),
     (FaultRule(NOT_FOUND, calls=(2,)), Reason.API, "without a code"),
     (FaultRule(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
-    (FaultRule(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "holds the path 0 times"),
+    (FaultRule(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "does not hold the requested path"),
     (FaultRule(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
     (FaultRule(FAILING, calls=range(3, 9)), Reason.SERVER, "0004"),
     (FaultRule(Fault.RESET_IN_BODY, calls=range(3, 9)), Reason.NETWORK, "broke off"),

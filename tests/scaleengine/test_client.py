@@ -204,7 +204,7 @@ def test_the_sentence_of_an_answer_that_is_not_understood(
         list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
 
     assert str(caught.value) == (
-        "the response is not what ScaleEngine documents: folder '': "
+        "the response is not what ScaleEngine documents: the requested folder: "
         "must be a mapping, is a text: "
         "if it lasts, look for a newer release of this exporter"
     )

@@ -163,7 +163,7 @@ def test_status_without_envelope(
     error = refused(status, body, context)
 
     assert type(error) is kind
-    assert str(error) == sentence.format("no response of ScaleEngine's")
+    assert str(error) == sentence.format("the body is not ScaleEngine's")
 
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)

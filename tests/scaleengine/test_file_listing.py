@@ -269,7 +269,7 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
 )
 def test_refused_folders(folder: Json, sentence: str) -> None:
     """A folder that is none spoils the answer, and the sentence says which folder it is."""
-    assert flaw({"data": {PATH: folder}}) == f"folder '': {sentence}"
+    assert flaw({"data": {PATH: folder}}) == f"the requested folder: {sentence}"
     below: Json = {"first": [], "second": {"third": folder}}
     assert flaw({"data": {PATH: below}}) == f"folder 'third': {sentence}"
 
@@ -308,7 +308,7 @@ def test_the_longest_names(name: str) -> None:
 def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) -> None:
     """A longer name of a file or folder is refused."""
     sentence = "a name has 256 bytes, and the most is 255"
-    assert flaw({PATH: shape(name)}) == f"folder '': {sentence}"
+    assert flaw({PATH: shape(name)}) == f"the requested folder: {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -345,11 +345,11 @@ def test_the_longest_paths() -> None:
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        ({}, "it holds the path 0 times"),
-        ({"data": {"sestore4/jb/": []}}, "it holds the path 0 times"),
-        ({"data": {"sestore4": {"jb": []}}}, "it holds the path 0 times"),
-        ({"data": {PATH: []}, PATH: []}, "it holds the path 2 times"),
-        ({"data": [{PATH: []}, {PATH: []}]}, "it holds the path 2 times"),
+        ({}, "it does not hold the requested path"),
+        ({"data": {"sestore4/jb/": []}}, "it does not hold the requested path"),
+        ({"data": {"sestore4": {"jb": []}}}, "it does not hold the requested path"),
+        ({"data": {PATH: []}, PATH: []}, "it holds the requested path 2 times"),
+        ({"data": [{PATH: []}, {PATH: []}]}, "it holds the requested path 2 times"),
         ({"data": "text"}, "must be a mapping, is a text"),
         ({"data": 7, PATH: []}, "must be a mapping, is a number"),
     ],
@@ -393,7 +393,7 @@ def test_a_response_without_content() -> None:
     response: dict[str, Json] = {"status": "success", "message": "Found", "handle_time": "0.1 s"}
 
     assert read_listing(response, PATH, 100).root == FolderListing()
-    assert flaw(response) == "it holds the path 0 times"
+    assert flaw(response) == "it does not hold the requested path"
     with pytest.raises(SchemaError):
         read_listing({**response, "sestore4/other": []}, PATH, 100)
 

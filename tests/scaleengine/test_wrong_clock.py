@@ -114,10 +114,10 @@ def codes(simulator: Simulator) -> list[str | None]:
 @pytest.mark.parametrize(
     ("off", "compared"),
     [
-        (HOUR, "the clock of this machine is 3600 s ahead of it"),
-        (-HOUR, "the clock of this machine is 3600 s behind it"),
-        (WINDOW + 1, "the clock of this machine is 300 s ahead of it"),
-        (-10 * 365 * 24 * HOUR, "the clock of this machine is 315360000 s behind it"),
+        (HOUR, "the clock of this machine is 3600 s ahead of ScaleEngine's"),
+        (-HOUR, "the clock of this machine is 3600 s behind ScaleEngine's"),
+        (WINDOW + 1, "the clock of this machine is 300 s ahead of ScaleEngine's"),
+        (-10 * 365 * 24 * HOUR, "the clock of this machine is 315360000 s behind ScaleEngine's"),
     ],
 )
 def test_one_refusal(
