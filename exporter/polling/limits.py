@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from exporter.polling.recovery import is_hanging
 from exporter.polling.targets import Target
 from exporter.polling.workers import Workers
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
 
 _MAX_SLEEP: Final = 5.0
 """Seconds after which a waiting request notices a limit that was raised."""
@@ -74,7 +76,8 @@ class FairLimiter:
         self._workers = workers
         self._in_flight = 0
         self._is_starting = False
-        self._is_slow = False
+        self._timeouts = 0
+        self._timed_out_at = float("-inf")
         self._waiting: dict[Target, deque[asyncio.Future[None]]] = {}
         self._paused_until = clock.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,7 +98,7 @@ class FairLimiter:
             stack.callback(self._leave, loop)
             try:
                 await self.rate.wait()
-                await stack.enter_async_context(self._workers.slot(is_slow=self._is_slow))
+                await stack.enter_async_context(self._workers.slot(self._timeouts))
                 self.rate.begin()
             finally:
                 # Until here no other request of the account starts: they start in the order of
@@ -117,9 +120,17 @@ class FairLimiter:
         """Return the seconds for which the account is paused."""
         return max(0.0, self._paused_until - self._clock.monotonic())
 
-    def record_timeout(self, *, timed_out: bool) -> None:
-        """Record whether the last request had no response in time: the next ones may hang, too."""
-        self._is_slow = timed_out
+    def record_end(self, reason: Reason | None, seconds: float) -> None:
+        """Record how a request ended, after ``seconds``: the next ones may hang, too.
+
+        Requests that were in flight at the same time count as one timeout.
+        """
+        now = self._clock.monotonic()
+        if not is_hanging(reason, seconds):
+            self._timeouts = 0
+        elif now - seconds >= self._timed_out_at:
+            self._timeouts += 1
+            self._timed_out_at = now
 
     async def _take_place(self, target: Target) -> None:
         loop = asyncio.get_running_loop()

@@ -76,6 +76,9 @@ MAX_RETRY_AFTER: Final = 3600.0
 CONVINCING_REFUSALS: Final = 5
 """Refusals in a row that are needed against credentials which were accepted before."""
 
+HANGING_SECONDS: Final = 1.0
+"""Seconds from which on a request without a response counts as a timeout, whatever ended it."""
+
 _WITHOUT_RESPONSE: Final = frozenset({RequestTimeoutError.reason, NetworkError.reason})
 
 
@@ -133,6 +136,14 @@ def untried_scope(error: ScaleEngineError) -> FailureScope:
     """Return what need not be tried after a failure, where nothing is waited for."""
     asks_to_wait = error.retry_after is not None and error.scope is FailureScope.REQUEST
     return FailureScope.ACCOUNT if asks_to_wait else error.scope
+
+
+def is_hanging(reason: Reason | None, seconds: float) -> bool:
+    """Return whether a request that ended so after ``seconds`` held its worker for nothing.
+
+    A connection that is refused at once does not.
+    """
+    return reason is Reason.TIMEOUT or (not has_response(reason) and seconds >= HANGING_SECONDS)
 
 
 def has_response(reason: Reason | None) -> bool:

@@ -19,7 +19,6 @@ from exporter.polling.recovery import (
     MIN_RETRY_SECONDS,
     RetryPolicy,
     account_pause,
-    has_response,
     refuses_credentials,
 )
 from exporter.polling.request_log import RequestLog
@@ -191,7 +190,7 @@ class PollSession:
     def _record_exchanges(self, exchanges: Sequence[Exchange]) -> None:
         for exchange in exchanges:
             self.log.record(exchange)
-            self.account.limiter.record_timeout(timed_out=not has_response(exchange.reason))
+            self.account.limiter.record_end(exchange.reason, exchange.seconds)
             self._judge(accepted=exchange.accepted)
 
     def _check_allowed(self, credentials: Credentials) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,12 +13,18 @@ T = TypeVar("T")
 
 DEFAULT_MAX_WORKERS: Final = 32
 
+_MAX_TIMEOUTS: Final = 3
+"""Timeouts in a row from which on accounts are equal: they hang."""
+
 
 class Workers(Protocol):
     """Where blocking work is done, for the coroutines of one event loop."""
 
-    def slot(self, *, is_slow: bool = False) -> AbstractAsyncContextManager[None]:
-        """Wait for a worker, and hold it for the ``async with``."""
+    def slot(self, timeouts: int = 0) -> AbstractAsyncContextManager[None]:
+        """Wait for a worker, and hold it for the ``async with``.
+
+        ``timeouts`` is how many requests of the same account in a row have timed out last.
+        """
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns, or raise what it raises."""
@@ -29,9 +34,9 @@ class InlineWorkers:
     """Does all work where it is asked for: for a program that does one thing after the other."""
 
     @asynccontextmanager
-    async def slot(self, *, is_slow: bool = False) -> AsyncIterator[None]:
+    async def slot(self, timeouts: int = 0) -> AsyncIterator[None]:
         """Hold a worker, of which there are enough."""
-        del is_slow
+        del timeouts
         yield
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -42,9 +47,12 @@ class InlineWorkers:
 class WorkerPool:
     """At most ``max_workers`` threads, started when they are needed.
 
-    Slots are given in the order of asking. Those for work that may hang (``is_slow``) take at most
-    half of them: while many accounts get no response, the others are still polled. Those of an
-    event loop that has ended, and may have crashed, are free in the next one.
+    Slots are given in the order of asking. Work that is slow, after timeouts, takes at most half of
+    them: while many accounts get no response, the others are still polled. Every second slot for
+    slow work goes to the fewest timeouts: an account that has timed out once does not wait behind
+    those that always hang. The others go to the longest wait, so that all have their turn.
+
+    Slots of an event loop that has ended, and may have crashed, are free in the next one.
 
     The threads are daemons: one that hangs in the resolver does not keep the process from ending,
     as a thread of ``concurrent.futures`` would.
@@ -54,8 +62,7 @@ class WorkerPool:
         self._max_workers = max_workers
         self._name = name
         self._number = 0
-        self._taken: dict[bool, int] = {False: 0, True: 0}
-        self._waiting: dict[bool, deque[_Waiter]] = {False: deque(), True: deque()}
+        self._reset()
         self._idle: list[_Worker] = []
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +77,7 @@ class WorkerPool:
     @property
     def taken(self) -> int:
         """Return how many slots are held."""
-        return sum(self._taken.values())
+        return self._quick_taken + self._slow_taken
 
     def resize(self, max_workers: int) -> None:
         """Hold at most this many workers from now on; work in progress ends as it is."""
@@ -84,27 +91,28 @@ class WorkerPool:
         self._dismiss_idle(0)
 
     @asynccontextmanager
-    async def slot(self, *, is_slow: bool = False) -> AsyncIterator[None]:
+    async def slot(self, timeouts: int = 0) -> AsyncIterator[None]:
         """Wait for a worker, and hold it for the ``async with``."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
-            self._taken = {False: 0, True: 0}
-            self._waiting = {False: deque(), True: deque()}
+            self._reset()
         self._number += 1
-        waiter = _Waiter(self._number, loop.create_future())
-        self._waiting[is_slow].append(waiter)
+        waiter = _Waiter(self._number, min(timeouts, _MAX_TIMEOUTS), loop.create_future())
+        self._waiting[waiter.timeouts][waiter.number] = waiter
         self._grant()
         try:
             await waiter.granted
         except asyncio.CancelledError:
-            if not waiter.granted.cancelled():
-                self._release(loop, is_slow=is_slow)
+            if waiter.granted.cancelled():
+                self._waiting[waiter.timeouts].pop(waiter.number, None)
+            else:
+                self._release(loop, waiter)
             raise
         try:
             yield
         finally:
-            self._release(loop, is_slow=is_slow)
+            self._release(loop, waiter)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do the work in a thread; return what it returns, or raise what it raises.
@@ -128,30 +136,42 @@ class WorkerPool:
     def _grant(self) -> None:
         if self._loop is None or self._loop.is_closed():
             return
-        while (is_slow := self._find_next()) is not None:
-            self._taken[is_slow] += 1
-            self._waiting[is_slow].popleft().granted.set_result(None)
+        while (waiter := self._find_next()) is not None:
+            del self._waiting[waiter.timeouts][waiter.number]
+            if waiter.granted.cancelled():
+                continue
+            if waiter.timeouts:
+                self._slow_taken += 1
+                self._slow_grants += 1
+            else:
+                self._quick_taken += 1
+            waiter.granted.set_result(None)
 
-    def _find_next(self) -> bool | None:
-        """Return of which kind the next work is, None where there is none or no worker."""
-        for waiting in self._waiting.values():
-            while waiting and waiting[0].granted.cancelled():
-                waiting.popleft()
+    def _find_next(self) -> "_Waiter | None":
+        """Return what has its turn, None where nothing may have a worker now."""
         if self.taken >= self._max_workers:
             return None
-        may_be_slow = self._taken[True] < max(1, self._max_workers // 2)
-        kinds = [
-            is_slow
-            for is_slow, waiting in self._waiting.items()
-            if waiting and (may_be_slow or not is_slow)
-        ]
-        return min(kinds, key=lambda is_slow: self._waiting[is_slow][0].number, default=None)
+        quick, *slow = (next(iter(waiting.values()), None) for waiting in self._waiting)
+        candidates = [] if quick is None else [quick]
+        heads = [waiter for waiter in slow if waiter is not None]
+        if heads and self._slow_taken < max(1, self._max_workers // 2):
+            oldest = min(heads, key=lambda waiter: waiter.number)
+            candidates.append(oldest if self._slow_grants % 2 else heads[0])
+        return min(candidates, key=lambda waiter: waiter.number, default=None)
 
-    def _release(self, loop: asyncio.AbstractEventLoop, *, is_slow: bool) -> None:
+    def _release(self, loop: asyncio.AbstractEventLoop, waiter: "_Waiter") -> None:
         if loop is not self._loop:
             return
-        self._taken[is_slow] -= 1
+        if waiter.timeouts:
+            self._slow_taken -= 1
+        else:
+            self._quick_taken -= 1
         self._grant()
+
+    def _reset(self) -> None:
+        """Let no slot be held or waited for."""
+        self._quick_taken = self._slow_taken = self._slow_grants = 0
+        self._waiting: list[dict[int, _Waiter]] = [{} for _ in range(_MAX_TIMEOUTS + 1)]
 
     def _put_back(self, worker: "_Worker", *, is_busy: bool) -> None:
         if is_busy:
@@ -168,6 +188,7 @@ class WorkerPool:
 @dataclass(frozen=True, slots=True)
 class _Waiter:
     number: int
+    timeouts: int
     granted: "asyncio.Future[None]" = field(compare=False)
 
 

@@ -114,8 +114,8 @@ class SimulatedApi:
         self.transports.append(transport)
         return transport
 
-    def slot(self, *, is_slow: bool = False) -> AbstractAsyncContextManager[None]:
-        return self.pool.slot(is_slow=is_slow)
+    def slot(self, timeouts: int = 0) -> AbstractAsyncContextManager[None]:
+        return self.pool.slot(timeouts)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do the work, and let the time of its request pass; as in a thread, nothing ends that."""

@@ -4,7 +4,8 @@ import asyncio
 import gc
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.targets import FilesTarget
 from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.clock import Clock
+from exporter.scaleengine.errors import Reason
 from tests.polling.times import StandingTime
 
 
@@ -290,3 +292,51 @@ def test_one_request_of_each_account_waits_for_a_worker() -> None:
         assert pool.taken == 0
 
     in_loop(run)
+
+
+@pytest.mark.parametrize(
+    ("ends", "timeouts"),
+    [
+        ([(0.0, Reason.TIMEOUT, 30.0)], 1),
+        ([(0.0, Reason.TIMEOUT, 30.0), (0.1, Reason.TIMEOUT, 30.0)], 1),
+        ([(0.0, Reason.TIMEOUT, 30.0), (31.0, Reason.TIMEOUT, 30.0)], 2),
+        ([(0.0, Reason.TIMEOUT, 30.0), (31.0, None, 0.1)], 0),
+        ([(0.0, Reason.TIMEOUT, 30.0), (31.0, Reason.SERVER, 20.0)], 0),
+        ([(0.0, Reason.NETWORK, 0.01)], 0),
+        ([(0.0, Reason.NETWORK, 20.0)], 1),
+    ],
+    ids=[
+        "one",
+        "in flight together",
+        "in a row",
+        "then good",
+        "then an error",
+        "refused",
+        "no DNS",
+    ],
+)
+def test_timeouts_that_the_workers_are_told(
+    ends: list[tuple[float, Reason | None, float]], timeouts: int
+) -> None:
+    """They are counted in a row, and only where a request held its worker for nothing."""
+    told: list[int] = []
+
+    class Workers(InlineWorkers):
+        @asynccontextmanager
+        async def slot(self, timeouts: int = 0) -> AsyncIterator[None]:
+            told.append(timeouts)
+            yield
+
+    now = 100.0
+    clock = Clock(lambda: 0.0, lambda: now)
+    limiter = FairLimiter(4, RateLimiter(None, clock), clock, Workers())
+    for after, reason, seconds in ends:
+        now = 100.0 + after
+        limiter.record_end(reason, seconds)
+
+    async def send() -> None:
+        async with limiter.turn(target("a")):
+            pass
+
+    asyncio.run(send())
+    assert told == [timeouts]

@@ -28,13 +28,13 @@ class Slots:
         self._pool = pool
         self.held: list[str] = []
 
-    async def take(self, name: str, *, is_slow: bool = False) -> "asyncio.Task[None]":
-        task = asyncio.create_task(self._hold(name, is_slow=is_slow))
+    async def take(self, name: str, timeouts: int = 0) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._hold(name, timeouts))
         await settle()
         return task
 
-    async def _hold(self, name: str, *, is_slow: bool) -> None:
-        async with self._pool.slot(is_slow=is_slow):
+    async def _hold(self, name: str, timeouts: int) -> None:
+        async with self._pool.slot(timeouts):
             self.held.append(name)
             try:
                 await asyncio.get_running_loop().create_future()
@@ -73,7 +73,7 @@ def test_work_that_may_hang_takes_half_of_the_workers() -> None:
     async def run() -> None:
         pool = WorkerPool(max_workers=4)
         slots = Slots(pool)
-        slow = [await slots.take(f"slow {number}", is_slow=True) for number in range(10)]
+        slow = [await slots.take(f"slow {number}", timeouts=3) for number in range(10)]
         assert slots.held == ["slow 0", "slow 1"]
         quick = [await slots.take(f"quick {number}") for number in range(3)]
         assert slots.held == ["slow 0", "slow 1", "quick 0", "quick 1"]
@@ -87,12 +87,62 @@ def test_work_that_may_hang_takes_half_of_the_workers() -> None:
     in_loop(run)
 
 
+def test_one_timeout_does_not_wait_behind_those_that_hang() -> None:
+    """Every second slot is for the fewest timeouts, the others are for the longest wait."""
+
+    async def run() -> None:
+        slots = Slots(WorkerPool(max_workers=2))
+        tasks = {"hangs 0": await slots.take("hangs 0", timeouts=9)}
+        for number in range(1, 9):
+            tasks[f"hangs {number}"] = await slots.take(f"hangs {number}", timeouts=9)
+        for number in range(1, 4):
+            name = f"once {number}"
+            tasks[name] = await slots.take(name, timeouts=1)
+        order = []
+        while tasks:
+            (held,) = slots.held
+            order.append(held)
+            await cancel(tasks.pop(held))
+        assert order[:7] == [
+            "hangs 0",
+            "hangs 1",
+            "once 1",
+            "hangs 2",
+            "once 2",
+            "hangs 3",
+            "once 3",
+        ]
+        assert order[7:] == ["hangs 4", "hangs 5", "hangs 6", "hangs 7", "hangs 8"]
+
+    in_loop(run)
+
+
+def test_those_that_time_out_now_and_then_do_not_starve_those_that_hang() -> None:
+    """However many come with one timeout, the longest wait ends at the second slot at most."""
+
+    async def run() -> None:
+        slots = Slots(WorkerPool(max_workers=2))
+        tasks = {"once 0": await slots.take("once 0", timeouts=1)}
+        tasks["hangs"] = await slots.take("hangs", timeouts=9)
+        for number in range(1, 4):
+            tasks[f"once {number}"] = await slots.take(f"once {number}", timeouts=1)
+        order = []
+        for _ in range(3):
+            (held,) = slots.held
+            order.append(held)
+            await cancel(tasks.pop(held))
+        assert "hangs" in order
+        await cancel(*tasks.values())
+
+    in_loop(run)
+
+
 def test_one_worker_is_enough_for_slow_work() -> None:
     """With a single worker, slow work has its turn too."""
 
     async def run() -> None:
         slots = Slots(WorkerPool(max_workers=1))
-        task = await slots.take("slow", is_slow=True)
+        task = await slots.take("slow", timeouts=1)
         assert slots.held == ["slow"]
         await cancel(task)
 
@@ -136,9 +186,9 @@ def test_slots_in_any_order(max_workers: int, rng: random.Random) -> None:
                 pool.resize(workers)
                 await settle()
             else:
-                is_slow = rng.random() < 0.5
-                name = f"{'slow' if is_slow else 'quick'} {number}"
-                tasks.append(await slots.take(name, is_slow=is_slow))
+                timeouts = rng.choice([0, 0, 0, 1, 2, 5])
+                name = f"{'slow' if timeouts else 'quick'} {number}"
+                tasks.append(await slots.take(name, timeouts))
             assert pool.taken == len(slots.held) <= max(workers, 1)
             if len(slots.held) < workers:
                 waiting = len(tasks) - len(slots.held)
