@@ -39,14 +39,15 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
-from exporter.simulator import Behaviour, Counted, Folder, Readings, SimulatedAccount, Simulator
-from tests.support.random_readings import describe, random_readings
+from exporter.simulator import Behaviour, Folder, SimulatedAccount, Simulator
+from tests.support.api_variants import ApiVariant, Counted
 from tests.support.random_trees import (
     ambiguities,
     describe_tree,
     random_tree,
     random_wide_tree,
 )
+from tests.support.random_variants import describe, random_variant
 from tests.support.tree_changes import ChangingFolder, Truth, random_changes
 
 KEY: Final = "BENCH"
@@ -75,7 +76,7 @@ class Trial:
     """A tree, how its API is read, and how the walk is made."""
 
     number: int
-    readings: Readings
+    variant: ApiVariant
     tree: Folder
     file_type: str
     changing: ChangingFolder
@@ -94,8 +95,8 @@ class Trial:
             Counted.FILES: files,
             Counted.ENTRIES: files + self.tree.count_folders(),
             Counted.SCANNED: self.tree.count(None),
-        }[self.readings.limit_counts]
-        return max(1, -(-counted // self.readings.files_per_answer))
+        }[self.variant.limit_counts]
+        return max(1, -(-counted // self.variant.files_per_answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +129,22 @@ class Result:
         return (
             f"{self.outcome.value} #{self.trial.number}: {got}; truth {truth}{off} "
             f"({self.trial.file_type}); {self.requests} requests, least {self.least_requests}\n"
-            f"    {describe(self.trial.readings)}\n    {self.trial.description}"
+            f"    {describe(self.trial.variant)}\n    {self.trial.description}"
         )
 
 
 def make_trial(seed: str, number: int, change_share: float) -> Trial:
     """Return a trial: the same for the same seed and number."""
     rng = random.Random(f"{seed}:{number}")  # noqa: S311 (it makes up a tree, it keeps no secret)
-    readings = random_readings(rng)
+    variant = random_variant(rng)
     grow = rng.choice([random_tree, random_wide_tree])
-    tree = grow(rng, readings.files_per_answer)
+    tree = grow(rng, variant.files_per_answer)
     file_type = "video" if change_share else rng.choice(_TYPES)
     # With several requests at once, which of them meets a change is not in the seed.
     changing = ChangingFolder(tree, file_type, random_changes(rng, change_share))
     at_once = 1 if change_share else rng.choice([1, 4])
     description = describe_tree(tree, file_type)[:_SHOWN]
-    return Trial(number, readings, tree, file_type, changing, at_once, description)
+    return Trial(number, variant, tree, file_type, changing, at_once, description)
 
 
 class Walker:
@@ -175,7 +176,7 @@ class Walker:
         name = trial.path.rpartition("/")[2]
         above = self._storage.make("sestore4")
         above.place(name, trial.tree)
-        self._simulator.behave(Behaviour(readings=trial.readings))
+        self._simulator.behave(Behaviour(variant=trial.variant))
         target = FilesTarget("main", 3600.0, 3600.0, trial.path, trial.file_type, 1)
         session = PollSession(self._account(trial.at_once), target, random.Random(0))  # noqa: S311
         least = trial.least_requests()
@@ -218,7 +219,7 @@ def judge(trial: Trial, distance: Truth) -> Outcome:
     """Judge a published number by how far it is from every moment's truth."""
     if distance == Truth(0, 0):
         return Outcome.EXACT
-    if any(ambiguities(trial.tree, trial.readings)):
+    if any(ambiguities(trial.tree, trial.variant)):
         return Outcome.AMBIGUOUS
     changing = trial.changing
     is_bounded = (
@@ -327,7 +328,7 @@ def _requests(results: Sequence[Result]) -> Iterator[str]:
     worst = more[-1]
     yield (
         f"    most above the least: {worst.requests} for {worst.least_requests} "
-        f"by #{worst.trial.number} {describe(worst.trial.readings)}"
+        f"by #{worst.trial.number} {describe(worst.trial.variant)}"
     )
 
 
@@ -336,7 +337,7 @@ def _by_switch(results: Sequence[Result]) -> Iterator[str]:
     walks: Counter[str] = Counter()
     bad: Counter[tuple[str, Outcome]] = Counter()
     for result in results:
-        for word in re.findall(r"\S+=\S+", describe(result.trial.readings)):
+        for word in re.findall(r"\S+=\S+", describe(result.trial.variant)):
             switch = re.sub("overlap=.*", "overlap", word)
             walks[switch] += 1
             bad[switch, result.outcome] += 1

@@ -17,7 +17,8 @@ import requests
 from bench.machine import pinned_to, said_by, tool
 from bench.series import CDN, STORE_PATH, text, tree
 from bench.walk import KEY, SECRET, listening_address
-from exporter.simulator import Behaviour, Readings, SimulatedAccount, Simulator
+from exporter.simulator import Behaviour, SimulatedAccount, Simulator
+from tests.support.api_variants import ApiVariant
 
 TIMEOUT: Final = 120.0
 """Seconds that a server may take to be ready, and to answer."""
@@ -149,8 +150,8 @@ def nginx(files: Mapping[str, bytes], core: int) -> Iterator[Server]:
 def _simulator(series: int) -> Simulator:
     account = SimulatedAccount(cdn=CDN, api_key=KEY, api_secret=SECRET, storage=tree(series))
     # One answer shows the whole tree: it is serving that is measured, not polling.
-    readings = Readings(files_per_answer=10_000_000)
-    return Simulator([account], Behaviour(readings=readings))
+    variant = ApiVariant(files_per_answer=10_000_000)
+    return Simulator([account], Behaviour(variant=variant))
 
 
 @contextmanager

@@ -14,25 +14,7 @@ pages: knows nothing of the exporter's client, but for the signature.
 
 from exporter.simulator.api import Call
 from exporter.simulator.behaviour import Behaviour, Checks, FaultRule, SignatureCheck
-from exporter.simulator.readings import (
-    Array,
-    Code,
-    CompleteOffset,
-    Content,
-    Counted,
-    Empty,
-    FileCount,
-    FolderShape,
-    Loaded,
-    Nothing,
-    Numbers,
-    Offsets,
-    OffsetWritten,
-    Order,
-    PassingOffset,
-    Readings,
-    Unreached,
-)
+from exporter.simulator.published import PublishedFormat, ResponseFormat
 from exporter.simulator.simulated_accounts import (
     SimulatedAccount,
     Usage,
@@ -44,33 +26,18 @@ from exporter.simulator.simulator import Simulator
 from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [
-    "Array",
     "Behaviour",
     "Call",
     "Checks",
-    "Code",
-    "CompleteOffset",
-    "Content",
-    "Counted",
-    "Empty",
     "FaultRule",
-    "FileCount",
     "FileType",
     "Folder",
-    "FolderShape",
-    "Loaded",
     "MemberOrder",
-    "Nothing",
-    "Numbers",
-    "OffsetWritten",
-    "Offsets",
-    "Order",
-    "PassingOffset",
-    "Readings",
+    "PublishedFormat",
+    "ResponseFormat",
     "SignatureCheck",
     "SimulatedAccount",
     "Simulator",
-    "Unreached",
     "Usage",
     "no_usage",
     "steady_usage",

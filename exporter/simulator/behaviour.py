@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
-from exporter.simulator.listing import Listed
 from exporter.simulator.php import PhpValue, encode
-from exporter.simulator.readings import Readings
+from exporter.simulator.published import Listed, PublishedFormat, ResponseFormat
 
 if TYPE_CHECKING:
     from exporter.simulator.api import PlannedResponse
@@ -146,11 +145,12 @@ class Behaviour:
     """All that can be switched while a simulator runs.
 
     ``latency`` is the wait before an answer in seconds, ``drip`` the wait between two bytes of a
-    slow answer in seconds. Of several faults that hit one call the first counts.
+    slow response in seconds. ``variant`` is how the pages of the API are read. Of several faults
+    that hit one call the first counts.
     """
 
     latency: float = 0.0
-    readings: Readings = field(default_factory=Readings)
+    variant: ResponseFormat = field(default_factory=PublishedFormat)
     checks: Checks = field(default_factory=Checks)
     faults: tuple[FaultRule, ...] = ()
     drip: float = 0.05

@@ -6,33 +6,16 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Protocol
 
-from exporter.simulator import encoding
 from exporter.simulator.behaviour import AnyFault, Behaviour, encode_body
-from exporter.simulator.listing import Listed, list_folder
 from exporter.simulator.php import PhpValue, whole_number
 from exporter.simulator.protocol import (
-    MISSING_FIELD,
     UNKNOWN_COMMAND,
     UNPUBLISHED,
     RefusedError,
     Request,
 )
-from exporter.simulator.readings import Nothing
-from exporter.simulator.simulated_accounts import SimulatedAccount, first_day, thirty_days
+from exporter.simulator.simulated_accounts import SimulatedAccount, first_day
 from exporter.simulator.storage import LISTED
-
-HTTP_STATUS: Mapping[str | None, int] = {
-    UNKNOWN_COMMAND: 404,
-    "0001": 401,
-    "0002": 401,
-    "0003": 403,
-    "0004": 500,
-    "0005": 403,
-    MISSING_FIELD: 400,
-    UNPUBLISHED: 404,
-    "1000": 503,
-}
-"""The statuses of failures under ``Readings.telling_status``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +56,33 @@ def answer(request: Request, account: SimulatedAccount, context: CallContext) ->
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
     """
-    readings = context.behaviour.readings
+    variant = context.behaviour.variant
     command = request.fields["command"]
+    content: Mapping[str, PhpValue]
     if command == "disk.usage":
         content, message = _disk_usage(request, account, context), "Found Disk Data"
     elif command == "files.list":
         content, message = _files_list(request, account, context), "Found Files List Data"
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
-    envelope = encoding.success(
+    envelope = variant.write_success(
         context.fault.change_content(content) if content and context.fault else content,
         message,
-        readings,
         context.behaviour.latency,
-        listing=command == "files.list",
+        is_listing=command == "files.list",
     )
     body = encode_body(envelope, context.fault)
-    return SimulatedResponse(body, content_type=readings.content_type)
+    return SimulatedResponse(body, content_type=variant.content_type)
 
 
 def refusal(refused: Refused, context: CallContext) -> SimulatedResponse:
     """Return the API's failure answer."""
-    readings = context.behaviour.readings
+    variant = context.behaviour.variant
     code = refused.code
-    envelope = encoding.failure(code, refused.message, readings, context.behaviour.latency)
-    status = HTTP_STATUS.get(code, 400) if readings.telling_status else 200
+    envelope = variant.write_failure(code, refused.message, context.behaviour.latency)
+    status = variant.find_status(code)
     body = encode_body(envelope, context.fault)
-    return SimulatedResponse(body, status, readings.content_type, code=code or "")
+    return SimulatedResponse(body, status, variant.content_type, code=code or "")
 
 
 def _disk_usage(
@@ -109,15 +92,15 @@ def _disk_usage(
     first = first_day(request.fields["starttime"])
     if first is None:
         raise RefusedError(UNPUBLISHED, "starttime is neither a unix time nor a date")
-    rows = thirty_days(
+    variant = context.behaviour.variant
+    rows = variant.list_rows(
         account.usage,
         cpu_users(request),
         first,
         today=datetime.fromtimestamp(context.now, UTC).date(),
-        readings=context.behaviour.readings,
         random=context.random,
     )
-    return {"usage": encoding.rows(rows, account.odd_rows, context.behaviour.readings)}
+    return {"usage": variant.write_rows(rows, account.odd_rows)}
 
 
 def cpu_users(request: Request) -> tuple[str, ...]:
@@ -130,7 +113,7 @@ def cpu_users(request: Request) -> tuple[str, ...]:
 
 def _files_list(
     request: Request, account: SimulatedAccount, context: CallContext
-) -> dict[str, PhpValue]:
+) -> Mapping[str, PhpValue]:
     request.require("path")
     path = request.text_field("path")
     listed = request.fields.get("type", "video")
@@ -142,11 +125,8 @@ def _files_list(
     folder = account.storage.find(path.rstrip("/")) if path.startswith("sestore") else None
     if folder is None:
         raise RefusedError(UNPUBLISHED, "Path not found")
-    readings = context.behaviour.readings
-    found = list_folder(folder, listed, offset, readings)
+    variant = context.behaviour.variant
+    found = variant.list_folder(folder, listed, offset)
     if context.fault is not None:
         found = context.fault.change_listing(found, offset)
-    shows_nothing = found == Listed(file_count=found.file_count)
-    if shows_nothing and readings.nothing is not Nothing.FOLDER:
-        return {}
-    return {path: encoding.folder(found, readings)}
+    return variant.write_listing(path, found)

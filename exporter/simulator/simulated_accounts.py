@@ -4,11 +4,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from random import Random
 from typing import TypeAlias
 
 from exporter.simulator.php import PhpValue, whole_number
-from exporter.simulator.readings import Order, Readings
 from exporter.simulator.storage import Folder
 
 Usage: TypeAlias = Callable[[date], Mapping[str, int]]
@@ -82,29 +80,17 @@ def first_day(starttime: PhpValue) -> date | None:
     return None
 
 
-def thirty_days(
-    usage: Usage,
-    cpu_users: Sequence[str],
-    first: date,
-    *,
-    today: date,
-    readings: Readings,
-    random: Random,
-) -> list[Row]:
-    """Return the rows of thirty days from the first on; no CPU users asked for means all."""
-    until_today = (today - first).days + (1 if readings.with_today else 0)
+def thirty_days(first: date, today: date) -> list[date]:
+    """Return the thirty days from the first on, up to today."""
+    return [first + number * _DAY for number in range(min(DAYS, (today - first).days + 1))]
+
+
+def list_rows(usage: Usage, cpu_users: Sequence[str], days: Sequence[date]) -> list[Row]:
+    """Return the rows of days, by day and CPU user; no CPU users means all."""
     chosen = frozenset(cpu_users)
-    days = [first + number * _DAY for number in range(min(DAYS, until_today))]
-    if readings.with_tomorrow and until_today <= DAYS:
-        days.append(today + _DAY)
-    rows = [
+    return [
         Row(day, cpu_user, bytes_total)
         for day in days
         for cpu_user, bytes_total in sorted(usage(day).items())
         if not chosen or cpu_user in chosen
     ]
-    if readings.row_order is Order.REVERSED:
-        rows.reverse()
-    elif readings.row_order is Order.SHUFFLED:
-        random.shuffle(rows)
-    return rows

@@ -18,18 +18,9 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     ServerError,
 )
-from exporter.simulator import (
-    Array,
-    Behaviour,
-    FaultRule,
-    Numbers,
-    Order,
-    Readings,
-    Simulator,
-    steady_usage,
-    usage_by_day,
-)
+from exporter.simulator import Behaviour, FaultRule, Simulator, steady_usage, usage_by_day
 from tests.backfill.conftest import NOW, TODAY, Collect, Leaps, simulated
+from tests.support.api_variants import ApiVariant, Array, Numbers, Order
 from tests.support.faults import FAILING, Fault, Refusal
 
 LAST = TODAY - timedelta(days=1)
@@ -62,18 +53,18 @@ def truth(first: date, last: date) -> dict[date, Mapping[str, int]]:
 
 
 @pytest.mark.parametrize(
-    "readings",
+    "variant",
     [
-        Readings(),
-        Readings(with_today=False),
-        Readings(with_tomorrow=True),
-        Readings(numbers=Numbers.TEXT, row_order=Order.SHUFFLED),
-        Readings(rows=Array.GAPS, row_order=Order.REVERSED),
+        ApiVariant(),
+        ApiVariant(with_today=False),
+        ApiVariant(with_tomorrow=True),
+        ApiVariant(numbers=Numbers.TEXT, row_order=Order.SHUFFLED),
+        ApiVariant(rows=Array.GAPS, row_order=Order.REVERSED),
     ],
 )
-def test_every_day_of_every_user(readings: Readings, collect: Collect, store: RowStore) -> None:
+def test_every_day_of_every_user(variant: ApiVariant, collect: Collect, store: RowStore) -> None:
     """A year is what ScaleEngine has, under every reading, in the fewest requests."""
-    with Simulator([simulated(usage)], Behaviour(readings=readings), clock=lambda: NOW) as api:
+    with Simulator([simulated(usage)], Behaviour(variant=variant), clock=lambda: NOW) as api:
         run = collect(api, first_day=FIRST)
         assert run.collected.is_complete
         assert stored(store, FIRST, LAST) == truth(FIRST, LAST)

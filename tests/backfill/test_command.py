@@ -19,7 +19,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import AccountSettings, Settings
-from exporter.simulator import Readings, SimulatedAccount, Simulator, steady_usage
+from exporter.simulator import SimulatedAccount, Simulator, steady_usage
 from tests.backfill.conftest import (
     FIRST,
     KEY,
@@ -33,6 +33,7 @@ from tests.backfill.conftest import (
     truth,
     usage,
 )
+from tests.support.api_variants import ApiVariant
 
 
 def test_a_history(runner: Runner) -> None:
@@ -126,10 +127,10 @@ def test_nothing_to_fill_in(runner: Runner) -> None:
         backfill(settings, options, host)
 
 
-@pytest.mark.parametrize("readings", [Readings(with_today=False), Readings(with_tomorrow=True)])
-def test_today_is_not_filled_in(readings: Readings, runner: Runner) -> None:
+@pytest.mark.parametrize("variant", [ApiVariant(with_today=False), ApiVariant(with_tomorrow=True)])
+def test_today_is_not_filled_in(variant: ApiVariant, runner: Runner) -> None:
     """Whatever the API gives of today and tomorrow, the live series begin there."""
-    runner.simulator.behave(replace(NO_REPLAY, readings=readings))
+    runner.simulator.behave(replace(NO_REPLAY, variant=variant))
     assert runner.run() == 0
     assert runner.values() == truth(FIRST, YESTERDAY)
     assert datetime.fromtimestamp(max(at for _, at in runner.values()), UTC).date() == YESTERDAY

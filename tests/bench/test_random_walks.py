@@ -15,24 +15,25 @@ from bench.random_walks import (
     walk_all,
 )
 from exporter.polling.snapshots import FileCounts, FolderCount
-from exporter.simulator import Folder, FolderShape, Loaded, Readings
+from exporter.simulator import Folder
+from tests.support.api_variants import ApiVariant, FolderShape, LoadFlagPlacement
 from tests.support.tree_changes import ChangingFolder, Remove, Truth, scripted
 
 
-def trial(*paths: str, readings: Readings | None = None) -> Trial:
+def trial(*paths: str, variant: ApiVariant | None = None) -> Trial:
     tree = Folder()
     for path in paths:
         tree.add(path)
     changing = ChangingFolder(tree, "video", scripted({}))
-    return Trial(1, readings or Readings(), tree, "video", changing, 1, "")
+    return Trial(1, variant or ApiVariant(), tree, "video", changing, 1, "")
 
 
 def test_walks_follow_from_the_seed() -> None:
     """The same seed and number make the same trial, another number another one."""
     first, again, other = (make_trial("s", number, 0.0) for number in (1, 1, 2))
 
-    assert (first.readings, first.description) == (again.readings, again.description)
-    assert (first.readings, first.description) != (other.readings, other.description)
+    assert (first.variant, first.description) == (again.variant, again.description)
+    assert (first.variant, first.description) != (other.variant, other.description)
 
 
 def test_a_number_is_judged_by_every_moment() -> None:
@@ -60,8 +61,8 @@ def test_the_numbers_of_folders_are_judged_too() -> None:
 
 def test_what_no_client_can_tell_is_not_called_wrong() -> None:
     """A folder named 0 under flagless objects is printed as a list: nobody can know."""
-    readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
-    assert judge(trial("0/x", readings=readings), Truth(0, 1)) is Outcome.AMBIGUOUS
+    variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
+    assert judge(trial("0/x", variant=variant), Truth(0, 1)) is Outcome.AMBIGUOUS
 
 
 @pytest.mark.parametrize("change_share", [0.0, 0.5])

@@ -24,8 +24,9 @@ from exporter.scaleengine.file_listing import (
 )
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
-from exporter.simulator import Behaviour, FileType, Readings, SimulatedAccount, Simulator, Unreached
+from exporter.simulator import Behaviour, FileType, SimulatedAccount, Simulator
 from exporter.simulator import Folder as Stored
+from tests.support.api_variants import ApiVariant, Unreached
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 
@@ -102,7 +103,7 @@ def test_a_tree_deeper_than_the_stack() -> None:
     assert first_answer(build_listing(folder), is_end=True) == FirstAnswer(1, 5000, 1)
 
 
-Walk = Callable[[Stored, Readings], list[Listing]]
+Walk = Callable[[Stored, ApiVariant], list[Listing]]
 
 
 @pytest.fixture
@@ -111,11 +112,9 @@ def walked(
 ) -> Walk:
     """Return a function that walks a tree, and returns the answers that this took."""
 
-    def walk_over(tree: Stored, readings: Readings) -> list[Listing]:
+    def walk_over(tree: Stored, variant: ApiVariant) -> list[Listing]:
         storage = Stored(folders={"sestore4": Stored(folders={"jb": tree})})
-        with Simulator(
-            [replace(account, storage=storage)], Behaviour(readings=readings)
-        ) as running:
+        with Simulator([replace(account, storage=storage)], Behaviour(variant=variant)) as running:
             timestamps = TimestampAllocator(threading.Event().wait)
             dependencies = Dependencies(Clock(), timestamps, lambda _: None, lambda *_: None)
             polled = build_accounts(settings(running.url, main()), dependencies).accounts["main"]
@@ -137,7 +136,7 @@ def walked(
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 201, 450])
 def test_a_folder_without_others(walked: Walk, number: int) -> None:
     """How many requests a folder without sub-folders takes is foreseen, to one more or less."""
-    answers = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), Readings())
+    answers = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), ApiVariant())
 
     foreseen = first_answer(answers[0], is_end=number == 0).requests
     assert abs(foreseen - len(answers)) <= 1
@@ -149,7 +148,7 @@ def test_many_folders(walked: Walk, each: int, unreached: Unreached) -> None:
     """Where there are many folders, more than one request is foreseen."""
     names = dict.fromkeys(files(each), FileType.VIDEO)
     tree = Stored(folders={str(number): Stored(files=names) for number in range(12)})
-    answers = walked(tree, Readings(unreached=unreached))
+    answers = walked(tree, ApiVariant(unreached=unreached))
 
     assert first_answer(answers[0], is_end=False).requests > 1
     assert len(answers) > 1

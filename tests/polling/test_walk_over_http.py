@@ -13,25 +13,20 @@ from exporter.polling.snapshots import FileCounts, SnapshotLimits
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits
 from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
-from exporter.simulator import (
+from exporter.simulator import Behaviour, FaultRule, FileType, Folder, SimulatedAccount, Simulator
+from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.support.api_variants import (
+    ApiVariant,
     Array,
-    Behaviour,
     Content,
     Empty,
-    FaultRule,
     FileCount,
-    FileType,
-    Folder,
     FolderShape,
-    Loaded,
+    LoadFlagPlacement,
     Numbers,
     Offsets,
-    Readings,
-    SimulatedAccount,
-    Simulator,
     Unreached,
 )
-from tests.polling.times import LeapingTime, make_session, run_poll
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Refusal
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -55,13 +50,13 @@ trees = st.recursive(
     lambda below: st.builds(folders_of, sizes, st.dictionaries(names, below, max_size=4)),
     max_leaves=12,
 )
-readings = st.builds(
-    Readings,
+variant = st.builds(
+    ApiVariant,
     folder=st.sampled_from(FolderShape),
     files=st.sampled_from(Array),
     numbers=st.sampled_from(Numbers),
     content=st.sampled_from(Content),
-    loaded=st.sampled_from(Loaded),
+    loaded=st.sampled_from(LoadFlagPlacement),
     empty=st.sampled_from(Empty),
     offsets=st.sampled_from(Offsets),
     file_count=st.sampled_from(FileCount),
@@ -129,9 +124,9 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
 
 
 @settings(max_examples=60)
-@given(tree=trees, reading=readings, at_once=st.sampled_from([1, 4]))
+@given(tree=trees, reading=variant, at_once=st.sampled_from([1, 4]))
 def test_any_tree_under_any_reading(
-    open_account: OpenAccount, leaping: LeapingTime, tree: Folder, reading: Readings, at_once: int
+    open_account: OpenAccount, leaping: LeapingTime, tree: Folder, reading: ApiVariant, at_once: int
 ) -> None:
     """Whatever the tree and however the API is read, the walk counts what recursion counts.
 
@@ -141,7 +136,7 @@ def test_any_tree_under_any_reading(
     clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     with (
-        Simulator([account_with(tree)], Behaviour(readings=reading), clock=clock.now) as simulator,
+        Simulator([account_with(tree)], Behaviour(variant=reading), clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, at_once=at_once) as account,
     ):
         counts = count(account, target(depth=1))
@@ -151,12 +146,12 @@ def test_any_tree_under_any_reading(
 
 
 @settings(max_examples=30)
-@given(tree=trees, reading=readings, fault_at=st.integers(1, 6), data=st.data())
+@given(tree=trees, reading=variant, fault_at=st.integers(1, 6), data=st.data())
 def test_a_broken_answer_never_makes_a_smaller_number(
     open_account: OpenAccount,
     leaping: LeapingTime,
     tree: Folder,
-    reading: Readings,
+    reading: ApiVariant,
     fault_at: int,
     data: st.DataObject,
 ) -> None:
@@ -164,7 +159,7 @@ def test_a_broken_answer_never_makes_a_smaller_number(
     clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
-    behaviour = Behaviour(readings=reading, faults=(FaultRule(fault, calls=(fault_at,)),))
+    behaviour = Behaviour(variant=reading, faults=(FaultRule(fault, calls=(fault_at,)),))
     with (
         Simulator([account_with(tree)], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,

@@ -13,31 +13,41 @@ from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
-from exporter.simulator import FileType, Folder, Readings, encoding
-from exporter.simulator.listing import Listed, list_folder
+from exporter.simulator import FileType, Folder
 from exporter.simulator.php import encode
-from exporter.simulator.readings import Counted, Loaded, Nothing, Offsets, OffsetWritten, Unreached
+from exporter.simulator.published import Listed
 from exporter.simulator.storage import MemberOrder
-from tests.support.random_readings import random_readings
+from tests.support import variant_encoding as encoding
+from tests.support.api_variants import (
+    ApiVariant,
+    Counted,
+    LoadFlagPlacement,
+    Nothing,
+    Offsets,
+    OffsetWritten,
+    Unreached,
+)
 from tests.support.random_trees import ambiguities, random_tree, random_wide_tree
+from tests.support.random_variants import random_variant
+from tests.support.variant_listing import list_folder
 
 PATH = "sestore4/jb"
 MAX_REQUESTS = 2000
 
 
-def respond(folder: Folder, path: str, offset: int, readings: Readings) -> Listing:
+def respond(folder: Folder, path: str, offset: int, variant: ApiVariant) -> Listing:
     """Return what the client reads of one response; raises SchemaError."""
-    listed = list_folder(folder, "video", offset, readings)
+    listed = list_folder(folder, "video", offset, variant)
     shows_nothing = listed == Listed(file_count=listed.file_count)
-    is_left_out = shows_nothing and readings.nothing is not Nothing.FOLDER
-    content = {} if is_left_out else {path: encoding.folder(listed, readings)}
-    response = decode(encode(encoding.success(content, "", readings, 0.0, listing=True)).encode())
+    is_left_out = shows_nothing and variant.nothing is not Nothing.FOLDER
+    content = {} if is_left_out else {path: encoding.folder(listed, variant)}
+    response = decode(encode(encoding.success(content, "", variant, 0.0, listing=True)).encode())
     assert isinstance(response, dict)
     return read_listing(response, path, offset)
 
 
 def count(
-    tree: Folder, readings: Readings, requested: list[tuple[str, int]] | None = None
+    tree: Folder, variant: ApiVariant, requested: list[tuple[str, int]] | None = None
 ) -> tuple[int, int]:
     """Return the files and folders that a walk counts; raises ScaleEngineError.
 
@@ -51,7 +61,7 @@ def count(
         try:
             for name in path.removeprefix(PATH).split("/")[1:]:
                 folder = dict(folder.folders())[name]
-            return respond(folder, path, offset, readings)
+            return respond(folder, path, offset, variant)
         except KeyError:
             raise ApiError("files.list", "no such path", "look") from None
         except SchemaError as unexpected:
@@ -82,11 +92,11 @@ def has_doubled_names(folder: Folder) -> bool:
 @given(st.randoms(use_true_random=False))
 def test_any_tree_under_any_combination_of_readings(rng: Random) -> None:
     """A walk counts what recursion counts, or fails; `make random-walks` tries many more."""
-    readings = random_readings(rng)
-    tree = random_tree(rng, readings.files_per_answer)
-    assume(not any(ambiguities(tree, readings)))
+    variant = random_variant(rng)
+    tree = random_tree(rng, variant.files_per_answer)
+    assume(not any(ambiguities(tree, variant)))
     try:
-        counted = count(tree, readings)
+        counted = count(tree, variant)
     except ScaleEngineError:
         return
     assert counted == truth(tree)
@@ -104,12 +114,12 @@ DECISIVE = (
 @given(st.randoms(use_true_random=False))
 def test_any_tree_however_it_is_written(rng: Random) -> None:
     """Where the plainest reading is written in an unusual way only, no count is absent."""
-    decisive = {field: getattr(Readings(), field) for field in DECISIVE}
-    readings = replace(random_readings(rng, limits=[100]), **decisive)
+    decisive = {field: getattr(ApiVariant(), field) for field in DECISIVE}
+    variant = replace(random_variant(rng, limits=[100]), **decisive)
     tree = random_tree(rng)
-    assume(not any(ambiguities(tree, readings)))
+    assume(not any(ambiguities(tree, variant)))
     assume(not has_doubled_names(tree))
-    assert count(tree, readings) == truth(tree)
+    assert count(tree, variant) == truth(tree)
 
 
 @settings(max_examples=50)
@@ -117,9 +127,9 @@ def test_any_tree_however_it_is_written(rng: Random) -> None:
 def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
     """Where the API is as its pages read, no count is absent."""
     tree = random_tree(rng)
-    assume(not any(ambiguities(tree, Readings())))
+    assume(not any(ambiguities(tree, ApiVariant())))
     assume(not has_doubled_names(tree))
-    assert count(tree, Readings()) == truth(tree)
+    assert count(tree, ApiVariant()) == truth(tree)
 
 
 @settings(max_examples=25)
@@ -127,15 +137,15 @@ def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
 def test_any_wide_tree_where_folders_are_skipped(seed: int) -> None:
     """A parent is requested again only where that is sure to lead to the same count."""
     rng = Random(seed)
-    readings = replace(
-        random_readings(rng, limits=[10]),
+    variant = replace(
+        random_variant(rng, limits=[10]),
         unreached=Unreached.SKIPPED,
         offset_written=OffsetWritten.EVERYWHERE,
-        loaded=rng.choice([Loaded.EVERYWHERE, Loaded.NOT_ON_COMPLETE]),
+        loaded=rng.choice([LoadFlagPlacement.EVERYWHERE, LoadFlagPlacement.NOT_ON_COMPLETE]),
     )
-    tree = random_wide_tree(rng, readings.files_per_answer)
+    tree = random_wide_tree(rng, variant.files_per_answer)
     try:
-        counted = count(tree, readings)
+        counted = count(tree, variant)
     except ScaleEngineError:
         return
     assert counted == truth(tree)
@@ -150,7 +160,7 @@ def tree_of(*breadths: int, files: int, own: int = 0) -> Folder:
     return Folder({f"{number:04}.mp4": FileType.VIDEO for number in range(own)}, below)
 
 
-TEN = Readings(files_per_answer=10)
+TEN = ApiVariant(files_per_answer=10)
 """A response has room for ten files."""
 REPEATED = {
     "small folders": (tree_of(100, files=1), TEN, 11),
@@ -178,13 +188,13 @@ REPEATED = {
 }
 
 
-@pytest.mark.parametrize(("tree", "readings", "most"), REPEATED.values(), ids=REPEATED)
+@pytest.mark.parametrize(("tree", "variant", "most"), REPEATED.values(), ids=REPEATED)
 def test_requests_where_a_parent_can_be_requested_again(
-    tree: Folder, readings: Readings, most: int
+    tree: Folder, variant: ApiVariant, most: int
 ) -> None:
     """A response completes as many folders as have room in it."""
     requested: list[tuple[str, int]] = []
-    assert count(tree, readings, requested) == truth(tree)
+    assert count(tree, variant, requested) == truth(tree)
     assert len(requested) <= most
 
 
@@ -195,11 +205,11 @@ NOT_REPEATED = {
 }
 
 
-@pytest.mark.parametrize("readings", NOT_REPEATED.values(), ids=NOT_REPEATED)
-def test_requests_where_it_cannot(readings: Readings) -> None:
+@pytest.mark.parametrize("variant", NOT_REPEATED.values(), ids=NOT_REPEATED)
+def test_requests_where_it_cannot(variant: ApiVariant) -> None:
     """It costs three requests to find out, beside one for each folder that was skipped."""
     tree, requested = tree_of(40, files=2), list[tuple[str, int]]()
-    assert count(tree, readings, requested) == truth(tree)
+    assert count(tree, variant, requested) == truth(tree)
     assert len(requested) <= 1 + 35 + 3
 
 

@@ -27,17 +27,8 @@ from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode,
 from exporter.scaleengine.signing import encode
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
-from exporter.simulator import (
-    Array,
-    Behaviour,
-    Checks,
-    Content,
-    FaultRule,
-    Numbers,
-    Order,
-    Readings,
-    Simulator,
-)
+from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
+from tests.support.api_variants import ApiVariant, Array, Content, Numbers, Order
 from tests.support.faults import Fault
 
 DAY = 24 * 3600
@@ -363,8 +354,8 @@ def test_every_reading(
     order: Order,
 ) -> None:
     """However the API's pages are read, the same thirty days are found."""
-    readings = Readings(content=content, rows=array, numbers=numbers, row_order=order)
-    simulator.behave(Behaviour(readings=readings))
+    variant = ApiVariant(content=content, rows=array, numbers=numbers, row_order=order)
+    simulator.behave(Behaviour(variant=variant))
     usage = disk_usage(connect(simulator.url), credentials, ())
 
     days = [TUESDAY - timedelta(days=before) for before in range(30)]

@@ -16,17 +16,9 @@ from exporter.scaleengine.file_listing import (
     read_listing,
 )
 from exporter.scaleengine.json_values import Json, SchemaError
-from exporter.simulator import (
-    Array,
-    Behaviour,
-    Content,
-    Empty,
-    FolderShape,
-    Numbers,
-    Readings,
-    Simulator,
-)
-from exporter.simulator import Loaded as Flags
+from exporter.simulator import Behaviour, Simulator
+from tests.support.api_variants import ApiVariant, Array, Content, Empty, FolderShape, Numbers
+from tests.support.api_variants import LoadFlagPlacement as Flags
 
 PATH = "sestore4/jb"
 
@@ -413,22 +405,22 @@ def test_deep_trees() -> None:
 
 
 READINGS = [
-    Readings(folder, files, numbers=numbers, content=content, empty=empty, loaded=Flags.NOWHERE)
+    ApiVariant(folder, files, numbers=numbers, content=content, empty=empty, loaded=Flags.NOWHERE)
     for folder, files, numbers, content, empty in product(
         FolderShape, Array, Numbers, Content, Empty
     )
 ]
 
 
-@pytest.mark.parametrize("readings", READINGS)
+@pytest.mark.parametrize("variant", READINGS)
 def test_every_reading(
     simulator: Simulator,
     connect: Callable[..., Client],
     credentials: Credentials,
-    readings: Readings,
+    variant: ApiVariant,
 ) -> None:
     """However the API's pages are read, the same tree is found."""
-    simulator.behave(Behaviour(readings=readings))
+    simulator.behave(Behaviour(variant=variant))
     listing = list_files(connect(simulator.url), credentials, PATH, "video", 0)
 
     tree = {

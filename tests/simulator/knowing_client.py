@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed, list_folder
-from exporter.simulator.readings import Counted, Offsets, OffsetWritten, Readings
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
 from exporter.simulator.storage import Folder
+from tests.support.api_variants import ApiVariant, Counted, Offsets, OffsetWritten
+from tests.support.variant_listing import list_folder
 
 
 @dataclass
@@ -16,7 +17,7 @@ class Found:
     requests: int = 0
 
 
-def find_all(tree: Folder, listed: str, readings: Readings) -> Found:
+def find_all(tree: Folder, listed: str, variant: ApiVariant) -> Found:
     """Ask for the tree and for every folder in it, each until nothing more is to come."""
     found = Found()
     unasked = [""]
@@ -25,19 +26,19 @@ def find_all(tree: Folder, listed: str, readings: Readings) -> Found:
         folder = tree.find(path)
         assert folder is not None
         before = set(found.folders)
-        _follow(folder, path, listed, readings, found)
+        _follow(folder, path, listed, variant, found)
         unasked += found.folders - before
     return found
 
 
-def _follow(folder: Folder, path: str, listed: str, readings: Readings, found: Found) -> None:
+def _follow(folder: Folder, path: str, listed: str, variant: ApiVariant, found: Found) -> None:
     """Ask for one folder from the first on."""
     offset = 0
     while True:
-        response = list_folder(folder, listed, offset, readings)
+        response = list_folder(folder, listed, offset, variant)
         found.requests += 1
         _note(response, path, found)
-        next_offset = _next_offset(response, offset, readings)
+        next_offset = _next_offset(response, offset, variant)
         if next_offset is None:
             return
         assert next_offset > offset
@@ -51,24 +52,24 @@ def _note(response: Listed, path: str, found: Found) -> None:
         _note(below, f"{path}/{name}".lstrip("/"), found)
 
 
-def _next_offset(response: Listed, offset: int, readings: Readings) -> int | None:
+def _next_offset(response: Listed, offset: int, variant: ApiVariant) -> int | None:
     """Return where to ask on, by what the response says or else by what it shows; None to end."""
     says_so = (
-        readings.offset_written is OffsetWritten.EVERYWHERE
-        and not readings.loaded_tells_files
-        and not readings.offset_stays
+        variant.offset_written is OffsetWritten.EVERYWHERE
+        and not variant.loaded_tells_files
+        and not variant.offset_stays
     )
     if says_so:
         assert response.loaded in {COMPLETE, PARTIAL}
         return response.offset if response.loaded == PARTIAL else None
-    step = _shown(response, readings)
-    return None if step is None else offset + max(1, step - readings.overlap)
+    step = _shown(response, variant)
+    return None if step is None else offset + max(1, step - variant.overlap)
 
 
-def _shown(response: Listed, readings: Readings) -> int | None:
+def _shown(response: Listed, variant: ApiVariant) -> int | None:
     """Return how many places the response shows for sure; None where it shows the end."""
-    counts_folders = readings.offset_counts is Counted.ENTRIES
-    if readings.offsets is Offsets.OWN:
+    counts_folders = variant.offset_counts is Counted.ENTRIES
+    if variant.offsets is Offsets.OWN:
         begun = [name for name, below in response.folders if below.loaded != SKIPPED]
         shown = len(response.files) + len(begun) * counts_folders
         is_end = not response.files

@@ -8,7 +8,8 @@ from itertools import islice
 import pytest
 import requests
 
-from exporter.simulator import Behaviour, FaultRule, Readings, Simulator
+from exporter.simulator import Behaviour, FaultRule, Simulator
+from tests.support.api_variants import ApiVariant
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 Sign = Callable[..., str]
@@ -73,8 +74,8 @@ def test_a_folder_can_always_be_skipped(simulator: Simulator, list_files: ListFi
 
 def test_a_listing_can_shrink_between_answers(simulator: Simulator, list_files: ListFiles) -> None:
     """The first answer promises more than the follow-up holds."""
-    readings = Readings(files_per_answer=1)
-    simulator.behave(Behaviour(readings=readings, faults=(FaultRule(Fault.SHRINKING),)))
+    variant = ApiVariant(files_per_answer=1)
+    simulator.behave(Behaviour(variant=variant, faults=(FaultRule(Fault.SHRINKING),)))
 
     assert root(list_files())["__file_count"] == 5
     assert list_files(1).json()["data"] == {"sestore4/jb": []}

@@ -7,27 +7,22 @@ from dataclasses import dataclass, replace
 import pytest
 import requests
 
-from exporter.simulator import (
-    Behaviour,
+from exporter.simulator import Behaviour, FileType, Folder, MemberOrder, SimulatedAccount, Simulator
+from tests.polling.fidelity_cases import CASES, PATH, Case
+from tests.support.api_variants import (
+    ApiVariant,
     CompleteOffset,
     Counted,
     Empty,
     FileCount,
-    FileType,
-    Folder,
     FolderShape,
-    Loaded,
-    MemberOrder,
+    LoadFlagPlacement,
     Nothing,
     Offsets,
     OffsetWritten,
     PassingOffset,
-    Readings,
-    SimulatedAccount,
-    Simulator,
     Unreached,
 )
-from tests.polling.fidelity_cases import CASES, PATH, Case
 
 NOW = 1415700000.0
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
@@ -43,7 +38,7 @@ class Row:
     ``before`` is the tree at the first request, where it changes after that.
     """
 
-    readings: Readings
+    variant: ApiVariant
     tree: Folder
     asked: Asked
     before: Folder | None = None
@@ -66,9 +61,9 @@ def at(*offsets: int) -> Asked:
     return tuple((PATH, offset) for offset in offsets)
 
 
-SILENT = Readings(loaded=Loaded.NOT_ON_ROOT, offset_written=OffsetWritten.NOT_ON_ROOT)
+SILENT = ApiVariant(loaded=LoadFlagPlacement.NOT_ON_ROOT, offset_written=OffsetWritten.NOT_ON_ROOT)
 """The requested folder has neither flag nor offset."""
-FLAGGED = Readings(empty=Empty.FLAGGED)
+FLAGGED = ApiVariant(empty=Empty.FLAGGED)
 HIDING = replace(FLAGGED, unreached=Unreached.BEHIND_OFFSET)
 IN_ANSWER = replace(HIDING, file_count=FileCount.ANSWER)
 A, B = f"{PATH}/a", f"{PATH}/b"
@@ -108,7 +103,7 @@ ROWS = {
         (*at(0, 1), (A, 0), (A, 1)),
     ),
     "W4": Row(
-        Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE),
+        ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE),
         Folder(folders={"0": Folder(X)}),
         (*at(0, 1), (f"{PATH}/0", 0), (f"{PATH}/0", 1)),
     ),
@@ -129,7 +124,7 @@ ROWS = {
     ),
     "W7": Row(FLAGGED, tree(dict.fromkeys(("\udcfe.mp4", "\udcff.mp4"), FileType.VIDEO)), at(0, 1)),
     "W8": Row(
-        Readings(folder=FolderShape.MAPPING), tree(__files=0), (*at(0), (f"{PATH}/__files", 0))
+        ApiVariant(folder=FolderShape.MAPPING), tree(__files=0), (*at(0), (f"{PATH}/__files", 0))
     ),
     "W9": Row(
         replace(HIDING, loaded_tells_files=True),
@@ -189,8 +184,8 @@ ROWS = {
         ((PATH, 0), (B, 0), (B, 1)),
         tree(a=100, b=0),
     ),
-    "A1": Row(Readings(count_all_types=True), tree({**videos(101), **OTHERS}), at(0, 100)),
-    "A2": Row(Readings(nothing=Nothing.EMPTY_DATA), tree(OTHERS), at(0, 1)),
+    "A1": Row(ApiVariant(count_all_types=True), tree({**videos(101), **OTHERS}), at(0, 100)),
+    "A2": Row(ApiVariant(nothing=Nothing.EMPTY_DATA), tree(OTHERS), at(0, 1)),
     "A3": Row(replace(SILENT, nothing=Nothing.EMPTY_DATA), tree(videos(100)), at(0, 99, 100)),
     "A4": Row(
         replace(HIDING, offset_stays=True),
@@ -202,7 +197,7 @@ ROWS = {
         tree(a=Folder(videos(3000, "a", width=4))),
         (*at(0, 1, 100, 2900, 2999, 3000), (A, 0), (A, 2999), (A, 3000)),
     ),
-    "A6a": Row(Readings(empty_object=True), tree(X, empty=0), at(0)),
+    "A6a": Row(ApiVariant(empty_object=True), tree(X, empty=0), at(0)),
     "A6b": Row(
         replace(FLAGGED, skipped_object=True),
         tree(videos(110), a=Folder(X)),
@@ -211,7 +206,7 @@ ROWS = {
     "A6c": Row(replace(FLAGGED, complete_offset=CompleteOffset.NULL), tree(videos(2)), at(0, 1)),
     "A6d": Row(replace(FLAGGED, complete_offset=CompleteOffset.ZERO), tree(videos(2)), at(0, 1)),
     "A6e": Row(
-        Readings(loaded=Loaded.NOWHERE, complete_offset=CompleteOffset.ZERO),
+        ApiVariant(loaded=LoadFlagPlacement.NOWHERE, complete_offset=CompleteOffset.ZERO),
         tree(videos(2)),
         at(0, 1),
     ),
@@ -238,7 +233,7 @@ def test_the_simulator_gives_what_the_table_shows(
     for number, (path, offset) in enumerate(row.asked):
         storage = storages[min(number, len(storages) - 1)]
         account = SimulatedAccount(158, KEY, SECRET, storage=storage)
-        with Simulator([account], Behaviour(readings=row.readings), clock=lambda: NOW) as running:
+        with Simulator([account], Behaviour(variant=row.variant), clock=lambda: NOW) as running:
             text = signed("files.list", path=path, offset=offset)
             given = post(running.url, text).json()
         expected = json.loads(case.body(path, offset, number))

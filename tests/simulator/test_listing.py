@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.simulator import Counted, FileCount, FileType, Folder, Offsets, Readings, Unreached
-from exporter.simulator.listing import COMPLETE, PARTIAL, SKIPPED, Listed, list_folder
+from exporter.simulator import FileType, Folder
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from tests.support.api_variants import ApiVariant, Counted, FileCount, Offsets, Unreached
+from tests.support.variant_listing import list_folder
 
 NAMES = st.text("abc0", min_size=1, max_size=2)
 FILES = st.dictionaries(NAMES, st.sampled_from([FileType.VIDEO, FileType.AUDIO]), max_size=5)
@@ -17,7 +19,7 @@ TREES = st.recursive(
     max_leaves=8,
 )
 READINGS = st.builds(
-    Readings,
+    ApiVariant,
     offsets=st.sampled_from(Offsets),
     unreached=st.sampled_from(Unreached),
     file_count=st.sampled_from(FileCount),
@@ -46,7 +48,7 @@ def tree() -> Folder:
 
 def test_all_that_fits_is_complete(tree: Folder) -> None:
     """With room for all, every folder is complete and its files are sorted."""
-    listed = list_folder(tree, "video", 0, Readings())
+    listed = list_folder(tree, "video", 0, ApiVariant())
 
     assert listed == Listed(
         ("a", "b", "c"),
@@ -56,7 +58,7 @@ def test_all_that_fits_is_complete(tree: Folder) -> None:
 
 def test_a_cut_among_the_files_skips_the_folders(tree: Folder) -> None:
     """A folder cut among its files is partial, with the offset that leads on and its entries."""
-    listed = list_folder(tree, "video", 0, Readings(files_per_answer=2))
+    listed = list_folder(tree, "video", 0, ApiVariant(files_per_answer=2))
 
     skipped = Listed(loaded=SKIPPED)
     assert listed == Listed(
@@ -70,7 +72,7 @@ def test_a_cut_among_the_files_skips_the_folders(tree: Folder) -> None:
 
 def test_a_cut_in_a_folder_leaves_its_parent_complete(tree: Folder) -> None:
     """The folder in which the room ends is partial, those after it are skipped."""
-    listed = list_folder(tree, "video", 0, Readings(files_per_answer=4))
+    listed = list_folder(tree, "video", 0, ApiVariant(files_per_answer=4))
 
     assert listed.loaded == COMPLETE
     assert dict(listed.folders) == {
@@ -82,7 +84,7 @@ def test_a_cut_in_a_folder_leaves_its_parent_complete(tree: Folder) -> None:
 
 def test_an_offset_counts_files_then_folders(tree: Folder) -> None:
     """An offset beyond the files leaves out folders."""
-    listed = list_folder(tree, "video", 4, Readings())
+    listed = list_folder(tree, "video", 4, ApiVariant())
 
     assert listed == Listed((), (("g", Listed()), ("h", Listed(("h1",)))))
 
@@ -90,13 +92,13 @@ def test_an_offset_counts_files_then_folders(tree: Folder) -> None:
 @pytest.mark.parametrize("offsets", Offsets)
 def test_an_offset_beyond_the_end_shows_nothing(tree: Folder, offsets: Offsets) -> None:
     """Beyond everything there is nothing, and it is complete."""
-    assert list_folder(tree, "video", 99, Readings(offsets=offsets)) == Listed()
+    assert list_folder(tree, "video", 99, ApiVariant(offsets=offsets)) == Listed()
 
 
 def test_a_folder_can_hide_its_folders_behind_the_offset(tree: Folder) -> None:
     """Folders that are not reached can be left out: their parent's offset leads to them."""
-    readings = Readings(files_per_answer=4, unreached=Unreached.BEHIND_OFFSET)
-    listed = list_folder(tree, "video", 0, readings)
+    variant = ApiVariant(files_per_answer=4, unreached=Unreached.BEHIND_OFFSET)
+    listed = list_folder(tree, "video", 0, variant)
 
     assert (listed.loaded, listed.offset) == (PARTIAL, 4)
     assert [name for name, _ in listed.folders] == ["f"]
@@ -104,17 +106,17 @@ def test_a_folder_can_hide_its_folders_behind_the_offset(tree: Folder) -> None:
 
 def test_a_folder_cut_among_its_files_can_show_no_folders(tree: Folder) -> None:
     """Skipped folders can be shown only by a folder whose files are all there."""
-    readings = Readings(files_per_answer=2, unreached=Unreached.SKIPPED_AFTER_FILES)
+    variant = ApiVariant(files_per_answer=2, unreached=Unreached.SKIPPED_AFTER_FILES)
 
-    assert list_folder(tree, "video", 0, readings).folders == ()
-    assert len(list_folder(tree, "video", 2, readings).folders) == 3
+    assert list_folder(tree, "video", 0, variant).folders == ()
+    assert len(list_folder(tree, "video", 2, variant).folders) == 3
 
 
 def test_recursive_offsets_count_the_files_below(tree: Folder) -> None:
     """Where offsets count files at any depth, the way to the cut is partial, root and all."""
-    readings = Readings(files_per_answer=4, offsets=Offsets.RECURSIVE, offset_counts=Counted.FILES)
-    first = list_folder(tree, "video", 0, readings)
-    second = list_folder(tree, "video", 4, readings)
+    variant = ApiVariant(files_per_answer=4, offsets=Offsets.RECURSIVE, offset_counts=Counted.FILES)
+    first = list_folder(tree, "video", 0, variant)
+    second = list_folder(tree, "video", 4, variant)
 
     assert (first.loaded, first.offset) == (PARTIAL, 4)
     assert dict(first.folders)["f"] == Listed(("f1",), (), PARTIAL, offset=1, file_count=2)
@@ -123,19 +125,19 @@ def test_recursive_offsets_count_the_files_below(tree: Folder) -> None:
 
 def test_a_file_count_can_be_that_of_the_answer(tree: Folder) -> None:
     """The published sample can be read so: the entries that this answer shows."""
-    readings = Readings(
+    variant = ApiVariant(
         files_per_answer=2,
         file_count=FileCount.ANSWER,
         unreached=Unreached.BEHIND_OFFSET,
     )
 
-    assert list_folder(tree, "video", 0, readings).file_count == 2
+    assert list_folder(tree, "video", 0, variant).file_count == 2
 
 
 @pytest.mark.parametrize(("offset", "first"), [(1, "a"), (2, "b"), (3, "c")])
 def test_follow_up_answers_can_overlap(tree: Folder, offset: int, first: str) -> None:
     """A follow-up can repeat the last files, as many as it is told."""
-    listed = list_folder(tree, "video", offset, Readings(overlap=1))
+    listed = list_folder(tree, "video", offset, ApiVariant(overlap=1))
 
     assert listed.files[0] == first
 
@@ -144,12 +146,12 @@ def test_follow_up_answers_can_overlap(tree: Folder, offset: int, first: str) ->
 def test_readings_without_an_end_are_refused(overlap: int, files_per_answer: int) -> None:
     """Under an overlap as large as an answer a walk would never end."""
     with pytest.raises(ValueError, match="overlap"):
-        Readings(overlap=overlap, files_per_answer=files_per_answer)
+        ApiVariant(overlap=overlap, files_per_answer=files_per_answer)
 
 
 @given(TREES, READINGS)
 def test_following_every_answer_leads_to_every_file_and_folder(
-    tree: Folder, readings: Readings
+    tree: Folder, variant: ApiVariant
 ) -> None:
     """Under every reading, who asks on for what is partial or skipped sees the whole tree."""
     files: set[str] = set()
@@ -163,8 +165,8 @@ def test_following_every_answer_leads_to_every_file_and_folder(
         asked.add((path, offset))
         folder = tree.find(path)
         assert folder is not None
-        answer = list_folder(folder, "video", offset, readings)
-        assert answer.file_total() <= readings.files_per_answer
+        answer = list_folder(folder, "video", offset, variant)
+        assert answer.file_total() <= variant.files_per_answer
         assert answer.loaded != SKIPPED
         assert answer.loaded == COMPLETE or answer.offset > offset
         found = [(path, answer)]
@@ -183,9 +185,9 @@ def test_following_every_answer_leads_to_every_file_and_folder(
 
 
 @given(TREES, READINGS)
-def test_a_complete_folder_shows_all_its_own_files(tree: Folder, readings: Readings) -> None:
+def test_a_complete_folder_shows_all_its_own_files(tree: Folder, variant: ApiVariant) -> None:
     """The published meaning of 1: all files in the folder have been returned."""
-    found = [(tree, list_folder(tree, "video", 0, readings))]
+    found = [(tree, list_folder(tree, "video", 0, variant))]
     while found:
         folder, listed = found.pop()
         if listed.loaded == COMPLETE:
@@ -197,7 +199,7 @@ def test_a_complete_folder_shows_all_its_own_files(tree: Folder, readings: Readi
 @pytest.mark.parametrize(("offsets", "unreached"), list(product(Offsets, Unreached)))
 def test_a_full_answer_that_is_the_end_is_complete(offsets: Offsets, unreached: Unreached) -> None:
     """An answer that is full to the last file, with nothing after it, is not partial."""
-    readings = Readings(files_per_answer=3, offsets=offsets, unreached=unreached)
-    listed = list_folder(Folder(files=videos("a", "b", "c")), "video", 0, readings)
+    variant = ApiVariant(files_per_answer=3, offsets=offsets, unreached=unreached)
+    listed = list_folder(Folder(files=videos("a", "b", "c")), "video", 0, variant)
 
     assert listed == Listed(("a", "b", "c"))

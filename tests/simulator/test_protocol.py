@@ -7,15 +7,9 @@ import pytest
 import requests
 
 from exporter.scaleengine.signing import signature, signed_request
-from exporter.simulator import (
-    Behaviour,
-    Checks,
-    Readings,
-    SignatureCheck,
-    SimulatedAccount,
-    Simulator,
-)
+from exporter.simulator import Behaviour, Checks, SignatureCheck, SimulatedAccount, Simulator
 from exporter.simulator.protocol import SeenSignatures
+from tests.support.api_variants import ApiVariant
 
 Ask = Callable[..., dict[str, object]]
 Post = Callable[..., requests.Response]
@@ -244,7 +238,7 @@ def test_accounts_are_told_apart(account: SimulatedAccount, post: Post) -> None:
 
 def test_the_failure_can_have_a_status_of_its_own(simulator: Simulator, post: Post) -> None:
     """A server may tell failures by HTTP too."""
-    simulator.behave(Behaviour(readings=Readings(telling_status=True)))
+    simulator.behave(Behaviour(variant=ApiVariant(telling_status=True)))
 
     assert post(simulator.url, changed(cdn=159)).status_code == 401
     assert post(simulator.url, changed(path="sestore4/none")).status_code == 404

@@ -10,16 +10,13 @@ import requests
 
 from exporter.simulator import (
     Behaviour,
-    Content,
-    FileCount,
     FileType,
     Folder,
-    Loaded,
-    Readings,
     SimulatedAccount,
     Simulator,
     usage_by_day,
 )
+from tests.support.api_variants import ApiVariant, Content, FileCount, LoadFlagPlacement
 
 KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
@@ -54,13 +51,13 @@ def published() -> Iterator[Simulator]:
     for name in ("movie2.mp4", "z.mp4"):
         storage.add(f"sestore4/jb/folder1/{name}")
     account = SimulatedAccount(158, KEY, SECRET, usage=PUBLISHED_DAYS, storage=storage)
-    readings = Readings(
+    variant = ApiVariant(
         content=Content.BESIDE_MESSAGE,
-        loaded=Loaded.NOT_ON_ROOT,
+        loaded=LoadFlagPlacement.NOT_ON_ROOT,
         file_count=FileCount.ANSWER,
         files_per_answer=2,
     )
-    behaviour = Behaviour(latency=0.001, readings=readings)
+    behaviour = Behaviour(latency=0.001, variant=variant)
     with Simulator([account], behaviour, clock=lambda: SIGNED_AT) as running:
         yield running
 

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from exporter.simulator import FileType, Folder, FolderShape, Loaded, Readings
+from exporter.simulator import FileType, Folder
+from tests.support.api_variants import ApiVariant, FolderShape, LoadFlagPlacement
 from tests.support.random_trees import MAX_FILES, ambiguities, describe_tree, random_tree
 
 
@@ -51,30 +52,30 @@ def test_a_tree_is_described_in_a_line() -> None:
     assert describe_tree(root) == "2+1 a{1 b{1}} empty{}"
 
 
-MAPPING = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
+MAPPING = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
 
 
 @pytest.mark.parametrize(
-    ("root", "readings", "found"),
+    ("root", "variant", "found"),
     [
         (folder("a/x", "__x/y"), MAPPING, []),
-        (folder("a/__files/x"), Readings(), ["a folder is named __files"]),
-        (folder("__errors/x"), Readings(), []),
+        (folder("a/__files/x"), ApiVariant(), ["a folder is named __files"]),
+        (folder("__errors/x"), ApiVariant(), []),
         (
             folder("__errors/x"),
-            Readings(extra_members=("__errors",)),
+            ApiVariant(extra_members=("__errors",)),
             ["a folder is named __errors"],
         ),
-        (folder("a/0/x"), Readings(), []),
+        (folder("a/0/x"), ApiVariant(), []),
         (folder("a/0/x"), MAPPING, ["a folder named 0 makes an object a list"]),
-        (folder("a/0/x"), Readings(folder=FolderShape.MAPPING), []),
+        (folder("a/0/x"), ApiVariant(folder=FolderShape.MAPPING), []),
         (
             folder("a/0/x"),
-            Readings(sub_folder=FolderShape.MAPPING, loaded=Loaded.NOT_ON_COMPLETE),
+            ApiVariant(sub_folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOT_ON_COMPLETE),
             ["a folder named 0 makes an object a list"],
         ),
     ],
 )
-def test_what_no_client_can_tell(root: Folder, readings: Readings, found: list[str]) -> None:
+def test_what_no_client_can_tell(root: Folder, variant: ApiVariant, found: list[str]) -> None:
     """A folder named as a member of the API's own, or one that PHP prints as an item of a list."""
-    assert list(ambiguities(root, readings)) == found
+    assert list(ambiguities(root, variant)) == found

@@ -6,19 +6,20 @@ from random import Random
 
 import pytest
 
-from exporter.simulator import Array, Behaviour, Order, Readings, Simulator, steady_usage
+from exporter.simulator import Behaviour, Simulator, steady_usage
 from exporter.simulator.php import PhpValue
-from exporter.simulator.simulated_accounts import Row, first_day, thirty_days
+from exporter.simulator.simulated_accounts import Row, first_day
+from tests.support.api_variants import ApiVariant, Array, Order
 
 TODAY = date(2014, 11, 11)
 Ask = Callable[..., dict[str, object]]
 
 
-def rows(first: date, readings: Readings, *cpu_users: str) -> list[Row]:
+def rows(first: date, variant: ApiVariant, *cpu_users: str) -> list[Row]:
     """Return the rows of a usage that is the same every day, as of 2014-11-11."""
     usage = steady_usage({"web": 2048, "": 1024})
     random = Random(1)
-    return thirty_days(usage, cpu_users, first, today=TODAY, readings=readings, random=random)
+    return variant.list_rows(usage, cpu_users, first, today=TODAY, random=random)
 
 
 def days(found: list[Row]) -> list[date]:
@@ -46,7 +47,7 @@ def test_the_start_is_a_unix_time_or_a_date(starttime: PhpValue, day: date | Non
 
 def test_a_call_gives_thirty_days_with_the_first() -> None:
     """The first day counts: thirty in all, in order, by user within a day."""
-    found = rows(date(2014, 9, 1), Readings())
+    found = rows(date(2014, 9, 1), ApiVariant())
 
     assert (days(found)[0], days(found)[-1]) == (date(2014, 9, 1), date(2014, 9, 30))
     assert [row.cpu_user for row in found[:4]] == ["", "web", "", "web"]
@@ -55,13 +56,13 @@ def test_a_call_gives_thirty_days_with_the_first() -> None:
 
 def test_no_day_is_later_than_today() -> None:
     """Days that have not begun have no rows."""
-    assert days(rows(date(2014, 11, 10), Readings())) == [date(2014, 11, 10), TODAY]
-    assert rows(date(9999, 12, 31), Readings()) == []
+    assert days(rows(date(2014, 11, 10), ApiVariant())) == [date(2014, 11, 10), TODAY]
+    assert rows(date(9999, 12, 31), ApiVariant()) == []
 
 
 def test_today_can_be_left_out() -> None:
     """A server may give only days that are over."""
-    found = rows(date(2014, 11, 9), Readings(with_today=False))
+    found = rows(date(2014, 11, 9), ApiVariant(with_today=False))
 
     assert days(found) == [date(2014, 11, 9), date(2014, 11, 10)]
 
@@ -72,14 +73,14 @@ def test_today_can_be_left_out() -> None:
 )
 def test_a_day_that_has_not_begun_can_be_given(first: date, last: date) -> None:
     """Tomorrow follows where the thirty days reach today."""
-    assert days(rows(first, Readings(with_tomorrow=True)))[-1] == last
+    assert days(rows(first, ApiVariant(with_tomorrow=True)))[-1] == last
 
 
 def test_rows_can_come_in_any_order() -> None:
     """Reversed and shuffled rows are the same rows."""
-    straight = rows(date(2014, 10, 20), Readings())
-    backwards = rows(date(2014, 10, 20), Readings(row_order=Order.REVERSED))
-    shuffled = rows(date(2014, 10, 20), Readings(row_order=Order.SHUFFLED))
+    straight = rows(date(2014, 10, 20), ApiVariant())
+    backwards = rows(date(2014, 10, 20), ApiVariant(row_order=Order.REVERSED))
+    shuffled = rows(date(2014, 10, 20), ApiVariant(row_order=Order.SHUFFLED))
 
     assert backwards == straight[::-1]
     assert shuffled != straight
@@ -109,7 +110,7 @@ def test_cpu_users_can_be_chosen(ask: Ask, cpu: str | list[str], users: set[str]
 
 def test_rows_can_be_a_mapping_with_gaps(simulator: Simulator, ask: Ask) -> None:
     """PHP prints an array that lost items as a mapping."""
-    simulator.behave(Behaviour(readings=Readings(rows=Array.GAPS)))
+    simulator.behave(Behaviour(variant=ApiVariant(rows=Array.GAPS)))
     answer = ask("disk.usage", cpu="web", starttime="2014-11-10")
 
     assert answer["usage"] == {

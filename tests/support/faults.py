@@ -13,8 +13,8 @@ from aiohttp import web
 
 from exporter.simulator.api import ELSEWHERE, PlannedResponse
 from exporter.simulator.commands import CallContext, SimulatedResponse, refusal
-from exporter.simulator.listing import PARTIAL, SKIPPED, Listed
 from exporter.simulator.php import PhpValue, encode
+from exporter.simulator.published import PARTIAL, SKIPPED, Listed
 
 _NUMBERS = frozenset({"bytes_total", "__is_loaded", "__offset", "__file_count"})
 _NOT_A_NUMBER = "(a number)"

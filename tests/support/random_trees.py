@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from random import Random
 
-from exporter.simulator.readings import FolderShape, Loaded, Readings
 from exporter.simulator.storage import FileType, Folder
+from tests.support.api_variants import ApiVariant, FolderShape, LoadFlagPlacement
 
 MAX_FILES = 600
 """How many files a tree by chance has at most, roughly."""
@@ -48,17 +48,17 @@ def describe_tree(folder: Folder, listed: str = "video") -> str:
     return " ".join([*own, *below])
 
 
-def ambiguities(folder: Folder, readings: Readings) -> Iterator[str]:
+def ambiguities(folder: Folder, variant: ApiVariant) -> Iterator[str]:
     """Give what no client can tell from the responses, in a few words each.
 
     A folder named as a member that the API writes itself; and, where folders are objects, one that
     holds folders 0, 1, 2 and so on but says nothing of itself: PHP prints it as a list.
     """
     names = set(_folder_names(folder))
-    for name in sorted(names & (_OWN_MEMBERS | set(readings.extra_members))):
+    for name in sorted(names & (_OWN_MEMBERS | set(variant.extra_members))):
         yield f"a folder is named {name}"
-    shapes = {readings.folder, readings.sub_folder or readings.folder}
-    says_nothing = readings.loaded is not Loaded.EVERYWHERE and not readings.extra_members
+    shapes = {variant.folder, variant.sub_folder or variant.folder}
+    says_nothing = variant.loaded is not LoadFlagPlacement.EVERYWHERE and not variant.extra_members
     if FolderShape.MAPPING in shapes and "0" in names and says_nothing:
         yield "a folder named 0 makes an object a list"
 

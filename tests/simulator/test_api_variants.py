@@ -6,41 +6,36 @@ from dataclasses import replace
 import pytest
 import requests
 
-from exporter.simulator import (
+from exporter.simulator import Behaviour, FaultRule, FileType, Folder, MemberOrder, Simulator
+from exporter.simulator.php import PhpValue, decode, encode
+from tests.support.api_variants import (
+    ApiVariant,
     Array,
-    Behaviour,
     Code,
     CompleteOffset,
     Content,
     Empty,
-    FaultRule,
     FileCount,
-    FileType,
-    Folder,
     FolderShape,
-    Loaded,
-    MemberOrder,
+    LoadFlagPlacement,
     Nothing,
     Numbers,
     OffsetWritten,
     PassingOffset,
-    Readings,
-    Simulator,
 )
-from exporter.simulator.encoding import folder as written_folder
-from exporter.simulator.listing import list_folder
-from exporter.simulator.php import PhpValue, decode, encode
 from tests.support.faults import BUSY, Refusal
-from tests.support.random_readings import describe
+from tests.support.random_variants import describe
+from tests.support.variant_encoding import folder as written_folder
+from tests.support.variant_listing import list_folder
 
 Ask = Callable[..., dict[str, object]]
 Post = Callable[..., requests.Response]
 Sign = Callable[..., str]
 
 
-def written(root: Folder, readings: Readings) -> PhpValue:
+def written(root: Folder, variant: ApiVariant) -> PhpValue:
     """Return how a folder is written, as a client decodes it."""
-    return decode(encode(written_folder(list_folder(root, "video", 0, readings), readings)))
+    return decode(encode(written_folder(list_folder(root, "video", 0, variant), variant)))
 
 
 def tree(*paths: str) -> Folder:
@@ -74,23 +69,23 @@ def tree(*paths: str) -> Folder:
 )
 def test_a_folder_is_a_mapping_or_a_list_of_them(shape: FolderShape, expected: PhpValue) -> None:
     """A folder is written as one mapping, as a list of it, or in pieces."""
-    assert written(tree("m", "f/a"), Readings(folder=shape)) == expected
+    assert written(tree("m", "f/a"), ApiVariant(folder=shape)) == expected
 
 
 @pytest.mark.parametrize(
     ("loaded", "flags"),
     [
-        (Loaded.EVERYWHERE, (1, 1, -1, 0)),
-        (Loaded.NOT_ON_ROOT, (None, 1, -1, 0)),
-        (Loaded.NOT_ON_COMPLETE, (1, None, -1, 0)),
-        (Loaded.ONLY_UNFINISHED, (None, None, -1, 0)),
-        (Loaded.NOWHERE, (None, None, None, None)),
+        (LoadFlagPlacement.EVERYWHERE, (1, 1, -1, 0)),
+        (LoadFlagPlacement.NOT_ON_ROOT, (None, 1, -1, 0)),
+        (LoadFlagPlacement.NOT_ON_COMPLETE, (1, None, -1, 0)),
+        (LoadFlagPlacement.ONLY_UNFINISHED, (None, None, -1, 0)),
+        (LoadFlagPlacement.NOWHERE, (None, None, None, None)),
     ],
 )
-def test_the_flag_can_be_absent(loaded: Loaded, flags: tuple[int | None, ...]) -> None:
+def test_the_flag_can_be_absent(loaded: LoadFlagPlacement, flags: tuple[int | None, ...]) -> None:
     """Root, complete, partial and skipped folder have the flag as the reading says."""
-    readings = Readings(folder=FolderShape.MAPPING, loaded=loaded, files_per_answer=3)
-    root = written(tree("m", "done/a", "part/a", "part/b", "rest/a"), readings)
+    variant = ApiVariant(folder=FolderShape.MAPPING, loaded=loaded, files_per_answer=3)
+    root = written(tree("m", "done/a", "part/a", "part/b", "rest/a"), variant)
 
     assert isinstance(root, dict)
     folders = [root, root["done"], root["part"], root["rest"]]
@@ -101,9 +96,11 @@ def test_the_flag_can_be_absent(loaded: Loaded, flags: tuple[int | None, ...]) -
 
 def test_an_offset_stands_without_its_flag() -> None:
     """A root that is cut says where to go on even where it has no flag."""
-    readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOT_ON_ROOT, files_per_answer=1)
+    variant = ApiVariant(
+        folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOT_ON_ROOT, files_per_answer=1
+    )
 
-    assert written(tree("a", "b"), readings) == {
+    assert written(tree("a", "b"), variant) == {
         "__files": ["a"],
         "__offset": 1,
         "__file_count": 2,
@@ -112,23 +109,23 @@ def test_an_offset_stands_without_its_flag() -> None:
 
 def test_a_skipped_folder_without_its_flag_looks_empty() -> None:
     """Where no flag is written, nothing tells a skipped folder from an empty one."""
-    readings = Readings(loaded=Loaded.NOWHERE, files_per_answer=1)
+    variant = ApiVariant(loaded=LoadFlagPlacement.NOWHERE, files_per_answer=1)
 
-    assert written(tree("a", "f/b"), readings) == [{"__files": ["a"], "f": []}]
+    assert written(tree("a", "f/b"), variant) == [{"__files": ["a"], "f": []}]
 
 
 def test_names_can_be_a_mapping_with_gaps() -> None:
     """PHP prints an array that lost items as a mapping."""
-    readings = Readings(folder=FolderShape.MAPPING, files=Array.GAPS)
+    variant = ApiVariant(folder=FolderShape.MAPPING, files=Array.GAPS)
 
-    assert written(tree("a", "b"), readings) == {"__files": {"1": "a", "3": "b"}, "__is_loaded": 1}
+    assert written(tree("a", "b"), variant) == {"__files": {"1": "a", "3": "b"}, "__is_loaded": 1}
 
 
 def test_numbers_can_be_texts() -> None:
     """Flags, offsets and counts can come as text."""
-    readings = Readings(folder=FolderShape.MAPPING, numbers=Numbers.TEXT, files_per_answer=1)
+    variant = ApiVariant(folder=FolderShape.MAPPING, numbers=Numbers.TEXT, files_per_answer=1)
 
-    assert written(tree("a", "b"), readings) == {
+    assert written(tree("a", "b"), variant) == {
         "__files": ["a"],
         "__is_loaded": "-1",
         "__offset": "1",
@@ -142,21 +139,21 @@ def test_numbers_can_be_texts() -> None:
 )
 def test_an_empty_folder_is_an_empty_array_or_flagged(empty: Empty, expected: PhpValue) -> None:
     """What has neither files nor folders is PHP's empty array, or says that it is complete."""
-    assert written(Folder(), Readings(folder=FolderShape.MAPPING, empty=empty)) == expected
+    assert written(Folder(), ApiVariant(folder=FolderShape.MAPPING, empty=empty)) == expected
 
 
 def test_folders_named_like_indexes_become_a_list() -> None:
     """PHP can't tell a mapping with the keys 0 and 1 from a list."""
-    readings = Readings(folder=FolderShape.MAPPING, loaded=Loaded.NOWHERE)
+    variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
 
-    assert written(tree("0/a", "1/b"), readings) == [{"__files": ["a"]}, {"__files": ["b"]}]
+    assert written(tree("0/a", "1/b"), variant) == [{"__files": ["a"]}, {"__files": ["b"]}]
 
 
 def test_sub_folders_can_have_a_form_of_their_own() -> None:
     """The requested folder can be a mapping while those below it are lists, or in pieces."""
-    readings = Readings(folder=FolderShape.MAPPING, sub_folder=FolderShape.PIECES)
+    variant = ApiVariant(folder=FolderShape.MAPPING, sub_folder=FolderShape.PIECES)
 
-    assert written(tree("f/g/a"), readings) == {
+    assert written(tree("f/g/a"), variant) == {
         "__is_loaded": 1,
         "f": [{"__is_loaded": 1}, {"g": [{"__files": ["a"]}, {"__is_loaded": 1}]}],
     }
@@ -164,45 +161,45 @@ def test_sub_folders_can_have_a_form_of_their_own() -> None:
 
 def test_a_folder_can_be_an_object_among_lists() -> None:
     """An empty folder can be ``{}``, and a skipped one an object in no list, in any form."""
-    readings = Readings(empty_object=True, skipped_object=True, files_per_answer=1)
+    variant = ApiVariant(empty_object=True, skipped_object=True, files_per_answer=1)
     root = tree("a/1", "b/2")
     root.make("a/empty")
 
-    assert written(root, readings) == [
+    assert written(root, variant) == [
         {
             "__is_loaded": 1,
             "a": [{"__files": ["1"], "__is_loaded": 1, "empty": {"__is_loaded": 0}}],
             "b": {"__is_loaded": 0},
         }
     ]
-    assert written(root.make("a"), replace(readings, files_per_answer=2)) == [
+    assert written(root.make("a"), replace(variant, files_per_answer=2)) == [
         {"__files": ["1"], "__is_loaded": 1, "empty": {}}
     ]
 
 
 @pytest.mark.parametrize(
-    ("readings", "member", "value"),
+    ("variant", "member", "value"),
     [
-        (Readings(complete_offset=CompleteOffset.NULL), "__offset", None),
-        (Readings(complete_offset=CompleteOffset.ZERO), "__offset", 0),
-        (Readings(complete_offset=CompleteOffset.ZERO, numbers=Numbers.TEXT), "__offset", "0"),
-        (Readings(count_on_complete=True), "__file_count", 3),
-        (Readings(count_on_complete=True, count_all_types=True), "__file_count", 4),
-        (Readings(count_on_complete=True, count_below=True), "__file_count", 6),
-        (Readings(count_on_complete=True, file_count=FileCount.ANSWER), "__file_count", 3),
-        (Readings(extra_members=("__errors",)), "__errors", []),
-        (Readings(extra_members=("__size",)), "__size", 4096),
+        (ApiVariant(complete_offset=CompleteOffset.NULL), "__offset", None),
+        (ApiVariant(complete_offset=CompleteOffset.ZERO), "__offset", 0),
+        (ApiVariant(complete_offset=CompleteOffset.ZERO, numbers=Numbers.TEXT), "__offset", "0"),
+        (ApiVariant(count_on_complete=True), "__file_count", 3),
+        (ApiVariant(count_on_complete=True, count_all_types=True), "__file_count", 4),
+        (ApiVariant(count_on_complete=True, count_below=True), "__file_count", 6),
+        (ApiVariant(count_on_complete=True, file_count=FileCount.ANSWER), "__file_count", 3),
+        (ApiVariant(extra_members=("__errors",)), "__errors", []),
+        (ApiVariant(extra_members=("__size",)), "__size", 4096),
     ],
-    ids=lambda value: describe(value) if isinstance(value, Readings) else None,
+    ids=lambda value: describe(value) if isinstance(value, ApiVariant) else None,
 )
 def test_a_complete_folder_can_have_more_members(
-    readings: Readings, member: str, value: PhpValue
+    variant: ApiVariant, member: str, value: PhpValue
 ) -> None:
     """An offset, a count, or members that nobody published can stand in a complete folder."""
     root = tree("1", "2", "f/3", "f/g/4")
     root.add("other.pdf", FileType.OTHER)
     usual = {"__files", "__is_loaded", "f"}
-    found = written(root, replace(readings, folder=FolderShape.MAPPING))
+    found = written(root, replace(variant, folder=FolderShape.MAPPING))
 
     assert isinstance(found, dict)
     assert found.keys() - usual == {member}
@@ -221,15 +218,15 @@ def test_the_offset_can_be_absent(
     offset_written: OffsetWritten, *, root_has_it: bool, sub_folder_has_it: bool
 ) -> None:
     """Without flag and offset, nothing tells that more is to come; nor does a complete folder."""
-    readings = Readings(
+    variant = ApiVariant(
         folder=FolderShape.MAPPING,
-        loaded=Loaded.NOWHERE,
+        loaded=LoadFlagPlacement.NOWHERE,
         offset_written=offset_written,
         complete_offset=CompleteOffset.ZERO,
         files_per_answer=2,
     )
-    root = written(tree("a", "f/b", "f/c"), replace(readings, members=MemberOrder.FOLDERS_FIRST))
-    cut = written(tree("f/b", "f/c", "f/d"), readings)
+    root = written(tree("a", "f/b", "f/c"), replace(variant, members=MemberOrder.FOLDERS_FIRST))
+    cut = written(tree("f/b", "f/c", "f/d"), variant)
 
     assert isinstance(root, dict)
     assert isinstance(cut, dict)
@@ -245,7 +242,7 @@ def test_nothing_to_list_has_more_forms_than_an_empty_folder(
     simulator: Simulator, ask: Ask, content: Content, nothing: Nothing, members: dict[str, PhpValue]
 ) -> None:
     """A listing that shows nothing can be an empty ``data``, or lack the path; others do not."""
-    simulator.behave(Behaviour(readings=Readings(content=content, nothing=nothing)))
+    simulator.behave(Behaviour(variant=ApiVariant(content=content, nothing=nothing)))
     envelope = {"message", "status", "handle_time"}
     empty = ask("files.list", path="sestore4/jb/empty")
     behind = ask("files.list", path="sestore4/jb", offset=99)
@@ -260,7 +257,7 @@ def test_names_that_are_no_utf8_are_printed_alike() -> None:
     """PHP substitutes each byte that is no UTF-8, so two names can look the same."""
     root = tree("\udcfe.mp4", "\udcff.mp4", "é.mp4")
 
-    assert written(root, Readings(folder=FolderShape.MAPPING)) == {
+    assert written(root, ApiVariant(folder=FolderShape.MAPPING)) == {
         "__files": ["é.mp4", "\ufffd.mp4", "\ufffd.mp4"],
         "__is_loaded": 1,
     }
@@ -268,8 +265,8 @@ def test_names_that_are_no_utf8_are_printed_alike() -> None:
 
 def test_an_offset_in_passing_can_count_from_the_requested_path() -> None:
     """The offset of a sub-folder can be the place below the requested folder."""
-    readings = Readings(passing_offset=PassingOffset.FROM_REQUESTED, files_per_answer=3)
-    listed = list_folder(tree("1", "2", "f/3", "f/4"), "video", 0, readings)
+    variant = ApiVariant(passing_offset=PassingOffset.FROM_REQUESTED, files_per_answer=3)
+    listed = list_folder(tree("1", "2", "f/3", "f/4"), "video", 0, variant)
 
     assert dict(listed.folders)["f"].offset == 4
 
@@ -291,7 +288,7 @@ def test_content_is_under_data_or_beside_the_message(
     listing_under_data: bool,
 ) -> None:
     """The rows and the listing stand where the reading says."""
-    simulator.behave(Behaviour(readings=Readings(content=content)))
+    simulator.behave(Behaviour(variant=ApiVariant(content=content)))
     usage = ask("disk.usage", cpu="", starttime="2014-11-11")
     listing = ask("files.list", path="sestore4/jb")
 
@@ -304,7 +301,7 @@ def test_content_is_under_data_or_beside_the_message(
 
 def test_bytes_can_be_text(simulator: Simulator, ask: Ask) -> None:
     """The bytes of a row can come as text, as they do in a sister object of the API."""
-    simulator.behave(Behaviour(readings=Readings(numbers=Numbers.TEXT)))
+    simulator.behave(Behaviour(variant=ApiVariant(numbers=Numbers.TEXT)))
     answer = ask("disk.usage", cpu="web", starttime="2014-11-11")
 
     assert answer["usage"] == [
@@ -328,15 +325,15 @@ def test_a_code_can_lose_its_zeros(
 ) -> None:
     """A code comes with its zeros, as a number, or as text without them."""
     faults = (FaultRule(Refusal(code)),)
-    simulator.behave(Behaviour(readings=Readings(code=form), faults=faults))
+    simulator.behave(Behaviour(variant=ApiVariant(code=form), faults=faults))
 
     assert ask("files.list", path="sestore4/jb")["code"] == written_code
 
 
 def test_the_content_type_says_nothing(simulator: Simulator, post: Post, signed: Sign) -> None:
     """PHP's own Content-Type stands on good answers and on failures."""
-    readings = Readings(content_type="text/html; charset=UTF-8")
-    simulator.behave(Behaviour(readings=readings, faults=(FaultRule(BUSY, calls=(2,)),)))
+    variant = ApiVariant(content_type="text/html; charset=UTF-8")
+    simulator.behave(Behaviour(variant=variant, faults=(FaultRule(BUSY, calls=(2,)),)))
 
     for _ in range(2):
         answer = post(simulator.url, signed("files.list", path="sestore4/jb"))

@@ -1,45 +1,26 @@
 """files.list: which files and folders one answer shows, and where it is cut."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from exporter.simulator.readings import (
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.storage import Folder, Run
+from tests.support.variant_switches import (
     Counted,
     FileCount,
     Offsets,
     PassingOffset,
-    Readings,
     Unreached,
 )
-from exporter.simulator.storage import Folder, Run
 
-COMPLETE = 1
-SKIPPED = 0
-PARTIAL = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One folder of an answer.
-
-    ``offset`` is given when it is partial; ``file_count`` then, and where the reading writes it on
-    complete folders.
-    """
-
-    files: tuple[str, ...] = ()
-    folders: tuple[tuple[str, "Listed"], ...] = ()
-    loaded: int = COMPLETE
-    offset: int = 0
-    file_count: int = 0
-
-    def file_total(self) -> int:
-        """Return how many files the answer shows of this folder, at any depth."""
-        return len(self.files) + sum(folder.file_total() for _, folder in self.folders)
+if TYPE_CHECKING:
+    from tests.support.api_variants import ApiVariant
 
 
 _UNREACHED = Listed(loaded=SKIPPED)
 
 
-def list_folder(folder: Folder, listed: str, offset: int, readings: Readings) -> Listed:
+def list_folder(folder: Folder, listed: str, offset: int, variant: "ApiVariant") -> Listed:
     """Return what one answer shows of a folder, from an offset on.
 
     Depth first, members in the order of the reading, names sorted. ``listed`` is a ``type`` that
@@ -47,9 +28,9 @@ def list_folder(folder: Folder, listed: str, offset: int, readings: Readings) ->
     """
     with folder.lock:
         start = offset
-        if readings.offsets is Offsets.RECURSIVE or offset <= len(folder.names(listed)):
-            start = max(0, offset - readings.overlap)
-        page = _Page(listed, readings, start)
+        if variant.offsets is Offsets.RECURSIVE or offset <= len(folder.names(listed)):
+            start = max(0, offset - variant.overlap)
+        page = _Page(listed, variant, start)
         return page.list_folder(folder, start, requested=True)[0]
 
 
@@ -75,21 +56,21 @@ class _Page:
     ``passed`` is the place below the requested folder, at any depth, in what offsets count.
     """
 
-    def __init__(self, listed: str, readings: Readings, start: int) -> None:
+    def __init__(self, listed: str, variant: "ApiVariant", start: int) -> None:
         self._listed = listed
-        self._readings = readings
+        self._variant = variant
         self._start = start
-        self._room = readings.files_per_answer
+        self._room = variant.files_per_answer
         self._passed = start
-        self._recursive = readings.offsets is Offsets.RECURSIVE
-        self._counts_folders = readings.offset_counts is Counted.ENTRIES
-        self._scans = readings.offset_counts is Counted.SCANNED
-        self._has_to_show = readings.limit_counts is Counted.SCANNED
+        self._recursive = variant.offsets is Offsets.RECURSIVE
+        self._counts_folders = variant.offset_counts is Counted.ENTRIES
+        self._scans = variant.offset_counts is Counted.SCANNED
+        self._has_to_show = variant.limit_counts is Counted.SCANNED
 
     def list_folder(self, folder: Folder, start: int, *, requested: bool) -> tuple[Listed, int]:
         """List a folder from a place in it on; return it and the place that was reached."""
         seen = _Seen(requested, start, start)
-        order = self._readings.members
+        order = self._variant.members
         for member in folder.members(self._listed, order, scanned=self._scans):
             if isinstance(member, Run):
                 self._add_files(member.files, seen)
@@ -119,7 +100,7 @@ class _Page:
 
         Where the room is for scanned files, scanning goes on until there is something to show.
         """
-        counts_all = self._readings.limit_counts is Counted.SCANNED
+        counts_all = self._variant.limit_counts is Counted.SCANNED
         concerned = requested or self._recursive
         for index in range(first, len(files)):
             if self._room <= 0 and not (self._has_to_show and concerned):
@@ -143,13 +124,13 @@ class _Page:
             seen.folders.append((name, _UNREACHED))
             return
         begins_here = not seen.skip
-        start = self._start if self._readings.offset_in_every_folder else seen.skip
+        start = self._start if self._variant.offset_in_every_folder else seen.skip
         if self._recursive and self._counts_folders and seen.skip:
             start -= 1
         seen.skip = 0
         entry = 1 if begins_here and self._counts_folders else 0
         self._room -= reserved
-        self._room -= 1 if begins_here and self._readings.limit_counts is Counted.ENTRIES else 0
+        self._room -= 1 if begins_here and self._variant.limit_counts is Counted.ENTRIES else 0
         self._passed += entry
         listed, reached = self.list_folder(folder, start, requested=False)
         self._room += reserved
@@ -178,7 +159,7 @@ class _Page:
 
     def _finish(self, folder: Folder, seen: _Seen) -> Listed:
         """Return the folder as it is listed: with unreached folders or not, complete or cut."""
-        unreached = self._readings.unreached
+        unreached = self._variant.unreached
         folders = tuple(seen.folders)
         if unreached is Unreached.BEHIND_OFFSET or (
             unreached is Unreached.SKIPPED_AFTER_FILES and seen.cut_in_files
@@ -189,28 +170,28 @@ class _Page:
             is_cut = seen.reached < total
         else:
             is_cut = seen.cut_in_files or len(folders) < len(seen.folders)
-        if self._readings.loaded_tells_files:
+        if self._variant.loaded_tells_files:
             is_cut = seen.cut_in_files
         listed = Listed(tuple(seen.files), folders, PARTIAL if is_cut else COMPLETE)
         if is_cut:
             listed = replace(listed, offset=self._offset(seen))
-        if is_cut or self._readings.count_on_complete:
+        if is_cut or self._variant.count_on_complete:
             listed = replace(listed, file_count=self._file_count(folder, listed))
         return listed
 
     def _offset(self, seen: _Seen) -> int:
-        readings = self._readings
-        if not seen.requested and readings.passing_offset is PassingOffset.FROM_REQUESTED:
+        variant = self._variant
+        if not seen.requested and variant.passing_offset is PassingOffset.FROM_REQUESTED:
             return self._passed
         reached = [listed for _, listed in seen.folders if listed is not _UNREACHED]
         ends_in_folder = bool(reached) and reached[-1].loaded == PARTIAL
-        return seen.reached - (1 if readings.offset_stays and ends_in_folder else 0)
+        return seen.reached - (1 if variant.offset_stays and ends_in_folder else 0)
 
     def _file_count(self, folder: Folder, listed: Listed) -> int:
-        readings = self._readings
-        if readings.file_count is FileCount.ANSWER:
+        variant = self._variant
+        if variant.file_count is FileCount.ANSWER:
             return len(listed.files) + len(listed.folders)
-        files = None if readings.count_all_types else self._listed
-        if readings.count_below:
+        files = None if variant.count_all_types else self._listed
+        if variant.count_below:
             return folder.count(files) + folder.count_folders()
         return len(folder.names(files)) + len(folder.folders())

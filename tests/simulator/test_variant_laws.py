@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator import (
+from exporter.simulator import FileType, Folder, MemberOrder
+from exporter.simulator.published import COMPLETE, Listed
+from tests.simulator.knowing_client import find_all
+from tests.support.api_variants import (
+    ApiVariant,
     Counted,
-    FileType,
-    Folder,
-    Loaded,
-    MemberOrder,
+    LoadFlagPlacement,
     Offsets,
     OffsetWritten,
-    Readings,
     Unreached,
 )
-from exporter.simulator.listing import COMPLETE, Listed, list_folder
-from tests.simulator.knowing_client import find_all
-from tests.support.random_readings import describe, random_readings
+from tests.support.random_variants import describe, random_variant
+from tests.support.variant_listing import list_folder
 
 LIMITS = (1, 2, 3, 4, 6)
 TYPES = [FileType.VIDEO, FileType.VIDEO, FileType.AUDIO, FileType.DELETED]
@@ -31,7 +30,7 @@ TREES = st.recursive(
     lambda inner: st.builds(Folder, FILES, st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=8,
 )
-READINGS = st.randoms(use_true_random=False).map(lambda rng: random_readings(rng, LIMITS))
+READINGS = st.randoms(use_true_random=False).map(lambda rng: random_variant(rng, LIMITS))
 
 
 def folder_paths(folder: Folder, above: str = "") -> set[str]:
@@ -43,9 +42,9 @@ def folder_paths(folder: Folder, above: str = "") -> set[str]:
 
 @settings(max_examples=150)
 @given(TREES, READINGS)
-def test_who_knows_the_reading_sees_everything(tree: Folder, readings: Readings) -> None:
+def test_who_knows_the_reading_sees_everything(tree: Folder, variant: ApiVariant) -> None:
     """No reading hides a file or a folder, and every request leads on."""
-    found = find_all(tree, "video", readings)
+    found = find_all(tree, "video", variant)
 
     assert found.files == set(tree.walk("video"))
     assert found.folders == folder_paths(tree)
@@ -60,22 +59,22 @@ def entries(listed: Listed) -> int:
 
 @settings(max_examples=100)
 @given(TREES, READINGS, st.integers(0, 12))
-def test_a_response_keeps_its_limit(tree: Folder, readings: Readings, offset: int) -> None:
+def test_a_response_keeps_its_limit(tree: Folder, variant: ApiVariant, offset: int) -> None:
     """A response lists no more files than its limit, and no more entries where these count.
 
     Folders on the way to a recursive offset were counted before, and skipped ones never are.
     """
-    listed = list_folder(tree, "video", offset, readings)
+    listed = list_folder(tree, "video", offset, variant)
 
-    assert listed.file_total() <= readings.files_per_answer
-    if readings.limit_counts is Counted.ENTRIES and readings.offsets is Offsets.OWN:
-        assert entries(listed) <= readings.files_per_answer
+    assert listed.file_total() <= variant.files_per_answer
+    if variant.limit_counts is Counted.ENTRIES and variant.offsets is Offsets.OWN:
+        assert entries(listed) <= variant.files_per_answer
 
 
 @given(TREES, READINGS)
-def test_complete_tells_of_a_folders_files(tree: Folder, readings: Readings) -> None:
+def test_complete_tells_of_a_folders_files(tree: Folder, variant: ApiVariant) -> None:
     """Under every reading, a folder that is complete from the first on shows all its files."""
-    found = [(tree, list_folder(tree, "video", 0, readings))]
+    found = [(tree, list_folder(tree, "video", 0, variant))]
     while found:
         folder, listed = found.pop()
         if listed.loaded == COMPLETE:
@@ -100,7 +99,7 @@ def test_the_order_of_members_decides_where_a_response_is_cut(
     for path in ("a/x", "b", "c/x", "c/y", "c/z", "d"):
         tree.add(path)
     limit = 3
-    listed = list_folder(tree, "video", 0, Readings(members=members, files_per_answer=limit))
+    listed = list_folder(tree, "video", 0, ApiVariant(members=members, files_per_answer=limit))
 
     assert listed.files == files
     assert {name: below.loaded for name, below in listed.folders} == folders
@@ -111,23 +110,23 @@ def test_own_files_are_shown_before_folders_take_all_the_room() -> None:
     tree = Folder()
     for path in ("a/1", "a/2", "a/3", "x", "y"):
         tree.add(path)
-    readings = Readings(
+    variant = ApiVariant(
         members=MemberOrder.FOLDERS_FIRST, offset_counts=Counted.FILES, files_per_answer=3
     )
-    first = list_folder(tree, "video", 0, readings)
+    first = list_folder(tree, "video", 0, variant)
 
     assert (first.files, dict(first.folders)["a"].files, first.offset) == (("x",), ("1", "2"), 1)
-    assert list_folder(tree, "video", 1, readings) == Listed(("y",))
+    assert list_folder(tree, "video", 1, variant) == Listed(("y",))
 
 
 def test_scanning_goes_on_until_there_is_something_to_show() -> None:
     """A response that scanned its share and shows nothing would look like the end."""
     others = {f"{number}": FileType.OTHER for number in range(9)}
-    readings = Readings(
+    variant = ApiVariant(
         limit_counts=Counted.SCANNED, offset_counts=Counted.SCANNED, files_per_answer=2
     )
     tree = Folder({**others, "x": FileType.VIDEO, "z": FileType.OTHER})
-    listed = list_folder(tree, "video", 0, readings)
+    listed = list_folder(tree, "video", 0, variant)
 
     assert (listed.files, listed.offset) == (("x",), 10)
 
@@ -160,7 +159,7 @@ SILENT = {"offset_written": OffsetWritten.NOT_ON_ROOT}
         ({"offset_stays": True, "offsets": Offsets.RECURSIVE}, "counts the folder's own entries"),
         (SILENT, "has to say where it goes on"),
         (
-            {"offset_written": OffsetWritten.NOWHERE, "loaded": Loaded.NOT_ON_ROOT},
+            {"offset_written": OffsetWritten.NOWHERE, "loaded": LoadFlagPlacement.NOT_ON_ROOT},
             "has to say where it goes on",
         ),
         ({"extra_members": ("__nobody",)}, "no extra member '__nobody'"),
@@ -170,7 +169,7 @@ SILENT = {"offset_written": OffsetWritten.NOT_ON_ROOT}
 def test_contradictions_are_refused(switches: dict[str, object], sentence: str) -> None:
     """A reading that contradicts itself, or hides files from every client, is refused."""
     with pytest.raises(ValueError, match=sentence):
-        Readings(**switches)  # type: ignore[arg-type]
+        ApiVariant(**switches)  # type: ignore[arg-type]
 
 
 OF_USAGE = {"rows", "row_order", "with_tomorrow", "code", "telling_status"}
@@ -181,19 +180,19 @@ def test_random_readings_combine_every_switch() -> None:
     rng = Random(1)
     seen: set[str] = set()
     for _ in range(3000):
-        seen.update(describe(random_readings(rng)).split())
+        seen.update(describe(random_variant(rng)).split())
 
-    plain = Readings()
+    plain = ApiVariant()
     expected = {
         f"{name}={value.name}"
-        for name in sorted(Readings.__dataclass_fields__)
+        for name in sorted(ApiVariant.__dataclass_fields__)
         if isinstance(default := getattr(plain, name), Enum) and name not in OF_USAGE
         for value in type(default)
         if value is not default
     }
     switched = {
         f"{name}=True"
-        for name in sorted(Readings.__dataclass_fields__)
+        for name in sorted(ApiVariant.__dataclass_fields__)
         if getattr(plain, name) is False and name not in OF_USAGE
     }
     assert expected | switched | {"sub_folder=PIECES", "overlap=99", "plainest"} <= seen

@@ -6,8 +6,10 @@ from enum import Enum
 from random import Random
 from typing import TypeVar
 
-from exporter.simulator.readings import (
+from exporter.simulator.storage import MemberOrder
+from tests.support.api_variants import (
     EXTRA_MEMBERS,
+    ApiVariant,
     Array,
     CompleteOffset,
     Content,
@@ -15,16 +17,14 @@ from exporter.simulator.readings import (
     Empty,
     FileCount,
     FolderShape,
-    Loaded,
+    LoadFlagPlacement,
     Nothing,
     Numbers,
     Offsets,
     OffsetWritten,
     PassingOffset,
-    Readings,
     Unreached,
 )
-from exporter.simulator.storage import MemberOrder
 
 T = TypeVar("T")
 
@@ -32,11 +32,15 @@ LIMITS = (100, 100, 100, 10, 25, 37, 100, 150, 250)
 """How many files a response lists: the published number, and others."""
 
 _WRITTEN = (
-    (Loaded.EVERYWHERE, OffsetWritten.EVERYWHERE),
-    *((loaded, OffsetWritten.EVERYWHERE) for loaded in Loaded if loaded is not Loaded.EVERYWHERE),
-    *3 * ((Loaded.NOT_ON_ROOT, OffsetWritten.NOT_ON_ROOT),),
-    *2 * ((Loaded.NOWHERE, OffsetWritten.NOT_ON_ROOT),),
-    (Loaded.NOWHERE, OffsetWritten.NOWHERE),
+    (LoadFlagPlacement.EVERYWHERE, OffsetWritten.EVERYWHERE),
+    *(
+        (loaded, OffsetWritten.EVERYWHERE)
+        for loaded in LoadFlagPlacement
+        if loaded is not LoadFlagPlacement.EVERYWHERE
+    ),
+    *3 * ((LoadFlagPlacement.NOT_ON_ROOT, OffsetWritten.NOT_ON_ROOT),),
+    *2 * ((LoadFlagPlacement.NOWHERE, OffsetWritten.NOT_ON_ROOT),),
+    (LoadFlagPlacement.NOWHERE, OffsetWritten.NOWHERE),
 )
 """What can be written together; a requested folder without either comes often."""
 
@@ -58,19 +62,19 @@ _BOLDNESS = (0.05, 0.2, 0.4, 0.7)
 """How likely each switch is an unusual one; a reading has one of these throughout."""
 
 
-def random_readings(rng: Random, limits: Sequence[int] = LIMITS) -> Readings:
+def random_variant(rng: Random, limits: Sequence[int] = LIMITS) -> ApiVariant:
     """Return a consistent reading of files.list; ``limits`` are those of a response."""
     dice = _Dice(rng, rng.choice(_BOLDNESS))
     return _counting(dice, rng.choice(limits), _writing(dice))
 
 
-def describe(readings: Readings) -> str:
+def describe(variant: ApiVariant) -> str:
     """Return what is unusual about a reading, in one line: ``members=BY_NAME overlap=1``."""
-    plain = Readings()
+    plain = ApiVariant()
     unusual = (
-        f"{field.name}={_word(getattr(readings, field.name))}"
-        for field in fields(readings)
-        if getattr(readings, field.name) != getattr(plain, field.name)
+        f"{field.name}={_word(getattr(variant, field.name))}"
+        for field in fields(variant)
+        if getattr(variant, field.name) != getattr(plain, field.name)
     )
     return " ".join(unusual) or "the plainest reading"
 
@@ -97,10 +101,10 @@ class _Dice:
         return self.rng.choice(unusual) if self.is_unusual() else usual
 
 
-def _writing(dice: _Dice) -> Readings:
+def _writing(dice: _Dice) -> ApiVariant:
     """Return a reading that is unusual in how responses are written."""
     loaded, offset_written = dice.pick(_WRITTEN)
-    return Readings(
+    return ApiVariant(
         folder=dice.pick(FolderShape),
         sub_folder=dice.pick([None, *FolderShape]),
         empty_object=dice.is_unusual(),
@@ -121,7 +125,7 @@ def _writing(dice: _Dice) -> Readings:
     )
 
 
-def _counting(dice: _Dice, limit: int, writing: Readings) -> Readings:
+def _counting(dice: _Dice, limit: int, writing: ApiVariant) -> ApiVariant:
     """Return the reading, made unusual in what offsets and limits count too."""
     offsets, counts, limit_counts = dice.pick(_COUNTED)
     own = offsets is Offsets.OWN
