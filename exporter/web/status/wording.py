@@ -78,7 +78,8 @@ def format_until(moment: datetime, now: datetime) -> str:
     seconds = (moment - now).total_seconds()
     if seconds < 1:
         return "now"
-    return f"in {format_duration(seconds if seconds < _MINUTE else seconds // _MINUTE * _MINUTE)}"
+    rounded = seconds if seconds < _MINUTE else seconds // _MINUTE * _MINUTE
+    return f"in{_NO_BREAK}{format_duration(rounded)}"
 
 
 def format_time(moment: datetime) -> str:
