@@ -144,11 +144,25 @@ def test_the_changes_of_a_user() -> None:
 
 
 def test_users_come_in_the_order_of_their_size() -> None:
-    """The largest is the first; the one without a name is not added to the others."""
+    """The largest is the first."""
     account = main(of_users(("a", 1), ("", 900), ("b", 3)))
     assert account.disk_usage is not None
     assert [each.cpu_user for each in account.disk_usage.users or ()] == ["", "b", "a"]
-    assert (account.summary.users, account.summary.bytes) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("users", "size"),
+    [
+        ([("a", 1), ("", 900), ("b", 3)], 900),
+        ([("a", 1), ("", 2), ("b", 3)], 4),
+        ([("", 900)], 900),
+        ([("a", 1)], 1),
+    ],
+)
+def test_the_bytes_of_an_account(users: list[tuple[str, int]], size: int) -> None:
+    """The user without a name is not added to the others: what is stored in any case is shown."""
+    summary = main(of_users(*users)).summary
+    assert (summary.users, summary.bytes) == (len(users), size)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +187,20 @@ def test_the_share_of_the_rate_limit() -> None:
     assert (account.requests_per_hour, account.rate_limit_share) == (None, None)
     account = main(replace(observe({"main": known}), requests_per_second=None))
     assert (account.requests_per_hour, account.rate_limit_share) == (1602, None)
+
+
+@pytest.mark.parametrize("requests_per_second", [0.48, 0.1])
+def test_polls_that_do_not_fit(requests_per_second: float) -> None:
+    """From nine tenths of the rate limit on it is a problem, of the target that needs most."""
+    known = [polled(USAGE, DiskUsageSnapshot(()), requests=2), polled(FILES, COUNTS, requests=400)]
+    seen = observe({"main": known})
+    (problem,) = build_overview(replace(seen, requests_per_second=requests_per_second)).problems
+    assert (problem.reason, problem.severity, problem.subjects) == (
+        "demand",
+        Severity.WARNING,
+        ("sestore4/jb video",),
+    )
+    assert build_overview(replace(seen, requests_per_second=0.55)).problems == ()
 
 
 def test_a_poll_that_does_not_end() -> None:

@@ -8,7 +8,12 @@ from typing import Final
 
 from exporter.metrics.descriptions import quota_of
 from exporter.polling import snapshots
-from exporter.polling.demand import compute_demand_ratio, count_requests_per_hour
+from exporter.polling.demand import (
+    HIGH_DEMAND_RATIO,
+    compute_demand_ratio,
+    count_requests_per_hour,
+    count_target_requests,
+)
 from exporter.polling.request_log import PollTrace, RequestRecord
 from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import TargetState
@@ -50,6 +55,10 @@ _OVERDUE: Final = (
     "compare how long a poll takes with its interval and stale_after, and read the log",
 )
 """The reason, the cause and the advice where no poll has failed, and there are no numbers."""
+_DEMAND: Final = (
+    f"the polls of the account need more than {HIGH_DEMAND_RATIO * 100:.0f} % of the requests that "
+    "its rate limit allows, those of this target most"
+)
 
 
 def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> Overview:
@@ -141,12 +150,17 @@ def _summarize(
 
 
 def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]:
-    """Return how many users have a number, and the bytes of those with a name if all have one."""
+    """Return how many users have a number, and the bytes of the account if all have one.
+
+    ScaleEngine does not document what the user with an empty name means. The larger of its bytes
+    and the sum of the others is stored in any case, as the dashboard has it.
+    """
     for observed in targets:
         usage = observed.snapshot
         if isinstance(usage, snapshots.DiskUsageSnapshot):
             named = sum(user.occupied for user in usage.users if user.cpu_user)
-            return len(usage.users), None if usage.rejected_users else named
+            unnamed = sum(user.occupied for user in usage.users if not user.cpu_user)
+            return len(usage.users), None if usage.rejected_users else max(named, unnamed)
     return None, None
 
 
@@ -276,7 +290,7 @@ def _process_problems(seen: Observation) -> Iterator[StatusProblem]:
 
 
 def _account_problems(
-    account: ConfiguredAccount, targets: Iterable[_TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Iterator[StatusProblem]:
     """Return a problem for each cause; one cause can concern many targets."""
     alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
@@ -307,8 +321,26 @@ def _account_problems(
             since=seen.at(min(since)) if since else None,
             next_attempt=seen.at(min(due)) if due else None,
         )
+    yield from _demand_problems(account, targets, seen)
     if usage is not None:
         yield from _usage_problems(account, usage, seen)
+
+
+def _demand_problems(
+    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
+) -> Iterator[StatusProblem]:
+    known = [observed.known for observed in targets]
+    ratio = compute_demand_ratio(known, seen.requests_per_second)
+    if ratio is not None and ratio > HIGH_DEMAND_RATIO:
+        costliest = max(known, key=lambda state: count_target_requests(state) or 0.0)
+        yield StatusProblem(
+            severity=Severity.WARNING,
+            reason="demand",
+            cause=_DEMAND,
+            advice="set longer intervals, a higher api.requests_per_second, or smaller paths",
+            account=account.name,
+            subjects=(_subject(costliest.target),),
+        )
 
 
 def _wrong_since(known: TargetState) -> float | None:

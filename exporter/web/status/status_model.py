@@ -45,8 +45,8 @@ class StatusProblem(_Documented):
     """An error where numbers are missing, a warning where they are still served."""
 
     reason: str
-    """A value of the label `reason`, or one of `overdue`, `quota`, `rejected_rows`,
-    `configuration`, `web_configuration` and `thread`."""
+    """A value of the label `reason`, or one of `overdue`, `demand`, `quota`,
+    `rejected_rows`, `configuration`, `web_configuration` and `thread`."""
 
     cause: str
     """What is wrong, in words."""
@@ -277,7 +277,8 @@ class Summary(_Documented):
     """How many CPU users have a number; null where there are no numbers that count."""
 
     bytes: int | None
-    """The bytes of all CPU users with a name; null where any number is missing."""
+    """The bytes of the CPU user with an empty name, or of all others where they have more; null
+    where any number is missing."""
 
     files: int | None
     """The files of all paths and types; null where any number is missing. Paths may overlap."""
