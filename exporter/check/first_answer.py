@@ -1,10 +1,11 @@
-"""What the first answer for a path shows, and what it lets foresee of a full poll."""
+"""What the first answer for a path shows, and about how many requests a full poll takes."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.polling.siblings import MIN_SIBLINGS
 from exporter.scaleengine.file_listing import PAGE_SIZE, FolderListing, Listing, LoadState
 
 _REQUESTS_AT_THE_END: Final = 2
@@ -14,8 +15,8 @@ _REQUESTS_AT_THE_END: Final = 2
 class FirstAnswer:
     """The files and folders in the first answer, and about how many requests a full poll makes.
 
-    ``requests`` includes the first. 1 is certain: nothing is left out. More are an estimate: what
-    is in a folder that was skipped is not known, and a further response may show several at once.
+    ``requests`` includes the first. 1 is certain: nothing is left out, and 2 or more say that more
+    requests are certain. How many is an estimate, for what is in a skipped folder is not known.
     """
 
     files: int
@@ -33,13 +34,29 @@ def first_answer(listing: Listing, *, is_end: bool) -> FirstAnswer:
     root = folders[0]
     is_partial = root.loaded is LoadState.PARTIAL or root.next_offset is not None
     pages_left = _further(root) if is_partial else 0
+    partial = [folder for folder in folders[1:] if folder.loaded is not LoadState.SKIPPED]
     return FirstAnswer(
         files=sum(len(folder.files) for folder in folders),
         folders=len(folders) - 1,
         requests=1
-        + sum(map(_further, folders[1:]))
+        + sum(map(_further, partial))
+        + sum(map(_estimate_skipped, folders))
         + (0 if is_end else pages_left + _REQUESTS_AT_THE_END),
     )
+
+
+def _estimate_skipped(parent: FolderListing) -> int:
+    """Return about how many requests the sub-folders take that a response skips.
+
+    Where those before them are small, requests for the parent probably complete several at once.
+    """
+    children = parent.folders.values()
+    skipped = sum(child.loaded is LoadState.SKIPPED for child in children)
+    complete = [child.all_files for child in children if child.loaded is LoadState.COMPLETE]
+    files = skipped * sum(complete) / max(1, len(complete))
+    if skipped < MIN_SIBLINGS or not files:
+        return skipped
+    return min(skipped, math.ceil(files / PAGE_SIZE))
 
 
 def _all(root: FolderListing) -> Iterator[FolderListing]:

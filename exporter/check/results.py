@@ -168,7 +168,7 @@ def _rejected(rows: RejectedRows) -> str:
 
 
 def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int) -> CheckResult:
-    """Build the result for the first response of a path: an estimate of the requests of a poll.
+    """Build the result for the first response of a path: whether a poll takes more requests.
 
     Raises IncompleteError for a response with which a poll would fail, too.
     """
@@ -184,16 +184,15 @@ def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int)
         detail = f"{found}; a full poll takes this one request"
         cost = RequestRange(1, 1)
         return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
-    detail = (
-        f"{found} in the first answer; a full poll takes about {seen.requests} requests (estimate)"
-    )
+    detail = f"{found} in the first answer; a full poll takes more requests, --full counts them"
     cost = RequestRange(2, None)
     if seen.requests <= requests_allowed:
         return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
     return CheckResult(
         target_subject(target),
         Outcome.WARN,
-        f"{detail}, more than api.max_requests_per_poll ({requests_allowed}) allows",
+        f"{detail}; it may take about {seen.requests}, more than api.max_requests_per_poll "
+        f"({requests_allowed}) allows",
         "raise api.max_requests_per_poll, or configure smaller paths",
         facts=facts,
         requests=cost,

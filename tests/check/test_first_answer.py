@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -27,6 +28,7 @@ from exporter.settings import Settings
 from exporter.simulator import Behaviour, FileType, SimulatedAccount, Simulator
 from exporter.simulator import Folder as Stored
 from tests.support.api_variants import ApiVariant, Unreached
+from tests.support.random_trees import random_wide_tree
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 
@@ -125,7 +127,8 @@ def walked(
                 answers.append(list_files(polled.client, known, path, "video", offset))
                 return answers[-1]
 
-            limits = WalkLimits(at_once=1, in_all=5000)
+            # Requests are so far apart that only their number counts.
+            limits = WalkLimits(at_once=1, in_all=5000, gap=3600.0)
             asyncio.run(walk("sestore4/jb", ask, limits, FolderCounts(None)))
             polled.client.close()
         return answers
@@ -152,3 +155,26 @@ def test_many_folders(walked: Walk, each: int, unreached: Unreached) -> None:
 
     assert first_answer(answers[0], is_end=False).requests > 1
     assert len(answers) > 1
+
+
+@pytest.mark.parametrize(("number", "each"), [(60, 5), (30, 30), (12, 45), (12, 80)])
+def test_folders_of_one_size(walked: Walk, number: int, each: int) -> None:
+    """The estimate follows the walk, which requests a folder again instead of its sub-folders."""
+    names = dict.fromkeys(files(each), FileType.VIDEO)
+    tree = Stored(folders={f"{name:03}": Stored(files=names) for name in range(number)})
+    answers = walked(tree, ApiVariant())
+    foreseen = first_answer(answers[0], is_end=True).requests
+    assert abs(foreseen - len(answers)) <= 1 + len(answers) // 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
+    """One request is enough exactly where that is foreseen."""
+    tree = random_wide_tree(Random(seed), 100)
+    answers = walked(tree, ApiVariant())
+    folder, traits = FolderProgress("sestore4/jb"), ServerTraits()
+    traits.observe(answers[0], 0)
+    folder.accept(answers[0], traits)
+    folder.decide(answers[0], answers[0].entries, traits)
+    foreseen = first_answer(answers[0], is_end=folder.is_complete).requests
+    assert (foreseen == 1) is (len(answers) == 1)
