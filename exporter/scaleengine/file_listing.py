@@ -212,42 +212,66 @@ def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str
     """
     unread = [_UnreadFolder("", tree, len(path.encode()))]
     parsed: list[tuple[FolderListing, Mapping[str, int]]] = []
-    files = 0
+    has_parts = read_members is _members_from_parts
+    files = skipped = 0
     for folder in unread:  # grows while it is read
-        if files + len(unread) > MAX_ENTRIES:
+        if files + skipped + len(unread) > MAX_ENTRIES:
             raise SchemaError(f"it shows more than {MAX_ENTRIES} files and folders")
         try:
             members = read_members(folder.value)
-            parsed.append(
-                (_read_folder(members, folder.path_bytes), _queue_children(members, folder, unread))
-            )
+            read = _read_folder(members, folder.path_bytes)
+            children = _queue_children(members, folder, unread, has_parts=has_parts)
+            parsed.append((read, children))
         except SchemaError as unexpected:
             name = f"folder {quote_whole(folder.name, _SHOWN)}" if folder.name else _ROOT
             raise SchemaError(f"{name}: {unexpected}") from None
-        files += len(parsed[-1][0].files)
+        files += len(read.files)
+        skipped += sum(child == _SKIPPED_INDEX for child in children.values())
     built: dict[int, FolderListing] = {}
     for index in reversed(range(len(parsed))):
         read, children = parsed[index]
         if children:
-            folders = {key: built.pop(child) for key, child in children.items()}
+            folders = {
+                key: _SKIPPED_FOLDER if child == _SKIPPED_INDEX else built.pop(child)
+                for key, child in children.items()
+            }
             read = replace(read, folders=folders)
         built[index] = read
     return built[0]
 
 
 def _queue_children(
-    members: JsonObject, parent: _UnreadFolder, unread: list[_UnreadFolder]
+    members: JsonObject, parent: _UnreadFolder, unread: list[_UnreadFolder], *, has_parts: bool
 ) -> Mapping[str, int]:
-    """Append the sub-folders to ``unread``; return where each is."""
-    children = {}
+    """Append the sub-folders to ``unread``; return where each is.
+
+    A response may hold thousands of which it says no more than that they are skipped. These are
+    not appended. ``has_parts`` says that a folder may be a list of its parts.
+    """
+    children: dict[str, int] = {}
     for key, member in members.items():
         if key not in _RESERVED and not _is_api_member(key, member):
             path_bytes = _path_bytes(_read_folder_name(key), parent.path_bytes)
+            if _is_only_skipped(member, has_parts=has_parts):
+                children[key] = _SKIPPED_INDEX
+                continue
             children[key] = len(unread)
             unread.append(_UnreadFolder(key, member, path_bytes))
     return children or _NO_INDEXES
 
 
+def _is_only_skipped(value: Json, *, has_parts: bool) -> bool:
+    """Return whether a folder has nothing but the flag that it was skipped."""
+    if has_parts and isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    flag = value.get(_LOADED)
+    return flag == 0 and isinstance(flag, int) and not isinstance(flag, bool)
+
+
+_SKIPPED_INDEX: Final = -1
+_SKIPPED_FOLDER: Final = FolderListing(loaded=LoadState.SKIPPED)
 _NO_INDEXES: Final[Mapping[str, int]] = MappingProxyType({})
 
 

@@ -457,3 +457,24 @@ def test_a_path_beyond_ascii(
 
     assert list_files(connect(simulator.url), credentials, path, "video", 0).root.files == ("7",)
     assert simulator.calls[-1].path == path
+
+
+@pytest.mark.parametrize("flag", [0, "0", "00"])
+def test_folders_of_which_nothing_is_said_but_that_they_are_skipped(flag: Json) -> None:
+    """Thousands of them may be in one response, in each form of a folder."""
+    skipped = FolderListing(loaded=LoadState.SKIPPED)
+    as_object: Json = {"__is_loaded": flag}
+    assert read([{"a": [as_object], "b": as_object}]).folders == {"a": skipped, "b": skipped}
+    assert read({"a": as_object}).folders == {"a": skipped}
+
+
+@pytest.mark.parametrize("flag", [False, "", 2, None, [0]])
+def test_what_only_looks_like_the_flag_of_a_skipped_folder(flag: Json) -> None:
+    with pytest.raises(SchemaError):
+        read([{"a": [{"__is_loaded": flag}]}])
+
+
+def test_a_skipped_folder_in_a_list_under_objects() -> None:
+    """There, a list may be one of sub-folders that are named 0, 1, 2."""
+    with pytest.raises(SchemaError, match="may hold its parts"):
+        read({"a": [{"__is_loaded": 0}]})
