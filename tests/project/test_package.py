@@ -136,6 +136,11 @@ def test_it_is_licensed(wheel: zipfile.ZipFile, metadata: Message) -> None:
     assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
 
 
+def test_any_index_takes_it(metadata: Message) -> None:
+    """The version of the metadata is one that indexes and installers have long known."""
+    assert metadata["Metadata-Version"] == "2.4"
+
+
 def test_its_maintainers_are_named(metadata: Message) -> None:
     """Who made it is the project, and no host is named that does not exist."""
     assert metadata["Author"] == "The maintainers of scaleengine-exporter"
