@@ -9,7 +9,7 @@ PYTEST := -m pytest -n $(shell expr 2 '*' `nproc`) --dist=worksteal
 DEMO := build/demo
 
 .PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
-	lock lowest newest deb deb-try image-try \
+	lock lowest newest deb deb-try systemd-try image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts bench-shards try-install fault-matrix soak random-walks hostile fuzz
 
@@ -32,6 +32,7 @@ help:
 	@echo "make pictures    take the pictures of the status page for the documents"
 	@echo "make deb         build a Debian package in dist/, for this release of Debian"
 	@echo "make deb-try     build it, install it and purge it in a small Debian, as root"
+	@echo "make systemd-try  run that package under a real systemd, as root; two minutes"
 	@echo "make image-try   build the image and run the demo in it, without Docker, as root"
 	@echo "make try-install install, upgrade and remove by the commands of docs/install.md; five minutes"
 	@echo "make fault-matrix  try every fault, and print what came of it; one minute"
@@ -173,6 +174,9 @@ deb: dist
 
 deb-try: dist
 	deploy/try_deb.sh dist/*.whl
+
+systemd-try: dist
+	deploy/try_systemd.sh dist/*.whl
 
 $(READY): requirements-dev.txt pyproject.toml
 	$(call make-environment,.venv)

@@ -31,19 +31,8 @@ list() { (cd "$system" && find etc usr var -path var/lib/dpkg -prune -o -path va
 
 cp -a "$(deploy/debian_root.sh "$release")" "$system"
 mount -t proc proc "$system/proc"
-source=$system/source
-mkdir -p "$source/deploy"
-cp -r deploy/debian deploy/build_deb.sh "$source/deploy/"
-cp requirements.txt README.md CHANGELOG.md "$wheel" "$source/"
-# What pip has to know of this machine, if anything.
-for file in /etc/pip.conf /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt; do
-	[ ! -e "$file" ] || cp --parents -L "$file" "$system/"
-done
 began=$SECONDS
-chroot "$system" /source/deploy/build_deb.sh "/source/$(basename "$wheel")" /packages \
-	>"$work/deb" 2>"$work/log" || fail "$(tail -20 "$work/log")"
-deb=$(<"$work/deb")
-rm -rf "$source"
+deb=$(deploy/deb_in_root.sh "$wheel" "$system" 2>"$work/log") || fail "$(tail -20 "$work/log")"
 echo "built in $((SECONDS - began)) s: $(($(stat -c %s "$system$deb") / 1000000)) MB"
 list >"$work/before"
 
