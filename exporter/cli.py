@@ -240,7 +240,7 @@ def backfill(
     from exporter.backfill.options import STREAM, BackfillOptions, Destination
     from exporter.backfill.progress import BackfillProgress
     from exporter.scaleengine.clock import Clock
-    from exporter.terminal import is_capable, printable
+    from exporter.terminal import escape_unprintable, is_capable
 
     is_stream = output == STREAM
     file = None if output is None or is_stream else Path(output)
@@ -257,7 +257,7 @@ def backfill(
         raise click.UsageError(str(error)) from None
     except BackfillError as error:
         # It may hold promtool's output, which can be anything.
-        sys.stderr.write(f"{_PROGRAM}: error: {printable(str(error), sys.stderr)}\n")
+        sys.stderr.write(f"{_PROGRAM}: error: {escape_unprintable(str(error), sys.stderr)}\n")
         return EXIT_FAILURE
 
 

@@ -19,7 +19,7 @@ from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, SimulatedAccount, Simulator
 from exporter.simulator.demo_account import INGEST_PATH, Demo, demo_account, ingest_account
-from exporter.web.listeners import url
+from exporter.web.listeners import format_url
 
 _ACCOUNT: Final = "demo"
 _SEED: Final = 158
@@ -51,8 +51,10 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
     try:
         # A browser opens no unix socket; the log has its address.
         for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
-            page = url(sock, tls=web_config is not None and web_config.ssl_context is not None)
-            _print_meanwhile(hints(page, web.telemetry_path))
+            page = format_url(
+                sock, tls=web_config is not None and web_config.ssl_context is not None
+            )
+            _print_meanwhile(format_hints(page, web.telemetry_path))
         source = ConfigSource(
             lambda: settings, lambda settings: settings.endpoint, lambda settings: settings, secrets
         )
@@ -71,7 +73,7 @@ def start_demo() -> tuple[Simulator, Settings]:
     return simulator, _build_settings(demo, ingest, simulator.url)
 
 
-def hints(page: str, telemetry_path: str) -> str:
+def format_hints(page: str, telemetry_path: str) -> str:
     """Return what to try, where the demo is served at ``page`` (``http://localhost:10058``)."""
     metrics = page + telemetry_path
     return f"""\
@@ -95,7 +97,7 @@ Ctrl-C ends it.
 """
 
 
-def _build_settings(demo: Demo, ingest: SimulatedAccount, url: str) -> Settings:
+def _build_settings(demo: Demo, ingest: SimulatedAccount, format_url: str) -> Settings:
     files = tuple(
         FilesTarget(
             _ACCOUNT,
@@ -115,7 +117,7 @@ def _build_settings(demo: Demo, ingest: SimulatedAccount, url: str) -> Settings:
     )
     usage = DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL)
     return Settings(
-        endpoint=Endpoint(url, timeout=30.0, connections=_CONCURRENCY),
+        endpoint=Endpoint(format_url, timeout=30.0, connections=_CONCURRENCY),
         concurrency=_CONCURRENCY,
         requests_per_second=_REQUESTS_PER_SECOND,
         requests_per_poll=5000,

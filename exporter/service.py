@@ -46,7 +46,7 @@ from exporter.timed_read import SettledRead
 from exporter.version import version_string
 from exporter.web.app import AppState, build_app
 from exporter.web.config_file import LiveWebConfig, install_web_config
-from exporter.web.listeners import close, shown
+from exporter.web.listeners import close, format_address
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
 
@@ -152,7 +152,7 @@ def run(
         reloading.start()
         process.signals.on_reload(reloading.request)
         for sock in web_options.sockets:
-            log.info("listening", address=shown(sock), path=web_options.telemetry_path)
+            log.info("listening", address=format_address(sock), path=web_options.telemetry_path)
         notifier.notify_ready()
 
     observe = Observer(

@@ -37,7 +37,7 @@ def has_colours(stream: TextIO) -> bool:
     return is_capable(stream) and not os.environ.get("NO_COLOR")
 
 
-def printable(text: str, stream: TextIO) -> str:
+def escape_unprintable(text: str, stream: TextIO) -> str:
     """Escape control characters, and characters that the stream cannot encode."""
     shown = "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
     encoding = stream.encoding or "utf-8"
@@ -60,7 +60,7 @@ class Progress:
         with self._lock:
             if self._enabled:
                 self._hide()
-                self._what = printable(f"trying {what}", self._stream)
+                self._what = escape_unprintable(f"trying {what}", self._stream)
                 self._write(f"{CLEAR_LINE}{_WRAP_OFF}{self._what}{_WRAP_ON}")
                 self._is_shown = True
 
@@ -89,7 +89,7 @@ class Progress:
             bar.length = None if expected is None or done >= expected else expected
             bar.eta_known = bar.eta_known and bar.length is not None
             self._write(_WRAP_OFF)
-            bar.update(done - bar.pos, printable(extent, self._stream))
+            bar.update(done - bar.pos, escape_unprintable(extent, self._stream))
             self._write(f"\r{_WRAP_ON}")  # a line of the log takes the place of the bar
             self._is_shown = True
 

@@ -151,14 +151,14 @@ def _begin(paths: Sequence[str]) -> Callable[[Holdings], None]:
         for path in paths:
             for number in range(40):
                 holdings.storage.add(f"{path}/recording {number:03}.mp4")
-        holdings.occupied = {"": 1024}
+        holdings.bytes_by_user = {"": 1024}
 
     return change
 
 
 def _users(users: int, number: int) -> Callable[[Holdings], None]:
     def change(holdings: Holdings) -> None:
-        holdings.occupied = {f"user {user}": 4096 * number + user for user in range(users)}
+        holdings.bytes_by_user = {f"user {user}": 4096 * number + user for user in range(users)}
 
     return change
 

@@ -129,7 +129,7 @@ class Scene:
         def change(held: Holdings) -> None:
             held.storage.add(f"{PATH}/new {number}/recording.mp4")
             held.storage.add(f"{PATH}/00 {number}.mp4")
-            held.occupied = {user: size + 4096 for user, size in held.occupied.items()}
+            held.bytes_by_user = {user: size + 4096 for user, size in held.bytes_by_user.items()}
 
         self.holdings.change(self.time.monotonic, change)
 
@@ -213,7 +213,7 @@ def _fill(held: Holdings) -> None:
     for place, files in places.items():
         for number in range(files):
             held.storage.add(f"{PATH}/{place}recording {number:03}.mp4")
-    held.occupied = {"": 1_000_000, "live": 7_000_000, "news": 30_000}
+    held.bytes_by_user = {"": 1_000_000, "live": 7_000_000, "news": 30_000}
 
 
 def _front(way: Way, simulator: Simulator, props: Props) -> Front | None:

@@ -51,7 +51,7 @@ class Holdings:
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self.storage = Folder()
-        self.occupied: Mapping[str, int] = {}
+        self.bytes_by_user: Mapping[str, int] = {}
         """Bytes by CPU user; to be replaced, not changed."""
         self.truths: Mapping[Target, Truth] = {target: Truth() for target in targets}
         self.lock = threading.RLock()
@@ -71,7 +71,7 @@ class Holdings:
     def usage(self, _: date) -> Mapping[str, int]:
         """Return the bytes of each CPU user, on every day those of today."""
         with self.lock:
-            return self.occupied
+            return self.bytes_by_user
 
     def numbers(self, target: Target) -> Numbers:
         """Return what an exporter has to say of a target just now."""
@@ -79,8 +79,8 @@ class Holdings:
             if isinstance(target, FilesTarget):
                 return _file_numbers(target, self.storage.find(target.path) or Folder())
             return {
-                series(BYTES, account=target.account, cpu_user=user): occupied
-                for user, occupied in self.occupied.items()
+                series(BYTES, account=target.account, cpu_user=user): bytes_total
+                for user, bytes_total in self.bytes_by_user.items()
             }
 
 

@@ -36,7 +36,7 @@ from exporter.backfill.work_folder import (
     follow_link,
     open_work_folder,
     place_file,
-    unwritable,
+    unwritable_error,
 )
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.threads import StopRequestedError, stoppable
@@ -324,7 +324,7 @@ class _Run:
             with folder.text.open("wb", buffering=_BUFFER_BYTES) as file:
                 written = self._write_text(scope, file)
         except OSError as error:
-            raise unwritable(folder.text, error) from None
+            raise unwritable_error(folder.text, error) from None
         blocks = None
         if promtool is not None and destination.tsdb is not None and written.samples:
             with self._host.progress.stage("making blocks", None):

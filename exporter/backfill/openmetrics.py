@@ -21,7 +21,7 @@ from exporter.metrics.descriptions import (
     DISK_USAGE_DAY,
     Description,
     Quotas,
-    quota_of,
+    find_quota,
 )
 
 EOF: Final = "# EOF\n"
@@ -119,12 +119,12 @@ def _families(
 ) -> Iterator[tuple[Description, Callable[[str, str], _DayValue | None]]]:
     """Return the families in order of their names, and what gives the values of a user, if any."""
 
-    def find_quota(account: str, cpu_user: str) -> _DayValue | None:
-        quota = quota_of(quotas.get(account, {}), cpu_user)
+    def write_quota(account: str, cpu_user: str) -> _DayValue | None:
+        quota = find_quota(quotas.get(account, {}), cpu_user)
         return None if quota is None else lambda _, __: quota
 
     if any(quotas.values()):
-        yield DISK_QUOTA, find_quota
+        yield DISK_QUOTA, write_quota
     yield DISK_USAGE, lambda _, __: lambda _, count: count
     yield DISK_USAGE_DAY, lambda _, __: lambda day, _: midnight(day)
 

@@ -129,7 +129,7 @@ class RowStore:
                 rows += len(part)
                 self._db.executemany(
                     "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
-                    ((account, row.cpu_user, row.day.toordinal(), row.occupied) for row in part),
+                    ((account, row.cpu_user, row.day.toordinal(), row.bytes_total) for row in part),
                 )
             self._db.execute(
                 "INSERT OR REPLACE INTO windows VALUES (?, ?, ?)",

@@ -60,7 +60,7 @@ def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[C
         yield CheckResult(PROXY, Outcome.OK, detail)
     step: Subject = NAME
     try:
-        addresses = _resolved(route, timeout)
+        addresses = _resolve(route, timeout)
         yield _name(route, addresses)
         step = CONNECTION
         reached = _connect(addresses, timeout, clock)
@@ -73,10 +73,10 @@ def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[C
             elif not proxy:
                 yield _certificate(_expiry(reached.sock, route) if route.tls else None, clock.now())
     except OSError as error:
-        yield failure_result(step, _described(error, step, route))
+        yield failure_result(step, _describe_fault(error, step, route))
 
 
-def _described(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
+def _describe_fault(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
     """Return the error of a step; where there is a proxy, it is the proxy's."""
     if route.proxy and step is not CERTIFICATE:
         return translate_error(ProxyError("", error), _CONTEXT, route)
@@ -155,7 +155,7 @@ def _certificate(expiry: float | None, now: float) -> CheckResult:
     return CheckResult(CERTIFICATE, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _resolved(route: Route, timeout: float) -> Sequence[PeerAddress]:
+def _resolve(route: Route, timeout: float) -> Sequence[PeerAddress]:
     """Return the addresses of the host that connections are made to.
 
     Nothing can interrupt the resolver; so it works in a thread that may be left behind.
@@ -222,7 +222,7 @@ def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> 
     return _Reached(sock, address, seconds, failures)
 
 
-def _expiry(line: socket.socket, route: Route) -> float:
+def _expiry(sock: socket.socket, route: Route) -> float:
     """Shake hands, and return when the certificate expires, in unix time."""
     # urllib3's own context, as for the requests: what is good here is good there.
     context = create_urllib3_context()
@@ -231,6 +231,6 @@ def _expiry(line: socket.socket, route: Route) -> float:
     else:
         context.load_verify_locations(cafile=route.trust.path)
     # The socket's timeout bounds the whole handshake.
-    with context.wrap_socket(line, server_hostname=route.host) as tls:
+    with context.wrap_socket(sock, server_hostname=route.host) as tls:
         certificate = tls.getpeercert() or {}
     return ssl.cert_time_to_seconds(str(certificate["notAfter"]))

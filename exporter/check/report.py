@@ -45,7 +45,7 @@ from typing import Final, TextIO, TypeAlias
 import click
 
 from exporter.check.results import CheckResult, Outcome
-from exporter.terminal import has_colours, printable
+from exporter.terminal import escape_unprintable, has_colours
 
 Counts: TypeAlias = Mapping[Outcome, int]
 Write: TypeAlias = Callable[[Iterable[CheckResult], TextIO], Counts]
@@ -77,10 +77,10 @@ def write_text(findings: Iterable[CheckResult], stream: TextIO) -> Counts:
         if result.outcome is Outcome.NOT_TRIED:
             continue
         label, colour = _LOOKS[result.outcome]
-        line = printable(f"{result.subject.title}: {result.detail}", stream)
+        line = escape_unprintable(f"{result.subject.title}: {result.detail}", stream)
         click.echo(click.style(label.ljust(_INDENT), fg=colour) + line, stream, color=colours)
         if result.advice:
-            click.echo(" " * _INDENT + printable(result.advice, stream), stream)
+            click.echo(" " * _INDENT + escape_unprintable(result.advice, stream), stream)
     parts = [f"{counts[outcome]} {said}" for outcome, said in _SUMMED.items() if counts[outcome]]
     click.echo(", ".join(parts), stream)
     return counts

@@ -21,7 +21,7 @@ from pydantic import (
 
 from exporter.config.secrets import Secret
 from exporter.yamlfile.files import FileError, read_bytes
-from exporter.yamlfile.models import FieldError, duration, plain_text, resolve_path
+from exporter.yamlfile.models import FieldError, duration, require_plain_text, resolve_path
 from exporter.yamlfile.units import (
     DURATION_PATTERN,
     SIZE_FORMAT,
@@ -168,7 +168,7 @@ def _label_value(value: object) -> object:
         raise FieldError("must be text; put it in quotes")
     if len(value) > MAX_LABEL_LENGTH:
         raise FieldError(f"must have at most {MAX_LABEL_LENGTH} characters")
-    return plain_text(value)
+    return require_plain_text(value)
 
 
 def _few_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
@@ -188,7 +188,7 @@ Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole_number)]
 Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole_number)]
 Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Text = Annotated[str, AfterValidator(plain_text), Field(json_schema_extra={"minLength": 1})]
+Text = Annotated[str, AfterValidator(require_plain_text), Field(json_schema_extra={"minLength": 1})]
 StorePath = Annotated[
     Text,
     AfterValidator(_store_path),

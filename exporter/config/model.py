@@ -29,7 +29,7 @@ from exporter.config.fields import (
     Url,
     Workers,
 )
-from exporter.yamlfile.models import FieldError, StrictModel, not_empty
+from exporter.yamlfile.models import FieldError, StrictModel, require_items
 from exporter.yamlfile.problems import is_store_path
 
 # pydantic's own min_length counts only the items without a mistake.
@@ -103,7 +103,7 @@ class CountedPath(StrictModel):
     path: StorePath
     """The path, beginning with its sestore: sestore4/jb."""
 
-    file_types: Annotated[tuple[FileType, ...], AfterValidator(not_empty), _AT_LEAST_ONE] = (
+    file_types: Annotated[tuple[FileType, ...], AfterValidator(require_items), _AT_LEAST_ONE] = (
         "video",
     )
     """The types of file to count, each separately."""
@@ -225,5 +225,5 @@ class Config(StrictModel):
     log: LogConfig = LogConfig()
     """The log: how much is written."""
 
-    accounts: Annotated[tuple[AccountConfig, ...], AfterValidator(not_empty), _AT_LEAST_ONE]
+    accounts: Annotated[tuple[AccountConfig, ...], AfterValidator(require_items), _AT_LEAST_ONE]
     """The accounts to poll."""

@@ -7,7 +7,7 @@ from typing import Self
 
 from exporter.config.rules import is_disabled
 from exporter.process.resource_limits import ResourceLimit
-from exporter.yamlfile.document import Document, Unusable, YamlValue
+from exporter.yamlfile.document import Document, UnusableScalar, YamlValue
 from exporter.yamlfile.files import FileError, is_quoted, read_bytes
 from exporter.yamlfile.problems import ErrorCollector, Loc
 
@@ -190,7 +190,7 @@ class _Reader:
             return value
         if value in (None, ""):
             self._complain(loc, "is empty; write it, in quotes if it begins with a '#'")
-        elif not isinstance(value, Unusable) or not self._report.has(
+        elif not isinstance(value, UnusableScalar) or not self._report.has(
             loc, self._document.position(loc)
         ):
             self._complain(loc, "must be text; put it in quotes")

@@ -76,7 +76,7 @@ class AccountCounter:
                 account: {values: before.get(account, {}).get(values, 0) for values in wanted}
                 for account, wanted in series.items()
             }
-            self._changes.add(self.source, differing(before, self._accounts))
+            self._changes.add(self.source, find_changed(before, self._accounts))
 
     def add(self, account: str, *values: str, amount: int = 1) -> None:
         """Add to a series; a series of a removed account is not created again."""
@@ -96,7 +96,7 @@ class AccountCounter:
         yield family
 
 
-def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+def find_changed(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
     """Return the keys whose values are not the same in both."""
     return {
         key
@@ -122,7 +122,7 @@ class ConfiguredAccounts:
         """Know these accounts and labels from now on."""
         before, self.accounts = self.accounts, accounts
         labels_before, self._labels = self._labels, labels
-        changed = differing(before, accounts) | differing(labels_before, labels)
+        changed = find_changed(before, accounts) | find_changed(labels_before, labels)
         self._changes.add(self.source, changed)
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:

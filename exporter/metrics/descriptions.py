@@ -36,7 +36,7 @@ DISK_QUOTA: Final = Description(
 )
 
 
-def quota_of(quotas: Mapping[str, int], cpu_user: str) -> int | None:
+def find_quota(quotas: Mapping[str, int], cpu_user: str) -> int | None:
     """Return the quota of a CPU user in bytes, by the quotas of its account; None without one.
 
     The quota of every other user does not apply to an empty name: it may be no user.

@@ -75,7 +75,7 @@ class SnapshotCollector:
 
 def disk_usage_families(usages: Usages) -> Iterator[Metric]:
     """Return the bytes of each CPU user, their day, and how many users have no number."""
-    occupied = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
+    bytes_total = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
     day = GaugeMetricFamily(*DISK_USAGE_DAY, labels=_USER)
     rejected_users = GaugeMetricFamily(
         "scaleengine_disk_usage_rejected_users",
@@ -87,9 +87,9 @@ def disk_usage_families(usages: Usages) -> Iterator[Metric]:
         rejected_users.add_metric((target.account,), len(usage.rejected_users))
         for user in usage.users:
             labels = (target.account, user.cpu_user)
-            occupied.add_metric(labels, user.occupied)
+            bytes_total.add_metric(labels, user.bytes_total)
             day.add_metric(labels, _midnight(user.day))
-    yield occupied
+    yield bytes_total
     yield day
     yield rejected_users
 

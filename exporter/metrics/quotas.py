@@ -6,8 +6,8 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from exporter.metrics.account_metrics import differing
-from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, quota_of
+from exporter.metrics.account_metrics import find_changed
+from exporter.metrics.descriptions import DISK_QUOTA, EVERY_OTHER, Quotas, find_quota
 from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.store import TARGETS, Store
@@ -31,7 +31,7 @@ class QuotaCollector:
     def follow(self, quotas: Quotas) -> None:
         """Replace the quotas."""
         before, self._quotas = self._quotas, quotas
-        self._store.changes.add(self.source, differing(before, quotas))
+        self._store.changes.add(self.source, find_changed(before, quotas))
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
         """Return the family of quotas."""
@@ -41,7 +41,7 @@ class QuotaCollector:
             by_user = quotas.get(account, {})
             own = [user for user in by_user if user != EVERY_OTHER]
             for user in dict.fromkeys([*own, *self._users(account)]):
-                quota = quota_of(by_user, user)
+                quota = find_quota(by_user, user)
                 if quota is not None:
                     family.add_metric((account, user), quota)
         yield family

@@ -39,14 +39,14 @@ class UserUsage:
 
     cpu_user: str
     day: date
-    occupied: int
+    bytes_total: int
     packed_days: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def days(self) -> tuple[int | None, ...]:
         """Return the bytes of each day up to ``day``, the oldest first; None for a missing day."""
         earlier = array("q", self.packed_days)
-        return (*(None if value == _UNKNOWN else value for value in earlier), self.occupied)
+        return (*(None if value == _UNKNOWN else value for value in earlier), self.bytes_total)
 
 
 def pack_days(rows: Iterable[UsageRow], newest: Mapping[str, UsageRow]) -> dict[str, bytes]:
@@ -60,7 +60,7 @@ def pack_days(rows: Iterable[UsageRow], newest: Mapping[str, UsageRow]) -> dict[
         if column is not None:
             age = newest[row.cpu_user].day.toordinal() - row.day.toordinal()
             if 0 < age < HISTORY_DAYS:
-                column[-age] = row.occupied
+                column[-age] = row.bytes_total
     return {user: column.tobytes() for user, column in columns.items()}
 
 

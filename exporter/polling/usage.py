@@ -114,7 +114,8 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsageSnapshot:
     if not newest and any(row.cpu_user is None for row in hidden.values()):
         raise _unusable("rows without a readable user may be of any user", groups)
     users = (
-        UserUsage(user, row.day, row.occupied, days[user]) for user, row in sorted(newest.items())
+        UserUsage(user, row.day, row.bytes_total, days[user])
+        for user, row in sorted(newest.items())
     )
     return DiskUsageSnapshot(tuple(users), groups)
 

@@ -31,10 +31,10 @@ log: Final = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_SAME_TIME: Final = 10
+_SKEW_TOLERANCE: Final = 10
 """Seconds: far less than any window for timestamps, and enough for a slow response."""
 
-_NEARLY_RIGHT: Final = 2
+_DATE_PRECISION: Final = 2
 """Seconds: what a Date header, cut to whole ones, and the way of a response may be wrong by."""
 
 
@@ -126,12 +126,12 @@ class Client:
                 response = transport.send(signed, context, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
                 with self._turn_to_parse(response, context, arrival):
-                    members = self._members(response, timestamp, context, conversion)
+                    members = self._open_response(response, timestamp, context, conversion)
                     accepted = True
                     try:
                         result = read(members)
                     except SchemaError as unexpected:
-                        raise _malformed(unexpected, context) from None
+                        raise _schema_error(unexpected, context) from None
                     finally:
                         del members  # it may be large, and its turn is over
             reason = None
@@ -180,7 +180,7 @@ class Client:
                 response.body.clear()  # a failure refers to it until it was logged
             raise self.transport.no_memory_in_time(context) from None
 
-    def _members(
+    def _open_response(
         self,
         response: HttpResponse,
         timestamp: int,
@@ -196,11 +196,11 @@ class Client:
         except ClockError as refused:
             if skew is None or response.date is None:
                 raise
-            if abs(timestamp - response.date) > _SAME_TIME:
+            if abs(timestamp - response.date) > _SKEW_TOLERANCE:
                 self._correct_clock(skew)
             else:  # it is not the time that was wrong, or not by this Date
                 self.time.distrust()
-            compared, advice = _compared(skew)
+            compared, advice = _describe_skew(skew)
             cause = f"{refused.cause}; {compared}"
             corrected = context.failed(CorrectedClockError, cause, advice)
             corrected.code = refused.code
@@ -213,7 +213,7 @@ class Client:
                 "clock corrected",
                 account=self.account,
                 skew=Seconds(skew),
-                advice=_compared(skew)[1],
+                advice=_describe_skew(skew)[1],
             )
         self.time.trust()
 
@@ -231,7 +231,7 @@ def _describe(command: str, fields: Mapping[str, FieldValue]) -> Request:
     )
 
 
-def _malformed(unexpected: SchemaError, context: RequestContext) -> ScaleEngineError:
+def _schema_error(unexpected: SchemaError, context: RequestContext) -> ScaleEngineError:
     """Return the failure for a response that is malformed, and let go of the response."""
     unexpected.__traceback__ = None
     # It may quote a name from the response, and that may be the key.
@@ -243,10 +243,10 @@ def _malformed(unexpected: SchemaError, context: RequestContext) -> ScaleEngineE
     )
 
 
-def _compared(skew: float) -> tuple[str, str]:
+def _describe_skew(skew: float) -> tuple[str, str]:
     """Return how our clock differs from ScaleEngine's, and what to do about it."""
     seconds = round(abs(skew))
-    if seconds <= _NEARLY_RIGHT:
+    if seconds <= _DATE_PRECISION:
         return (
             "the clock of this machine shows the same time as ScaleEngine's",
             "it may be temporary; if it lasts, ask ScaleEngine's support",

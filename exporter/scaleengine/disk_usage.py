@@ -83,7 +83,7 @@ class UsageRow(Converted):
 
     day: date
     cpu_user: str
-    occupied: int
+    bytes_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +317,7 @@ def _reject(row: JsonObject, latest_day: date) -> RejectedRow:
     """Return what is wrong with a row, and of its user and day what can be read."""
     cpu_user = _member(row, "cpu_user", as_str)
     day = _member(row, "summary_date", _read_day)
-    occupied = _member(row, "bytes_total", _read_bytes)
+    bytes_total = _member(row, "bytes_total", _read_bytes)
     fault, problem = RowFault.FUTURE_DAY, _IN_THE_FUTURE
     if not isinstance(day, date) or day <= latest_day:
         fault, problem = next(
@@ -325,7 +325,7 @@ def _reject(row: JsonObject, latest_day: date) -> RejectedRow:
             for fault, value in (
                 (RowFault.INVALID_USER, cpu_user),
                 (RowFault.INVALID_DAY, day),
-                (RowFault.INVALID_BYTES, occupied),
+                (RowFault.INVALID_BYTES, bytes_total),
             )
             if isinstance(value, SchemaError)
         )

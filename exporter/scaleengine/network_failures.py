@@ -42,7 +42,7 @@ _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
 _TOO_LARGE: Final = f"the response is larger than {BODY_LIMIT // 2**20} MiB"
 
 # From the particular to the general: the first that fits speaks. The settings are filled in.
-_MEANINGS: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
+_ERROR_MAP: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, str]]] = (
     (
         ssl.SSLCertVerificationError,
         NetworkError,
@@ -86,18 +86,18 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
     }
     where = "at the proxy, " if by_proxy else ""
     for layer in reversed(layers):
-        for type_, kind, cause, advice in _MEANINGS:
+        for type_, kind, cause, advice in _ERROR_MAP:
             if isinstance(layer, type_):
                 return context.failed(
                     kind, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
                 )
     if by_proxy:
-        return refused_by_proxy(_tunnel_status(layers), context, route)
+        return proxy_error(_tunnel_status(layers), context, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
     return context.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
-def timed_out(limit: Deadline, context: RequestContext, route: Route) -> ScaleEngineError:
+def timeout_error(limit: Deadline, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return the error for a request whose time is over, by what it was waiting for."""
     within = f"within {limit.seconds:g} s"
     where = "at the proxy, " if route.proxy else ""
@@ -115,7 +115,7 @@ def timed_out(limit: Deadline, context: RequestContext, route: Route) -> ScaleEn
     return context.failed(RequestTimeoutError, cause, advice)
 
 
-def refused_by_proxy(status: int | None, context: RequestContext, route: Route) -> ScaleEngineError:
+def proxy_error(status: int | None, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return the error for a proxy that does not let a request through, with its HTTP status."""
     shown = f" (HTTP {status})" if status else ""
     advice = f"check {route.peer_setting} and NO_PROXY in the environment"

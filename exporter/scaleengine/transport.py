@@ -38,7 +38,7 @@ from exporter.scaleengine.message_body import (
     decompress,
     is_compressed,
 )
-from exporter.scaleengine.network_failures import refused_by_proxy, timed_out, translate_error
+from exporter.scaleengine.network_failures import proxy_error, timeout_error, translate_error
 from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import find_route
@@ -211,7 +211,7 @@ class Transport:
         self._remember(deadline, outcome)
         connections.report_malformed(deadline.malformed)
         if deadline.over:
-            raise timed_out(deadline, context, connections.route)
+            raise timeout_error(deadline, context, connections.route)
         if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
@@ -300,7 +300,7 @@ class Transport:
             received = monotonic()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
-                raise refused_by_proxy(status, context, route)
+                raise proxy_error(status, context, route)
             body = bytearray()
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:

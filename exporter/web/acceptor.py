@@ -27,7 +27,7 @@ from exporter.process.log_limit import LogLimit
 from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
 from exporter.web.connection import Connection, Timeouts, break_cycles, check_version
-from exporter.web.connection_tracker import ConnectionTracker, Phase, peer_of
+from exporter.web.connection_tracker import ConnectionTracker, Phase, find_peer
 from exporter.web.request_checks import check_request
 
 log: Final = structlog.get_logger(__name__)
@@ -170,7 +170,7 @@ class Acceptor:
                     self._pause(listener, error)
                     return
                 continue
-            self._start_connection(accepted, peer_of(address))
+            self._start_connection(accepted, find_peer(address))
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
         """Stop accepting for a moment: something other than connections has used up a resource."""

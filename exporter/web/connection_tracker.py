@@ -39,7 +39,7 @@ class ConnectionLimits:
         return {Phase.HANDSHAKE: self.handshakes, Phase.RESPONSE: self.responses}.get(phase)
 
 
-def peer_of(address: object) -> str:
+def find_peer(address: object) -> str:
     """Return what counts as one client, of the address that ``socket.accept`` returns.
 
     All clients of a socket in the file system count as one.

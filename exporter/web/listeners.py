@@ -20,9 +20,9 @@ UNIX_MODE: Final = 0o660
 """Who may connect to a socket in the file system: its owner and its group."""
 
 _TCP: Final = re.compile(r"(\[(?P<v6>[\w:.%]+)\]|(?P<host>[\w.-]*)):(?P<port>[0-9]{1,5})")
-_MOST_PORT: Final = 65535
-_LACKING: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-_MOST_UNIX_BYTES: Final = 107  # sun_path of unix(7), and the NUL at its end
+_MAX_PORT: Final = 65535
+_UNSUPPORTED: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+_MAX_UNIX_BYTES: Final = 107  # sun_path of unix(7), and the NUL at its end
 
 _CAUSES: Final[Mapping[int, str]] = {
     errno.EADDRINUSE: "it is taken: another process listens there; stop it or choose another "
@@ -76,14 +76,14 @@ def parse_address(text: str) -> ListenAddress:
         path = Path(text.removeprefix("unix:"))
         if not path.is_absolute():
             raise AddressError(f"{text!r} is no address: write the whole path, as unix:/run/x.sock")
-        if len(os.fsencode(path)) > _MOST_UNIX_BYTES:
+        if len(os.fsencode(path)) > _MAX_UNIX_BYTES:
             raise AddressError(
-                f"{text!r} is too long for a socket: write a path of {_MOST_UNIX_BYTES} bytes at "
+                f"{text!r} is too long for a socket: write a path of {_MAX_UNIX_BYTES} bytes at "
                 "most"
             )
         return UnixAddress(path)
     match = _TCP.fullmatch(text)
-    if match is None or int(match["port"]) > _MOST_PORT or not _can_be_a_host(match):
+    if match is None or int(match["port"]) > _MAX_PORT or not _can_be_a_host(match):
         raise AddressError(
             f"{text!r} is no address to listen on: write host:port, [IPv6]:port, :port for every "
             "address of this machine, or unix:/path"
@@ -112,7 +112,7 @@ def listen(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
         except OSError as error:
             other = _overlapping(address, owners) if error.errno == errno.EADDRINUSE else None
             close(sockets)
-            cause = _in_words(error) if other is None else _overlap_in_words(address, other)
+            cause = _describe_error(error) if other is None else _describe_overlap(address, other)
             raise ListenError(f"cannot listen on {address}: {cause}") from None
         owners.update(dict.fromkeys(sockets[len(owners) :], address))
     return sockets
@@ -136,7 +136,7 @@ def remove_file(listening: socket.socket) -> None:
             Path(listening.getsockname()).unlink()
 
 
-def shown(listening: socket.socket) -> str:
+def format_address(listening: socket.socket) -> str:
     """Return where a socket listens, as an operator would write it."""
     name = listening.getsockname()
     if isinstance(name, bytes):  # an inherited one without a file: unix(7), abstract
@@ -146,7 +146,7 @@ def shown(listening: socket.socket) -> str:
     return str(TcpAddress("" if _is_everywhere(listening) else name[0], name[1]))
 
 
-def url(listening: socket.socket, *, tls: bool) -> str:
+def format_url(listening: socket.socket, *, tls: bool) -> str:
     """Return what a browser on this machine opens to see what a TCP socket serves."""
     host, port = listening.getsockname()[:2]
     if host in {"::", "0.0.0.0"}:  # noqa: S104 - compared, not bound
@@ -168,7 +168,7 @@ def _listen(address: ListenAddress) -> Iterator[socket.socket]:
         yield _listen_unix(address.path)
         return
     if not address.host:
-        yield _listen_everywhere(address.port)
+        yield _listen_dual_stack(address.port)
         return
     yield from _listen_where_possible(_resolve(address))
 
@@ -191,7 +191,7 @@ def _listen_where_possible(places: Iterable[tuple[int, _Place]]) -> Iterator[soc
         try:
             listening = socket.create_server(where, family=family, backlog=BACKLOG)
         except OSError as error:
-            if error.errno not in _LACKING:
+            if error.errno not in _UNSUPPORTED:
                 raise
             lacking = error
         else:
@@ -201,7 +201,7 @@ def _listen_where_possible(places: Iterable[tuple[int, _Place]]) -> Iterator[soc
         raise lacking
 
 
-def _listen_everywhere(port: int) -> socket.socket:
+def _listen_dual_stack(port: int) -> socket.socket:
     """Listen on IPv6 and IPv4 with one socket, or on IPv4 alone where there is no IPv6."""
     if socket.has_dualstack_ipv6():
         try:
@@ -209,7 +209,7 @@ def _listen_everywhere(port: int) -> socket.socket:
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
             )
         except OSError as error:
-            if error.errno not in _LACKING:
+            if error.errno not in _UNSUPPORTED:
                 raise
     return socket.create_server(("", port), backlog=BACKLOG)
 
@@ -280,13 +280,13 @@ def _is_same_file(one: Path, other: Path) -> bool:
     return False
 
 
-def _overlap_in_words(address: ListenAddress, other: ListenAddress) -> str:
+def _describe_overlap(address: ListenAddress, other: ListenAddress) -> str:
     if address == other:
         return "--web.listen-address names it twice: remove one"
     return f"it overlaps with {other}, which --web.listen-address names too: remove one of the two"
 
 
-def _in_words(error: OSError) -> str:
+def _describe_error(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the name is not known: check it, or write an IP address"
     if error.errno is None:

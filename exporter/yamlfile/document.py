@@ -26,7 +26,7 @@ _DECIMAL = re.compile(r"[-+]?([0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})([eE][-+][0
 _TRUE = ("true", "yes", "on")
 
 
-class Unusable(Enum):
+class UnusableScalar(Enum):
     """The type of a scalar that has no plain meaning, or whose error is recorded already."""
 
     UNUSABLE = "unusable"
@@ -34,9 +34,9 @@ class Unusable(Enum):
     """A number that begins with a zero: YAML 1.1 reads ``0170`` as 120, YAML 1.2 as 170."""
 
 
-UNUSABLE: Final = Unusable.UNUSABLE
+UNUSABLE: Final = UnusableScalar.UNUSABLE
 
-Scalar = None | bool | int | float | str | Unusable
+Scalar = None | bool | int | float | str | UnusableScalar
 YamlValue = Scalar | tuple["YamlValue", ...] | dict[str, "YamlValue"]
 
 
@@ -195,7 +195,7 @@ def _plain(kind: str, text: str) -> Scalar:
         return int(text)
     if kind == "float" and _DECIMAL.fullmatch(text):
         return float(text)
-    return Unusable.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
+    return UnusableScalar.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
 
 
 def _position_of(node: yaml.Node) -> Position:

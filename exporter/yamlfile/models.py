@@ -10,7 +10,7 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.yamlfile.document import Document, Unusable
+from exporter.yamlfile.document import Document, UnusableScalar
 from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, first_invisible, has_control_characters
 from exporter.yamlfile.problems import MERGE_KEY, ErrorCollector, Loc, is_store_path
 from exporter.yamlfile.units import DURATION_FORMAT, parse_duration
@@ -27,7 +27,7 @@ class FieldError(ValueError):
         self.key = key
 
 
-def plain_text(text: str) -> str:
+def require_plain_text(text: str) -> str:
     """Return a text of one line, or raise FieldError."""
     if not text:
         raise FieldError("must not be empty")
@@ -36,7 +36,7 @@ def plain_text(text: str) -> str:
     return text
 
 
-def not_empty(items: tuple[object, ...]) -> tuple[object, ...]:
+def require_items(items: tuple[object, ...]) -> tuple[object, ...]:
     """Return the list, or raise FieldError when nothing is in it."""
     if not items:
         raise FieldError("must not be an empty list; name at least one")
@@ -48,7 +48,7 @@ def resolve_path(folder: Path, value: object) -> object:
 
     Raises FieldError for what no path can be.
     """
-    return folder / plain_text(value) if isinstance(value, str) else value
+    return folder / require_plain_text(value) if isinstance(value, str) else value
 
 
 def duration(minimum: str, maximum: str) -> Callable[[object], float]:
@@ -143,9 +143,9 @@ def _hint(kind: str, given: object) -> str:
 
 
 def _number_hint(given: object) -> str:
-    if given is Unusable.OCTAL:
+    if given is UnusableScalar.OCTAL:
         return _OCTAL
-    if isinstance(given, Unusable):
+    if isinstance(given, UnusableScalar):
         return _PLAIN_DIGITS
     if not isinstance(given, str):
         return ""

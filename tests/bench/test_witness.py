@@ -33,7 +33,7 @@ def holdings() -> Holdings:
     held = Holdings([USAGE, FILES])
 
     def begin(held: Holdings) -> None:
-        held.occupied = {"web": 1024}
+        held.bytes_by_user = {"web": 1024}
         held.storage.add("sestore4/jb/a.mp4")
         held.storage.add("sestore4/jb/below/b.mp4")
 
@@ -134,7 +134,7 @@ def test_a_change_is_true_from_when_no_response_shows_the_state_before_it() -> N
     lock, held.lock = held.lock, Lock()  # type: ignore[assignment]
 
     def change(held: Holdings) -> None:
-        held.occupied = {"web": 1}
+        held.bytes_by_user = {"web": 1}
 
     with lock:
         changing = threading.Thread(target=held.change, args=(lambda: now[0], change))

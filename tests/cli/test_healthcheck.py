@@ -14,7 +14,7 @@ from exporter import cli, healthcheck
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
-from exporter.web.listeners import listen, parse_address, shown
+from exporter.web.listeners import format_address, listen, parse_address
 from tests.ports import refusing_port
 
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"
@@ -63,7 +63,7 @@ def serve() -> Iterator[Serve]:
         (server,) = listen([parse_address(address)])
         listening.append(server)
         Thread(target=answer_all, args=(server, status, tls), daemon=True).start()
-        return shown(server)
+        return format_address(server)
 
     yield serve_it
     for server in listening:

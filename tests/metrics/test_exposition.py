@@ -227,15 +227,15 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
 
 
 @settings(deadline=None)
-@given(occupied=st.integers(0, 2**53))
-@example(occupied=2**53)
-@example(occupied=2**53 - 1)
-@example(occupied=1234567)
-def test_bytes_are_exact(occupied: int) -> None:
+@given(bytes_total=st.integers(0, 2**53))
+@example(bytes_total=2**53)
+@example(bytes_total=2**53 - 1)
+@example(bytes_total=1234567)
+def test_bytes_are_exact(bytes_total: int) -> None:
     """Bytes come through unrounded up to 9 PB, which is as far as Prometheus' own numbers go."""
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])
-    usage = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), occupied),))
+    usage = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), bytes_total),))
     store.record(target, PollResult(0.0, 0.0, 1), LastGood(usage, 0.0))
     registry = CollectorRegistry()
     clock = Clock(monotonic=lambda: 0.0)
@@ -245,4 +245,4 @@ def test_bytes_are_exact(occupied: int) -> None:
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
     (sample,) = next(each.samples for each in read if each.name == "scaleengine_disk_usage_bytes")
-    assert sample.value == occupied
+    assert sample.value == bytes_total

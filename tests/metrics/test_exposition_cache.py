@@ -30,10 +30,10 @@ from exporter.metrics.family_text import ACCOUNTS_PER_BLOCK, render_sections
 MANY = [f"account {number}" for number in range(3 * ACCOUNTS_PER_BLOCK + 1)]
 
 
-def users(**occupied: float) -> Metric:
+def users(**bytes_total: float) -> Metric:
     """Return a gauge family of accounts."""
     family = GaugeMetricFamily("disk_bytes", "Bytes.", labels=("account", "user"))
-    for account, value in occupied.items():
+    for account, value in bytes_total.items():
         family.add_metric((account, "web"), value)
     return family
 

@@ -67,8 +67,10 @@ def scrape(clock: Clock) -> Scrape:
     return Scrape(clock)
 
 
-def usage(**occupied: int) -> DiskUsageSnapshot:
-    return DiskUsageSnapshot(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
+def usage(**bytes_total: int) -> DiskUsageSnapshot:
+    return DiskUsageSnapshot(
+        tuple(UserUsage(user, TODAY, size) for user, size in bytes_total.items())
+    )
 
 
 def counts(**files: int) -> FileCounts:

@@ -71,9 +71,11 @@ def series(store: Store, clock: Clock) -> Series:
     return scrape
 
 
-def usage(**occupied: int) -> DiskUsageSnapshot:
+def usage(**bytes_total: int) -> DiskUsageSnapshot:
     """Return the disk usage of today."""
-    return DiskUsageSnapshot(tuple(UserUsage(user, TODAY, size) for user, size in occupied.items()))
+    return DiskUsageSnapshot(
+        tuple(UserUsage(user, TODAY, size) for user, size in bytes_total.items())
+    )
 
 
 def counts(**files: int) -> FileCounts:

@@ -47,10 +47,12 @@ USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=7200.0)
 FILES = FilesTarget("main", 3600.0, 7200.0, "sestore4", "video")
 
 
-def stored(cdn: int, occupied: int) -> SimulatedAccount:
+def stored(cdn: int, bytes_total: int) -> SimulatedAccount:
     files = {f"{number:04}.mp4": FileType.VIDEO for number in range(250)}
     tree = Folder(folders={"sestore4": Folder(files=files)})
-    return SimulatedAccount(cdn, KEY, SECRET, usage=steady_usage({"demo": occupied}), storage=tree)
+    return SimulatedAccount(
+        cdn, KEY, SECRET, usage=steady_usage({"demo": bytes_total}), storage=tree
+    )
 
 
 @pytest.fixture
@@ -107,12 +109,12 @@ class Polling:
         with self._more:
             return self._more.wait_for(lambda: len(self.ended) >= polls, PATIENCE)
 
-    def occupied(self) -> int | None:
+    def bytes_total(self) -> int | None:
         good = self.store.current()[USAGE].good
         if good is None:
             return None
         assert isinstance(good.snapshot, DiskUsageSnapshot)
-        return good.snapshot.users[0].occupied
+        return good.snapshot.users[0].bytes_total
 
     def _finished(self, target: Target, result: PollResult) -> None:
         with self._more:
@@ -257,14 +259,14 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         assert simulator.wait_for_calls(1)
         made.follow(other, USAGE, forget=("main",))
         assert simulator.wait_for_calls(2)
-        assert made.occupied() is None
+        assert made.bytes_total() is None
         assert made.wait_for(1)
-        assert made.occupied() == 2048
+        assert made.bytes_total() == 2048
         assert len(made.ended) == 1
         simulator.behave(Behaviour())
         made.follow(anew(account, simulator), USAGE, forget=("main",))
         assert made.wait_for(2)
-        assert made.occupied() == 1024
+        assert made.bytes_total() == 1024
 
 
 @pytest.mark.parametrize("changes", [False, True], ids=["the same", "changing"])

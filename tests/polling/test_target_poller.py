@@ -81,8 +81,8 @@ class SaysInTurn(Transport):
         return HttpResponse(200, json.dumps(answer).encode())
 
 
-def usage(*users: str, occupied: int = 7, day: str = "2025-11-20") -> dict[str, object]:
-    rows = [{"summary_date": day, "cpu_user": user, "bytes_total": occupied} for user in users]
+def usage(*users: str, bytes_total: int = 7, day: str = "2025-11-20") -> dict[str, object]:
+    rows = [{"summary_date": day, "cpu_user": user, "bytes_total": bytes_total} for user in users]
     return {"status": "success", "message": "", "usage": rows}
 
 
@@ -347,8 +347,8 @@ def test_files_are_counted() -> None:
 def test_the_newest_day_counts() -> None:
     """Of each user the newest day counts, whatever the order; also tomorrow, no later one."""
     rows = [
-        {"summary_date": day, "cpu_user": user, "bytes_total": occupied}
-        for user, day, occupied in (
+        {"summary_date": day, "cpu_user": user, "bytes_total": bytes_total}
+        for user, day, bytes_total in (
             ("a", "2025-11-19", 1),
             ("b", "2025-11-01", 5),
             ("a", "2025-11-21", "2"),

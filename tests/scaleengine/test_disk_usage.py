@@ -40,9 +40,9 @@ WEDNESDAY = date(2014, 11, 12)
 ROWS = (UsageRow(MONDAY, "web", 1024), UsageRow(TUESDAY, "web", 1024))
 
 
-def row(day: Json = "2014-11-10", user: Json = "web", occupied: Json = 1024) -> dict[str, Json]:
+def row(day: Json = "2014-11-10", user: Json = "web", bytes_total: Json = 1024) -> dict[str, Json]:
     """Return a row as the API writes it."""
-    return {"summary_date": day, "cpu_user": user, "bytes_total": occupied}
+    return {"summary_date": day, "cpu_user": user, "bytes_total": bytes_total}
 
 
 def test_the_published_sample() -> None:
@@ -75,7 +75,7 @@ def test_the_published_sample() -> None:
         {"usage": [row(), row("2014-11-11")], "data": {"usage": [row(), row("2014-11-11")]}},
         {
             "usage": [row(), row("2014-11-11")],
-            "data": {"usage": {"3": row("2014-11-11", occupied="1024"), "1": row()}},
+            "data": {"usage": {"3": row("2014-11-11", bytes_total="1024"), "1": row()}},
         },
         {"usage": [row(), row("2014-11-11"), row()]},
     ],
@@ -94,13 +94,13 @@ def test_no_rows(nothing: Json) -> None:
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        (row(occupied="1024"), UsageRow(MONDAY, "web", 1024)),
-        (row(occupied=0), UsageRow(MONDAY, "web", 0)),
-        (row(occupied=2**63 - 1), UsageRow(MONDAY, "web", 2**63 - 1)),
+        (row(bytes_total="1024"), UsageRow(MONDAY, "web", 1024)),
+        (row(bytes_total=0), UsageRow(MONDAY, "web", 0)),
+        (row(bytes_total=2**63 - 1), UsageRow(MONDAY, "web", 2**63 - 1)),
         (row(user=17), UsageRow(MONDAY, "17", 1024)),
         (row(user="0"), UsageRow(MONDAY, "0", 1024)),
         (row(user='é "\\\n'), UsageRow(MONDAY, 'é "\\\n', 1024)),
-        (row(occupied="5000000000.00"), UsageRow(MONDAY, "web", 5_000_000_000)),
+        (row(bytes_total="5000000000.00"), UsageRow(MONDAY, "web", 5_000_000_000)),
         (row(day="2012-02-29"), UsageRow(date(2012, 2, 29), "web", 1024)),
         (row(day="2014-11-12"), UsageRow(WEDNESDAY, "web", 1024)),
         *(
@@ -161,14 +161,14 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         (row(user="\ud800"), NO_USER, "cpu_user: a name holds half of a character"),
         *(
             (
-                row(occupied=size),
+                row(bytes_total=size),
                 NO_BYTES,
                 f"bytes_total: must be a whole number, is {type_name(size)}",
             )
             for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
         ),
-        (row(occupied=-1), NO_BYTES, "bytes_total: it is below zero"),
-        (row(occupied="-1.0"), NO_BYTES, "bytes_total: it is below zero"),
+        (row(bytes_total=-1), NO_BYTES, "bytes_total: it is below zero"),
+        (row(bytes_total="-1.0"), NO_BYTES, "bytes_total: it is below zero"),
         (
             row(None, None, None),
             (RowFault.INVALID_USER, None, None),
@@ -202,7 +202,7 @@ def test_rejected_rows(
 @pytest.mark.parametrize("sizes", [(1, 2), (1, 1, 2), (1, 2, 1), (2, 1, "1.0", 1)])
 def test_rows_that_contradict_each_other(sizes: tuple[Json, ...]) -> None:
     """Several rows of a user and day with different bytes are all rejected, in any order."""
-    written = [row(occupied=size) for size in sizes]
+    written = [row(bytes_total=size) for size in sizes]
     rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
 
     assert rows == ROWS[1:]
@@ -217,7 +217,7 @@ def test_rows_that_contradict_each_other(sizes: tuple[Json, ...]) -> None:
 
 def test_a_day_with_a_good_row_and_a_bad_one() -> None:
     """A day is not known where one of its rows cannot be read, whatever the other says."""
-    for written in ([row(), row(occupied=None)], [row(occupied=None), row()]):
+    for written in ([row(), row(bytes_total=None)], [row(bytes_total=None), row()]):
         rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
         assert rows == ROWS[1:]
         assert [unusable.day for unusable in rejected] == [MONDAY]
@@ -254,7 +254,7 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
         ({"usage": row()}, "must be a list, is a mapping"),
         *(
             ({"usage": [row()], "data": {"usage": other}}, DIFFERENT)
-            for other in ([], [row(occupied=1)], [row(), row("2014-11-11")], [row(), None])
+            for other in ([], [row(bytes_total=1)], [row(), row("2014-11-11")], [row(), None])
         ),
         ({"usage": [row()], "data": {"usage": None}}, "must be a list, is null"),
     ],
@@ -281,7 +281,11 @@ rows = st.lists(
 def test_any_rows_in_any_order(found: list[UsageRow], *, as_text: bool, gaps: bool) -> None:
     """Whatever rows there are, they come out as they went in, in the same order."""
     written: list[Json] = [
-        row(each.day.isoformat(), each.cpu_user, str(each.occupied) if as_text else each.occupied)
+        row(
+            each.day.isoformat(),
+            each.cpu_user,
+            str(each.bytes_total) if as_text else each.bytes_total,
+        )
         for each in found
     ]
     usage: Json = {str(2 * n): each for n, each in enumerate(written)} if gaps else written
@@ -362,9 +366,9 @@ def test_every_reading(
     assert len(usage.rows) == 60
     assert not usage.rejected
     assert set(usage.rows) == {
-        UsageRow(day, user, occupied)
+        UsageRow(day, user, bytes_total)
         for day in days
-        for user, occupied in (("", 1024), ("17", 2048))
+        for user, bytes_total in (("", 1024), ("17", 2048))
     }
 
 
@@ -490,7 +494,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
     """A response is read the same, whether its rows are converted at once or afterwards."""
     written = [
         row("2014-11-10"),
-        row("2014-11-10", occupied="many"),
+        row("2014-11-10", bytes_total="many"),
         {**row("2014-11-11"), "more": 1},
         row("2014-11-14", "later"),
         {"summary_date": "2014-11-11"},

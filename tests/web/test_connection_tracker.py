@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.connection_tracker import ConnectionLimits, ConnectionTracker, Phase, peer_of
+from exporter.web.connection_tracker import ConnectionLimits, ConnectionTracker, Phase, find_peer
 
 HANDSHAKE, REQUEST, RESPONSE = Phase
 
@@ -167,7 +167,7 @@ def test_overdue(moved: str, seconds: float, overdue: list[str]) -> None:
 )
 def test_peer(address: object, peer: str) -> None:
     """A client is an IPv4 address, or a network of IPv6; a socket in the file system has one."""
-    assert peer_of(address) == peer
+    assert find_peer(address) == peer
 
 
 STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 9))

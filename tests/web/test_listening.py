@@ -17,9 +17,9 @@ from exporter.web.listeners import (
     TcpAddress,
     UnixAddress,
     close,
+    format_address,
+    format_url,
     listen,
-    shown,
-    url,
 )
 from tests.ports import choose_port
 
@@ -69,8 +69,8 @@ def test_ipv4(listening: Listen) -> None:
     (only,) = listening(TcpAddress("127.0.0.1", 0))
     place = only.getsockname()
     assert answers(socket.AF_INET, place)
-    assert shown(only) == f"127.0.0.1:{place[1]}"
-    assert url(only, tls=False) == f"http://127.0.0.1:{place[1]}"
+    assert format_address(only) == f"127.0.0.1:{place[1]}"
+    assert format_url(only, tls=False) == f"http://127.0.0.1:{place[1]}"
 
 
 @with_ipv6
@@ -80,8 +80,8 @@ def test_ipv6(listening: Listen) -> None:
     port = only.getsockname()[1]
     assert answers(socket.AF_INET6, ("::1", port))
     assert not answers(socket.AF_INET, ("127.0.0.1", port))
-    assert shown(only) == f"[::1]:{port}"
-    assert url(only, tls=False) == f"http://[::1]:{port}"
+    assert format_address(only) == f"[::1]:{port}"
+    assert format_url(only, tls=False) == f"http://[::1]:{port}"
 
 
 @with_ipv6
@@ -91,8 +91,8 @@ def test_every_address(listening: Listen) -> None:
     port = only.getsockname()[1]
     assert answers(socket.AF_INET, ("127.0.0.1", port))
     assert answers(socket.AF_INET6, ("::1", port))
-    assert shown(only) == f":{port}"
-    assert url(only, tls=False) == f"http://localhost:{port}"
+    assert format_address(only) == f":{port}"
+    assert format_url(only, tls=False) == f"http://localhost:{port}"
 
 
 @pytest.mark.parametrize("lack", ["python", "kernel"])
@@ -118,8 +118,8 @@ def test_every_address_without_ipv6(
     port = only.getsockname()[1]
     assert only.family == socket.AF_INET
     assert answers(socket.AF_INET, ("127.0.0.1", port))
-    assert shown(only) == f"0.0.0.0:{port}"
-    assert url(only, tls=False) == f"http://localhost:{port}"
+    assert format_address(only) == f"0.0.0.0:{port}"
+    assert format_url(only, tls=False) == f"http://localhost:{port}"
 
 
 @with_ipv6
@@ -128,8 +128,8 @@ def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> Non
     (only,) = listening(TcpAddress("::", 0))
     port = only.getsockname()[1]
     assert not answers(socket.AF_INET, ("127.0.0.1", port))
-    assert shown(only) == f"[::]:{port}"
-    assert url(only, tls=False) == f"http://localhost:{port}"
+    assert format_address(only) == f"[::]:{port}"
+    assert format_url(only, tls=False) == f"http://localhost:{port}"
 
 
 def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_unix(listening: Listen, tmp_path: Path) -> None:
     file = tmp_path / "é x.sock"
     (only,) = listening(UnixAddress(file))
     assert answers(socket.AF_UNIX, str(file))
-    assert shown(only) == f"unix:{file}"
+    assert format_address(only) == f"unix:{file}"
 
 
 def test_who_may_connect_to_a_path(listening: Listen, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
 from exporter.web.status.json_document import SCHEMA_FILE, schema_text, write_json
 from exporter.web.status.observation import ConfiguredAccount, Observation
-from exporter.web.status.rendering import Links, View, render_page
+from exporter.web.status.rendering import PageLinks, View, render_page
 from exporter.web.status.status_model import AccountStatus, Severity, State
 from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
 from tests.status_scenes import SCENES, TODAY, failed, polled, user
@@ -218,7 +218,7 @@ def test_a_file_name_that_is_not_utf8() -> None:
     seen = observe(process=process)
     assert rb"/etc/\\udcff.yaml" in document(seen)
     assert rb"/etc/\udcff.yaml" in (
-        render_page(seen, View(), Links("metrics", config=False)) or b""
+        render_page(seen, View(), PageLinks("metrics", config=False)) or b""
     )
 
 
@@ -311,7 +311,9 @@ def test_the_requests_of_the_last_poll() -> None:
             "response_bytes": 93,
         }
     ]
-    page = (render_page(seen, View(account="main"), Links("metrics", config=False)) or b"").decode()
+    page = (
+        render_page(seen, View(account="main"), PageLinks("metrics", config=False)) or b""
+    ).decode()
     assert "Requests of the last poll of sestore4/jb, video" in page
     assert "server (0004)" in page
     assert "sestore4/&lt;b&gt;" in page

@@ -17,7 +17,7 @@ import pytest
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.targets import DiskUsageTarget
 from exporter.web.status.observation import Observation
-from exporter.web.status.rendering import Links, View, render_page
+from exporter.web.status.rendering import PageLinks, View, render_page
 from exporter.web.status.wording import (
     format_age,
     format_bytes,
@@ -33,7 +33,7 @@ from tests.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
 
-LINKS = Links("metrics", config=True)
+LINKS = PageLinks("metrics", config=True)
 WHOLE = View()
 
 

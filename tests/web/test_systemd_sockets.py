@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.systemd import listen_fds
-from exporter.web.listeners import ListenError, close, shown
+from exporter.web.listeners import ListenError, close, format_address
 
 HERE = 4711
 
@@ -48,7 +48,7 @@ def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
 
     for each in sockets:
         cleanup.enter_context(each)
-    assert [shown(each) for each in sockets] == places
+    assert [format_address(each) for each in sockets] == places
     assert not any(each.get_inheritable() for each in sockets)
     assert environ == {"PATH": "/bin"}
 
@@ -72,7 +72,7 @@ def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
     environ, first = handed_over(unix)
     (only,) = listen_fds(environ, HERE, first)
     cleanup.enter_context(only)
-    assert shown(only) == f"unix:@scaleengine-exporter-{os.getpid()}"
+    assert format_address(only) == f"unix:@scaleengine-exporter-{os.getpid()}"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ class BasicAuthentication:
             self._users, self._dummies = users, dummy_hashes(users.values())
         if own is None:
             return tuple(self._dummies.values())
-        return tuple({**self._dummies, cost_of(own): own}.values())
+        return tuple({**self._dummies, parse_cost(own): own}.values())
 
     def _enqueue(self, check: _Check, address: str) -> None:
         self._checks[check.digest] = check
@@ -214,7 +214,7 @@ def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
 
     Without any, the cheapest cost has one.
     """
-    costs = sorted(set(map(cost_of, hashes))) or [_MIN_COST]
+    costs = sorted(set(map(parse_cost, hashes))) or [_MIN_COST]
     return {cost: b"$2b$%02d$" % cost + b"." * 53 for cost in costs}
 
 
@@ -233,7 +233,7 @@ def parse_hash(text: str) -> bytes:
     return text.encode()
 
 
-def cost_of(hashed: bytes) -> int:
+def parse_cost(hashed: bytes) -> int:
     """Return the cost of a bcrypt hash, the binary logarithm of its rounds."""
     return int(hashed[4:6])
 

@@ -19,9 +19,9 @@ from exporter.yamlfile.problems import ConfigError, Problem
 
 log: Final = structlog.get_logger(__name__)
 
-_LOOK_SECONDS: Final = 1.0
-_REST: Final = 10  # times as long as the last look took
-_LONGEST_REST_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 1.0
+_BACKOFF_FACTOR: Final = 10  # times as long as the last look took
+_MAX_BACKOFF_SECONDS: Final = 60.0
 
 _CONFIRM_SECONDS: Final = 1.0
 """Seconds for which the files must not change before they may loosen what is in force."""
@@ -110,7 +110,7 @@ class LiveWebConfig:
                 try:
                     self._read_again(began, trace)
                 except Exception as error:  # noqa: BLE001 - the next look tries again
-                    self._refuse_for(error)
+                    self._reject_for(error)
             return self._problems
 
     def is_valid(self, connection: ssl.SSLObject | None) -> bool:
@@ -123,27 +123,27 @@ class LiveWebConfig:
 
     def watch(self, stop: threading.Event) -> None:
         """Refresh once a second, or less often where that takes long, until stopped."""
-        pause = _LOOK_SECONDS
+        pause = _POLL_SECONDS
         while not stop.wait(pause):
             began = self._clock()
             self.refresh()
             # A bad file is read at each look: a huge one must not keep scrapes from the processor.
-            rest = _REST * (self._clock() - began)
-            pause = min(max(rest, _LOOK_SECONDS), _LONGEST_REST_SECONDS)
+            rest = _BACKOFF_FACTOR * (self._clock() - began)
+            pause = min(max(rest, _POLL_SECONDS), _MAX_BACKOFF_SECONDS)
 
     def _read_again(self, began: float, trace: _Trace) -> None:
         try:
             config = load_web_config(self._path, self._wall_clock)
         except ConfigError as error:
-            self._refuse(error.problems)
+            self._reject(error.problems)
             return
         if (config.context is None) != (self.current.context is None):
             sentence = "cannot be switched on or off while the exporter runs; restart it"
-            self._refuse((self._problem("tls_server_config", sentence),))
+            self._reject((self._problem("tls_server_config", sentence),))
             return
         loosenings = tuple(find_loosenings(self.current, config))
         if loosenings and config.sets_nothing:
-            self._refuse((self._problem("", _SETS_NOTHING),))
+            self._reject((self._problem("", _SETS_NOTHING),))
         elif not loosenings or self._is_confirmed(config, began):
             self._accept(config, trace, loosenings)
 
@@ -187,13 +187,13 @@ class LiveWebConfig:
             self._valid_contexts.add(config.context)
             self.ssl_context.newest = config.context
 
-    def _refuse_for(self, error: Exception) -> None:
+    def _reject_for(self, error: Exception) -> None:
         """Keep the old configuration where an error that is not the file's ended the reading."""
         limit = find_resource_limit(error)
         problems = (self._problem("", _DEFECT if limit is None else f"was not read: {limit}"),)
         if limit is None and problems != self._problems:
             log.error("a defect of this exporter ended a reload; please report it", exc_info=error)
-        self._refuse(problems)
+        self._reject(problems)
 
     def _problem(self, key: str, sentence: str) -> Problem:
         return Problem(str(self._path), None, None, key, sentence)
@@ -202,7 +202,7 @@ class LiveWebConfig:
         for warning in self.current.warnings:
             log.warning("web configuration may be wrong", warning=str(warning))
 
-    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+    def _reject(self, problems: tuple[Problem, ...]) -> None:
         if problems != self._problems:
             for problem in problems:
                 log.error("web configuration not reloaded", problem=str(problem))

@@ -26,7 +26,13 @@ from exporter.web.config_file.go_values import (
     parse_tls_version,
 )
 from exporter.yamlfile.files import FileError, read_bytes
-from exporter.yamlfile.models import FieldError, StrictModel, not_empty, plain_text, resolve_path
+from exporter.yamlfile.models import (
+    FieldError,
+    StrictModel,
+    require_items,
+    require_plain_text,
+    resolve_path,
+)
 
 _LARGEST_FILE: Final = 4 * 1024 * 1024
 """Bytes; the bundle of authorities with which systems come has a quarter of a megabyte."""
@@ -145,7 +151,8 @@ class TlsServer(StrictModel):
     """Whether clients must have a certificate."""
 
     client_allowed_sans: Annotated[
-        tuple[Annotated[str, AfterValidator(plain_text)], ...], AfterValidator(not_empty)
+        tuple[Annotated[str, AfterValidator(require_plain_text)], ...],
+        AfterValidator(require_items),
     ] = ()
     """The names of which a client's certificate must have one."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from exporter.web.config_file.basic_auth import MAX_QUICK_COST, cost_of
+from exporter.web.config_file.basic_auth import MAX_QUICK_COST, parse_cost
 from exporter.web.config_file.go_values import (
     IF_GIVEN,
     NONE,
@@ -135,7 +135,7 @@ def _find_warnings(file: WebConfigFile, now: float) -> Iterator[LocatedMessage]:
         for problem in find_validity_problems(pem.content, now):
             yield ("tls_server_config", key), pem.describe(problem)
     for user, hashed in file.basic_auth_users.items():
-        cost = cost_of(hashed)
+        cost = parse_cost(hashed)
         if cost > MAX_QUICK_COST:
             warning_text = f"has a cost of {cost}: checking a password takes seconds; 10 is usual"
             yield ("basic_auth_users", user), warning_text

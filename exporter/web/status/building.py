@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Final
 
-from exporter.metrics.descriptions import quota_of
+from exporter.metrics.descriptions import find_quota
 from exporter.polling import snapshots
 from exporter.polling.demand import (
     HIGH_DEMAND_RATIO,
@@ -158,8 +158,8 @@ def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]
     for observed in targets:
         usage = observed.snapshot
         if isinstance(usage, snapshots.DiskUsageSnapshot):
-            named = sum(user.occupied for user in usage.users if user.cpu_user)
-            unnamed = sum(user.occupied for user in usage.users if not user.cpu_user)
+            named = sum(user.bytes_total for user in usage.users if user.cpu_user)
+            unnamed = sum(user.bytes_total for user in usage.users if not user.cpu_user)
             return len(usage.users), None if usage.rejected_users else max(named, unnamed)
     return None, None
 
@@ -223,7 +223,7 @@ def _disk_usage(
     users: tuple[UserStatus, ...] | None = None
     rejected: list[str] = []
     if isinstance(usage, snapshots.DiskUsageSnapshot):
-        largest_first = sorted(usage.users, key=lambda user: (-user.occupied, user.cpu_user))
+        largest_first = sorted(usage.users, key=lambda user: (-user.bytes_total, user.cpu_user))
         users = tuple(_user(user, account, seen) for user in largest_first)
         rejected = sorted(map(seen.text, usage.rejected_users))
     return DiskUsageStatus(
@@ -236,8 +236,8 @@ def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> Us
     return UserStatus(
         cpu_user=seen.text(usage.cpu_user),
         day=usage.day,
-        bytes=usage.occupied,
-        quota_bytes=quota_of(account.quotas, usage.cpu_user),
+        bytes=usage.bytes_total,
+        quota_bytes=find_quota(account.quotas, usage.cpu_user),
         changes=UsageChanges(**{name: _change(days, age) for name, age in _DAYS.items()}),
         days=days,
     )
@@ -373,9 +373,9 @@ def _usage_problems(
     over: list[str] = []
     near: list[str] = []
     for user in usage.users:
-        quota = quota_of(account.quotas, user.cpu_user)
-        if quota is not None and user.occupied >= NEAR_QUOTA * quota:
-            (over if user.occupied >= quota else near).append(seen.text(user.cpu_user))
+        quota = find_quota(account.quotas, user.cpu_user)
+        if quota is not None and user.bytes_total >= NEAR_QUOTA * quota:
+            (over if user.bytes_total >= quota else near).append(seen.text(user.cpu_user))
     full = StatusProblem(
         severity=Severity.ERROR,
         reason="quota",

@@ -18,7 +18,7 @@ from exporter.web.build_queue import BuildQueue
 from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
 from exporter.web.status.json_document import write_json
 from exporter.web.status.observation import Observation
-from exporter.web.status.rendering import Links, View, content_security_policy, render_page
+from exporter.web.status.rendering import PageLinks, View, content_security_policy, render_page
 
 KEEP_SECONDS: Final = 1.0
 """How long a page is kept at least, as old as metrics may be."""
@@ -113,7 +113,7 @@ class StatusPages:
             users_page=1 if account is None else _page_number(request, "users"),
             paths_page=1 if account is None else _page_number(request, "paths"),
         )
-        links = Links(self._telemetry_path.removeprefix("/"), self._shows_configuration())
+        links = PageLinks(self._telemetry_path.removeprefix("/"), self._shows_configuration())
 
         def render() -> Iterable[bytes] | None:
             page = render_page(self._source.observe(), view, links)

@@ -69,7 +69,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class PageLinks:
     """Where the metrics are, relative to the page, and whether the configuration is shown."""
 
     metrics: str
@@ -139,7 +139,7 @@ def content_security_policy() -> str:
     )
 
 
-def render_page(seen: Observation, view: View, links: Links) -> bytes | None:
+def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None:
     """Return the page in UTF-8, or None where it is about an account that is not known."""
     only = None if view.account is None else seen.accounts.get(view.account)
     if view.account is not None and only is None:
