@@ -93,8 +93,8 @@ class ConfigReloader(Generic[T]):
             if limit is not None:
                 return [str(limit)]
             if self._log_limit.is_due("defect"):
-                log.exception("a defect of this exporter ended a reload; please report it")
-            return ["a defect of this exporter ended the reload; the log has its traceback"]
+                log.exception("reload crashed; please report it")
+            return ["the reload crashed; the log has the traceback"]
         return []
 
 

@@ -195,7 +195,7 @@ class CheckRunner:
             limit = find_resource_limit(error)
             if limit is not None:
                 return ResourceLimitError(_command(target), limit.cause, limit.advice)
-            log.exception("check failed", advice="this is a bug; report it with the traceback")
+            log.exception("check crashed; please report it")
             return exporter_defect(_command(target))
 
     def _side_results(self, target: Target) -> Iterator[CheckResult]:

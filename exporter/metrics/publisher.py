@@ -140,10 +140,7 @@ class Publisher:
                 if self._failing:  # once, not every second
                     pass
                 elif limit is None:
-                    log.exception(
-                        "a defect of this exporter keeps new numbers from /metrics; the last ones "
-                        "are served until a new try, made every second, succeeds; please report it"
-                    )
+                    log.exception("metrics not published, retrying; please report it")
                 else:
                     log.warning("metrics not published, retrying", **limit._asdict())
                 self._failing = True
@@ -231,10 +228,7 @@ class Publisher:
             if self._tail_failing:
                 pass
             elif limit is None:
-                log.exception(
-                    "a defect of this exporter keeps the metrics of the process from /metrics; "
-                    "please report it"
-                )
+                log.exception("metrics of the process not published, retrying; please report it")
             else:
                 log.warning("metrics of the process not published, retrying", **limit._asdict())
             self._tail_failing = True

@@ -79,7 +79,7 @@ class TargetPoller:
         try:
             self._store.schedule(self._target, due)
         except Exception:  # noqa: BLE001 - nothing may end the task
-            self._log.exception("a defect of this exporter hides a schedule; please report it")
+            self._log.exception("schedule not shown; please report it")
 
     async def poll(self) -> ScaleEngineError | None:
         """Poll once; what was learned, or that nothing was, goes to the store.
@@ -93,7 +93,7 @@ class TargetPoller:
             outcome = await self._poll(session)
             return self._record(outcome, session, began)
         except Exception:  # noqa: BLE001 - nothing may end the task
-            self._log.exception("a defect of this exporter ended a poll; please report it")
+            self._log.exception("poll crashed; please report it")
             return exporter_defect(self._target.collector)
 
     async def _poll(self, session: PollSession) -> Snapshot | ScaleEngineError:
@@ -105,7 +105,7 @@ class TargetPoller:
             limit = find_resource_limit(error)
             if limit is not None:
                 return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
-            self._log.exception("a defect of this exporter ended a poll; please report it")
+            self._log.exception("poll crashed; please report it")
             return exporter_defect(self._target.collector)
 
     def _record(

@@ -240,12 +240,12 @@ class LimitReachedError(IncompleteError):
 
 
 def exporter_defect(command: str) -> ProtocolError:
-    """Return the error of a request that a defect of this exporter ended; the log has more of it.
+    """Return the error of a request that ended through a bug of this exporter; see the log.
 
     It is unknown whether the response was right, so its reason is ``protocol``.
     """
     return ProtocolError(
         command,
-        "a response was not understood, because of a defect of this exporter",
+        "a response was not understood, because of a bug in this exporter",
         "report it, with the traceback above",
     )

@@ -62,7 +62,7 @@ class TimerThread:
             try:
                 call()
             except Exception:
-                log.exception("timer failed", advice="this is a bug; report it with the traceback")
+                log.exception("timer crashed; please report it")
             del call
 
     def _next(self) -> Callable[[], object]:

@@ -324,7 +324,7 @@ def test_a_defect(
     found = checked(scaleengine.url, main())
 
     (failure,) = found.of("disk_usage", "fail")
-    assert "a defect of this exporter" in str(failure["detail"])
+    assert "a bug in this exporter" in str(failure["detail"])
     assert len(found.of("files", "ok")) == 2
 
 

@@ -270,7 +270,7 @@ def test_the_same_contents_written_again_are_not_logged(
         (
             KeyError("defect"),
             [
-                "a defect of this exporter ended a reload; please report it",
+                "reload crashed; please report it",
                 "web configuration not reloaded",
             ],
         ),

@@ -34,7 +34,7 @@ _SETS_NOTHING: Final = (
     "basic_auth_users: {}, or restart the exporter"
 )
 
-_DEFECT: Final = "was not read: a defect of this exporter; the log has its traceback"
+_DEFECT: Final = "was not read: the exporter has a bug; the log has the traceback"
 
 _Trace = tuple[tuple[int, ...] | None, ...]
 """Identifies a state of files."""
@@ -192,7 +192,7 @@ class LiveWebConfig:
         limit = find_resource_limit(error)
         problems = (self._problem("", _DEFECT if limit is None else f"was not read: {limit}"),)
         if limit is None and problems != self._problems:
-            log.error("a defect of this exporter ended a reload; please report it", exc_info=error)
+            log.error("reload crashed; please report it", exc_info=error)
         self._reject(problems)
 
     def _problem(self, key: str, sentence: str) -> Problem:
