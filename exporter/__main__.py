@@ -48,7 +48,7 @@ def main() -> NoReturn:
 
 
 def _ends_soon(arguments: list[str]) -> bool:
-    """Guess whether a command is asked for that ends before its memory matters.
+    """Guess whether the command ends before its memory matters.
 
     It would take half as long again to start it twice.
     """
@@ -57,7 +57,7 @@ def _ends_soon(arguments: list[str]) -> bool:
 
 
 def _has_verdict(arguments: list[str]) -> bool:
-    """Guess whether a check or a backfill is asked for: the command line is read only later."""
+    """Guess whether the command is a check or a backfill: the command line is read later."""
     return not {"check", "backfill", "--config.check"}.isdisjoint(arguments)
 
 

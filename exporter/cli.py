@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _PROGRAM: Final = "scaleengine-exporter"
 _COMPLETION: Final = "_SCALEENGINE_EXPORTER_COMPLETE"
-"""The variable by which a shell asks for completions (click's name for it)."""
+"""The variable with which a shell requests completions (click's name for it)."""
 
 
 def main(arguments: Sequence[str], process: Process) -> int:

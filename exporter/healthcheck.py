@@ -58,7 +58,8 @@ def find_listener(command_line: bytes, environ: Mapping[str, str]) -> Listener:
 def check_health(listener: Listener) -> tuple[bool, str]:
     """Return whether an exporter is healthy, and what it says.
 
-    An exporter that asks for a password, a certificate or patience is healthy: it responds.
+    An exporter that requires a password or a certificate, or is overloaded, is healthy: it
+    responds.
     """
     try:
         return _request(listener)

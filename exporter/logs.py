@@ -80,7 +80,7 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     logging.captureWarnings(capture=True)  # as "py.warnings", in one line
-    # What it warns of fails a request, with a sentence of ours, or is of no consequence; it writes
+    # What it warns of fails a request, with a message of ours, or is of no consequence; it writes
     # a traceback for a header that it finds odd.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     set_log_level(level)

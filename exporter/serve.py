@@ -134,7 +134,7 @@ def serve_settings(
 def _watch(
     files: ConfigFiles, load: Callable[[], LoadedConfig], in_force: "_ConfigInForce"
 ) -> ConfigWatch[LoadedConfig] | None:
-    """Return how to look for changes of the configuration's files, if that is asked for."""
+    """Return how to look for changes of the configuration's files; None if that is off."""
     if files.auto_reload_interval is None:
         return None
 

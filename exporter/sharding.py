@@ -84,7 +84,7 @@ def parse_total(text: str) -> int:
 
 
 def choose_shard(asked: int | Auto, total: int, host: str) -> Shard:
-    """Return the shard that is asked for, one of ``total``.
+    """Return the chosen shard, one of ``total``.
 
     ``AUTO`` takes the number from the end of the host's name, as a StatefulSet gives it:
     ``exporter-2``, with or without a domain behind it. Raises ShardError.

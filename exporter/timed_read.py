@@ -65,8 +65,8 @@ class TimedRead(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
             outcome.set_exception(error)
 
-    def _failed(self, sentence: str) -> ConfigError:
-        return ConfigError((Problem(self._name, None, None, "", sentence),))
+    def _failed(self, message: str) -> ConfigError:
+        return ConfigError((Problem(self._name, None, None, "", message),))
 
 
 class SettledRead(Generic[T]):
@@ -108,5 +108,5 @@ class SettledRead(Generic[T]):
             f"{SETTLE_SECONDS:g} s apart; reload again when it is no longer being written"
         )
 
-    def _unsettled(self, sentence: str) -> ConfigError:
-        return ConfigError((Problem(self._name, None, None, "api", sentence),))
+    def _unsettled(self, message: str) -> ConfigError:
+        return ConfigError((Problem(self._name, None, None, "api", message),))

@@ -51,7 +51,7 @@ class Collected:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether everything was collected that was asked for."""
+        """Return whether everything was collected."""
         return self.error is None and not self.stopped
 
 

@@ -57,7 +57,7 @@ class BackfillError(Exception):
 
 
 class BackfillUsageError(BackfillError):
-    """What is asked for cannot be done: nothing was requested."""
+    """The options cannot be carried out; no request was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _take_back_blocks(rows: Path, *, ignore_damage: bool) -> None:
 def _choose_targets(
     settings: Settings, options: BackfillOptions, now: float
 ) -> list[DiskUsageTarget]:
-    """Return the disk usage of each account that is asked for; raises BackfillUsageError."""
+    """Return the disk usage target of each chosen account; raises BackfillUsageError."""
     known = {
         target.account: target for target in settings.targets if isinstance(target, DiskUsageTarget)
     }
@@ -203,7 +203,7 @@ class _Run:
         return EXIT_OK
 
     def _begin(self, scope: BackfillScope) -> BackfillScope:
-        """Return what is asked for: as before, where a run is resumed; raises BackfillError."""
+        """Return the scope of the run: the earlier one if it is resumed; raises BackfillError."""
         left = self._store.read_scope()
         if left is None:
             if self._options.destination.resume:
@@ -315,7 +315,7 @@ class _Run:
             )
 
     def _write(self, scope: BackfillScope, promtool: str | None) -> Written:
-        """Write everything to where it was asked for; raises StopRequestedError."""
+        """Write everything to its destination; raises StopRequestedError."""
         destination, folder = self._options.destination, self._folder
         if folder is None:
             with _open_stdout() as output:

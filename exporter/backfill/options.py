@@ -56,7 +56,7 @@ class FirstDay:
 
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
-    """What a backfill is asked for.
+    """The options of a backfill.
 
     ``start`` is None to go back until there is no data. ``end`` is the moment before which all
     samples are, in unix seconds; None for the start of today. No ``accounts`` are all. ``step`` is
@@ -72,7 +72,7 @@ class BackfillOptions:
 
 
 def parse_day(text: str) -> date:
-    """Read a day such as ``2026-01-31``; raises ValueError with a sentence."""
+    """Read a day such as ``2026-01-31``; raises ValueError with a message."""
     if not _DAY.fullmatch(text):
         raise ValueError(f"{text!r} {_NO_DAY}")
     try:
@@ -87,7 +87,7 @@ def parse_day(text: str) -> date:
 def parse_first_day(text: str, now: float) -> FirstDay:
     """Read a day, or how far back it is: ``90d``, ``1y`` of 365 days; ``now`` in unix seconds.
 
-    Raises ValueError with a sentence.
+    Raises ValueError with a message.
     """
     if "-" in text:
         return FirstDay(parse_day(text))
@@ -103,7 +103,7 @@ def parse_first_day(text: str, now: float) -> FirstDay:
 def parse_moment(text: str) -> float:
     """Read a day (its 00:00 UTC) or a time with a zone; return unix seconds.
 
-    Raises ValueError with a sentence.
+    Raises ValueError with a message.
     """
     if not _MOMENT.fullmatch(text):
         if "T" in text:
@@ -121,7 +121,7 @@ def parse_moment(text: str) -> float:
 def parse_step(text: str) -> int:
     """Read the time between samples, from a minute to a day; return seconds.
 
-    Raises ValueError with a sentence.
+    Raises ValueError with a message.
     """
     seconds = parse_duration(text)
     if not MIN_STEP <= seconds <= DAY_SECONDS or seconds % 1:
@@ -130,7 +130,7 @@ def parse_step(text: str) -> int:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """Read ``NAME=VALUE``; raises ValueError with a sentence."""
+    """Read ``NAME=VALUE``; raises ValueError with a message."""
     name, equals, value = text.partition("=")
     if not equals or not _LABEL.fullmatch(name):
         raise ValueError(f"{text!r} is no label: write it as job=scaleengine")
@@ -148,7 +148,7 @@ def parse_label(text: str) -> tuple[str, str]:
 def find_problems(
     options: BackfillOptions, known_accounts: Collection[str], now: float
 ) -> Iterator[str]:
-    """Return what is wrong with options together, each as a sentence; ``now`` in unix seconds."""
+    """Return what is wrong with options together, each as a message; ``now`` in unix seconds."""
     if options.end is not None and options.end > now:
         yield "--to is in the future: leave it out for the start of today"
     end = start_of_day(now) if options.end is None else options.end

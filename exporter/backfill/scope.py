@@ -15,7 +15,7 @@ from exporter.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ScopeAccount:
-    """An account that is asked for: its name, its CDN and its CPU users, or none for all."""
+    """An account of a backfill: its name, its CDN and its CPU users, or none for all."""
 
     name: str
     cdn: int
@@ -24,12 +24,12 @@ class ScopeAccount:
 
 @dataclass(frozen=True, slots=True)
 class BackfillScope:
-    """The API, the accounts and the days that a run asks for.
+    """The API, the accounts and the days that a run requests.
 
     ``end`` is the moment before which all days begin, ``cutoff`` the one before which all samples
     are, both in unix seconds. The cutoff is earlier where ScaleEngine's clock has shown that the
-    end is in the future. ``days_back`` is set where the first day was given as so many days before
-    today: given again on another day, that means the first day of this run still.
+    end is in the future. ``days_back`` is set where the first day was given as a number of days
+    before today: given again on another day, that means the first day of this run still.
     """
 
     url: str
@@ -48,7 +48,7 @@ class BackfillScope:
         return min(self.cutoff, earliest if self.is_end_given else start_of_day(earliest))
 
     def find_differences(self, options: BackfillOptions, other: "BackfillScope") -> list[str]:
-        """Return what another run asks for otherwise, and has to ask for in the same way."""
+        """Return how the options of another run differ that must be the same."""
         is_as_far_back = self.days_back is not None and self.days_back == other.days_back
         differences = {
             "api.url": self.url != other.url,

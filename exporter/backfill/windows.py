@@ -1,4 +1,4 @@
-"""Which days a backfill asks for: thirty at a time, from the newest back. Days are UTC days."""
+"""Which days a backfill requests: thirty at a time, from the newest back. Days are UTC days."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def windows_before(end: float, first_day: date | None) -> Iterator[Window]:
     """Return windows that adjoin, the newest first, which cover all days before a moment.
 
     ``end`` is the moment in unix seconds. The last window holds ``first_day``, or the earliest day
-    that is asked for at all.
+    that is ever requested.
     """
     oldest = first_day or EARLIEST_DAY
     window = Window(last_day_before(end) - timedelta(days=WINDOW_DAYS - 1))

@@ -91,7 +91,7 @@ def has_accounts(piece: Piece) -> bool:
 
 
 def find_conflicts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Loc, str]]:
-    """Find what is in two files: the later file, the way to the value, and a sentence."""
+    """Find what is in two files: the later file, the way to the value, and a message."""
     sections: dict[str, Piece] = {}
     names: dict[str, tuple[Piece, Loc]] = {}
     for piece in pieces:

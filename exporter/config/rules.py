@@ -11,7 +11,7 @@ from exporter.yamlfile.problems import Loc, LocatedMessage
 
 
 def check_rules(document: Document) -> Iterator[LocatedMessage]:
-    """Find each rule that the document breaks: the way to the place, and a sentence."""
+    """Find each rule that the document breaks: the way to the place, and a message."""
     accounts = _items(document.value, "accounts")
     yield from _one_name_twice(document)
     for index, account in enumerate(accounts):

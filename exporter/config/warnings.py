@@ -16,7 +16,7 @@ from exporter.yamlfile.units import format_duration
 
 
 def find_warnings(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
-    """Find what deserves a warning: the way to its place, and a sentence.
+    """Find what deserves a warning: the way to its place, and a message.
 
     ``now`` is in seconds since 1970.
     """

@@ -1,4 +1,4 @@
-"""One gzip member (RFC 1952) of parts that were compressed each by itself.
+"""One gzip member (RFC 1952) of parts that were compressed separately.
 
 A part begins with an empty window and ends at a whole byte, so that it may follow any other part in
 a deflate stream (RFC 1951, 3.2.3). The checksum of the whole text is computed from those of the

@@ -68,8 +68,8 @@ class Poller:
     def apply(self, delta: ReloadDelta, accounts: Mapping[str, PolledAccount]) -> None:
         """Poll the targets of a reload from now on, each with its account.
 
-        One that stays keeps its schedule, and the poll that is under way. One that is removed is
-        cancelled; its request under way ends at once where its account is gone or replaced. Those
+        One that stays keeps its schedule, and the poll that is in progress. One that is removed is
+        cancelled; its request in flight ends at once if its account was removed or replaced. Those
         of replaced accounts and of new credentials are polled at once, as at the start: what failed
         with the old credentials may succeed with the new ones.
         """
@@ -95,7 +95,7 @@ class Poller:
         )
 
     async def close(self, max_wait: float) -> None:
-        """End all polls and the requests under way; wait ``max_wait`` seconds for it at most."""
+        """End all polls and the requests in progress; wait ``max_wait`` seconds for it at most."""
         self._is_closed = True
         leaving: Collection[_Task] = [task for tasks in self._leaving.values() for task in tasks]
         running = [running.task for running in self._running.values()]
@@ -106,7 +106,7 @@ class Poller:
     def _close_clients(self, accounts: Mapping[str, PolledAccount], delta: ReloadDelta) -> None:
         """End the requests of accounts that were removed or replaced.
 
-        A poll under way of any other account goes on with the client of before.
+        A poll in progress of any other account goes on with the client of before.
         """
         current = {account.client for account in accounts.values()}
         for client in tuple(self._clients):

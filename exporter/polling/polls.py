@@ -32,7 +32,7 @@ async def poll(target: Target, session: PollSession, on_listing: OnListing = _ig
 
 
 def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
-    """Return the CPU users that were asked for and of which ScaleEngine has no row at all."""
+    """Return the requested CPU users without any row."""
     if isinstance(target, DiskUsageTarget) and isinstance(snapshot, DiskUsageSnapshot):
         found = {usage.cpu_user for usage in snapshot.users}
         return frozenset(target.cpu_users) - found - snapshot.rejected_users

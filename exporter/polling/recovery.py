@@ -72,12 +72,12 @@ async def sleep_until(due: float, clock: Clock) -> None:
 FIRST_RETRY_SECONDS: Final = 0.5
 """Seconds before the second attempt, at least; each further wait is twice as long."""
 MAX_RETRY_AFTER: Final = 3600.0
-"""Seconds: a longer wait that ScaleEngine asks for is cut to this."""
+"""Seconds: a longer wait that ScaleEngine requests is cut to this."""
 CONVINCING_REFUSALS: Final = 5
 """Refusals in a row that are needed against credentials which were accepted before."""
 
 HANGING_SECONDS: Final = 1.0
-"""Seconds from which on a request without a response counts as a timeout, whatever ended it."""
+"""Seconds from which on a request without a response counts as a timeout, however it ended."""
 
 _WITHOUT_RESPONSE: Final = frozenset({RequestTimeoutError.reason, NetworkError.reason})
 
@@ -101,7 +101,7 @@ class FailedAttempts:
             self._others += 1
 
     def may_retry(self, error: ScaleEngineError) -> bool:
-        """Return whether another attempt is allowed after the one that was recorded last."""
+        """Return whether another attempt is allowed after the last recorded one."""
         failed = self._corrected if error.has_corrected_time else self._others
         return failed < error.attempts
 

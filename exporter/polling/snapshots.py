@@ -102,7 +102,7 @@ class FolderCount:
 class FileCounts:
     """The files and folders below a path, at any depth.
 
-    ``by_folder`` sums to ``files``; it is None where nobody asked for it.
+    ``by_folder`` sums to ``files``; it is None if it is not configured.
     """
 
     files: int

@@ -47,7 +47,7 @@ _MAX_EXAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class NewestUsage:
-    """What one response says of the CPU users that it was asked for.
+    """The newest day of each CPU user in one response.
 
     ``newest`` has the row to publish, by user, and ``days`` the days before it, packed. ``hidden``
     has the users that are left out, each with the rejected row that is the cause. ``has_rows`` says
@@ -79,7 +79,7 @@ async def poll_disk_usage(
 
 
 def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
-    """Return the newest row of each user that was asked for (all, where none was named)."""
+    """Return the newest row of each requested user (all if none was named)."""
     asked = frozenset(cpu_users)
     newest: dict[str, UsageRow] = {}
     for row in report.rows:

@@ -31,7 +31,7 @@ class Workers(Protocol):
 
 
 class InlineWorkers:
-    """Does all work where it is asked for: for a program that does one thing after the other."""
+    """Does all work in the calling thread: for a program that does one thing after the other."""
 
     @asynccontextmanager
     async def slot(self, timeouts: int = 0) -> AsyncIterator[None]:

@@ -16,7 +16,7 @@ _WITHOUT_LOCK: Final = "t"
 """The ABI flag of interpreters without a global lock: they have an allocator that they need."""
 
 _GLIBC: Final = "CS_GNU_LIBC_VERSION"
-"""What only glibc can be asked for (confstr(3))."""
+"""A name that only glibc knows (confstr(3))."""
 
 Execute = Callable[[str, list[str], Mapping[str, str]], object]
 

@@ -33,7 +33,7 @@ def read_memory() -> int | None:
 def return_large_memory() -> None:
     """Let the C library return large pieces of memory as soon as they are free.
 
-    To be called before threads start. By itself, glibc stops to do so after the first large piece:
+    To be called before threads start. By default, glibc stops to do so after the first large piece:
     it raises its thresholds to twice the size of that, and keeps a heap for each thread, whose end
     malloc_trim(3) does not return. Eight responses of 31 MiB left 250 MB.
     """
@@ -46,7 +46,7 @@ def return_large_memory() -> None:
 def release_free_memory() -> None:
     """Return free pages to the system, where the C library can do that.
 
-    By itself, glibc returns only what lies at the end of its heap: a single small object there
+    By default, glibc returns only what lies at the end of its heap: a single small object there
     keeps the memory of a thousand connections that have ended (malloc_trim(3)).
     """
     if hasattr(_LIBRARY, "malloc_trim"):

@@ -73,7 +73,7 @@ class Process:
     stderr: BackgroundWriter
 
     def exit(self, status: int) -> NoReturn:
-        """End the process, whatever hangs."""
+        """End the process, even if something hangs."""
         exit_process(status, self.stderr)
 
 

@@ -27,7 +27,8 @@ class Clock:
 
     ``now`` is the time of day (since 1970, UTC), which requests and timestamps carry and which may
     jump. ``monotonic`` runs evenly from an unknown start, also while the machine sleeps; every wait
-    and age is measured with it. ``sleep`` waits so many seconds by the clock of the event loop.
+    and age is measured with it. ``sleep`` waits for a number of seconds by the clock of the event
+    loop.
     """
 
     now: Callable[[], float] = time.time

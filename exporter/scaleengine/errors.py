@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 BUSY_SECONDS: Final = 120.0
-"""What code 1000 asks for: to try again "in a few minutes"."""
+"""What code 1000 means: try again "in a few minutes"."""
 
 _ATTEMPTS: Final = 3
 
@@ -64,7 +64,7 @@ class FailureScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one request asks for: the path and the offset where it is one of ``files.list``."""
+    """What a request is for: the path and the offset where it is one of ``files.list``."""
 
     command: str
     path: str = ""
@@ -83,8 +83,8 @@ class ScaleEngineError(Exception):
     - ``default_retry_after``: the wait in seconds that counts where the response names none.
 
     ``command`` is the API command (``disk.usage``), ``cause`` what happened, ``advice`` what to
-    do about it. ``retry_after`` is the wait in seconds that ScaleEngine asks for before the next
-    try, if it asks for one. ``code`` is ScaleEngine's code of the failure, if it gave one.
+    do about it. ``retry_after`` is the wait in seconds that ScaleEngine requests before the next
+    try, if it requests one. ``code`` is ScaleEngine's code of the failure, if it gave one.
     ``request`` is what was requested; None where no request was sent.
     """
 

@@ -208,7 +208,7 @@ def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str
     """Read a folder and all below it, in loops: a tree may be deeper than Python's stack.
 
     What a list means inside a listing depends on how the requested folder is written: otherwise a
-    folder whose only sub-folder is named "0" could not be told from a part.
+    folder whose only sub-folder is named "0" could not be distinguished from a part.
     """
     unread = [_UnreadFolder("", tree, len(path.encode()))]
     parsed: list[tuple[FolderListing, Mapping[str, int]]] = []

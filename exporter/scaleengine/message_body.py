@@ -129,7 +129,7 @@ class ChunkedReader(BodyReader):
 def is_compressed(content_encoding: str) -> bool:
     """Return whether a Content-Encoding is one compression that ``decompress`` undoes.
 
-    No coding is asked for, so no other is needed; several would multiply what a body unpacks to.
+    No coding is requested, so these are enough; several would multiply what a body unpacks to.
     """
     return content_encoding.strip().lower() in _COMPRESSIONS
 

@@ -156,7 +156,7 @@ class Connections:
         self._adapter.close()
 
     def retire(self) -> None:
-        """Keep no connection open any more but for requests under way, or still to come.
+        """Keep no connection open any more but for requests in progress, or still to come.
 
         To be called when others take the place of these: it may be long until the garbage collector
         closes the connections.
@@ -237,7 +237,7 @@ class Transport:
         return self._closed
 
     def close(self) -> None:
-        """End the requests that are under way, and let none begin."""
+        """End the requests that are in progress, and let none begin."""
         with self._lock:
             self._closed = True
             running = tuple(self._running)

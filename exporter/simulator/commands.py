@@ -104,7 +104,7 @@ def _disk_usage(
 
 
 def cpu_users(request: Request) -> tuple[str, ...]:
-    """Return the CPU users that a request asks for; none of them means all."""
+    """Return the CPU users of a request; none means all."""
     cpu = request.fields.get("cpu")
     if isinstance(cpu, (list, tuple)):
         return tuple(user for user in cpu if isinstance(user, str))

@@ -38,11 +38,12 @@ def _unchanged(_: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAccount:
-    """One account: found by its CDN number and API key, asked for its usage and its files.
+    """One account: found by its CDN number and API key, with its usage and its files.
 
     ``storage`` holds the top folders, ``sestore4`` and the like. ``refresh`` is called with the
     simulator's time (unix seconds) before each answer, so that an account can change as time goes.
-    ``odd_rows`` are written as they are behind the rows of every disk usage, whatever is asked for.
+    ``odd_rows`` are written as they are behind the rows of every disk usage, whatever the request
+    is.
     """
 
     cdn: int

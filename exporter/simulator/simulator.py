@@ -92,9 +92,9 @@ class Simulator:
         self._service.behave(behaviour)
 
     def wait_for_calls(self, total: int, timeout: float = 60.0) -> bool:
-        """Wait until there were so many calls in all; False after the timeout in seconds.
+        """Wait until there were this many calls; False after the timeout in seconds.
 
-        A call counts as soon as its answer is decided, before latency and whatever delays it.
+        A call counts as soon as its answer is decided, before latency and any delay.
         """
         return self._service.log.wait_for(total, timeout)
 
@@ -107,7 +107,7 @@ class Simulator:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop serving: calls that are being answered end at once, and the thread is gone.
+        """Stop serving: calls that are being answered end at once, and the thread has ended.
 
         Stopping what was never started, or twice, does nothing. Raises RuntimeError when the
         thread does not end.

@@ -193,7 +193,7 @@ class Folder:
     def names(self, listed: str | None) -> tuple[str, ...]:
         """Return the sorted names of the folder's own files that a ``type`` of LISTED shows.
 
-        None means every file, whatever it is.
+        None means every file, of any type.
         """
         with self.lock:
             if listed not in self._names:
@@ -225,7 +225,7 @@ class Folder:
     def count(self, listed: str | None) -> int:
         """Return how many files below the folder, at any depth, a ``type`` of LISTED shows.
 
-        None means every file, whatever it is.
+        None means every file, of any type.
         """
         with self.lock:
             if listed not in self._counts:

@@ -47,7 +47,7 @@ class AppState:
 
     ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
     threads that should run and do not, ``unfinished`` the targets that have not finished a poll
-    yet. ``reload`` asks for a reload and returns what will hold the problems; None lets no request
+    yet. ``reload`` requests a reload and returns what will hold the problems; None lets no request
     do that. A request waits up to ``max_wait`` seconds for the first exposition or for a reload.
     """
 

@@ -95,7 +95,7 @@ class ConnectionTracker(Generic[C]):
             self._discard(connection)
 
     def record_served(self, connection: C) -> None:
-        """Note that the peer of a connection has got what it asked for."""
+        """Record that the peer of a connection has got its response."""
         if connection in self._entries:
             peer, _ = self._entries[connection]
             self._known[peer] = None

@@ -1,4 +1,4 @@
-"""How long the certificates of a PEM file are valid, and a sentence where that is not long.
+"""How long the certificates of a PEM file are valid, and a message where that is not long.
 
 Python's ssl has the dates of a certificate only after a handshake, or for authorities alone. The
 ``cryptography`` package could, but nothing else here needs its ten megabytes. So the two dates are

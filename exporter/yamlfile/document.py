@@ -65,7 +65,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Interpolated:
-    """A text with its variables replaced, and a sentence for each error and each warning."""
+    """A text with its variables replaced, and a message for each error and each warning."""
 
     text: str
     errors: tuple[str, ...] = ()

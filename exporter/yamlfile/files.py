@@ -1,4 +1,4 @@
-"""Files that the operator named, read with a sentence for each way in which that fails."""
+"""Files that the operator named, read with a message for each way in which that fails."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Problems of a file: where each one is, and a sentence that says what to write."""
+"""Problems of a file: where each one is, and a message that says what to write."""
 
 import json
 import re
@@ -11,7 +11,7 @@ Loc = tuple[str | int, ...]
 """The way from the top of the file to a value: ``("accounts", 0, "cdn")``."""
 
 LocatedMessage = tuple[Loc, str]
-"""What a rule found: the way to a value, and a sentence about it."""
+"""What a rule found: the way to a value, and a message about it."""
 
 MERGE_KEY: Final = "<<"
 """A key that YAML 1.1 merges mappings with."""

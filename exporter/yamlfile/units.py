@@ -40,7 +40,7 @@ class DurationError(ValueError):
 def parse_duration(text: str) -> float:
     """Parse a duration, which may be 0, and return its seconds.
 
-    Raises DurationError with a sentence that says what to write.
+    Raises DurationError with a message that says what to write.
     """
     found = _DURATION.fullmatch(text)
     if found:
@@ -83,7 +83,7 @@ class SizeError(ValueError):
 def parse_size(text: str) -> int:
     """Read a size and return its bytes, without what is left of one; a number alone is bytes.
 
-    Raises SizeError with a sentence that says what to write.
+    Raises SizeError with a message that says what to write.
     """
     found = _SIZE.fullmatch(text)
     if not found:

@@ -12,7 +12,7 @@ from typing import Final
 from exporter.web.config_file.web_config import WebConfig
 
 Loosening = tuple[str, str]
-"""The key of the file that loosens, and a sentence about it that names nothing secret."""
+"""The key of the file that loosens, and a message about it that names nothing secret."""
 
 _TLS_1_3: Final = "TLSv1.3"
 

@@ -150,7 +150,7 @@ def _names(request: web.Request) -> frozenset[str]:
 def _close_without_response(request: web.Request) -> web.Response:
     """Close the connection; a client sends the request again by a new one (RFC 9110, 9.2.2).
 
-    So one who is still let in gets what it asked for. Return what aiohttp needs to go on.
+    So a client that is still accepted gets its response. Return what aiohttp needs to go on.
     """
     if request.transport is not None:
         request.transport.abort()

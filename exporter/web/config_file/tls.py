@@ -1,4 +1,4 @@
-"""The section tls_server_config, and the SSLContext that it asks for."""
+"""The section tls_server_config, and its SSLContext."""
 
 import os
 import ssl
@@ -184,7 +184,7 @@ class TlsServer(StrictModel):
 
     @property
     def context(self) -> ssl.SSLContext:
-        """What the section asks for, ready for connections; there is none without cert and key."""
+        """The context of the section; there is none without cert and key."""
         return self._context
 
     def certificates(self) -> Iterator[tuple[str, Pem]]:
@@ -200,7 +200,7 @@ class TlsServer(StrictModel):
 
 
 def build_context(tls: TlsServer) -> ssl.SSLContext:
-    """Return a context that does all that the section asks for, or raise FieldError."""
+    """Return a context with all settings of the section, or raise FieldError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = tls.min_version
     context.maximum_version = tls.max_version

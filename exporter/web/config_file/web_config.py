@@ -66,7 +66,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What a web configuration file asks for.
+    """What a web configuration file sets.
 
     ``context`` is None for plain HTTP. ``allowed_sans`` are the names of which a client's
     certificate must have one, unless there are none. ``client_authorities`` are the certificates,
@@ -91,7 +91,7 @@ class WebConfig:
 def load_web_config(path: Path, wall_clock: Callable[[], float] = time.time) -> WebConfig:
     """Read a web configuration file, and the certificates and keys that it names.
 
-    An empty file asks for plain HTTP. ``wall_clock`` gives the seconds since 1970.
+    An empty file means plain HTTP. ``wall_clock`` gives the seconds since 1970.
     Raises ConfigError with every mistake at once; nothing of a key or a hash is in it, in its
     cause or in its traceback's text.
     """
@@ -181,7 +181,7 @@ def _authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
 
 
 def check_rules(top: YamlValue) -> Iterator[LocatedMessage]:
-    """Find each rule that the file's value breaks: the way to the place, and a sentence."""
+    """Find each rule that the file's value breaks: the way to the place, and a message."""
     tls = top.get(_TLS) if isinstance(top, dict) else None
     if not isinstance(tls, dict):
         return

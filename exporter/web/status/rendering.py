@@ -1,4 +1,4 @@
-"""The status page as HTML. jinja2 is imported when the first page is asked for."""
+"""The status page as HTML. jinja2 is imported when the first page is requested."""
 
 import base64
 import hashlib
