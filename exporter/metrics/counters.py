@@ -152,7 +152,12 @@ def _each_alone(values: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str
 
 
 def _with_reasons(values: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str, ...]]]:
+    # The same tuples for all accounts: thousands of accounts would have forty each.
+    labels = {
+        value: [(value, str(reason)) for reason in Reason]
+        for value in {value for its in values.values() for value in its}
+    }
     return {
-        account: [(value, str(reason)) for value in its for reason in Reason]
+        account: [pair for value in its for pair in labels[value]]
         for account, its in values.items()
     }
