@@ -7,6 +7,7 @@ from exporter.polling.credentials import (
     CredentialBreaker,
     CredentialReader,
     CredentialVerdict,
+    FileReads,
     ignore,
 )
 from exporter.polling.limits import FairLimiter, RateLimiter
@@ -29,6 +30,7 @@ class Dependencies:
     ``observe`` is called with each request, ``register`` with the key and the secret of an account,
     ``judge`` with what each attempt of a poll shows of the credentials. ``workers`` make the
     requests, ``file_workers`` read secrets from files; None reads them in the calling thread.
+    ``file_reads`` are these reads.
     """
 
     clock: Clock
@@ -38,6 +40,7 @@ class Dependencies:
     judge: Callable[[CredentialVerdict], None] = ignore
     workers: Workers = field(default_factory=InlineWorkers)
     file_workers: Workers | None = None
+    file_reads: FileReads = field(default_factory=FileReads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +186,10 @@ def _account(
         client=client,
         credentials=CredentialReader(
             credentials,
-            dependencies.file_workers if configured.has_secret_files else None,
+            dependencies.file_workers if configured.secret_folders else None,
             settings.endpoint.timeout,
+            configured.secret_folders,
+            dependencies.file_reads,
         ),
         limiter=FairLimiter(settings.concurrency, rate, dependencies.clock, dependencies.workers),
         breaker=CredentialBreaker(dependencies.clock),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from exporter import config
 from exporter.polling.snapshots import SnapshotLimits
@@ -18,8 +19,8 @@ class AccountSettings:
     """An account: its label, its CDN number, how to read its secrets, and quotas in bytes.
 
     The quotas are by CPU user; ``*`` is for users without a quota of their own. ``labels`` are
-    those that the operator adds to ``scaleengine_account_info``. ``has_secret_files`` says whether
-    the secrets are read from files, which may take time.
+    those that the operator adds to ``scaleengine_account_info``. ``secret_folders`` are those of
+    the files with the secrets, whose reads may take time; none where no secret is in a file.
     """
 
     name: str
@@ -27,7 +28,7 @@ class AccountSettings:
     credentials: Callable[[], Credentials]
     quotas: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    has_secret_files: bool = False
+    secret_folders: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,11 @@ def _account(account: config.AccountConfig) -> AccountSettings:
         _SecretReader(account.name, account.api_key, account.api_secret),
         account.disk_usage.quotas,
         account.labels,
-        any(secret.file is not None for secret in (account.api_key, account.api_secret)),
+        frozenset(
+            secret.file.parent
+            for secret in (account.api_key, account.api_secret)
+            if secret.file is not None
+        ),
     )
 
 

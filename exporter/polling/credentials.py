@@ -1,8 +1,9 @@
 """The credentials of an account: read, accepted, or blocked after a refusal."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exporter.polling.recovery import CONVINCING_REFUSALS
@@ -12,8 +13,44 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
 
+MAX_HANGING_READS: Final = 8
+"""Threads that may hang in the files of one folder."""
 _SLOT_SECONDS: Final = 1.0
 """Seconds after which a hanging read no longer blocks other accounts."""
+
+
+class FileReads:
+    """The reads of files with secrets that are in progress, by folder.
+
+    A read that hangs is likely to hang for each file of its folder: it may be on a mount whose
+    server does not respond. So a folder has at most ``MAX_HANGING_READS`` threads that hang, and
+    the others of its files wait for one of these to end.
+    """
+
+    def __init__(self) -> None:
+        self._reads: dict[Path, set[asyncio.Task[Credentials]]] = {}
+
+    def add(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
+        """Add a read of files in these folders, until it ends."""
+        for folder in folders:
+            self._reads.setdefault(folder, set()).add(read)
+        read.add_done_callback(lambda _: self._remove(folders, read))
+
+    def find_blocking(self, folders: Collection[Path]) -> "set[asyncio.Task[Credentials]]":
+        """Return the reads of which one must end before another of these folders may begin."""
+        loop = asyncio.get_running_loop()
+        for folder in folders:
+            reads = {read for read in self._reads.get(folder, ()) if read.get_loop() is loop}
+            if len(reads) >= MAX_HANGING_READS:
+                return reads
+        return set()
+
+    def _remove(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
+        for folder in folders:
+            reads = self._reads[folder]
+            reads.discard(read)
+            if not reads:
+                del self._reads[folder]
 
 
 class CredentialReader:
@@ -21,7 +58,8 @@ class CredentialReader:
 
     ``read`` raises AuthError where they cannot be read. Where it reads files, which may hang, it is
     called in a thread of ``workers``. A poll waits ``timeout`` seconds for it; while a read hangs,
-    the account starts no second one.
+    the account starts no second one. ``folders`` are those of the files, ``reads`` the reads of all
+    accounts.
     """
 
     def __init__(
@@ -29,30 +67,50 @@ class CredentialReader:
         read: Callable[[], Credentials],
         workers: Workers | None = None,
         timeout: float = 30.0,
+        folders: Collection[Path] = (),
+        reads: FileReads | None = None,
     ) -> None:
         self._read = read
         self._workers = workers
         self._timeout = timeout
+        self._folders = folders
+        self._reads = reads or FileReads()
         self._reading: asyncio.Task[Credentials] | None = None
 
     async def read(self) -> Credentials:
         """Return the credentials as they are now; raises AuthError."""
         if self._workers is None:
             return self._read()
-        reading = self._find_reading()
-        if reading is None:
-            async with self._workers.slot():
-                reading = self._find_reading()  # another poll may have begun one meanwhile
-                if reading is None:
-                    reading = asyncio.create_task(self._workers.run(self._read))
-                    reading.add_done_callback(_retrieve)
-                    self._reading = reading
-                await asyncio.wait([reading], timeout=min(self._timeout, _SLOT_SECONDS))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while (reading := self._find_reading() or await self._begin(self._workers)) is None:
+            left = deadline - loop.time()
+            if left <= 0:
+                raise self._late_error()
+            if blocking := self._reads.find_blocking(self._folders):
+                await asyncio.wait(blocking, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             await asyncio.wait([reading], timeout=self._timeout)
         if reading.done():
             return reading.result()
-        raise AuthError(
+        raise self._late_error()
+
+    async def _begin(self, workers: Workers) -> "asyncio.Task[Credentials] | None":
+        """Return the read of this account, after a second at most; None where it is blocked."""
+        async with workers.slot():
+            reading = self._find_reading()  # another poll may have begun one meanwhile
+            if reading is None:
+                if self._reads.find_blocking(self._folders):
+                    return None
+                reading = asyncio.create_task(workers.run(self._read))
+                reading.add_done_callback(_retrieve)
+                self._reads.add(self._folders, reading)
+                self._reading = reading
+            await asyncio.wait([reading], timeout=min(self._timeout, _SLOT_SECONDS))
+            return reading
+
+    def _late_error(self) -> AuthError:
+        return AuthError(
             "credentials",
             f"a file with a secret was not read within {self._timeout:g} s",
             "check for a pipe without a writer, or a mount whose server does not answer",

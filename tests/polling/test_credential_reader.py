@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from exporter.polling.credentials import CredentialReader
+from exporter.polling.credentials import MAX_HANGING_READS, CredentialReader, FileReads
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError
@@ -101,6 +102,34 @@ def test_reads_that_hang_leave_other_accounts_alone() -> None:
         assert monotonic() == 5.0
         outcomes = await asyncio.gather(*polls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {AuthError}
+
+    run_simulated(run())
+
+
+def test_a_folder_that_hangs_takes_few_threads() -> None:
+    """However many accounts have secrets there; those of other folders are read meanwhile."""
+
+    async def run() -> None:
+        files, reads = HangingFiles(WorkerPool(8)), FileReads()
+        hanging = [
+            CredentialReader(lambda: CREDENTIALS, files, 30.0, [Path("hangs")], reads)
+            for _ in range(100)
+        ]
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        await asyncio.sleep(5.0)
+        assert files.reads == MAX_HANGING_READS
+        healthy = HangingFiles(WorkerPool(8))
+        healthy.may_end.set()
+        reader = CredentialReader(lambda: CREDENTIALS, healthy, 30.0, [Path("other")], reads)
+        assert await reader.read() == CREDENTIALS
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AuthError}
+        assert (monotonic() <= 32.0, files.reads) == (True, MAX_HANGING_READS)
+
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        await asyncio.sleep(1.0)
+        files.may_end.set()
+        assert await asyncio.gather(*polls) == [CREDENTIALS] * 100
 
     run_simulated(run())
 
