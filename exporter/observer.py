@@ -3,9 +3,10 @@
 import platform
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from exporter import __version__
+from exporter.metrics.registry import ReloadStatus
 from exporter.metrics.self_metrics import WallTime
 from exporter.polling.store import Store
 from exporter.process.memory import read_memory
@@ -18,17 +19,6 @@ from exporter.web.status.observation import (
     ProcessStatus,
     ReadFile,
 )
-
-
-class Reloaded(Protocol):
-    """The status of a file that is reloaded."""
-
-    last_success: float
-    """The last successful reload, in seconds of monotonic time."""
-
-    @property
-    def last_reload_successful(self) -> bool:
-        """Return whether the last reload attempt was successful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +36,8 @@ class Observer:
     started: float
     dead: Callable[[], Collection[str]]
     config_file: str | None
-    config: Reloaded
-    web_config: Reloaded | None
+    config: ReloadStatus
+    web_config: ReloadStatus | None
     redact: Callable[[str], str]
 
     def __call__(self) -> Observation:
@@ -83,5 +73,5 @@ class Observer:
 _REVISION: Final = revision()
 
 
-def _read(reloaded: Reloaded) -> ReadFile:
+def _read(reloaded: ReloadStatus) -> ReadFile:
     return ReadFile(reloaded.last_reload_successful, reloaded.last_success)

@@ -164,7 +164,7 @@ def _with_samples(configured: ConfiguredAccounts) -> tuple[str, ...]:
     return (NO_ACCOUNT, *configured.accounts)
 
 
-class Reloaded(Protocol):
+class ReloadStatus(Protocol):
     """The status of a file that is reloaded; read from any thread."""
 
     last_success: float
@@ -175,7 +175,7 @@ class Reloaded(Protocol):
         """Return whether the last reload attempt was successful."""
 
 
-def add_reload_gauges(metrics: Metrics, what: str, reloaded: Reloaded) -> None:
+def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> None:
     """Add the gauges for the last reload of ``what``, such as ``web_config``."""
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",

@@ -12,7 +12,7 @@ from exporter.polling.targets import Target, log_fields
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock, Seconds
-from exporter.scaleengine.errors import Reason, Request, ScaleEngineError
+from exporter.scaleengine.errors import ApiRequest, Reason, ScaleEngineError
 
 log: Final = structlog.get_logger(__name__)
 
@@ -70,12 +70,12 @@ class RequestLog:
         self._began = clock.monotonic()
         self._requests: deque[RequestRecord] = deque(maxlen=MAX_REQUESTS)
         self._costs: dict[str, tuple[int, float]] = {}
-        self._failed: dict[Request, int] = {}
+        self._failed: dict[ApiRequest, int] = {}
         self._size = 0
 
     def record(self, exchange: Exchange) -> None:
         """Take in a request that has ended."""
-        request = exchange.request or Request(exchange.command)
+        request = exchange.request or ApiRequest(exchange.command)
         failed = self._failed.pop(request, 0)
         if exchange.reason is not None:
             self._failed[request] = failed + 1

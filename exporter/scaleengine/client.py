@@ -11,11 +11,11 @@ from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.envelope import RequestContext, open_envelope
 from exporter.scaleengine.errors import (
+    ApiRequest,
     ClockError,
     CorrectedClockError,
     ProtocolError,
     Reason,
-    Request,
     ResourceLimitError,
     ScaleEngineError,
 )
@@ -62,7 +62,7 @@ class Exchange:
     reason: Reason | None
     accepted: bool | None
     skew: float | None = None
-    request: Request | None = field(default=None, compare=False)
+    request: ApiRequest | None = field(default=None, compare=False)
     status: int | None = field(default=None, compare=False)
     code: str | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
@@ -222,9 +222,9 @@ class Client:
         self.transport.close()
 
 
-def _describe(command: str, fields: Mapping[str, FieldValue]) -> Request:
+def _describe(command: str, fields: Mapping[str, FieldValue]) -> ApiRequest:
     path, offset = fields.get("path", ""), fields.get("offset", 0)
-    return Request(
+    return ApiRequest(
         command,
         path if isinstance(path, str) else "",
         offset if isinstance(offset, int) else 0,

@@ -63,7 +63,7 @@ class FailureScope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """What a request is for: the path and the offset where it is one of ``files.list``."""
 
     command: str
@@ -104,7 +104,7 @@ class ScaleEngineError(Exception):
         self.advice = advice
         self.retry_after = retry_after
         self.code: str | None = None
-        self.request: Request | None = None
+        self.request: ApiRequest | None = None
 
     @property
     def credentials_accepted(self) -> bool | None:

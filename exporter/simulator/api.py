@@ -11,8 +11,8 @@ from exporter.simulator.commands import CallContext, SimulatedResponse, answer, 
 from exporter.simulator.php import whole_number
 from exporter.simulator.protocol import (
     RefusedError,
-    Request,
     SeenSignatures,
+    SignedRequest,
     authorize,
     read_request,
 )
@@ -25,7 +25,7 @@ ROUTE = "/stable/"
 ELSEWHERE = "/elsewhere/"
 """Where a redirect may lead: the same API without faults, which accepts a signature twice."""
 
-_NO_REQUEST = Request("", {})
+_NO_REQUEST = SignedRequest("", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class SimulatedApi:
 
     def _call(
         self,
-        request: Request,
+        request: SignedRequest,
         route: str,
         now: float,
         response: SimulatedResponse,
@@ -168,7 +168,7 @@ class SimulatedApi:
 
 
 def _answer(
-    request: Request, allowed: SimulatedAccount | RefusedError, moment: CallContext
+    request: SignedRequest, allowed: SimulatedAccount | RefusedError, moment: CallContext
 ) -> SimulatedResponse:
     replaced = None if moment.fault is None else moment.fault.replace_response(moment)
     if replaced is not None:

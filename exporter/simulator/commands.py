@@ -12,7 +12,7 @@ from exporter.simulator.protocol import (
     UNKNOWN_COMMAND,
     UNPUBLISHED,
     RefusedError,
-    Request,
+    SignedRequest,
 )
 from exporter.simulator.simulated_accounts import SimulatedAccount, first_day
 from exporter.simulator.storage import LISTED
@@ -51,7 +51,9 @@ class Refused(Protocol):
         """Return the message."""
 
 
-def answer(request: Request, account: SimulatedAccount, context: CallContext) -> SimulatedResponse:
+def answer(
+    request: SignedRequest, account: SimulatedAccount, context: CallContext
+) -> SimulatedResponse:
     """Return the answer to a request that has passed the checks.
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
@@ -86,7 +88,7 @@ def refusal(refused: Refused, context: CallContext) -> SimulatedResponse:
 
 
 def _disk_usage(
-    request: Request, account: SimulatedAccount, context: CallContext
+    request: SignedRequest, account: SimulatedAccount, context: CallContext
 ) -> dict[str, PhpValue]:
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
@@ -103,7 +105,7 @@ def _disk_usage(
     return {"usage": variant.write_rows(rows, account.odd_rows)}
 
 
-def cpu_users(request: Request) -> tuple[str, ...]:
+def cpu_users(request: SignedRequest) -> tuple[str, ...]:
     """Return the CPU users of a request; none means all."""
     cpu = request.fields.get("cpu")
     if isinstance(cpu, (list, tuple)):
@@ -112,7 +114,7 @@ def cpu_users(request: Request) -> tuple[str, ...]:
 
 
 def _files_list(
-    request: Request, account: SimulatedAccount, context: CallContext
+    request: SignedRequest, account: SimulatedAccount, context: CallContext
 ) -> Mapping[str, PhpValue]:
     request.require("path")
     path = request.text_field("path")

@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SignedRequest:
     """The ``json`` field of a call: its text as it was received, and its fields."""
 
     text: str
@@ -51,7 +51,7 @@ class Request:
         return value if isinstance(value, str) else ""
 
 
-def read_request(text: str | None) -> Request:
+def read_request(text: str | None) -> SignedRequest:
     """Return the request that a ``json`` field holds.
 
     Raises RefusedError (0006) when there is none, or when it is no JSON object.
@@ -64,7 +64,7 @@ def read_request(text: str | None) -> Request:
         fields = None
     if not isinstance(fields, Mapping):
         raise RefusedError(MISSING_FIELD, "The field json is no JSON object")
-    return Request(text, fields)
+    return SignedRequest(text, fields)
 
 
 class SeenSignatures:
@@ -94,7 +94,7 @@ class SeenSignatures:
 
 
 def authorize(
-    request: Request,
+    request: SignedRequest,
     accounts: Sequence[SimulatedAccount],
     checks: Checks,
     seen: SeenSignatures,
@@ -117,7 +117,7 @@ def authorize(
     return account
 
 
-def _is_signed(request: Request, secret: str, check: SignatureCheck) -> bool:
+def _is_signed(request: SignedRequest, secret: str, check: SignatureCheck) -> bool:
     signed_texts: list[str] = []
     if check is not SignatureCheck.ENCODED_AGAIN:
         cut, count = _SIGNATURE_AT_END.subn("}", request.text)

@@ -32,7 +32,7 @@ from exporter.web.request_checks import check_request
 
 log: Final = structlog.get_logger(__name__)
 
-Connections: TypeAlias = ConnectionTracker[Connection]
+ConnectionTable: TypeAlias = ConnectionTracker[Connection]
 
 _MAX_ACCEPTS: Final = 16  # before requests of open connections are handled
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -46,7 +46,7 @@ _LOOK_SECONDS: Final = 0.01
 _TLS_RECORD_BYTES: Final = 16 * 1024  # the most that a TLS record holds (RFC 8446, 5.1)
 
 
-def track_requests(connections: Connections, log_limit: LogLimit) -> Middleware:
+def track_requests(connections: ConnectionTable, log_limit: LogLimit) -> Middleware:
     """Return the outermost middleware, which records the phase of each connection.
 
     It closes connections of an unsupported version of HTTP, and rejects what ``check_request``
@@ -88,7 +88,7 @@ class Acceptor:
     def __init__(
         self,
         server: web.Server,
-        connections: Connections,
+        connections: ConnectionTable,
         ssl_context: ssl.SSLContext | None,
         log_limit: LogLimit,
         timeouts: Timeouts,

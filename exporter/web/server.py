@@ -12,7 +12,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from exporter.process.log_limit import LogLimit
-from exporter.web.acceptor import Acceptor, Connections, find_max_connections, track_requests
+from exporter.web.acceptor import Acceptor, ConnectionTable, find_max_connections, track_requests
 from exporter.web.connection import Timeouts
 from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import close
@@ -47,7 +47,7 @@ async def serve(
     # For pages that take long: with more threads, they would keep scrapes from the processor.
     loop.set_default_executor(ThreadPoolExecutor(_PAGE_THREADS, "page"))
     timeouts = timeouts or Timeouts()
-    connections = Connections(limits or ConnectionLimits(find_max_connections), loop.time)
+    connections = ConnectionTable(limits or ConnectionLimits(find_max_connections), loop.time)
     log_limit = LogLimit(loop.time)
     app.middlewares.insert(0, track_requests(connections, log_limit))
     shutdown_timeout = timeouts.shutdown + _HANDLER_GRACE_SECONDS

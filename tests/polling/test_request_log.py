@@ -5,7 +5,7 @@ from exporter.polling.targets import FilesTarget
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import Reason, Request
+from exporter.scaleengine.errors import ApiRequest, Reason
 
 FILES = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
 
@@ -18,7 +18,7 @@ def exchange(path: str, offset: int = 0, reason: Reason | None = None) -> Exchan
         0.5,
         reason,
         accepted=True,
-        request=Request("files.list", path, offset),
+        request=ApiRequest("files.list", path, offset),
         status=200,
         size=10,
     )
