@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
+from exporter.scaleengine.json_text import estimate_text_memory
+
 _SLICE: Final = 1024 * 1024
 _BRACKETS: Final = b"[]{}"
 _OBJECT_MARKS: Final = b"{}:"
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SMALL_OBJECTS: Final = tuple(b"{" + b":" * keys + b"}" for keys in range(1, 6))
-_FOUR_BYTES: Final = re.compile(rb"[\xf0-\xff]")
-_BEYOND_LATIN_1: Final = re.compile(rb"[\xc4-\xff]")
 
 _LIST: Final = 128
 _ELEMENT: Final = 9
@@ -99,7 +99,7 @@ def estimate_cost(
 
     A body that is no JSON costs at least as much as what is parsed of it before the first fault.
     """
-    cost = JsonCost(memory=(_find_width(body) - 1) * len(body))
+    cost = JsonCost(memory=estimate_text_memory(body) - len(body))
     depth = strings = 0
     for part in _split_slices(body, replaced):
         cost.memory += _estimate_slice(part)
@@ -116,15 +116,6 @@ def estimate_cost(
             break
     cost.memory += min(strings, KEPT_STRINGS) * _KEPT_STRING
     return cost
-
-
-def _find_width(body: bytes | bytearray) -> int:
-    """Return how many bytes Python takes for each character of a text in UTF-8."""
-    if body.isascii():
-        return 1
-    if _FOUR_BYTES.search(body):
-        return 4
-    return 2 if _BEYOND_LATIN_1.search(body) else 1
 
 
 _ALL: Final = bytes(range(256))

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from exporter.scaleengine.json_cost import KEPT_STRINGS, ConvertedObjects, estimate_cost
+from exporter.scaleengine.json_text import decode_text
 from exporter.scaleengine.response_memory import MAX_PARSED
 
 
@@ -97,13 +98,10 @@ def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) ->
     is_empty = not body or body.isspace()
     hook = _ObjectHook(conversion.convert)
     try:
-        text = body.decode()
+        text = decode_text(body).strip(_AROUND)
     except UnicodeDecodeError as error:
         error.object = b""  # it holds the whole body
         raise SchemaError("it is not in UTF-8") from None
-    if isinstance(body, bytearray):
-        body.clear()
-    text = text.strip(_AROUND)
     try:
         value: Json = json.loads(
             text,
