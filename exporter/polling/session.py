@@ -29,7 +29,7 @@ from exporter.polling.workers import Workers
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import since_boot
-from exporter.scaleengine.disk_usage import RowFault, UsageReport, disk_usage
+from exporter.scaleengine.disk_usage import RowFault, UsageReport, read_disk_usage
 from exporter.scaleengine.errors import (
     AuthError,
     IncompleteError,
@@ -104,12 +104,14 @@ class PollSession:
         Raises ScaleEngineError.
         """
 
-        def call(client: Client, credentials: Credentials) -> tuple[T, Counter[RowFault]]:
-            report = disk_usage(client, credentials, cpu_users, starttime)
+        def read_and_count(report: UsageReport) -> tuple[T, Counter[RowFault]]:
             faults: Counter[RowFault] = Counter()
             for row, count in report.rejected.items():
                 faults[row.fault] += count
             return read(report), faults
+
+        def call(client: Client, credentials: Credentials) -> tuple[T, Counter[RowFault]]:
+            return read_disk_usage(client, credentials, cpu_users, read_and_count, starttime)
 
         result, faults = await self._request(call)
         self.rejected_rows.update(faults)

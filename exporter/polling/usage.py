@@ -144,14 +144,14 @@ def no_readable_row(count: int, groups: Sequence[RejectedRows]) -> ProtocolError
 
 def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:
     """Return what a log line says of rejected rows, by field; each of bounded length."""
-    version_string: dict[str, str | int] = {
+    fields: dict[str, str | int] = {
         "reason": str(rows.fault),
         "rows": rows.count,
         "examples": "; ".join(map(str, rows.examples)),
     }
     if rows.cpu_users:
-        version_string["without_number"] = name_users(rows.cpu_users)
-    return version_string | {"advice": REJECTED_ADVICE}
+        fields["without_number"] = name_users(rows.cpu_users)
+    return fields | {"advice": REJECTED_ADVICE}
 
 
 def name_users(cpu_users: Sequence[str]) -> str:
