@@ -155,6 +155,16 @@ def render_sections(family: Metric, accounts: Sequence[str]) -> Sections:
     return Sections(texts, names)
 
 
+def join_sections(parts: Iterable[Sections]) -> Sections:
+    """Return the samples of different accounts in one family together."""
+    texts: dict[str, bytes] = {}
+    names: set[str] = set()
+    for part in parts:
+        texts.update(part.texts)
+        names |= part.names
+    return Sections(texts, frozenset(names))
+
+
 def render_family(family: Metric) -> FamilyText:
     """Return a family whose samples are of no account."""
     lines, names = _render_lines(family)

@@ -15,7 +15,7 @@ from exporter.metrics.exposition import (
     expose,
     render_tail,
 )
-from exporter.metrics.family_text import Sections, render_sections
+from exporter.metrics.family_text import Sections, join_sections, render_sections
 from exporter.metrics.registry import Metrics
 from exporter.polling.store import TARGETS, Store
 from exporter.polling.targets import Target
@@ -32,6 +32,8 @@ PAUSE: Final = 1.0
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
 
+_NAMES_AT_ONCE: Final = 5_000
+"""CPU users and folders whose samples are made at once, where several accounts have them."""
 _NEVER: Final = float("-inf")
 
 
@@ -210,15 +212,31 @@ class Publisher:
         self, changes: Mapping[str, Collection[str]], accounts: Collection[str]
     ) -> Mapping[str, Sections]:
         """Return the samples of the accounts that have changed, by family."""
-        sections: dict[str, Sections] = {}
+        rendered: dict[str, list[Sections]] = {}
         # First the counters, which are the last, then what they count: a poll is recorded before it
         # is counted, so that every poll in a counter is shown as well.
         for collector in reversed(self._metrics.collectors):
             changed = [name for name in changes.get(collector.source, ()) if name in accounts]
-            if changed:
-                for family in collector.collect_accounts(changed):
-                    sections[family.name] = render_sections(family, changed)
-        return sections
+            for part in self._split(changed):
+                for family in collector.collect_accounts(part):
+                    rendered.setdefault(family.name, []).append(render_sections(family, part))
+        return {name: join_sections(parts) for name, parts in rendered.items()}
+
+    def _split(self, accounts: Iterable[str]) -> Iterator[list[str]]:
+        """Return the accounts in parts, so that the samples of few large ones exist at once.
+
+        Those of ten thousand CPU users take 20 MB until they are text.
+        """
+        part, names = list[str](), 0
+        for account in accounts:
+            its_names = sum(state.count_names() for state in self._store.account(account))
+            if part and names + its_names > _NAMES_AT_ONCE:
+                yield part
+                part, names = [], 0
+            part.append(account)
+            names += its_names
+        if part:
+            yield part
 
     def _render_tail(self) -> Tail:
         try:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.polling.request_log import PollTrace
-from exporter.polling.snapshots import Snapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.targets import ReloadDelta, Target, without_times
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
@@ -93,6 +93,15 @@ class TargetState:
         if self.good is None or monotonic - self.good.finished > self.target.stale_after:
             return None
         return self.good.snapshot
+
+    def count_names(self) -> int:
+        """Return how many CPU users or folders the last good snapshot has."""
+        match self.good:
+            case LastGood(DiskUsageSnapshot(users)):
+                return len(users)
+            case LastGood(FileCounts(by_folder=folders)):
+                return len(folders or ())
+        return 0
 
 
 class Store:
