@@ -25,7 +25,7 @@ CONFIGURATION = """\
 api:
   url: {url}
   concurrency: {at_once}
-  requests_per_second: null
+  requests_per_second: {per_second}
   max_requests_per_poll: 100000
 accounts:
   - cdn: 158
@@ -50,11 +50,21 @@ def spread_tree(files: int, folders: int) -> Folder:
 
 
 @contextmanager
-def running_exporter(url: str, at_once: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running_exporter(
+    url: str, at_once: int, per_second: float | None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the exporter against the API at ``url``; give the process and where it listens."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
-        config.write_text(CONFIGURATION.format(url=url, at_once=at_once, key=KEY, secret=SECRET))
+        config.write_text(
+            CONFIGURATION.format(
+                url=url,
+                at_once=at_once,
+                per_second="null" if per_second is None else per_second,
+                key=KEY,
+                secret=SECRET,
+            )
+        )
         command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
         command += ["--web.listen-address=127.0.0.1:0"]
         with subprocess.Popen(  # noqa: S603 - our own program
@@ -84,13 +94,23 @@ def sample(text: str, name: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def measure(files: int, folders: int, latency: float, at_once: int) -> None:
+def even_tree(files: int, folders: int) -> Folder:
+    """Return folders in one other, with the same number of files in each."""
+    storage = Folder()
+    for number in range(folders):
+        storage.make(f"sestore4/jb/folder {number:05}")
+    for number in range(files):
+        folder = f"sestore4/jb/folder {number % folders:05}"
+        storage.add(f"{folder}/recording {number:07}.mp4", FileType.VIDEO)
+    return storage
+
+
+def measure(storage: Folder, latency: float, at_once: int, per_second: float | None) -> None:
     """Poll a tree once and print what it took."""
-    storage = spread_tree(files, folders)
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with (
         Simulator([account], Behaviour(latency=latency)) as simulator,
-        running_exporter(simulator.url, at_once) as (process, address),
+        running_exporter(simulator.url, at_once, per_second) as (process, address),
     ):
         text = polled_metrics(address)
         peak = peak_memory(process.pid) / 2**20
@@ -122,8 +142,13 @@ def main() -> None:
     parser.add_argument("--folders", type=int, default=3_000)
     parser.add_argument("--latency", type=float, default=0.02, help="seconds a call takes")
     parser.add_argument("--at-once", type=int, default=4, help="api.concurrency")
+    parser.add_argument(
+        "--per-second", type=float, help="api.requests_per_second; no limit without"
+    )
+    parser.add_argument("--even", action="store_true", help="as many files in each folder")
     given = parser.parse_args()
-    measure(given.files, given.folders, given.latency, given.at_once)
+    tree = (even_tree if given.even else spread_tree)(given.files, given.folders)
+    measure(tree, given.latency, given.at_once, given.per_second)
 
 
 if __name__ == "__main__":
