@@ -12,7 +12,7 @@ walk holds the folders on its edge only, so memory grows with the edge, not with
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
@@ -112,6 +112,7 @@ class _Walk:
         default_factory=dict
     )
     traits: ServerTraits = field(default_factory=ServerTraits)
+    has_probed_empty: bool = False
     requests: int = 0
     folders: int = 0
     encoding: FolderEncoding | None = None
@@ -242,32 +243,31 @@ class _Walk:
 
         A response from an offset above 0 may skip as much in every folder that it shows. A folder
         that is known from its start, and is shown from its start again, proves that it does not.
+
+        One that is shown empty comes first. It may be a short one that was skipped as a whole,
+        while what was skipped in a longer one are files of other types, which nothing shows.
         """
         if folder.step.offset == 0 or self.traits.repeats_children is not None:
             return None
         if folder.start is None or not has_skipped(folder.start, listing.root):
             return None  # the offset may have skipped nothing yet
         found: tuple[_Names, FolderListing] | None = None
-        unread: deque[tuple[FolderProgress | None, _Names, FolderListing]] = deque(
-            [(folder, None, listing.root)]
-        )
-        while unread:
-            parent, names, shown = unread.popleft()
-            for name, shown_child in shown.folders.items():
-                if may_be_api_member(name) and not shown_child.has_state:
-                    continue
-                child = None if parent is None else parent.children.get(name)
-                if child is not None and child.starts_like(shown_child):
-                    self.traits.repeats_children = True
-                    return None
-                is_new = child is None or not (
-                    child.start or child.is_by_itself or child.is_complete
-                )
-                if found is None and is_new and shown_child.files:
-                    found = (names, name), shown_child
-                unread.append((child, (names, name), shown_child))
+        empty: tuple[_Names, FolderListing] | None = None
+        for child, names, shown in _shown_below(folder, listing.root):
+            if child is not None and child.starts_like(shown):
+                self.traits.repeats_children = True
+                return None
+            if child is not None and (child.start or child.is_by_itself or child.is_complete):
+                continue
+            if shown.files:
+                found = found or (names, shown)
+            elif shown.is_empty and shown.loaded is not LoadState.SKIPPED:
+                empty = empty or (names, shown)
         if found is None:
             return None
+        if empty is not None and not self.has_probed_empty:
+            self.has_probed_empty = True
+            found = empty
         return f"{folder.path}/{_join(found[0])}", start_of(found[1])
 
     def probe(self, path: str, start: Start, requested: FolderProgress, listing: Listing) -> None:
@@ -280,9 +280,14 @@ class _Walk:
             shown = response.result().root
         except ApiError:
             shown = FolderListing()
-        if shown.files and self.traits.repeats_children is None:
+        is_empty = probe.start == (None, None)
+        if self.traits.repeats_children is None and (shown.files or (is_empty and shown.folders)):
             self.traits.repeats_children = start_of(shown) == probe.start
-        self.count(probe.requested, probe.listing)
+        found = self.find_to_probe(probe.requested, probe.listing) if is_empty else None
+        if found is None:
+            self.count(probe.requested, probe.listing)
+        else:
+            self.probe(*found, probe.requested, probe.listing)
 
     def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
         run = request.run
@@ -457,6 +462,24 @@ class _Walk:
 
 _Names: TypeAlias = "tuple[_Names, str] | None"
 """A way down from a folder, the last name first: a path for each folder would take more memory."""
+
+
+def _shown_below(
+    folder: FolderProgress, shown: FolderListing
+) -> Iterator[tuple[FolderProgress | None, _Names, FolderListing]]:
+    """Return what a response shows below a folder, and what is known of each, level by level."""
+    unread: deque[tuple[FolderProgress | None, _Names, FolderListing]] = deque(
+        [(folder, None, shown)]
+    )
+    while unread:
+        parent, names, above = unread.popleft()
+        for name, shown_child in above.folders.items():
+            if may_be_api_member(name) and not shown_child.has_state:
+                continue
+            child = None if parent is None else parent.children.get(name)
+            found = (child, (names, name), shown_child)
+            yield found
+            unread.append(found)
 
 
 def _join(names: _Names) -> str:

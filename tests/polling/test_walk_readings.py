@@ -219,3 +219,13 @@ def test_requests_for_large_folders(files: int) -> None:
     requested: list[tuple[str, int]] = []
     count(tree_of(30, files=files), TEN, requested)
     assert sum(path == PATH for path, _ in requested) <= 2
+
+
+def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are() -> None:
+    """A folder that is shown from its start does not prove that nothing was skipped in others."""
+    hidden = {f"!{number:03}.wav": FileType.AUDIO for number in range(120)}
+    videos = {f"{number:03}.mp4": FileType.VIDEO for number in range(150)}
+    ten = dict(list(videos.items())[:10])
+    tree = Folder(videos, {"a": Folder(ten), "b": Folder({**hidden, **ten}), "c": Folder(ten)})
+    variant = ApiVariant(offset_in_every_folder=True, offset_counts=Counted.SCANNED)
+    assert count(tree, variant) == (180, 3)
