@@ -37,6 +37,8 @@ _MAX_UNANSWERED: Final = 0.01
 _MAX_MEDIAN_MS: Final = 1000.0
 _MAX_LOG: Final = 256 * 1024
 _MAX_GROWTH: Final = 1.10
+_USER_BYTES: Final = 512
+"""What a CPU user that is shown takes: its thirty days, two samples as text and compressed."""
 _MAX_ATTACK_SECONDS: Final = 240.0
 
 ClientAttack = Callable[[Victim, float], Finding]
@@ -131,7 +133,7 @@ class Outcome:
         faults = list(self.finding.broken)
         if self.after is None:
             faults.insert(0, "ended" if not self.memory.exceeded else "above the limit")
-        elif self.after > self.rest * _MAX_GROWTH:
+        elif self.after > self.rest * _MAX_GROWTH + self.finding.kept:
             faults.append(f"memory {self.after / self.rest - 1:+.0%}")
         if len(self.scrapes.failures) > _MAX_UNANSWERED * self.scrapes.sent:
             reasons = Counter(self.scrapes.failures)
@@ -203,21 +205,22 @@ def _by_api(respond: Respond, seconds: float, *, must_be_read: bool) -> _Attack:
     def run(program: Program, api: ApiServer) -> Finding:
         api.respond = respond
         time.sleep(seconds)
-        seen, failures = _reasons(program.victim)
+        seen, failures, users = _reasons(program.victim)
         api.respond = None
         broken = ("not read",) if must_be_read and failures else ()
-        return Finding(f"{api.hostile_responses} responses; {seen}", broken)
+        kept = users * _USER_BYTES if must_be_read else 0
+        return Finding(f"{api.hostile_responses} responses; {seen}", broken, kept)
 
     return run
 
 
-def _reasons(victim: Victim) -> tuple[str, int]:
-    """Return why polls failed and how many users there are, as a text, and the failures."""
+def _reasons(victim: Victim) -> tuple[str, int, int]:
+    """Return why polls failed and how many users there are: as a text, and both numbers."""
     names = ("scaleengine_poll_failures_total", "scaleengine_disk_usage_bytes")
     try:
         samples = read_samples(victim, names)
     except (OSError, http.client.HTTPException) as error:
-        return f"not known: {type(error).__name__}", 0
+        return f"not known: {type(error).__name__}", 0, 0
     failures: dict[str, float] = {}
     for sample in samples:
         labels, _, value = sample.rpartition(" ")
@@ -226,7 +229,8 @@ def _reasons(victim: Victim) -> tuple[str, int]:
             failures[reason] = failures.get(reason, 0) + float(value)
     users = sum("scaleengine_disk_usage_bytes" in sample for sample in samples)
     told = ", ".join(f"{number:.0f} x {reason}" for reason, number in failures.items())
-    return f"{told or 'no failure'}; {users} CPU users", int(sum(failures.values()))
+    text = f"{told or 'no failure'}; {users} CPU users"
+    return text, int(sum(failures.values())), users
 
 
 def _run(name: str, setup: Setup, attack: _Attack, limit_bytes: int, wait: float) -> Outcome:

@@ -27,10 +27,14 @@ TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What an attack saw, and which promises were broken."""
+    """What an attack saw, and which promises were broken.
+
+    ``kept`` are the bytes that the exporter may keep, for numbers that it shows from now on.
+    """
 
     text: str
     broken: tuple[str, ...] = ()
+    kept: int = 0
 
 
 def address_of_many() -> str:
