@@ -84,16 +84,18 @@ class Asked(Collector):
 
 
 class Watched:
-    """Notes what of a collector is collected: the source and the account."""
+    """Notes what of a collector is collected: the source and the account, and which together."""
 
     def __init__(self, collector: AccountCollector, asked: list[tuple[str, str]]) -> None:
         self._collector = collector
         self._asked = asked
+        self.together: list[set[str]] = []
         self.source = collector.source
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterable[Metric]:
         wanted = list(accounts)
         self._asked += [(self.source, account) for account in wanted]
+        self.together.append(set(wanted))
         return self._collector.collect_accounts(wanted)
 
 
@@ -227,6 +229,26 @@ def test_up_shows_while_a_poll_goes_on(
 
     running = publisher(Turns(turns))
     running.run()
+
+
+def test_large_accounts_are_collected_one_after_the_other(clock: Clock) -> None:
+    """The samples of several at once take too much memory; small ones are collected together."""
+    users = tuple(UserUsage(f"user{number:04}", date(2014, 11, 11), 5) for number in range(3000))
+    names = ("large", "larger", "little", "small")
+    store = Store([DiskUsageTarget(name, 60, 180) for name in names])
+    for target in store.current():
+        usage = DiskUsageSnapshot(users if target.account.startswith("large") else users[:1])
+        store.record(target, PollResult(0.0, 1.5, 7), LastGood(usage, clock.monotonic()))
+    metrics = build_metrics(store, dict.fromkeys(names, 158), clock)
+    watched = tuple(Watched(collector, []) for collector in metrics.collectors)
+    publisher = Publisher(replace(metrics, collectors=watched), store, clock, threading.Event())
+
+    assert len(shown(publisher, "scaleengine_disk_usage_bytes")) == 6002
+    assert shown(publisher, "scaleengine_account_info") == ["1.0"] * 4
+    for collector in watched:
+        assert not any({"large", "larger"} <= together for together in collector.together)
+    targets = next(collector for collector in watched if collector.source == "targets")
+    assert len([*filter(None, targets.together)]) == 2
 
 
 def test_only_what_has_changed_is_collected(
