@@ -106,7 +106,9 @@ class SimulatedApi:
         random: Random,
     ) -> None:
         self.log = CallLog()
-        self._accounts = tuple(accounts)
+        # By what a request is looked up with: there may be thousands. The first of equals counts.
+        self._accounts = {(account.cdn, account.api_key): account for account in reversed(accounts)}
+        self._keys = frozenset(account.api_key for account in accounts)
         self._clock = clock
         self._random = random
         self._seen = SeenSignatures()
@@ -160,7 +162,7 @@ class SimulatedApi:
             offset=whole_number(fields.get("offset")),
             cpu=cpu if cpu is None or isinstance(cpu, str) else cpu_users(request),
             starttime=starttime if isinstance(starttime, (str, int)) else None,
-            has_key=any(fields.get("api_key") == account.api_key for account in self._accounts),
+            has_key=request.text_field("api_key") in self._keys,
             code=response.code,
             fault=None if fault is None else fault.name,
             status=response.status if fault is None else fault.status or response.status,

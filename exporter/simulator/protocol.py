@@ -3,7 +3,7 @@
 import hmac
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.scaleengine.signing import signature
@@ -95,16 +95,18 @@ class SeenSignatures:
 
 def authorize(
     request: SignedRequest,
-    accounts: Sequence[SimulatedAccount],
+    accounts: Mapping[tuple[int, str], SimulatedAccount],
     checks: Checks,
     seen: SeenSignatures,
     now: float,
 ) -> SimulatedAccount:
-    """Return the account that a request is for; raise RefusedError when it may not pass."""
+    """Return the account that a request is for; raise RefusedError when it may not pass.
+
+    ``accounts`` are by their CDN number and API key.
+    """
     request.require("command", "api_key", "timestamp", "cdn", "signature")
     cdn = whole_number(request.fields["cdn"])
-    api_key = request.fields["api_key"]
-    account = next((one for one in accounts if (one.cdn, one.api_key) == (cdn, api_key)), None)
+    account = None if cdn is None else accounts.get((cdn, request.text_field("api_key")))
     if account is None:
         raise RefusedError(NOT_AUTHORIZED, "CDN authorization failed, check your API key and CDN")
     if not _is_signed(request, account.api_secret, checks.signature):
