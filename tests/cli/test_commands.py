@@ -146,7 +146,7 @@ def test_the_demo(
     """The demo needs no configuration: it polls a ScaleEngine of its own, which ends with it."""
     assert main("demo", "--web.telemetry-path=/prom", SCALEENGINE_EXPORTER_CONFIG_FILE="no") == 0
     ((settings, path),) = ran
-    assert [account.name for account in settings.accounts] == ["demo"]
+    assert [account.name for account in settings.accounts] == ["demo", "ingest"]
     assert settings.endpoint.url.startswith("http://127.0.0.1:")
     assert {target.collector for target in settings.targets} == {"disk_usage", "files"}
     assert path == "/prom"
