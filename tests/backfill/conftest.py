@@ -34,10 +34,9 @@ from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, Checks, SimulatedAccount, Simulator, Usage
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC).timestamp()
 TODAY = date(2026, 11, 22)
 END = midnight(TODAY)

@@ -22,10 +22,8 @@ from exporter.settings import AccountSettings, Settings
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage
 from tests.backfill.conftest import (
     FIRST,
-    KEY,
     NO_REPLAY,
     NOW,
-    SECRET,
     TODAY,
     YESTERDAY,
     Runner,
@@ -34,6 +32,7 @@ from tests.backfill.conftest import (
     usage,
 )
 from tests.support.api_variants import ApiVariant
+from tests.support.credentials import KEY, SECRET
 
 
 def test_a_history(runner: Runner) -> None:

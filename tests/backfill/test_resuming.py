@@ -14,7 +14,6 @@ from exporter.simulator import Checks, FaultRule, Simulator, steady_usage
 from tests.backfill.conftest import (
     DENIED,
     FIRST,
-    KEY,
     NO_REPLAY,
     NOW,
     YESTERDAY,
@@ -22,6 +21,7 @@ from tests.backfill.conftest import (
     simulated,
     truth,
 )
+from tests.support.credentials import KEY
 
 COMMAND = "exporter.backfill.command"
 

@@ -23,9 +23,8 @@ from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings, build_settings
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
+from tests.support.credentials import CANARY_KEY, CANARY_SECRET
 
-KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
-SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 PATIENCE = 60.0
 JSON = CheckOptions("json")
 
@@ -63,8 +62,8 @@ def account() -> SimulatedAccount:
     store = Folder(folders={"jb": Folder(files=films), "small": small})
     return SimulatedAccount(
         cdn=158,
-        api_key=KEY,
-        api_secret=SECRET,
+        api_key=CANARY_KEY,
+        api_secret=CANARY_SECRET,
         usage=steady_usage({"": 1024, "web": 5_000_000_000}),
         storage=Folder(folders={"sestore4": store}),
     )
@@ -85,8 +84,8 @@ def main() -> Callable[..., Said]:
         return {
             "name": "main",
             "cdn": 158,
-            "api_key": KEY,
-            "api_secret": SECRET,
+            "api_key": CANARY_KEY,
+            "api_secret": CANARY_SECRET,
             "files": {"paths": ["sestore4/jb", "sestore4/small"]},
             **changes,
         }

@@ -29,9 +29,8 @@ from exporter.simulator import (
     steady_usage,
 )
 from tests.patience import END_SECONDS
+from tests.support.credentials import CANARY_KEY, CANARY_SECRET
 
-KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
-SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 PATIENCE = 60.0
 NO_REPLAY = Checks(replay=False)
 """Several programs poll one account here, so that two may ask the same in one second."""
@@ -264,8 +263,8 @@ def scaleengine() -> Iterator[Simulator]:
     )
     account = SimulatedAccount(
         cdn=158,
-        api_key=KEY,
-        api_secret=SECRET,
+        api_key=CANARY_KEY,
+        api_secret=CANARY_SECRET,
         usage=steady_usage({"": 1024, "web": 5_000_000_000}),
         storage=Folder(folders={"sestore4": Folder(folders={"jb": jb})}),
     )
@@ -292,8 +291,8 @@ def configure() -> Callable[..., None]:
         usual = {
             "name": "main",
             "cdn": 158,
-            "api_key": KEY,
-            "api_secret": SECRET,
+            "api_key": CANARY_KEY,
+            "api_secret": CANARY_SECRET,
             "disk_usage": {"interval": "1s", "stale_after": "1h"},
             "files": {
                 "interval": "1s",

@@ -18,6 +18,8 @@ from exporter.simulator import (
     steady_usage,
 )
 from tests.ports import refusing_port
+from tests.support.credentials import CANARY_KEY as KEY
+from tests.support.credentials import CANARY_SECRET as SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ Configure = Callable[..., None]
 
 RUNBOOK = (Path(__file__).parents[2] / "monitoring" / "README.md").read_text()
 
-KEY = "APX4CANARYKEY2FBO1ROPKSSW47DZE"
-SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 
 FAULTS: Mapping[str, tuple[Fault | Refusal | HttpError, str]] = {
     "refused": (Refusal("0001"), "auth"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.credentials import CANARY_SECRET
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Configure = Callable[..., None]
 
 PATIENCE = 60.0
-SECRET = "canary8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b6"
 FILES = ["config.yaml", "secret", "web.yaml"]
 HOLDER = """\
 import fcntl, os, signal, sys, time
@@ -88,7 +88,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
     usage = {"interval": "1s", "stale_after": "1h"}
     account = {"api_secret": None, "api_secret_file": "secret", "disk_usage": usage, "files": None}
     configure(tmp_path, scaleengine.url, account=account)
-    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    (tmp_path / "secret").write_text(f"{CANARY_SECRET}\n")
     (tmp_path / "web.yaml").write_text("")
     return tmp_path
 

@@ -16,9 +16,8 @@ from typing import IO
 import pytest
 
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
+from tests.support.credentials import KEY, SECRET
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 PATIENCE = 60.0
 
 

@@ -18,8 +18,8 @@ from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.redaction import SecretRedactor
+from tests.support.credentials import KEY
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
 QUOTED = 'key "with" \\ both'
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)

@@ -17,9 +17,7 @@ from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
 from tests.polling.times import LeapingTime
-
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
+from tests.support.credentials import KEY, SECRET
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 

@@ -29,6 +29,7 @@ from exporter.simulator import (
     steady_usage,
 )
 from tests.polling.times import LeapingTime
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING
 
 T = TypeVar("T")
@@ -40,8 +41,6 @@ def record(results: list[PollResult], _: Target, result: PollResult) -> None:
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 USAGE = DiskUsageTarget("main", 900.0, 2700.0)
 REQUEST_EVENTS = {"request", "request failed", "request failed, retrying"}
 FILES = FilesTarget("main", 900.0, 2700.0, "sestore4", "video")

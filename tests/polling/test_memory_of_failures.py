@@ -21,10 +21,9 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
 )
 from exporter.simulator import Behaviour, FaultRule, Folder, SimulatedAccount, Simulator
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4", "video")
 MIB = 2**20
 

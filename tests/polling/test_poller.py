@@ -28,10 +28,9 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, Fault
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)

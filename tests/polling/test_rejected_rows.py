@@ -19,11 +19,10 @@ from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_by_day
 from exporter.simulator.php import PhpValue
+from tests.support.credentials import KEY, SECRET
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 NOW = datetime(2014, 11, 11, 10, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)
 

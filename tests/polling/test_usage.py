@@ -21,8 +21,6 @@ from exporter.scaleengine.json_values import Json
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 Numbers: TypeAlias = dict[str, tuple[date, int]]
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 OLD = date(2014, 11, 9)
 DAY = date(2014, 11, 10)

@@ -31,12 +31,11 @@ from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator, steady_usage
 from exporter.simulator.php import PhpValue
 from tests.polling.times import make_session
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 NOW = datetime(2014, 11, 11, 23, 59, 58, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)
 USERS = tuple(f"user-{number}" for number in range(10))

@@ -22,12 +22,11 @@ from exporter.simulator import (
     steady_usage,
 )
 from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault, HttpError, Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 GOOD = Credentials(KEY, SECRET)
 
 USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=10800.0)

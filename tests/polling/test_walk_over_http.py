@@ -27,10 +27,9 @@ from tests.support.api_variants import (
     Offsets,
     Unreached,
 )
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Refusal
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 # Around the hundred files that an answer holds, and names that look like something else.

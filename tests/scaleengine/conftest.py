@@ -22,12 +22,11 @@ from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
+from tests.support.credentials import KEY, SECRET
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 Serve = Callable[[socket.socket, bytes], object]
 

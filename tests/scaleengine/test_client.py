@@ -32,11 +32,10 @@ from exporter.scaleengine.response_memory import ResponseMemory
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, FaultRule, Simulator
+from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 
 NOW = 1415700000
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 Connect = Callable[..., Client]
 Listen = Callable[..., str]

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from exporter.scaleengine.redaction import SecretRedactor, mask, mask_start, quote_whole
 from exporter.scaleengine.signing import encode
+from tests.support.credentials import KEY, SECRET
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 ODD = "AB/cd +é\"'\\<==&ß"
 """Of everything that some way of writing spells in its own manner."""
 

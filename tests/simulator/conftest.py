@@ -8,12 +8,10 @@ import requests
 
 from exporter.scaleengine.signing import signed_request
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
+from tests.support.credentials import KEY, SECRET
 
 NOW = 1415700000.0
 """2014-11-11 10:00 UTC."""
-
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 
 @pytest.fixture

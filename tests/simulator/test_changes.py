@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator
+from tests.support.credentials import KEY, SECRET
 from tests.support.random_trees import random_tree
 from tests.support.tree_changes import (
     Add,
@@ -21,8 +22,6 @@ from tests.support.tree_changes import (
 )
 
 NOW = 1415700000.0
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from tests.support.api_variants import (
     PassingOffset,
     Unreached,
 )
+from tests.support.credentials import KEY, SECRET
 
 NOW = 1415700000.0
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 Asked = tuple[tuple[str, int], ...]
 

@@ -10,6 +10,7 @@ from exporter.scaleengine.signing import signature, signed_request
 from exporter.simulator import Behaviour, Checks, SignatureCheck, SimulatedAccount, Simulator
 from exporter.simulator.protocol import SeenSignatures
 from tests.support.api_variants import ApiVariant
+from tests.support.credentials import SECRET
 
 Ask = Callable[..., dict[str, object]]
 Post = Callable[..., requests.Response]
@@ -21,7 +22,6 @@ LISTING: dict[str, str | int] = {
     "cdn": 158,
     "path": "sestore4/jb",
 }
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 
 
 def without(name: str) -> str:

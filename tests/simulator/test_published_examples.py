@@ -17,9 +17,8 @@ from exporter.simulator import (
     usage_by_day,
 )
 from tests.support.api_variants import ApiVariant, Content, FileCount, LoadFlagPlacement
+from tests.support.credentials import KEY, SECRET
 
-KEY = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
-SECRET = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"
 SIGNED_AT = 1698357373.0
 
 DISK_USAGE = (
