@@ -24,7 +24,6 @@ from typing import Final
 
 import structlog
 
-from bench.faults.fast_time import LeapingTime
 from exporter.polling.credentials import CredentialBreaker, CredentialReader
 from exporter.polling.folder_counts import DIRECTLY
 from exporter.polling.limits import FairLimiter, RateLimiter
@@ -35,12 +34,12 @@ from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Client, Credentials
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, Folder, SimulatedAccount, Simulator
 from tests.support.api_variants import ApiVariant, Counted
+from tests.support.clocks import LeapingClock
 from tests.support.random_trees import (
     ambiguities,
     describe_tree,
@@ -150,10 +149,10 @@ def make_trial(seed: str, number: int, change_share: float) -> Trial:
 class Walker:
     """Walks the trees of one simulated account, one after the other."""
 
-    def __init__(self, simulator: Simulator, storage: Folder, leaping: LeapingTime) -> None:
+    def __init__(self, simulator: Simulator, storage: Folder, leaping: LeapingClock) -> None:
         self._simulator = simulator
         self._storage = storage
-        self._clock = Clock(leaping.now, leaping.monotonic, leaping.sleep)
+        self._clock = leaping.clock
         self._workers = WorkerPool()
         self._stop = leaping
         self._client = Client(
@@ -254,8 +253,8 @@ def walking(seed: str, change_share: float = 0.0) -> Iterator[Callable[[int], Re
     hook = _Hook()
     storage = Folder()
     account = SimulatedAccount(158, KEY, SECRET, storage=storage, refresh=hook.refresh)
-    leaping = LeapingTime()
-    with Simulator([account], clock=leaping.now) as simulator:
+    leaping = LeapingClock()
+    with Simulator([account], clock=leaping.clock.now) as simulator:
         walker = Walker(simulator, storage, leaping)
 
         def walk(number: int) -> Result:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from dataclasses import dataclass
 
 from exporter.scaleengine.clock import since_boot
@@ -36,40 +35,6 @@ class FastTime:
 def fast_time(speed: float, start: float) -> FastTime:
     """Return a time that begins now."""
     return FastTime(speed, start, since_boot())
-
-
-class LeapingTime:
-    """A clock that leaps over every wait, and a stop that never comes; ``leapt`` is in seconds.
-
-    Time goes on by itself beside the leaps.
-    """
-
-    def __init__(self) -> None:
-        self.leapt = 0.0
-        self._lock = threading.Lock()
-
-    def monotonic(self) -> float:
-        """Return the seconds since an unknown start."""
-        return since_boot() + self.leapt
-
-    def now(self) -> float:
-        """Return the time of day, in unix time."""
-        return time.time() + self.leapt
-
-    def is_set(self) -> bool:
-        """Return that it is not time to stop."""
-        return False
-
-    def wait(self, timeout: float) -> bool:
-        """Leap over so many seconds; return that it is not time to stop."""
-        with self._lock:
-            self.leapt += timeout
-        return False
-
-    async def sleep(self, seconds: float) -> None:
-        """Leap over so many seconds, and let others go on."""
-        self.wait(seconds)
-        await asyncio.sleep(0)
 
 
 class FastStop:

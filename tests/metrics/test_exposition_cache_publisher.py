@@ -30,6 +30,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from tests.published import published
+from tests.support.clocks import FakeClock
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)
@@ -195,17 +196,17 @@ def test_a_poll_shows_at_the_next_look(
 
 
 def test_a_stale_snapshot_goes_though_no_poll_ends(
-    publisher: Callable[[Stop], Publisher], polled: Polled, let_pass: LetPass
+    publisher: Callable[[Stop], Publisher], polled: Polled, fake_clock: FakeClock
 ) -> None:
     """The series of a snapshot go at the first look after ``stale_after``, while polls hang."""
 
     def turns() -> Iterator[None]:
         polled(USAGE, BYTES)
         yield
-        let_pass(180)
+        fake_clock.advance(180)
         yield
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
-        let_pass(1)
+        fake_clock.advance(1)
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
         yield
         assert shown(running, "scaleengine_disk_usage_bytes") == []
@@ -252,7 +253,7 @@ def test_large_accounts_are_collected_one_after_the_other(clock: Clock) -> None:
 
 
 def test_only_what_has_changed_is_collected(
-    metrics: Metrics, clock: Clock, polled: Polled, store: Store, let_pass: LetPass
+    metrics: Metrics, clock: Clock, polled: Polled, store: Store, fake_clock: FakeClock
 ) -> None:
     """A poll or a request leaves other accounts alone, unlooked at; time alone leaves all."""
     delta = compute_delta(TARGETS, [*TARGETS, OTHER])
@@ -264,7 +265,7 @@ def test_only_what_has_changed_is_collected(
     def turns() -> Iterator[None]:
         assert {account for _, account in asked} == {"main", "other", NO_ACCOUNT}
         asked.clear()
-        let_pass(1)
+        fake_clock.advance(1)
         yield
         assert asked == []
         polled(USAGE, BYTES)
@@ -296,7 +297,7 @@ def test_only_what_has_changed_is_collected(
 
 
 def test_a_new_poll_puts_off_the_end_of_a_snapshot(
-    publisher: Callable[[Stop], Publisher], polled: Polled, let_pass: LetPass
+    publisher: Callable[[Stop], Publisher], polled: Polled, fake_clock: FakeClock
 ) -> None:
     """The age that counts is that of the last good poll, of each target of an account."""
 
@@ -306,19 +307,19 @@ def test_a_new_poll_puts_off_the_end_of_a_snapshot(
             if not isinstance(learned, Reason):
                 polled(FILES, FileCounts(1, 0))
             for _ in range(8):
-                let_pass(10)
+                fake_clock.advance(10)
                 yield
                 assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
         polled(FILES, FileCounts(2, 0))
         for _ in range(3):
-            let_pass(10)
+            fake_clock.advance(10)
             yield
         assert shown(running, "scaleengine_disk_usage_bytes") == []
         assert shown(running, "scaleengine_files") == ["2.0"]
         polled(USAGE, BYTES)
         yield
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
-        let_pass(1000)
+        fake_clock.advance(1000)
         yield
         assert shown(running, "scaleengine_disk_usage_bytes") == []
         assert shown(running, "scaleengine_files") == []
@@ -393,7 +394,7 @@ def test_a_failure_ends_nothing(publisher: Callable[[Stop], Publisher], polled: 
 
 
 def test_a_failure_loses_no_change(
-    store: Store, clock: Clock, metrics: Metrics, polled: Polled, let_pass: LetPass
+    store: Store, clock: Clock, metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
     """What changes while publications fail is published once they succeed, without a new poll."""
     asked = Asked()
@@ -409,7 +410,7 @@ def test_a_failure_loses_no_change(
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
         assert shown(running, "scaleengine_files") == ["3.0"]
         asked.failing = True
-        let_pass(181)
+        fake_clock.advance(181)
         metrics.changes.add(asked.source, ["main"])
         yield
         assert shown(running, "scaleengine_files") == ["3.0"]
@@ -425,7 +426,7 @@ def test_a_failure_loses_no_change(
 
 
 def test_the_tail_is_made_once_a_second_for_scrapes(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics, let_pass: LetPass
+    publisher: Callable[[Stop], Publisher], metrics: Metrics, fake_clock: FakeClock
 ) -> None:
     """What tells of the process is at most a second old, and not made while nobody scrapes."""
     asked = Asked()
@@ -436,7 +437,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
         for number in range(1, 4):
             times = asked.times
             gauge.set(number)
-            let_pass(1)
+            fake_clock.advance(1)
             yield
             assert asked.times == times
             for _ in range(3):
@@ -444,7 +445,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
                 published(running).text()
                 published(running).gzip()
                 gauge.set(100)
-                let_pass(0.1)
+                fake_clock.advance(0.1)
             assert asked.times == times + 1
         gauge.set(9)
         assert running.publish()
@@ -455,7 +456,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
 
 
 def test_a_failure_of_the_tail_leaves_the_rest(
-    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, let_pass: LetPass
+    publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
     """If how the process is cannot be told, that is absent and logged; all else is served."""
     asked = Asked()
@@ -466,12 +467,12 @@ def test_a_failure_of_the_tail_leaves_the_rest(
         asked.failing = True
         for _ in range(2):
             polled(USAGE, BYTES)
-            let_pass(1)
+            fake_clock.advance(1)
             yield
             assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
             assert shown(running, "python_info") == []
         asked.failing = False
-        let_pass(1)
+        fake_clock.advance(1)
         yield
         assert shown(running, "python_info") == ["1.0"]
 
@@ -579,7 +580,7 @@ def test_no_publication_sees_half_of_a_change(
 
 
 def test_free_memory_is_released_now_and_then(
-    publisher: Callable[[Stop], Publisher], let_pass: LetPass, monkeypatch: pytest.MonkeyPatch
+    publisher: Callable[[Stop], Publisher], fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is at the start and every ten seconds, and not at each look."""
     looks = 0
@@ -591,7 +592,7 @@ def test_free_memory_is_released_now_and_then(
     def seconds() -> Iterator[None]:
         nonlocal looks
         for looks in range(1, 26):  # noqa: B007 - it is what the release above notes
-            let_pass(1)
+            fake_clock.advance(1)
             yield
 
     publisher(Turns(seconds)).run()

@@ -1,6 +1,6 @@
 """Quotas are told as they are configured, for the users that there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
@@ -10,6 +10,7 @@ from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, compute_delta
 from exporter.scaleengine.clock import Clock
+from tests.support.clocks import FakeClock
 
 MAIN = DiskUsageTarget("main", 60, 180)
 OTHER = DiskUsageTarget("other", 60, 180)
@@ -65,12 +66,10 @@ def test_another_account(store: Store, clock: Clock) -> None:
     assert told(metrics) == {("other", "a"): 1}
 
 
-def test_a_usage_that_is_stale(
-    store: Store, clock: Clock, let_pass: Callable[[float], None]
-) -> None:
+def test_a_usage_that_is_stale(store: Store, clock: Clock, fake_clock: FakeClock) -> None:
     """With the usage of a user goes the quota that ``*`` gives it."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9, "live": 7}})
-    let_pass(181)
+    fake_clock.advance(181)
     assert told(metrics) == {("main", "live"): 7}
 
 

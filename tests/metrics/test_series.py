@@ -23,6 +23,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
+from tests.support.clocks import FakeClock
 
 Polled = Callable[[Target, Snapshot | Reason], None]
 Series = Callable[[str], dict[str, float]]
@@ -135,12 +136,12 @@ def test_the_poll_itself(polled: Polled, series: Series, clock: Clock) -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_failed_poll_leaves_the_numbers(
-    polled: Polled, series: Series, let_pass: LetPass, clock: Clock, reason: Reason
+    polled: Polled, series: Series, fake_clock: FakeClock, clock: Clock, reason: Reason
 ) -> None:
     """Whatever a poll fails for, the numbers of the last good one stay, and its time with them."""
     polled(USAGE, usage(web=5))
     good_at = clock.now()
-    let_pass(60)
+    fake_clock.advance(60)
     polled(USAGE, reason)
 
     assert series("scaleengine_disk_usage_bytes") == {"web": 5}
@@ -165,7 +166,7 @@ def test_a_failed_poll_leaves_the_numbers(
 def test_numbers_go_when_they_are_stale(
     polled: Polled,
     series: Series,
-    let_pass: LetPass,
+    fake_clock: FakeClock,
     metric: str,
     target: Target,
     snapshot: Snapshot,
@@ -173,29 +174,29 @@ def test_numbers_go_when_they_are_stale(
 ) -> None:
     """A number is there for ``stale_after``, to the second, whether polls fail or hang."""
     polled(target, snapshot)
-    let_pass(60)
+    fake_clock.advance(60)
     polled(target, Reason.SERVER)
-    let_pass(120)
+    fake_clock.advance(120)
     assert series(metric) == there
-    let_pass(1)
+    fake_clock.advance(1)
     assert series(metric) == {}
 
 
 def test_what_tells_of_the_poll_does_not_go_stale(
-    polled: Polled, series: Series, let_pass: LetPass, clock: Clock
+    polled: Polled, series: Series, fake_clock: FakeClock, clock: Clock
 ) -> None:
     """How old the last good poll is can be seen for as long as there is none."""
     polled(FILES, counts(a=3))
     good_at = clock.now()
-    let_pass(10**6)
+    fake_clock.advance(10**6)
     assert series("scaleengine_poll_last_success_timestamp_seconds") == {"files": good_at}
     assert series("scaleengine_poll_success") == {"files": 1}
 
 
-def test_stale_numbers_come_back(polled: Polled, series: Series, let_pass: LetPass) -> None:
+def test_stale_numbers_come_back(polled: Polled, series: Series, fake_clock: FakeClock) -> None:
     """The next good poll brings the series back."""
     polled(FILES, counts(a=3))
-    let_pass(1000)
+    fake_clock.advance(1000)
     polled(FILES, counts(a=4))
     assert series("scaleengine_files") == {"sestore4/jb": 4}
 

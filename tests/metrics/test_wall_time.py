@@ -16,8 +16,8 @@ from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from tests.metrics.conftest import Hands
 from tests.published import published
+from tests.support.clocks import FakeClock
 
 TARGET = DiskUsageTarget("main", interval=3600, stale_after=10800)
 BYTES = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),))
@@ -57,8 +57,8 @@ class Script:
 class Watched:
     """A publisher on a clock that a test sets, and what it has published."""
 
-    def __init__(self, hands: Hands, clock: Clock) -> None:
-        self.hands = hands
+    def __init__(self, fake_clock: FakeClock, clock: Clock) -> None:
+        self.fake_clock = fake_clock
         self.clock = clock
         self.store = Store([TARGET])
         self.metrics: Metrics = build_metrics(self.store, {"main": 158}, clock)
@@ -87,10 +87,10 @@ class Watched:
 
 
 @pytest.fixture
-def watched(hands: Hands, clock: Clock) -> Watched:
+def watched(fake_clock: FakeClock, clock: Clock) -> Watched:
     """Give a publisher on a machine that was booted in 1970, as far as it knows."""
-    hands.now, hands.monotonic = IN_1970, IN_1970
-    return Watched(hands, clock)
+    fake_clock.now, fake_clock.monotonic = IN_1970, IN_1970
+    return Watched(fake_clock, clock)
 
 
 def test_a_clock_that_is_set_right(watched: Watched) -> None:
@@ -101,7 +101,7 @@ def test_a_clock_that_is_set_right(watched: Watched) -> None:
         yield
         assert watched.value(LAST_SUCCESS) == IN_1970
         assert watched.value(SKEW) == IN_1970 - NOW
-        watched.hands.now = NOW
+        watched.fake_clock.now = NOW
         yield
         for name in (LAST_SUCCESS, RELOADED, WEB_RELOADED):
             assert watched.value(name) == NOW
@@ -115,7 +115,7 @@ def test_the_process_started_when_it_did(watched: Watched) -> None:
 
     def turns() -> Iterator[None]:
         before = watched.value(STARTED)
-        watched.hands.now += 1e9
+        watched.fake_clock.now += 1e9
         yield
         assert watched.value(STARTED) == pytest.approx(before + 1e9)
 
@@ -127,7 +127,7 @@ def test_a_poll_between_the_correction_and_the_publication(watched: Watched) -> 
 
     def turns() -> Iterator[None]:
         yield
-        watched.hands.now = NOW
+        watched.fake_clock.now = NOW
         watched.poll(skew=-1.5)
         yield
         assert watched.value(SKEW) == -1.5
@@ -147,8 +147,8 @@ def test_jitter_changes_nothing(watched: Watched, off: float) -> None:
         first = published(watched.publisher)
         values = [watched.value(name) for name in (LAST_SUCCESS, RELOADED, STARTED, SKEW)]
         for sign in (1, -1, 1):
-            watched.hands.monotonic += 1.0
-            watched.hands.now = watched.hands.monotonic + (off if sign > 0 else 0.0)
+            watched.fake_clock.monotonic += 1.0
+            watched.fake_clock.now = watched.fake_clock.monotonic + (off if sign > 0 else 0.0)
             yield
             after = published(watched.publisher)
             assert after.accounts is first.accounts
@@ -170,18 +170,18 @@ def test_a_moment_is_where_the_wall_clock_has_it(steps: list[tuple[float, float]
         assert wall_time.unix(1000.0) == pytest.approx(1000.0 + offset[0], abs=TOLERANCE + 1e-3)
 
 
-def test_a_thread_that_lost_the_processor(hands: Hands) -> None:
+def test_a_thread_that_lost_the_processor(fake_clock: FakeClock) -> None:
     """A pause between the looks at the two clocks is not taken for a clock that was set."""
     pauses: list[float] = []
 
     def now() -> float:
-        read = hands.now
+        read = fake_clock.now
         pause = pauses.pop() if pauses else 0.0
-        hands.now += pause
-        hands.monotonic += pause
+        fake_clock.now += pause
+        fake_clock.monotonic += pause
         return read
 
-    wall_time = WallTime(Clock(now, lambda: hands.monotonic))
+    wall_time = WallTime(Clock(now, lambda: fake_clock.monotonic))
     before = wall_time.offset
     pauses = [30.0, 5.0, 10.0]
     wall_time.refresh()

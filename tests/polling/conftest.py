@@ -16,7 +16,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
-from tests.polling.times import LeapingTime
+from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
@@ -35,7 +35,7 @@ def open_account() -> OpenAccount:
         in_all: int = 3000,
         per_second: float | None = None,
         timeout: float = 60.0,
-        leaping: LeapingTime | None = None,
+        leaping: LeapingClock | None = None,
         clock: Clock | None = None,
     ) -> Iterator[PolledAccount]:
         clock = clock or (leaping.clock if leaping else Clock())
@@ -67,6 +67,6 @@ def open_account() -> OpenAccount:
 
 
 @pytest.fixture(scope="module")
-def leaping() -> LeapingTime:
+def leaping() -> LeapingClock:
     """Return a time that leaps over every wait."""
-    return LeapingTime()
+    return LeapingClock()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +11,6 @@ from exporter.polling.credentials import CredentialBreaker, CredentialReader
 from exporter.polling.session import PolledAccount
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials
-from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import (
     AuthError,
     IncompleteError,
@@ -26,7 +25,8 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.polling.times import make_session, run_poll
+from tests.support.clocks import FakeClock, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
 
@@ -38,17 +38,6 @@ REFUSED = SignatureError("files.list", "ScaleEngine refused the signature (0003)
 
 USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=10800.0)
 PATHS = [FilesTarget("main", 900.0, 2700.0, f"sestore4/{name}", "video") for name in "abc"]
-
-
-@dataclass
-class Time:
-    """A clock with a hand to turn."""
-
-    passed: float = 0.0
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(monotonic=lambda: self.passed)
 
 
 @pytest.fixture
@@ -88,16 +77,16 @@ def test_how_long_a_refusal_stands(
     stands: bool,  # noqa: FBT001 - the last cell of each row of the table
 ) -> None:
     """It stands for the interval, for what was asked, and for the credentials that were refused."""
-    time = Time()
+    time = FakeClock(0.0)
     breaker = CredentialBreaker(time.clock)
     breaker.record_refusal("files", BAD, REFUSED, seconds=900.0)
-    time.passed = passed
+    time.advance(passed)
     assert breaker.find_refusal(collector, credentials) is (REFUSED if stands else None)
 
 
 def test_a_refusal_among_acceptances() -> None:
     """What was accepted and is refused now may be refused for one path: it takes five in a row."""
-    breaker = CredentialBreaker(Time().clock)
+    breaker = CredentialBreaker(FakeClock().clock)
     breaker.record_acceptance("files", GOOD)
     for _ in range(4):
         breaker.record_refusal("files", GOOD, REFUSED, seconds=900.0)
@@ -148,7 +137,7 @@ def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAcc
 
 
 def test_a_poll_that_takes_too_long(
-    simulator: Simulator, open_account: OpenAccount, leaping: LeapingTime
+    simulator: Simulator, open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """A poll that takes longer than its numbers would count makes no further call."""
     clock = leaping.clock

@@ -28,7 +28,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.polling.times import LeapingTime
+from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING
 
@@ -47,7 +47,7 @@ FILES = FilesTarget("main", 900.0, 2700.0, "sestore4", "video")
 
 
 @pytest.fixture(scope="module")
-def simulator(leaping: LeapingTime) -> Iterator[Simulator]:
+def simulator(leaping: LeapingClock) -> Iterator[Simulator]:
     """Run a simulator whose third request fails, so that each poll retries one."""
     below = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
     storage = Folder(files={f"{n:03}": FileType.VIDEO for n in range(150)}, folders=below)
@@ -96,7 +96,7 @@ class Steps:
 
 @pytest.mark.parametrize("target", [USAGE, FILES], ids=str)
 def test_cancelled_at_each_await(
-    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, target: Target
+    open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, target: Target
 ) -> None:
     """No turn, worker, request, snapshot, result or log line of a cancelled poll is left."""
     cancelled = 0

@@ -16,7 +16,7 @@ from exporter.polling.targets import FilesTarget
 from exporter.polling.workers import InlineWorkers, WorkerPool
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
-from tests.polling.times import StandingTime
+from tests.support.clocks import FakeClock
 
 
 def target(path: str) -> FilesTarget:
@@ -227,7 +227,7 @@ def test_a_place_is_free_again_when_the_wait_for_it_fails() -> None:
 
 def test_a_pause() -> None:
     """A pause never shortens an earlier one, and other limits change nothing of it."""
-    time = StandingTime(100.0)
+    time = FakeClock(100.0)
     limiter = limiter_of(1, None, time.clock)
     found = [limiter.pause_left()]
     for seconds in (0.0, 30.0, 10.0, 60.0):

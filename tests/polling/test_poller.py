@@ -1,7 +1,6 @@
 """All targets are polled side by side, in tasks of one thread that end when told to."""
 
 import asyncio
-import random
 import selectors
 import threading
 import time
@@ -28,6 +27,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.support.clocks import FixedRandom
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, Fault
 
@@ -44,23 +44,11 @@ ACCOUNT = SimulatedAccount(
 )
 
 
-class AtOnce(random.Random):
-    """Chance that spreads by nothing, and remembers what it was asked to spread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[float, float]] = []
-
-    def uniform(self, a: float, b: float) -> float:
-        self.asked.append((a, b))
-        return a
-
-
 @contextmanager
 def polling(
     account: PolledAccount, store: Store, finished: Callable[[Target, PollResult], None]
 ) -> Iterator[PollingThread]:
-    poller = Poller(store, Clock(), AtOnce(), finished)
+    poller = Poller(store, Clock(), FixedRandom(), finished)
     poller.apply(compute_delta([], tuple(store.current())), {"main": account})
     thread = PollingThread(poller)
     thread.start()
@@ -84,14 +72,14 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
 
 def test_first_polls_are_spread(open_account: OpenAccount) -> None:
     """The first poll of each target comes by chance within a second."""
-    rng = AtOnce()
+    rng = FixedRandom()
     poller = Poller(Store([]), Clock(), rng, lambda _, __: None)
     thread = PollingThread(poller)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
         thread.start()
         thread.call(lambda: poller.apply(compute_delta([], [USAGE, FILES]), {"main": account}))
         assert thread.stop(30.0)
-    assert rng.asked[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
+    assert rng.ranges[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
     assert FIRST_POLLS_WITHIN == 1.0
 
 
@@ -254,7 +242,7 @@ def test_a_reload_while_the_loop_is_crashed(
 
     monkeypatch.setattr("exporter.polling.loop_thread.MonotonicLoop", make_loop)
     store = Store([USAGE])
-    poller = Poller(store, Clock(), AtOnce(), lambda _, __: None)
+    poller = Poller(store, Clock(), FixedRandom(), lambda _, __: None)
     with (
         capture_logs(),
         Simulator([ACCOUNT]) as simulator,
@@ -275,7 +263,7 @@ def test_a_reload_while_the_loop_is_crashed(
 
 def test_a_reload_replaces_a_task_that_has_ended(open_account: OpenAccount) -> None:
     """A target whose task has ended, which no target's should, is polled again after a reload."""
-    poller = Poller(Store([USAGE]), Clock(), AtOnce(), lambda _, __: None)
+    poller = Poller(Store([USAGE]), Clock(), FixedRandom(), lambda _, __: None)
     delta = compute_delta([], [USAGE])
 
     async def run(account: PolledAccount) -> None:
@@ -304,7 +292,9 @@ def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.Monke
     monkeypatch.setattr("exporter.polling.loop_thread.MAX_SLEEP", 0.01)
     store, polled = Store([USAGE]), threading.Semaphore(0)
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
-        poller = Poller(store, Clock(monotonic=monotonic), AtOnce(), lambda _, __: polled.release())
+        poller = Poller(
+            store, Clock(monotonic=monotonic), FixedRandom(), lambda _, __: polled.release()
+        )
         poller.apply(compute_delta([], [USAGE]), {"main": account})
         thread = PollingThread(poller)
         thread.start()

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import random
 import threading
 import time
 import weakref
@@ -32,7 +31,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.polling.times import LeapingTime
+from tests.support.clocks import FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault
 
@@ -55,17 +54,10 @@ def stored(cdn: int, bytes_total: int) -> SimulatedAccount:
 
 
 @pytest.fixture
-def simulator(leaping: LeapingTime) -> Iterator[Simulator]:
+def simulator(leaping: LeapingClock) -> Iterator[Simulator]:
     """Run a simulator for two accounts, of different numbers."""
     with Simulator([stored(158, 1024), stored(159, 2048)], clock=leaping.clock.now) as running:
         yield running
-
-
-class AtOnce(random.Random):
-    """Chance that spreads by nothing."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
 
 
 class Polling:
@@ -75,7 +67,7 @@ class Polling:
         self.store = Store([])
         self.ended: list[tuple[Target, PollResult]] = []
         self._more = threading.Condition()
-        self._poller = Poller(self.store, Clock(), AtOnce(), self._finished)
+        self._poller = Poller(self.store, Clock(), FixedRandom(), self._finished)
         self.thread = PollingThread(self._poller)
         self.thread.start()
 
@@ -189,7 +181,7 @@ def test_another_interval_keeps_the_snapshot(
 
 
 def test_a_changed_account_makes_the_next_poll(
-    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator
+    open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator
 ) -> None:
     """The next poll of a target that stays is made in the name of the account as it is now."""
     often = replace(USAGE, interval=0.02)
@@ -225,7 +217,7 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
 
 @pytest.mark.parametrize("back", [FILES, replace(FILES, interval=60.0)], ids=["same", "interval"])
 def test_a_target_never_overlaps_itself(
-    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, back: FilesTarget
+    open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, back: FilesTarget
 ) -> None:
     """A target that comes back while its old poll hangs waits for the end of that."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
@@ -270,7 +262,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
 
 @pytest.mark.parametrize("changes", [False, True], ids=["the same", "changing"])
 def test_a_hundred_times_leave_nothing_behind(
-    open_account: OpenAccount, leaping: LeapingTime, simulator: Simulator, *, changes: bool
+    open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, *, changes: bool
 ) -> None:
     """A hundred changes leave no thread, no connection and no account that is not polled."""
     clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.polling.limits import RateLimiter
-from tests.polling.times import StandingTime
+from tests.support.clocks import FakeClock
 
 
 class Requests:
     """Requests that one after the other wait for a limiter; ``begins`` has when each began."""
 
     def __init__(self, per_second: float | None) -> None:
-        self.time = StandingTime()
+        self.time = FakeClock(0.0)
         self.limiter = RateLimiter(per_second, self.time.clock)
         self.begins: list[float] = []
 
@@ -103,13 +103,13 @@ def test_another_limit(before: float | None, after: float | None, begins: list[f
 def test_another_limit_during_a_wait() -> None:
     """A request that waits by a slow limit begins soon after a quicker one was set."""
 
-    class Changing(StandingTime):
+    class Changing(FakeClock):
         async def sleep(self, seconds: float) -> None:
             await super().sleep(seconds)
             if self.monotonic == 20.0:
                 limiter.change(2.0)
 
-    time = Changing()
+    time = Changing(0.0)
     limiter = RateLimiter(0.001, time.clock)
     for _ in range(2):
         asyncio.run(limiter.wait())

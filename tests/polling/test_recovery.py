@@ -1,6 +1,5 @@
 """What follows from each failure: one table for the code, its docstring and the documentation."""
 
-import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ from exporter.scaleengine.errors import (
     SignatureError,
     TooManyRequestsError,
 )
+from tests.support.clocks import FixedRandom
 
 HOUR = 3600.0
 PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
@@ -50,13 +50,6 @@ PASSING = [
     IncompleteError,
 ]
 PERMANENT = [AuthError, SignatureError, ApiError, LimitReachedError]
-
-
-class Least(random.Random):
-    """Jitter that adds nothing."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return a
 
 
 def failure(kind: type[ScaleEngineError], retry_after: float | None = None) -> ScaleEngineError:
@@ -106,7 +99,7 @@ def describe_retry(kind: type[ScaleEngineError]) -> str:
     attempts.record(error)
     if not attempts.may_retry(error):
         return "-"
-    wait = {0.0: "at once", 0.5: "backoff"}[attempts.delay(error, Least())]
+    wait = {0.0: "at once", 0.5: "backoff"}[attempts.delay(error, FixedRandom())]
     default = kind.default_retry_after
     return wait if default is None else f"{wait}, {default:.0f} s"
 

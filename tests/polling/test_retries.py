@@ -40,7 +40,8 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.polling.times import LeapingTime, StandingTime, make_session, run_poll
+from tests.polling.times import make_session, run_poll
+from tests.support.clocks import FakeClock, FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal
 
@@ -72,21 +73,10 @@ EVERY_REASON = [
 ]
 
 
-class Always(random.Random):
-    """Chance that always gives the same share of a range."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self._share = share
-
-    def uniform(self, a: float, b: float) -> float:
-        return a + self._share * (b - a)
-
-
 class Api:
     """Fails with one error after the other, and remembers when it was called."""
 
-    def __init__(self, time: StandingTime, *failures: Exception) -> None:
+    def __init__(self, time: FakeClock, *failures: Exception) -> None:
         self._time = time
         self._failures = iter(failures)
         self.called: list[float] = []
@@ -103,7 +93,7 @@ def failed(kind: type[ScaleEngineError], retry_after: float | None = None) -> Sc
     return kind("files.list", "a cause", "a next step", retry_after)
 
 
-def retry(time: StandingTime, api: Api, rng: random.Random | None = None, end: float = 1e6) -> str:
+def retry(time: FakeClock, api: Api, rng: random.Random | None = None, end: float = 1e6) -> str:
     """Call the API until it succeeds, or fails for good."""
 
     async def call() -> str:
@@ -117,7 +107,7 @@ def retry(time: StandingTime, api: Api, rng: random.Random | None = None, end: f
 @pytest.mark.parametrize(("kind", "retry_after", "attempts"), EVERY_REASON)
 def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attempts: int) -> None:
     """Only what may pass is tried again, three times in all; a clock that is off once more."""
-    time, failure = StandingTime(), failed(kind, retry_after)
+    time, failure = FakeClock(0.0), failed(kind, retry_after)
     api = Api(time, *[failure] * 9)
     with pytest.raises(kind) as caught:
         retry(time, api)
@@ -132,7 +122,7 @@ def test_every_reason_is_told_of_above() -> None:
 
 def test_what_is_no_failure_of_a_request() -> None:
     """A defect is not tried again."""
-    api = Api(time := StandingTime(), ValueError("a defect"))
+    api = Api(time := FakeClock(0.0), ValueError("a defect"))
     with pytest.raises(ValueError, match="a defect"):
         retry(time, api)
     assert len(api.called) == 1
@@ -152,16 +142,16 @@ def test_what_is_no_failure_of_a_request() -> None:
 )
 def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
     """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
-    time = StandingTime()
+    time = FakeClock(0.0)
     api = Api(time, *[failed(ServerError, retry_after)] * 2)
-    assert retry(time, api, Always(share)) == "an answer"
+    assert retry(time, api, FixedRandom(share)) == "an answer"
     assert api.called == called
 
 
 @given(st.integers(), st.none() | st.floats(0, 1000))
 def test_waits_by_chance(seed: int, asked: float | None) -> None:
     """Whatever chance says, a wait is at least what is asked for, and at most twice its least."""
-    time = StandingTime()
+    time = FakeClock(0.0)
     api = Api(time, *[failed(ServerError, asked)] * 2)
     retry(time, api, random.Random(seed))
     first, second, third = api.called
@@ -171,7 +161,7 @@ def test_waits_by_chance(seed: int, asked: float | None) -> None:
 
 def test_the_right_time_is_not_waited_for() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
-    time = StandingTime()
+    time = FakeClock(0.0)
     api = Api(time, failed(CorrectedClockError))
     assert retry(time, api) == "an answer"
     assert (api.called, time.waits) == ([0.0, 0.0], [])
@@ -195,9 +185,9 @@ def test_a_refused_time_between_other_failures(
     failures: list[ScaleEngineError], called: list[float]
 ) -> None:
     """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
-    time = StandingTime()
+    time = FakeClock(0.0)
     api = Api(time, *failures)
-    assert retry(time, api, Always(0.0)) == "an answer"
+    assert retry(time, api, FixedRandom(0.0)) == "an answer"
     assert api.called == called
 
 
@@ -213,7 +203,7 @@ def test_a_refused_time_between_other_failures(
 )
 def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int) -> None:
     """A request is sent twice with a refused time, and thrice for all else: four times at most."""
-    api = Api(time := StandingTime(), *failures)
+    api = Api(time := FakeClock(0.0), *failures)
     with pytest.raises(ScaleEngineError) as caught:
         retry(time, api)
     assert len(api.called) == attempts
@@ -223,10 +213,10 @@ def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int)
 @pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
 def test_until(until: float, attempts: int) -> None:
     """No attempt is made after the end of the poll's time, and none is waited for in vain."""
-    time = StandingTime()
+    time = FakeClock(0.0)
     api = Api(time, *[failed(RateLimitedError, 60.0)] * 9)
     with pytest.raises(RateLimitedError):
-        retry(time, api, Always(0.0), until)
+        retry(time, api, FixedRandom(0.0), until)
     assert len(api.called) == attempts
     assert time.monotonic == 60.0 * (attempts - 1)
 
@@ -252,7 +242,7 @@ PASSING_FAULTS = [
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_poll_survives_what_passes(
     open_account: OpenAccount,
-    leaping: LeapingTime,
+    leaping: LeapingClock,
     fault: Fault | Refusal | HttpError,
     least: float,
     number: int,
@@ -291,7 +281,7 @@ def test_a_poll_survives_what_passes(
 )
 def test_a_poll_ends_at_what_does_not_pass(
     open_account: OpenAccount,
-    leaping: LeapingTime,
+    leaping: LeapingClock,
     fault: Fault | Refusal | HttpError,
     reason: Reason,
 ) -> None:
@@ -311,7 +301,7 @@ def test_a_poll_ends_at_what_does_not_pass(
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
 def test_a_clock_that_is_an_hour_off(
-    open_account: OpenAccount, leaping: LeapingTime, ahead: float
+    open_account: OpenAccount, leaping: LeapingClock, ahead: float
 ) -> None:
     """A refused time costs the first poll one call more, and later polls none."""
     clock = leaping.clock
@@ -329,7 +319,7 @@ def test_a_clock_that_is_an_hour_off(
 
 
 def test_a_clock_that_is_off_when_the_server_recovers(
-    open_account: OpenAccount, leaping: LeapingTime
+    open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
     clock = leaping.clock
@@ -345,7 +335,7 @@ def test_a_clock_that_is_off_when_the_server_recovers(
 
 @pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
 def test_attempts_count_as_requests(
-    open_account: OpenAccount, leaping: LeapingTime, in_all: int, made: int
+    open_account: OpenAccount, leaping: LeapingClock, in_all: int, made: int
 ) -> None:
     """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
     clock = leaping.clock
@@ -361,7 +351,7 @@ def test_attempts_count_as_requests(
 
 
 def test_no_more_requests_than_a_poll_may_make(
-    open_account: OpenAccount, leaping: LeapingTime
+    open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """A walk that needs all its requests has none left for trying again, and says so."""
     clock = leaping.clock
@@ -418,7 +408,7 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
 
 
 def test_a_target_waits_while_the_account_is_to_be_left_alone(
-    open_account: OpenAccount, leaping: LeapingTime
+    open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """Where one target was asked to wait, the others of its account make no call meanwhile."""
     clock = leaping.clock
@@ -436,7 +426,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
         assert [call.command for call in simulator.calls] == ["files.list", "disk.usage"]
 
 
-def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingTime) -> None:
+def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingClock) -> None:
     """However long ScaleEngine asks for, after an hour the account is polled again."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="9" * 30), calls=(1,)),))

@@ -21,7 +21,8 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.polling.times import make_session, run_poll
+from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault, HttpError, Refusal
 
@@ -40,7 +41,7 @@ class Watched:
 
     simulator: Simulator
     account: PolledAccount
-    time: LeapingTime
+    time: LeapingClock
     verdicts: list[CredentialVerdict]
 
     def poll(self, target: Target) -> list[bool | None]:
@@ -56,7 +57,7 @@ class Watched:
 
 
 @pytest.fixture
-def watched(open_account: OpenAccount, leaping: LeapingTime) -> Iterator[Watched]:
+def watched(open_account: OpenAccount, leaping: LeapingClock) -> Iterator[Watched]:
     """Give an account with an empty path."""
     storage = Folder()
     storage.make(VIDEOS.path)

@@ -14,7 +14,7 @@ from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits
 from exporter.scaleengine.errors import LimitReachedError, Reason, ScaleEngineError
 from exporter.simulator import Behaviour, FaultRule, FileType, Folder, SimulatedAccount, Simulator
-from tests.polling.times import LeapingTime, make_session, run_poll
+from tests.polling.times import make_session, run_poll
 from tests.support.api_variants import (
     ApiVariant,
     Array,
@@ -27,6 +27,7 @@ from tests.support.api_variants import (
     Offsets,
     Unreached,
 )
+from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Refusal
 
@@ -125,7 +126,11 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
 @settings(max_examples=60)
 @given(tree=trees, reading=variant, at_once=st.sampled_from([1, 4]))
 def test_any_tree_under_any_reading(
-    open_account: OpenAccount, leaping: LeapingTime, tree: Folder, reading: ApiVariant, at_once: int
+    open_account: OpenAccount,
+    leaping: LeapingClock,
+    tree: Folder,
+    reading: ApiVariant,
+    at_once: int,
 ) -> None:
     """Whatever the tree and however the API is read, the walk counts what recursion counts.
 
@@ -148,7 +153,7 @@ def test_any_tree_under_any_reading(
 @given(tree=trees, reading=variant, fault_at=st.integers(1, 6), data=st.data())
 def test_a_broken_answer_never_makes_a_smaller_number(
     open_account: OpenAccount,
-    leaping: LeapingTime,
+    leaping: LeapingClock,
     tree: Folder,
     reading: ApiVariant,
     fault_at: int,
@@ -204,7 +209,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
         assert simulator.most_in_flight == 3
 
 
-def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingTime) -> None:
+def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingClock) -> None:
     """Depth has no limit but that of one answer: a chain of folders is followed to its end."""
     tree = folders_of(1, {})
     for level in range(70):
@@ -233,7 +238,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("faults", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
 def test_a_walk_that_cannot_be_finished(
-    open_account: OpenAccount, leaping: LeapingTime, faults: FaultRule, reason: Reason, words: str
+    open_account: OpenAccount, leaping: LeapingClock, faults: FaultRule, reason: Reason, words: str
 ) -> None:
     """A fault in the middle of a walk that does not pass fails it as a whole, with the reason."""
     clock = leaping.clock

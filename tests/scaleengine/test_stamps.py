@@ -10,27 +10,22 @@ from hypothesis import strategies as st
 
 from exporter.scaleengine.signing import FieldValue
 from exporter.scaleengine.timestamps import TimestampAllocator
+from tests.support.clocks import FakeClock
 
 START = 1_700_000_000.25
 REMEMBERED = 10_000
 
 
-class Time:
-    """A time of day that moves when somebody waits, or when the test says so."""
+class Allocator:
+    """Allocates timestamps on a clock that moves when it waits, or when the test says so."""
 
     def __init__(self) -> None:
-        self.now = START
-        self.waits: list[float] = []
-        self._stamps = TimestampAllocator(self._wait)
+        self.clock = FakeClock(now=START)
+        self._timestamps = TimestampAllocator(self.clock.wait)
 
     def allocate(self, path: str) -> int:
-        """Stamp a request for a path."""
-        return self._stamps.allocate(listing(path), lambda: self.now)
-
-    def _wait(self, seconds: float) -> bool:
-        self.waits.append(seconds)
-        self.now += seconds
-        return False
+        """Return the timestamp of a request for a path."""
+        return self._timestamps.allocate(listing(path), lambda: self.clock.now)
 
 
 def listing(path: str) -> Mapping[str, FieldValue]:
@@ -39,17 +34,17 @@ def listing(path: str) -> Mapping[str, FieldValue]:
 
 def test_different_requests_share_a_second() -> None:
     """Requests that differ are stamped with the time that it is, and do not wait."""
-    time = Time()
-    assert {time.allocate(path) for path in "abc"} == {1_700_000_000}
-    assert time.waits == []
+    allocator = Allocator()
+    assert {allocator.allocate(path) for path in "abc"} == {1_700_000_000}
+    assert allocator.clock.waits == []
 
 
 def test_the_same_request_waits_for_the_next_second() -> None:
     """A request that was stamped in this second waits for the next, each time."""
-    time = Time()
-    stamped = [time.allocate("a") for _ in range(3)]
+    allocator = Allocator()
+    stamped = [allocator.allocate("a") for _ in range(3)]
     assert stamped == [1_700_000_000, 1_700_000_001, 1_700_000_002]
-    assert time.waits == [0.75, 1.0]
+    assert allocator.clock.waits == [0.75, 1.0]
 
 
 def test_the_end_is_not_waited_for() -> None:
@@ -61,48 +56,48 @@ def test_the_end_is_not_waited_for() -> None:
 
 def test_a_clock_that_is_set_back() -> None:
     """A second that comes again has its requests already: they wait for the first that is free."""
-    time = Time()
-    stamped = [time.allocate("a")]
-    time.now -= 1
-    stamped += [time.allocate("a"), time.allocate("b"), time.allocate("a")]
+    allocator = Allocator()
+    stamped = [allocator.allocate("a")]
+    allocator.clock.now -= 1
+    stamped += [allocator.allocate("a"), allocator.allocate("b"), allocator.allocate("a")]
 
     assert stamped == [1_700_000_000, 1_699_999_999, 1_699_999_999, 1_700_000_001]
-    assert time.waits == [0.75, 1.0]
+    assert allocator.clock.waits == [0.75, 1.0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(-3, 3)), max_size=30))
 def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
     """Wherever the clock goes, no request gets a stamp twice, and each gets the time that it is."""
-    time = Time()
+    allocator = Allocator()
     stamped = set()
     for path, passing in requests:
-        allocate = time.allocate(path)
-        assert allocate == int(time.now)
+        allocate = allocator.allocate(path)
+        assert allocate == int(allocator.clock.now)
         stamped.add((path, allocate))
-        time.now += passing
+        allocator.clock.now += passing
     assert len(stamped) == len(requests)
 
 
 @pytest.mark.parametrize(("others", "waits"), [(REMEMBERED - 1, [0.75]), (REMEMBERED, [])])
 def test_what_is_remembered(others: int, waits: list[float]) -> None:
     """Ten thousand requests are remembered; before that, the oldest is forgotten."""
-    time = Time()
-    time.allocate("a")
+    allocator = Allocator()
+    allocator.allocate("a")
     for other in range(others):
-        time.allocate(f"b{other}")
-    time.allocate("a")
+        allocator.allocate(f"b{other}")
+    allocator.allocate("a")
 
-    assert time.waits == waits
+    assert allocator.clock.waits == waits
 
 
 def test_memory_stays_flat() -> None:
     """Once as many requests are remembered as may be, further ones take no more memory."""
-    time = Time()
+    allocator = Allocator()
 
     def allocate(how_many: int) -> None:
         for number in range(how_many):
-            time.allocate(f"{number}")
-        time.now += 1
+            allocator.allocate(f"{number}")
+        allocator.clock.now += 1
 
     allocate(REMEMBERED)
     allocate(REMEMBERED)

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
 from exporter.yamlfile.problems import ConfigError, Problem
+from tests.support.clocks import FakeClock
 
 PATIENCE = 60.0
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
@@ -144,24 +145,14 @@ def mistakes(load: Callable[[str], WebConfig]) -> Callable[[str], list[str]]:
     return lines
 
 
-class Clock:
-    """A clock that a test sets, in seconds of monotonic time."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> FakeClock:
     """Give a clock that stands at 1000."""
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture
-def begin(write: Callable[[str], Path], clock: Clock) -> Callable[[str], LiveWebConfig]:
+def begin(write: Callable[[str], Path], clock: FakeClock) -> Callable[[str], LiveWebConfig]:
     """Give a function that starts with a text as web configuration and looks once."""
 
     def begin_it(text: str) -> LiveWebConfig:
@@ -173,17 +164,17 @@ def begin(write: Callable[[str], Path], clock: Clock) -> Callable[[str], LiveWeb
     return begin_it
 
 
-def refresh_twice(live: LiveWebConfig, clock: Clock) -> tuple[Problem, ...]:
+def refresh_twice(live: LiveWebConfig, clock: FakeClock) -> tuple[Problem, ...]:
     """Look at the files twice, a second apart, and return what is wrong then."""
     live.refresh()
-    clock.now += 1.0
+    clock.monotonic += 1.0
     return live.refresh()
 
 
 class Site:
     """A page behind a web configuration, served in a thread."""
 
-    def __init__(self, live: LiveWebConfig, folder: Path, clock: Clock) -> None:
+    def __init__(self, live: LiveWebConfig, folder: Path, clock: FakeClock) -> None:
         self.live = live
         self.clock = clock
         self.port = 0
@@ -264,7 +255,7 @@ def serve(write: Callable[[str], Path], folder: Path) -> Iterator[Callable[[str]
     running: list[tuple[Site, threading.Thread]] = []
 
     def start(text: str) -> Site:
-        clock = Clock()
+        clock = FakeClock()
         site = Site(LiveWebConfig(write(text), clock), folder, clock)
         thread = threading.Thread(target=site.run)
         thread.start()

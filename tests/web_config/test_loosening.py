@@ -4,16 +4,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.web.config_file import LiveWebConfig, WebConfig, live
 from exporter.web.config_file.loosening import find_loosenings
-
-if TYPE_CHECKING:
-    from tests.web_config.conftest import Clock
+from tests.support.clocks import FakeClock
 
 Load = Callable[[str], WebConfig]
 Write = Callable[[str], Path]
@@ -120,17 +117,17 @@ OPEN = "rate_limit: {interval: 1s, burst: 1}\n"
 
 
 def test_a_looser_file_is_accepted_when_it_was_the_same_at_two_looks_a_second_apart(
-    begin: Begin, write: Write, clock: "Clock"
+    begin: Begin, write: Write, clock: FakeClock
 ) -> None:
     """Until then the configuration before is in force, and the gauge says that the file is not."""
     own = begin(USERS)
     write(OPEN)
     with capture_logs() as lines:
         for moment in (0.0, 0.5, 0.999):
-            clock.now = 1000.0 + moment
+            clock.monotonic = 1000.0 + moment
             assert own.refresh() == ()
             assert (len(own.current.users), own.last_reload_successful) == (2, False)
-        clock.now = 1001.0
+        clock.monotonic = 1001.0
         assert own.refresh() == ()
     assert (own.current.users, own.last_reload_successful) == ({}, True)
     assert own.last_success == 1001.0
@@ -148,13 +145,15 @@ def test_a_looser_file_is_accepted_when_it_was_the_same_at_two_looks_a_second_ap
 @pytest.mark.parametrize(
     "text", ["", "\n", "# to be written\n", "{}", "basic_auth_users:\n", "basic_auth_users: "]
 )
-def test_an_empty_file_never_loosens(begin: Begin, write: Write, clock: "Clock", text: str) -> None:
+def test_an_empty_file_never_loosens(
+    begin: Begin, write: Write, clock: FakeClock, text: str
+) -> None:
     """However often it is looked at, the passwords stay, and the log says once what to do."""
     own = begin(USERS)
     write(text)
     with capture_logs() as lines:
         for _ in range(5):
-            clock.now += 10.0
+            clock.monotonic += 10.0
             assert len(own.refresh()) == 1
     (problem,) = own.refresh()
     assert (len(own.current.users), own.last_reload_successful) == (2, False)
@@ -162,7 +161,7 @@ def test_an_empty_file_never_loosens(begin: Begin, write: Write, clock: "Clock",
     assert [line["event"] for line in lines] == ["web configuration not reloaded"]
     write("basic_auth_users: {}\n")
     own.refresh()
-    clock.now += 1.0
+    clock.monotonic += 1.0
     assert own.refresh() == ()
     assert own.current.users == {}
 
@@ -183,14 +182,16 @@ def test_a_stricter_file_is_accepted_at_once(begin: Begin, write: Write) -> None
     assert (set(own.current.users), own.last_reload_successful) == ({"jane"}, True)
 
 
-def test_a_file_that_never_settles_is_a_warning(begin: Begin, write: Write, clock: "Clock") -> None:
+def test_a_file_that_never_settles_is_a_warning(
+    begin: Begin, write: Write, clock: FakeClock
+) -> None:
     """It says for how long, and that what was read before is in force; once a minute."""
     own = begin(USERS)
     with capture_logs() as events:
         for number in range(20):
             write(f"{OPEN}# {number}\n")
             own.refresh()
-            clock.now += 5.0
+            clock.monotonic += 5.0
     warnings = [event for event in events if event["log_level"] == "warning"]
     assert [event["seconds"] for event in warnings] == [10, 70]
     assert warnings[0]["event"] == "web configuration not loosened, it keeps changing"
@@ -200,7 +201,7 @@ def test_a_file_that_never_settles_is_a_warning(begin: Begin, write: Write, cloc
 
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_file_that_is_written_again_waits_again(
-    begin: Begin, write: Write, clock: "Clock", *, in_place: bool
+    begin: Begin, write: Write, clock: FakeClock, *, in_place: bool
 ) -> None:
     """Given a file rewritten between the looks, even with the same text, then it is not settled."""
     own = begin(USERS)
@@ -212,15 +213,15 @@ def test_a_file_that_is_written_again_waits_again(
             os.utime(file, ns=(0, number))
         else:
             write(OPEN)
-        clock.now += 5.0
+        clock.monotonic += 5.0
     own.refresh()
-    clock.now += 1.0
+    clock.monotonic += 1.0
     own.refresh()
     assert own.current.users == {}
 
 
 def test_contents_count_where_times_do_not_change(
-    begin: Begin, write: Write, clock: "Clock", monkeypatch: pytest.MonkeyPatch
+    begin: Begin, write: Write, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a file system with coarse times, then another text of the same length is another."""
     own = begin(USERS)
@@ -228,7 +229,7 @@ def test_contents_count_where_times_do_not_change(
     for interval in "234":
         write(OPEN.replace("1s", f"{interval}s"))
         own.refresh()
-        clock.now += 5.0
+        clock.monotonic += 5.0
         assert len(own.current.users) == 2
     own.refresh()
     assert own.current.users == {}
@@ -236,7 +237,7 @@ def test_contents_count_where_times_do_not_change(
 
 @pytest.mark.parametrize("between", ["junk: 1\n", "", USERS])
 def test_a_file_that_was_something_else_meanwhile_waits_again(
-    begin: Begin, write: Write, clock: "Clock", between: str
+    begin: Begin, write: Write, clock: FakeClock, between: str
 ) -> None:
     """Given a bad, an empty or the old file at a look, then what was seen before is forgotten."""
     own = begin(USERS)
@@ -244,34 +245,34 @@ def test_a_file_that_was_something_else_meanwhile_waits_again(
     times = file.stat()
     own.refresh()
     file.write_text(between)
-    clock.now += 1.0
+    clock.monotonic += 1.0
     own.refresh()
     file.write_text(OPEN)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    clock.now += 1.0
+    clock.monotonic += 1.0
     own.refresh()
     assert len(own.current.users) == 2
-    clock.now += 1.0
+    clock.monotonic += 1.0
     own.refresh()
     assert own.current.users == {}
 
 
 def test_each_prefix_of_a_file_that_is_written_in_place(
-    begin: Begin, write: Write, clock: "Clock"
+    begin: Begin, write: Write, clock: FakeClock
 ) -> None:
     """Given looks at every length of a file that is written, then the passwords always hold."""
     text = f"# users\n{OPEN}{HEADERS}{USERS}"
     own = begin(text)
     for length in [*range(0, len(text), 3), len(text)]:
         write(text[:length])
-        clock.now += 1.0
+        clock.monotonic += 1.0
         own.refresh()
         assert set(own.current.users) == {"jane", "john"}, text[:length]
     assert own.last_reload_successful
 
 
 def test_an_authority_that_is_replaced_in_its_file_waits(
-    begin: Begin, folder: Path, clock: "Clock"
+    begin: Begin, folder: Path, clock: FakeClock
 ) -> None:
     """The certificates of the authorities loosen as well as the file that names them."""
     own = begin(REQUIRED + OWN)
@@ -279,6 +280,6 @@ def test_an_authority_that_is_replaced_in_its_file_waits(
     shutil.copy(folder / "stranger.pem", folder / "authority.pem")
     own.refresh()
     assert own.current is before
-    clock.now += 1.0
+    clock.monotonic += 1.0
     own.refresh()
     assert own.current.client_authorities != before.client_authorities

@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 from exporter.web.config_file import LiveWebConfig, live
 from exporter.web.config_file.web_config import RateLimit
 from exporter.yamlfile.problems import ConfigError
+from tests.support.clocks import FakeClock
 
 if TYPE_CHECKING:
-    from tests.web_config.conftest import Clock, Site
+    from tests.web_config.conftest import Site
 
 Serve = Callable[[str], "Site"]
 Write = Callable[[str], Path]
@@ -194,13 +195,13 @@ def test_a_bad_file_leaves_the_old_configuration_in_force(
     begin: Callable[[str], LiveWebConfig],
     write: Write,
     folder: Path,
-    clock: "Clock",
+    clock: FakeClock,
     bad: str | None,
 ) -> None:
     """Given a file that turns bad or goes, then the log says so once, and how it is mended too."""
     own = begin(GOOD_TLS)
     config = own.current
-    clock.now = 2000.0
+    clock.monotonic = 2000.0
     if bad is None:
         (folder / "web.yml").unlink()
     else:
@@ -314,7 +315,7 @@ def test_files_that_another_configuration_names_are_followed(
     assert own.current is not config
 
 
-def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: "Clock") -> None:
+def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: FakeClock) -> None:
     """The first look reads once more, for what it could not know."""
     write("rate_limit: {interval: 1s, burst: 1}\n")
     own = LiveWebConfig(Path("web.yml"), clock)
@@ -339,7 +340,7 @@ def test_it_looks_once_a_second_until_it_is_stopped(
 @pytest.mark.parametrize(("took", "pause"), [(0.01, 1.0), (0.5, 5.0), (100.0, 60.0), (-9.0, 1.0)])
 def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
     begin: Callable[[str], LiveWebConfig],
-    clock: "Clock",
+    clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
     took: float,
     pause: float,
@@ -348,7 +349,7 @@ def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
     own = begin("")
 
     def refresh() -> tuple[()]:
-        clock.now += took
+        clock.monotonic += took
         return ()
 
     monkeypatch.setattr(own, "refresh", refresh)
