@@ -105,12 +105,10 @@ def wait_for_nothing() -> int:
 
 
 @pytest.fixture(scope="module")
-def _old_objects() -> Iterator[None]:
+def _old_objects() -> None:
     """Let the collector leave out what other tests made: to look through it takes long."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
