@@ -122,16 +122,23 @@ class Scene:
             self._open_again()
 
     def move_on(self) -> None:
-        """Change what the account holds, so that old numbers can be told from new ones."""
+        """Change what the account holds, so that old numbers can be told from new ones.
+
+        The tree changes in two places, one after the other, and a walk that goes on meanwhile may
+        see one of them without the other: so each state in between is true, too.
+        """
         self._changes += 1
         number = self._changes
 
-        def change(held: Holdings) -> None:
+        def add_folder(held: Holdings) -> None:
             held.storage.add(f"{PATH}/new {number}/recording.mp4")
+
+        def add_file(held: Holdings) -> None:
             held.storage.add(f"{PATH}/00 {number}.mp4")
             held.bytes_by_user = {user: size + 4096 for user, size in held.bytes_by_user.items()}
 
-        self.holdings.change(self.time.monotonic, change)
+        for change in (add_folder, add_file):
+            self.holdings.change(self.time.monotonic, change)
 
     def walk_on(self) -> None:
         """Do what is to happen in the middle of a walk, if one has begun."""

@@ -8,8 +8,11 @@ import pytest
 
 from bench.faults.__main__ import main, outcomes
 from bench.faults.catalogue import Case, Spoiled, catalogue
+from bench.faults.front import Names
+from bench.faults.scene import Props, Way, scene
 from bench.faults.table import row, summary
 from bench.faults.trial import Outcome, When
+from bench.faults.truth import FILES, series
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import FaultRule
 from tests.support.faults import HttpError
@@ -55,6 +58,18 @@ def test_faults() -> None:
             assert outcome.log != "-"
         elif outcome.when is When.AT_START:
             assert_all_is_told(outcome)
+
+
+def test_the_states_of_a_tree_that_moves_on() -> None:
+    """A walk may see each of the two files that come without the other: all totals are true."""
+    with scene("main", Way.STRAIGHT, 60.0, 900.0, Props(Names(), None)) as made:
+        (files,) = (target for target in made.holdings.truths if target.path)
+        total = series(FILES, account="main", path=files.path, file_type="video")
+        before = made.holdings.numbers(files)[total]
+        made.move_on()
+        seen = made.holdings.truths[files].between(0.0, math.inf)
+
+    assert [numbers[total] for numbers in seen] == [before, before + 1, before + 2]
 
 
 def assert_all_is_told(mistaken: Outcome) -> None:
