@@ -8,7 +8,7 @@ READY := .venv/ready
 PYTEST := -m pytest -n $(shell expr 2 '*' `nproc`) --dist=worksteal
 DEMO := build/demo
 
-.PHONY: help demo test coverage check lint types contracts format schema documents dashboard kubernetes \
+.PHONY: help demo test quick coverage check lint types contracts format schema documents dashboard kubernetes \
 	lock lowest newest deb deb-try systemd-try image-try \
 	dist test-wheel \
 	browser pictures e2e bench-walk bench-serve bench-accounts bench-shards try-install fault-matrix soak random-walks hostile fuzz
@@ -16,6 +16,7 @@ DEMO := build/demo
 help:
 	@echo "make demo        run the exporter on a simulated ScaleEngine account"
 	@echo "make test        run the tests, but for make e2e and the slowest"
+	@echo "make quick       run the tests that start no program and wait for nothing, in half a minute"
 	@echo "make coverage    run the same tests, and fail if they cover too few branches"
 	@echo "make check       lint, types, import contracts, then make test"
 	@echo "make format      lay out the code and mend what lint can mend"
@@ -50,6 +51,9 @@ demo: $(DEMO)/ready
 
 test: $(READY)
 	$(BIN)/python $(PYTEST)
+
+quick: $(READY)
+	$(BIN)/python $(PYTEST) $(addprefix tests/,config metrics simulator yamlfile)
 
 coverage: $(READY)
 	@$(BIN)/coverage erase
