@@ -12,7 +12,7 @@ import pytest
 NO_PROMETHEUS_3: Final = "there is no Prometheus 3: run .ci/prometheus3, or name one in PROMETHEUS3"
 
 _PROMETHEUS_3: Final = Path(__file__).parents[2] / ".tools" / "prom3" / "usr" / "bin" / "prometheus"
-_SECONDS: Final = 60.0
+_SECONDS: Final = 240.0
 
 
 def needed(*names: str) -> str:
