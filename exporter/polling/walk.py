@@ -16,12 +16,19 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.siblings import Entry, SiblingRun, begin_run, proves_position
+from exporter.polling.siblings import (
+    Entry,
+    SiblingRun,
+    begin_run,
+    choose_to_compare,
+    proves_position,
+    shows_more,
+)
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
     Start,
@@ -39,6 +46,8 @@ from exporter.scaleengine.errors import (
     IncompleteError,
     LimitReachedError,
     ProtocolError,
+    RequestTimeoutError,
+    ServerError,
 )
 from exporter.scaleengine.file_listing import (
     COMMAND,
@@ -96,6 +105,29 @@ class _Probe:
     listing: Listing
 
 
+_USELESS: Final = (ApiError, ProtocolError, RequestTimeoutError, ServerError)
+"""With these a request ends that no number depends on: what it was to tell is requested otherwise.
+A server may fail at an offset that it does not expect, and at every poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A request for a sub-folder by itself, to compare with what a response for its parent showed.
+
+    ``shown`` are the sub-folders of that response, ``known`` is the one that is requested, and
+    ``left`` are those to be compared afterwards.
+    """
+
+    request: ParentRequest
+    listing: Listing
+    shown: Sequence[Entry]
+    known: FolderListing
+    left: Sequence[Entry]
+
+
+_Purpose: TypeAlias = FolderProgress | _Probe | _Comparison | ParentRequest
+
+
 @dataclass
 class _Walk:
     path: str
@@ -108,11 +140,10 @@ class _Walk:
     """Runs that wait for no response."""
     awaited: dict[FolderProgress, SiblingRun] = field(default_factory=dict)
     """Runs that wait for a response for their first sub-folder, by that."""
-    under_way: dict["asyncio.Task[Listing]", FolderProgress | _Probe | ParentRequest] = field(
-        default_factory=dict
-    )
+    under_way: dict["asyncio.Task[Listing]", _Purpose] = field(default_factory=dict)
     traits: ServerTraits = field(default_factory=ServerTraits)
     has_probed_empty: bool = False
+    is_parent_compared: bool = False
     requests: int = 0
     folders: int = 0
     encoding: FolderEncoding | None = None
@@ -131,6 +162,8 @@ class _Walk:
                     match self.under_way.pop(task):
                         case _Probe() as probe:
                             self.learn_from_probe(probe, task)
+                        case _Comparison() as comparison:
+                            self.learn_from_comparison(comparison, task)
                         case ParentRequest() as parent_request:
                             self.learn_from_parent(parent_request, task)
                         case folder:
@@ -152,9 +185,7 @@ class _Walk:
             else:
                 self.go_on(self.runs.pop())
 
-    def send(
-        self, path: str, offset: int, purpose: FolderProgress | _Probe | ParentRequest
-    ) -> None:
+    def send(self, path: str, offset: int, purpose: _Purpose) -> None:
         is_parent = isinstance(purpose, ParentRequest)
         request = self.measure(path, offset, is_parent=is_parent)
         self.under_way[asyncio.create_task(request)] = purpose
@@ -290,12 +321,66 @@ class _Walk:
             self.probe(*found, probe.requested, probe.listing)
 
     def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
-        run = request.run
         try:
             listing = response.result()
-        except (ApiError, ProtocolError):
+        except _USELESS:
             listing = build_listing(FolderListing())  # no number depends on this request
-        shown = proves_position(run, listing.root, self.shows_all)
+        shown = None
+        if listing.encoding in {None, self.encoding}:
+            shown = proves_position(request.run, listing.root, self.shows_all)
+        if shown is None or self.is_parent_compared:
+            self.use_parent(request, listing, shown)
+            return
+        to_compare = choose_to_compare(
+            [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])]
+        )
+        if to_compare and self.requests + len(to_compare) <= self.limits.in_all:
+            self.compare(request, listing, shown, to_compare)
+        else:
+            self.use_parent(request, listing, None)
+
+    def compare(
+        self,
+        request: ParentRequest,
+        listing: Listing,
+        shown: Sequence[Entry],
+        left: Sequence[Entry],
+    ) -> None:
+        """Request a sub-folder by itself, before the first response for a parent is believed.
+
+        That the anchor is shown unchanged tells that nothing which shows was skipped in it. An
+        offset that is skipped in every folder may have skipped files of other types there, and
+        files that count in the sub-folders behind it.
+        """
+        name, known = left[0]
+        comparison = _Comparison(request, listing, shown, known, left[1:])
+        self.send(f"{request.run.parent.path}/{name}", 0, comparison)
+
+    def learn_from_comparison(
+        self, comparison: _Comparison, response: "asyncio.Task[Listing]"
+    ) -> None:
+        request, listing, known = comparison.request, comparison.listing, comparison.known
+        try:
+            alone = response.result().root
+        except _USELESS:
+            alone = FolderListing()
+        if not shows_more(known, alone) or alone.all_files != known.all_files:
+            if self.is_parent_compared:  # another response was believed meanwhile
+                raise request.run.parent.incomplete(
+                    "a sub-folder has other files by itself than in a response for its parent"
+                )
+            self.strategy.give_up()
+            self.use_parent(request, listing, None)
+        elif comparison.left:
+            self.compare(request, listing, comparison.shown, comparison.left)
+        else:
+            self.is_parent_compared = True
+            self.use_parent(request, listing, comparison.shown)
+
+    def use_parent(
+        self, request: ParentRequest, listing: Listing, shown: Sequence[Entry] | None
+    ) -> None:
+        run = request.run
         if shown is None:
             self.strategy.record_misfit(request)
         else:

@@ -131,6 +131,10 @@ class WalkStrategy:
         self._credit = min(MAX_COST, self._credit + completed - 1)
         self.memory.offset, self.memory.is_known = request.counted, True
 
+    def give_up(self) -> None:
+        """Make no other request for a parent, once the misfit of this one is recorded."""
+        self._credit = 1
+
     def record_misfit(self, request: ParentRequest) -> None:
         """Record that a response for a parent was of no use."""
         request.run.tried.add(request.offset)

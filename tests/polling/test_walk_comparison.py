@@ -1,0 +1,164 @@
+"""Sub-folders are requested by themselves before a response for their parent is believed.
+
+An offset may be skipped in every folder that a response shows, among entries that nothing shows.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pytest
+
+from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.siblings import choose_to_compare
+from exporter.polling.walk import WalkLimits, walk
+from exporter.polling.walk_strategy import StrategyMemory, WalkStrategy
+from exporter.scaleengine.errors import (
+    ApiError,
+    ProtocolError,
+    RequestTimeoutError,
+    ScaleEngineError,
+    ServerError,
+)
+from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState, build_listing
+
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A folder: files of another type, files that count, and sub-folders, in this order."""
+
+    hidden: int = 0
+    files: int = 0
+    folders: Mapping[str, "Tree"] = field(default_factory=dict)
+
+    def count(self) -> tuple[int, int]:
+        """Return the files that count and the folders, at any depth."""
+        below = [tree.count() for tree in self.folders.values()]
+        return (
+            self.files + sum(files for files, _ in below),
+            len(below) + sum(folders for _, folders in below),
+        )
+
+
+Skipped: TypeAlias = tuple[int, int]
+"""How many entries of a folder are skipped: of its files, and of its sub-folders."""
+
+
+@dataclass
+class EveryFolder:
+    """A server that skips an offset in every folder that it shows, and filters types afterwards."""
+
+    tree: Tree
+    skips_files: bool = True
+    failure: ScaleEngineError | None = None
+    """What happens to a request for a parent behind its own entries."""
+    requests: int = 0
+
+    async def request(self, path: str, offset: int) -> Listing:
+        """Respond to a request."""
+        self.requests += 1
+        tree = self.tree
+        for name in path.split("/")[1:]:
+            tree = tree.folders[name]
+        if self.failure is not None and offset and tree.folders:
+            raise self.failure
+        return build_listing(self._show(tree, offset, [PAGE]))
+
+    def _skip(self, tree: Tree, offset: int) -> Skipped:
+        if not self.skips_files:
+            return 0, offset
+        files = min(offset, tree.hidden + tree.files)
+        return files, offset - files
+
+    def _show(self, tree: Tree, offset: int, room: list[int]) -> FolderListing:
+        skipped, skipped_folders = self._skip(tree, offset)
+        first = max(0, skipped - tree.hidden)
+        shown = [f"f{number:03}" for number in range(first, tree.files)][: room[0]]
+        room[0] -= len(shown)
+        is_cut = first + len(shown) < tree.files
+        folders: dict[str, FolderListing] = {}
+        for name, child in [*tree.folders.items()][skipped_folders:]:
+            if room[0] <= 0:
+                folders[name] = FolderListing(loaded=LoadState.SKIPPED)
+            else:
+                folders[name] = self._show(child, offset, room)
+        return FolderListing(
+            files=tuple(shown),
+            folders=folders,
+            loaded=LoadState.PARTIAL if is_cut else LoadState.COMPLETE,
+            next_offset=skipped + len(shown) if is_cut else None,
+        )
+
+
+def count(server: EveryFolder, memory: StrategyMemory | None = None) -> tuple[int, int]:
+    """Walk over the tree of a server; return its files and folders."""
+    counts = FolderCounts(1)
+    limits = WalkLimits(at_once=4, in_all=1000, gap=0.2)
+    strategy = WalkStrategy(limits.at_once, limits.gap, memory)
+    asyncio.run(walk("v", server.request, limits, counts, strategy))
+    result = counts.result(max_folders=100)
+    return result.files, result.folders
+
+
+def numbered(trees: list[Tree]) -> Tree:
+    """Return a folder with these sub-folders."""
+    return Tree(folders={f"d{number:03}": tree for number, tree in enumerate(trees)})
+
+
+HIDDEN_IN_A_CUT_ANCHOR = numbered(
+    [Tree(files=60), Tree(10, 20), Tree(files=7), Tree(30, 16), *[Tree(files=7)] * 46]
+)
+HIDDEN_AMONG_EQUALS = numbered([*[Tree(files=30)] * 3, Tree(30, 20), *[Tree(files=30)] * 56])
+SUB_FOLDERS = numbered(
+    [*[Tree(files=30)] * 4, *[Tree(0, 3, {"s1": Tree(files=4), "s2": Tree(files=3)})] * 36]
+)
+
+
+@pytest.mark.parametrize(
+    ("tree", "skips_files"),
+    [(HIDDEN_IN_A_CUT_ANCHOR, True), (HIDDEN_AMONG_EQUALS, True), (SUB_FOLDERS, False)],
+)
+def test_what_an_offset_skips_in_every_folder_is_counted(tree: Tree, *, skips_files: bool) -> None:
+    """The anchor is shown unchanged, and the folders behind it are not whole."""
+    assert count(EveryFolder(tree, skips_files)) == tree.count()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ServerError("files.list", "ScaleEngine reports a failure", "wait"),
+        RequestTimeoutError("files.list", "no response within 10 s", "wait"),
+        ApiError("files.list", "ScaleEngine reports a failure", "ask"),
+        ProtocolError("files.list", "it is not JSON", "ask"),
+    ],
+)
+def test_a_server_that_fails_at_an_offset_of_a_parent(failure: ScaleEngineError) -> None:
+    """No number depends on such a request. The next walk tries it once more, and no other."""
+    tree = numbered([Tree(files=5)] * 40)
+    memory = StrategyMemory()
+    requests = []
+    for _ in range(2):
+        server = EveryFolder(tree, failure=failure)
+        assert count(server, memory) == (200, 40)
+        requests.append(server.requests)
+
+    assert memory.strategy == "children"
+    assert requests[1] <= requests[0] <= 25
+
+
+def test_which_sub_folders_are_compared() -> None:
+    """Those in which most would be missing: few files, many files, many sub-folders; once each."""
+    inner = {"s": FolderListing()}
+    entries = [
+        ("a", FolderListing(files=("1", "2"))),
+        ("b", FolderListing(files=("1",))),
+        ("c", FolderListing(files=("1", "2", "3"))),
+        ("d", FolderListing(files=("1", "2"), folders=inner)),
+    ]
+
+    assert [name for name, _ in choose_to_compare(entries)] == ["b", "c", "d"]
+    assert [name for name, _ in choose_to_compare(entries[:1])] == ["a"]
+    assert choose_to_compare([]) == []
