@@ -80,7 +80,7 @@ def scaleengine(account: SimulatedAccount) -> Iterator[Simulator]:
 def main() -> Callable[..., Said]:
     """Return a function that describes an account whose key and secret are right, and changes."""
 
-    def version_string(**changes: object) -> Said:
+    def build_account(**changes: object) -> Said:
         return {
             "name": "main",
             "cdn": 158,
@@ -90,7 +90,7 @@ def main() -> Callable[..., Said]:
             **changes,
         }
 
-    return version_string
+    return build_account
 
 
 @pytest.fixture
