@@ -26,8 +26,7 @@ _MAX_CONTINUATIONS: Final = 3
 
 def estimate_text_memory(body: bytes | bytearray) -> int:
     """Return the bytes that ``decode_text`` takes for the text of a body, at most."""
-    plain, escaped = _estimate_plain(body), _estimate_escaped(body)
-    return plain if escaped is None else min(plain, escaped)
+    return min(_estimate_sizes(body))
 
 
 def decode_text(body: bytes | bytearray) -> str:
@@ -35,8 +34,8 @@ def decode_text(body: bytes | bytearray) -> str:
 
     A body that can be emptied is emptied. Raises UnicodeDecodeError where it is not in UTF-8.
     """
-    escaped = _estimate_escaped(body)
-    if escaped is None or escaped >= _estimate_plain(body):
+    plain, escaped = _estimate_sizes(body)
+    if escaped >= plain:
         text = body.decode()
         if isinstance(body, bytearray):
             body.clear()
@@ -47,31 +46,22 @@ def decode_text(body: bytes | bytearray) -> str:
     return "".join(parts)
 
 
-def _estimate_plain(body: bytes | bytearray) -> int:
-    if body.isascii():
-        return len(body)
-    count = _count_four_bytes(body)
-    if count:
-        return max(len(body), 4 * (len(body) - 3 * count))
-    return 2 * len(body) if _BEYOND_LATIN_1.search(body) else len(body)
-
-
-def _estimate_escaped(body: bytes | bytearray) -> int | None:
-    """Return the memory of the text with escapes; None where there is nothing to escape.
+def _estimate_sizes(body: bytes | bytearray) -> tuple[int, int]:
+    """Return the bytes of the text as it is and with escapes, at most; equal without escapes.
 
     The bytes that ``_FOUR_BYTES`` does not match are no UTF-8: decoding fails with them.
     """
-    if body.isascii() or _AFTER_BACKSLASH.search(body):
-        return None
-    count = _count_four_bytes(body)
+    size = len(body)
+    if body.isascii():
+        return size, size
+    width = 2 if _BEYOND_LATIN_1.search(body) else 1
+    count = sum(body.count(start) for start in _FOUR_BYTE_STARTS)
     if not count:
-        return None
-    length = len(body) + (_ESCAPES_BYTES - 4) * count
-    return 2 * length if _BEYOND_LATIN_1.search(body) else length
-
-
-def _count_four_bytes(body: bytes | bytearray) -> int:
-    return sum(body.count(start) for start in _FOUR_BYTE_STARTS)
+        return width * size, width * size
+    plain = max(size, 4 * (size - 3 * count))
+    if _AFTER_BACKSLASH.search(body):
+        return plain, plain
+    return plain, width * (size + (_ESCAPES_BYTES - 4) * count)
 
 
 def _split_characters(body: bytes | bytearray) -> Iterator[bytes | bytearray]:
