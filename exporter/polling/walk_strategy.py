@@ -124,7 +124,7 @@ class WalkStrategy:
         return ChildRequests(run.next_batch())
 
     def record_fit(self, request: ParentRequest, completed: int) -> None:
-        """Record that a response for a parent has completed so many sub-folders."""
+        """Record that a response for a parent has completed that number of sub-folders."""
         if not completed:
             request.run.tried.add(request.offset)
         self._fitting = request.counted

@@ -165,7 +165,7 @@ class BasicAuthentication:
 
         try:
             return await _in_thread(compare)
-        except Exception as error:  # noqa: BLE001 - whoever waits must not wait without end
+        except Exception as error:  # noqa: BLE001 - a waiting request must not hang
             event = "password not checked; may the exporter start threads?"
             if self._log_limit.is_due(event):
                 log.warning(event, cause=str(error))
