@@ -22,13 +22,13 @@ class Answer:
 class KeptAlive:
     """A connection that is kept from request to request, or made again where the server closes it.
 
-    ``patience`` is how many seconds each step may take. Use it in a ``with``, in one thread.
+    ``timeout`` is how many seconds each step may take. Use it in a ``with``, in one thread.
     """
 
-    def __init__(self, address: str, patience: float) -> None:
+    def __init__(self, address: str, timeout: float) -> None:
         host, _, port = address.partition(":")
         self._address = (host, int(port))
-        self._patience = patience
+        self._timeout = timeout
         self._open: tuple[socket.socket, BufferedReader] | None = None
 
     def __enter__(self) -> Self:
@@ -59,7 +59,7 @@ class KeptAlive:
 
     def _connection(self) -> tuple[socket.socket, BufferedReader]:
         if self._open is None:
-            sending = socket.create_connection(self._address, self._patience)
+            sending = socket.create_connection(self._address, self._timeout)
             sending.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open = sending, BufferedReader(socket.SocketIO(sending, "r"), _BUFFER)
         return self._open

@@ -158,8 +158,8 @@ def guess_passwords(victim: Victim, seconds: float) -> Finding:
     async def guess() -> None:
         user = USER if numbers.random() < 0.5 else "nobody"  # noqa: PLR2004 - half of them
         sent = _scrape_as(user, f"guess {numbers.random()}")
-        patience = numbers.choice([0.05, 2.0])
-        statuses[status_of(await exchange(victim, address_of_many(), sent, patience))] += 1
+        seconds_each = numbers.choice([0.05, 2.0])
+        statuses[status_of(await exchange(victim, address_of_many(), sent, seconds_each))] += 1
 
     async def scrape_first(source: str) -> None:
         sent = _scrape_as(next(users), PASSWORD)

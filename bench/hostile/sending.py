@@ -68,12 +68,12 @@ async def connect(victim: Victim, source: str, buffer: int | None = None) -> soc
     return connection
 
 
-async def exchange(victim: Victim, source: str, sent: bytes, patience: float) -> bytes:
+async def exchange(victim: Victim, source: str, sent: bytes, seconds: float) -> bytes:
     """Send these bytes; return the first of what comes within the time. Raises OSError."""
     loop = asyncio.get_running_loop()
     received = b""
     with await connect(victim, source) as connection, suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(seconds):
             await loop.sock_sendall(connection, sent)
             received = await loop.sock_recv(connection, 65536)
     return received

@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-PATIENCE: Final = 60.0
-"""Seconds after which the browser hangs; nothing takes a tenth of that."""
+from tests.support.waiting import TIMEOUT
 
 _FLAGS: Final = (
     "--headless=new",
@@ -150,7 +149,7 @@ class Chromium:
 
         async def call() -> Message:
             await self._socket.send_json(message)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while (received := await self._receive()).get("id") != message["id"]:
                     pass
             return received
@@ -165,7 +164,7 @@ class Chromium:
         """Take in what the browser says until a condition holds; raises TimeoutError."""
 
         async def receive() -> None:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 while not is_reached():
                     await self._receive()
 
@@ -200,13 +199,13 @@ def start_chromium(program: str, profile: Path) -> Iterator[Chromium]:
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             process.kill()
 
 
 def _find_url(file: Path, process: "subprocess.Popen[bytes]") -> str:
     """Return the address of the browser, which writes its port and path to a file."""
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + TIMEOUT
     while time.monotonic() < limit and process.poll() is None:
         if file.exists() and len(lines := file.read_text().split()) > 1:
             return f"ws://127.0.0.1:{lines[0]}{lines[1]}"

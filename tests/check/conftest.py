@@ -24,8 +24,8 @@ from exporter.settings import Settings, build_settings
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
 from tests.support.credentials import CANARY_KEY, CANARY_SECRET
+from tests.support.waiting import TIMEOUT
 
-PATIENCE = 60.0
 JSON = CheckOptions("json")
 
 Said = Mapping[str, object]
@@ -195,7 +195,7 @@ class Authority:
             cwd=self._folder,
             check=True,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
 
 
@@ -217,7 +217,7 @@ def under_tls(scaleengine: Simulator) -> Iterator[Callable[[Path], str]]:
             server.socket = context.wrap_socket(server.socket, server_side=True)
             thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()
-            at_the_end.callback(thread.join, PATIENCE)
+            at_the_end.callback(thread.join, TIMEOUT)
             at_the_end.callback(server.server_close)
             at_the_end.callback(server.shutdown)
             return f"https://127.0.0.1:{server.server_port}/stable/"
@@ -238,7 +238,7 @@ class _PassOn(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         kind = self.headers["Content-Type"]
         with requests.post(
-            self._behind, body, headers={"Content-Type": kind}, timeout=PATIENCE
+            self._behind, body, headers={"Content-Type": kind}, timeout=TIMEOUT
         ) as answer:
             self.send_response_only(answer.status_code)
             self.send_header("Date", answer.headers["Date"])

@@ -15,11 +15,11 @@ import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.waiting import TIMEOUT
 
 Configure = Callable[..., Path]
 Main = Callable[..., Mapping[str, object]]
 
-PATIENCE = 60.0
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter", "check")
 ESCAPE = "\x1b"
 
@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> Run:
             cwd=tmp_path,
             env={**os.environ, **environ},
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             text=True,
             check=False,
         )
@@ -80,12 +80,12 @@ class Terminal:
         """Read all that it shows, and return its exit status."""
         while self._read():
             pass
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
     def close(self) -> None:
         """End it by force if it still runs."""
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         os.close(self._ours)
 
     def _read(self) -> bool:
@@ -185,7 +185,7 @@ def test_an_interruption(
     configure(scaleengine.url, main(), timeout="10m")
     started = terminal(*flags)
     started.read_until(trying)
-    assert scaleengine.wait_for_calls(1, PATIENCE)
+    assert scaleengine.wait_for_calls(1, TIMEOUT)
     started.process.send_signal(number)
 
     assert started.end() == 130
@@ -248,7 +248,7 @@ def test_a_reader_that_leaves(
     ours, theirs = os.pipe()
     os.close(ours)
     ended = subprocess.run(  # noqa: S603 - the program is this project's own
-        PROGRAM, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        PROGRAM, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, timeout=TIMEOUT, check=False
     )
     os.close(theirs)
 

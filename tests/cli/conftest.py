@@ -28,10 +28,9 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.patience import END_SECONDS
 from tests.support.credentials import CANARY_KEY, CANARY_SECRET
+from tests.support.waiting import END_SECONDS, TIMEOUT
 
-PATIENCE = 60.0
 NO_REPLAY = Checks(replay=False)
 """Several programs poll one account here, so that two may ask the same in one second."""
 
@@ -107,7 +106,7 @@ class Program:
 
     def get(self, path: str) -> tuple[int, str]:
         """Make a request; return the status and the text."""
-        with closing(http.client.HTTPConnection(*self.address, timeout=PATIENCE)) as line:
+        with closing(http.client.HTTPConnection(*self.address, timeout=TIMEOUT)) as line:
             line.request("GET", path)
             answer = line.getresponse()
             return answer.status, answer.read().decode()
@@ -118,7 +117,7 @@ class Program:
 
     def wait_for_value(self, expected: float | None, metric: str, **labels: str) -> None:
         """Scrape until a series has this value, or until there is no such series."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while (found := self.value(metric, **labels)) != expected:
             assert time.monotonic() < deadline, f"{metric} of {labels} is {found}, not {expected}"
             threading.Event().wait(0.05)
@@ -126,7 +125,7 @@ class Program:
     def scrape(self) -> "Scrape":
         """Scrape until all polls in the log have been published: that takes a second."""
         polls = sum("result" in event for event in self.events)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             text = self.get("/metrics")[1]
             if _count_polls(text) >= polls:
@@ -144,10 +143,10 @@ class Program:
         self._process.send_signal(number)
         return self.wait(END_SECONDS)
 
-    def wait(self, timeout: float = PATIENCE) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait so many seconds for its end, and return its exit status."""
         status = self._process.wait(timeout)
-        self._reader.join(PATIENCE)
+        self._reader.join(TIMEOUT)
         return status
 
     @property
@@ -167,7 +166,7 @@ class Program:
     def _wait(self, enough: Callable[[], bool]) -> None:
         """Wait until it has written enough, or will write no more."""
         with self._changed:
-            self._changed.wait_for(lambda: enough() or self._silent, PATIENCE)
+            self._changed.wait_for(lambda: enough() or self._silent, TIMEOUT)
 
     def _read(self) -> None:
         assert self._process.stderr is not None

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Start
 
 Configure = Callable[..., None]
 
-PATIENCE = 60.0
 SENTENCE = (
     "is named by a relative path, and the folder that the exporter was started in does not exist "
     "any more; name it by an absolute path, or start in another folder"
@@ -57,7 +57,7 @@ def test_at_the_start(folder: Path, arguments: list[str], line: str) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     assert ended.returncode == 2

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Start
 
 Configure = Callable[..., None]
 
-PATIENCE = 60.0
 OF_LIBRARIES: Mapping[str, str] = {
     # prometheus_client
     "PROMETHEUS_MULTIPROC_DIR": "{folder}",
@@ -133,7 +133,7 @@ def test_a_proxy_is_a_proxy(
     configure(tmp_path, "http://api.invalid/")
     program = start(tmp_path, HTTP_PROXY=proxy.address, REQUEST_METHOD="GET", http_proxy="")
     program.wait_for(msg="poll", result="failed")
-    assert proxy.asked.wait(PATIENCE)
+    assert proxy.asked.wait(TIMEOUT)
 
 
 def test_a_local_time(

@@ -14,13 +14,13 @@ import pytest
 
 from exporter.simulator import Simulator
 from tests.support.credentials import CANARY_SECRET
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
 
 Configure = Callable[..., None]
 
-PATIENCE = 60.0
 FILES = ["config.yaml", "secret", "web.yaml"]
 HOLDER = """\
 import fcntl, os, signal, sys, time
@@ -109,7 +109,7 @@ def test_at_the_start(
 
 def ask_for_reload(program: "Program") -> None:
     """Ask for a reload, and do not wait for the answer."""
-    with closing(http.client.HTTPConnection(*program.address, timeout=PATIENCE)) as connection:
+    with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as connection:
         connection.request("POST", "/-/reload")
 
 

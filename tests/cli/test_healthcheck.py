@@ -16,10 +16,10 @@ from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.web.listeners import format_address, listen, parse_address
 from tests.ports import refusing_port
+from tests.support.waiting import TIMEOUT
 
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"
 WEB_CONFIG = "--web.config.file=web.yml"
-PATIENCE = 60.0
 
 Serve = Callable[..., str]
 
@@ -76,7 +76,7 @@ def answer_all(server: socket.socket, status: int, tls: ssl.SSLContext | None) -
     with suppress(OSError):  # it is closed at the end of the test
         while True:
             client, _ = server.accept()
-            client.settimeout(PATIENCE)
+            client.settimeout(TIMEOUT)
             with suppress(OSError), client:  # a client may go in the middle of a handshake
                 answer(client if tls is None else tls.wrap_socket(client, server_side=True), status)
 

@@ -11,8 +11,8 @@ import pytest
 
 from exporter.systemd import Notifier
 from tests.cli.conftest import Start
+from tests.support.waiting import TIMEOUT
 
-PATIENCE = 60.0
 CONFIG = "accounts: [{cdn: 1, api_key: k, api_secret: s}]\napi: {url: 'http://127.0.0.1:9/'}\n"
 
 
@@ -22,7 +22,7 @@ class Manager:
     def __init__(self, file: Path) -> None:
         self.environ = {"NOTIFY_SOCKET": str(file)}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(TIMEOUT)
         self._socket.bind(str(file))
 
     def receive(self) -> list[str]:
@@ -117,7 +117,7 @@ def test_an_abstract_address() -> None:
     """A name that begins with @ is not in the file system."""
     name = f"scaleengine-exporter-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.settimeout(PATIENCE)
+        receiver.settimeout(TIMEOUT)
         receiver.bind(f"\0{name}")
         Notifier({"NOTIFY_SOCKET": f"@{name}"}).notify_ready()
         assert receiver.recv(100).startswith(b"READY=1")

@@ -16,6 +16,7 @@ import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -24,7 +25,6 @@ Configure = Callable[..., None]
 LIFECYCLE = "--web.enable-lifecycle"
 EVERY_FAILURE = "--log.level=debug"
 """Otherwise targets that fail for one cause are one warning."""
-PATIENCE = 60.0
 PATHS = ["sestore4/jb", "sestore4/jb/séries"]
 OTHER = {"name": "other", "disk_usage": {"interval": "1h"}, "files": None}
 
@@ -97,7 +97,7 @@ def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
 
 def post(program: "Program") -> tuple[int, str]:
     """Ask for a reload by a request."""
-    with closing(http.client.HTTPConnection(*program.address, timeout=PATIENCE)) as line:
+    with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as line:
         line.request("POST", "/-/reload")
         answer = line.getresponse()
         return answer.status, answer.read().decode()
@@ -364,7 +364,7 @@ def test_another_api(
     with Simulator([], Behaviour(faults=(FaultRule(Fault.HANG),))) as silent:
         configure(folder, silent.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
-        assert silent.wait_for_calls(1, PATIENCE)
+        assert silent.wait_for_calls(1, TIMEOUT)
         scrape = program.scrape()
         for metric in ("scaleengine_up", "scaleengine_api_clock_skew_seconds", "scaleengine_files"):
             assert scrape.value(metric, account="main") is None

@@ -7,8 +7,7 @@ import pytest
 
 from exporter.reload import ReloadFunction, ReloadThread
 from exporter.scaleengine.clock import Clock
-
-PATIENCE = 60.0
+from tests.support.waiting import TIMEOUT
 
 
 class HastyStop(threading.Event):
@@ -39,7 +38,7 @@ class SlowReload:
     def __call__(self, *, over_http: bool) -> Sequence[str]:
         self.over_http.append(over_http)
         self.begun.release()
-        assert self.may_end.acquire(timeout=PATIENCE)
+        assert self.may_end.acquire(timeout=TIMEOUT)
         return [f"problem of reload {self.times}"]
 
 
@@ -62,7 +61,7 @@ def start(stop: HastyStop) -> Iterator[Callable[[ReloadFunction], ReloadThread]]
 
     yield begin
     stop.set()
-    assert all(each.join(PATIENCE) for each in started)
+    assert all(each.join(TIMEOUT) for each in started)
 
 
 Begin = Callable[[ReloadFunction], ReloadThread]
@@ -74,13 +73,13 @@ def test_requests_during_a_reload(start: Begin, requests: int, reloads: int) -> 
     reload = SlowReload()
     thread = start(reload)
     first = thread.request()
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     later = [thread.request() for _ in range(requests)]
     reload.may_end.release()
-    assert first.result(PATIENCE) == ["problem of reload 1"]
+    assert first.result(TIMEOUT) == ["problem of reload 1"]
     reload.may_end.release()
     for outcome in later:
-        assert outcome.result(PATIENCE) == ["problem of reload 2"]
+        assert outcome.result(TIMEOUT) == ["problem of reload 2"]
     assert reload.times == reloads
 
 
@@ -89,14 +88,14 @@ def test_requests_by_signal_and_over_http(start: Begin) -> None:
     reload = SlowReload()
     thread = start(reload)
     thread.request(over_http=True)
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     by_http, by_signal = thread.request(over_http=True), thread.request()
     assert thread.request(over_http=True) is by_http is by_signal
     reload.may_end.release()
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     thread.request(over_http=True)
     reload.may_end.release(2)
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     assert reload.over_http == [True, False, True]
 
 
@@ -123,7 +122,7 @@ def test_a_request_that_is_given_up(start: Begin) -> None:
     outcome = thread.request()
     assert not outcome.cancel()
     reload.may_end.release()
-    assert outcome.result(PATIENCE) == ["problem of reload 1"]
+    assert outcome.result(TIMEOUT) == ["problem of reload 1"]
 
 
 def test_the_end_with_requests_waiting(start: Begin, stop: HastyStop) -> None:
@@ -131,11 +130,11 @@ def test_the_end_with_requests_waiting(start: Begin, stop: HastyStop) -> None:
     reload = SlowReload()
     thread = start(reload)
     thread.request()
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     waiting = thread.request()
     stop.set()
     reload.may_end.release()
-    assert thread.join(PATIENCE)
+    assert thread.join(TIMEOUT)
     assert reload.times == 1
     assert not waiting.done()
 
@@ -145,7 +144,7 @@ def test_a_reload_that_hangs_at_the_end(start: Begin, stop: HastyStop) -> None:
     reload = SlowReload()
     thread = start(reload)
     thread.request()
-    assert reload.begun.acquire(timeout=PATIENCE)
+    assert reload.begun.acquire(timeout=TIMEOUT)
     stop.set()
     assert not thread.join(0.0)
     reload.may_end.release()
@@ -161,10 +160,10 @@ def test_a_defect() -> None:
     thread = ReloadThread(fail, stop, Clock())
     thread.start()
     with pytest.raises(ValueError, match="a defect"):
-        thread.request().result(PATIENCE)
+        thread.request().result(TIMEOUT)
     deadline = threading.Event()
     while not thread.dead():
         deadline.wait(0.001)
     assert thread.dead() == ("reload",)
     stop.set()
-    assert thread.join(PATIENCE)
+    assert thread.join(TIMEOUT)

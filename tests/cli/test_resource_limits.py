@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Configure = Callable[..., None]
 
 FILES = "this process has too many open files (limit "
-PATIENCE = 60.0
 ENOUGH_THREADS = 7
 """Signals, standard error, requests, deadlines, polling, publication and reloads: one for each."""
 DEBUG = "--log.level=debug"
@@ -65,7 +65,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
 def wait_for_polls(program: "Program", *, cause: str = "") -> None:
     """Wait until both collectors have polled anew, and failed for this cause if there is one."""
     seen = len(program.events)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     waiting = {"disk_usage", "files"}
     while waiting:
         assert time.monotonic() < deadline, f"no poll of {waiting} in {program.lines[seen:]}"

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
-from tests.patience import END_SECONDS
 from tests.support.faults import Fault
+from tests.support.waiting import END_SECONDS, TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Start
 
 Configure = Callable[..., None]
-PATIENCE = 60.0
 FIFO = "config.fifo"
 
 
@@ -47,7 +46,7 @@ def is_opening(pid: int) -> bool:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Ask again and again, at short intervals, until something holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
         threading.Event().wait(0.001)

@@ -17,12 +17,11 @@ from typing import TypeVar
 import pytest
 
 from exporter.simulator import Simulator
-from tests.patience import END_SECONDS
+from tests.support.waiting import END_SECONDS, TIMEOUT
 
 Configure = Callable[..., None]
 T = TypeVar("T")
 
-PATIENCE = 60.0
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter")
 STREAMS = {
     "closed": "<&- >&- 2>&-",
@@ -105,7 +104,7 @@ class Started:
         """Wait for its end, asked for by a signal if any; return the status and its output."""
         if number is not None:
             self.process.send_signal(number)
-        timeout = PATIENCE if number is None else END_SECONDS
+        timeout = TIMEOUT if number is None else END_SECONDS
         out, error = self.process.communicate(timeout=timeout)
         return self.process.returncode, out or b"", error or b""
 
@@ -157,7 +156,7 @@ def test_services(begin: Begin, streams: str, words: list[str]) -> None:
     program = begin(streams, *words)
     pid = program.process.pid
     address = wait_for(lambda: listening(pid))
-    with closing(http.client.HTTPConnection(*address, timeout=PATIENCE)) as connection:
+    with closing(http.client.HTTPConnection(*address, timeout=TIMEOUT)) as connection:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
     assert "scaleengine_exporter_log_lines_dropped_total" in text
@@ -194,7 +193,7 @@ def serves(place: tuple[str, int]) -> bool:
 
 def wait_for(ask: Callable[[], T | None]) -> T:
     """Ask again and again until there is an answer."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while (found := ask()) is None:
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)

@@ -11,8 +11,8 @@ import pytest
 from exporter.config import load
 from exporter.timed_read import MAX_HANGING, MAX_READS, SETTLE_SECONDS, SettledRead, TimedRead
 from exporter.yamlfile.problems import ConfigError
+from tests.support.waiting import TIMEOUT
 
-PATIENCE = 60.0
 SOON = 0.01
 FILE = "config.yaml"
 
@@ -33,14 +33,14 @@ class Hanging:
     def __call__(self) -> str:
         self.threads.append(threading.current_thread())
         self.begun.release()
-        assert self.released.wait(PATIENCE)
+        assert self.released.wait(TIMEOUT)
         return "late"
 
     def release(self) -> None:
         """Let all reads end, and wait for it."""
         self.released.set()
         for thread in self.threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def fault(read: Callable[[], object]) -> str:
 
 def test_what_is_read_in_time() -> None:
     """What is read in time is returned."""
-    assert TimedRead(FILE, lambda: "read", PATIENCE)() == "read"
+    assert TimedRead(FILE, lambda: "read", TIMEOUT)() == "read"
 
 
 @pytest.mark.parametrize("error", [ConfigError(()), TimeoutError("of its own"), ValueError("x")])
@@ -71,7 +71,7 @@ def test_what_fails_in_time(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)) as failed:
-        TimedRead(FILE, fail, PATIENCE)()
+        TimedRead(FILE, fail, TIMEOUT)()
     assert failed.value is error
 
 
@@ -81,7 +81,7 @@ def test_what_takes_too_long(hanging: Hanging) -> None:
         "config.yaml: was not read within 0.01 s, or a file that it names was not; check for a "
         "pipe without a writer, or a mount whose server does not answer"
     )
-    assert hanging.begun.acquire(timeout=PATIENCE)
+    assert hanging.begun.acquire(timeout=TIMEOUT)
 
 
 def test_few_hang(hanging: Hanging) -> None:
@@ -89,11 +89,11 @@ def test_few_hang(hanging: Hanging) -> None:
     read = TimedRead(FILE, hanging, SOON)
     for _ in range(MAX_HANGING):
         assert "was not read within" in fault(read)
-        assert hanging.begun.acquire(timeout=PATIENCE)
+        assert hanging.begun.acquire(timeout=TIMEOUT)
     assert "earlier attempts to read it still hang; restart the exporter" in fault(read)
     assert len(hanging.threads) == MAX_HANGING
     hanging.release()
-    assert TimedRead(FILE, hanging, PATIENCE)() == "late"
+    assert TimedRead(FILE, hanging, TIMEOUT)() == "late"
     assert len(hanging.threads) == MAX_HANGING + 1
 
 

@@ -17,9 +17,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Simulator
-from tests.patience import END_SECONDS
+from tests.support.waiting import END_SECONDS, TIMEOUT
 
-PATIENCE = 60.0
 DROPPED = "scaleengine_exporter_log_lines_dropped_total"
 WARNINGS = 125
 CONFIG_FILE = f"{'x/../' * 600}config.yaml"
@@ -34,13 +33,13 @@ class Connection(http.client.HTTPConnection):
     """A connection to a unix socket."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+        super().__init__("localhost", timeout=TIMEOUT)
         self._file = file
 
     def connect(self) -> None:
         """Connect to the file."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT)
         self.sock.connect(str(self._file))
 
 
@@ -110,13 +109,13 @@ class Unread:
     def close(self) -> None:
         """End it by force if it still runs."""
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         os.close(self.reader)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Ask again and again until something holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds():
         assert time.monotonic() < deadline
         threading.Event().wait(0.05)
@@ -183,7 +182,7 @@ def test_an_error_with_a_log_that_is_not_read(tmp_path: Path) -> None:
             [sys.executable, "-m", "exporter"],
             cwd=tmp_path,
             stderr=theirs,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     finally:

@@ -20,13 +20,13 @@ import pytest
 
 from exporter.simulator import Simulator
 from tests.certificates import certify_expired
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
 
 OPENSSL = shutil.which("openssl") or "openssl"
 RELOADED = "scaleengine_exporter_web_config_last_reload_successful"
-PATIENCE = 60.0
 PASSWORD = "canary-of-the-password"
 WEB = """\
 tls_server_config:
@@ -64,7 +64,7 @@ def program(
 def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
     trusted = ssl.create_default_context(cafile=folder / "exporter.crt")
     said = base64.b64encode(f"prometheus:{password}".encode()).decode()
-    with closing(HTTPSConnection(*program.address, timeout=PATIENCE, context=trusted)) as line:
+    with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as line:
         line.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
         answer = line.getresponse()
         return answer.status, answer.read().decode()
@@ -72,7 +72,7 @@ def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
 
 def until(asked: Callable[[], bool]) -> bool:
     """Ask again and again until it holds; return whether it does."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not asked() and time.monotonic() < deadline:
         threading.Event().wait(0.05)
     return asked()
@@ -147,7 +147,7 @@ def test_a_costly_password_does_not_hold_up_the_end(
     (tmp_path / "web.yaml").write_text(f"basic_auth_users: {{prometheus: {costly}}}\n")
     program = start(tmp_path, "--web.config.file=web.yaml")
     address, before = program.address, busy_threads(program.pid)
-    with socket.create_connection(address, timeout=PATIENCE) as line:
+    with socket.create_connection(address, timeout=TIMEOUT) as line:
         credentials = base64.b64encode(b"prometheus:x").decode()
         line.sendall(
             f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n".encode()

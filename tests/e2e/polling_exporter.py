@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.accounts import Polled, Samples, series
 from tests.e2e.processes import Child
-from tests.e2e.waiting import PATIENCE, eventually
+from tests.e2e.waiting import eventually
 from tests.ports import choose_port
+from tests.support.waiting import TIMEOUT
 
 POLL_SECONDS: Final = 3
 """How often everything is polled."""
@@ -72,12 +73,12 @@ class Exporter:
 
     def reload(self) -> None:
         """Put the configuration in force that is written now."""
-        answer = requests.post(f"http://{self.address}/-/reload", timeout=PATIENCE)
+        answer = requests.post(f"http://{self.address}/-/reload", timeout=TIMEOUT)
         assert answer.status_code == 200, answer.text
 
     def metrics(self) -> str:
         """Return the text of /metrics."""
-        answer = requests.get(f"http://{self.address}/metrics", timeout=PATIENCE)
+        answer = requests.get(f"http://{self.address}/metrics", timeout=TIMEOUT)
         answer.raise_for_status()
         return answer.text
 
@@ -90,7 +91,7 @@ class Exporter:
         }
 
     def _status(self, path: str) -> int:
-        return requests.get(f"http://{self.address}{path}", timeout=PATIENCE).status_code
+        return requests.get(f"http://{self.address}{path}", timeout=TIMEOUT).status_code
 
 
 @contextmanager

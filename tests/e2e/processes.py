@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.e2e.waiting import PATIENCE
+from tests.support.waiting import TIMEOUT
 
 _END_SECONDS: Final = 30.0
 _NO_CONNECTION: Final = ("http_proxy", "https_proxy", "all_proxy")
@@ -62,7 +62,7 @@ class Child:
             return next(filter(None, (re.search(pattern, line) for line in self._lines)), None)
 
         with self._changed:
-            self._changed.wait_for(lambda: found() or self._silent, PATIENCE)
+            self._changed.wait_for(lambda: found() or self._silent, TIMEOUT)
             match = found()
             told = "\n".join(self._lines[-_TOLD:])
         assert match is not None, f"{self.name} has not logged {pattern!r}; its last lines:\n{told}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import requests
 
 from tests.e2e.accounts import Samples, series
-from tests.e2e.waiting import PATIENCE
+from tests.support.waiting import TIMEOUT
 
 _RANGE: Final = 3600
 _STEP: Final = 15
@@ -91,7 +91,7 @@ class PrometheusApi:
 
     def _ask(self, path: str, parameters: Mapping[str, str | float]) -> Any:
         url = f"{self.url}/api/v1/{path}"
-        answer = requests.get(url, params=parameters, timeout=PATIENCE)
+        answer = requests.get(url, params=parameters, timeout=TIMEOUT)
         assert answer.ok, f"{parameters}: {answer.status_code} {answer.text}"
         return answer.json()
 

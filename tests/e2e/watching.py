@@ -12,7 +12,8 @@ from tests.e2e.copies import write_alertmanager, write_prometheus, write_rules
 from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
 from tests.e2e.receiver import Receiver, listening_receiver
-from tests.e2e.waiting import PATIENCE, eventually
+from tests.e2e.waiting import eventually
+from tests.support.waiting import TIMEOUT
 
 _LISTENING: Final = r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)"
 
@@ -29,7 +30,7 @@ class Watch:
 
     def alerts(self) -> dict[str, set[str]]:
         """Return the alerts that fire, by name: each with the alerts that hold it back."""
-        answer = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=PATIENCE)
+        answer = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=TIMEOUT)
         answer.raise_for_status()
         known: Sequence[Mapping[str, Any]] = answer.json()
         names = {each["fingerprint"]: each["labels"]["alertname"] for each in known}

@@ -17,8 +17,7 @@ import pytest
 
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.credentials import KEY, SECRET
-
-PATIENCE = 60.0
+from tests.support.waiting import TIMEOUT
 
 
 class Program:
@@ -27,7 +26,7 @@ class Program:
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def get(self, path: str, timeout: float = PATIENCE) -> tuple[int, str]:
+    def get(self, path: str, timeout: float = TIMEOUT) -> tuple[int, str]:
         """Make a request; return the status and the text."""
         with closing(http.client.HTTPConnection(self._address, timeout=timeout)) as line:
             line.request("GET", path)
@@ -36,7 +35,7 @@ class Program:
 
     def wait_until_ready(self) -> None:
         """Wait until each target has finished a poll."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.get("/-/ready")[0] != 200:
             assert time.monotonic() < deadline, "it is not ready"
             threading.Event().wait(0.05)
@@ -81,7 +80,7 @@ def _running(
             yield Program(address)
         finally:
             process.terminate()
-        reader.join(PATIENCE)
+        reader.join(TIMEOUT)
 
 
 def _address(log: IO[str]) -> str:

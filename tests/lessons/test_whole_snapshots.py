@@ -10,10 +10,10 @@ from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.clock import Clock
 from tests.published import published
+from tests.support.waiting import TIMEOUT
 
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)
 LOOKS = 60
-PATIENCE = 60.0
 
 
 class Looks:
@@ -35,7 +35,7 @@ class Looks:
                 {"scaleengine_files", "scaleengine_folder_files"}
             )
             self.texts.append(b"".join(parts.parts).decode())
-        assert self.polled.acquire(timeout=PATIENCE)
+        assert self.polled.acquire(timeout=TIMEOUT)
         return self.is_set()
 
 

@@ -14,11 +14,12 @@ import pytest
 import requests
 import yaml
 
+from tests.support.waiting import TIMEOUT
+
 CONFIG = Path(__file__).parents[2] / "monitoring" / "alertmanager.yml"
 ALERTS = CONFIG.with_name("alerts.yml")
 AMTOOL = which("amtool")
 ALERTMANAGER = which("alertmanager") or which("prometheus-alertmanager")
-PATIENCE = 60.0
 
 needs_alertmanager = pytest.mark.skipif(
     (AMTOOL is None or ALERTMANAGER is None) and not os.environ.get("CI"),
@@ -69,7 +70,7 @@ def amtool(*arguments: str) -> str:
     """Run amtool on the configuration, and return what it prints."""
     assert AMTOOL is not None, "amtool is missing: install Alertmanager"
     ran = subprocess.run(  # noqa: S603 - the program is amtool, found on the path
-        [AMTOOL, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE
+        [AMTOOL, *arguments], capture_output=True, text=True, check=False, timeout=TIMEOUT
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -96,7 +97,7 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
             yield f"http://{address}/api/v2"
         finally:
             running.terminate()
-            running.wait(PATIENCE)
+            running.wait(TIMEOUT)
 
 
 @needs_alertmanager
@@ -151,16 +152,16 @@ def test_inhibition_names_alerts_that_exist() -> None:
 def test_what_follows_from_another_is_not_sent(alertmanager: str) -> None:
     """A real Alertmanager, told of all at once, sends the causes and holds back what follows."""
     raised = [{"labels": labels} for labels, _ in AT_ONCE]
-    requests.post(f"{alertmanager}/alerts", json=raised, timeout=PATIENCE).raise_for_status()
+    requests.post(f"{alertmanager}/alerts", json=raised, timeout=TIMEOUT).raise_for_status()
     expected = {tuple(sorted(labels.items())): sent for labels, sent in AT_ONCE}
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while (known := _sent(alertmanager)) != expected and time.monotonic() < until:
         time.sleep(0.05)
     assert known == expected
 
 
 def _sent(alertmanager: str) -> dict[tuple[tuple[str, str], ...], bool]:
-    known = requests.get(f"{alertmanager}/alerts", timeout=PATIENCE).json()
+    known = requests.get(f"{alertmanager}/alerts", timeout=TIMEOUT).json()
     return {
         tuple(sorted(each["labels"].items())): each["status"]["state"] == "active" for each in known
     }

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 NOW: Final = datetime(2026, 11, 26, 9, 0, tzinfo=UTC).timestamp()
 LATENCY: Final = 0.1
-TIMEOUT: Final = 30.0
-ENDPOINT: Final = Endpoint("http://127.0.0.1:9/", TIMEOUT, 4)
+REQUEST_TIMEOUT: Final = 30.0
+ENDPOINT: Final = Endpoint("http://127.0.0.1:9/", REQUEST_TIMEOUT, 4)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -138,7 +138,7 @@ class SimulatedApi:
         loop = asyncio.get_running_loop()
         response = loop.create_future()
         transport.under_way.add(response)
-        seconds = TIMEOUT if sent.cdn in self.hanging else LATENCY
+        seconds = REQUEST_TIMEOUT if sent.cdn in self.hanging else LATENCY
         timer = loop.call_later(seconds, settle, response)
         try:
             await asyncio.shield(response)
@@ -181,7 +181,7 @@ class SimulatedApi:
 class SimulatedTransport:
     """Sends the requests of one client."""
 
-    timeout = TIMEOUT
+    timeout = REQUEST_TIMEOUT
 
     def __init__(self, api: SimulatedApi) -> None:
         self._api = api

@@ -37,7 +37,7 @@ from exporter.simulator import (
 from tests.polling.simulated import (
     ENDPOINT,
     LATENCY,
-    TIMEOUT,
+    REQUEST_TIMEOUT,
     SimulatedApi,
     SimulatedPolling,
     make_settings,
@@ -46,10 +46,10 @@ from tests.polling.simulated import (
     run_simulated,
 )
 from tests.support.faults import Fault
+from tests.support.waiting import TIMEOUT
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 INTERVAL = 300.0
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         assert {result.reason for _, result in polling.ended} == {None}
         assert len(polling.ended) == count
         api.hanging = set(numbers[healthy:])
-        first_round = INTERVAL + count * TIMEOUT / workers + TIMEOUT
+        first_round = INTERVAL + count * REQUEST_TIMEOUT / workers + TIMEOUT
         await asyncio.sleep(first_round)
         known = monotonic()
         await asyncio.sleep(5 * INTERVAL)
@@ -115,7 +115,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         assert polling.poller.dead() == ()
 
         polling.reload(added)
-        await asyncio.sleep(TIMEOUT / 2)
+        await asyncio.sleep(REQUEST_TIMEOUT / 2)
         assert api.pool.taken
         began = monotonic()
         await polling.poller.close(5.0)
@@ -217,7 +217,7 @@ def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> No
         poller.apply(compute_delta((), usages), accounts)
         thread = PollingThread(poller)
         thread.start()
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + TIMEOUT
         while workers.taken < DEFAULT_MAX_WORKERS and time.monotonic() < limit:
             threading.Event().wait(0.01)
         assert simulator.wait_for_calls(1)
@@ -227,7 +227,7 @@ def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> No
         delta = compute_delta(usages, kept)
         thread.call(lambda: poller.apply(delta, {t.account: accounts[t.account] for t in kept}))
         assert tuple(store.current()) == tuple(kept)
-        assert thread.stop(PATIENCE)
+        assert thread.stop(TIMEOUT)
         assert time.monotonic() - began < 5.0
     names = [worker.name for worker in threading.enumerate()]
     assert "polling" not in names

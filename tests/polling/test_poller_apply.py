@@ -34,9 +34,9 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault
+from tests.support.waiting import TIMEOUT
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
-PATIENCE = 60.0
 
 SLOW = 2.0
 """Seconds of a response in which a busy machine gets done what is to happen meanwhile."""
@@ -98,7 +98,7 @@ class Polling:
 
     def wait_for(self, polls: int) -> bool:
         with self._more:
-            return self._more.wait_for(lambda: len(self.ended) >= polls, PATIENCE)
+            return self._more.wait_for(lambda: len(self.ended) >= polls, TIMEOUT)
 
     def bytes_total(self) -> int | None:
         good = self.store.current()[USAGE].good
@@ -117,12 +117,12 @@ class Polling:
 def polling() -> Iterator[Polling]:
     made = Polling()
     yield made
-    assert made.thread.stop(PATIENCE)
+    assert made.thread.stop(TIMEOUT)
 
 
 def until(holds: Callable[[], bool]) -> bool:
     """Wait until something holds; return whether it does."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not holds() and time.monotonic() < deadline:
         threading.Event().wait(0.005)
     return holds()
@@ -134,7 +134,7 @@ def descriptors() -> int:
 
 def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
     """Return the same account with connections of its own."""
-    transport = Transport(Endpoint(simulator.url, PATIENCE, 4))
+    transport = Transport(Endpoint(simulator.url, TIMEOUT, 4))
     return replace(account, client=replace(account.client, transport=transport))
 
 
@@ -301,8 +301,8 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
         made.follow(left, FILES, USAGE)
         made.follow(left, replace(FILES, interval=60.0), USAGE)
         began = time.monotonic()
-        assert made.thread.stop(PATIENCE)
-        assert time.monotonic() - began < PATIENCE / 2  # calls hang for a minute
+        assert made.thread.stop(TIMEOUT)
+        assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
         made.follow(left, FILES)
         assert made.ended == []
     # The timers of calls that were ended are told so, and end a moment later.
@@ -320,8 +320,8 @@ def test_an_account_that_was_left_is_ended_too(
         assert simulator.wait_for_calls(1)
         made.apply({})
         began = time.monotonic()
-        assert made.thread.stop(PATIENCE)
-        assert time.monotonic() - began < PATIENCE / 2  # calls hang for a minute
+        assert made.thread.stop(TIMEOUT)
+        assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
 
 
 @pytest.mark.parametrize("forget", [(), ("main",)], ids=["gone", "another"])
@@ -358,7 +358,7 @@ def test_healthy_while_a_reload_is_applied(open_account: OpenAccount, simulator:
             super().close()
 
     with open_account(simulator) as account, polling() as made:
-        transport = Watching(Endpoint(simulator.url, PATIENCE, 4))
+        transport = Watching(Endpoint(simulator.url, TIMEOUT, 4))
         leaving = replace(account, client=replace(account.client, transport=transport))
         made.follow(leaving, USAGE, FILES)
         assert made.wait_for(2)

@@ -7,8 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.polling.threads import SupervisedThread
-
-PATIENCE = 60.0
+from tests.support.waiting import TIMEOUT
 
 
 class Told:
@@ -38,7 +37,7 @@ def run_thread(outcomes: Iterator[BaseException | None], stop: Told) -> Supervis
 
     thread = SupervisedThread("poll main", work, stop)
     thread.start()
-    assert thread.join(PATIENCE)
+    assert thread.join(TIMEOUT)
     return thread
 
 
@@ -95,7 +94,7 @@ def test_an_hour_of_work_makes_up_for_crashes() -> None:
     thread = SupervisedThread("poll main", work, stop, lambda: now)
     with capture_logs():
         thread.start()
-        assert thread.join(PATIENCE)
+        assert thread.join(TIMEOUT)
     assert stop.waits == [30, 60, 120, 30, 60]
 
 
@@ -114,7 +113,7 @@ def test_it_is_dead_while_it_waits() -> None:
     assert thread.dead, "a thread that was not started does no work"
     with capture_logs():
         thread.start()
-        assert thread.join(PATIENCE)
+        assert thread.join(TIMEOUT)
     assert (begun, seen) == ([False] * 3, [True] * 2)
     assert thread.dead, "a thread whose work is done does no work"
 
@@ -140,4 +139,4 @@ def test_a_wait_for_its_end() -> None:
     assert not thread.join(0.0)
     assert not thread.dead
     stop.set()
-    assert thread.join(PATIENCE)
+    assert thread.join(TIMEOUT)

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.workers import WorkerPool
-
-PATIENCE = 30.0
+from tests.support.waiting import TIMEOUT
 
 
 async def settle() -> None:
@@ -246,7 +245,7 @@ def test_threads_are_used_again_and_end() -> None:
 
     in_loop(run)
     for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive()
 
 
@@ -258,11 +257,11 @@ def test_cancelling_waits_for_the_thread() -> None:
 
         def work() -> None:
             began.set()
-            assert may_end.wait(PATIENCE)
+            assert may_end.wait(TIMEOUT)
             raise ValueError("nobody asks")
 
         task = asyncio.create_task(pool.run(work))
-        await asyncio.to_thread(began.wait, PATIENCE)
+        await asyncio.to_thread(began.wait, TIMEOUT)
         task.cancel()
         await settle()
         assert not task.done()
@@ -283,10 +282,10 @@ def test_cancelling_twice_leaves_the_thread_behind() -> None:
 
         def work() -> None:
             began.set()
-            assert may_end.wait(PATIENCE)
+            assert may_end.wait(TIMEOUT)
 
         task = asyncio.create_task(pool.run(work))
-        await asyncio.to_thread(began.wait, PATIENCE)
+        await asyncio.to_thread(began.wait, TIMEOUT)
         for _ in range(2):
             task.cancel()
             await settle()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from exporter.process.background_writer import BackgroundWriter
+from tests.support.waiting import TIMEOUT
 
-PATIENCE = 60.0
 LOSS = re.compile(r"(\d+) lines were dropped here: standard error was not read, or was full")
 
 
@@ -64,7 +64,7 @@ def test_order(pipe: tuple[int, int]) -> None:
     for line in expected:
         writer.write(f"{line}\n".encode())
     assert read_lines(ours, lambda lines: len(lines) == 1000) == expected
-    assert writer.flush(PATIENCE)
+    assert writer.flush(TIMEOUT)
     assert writer.lines_dropped == 0
 
 
@@ -96,7 +96,7 @@ def test_a_pipe_that_is_not_read(pipe: tuple[int, int]) -> None:
     assert lines_until([line for line in before if not LOSS.fullmatch(line)]) + dropped == 10_000
     assert writer.lines_dropped == dropped
     assert after == ["the next"]
-    assert writer.flush(PATIENCE)
+    assert writer.flush(TIMEOUT)
 
 
 def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int]) -> None:
@@ -122,7 +122,7 @@ def test_what_is_refused(stack: ExitStack, pipe: tuple[int, int], refusal: str) 
     writer = started(theirs)
     for _ in range(100):
         writer.write(b"line\nanother\n")
-    assert writer.flush(PATIENCE)
+    assert writer.flush(TIMEOUT)
     assert writer.lines_dropped == 200
 
 
@@ -139,7 +139,7 @@ def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
         threading.Event().wait(0.001)
     os.close(first)
     writer.write(b"dropped\n")
-    assert writer.flush(PATIENCE)
+    assert writer.flush(TIMEOUT)
     assert writer.lines_dropped == 2
 
     second = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -193,4 +193,4 @@ def test_a_write_in_the_middle_of_another(pipe: tuple[int, int]) -> None:
 
 def test_before_it_begins() -> None:
     """A writer without a thread has nothing to wait for."""
-    assert BackgroundWriter(2).flush(PATIENCE)
+    assert BackgroundWriter(2).flush(TIMEOUT)

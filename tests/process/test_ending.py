@@ -9,9 +9,8 @@ import pytest
 
 from exporter.process.ending import FLUSH_SECONDS
 from exporter.process.signals import GRACE_SECONDS
-from tests.patience import END_SECONDS
+from tests.support.waiting import END_SECONDS, TIMEOUT
 
-PATIENCE = 60.0
 SCRIPT = """\
 import atexit, sys, threading
 import exporter.__main__, exporter.cli, exporter.process.signals
@@ -95,7 +94,7 @@ def test_the_limits_of_an_end() -> None:
 )
 def test_an_end_of_its_own(processes: list[subprocess.Popen[str]], body: str, status: int) -> None:
     """When it is done it ends with its status, and waits for no thread."""
-    assert start(processes, body).wait(PATIENCE) == status
+    assert start(processes, body).wait(TIMEOUT) == status
 
 
 def test_the_last_lines(processes: list[subprocess.Popen[str]]) -> None:

@@ -7,8 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.scaleengine.timers import TimerThread
-
-PATIENCE = 30.0
+from tests.support.waiting import TIMEOUT
 
 
 def test_the_order_of_deadlines() -> None:
@@ -18,7 +17,7 @@ def test_the_order_of_deadlines() -> None:
     deadlines.add(0.3, lambda: called.append("later"))
     deadlines.add(0.2, lambda: called.append("cancelled")).cancel()
     deadlines.add(0.1, lambda: called.append("sooner"))
-    assert done.wait(PATIENCE)
+    assert done.wait(TIMEOUT)
     assert called == ["sooner", "later"]
 
 
@@ -32,7 +31,7 @@ def test_a_defect_ends_no_other_deadline() -> None:
     with capture_logs() as lines:
         deadlines.add(0.0, fail)
         deadlines.add(0.0, done.set)
-        assert done.wait(PATIENCE)
+        assert done.wait(TIMEOUT)
     assert [line["log_level"] for line in lines] == ["error"]
 
 
@@ -42,7 +41,7 @@ def test_one_thread_for_all() -> None:
     for _ in range(50):
         deadlines.add(0.0, lambda: seen.add(threading.get_ident()))
     deadlines.add(0.01, done.set)
-    assert done.wait(PATIENCE)
+    assert done.wait(TIMEOUT)
     assert len(seen) == 1
 
 
@@ -55,7 +54,7 @@ def test_a_thread_that_has_ended_is_started_again() -> None:
         raise SystemExit
 
     deadlines.add(0.0, end)
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + TIMEOUT
     while not done.is_set() and time.monotonic() < limit:
         deadlines.add(0.0, done.set)
         done.wait(0.05)

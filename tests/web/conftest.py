@@ -26,11 +26,9 @@ from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from tests.observed import status_source
+from tests.support.waiting import TIMEOUT
 
 T = TypeVar("T")
-
-PATIENCE = 60.0
-"""Seconds after which the server hangs, however slow the machine is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class Site:
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Make one request at the first socket."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as line:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)) as line:
             line.request(method, path, headers=dict(headers or {}))
             answer = line.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
@@ -141,7 +139,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
         ],
         check=True,
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

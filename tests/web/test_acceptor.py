@@ -19,17 +19,17 @@ from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
 from exporter.web.connection_tracker import ConnectionTracker
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE = 60.0
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TOLD = "too many connections, closing some"
 
 
 def connect(site: "Site", sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
-    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE, (source, 0))
+    line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT, (source, 0))
     line.sendall(sent)
     return line
 
@@ -143,7 +143,7 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
         while looks.acquire(blocking=False):
             pass
         for _ in range(3):
-            assert looks.acquire(timeout=PATIENCE)
+            assert looks.acquire(timeout=TIMEOUT)
 
     monkeypatch.setattr(
         "exporter.web.acceptor.release_free_memory", lambda: released.append("free")
@@ -159,7 +159,7 @@ def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.M
                 stack.enter_context(begin_to_read(site))
             wait_for_looks()
             assert released == []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not released and time.monotonic() < deadline:
             threading.Event().wait(0.01)
         wait_for_looks()
@@ -195,16 +195,16 @@ def test_few_requests_wait_for_a_response_to_another(
 
     async def wait(_: object, __: web.Request) -> web.Response:
         begun.set()
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(TIMEOUT)
         return web.Response()
 
     def visit() -> int:
         with closing(connect(site, METRICS)) as sock:
-            assert begun.wait(PATIENCE)
+            assert begun.wait(TIMEOUT)
             (connection,) = (c for c in gc.get_objects() if isinstance(c, Connection))
             assert isinstance(connection.transport, asyncio.ReadTransport)
             sock.sendall(b"GET / HTTP/1.1\r\nHost:x\r\n\r\n" * 1000)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while connection.transport.is_reading() and time.monotonic() < deadline:
                 threading.Event().wait(0.01)
             return len(connection._messages)  # noqa: SLF001 - what it is about
@@ -260,7 +260,7 @@ def test_one_that_is_not_read_from_makes_room_too(
 
     async def wait(_: object, __: web.Request) -> web.Response:
         begun.set()
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(TIMEOUT)
         return web.Response()
 
     def descriptors() -> int:
@@ -268,11 +268,11 @@ def test_one_that_is_not_read_from_makes_room_too(
 
     def visit() -> bool:
         with closing(connect(site, METRICS * 40)) as line:
-            assert begun.wait(PATIENCE)
+            assert begun.wait(TIMEOUT)
             before = descriptors()
             with closing(connect(site)):  # one more here, and one more or none at the server
                 assert end_of(line) == b""
-                deadline = time.monotonic() + PATIENCE
+                deadline = time.monotonic() + TIMEOUT
                 while descriptors() > before + 1 and time.monotonic() < deadline:
                     threading.Event().wait(0.01)
                 return descriptors() == before + 1

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.web.responses import accepts_gzip
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE: Final = 60.0
 EXAMPLES: Final = 60
 CANARY: Final = b"<c4n4ry>"
 SAMPLE: Final = 'files{path="sestore4/é"} 3.0\n'.encode()
@@ -153,7 +153,7 @@ def exchange(site: "Site", each: list[bytes]) -> list[bytes]:
     with ExitStack() as stack:
         lines = []
         for sent in each:
-            line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+            line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
             lines.append(stack.enter_context(line))
             with suppress(ConnectionError):  # it is refused before it has come whole
                 line.sendall(sent)
@@ -190,7 +190,7 @@ def test_any_request(site: "Site") -> None:
         for received in exchange(site, each):
             assert CANARY not in received
             assert statuses(received) <= STATUSES
-        site.timeouts.keepalive = PATIENCE
+        site.timeouts.keepalive = TIMEOUT
         scraped = site.ask("/metrics", headers={"Accept-Encoding": "gzip"})
         assert scraped.status == HTTPStatus.OK
         assert gzip.decompress(scraped.body).endswith(SAMPLE)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0
+from tests.support.waiting import TIMEOUT
+
 END_SECONDS = 20.0
 """Seconds in which it ends, however busy the machine is."""
 
@@ -44,7 +45,7 @@ class Exporter:
         began = time.monotonic()
         with closing(
             http.client.HTTPConnection(
-                "127.0.0.1", self.port, timeout=PATIENCE, source_address=("127.0.0.2", 0)
+                "127.0.0.1", self.port, timeout=TIMEOUT, source_address=("127.0.0.2", 0)
             )
         ) as line:
             line.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
@@ -74,7 +75,7 @@ class Exporter:
         """End it by SIGTERM; return how many seconds that took, and its log."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        _, logged = self.process.communicate(timeout=PATIENCE)
+        _, logged = self.process.communicate(timeout=TIMEOUT)
         assert self.process.returncode == 0
         return time.monotonic() - began, logged
 
@@ -114,7 +115,7 @@ async def come_again(port: int, sent: bytes, more: bytes) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             if condition():
                 return
@@ -155,7 +156,7 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
     exporter = start(4096, 10_000)
     with ExitStack() as stack:
         for _ in range(500):
-            line = socket.create_connection(("127.0.0.1", exporter.port), PATIENCE)
+            line = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
             stack.enter_context(line).sendall(UNFINISHED)
         exporter.scrape()
         assert exporter.descriptors() > 500
@@ -170,7 +171,7 @@ def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None
     before = exporter.memory()
     with ExitStack() as stack:
         for _ in range(50):
-            line = socket.create_connection(("127.0.0.1", exporter.port), PATIENCE)
+            line = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
             stack.enter_context(line).sendall(SCRAPE)
             assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         exporter.scrape()

@@ -11,13 +11,12 @@ import pytest
 
 from exporter.metrics.exposition import Body, Exposition
 from exporter.web.build_queue import MAX_WAITING, BuildQueue, build_filtered
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
 T = TypeVar("T")
-
-PATIENCE = 60.0
 
 
 class SlowExposition:
@@ -36,7 +35,7 @@ class SlowExposition:
         """Build a body, when it may end."""
         self.built.append(tuple(sorted(names or ())))
         self.begun.release()
-        assert self.may_end.acquire(timeout=PATIENCE)
+        assert self.may_end.acquire(timeout=TIMEOUT)
         return Body((repr(self.built[-1]).encode(),))
 
     gzip = text
@@ -61,7 +60,7 @@ class Crowd:
 
     async def wait_until_begun(self) -> None:
         """Wait until the next body is being built."""
-        await asyncio.to_thread(self.slow.begun.acquire, timeout=PATIENCE)
+        await asyncio.to_thread(self.slow.begun.acquire, timeout=TIMEOUT)
 
     def let_all_end(self) -> None:
         """Let every body be built."""
@@ -70,7 +69,7 @@ class Crowd:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a test in a loop of its own."""
-    return asyncio.run(asyncio.wait_for(work, PATIENCE))
+    return asyncio.run(asyncio.wait_for(work, TIMEOUT))
 
 
 def test_who_requests_the_same_shares_it() -> None:
@@ -152,13 +151,13 @@ def test_clients_that_leave_at_once(site: "Site") -> None:
     site.exposition = lambda: cast("Exposition", slow)
 
     def connect(name: int) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         sock.sendall(b"GET /metrics?name[]=%d HTTP/1.1\r\nHost: x\r\n\r\n" % name)
         return sock
 
     def visit() -> int:
         with connect(0):
-            assert slow.begun.acquire(timeout=PATIENCE)
+            assert slow.begun.acquire(timeout=TIMEOUT)
             for number in range(1, 40):
                 with connect(number) as sock:
                     # A reset, as by a client that is killed: a mere farewell may come from one

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.typing import EventDict
 
+from tests.support.waiting import TIMEOUT
+
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE = LONG = 60.0
-"""Seconds that an idle connection has here."""
+LONG = 60.0
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOWLY = READY.replace(b"/-/ready", b"/metrics?name[]=files")  # by a thread of its own
 
@@ -23,7 +24,7 @@ def _long_idle_time(site: "Site") -> None:
 
 
 def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
 def rest(line: socket.socket) -> bytes:

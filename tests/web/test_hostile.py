@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from tests.support.waiting import TIMEOUT
+
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
 
-PATIENCE = 60.0
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 TLS_HELLO = bytes.fromhex("16030102000100 01fc0303") + bytes(64)
@@ -59,7 +60,7 @@ TOO_LARGE = {
 
 
 def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
 def rest(line: socket.socket) -> bytes:
@@ -392,7 +393,7 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
             slow.settimeout(0.05)
             with suppress(ConnectionError):
                 slow.sendall(READY.removesuffix(b"\r\n") + b"X: ")
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while time.monotonic() < deadline:
                 try:
                     ended = slow.recv(1)

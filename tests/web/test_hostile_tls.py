@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from tests.support.waiting import TIMEOUT
+
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE = 60.0
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
 def rest(line: socket.socket) -> bytes:
@@ -43,7 +44,7 @@ def securely(site: "Site", sent: bytes) -> bytes:
 
 def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.SSLContext) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
-    site.timeouts.handshake = PATIENCE
+    site.timeouts.handshake = TIMEOUT
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:

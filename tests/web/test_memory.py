@@ -16,17 +16,17 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection, Timeouts
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
-PATIENCE = 60.0
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
 def client_hello() -> bytes:
@@ -98,7 +98,7 @@ def left_over() -> list[object]:
 
 def wait_for_nothing() -> int:
     """Wait until no connection is in memory; return how many are left."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while left_over() and time.monotonic() < deadline:
         time.sleep(0.01)
     return len(left_over())

@@ -18,12 +18,12 @@ from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Body, Exposition
 from exporter.web.listeners import TcpAddress, UnixAddress, listen
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, Site
 
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-PATIENCE = 60.0
 
 
 class LargeCollector(Collector):
@@ -37,14 +37,14 @@ class LargeCollector(Collector):
 def exchange(line: socket.socket, sent: bytes) -> bytes:
     """Send bytes, and return all that comes until the other side closes."""
     with closing(line):
-        line.settimeout(PATIENCE)
+        line.settimeout(TIMEOUT)
         line.sendall(sent)
         return b"".join(iter(lambda: line.recv(65536), b""))
 
 
 def begin_to_read(site: "Site") -> socket.socket:
     """Ask for the metrics, and read no more than the first line of the answer."""
-    line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+    line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
     line.sendall(READY.replace(b"/-/ready", b"/metrics"))
     assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
     return line
@@ -82,7 +82,7 @@ def test_nothing_is_left_when_it_has_ended(site: "Site", tmp_path: Path) -> None
 
     assert not file.exists()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), PATIENCE)
+        socket.create_connection(("127.0.0.1", port), TIMEOUT)
 
 
 def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
 
 def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
     """A scrape that is under way at SIGTERM gets its whole answer."""
-    site.timeouts.shutdown = PATIENCE
+    site.timeouts.shutdown = TIMEOUT
     site.registry.register(LargeCollector())
     with ThreadPoolExecutor(1) as scraper:
 
@@ -115,9 +115,9 @@ def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
             ended = threading.Event()
             # It reads on only after the signal that follows when this returns.
             threading.Timer(0.2, ended.set).start()
-            return scraper.submit(lambda: exchange(line, b"") if ended.wait(PATIENCE) else b"")
+            return scraper.submit(lambda: exchange(line, b"") if ended.wait(TIMEOUT) else b"")
 
-        rest = site.serve_while(begin).result(PATIENCE)
+        rest = site.serve_while(begin).result(TIMEOUT)
 
     assert rest.endswith(b"\nlarge 1.0\n")
     assert len(rest) > 20_000_000
@@ -151,8 +151,8 @@ def test_the_end_serves_who_has_just_connected(
     site: "Site", tls: ssl.SSLContext, *, encrypted: bool
 ) -> None:
     """A client that is accepted when the end begins gets a response to its first request."""
-    site.timeouts.first_request = PATIENCE
-    site.timeouts.shutdown = PATIENCE
+    site.timeouts.first_request = TIMEOUT
+    site.timeouts.shutdown = TIMEOUT
     site.tls = tls if encrypted else None
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
@@ -161,7 +161,7 @@ def test_the_end_serves_who_has_just_connected(
         listening, stop = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(site.serve(listening, stop))
         await listening.wait()
-        with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as client:
+        with socket.create_connection(("127.0.0.1", site.port), TIMEOUT) as client:
             client.setblocking(False)  # noqa: FBT003 - the module's own
             for _ in range(5):
                 await asyncio.sleep(0)  # the server accepts it
@@ -206,7 +206,7 @@ def test_few_expositions_are_compressed_at_once(
         with ExitStack() as stack:
             lines = []
             for _ in range(10):
-                line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+                line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
                 lines.append(stack.enter_context(line))
                 line.sendall(sent)
             return sum(line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK" for line in lines)
@@ -229,7 +229,7 @@ def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
     """What is no proper request is refused and the line closed; the next visitor is served."""
 
     def visit() -> "tuple[bytes, Answer]":
-        line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+        line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         return exchange(line, sent), site.ask("/-/ready")
 
     refused, next_one = site.serve_while(visit)
@@ -241,7 +241,7 @@ def test_a_body_that_nobody_asked_for(site: "Site") -> None:
     """A body on GET is not waited for and does no harm."""
 
     def visit() -> "tuple[bytes, Answer]":
-        line = socket.create_connection(("127.0.0.1", site.port), PATIENCE)
+        line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
         return exchange(line, sent), site.ask("/-/ready")
 

@@ -18,8 +18,8 @@ from aiohttp import web
 from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
 from exporter.yamlfile.problems import ConfigError, Problem
 from tests.support.clocks import FakeClock
+from tests.support.waiting import TIMEOUT
 
-PATIENCE = 60.0
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 
 
@@ -39,7 +39,7 @@ def openssl(folder: Path, *arguments: str) -> None:
         cwd=folder,
         check=True,
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 
@@ -194,7 +194,7 @@ class Site:
 
     def wait(self) -> None:
         """Wait until the port is known."""
-        assert self._listening.wait(PATIENCE)
+        assert self._listening.wait(TIMEOUT)
 
     def refresh_twice(self) -> tuple[Problem, ...]:
         """Look at the files twice, a second apart, and return what is wrong then."""
@@ -227,9 +227,9 @@ class Site:
     def connect(self, context: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
         """Give a connection, by TLS where the site speaks it."""
         if self.live.ssl_context is None:
-            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         return http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=PATIENCE, context=context or self.trust()
+            "127.0.0.1", self.port, timeout=TIMEOUT, context=context or self.trust()
         )
 
     def ask(
@@ -266,4 +266,4 @@ def serve(write: Callable[[str], Path], folder: Path) -> Iterator[Callable[[str]
     yield start
     for site, thread in running:
         site.stop()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
