@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import (
     ResourceLimitError,
     ScaleEngineError,
 )
-from exporter.scaleengine.json_values import KEEP, Conversion, JsonObject, SchemaError
+from exporter.scaleengine.json_values import KEEP_OBJECTS, JsonObject, ObjectHook, SchemaError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.redaction import mask
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
@@ -90,11 +90,11 @@ class Client:
         command: str,
         fields: Mapping[str, FieldValue],
         read: Callable[[JsonObject], T],
-        conversion: Conversion = KEEP,
+        object_hook: ObjectHook = KEEP_OBJECTS,
     ) -> T:
         """Make one call and return what ``read`` makes of the response.
 
-        ``conversion`` says what takes the place of mappings while the response is read.
+        ``object_hook`` says what takes the place of mappings while the response is read.
 
         The call is signed at the moment it is sent: a signed text that waited could be refused as
         too old, and one sent twice as a replay. Raises ScaleEngineError.
@@ -126,7 +126,7 @@ class Client:
                 response = transport.send(signed, context, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
                 with self._turn_to_parse(response, context, arrival):
-                    members = self._open_response(response, timestamp, context, conversion)
+                    members = self._open_response(response, timestamp, context, object_hook)
                     accepted = True
                     try:
                         result = read(members)
@@ -185,14 +185,14 @@ class Client:
         response: HttpResponse,
         timestamp: int,
         context: RequestContext,
-        conversion: Conversion,
+        object_hook: ObjectHook,
     ) -> JsonObject:
         """Open the response to a request of that time, and record the time that it shows."""
         skew = None
         if response.date is not None:
             skew = self.time.update(response.date, response.received)
         try:
-            return open_envelope(response, context, conversion)
+            return open_envelope(response, context, object_hook)
         except ClockError as refused:
             if skew is None or response.date is None:
                 raise

@@ -14,10 +14,10 @@ from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.errors import ProtocolError, ResponseTooLargeError
 from exporter.scaleengine.json_cost import ConvertedObjects
 from exporter.scaleengine.json_values import (
-    Conversion,
     Converted,
     Json,
     JsonObject,
+    ObjectHook,
     SchemaError,
     as_int,
     as_str,
@@ -152,7 +152,7 @@ def read_disk_usage(
         return read(UsageReport(rows, rejected, start))
 
     try:
-        return client.call(credentials, COMMAND, fields, read_response, ROW_CONVERSION)
+        return client.call(credentials, COMMAND, fields, read_response, ROW_HOOK)
     except ResponseTooLargeError as error:
         advice = error.advice if cpu_users else _NAME_USERS
         raise ProtocolError(COMMAND, error.cause, advice) from None
@@ -221,7 +221,7 @@ _USER_TEXT: Final = (
 _ROW_MEMORY: Final = 112
 """A UsageRow of 64 bytes and a date of 48, as the C library counts them; the bytes come on top."""
 
-ROW_CONVERSION: Final = Conversion(
+ROW_HOOK: Final = ObjectHook(
     convert_row,
     ConvertedObjects(
         _row_pattern(),

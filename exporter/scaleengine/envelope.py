@@ -22,10 +22,10 @@ from exporter.scaleengine.errors import (
     TooManyRequestsError,
 )
 from exporter.scaleengine.json_values import (
-    KEEP,
-    Conversion,
+    KEEP_OBJECTS,
     Json,
     JsonObject,
+    ObjectHook,
     SchemaError,
     TooCostlyError,
     as_int,
@@ -82,9 +82,9 @@ class RequestContext:
 
 
 def open_envelope(
-    response: HttpResponse, context: RequestContext, conversion: Conversion = KEEP
+    response: HttpResponse, context: RequestContext, object_hook: ObjectHook = KEEP_OBJECTS
 ) -> JsonObject:
-    """Return the members of a response that reports success; ``conversion`` is as for ``decode``.
+    """Return the members of a response that reports success; ``object_hook`` is as for ``decode``.
 
     The envelope decides. The HTTP status speaks only where there is no envelope, or where the code
     of a failure says nothing, since it is not known whether ScaleEngine sets it. Raises
@@ -98,7 +98,7 @@ def open_envelope(
             "check api.url",
         )
     try:
-        outcome, members = _outcome(decode(response.body, conversion=conversion))
+        outcome, members = _outcome(decode(response.body, object_hook=object_hook))
     except TooCostlyError as costly:
         raise context.failed(
             ResponseTooLargeError,

@@ -52,29 +52,29 @@ class TooCostlyError(SchemaError):
     """A body whose values may take more memory than one response may have."""
 
 
-def _keep(found: dict[str, Json]) -> Json:
+def _keep_object(found: dict[str, Json]) -> Json:
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class ObjectHook:
     """What takes the place of the mappings of a text, each as soon as it was read.
 
     ``convert`` returns it. ``replaced`` are mappings that it never returns as they are.
     """
 
-    convert: Callable[[dict[str, Json]], Json] = _keep
+    convert: Callable[[dict[str, Json]], Json] = _keep_object
     replaced: ConvertedObjects | None = None
 
 
-KEEP: Final = Conversion()
+KEEP_OBJECTS: Final = ObjectHook()
 """Leaves all mappings as they are."""
 
 
 def decode(
     body: bytes | bytearray,
     max_memory: int = MAX_PARSED,
-    conversion: Conversion = KEEP,
+    object_hook: ObjectHook = KEEP_OBJECTS,
 ) -> Json:
     """Read a body as strict JSON in UTF-8: no NaN, no name twice, no bottomless nest.
 
@@ -83,20 +83,20 @@ def decode(
     TooCostlyError where the values may take more than ``max_memory`` bytes, and SchemaError.
     """
     try:
-        return _decode(body, max_memory, conversion)
+        return _decode(body, max_memory, object_hook)
     finally:
         if isinstance(body, bytearray):
             body.clear()  # a failure refers to it until it was logged
 
 
-def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) -> Json:
-    cost = estimate_cost(body, max_memory, MAX_DEPTH, conversion.replaced)
+def _decode(body: bytes | bytearray, max_memory: int, object_hook: ObjectHook) -> Json:
+    cost = estimate_cost(body, max_memory, MAX_DEPTH, object_hook.replaced)
     if cost.depth > MAX_DEPTH:
         raise SchemaError("it is nested too deeply")
     if cost.memory > max_memory:
         raise TooCostlyError(f"reading it takes more than {max_memory // 10**6} MB of memory")
     is_empty = not body or body.isspace()
-    hook = _ObjectHook(conversion.convert)
+    hook = _CountingHook(object_hook.convert)
     try:
         text = decode_text(body).strip(_AROUND)
     except UnicodeDecodeError as error:
@@ -121,7 +121,7 @@ def _decode(body: bytes | bytearray, max_memory: int, conversion: Conversion) ->
     return value
 
 
-class _ObjectHook:
+class _CountingHook:
     """Counts the members of all objects, keeps one of equal texts in them, and converts them.
 
     Thirty days of a CPU user name it thirty times, and each day names all users.

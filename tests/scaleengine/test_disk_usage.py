@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import (
-    ROW_CONVERSION,
+    ROW_HOOK,
     RejectedRow,
     RowFault,
     UsageRow,
@@ -501,7 +501,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
         row(row("2014-11-10")),
     ]
     body = json.dumps({"usage": written, "status": "success"}).encode()
-    plain, converted = decode(body), decode(body, conversion=ROW_CONVERSION)
+    plain, converted = decode(body), decode(body, object_hook=ROW_HOOK)
     assert isinstance(plain, dict)
     assert isinstance(converted, dict)
     assert sum(isinstance(one, UsageRow) for one in as_list(converted["usage"])) == 2
@@ -512,7 +512,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
 def test_a_row_in_the_place_of_something_else(key: str) -> None:
     """It is no list and no mapping of other things, converted or not."""
     body = json.dumps({key: row("2014-11-10"), "status": "success"}).encode()
-    for read in (decode(body), decode(body, conversion=ROW_CONVERSION)):
+    for read in (decode(body), decode(body, object_hook=ROW_HOOK)):
         assert isinstance(read, dict)
         with pytest.raises(SchemaError, match=r"must be a list, is a mapping|has no usage"):
             read_usage(read, WEDNESDAY)

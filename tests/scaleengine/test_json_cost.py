@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.disk_usage import ROW_CONVERSION, UsageRow
+from exporter.scaleengine.disk_usage import ROW_HOOK, UsageRow
 from exporter.scaleengine.envelope import RequestContext, open_envelope
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_cost import estimate_cost
@@ -104,7 +104,7 @@ def test_ten_thousand_users_for_thirty_days(name: str) -> None:
     row = f'{{"summary_date":"2014-11-11","cpu_user":"{name}","bytes_total":"%"}}'
     body = rows(row, 1000)
     tenth, fifth = (
-        estimate_cost(part, FAR, 9, ROW_CONVERSION.replaced).memory for part in (body, body + body)
+        estimate_cost(part, FAR, 9, ROW_HOOK.replaced).memory for part in (body, body + body)
     )
 
     assert 10 * len(body) < 32 * 2**20
@@ -130,10 +130,10 @@ ROWS = {
 def test_no_rows_take_more_than_their_estimate(shape: str) -> None:
     """Rows that are converted while they are read take less, and others do not pass as such."""
     body = rows(ROWS[shape], 100)
-    cost = estimate_cost(body, FAR, 10**9, ROW_CONVERSION.replaced)
+    cost = estimate_cost(body, FAR, 10**9, ROW_HOOK.replaced)
     tracemalloc.start()
     try:
-        value = decode(body, FAR, ROW_CONVERSION)
+        value = decode(body, FAR, ROW_HOOK)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -146,7 +146,7 @@ def test_no_rows_take_more_than_their_estimate(shape: str) -> None:
 def test_rows_are_recognized(shape: str) -> None:
     """They are in whatever order and spelling the members are, and count as three keys."""
     body = rows(ROWS[shape], 1000)
-    replaced = ROW_CONVERSION.replaced
+    replaced = ROW_HOOK.replaced
     assert replaced is not None
 
     assert len(replaced.pattern.findall(body)) == 30_000
@@ -159,14 +159,14 @@ def test_a_recognized_row_is_converted(cpu_user: str, is_ascii: bool) -> None:  
     """What matches as a row is never kept as the object that it was."""
     row = {"summary_date": "2014-11-11", "cpu_user": cpu_user, "bytes_total": 1}
     body = json.dumps(row, ensure_ascii=is_ascii).encode(errors="surrogatepass")
-    replaced = ROW_CONVERSION.replaced
+    replaced = ROW_HOOK.replaced
     assert replaced is not None
 
     has_half = not cpu_user.isascii() and cpu_user != cpu_user.encode("utf-16", "replace").decode(
         "utf-16"
     )
     if replaced.pattern.fullmatch(body) and not (has_half and not is_ascii):
-        assert isinstance(decode(body, FAR, ROW_CONVERSION), UsageRow)
+        assert isinstance(decode(body, FAR, ROW_HOOK), UsageRow)
 
 
 def test_a_response_that_takes_too_much(context: RequestContext) -> None:
