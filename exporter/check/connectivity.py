@@ -30,7 +30,7 @@ from exporter.check.results import (
     failure_result,
 )
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.connecting import Attempts, PeerAddress, most_telling, resolve
+from exporter.scaleengine.connecting import ConnectAttempts, PeerAddress, most_telling, resolve
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, ScaleEngineError
 from exporter.scaleengine.network_failures import translate_error
@@ -199,7 +199,7 @@ def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> 
     first: tuple[PeerAddress, socket.socket, float] | None = None
     began = clock.monotonic()
     end = began + timeout
-    with Attempts(_Unwatched()) as attempts:
+    with ConnectAttempts(_Unwatched()) as attempts:
         for address in addresses:
             try:
                 attempts.begin(address)

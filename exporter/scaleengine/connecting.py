@@ -115,7 +115,7 @@ def connect_first(
     delay = max(_MIN_DELAY, min(DELAY, seconds / (2 * len(addresses)))) if addresses else 0.0
     waiting = deque(addresses)
     failures: list[OSError] = []
-    with Attempts(watch, options) as attempts:
+    with ConnectAttempts(watch, options) as attempts:
         while waiting or attempts:
             if waiting:
                 try:
@@ -130,7 +130,7 @@ def connect_first(
     raise most_telling(failures)
 
 
-class Attempts:
+class ConnectAttempts:
     """Connections that are being made at the same time; each that was not taken is closed."""
 
     def __init__(self, watch: SocketWatch, options: SocketOptions = ()) -> None:

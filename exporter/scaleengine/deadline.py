@@ -31,8 +31,8 @@ from exporter.scaleengine.response_head import TolerantResponse
 from exporter.scaleengine.timers import TIMERS
 
 
-class Deadline:
-    """The deadline of one request, ``seconds`` after the ``with`` begins.
+class RequestAttempt:
+    """One attempt to send a request; its deadline is ``seconds`` after the ``with`` begins.
 
     ``addresses`` remembers which addresses of the name work. ``tried`` has those that the request
     has begun to connect to, ``connected`` the one of the connection in use, and ``malformed`` the
@@ -42,7 +42,7 @@ class Deadline:
     def __init__(self, seconds: float, addresses: AddressMemory) -> None:
         self.seconds = seconds
         self.addresses = addresses
-        self.over = False
+        self.is_over = False
         self.tried: list[PeerAddress] = []
         self.connected: PeerAddress | None = None
         self.malformed: tuple[bytes, ...] = ()
@@ -87,7 +87,7 @@ class Deadline:
         Raises TimeoutError if it has expired already.
         """
         with self._lock:
-            if self.over:
+            if self.is_over:
                 raise TimeoutError
             self._connecting.add(sock)
 
@@ -102,7 +102,7 @@ class Deadline:
         Raises TimeoutError if the deadline has expired.
         """
         with self._lock:
-            if self.over:
+            if self.is_over:
                 raise TimeoutError
             self._detach()
             # A duplicate descriptor: TLS replaces the socket object during the handshake.
@@ -114,7 +114,7 @@ class Deadline:
         with self._lock:
             if self._closed:
                 return
-            self.over = True
+            self.is_over = True
             for sock in self._connecting:
                 _shut_down(sock)
             if self._sock is not None:
@@ -134,7 +134,7 @@ def _shut_down(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-_current: Final[ContextVar[Deadline]] = ContextVar("deadline")
+_current: Final[ContextVar[RequestAttempt]] = ContextVar("attempt")
 
 
 class _Response(TolerantResponse):
@@ -153,23 +153,23 @@ class _Connection(HTTPConnection):
         urllib3 returns the socket only when it is connected, and waits the whole timeout for each
         address.
         """
-        deadline = _current.get()
+        attempt = _current.get()
         try:
             addresses = resolve(self._dns_host, self.port)
         except UnicodeError:
             raise LocationParseError(self.host) from None
-        if deadline.over:  # nothing interrupts the resolver
+        if attempt.is_over:  # nothing interrupts the resolver
             raise TimeoutError
-        deadline.tried = deadline.addresses.sort(addresses)
+        attempt.tried = attempt.addresses.sort(addresses)
         try:
             self._address, sock = connect_first(
-                deadline.tried, deadline.seconds, deadline, self.socket_options or ()
+                attempt.tried, attempt.seconds, attempt, self.socket_options or ()
             )
         except OSError as error:
             raise NewConnectionError(self, "no address of the name can be reached") from error
         try:
             sock.settimeout(self.timeout)
-            deadline.attach(sock, self._address)
+            attempt.attach(sock, self._address)
         except OSError:
             sock.close()
             raise

@@ -23,7 +23,7 @@ from urllib3.exceptions import ProtocolError as BodyError
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from exporter.process.resource_limits import find_resource_limit
-from exporter.scaleengine.deadline import Deadline
+from exporter.scaleengine.deadline import RequestAttempt
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import (
     NetworkError,
@@ -97,15 +97,17 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
     return context.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
-def timeout_error(limit: Deadline, context: RequestContext, route: Route) -> ScaleEngineError:
+def timeout_error(
+    attempt: RequestAttempt, context: RequestContext, route: Route
+) -> ScaleEngineError:
     """Return the error for a request whose time is over, by what it was waiting for."""
-    within = f"within {limit.seconds:g} s"
+    within = f"within {attempt.seconds:g} s"
     where = "at the proxy, " if route.proxy else ""
-    if limit.connected:
+    if attempt.connected:
         cause = f"no complete response came {within}"
         advice = "it may be temporary; if it lasts, raise api.timeout"
-    elif limit.tried:
-        hosts = [address.host for address in limit.tried]
+    elif attempt.tried:
+        hosts = [address.host for address in attempt.tried]
         listed = ", ".join(hosts[:_LISTED]) + (" and others" if len(hosts) > _LISTED else "")
         cause = f"{where}no connection to {listed} was made {within}"
         advice = _CHECK_NETWORK.format(peer=route.peer_setting)

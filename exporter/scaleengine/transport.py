@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from exporter import __version__
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.connecting import AddressMemory
-from exporter.scaleengine.deadline import Deadline, DeadlineAdapter
+from exporter.scaleengine.deadline import DeadlineAdapter, RequestAttempt
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import (
     NetworkError,
@@ -179,7 +179,7 @@ class Transport:
         self._connections = (
             Connections(connections) if isinstance(connections, Endpoint) else connections
         )
-        self._running: set[Deadline] = set()
+        self._running: set[RequestAttempt] = set()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -204,14 +204,14 @@ class Transport:
         if fault is not None:
             raise context.failed(NetworkError, fault.cause, fault.advice)
         connections.check_trust()
-        with self._with_deadline(context) as deadline:
-            outcome = self._outcome(text, context, deadline, arrival, monotonic)
-        if deadline.over and self._closed:
+        with self._begin_attempt(context) as attempt:
+            outcome = self._outcome(text, context, attempt, arrival, monotonic)
+        if attempt.is_over and self._closed:
             raise _closed_error(context)
-        self._remember(deadline, outcome)
-        connections.report_malformed(deadline.malformed)
-        if deadline.over:
-            raise timeout_error(deadline, context, connections.route)
+        self._remember(attempt, outcome)
+        connections.report_malformed(attempt.malformed)
+        if attempt.is_over:
+            raise timeout_error(attempt, context, connections.route)
         if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
@@ -241,46 +241,46 @@ class Transport:
         with self._lock:
             self._closed = True
             running = tuple(self._running)
-        for deadline in running:
-            deadline.abort()
+        for attempt in running:
+            attempt.abort()
         if self._owns_connections:
             self._connections.close()
 
-    def _remember(self, deadline: Deadline, outcome: HttpResponse | ScaleEngineError) -> None:
+    def _remember(self, attempt: RequestAttempt, outcome: HttpResponse | ScaleEngineError) -> None:
         """Begin with the address that works, and with another one after a failure."""
-        if deadline.connected is None:
+        if attempt.connected is None:
             return
-        if isinstance(outcome, HttpResponse) and not deadline.over:
-            self._connections.addresses.record_success(deadline.connected)
+        if isinstance(outcome, HttpResponse) and not attempt.is_over:
+            self._connections.addresses.record_success(attempt.connected)
         else:
-            self._connections.addresses.record_failure(deadline.connected)
+            self._connections.addresses.record_failure(attempt.connected)
 
     @contextmanager
-    def _with_deadline(self, context: RequestContext) -> Iterator[Deadline]:
-        deadline = Deadline(self.timeout, self._connections.addresses)
+    def _begin_attempt(self, context: RequestContext) -> Iterator[RequestAttempt]:
+        attempt = RequestAttempt(self.timeout, self._connections.addresses)
         with self._lock:
             if self._closed:
                 raise _closed_error(context)
-            self._running.add(deadline)
+            self._running.add(attempt)
         try:
-            with self._connections.in_use(), deadline:
-                yield deadline
+            with self._connections.in_use(), attempt:
+                yield attempt
         finally:
             with self._lock:
-                self._running.discard(deadline)
+                self._running.discard(attempt)
 
     def _outcome(
         self,
         text: str,
         context: RequestContext,
-        deadline: Deadline,
+        attempt: RequestAttempt,
         arrival: Arrival | None,
         monotonic: Callable[[], float],
     ) -> HttpResponse | ScaleEngineError:
         """Return the response or the failure, which then has no tie to the request and its key."""
         try:
             with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
-                return self._post(text, context, deadline, arrival or own, monotonic)
+                return self._post(text, context, attempt, arrival or own, monotonic)
         except MemoryWaitError:
             return self.no_memory_in_time(context)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
@@ -290,7 +290,7 @@ class Transport:
         self,
         text: str,
         context: RequestContext,
-        deadline: Deadline,
+        attempt: RequestAttempt,
         arrival: Arrival,
         monotonic: Callable[[], float],
     ) -> HttpResponse:
@@ -306,7 +306,7 @@ class Transport:
                 if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
                 if not arrival.try_to_admit(len(body) + len(piece)):
-                    with deadline.paused():
+                    with attempt.paused():
                         arrival.admit(len(body) + len(piece))
                 body += piece
             return build_http_response(status, body, response.headers, received)

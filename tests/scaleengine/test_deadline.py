@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from exporter.scaleengine.connecting import AddressMemory, PeerAddress
-from exporter.scaleengine.deadline import Deadline
+from exporter.scaleengine.deadline import RequestAttempt
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
@@ -275,36 +275,36 @@ def test_no_thread_is_left(
     assert not any(thread.is_alive() for thread in left)
 
 
-def test_a_limit_that_is_over_holds_no_connection() -> None:
+def test_an_attempt_that_is_over_holds_no_connection() -> None:
     """Once the time is over no further connection is begun."""
-    with Deadline(60, AddressMemory()) as limit, socket.socket() as line:
-        limit.abort()
+    with RequestAttempt(60, AddressMemory()) as attempt, socket.socket() as sock:
+        attempt.abort()
 
-        assert limit.over
+        assert attempt.is_over
         with pytest.raises(TimeoutError):
-            limit.attach(line, PeerAddress(socket.AF_INET, ("127.0.0.1", 9)))
+            attempt.attach(sock, PeerAddress(socket.AF_INET, ("127.0.0.1", 9)))
         with pytest.raises(TimeoutError):
-            limit.watch(line)
+            attempt.watch(sock)
 
 
-def test_a_call_that_has_ended_is_not_over() -> None:
-    """A limit that is ended after its call says nothing of the call."""
-    with Deadline(60, AddressMemory()) as limit:
+def test_an_attempt_that_has_ended_is_not_over() -> None:
+    """Aborting an attempt that has ended changes nothing."""
+    with RequestAttempt(60, AddressMemory()) as attempt:
         pass
-    limit.abort()
+    attempt.abort()
 
-    assert not limit.over
+    assert not attempt.is_over
 
 
-def test_a_limit_that_is_paused() -> None:
-    """Time does not pass while a call waits for memory, and goes on afterwards."""
+def test_an_attempt_that_is_paused() -> None:
+    """Time does not pass while a response waits for memory, and goes on afterwards."""
     ours, theirs = socket.socketpair()
-    with ours, theirs, Deadline(LIMIT, AddressMemory()) as limit:
-        limit.watch(ours)
-        with limit.paused():
+    with ours, theirs, RequestAttempt(LIMIT, AddressMemory()) as attempt:
+        attempt.watch(ours)
+        with attempt.paused():
             theirs.settimeout(2 * LIMIT)
             with pytest.raises(TimeoutError):
                 theirs.recv(1)
         theirs.settimeout(SLACK)
         assert theirs.recv(1) == b""  # it was shut down
-        limit.unwatch(ours)
+        attempt.unwatch(ours)
