@@ -84,7 +84,7 @@ def _describe_fault(error: OSError, step: Subject, route: Route) -> ScaleEngineE
 
 
 def _fault(step: Subject, fault: Fault) -> CheckResult:
-    return failure_result(step, _CONTEXT.failed(NetworkError, fault.cause, fault.advice))
+    return failure_result(step, _CONTEXT.build_error(NetworkError, fault.cause, fault.advice))
 
 
 def _name(route: Route, addresses: Sequence[PeerAddress]) -> CheckResult:

@@ -60,7 +60,7 @@ MESSAGES: Final = MessageCatalog(
         ("log_level",): "write level below log, or use the flag --log.level",
         ("log_format",): "the flag --log.format sets the format",
     },
-    kinds={"literal_error": f"is not a file type; write one of {', '.join(FILE_TYPES)}"},
+    by_type={"literal_error": f"is not a file type; write one of {', '.join(FILE_TYPES)}"},
 )
 
 KNOWN_KEYS: Final = frozenset(key for keys in MESSAGES.sections.values() for key in keys)

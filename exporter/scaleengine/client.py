@@ -145,7 +145,7 @@ class Client:
             if limit is None:
                 raise
             reason = ResourceLimitError.reason
-            failure = context.failed(ResourceLimitError, limit.cause, limit.advice)
+            failure = context.build_error(ResourceLimitError, limit.cause, limit.advice)
             failure.request = sent
             raise failure from None
         finally:
@@ -202,7 +202,7 @@ class Client:
                 self.time.distrust()
             compared, advice = _describe_skew(skew)
             cause = f"{refused.cause}; {compared}"
-            corrected = context.failed(CorrectedClockError, cause, advice)
+            corrected = context.build_error(CorrectedClockError, cause, advice)
             corrected.code = refused.code
             raise corrected from None
 
@@ -236,7 +236,7 @@ def _schema_error(unexpected: SchemaError, context: RequestContext) -> ScaleEngi
     unexpected.__traceback__ = None
     # It may quote a name from the response, and that may be the key.
     fault = mask(str(unexpected), context.secrets)
-    return context.failed(
+    return context.build_error(
         ProtocolError,
         f"the response is not what ScaleEngine documents: {fault}",
         "if it lasts, look for a newer release of this exporter",

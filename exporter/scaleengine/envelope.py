@@ -69,16 +69,16 @@ class RequestContext:
     command: str
     secrets: tuple[str, ...] = field(repr=False)
 
-    def failed(
+    def build_error(
         self,
-        kind: type[ScaleEngineError],
+        error_type: type[ScaleEngineError],
         cause: str,
         advice: str,
         retry_after: float | None = None,
     ) -> ScaleEngineError:
-        """Return an error of the kind, whose advice names the account."""
+        """Return an error of this type, whose advice names the account."""
         account = f"account {self.account!r}"
-        return kind(self.command, cause, advice.format(account=account), retry_after)
+        return error_type(self.command, cause, advice.format(account=account), retry_after)
 
 
 def open_envelope(
@@ -91,7 +91,7 @@ def open_envelope(
     ScaleEngineError for everything but a success.
     """
     if _is_redirect(response.status):
-        raise context.failed(
+        raise context.build_error(
             ProtocolError,
             f"ScaleEngine sent a redirect (HTTP {response.status}), "
             "which would carry the key elsewhere",
@@ -100,7 +100,7 @@ def open_envelope(
     try:
         outcome, members = _outcome(decode(response.body, object_hook=object_hook))
     except TooCostlyError as costly:
-        raise context.failed(
+        raise context.build_error(
             ResponseTooLargeError,
             f"the response is too large: {costly}",
             "check api.url, and any proxy on the way",
@@ -110,7 +110,7 @@ def open_envelope(
         failure = _by_status(response, "the body is not ScaleEngine's", context)
         coding = response.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
-        raise failure or context.failed(
+        raise failure or context.build_error(
             ProtocolError,
             f"the response is not one of ScaleEngine's (HTTP {response.status}): {flaw}",
             "check api.url, and any proxy on the way",
@@ -140,12 +140,14 @@ def _failure(
 ) -> ScaleEngineError:
     code = _code(members.get("code"))
     if code in _CODES:
-        kind, cause, advice = _CODES[code]
-        wait = kind.default_retry_after if response.retry_after is None else response.retry_after
-        return context.failed(kind, f"{cause} ({code})", advice, wait)
+        error_type, cause, advice = _CODES[code]
+        wait = (
+            error_type.default_retry_after if response.retry_after is None else response.retry_after
+        )
+        return context.build_error(error_type, f"{cause} ({code})", advice, wait)
     said = _said(members.get("message"), context.secrets)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _by_status(response, said, context) or context.failed(
+    return _by_status(response, said, context) or context.build_error(
         ApiError, cause, "check what the configuration asks for, or ask ScaleEngine's support"
     )
 
@@ -156,15 +158,17 @@ def _by_status(
     status, wait = response.status, response.retry_after
     shown = f"(HTTP {status}: {said})"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return context.failed(
+        return context.build_error(
             AuthError, f"access was denied {shown}", "check api_key and api_secret of {account}"
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return context.failed(
+        return context.build_error(
             TooManyRequestsError, f"ScaleEngine was asked too often {shown}", _ASK_LESS, wait
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return context.failed(ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait)
+        return context.build_error(
+            ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait
+        )
     return None
 
 

@@ -73,11 +73,11 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
     layers = list(_layers(error))
     limit = next(filter(None, map(find_resource_limit, layers)), None)
     if limit is not None:
-        return context.failed(ResourceLimitError, limit.cause, limit.advice)
+        return context.build_error(ResourceLimitError, limit.cause, limit.advice)
     if any(isinstance(layer, (ssl.SSLError, Urllib3SslError)) for layer in layers):
         fault = route.trust.find_fault()
         if fault is not None:
-            return context.failed(NetworkError, fault.cause, fault.advice)
+            return context.build_error(NetworkError, fault.cause, fault.advice)
     by_proxy = route.proxy is not None and _is_of_the_peer(layers)
     settings = {
         "peer": route.peer_setting if by_proxy else URL,
@@ -86,15 +86,15 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
     }
     where = "at the proxy, " if by_proxy else ""
     for layer in reversed(layers):
-        for type_, kind, cause, advice in _ERROR_MAP:
-            if isinstance(layer, type_):
-                return context.failed(
-                    kind, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
+        for exception_type, error_type, cause, advice in _ERROR_MAP:
+            if isinstance(layer, exception_type):
+                return context.build_error(
+                    error_type, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
                 )
     if by_proxy:
         return proxy_error(_tunnel_status(layers), context, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
-    return context.failed(NetworkError, cause, _CHECK_NETWORK.format(**settings))
+    return context.build_error(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
 def timeout_error(
@@ -114,7 +114,7 @@ def timeout_error(
     else:
         cause = f"{where}the name was not resolved {within}"
         advice = f"check {route.peer_setting} and the DNS"
-    return context.failed(RequestTimeoutError, cause, advice)
+    return context.build_error(RequestTimeoutError, cause, advice)
 
 
 def proxy_error(status: int | None, context: RequestContext, route: Route) -> ScaleEngineError:
@@ -123,7 +123,7 @@ def proxy_error(status: int | None, context: RequestContext, route: Route) -> Sc
     advice = f"check {route.peer_setting} and NO_PROXY in the environment"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         advice = f"put the proxy's user and password into {route.peer_setting}"
-    return context.failed(
+    return context.build_error(
         NetworkError, f"at the proxy, the request was not let through{shown}", advice
     )
 

@@ -46,7 +46,7 @@ class Arrival:
     It waits for that of others ``max_wait`` seconds in all, and not after ``is_cancelled``.
     """
 
-    memory: "ResponseMemory"
+    memory: "ResponseMemoryBudget"
     max_wait: float
     is_cancelled: Callable[[], bool]
     waited: float = 0.0
@@ -70,7 +70,7 @@ class Arrival:
         return self.memory.parsing(self, size)
 
 
-class ResponseMemory:
+class ResponseMemoryBudget:
     """What the responses in progress may take, to be used by all threads of a process.
 
     One body of ``max_body`` bytes may arrive, and ``slack`` bytes of others; ``small_parsed`` is
@@ -181,5 +181,5 @@ class ResponseMemory:
             self._changed.wait(self._look)  # what cancels a request does not notify
 
 
-RESPONSE_MEMORY: Final = ResponseMemory()
+RESPONSE_MEMORY: Final = ResponseMemoryBudget()
 """That of this process, for the clients of all accounts."""

@@ -202,7 +202,7 @@ class Transport:
         connections = self._connections
         fault = connections.route.find_fault()
         if fault is not None:
-            raise context.failed(NetworkError, fault.cause, fault.advice)
+            raise context.build_error(NetworkError, fault.cause, fault.advice)
         connections.check_trust()
         with self._begin_attempt(context) as attempt:
             outcome = self._outcome(text, context, attempt, arrival, monotonic)
@@ -225,7 +225,7 @@ class Transport:
         """Return the error for a response whose wait for the memory of others is over."""
         if self._closed:
             return _closed_error(context)
-        return context.failed(
+        return context.build_error(
             RequestTimeoutError,
             f"the response waited {self.timeout:g} s for memory that other responses take",
             "poll accounts with many CPU users at different intervals, or raise api.timeout",
@@ -320,7 +320,7 @@ def _content(response: requests.Response) -> Iterator[bytes]:
 
 
 def _closed_error(context: RequestContext) -> ScaleEngineError:
-    return context.failed(NetworkError, "the exporter is stopping", "start it again")
+    return context.build_error(NetworkError, "the exporter is stopping", "start it again")
 
 
 def _build_template(url: str) -> requests.PreparedRequest:

@@ -198,7 +198,7 @@ class Folder:
         with self.lock:
             if listed not in self._names:
                 shown = frozenset(FileType) if listed is None else LISTED[listed]
-                names = [name for name, kind in self._files.items() if kind in shown]
+                names = [name for name, file_type in self._files.items() if file_type in shown]
                 if FileType.DELETED in shown:
                     names += self._deleted.elements()
                 self._names[listed] = tuple(sorted(names))
@@ -280,9 +280,11 @@ class Folder:
 
     def _scanned(self, listed: str) -> list[tuple[str, str | None]]:
         """Return every file by name, each with its name again where the type shows it."""
-        kinds = [*self._files.items(), *((n, FileType.DELETED) for n in self._deleted.elements())]
-        ordered = sorted(kinds, key=lambda item: item[0])
-        return [(name, name if kind in LISTED[listed] else None) for name, kind in ordered]
+        entries = [*self._files.items(), *((n, FileType.DELETED) for n in self._deleted.elements())]
+        ordered = sorted(entries, key=lambda item: item[0])
+        return [
+            (name, name if file_type in LISTED[listed] else None) for name, file_type in ordered
+        ]
 
 
 def _in_order(

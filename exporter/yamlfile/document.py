@@ -143,7 +143,7 @@ class _Constructor:
             return "an alias (*name) is inside of what it names; write the value out"
         if len(self.above) >= MAX_DEPTH:
             return "is nested too deeply; no key of this file lies that deep"
-        if node.tag.removeprefix(_TAG) not in _KINDS[type(node)]:
+        if node.tag.removeprefix(_TAG) not in _TYPE_NAMES[type(node)]:
             return "has a tag (!name) that is not known here; remove the tag"
         return None
 
@@ -168,9 +168,9 @@ class _Constructor:
         self.report.add(loc, position, f"duplicate of line {first}; remove one")
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
-        kind = node.tag.removeprefix(_TAG)
-        if kind == "null" or not (kind == "str" or self.only_texts):
-            return _plain(kind, node.value)
+        type_name = node.tag.removeprefix(_TAG)
+        if type_name == "null" or not (type_name == "str" or self.only_texts):
+            return _plain(type_name, node.value)
         interpolated = self.interpolate(node.value)
         for error in interpolated.errors:
             self.report.add(loc, _position_of(node), error)
@@ -179,21 +179,21 @@ class _Constructor:
         return UNUSABLE if interpolated.errors else interpolated.text
 
 
-_KINDS: Mapping[type[yaml.Node], tuple[str, ...]] = {
+_TYPE_NAMES: Mapping[type[yaml.Node], tuple[str, ...]] = {
     yaml.ScalarNode: ("null", "bool", "int", "float", "str", "timestamp", "merge", "value"),
     yaml.SequenceNode: ("seq",),
     yaml.MappingNode: ("map",),
 }
 
 
-def _plain(kind: str, text: str) -> Scalar:
-    if kind == "null":
+def _plain(type_name: str, text: str) -> Scalar:
+    if type_name == "null":
         return None
-    if kind == "bool":
+    if type_name == "bool":
         return text.lower() in _TRUE
-    if kind == "int" and _INTEGER.fullmatch(text):
+    if type_name == "int" and _INTEGER.fullmatch(text):
         return int(text)
-    if kind == "float" and _DECIMAL.fullmatch(text):
+    if type_name == "float" and _DECIMAL.fullmatch(text):
         return float(text)
     return UnusableScalar.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
 

@@ -83,7 +83,7 @@ class MessageCatalog:
 
     ``sections`` holds the keys of each section; ``missing`` says by key what to write where it is
     missing; ``top`` is said of a file that does not begin with a key, ``other`` of a value that is
-    refused for an unforeseen reason; ``kinds`` replaces sentences, by pydantic's name
+    refused for an unforeseen reason; ``by_type`` replaces sentences, by pydantic's name
     of the error. ``elsewhere`` says of an unknown key, with the section that it is in, where its
     setting is.
     """
@@ -92,7 +92,7 @@ class MessageCatalog:
     missing: Mapping[str, str]
     top: str
     other: str
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    by_type: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[SectionPath, str] = field(default_factory=dict)
 
 
@@ -119,27 +119,31 @@ _TYPES = {
 
 def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
     """Return what to write in place of what pydantic refused."""
-    kind = error["type"]
+    error_type = error["type"]
     if not error["loc"]:
         return messages.top
-    if kind in messages.kinds:
-        return messages.kinds[kind]
-    if kind in _TYPES:
-        return _TYPES[kind] + _hint(kind, error["input"])
-    if kind in _KEYS:
-        return _KEYS[kind](error["loc"], messages)
-    if kind in _VALUES:
-        return _VALUES[kind](error["ctx"])
+    if error_type in messages.by_type:
+        return messages.by_type[error_type]
+    if error_type in _TYPES:
+        return _TYPES[error_type] + _hint(error_type, error["input"])
+    if error_type in _KEYS:
+        return _KEYS[error_type](error["loc"], messages)
+    if error_type in _VALUES:
+        return _VALUES[error_type](error["ctx"])
     return messages.other
 
 
-def _hint(kind: str, given: object) -> str:
+def _hint(error_type: str, given: object) -> str:
     if given is None:
         return "; it is empty here, so write it or leave its key out"
-    if kind in _NUMBERS:
+    if error_type in _NUMBERS:
         return _number_hint(given)
     is_scalar = not isinstance(given, tuple | dict)
-    return "; put it in quotes" if kind in ("string_type", "is_instance_of") and is_scalar else ""
+    return (
+        "; put it in quotes"
+        if error_type in ("string_type", "is_instance_of") and is_scalar
+        else ""
+    )
 
 
 def _number_hint(given: object) -> str:
@@ -289,14 +293,14 @@ def read_model(
 def _note(
     mistake: ErrorDetails, document: Document, report: ErrorCollector, messages: MessageCatalog
 ) -> None:
-    loc, kind = mistake["loc"], mistake["type"]
+    loc, error_type = mistake["loc"], mistake["type"]
     fault = mistake.get("ctx", {}).get("error")
     if isinstance(fault, FieldError) and fault.key:
         loc = (*loc, fault.key)
     nearest = document.nearest(loc)
-    if kind == "missing":
+    if error_type == "missing":
         report.add(loc, document.key_position(nearest), message_for(mistake, messages))
-    elif kind == "extra_forbidden":
+    elif error_type == "extra_forbidden":
         report.add(loc, document.key_position(loc), message_for(mistake, messages))
-    elif kind != _CONSEQUENTIAL_ERROR and not report.has(nearest, document.position(nearest)):
+    elif error_type != _CONSEQUENTIAL_ERROR and not report.has(nearest, document.position(nearest)):
         report.add(nearest, document.position(nearest), message_for(mistake, messages))

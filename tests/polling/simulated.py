@@ -151,18 +151,18 @@ class SimulatedApi:
             self._in_flight[name] -= 1
 
     def send(
-        self, transport: "SimulatedTransport", text: str, question: RequestContext
+        self, transport: "SimulatedTransport", text: str, context: RequestContext
     ) -> HttpResponse:
         """Respond to a request."""
         if transport.closed:
-            raise question.failed(NetworkError, "the transport is closed", "open another")
+            raise context.build_error(NetworkError, "the transport is closed", "open another")
         request = json.loads(text)
         asked = str(request.get("cpu", request.get("path")))
         sent = Sent(monotonic(), request["cdn"], request["api_key"], asked)
         self.sent.append(sent)
         self._latest = (transport, sent)
         if sent.cdn in self.hanging:
-            raise question.failed(RequestTimeoutError, "no response", "wait")
+            raise context.build_error(RequestTimeoutError, "no response", "wait")
         return HttpResponse(200, json.dumps(self._respond(sent)).encode())
 
     def _respond(self, sent: Sent) -> dict[str, object]:
@@ -188,8 +188,8 @@ class SimulatedTransport:
         self.closed = False
         self.under_way: set[asyncio.Future[None]] = set()
 
-    def send(self, text: str, question: RequestContext, *_: object) -> HttpResponse:
-        return self._api.send(self, text, question)
+    def send(self, text: str, context: RequestContext, *_: object) -> HttpResponse:
+        return self._api.send(self, text, context)
 
     def close(self) -> None:
         self.closed = True

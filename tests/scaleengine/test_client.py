@@ -28,7 +28,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import JsonObject
-from exporter.scaleengine.response_memory import ResponseMemory
+from exporter.scaleengine.response_memory import ResponseMemoryBudget
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, FaultRule, Simulator
@@ -388,7 +388,7 @@ def test_a_limit_is_observed(
 @contextmanager
 def waiting_for_memory(patch: pytest.MonkeyPatch, monotonic: Callable[[], float]) -> Iterator[None]:
     """Let another response take all memory for parsing, and a wait end by this clock."""
-    memory = ResponseMemory(small_parsed=100, look=0.001, monotonic=monotonic)
+    memory = ResponseMemoryBudget(small_parsed=100, look=0.001, monotonic=monotonic)
     patch.setattr("exporter.scaleengine.client.RESPONSE_MEMORY", memory)
     with memory.arrival() as other, other.parsing(100):
         yield

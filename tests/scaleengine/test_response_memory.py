@@ -7,15 +7,15 @@ from itertools import count
 
 import pytest
 
-from exporter.scaleengine.response_memory import Arrival, MemoryWaitError, ResponseMemory
+from exporter.scaleengine.response_memory import Arrival, MemoryWaitError, ResponseMemoryBudget
 
 MIB = 2**20
 
 
 @pytest.fixture
-def memory() -> ResponseMemory:
+def memory() -> ResponseMemoryBudget:
     """Return memory for one body of 8 MiB and 2 MiB of others."""
-    return ResponseMemory(max_body=8 * MIB, slack=2 * MIB, small_parsed=1_000_000, look=0.001)
+    return ResponseMemoryBudget(max_body=8 * MIB, slack=2 * MIB, small_parsed=1_000_000, look=0.001)
 
 
 def is_admitted(arrival: Arrival, size: int) -> bool:
@@ -23,13 +23,15 @@ def is_admitted(arrival: Arrival, size: int) -> bool:
     return arrival.try_to_admit(size)
 
 
-def memory_of_seconds() -> ResponseMemory:
+def memory_of_seconds() -> ResponseMemoryBudget:
     """Return memory for one body of 8 MiB alone, in which each look takes a second."""
     seconds = count()
-    return ResponseMemory(8 * MIB, 0, 1000, look=0.001, monotonic=lambda: float(next(seconds)))
+    return ResponseMemoryBudget(
+        8 * MIB, 0, 1000, look=0.001, monotonic=lambda: float(next(seconds))
+    )
 
 
-def test_bodies_that_arrive_share_a_budget(memory: ResponseMemory) -> None:
+def test_bodies_that_arrive_share_a_budget(memory: ResponseMemoryBudget) -> None:
     """A second large body has to wait until the first was read; small ones pass."""
     with ExitStack() as responses:
         with memory.arrival() as first:
@@ -42,7 +44,7 @@ def test_bodies_that_arrive_share_a_budget(memory: ResponseMemory) -> None:
         assert is_admitted(second, 8 * MIB)
 
 
-def test_bodies_do_not_wait_for_each_other(memory: ResponseMemory) -> None:
+def test_bodies_do_not_wait_for_each_other(memory: ResponseMemoryBudget) -> None:
     """However bodies grow in turn, one of them can always be received whole."""
     with ExitStack() as responses:
         waiting = [responses.enter_context(memory.arrival()) for _ in range(5)]
@@ -55,7 +57,7 @@ def test_bodies_do_not_wait_for_each_other(memory: ResponseMemory) -> None:
         assert sum(min(size, 8 * MIB) for size in sizes.values()) <= 10 * MIB
 
 
-def test_a_body_waits_until_there_is_memory(memory: ResponseMemory) -> None:
+def test_a_body_waits_until_there_is_memory(memory: ResponseMemoryBudget) -> None:
     """A body that waits goes on as soon as another was read."""
     admitted = threading.Event()
 
@@ -74,7 +76,7 @@ def test_a_body_waits_until_there_is_memory(memory: ResponseMemory) -> None:
 
 
 @pytest.mark.parametrize(("size", "most"), [(MIB, 1), (6_000, 2), (60_000, 1), (100, 8)])
-def test_responses_are_parsed_in_turn(memory: ResponseMemory, size: int, most: int) -> None:
+def test_responses_are_parsed_in_turn(memory: ResponseMemoryBudget, size: int, most: int) -> None:
     """One large response at a time, and as many small ones as their values have room for."""
     entered, leave = threading.Semaphore(0), threading.Event()
 
@@ -94,7 +96,7 @@ def test_responses_are_parsed_in_turn(memory: ResponseMemory, size: int, most: i
         assert not thread.is_alive()
 
 
-def test_small_responses_pass_a_large_one(memory: ResponseMemory) -> None:
+def test_small_responses_pass_a_large_one(memory: ResponseMemoryBudget) -> None:
     """The page of a listing does not wait for the disk usage of another account."""
     with (
         memory.arrival() as large,
@@ -159,7 +161,7 @@ def test_large_responses_are_parsed_in_the_order_of_their_coming() -> None:
         waiting.get(threading.current_thread().name, threading.Event()).set()
         return 0.0
 
-    memory = ResponseMemory(look=0.001, monotonic=tell_the_time)
+    memory = ResponseMemoryBudget(look=0.001, monotonic=tell_the_time)
 
     def parse() -> None:
         with memory.arrival() as arrival, arrival.parsing(MIB):
@@ -177,7 +179,7 @@ def test_large_responses_are_parsed_in_the_order_of_their_coming() -> None:
 
 @pytest.mark.parametrize(("size", "releases"), [(64 * 1024, 0), (MIB, 0), (4 * MIB, 1)])
 def test_memory_of_a_large_body_goes_back(
-    memory: ResponseMemory, monkeypatch: pytest.MonkeyPatch, size: int, releases: int
+    memory: ResponseMemoryBudget, monkeypatch: pytest.MonkeyPatch, size: int, releases: int
 ) -> None:
     """What a large body took is given back to the system, not only to the process."""
     released: list[None] = []

@@ -57,7 +57,7 @@ _POLICIES: Final[Mapping[str, ssl.VerifyMode]] = {
 # OpenSSL calls back for a verdict on each certificate, and Python's ssl has no part in that call.
 _UNVERIFIED: Final = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 
-_KINDS: Final = ("DNS", "IP Address", "email", "URI")
+_NAME_TYPES: Final = ("DNS", "IP Address", "email", "URI")
 
 
 _SWITCHES: Final = {
@@ -133,7 +133,7 @@ def find_alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
     """
     found = certificate.get("subjectAltName", ())
     pairs = found if isinstance(found, tuple) else ()
-    return normalize_names(name for kind, name in pairs if kind in _KINDS)
+    return normalize_names(name for name_type, name in pairs if name_type in _NAME_TYPES)
 
 
 def normalize_names(names: Iterable[str]) -> frozenset[str]:
