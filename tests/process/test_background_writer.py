@@ -3,7 +3,7 @@
 import fcntl
 import os
 import re
-import threading
+import select
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -30,36 +30,68 @@ def close(descriptor: int) -> None:
 
 
 @pytest.fixture
-def pipe(stack: ExitStack) -> tuple[int, int]:
-    """Give the ends of a pipe that holds one page: where it is read, and where it is written."""
+def writers() -> list[BackgroundWriter]:
+    """Give the list of writers that have begun."""
+    return []
+
+
+@pytest.fixture
+def pipe(stack: ExitStack, writers: list[BackgroundWriter]) -> tuple[int, int]:
+    """Give the ends of a pipe that holds one page: where it is read, and where it is written.
+
+    Its number is not free again before the threads that write to it are done: what is opened next
+    would get the rest.
+    """
     ours, theirs = os.pipe()
     fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
     stack.callback(close, theirs)
-    stack.callback(close, ours)  # first: a thread that writes ends
+    stack.callback(wait_for_writers, writers)
+    stack.callback(close, ours)  # first: what is left is refused then
     return ours, theirs
 
 
-def started(descriptor: int, max_waiting: int = 1024 * 1024) -> BackgroundWriter:
-    """Return a writer that has begun."""
-    writer = BackgroundWriter(descriptor, max_waiting)
-    writer.start()
-    return writer
+def wait_for_writers(writers: list[BackgroundWriter]) -> None:
+    """Wait until all that was given to the writers is written or dropped."""
+    assert all(writer.flush(TIMEOUT) for writer in writers)
+
+
+Start = Callable[..., BackgroundWriter]
+
+
+@pytest.fixture
+def start(writers: list[BackgroundWriter]) -> Start:
+    """Give a function that returns a writer to a descriptor, which has begun."""
+
+    def start(descriptor: int, max_waiting: int = 1024 * 1024) -> BackgroundWriter:
+        writer = BackgroundWriter(descriptor, max_waiting)
+        writer.start()
+        writers.append(writer)
+        return writer
+
+    return start
 
 
 def read_lines(descriptor: int, enough: Callable[[list[str]], bool]) -> list[str]:
     """Read whole lines until there are enough."""
     read = b""
     while not (read.endswith(b"\n") and enough(read.decode().splitlines())):
+        wait_until_readable(descriptor)
         piece = os.read(descriptor, 65536)
         assert piece
         read += piece
     return read.decode().splitlines()
 
 
-def test_order(pipe: tuple[int, int]) -> None:
+def wait_until_readable(descriptor: int) -> None:
+    """Wait until something can be read."""
+    readable, _, _ = select.select([descriptor], [], [], TIMEOUT)
+    assert readable, "nothing was written"
+
+
+def test_order(pipe: tuple[int, int], start: Start) -> None:
     """All lines are written, in their order, where they are read."""
     ours, theirs = pipe
-    writer = started(theirs)
+    writer = start(theirs)
     expected = [f"line {number} {'x' * 100}" for number in range(1000)]
     for line in expected:
         writer.write(f"{line}\n".encode())
@@ -68,10 +100,10 @@ def test_order(pipe: tuple[int, int]) -> None:
     assert writer.lines_dropped == 0
 
 
-def test_a_pipe_that_is_not_read(pipe: tuple[int, int]) -> None:
+def test_a_pipe_that_is_not_read(pipe: tuple[int, int], start: Start) -> None:
     """Lines that find no room are dropped and counted; later a line says so, where they lack."""
     ours, theirs = pipe
-    writer = started(theirs, max_waiting=10_000)
+    writer = start(theirs, max_waiting=10_000)
     for number in range(10_000):
         writer.write(f"line {number}\n".encode())
     dropped = writer.lines_dropped
@@ -99,17 +131,19 @@ def test_a_pipe_that_is_not_read(pipe: tuple[int, int]) -> None:
     assert writer.flush(TIMEOUT)
 
 
-def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int]) -> None:
+def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int], start: Start) -> None:
     """A line that is too large at any time is written while nothing waits."""
     ours, theirs = pipe
-    writer = started(theirs, max_waiting=10)
+    writer = start(theirs, max_waiting=10)
     writer.write(b"x" * 100_000 + b"\n")
     assert read_lines(ours, bool) == ["x" * 100_000]
     assert writer.lines_dropped == 0
 
 
 @pytest.mark.parametrize("refusal", ["no reader", "full", "closed"])
-def test_what_is_refused(stack: ExitStack, pipe: tuple[int, int], refusal: str) -> None:
+def test_what_is_refused(
+    stack: ExitStack, pipe: tuple[int, int], refusal: str, start: Start
+) -> None:
     """What the system refuses is dropped and counted; nothing fails, and nothing waits."""
     ours, theirs = pipe
     if refusal == "no reader":
@@ -119,24 +153,23 @@ def test_what_is_refused(stack: ExitStack, pipe: tuple[int, int], refusal: str) 
         stack.callback(os.close, theirs)
     if refusal == "closed":
         theirs = 2**20
-    writer = started(theirs)
+    writer = start(theirs)
     for _ in range(100):
         writer.write(b"line\nanother\n")
     assert writer.flush(TIMEOUT)
     assert writer.lines_dropped == 200
 
 
-def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
+def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path, start: Start) -> None:
     """What was cut off, and what was dropped then, stands on lines of its own."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     first = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     theirs = os.open(fifo, os.O_WRONLY)
     stack.callback(os.close, theirs)
-    writer = started(theirs)
+    writer = start(theirs)
     writer.write(b"x" * 1_000_000 + b"\n")
-    while not _readable(first):
-        threading.Event().wait(0.001)
+    wait_until_readable(first)
     os.close(first)
     writer.write(b"dropped\n")
     assert writer.flush(TIMEOUT)
@@ -152,28 +185,21 @@ def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path) -> None:
     assert last == "the next"
 
 
-def _readable(descriptor: int) -> bool:
-    try:
-        return bool(os.read(descriptor, 1))
-    except BlockingIOError:
-        return False
-
-
-def test_a_pipe_that_does_not_block(pipe: tuple[int, int]) -> None:
+def test_a_pipe_that_does_not_block(pipe: tuple[int, int], start: Start) -> None:
     """Where another process has set the pipe not to block, all is written all the same."""
     ours, theirs = pipe
     os.set_blocking(theirs, False)
-    writer = started(theirs)
+    writer = start(theirs)
     for number in range(1000):
         writer.write(f"line {number:0100}\n".encode())
     assert len(read_lines(ours, lambda lines: len(lines) == 1000)) == 1000
     assert writer.lines_dropped == 0
 
 
-def test_what_says_that_lines_are_missing(pipe: tuple[int, int]) -> None:
+def test_what_says_that_lines_are_missing(pipe: tuple[int, int], start: Start) -> None:
     """The line that says so can be given the form of the others."""
     ours, theirs = pipe
-    writer = started(theirs, max_waiting=10_000)
+    writer = start(theirs, max_waiting=10_000)
     writer.describe_loss = lambda lines: f"lines={lines}"
     for _ in range(10_000):
         writer.write(b"line\n")
@@ -182,10 +208,10 @@ def test_what_says_that_lines_are_missing(pipe: tuple[int, int]) -> None:
     assert re.fullmatch(r"lines=[1-9][0-9]*", next(line for line in lines if line != "line"))
 
 
-def test_a_write_in_the_middle_of_another(pipe: tuple[int, int]) -> None:
+def test_a_write_in_the_middle_of_another(pipe: tuple[int, int], start: Start) -> None:
     """A destructor that writes in the middle of a write of the same thread does not wait for it."""
     ours, theirs = pipe
-    writer = started(theirs)
+    writer = start(theirs)
     with writer._lock:  # noqa: SLF001 - as in the middle of a write
         writer.write(b"line\n")
     assert read_lines(ours, bool) == ["line"]
