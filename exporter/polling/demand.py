@@ -25,16 +25,21 @@ def count_requests_per_hour(known: Iterable[TargetState]) -> float | None:
     It is the sum, over the targets, of the requests of the last good poll, divided by the interval
     in hours. None where a target has had no good poll yet, and where there is no target.
     """
-    demands = [count_target_requests(knowledge) for knowledge in known]
-    found = [demand for demand in demands if demand is not None]
-    return sum(found) if found and len(found) == len(demands) else None
+    total = None
+    for state in known:
+        demand = count_target_requests(state)
+        if demand is None:
+            return None
+        total = demand if total is None else total + demand
+    return total
 
 
 def count_target_requests(known: TargetState) -> float | None:
     """Return the same of one target."""
-    if known.good is None or known.good.requests is None:
+    good = known.good
+    if good is None or good.requests is None:
         return None
-    return known.good.requests * HOUR / known.target.interval
+    return good.requests * HOUR / known.target.interval
 
 
 def compute_demand_ratio(

@@ -181,6 +181,10 @@ def test_the_share_of_the_rate_limit() -> None:
     account = main(observe({"main": known}))
     assert account.requests_per_hour == 2 + 4 * 400
     assert account.rate_limit_share == round(1602 / (5 * 3600), 4)
+    assert account.disk_usage is not None
+    schedules = [account.disk_usage.schedule, account.files[0].schedule]
+    assert [schedule.requests_per_hour for schedule in schedules] == [2, 1600]
+    assert [schedule.rate_limit_share for schedule in schedules] == [0.0001, 0.0889]
     account = main(observe({"main": [known[0], failed(known[1], 1)]}))
     assert account.requests_per_hour == 1602
     account = main(observe({"main": [known[0], TargetState(FILES)]}))

@@ -96,7 +96,9 @@ def test_an_account_in_full() -> None:
         "74 % of 25.0 TB",
         "+5.72 GB",
         "148 220",
-        "2 min 45 s",
+        "2 min 45 s 33 %",
+        "42 % of the rate limit",
+        "less than 1 % of the rate limit",
     ):
         assert part in text
 
@@ -138,6 +140,18 @@ def test_a_thousand_accounts_fit_on_a_page() -> None:
     assert {f"?account=customer-{number:04}" for number in range(1000)} <= set(
         Reader(page.decode()).links
     )
+
+
+def test_the_numbers_of_many_accounts_have_pages() -> None:
+    """Each account is in one row of one page, those that fail on the first."""
+    found: list[str] = []
+    for number in range(1, 6):
+        page = render_page(SCENES["thousand"], View(accounts_page=number), LINKS) or b""
+        rows = re.findall(r'<th scope="row"><a [^>]*>(customer-\d+)', page.decode())
+        assert len(rows) == 200
+        found += rows
+    assert sorted(found) == [f"customer-{number:04}" for number in range(1000)]
+    assert found[:31] == [f"customer-{number:04}" for number in range(7, 1000, 33)]
 
 
 def test_long_tables_have_pages() -> None:

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nlargest
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.metrics.descriptions import find_quota
 from exporter.polling import snapshots
@@ -47,6 +47,7 @@ NEAR_QUOTA: Final = 0.85
 
 _NO_TRACE: Final = PollTrace()
 _WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
+_WRONG: Final = (State.STALE, State.FAILING)
 _DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
 _READ_AGAIN: Final = "the log has each mistake; correct the file and reload it"
 _OVERDUE: Final = (
@@ -86,7 +87,7 @@ def build_account(
     """Return all that is known of an account, and the requests of the last polls if asked."""
     targets = _look_at(account, seen)
     if not with_requests:
-        targets = [replace(observed, known=_without_trace(observed.known)) for observed in targets]
+        targets = [observed._replace(known=_without_trace(observed.known)) for observed in targets]
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
     demand = count_requests_per_hour(observed.known for observed in targets)
     ratio = compute_demand_ratio([observed.known for observed in targets], seen.requests_per_second)
@@ -98,13 +99,12 @@ def build_account(
             for observed in targets
             if isinstance(observed.target, FilesTarget)
         ),
-        requests_per_hour=None if demand is None else round(demand, 1),
-        rate_limit_share=None if ratio is None else round(ratio, 4),
+        requests_per_hour=_round(demand, 1),
+        rate_limit_share=_round(ratio, 4),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _TargetNow:
+class _TargetNow(NamedTuple):
     """A target now: its state, and its last good snapshot while that counts."""
 
     target: Target
@@ -114,9 +114,9 @@ class _TargetNow:
 
 
 def _look_at(account: ConfiguredAccount, seen: Observation) -> Sequence[_TargetNow]:
-    found = []
+    found, now = [], seen.now
     for known in seen.known.get(account.name, ()):
-        snapshot = known.snapshot(seen.now)
+        snapshot = known.snapshot(now)
         if known.last is None:
             state = State.WAITING
         elif snapshot is None:
@@ -132,13 +132,12 @@ def _summarize(
 ) -> Summary:
     states = [observed.state for observed in targets]
     users, size = _count_users(targets)
-    successes = [
-        observed.known.good.finished for observed in targets if observed.known.good is not None
-    ]
+    goods = [observed.known.good for observed in targets]
+    successes = [good.finished for good in goods if good is not None]
     return Summary(
         name=account.name,
         cdn=account.cdn,
-        state=min(states, key=_WORST_FIRST.index, default=State.OK),
+        state=next((state for state in _WORST_FIRST if state in states), State.OK),
         targets=len(targets),
         failing_targets=states.count(State.FAILING) + states.count(State.STALE),
         waiting_targets=states.count(State.WAITING),
@@ -158,8 +157,8 @@ def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]
     for observed in targets:
         usage = observed.snapshot
         if isinstance(usage, snapshots.DiskUsageSnapshot):
-            named = sum(user.bytes_total for user in usage.users if user.cpu_user)
-            unnamed = sum(user.bytes_total for user in usage.users if not user.cpu_user)
+            unnamed = sum([user.bytes_total for user in usage.users if not user.cpu_user])
+            named = sum([user.bytes_total for user in usage.users]) - unnamed
             return len(usage.users), None if usage.rejected_users else max(named, unnamed)
     return None, None
 
@@ -213,7 +212,13 @@ def _schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
         last_success=None if known.good is None else seen.at(known.good.finished),
         failing_since=None if known.failing_since is None else seen.at(known.failing_since),
         next_poll=None if known.next_due is None else seen.at(known.next_due),
+        requests_per_hour=_round(count_target_requests(known), 1),
+        rate_limit_share=_round(compute_demand_ratio([known], seen.requests_per_second), 4),
     )
+
+
+def _round(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def _disk_usage(
@@ -292,17 +297,27 @@ def _process_problems(seen: Observation) -> Iterator[StatusProblem]:
 def _account_problems(
     account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Iterator[StatusProblem]:
+    """Return what is wrong with an account now."""
+    failed = [observed for observed in targets if observed.state in _WRONG]
+    if failed:
+        yield from _poll_problems(account, failed, seen)
+    yield from _demand_problems(account, targets, seen)
+    for observed in targets:
+        if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
+            yield from _usage_problems(account, observed.snapshot, seen)
+
+
+def _poll_problems(
+    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
+) -> Iterator[StatusProblem]:
     """Return a problem for each cause; one cause can concern many targets."""
     alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
-    usage: snapshots.DiskUsageSnapshot | None = None
     for observed in targets:
         last = observed.known.last
         if last is not None and last.reason is not None:
             alike[str(last.reason), last.cause, last.advice].append(observed)
-        elif observed.state is State.STALE:
+        else:
             alike[_OVERDUE].append(observed)
-        if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
-            usage = observed.snapshot
     for (reason, cause, advice), failed in alike.items():
         since = [
             moment for observed in failed if (moment := _wrong_since(observed.known)) is not None
@@ -321,9 +336,6 @@ def _account_problems(
             since=seen.at(min(since)) if since else None,
             next_attempt=seen.at(min(due)) if due else None,
         )
-    yield from _demand_problems(account, targets, seen)
-    if usage is not None:
-        yield from _usage_problems(account, usage, seen)
 
 
 def _demand_problems(
@@ -415,6 +427,6 @@ def _reloads(read: ReadFile, seen: Observation) -> Reloads:
 
 def _worst_of(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:
     worst = min((summary.state for summary in summaries), key=_WORST_FIRST.index, default=State.OK)
-    if worst in {State.STALE, State.FAILING} or not problems:
+    if worst in _WRONG or not problems:
         return worst
     return State.FAILING

@@ -33,7 +33,9 @@ MAX_OPEN_ACCOUNTS: Final = 4
 MAX_PROBLEMS: Final = 12
 """Problems on one page; the line of an account counts the others."""
 
-ACCOUNTS_PER_PAGE: Final = 1000
+ACCOUNTS_PER_PAGE: Final = 200
+"""Accounts with their numbers on one page; the names of all are on each of these pages."""
+
 ROWS_PER_PAGE: Final = 100
 """CPU users, or paths with their file types, on the page of an account."""
 
@@ -159,6 +161,7 @@ def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None
             failing=sum(summary.failing_targets for summary in overview.summaries),
             waiting=sum(summary.waiting_targets for summary in overview.summaries),
             summaries=_page_of_accounts(overview, view),
+            account_names=sorted(seen.accounts),
             accounts=_open_accounts(seen, overview),
             users_page=lambda account: _page_of_users(account, view),
             files_page=lambda account: _page_of_files(account, view),

@@ -164,6 +164,12 @@ class ScheduleStatus(_Documented):
     next_poll: datetime | None
     """When the next poll is due; in the past while it is under way."""
 
+    requests_per_hour: float | None
+    """How many API requests the target needs, by its last good poll; null before the first."""
+
+    rate_limit_share: float | None
+    """These as a share of `api.requests_per_second`; null without that limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class UsageChanges(_Documented):
