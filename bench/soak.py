@@ -203,7 +203,7 @@ def _truths(settings: Settings, seed: str, days: float) -> Mapping[Target, Truth
     for name in PATHS:
         targets = [target for target in settings.targets if target.account == name]
         lived = life(name, targets, seed, days)
-        lived.follow(days * DAY)
+        lived.advance(days * DAY)
         truths |= lived.holdings.truths
     return truths
 

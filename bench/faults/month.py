@@ -68,7 +68,7 @@ class Life:
     events: list[Event]
     happened: int = field(default=0)
 
-    def follow(self, monotonic: float) -> None:
+    def advance(self, monotonic: float) -> None:
         """Let happen what is due."""
         while self.happened < len(self.events) and self.events[self.happened].moment <= monotonic:
             self._apply(self.events[self.happened])
@@ -122,7 +122,7 @@ def _account(each: Life, time: FastTime) -> SimulatedAccount:
         api_secret=SECRET,
         usage=each.holdings.usage,
         storage=each.holdings.storage,
-        refresh=lambda now: each.follow(now - time.start),
+        refresh=lambda now: each.advance(now - time.start),
     )
 
 

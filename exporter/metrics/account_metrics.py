@@ -65,7 +65,7 @@ class AccountCounter:
         self._accounts: dict[str, dict[tuple[str, ...], int]] = {}
         self._lock = threading.Lock()
 
-    def follow(self, series: Mapping[str, Iterable[tuple[str, ...]]]) -> None:
+    def set_series(self, series: Mapping[str, Iterable[tuple[str, ...]]]) -> None:
         """Have these series from now on, by account, as values of the labels.
 
         Those that stay go on counting.
@@ -116,9 +116,9 @@ class ConfiguredAccounts:
         self._changes = changes
         self._labels: Labels = {}
         self.accounts: Mapping[str, int] = {}
-        self.follow(accounts, labels)
+        self.set_accounts(accounts, labels)
 
-    def follow(self, accounts: Mapping[str, int], labels: Labels = NO_LABELS) -> None:
+    def set_accounts(self, accounts: Mapping[str, int], labels: Labels = NO_LABELS) -> None:
         """Know these accounts and labels from now on."""
         before, self.accounts = self.accounts, accounts
         labels_before, self._labels = self._labels, labels
@@ -165,12 +165,12 @@ class SkewCollector:
         self._skews: dict[str, _Skew] = {}
         self._lock = threading.Lock()
 
-    def follow(self, accounts: Collection[str], forget: Container[str] = ()) -> None:
-        """Know these accounts from now on; those to ``forget`` are others under the same name."""
+    def set_accounts(self, accounts: Collection[str], replaced: Container[str] = ()) -> None:
+        """Know these accounts from now on; ``replaced`` are others under the same name."""
         with self._lock:
             self._accounts = dict.fromkeys(accounts)
             for account in tuple(self._skews):
-                if account not in accounts or account in forget:
+                if account not in accounts or account in replaced:
                     del self._skews[account]
                     self._changes.add(self.source, (account,))
 

@@ -45,15 +45,15 @@ class PollCounters:
             self._failures,
             self._rejected_rows,
         )
-        self.follow(targets)
+        self.set_targets(targets)
 
-    def follow(self, targets: Collection[Target]) -> None:
+    def set_targets(self, targets: Collection[Target]) -> None:
         """Count these targets from now on: the series of others go, those that stay go on."""
         collectors = _by_account((target.account, target.collector) for target in targets)
-        self._polls.follow(_each_alone(collectors))
-        self._failures.follow(_with_reasons(collectors))
+        self._polls.set_series(_each_alone(collectors))
+        self._failures.set_series(_with_reasons(collectors))
         with_usage = [target.account for target in targets if isinstance(target, DiskUsageTarget)]
-        self._rejected_rows.follow(dict.fromkeys(with_usage, _ROW_FAULTS))
+        self._rejected_rows.set_series(dict.fromkeys(with_usage, _ROW_FAULTS))
 
     def count(self, target: Target, result: PollResult) -> None:
         """Count a poll that has ended."""
@@ -83,14 +83,14 @@ class RequestCounters:
             self._failures,
             self._durations,
         )
-        self.follow(targets)
+        self.set_targets(targets)
 
-    def follow(self, targets: Collection[Target]) -> None:
+    def set_targets(self, targets: Collection[Target]) -> None:
         """Count the requests for these targets from now on: as with polls."""
         commands = _by_account((target.account, _COMMANDS[target.collector]) for target in targets)
-        self._requests.follow(_each_alone(commands))
-        self._failures.follow(_with_reasons(commands))
-        self._durations.follow(_COMMANDS[target.collector] for target in targets)
+        self._requests.set_series(_each_alone(commands))
+        self._failures.set_series(_with_reasons(commands))
+        self._durations.set_commands(_COMMANDS[target.collector] for target in targets)
 
     def count(self, exchange: Exchange) -> None:
         """Count a request that has ended."""
@@ -116,7 +116,7 @@ class _Durations:
             registry=self._registry,
         )
 
-    def follow(self, commands: Iterable[str]) -> None:
+    def set_commands(self, commands: Iterable[str]) -> None:
         """Add series for these commands."""
         for command in dict.fromkeys(commands):
             self._durations.labels(command)

@@ -108,14 +108,17 @@ class CredentialCollector:
         self._polled: Mapping[str, Container[_Key]] = {}
         self._known: dict[str, _AccountVerdicts] = {}
         self._lock = threading.Lock()
-        self.follow(accounts, targets)
+        self.set_targets(accounts, targets)
 
-    def follow(
-        self, accounts: Iterable[str], targets: Iterable[Target], forget: Container[str] = ()
+    def set_targets(
+        self,
+        accounts: Iterable[str],
+        targets: Iterable[Target],
+        replaced: Container[str] = (),
     ) -> None:
         """Know these accounts and targets from now on.
 
-        The accounts to ``forget`` are others under the same name.
+        The accounts ``replaced`` are others under the same name.
         """
         polled: dict[str, set[_Key]] = {account: set() for account in accounts}
         for target in targets:
@@ -128,7 +131,7 @@ class CredentialCollector:
                     del account.decisions[key]
                     self._changes.add(self.source, (name,))
                 nothing_left = not account.decisions and account.reached is not False
-                if name not in polled or name in forget or nothing_left:
+                if name not in polled or name in replaced or nothing_left:
                     del self._known[name]
                     self._changes.add(self.source, (name,))
 

@@ -26,9 +26,9 @@ class QuotaCollector:
         self._redactor = redactor
         self._store = store
         self._clock = clock
-        self.follow(quotas)
+        self.set_quotas(quotas)
 
-    def follow(self, quotas: Quotas) -> None:
+    def set_quotas(self, quotas: Quotas) -> None:
         """Replace the quotas."""
         before, self._quotas = self._quotas, quotas
         self._store.changes.add(self.source, find_changed(before, quotas))

@@ -82,14 +82,14 @@ class Metrics:
 
         What is known of replaced accounts goes.
         """
-        self.configured.follow(accounts, labels)
+        self.configured.set_accounts(accounts, labels)
         self.targets.set_rate_limit(requests_per_second, accounts)
-        self.quotas.follow(quotas)
-        self.credentials.follow(accounts, delta.targets, delta.replaced)
-        self.skews.follow(accounts, delta.replaced)
-        self.polls.follow(delta.targets)
-        self.requests.follow(delta.targets)
-        self.redactor.follow(accounts)
+        self.quotas.set_quotas(quotas)
+        self.credentials.set_targets(accounts, delta.targets, delta.replaced)
+        self.skews.set_accounts(accounts, delta.replaced)
+        self.polls.set_targets(delta.targets)
+        self.requests.set_targets(delta.targets)
+        self.redactor.set_accounts(accounts)
 
     def record_poll(self, target: Target, result: PollResult) -> None:
         """Record a poll that has ended."""

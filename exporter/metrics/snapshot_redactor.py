@@ -35,7 +35,7 @@ class SnapshotRedactor:
         self._searched = secrets.learned
         self._accounts: dict[str, dict[Target, _Redacted]] = {}
 
-    def follow(self, accounts: Container[str]) -> None:
+    def set_accounts(self, accounts: Container[str]) -> None:
         """Keep nothing of other accounts than these."""
         for account in [name for name in self._accounts if name not in accounts]:
             del self._accounts[account]

@@ -54,7 +54,7 @@ class FailureLog:
         """
         cause = _cause(target, error)
         if self._causes.get(target) != cause:
-            self.forget(target)
+            self.reset(target)
             self._causes[target] = cause
         lasting = self._lasting.setdefault(cause, _Lasting())
         lasting.failures += 1
@@ -65,7 +65,7 @@ class FailureLog:
         lasting.warned, lasting.failures = now, 0
         return warning
 
-    def forget(self, target: Target) -> None:
+    def reset(self, target: Target) -> None:
         """Record that the target fails no longer, or is not polled any more."""
         cause = self._causes.pop(target, None)
         if cause is not None and cause not in self._causes.values():

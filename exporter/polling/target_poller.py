@@ -73,7 +73,7 @@ class TargetPoller:
                     self._failures += 1
                     due = now + next_poll_delay(failure, self._failures, interval)
         finally:
-            self.account.failures.forget(self._target)
+            self.account.failures.reset(self._target)
 
     def _schedule(self, due: float) -> None:
         try:
@@ -139,7 +139,7 @@ class TargetPoller:
         if isinstance(outcome, ScaleEngineError):
             self._log_failure(outcome, result, facts)
             return
-        self.account.failures.forget(self._target)
+        self.account.failures.reset(self._target)
         self._log_success(outcome, result, facts)
         missing = unanswered(self._target, outcome)
         for cpu_user in sorted(missing - self._warned):

@@ -101,7 +101,7 @@ def demo_account(start: float, random: Random) -> Demo:
             day, first_day, noise_seed, has_trial=recorder.now < start + _TRIAL_SECONDS
         ),
         storage=storage,
-        refresh=recorder.follow,
+        refresh=recorder.advance,
     )
     return Demo(
         account,
@@ -148,7 +148,7 @@ class _Recorder:
         self.now = start
         self._next = start + random.uniform(*_EVENT_SECONDS)
 
-    def follow(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Bring the storage up to a time, unix seconds; it does not go back."""
         self.now = max(self.now, now)
         while self._next <= now:

@@ -29,7 +29,7 @@ def test_it_is_the_same_in_every_process() -> None:
         ]
         lives = [life(name, targets, "seed", days=10.0) for _ in range(2)]
         for each in lives:
-            each.follow(10 * DAY)
+            each.advance(10 * DAY)
         for target in targets:
             first, second = (each.holdings.truths[target] for each in lives)
             assert first.between(0, 10 * DAY) == second.between(0, 10 * DAY)

@@ -211,15 +211,15 @@ def test_the_skew_of_the_clock(metrics: Metrics) -> None:
         assert values(metrics, "scaleengine_api_clock_skew_seconds") == {("main",): skew}
 
 
-@pytest.mark.parametrize(("forget", "known"), [((), {("main",): 1.0}), (("main",), {})])
+@pytest.mark.parametrize(("replaced", "known"), [((), {("main",): 1.0}), (("main",), {})])
 def test_another_account_of_the_same_name(
-    metrics: Metrics, forget: tuple[str, ...], known: dict[tuple[str, ...], float]
+    metrics: Metrics, replaced: tuple[str, ...], known: dict[tuple[str, ...], float]
 ) -> None:
     """What was known of an account is not known of another that has its name now."""
     metrics.record_exchange(Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=0.0))
     metrics.record_verdict(
         CredentialVerdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True)
     )
-    metrics.apply(compute_delta([], [USAGE], replaced=forget), {"main": 158})
+    metrics.apply(compute_delta([], [USAGE], replaced=replaced), {"main": 158})
     assert values(metrics, "scaleengine_up") == known
     assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

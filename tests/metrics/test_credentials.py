@@ -167,33 +167,33 @@ def test_a_denied_command_never_flaps(story: list[CredentialVerdict]) -> None:
         was_up = is_up
 
 
-Follow = Callable[[CredentialCollector], None]
+Change = Callable[[CredentialCollector], None]
 
 
 @pytest.mark.parametrize(
-    ("follow", "is_up", "decided"),
+    ("change", "is_up", "decided"),
     [
         # The command that was accepted is not polled any more: its verdict holds up nothing.
-        (lambda it: it.follow(["main"], [USAGE]), {"main": 0}, {("main", "disk_usage"): 0}),
-        (lambda it: it.follow(["main"], [VIDEOS]), {"main": 1}, {("main", "files"): 1}),
-        (lambda it: it.follow(["main"], [AUDIO]), {}, {}),
-        (lambda it: it.follow(["main"], [USAGE, VIDEOS], {"main"}), {}, {}),
-        (lambda it: it.follow([], []), {}, {}),
+        (lambda it: it.set_targets(["main"], [USAGE]), {"main": 0}, {("main", "disk_usage"): 0}),
+        (lambda it: it.set_targets(["main"], [VIDEOS]), {"main": 1}, {("main", "files"): 1}),
+        (lambda it: it.set_targets(["main"], [AUDIO]), {}, {}),
+        (lambda it: it.set_targets(["main"], [USAGE, VIDEOS], {"main"}), {}, {}),
+        (lambda it: it.set_targets([], []), {}, {}),
         # Another interval makes no other target.
         (
-            lambda it: it.follow(["main"], [replace(VIDEOS, interval=60.0)]),
+            lambda it: it.set_targets(["main"], [replace(VIDEOS, interval=60.0)]),
             {"main": 1},
             {("main", "files"): 1},
         ),
     ],
 )
 def test_after_a_reload(
-    collector: CredentialCollector, follow: Follow, is_up: Up, decided: Accepted
+    collector: CredentialCollector, change: Change, is_up: Up, decided: Accepted
 ) -> None:
     """What was decided counts for targets that are polled still, and for the same account only."""
     collector.record(refused(USAGE))
     collector.record(accepted(VIDEOS))
-    follow(collector)
+    change(collector)
     assert (up(collector), by_collector(collector)) == (is_up, decided)
 
 
@@ -202,13 +202,13 @@ def test_an_account_that_is_not_reached_stays_down_at_a_reload(
 ) -> None:
     """A reload does not hide that no request gets a response."""
     collector.record(unanswered(VIDEOS))
-    collector.follow(["main"], [USAGE, VIDEOS])
+    collector.set_targets(["main"], [USAGE, VIDEOS])
     assert up(collector) == {"main": 0}
 
 
 def test_a_poll_that_ends_after_its_target_is_gone(collector: CredentialCollector) -> None:
     """A late verdict brings back no account and no target."""
-    collector.follow(["main"], [USAGE])
+    collector.set_targets(["main"], [USAGE])
     collector.record(accepted(VIDEOS))
     collector.record(accepted(OTHER))
     assert up(collector) == {}

@@ -91,15 +91,15 @@ def test_a_cause_that_comes_back() -> None:
     log = FailureLog()
     warned(log, NetworkError, 0.0)
     for target in SIX[1:]:
-        log.forget(target)
+        log.reset(target)
     assert not log.record_failure(USAGE, error(NetworkError), 10.0)
-    log.forget(PATHS[0])
-    log.forget(USAGE)
+    log.reset(PATHS[0])
+    log.reset(USAGE)
     assert log.record_failure(USAGE, error(NetworkError), 20.0)
 
 
 def test_what_never_failed() -> None:
     """A target that never failed can be forgotten."""
     log = FailureLog()
-    log.forget(USAGE)
+    log.reset(USAGE)
     assert log.record_failure(USAGE, error(NetworkError), 0.0)

@@ -71,19 +71,19 @@ class Polling:
         self.thread = PollingThread(self._poller)
         self.thread.start()
 
-    def follow(
-        self, account: PolledAccount, *targets: Target, forget: tuple[str, ...] = ()
+    def set_targets(
+        self, account: PolledAccount, *targets: Target, replaced: tuple[str, ...] = ()
     ) -> None:
-        self.apply({"main": account}, *targets, forget=forget)
+        self.apply({"main": account}, *targets, replaced=replaced)
 
     def apply(
         self,
         accounts: Mapping[str, PolledAccount],
         *targets: Target,
-        forget: tuple[str, ...] = (),
+        replaced: tuple[str, ...] = (),
         new_credentials: tuple[str, ...] = (),
     ) -> None:
-        delta = compute_delta(self.store.current(), targets, forget, new_credentials)
+        delta = compute_delta(self.store.current(), targets, replaced, new_credentials)
         self.thread.call(lambda: self._poller.apply(delta, accounts))
 
     def tasks(self) -> dict[str, "asyncio.Task[None]"]:
@@ -141,12 +141,12 @@ def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
 def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator) -> None:
     """A target that stays keeps its task, its snapshot and its schedule, whatever else comes."""
     with open_account(simulator) as account, polling() as made:
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert made.wait_for(1)
         tasks, known = made.tasks(), made.store.current()[USAGE]
-        made.follow(account, FILES, USAGE)
+        made.set_targets(account, FILES, USAGE)
         assert made.wait_for(2)
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert until(lambda: len(made.tasks()) == 1)
         assert made.tasks() == tasks
         assert made.store.current() == {USAGE: known}
@@ -157,9 +157,9 @@ def test_a_poll_under_way_goes_on(open_account: OpenAccount, simulator: Simulato
     """A target that stays keeps the poll that is under way, too."""
     simulator.behave(Behaviour(latency=0.2))
     with open_account(simulator) as account, polling() as made:
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert simulator.wait_for_calls(1)
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert made.wait_for(1)
         assert simulator.call_count == 1
 
@@ -170,11 +170,11 @@ def test_another_interval_keeps_the_snapshot(
     """A target that is polled at another interval keeps its numbers, and is polled soon."""
     often = replace(USAGE, interval=60.0)
     with open_account(simulator) as account, polling() as made:
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert made.wait_for(1)
         good = made.store.current()[USAGE].good
         simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
-        made.follow(account, often)
+        made.set_targets(account, often)
         assert simulator.wait_for_calls(2)
         assert made.store.current()[often].good is good is not None
         assert made.thread.dead() == ()
@@ -190,10 +190,10 @@ def test_a_changed_account_makes_the_next_poll(
         open_account(simulator, leaping=leaping, cdn=159) as changed,
         polling() as made,
     ):
-        made.follow(account, often)
+        made.set_targets(account, often)
         assert made.wait_for(1)
         tasks = made.tasks()
-        made.follow(changed, often)
+        made.set_targets(changed, often)
         assert until(lambda: simulator.calls[-1].cdn == 159)
         assert made.tasks() == tasks
         assert made.wait_for(len(made.ended) + 3)
@@ -205,9 +205,9 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
     """The poll of a target that is left out makes no further call, and nothing is told of it."""
     simulator.behave(Behaviour(latency=SLOW))
     with open_account(simulator) as account, polling() as made:
-        made.follow(account, FILES)
+        made.set_targets(account, FILES)
         assert simulator.wait_for_calls(1)
-        made.follow(account)
+        made.set_targets(account)
         assert made.thread.dead() == ()
         assert made.store.current() == {}
         assert until(lambda: made.tasks() == {})
@@ -222,11 +222,11 @@ def test_a_target_never_overlaps_itself(
     """A target that comes back while its old poll hangs waits for the end of that."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
     with open_account(simulator, leaping=leaping, timeout=SLOW) as account, polling() as made:
-        made.follow(account, FILES)
+        made.set_targets(account, FILES)
         assert simulator.wait_for_calls(1)
         for _ in range(3):
-            made.follow(account)
-            made.follow(account, back)
+            made.set_targets(account)
+            made.set_targets(account, back)
         assert made.thread.dead() == ()
         assert made.wait_for(1)
         assert simulator.most_in_flight == 1
@@ -246,16 +246,16 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         open_account(simulator, cdn=159) as other,
         polling() as made,
     ):
-        made.follow(account, USAGE)
+        made.set_targets(account, USAGE)
         assert simulator.wait_for_calls(1)
-        made.follow(other, USAGE, forget=("main",))
+        made.set_targets(other, USAGE, replaced=("main",))
         assert simulator.wait_for_calls(2)
         assert made.bytes_total() is None
         assert made.wait_for(1)
         assert made.bytes_total() == 2048
         assert len(made.ended) == 1
         simulator.behave(Behaviour())
-        made.follow(anew(account, simulator), USAGE, forget=("main",))
+        made.set_targets(anew(account, simulator), USAGE, replaced=("main",))
         assert made.wait_for(2)
         assert made.bytes_total() == 1024
 
@@ -268,7 +268,7 @@ def test_a_hundred_times_leave_nothing_behind(
     clients: weakref.WeakSet[Client] = weakref.WeakSet()
     with open_account(simulator, leaping=leaping) as first, polling() as made:
         account = anew(first, simulator)
-        made.follow(account, USAGE, FILES)
+        made.set_targets(account, USAGE, FILES)
         assert made.wait_for(2)
         tasks, files, known = len(made.tasks()), descriptors(), made.store.current()
         for number in range(100):
@@ -276,10 +276,10 @@ def test_a_hundred_times_leave_nothing_behind(
                 polls = len(made.ended)
                 account = anew(first, simulator)
                 clients.add(account.client)
-                made.follow(account, replace(USAGE, interval=3000.0 + number), FILES)
+                made.set_targets(account, replace(USAGE, interval=3000.0 + number), FILES)
                 assert made.wait_for(polls + 1)
             else:
-                made.follow(account, USAGE, FILES)
+                made.set_targets(account, USAGE, FILES)
         assert until(lambda: len(made.tasks()) == tasks)
         gc.collect()
         assert until(lambda: descriptors() <= files)
@@ -294,16 +294,16 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
     with open_account(simulator, timeout=60.0) as account, polling() as made:
-        made.follow(account, USAGE, FILES)
+        made.set_targets(account, USAGE, FILES)
         assert simulator.wait_for_calls(2)
         left = anew(account, simulator)
-        made.follow(left, FILES)
-        made.follow(left, FILES, USAGE)
-        made.follow(left, replace(FILES, interval=60.0), USAGE)
+        made.set_targets(left, FILES)
+        made.set_targets(left, FILES, USAGE)
+        made.set_targets(left, replace(FILES, interval=60.0), USAGE)
         began = time.monotonic()
         assert made.thread.stop(TIMEOUT)
         assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
-        made.follow(left, FILES)
+        made.set_targets(left, FILES)
         assert made.ended == []
     # The timers of calls that were ended are told so, and end a moment later.
     assert until(lambda: set(threading.enumerate()) <= threads)
@@ -316,7 +316,7 @@ def test_an_account_that_was_left_is_ended_too(
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     with open_account(simulator, timeout=60.0) as account:
         made = Polling()
-        made.follow(anew(account, simulator), USAGE)
+        made.set_targets(anew(account, simulator), USAGE)
         assert simulator.wait_for_calls(1)
         made.apply({})
         began = time.monotonic()
@@ -324,9 +324,9 @@ def test_an_account_that_was_left_is_ended_too(
         assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
 
 
-@pytest.mark.parametrize("forget", [(), ("main",)], ids=["gone", "another"])
+@pytest.mark.parametrize("replaced", [(), ("main",)], ids=["gone", "another"])
 def test_a_call_of_an_account_that_is_gone(
-    open_account: OpenAccount, simulator: Simulator, forget: tuple[str, ...]
+    open_account: OpenAccount, simulator: Simulator, replaced: tuple[str, ...]
 ) -> None:
     """Where the account is gone, or another now, a call that hangs in its name ends at once."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
@@ -337,10 +337,10 @@ def test_a_call_of_an_account_that_is_gone(
         polling() as made,
     ):
         before = replace(account, client=replace(account.client, observe=told.append))
-        made.follow(before, FILES)
+        made.set_targets(before, FILES)
         assert simulator.wait_for_calls(1)
-        if forget:
-            made.follow(other, USAGE, forget=forget)
+        if replaced:
+            made.set_targets(other, USAGE, replaced=replaced)
             assert made.wait_for(1)
         else:
             made.apply({})
@@ -360,7 +360,7 @@ def test_healthy_while_a_reload_is_applied(open_account: OpenAccount, simulator:
     with open_account(simulator) as account, polling() as made:
         transport = Watching(Endpoint(simulator.url, TIMEOUT, 4))
         leaving = replace(account, client=replace(account.client, transport=transport))
-        made.follow(leaving, USAGE, FILES)
+        made.set_targets(leaving, USAGE, FILES)
         assert made.wait_for(2)
         made.apply({})
         assert seen == [()]
