@@ -135,7 +135,7 @@ def run(
     notifier = Notifier(process.environ)
     reloading = _ReloadService(source, polling, publisher, notifier, (stop, clock))
     add_shard_gauges(metrics, settings.shard.ordinal, settings.shard.total)
-    add_log_counter(metrics.tail, lambda: process.stderr.lines_dropped)
+    add_log_counter(metrics.process, lambda: process.stderr.lines_dropped)
     add_reload_gauges(metrics, "config", reloading.reload)
     if web_options.web_config is not None:
         add_reload_gauges(metrics, "web_config", web_options.web_config)

@@ -1,8 +1,8 @@
 """What a scrape gets: Prometheus' text format, rendered and compressed before anybody asks.
 
-An exposition has two layers. The **accounts** are the families of snapshots, polls and requests: a
-change of one account renders and compresses a small part of them. The **tail** is about the
-process: it is small, and changes all the time. Both make one gzip member: some clients read only
+An exposition has two layers. That of the **accounts** has the families of snapshots, polls and
+requests: a change of one account renders and compresses a small part of them. That of the
+**process** is small, and changes all the time. Both make one gzip member: some clients read only
 the first.
 """
 
@@ -33,14 +33,14 @@ class Body:
 
 
 @dataclass(frozen=True, eq=False)
-class AccountLayer:
+class AccountsLayer:
     """The families of accounts, by name; each has its accounts in the order of ``positions``."""
 
     families: Mapping[str, FamilyText]
     positions: Mapping[str, int]
 
     @cached_property
-    def plain(self) -> Body:
+    def text_body(self) -> Body:
         """Return the text of all families."""
         return _text(self.families.values())
 
@@ -50,21 +50,21 @@ class AccountLayer:
 
         A small one is compressed as a whole: it is half as large then, and it takes no longer.
         """
-        if self.plain.length <= _SMALL:
-            return compress(b"".join(self.plain.parts))
+        if self.text_body.length <= _SMALL:
+            return compress(b"".join(self.text_body.parts))
         return join([family.part for family in self.families.values()])
 
-    def with_accounts(self, accounts: Sequence[str]) -> "AccountLayer":
+    def with_accounts(self, accounts: Sequence[str]) -> "AccountsLayer":
         """Return the layer with these accounts in this order; a new one has no samples."""
         families = {
             name: family.with_accounts(self.positions, accounts)
             for name, family in self.families.items()
         }
-        return AccountLayer(
+        return AccountsLayer(
             families, {account: position for position, account in enumerate(accounts)}
         )
 
-    def with_sections(self, sections: Mapping[str, Sections]) -> "AccountLayer":
+    def with_sections(self, sections: Mapping[str, Sections]) -> "AccountsLayer":
         """Return the layer with other samples for some of its accounts, by family.
 
         It is the same layer where the samples are the same.
@@ -75,15 +75,15 @@ class AccountLayer:
             families[name] = families[name].with_texts(by_position, names)
         if all(map(is_, families.values(), self.families.values())):
             return self
-        return AccountLayer(families, self.positions)
+        return AccountsLayer(families, self.positions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tail:
+class ProcessLayer:
     """The families of the process, as text and as a part of any gzip member."""
 
     families: tuple[FamilyText, ...]
-    plain: Body
+    text_body: Body
     part: Part
 
 
@@ -91,15 +91,15 @@ class Tail:
 class Exposition:
     """Both layers at one moment, ready to be sent; what is asked of it, any thread may ask.
 
-    ``plain`` is the text of all, ``packed`` the same as one gzip member. ``names`` are those of
-    samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave the
-    rest out; None means all.
+    ``text_body`` is the text of all, ``gzip_body`` the same as one gzip member. ``names`` are those
+    of samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave
+    the rest out; None means all.
     """
 
-    accounts: AccountLayer
-    tail: Tail
-    plain: Body
-    packed: Body
+    accounts: AccountsLayer
+    process: ProcessLayer
+    text_body: Body
+    gzip_body: Body
 
     def known(self, names: Collection[str]) -> frozenset[str]:
         """Return those of the names that samples have."""
@@ -108,7 +108,7 @@ class Exposition:
 
     def text(self, names: Collection[str] | None = None) -> Body:
         """Return the text, which is ready; with ``names``, what is wanted of it."""
-        return self.plain if names is None else _text(self._only(names))
+        return self.text_body if names is None else _text(self._only(names))
 
     def gzip(self, names: Collection[str] | None = None) -> Body:
         """Return the text as one gzip member, which is ready.
@@ -116,35 +116,37 @@ class Exposition:
         With ``names``, most of what is wanted is compressed already.
         """
         if names is None:
-            return self.packed
+            return self.gzip_body
         return Body(gzip_member([family.part for family in self._only(names)]))
 
     def families(self) -> Iterator[FamilyText]:
         """Return all families, in order."""
         yield from self.accounts.families.values()
-        yield from self.tail.families
+        yield from self.process.families
 
     def _only(self, names: Collection[str]) -> Iterator[FamilyText]:
         wanted = frozenset(names)
         return filter(None, (family.only(wanted) for family in self.families()))
 
 
-def empty_layer(families: Iterable[Metric]) -> AccountLayer:
+def empty_layer(families: Iterable[Metric]) -> AccountsLayer:
     """Return the layer of these families, without any account."""
-    return AccountLayer({family.name: FamilyText(render_head(family)) for family in families}, {})
+    return AccountsLayer({family.name: FamilyText(render_head(family)) for family in families}, {})
 
 
-def render_tail(families: Iterable[Metric]) -> Tail:
+def render_process_layer(families: Iterable[Metric]) -> ProcessLayer:
     """Return the families of the process, rendered and compressed."""
     rendered = tuple(map(render_family, families))
-    plain = _text(rendered)
-    return Tail(rendered, plain, compress(b"".join(plain.parts)))
+    text_body = _text(rendered)
+    return ProcessLayer(rendered, text_body, compress(b"".join(text_body.parts)))
 
 
-def expose(accounts: AccountLayer, tail: Tail) -> Exposition:
+def expose(accounts: AccountsLayer, process: ProcessLayer) -> Exposition:
     """Return the exposition of both layers."""
-    plain = Body((*accounts.plain.parts, *tail.plain.parts))
-    return Exposition(accounts, tail, plain, Body(gzip_member((accounts.part, tail.part))))
+    text_body = Body((*accounts.text_body.parts, *process.text_body.parts))
+    return Exposition(
+        accounts, process, text_body, Body(gzip_member((accounts.part, process.part)))
+    )
 
 
 def _text(families: Iterable[FamilyText]) -> Body:

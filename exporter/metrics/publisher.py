@@ -8,12 +8,12 @@ from typing import Final
 import structlog
 
 from exporter.metrics.exposition import (
-    AccountLayer,
+    AccountsLayer,
     Exposition,
-    Tail,
+    ProcessLayer,
     empty_layer,
     expose,
-    render_tail,
+    render_process_layer,
 )
 from exporter.metrics.family_text import Sections, join_sections, render_sections
 from exporter.metrics.registry import Metrics
@@ -27,7 +27,7 @@ from exporter.scaleengine.clock import Clock
 log: Final = structlog.get_logger(__name__)
 
 PAUSE: Final = 1.0
-"""Seconds from the end of one publication to the next, and the age that the tail may have."""
+"""Seconds between publications, and the age that the layer of the process may have."""
 
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
@@ -59,25 +59,27 @@ class Publisher:
         self._must_render_all = True
         self._stale_at: dict[str, float] = {}
         self._unfinished: Mapping[str, tuple[Target, ...]] | None = None
-        self._layer: AccountLayer | None = None
+        self._layer: AccountsLayer | None = None
         self._exposition: Exposition | None = None
-        self._tail_rendered = _NEVER
+        self._process_rendered = _NEVER
         self._lock = threading.RLock()
         self._thread = SupervisedThread("publish", self.run, stop)
 
     def latest(self) -> Exposition | None:
         """Return what was published last, which never changes, or None before that.
 
-        For one thread at a time. It takes no time but that of the tail, once a second at most.
+        For one thread at a time. At most once a second, it renders the process layer.
         """
         layer, exposition, monotonic = self._layer, self._exposition, self._clock.monotonic()
         if layer is None:
             return None
-        if exposition is None or monotonic - self._tail_rendered >= PAUSE:
-            self._tail_rendered = monotonic  # before it is: a publication meanwhile is not missed
-            exposition = expose(layer, self._render_tail())
+        if exposition is None or monotonic - self._process_rendered >= PAUSE:
+            self._process_rendered = (
+                monotonic  # before it is: a publication meanwhile is not missed
+            )
+            exposition = expose(layer, self._render_process_layer())
         elif exposition.accounts is not layer:
-            exposition = expose(layer, exposition.tail)
+            exposition = expose(layer, exposition.process)
         self._exposition = exposition
         return exposition
 
@@ -124,7 +126,7 @@ class Publisher:
         Any thread may call this. It takes the time of two publications at most: it waits for one
         that is in progress, and never for polls or for ScaleEngine.
         """
-        self._tail_rendered = _NEVER
+        self._process_rendered = _NEVER
         return self._publish_or_log()
 
     @contextmanager
@@ -152,7 +154,7 @@ class Publisher:
 
     def _publish(self) -> None:
         if self._metrics.wall_time.refresh():
-            self._must_render_all, self._tail_rendered = True, _NEVER
+            self._must_render_all, self._process_rendered = True, _NEVER
         accounts, monotonic = self._metrics.accounts(), self._clock.monotonic()
         render_all, self._must_render_all = self._must_render_all, True  # until it has succeeded
         changes = self._take_changes(monotonic)
@@ -165,7 +167,7 @@ class Publisher:
         self._schedule(changes.get(TARGETS, ()), monotonic)
         unfinished = self._find_unfinished(changes.get(TARGETS, ()), accounts)
         layer = layer.with_sections(self._render(changes, layer.positions))
-        layer.plain, layer.part  # noqa: B018 - they are made here, so that no scrape has to
+        layer.text_body, layer.part  # noqa: B018 - they are made here, so that no scrape has to
         # All families in one step: a scrape has the old exposition, or the new one.
         self._layer, self._unfinished = layer, unfinished
         self._must_render_all = False
@@ -177,7 +179,7 @@ class Publisher:
         self._metrics.changes.add(TARGETS, self._metrics.redactor.accounts_to_redact())
         return self._metrics.changes.take()
 
-    def _make_layer(self) -> AccountLayer:
+    def _make_layer(self) -> AccountsLayer:
         return empty_layer(
             family
             for collector in self._metrics.collectors
@@ -238,9 +240,9 @@ class Publisher:
         if part:
             yield part
 
-    def _render_tail(self) -> Tail:
+    def _render_process_layer(self) -> ProcessLayer:
         try:
-            tail = render_tail(self._metrics.tail.collect())
+            layer = render_process_layer(self._metrics.process.collect())
         except Exception as error:
             limit = find_resource_limit(error)
             if self._tail_failing:
@@ -250,6 +252,6 @@ class Publisher:
             else:
                 log.warning("metrics of the process not published, retrying", **limit._asdict())
             self._tail_failing = True
-            return render_tail(())
+            return render_process_layer(())
         self._tail_failing = False
-        return tail
+        return layer

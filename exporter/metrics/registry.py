@@ -48,13 +48,13 @@ _NONE: Final[Quotas] = MappingProxyType({})
 class Metrics:
     """The collectors of both layers of an exposition, and what records events.
 
-    ``collectors`` are those of accounts, in the order of their families. ``tail`` has those of the
-    process. ``registry`` holds both. ``wall_time`` makes timestamps.
+    ``collectors`` are those of accounts, in the order of their families. ``process`` has those of
+    the process. ``registry`` holds both. ``wall_time`` makes timestamps.
     """
 
     registry: CollectorRegistry
     collectors: tuple[AccountCollector, ...]
-    tail: CollectorRegistry
+    process: CollectorRegistry
     polls: PollCounters
     requests: RequestCounters
     configured: ConfiguredAccounts
@@ -139,14 +139,14 @@ def build_metrics(
         *polls.collectors,
         *requests.collectors,
     )
-    tail = _tail(wall_time)
+    process = _process_registry(wall_time)
     with_samples = partial(_with_samples, configured)
     return Metrics(
         registry=_registry(
-            *(AllAccounts(collector, with_samples) for collector in collectors), tail
+            *(AllAccounts(collector, with_samples) for collector in collectors), process
         ),
         collectors=collectors,
-        tail=tail,
+        process=process,
         polls=polls,
         requests=requests,
         configured=configured,
@@ -180,13 +180,13 @@ def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> No
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",
         f"1 if the {what} in force is that of its file as it was read last, else 0.",
-        registry=metrics.tail,
+        registry=metrics.process,
     )
     successful.set_function(lambda: float(reloaded.last_reload_successful))
     last_success = Gauge(
         f"scaleengine_exporter_{what}_last_reload_success_timestamp_seconds",
         f"When the {what} was last read well, in unix time.",
-        registry=metrics.tail,
+        registry=metrics.process,
     )
     last_success.set_function(lambda: metrics.wall_time.unix(reloaded.last_success))
 
@@ -197,7 +197,7 @@ def add_shard_gauges(metrics: Metrics, ordinal: int, total: int) -> None:
         ("shard", ordinal, "The shard of this process, from 0 on: which accounts it polls."),
         ("total_shards", total, "How many shards the accounts are divided among."),
     ):
-        Gauge(f"scaleengine_exporter_{name}", text, registry=metrics.tail).set(value)
+        Gauge(f"scaleengine_exporter_{name}", text, registry=metrics.process).set(value)
 
 
 def _registry(*collectors: Collector) -> CollectorRegistry:
@@ -208,7 +208,7 @@ def _registry(*collectors: Collector) -> CollectorRegistry:
     return registry
 
 
-def _tail(wall_time: WallTime) -> CollectorRegistry:
+def _process_registry(wall_time: WallTime) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     build = Gauge(
         "scaleengine_exporter_build_info",

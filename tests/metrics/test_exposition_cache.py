@@ -18,12 +18,12 @@ from prometheus_client.metrics_core import Metric
 
 from exporter.metrics.account_metrics import NO_ACCOUNT
 from exporter.metrics.exposition import (
-    AccountLayer,
+    AccountsLayer,
     Body,
     Exposition,
     empty_layer,
     expose,
-    render_tail,
+    render_process_layer,
 )
 from exporter.metrics.family_text import ACCOUNTS_PER_BLOCK, render_sections
 
@@ -53,16 +53,16 @@ def durations() -> Metric:
 
 
 def files(number: float) -> Metric:
-    """Return a gauge family of the tail."""
+    """Return a gauge family of the process layer."""
     return GaugeMetricFamily("files", "Files.", value=number)
 
 
 def memory(used: float) -> Metric:
-    """Return another gauge family of the tail."""
+    """Return another gauge family of the process layer."""
     return GaugeMetricFamily("memory_bytes", "Memory.", value=used)
 
 
-def changed(layer: AccountLayer, *families: Metric) -> AccountLayer:
+def changed(layer: AccountsLayer, *families: Metric) -> AccountsLayer:
     """Return the layer with the samples of these families, each of the account in its label."""
     return layer.with_sections(
         {
@@ -79,22 +79,22 @@ def changed(layer: AccountLayer, *families: Metric) -> AccountLayer:
     )
 
 
-def gone(layer: AccountLayer, name: str, *accounts: str) -> AccountLayer:
+def gone(layer: AccountsLayer, name: str, *accounts: str) -> AccountsLayer:
     """Return the layer without samples of some accounts in a family."""
     return layer.with_sections({name: render_sections(Metric(name, "", "gauge"), accounts)})
 
 
 @pytest.fixture
-def layer() -> AccountLayer:
+def layer() -> AccountsLayer:
     """Give a layer of two accounts."""
     empty = empty_layer([users(), polls(), durations()]).with_accounts([NO_ACCOUNT, "one", "two"])
     return changed(empty, users(one=5, two=6), polls(one=1), durations())
 
 
 @pytest.fixture
-def exposition(layer: AccountLayer) -> Exposition:
-    """Give an exposition of three families of accounts and two in the tail."""
-    return expose(layer, render_tail([files(3), memory(7)]))
+def exposition(layer: AccountsLayer) -> Exposition:
+    """Give an exposition of three families of accounts and two in the process layer."""
+    return expose(layer, render_process_layer([files(3), memory(7)]))
 
 
 def joined(body: Body) -> bytes:
@@ -111,15 +111,15 @@ def unpacked(body: Body) -> bytes:
     return text
 
 
-def text_of(layer: AccountLayer) -> str:
+def text_of(layer: AccountsLayer) -> str:
     """Return what a client reads of a layer alone; compressed, it must be the same."""
-    exposition = expose(layer, render_tail(()))
+    exposition = expose(layer, render_process_layer(()))
     assert unpacked(exposition.gzip()) == joined(exposition.text())
     return joined(exposition.text()).decode()
 
 
 def test_the_text_has_the_families_in_order(exposition: Exposition) -> None:
-    """Those of accounts come first, then the tail; each has one HELP and one TYPE."""
+    """Those of accounts come first, then those of the process; each has one HELP and one TYPE."""
     lines = [line for line in joined(exposition.text()).splitlines() if line.startswith(b"#")]
     assert [line.split()[1:3] for line in lines] == [
         [kind, name]
@@ -147,15 +147,15 @@ def test_a_scrape_makes_nothing(exposition: Exposition) -> None:
 
 def test_nothing_at_all_is_an_exposition() -> None:
     """Without any family the text is empty, and its gzip is a whole member."""
-    empty = expose(empty_layer(()), render_tail(()))
+    empty = expose(empty_layer(()), render_process_layer(()))
     assert joined(empty.text()) == unpacked(empty.gzip()) == b""
     assert joined(empty.text(["files"])) == unpacked(empty.gzip(["files"])) == b""
 
 
 def test_a_change_of_the_tail_leaves_the_rest(exposition: Exposition) -> None:
-    """A new tail is small, and nothing of accounts is copied or compressed for it."""
-    after = expose(exposition.accounts, render_tail([memory(8)]))
-    kept = len(exposition.accounts.plain.parts)
+    """A new process layer is small, and nothing of accounts is copied or compressed for it."""
+    after = expose(exposition.accounts, render_process_layer([memory(8)]))
+    kept = len(exposition.accounts.text_body.parts)
     assert list(map(id, after.text().parts[:kept])) == list(map(id, exposition.text().parts[:kept]))
     assert after.gzip().parts[1] is exposition.gzip().parts[1]
     assert b"\nmemory_bytes 8.0\n" in joined(after.text())
@@ -176,7 +176,7 @@ def test_a_change_of_an_account_leaves_other_blocks() -> None:
     )
 
 
-def test_the_same_samples_are_no_change(layer: AccountLayer) -> None:
+def test_the_same_samples_are_no_change(layer: AccountsLayer) -> None:
     """When nothing has changed, nothing is compressed, and the layer is the same."""
     assert changed(layer, users(one=5, two=6), durations()) is layer
 
@@ -191,7 +191,7 @@ def test_the_same_samples_are_no_change(layer: AccountLayer) -> None:
     ids=["one", "both", "nothing"],
 )
 def test_every_change_of_an_account_shows(
-    layer: AccountLayer, change: Metric, shown: list[tuple[str, str]]
+    layer: AccountsLayer, change: Metric, shown: list[tuple[str, str]]
 ) -> None:
     """An account has the samples that it was given last."""
     lines = text_of(changed(layer, change)).splitlines()
@@ -201,10 +201,10 @@ def test_every_change_of_an_account_shows(
     ]
 
 
-def test_samples_can_go_and_come(layer: AccountLayer) -> None:
+def test_samples_can_go_and_come(layer: AccountsLayer) -> None:
     """A family keeps its HELP when its last sample goes, and is no answer to its name then."""
     without = gone(layer, "disk_bytes", "one", "two")
-    exposition = expose(without, render_tail(()))
+    exposition = expose(without, render_process_layer(()))
     assert b"# TYPE disk_bytes gauge\n" in joined(exposition.text())
     assert joined(exposition.text(["disk_bytes"])) == b""
     assert exposition.known(["disk_bytes"]) == frozenset()
@@ -236,11 +236,11 @@ def test_an_exposition_never_changes(exposition: Exposition) -> None:
     assert (joined(exposition.text()), joined(exposition.gzip())) == (text, compressed)
 
 
-def test_many_threads_can_ask_at_once(layer: AccountLayer) -> None:
+def test_many_threads_can_ask_at_once(layer: AccountsLayer) -> None:
     """Compressed answers are right even when several threads ask for them, and publish."""
 
     def ask(number: int) -> bool:
-        after = expose(changed(layer, polls(one=number)), render_tail([memory(number)]))
+        after = expose(changed(layer, polls(one=number)), render_process_layer([memory(number)]))
         wanted = ["disk_bytes", "memory_bytes"]
         return all(
             unpacked(after.gzip(chosen)) == joined(after.text(chosen)) for chosen in (None, wanted)
@@ -300,7 +300,7 @@ def test_names_that_are_known(exposition: Exposition) -> None:
 
 def test_a_chosen_family_is_compressed_once(exposition: Exposition) -> None:
     """However it is combined with others, and as long as it is the same."""
-    after = expose(changed(exposition.accounts, polls(one=2)), render_tail([memory(8)]))
+    after = expose(changed(exposition.accounts, polls(one=2)), render_process_layer([memory(8)]))
     first = exposition.gzip(["disk_bytes"]).parts[1]
     for reconcile, names in (
         (exposition, ["disk_bytes", "files"]),
@@ -315,7 +315,7 @@ def test_names_choose_lines_whatever_a_label_holds() -> None:
     """A label may hold what looks like a line break or another sample."""
     family = HistogramMetricFamily("duration_seconds", "Durations.", labels=("account",))
     family.add_metric(["a\r\nduration_seconds_sum 1\x85\u2028 {"], [("+Inf", 3.0)], 7)
-    exposition = expose(empty_layer(()), render_tail([family]))
+    exposition = expose(empty_layer(()), render_process_layer([family]))
     lines = joined(exposition.text(["duration_seconds_count"])).split(b"\n")
     assert [line[:23] for line in lines[2:]] == [b"duration_seconds_count{", b""]
 

@@ -153,7 +153,7 @@ def test_nothing_is_rendered_before_it_is_started(
     """What is there to be published does not delay who makes a publisher."""
     asked = Asked()
     made = publisher(threading.Event())
-    metrics.tail.register(asked)
+    metrics.process.register(asked)
     assert made.latest() is None
     assert made.unfinished() == (USAGE, FILES)
     assert asked.times == 1  # the registry asked, for names
@@ -430,8 +430,8 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
 ) -> None:
     """What tells of the process is at most a second old, and not made while nobody scrapes."""
     asked = Asked()
-    metrics.tail.register(asked)
-    gauge = Gauge("open_files", "Open files.", registry=metrics.tail)
+    metrics.process.register(asked)
+    gauge = Gauge("open_files", "Open files.", registry=metrics.process)
 
     def turns() -> Iterator[None]:
         for number in range(1, 4):
@@ -460,7 +460,7 @@ def test_a_failure_of_the_tail_leaves_the_rest(
 ) -> None:
     """If how the process is cannot be told, that is absent and logged; all else is served."""
     asked = Asked()
-    metrics.tail.register(asked)
+    metrics.process.register(asked)
 
     def turns() -> Iterator[None]:
         assert shown(running, "python_info") == ["1.0"]

@@ -138,7 +138,7 @@ def test_a_poll_between_the_correction_and_the_publication(watched: Watched) -> 
 
 @pytest.mark.parametrize("off", [0.001, -0.5, TOLERANCE, -TOLERANCE])
 def test_jitter_changes_nothing(watched: Watched, off: float) -> None:
-    """Clocks that differ by at most the tolerance leave all layers but the tail as they are."""
+    """Clocks that differ by at most the tolerance change the layer of the process only."""
 
     def turns() -> Iterator[None]:
         watched.poll(skew=2.0)

@@ -84,7 +84,7 @@ def collect_families() -> dict[str, Metric]:
     """Return each family by the name that Prometheus' documentation calls a metric."""
     metrics = build_metrics(Store([]), {}, Clock())
     add_shard_gauges(metrics, 0, 1)
-    add_log_counter(metrics.tail, int)
+    add_log_counter(metrics.process, int)
     add_reload_gauges(metrics, "config", _Reloaded())
     add_reload_gauges(metrics, "web_config", _Reloaded())
     return {_metric_name(family): family for family in metrics.registry.collect()}

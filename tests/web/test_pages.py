@@ -257,7 +257,7 @@ def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: s
     asked = itertools.count()
     store, clock = Store([]), Clock(monotonic=lambda: 5000.0)
     metrics = build_metrics(store, {"main": 158}, clock)
-    gauge = Gauge("rendered", "How often.", registry=metrics.tail)
+    gauge = Gauge("rendered", "How often.", registry=metrics.process)
     gauge.set_function(lambda: next(asked))
     publisher = Publisher(metrics, store, clock, threading.Event())
     publisher.publish()

@@ -31,7 +31,7 @@ _MAX_KEPT_BYTES: Final = 2 * 1024 * 1024
 
 _GZIP_LEVEL: Final = 6
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS  # what zlib takes for it
-_UNPACKED_AT_ONCE: Final = 4096
+_DECOMPRESSED_AT_ONCE: Final = 4096
 _MAX_PAGE_DIGITS: Final = 6
 
 _HTML: Final = "text/html; charset=utf-8"
@@ -67,28 +67,28 @@ class StatusSource:
 class _Built:
     """A compressed page, the length of its text, and until when it may be sent."""
 
-    packed: bytes
+    compressed: bytes
     length: int
     until: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Unpacked:
-    """The text of a compressed page, unpacked piece by piece: slow clients hold no copy of it."""
+class _DecompressedBody:
+    """The text of a compressed page, decompressed in pieces: a slow client holds no copy of it."""
 
-    packed: bytes
+    compressed: bytes
     length: int
 
     @property
     def parts(self) -> Iterator[bytes]:
         """Return the text in pieces."""
-        unpacker = zlib.decompressobj(_GZIP_FORMAT)
-        for start in range(0, len(self.packed), _UNPACKED_AT_ONCE):
-            waiting = self.packed[start : start + _UNPACKED_AT_ONCE]
+        decompressor = zlib.decompressobj(_GZIP_FORMAT)
+        for start in range(0, len(self.compressed), _DECOMPRESSED_AT_ONCE):
+            waiting = self.compressed[start : start + _DECOMPRESSED_AT_ONCE]
             while waiting:
-                yield unpacker.decompress(waiting, CHUNK_SIZE)
-                waiting = unpacker.unconsumed_tail
-        yield unpacker.flush()
+                yield decompressor.decompress(waiting, CHUNK_SIZE)
+                waiting = decompressor.unconsumed_tail
+        yield decompressor.flush()
 
 
 class _NoAccount:
@@ -172,30 +172,30 @@ class StatusPages:
         headers = {**headers, hdrs.VARY: hdrs.ACCEPT_ENCODING}
         if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-            return await send(request, Body((built.packed,)), headers)
-        return await send(request, _Unpacked(built.packed, built.length), headers)
+            return await send(request, Body((built.compressed,)), headers)
+        return await send(request, _DecompressedBody(built.compressed, built.length), headers)
 
     def _build(self, build: Callable[[], Iterable[bytes] | None]) -> _Built | _NoAccount:
         began = self._source.clock()
         parts = build()
         if parts is None:
             return _NoAccount()
-        packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
-        packed, length = [], 0
+        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
+        compressed, length = [], 0
         for part in parts:
-            packed.append(packer.compress(part))
+            compressed.append(compressor.compress(part))
             length += len(part)
-        packed.append(packer.flush())
+        compressed.append(compressor.flush())
         ended = self._source.clock()
         until = ended + max(KEEP_SECONDS, _KEEP_PER_SECOND * (ended - began))
-        return _Built(b"".join(packed), length, until)
+        return _Built(b"".join(compressed), length, until)
 
     def _keep(self, key: Hashable, built: _Built) -> None:
         """Keep a page, and of the others those that may still be sent, the newest first."""
-        now, room = self._source.clock(), _MAX_KEPT_BYTES - len(built.packed)
+        now, room = self._source.clock(), _MAX_KEPT_BYTES - len(built.compressed)
         kept = {key: built}
         for other_key, other in self._kept.items():
-            room -= len(other.packed)
+            room -= len(other.compressed)
             if other_key != key and now < other.until and room >= 0:
                 kept[other_key] = other
         self._kept = kept
