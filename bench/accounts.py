@@ -350,9 +350,9 @@ def simulate(accounts: int) -> None:
         print(simulator.url, flush=True)
         for _ in sys.stdin:
             times: dict[str, list[float]] = {}
-            for call in simulator.calls:
-                if call.path != _HANGING_PATH:
-                    times.setdefault(f"{call.cdn} {call.command}", []).append(call.time)
+            for request in simulator.requests:
+                if request.path != _HANGING_PATH:
+                    times.setdefault(f"{request.cdn} {request.command}", []).append(request.time)
             print(json.dumps(times), flush=True)
 
 

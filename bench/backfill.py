@@ -96,7 +96,7 @@ def measure(users: int, step: str) -> Result:
         return Result(
             users,
             step,
-            simulator.call_count,
+            simulator.request_count,
             collected,
             seconds,
             memory_mb,

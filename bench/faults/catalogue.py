@@ -97,7 +97,7 @@ def _listings(name: str, fault: Fault, reason: Reason, calls: int = 1) -> Case:
 def _once(name: str, fault: AnyFault) -> Case:
     """Return a fault of the first answer to each command, which the same poll gets over."""
     faults = tuple(
-        FaultRule(fault, command, calls=(1,)) for command in ("disk.usage", "files.list")
+        FaultRule(fault, command, requests=(1,)) for command in ("disk.usage", "files.list")
     )
     return Case(name, Spoiled(None, None, up=True), faults)
 

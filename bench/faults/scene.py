@@ -143,7 +143,7 @@ class Scene:
     def walk_on(self) -> None:
         """Do what is to happen in the middle of a walk, if one has begun."""
         happens = self.mid_walk
-        walks = [call for call in self.simulator.calls if call.command == "files.list"]
+        walks = [request for request in self.simulator.requests if request.command == "files.list"]
         if happens and walks and walks[-1].path == PATH and not walks[-1].offset:
             self.mid_walk = ()
             for change in happens:

@@ -119,12 +119,12 @@ class _Trial:
             if good is None:
                 return ("it was not good before the fault",)
             self.before = good
-            calls_before = self.scene.simulator.call_count
+            calls_before = self.scene.simulator.request_count
             # In this order: what a poll has read before the fault is what was known before.
             self.case.strike(self.scene)
             self.scene.move_on()
         during = self.witness.wait_for(self.has_struck, _TIMEOUT)
-        self.calls = self.scene.simulator.call_count - calls_before
+        self.calls = self.scene.simulator.request_count - calls_before
         if during is None:
             return ("the polls did not end",)
         self.during = during

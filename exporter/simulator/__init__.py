@@ -6,13 +6,13 @@ For the demo, for tests and for benchmarks::
         folders={"sestore4": Folder(files={"movie.mp4": FileType.VIDEO})}
     ))
     with Simulator([account]) as simulator:
-        ...  # send requests to simulator.url, look at simulator.calls
+        ...  # send requests to simulator.url, look at simulator.requests
 
 ``behave`` changes latency, checks, faults and the API variant while it runs. Written from the API's
 pages: knows nothing of the exporter's client, but for the signature.
 """
 
-from exporter.simulator.api import Call
+from exporter.simulator.api import ReceivedRequest
 from exporter.simulator.behaviour import Behaviour, Checks, FaultRule, SignatureCheck
 from exporter.simulator.published import PublishedFormat, ResponseFormat
 from exporter.simulator.simulated_accounts import (
@@ -20,20 +20,20 @@ from exporter.simulator.simulated_accounts import (
     Usage,
     no_usage,
     steady_usage,
-    usage_by_day,
+    usage_from_days,
 )
 from exporter.simulator.simulator import Simulator
 from exporter.simulator.storage import FileType, Folder, MemberOrder
 
 __all__ = [
     "Behaviour",
-    "Call",
     "Checks",
     "FaultRule",
     "FileType",
     "Folder",
     "MemberOrder",
     "PublishedFormat",
+    "ReceivedRequest",
     "ResponseFormat",
     "SignatureCheck",
     "SimulatedAccount",
@@ -41,5 +41,5 @@ __all__ = [
     "Usage",
     "no_usage",
     "steady_usage",
-    "usage_by_day",
+    "usage_from_days",
 ]

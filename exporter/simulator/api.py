@@ -1,4 +1,4 @@
-"""What the simulated API knows: its accounts, the present behaviour, what it was asked so far."""
+"""What the simulated API knows: its accounts, the present behaviour, the requests so far."""
 
 import threading
 from collections import deque
@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from exporter.simulator.behaviour import AnyFault, Behaviour, FaultPicker
-from exporter.simulator.commands import CallContext, SimulatedResponse, answer, cpu_users, refusal
+from exporter.simulator.commands import (
+    ResponseContext,
+    SimulatedResponse,
+    build_refusal,
+    cpu_users,
+    respond,
+)
 from exporter.simulator.php import whole_number
 from exporter.simulator.protocol import (
     RefusedError,
@@ -19,7 +25,7 @@ from exporter.simulator.protocol import (
 from exporter.simulator.simulated_accounts import SimulatedAccount
 
 KEPT = 100_000
-"""How many calls are kept: the newest."""
+"""How many requests are kept: the newest."""
 ROUTE = "/stable/"
 """Where the API is."""
 ELSEWHERE = "/elsewhere/"
@@ -29,12 +35,12 @@ _NO_REQUEST = SignedRequest("", {})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ReceivedRequest:
     """One HTTP request as the simulator understood it; what it lacked is None.
 
     ``time`` is the simulator's clock. ``has_key`` says whether it carried the key of an account;
-    ``code`` is the failure that was answered, "" for one without a code; ``fault`` what was broken
-    on purpose, ``status`` the HTTP status meant for it.
+    ``code`` is that of the failure in the response, "" for one without a code; ``fault`` what was
+    broken on purpose, ``status`` the HTTP status meant for it.
     """
 
     time: float
@@ -53,44 +59,44 @@ class Call:
     status: int = 200
 
 
-class CallLog:
-    """Calls in the order in which they were answered; threads may wait for them."""
+class ReceivedRequests:
+    """Requests in the order of their responses; threads may wait for them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._calls: deque[Call] = deque(maxlen=KEPT)
+        self._requests: deque[ReceivedRequest] = deque(maxlen=KEPT)
         self._total = 0
 
-    def add(self, call: Call) -> None:
-        """Record a call."""
+    def add(self, request: ReceivedRequest) -> None:
+        """Record a request."""
         with self._changed:
-            self._calls.append(call)
+            self._requests.append(request)
             self._total += 1
             self._changed.notify_all()
 
     @property
-    def newest(self) -> tuple[Call, ...]:
-        """The newest calls, oldest first."""
+    def newest(self) -> tuple[ReceivedRequest, ...]:
+        """The newest requests, oldest first."""
         with self._changed:
-            return tuple(self._calls)
+            return tuple(self._requests)
 
     @property
     def total(self) -> int:
-        """How many calls there were in all."""
+        """How many requests there were in all."""
         with self._changed:
             return self._total
 
     def wait_for(self, total: int, timeout: float) -> bool:
-        """Wait until there were this many calls; return False after the timeout, in seconds."""
+        """Wait until there were this many requests; return False after the timeout, in seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._total >= total, timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedResponse:
-    """The answer to a call, what is to go wrong with it, and the behaviour that it fell under."""
+    """The response to a request, its fault, and the behaviour in force."""
 
-    answer: SimulatedResponse
+    response: SimulatedResponse
     fault: AnyFault | None
     behaviour: Behaviour
 
@@ -105,7 +111,7 @@ class SimulatedApi:
         clock: Callable[[], float],
         random: Random,
     ) -> None:
-        self.log = CallLog()
+        self.log = ReceivedRequests()
         # By what a request is looked up with: there may be thousands. The first of equals counts.
         self._accounts = {(account.cdn, account.api_key): account for account in reversed(accounts)}
         self._keys = frozenset(account.api_key for account in accounts)
@@ -115,11 +121,11 @@ class SimulatedApi:
         self._active = (behaviour, FaultPicker(behaviour.faults, random))
 
     def behave(self, behaviour: Behaviour) -> None:
-        """Put a behaviour in force for the calls from now on; its faults count from 1."""
+        """Put a behaviour in force for the requests from now on; its faults count from 1."""
         self._active = (behaviour, FaultPicker(behaviour.faults, self._random))
 
     def plan_response(self, text: str | None, route: str) -> PlannedResponse:
-        """Return the answer to the text of a ``json`` field (None: there was none); record it."""
+        """Return the response to the text of a ``json`` field (None: there was none); record it."""
         behaviour, faults = self._active
         now = self._clock()
         checks = behaviour.checks
@@ -136,22 +142,22 @@ class SimulatedApi:
         if route == ROUTE:
             path = request.text_field("path") or None
             fault = faults.pick(request.text_field("command"), path)
-        response = _answer(request, allowed, CallContext(now, behaviour, fault, self._random))
-        self.log.add(self._call(request, route, now, response, fault))
+        response = _respond(request, allowed, ResponseContext(now, behaviour, fault, self._random))
+        self.log.add(self._describe(request, route, now, response, fault))
         return PlannedResponse(response, fault, behaviour)
 
-    def _call(
+    def _describe(
         self,
         request: SignedRequest,
         route: str,
         now: float,
         response: SimulatedResponse,
         fault: AnyFault | None,
-    ) -> Call:
+    ) -> ReceivedRequest:
         fields = request.fields
         cpu = fields.get("cpu")
         starttime = fields.get("starttime")
-        return Call(
+        return ReceivedRequest(
             time=now,
             route=route,
             command=request.text_field("command"),
@@ -169,16 +175,16 @@ class SimulatedApi:
         )
 
 
-def _answer(
-    request: SignedRequest, allowed: SimulatedAccount | RefusedError, moment: CallContext
+def _respond(
+    request: SignedRequest, allowed: SimulatedAccount | RefusedError, context: ResponseContext
 ) -> SimulatedResponse:
-    replaced = None if moment.fault is None else moment.fault.replace_response(moment)
+    replaced = None if context.fault is None else context.fault.replace_response(context)
     if replaced is not None:
         return replaced
     if isinstance(allowed, RefusedError):
-        return refusal(allowed, moment)
-    allowed.refresh(moment.now)
+        return build_refusal(allowed, context)
+    allowed.refresh(context.now)
     try:
-        return answer(request, allowed, moment)
+        return respond(request, allowed, context)
     except RefusedError as error:
-        return refusal(error, moment)
+        return build_refusal(error, context)

@@ -17,7 +17,7 @@ from exporter.simulator.published import Listed, PublishedFormat, ResponseFormat
 
 if TYPE_CHECKING:
     from exporter.simulator.api import PlannedResponse
-    from exporter.simulator.commands import CallContext, SimulatedResponse
+    from exporter.simulator.commands import ResponseContext, SimulatedResponse
 
 
 class AnyFault(Protocol):
@@ -31,7 +31,7 @@ class AnyFault(Protocol):
     def status(self) -> int | None:
         """Return the HTTP status that the record of calls shows; None for that of the response."""
 
-    def replace_response(self, context: "CallContext") -> "SimulatedResponse | None":
+    def replace_response(self, context: "ResponseContext") -> "SimulatedResponse | None":
         """Return a response that is sent instead of any other, or None."""
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -54,31 +54,31 @@ class AnyFault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """A fault and the calls that it hits.
+    """A fault and the requests that it hits.
 
-    A call counts when it is of the command and of the path (None: any). ``calls`` are the numbers
-    of those that are hit, from 1 on, counted from the moment at which the behaviour came into
-    force: ``(3,)`` the third, ``range(1, 4)`` the first three, None all. ``share`` is the part of
-    them that is hit, at random.
+    A request counts when it is of the command and of the path (None: any). ``requests`` are the
+    numbers of those that are hit, from 1 on, counted from the moment at which the behaviour came
+    into force: ``(3,)`` the third, ``range(1, 4)`` the first three, None all. ``share`` is the part
+    of them that is hit, at random.
     """
 
     fault: AnyFault
     command: str | None = None
     path: str | None = None
-    calls: Collection[int] | None = None
+    requests: Collection[int] | None = None
     share: float = 1.0
 
     def concerns(self, command: str, path: str | None) -> bool:
-        """Return whether a call is counted."""
+        """Return whether a request is counted."""
         return self.command in (None, command) and self.path in (None, path)
 
     def hits(self, number: int, draw: float) -> bool:
-        """Return whether the counted call of this number is hit; ``draw`` is from 0 up to 1."""
-        return (self.calls is None or number in self.calls) and draw < self.share
+        """Return whether the counted request of this number is hit; ``draw`` is from 0 up to 1."""
+        return (self.requests is None or number in self.requests) and draw < self.share
 
 
 class FaultPicker:
-    """Counts calls and finds the fault that hits each; for one behaviour, from its start on."""
+    """Counts requests and finds the fault that hits each; for one behaviour, from its start on."""
 
     def __init__(self, faults: tuple[FaultRule, ...], random: Random) -> None:
         self._rules = faults
@@ -86,7 +86,7 @@ class FaultPicker:
         self._counts = [0] * len(faults)
 
     def pick(self, command: str, path: str | None) -> AnyFault | None:
-        """Count a call and return the fault that hits it; of several the first."""
+        """Count a request and return the fault that hits it; of several the first."""
         picked: AnyFault | None = None
         for index, rule in enumerate(self._rules):
             if rule.concerns(command, path):
@@ -105,17 +105,17 @@ async def send_response(
     request: web.BaseRequest, planned: "PlannedResponse", now: float
 ) -> web.StreamResponse:
     """Send a response; its Date header shows ``now``, unix seconds."""
-    answer, fault = planned.answer, planned.fault
-    headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type}
-    if answer.retry_after is not None:
-        headers["Retry-After"] = answer.retry_after
+    response, fault = planned.response, planned.fault
+    headers = {"Date": formatdate(now, usegmt=True), "Content-Type": response.content_type}
+    if response.retry_after is not None:
+        headers["Retry-After"] = response.retry_after
     try:
         sent = None if fault is None else await fault.send(request, planned, headers)
     except ConnectionError:  # the client has left
         return web.Response()
     if sent is not None:
         return sent
-    return web.Response(body=answer.body, status=answer.status, headers=headers)
+    return web.Response(body=response.body, status=response.status, headers=headers)
 
 
 class SignatureCheck(Enum):
@@ -144,9 +144,9 @@ class Checks:
 class Behaviour:
     """All that can be switched while a simulator runs.
 
-    ``latency`` is the wait before an answer in seconds, ``drip`` the wait between two bytes of a
+    ``latency`` is the wait before a response, in seconds, ``drip`` the wait between two bytes of a
     slow response in seconds. ``variant`` is how the pages of the API are read. Of several faults
-    that hit one call the first counts.
+    that hit one request the first counts.
     """
 
     latency: float = 0.0

@@ -1,4 +1,4 @@
-"""From a request to an answer: the two commands, and the failures."""
+"""From a request to its response: the two commands, and the failures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class SimulatedResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class CallContext:
+class ResponseContext:
     """What a response depends on in addition to the request: time, behaviour, fault, randomness."""
 
     now: float
@@ -51,10 +51,10 @@ class Refused(Protocol):
         """Return the message."""
 
 
-def answer(
-    request: SignedRequest, account: SimulatedAccount, context: CallContext
+def respond(
+    request: SignedRequest, account: SimulatedAccount, context: ResponseContext
 ) -> SimulatedResponse:
-    """Return the answer to a request that has passed the checks.
+    """Return the response to a request that has passed the checks.
 
     Raises RefusedError for an unknown command, a missing field, an unknown path.
     """
@@ -77,8 +77,8 @@ def answer(
     return SimulatedResponse(body, content_type=variant.content_type)
 
 
-def refusal(refused: Refused, context: CallContext) -> SimulatedResponse:
-    """Return the API's failure answer."""
+def build_refusal(refused: Refused, context: ResponseContext) -> SimulatedResponse:
+    """Return the API's response for a failure."""
     variant = context.behaviour.variant
     code = refused.code
     envelope = variant.write_failure(code, refused.message, context.behaviour.latency)
@@ -88,7 +88,7 @@ def refusal(refused: Refused, context: CallContext) -> SimulatedResponse:
 
 
 def _disk_usage(
-    request: SignedRequest, account: SimulatedAccount, context: CallContext
+    request: SignedRequest, account: SimulatedAccount, context: ResponseContext
 ) -> dict[str, PhpValue]:
     request.require("cpu", "starttime")
     first = first_day(request.fields["starttime"])
@@ -114,7 +114,7 @@ def cpu_users(request: SignedRequest) -> tuple[str, ...]:
 
 
 def _files_list(
-    request: SignedRequest, account: SimulatedAccount, context: CallContext
+    request: SignedRequest, account: SimulatedAccount, context: ResponseContext
 ) -> Mapping[str, PhpValue]:
     request.require("path")
     path = request.text_field("path")

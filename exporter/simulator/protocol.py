@@ -24,7 +24,7 @@ _SIGNATURE_AT_END = re.compile(r',"signature":"(?:[^"\\]|\\.)*"\}$')
 
 
 class RefusedError(Exception):
-    """A request that the API answers with a failure; ``code`` is None for one without a code."""
+    """A request that gets a failure as its response; ``code`` is None for one without a code."""
 
     def __init__(self, code: str | None, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """The ``json`` field of a call: its text as it was received, and its fields."""
+    """The ``json`` field of a request: its text as it was received, and its fields."""
 
     text: str
     fields: Mapping[str, PhpValue]

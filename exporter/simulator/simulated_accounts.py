@@ -12,7 +12,7 @@ from exporter.simulator.storage import Folder
 Usage: TypeAlias = Callable[[date], Mapping[str, int]]
 """The bytes of each CPU user on a day (UTC); a user can lack the day."""
 DAYS = 30
-"""How many days one call gives (the API page on disk.usage)."""
+"""How many days one response has (the API page on disk.usage)."""
 
 _DAY = timedelta(days=1)
 
@@ -27,7 +27,7 @@ def steady_usage(bytes_by_user: Mapping[str, int]) -> Usage:
     return lambda _: bytes_by_user
 
 
-def usage_by_day(days: Mapping[date, Mapping[str, int]]) -> Usage:
+def usage_from_days(days: Mapping[date, Mapping[str, int]]) -> Usage:
     """Return a usage of just these days: bytes by CPU user, by day."""
     return lambda day: days.get(day, {})
 
@@ -41,9 +41,9 @@ class SimulatedAccount:
     """One account: found by its CDN number and API key, with its usage and its files.
 
     ``storage`` holds the top folders, ``sestore4`` and the like. ``refresh`` is called with the
-    simulator's time (unix seconds) before each answer, so that an account can change as time goes.
-    ``odd_rows`` are written as they are behind the rows of every disk usage, whatever the request
-    is.
+    simulator's time (unix seconds) before each response, so that an account can change as time
+    goes. ``odd_rows`` are written as they are behind the rows of every disk usage, whatever the
+    request is.
     """
 
     cdn: int

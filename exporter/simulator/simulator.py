@@ -10,7 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
-from exporter.simulator.api import ELSEWHERE, ROUTE, Call, SimulatedApi
+from exporter.simulator.api import ELSEWHERE, ROUTE, ReceivedRequest, SimulatedApi
 from exporter.simulator.behaviour import Behaviour, send_response
 from exporter.simulator.simulated_accounts import SimulatedAccount
 
@@ -21,9 +21,9 @@ _STOP_SECONDS = 30.0
 class Simulator:
     """A ScaleEngine of our own: the published protocol over real HTTP on a loopback port.
 
-    ``clock`` gives unix seconds: for timestamps, for today, and for the Date header of answers.
-    ``random`` decides shuffled rows and the share of calls that a fault hits. ``port`` 0 is a free
-    one. A simulator is started and stopped once, by ``with`` or by hand.
+    ``clock`` gives unix seconds: for timestamps, for today, and for the Date header of responses.
+    ``random`` decides shuffled rows and the share of requests that a fault hits. ``port`` 0 is a
+    free one. A simulator is started and stopped once, by ``with`` or by hand.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Simulator:
         self._service = SimulatedApi(accounts, behaviour or Behaviour(), clock, rng)
         self._clock = clock
         self._in_flight = 0
-        self._most_in_flight = 0
+        self._max_in_flight = 0
         self._wanted_port = port
         self._port: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,31 +70,31 @@ class Simulator:
         return f"http://{_HOST}:{self._port}{ROUTE}"
 
     @property
-    def calls(self) -> tuple[Call, ...]:
-        """The calls so far, oldest first; of more than 100,000 the newest."""
+    def requests(self) -> tuple[ReceivedRequest, ...]:
+        """The requests so far, oldest first; of more than 100,000 the newest."""
         return self._service.log.newest
 
     @property
-    def call_count(self) -> int:
-        """How many calls there were in all."""
+    def request_count(self) -> int:
+        """How many requests there were in all."""
         return self._service.log.total
 
     @property
-    def most_in_flight(self) -> int:
-        """The largest number of calls that were being answered at one time."""
-        return self._most_in_flight
+    def max_in_flight(self) -> int:
+        """The largest number of requests in progress at one time."""
+        return self._max_in_flight
 
     def behave(self, behaviour: Behaviour) -> None:
-        """Switch the behaviour, for every call that comes from now on; faults count from 1 again.
+        """Switch the behaviour, for every request from now on; faults count from 1 again.
 
-        Any thread may call it. A call that hangs goes on hanging.
+        Any thread may call it. A request that hangs goes on hanging.
         """
         self._service.behave(behaviour)
 
-    def wait_for_calls(self, total: int, timeout: float = 60.0) -> bool:
-        """Wait until there were this many calls; False after the timeout in seconds.
+    def wait_for_requests(self, total: int, timeout: float = 60.0) -> bool:
+        """Wait until there were this many requests; False after the timeout in seconds.
 
-        A call counts as soon as its answer is decided, before latency and any delay.
+        A request counts as soon as its response is decided, before latency and any delay.
         """
         return self._service.log.wait_for(total, timeout)
 
@@ -107,7 +107,7 @@ class Simulator:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop serving: calls that are being answered end at once, and the thread has ended.
+        """Stop serving: requests in progress end at once, and the thread has ended.
 
         Stopping what was never started, or twice, does nothing. Raises RuntimeError when the
         thread does not end.
@@ -149,7 +149,7 @@ class Simulator:
         if request.path not in (ROUTE, ELSEWHERE):
             return web.Response(status=404, text="Not found")
         self._in_flight += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
         try:
             planned = self._service.plan_response(await _json_field(request), request.path)
             await asyncio.sleep(planned.behaviour.latency)

@@ -70,7 +70,7 @@ def test_a_promtool_that_fails(tamper: str, sentence: str, runner: Runner, tmp_p
     assert runner.left == {"scaleengine-backfill.partial"}
     write_promtool(tmp_path)
     assert runner.run(file=None, tsdb=runner.folder, promtool=promtool, resume=True) == 0
-    assert (runner.left, runner.simulator.call_count) == ({"01BLOCK"}, 3)
+    assert (runner.left, runner.simulator.request_count) == ({"01BLOCK"}, 3)
 
 
 def test_a_promtool_that_cannot_be_run(runner: Runner, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_folder_for_blocks_is_tried_first(runner: Runner, tmp_path: Path) ->
     promtool = write_promtool(tmp_path, "print(work, file=sys.stderr); sys.exit(3)")
     with pytest.raises(BackfillError, match=r"b cannot be written \(No such file or directory\)"):
         runner.run(tsdb=runner.folder / "a" / "b", promtool=promtool)
-    assert (runner.left, runner.simulator.call_count) == (set(), 0)
+    assert (runner.left, runner.simulator.request_count) == (set(), 0)
     tsdb = runner.folder / "data"
     with pytest.raises(BackfillError, match=f"{tsdb}/scaleengine-blocks.partial/blocks"):
         runner.run(tsdb=tsdb, promtool=promtool)
@@ -200,4 +200,4 @@ def test_blocks_whose_file_has_no_place(
 def test_no_promtool(runner: Runner) -> None:
     with pytest.raises(BackfillUsageError, match="install Prometheus' promtool, or name its path"):
         runner.run(file=None, tsdb=runner.folder, promtool="/nowhere/promtool")
-    assert runner.simulator.call_count == 0
+    assert runner.simulator.request_count == 0

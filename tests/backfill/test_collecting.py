@@ -18,7 +18,7 @@ from exporter.scaleengine.errors import (
     ProtocolError,
     ServerError,
 )
-from exporter.simulator import Behaviour, FaultRule, Simulator, steady_usage, usage_by_day
+from exporter.simulator import Behaviour, FaultRule, Simulator, steady_usage, usage_from_days
 from tests.backfill.conftest import NOW, TODAY, Collect, Leaps, simulated
 from tests.support.api_variants import ApiVariant, Array, Numbers, Order
 from tests.support.faults import FAILING, Fault, Refusal
@@ -68,7 +68,7 @@ def test_every_day_of_every_user(variant: ApiVariant, collect: Collect, store: R
         run = collect(api, first_day=FIRST)
         assert run.collected.is_complete
         assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
-        assert (api.call_count, run.collected.requests) == (13, 13)
+        assert (api.request_count, run.collected.requests) == (13, 13)
         assert run.warnings == []
 
 
@@ -76,7 +76,7 @@ def test_back_until_a_window_is_empty(collect: Collect, store: RowStore) -> None
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         run = collect(api)
         assert [rows > 0 for _, rows in run.windows] == [*[True] * 13, False]
-        assert api.call_count == 14
+        assert api.request_count == 14
     first = FIRST - timedelta(days=5)
     assert stored(store, date(2000, 1, 1), LAST) == truth(first, LAST)
 
@@ -90,7 +90,7 @@ def test_an_account_without_any_rows(collect: Collect) -> None:
 def test_with_a_first_day_an_empty_window_is_passed(collect: Collect, store: RowStore) -> None:
     """Months without data are no end, where somebody says how far to go back."""
     days = {date(2026, 1, 5): {"web": 1}, date(2026, 11, 1): {"web": 2}}
-    with Simulator([simulated(usage_by_day(days))], clock=lambda: NOW) as api:
+    with Simulator([simulated(usage_from_days(days))], clock=lambda: NOW) as api:
         run = collect(api, first_day=date(2026, 1, 1))
     assert len(run.windows) == 11
     assert stored(store, FIRST, LAST) == days
@@ -108,7 +108,7 @@ def test_only_users_that_are_asked_for(collect: Collect, store: RowStore) -> Non
             cpu_users=users,
             max_response_bytes=64 * 1024 + 5 * 31 * (256 + 13),
         )
-        assert api.call_count == 26
+        assert api.request_count == 26
     assert run.collected.requests == 26
     assert {frozenset(found) for found in stored(store, FIRST, LAST).values()} == {frozenset(users)}
 
@@ -164,7 +164,7 @@ def test_other_days_than_those_requested(collect: Collect, store: RowStore) -> N
     )
     with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
         run = collect(api)
-        assert api.call_count == 2
+        assert api.request_count == 2
     assert len(stored(store, FIRST, LAST)) == 21
     ((event, fields),) = run.warnings
     assert event == "response has only other days than those requested"
@@ -180,16 +180,16 @@ def test_an_api_that_fails_half_way(
 ) -> None:
     """Whole windows are kept, and the next run asks for the others only."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
-        api.behave(Behaviour(faults=(FaultRule(fault, calls=range(4, 100)),)))
+        api.behave(Behaviour(faults=(FaultRule(fault, requests=range(4, 100)),)))
         run = collect(api, first_day=FIRST)
         assert isinstance(run.collected.error, error)
         assert run.collected.oldest == Window(date(2026, 8, 24))
-        assert api.call_count == requests
+        assert api.request_count == requests
         assert stored(store, FIRST, LAST) == truth(date(2026, 8, 24), LAST)
-        before = api.call_count
+        before = api.request_count
         api.behave(Behaviour())
         again = collect(api, first_day=FIRST, ahead=60.0)  # no signed text twice
-        assert api.call_count - before == 10
+        assert api.request_count - before == 10
     assert again.collected.is_complete
     assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
 
@@ -198,7 +198,7 @@ def test_an_api_that_fails_half_way(
 def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None:
     """A window is requested again, as a poll would; what cannot pass fails."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
-        api.behave(Behaviour(faults=(FaultRule(fault, calls=(2,)),)))
+        api.behave(Behaviour(faults=(FaultRule(fault, requests=(2,)),)))
         run = collect(api, first_day=FIRST)
     assert run.collected.is_complete is (fault is not Fault.TRUNCATED)
 
@@ -206,7 +206,7 @@ def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None
 def test_a_window_of_several_requests_is_all_or_nothing(collect: Collect, store: RowStore) -> None:
     users = tuple(f"user-{number}" for number in range(10))
     with Simulator([simulated(steady_usage(dict.fromkeys(users, 7)))], clock=lambda: NOW) as api:
-        api.behave(Behaviour(faults=(FaultRule(Refusal("0006"), calls=(4,)),)))
+        api.behave(Behaviour(faults=(FaultRule(Refusal("0006"), requests=(4,)),)))
         size = 64 * 1024 + 5 * 31 * (256 + 13)
         run = collect(api, first_day=FIRST, cpu_users=users, max_response_bytes=size)
     assert run.collected.oldest == Window(date(2026, 10, 23))
@@ -218,7 +218,7 @@ def test_time_to_stop(collect: Collect) -> None:
     stop.set()
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         run = collect(api, stop=stop)
-        assert api.call_count == 0
+        assert api.request_count == 0
     assert (run.collected.stopped, run.collected.is_complete) == (True, False)
 
 

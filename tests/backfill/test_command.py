@@ -40,7 +40,7 @@ def test_a_history(runner: Runner) -> None:
     assert runner.run() == 0
     assert runner.values() == truth(FIRST, YESTERDAY)
     assert runner.left == {"h.om"}
-    assert runner.simulator.call_count == 3
+    assert runner.simulator.request_count == 3
 
 
 def test_as_far_back_as_there_is_data(runner: Runner) -> None:
@@ -157,7 +157,7 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
         host = Host(lambda _: None, progress, SecretRedactor(), Clock(now=lambda: NOW))
         with structlog.testing.capture_logs() as logged:
             assert backfill(settings, options, host) == 1
-        assert api.call_count == 4
+        assert api.request_count == 4
         failed = [event for event in logged if event["event"] == "account not collected"]
         assert [event["account"] for event in failed] == ["main"]
         one = replace(options, accounts=("other",))

@@ -32,9 +32,9 @@ def test_an_existing_file(runner: Runner) -> None:
     with pytest.raises(BackfillUsageError, match=r"h\.om exists: name another file, or set --ov"):
         runner.run()
     assert (runner.file.read_text(), runner.left) == ("mine", {"h.om"})
-    assert runner.simulator.call_count == 0
+    assert runner.simulator.request_count == 0
 
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(2,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(2,)),)))
     assert runner.run(overwrite=True) == 1
     assert runner.file.read_text() == "mine"
     runner.simulator.behave(NO_REPLAY)
@@ -54,9 +54,9 @@ def test_a_file_that_appears_meanwhile(runner: Runner, monkeypatch: pytest.Monke
         runner.run()
     assert runner.file.read_text() == "mine"
     monkeypatch.undo()
-    before = runner.simulator.call_count
+    before = runner.simulator.request_count
     assert runner.run(overwrite=True, resume=True) == 0
-    assert (runner.values(), runner.simulator.call_count) == (truth(FIRST, YESTERDAY), before)
+    assert (runner.values(), runner.simulator.request_count) == (truth(FIRST, YESTERDAY), before)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_place_that_cannot_be_written(name: str, sentence: str, runner: Runner
     with pytest.raises(BackfillError) as caught:
         runner.run(file=runner.folder / name)
     assert sentence in str(caught.value)
-    assert runner.simulator.call_count == 0
+    assert runner.simulator.request_count == 0
 
 
 @pytest.mark.parametrize("exists", [True, False])

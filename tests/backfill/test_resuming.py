@@ -28,7 +28,7 @@ COMMAND = "exporter.backfill.command"
 
 def test_a_failure_half_way_and_its_resumption(runner: Runner) -> None:
     """It says how far it got; what is complete is not requested again."""
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     with structlog.testing.capture_logs() as logged:
         assert runner.run() == 1
     assert runner.left == {"h.om.partial"}
@@ -38,13 +38,13 @@ def test_a_failure_half_way_and_its_resumption(runner: Runner) -> None:
 
     runner.simulator.behave(NO_REPLAY)
     assert runner.run(resume=True) == 0
-    assert runner.simulator.call_count == 4
+    assert runner.simulator.request_count == 4
     assert (runner.values(), runner.left) == (truth(FIRST, YESTERDAY), {"h.om"})
 
 
 def test_resumed_on_another_day(runner: Runner) -> None:
     """It ends where the first run would have ended: the windows are the same."""
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
     runner.simulator.behave(replace(NO_REPLAY, checks=Checks(window=1e9, replay=False)))
     runner.ahead = 5 * 86_400.0
@@ -54,7 +54,7 @@ def test_resumed_on_another_day(runner: Runner) -> None:
 
 def test_resumed_on_another_day_with_the_same_days_back(runner: Runner) -> None:
     """``--from=82d`` is a later day by then; it means the day of the first run still."""
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run(days_back=82) == 1
     runner.simulator.behave(NO_REPLAY)
     later = FIRST + timedelta(days=5)
@@ -65,7 +65,7 @@ def test_resumed_on_another_day_with_the_same_days_back(runner: Runner) -> None:
 
 
 def test_resumed_for_something_else(runner: Runner) -> None:
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
     with pytest.raises(BackfillUsageError, match=r"for other --from \(it was 2026-09-01\)"):
         runner.run(resume=True, first_day=date(2026, 9, 2))
@@ -88,7 +88,7 @@ def test_rows_that_are_damaged(
     rows: Callable[[bytes], bytes], sentence: str, runner: Runner
 ) -> None:
     """They are not resumed, and do not keep a run from starting over."""
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
     file = runner.folder / "h.om.partial" / "rows.sqlite"
     file.write_bytes(rows(file.read_bytes()))
@@ -102,7 +102,7 @@ def test_rows_that_are_damaged(
 
 def test_starting_over(runner: Runner) -> None:
     """Without --resume nothing of the run before is used."""
-    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, calls=(3,)),)))
+    runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
     runner.simulator.behave(NO_REPLAY)
     assert runner.run(first_day=date(2026, 11, 1)) == 0
@@ -130,7 +130,7 @@ def test_interrupted(steps: int, runner: Runner) -> None:
     assert left == {"lock", "rows.sqlite"}
     runner.stop_after = None
     assert runner.run(resume=True) == 0
-    assert runner.simulator.call_count == 3
+    assert runner.simulator.request_count == 3
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
@@ -157,5 +157,5 @@ def test_a_key_as_the_name_of_a_user_when_no_request_is_left(tmp_path: Path) -> 
         assert runner.run() == 130
         runner.stop_after = None
         assert runner.run(resume=True) == 0
-        assert api.call_count == 3
+        assert api.request_count == 3
     assert KEY not in runner.file.read_text()

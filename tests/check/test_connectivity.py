@@ -242,7 +242,7 @@ def test_a_bad_certificate(
         "disk_usage not_tried",
         *["files not_tried"] * 2,
     ]
-    assert scaleengine.call_count == 0
+    assert scaleengine.request_count == 0
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

@@ -39,7 +39,7 @@ def test_what_polls_cost(checked: Check, scaleengine: Simulator, main: Main) -> 
     found = checked(scaleengine.url, main(), options=FULL, requests_per_second=100)
 
     assert found.good
-    calls = scaleengine.calls
+    calls = scaleengine.requests
     usage, jb, small = facts(found, "disk_usage") + facts(found, "files")
     assert (jb["files"], jb["folders"]) == (250, 0)
     assert (small["files"], small["folders"]) == (3, 2)
@@ -66,7 +66,7 @@ def test_one_path(checked: Check, scaleengine: Simulator, main: Main) -> None:
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
     assert {finding["account"] for finding in found.findings} == {None, "main"}
-    paths = {str(call.path).removesuffix("/1") for call in scaleengine.calls}
+    paths = {str(request.path).removesuffix("/1") for request in scaleengine.requests}
     assert paths == {"sestore4/small"}
     (demand,) = found.of("demand")
     assert str(demand["detail"]).startswith("what was tried needs about ")

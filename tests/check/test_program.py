@@ -138,7 +138,7 @@ def test_an_unknown_account(
 
     assert (ended.status, ended.out) == (2, "")
     assert "error: no account 'mian' is polled: did you mean 'main'?" in ended.error
-    assert scaleengine.call_count == 0
+    assert scaleengine.request_count == 0
 
 
 def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
@@ -161,7 +161,7 @@ def test_a_wrong_configuration(
 
     assert (ended.status, ended.out) == (2, "")
     assert ended.error.endswith("accounts[0].cdn: must be a whole number\n")
-    assert scaleengine.call_count == 0
+    assert scaleengine.request_count == 0
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_an_interruption(
     configure(scaleengine.url, main(), timeout="10m")
     started = terminal(*flags)
     started.read_until(trying)
-    assert scaleengine.wait_for_calls(1, TIMEOUT)
+    assert scaleengine.wait_for_requests(1, TIMEOUT)
     started.process.send_signal(number)
 
     assert started.end() == 130

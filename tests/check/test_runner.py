@@ -48,7 +48,7 @@ def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None
         "files ok",
         "demand ok",
     ]
-    assert [(call.command, call.path, call.code) for call in scaleengine.calls] == [
+    assert [(request.command, request.path, request.code) for request in scaleengine.requests] == [
         ("disk.usage", None, None),
         ("files.list", "sestore4/jb", None),
         ("files.list", "sestore4/small", None),
@@ -103,7 +103,7 @@ def test_wrong_credentials(
     assert [each["facts"] for each in found.of("key", "fail")] == [
         {"command": command} for command in calls
     ]
-    assert [call.command for call in scaleengine.calls if call.code] == calls
+    assert [request.command for request in scaleengine.requests if request.code] == calls
     assert found.outcomes("wrong").count("files not_tried") == 2
     assert found.outcomes("main").count("files ok") == 2
 
@@ -137,7 +137,7 @@ def test_secrets_that_are_gone(
     assert failure.subject.title == "lost secrets"
     assert str(secret) in failure.detail
     assert sum(each.outcome is Outcome.NOT_TRIED for each in found) == 3
-    assert scaleengine.call_count == 3
+    assert scaleengine.request_count == 3
 
 
 def _run(settings: Settings) -> list[CheckResult]:
@@ -153,7 +153,7 @@ def test_an_account_that_is_to_rest(
     checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
 ) -> None:
     """An account that ScaleEngine wants to rest is left alone; the others are tried."""
-    scaleengine.behave(Behaviour(faults=(FaultRule(fault, calls=(1,)),)))
+    scaleengine.behave(Behaviour(faults=(FaultRule(fault, requests=(1,)),)))
     found = checked(scaleengine.url, main(), main(name="other"))
 
     assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["rate_limited"]
@@ -190,7 +190,7 @@ def test_a_path_that_fails(
     assert failure["detail"]
     assert failure["advice"]
     assert len(found.of("files", "ok")) == 1
-    assert [call.path for call in scaleengine.calls] == [None, *PATHS]
+    assert [request.path for request in scaleengine.requests] == [None, *PATHS]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_wrong_address_of_the_api(
     assert "api.url" in str(failure["advice"])
     assert found.outcomes("main").count("files not_tried") == 2
     assert found.outcomes("other").count("files not_tried") == 2
-    assert scaleengine.call_count == 1
+    assert scaleengine.request_count == 1
 
 
 def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
@@ -232,7 +232,7 @@ def test_nothing_answers(
     scaleengine.behave(Behaviour(faults=(FaultRule(fault),)))
     found = checked(scaleengine.url, main(), main(name="other"), timeout="300ms")
 
-    assert scaleengine.call_count == 1
+    assert scaleengine.request_count == 1
     assert [each["outcome"] for each in found.findings].count("fail") == 1
     assert [each["outcome"] for each in found.findings].count("not_tried") == 5
 
@@ -267,7 +267,7 @@ def test_a_clock_that_is_off(
     assert isinstance(facts, dict)
     assert facts["skew_seconds"] == pytest.approx(-off, abs=5)
     assert len(found.of("files", "ok")) == 4
-    assert [call.code for call in scaleengine.calls].count("0002") == 2
+    assert [request.code for request in scaleengine.requests].count("0002") == 2
 
 
 def test_a_time_that_is_never_right(checked: Check, scaleengine: Simulator, main: Main) -> None:
@@ -277,7 +277,7 @@ def test_a_time_that_is_never_right(checked: Check, scaleengine: Simulator, main
 
     assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["clock"]
     assert found.outcomes().count("files not_tried") == 2
-    assert scaleengine.call_count == 2
+    assert scaleengine.request_count == 2
 
 
 class _Timeless(BaseHTTPRequestHandler):
@@ -354,7 +354,7 @@ def test_many_users(
 
     (usage,) = found.of("disk_usage")
     assert usage["facts"]["cpu_users"] == ["web"]  # type: ignore[index]
-    asked = [call for call in scaleengine.calls if call.command == "disk.usage"]
+    asked = [request for request in scaleengine.requests if request.command == "disk.usage"]
     assert [call.cpu for call in asked] == users
     assert len({call.starttime for call in asked}) == 1
 
@@ -370,7 +370,7 @@ def test_the_rate(
     options = CheckOptions("json", full=full)
     checked(scaleengine.url, main(), options=options, requests_per_second=20)
 
-    first, *others, last = [call.time for call in scaleengine.calls]
+    first, *others, last = [request.time for request in scaleengine.requests]
     assert last - first > 0.04 * (len(others) + 1)
 
 

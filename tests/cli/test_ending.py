@@ -31,7 +31,7 @@ def hanging(
         folder = tmp_path_factory.mktemp(number.name)
         configure(folder, scaleengine.url, api={"timeout": "10m"})
         programs[number] = start(folder)
-    assert scaleengine.wait_for_calls(4, timeout=60)
+    assert scaleengine.wait_for_requests(4, timeout=60)
     return programs
 
 

@@ -364,7 +364,7 @@ def test_another_api(
     with Simulator([], Behaviour(faults=(FaultRule(Fault.HANG),))) as silent:
         configure(folder, silent.url, account=polling(PATHS[0]))
         assert post(program)[0] == 200
-        assert silent.wait_for_calls(1, TIMEOUT)
+        assert silent.wait_for_requests(1, TIMEOUT)
         scrape = program.scrape()
         for metric in ("scaleengine_up", "scaleengine_api_clock_skew_seconds", "scaleengine_files"):
             assert scrape.value(metric, account="main") is None
@@ -400,7 +400,7 @@ def test_another_api_in_half_a_file(
             os.close(end)
         program.wait_for(msg="configuration reloaded")
         program.wait_for(path=PATHS[1], result="ok")
-        assert other.calls == ()
+        assert other.requests == ()
 
 
 def open_for_reader(pipe: Path) -> int:

@@ -24,7 +24,7 @@ def test_requests_follow_the_configuration(
         },
     )
     program.wait_until_ready()
-    calls = scaleengine.calls
+    calls = scaleengine.requests
 
     assert {(call.command, call.cdn) for call in calls} == {
         ("disk.usage", 158),

@@ -19,11 +19,11 @@ def test_scrapes_make_no_request(start: Start, scaleengine: Simulator) -> None:
     """However often it is scraped, ScaleEngine is asked at the exporter's own interval."""
     program = start(scaleengine, ACCOUNT)
     program.wait_until_ready()
-    requests = scaleengine.call_count
+    requests = scaleengine.request_count
     answers = {program.get("/metrics")[0] for _ in range(50)}
 
     assert answers == {200}
-    assert scaleengine.call_count == requests > 0
+    assert scaleengine.request_count == requests > 0
 
 
 def test_it_serves_while_scaleengine_hangs(start: Start, scaleengine: Simulator) -> None:
@@ -33,7 +33,7 @@ def test_it_serves_while_scaleengine_hangs(start: Start, scaleengine: Simulator)
     """
     scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     program = start(scaleengine, ACCOUNT)
-    assert scaleengine.wait_for_calls(2)
+    assert scaleengine.wait_for_requests(2)
     status, text = program.get("/metrics", AT_ONCE)
 
     assert status == 200

@@ -95,7 +95,7 @@ class SimulatedApi:
     """Responds to the requests of all accounts, each as many bytes as its CDN number.
 
     Requests of ``hanging`` CDNs have no response, those with ``refused`` keys are refused.
-    ``most_in_flight`` is how many of one account asked for the same at one time.
+    ``max_in_flight`` is how many of one account asked for the same at one time.
     """
 
     def __init__(self, max_workers: int = 32) -> None:
@@ -104,7 +104,7 @@ class SimulatedApi:
         self.transports: list[SimulatedTransport] = []
         self.hanging: set[int] = set()
         self.refused: set[str] = set()
-        self.most_in_flight = 0
+        self.max_in_flight = 0
         self._in_flight: Counter[tuple[int, str]] = Counter()
         self._latest: tuple[SimulatedTransport, Sent] | None = None
 
@@ -134,7 +134,7 @@ class SimulatedApi:
     async def _wait_for_response(self, transport: "SimulatedTransport", sent: Sent) -> None:
         name = (sent.cdn, sent.asked)
         self._in_flight[name] += 1
-        self.most_in_flight = max(self.most_in_flight, self._in_flight[name])
+        self.max_in_flight = max(self.max_in_flight, self._in_flight[name])
         loop = asyncio.get_running_loop()
         response = loop.create_future()
         transport.under_way.add(response)

@@ -112,9 +112,9 @@ def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None
     with open_account(simulator) as opened:
         account = replace(opened, credentials=CredentialReader(lambda: BAD))
         assert [ended(target, account) for target in PATHS] == [SignatureError] * 3
-        assert simulator.call_count == 1
+        assert simulator.request_count == 1
         assert ended(USAGE, account) is SignatureError
-        assert simulator.call_count == 2
+        assert simulator.request_count == 2
 
 
 def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
@@ -123,7 +123,7 @@ def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccoun
     with open_account(simulator) as account:
         assert [ended(target, account) for target in PATHS] == [AuthError] * 3
         assert ended(USAGE, account) is None
-        assert simulator.call_count == 2
+        assert simulator.request_count == 2
 
 
 def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAccount) -> None:
@@ -147,5 +147,5 @@ def test_a_poll_that_takes_too_long(
         leaping.wait(PATHS[0].stale_after + 1)
         with pytest.raises(IncompleteError, match="not done within 2700 s"):
             asyncio.run(session.list_files(PATHS[0].path, "video", 100))
-    assert simulator.call_count == 1
+    assert simulator.request_count == 1
     assert clock.monotonic() > 0

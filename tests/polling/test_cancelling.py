@@ -53,7 +53,7 @@ def simulator(leaping: LeapingClock) -> Iterator[Simulator]:
     storage = Folder(files={f"{n:03}": FileType.VIDEO for n in range(150)}, folders=below)
     tree = Folder(folders={"sestore4": storage})
     account = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=tree)
-    behaviour = Behaviour(faults=(FaultRule(FAILING, command="files.list", calls=(2,)),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING, command="files.list", requests=(2,)),))
     with Simulator([account], behaviour, clock=leaping.clock.now) as running:
         yield running
 

@@ -220,7 +220,7 @@ def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> No
         limit = time.monotonic() + TIMEOUT
         while workers.taken < DEFAULT_MAX_WORKERS and time.monotonic() < limit:
             threading.Event().wait(0.01)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
 
         began = time.monotonic()
         kept = usages[:50]

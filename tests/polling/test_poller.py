@@ -90,7 +90,7 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
     threads = set(threading.enumerate())
     with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
         with polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller:
-            assert simulator.wait_for_calls(2)
+            assert simulator.wait_for_requests(2)
             assert poller.dead() == ()
             began = time.monotonic()
         assert time.monotonic() - began < 20.0  # calls hang for 60 s
@@ -107,10 +107,10 @@ def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: Ope
     ended: list[PollResult] = []
     with Simulator([ACCOUNT], calls) as simulator, open_account(simulator) as account:
         with polling(account, store, lambda _, result: ended.append(result)):
-            assert simulator.wait_for_calls(1)
+            assert simulator.wait_for_requests(1)
             began = time.monotonic()
         assert time.monotonic() - began < 20.0  # ScaleEngine asks for 120 s
-        assert simulator.call_count == 1
+        assert simulator.request_count == 1
     assert (ended, store.unfinished()) == ([], (patient,))
 
 
@@ -134,7 +134,7 @@ def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccoun
     ):
         assert defects.wait(60.0)
         assert good.wait(60.0)
-        assert simulator.wait_for_calls(4)  # the target is polled again
+        assert simulator.wait_for_requests(4)  # the target is polled again
         assert thread.dead() == ()
     errors = [line for line in lines if line["log_level"] == "error"]
     assert {line["collector"] for line in errors} == {"disk_usage"}
@@ -178,7 +178,7 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
         open_account(simulator) as account,
         polling(account, store, lambda _, __: None) as thread,
     ):
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
 
         def end_the_loop() -> None:
             raise SystemExit
@@ -200,7 +200,7 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
         open_account(simulator, timeout=600.0) as account,
     ):
         with polling(account, store, lambda _, __: None) as thread:
-            assert simulator.wait_for_calls(1)
+            assert simulator.wait_for_requests(1)
 
             def end_the_loop() -> None:
                 raise SystemExit
@@ -252,7 +252,7 @@ def test_a_reload_while_the_loop_is_crashed(
         poller.apply(compute_delta([], [USAGE]), accounts)
         thread = PollingThread(poller)
         thread.start()
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         thread.call(lambda: asyncio.get_running_loop().call_soon(crash))
         while thread.dead() != ("polling",):
             threading.Event().wait(0.01)

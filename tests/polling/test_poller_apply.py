@@ -158,10 +158,10 @@ def test_a_poll_under_way_goes_on(open_account: OpenAccount, simulator: Simulato
     simulator.behave(Behaviour(latency=0.2))
     with open_account(simulator) as account, polling() as made:
         made.set_targets(account, USAGE)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         made.set_targets(account, USAGE)
         assert made.wait_for(1)
-        assert simulator.call_count == 1
+        assert simulator.request_count == 1
 
 
 def test_another_interval_keeps_the_snapshot(
@@ -175,7 +175,7 @@ def test_another_interval_keeps_the_snapshot(
         good = made.store.current()[USAGE].good
         simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
         made.set_targets(account, often)
-        assert simulator.wait_for_calls(2)
+        assert simulator.wait_for_requests(2)
         assert made.store.current()[often].good is good is not None
         assert made.thread.dead() == ()
 
@@ -194,10 +194,10 @@ def test_a_changed_account_makes_the_next_poll(
         assert made.wait_for(1)
         tasks = made.tasks()
         made.set_targets(changed, often)
-        assert until(lambda: simulator.calls[-1].cdn == 159)
+        assert until(lambda: simulator.requests[-1].cdn == 159)
         assert made.tasks() == tasks
         assert made.wait_for(len(made.ended) + 3)
-    numbers = [call.cdn for call in simulator.calls]
+    numbers = [request.cdn for request in simulator.requests]
     assert 158 not in numbers[numbers.index(159) :]
 
 
@@ -206,12 +206,12 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
     simulator.behave(Behaviour(latency=SLOW))
     with open_account(simulator) as account, polling() as made:
         made.set_targets(account, FILES)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         made.set_targets(account)
         assert made.thread.dead() == ()
         assert made.store.current() == {}
         assert until(lambda: made.tasks() == {})
-        assert simulator.call_count == 1
+        assert simulator.request_count == 1
         assert made.ended == []
 
 
@@ -220,17 +220,17 @@ def test_a_target_never_overlaps_itself(
     open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, back: FilesTarget
 ) -> None:
     """A target that comes back while its old poll hangs waits for the end of that."""
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     with open_account(simulator, leaping=leaping, timeout=SLOW) as account, polling() as made:
         made.set_targets(account, FILES)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         for _ in range(3):
             made.set_targets(account)
             made.set_targets(account, back)
         assert made.thread.dead() == ()
         assert made.wait_for(1)
-        assert simulator.most_in_flight == 1
-        assert simulator.call_count == 1 + 4
+        assert simulator.max_in_flight == 1
+        assert simulator.request_count == 1 + 4
         assert [(target, result.reason) for target, result in made.ended] == [(back, None)]
         good = made.store.current()[back].good
         assert good is not None
@@ -247,9 +247,9 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         polling() as made,
     ):
         made.set_targets(account, USAGE)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         made.set_targets(other, USAGE, replaced=("main",))
-        assert simulator.wait_for_calls(2)
+        assert simulator.wait_for_requests(2)
         assert made.bytes_total() is None
         assert made.wait_for(1)
         assert made.bytes_total() == 2048
@@ -295,7 +295,7 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
     threads = set(threading.enumerate())
     with open_account(simulator, timeout=60.0) as account, polling() as made:
         made.set_targets(account, USAGE, FILES)
-        assert simulator.wait_for_calls(2)
+        assert simulator.wait_for_requests(2)
         left = anew(account, simulator)
         made.set_targets(left, FILES)
         made.set_targets(left, FILES, USAGE)
@@ -317,7 +317,7 @@ def test_an_account_that_was_left_is_ended_too(
     with open_account(simulator, timeout=60.0) as account:
         made = Polling()
         made.set_targets(anew(account, simulator), USAGE)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         made.apply({})
         began = time.monotonic()
         assert made.thread.stop(TIMEOUT)
@@ -329,7 +329,7 @@ def test_a_call_of_an_account_that_is_gone(
     open_account: OpenAccount, simulator: Simulator, replaced: tuple[str, ...]
 ) -> None:
     """Where the account is gone, or another now, a call that hangs in its name ends at once."""
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     told: list[Exchange] = []
     with (
         open_account(simulator, timeout=60.0) as account,
@@ -338,7 +338,7 @@ def test_a_call_of_an_account_that_is_gone(
     ):
         before = replace(account, client=replace(account.client, observe=told.append))
         made.set_targets(before, FILES)
-        assert simulator.wait_for_calls(1)
+        assert simulator.wait_for_requests(1)
         if replaced:
             made.set_targets(other, USAGE, replaced=replaced)
             assert made.wait_for(1)

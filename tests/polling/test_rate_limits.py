@@ -54,13 +54,13 @@ async def poll_once(account: PolledAccount, target: Target) -> Snapshot:
     return await poll(target, make_session(account, target))
 
 
-async def wait_for_calls(simulator: Simulator, calls: int) -> None:
-    assert await asyncio.to_thread(simulator.wait_for_calls, calls)
+async def wait_for_requests(simulator: Simulator, calls: int) -> None:
+    assert await asyncio.to_thread(simulator.wait_for_requests, calls)
 
 
 def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     """No request comes before its time: neither of a page, nor a retry, nor of another target."""
-    faults = FaultRule(FAILING, command="files.list", calls=(2, 5))
+    faults = FaultRule(FAILING, command="files.list", requests=(2, 5))
     clock = Clock(monotonic=time.time)
 
     async def poll_both(account: PolledAccount) -> Snapshot:
@@ -73,7 +73,7 @@ def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     ):
         began = time.time()
         assert asyncio.run(poll_both(account)) == FileCounts(files=900, folders=8)
-        times = [call.time for call in simulator.calls]
+        times = [request.time for request in simulator.requests]
     assert len(times) == 1 + 8 + 2 + 1
     assert all(moment >= began + number / 10.0 for number, moment in enumerate(times))
 
@@ -93,7 +93,7 @@ def test_a_request_that_is_not_sent_uses_up_nothing(open_account: OpenAccount) -
         open_account(simulator, per_second=0.001, clock=clock) as account,
     ):
         asyncio.run(poll_paused(account))
-        assert simulator.call_count == 0
+        assert simulator.request_count == 0
 
 
 def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount) -> None:
@@ -101,7 +101,7 @@ def test_a_slow_walk_does_not_hold_back_the_disk_usage(open_account: OpenAccount
 
     async def poll_meanwhile(account: PolledAccount) -> None:
         async with in_the_background(account, FILES) as walk:
-            await wait_for_calls(simulator, 3)
+            await wait_for_requests(simulator, 3)
             await poll_once(account, USAGE)
             assert walk.requests < 30
 
@@ -117,7 +117,7 @@ def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
 
     async def poll_meanwhile(slow: PolledAccount, quick: PolledAccount) -> None:
         async with in_the_background(slow, FILES) as walk:
-            await wait_for_calls(simulator, 1)
+            await wait_for_requests(simulator, 1)
             assert await poll_once(quick, FILES) == FileCounts(files=4100, folders=40)
             assert walk.requests <= 2
 
@@ -131,11 +131,11 @@ def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
 
 def test_an_account_that_was_asked_to_wait_does_not_slow_others(open_account: OpenAccount) -> None:
     """ScaleEngine's 429 is for one account; another goes on as before."""
-    faults = FaultRule(HttpError(429, retry_after="50"), calls=(1,))
+    faults = FaultRule(HttpError(429, retry_after="50"), requests=(1,))
 
     async def poll_meanwhile(slow: PolledAccount, quick: PolledAccount) -> None:
         async with in_the_background(slow, FILES) as walk:
-            await wait_for_calls(simulator, 1)
+            await wait_for_requests(simulator, 1)
             assert await poll_once(quick, FILES) == FileCounts(files=400, folders=3)
             assert walk.requests == 1
 

@@ -17,7 +17,7 @@ from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
-from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_by_day
+from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_from_days
 from exporter.simulator.php import PhpValue
 from tests.support.credentials import KEY, SECRET
 
@@ -43,7 +43,7 @@ ODD: Sequence[PhpValue] = (
 
 def test_bad_rows_over_http(open_account: OpenAccount) -> None:
     """The poll is good, counts the rows, leaves out their users, and warns once of each fault."""
-    usage = usage_by_day(
+    usage = usage_from_days(
         {TODAY: {"": 1, "web": 2}, date(2014, 11, 10): {"": 1, "web": 2, "live": 3}}
     )
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage, odd_rows=ODD)

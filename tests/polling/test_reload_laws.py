@@ -140,7 +140,7 @@ class ReloadMachine(RuleBasedStateMachine):
             assert self.polling.poller.dead() == ()
             names = {f"poll {target}" for target in self.settings.targets}
             assert names <= set(polling_tasks())
-            assert self.api.most_in_flight <= 1
+            assert self.api.max_in_flight <= 1
             assert self.api.pool.taken <= 4
 
         self._run(run())

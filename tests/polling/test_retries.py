@@ -250,7 +250,7 @@ def test_a_poll_survives_what_passes(
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
     clock = leaping.clock
     timeout = 2.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
-    behaviour = Behaviour(faults=(FaultRule(fault, calls=(number,)),))
+    behaviour = Behaviour(faults=(FaultRule(fault, requests=(number,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, timeout=timeout, at_once=1) as account,
@@ -259,8 +259,8 @@ def test_a_poll_survives_what_passes(
         began = clock.monotonic()
         assert run_poll(calls, FILES) == FileCounts(files=450, folders=0)
         assert clock.monotonic() - began >= least
-        assert calls.requests == simulator.call_count == 7
-        faults, again = simulator.calls[number - 1 : number + 1]
+        assert calls.requests == simulator.request_count == 7
+        faults, again = simulator.requests[number - 1 : number + 1]
     assert (faults.path, faults.offset) == (again.path, again.offset)
     assert faults.timestamp != again.timestamp
     assert again.code is None
@@ -295,7 +295,7 @@ def test_a_poll_ends_at_what_does_not_pass(
         calls = make_session(account, USAGE)
         with pytest.raises(ScaleEngineError) as caught:
             run_poll(calls, USAGE)
-        assert calls.requests == simulator.call_count == 1
+        assert calls.requests == simulator.request_count == 1
     assert caught.value.reason is reason
 
 
@@ -314,7 +314,7 @@ def test_a_clock_that_is_an_hour_off(
             calls = make_session(account, FILES)
             assert run_poll(calls, FILES) == FileCounts(files=450, folders=0)
             made.append(calls.requests)
-        assert simulator.call_count == sum(made)
+        assert simulator.request_count == sum(made)
     assert made == [7, 6]
 
 
@@ -323,14 +323,14 @@ def test_a_clock_that_is_off_when_the_server_recovers(
 ) -> None:
     """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
     clock = leaping.clock
-    behaviour = Behaviour(faults=(FaultRule(FAILING, calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING, requests=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=lambda: clock.now() + 3600.0) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
         calls = make_session(account, USAGE)
         assert isinstance(run_poll(calls, USAGE), DiskUsageSnapshot)
-        assert [call.code for call in simulator.calls] == ["0004", "0002", None]
+        assert [request.code for request in simulator.requests] == ["0004", "0002", None]
 
 
 @pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
@@ -347,7 +347,7 @@ def test_attempts_count_as_requests(
         calls = make_session(account, USAGE)
         with pytest.raises(ServerError):
             run_poll(calls, USAGE)
-        assert calls.requests == simulator.call_count == made
+        assert calls.requests == simulator.request_count == made
 
 
 def test_no_more_requests_than_a_poll_may_make(
@@ -355,7 +355,7 @@ def test_no_more_requests_than_a_poll_may_make(
 ) -> None:
     """A walk that needs all its requests has none left for trying again, and says so."""
     clock = leaping.clock
-    behaviour = Behaviour(faults=(FaultRule(FAILING, calls=(2,)),))
+    behaviour = Behaviour(faults=(FaultRule(FAILING, requests=(2,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=5) as account,
@@ -363,7 +363,7 @@ def test_no_more_requests_than_a_poll_may_make(
         calls = make_session(account, FILES)
         with pytest.raises(IncompleteError, match="more than 5 requests") as caught:
             run_poll(calls, FILES)
-        assert calls.requests == simulator.call_count == 5
+        assert calls.requests == simulator.request_count == 5
     assert "max_requests_per_poll" in caught.value.advice
 
 
@@ -391,7 +391,7 @@ def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount)
         open_account(simulator) as account,
     ):
         asyncio.run(cancel_while_it_waits(account))
-        assert simulator.call_count == 1
+        assert simulator.request_count == 1
 
 
 def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> None:
@@ -404,7 +404,7 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
     with Simulator([stored], Behaviour(faults=faults)) as simulator:
         with open_account(simulator) as account, pytest.raises(ProtocolError):
             run_poll(make_session(account, target), target)
-        assert simulator.call_count <= 3
+        assert simulator.request_count <= 3
 
 
 def test_a_target_waits_while_the_account_is_to_be_left_alone(
@@ -412,7 +412,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
 ) -> None:
     """Where one target was asked to wait, the others of its account make no call meanwhile."""
     clock = leaping.clock
-    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="40"), calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="40"), requests=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping, in_all=1) as account,
@@ -423,13 +423,13 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
         assert isinstance(run_poll(calls, USAGE), DiskUsageSnapshot)
         assert clock.monotonic() - began >= 39.0
         assert calls.requests == 1
-        assert [call.command for call in simulator.calls] == ["files.list", "disk.usage"]
+        assert [request.command for request in simulator.requests] == ["files.list", "disk.usage"]
 
 
 def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingClock) -> None:
     """However long ScaleEngine asks for, after an hour the account is polled again."""
     clock = leaping.clock
-    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="9" * 30), calls=(1,)),))
+    behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="9" * 30), requests=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,

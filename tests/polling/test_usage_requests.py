@@ -143,10 +143,10 @@ def test_several_requests_make_one_snapshot(
     assert snapshot == DiskUsageSnapshot(
         tuple(UserUsage(user, TODAY, number) for number, user in enumerate(USERS))
     )
-    assert (session.requests, simulator.call_count) == (5, 5)
-    asked = [call.cpu for call in simulator.calls]
+    assert (session.requests, simulator.request_count) == (5, 5)
+    asked = [request.cpu for request in simulator.requests]
     assert sorted(asked, key=str) == [USERS[first : first + 2] for first in range(0, 10, 2)]
-    assert {call.starttime for call in simulator.calls} == {start_of_window(NOW)}
+    assert {request.starttime for request in simulator.requests} == {start_of_window(NOW)}
 
 
 def test_midnight_between_requests() -> None:
@@ -168,15 +168,15 @@ def test_a_clock_that_is_days_behind(simulator: Simulator, open_account: OpenAcc
         snapshot = asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
     assert {user.day for user in snapshot.users} == {TODAY}
-    accepted = [call for call in simulator.calls if call.code is None]
+    accepted = [request for request in simulator.requests if request.code is None]
     assert {call.starttime for call in accepted} == {start_of_window(NOW)}
-    assert (len(accepted), simulator.call_count) == (5, 6)
+    assert (len(accepted), simulator.request_count) == (5, 6)
 
 
 def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
     """A request that fails leaves no part of a snapshot; its error is that of the poll."""
     target = named(USERS)
-    simulator.behave(Behaviour(faults=(FaultRule(Refusal("0006"), calls=(3,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Refusal("0006"), requests=(3,)),)))
     clock = Clock(now=lambda: NOW)
     with open_account(simulator, clock=clock) as account:
         session = make_session(account, target)
@@ -187,7 +187,7 @@ def test_one_failure_fails_the_poll(simulator: Simulator, open_account: OpenAcco
 def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: OpenAccount) -> None:
     """The requests that have not begun by then are not made."""
     target = named([f"user-{number}" for number in range(100)])
-    faults = FaultRule(Refusal("0006"), calls=(2,))
+    faults = FaultRule(Refusal("0006"), requests=(2,))
     simulator.behave(Behaviour(latency=0.02, faults=(faults,)))
     clock = Clock(now=lambda: NOW)
     with open_account(simulator, at_once=1, clock=clock) as account:
@@ -195,7 +195,7 @@ def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: Ope
         with pytest.raises(ApiError):
             asyncio.run(poll_disk_usage(target, session, TWO_USERS))
 
-    assert 2 <= simulator.call_count < 50
+    assert 2 <= simulator.request_count < 50
 
 
 def test_more_requests_than_a_poll_may_make() -> None:

@@ -112,7 +112,7 @@ def test_a_target_that_is_held_back(watched: Watched) -> None:
     assert watched.poll(AUDIO) == [False]
     assert [verdict.asked for verdict in watched.verdicts] == [True, False]
     assert watched.verdicts[1].target == AUDIO
-    assert watched.simulator.call_count == 1
+    assert watched.simulator.request_count == 1
 
 
 def test_secrets_that_cannot_be_read(watched: Watched) -> None:
@@ -156,7 +156,7 @@ def test_a_poll_that_was_cancelled(watched: Watched) -> None:
     watched.spoil(Refusal("0001"))
     asyncio.run(cancel_while_it_is_sent())
     assert watched.verdicts == []
-    assert watched.simulator.call_count == 1
+    assert watched.simulator.request_count == 1
 
 
 def test_requests_are_observed_as_before(watched: Watched) -> None:

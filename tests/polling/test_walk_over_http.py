@@ -163,7 +163,7 @@ def test_a_broken_answer_never_makes_a_smaller_number(
     clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
-    behaviour = Behaviour(variant=reading, faults=(FaultRule(fault, calls=(fault_at,)),))
+    behaviour = Behaviour(variant=reading, faults=(FaultRule(fault, requests=(fault_at,)),))
     with (
         Simulator([account_with(tree)], behaviour, clock=clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
@@ -189,7 +189,7 @@ def test_the_least_calls(open_account: OpenAccount) -> None:
     tree = folders_of(250, {"a": folders_of(100, {}), "b": folders_of(100, {})})
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
         assert count(account, target()).files == 450
-        assert sorted((call.path, call.offset or 0) for call in simulator.calls) == [
+        assert sorted((request.path, request.offset or 0) for request in simulator.requests) == [
             ("sestore4/jb", 0),
             ("sestore4/jb", 99),
             ("sestore4/jb", 198),
@@ -206,7 +206,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
         open_account(simulator, at_once=3) as account,
     ):
         assert count(account, target()).files == 800
-        assert simulator.most_in_flight == 3
+        assert simulator.max_in_flight == 3
 
 
 def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingClock) -> None:
@@ -224,15 +224,19 @@ def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingClock) -> None:
 
 
 FAILURES = [
-    (FaultRule(Fault.STUCK_OFFSET, calls=(2,)), Reason.INCOMPLETE, "does not move on"),
-    (FaultRule(Fault.ALWAYS_SKIPPED, calls=(2,)), Reason.INCOMPLETE, "comes back skipped"),
+    (FaultRule(Fault.STUCK_OFFSET, requests=(2,)), Reason.INCOMPLETE, "does not move on"),
+    (FaultRule(Fault.ALWAYS_SKIPPED, requests=(2,)), Reason.INCOMPLETE, "comes back skipped"),
     (FaultRule(Fault.SHRINKING), Reason.INCOMPLETE, "has changed while it was read"),
-    (FaultRule(NOT_FOUND, calls=(2,)), Reason.API, "without a code"),
-    (FaultRule(Fault.HTML_PAGE, calls=(3,)), Reason.PROTOCOL, "not JSON"),
-    (FaultRule(Fault.OTHER_PATH, calls=(2,)), Reason.PROTOCOL, "does not hold the requested path"),
-    (FaultRule(Refusal("1000"), calls=(3,)), Reason.RATE_LIMITED, "busy"),
-    (FaultRule(FAILING, calls=range(3, 9)), Reason.SERVER, "0004"),
-    (FaultRule(Fault.RESET_IN_BODY, calls=range(3, 9)), Reason.NETWORK, "broke off"),
+    (FaultRule(NOT_FOUND, requests=(2,)), Reason.API, "without a code"),
+    (FaultRule(Fault.HTML_PAGE, requests=(3,)), Reason.PROTOCOL, "not JSON"),
+    (
+        FaultRule(Fault.OTHER_PATH, requests=(2,)),
+        Reason.PROTOCOL,
+        "does not hold the requested path",
+    ),
+    (FaultRule(Refusal("1000"), requests=(3,)), Reason.RATE_LIMITED, "busy"),
+    (FaultRule(FAILING, requests=range(3, 9)), Reason.SERVER, "0004"),
+    (FaultRule(Fault.RESET_IN_BODY, requests=range(3, 9)), Reason.NETWORK, "broke off"),
 ]
 
 
@@ -285,7 +289,7 @@ def test_too_many_calls(open_account: OpenAccount) -> None:
     ):
         with pytest.raises(ScaleEngineError, match="more than 40 requests") as caught:
             count(account, target())
-        assert simulator.call_count < 40
+        assert simulator.request_count < 40
     assert caught.value.reason is Reason.INCOMPLETE
 
 
@@ -314,13 +318,13 @@ def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) 
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
         assert count(account, inner).files == 3
         assert count(account, target()).files == 103
-        assert {call.code for call in simulator.calls} == {None}
+        assert {request.code for request in simulator.requests} == {None}
 
 
 def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> None:
     """When a walk fails, calls that still wait for their turn are not counted as made."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
-    faults = FaultRule(Fault.HTML_PAGE, calls=(2,))
+    faults = FaultRule(Fault.HTML_PAGE, requests=(2,))
     with (
         Simulator([account_with(tree)], Behaviour(latency=0.2, faults=(faults,))) as simulator,
         open_account(simulator, at_once=2) as account,
@@ -329,4 +333,4 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
         session = make_session(eager, target())
         with pytest.raises(ScaleEngineError):
             run_poll(session, target())
-        assert 2 <= session.requests == simulator.call_count < 40
+        assert 2 <= session.requests == simulator.request_count < 40

@@ -55,7 +55,7 @@ def test_a_call(
     found = client.call(credentials, "disk.usage", {"cpu": "", "starttime": NOW}, sorted)
 
     assert found == ["handle_time", "message", "status", "usage"]
-    (call,) = simulator.calls
+    (call,) = simulator.requests
     assert (call.command, call.cdn, call.timestamp) == ("disk.usage", 158, NOW)
     assert (call.has_key, call.code, call.starttime) == (True, None, NOW)
     assert exchanges == [Exchange("main", "disk.usage", 0.25, reason=None, accepted=True, skew=0.0)]
@@ -69,8 +69,8 @@ def test_every_call_is_signed_afresh(
     for _ in range(3):
         list_files(client, credentials, "sestore4/jb", "video", 0)
 
-    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1, NOW + 2]
-    assert {call.code for call in simulator.calls} == {None}
+    assert [request.timestamp for request in simulator.requests] == [NOW, NOW + 1, NOW + 2]
+    assert {request.code for request in simulator.requests} == {None}
 
 
 def test_a_call_that_has_to_wait(
@@ -99,7 +99,7 @@ def test_a_call_that_has_to_wait(
     for _ in range(3):
         list_files(client, credentials, "sestore4/jb", "video", 0)
 
-    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1, NOW + 2]
+    assert [request.timestamp for request in simulator.requests] == [NOW, NOW + 1, NOW + 2]
     assert [exchange.seconds for exchange in exchanges] == [0, 0, 0]
 
 
@@ -107,13 +107,13 @@ def test_the_time_is_that_of_sending(
     simulator: Simulator, connect: Connect, credentials: Credentials
 ) -> None:
     """A failed call that is made again is signed with the time at which it is made again."""
-    simulator.behave(Behaviour(faults=(FaultRule(BUSY, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(BUSY, requests=(1,)),)))
     client = connect(simulator.url)
     with pytest.raises(ScaleEngineError):
         list_files(client, credentials, "sestore4/jb", "video", 0)
     list_files(client, credentials, "sestore4/jb", "video", 0)
 
-    assert [call.timestamp for call in simulator.calls] == [NOW, NOW + 1]
+    assert [request.timestamp for request in simulator.requests] == [NOW, NOW + 1]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_failures(
     assert replace(exchange, skew=None) == Exchange(
         "main", "disk.usage", 0.25, Reason(reason), accepted
     )
-    assert simulator.call_count == 1
+    assert simulator.request_count == 1
     assert shows_no_secret(caught.value)
 
 
@@ -445,7 +445,7 @@ def test_a_closed_client(
     with pytest.raises(NetworkError, match="the exporter is stopping"):
         disk_usage(client, credentials, ())
 
-    assert simulator.call_count == 1
+    assert simulator.request_count == 1
     assert [exchange.reason for exchange in exchanges] == [None]
 
 

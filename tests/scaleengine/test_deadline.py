@@ -127,7 +127,7 @@ def test_the_next_call_has_its_own_limit(
     simulator: Simulator, transport: Transports, context: RequestContext
 ) -> None:
     """After a timeout the next call begins anew, on a connection of its own."""
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     sender = transport(simulator.url, LIMIT)
     with ends_in_time():
         sender.send("{}", context)
@@ -195,7 +195,7 @@ def test_close_while_waiting_for_an_answer(
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     hanging = Hanging(transport(simulator.url, 60), context)
 
-    assert simulator.wait_for_calls(1)
+    assert simulator.wait_for_requests(1)
     assert hanging.ends_at_once()
 
 
@@ -264,7 +264,7 @@ def test_no_thread_is_left(
     """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
     TIMERS.add(0.0, lambda: None)
     before = set(threading.enumerate())
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(2,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(2,)),)))
     transport(simulator.url, 20).send("{}", context)
     with ends_in_time():
         transport(simulator.url, LIMIT).send("{}", context)

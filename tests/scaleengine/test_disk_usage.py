@@ -339,7 +339,7 @@ def test_request(
     usage = disk_usage(connect(simulator.url), credentials, cpu_users)
 
     assert {each.cpu_user for each in usage.rows} == found
-    (call,) = simulator.calls
+    (call,) = simulator.requests
     assert (call.command, call.cpu, call.starttime) == ("disk.usage", asked, 1413158400)
     assert (call.path, call.file_type, call.offset) == (None, None, None)
 

@@ -444,7 +444,7 @@ def test_request(
     """The path and the file type are sent, and an offset when it skips something."""
     list_files(connect(simulator.url), credentials, PATH, file_type, offset)
 
-    (call,) = simulator.calls
+    (call,) = simulator.requests
     assert (call.command, call.path, call.file_type) == ("files.list", PATH, file_type)
     assert call.offset == asked
 
@@ -456,7 +456,7 @@ def test_a_path_beyond_ascii(
     path = f"{PATH}/2014/é"
 
     assert list_files(connect(simulator.url), credentials, path, "video", 0).root.files == ("7",)
-    assert simulator.calls[-1].path == path
+    assert simulator.requests[-1].path == path
 
 
 @pytest.mark.parametrize("flag", [0, "0", "00"])

@@ -108,7 +108,7 @@ def refusal(date: str = "") -> bytes:
 
 def codes(simulator: Simulator) -> list[str | None]:
     """Return how the calls ended, oldest first."""
-    return [call.code for call in simulator.calls]
+    return [request.code for request in simulator.requests]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_clock_that_is_right_enough(
     machine.off = off
     ask(client)
 
-    assert [call.timestamp for call in simulator.calls] == [NOW + off]
+    assert [request.timestamp for request in simulator.requests] == [NOW + off]
     assert client.time.now() == NOW + off
 
 
@@ -163,7 +163,7 @@ def test_the_day_of_a_disk_usage(
     disk_usage(client, KNOWN, ())
 
     midnight = NOW - 10 * HOUR
-    assert simulator.calls[-1].starttime == midnight - 29 * 24 * HOUR
+    assert simulator.requests[-1].starttime == midnight - 29 * 24 * HOUR
 
 
 @pytest.mark.parametrize("before", [-HOUR, HOUR])
@@ -278,14 +278,14 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
         for jump, passing in steps:
             machine.off += jump
             machine.true += passing
-            before = simulator.call_count
+            before = simulator.request_count
             try:
                 ask(client)
             except ClockError:
                 ask(client)
-            assert simulator.call_count - before <= 1 + (jump != 0)
+            assert simulator.request_count - before <= 1 + (jump != 0)
 
-        timestamps = [call.timestamp for call in simulator.calls]
+        timestamps = [request.timestamp for request in simulator.requests]
         assert len(set(timestamps)) == len(timestamps)
 
 

@@ -333,7 +333,7 @@ def test_a_code_can_lose_its_zeros(
 def test_the_content_type_says_nothing(simulator: Simulator, post: Post, signed: Sign) -> None:
     """PHP's own Content-Type stands on good answers and on failures."""
     variant = ApiVariant(content_type="text/html; charset=UTF-8")
-    simulator.behave(Behaviour(variant=variant, faults=(FaultRule(BUSY, calls=(2,)),)))
+    simulator.behave(Behaviour(variant=variant, faults=(FaultRule(BUSY, requests=(2,)),)))
 
     for _ in range(2):
         answer = post(simulator.url, signed("files.list", path="sestore4/jb"))

@@ -21,9 +21,9 @@ def codes(list_files: ListFiles, calls: int) -> list[str | None]:
     ("faults", "expected"),
     [
         (FaultRule(BUSY), ["1000"] * 4),
-        (FaultRule(BUSY, calls=(3,)), [None, None, "1000", None]),
-        (FaultRule(BUSY, calls=range(1, 3)), ["1000", "1000", None, None]),
-        (FaultRule(BUSY, command="files.list", calls=(1,)), ["1000", None, None, None]),
+        (FaultRule(BUSY, requests=(3,)), [None, None, "1000", None]),
+        (FaultRule(BUSY, requests=range(1, 3)), ["1000", "1000", None, None]),
+        (FaultRule(BUSY, command="files.list", requests=(1,)), ["1000", None, None, None]),
         (FaultRule(BUSY, command="disk.usage"), [None] * 4),
         (FaultRule(BUSY, path="sestore4/jb"), ["1000"] * 4),
         (FaultRule(BUSY, path="sestore4"), [None] * 4),
@@ -43,7 +43,7 @@ def test_other_calls_are_not_counted(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
     """The second listing is the second, however many other calls were between."""
-    simulator.behave(Behaviour(faults=(FaultRule(BUSY, command="files.list", calls=(2,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(BUSY, command="files.list", requests=(2,)),)))
 
     assert codes(list_files, 1) == [None]
     assert usage().json()["status"] == "success"
@@ -53,7 +53,7 @@ def test_other_calls_are_not_counted(
 def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: ListFiles) -> None:
     """Faults have their own numbers; where two hit one call, the first is seen."""
     simulator.behave(
-        Behaviour(faults=(FaultRule(BUSY, calls=(2,)), FaultRule(FAILING, calls=(2, 3))))
+        Behaviour(faults=(FaultRule(BUSY, requests=(2,)), FaultRule(FAILING, requests=(2, 3))))
     )
 
     assert codes(list_files, 4) == [None, "1000", "0004", None]
@@ -62,7 +62,7 @@ def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: Li
 def test_a_new_behaviour_counts_from_one(simulator: Simulator, list_files: ListFiles) -> None:
     """Switching the behaviour starts the numbers anew."""
     for _ in range(2):
-        simulator.behave(Behaviour(faults=(FaultRule(BUSY, calls=(2,)),)))
+        simulator.behave(Behaviour(faults=(FaultRule(BUSY, requests=(2,)),)))
         assert codes(list_files, 2) == [None, "1000"]
 
 

@@ -40,7 +40,7 @@ def test_any_code_can_be_answered(
 
     assert (answer["status"], answer["code"]) == ("failure", code)
     assert answer["message"]
-    assert simulator.calls[-1].fault == f"code {code}"
+    assert simulator.requests[-1].fault == f"code {code}"
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
@@ -55,7 +55,10 @@ def test_any_http_status_can_be_answered(
     assert answer.status_code == status
     assert answer.headers.get("Retry-After") == retry_after
     assert answer.text.startswith("<html>")
-    assert (simulator.calls[-1].status, simulator.calls[-1].fault) == (status, f"HTTP {status}")
+    assert (simulator.requests[-1].status, simulator.requests[-1].fault) == (
+        status,
+        f"HTTP {status}",
+    )
 
 
 def test_an_offset_can_stand_still(simulator: Simulator, list_files: ListFiles) -> None:
@@ -209,12 +212,12 @@ def test_a_slow_answer_ends_when_the_client_leaves(
 
 def test_a_call_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
     """Nothing comes until the client gives up; other calls are served meanwhile."""
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, calls=(1,)),)))
+    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     with pytest.raises(requests.ReadTimeout):
         list_files(timeout=0.5)
 
     assert list_files().status_code == 200
-    assert [call.fault for call in simulator.calls] == ["HANG", None]
+    assert [request.fault for request in simulator.requests] == ["HANG", None]
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_IN_BODY])
@@ -239,12 +242,12 @@ def test_a_redirect_shows_whether_the_key_was_carried_on(
     answer = list_files()
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "/elsewhere/")
-    assert [call.route for call in simulator.calls] == ["/stable/"]
+    assert [request.route for request in simulator.requests] == ["/stable/"]
 
     form = {"json": signed("files.list", path="sestore4/jb")}
     followed = session.post(simulator.url, data=form, timeout=60)
     assert followed.json()["status"] == "success"
-    assert [(call.route, call.has_key) for call in simulator.calls[1:]] == [
+    assert [(request.route, request.has_key) for request in simulator.requests[1:]] == [
         ("/stable/", True),
         ("/elsewhere/", True),
     ]
@@ -263,7 +266,7 @@ def test_stopping_ends_hung_calls_at_once(simulator: Simulator, list_files: List
 
     caller = threading.Thread(target=hang)
     caller.start()
-    assert simulator.wait_for_calls(1)
+    assert simulator.wait_for_requests(1)
     simulator.stop()
     caller.join(60)
 

@@ -79,7 +79,7 @@ def test_a_bad_request_gets_its_code(
     assert answer.json()["status"] == "failure"
     assert answer.json().get("code") == (code or None)
     assert answer.json()["message"]
-    assert simulator.calls[-1].code == code
+    assert simulator.requests[-1].code == code
 
 
 @pytest.mark.parametrize("timestamp", [1415700000, 1415700300, 1415699700, "1415700000"])

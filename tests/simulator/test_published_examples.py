@@ -14,7 +14,7 @@ from exporter.simulator import (
     Folder,
     SimulatedAccount,
     Simulator,
-    usage_by_day,
+    usage_from_days,
 )
 from tests.support.api_variants import ApiVariant, Content, FileCount, LoadFlagPlacement
 from tests.support.credentials import KEY, SECRET
@@ -35,7 +35,7 @@ SIGNED_BY_PHP = json.loads(
     (Path(__file__).parent.parent / "scaleengine" / "signatures.json").read_text()
 )["cases"]
 
-PUBLISHED_DAYS = usage_by_day({date(2014, 11, 10): {"": 1024}, date(2014, 11, 11): {"": 1024}})
+PUBLISHED_DAYS = usage_from_days({date(2014, 11, 10): {"": 1024}, date(2014, 11, 11): {"": 1024}})
 EARLIER = {f"m{number:02}.mp4": FileType.VIDEO for number in range(25)}
 
 
@@ -124,6 +124,6 @@ def test_what_php_signed_passes_both_ways_of_checking(
     """No request that PHP encoded and signed is refused for its key, its time or its signature."""
     post(published.url, case["request_text"])
 
-    call = published.calls[-1]
+    call = published.requests[-1]
     assert call.code in (None, "")
     assert call.has_key

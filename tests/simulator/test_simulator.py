@@ -11,17 +11,17 @@ import requests
 
 from exporter.simulator import (
     Behaviour,
-    Call,
     FaultRule,
     FileType,
     Folder,
+    ReceivedRequest,
     SimulatedAccount,
     Simulator,
     no_usage,
     steady_usage,
-    usage_by_day,
+    usage_from_days,
 )
-from exporter.simulator.api import KEPT, CallLog
+from exporter.simulator.api import KEPT, ReceivedRequests
 from tests.support.faults import Fault
 
 Ask = Callable[..., dict[str, object]]
@@ -59,7 +59,7 @@ def test_stopping_what_was_never_started_does_nothing(account: SimulatedAccount)
     simulator = Simulator([account])
     simulator.stop()
 
-    assert simulator.call_count == 0
+    assert simulator.request_count == 0
 
 
 def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
@@ -75,8 +75,8 @@ def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Ask)
     ask("files.list", path="sestore4/jb", type="audio", offset=3)
     ask("disk.usage", cpu=["web"], starttime=1415000000)
 
-    assert simulator.calls == (
-        Call(
+    assert simulator.requests == (
+        ReceivedRequest(
             time=1415700000.0,
             route="/stable/",
             command="files.list",
@@ -87,7 +87,7 @@ def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Ask)
             offset=3,
             has_key=True,
         ),
-        Call(
+        ReceivedRequest(
             time=1415700000.0,
             route="/stable/",
             command="disk.usage",
@@ -104,7 +104,9 @@ def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: Po
     """What could not be read is a call with a code, and without a key."""
     post(simulator.url, "nonsense")
 
-    assert simulator.calls == (Call(time=1415700000.0, route="/stable/", code="0006"),)
+    assert simulator.requests == (
+        ReceivedRequest(time=1415700000.0, route="/stable/", code="0006"),
+    )
 
 
 def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Session) -> None:
@@ -112,22 +114,22 @@ def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Ses
     answer = session.get(simulator.url.replace("/stable/", "/"), timeout=60)
 
     assert answer.status_code == 404
-    assert simulator.call_count == 0
+    assert simulator.request_count == 0
 
 
 def test_the_newest_calls_are_kept() -> None:
     """The record is bounded, the count is not."""
-    log = CallLog()
+    log = ReceivedRequests()
     for moment in range(KEPT + 2):
-        log.add(Call(time=moment, route="/stable/"))
+        log.add(ReceivedRequest(time=moment, route="/stable/"))
 
     assert (len(log.newest), log.newest[0].time, log.total) == (KEPT, 2, KEPT + 2)
 
 
 def test_waiting_for_calls_has_an_end(simulator: Simulator) -> None:
     """A call that never comes ends the wait with False."""
-    assert simulator.wait_for_calls(0)
-    assert not simulator.wait_for_calls(1, timeout=0.01)
+    assert simulator.wait_for_requests(0)
+    assert not simulator.wait_for_requests(1, timeout=0.01)
 
 
 def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign) -> None:
@@ -136,10 +138,10 @@ def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign
     texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(post, simulator.url, text, timeout=60.0) for text in texts]
-        assert simulator.wait_for_calls(4)
+        assert simulator.wait_for_requests(4)
         simulator.stop()
 
-    assert simulator.most_in_flight == 4
+    assert simulator.max_in_flight == 4
     assert {type(answer.exception()) for answer in answers} == {requests.ConnectionError}
 
 
@@ -195,8 +197,8 @@ def test_usage_can_be_steady_by_day_or_none() -> None:
     day = date(2014, 11, 10)
 
     assert steady_usage({"web": 5})(day) == {"web": 5}
-    assert usage_by_day({day: {"web": 5}})(day) == {"web": 5}
-    assert usage_by_day({day: {"web": 5}})(date(2014, 11, 11)) == {}
+    assert usage_from_days({day: {"web": 5}})(day) == {"web": 5}
+    assert usage_from_days({day: {"web": 5}})(date(2014, 11, 11)) == {}
     assert no_usage(day) == {}
     assert SimulatedAccount(1, "key", "secret").storage.count("video") == 0
     assert Folder().count_folders() == 0

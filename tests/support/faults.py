@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from exporter.simulator.api import ELSEWHERE, PlannedResponse
-from exporter.simulator.commands import CallContext, SimulatedResponse, refusal
+from exporter.simulator.commands import ResponseContext, SimulatedResponse, build_refusal
 from exporter.simulator.php import PhpValue, encode
 from exporter.simulator.published import PARTIAL, SKIPPED, Listed
 
@@ -35,7 +35,7 @@ class _Unchanged:
 
     status: int | None = None
 
-    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
+    def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -110,7 +110,7 @@ class Fault(Enum):
     def status(self) -> int | None:
         return 307 if self is Fault.REDIRECT else None
 
-    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
+    def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
         return None
 
     def change_listing(self, listed: Listed, offset: int) -> Listed:
@@ -140,8 +140,8 @@ class Refusal(_Unchanged):
     def name(self) -> str:
         return f"code {self.code}" if self.code else "no code"
 
-    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
-        return refusal(self, context)
+    def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
+        return build_refusal(self, context)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class HttpError(_Unchanged):
     def name(self) -> str:
         return f"HTTP {self.status}"
 
-    def replace_response(self, context: CallContext) -> SimulatedResponse | None:
+    def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
         page = f"<html><body><h1>HTTP {self.status}</h1></body></html>".encode()
         return SimulatedResponse(page, self.status, "text/html", self.retry_after)
 
@@ -255,8 +255,8 @@ async def _reset_before(
 async def _reset_in_body(
     request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
-    body = planned.answer.body
-    _transport(request).write(_head(headers, planned.answer) + body[: len(body) // 2])
+    body = planned.response.body
+    _transport(request).write(_head(headers, planned.response) + body[: len(body) // 2])
     # A turn of the loop lets the bytes leave.
     await asyncio.sleep(0)
     _reset(request)
@@ -266,7 +266,7 @@ async def _reset_in_body(
 async def _slow_headers(
     request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
-    for byte in _head(headers, planned.answer) + planned.answer.body:
+    for byte in _head(headers, planned.response) + planned.response.body:
         _transport(request).write(bytes([byte]))
         await asyncio.sleep(planned.behaviour.drip)
     _transport(request).close()
@@ -277,9 +277,9 @@ async def _slow_body(
     request: web.BaseRequest, planned: PlannedResponse, headers: Headers
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
-    response.content_length = len(planned.answer.body)
+    response.content_length = len(planned.response.body)
     await response.prepare(request)
-    for byte in planned.answer.body:
+    for byte in planned.response.body:
         await response.write(bytes([byte]))
         await asyncio.sleep(planned.behaviour.drip)
     return response
@@ -300,7 +300,7 @@ async def _gzip_bomb(
 ) -> web.StreamResponse:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     spaces = b"".join(packer.compress(_PIECE) for _ in range(_BOMB_BYTES // len(_PIECE)))
-    packed = spaces + packer.compress(planned.answer.body) + packer.flush()
+    packed = spaces + packer.compress(planned.response.body) + packer.flush()
     return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
 
