@@ -50,7 +50,7 @@ class WebFlags:
     enable_lifecycle: bool
 
 
-class HasEnvironment(Protocol):
+class ContextObject(Protocol):
     """What ``Context.obj`` must have."""
 
     @property
@@ -107,7 +107,7 @@ class Flag(click.Option):
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """Return the value of the variable; an empty variable is not set."""
-        source: HasEnvironment = ctx.obj
+        source: ContextObject = ctx.obj
         return source.environ.get(str(self.envvar)) or None
 
     def get_error_hint(self, ctx: click.Context | None) -> str:

@@ -13,7 +13,7 @@ from exporter.check.results import (
     RequestRange,
     count,
     disk_usage_result,
-    find_first_answer,
+    estimate_target_poll,
     target_subject,
 )
 from exporter.polling.demand import HOUR
@@ -103,7 +103,7 @@ class _Seen:
     def record(self, listing: Listing, counts: FolderCounts) -> None:
         """Record a response of the walk; the first gives an estimate of their number."""
         if self._counts is None and isinstance(self._target, FilesTarget):
-            self.expected_requests = find_first_answer(self._target, listing).requests
+            self.expected_requests = estimate_target_poll(self._target, listing).requests
         self._counts = counts
 
     def describe(self) -> str:

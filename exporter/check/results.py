@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from exporter.check.first_answer import FirstAnswer, first_answer
+from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_progress import FolderProgress
-from exporter.polling.polls import unanswered
+from exporter.polling.polls import find_missing_users
 from exporter.polling.server_traits import ServerTraits
 from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -131,7 +131,7 @@ def disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> Chec
     """Build the result for a disk usage: what a poll would publish, and what it would reject."""
     users = [user.cpu_user for user in usage.users]
     rejected_users = sorted(usage.rejected_users)
-    missing = sorted(unanswered(target, usage))
+    missing = sorted(find_missing_users(target, usage))
     newest = max((user.day for user in usage.users), default=None)
     facts: dict[str, Fact] = {
         "cpu_users": users,
@@ -172,7 +172,7 @@ def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int)
 
     Raises IncompleteError for a response with which a poll would fail, too.
     """
-    seen = find_first_answer(target, listing)
+    seen = estimate_target_poll(target, listing)
     facts = {
         "files_in_first_answer": seen.files,
         "folders_in_first_answer": seen.folders,
@@ -199,13 +199,13 @@ def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int)
     )
 
 
-def find_first_answer(target: FilesTarget, listing: Listing) -> FirstAnswer:
+def estimate_target_poll(target: FilesTarget, listing: Listing) -> PollEstimate:
     """Return what the first response of a path shows; raises IncompleteError as a poll does."""
     folder, traits = FolderProgress(target.path), ServerTraits()
     traits.observe(listing, 0)
     if folder.accept(listing, traits):
         folder.decide(listing, listing.entries, traits)
-    return first_answer(listing, is_end=folder.is_complete)
+    return estimate_poll(listing, is_end=folder.is_complete)
 
 
 def count(things: int | Sequence[object], name: str) -> str:

@@ -140,7 +140,9 @@ class CheckRunner:
             self._cut_off = result.outcome is Outcome.FAIL
             yield result
         for account in self._settings.accounts:
-            targets = [each for each in self._settings.targets if each.account == account.name]
+            targets = [
+                target for target in self._settings.targets if target.account == account.name
+            ]
             yield from self._try_account(account.name, targets)
 
     def _check_connectivity(self) -> Iterator[CheckResult]:

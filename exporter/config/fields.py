@@ -31,7 +31,7 @@ from exporter.yamlfile.units import (
     parse_size,
 )
 
-LARGEST_CA_FILE = 4 * 1024 * 1024
+MAX_CA_FILE_BYTES = 4 * 1024 * 1024
 """Bytes; the bundle with which systems come has a quarter of a megabyte."""
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -63,7 +63,7 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
-def _flag(value: object) -> object:
+def _boolean(value: object) -> object:
     return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -128,7 +128,7 @@ def _certificates(file: Path | None) -> Path | None:
     if file is None:
         return None
     try:
-        read_bytes(file, LARGEST_CA_FILE)
+        read_bytes(file, MAX_CA_FILE_BYTES)
         ssl.create_default_context(cafile=file)
     except FileError as error:
         raise FieldError(f"names a file that {error}") from None
@@ -144,8 +144,8 @@ def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object
     return 3 * interval
 
 
-def _optional_duration(least: str, most: str) -> Callable[[object], float | None]:
-    parse_duration = duration(least, most)
+def _optional_duration(minimum: str, maximum: str) -> Callable[[object], float | None]:
+    parse_duration = duration(minimum, maximum)
     return lambda value: None if value is None else parse_duration(value)
 
 
@@ -187,7 +187,7 @@ Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
 Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole_number)]
 Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole_number)]
 Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_number)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
+Bool = Annotated[bool, BeforeValidator(_boolean)]
 Text = Annotated[str, AfterValidator(require_plain_text), Field(json_schema_extra={"minLength": 1})]
 StorePath = Annotated[
     Text,

@@ -17,7 +17,7 @@ from exporter.config.substitution import substitute
 from exporter.config.warnings import find_warnings
 from exporter.yamlfile.document import Document, read_document
 from exporter.yamlfile.files import (
-    LARGEST_FILE,
+    MAX_FILE_BYTES,
     FileError,
     absolute_folder,
     read_bytes,
@@ -209,7 +209,7 @@ def _resolve(file: Path) -> str:
 def _digest(file: Path) -> bytes:
     """Return a digest of a file's content, or why it cannot be read; a pipe is not read."""
     try:
-        return hashlib.sha256(read_bytes(file, LARGEST_FILE)).digest()
+        return hashlib.sha256(read_bytes(file, MAX_FILE_BYTES)).digest()
     except FileError as error:
         return str(error).encode()
 

@@ -9,10 +9,10 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from exporter.config.fields import (
+    Bool,
     CaFile,
     Concurrency,
     FileType,
-    Flag,
     HiddenSecret,
     Interval,
     Labels,
@@ -80,7 +80,7 @@ class LimitsConfig(StrictModel):
 class DiskUsageConfig(StrictModel):
     """The bytes that each CPU user has stored."""
 
-    enabled: Flag = True
+    enabled: Bool = True
     """Whether the account's disk usage is polled."""
 
     interval: Interval = 3600.0
@@ -183,7 +183,7 @@ class AccountConfig(StrictModel):
     name: Text = Field(default_factory=lambda read: str(read["cdn"]))
     """The value of the label `account`; the CDN number when the key is left out."""
 
-    enabled: Flag = True
+    enabled: Bool = True
     """Whether the account is polled. One that is not has no series, and its secrets are not
     read."""
 

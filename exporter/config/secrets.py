@@ -11,7 +11,7 @@ from exporter.yamlfile.document import Document, UnusableScalar, YamlValue
 from exporter.yamlfile.files import FileError, is_quoted, read_bytes
 from exporter.yamlfile.problems import ErrorCollector, Loc
 
-LARGEST_FILE = 64 * 1024
+MAX_SECRET_BYTES = 64 * 1024
 """Bytes; a key is far smaller, so a larger file is the wrong one."""
 NAMES = ("api_key", "api_secret")
 
@@ -93,7 +93,7 @@ def text_fault(text: str) -> str | None:
 
 def _read(file: Path) -> str:
     try:
-        content = read_bytes(file, LARGEST_FILE)
+        content = read_bytes(file, MAX_SECRET_BYTES)
     except FileError as error:
         raise SecretError(file, str(error), error.limit) from None
     text = _decoded(content)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exporter.config.fields import LARGEST_CA_FILE
+from exporter.config.fields import MAX_CA_FILE_BYTES
 from exporter.config.model import AccountConfig, Config
 from exporter.yamlfile.certificates import find_validity_problems
 from exporter.yamlfile.document import Document
@@ -41,7 +41,7 @@ def _old_authorities(file: Path | None, now: float) -> Iterator[LocatedMessage]:
     if file is None:
         return
     with suppress(FileError):  # it could be read a moment ago, when it was judged
-        for problem in find_validity_problems(read_bytes(file, LARGEST_CA_FILE), now):
+        for problem in find_validity_problems(read_bytes(file, MAX_CA_FILE_BYTES), now):
             yield ("api", "ca_file"), f"names a file that {problem}"
 
 

@@ -85,7 +85,7 @@ class DemandLog:
         known = self._store.account(target.account)
         ratio = compute_demand_ratio(known, self._requests_per_second())
         if ratio is not None and ratio > HIGH_DEMAND_RATIO and self._limit.is_due(target.account):
-            demands = [(count_target_requests(each) or 0.0, each.target) for each in known]
+            demands = [(count_target_requests(state) or 0.0, state.target) for state in known]
             most, costliest = max(demands, key=lambda demand: demand[0])
             log.warning(
                 "account needs nearly all requests that its rate limit allows, or more",

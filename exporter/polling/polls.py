@@ -31,7 +31,7 @@ async def poll(target: Target, session: PollSession, on_listing: OnListing = _ig
     return await poll_disk_usage(target, session)
 
 
-def unanswered(target: Target, snapshot: Snapshot) -> frozenset[str]:
+def find_missing_users(target: Target, snapshot: Snapshot) -> frozenset[str]:
     """Return the requested CPU users without any row."""
     if isinstance(target, DiskUsageTarget) and isinstance(snapshot, DiskUsageSnapshot):
         found = {usage.cpu_user for usage in snapshot.users}

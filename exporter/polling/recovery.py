@@ -58,9 +58,9 @@ def next_due(due: float, interval: float, now: float) -> float:
     return due + interval * (missed + 1)
 
 
-def backoff(failures: int, longest: float) -> float:
-    """Return the wait after ``failures`` in a row: 30 s, doubling, up to ``longest`` seconds."""
-    return min(longest, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
+def backoff(failures: int, max_delay: float) -> float:
+    """Return the wait after ``failures`` in a row: 30 s, doubling, up to ``max_delay`` seconds."""
+    return min(max_delay, FIRST_BACKOFF * 2.0 ** min(failures - 1, 64))
 
 
 async def sleep_until(due: float, clock: Clock) -> None:
@@ -109,8 +109,8 @@ class FailedAttempts:
         """Return the seconds to wait before the next attempt."""
         if error.has_corrected_time:
             return 0.0
-        least = FIRST_RETRY_SECONDS * 2.0 ** (self._others - 1)
-        return max(error.retry_after or 0.0, least) + rng.uniform(0, least)
+        min_delay = FIRST_RETRY_SECONDS * 2.0 ** (self._others - 1)
+        return max(error.retry_after or 0.0, min_delay) + rng.uniform(0, min_delay)
 
 
 def refuses_credentials(error: ScaleEngineError) -> bool:

@@ -3,7 +3,7 @@
 from array import array
 from typing import Final
 
-_FEWEST_SLOTS: Final = 8
+_MIN_SLOTS: Final = 8
 _WORD: Final = 2**64 - 1
 
 
@@ -16,7 +16,7 @@ class SeenNames:
     """
 
     def __init__(self) -> None:
-        self._slots = _empty(_FEWEST_SLOTS)
+        self._slots = _empty(_MIN_SLOTS)
         self._count = 0
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from exporter.polling.polls import poll, unanswered
+from exporter.polling.polls import find_missing_users, poll
 from exporter.polling.recovery import next_due, next_poll_delay, sleep_until
 from exporter.polling.request_log import describe_request
 from exporter.polling.session import PolledAccount, PollSession
@@ -141,7 +141,7 @@ class TargetPoller:
             return
         self.account.failures.reset(self._target)
         self._log_success(outcome, result, facts)
-        missing = unanswered(self._target, outcome)
+        missing = find_missing_users(self._target, outcome)
         for cpu_user in sorted(missing - self._warned):
             self._log.warning(
                 "ScaleEngine has no disk usage for a CPU user that is asked for",

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 from exporter.scaleengine.signing import encode
 
 _STARS: Final = "***"
-_SHORTEST: Final = 8
+_MIN_LENGTH: Final = 8
 _MAX_SECRETS: Final = 50_000
 
 
@@ -30,7 +30,7 @@ def mask_start(text: str, secrets: Iterable[str], length: int) -> str:
     masked, position = "", 0
     while len(masked) < length and position < len(text):
         end = position + length
-        found = spelled.pattern.search(text, position, end + spelled.longest)
+        found = spelled.pattern.search(text, position, end + spelled.max_length)
         start = found.start() if found else end
         masked += text[position:start]
         if found:
@@ -49,7 +49,7 @@ def quote_whole(text: str, max_length: int) -> str:
 
 class _Spelled(NamedTuple):
     pattern: re.Pattern[str]
-    longest: int
+    max_length: int
 
 
 def _compile(secrets: Iterable[str]) -> _Spelled | None:
@@ -81,9 +81,9 @@ class SecretRedactor:
         """Remember secrets."""
         with self._lock:
             for secret in secrets:
-                if len(secret) >= _SHORTEST and secret not in self._spellings:
+                if len(secret) >= _MIN_LENGTH and secret not in self._spellings:
                     folded = frozenset(map(str.casefold, _spellings(secret)))
-                    self._beginnings.update(spelling[:_SHORTEST] for spelling in folded)
+                    self._beginnings.update(spelling[:_MIN_LENGTH] for spelling in folded)
                     self._spellings[secret] = folded
                     self.learned += 1
                 if len(self._spellings) > self._max_secrets:
@@ -119,13 +119,13 @@ class SecretRedactor:
         """
         if len(folded) > len(self._spellings):
             return True
-        starts = range(len(folded) - _SHORTEST + 1)
-        parts = {folded[start : start + _SHORTEST] for start in starts}
+        starts = range(len(folded) - _MIN_LENGTH + 1)
+        parts = {folded[start : start + _MIN_LENGTH] for start in starts}
         return not parts.isdisjoint(self._beginnings)
 
     def _forget_oldest(self) -> None:
         spellings = self._spellings.pop(next(iter(self._spellings)))
-        removed = Counter(spelling[:_SHORTEST] for spelling in spellings)
+        removed = Counter(spelling[:_MIN_LENGTH] for spelling in spellings)
         self._beginnings.subtract(removed)
         for beginning in removed:
             if not self._beginnings[beginning]:

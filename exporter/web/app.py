@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Exposition
-from exporter.web.build_queue import BuildQueue, build_filtered
+from exporter.web.build_scheduler import BuildScheduler, build_filtered
 from exporter.web.request_checks import is_from_web_page
 from exporter.web.responses import accepts_gzip, add_headers, send
 from exporter.web.status.pages import StatusPages, StatusSource
@@ -66,9 +66,9 @@ _STATUS_REST: Final = 3.0
 
 def build_app(state: AppState) -> web.Application:
     """Return the application with its paths; any other is 404, a wrong method 405."""
-    queue = BuildQueue()
-    pages = _Pages(state, queue)
-    status = StatusPages(state.status, state.telemetry_path, BuildQueue(rest=_STATUS_REST))
+    scheduler = BuildScheduler()
+    pages = _Pages(state, scheduler)
+    status = StatusPages(state.status, state.telemetry_path, BuildScheduler(rest=_STATUS_REST))
     app = web.Application(client_max_size=1024)
     app.on_response_prepare.append(add_headers)
     app.router.add_get(state.telemetry_path, pages.metrics)
@@ -83,9 +83,9 @@ def build_app(state: AppState) -> web.Application:
 
 
 class _Pages:
-    def __init__(self, state: AppState, queue: BuildQueue) -> None:
+    def __init__(self, state: AppState, scheduler: BuildScheduler) -> None:
         self._served = state
-        self._queue = queue
+        self._scheduler = scheduler
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         exposition = await self._exposition()
@@ -99,7 +99,7 @@ class _Pages:
         if names is None:
             return await send(request, exposition.gzip() if gzip else exposition.text(), headers)
         client = request.remote or ""
-        body = await build_filtered(self._queue, exposition, names, gzip=gzip, client=client)
+        body = await build_filtered(self._scheduler, exposition, names, gzip=gzip, client=client)
         if body is None:
             return _unavailable(_TOO_MANY_FILTERS)
         return await send(request, body, headers)

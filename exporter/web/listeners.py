@@ -274,9 +274,9 @@ def _shares(sock: socket.socket, address: TcpAddress) -> bool:
     )
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_same_file(first: Path, second: Path) -> bool:
     with suppress(OSError):
-        return one.samefile(other)
+        return first.samefile(second)
     return False
 
 

@@ -10,7 +10,7 @@ from exporter.process.resource_limits import ResourceLimit, find_resource_limit
 from exporter.yamlfile.problems import ErrorCollector, Position
 
 _NOT_EXPANDED: Final = "; '~' does not stand for a home folder here, write the whole path"
-LARGEST_FILE = 4 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
 """Bytes; a configuration of a thousand accounts needs less than one megabyte."""
 
 TYPOGRAPHIC_QUOTES: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb"
@@ -71,7 +71,7 @@ def read_text(path: Path, name: str, report: ErrorCollector, *, stream: bool) ->
     be read; why is in the report.
     """
     try:
-        content = read_bytes(path, LARGEST_FILE, stream=stream)
+        content = read_bytes(path, MAX_FILE_BYTES, stream=stream)
     except FileError as error:
         report.add((), None, f"{name} {error}")
         return None

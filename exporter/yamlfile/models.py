@@ -200,7 +200,7 @@ def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> 
 def _misspelt_key(key: str, known: Sequence[str]) -> str:
     if invisible := first_invisible(key):
         return f"is not a known key; it holds an invisible character ({invisible})"
-    near = _nearest(_plain(key), {_plain(one): one for one in known})
+    near = _nearest(_plain(key), {_plain(name): name for name in known})
     if near:
         return f"is not a known key; did you mean '{near}'?"
     return f"is not a known key; the keys here are {', '.join(known)}"
@@ -213,7 +213,7 @@ def _plain(key: str) -> str:
 def _nearest(key: str, known: Mapping[str, str]) -> str | None:
     if len(key) < _MIN_SIMILAR_LENGTH:
         return None
-    parts = [one for one in known if key in one or one in key]
+    parts = [name for name in known if key in name or name in key]
     near = next(iter(parts or difflib.get_close_matches(key, known, n=1)), None)
     return None if near is None else known[near]
 

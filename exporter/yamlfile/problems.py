@@ -92,7 +92,9 @@ class ErrorCollector:
 
     def problems(self) -> tuple[Problem, ...]:
         """Return every problem, in the order of the places in the file."""
-        return tuple(sorted(self._problems, key=lambda one: (one.line or 0, one.column or 0)))
+        return tuple(
+            sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0))
+        )
 
 
 def format_path(loc: Loc, known: Collection[str] = (), named: Collection[str] = ()) -> str:

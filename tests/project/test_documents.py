@@ -18,7 +18,7 @@ from exporter.scaleengine.file_listing import MAX_ENTRIES
 from exporter.scaleengine.json_values import MAX_DEPTH
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.response_memory import ARRIVING, MAX_PARSED
-from exporter.web import build_queue
+from exporter.web import build_scheduler
 from exporter.web.acceptor import find_max_connections
 from exporter.web.config_file import basic_auth
 from exporter.web.connection_tracker import ConnectionLimits
@@ -99,7 +99,7 @@ def test_what_a_count_can_miss_is_documented() -> None:
     [
         ("open connections", [512]),
         ("TLS handshakes under way, responses under way", [128]),
-        ("requests with `name[]`, or for the status, that wait", [build_queue.MAX_WAITING]),
+        ("requests with `name[]`, or for the status, that wait", [build_scheduler.MAX_WAITING]),
         ("passwords that wait for their check", [basic_auth.MAX_WAITING]),
         ("a request, from the first byte to the last", [ApiConfig().timeout]),
         (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pytest
 
 from exporter.metrics.exposition import Body, Exposition
-from exporter.web.build_queue import MAX_WAITING, BuildQueue, build_filtered
+from exporter.web.build_scheduler import MAX_WAITING, BuildScheduler, build_filtered
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self.slow = SlowExposition()
-        self.queue = BuildQueue()
+        self.scheduler = BuildScheduler()
 
     def request(self, *names: str, client: str = "192.0.2.1") -> "asyncio.Task[Body | None]":
         """Request the samples of these names."""
@@ -56,7 +56,7 @@ class Crowd:
     async def _build(
         self, exposition: Exposition, names: Collection[str], client: str
     ) -> Body | None:
-        return await build_filtered(self.queue, exposition, names, gzip=True, client=client)
+        return await build_filtered(self.scheduler, exposition, names, gzip=True, client=client)
 
     async def wait_until_begun(self) -> None:
         """Wait until the next body is being built."""
@@ -179,7 +179,7 @@ def test_who_finds_no_room(site: "Site", monkeypatch: pytest.MonkeyPatch) -> Non
     async def build(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr(BuildQueue, "build", build)
+    monkeypatch.setattr(BuildScheduler, "build", build)
     answer = site.serve_while(lambda: site.ask("/metrics?name[]=files"))
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert b"name[]" in answer.body

@@ -35,7 +35,7 @@ def _interval(value: object) -> float:
     if _GO_DURATION.fullmatch(value):
         parts = _GO_PART.findall(value)
         seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
-        if seconds <= _LONGEST_INTERVAL:
+        if seconds <= _MAX_INTERVAL_SECONDS:
             return seconds
     return duration("0s", "1d")(value)
 
@@ -46,7 +46,7 @@ _ZERO = re.compile(r"[-+]?0(\.0*)?")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _GO_PART = re.compile(rf"([0-9]{{1,18}}\.?[0-9]{{0,18}}|\.[0-9]{{1,18}})({'|'.join(_GO_UNITS)})")
 _GO_DURATION = re.compile(f"({_GO_PART.pattern})+")
-_LONGEST_INTERVAL = 86_400.0
+_MAX_INTERVAL_SECONDS = 86_400.0
 
 _Header = Annotated[str, AfterValidator(_header)]
 

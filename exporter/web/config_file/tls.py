@@ -34,7 +34,7 @@ from exporter.yamlfile.models import (
     resolve_path,
 )
 
-_LARGEST_FILE: Final = 4 * 1024 * 1024
+_MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """Bytes; the bundle of authorities with which systems come has a quarter of a megabyte."""
 _MISFITS: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _WEAK: Final = ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK")
@@ -73,7 +73,7 @@ class Pem:
 def read_pem(file: Path) -> Pem:
     """Read a file; raises FieldError with the reason why that cannot be done."""
     try:
-        return Pem(read_bytes(file, _LARGEST_FILE), file)
+        return Pem(read_bytes(file, _MAX_FILE_BYTES), file)
     except FileError as error:
         raise FieldError(f"names a file that {error}") from None
 

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from exporter.metrics.exposition import Body
-from exporter.web.build_queue import BuildQueue
+from exporter.web.build_scheduler import BuildScheduler
 from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
 from exporter.web.status.json_document import write_json
 from exporter.web.status.observation import Observation
@@ -98,10 +98,12 @@ class _NoAccount:
 class StatusPages:
     """Handles the requests for one application; ``telemetry_path`` is where the metrics are."""
 
-    def __init__(self, source: StatusSource, telemetry_path: str, queue: BuildQueue) -> None:
+    def __init__(
+        self, source: StatusSource, telemetry_path: str, scheduler: BuildScheduler
+    ) -> None:
         self._source = source
         self._telemetry_path = telemetry_path
-        self._queue = queue
+        self._scheduler = scheduler
         self._kept: dict[Hashable, _Built] = {}
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -161,7 +163,7 @@ class StatusPages:
         built = self._find_kept(key)
         if built is None:
             job, client = partial(self._build, build), request.remote or ""
-            outcome = await self._queue.build(("status", key), job, client)
+            outcome = await self._scheduler.build(("status", key), job, client)
             if outcome is None:
                 busy, retry = HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: "1"}
                 return web.Response(text=_BUSY, status=busy, headers=retry)

@@ -107,10 +107,10 @@ def make_visible(text: str) -> str:
     return "".join(ascii(char)[1:-1] if category(char) in _UNSEEN else char for char in text)
 
 
-def format_names(names: Sequence[str], most: int = 3) -> str:
+def format_names(names: Sequence[str], max_names: int = 3) -> str:
     """Return the first names, and how many more there are."""
-    shown = ", ".join(map(format_name, names[:most]))
-    others = len(names) - most
+    shown = ", ".join(map(format_name, names[:max_names]))
+    others = len(names) - max_names
     return shown if others <= 0 else f"{shown} and {format_number(others)} more"
 
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from exporter.accounts import Dependencies, build_accounts
-from exporter.check.first_answer import FirstAnswer, first_answer
+from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
@@ -38,8 +38,8 @@ def files(number: int) -> tuple[str, ...]:
 
 
 CASES = {
-    "nothing": (build_listing(FolderListing(loaded=WHOLE)), FirstAnswer(0, 0, 1)),
-    "nothing, and nothing said of it": (build_listing(FolderListing()), FirstAnswer(0, 0, 1)),
+    "nothing": (build_listing(FolderListing(loaded=WHOLE)), PollEstimate(0, 0, 1)),
+    "nothing, and nothing said of it": (build_listing(FolderListing()), PollEstimate(0, 0, 1)),
     "all of it": (
         build_listing(
             FolderListing(
@@ -48,52 +48,52 @@ CASES = {
                 WHOLE,
             )
         ),
-        FirstAnswer(5, 2, 3),
+        PollEstimate(5, 2, 3),
     ),
     "a full answer that says it is all": (
         build_listing(FolderListing(files(100), loaded=WHOLE)),
-        FirstAnswer(100, 0, 3),
+        PollEstimate(100, 0, 3),
     ),
     "a full answer that says nothing": (
         build_listing(FolderListing(files(100))),
-        FirstAnswer(100, 0, 3),
+        PollEstimate(100, 0, 3),
     ),
     "the next offset alone": (
         build_listing(FolderListing(files(50), next_offset=50)),
-        FirstAnswer(50, 0, 4),
+        PollEstimate(50, 0, 4),
     ),
     "a part of many": (
         build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
-        FirstAnswer(100, 0, 13),
+        PollEstimate(100, 0, 13),
     ),
     "a part, and the number is that of this answer": (
         build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=100)),
-        FirstAnswer(100, 0, 4),
+        PollEstimate(100, 0, 4),
     ),
     "skipped folders": (
         build_listing(
             FolderListing(files(1), {name: FolderListing(loaded=SKIPPED) for name in "abc"}, WHOLE)
         ),
-        FirstAnswer(1, 3, 4),
+        PollEstimate(1, 3, 4),
     ),
     "a part of a folder below": (
         build_listing(
             FolderListing((), {"a": FolderListing(files(100), {}, PARTLY, 100, 250)}, WHOLE)
         ),
-        FirstAnswer(100, 1, 5),
+        PollEstimate(100, 1, 5),
     ),
 }
 
 
 @pytest.mark.parametrize(("listing", "foreseen"), CASES.values(), ids=CASES.keys())
-def test_requests_of_a_poll(listing: Listing, foreseen: FirstAnswer) -> None:
+def test_requests_of_a_poll(listing: Listing, foreseen: PollEstimate) -> None:
     """Each folder that was not shown whole takes further requests, by what is said of it."""
     folder, traits = FolderProgress("sestore4/jb"), ServerTraits()
     traits.observe(listing, 0)
     assert folder.accept(listing, traits)
     folder.decide(listing, listing.entries, traits)
 
-    assert first_answer(listing, is_end=folder.is_complete) == foreseen
+    assert estimate_poll(listing, is_end=folder.is_complete) == foreseen
 
 
 def test_a_tree_deeper_than_the_stack() -> None:
@@ -102,7 +102,7 @@ def test_a_tree_deeper_than_the_stack() -> None:
     for _ in range(5000):
         folder = FolderListing(folders={"a": folder}, loaded=WHOLE)
 
-    assert first_answer(build_listing(folder), is_end=True) == FirstAnswer(1, 5000, 1)
+    assert estimate_poll(build_listing(folder), is_end=True) == PollEstimate(1, 5000, 1)
 
 
 Walk = Callable[[Stored, ApiVariant], list[Listing]]
@@ -141,7 +141,7 @@ def test_a_folder_without_others(walked: Walk, number: int) -> None:
     """How many requests a folder without sub-folders takes is foreseen, to one more or less."""
     answers = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), ApiVariant())
 
-    foreseen = first_answer(answers[0], is_end=number == 0).requests
+    foreseen = estimate_poll(answers[0], is_end=number == 0).requests
     assert abs(foreseen - len(answers)) <= 1
 
 
@@ -153,7 +153,7 @@ def test_many_folders(walked: Walk, each: int, unreached: Unreached) -> None:
     tree = Stored(folders={str(number): Stored(files=names) for number in range(12)})
     answers = walked(tree, ApiVariant(unreached=unreached))
 
-    assert first_answer(answers[0], is_end=False).requests > 1
+    assert estimate_poll(answers[0], is_end=False).requests > 1
     assert len(answers) > 1
 
 
@@ -163,7 +163,7 @@ def test_folders_of_one_size(walked: Walk, number: int, each: int) -> None:
     names = dict.fromkeys(files(each), FileType.VIDEO)
     tree = Stored(folders={f"{name:03}": Stored(files=names) for name in range(number)})
     answers = walked(tree, ApiVariant())
-    foreseen = first_answer(answers[0], is_end=True).requests
+    foreseen = estimate_poll(answers[0], is_end=True).requests
     assert abs(foreseen - len(answers)) <= 1 + len(answers) // 3
 
 
@@ -176,5 +176,5 @@ def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
     traits.observe(answers[0], 0)
     folder.accept(answers[0], traits)
     folder.decide(answers[0], answers[0].entries, traits)
-    foreseen = first_answer(answers[0], is_end=folder.is_complete).requests
+    foreseen = estimate_poll(answers[0], is_end=folder.is_complete).requests
     assert (foreseen == 1) is (len(answers) == 1)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.web.build_queue import BuildQueue
+from exporter.web.build_scheduler import BuildScheduler
 
 
 @pytest.mark.parametrize(("rest", "expected"), [(3.0, 0.75), (0.0, 0.0), (100.0, 2.0)])
@@ -29,9 +29,9 @@ def test_a_rest_after_each_build(
             return "built"
 
         monkeypatch.setattr(loop, "time", lambda: now[0])
-        queue = BuildQueue(rest, pause)
+        scheduler = BuildScheduler(rest, pause)
         for key in ("a", "b"):
-            assert await queue.build(key, work, "") == "built"
+            assert await scheduler.build(key, work, "") == "built"
         await has_rested.wait()
 
     asyncio.run(build())

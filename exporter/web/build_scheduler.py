@@ -33,7 +33,7 @@ class _Job:
     clients: int = 0
 
 
-class BuildQueue:
+class BuildScheduler:
     """Builds in a thread, in turns for those who request; to be used in one loop.
 
     After each build it rests, ``rest`` seconds for each second that the build took: requests
@@ -96,7 +96,12 @@ class BuildQueue:
 
 
 async def build_filtered(
-    queue: BuildQueue, exposition: Exposition, names: Collection[str], *, gzip: bool, client: str
+    scheduler: BuildScheduler,
+    exposition: Exposition,
+    names: Collection[str],
+    *,
+    gzip: bool,
+    client: str,
 ) -> Body | None:
     """Return the samples with these names, or None where too many bodies wait to be built.
 
@@ -105,4 +110,4 @@ async def build_filtered(
     known = exposition.known(names)
     build = exposition.gzip if gzip else exposition.text
     key = (id(exposition), known, gzip)  # what is built keeps the exposition, and so its id
-    return await queue.build(key, partial(build, known), client)
+    return await scheduler.build(key, partial(build, known), client)

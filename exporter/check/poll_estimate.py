@@ -1,4 +1,4 @@
-"""What the first answer for a path shows, and about how many requests a full poll takes."""
+"""Estimate, from the first response for a path, how many requests a full poll takes."""
 
 import math
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ _REQUESTS_AT_THE_END: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FirstAnswer:
-    """The files and folders in the first answer, and about how many requests a full poll makes.
+class PollEstimate:
+    """The files and folders in the first response, and about how many requests a full poll makes.
 
     ``requests`` includes the first. 1 is certain: nothing is left out, and 2 or more say that more
     requests are certain. How many is an estimate, for what is in a skipped folder is not known.
@@ -24,8 +24,8 @@ class FirstAnswer:
     requests: int
 
 
-def first_answer(listing: Listing, *, is_end: bool) -> FirstAnswer:
-    """Return what a response that begins at offset 0 tells.
+def estimate_poll(listing: Listing, *, is_end: bool) -> PollEstimate:
+    """Return the estimate from a response that begins at offset 0.
 
     ``is_end`` says that the walk requests nothing more for the requested folder; otherwise two
     requests at its end show that there is no more.
@@ -35,7 +35,7 @@ def first_answer(listing: Listing, *, is_end: bool) -> FirstAnswer:
     is_partial = root.loaded is LoadState.PARTIAL or root.next_offset is not None
     pages_left = _further(root) if is_partial else 0
     partial = [folder for folder in folders[1:] if folder.loaded is not LoadState.SKIPPED]
-    return FirstAnswer(
+    return PollEstimate(
         files=sum(len(folder.files) for folder in folders),
         folders=len(folders) - 1,
         requests=1
