@@ -30,6 +30,7 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, Fault
+from tests.support.waiting import TIMEOUT
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -53,7 +54,15 @@ def polling(
     thread = PollingThread(poller)
     thread.start()
     yield thread
-    assert thread.stop(30.0)
+    assert thread.stop(TIMEOUT)
+
+
+def wait_until_dead(thread: PollingThread) -> None:
+    """Wait until the loop has ended and waits for its restart."""
+    deadline = time.monotonic() + TIMEOUT
+    while thread.dead() != ("polling",):
+        assert time.monotonic() < deadline, "the loop did not end"
+        threading.Event().wait(0.01)
 
 
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
@@ -65,7 +74,7 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
         open_account(simulator) as account,
         polling(account, store, lambda _, __: ended.set()),
     ):
-        assert ended.wait(60.0)
+        assert ended.wait(TIMEOUT)
         assert store.unfinished() == (USAGE,)
         assert store.current()[FILES].good is not None
 
@@ -78,7 +87,7 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:
         thread.start()
         thread.call(lambda: poller.apply(compute_delta([], [USAGE, FILES]), {"main": account}))
-        assert thread.stop(30.0)
+        assert thread.stop(TIMEOUT)
     assert rng.ranges[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
     assert FIRST_POLLS_WITHIN == 1.0
 
@@ -88,15 +97,16 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
     hang = Behaviour(faults=(FaultRule(Fault.HANG),))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
-    with Simulator([ACCOUNT], hang) as simulator, open_account(simulator, timeout=60.0) as account:
-        with polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller:
-            assert simulator.wait_for_requests(2)
-            assert poller.dead() == ()
-            began = time.monotonic()
-        assert time.monotonic() - began < 20.0  # calls hang for 60 s
+    with (
+        Simulator([ACCOUNT], hang) as simulator,
+        open_account(simulator, timeout=600.0) as account,
+        polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller,
+    ):
+        assert simulator.wait_for_requests(2)
+        assert poller.dead() == ()
     # The timers of calls that were ended are told so, and end a moment later.
     for timer in set(threading.enumerate()) - threads:
-        timer.join(60.0)
+        timer.join(TIMEOUT)
         assert not timer.is_alive()
 
 
@@ -107,9 +117,7 @@ def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: Ope
     ended: list[PollResult] = []
     with Simulator([ACCOUNT], calls) as simulator, open_account(simulator) as account:
         with polling(account, store, lambda _, result: ended.append(result)):
-            assert simulator.wait_for_requests(1)
-            began = time.monotonic()
-        assert time.monotonic() - began < 20.0  # ScaleEngine asks for 120 s
+            assert simulator.wait_for_requests(1)  # ScaleEngine asks to wait for 120 s
         assert simulator.request_count == 1
     assert (ended, store.unfinished()) == ([], (patient,))
 
@@ -132,8 +140,8 @@ def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccoun
         open_account(simulator) as account,
         polling(account, store, fail) as thread,
     ):
-        assert defects.wait(60.0)
-        assert good.wait(60.0)
+        assert defects.wait(TIMEOUT)
+        assert good.wait(TIMEOUT)
         assert simulator.wait_for_requests(4)  # the target is polled again
         assert thread.dead() == ()
     errors = [line for line in lines if line["log_level"] == "error"]
@@ -165,7 +173,7 @@ def test_a_thread_that_cannot_be_started(
         polling(account, Store([often]), finish),
     ):
         for _ in range(2):
-            assert ended.acquire(timeout=60.0)
+            assert ended.acquire(timeout=TIMEOUT)
     assert [result.reason for result in results[:2]] == [Reason.NETWORK, None]
 
 
@@ -184,8 +192,7 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
             raise SystemExit
 
         thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-        while not thread.dead():
-            threading.Event().wait(0.01)
+        wait_until_dead(thread)
         assert thread.dead() == ("polling",)
         assert thread.call(lambda: "called") == "called"
     assert "thread crashed, restarting" in str(lines)
@@ -206,8 +213,7 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
                 raise SystemExit
 
             thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-            while not thread.dead():
-                threading.Event().wait(0.01)
+            wait_until_dead(thread)
         assert store.unfinished() == (USAGE,)
         assert account.limiter.is_idle
 
@@ -254,11 +260,10 @@ def test_a_reload_while_the_loop_is_crashed(
         thread.start()
         assert simulator.wait_for_requests(1)
         thread.call(lambda: asyncio.get_running_loop().call_soon(crash))
-        while thread.dead() != ("polling",):
-            threading.Event().wait(0.01)
+        wait_until_dead(thread)
         thread.call(lambda: poller.apply(compute_delta([USAGE], [FILES]), accounts))
         assert (tuple(store.current()), thread.dead()) == ((FILES,), ("polling",))
-        assert thread.stop(30.0)
+        assert thread.stop(TIMEOUT)
 
 
 def test_a_reload_replaces_a_task_that_has_ended(open_account: OpenAccount) -> None:
@@ -298,8 +303,8 @@ def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.Monke
         poller.apply(compute_delta([], [USAGE]), {"main": account})
         thread = PollingThread(poller)
         thread.start()
-        assert polled.acquire(timeout=60.0)
+        assert polled.acquire(timeout=TIMEOUT)
         thread.call(lambda: None)  # by then the next poll is waited for
         asleep = USAGE.interval
-        assert polled.acquire(timeout=30.0)
-        assert thread.stop(30.0)
+        assert polled.acquire(timeout=TIMEOUT)
+        assert thread.stop(TIMEOUT)

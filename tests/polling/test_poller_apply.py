@@ -33,13 +33,13 @@ from exporter.simulator import (
 )
 from tests.support.clocks import FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
-from tests.support.faults import Fault
+from tests.support.faults import Fault, Held
 from tests.support.waiting import TIMEOUT
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
-SLOW = 2.0
-"""Seconds of a response in which a busy machine gets done what is to happen meanwhile."""
+FOREVER = 600.0
+"""Seconds of a request that a test never waits for."""
 
 USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=7200.0)
 FILES = FilesTarget("main", 3600.0, 7200.0, "sestore4", "video")
@@ -134,7 +134,7 @@ def descriptors() -> int:
 
 def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
     """Return the same account with connections of its own."""
-    transport = Transport(Endpoint(simulator.url, TIMEOUT, 4))
+    transport = Transport(Endpoint(simulator.url, FOREVER, 4))
     return replace(account, client=replace(account.client, transport=transport))
 
 
@@ -203,13 +203,15 @@ def test_a_changed_account_makes_the_next_poll(
 
 def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator: Simulator) -> None:
     """The poll of a target that is left out makes no further call, and nothing is told of it."""
-    simulator.behave(Behaviour(latency=SLOW))
+    held = Held()
+    simulator.behave(Behaviour(faults=(FaultRule(held),)))
     with open_account(simulator) as account, polling() as made:
         made.set_targets(account, FILES)
         assert simulator.wait_for_requests(1)
         made.set_targets(account)
         assert made.thread.dead() == ()
         assert made.store.current() == {}
+        held.release()
         assert until(lambda: made.tasks() == {})
         assert simulator.request_count == 1
         assert made.ended == []
@@ -220,14 +222,17 @@ def test_a_target_never_overlaps_itself(
     open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, back: FilesTarget
 ) -> None:
     """A target that comes back while its old poll hangs waits for the end of that."""
-    simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
-    with open_account(simulator, leaping=leaping, timeout=SLOW) as account, polling() as made:
+    held = Held()
+    simulator.behave(Behaviour(faults=(FaultRule(held, requests=(1,)),)))
+    with open_account(simulator, leaping=leaping) as account, polling() as made:
         made.set_targets(account, FILES)
         assert simulator.wait_for_requests(1)
         for _ in range(3):
             made.set_targets(account)
             made.set_targets(account, back)
         assert made.thread.dead() == ()
+        assert made.ended == []
+        held.release()
         assert made.wait_for(1)
         assert simulator.max_in_flight == 1
         assert simulator.request_count == 1 + 4
@@ -240,7 +245,8 @@ def test_a_target_never_overlaps_itself(
 
 def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: Simulator) -> None:
     """No number of an account is published for another that has its name now."""
-    simulator.behave(Behaviour(latency=SLOW))
+    held = Held()
+    simulator.behave(Behaviour(faults=(FaultRule(held),)))
     with (
         open_account(simulator) as account,
         open_account(simulator, cdn=159) as other,
@@ -251,6 +257,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         made.set_targets(other, USAGE, replaced=("main",))
         assert simulator.wait_for_requests(2)
         assert made.bytes_total() is None
+        held.release()
         assert made.wait_for(1)
         assert made.bytes_total() == 2048
         assert len(made.ended) == 1
@@ -293,16 +300,14 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
-    with open_account(simulator, timeout=60.0) as account, polling() as made:
+    with open_account(simulator, timeout=FOREVER) as account, polling() as made:
         made.set_targets(account, USAGE, FILES)
         assert simulator.wait_for_requests(2)
         left = anew(account, simulator)
         made.set_targets(left, FILES)
         made.set_targets(left, FILES, USAGE)
         made.set_targets(left, replace(FILES, interval=60.0), USAGE)
-        began = time.monotonic()
         assert made.thread.stop(TIMEOUT)
-        assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
         made.set_targets(left, FILES)
         assert made.ended == []
     # The timers of calls that were ended are told so, and end a moment later.
@@ -314,14 +319,12 @@ def test_an_account_that_was_left_is_ended_too(
 ) -> None:
     """A call that hangs in the name of an account that nobody polls now does not hold the end."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
-    with open_account(simulator, timeout=60.0) as account:
+    with open_account(simulator, timeout=FOREVER) as account:
         made = Polling()
         made.set_targets(anew(account, simulator), USAGE)
         assert simulator.wait_for_requests(1)
         made.apply({})
-        began = time.monotonic()
         assert made.thread.stop(TIMEOUT)
-        assert time.monotonic() - began < TIMEOUT / 2  # calls hang for a minute
 
 
 @pytest.mark.parametrize("replaced", [(), ("main",)], ids=["gone", "another"])
@@ -332,7 +335,7 @@ def test_a_call_of_an_account_that_is_gone(
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     told: list[Exchange] = []
     with (
-        open_account(simulator, timeout=60.0) as account,
+        open_account(simulator, timeout=FOREVER) as account,
         open_account(simulator, cdn=159) as other,
         polling() as made,
     ):

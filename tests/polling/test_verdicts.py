@@ -65,7 +65,7 @@ def watched(open_account: OpenAccount, leaping: LeapingClock) -> Iterator[Watche
     verdicts: list[CredentialVerdict] = []
     with (
         Simulator([stored], clock=leaping.clock.now) as simulator,
-        open_account(simulator, timeout=1.0, leaping=leaping) as account,
+        open_account(simulator, leaping=leaping) as account,
     ):
         yield Watched(simulator, replace(account, judge=verdicts.append), leaping, verdicts)
 

@@ -29,7 +29,7 @@ from tests.support.api_variants import (
 )
 from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
-from tests.support.faults import FAILING, NOT_FOUND, Fault, Refusal
+from tests.support.faults import FAILING, NOT_FOUND, Fault, Held, Refusal
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -201,8 +201,9 @@ def test_the_least_calls(open_account: OpenAccount) -> None:
 def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> None:
     """Calls run side by side, up to the concurrency and not beyond."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(8)})
+    rule = FaultRule(Held(count=3), requests=range(2, 10))
     with (
-        Simulator([account_with(tree)], Behaviour(latency=0.5)) as simulator,
+        Simulator([account_with(tree)], Behaviour(latency=0.1, faults=(rule,))) as simulator,
         open_account(simulator, at_once=3) as account,
     ):
         assert count(account, target()).files == 800

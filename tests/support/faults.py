@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import threading
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -50,6 +51,31 @@ class _Unchanged:
     async def send(
         self, request: web.BaseRequest, planned: PlannedResponse, headers: Headers
     ) -> web.StreamResponse | None:
+        return None
+
+
+class Held(_Unchanged):
+    """The right response, held back until ``release``, or until ``count`` calls are held back."""
+
+    name = "held"
+
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count
+        self._held = 0
+        self._is_released = threading.Event()
+
+    def release(self) -> None:
+        """Let all responses go, also those to come."""
+        self._is_released.set()
+
+    async def send(
+        self, request: web.BaseRequest, planned: PlannedResponse, headers: Headers
+    ) -> web.StreamResponse | None:
+        self._held += 1
+        if self._held == self._count:
+            self.release()
+        while not self._is_released.is_set():  # noqa: ASYNC110 - another thread releases it
+            await asyncio.sleep(0.005)
         return None
 
 
