@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
 
 from bench.fuzz.target import Target
-from exporter.metrics.exposition import empty_layer, expose, render_process_layer
+from exporter.metrics.exposition import build_empty_layer, expose, render_process_layer
 from exporter.web.app import AppState, build_app
 from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.connection_tracker import ConnectionLimits
@@ -204,7 +204,7 @@ def _serving(config: Path) -> Iterator[int]:
     """Serve one metric behind a password in a thread; give the port."""
     registry = CollectorRegistry()
     Gauge("files", "Files.", registry=registry).set(3)
-    exposition = expose(empty_layer(()), render_process_layer(registry.collect()))
+    exposition = expose(build_empty_layer(()), render_process_layer(registry.collect()))
     sockets = listen([TcpAddress("127.0.0.1", 0)])
     listening = threading.Event()
     stops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

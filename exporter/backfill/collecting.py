@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from exporter.backfill.rows import RowStore
-from exporter.backfill.windows import EARLIEST_DAY, Window, windows_before
+from exporter.backfill.windows import EARLIEST_DAY, Window, list_windows_before
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.threads import Stop, StopRequestedError
 from exporter.polling.usage import (
+    build_no_row_error,
     check_limits,
     describe_rejected,
     group_rejected,
-    no_readable_row,
 )
 from exporter.process.memory import release_free_memory
 from exporter.process.resource_limits import find_resource_limit
@@ -104,7 +104,7 @@ class Collector:
             asyncio.run(account.credentials.read())
         except ScaleEngineError as error:
             return replace(done, error=error)
-        for window in windows_before(end, first_day):
+        for window in list_windows_before(end, first_day):
             rows = self._store.count_rows(account.name, window)
             if rows is None:
                 if self._stop.is_set():
@@ -209,6 +209,8 @@ def _read_parts(
 
 
 def _unreadable(window: Window, reading: _Reading) -> ProtocolError:
-    error = no_readable_row(reading.rejected.total(), tuple(group_rejected(reading.rejected, {})))
+    error = build_no_row_error(
+        reading.rejected.total(), tuple(group_rejected(reading.rejected, {}))
+    )
     days = f"{window.first} to {window.last}"
     return ProtocolError(COMMAND, f"{days}: {error.cause}", error.advice)

@@ -28,15 +28,15 @@ from exporter.backfill.tsdb import (
     move_blocks,
     remove_blocks,
 )
-from exporter.backfill.windows import EARLIEST_DAY, last_day_before, windows_before
+from exporter.backfill.windows import EARLIEST_DAY, find_last_day_before, list_windows_before
 from exporter.backfill.work_folder import (
     OutputError,
     WorkFolder,
+    build_unwritable_error,
     check_file,
     follow_link,
     open_work_folder,
     place_file,
-    unwritable_error,
 )
 from exporter.polling.targets import DiskUsageTarget
 from exporter.polling.threads import StopRequestedError, stoppable
@@ -240,7 +240,7 @@ class _Run:
             host.progress.show_window,
             host.progress.warn,
         )
-        windows = sum(1 for _ in windows_before(scope.end, scope.first_day))
+        windows = sum(1 for _ in list_windows_before(scope.end, scope.first_day))
         steps = None if scope.first_day is None else windows * len(targets)
         collected = []
         try:
@@ -298,7 +298,7 @@ class _Run:
                 "ScaleEngine's clock is behind: the history ends earlier than asked for",
                 {"end": describe_moment(scope.cutoff), "advice": "check the clock of this machine"},
             )
-        last_day = last_day_before(scope.cutoff)
+        last_day = find_last_day_before(scope.cutoff)
         for target in targets:
             reports = report_gaps(
                 self._store, target.account, target.cpu_users, scope.first_day, last_day
@@ -324,7 +324,7 @@ class _Run:
             with folder.text.open("wb", buffering=_BUFFER_BYTES) as file:
                 written = self._write_text(scope, file)
         except OSError as error:
-            raise unwritable_error(folder.text, error) from None
+            raise build_unwritable_error(folder.text, error) from None
         blocks = None
         if promtool is not None and destination.tsdb is not None and written.samples:
             with self._host.progress.stage("making blocks", None):
@@ -342,7 +342,7 @@ class _Run:
         return written
 
     def _write_text(self, scope: BackfillScope, output: Output) -> Written:
-        first_day, last_day = scope.first_day or EARLIEST_DAY, last_day_before(scope.cutoff)
+        first_day, last_day = scope.first_day or EARLIEST_DAY, find_last_day_before(scope.cutoff)
         users = self._store.list_users(first_day, last_day)
 
         quotas = {account.name: account.quotas for account in self._settings.accounts}

@@ -10,7 +10,7 @@ from typing import Final
 from exporter.backfill.windows import (
     DAY_SECONDS,
     EARLIEST_DAY,
-    last_day_before,
+    find_last_day_before,
     midnight,
     start_of_day,
 )
@@ -97,7 +97,7 @@ def parse_first_day(text: str, now: float) -> FirstDay:
         raise ValueError(f"{text!r} {_NO_DAY}, or how far back it is as 90d") from None
     if seconds % DAY_SECONDS or not 0 < seconds <= now - midnight(EARLIEST_DAY):
         raise ValueError(f"{text!r} must be whole days, and not before {EARLIEST_DAY}")
-    return FirstDay(last_day_before(now - seconds + 1), int(seconds) // DAY_SECONDS)
+    return FirstDay(find_last_day_before(now - seconds + 1), int(seconds) // DAY_SECONDS)
 
 
 def parse_moment(text: str) -> float:
@@ -152,7 +152,7 @@ def find_problems(
     if options.end is not None and options.end > now:
         yield "--to is in the future: leave it out for the start of today"
     end = start_of_day(now) if options.end is None else options.end
-    if options.start is not None and options.start.day > last_day_before(end):
+    if options.start is not None and options.start.day > find_last_day_before(end):
         what = "the start of today" if options.end is None else "--to"
         yield f"--from must be before {what}, and {options.start.day} is not"
     names = [name for name, _ in options.labels]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.backfill.openmetrics import Written
-from exporter.backfill.work_folder import unwritable_error
+from exporter.backfill.work_folder import build_unwritable_error
 from exporter.polling.threads import Stop, StopRequestedError
 
 BLOCK_DURATION: Final = "486h"
@@ -57,7 +57,7 @@ def make_blocks(promtool: str, text: Path, work: Path, written: Written, stop: S
         _run([promtool, *_arguments(text, work)], work.parent / "promtool.log", stop)
         blocks = sorted(file.parent for file in work.glob("*/meta.json"))
     except OSError as error:
-        raise unwritable_error(work, error) from None
+        raise build_unwritable_error(work, error) from None
     _check(blocks, written)
     return blocks
 
@@ -81,7 +81,7 @@ def move_blocks(
     except BaseException as error:
         remove_blocks(targets)
         if isinstance(error, OSError):
-            raise unwritable_error(folder, error) from None
+            raise build_unwritable_error(folder, error) from None
         raise
 
 
@@ -98,7 +98,7 @@ def remove_blocks(blocks: Iterable[Path]) -> None:
             with suppress(FileNotFoundError):
                 shutil.rmtree(leaving)
         except OSError as error:
-            raise unwritable_error(block, error) from None
+            raise build_unwritable_error(block, error) from None
 
 
 def _arguments(text: Path, work: Path) -> Sequence[str]:

@@ -35,20 +35,20 @@ class Window:
         return midnight(self.first)
 
 
-def windows_before(end: float, first_day: date | None) -> Iterator[Window]:
+def list_windows_before(end: float, first_day: date | None) -> Iterator[Window]:
     """Return windows that adjoin, the newest first, which cover all days before a moment.
 
     ``end`` is the moment in unix seconds. The last window holds ``first_day``, or the earliest day
     that is ever requested.
     """
     oldest = first_day or EARLIEST_DAY
-    window = Window(last_day_before(end) - timedelta(days=WINDOW_DAYS - 1))
+    window = Window(find_last_day_before(end) - timedelta(days=WINDOW_DAYS - 1))
     while window.last >= oldest:
         yield window
         window = Window(window.first - timedelta(days=WINDOW_DAYS))
 
 
-def last_day_before(end: float) -> date:
+def find_last_day_before(end: float) -> date:
     """Return the day of the last second before a moment in unix seconds."""
     return date.fromordinal(_EPOCH_ORDINAL + (-int(-end // 1) - 1) // DAY_SECONDS)
 

@@ -128,10 +128,10 @@ def place_file(text: Path, destination: Destination, file: Path) -> None:
             f"{file} exists now: set --overwrite and --resume, or name another file"
         ) from None
     except OSError as error:
-        raise unwritable_error(file, error) from None
+        raise build_unwritable_error(file, error) from None
 
 
-def unwritable_error(place: Path | str, error: OSError) -> OutputError:
+def build_unwritable_error(place: Path | str, error: OSError) -> OutputError:
     """Return the error for a place that cannot be written."""
     return OutputError(
         f"{place} cannot be written ({error.strerror or error}): "
@@ -170,7 +170,7 @@ def _reporting(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unwritable_error(place, error) from None
+        raise build_unwritable_error(place, error) from None
 
 
 def _empty(folder: Path, keep: tuple[str, ...]) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.check.results import CheckResult, Outcome, RequestRange, demand_subject
+from exporter.check.results import CheckResult, Outcome, RequestRange, build_demand_subject
 from exporter.polling.demand import HIGH_DEMAND_RATIO, HOUR
 from exporter.polling.targets import Target
 
 _ADVICE: Final = "set longer intervals, a higher api.requests_per_second, or smaller paths"
 
 
-def demand_result(
+def build_demand_result(
     account: str,
     needed: Mapping[Target, RequestRange | None],
     requests_per_second: float | None,
@@ -49,8 +49,10 @@ def demand_result(
         parts.append("--full tells how many")
     detail = f"{'what was tried ' if is_part else ''}needs {'; '.join(parts)}"
     if allowed is not None and low > HIGH_DEMAND_RATIO * allowed:
-        return CheckResult(demand_subject(account), Outcome.WARN, detail, _ADVICE, facts=facts)
-    return CheckResult(demand_subject(account), Outcome.OK, detail, facts=facts)
+        return CheckResult(
+            build_demand_subject(account), Outcome.WARN, detail, _ADVICE, facts=facts
+        )
+    return CheckResult(build_demand_subject(account), Outcome.OK, detail, facts=facts)
 
 
 def _describe_need(low: float, high: float | None, allowed: float | None) -> str:

@@ -27,10 +27,15 @@ from exporter.check.results import (
     Fact,
     Outcome,
     Subject,
-    failure_result,
+    build_failure_result,
 )
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.connecting import ConnectAttempts, PeerAddress, most_telling, resolve
+from exporter.scaleengine.connecting import (
+    ConnectAttempts,
+    PeerAddress,
+    choose_most_telling,
+    resolve,
+)
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, ScaleEngineError
 from exporter.scaleengine.network_failures import translate_error
@@ -73,7 +78,7 @@ def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[C
             elif not proxy:
                 yield _certificate(_expiry(reached.sock, route) if route.tls else None, clock.now())
     except OSError as error:
-        yield failure_result(step, _describe_fault(error, step, route))
+        yield build_failure_result(step, _describe_fault(error, step, route))
 
 
 def _describe_fault(error: OSError, step: Subject, route: Route) -> ScaleEngineError:
@@ -84,16 +89,14 @@ def _describe_fault(error: OSError, step: Subject, route: Route) -> ScaleEngineE
 
 
 def _fault(step: Subject, fault: Fault) -> CheckResult:
-    return failure_result(step, _CONTEXT.build_error(NetworkError, fault.cause, fault.advice))
+    return build_failure_result(step, _CONTEXT.build_error(NetworkError, fault.cause, fault.advice))
 
 
 def _name(route: Route, addresses: Sequence[PeerAddress]) -> CheckResult:
     host, _ = route.peer
     hosts = tuple(address.host for address in addresses)
-    listing_result = ", ".join(hosts)
-    detail = (
-        f"{host} is {listing_result}" if listing_result != host else f"{host} is an address itself"
-    )
+    listed = ", ".join(hosts)
+    detail = f"{host} is {listed}" if listed != host else f"{host} is an address itself"
     return CheckResult(NAME, Outcome.OK, detail, facts={"host": host, "addresses": hosts})
 
 
@@ -216,7 +219,7 @@ def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> 
                     end = min(end, now + _OTHERS_SECONDS)
                     first = (address, attempts.take(outcome), now - began)
     if first is None:
-        raise most_telling(tuple(failures.values()))
+        raise choose_most_telling(tuple(failures.values()))
     address, sock, seconds = first
     sock.settimeout(timeout)
     return _Reached(sock, address, seconds, failures)

@@ -11,10 +11,10 @@ from exporter.check.results import (
     Fact,
     Outcome,
     RequestRange,
+    build_disk_usage_result,
+    build_target_subject,
     count,
-    disk_usage_result,
     estimate_target_poll,
-    target_subject,
 )
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
@@ -112,7 +112,9 @@ class _Seen:
         return f"{counts.files:,} files, {counts.folders:,} folders, " if counts else ""
 
 
-def full_poll_result(target: Target, full_poll: FullPoll, requests_allowed: int) -> CheckResult:
+def build_full_poll_result(
+    target: Target, full_poll: FullPoll, requests_allowed: int
+) -> CheckResult:
     """Build the result of a full poll; a warning if it takes longer than its interval."""
     result = _describe_snapshot(target, full_poll.snapshot)
     rate = full_poll.requests / full_poll.seconds if full_poll.seconds else 0.0
@@ -152,11 +154,11 @@ def full_poll_result(target: Target, full_poll: FullPoll, requests_allowed: int)
 def _describe_snapshot(target: Target, snapshot: Snapshot) -> CheckResult:
     match target, snapshot:
         case DiskUsageTarget(), DiskUsageSnapshot():
-            return disk_usage_result(target, snapshot)
+            return build_disk_usage_result(target, snapshot)
         case _, FileCounts(files=files, folders=folders):
             detail = f"{count(files, 'file')} and {count(folders, 'folder')}"
             counts = {"files": files, "folders": folders}
-            return CheckResult(target_subject(target), Outcome.OK, detail, facts=counts)
+            return CheckResult(build_target_subject(target), Outcome.OK, detail, facts=counts)
         case _:
             raise TypeError(f"{snapshot!r} is no snapshot of {target}")
 

@@ -8,12 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.accounts import Dependencies, build_accounts
-from exporter.check.full_polls import FullPoller, full_poll_result
-from exporter.check.results import CheckResult, RequestRange, disk_usage_result, listing_result
+from exporter.check.full_polls import FullPoller, build_full_poll_result
+from exporter.check.results import (
+    CheckResult,
+    RequestRange,
+    build_disk_usage_result,
+    build_listing_result,
+)
 from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.targets import DiskUsageTarget, Target
-from exporter.polling.usage import merge_usage, newest_usage
+from exporter.polling.usage import find_newest_usage, merge_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage, split_users
@@ -72,7 +77,7 @@ class Prober:
         self.newest, self.is_accepted, self.skew = None, False, None
         if self._full_poller is not None:
             full_poll = self._full_poller.poll(self._accounts[target.account], target)
-            return full_poll_result(target, full_poll, self._requests_allowed)
+            return build_full_poll_result(target, full_poll, self._requests_allowed)
         try:
             return self._probe(target, credentials)
         except ScaleEngineError as error:
@@ -90,12 +95,12 @@ class Prober:
         if isinstance(target, DiskUsageTarget):
             usage, requests = self._probe_usage(target, credentials)
             return replace(
-                disk_usage_result(target, usage), requests=RequestRange(requests, requests)
+                build_disk_usage_result(target, usage), requests=RequestRange(requests, requests)
             )
         account = self._accounts[target.account]
         self._keep_rate(target)
         listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
-        return listing_result(target, listing, self._requests_allowed)
+        return build_listing_result(target, listing, self._requests_allowed)
 
     def _probe_usage(
         self, target: DiskUsageTarget, credentials: Credentials
@@ -110,7 +115,7 @@ class Prober:
             self._keep_rate(target)
             report = disk_usage(account.client, credentials, cpu_users, starttime)
             starttime = report.starttime
-            found.append(newest_usage(report, cpu_users))
+            found.append(find_newest_usage(report, cpu_users))
         return merge_usage(found), len(found)
 
     def _keep_rate(self, target: Target) -> None:

@@ -52,22 +52,22 @@ CERTIFICATE = Subject("certificate", "certificate")
 CLOCK = Subject("clock", "clock")
 
 
-def secrets_subject(account: str) -> Subject:
+def build_secrets_subject(account: str) -> Subject:
     """Return the subject for reading the key and the secret of an account."""
     return Subject(f"{account} secrets", "secrets", account)
 
 
-def key_subject(account: str, command: str) -> Subject:
+def build_key_subject(account: str, command: str) -> Subject:
     """Return the subject for the permission of a key to run a command."""
     return Subject(f"{account} key for {command}", "key", account)
 
 
-def demand_subject(account: str) -> Subject:
+def build_demand_subject(account: str) -> Subject:
     """Return the subject for the requests that an account needs, compared with its rate limit."""
     return Subject(f"{account} demand", "demand", account)
 
 
-def target_subject(target: Target) -> Subject:
+def build_target_subject(target: Target) -> Subject:
     """Return the subject for a target."""
     return Subject(str(target), target.collector, target.account, target.path, target.file_type)
 
@@ -98,7 +98,7 @@ class CheckResult:
     requests: RequestRange | None = None
 
 
-def failure_result(
+def build_failure_result(
     subject: Subject, error: ScaleEngineError, facts: Mapping[str, Fact] | None = None
 ) -> CheckResult:
     """Build the result of a failed check from its error."""
@@ -127,7 +127,7 @@ def _redact_scalar(fact: _Scalar, redact: Callable[[str], str]) -> _Scalar:
     return redact(fact) if isinstance(fact, str) else fact
 
 
-def disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> CheckResult:
+def build_disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> CheckResult:
     """Build the result for a disk usage: what a poll would publish, and what it would reject."""
     users = [user.cpu_user for user in usage.users]
     rejected_users = sorted(usage.rejected_users)
@@ -156,7 +156,9 @@ def disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -> Chec
         )
     outcome = Outcome.WARN if advice else Outcome.OK
     next_step = "; ".join(advice) or None
-    return CheckResult(target_subject(target), outcome, "; ".join(found), next_step, facts=facts)
+    return CheckResult(
+        build_target_subject(target), outcome, "; ".join(found), next_step, facts=facts
+    )
 
 
 def _rejected(rows: RejectedRows) -> str:
@@ -167,7 +169,9 @@ def _rejected(rows: RejectedRows) -> str:
     return f"{text}, so there is no number of {name_users(rows.cpu_users)}"
 
 
-def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int) -> CheckResult:
+def build_listing_result(
+    target: FilesTarget, listing: Listing, requests_allowed: int
+) -> CheckResult:
     """Build the result for the first response of a path: whether a poll takes more requests.
 
     Raises IncompleteError for a response with which a poll would fail, too.
@@ -183,13 +187,17 @@ def listing_result(target: FilesTarget, listing: Listing, requests_allowed: int)
     if seen.requests == 1:
         detail = f"{found}; a full poll takes this one request"
         cost = RequestRange(1, 1)
-        return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
+        return CheckResult(
+            build_target_subject(target), Outcome.OK, detail, facts=facts, requests=cost
+        )
     detail = f"{found} in the first answer; a full poll takes more requests, --full counts them"
     cost = RequestRange(2, None)
     if seen.requests <= requests_allowed:
-        return CheckResult(target_subject(target), Outcome.OK, detail, facts=facts, requests=cost)
+        return CheckResult(
+            build_target_subject(target), Outcome.OK, detail, facts=facts, requests=cost
+        )
     return CheckResult(
-        target_subject(target),
+        build_target_subject(target),
         Outcome.WARN,
         f"{detail}; it may take about {seen.requests}, more than api.max_requests_per_poll "
         f"({requests_allowed}) allows",

@@ -8,7 +8,7 @@ from typing import Final, TextIO
 
 import structlog
 
-from exporter.check.account_demand import demand_result
+from exporter.check.account_demand import build_demand_result
 from exporter.check.connectivity import check_connectivity
 from exporter.check.full_polls import FullPoller
 from exporter.check.prober import Prober
@@ -19,14 +19,14 @@ from exporter.check.results import (
     CheckResult,
     Outcome,
     RequestRange,
-    failure_result,
-    key_subject,
+    build_failure_result,
+    build_key_subject,
+    build_secrets_subject,
+    build_target_subject,
     redact_result,
-    secrets_subject,
-    target_subject,
 )
 from exporter.check.selection import select
-from exporter.polling.recovery import refuses_credentials, untried_scope
+from exporter.polling.recovery import find_untried_scope, refuses_credentials
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine import disk_usage, file_listing
@@ -37,7 +37,7 @@ from exporter.scaleengine.errors import (
     FailureScope,
     ResourceLimitError,
     ScaleEngineError,
-    exporter_defect,
+    build_defect_error,
 )
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.route import find_route
@@ -152,10 +152,10 @@ class CheckRunner:
         try:
             credentials = self._prober.credentials(account)
         except (AuthError, ResourceLimitError) as error:
-            yield failure_result(secrets_subject(account), error)
+            yield build_failure_result(build_secrets_subject(account), error)
             yield from map(_skipped_result, targets)
             return
-        yield CheckResult(secrets_subject(account), Outcome.OK, "readable")
+        yield CheckResult(build_secrets_subject(account), Outcome.OK, "readable")
         needed: dict[Target, RequestRange | None] = {}
         for number, target in enumerate(targets, start=1):
             needed[target] = None
@@ -166,7 +166,7 @@ class CheckRunner:
             for result in self._try(target, credentials):
                 needed[target] = result.requests or needed[target]
                 yield result
-        demand = demand_result(
+        demand = build_demand_result(
             account, needed, self._settings.requests_per_second, is_part=self._is_part
         )
         if demand is not None:
@@ -181,12 +181,12 @@ class CheckRunner:
         self._give_up_after(outcome, target)
         if refuses_credentials(outcome):
             command = _command(target)
-            yield failure_result(
-                key_subject(target.account, command), outcome, {"command": command}
+            yield build_failure_result(
+                build_key_subject(target.account, command), outcome, {"command": command}
             )
             yield _skipped_result(target)
         else:
-            yield failure_result(target_subject(target), outcome)
+            yield build_failure_result(build_target_subject(target), outcome)
 
     def _probe(self, target: Target, credentials: Credentials) -> CheckResult | ScaleEngineError:
         try:
@@ -198,7 +198,7 @@ class CheckRunner:
             if limit is not None:
                 return ResourceLimitError(_command(target), limit.cause, limit.advice)
             log.exception("check crashed; please report it")
-            return exporter_defect(_command(target))
+            return build_defect_error(_command(target))
 
     def _side_results(self, target: Target) -> Iterator[CheckResult]:
         """Yield what any response shows: the clock skew, and that the key is accepted."""
@@ -210,7 +210,7 @@ class CheckRunner:
         if self._prober.is_accepted and right not in self._accepted:
             self._accepted.add(right)
             yield CheckResult(
-                key_subject(*right), Outcome.OK, "accepted", facts={"command": right[1]}
+                build_key_subject(*right), Outcome.OK, "accepted", facts={"command": right[1]}
             )
 
     def _is_wrong_address(self) -> bool:
@@ -224,7 +224,7 @@ class CheckRunner:
         if self._is_wrong_address():
             self._cut_off = True
             return
-        match untried_scope(error):
+        match find_untried_scope(error):
             case FailureScope.COMMAND:
                 self._given_up.add((account, _command(target)))
             case FailureScope.CREDENTIALS | FailureScope.ACCOUNT:
@@ -240,7 +240,7 @@ def _command(target: Target) -> str:
 
 
 def _skipped_result(target: Target) -> CheckResult:
-    return CheckResult(target_subject(target), Outcome.NOT_TRIED, "what it needs has failed")
+    return CheckResult(build_target_subject(target), Outcome.NOT_TRIED, "what it needs has failed")
 
 
 def _clock(skew: float) -> CheckResult:

@@ -67,6 +67,6 @@ def _suggest(wrong: str, known: Collection[str]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    listing_result = ", ".join(map(repr, names[:_NAMED]))
+    listed = ", ".join(map(repr, names[:_NAMED]))
     more = len(names) - _NAMED
-    return f"{listing_result} and {more} more" if more > 0 else listing_result
+    return f"{listed} and {more} more" if more > 0 else listed

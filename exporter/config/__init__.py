@@ -17,7 +17,7 @@ from exporter.config.model import (
     LimitsConfig,
 )
 from exporter.config.secrets import Secret, SecretError
-from exporter.config.writing import json_schema, schema_text, write_config
+from exporter.config.writing import build_json_schema, format_schema, write_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
@@ -36,10 +36,10 @@ __all__ = [
     "Problem",
     "Secret",
     "SecretError",
-    "json_schema",
+    "build_json_schema",
+    "format_schema",
     "load",
     "load_files",
-    "schema_text",
     "take_fingerprint",
     "write_config",
 ]

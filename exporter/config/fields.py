@@ -21,7 +21,12 @@ from pydantic import (
 
 from exporter.config.secrets import Secret
 from exporter.yamlfile.files import FileError, read_bytes
-from exporter.yamlfile.models import FieldError, duration, require_plain_text, resolve_path
+from exporter.yamlfile.models import (
+    FieldError,
+    build_duration_parser,
+    require_plain_text,
+    resolve_path,
+)
 from exporter.yamlfile.units import (
     DURATION_PATTERN,
     SIZE_FORMAT,
@@ -139,13 +144,13 @@ def _certificates(file: Path | None) -> Path | None:
 
 def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object:
     if value is not None:
-        return duration("1s", "10y")(value)
+        return build_duration_parser("1s", "10y")(value)
     interval: float = info.data.get("interval", 1.0)
     return 3 * interval
 
 
 def _optional_duration(minimum: str, maximum: str) -> Callable[[object], float | None]:
-    parse_duration = duration(minimum, maximum)
+    parse_duration = build_duration_parser(minimum, maximum)
     return lambda value: None if value is None else parse_duration(value)
 
 
@@ -205,10 +210,16 @@ CaFile = Annotated[
 ]
 _AS_TEXT = PlainSerializer(format_duration, return_type=str, when_used="json")
 Interval = Annotated[
-    float, BeforeValidator(duration("1s", "1y")), _AS_TEXT, WithJsonSchema(_DURATION_SCHEMA)
+    float,
+    BeforeValidator(build_duration_parser("1s", "1y")),
+    _AS_TEXT,
+    WithJsonSchema(_DURATION_SCHEMA),
 ]
 Timeout = Annotated[
-    float, BeforeValidator(duration("1ms", "10m")), _AS_TEXT, WithJsonSchema(_DURATION_SCHEMA)
+    float,
+    BeforeValidator(build_duration_parser("1ms", "10m")),
+    _AS_TEXT,
+    WithJsonSchema(_DURATION_SCHEMA),
 ]
 StaleAfter = Annotated[
     float,

@@ -19,11 +19,11 @@ from exporter.yamlfile.document import Document, read_document
 from exporter.yamlfile.files import (
     MAX_FILE_BYTES,
     FileError,
-    absolute_folder,
+    find_absolute_folder,
     read_bytes,
     read_text,
 )
-from exporter.yamlfile.models import MessageCatalog, read_model, section_keys
+from exporter.yamlfile.models import MessageCatalog, list_section_keys, read_model
 from exporter.yamlfile.problems import ConfigError, ErrorCollector, Loc, Problem
 
 _ACCOUNTS: Final = "accounts"
@@ -42,7 +42,7 @@ NAMED: Final = ("quotas", "labels")
 MESSAGES: Final = MessageCatalog(
     sections={
         section: [*keys, *_IN_FILES.get(section, [])]
-        for section, keys in section_keys(Config).items()
+        for section, keys in list_section_keys(Config).items()
     },
     missing={
         "accounts": "is missing; name at least one account under it",
@@ -312,7 +312,7 @@ def _read_piece(path: Path, environ: Mapping[str, str], report: ErrorCollector) 
     warnings = ErrorCollector(str(path), KNOWN_KEYS, NAMED)
     interpolate = partial(substitute, environ=environ)
     document = read_document(text, report, interpolate, warnings, EMPTY)
-    folder = None if document is None else absolute_folder(path, _NAME, report)
+    folder = None if document is None else find_absolute_folder(path, _NAME, report)
     if document is None or folder is None:
         return None
     return Piece(str(path), document, folder, report, warnings)

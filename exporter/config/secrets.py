@@ -78,7 +78,7 @@ class Secret:
         raise TypeError("a secret is not to be stored")
 
 
-def text_fault(text: str) -> str | None:
+def find_text_fault(text: str) -> str | None:
     """Return what is wrong with a secret's text, or None when it can be used."""
     if not text:
         return "is empty"
@@ -97,7 +97,7 @@ def _read(file: Path) -> str:
     except FileError as error:
         raise SecretError(file, str(error), error.limit) from None
     text = _decoded(content)
-    fault = "is not UTF-8 text" if text is None else text_fault(text)
+    fault = "is not UTF-8 text" if text is None else find_text_fault(text)
     if text is None or fault:
         raise SecretError(file, fault or "")
     return text
@@ -168,7 +168,7 @@ class _Reader:
         text = self._text(value, loc)
         if text is None:
             return Secret()
-        fault = text_fault(text.strip())
+        fault = find_text_fault(text.strip())
         if fault:
             self._report.add(loc, self._document.position(loc), fault)
         return Secret(text.strip())

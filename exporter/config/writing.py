@@ -25,7 +25,7 @@ REDACTED: Final = "***"
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, ten times as fast
 
 
-def json_schema() -> dict[str, object]:
+def build_json_schema() -> dict[str, object]:
     """Return the schema of ``config.yaml`` in JSON Schema's draft 2020-12."""
     schema = Config.model_json_schema()
     sections = schema["$defs"]
@@ -37,9 +37,9 @@ def json_schema() -> dict[str, object]:
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
 
 
-def schema_text() -> str:
+def format_schema() -> str:
     """Return the schema as the text of ``schema.json``."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:

@@ -129,7 +129,7 @@ class Exposition:
         return filter(None, (family.only(wanted) for family in self.families()))
 
 
-def empty_layer(families: Iterable[Metric]) -> AccountsLayer:
+def build_empty_layer(families: Iterable[Metric]) -> AccountsLayer:
     """Return the layer of these families, without any account."""
     return AccountsLayer({family.name: FamilyText(render_head(family)) for family in families}, {})
 

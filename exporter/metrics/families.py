@@ -62,18 +62,18 @@ class SnapshotCollector:
             its = self._store.account(account)
             known += its
             snapshots += self._redactor.read(account, its, monotonic)
-        yield from disk_usage_families(
+        yield from build_disk_usage_families(
             [(target, held) for target, held in snapshots if isinstance(held, DiskUsageSnapshot)]
         )
-        yield from file_families(
+        yield from build_file_families(
             [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]
         )
-        yield from poll_families(known, self._wall_time.unix)
+        yield from build_poll_families(known, self._wall_time.unix)
         yield _demand_family(known, self._requests_per_second)
         yield _strategy_family(known)
 
 
-def disk_usage_families(usages: Usages) -> Iterator[Metric]:
+def build_disk_usage_families(usages: Usages) -> Iterator[Metric]:
     """Return the bytes of each CPU user, their day, and how many users have no number."""
     bytes_total = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
     day = GaugeMetricFamily(*DISK_USAGE_DAY, labels=_USER)
@@ -94,7 +94,7 @@ def disk_usage_families(usages: Usages) -> Iterator[Metric]:
     yield rejected_users
 
 
-def file_families(counts: Counts) -> Iterator[Metric]:
+def build_file_families(counts: Counts) -> Iterator[Metric]:
     """Return the files and folders below each path, and the files of each of its folders."""
     files = GaugeMetricFamily(
         "scaleengine_files",
@@ -127,7 +127,7 @@ def file_families(counts: Counts) -> Iterator[Metric]:
     yield folder_files
 
 
-def poll_families(
+def build_poll_families(
     known: Collection[TargetState], unix: Callable[[float], float]
 ) -> Iterator[Metric]:
     """Return how the last poll of each target went; what has not happened yet is absent.

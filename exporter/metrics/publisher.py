@@ -11,7 +11,7 @@ from exporter.metrics.exposition import (
     AccountsLayer,
     Exposition,
     ProcessLayer,
-    empty_layer,
+    build_empty_layer,
     expose,
     render_process_layer,
 )
@@ -180,7 +180,7 @@ class Publisher:
         return self._metrics.changes.take()
 
     def _make_layer(self) -> AccountsLayer:
-        return empty_layer(
+        return build_empty_layer(
             family
             for collector in self._metrics.collectors
             for family in collector.collect_accounts(())

@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from exporter.polling.store import PollResult, Store, TargetState
-from exporter.polling.targets import Target, log_fields
+from exporter.polling.targets import Target, build_log_fields
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.clock import Clock, Seconds
 
@@ -76,7 +76,7 @@ class DemandLog:
         if overdue and self._limit.is_due(target):
             log.warning(
                 "poll outlasted its interval",
-                **log_fields(target),
+                **build_log_fields(target),
                 duration=Seconds(result.seconds),
                 interval=Seconds(target.interval),
                 requests=result.requests,

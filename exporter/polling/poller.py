@@ -11,7 +11,7 @@ from weakref import WeakSet
 from exporter.polling.session import PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
-from exporter.polling.targets import ReloadDelta, Target, without_times
+from exporter.polling.targets import ReloadDelta, Target, remove_times
 from exporter.polling.threads import cancel_all
 from exporter.scaleengine.client import Client
 from exporter.scaleengine.clock import Clock
@@ -118,7 +118,7 @@ class Poller:
     def _leave(self, target: Target) -> None:
         task = self._running.pop(target).task
         task.cancel()
-        name = without_times(target)
+        name = remove_times(target)
         self._leaving[name].add(task)
         task.add_done_callback(lambda task: self._forget(name, task))
 
@@ -136,7 +136,7 @@ class Poller:
 
     def _begin(self, target: Target, account: PolledAccount) -> _Running:
         poller = TargetPoller(target, account, self._store, self._clock, self._rng, self._finished)
-        earlier = tuple(self._leaving.get(without_times(target), ()))
+        earlier = tuple(self._leaving.get(remove_times(target), ()))
         first_wait = self._rng.uniform(0, FIRST_POLLS_WITHIN)
         work = _poll_after(earlier, poller, first_wait)
         return _Running(poller, asyncio.create_task(work, name=f"poll {target}"))

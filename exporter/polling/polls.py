@@ -6,7 +6,7 @@ from typing import TypeAlias
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.session import PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, log_fields
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, build_log_fields
 from exporter.polling.usage import poll_disk_usage
 from exporter.polling.walk import walk
 from exporter.polling.walk_strategy import WalkStrategy
@@ -51,7 +51,7 @@ async def _poll_files(
         return listing
 
     strategy = WalkStrategy(
-        limits.at_once, limits.gap, session.account.walk_memory, log_fields(target)
+        limits.at_once, limits.gap, session.account.walk_memory, build_log_fields(target)
     )
     await walk(target.path, request, limits, counts, strategy)
     found = counts.result(target.max_folders)

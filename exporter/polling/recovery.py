@@ -118,12 +118,12 @@ def refuses_credentials(error: ScaleEngineError) -> bool:
     return error.credentials_accepted is False
 
 
-def account_pause(error: ScaleEngineError) -> float:
+def find_account_pause(error: ScaleEngineError) -> float:
     """Return the seconds for which no request of the account is sent."""
     return _retry_after(error) if error.scope is FailureScope.ACCOUNT else 0.0
 
 
-def next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> float:
+def compute_next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> float:
     """Return the seconds until the next poll, after ``failures`` failed polls in a row.
 
     A permanent failure waits for the interval: wrong credentials are never sent more often.
@@ -132,7 +132,7 @@ def next_poll_delay(error: ScaleEngineError, failures: int, interval: float) -> 
     return max(usual, _retry_after(error))
 
 
-def untried_scope(error: ScaleEngineError) -> FailureScope:
+def find_untried_scope(error: ScaleEngineError) -> FailureScope:
     """Return what need not be tried after a failure, where nothing is waited for."""
     asks_to_wait = error.retry_after is not None and error.scope is FailureScope.REQUEST
     return FailureScope.ACCOUNT if asks_to_wait else error.scope

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from exporter.polling.recovery import account_pause
-from exporter.polling.targets import Target, log_fields
+from exporter.polling.recovery import find_account_pause
+from exporter.polling.targets import Target, build_log_fields
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock, Seconds
@@ -64,7 +64,7 @@ class RequestLog:
     """Logs and keeps the requests of one poll; ``log_limit`` is that of the account."""
 
     def __init__(self, target: Target, clock: Clock, log_limit: LogLimit) -> None:
-        self._log = log.bind(**log_fields(target))
+        self._log = log.bind(**build_log_fields(target))
         self._clock = clock
         self._log_limit = log_limit
         self._began = clock.monotonic()
@@ -106,7 +106,7 @@ class RequestLog:
             reason=str(error.reason),
             cause=error.cause,
         )
-        pause = account_pause(error)
+        pause = find_account_pause(error)
         if pause and self._log_limit.is_due("pause"):
             self._log.info(
                 "requests paused, as ScaleEngine asks", wait=Seconds(pause), cause=error.cause

@@ -18,7 +18,7 @@ from exporter.polling.limits import FairLimiter
 from exporter.polling.recovery import (
     MIN_RETRY_SECONDS,
     RetryPolicy,
-    account_pause,
+    find_account_pause,
     refuses_credentials,
 )
 from exporter.polling.request_log import RequestLog
@@ -169,7 +169,7 @@ class PollSession:
         try:
             response = await account.workers.run(lambda: call(client, credentials))
         except ScaleEngineError as error:
-            account.limiter.pause(account_pause(error))
+            account.limiter.pause(find_account_pause(error))
             self._record_credentials(credentials, error)
             self._record_exchanges(exchanges)
             raise

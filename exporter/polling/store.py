@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.polling.request_log import PollTrace
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
-from exporter.polling.targets import ReloadDelta, Target, without_times
+from exporter.polling.targets import ReloadDelta, Target, remove_times
 from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 
@@ -167,13 +167,13 @@ class Store:
         with self._lock:
             before = self._accounts
             kept = {
-                without_times(target): known
+                remove_times(target): known
                 for account, known_targets in before.items()
                 for target, known in known_targets.items()
                 if account not in delta.replaced
             }
             self._accounts = _by_account(
-                replace(kept.get(without_times(target), TargetState(target)), target=target)
+                replace(kept.get(remove_times(target), TargetState(target)), target=target)
                 for target in delta.targets
             )
             names = before.keys() | self._accounts.keys()

@@ -8,17 +8,17 @@ from typing import Final
 import structlog
 
 from exporter.polling.polls import find_missing_users, poll
-from exporter.polling.recovery import next_due, next_poll_delay, sleep_until
+from exporter.polling.recovery import compute_next_poll_delay, next_due, sleep_until
 from exporter.polling.request_log import describe_request
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
 from exporter.polling.store import LastGood, PollResult, Store
-from exporter.polling.targets import Target, log_fields, name_some
+from exporter.polling.targets import Target, build_log_fields, name_some
 from exporter.polling.usage import describe_rejected
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine.clock import Clock, Seconds
 from exporter.scaleengine.disk_usage import RowFault
-from exporter.scaleengine.errors import ResourceLimitError, ScaleEngineError, exporter_defect
+from exporter.scaleengine.errors import ResourceLimitError, ScaleEngineError, build_defect_error
 
 log: Final = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class TargetPoller:
         self._cpu_users: frozenset[str] | None = None
         self._warned: frozenset[str] = frozenset()
         self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
-        self._log = log.bind(**log_fields(target))
+        self._log = log.bind(**build_log_fields(target))
 
     async def run(self, first_wait: float) -> None:
         """Poll after ``first_wait`` seconds, then on schedule, until cancelled.
@@ -71,7 +71,7 @@ class TargetPoller:
                     due = next_due(due, interval, now)
                 else:
                     self._failures += 1
-                    due = now + next_poll_delay(failure, self._failures, interval)
+                    due = now + compute_next_poll_delay(failure, self._failures, interval)
         finally:
             self.account.failures.reset(self._target)
 
@@ -94,7 +94,7 @@ class TargetPoller:
             return self._record(outcome, session, began)
         except Exception:  # noqa: BLE001 - nothing may end the task
             self._log.exception("poll crashed; please report it")
-            return exporter_defect(self._target.collector)
+            return build_defect_error(self._target.collector)
 
     async def _poll(self, session: PollSession) -> Snapshot | ScaleEngineError:
         try:
@@ -106,7 +106,7 @@ class TargetPoller:
             if limit is not None:
                 return ResourceLimitError(self._target.collector, limit.cause, limit.advice)
             self._log.exception("poll crashed; please report it")
-            return exporter_defect(self._target.collector)
+            return build_defect_error(self._target.collector)
 
     def _record(
         self, outcome: Snapshot | ScaleEngineError, session: PollSession, began: float

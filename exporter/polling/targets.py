@@ -80,7 +80,7 @@ def name_some(names: Collection[str]) -> str | None:
     return f"{text} and {more} more" if more > 0 else text
 
 
-def log_fields(target: Target) -> dict[str, str]:
+def build_log_fields(target: Target) -> dict[str, str]:
     """Return what a log line says of the target, field by field."""
     fields = {"account": target.account, "collector": target.collector}
     if isinstance(target, FilesTarget):
@@ -126,6 +126,6 @@ def compute_delta(
     )
 
 
-def without_times(target: Target) -> Target:
+def remove_times(target: Target) -> Target:
     """Return what is polled, whenever that is: the same for each interval."""
     return replace(target, interval=0.0, stale_after=0.0)

@@ -71,14 +71,14 @@ async def poll_disk_usage(
     """
     first, *others = split_users(target.cpu_users, max_response_bytes)
     starttime, found = await session.disk_usage(
-        first, lambda report: (report.starttime, newest_usage(report, first))
+        first, lambda report: (report.starttime, find_newest_usage(report, first))
     )
     usage = merge_usage([found, *await _request_at_once(session, others, starttime)])
     check_limits([user.cpu_user for user in usage.users], session.account.limits.snapshot)
     return usage
 
 
-def newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
+def find_newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
     """Return the newest row of each requested user (all if none was named)."""
     asked = frozenset(cpu_users)
     newest: dict[str, UsageRow] = {}
@@ -110,7 +110,7 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsageSnapshot:
         rejected.update(part.rejected)
     groups = tuple(group_rejected(rejected, hidden))
     if rejected and not any(part.has_rows for part in parts):
-        raise no_readable_row(rejected.total(), groups)
+        raise build_no_row_error(rejected.total(), groups)
     if not newest and any(row.cpu_user is None for row in hidden.values()):
         raise _unusable("rows without a readable user may be of any user", groups)
     users = (
@@ -136,7 +136,7 @@ def group_rejected(
             yield RejectedRows(fault, sum(alike.values()), shown, tuple(users))
 
 
-def no_readable_row(count: int, groups: Sequence[RejectedRows]) -> ProtocolError:
+def build_no_row_error(count: int, groups: Sequence[RejectedRows]) -> ProtocolError:
     """Return the error for a response with rows, of which none can be read."""
     fault = "its only row cannot" if count == 1 else f"none of the {count} rows can"
     return _unusable(f"{fault} be read", groups)
@@ -186,7 +186,7 @@ async def _request_at_once(
 
     async def request(batch: tuple[str, ...]) -> NewestUsage:
         return await session.disk_usage(
-            batch, lambda report: newest_usage(report, batch), starttime
+            batch, lambda report: find_newest_usage(report, batch), starttime
         )
 
     requests = [asyncio.create_task(request(batch)) for batch in batches]

@@ -23,7 +23,7 @@ from exporter.scaleengine.json_values import KEEP_OBJECTS, JsonObject, ObjectHoo
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.redaction import mask
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
-from exporter.scaleengine.signing import FieldValue, signed_request
+from exporter.scaleengine.signing import FieldValue, sign_request
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Transport
 
@@ -122,7 +122,7 @@ class Client:
         try:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
-                signed = signed_request(request, credentials.api_secret)
+                signed = sign_request(request, credentials.api_secret)
                 response = transport.send(signed, context, arrival, self.time.monotonic)
                 status, size = response.status, len(response.body)
                 with self._turn_to_parse(response, context, arrival):
@@ -178,7 +178,7 @@ class Client:
         except MemoryWaitError:
             if isinstance(response.body, bytearray):
                 response.body.clear()  # a failure refers to it until it was logged
-            raise self.transport.no_memory_in_time(context) from None
+            raise self.transport.build_memory_wait_error(context) from None
 
     def _open_response(
         self,

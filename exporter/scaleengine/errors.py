@@ -239,7 +239,7 @@ class LimitReachedError(IncompleteError):
     transient = False
 
 
-def exporter_defect(command: str) -> ProtocolError:
+def build_defect_error(command: str) -> ProtocolError:
     """Return the error of a request that ended through a bug of this exporter; see the log.
 
     It is unknown whether the response was right, so its reason is ``protocol``.

@@ -15,8 +15,8 @@ from exporter.scaleengine.json_values import (
     as_list,
     as_mapping,
     as_str,
+    as_sub_folders,
     merge_parts,
-    sub_folders_as_list,
     type_name,
 )
 from exporter.scaleengine.redaction import quote_whole
@@ -187,7 +187,7 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
         return build_listing(_read_tree(tree, _members_from_parts, path), encoding)
     encoding = None if tree == {} else FolderEncoding.OBJECT
-    return build_listing(_read_tree(tree, sub_folders_as_list, path), encoding)
+    return build_listing(_read_tree(tree, as_sub_folders, path), encoding)
 
 
 def _members_from_parts(value: Json) -> JsonObject:

@@ -158,7 +158,7 @@ def as_object(value: Json) -> JsonObject:
     return as_mapping(value)
 
 
-def sub_folders_as_list(value: Json) -> JsonObject:
+def as_sub_folders(value: Json) -> JsonObject:
     """Return a mapping; one of nothing but empty folders 0, 1, 2 and so on comes as a list.
 
     A list with something in it may be a folder that is written as a list of its parts, or one

@@ -92,12 +92,12 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
                     error_type, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
                 )
     if by_proxy:
-        return proxy_error(_tunnel_status(layers), context, route)
+        return build_proxy_error(_tunnel_status(layers), context, route)
     cause = f"the request could not be sent{_detail(layers[-1])}"
     return context.build_error(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
-def timeout_error(
+def build_timeout_error(
     attempt: RequestAttempt, context: RequestContext, route: Route
 ) -> ScaleEngineError:
     """Return the error for a request whose time is over, by what it was waiting for."""
@@ -117,7 +117,9 @@ def timeout_error(
     return context.build_error(RequestTimeoutError, cause, advice)
 
 
-def proxy_error(status: int | None, context: RequestContext, route: Route) -> ScaleEngineError:
+def build_proxy_error(
+    status: int | None, context: RequestContext, route: Route
+) -> ScaleEngineError:
     """Return the error for a proxy that does not let a request through, with its HTTP status."""
     shown = f" (HTTP {status})" if status else ""
     advice = f"check {route.peer_setting} and NO_PROXY in the environment"

@@ -37,7 +37,7 @@ def signature(text: str, secret: str) -> str:
     return base64.b64encode(digest).decode("ascii")
 
 
-def signed_request(fields: Mapping[str, FieldValue], secret: str) -> str:
+def sign_request(fields: Mapping[str, FieldValue], secret: str) -> str:
     """Return the JSON text to send: the fields, then their signature as the last one."""
     text = encode(fields)
     separator = "," if fields else ""

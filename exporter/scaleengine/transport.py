@@ -38,7 +38,11 @@ from exporter.scaleengine.message_body import (
     decompress,
     is_compressed,
 )
-from exporter.scaleengine.network_failures import proxy_error, timeout_error, translate_error
+from exporter.scaleengine.network_failures import (
+    build_proxy_error,
+    build_timeout_error,
+    translate_error,
+)
 from exporter.scaleengine.redaction import quote_whole
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import find_route
@@ -211,7 +215,7 @@ class Transport:
         self._remember(attempt, outcome)
         connections.report_malformed(attempt.malformed)
         if attempt.is_over:
-            raise timeout_error(attempt, context, connections.route)
+            raise build_timeout_error(attempt, context, connections.route)
         if isinstance(outcome, HttpResponse):
             return outcome
         raise outcome
@@ -221,7 +225,7 @@ class Transport:
         """Return the seconds that one request may take."""
         return self._connections.endpoint.timeout
 
-    def no_memory_in_time(self, context: RequestContext) -> ScaleEngineError:
+    def build_memory_wait_error(self, context: RequestContext) -> ScaleEngineError:
         """Return the error for a response whose wait for the memory of others is over."""
         if self._closed:
             return _closed_error(context)
@@ -282,7 +286,7 @@ class Transport:
             with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
                 return self._post(text, context, attempt, arrival or own, monotonic)
         except MemoryWaitError:
-            return self.no_memory_in_time(context)
+            return self.build_memory_wait_error(context)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             return translate_error(error, context, self._connections.route)
 
@@ -300,7 +304,7 @@ class Transport:
             received = monotonic()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
-                raise proxy_error(status, context, route)
+                raise build_proxy_error(status, context, route)
             body = bytearray()
             for piece in _content(response):
                 if len(body) + len(piece) > BODY_LIMIT:

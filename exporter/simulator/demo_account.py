@@ -113,7 +113,7 @@ def demo_account(start: float, random: Random) -> Demo:
     )
 
 
-def ingest_account(random: Random) -> SimulatedAccount:
+def build_ingest_account(random: Random) -> SimulatedAccount:
     """Return an account with one tree, which takes many requests: a poll of it is never quick."""
     return SimulatedAccount(
         cdn=159,

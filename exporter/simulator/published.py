@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, Protocol
 
 from exporter.simulator.php import PhpValue
-from exporter.simulator.simulated_accounts import Row, Usage, list_rows, thirty_days
+from exporter.simulator.simulated_accounts import Row, Usage, list_rows, list_thirty_days
 from exporter.simulator.storage import Folder
 
 COMPLETE: Final = 1
@@ -93,7 +93,7 @@ class PublishedFormat:
     ) -> list[Row]:
         """Return the rows by day, then by CPU user, today's included."""
         del random
-        return list_rows(usage, cpu_users, thirty_days(first, today))
+        return list_rows(usage, cpu_users, list_thirty_days(first, today))
 
     def write_rows(self, rows: Sequence[Row], odd: Sequence[PhpValue]) -> PhpValue:
         """Return a list of objects."""

@@ -81,7 +81,7 @@ def first_day(starttime: PhpValue) -> date | None:
     return None
 
 
-def thirty_days(first: date, today: date) -> list[date]:
+def list_thirty_days(first: date, today: date) -> list[date]:
     """Return the thirty days from the first on, up to today."""
     return [first + number * _DAY for number in range(min(DAYS, (today - first).days + 1))]
 

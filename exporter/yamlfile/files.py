@@ -97,7 +97,7 @@ def has_control_characters(text: str) -> bool:
     return any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
-def first_invisible(text: str) -> str | None:
+def find_first_invisible(text: str) -> str | None:
     """Return the first character that no editor shows, such as ``U+00A0``, but for a tab."""
     found = next((char for char in text if not char.isprintable() and char != "\t"), None)
     return None if found is None else f"U+{ord(found):04X}"
@@ -110,7 +110,7 @@ def is_quoted(text: str) -> bool:
     return len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
 
 
-def absolute_folder(path: Path, name: str, report: ErrorCollector) -> Path | None:
+def find_absolute_folder(path: Path, name: str, report: ErrorCollector) -> Path | None:
     """Return the folder of a file, where the relative paths in it begin.
 
     ``name`` is what the sentences call the file. Return None where a relative path cannot be made

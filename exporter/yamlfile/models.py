@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.yamlfile.document import Document, UnusableScalar
-from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, first_invisible, has_control_characters
+from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, find_first_invisible, has_control_characters
 from exporter.yamlfile.problems import MERGE_KEY, ErrorCollector, Loc, is_store_path
 from exporter.yamlfile.units import DURATION_FORMAT, parse_duration
 
@@ -51,7 +51,7 @@ def resolve_path(folder: Path, value: object) -> object:
     return folder / require_plain_text(value) if isinstance(value, str) else value
 
 
-def duration(minimum: str, maximum: str) -> Callable[[object], float]:
+def build_duration_parser(minimum: str, maximum: str) -> Callable[[object], float]:
     """Return a validator that turns a duration from ``minimum`` to ``maximum`` into seconds.
 
     It raises FieldError or DurationError.
@@ -155,7 +155,7 @@ def _number_hint(given: object) -> str:
         return ""
     if _LEADING_ZERO.fullmatch(given):
         return _OCTAL
-    if invisible := first_invisible(given):
+    if invisible := find_first_invisible(given):
         return f"; remove the invisible character in it ({invisible})"
     return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
 
@@ -198,7 +198,7 @@ def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> 
 
 
 def _misspelt_key(key: str, known: Sequence[str]) -> str:
-    if invisible := first_invisible(key):
+    if invisible := find_first_invisible(key):
         return f"is not a known key; it holds an invisible character ({invisible})"
     near = _nearest(_plain(key), {_plain(name): name for name in known})
     if near:
@@ -248,7 +248,7 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=StrictModel)
 
 
-def section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
+def list_section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
     """Return the keys of each section that ``model`` reads, by the keys that lead to the section.
 
     Items of a list add nothing to the way: the keys of an account are at ``("accounts",)``.
@@ -258,7 +258,7 @@ def section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[str]]:
         key = key_field.alias or name
         keys[()].append(key)
         for section in _sections(key_field.annotation):
-            keys |= {(key, *way): inner for way, inner in section_keys(section).items()}
+            keys |= {(key, *way): inner for way, inner in list_section_keys(section).items()}
     return keys
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from exporter.backfill.windows import (
     EARLIEST_DAY,
     Window,
-    last_day_before,
+    find_last_day_before,
+    list_windows_before,
     midnight,
     start_of_day,
-    windows_before,
 )
 
 DAYS = st.dates(date(2001, 1, 1), date(2060, 1, 1))
@@ -25,7 +25,7 @@ DAYS = st.dates(date(2001, 1, 1), date(2060, 1, 1))
 def test_windows_cover_each_day_once(last: date, length: int) -> None:
     """They adjoin and do not overlap, and no fewer could hold the days."""
     first = last - timedelta(days=length - 1)
-    windows = list(windows_before(midnight(last) + 86_400, first))
+    windows = list(list_windows_before(midnight(last) + 86_400, first))
 
     assert windows[0].last == last
     assert windows[-1].first <= first <= windows[-1].last
@@ -36,7 +36,7 @@ def test_windows_cover_each_day_once(last: date, length: int) -> None:
 
 def test_without_a_first_day_they_end_at_the_earliest_day() -> None:
     """A run has an end, whatever the API gives."""
-    windows = list(windows_before(midnight(date(2026, 11, 22)), None))
+    windows = list(list_windows_before(midnight(date(2026, 11, 22)), None))
     assert windows[0] == Window(date(2026, 10, 23))
     assert windows[-1].first <= EARLIEST_DAY <= windows[-1].last
 
@@ -44,9 +44,9 @@ def test_without_a_first_day_they_end_at_the_earliest_day() -> None:
 def test_the_end_belongs_to_no_window() -> None:
     """A day is asked for as soon as a second of it is before the end."""
     noon = date(2026, 3, 1)
-    assert last_day_before(midnight(noon)) == date(2026, 2, 28)
-    assert last_day_before(midnight(noon) + 0.5) == noon
-    assert last_day_before(midnight(noon) + 86_400) == noon
+    assert find_last_day_before(midnight(noon)) == date(2026, 2, 28)
+    assert find_last_day_before(midnight(noon) + 0.5) == noon
+    assert find_last_day_before(midnight(noon) + 86_400) == noon
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "Pacific/Niue"])
@@ -58,8 +58,8 @@ def test_days_are_of_utc_in_any_zone(zone: str, monkeypatch: pytest.MonkeyPatch)
         for day in (date(2026, 3, 29), date(2026, 10, 25), date(2026, 10, 26)):
             assert midnight(day) % 86_400 == 0
             assert start_of_day(midnight(day) + 86_399.9) == midnight(day)
-            assert last_day_before(midnight(day) + 1) == day
-        starts = [w.starttime for w in islice(windows_before(midnight(day), None), 20)]
+            assert find_last_day_before(midnight(day) + 1) == day
+        starts = [w.starttime for w in islice(list_windows_before(midnight(day), None), 20)]
         assert {newer - older for newer, older in pairwise(starts)} == {30 * 86_400}
     finally:
         monkeypatch.undo()

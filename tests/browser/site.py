@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from exporter.metrics.exposition import empty_layer, expose, render_process_layer
+from exporter.metrics.exposition import build_empty_layer, expose, render_process_layer
 from exporter.web.app import AppState, build_app
 from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
@@ -50,7 +50,7 @@ class Site:
         status = StatusSource(
             lambda: SCENES[self._scene], lambda: "api: {}\n", lambda: True, lambda: self._now
         )
-        exposition = expose(empty_layer(()), render_process_layer(()))
+        exposition = expose(build_empty_layer(()), render_process_layer(()))
         app = build_app(AppState(lambda: exposition, "/metrics", status, tuple, tuple))
         limits = ConnectionLimits(lambda: 100)
         self._loop.run_until_complete(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.check.account_demand import demand_result
-from exporter.check.full_polls import FullPoll, full_poll_result
+from exporter.check.account_demand import build_demand_result
+from exporter.check.full_polls import FullPoll, build_full_poll_result
 from exporter.check.results import Outcome, RequestRange
 from exporter.check.runner import CheckOptions
 from exporter.polling.request_log import FolderCost, PollTrace
@@ -88,7 +88,7 @@ def test_the_costliest_folders_are_named() -> None:
     """A line names the folders that took several requests, the costliest first."""
     folders = (FolderCost("sestore4/jb/a", 7, 1.5), FolderCost("sestore4/jb/b", 1, 0.2))
     whole = FullPoll(FileCounts(1700, 2), 9, 3.0, PollTrace(folders=folders, size=70_000))
-    finding = full_poll_result(TARGET, whole, 5000)
+    finding = build_full_poll_result(TARGET, whole, 5000)
 
     assert finding.outcome is Outcome.OK
     assert finding.detail == (
@@ -100,7 +100,7 @@ def test_the_costliest_folders_are_named() -> None:
 def test_a_poll_that_outlasts_its_interval() -> None:
     """A poll that takes longer than its interval is to be looked at."""
     whole = FullPoll(FileCounts(250, 0), 3, 901.0, PollTrace())
-    finding = full_poll_result(TARGET, whole, 5000)
+    finding = build_full_poll_result(TARGET, whole, 5000)
 
     assert finding.outcome is Outcome.WARN
     assert finding.detail.endswith("; that is longer than its interval of 900 s")
@@ -158,7 +158,7 @@ def test_the_demand_of_an_account(
     outcome: Outcome,
 ) -> None:
     """It is exact, a range or a lower bound, as far as each poll is known."""
-    finding = demand_result("main", needed, per_second)
+    finding = build_demand_result("main", needed, per_second)
 
     assert finding is not None
     assert (finding.detail, finding.outcome) == (said, outcome)
@@ -166,7 +166,7 @@ def test_the_demand_of_an_account(
 
 def test_the_demand_of_an_account_of_which_nothing_is_known() -> None:
     """Where every target failed, nothing is said."""
-    assert demand_result("main", {USAGE: None, TARGET: None}, 5) is None
+    assert build_demand_result("main", {USAGE: None, TARGET: None}, 5) is None
 
 
 class _Terminal(StringIO):

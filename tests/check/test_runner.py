@@ -307,7 +307,7 @@ def test_a_time_that_is_not_told(checked: Check, main: Main) -> None:
     assert failure["advice"] == "check the clock of this machine"
 
 
-@pytest.mark.parametrize("broken", ["disk_usage", "disk_usage_result"])
+@pytest.mark.parametrize("broken", ["disk_usage", "build_disk_usage_result"])
 def test_a_defect(
     checked: Check,
     scaleengine: Simulator,
@@ -336,7 +336,7 @@ def test_a_limit(
     def break_down(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("exporter.check.prober.newest_usage", break_down)
+    monkeypatch.setattr("exporter.check.prober.find_newest_usage", break_down)
     found = checked(scaleengine.url, main())
 
     (failure,) = found.of("disk_usage", "fail")

@@ -16,20 +16,20 @@ from exporter.config import (
     CountedPath,
     DiskUsageConfig,
     FilesConfig,
-    json_schema,
+    build_json_schema,
     load,
 )
-from exporter.config.writing import schema_text
+from exporter.config.writing import format_schema
 
 SCHEMA_FILE = Path(exporter.config.__file__).with_name("schema.json")
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 ENVIRON = {"SCALEENGINE_API_KEY": "k", "SCALEENGINE_API_SECRET": "s"}
-VALIDATOR = Draft202012Validator(json_schema())
+VALIDATOR = Draft202012Validator(build_json_schema())
 
 
 def test_the_schema_beside_the_package_is_current() -> None:
     """After a change to the model, `python -m exporter.config` writes it anew."""
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
 
 
 def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,17 +37,17 @@ def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(Path, "write_text", lambda _, text, **__: written.append(text))
     runpy.run_module("exporter.config", run_name="__main__")
-    assert written == [schema_text()]
+    assert written == [format_schema()]
 
 
 def test_the_schema_is_one() -> None:
     """It is valid by its own dialect."""
-    Draft202012Validator.check_schema(json_schema())
+    Draft202012Validator.check_schema(build_json_schema())
 
 
 def test_every_key_is_described_and_no_other_is_allowed() -> None:
     """An editor can show a text for each key, and marks unknown ones."""
-    schema = json.loads(schema_text())
+    schema = json.loads(format_schema())
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False
         assert [key for key, one in section["properties"].items() if "description" not in one] == []
@@ -55,7 +55,7 @@ def test_every_key_is_described_and_no_other_is_allowed() -> None:
 
 def test_defaults_are_as_an_operator_writes_them() -> None:
     """Durations are texts, and what stands in for an absent section is not shown."""
-    sections = json.loads(schema_text())["$defs"]
+    sections = json.loads(format_schema())["$defs"]
     assert sections["ApiConfig"]["properties"]["timeout"]["default"] == "30s"
     assert sections["DiskUsageConfig"]["properties"]["interval"]["default"] == "1h"
     assert sections["FilesConfig"]["properties"]["interval"]["default"] == "15m"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, json_schema, load
+from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, build_json_schema, load
 
 Load = Callable[..., LoadedConfig]
 Mistakes = Callable[..., list[str]]
@@ -169,7 +169,7 @@ def test_no_way_of_showing_a_configuration_shows_a_secret(planted: LoadedConfig)
         config.model_dump_json(),
         json.dumps(config.model_dump(mode="json")),
         str(config.model_fields_set),
-        json.dumps(json_schema()),
+        json.dumps(build_json_schema()),
     ]
     assert config.accounts[0].api_key.read() == CANARY
     assert [text for text in shown if CANARY in text] == []

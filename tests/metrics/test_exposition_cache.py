@@ -21,7 +21,7 @@ from exporter.metrics.exposition import (
     AccountsLayer,
     Body,
     Exposition,
-    empty_layer,
+    build_empty_layer,
     expose,
     render_process_layer,
 )
@@ -87,7 +87,9 @@ def gone(layer: AccountsLayer, name: str, *accounts: str) -> AccountsLayer:
 @pytest.fixture
 def layer() -> AccountsLayer:
     """Give a layer of two accounts."""
-    empty = empty_layer([users(), polls(), durations()]).with_accounts([NO_ACCOUNT, "one", "two"])
+    empty = build_empty_layer([users(), polls(), durations()]).with_accounts(
+        [NO_ACCOUNT, "one", "two"]
+    )
     return changed(empty, users(one=5, two=6), polls(one=1), durations())
 
 
@@ -147,7 +149,7 @@ def test_a_scrape_makes_nothing(exposition: Exposition) -> None:
 
 def test_nothing_at_all_is_an_exposition() -> None:
     """Without any family the text is empty, and its gzip is a whole member."""
-    empty = expose(empty_layer(()), render_process_layer(()))
+    empty = expose(build_empty_layer(()), render_process_layer(()))
     assert joined(empty.text()) == unpacked(empty.gzip()) == b""
     assert joined(empty.text(["files"])) == unpacked(empty.gzip(["files"])) == b""
 
@@ -164,7 +166,7 @@ def test_a_change_of_the_tail_leaves_the_rest(exposition: Exposition) -> None:
 
 def test_a_change_of_an_account_leaves_other_blocks() -> None:
     """Its own block of its own family is made again, and no other."""
-    layer = empty_layer([users(), polls()]).with_accounts(MANY)
+    layer = build_empty_layer([users(), polls()]).with_accounts(MANY)
     layer = changed(layer, users(**dict.fromkeys(MANY, 1)), polls(**dict.fromkeys(MANY, 1)))
     after = changed(layer, users(**{MANY[ACCOUNTS_PER_BLOCK]: 2}))
     assert after.families["polls"] is layer.families["polls"]
@@ -219,7 +221,7 @@ def test_accounts_come_and_go_in_any_order(
     steps: Iterable[tuple[list[str], Mapping[str, int]]],
 ) -> None:
     """Accounts that stay keep their samples, in the new order; those that come again have none."""
-    layer, held = empty_layer([users()]), dict[str, int]()
+    layer, held = build_empty_layer([users()]), dict[str, int]()
     for accounts, samples in steps:
         new = {name: samples[name] for name in accounts if name in samples}
         layer = changed(layer.with_accounts(accounts), users(**new))
@@ -315,7 +317,7 @@ def test_names_choose_lines_whatever_a_label_holds() -> None:
     """A label may hold what looks like a line break or another sample."""
     family = HistogramMetricFamily("duration_seconds", "Durations.", labels=("account",))
     family.add_metric(["a\r\nduration_seconds_sum 1\x85\u2028 {"], [("+Inf", 3.0)], 7)
-    exposition = expose(empty_layer(()), render_process_layer([family]))
+    exposition = expose(build_empty_layer(()), render_process_layer([family]))
     lines = joined(exposition.text(["duration_seconds_count"])).split(b"\n")
     assert [line[:23] for line in lines[2:]] == [b"duration_seconds_count{", b""]
 

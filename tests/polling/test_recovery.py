@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from exporter.polling import recovery
 from exporter.polling.recovery import (
     FailedAttempts,
-    account_pause,
+    compute_next_poll_delay,
+    find_account_pause,
+    find_untried_scope,
     has_response,
-    next_poll_delay,
     refuses_credentials,
-    untried_scope,
 )
 from exporter.scaleengine.errors import (
     ApiError,
@@ -72,7 +72,7 @@ def error_classes(
 def describe_decisions(kind: type[ScaleEngineError]) -> list[str]:
     """Return a row of the table, made of what the code decides."""
     error = failure(kind, retry_after=7.0)
-    others = "wait" if account_pause(error) == 7.0 else "continue"
+    others = "wait" if find_account_pause(error) == 7.0 else "continue"
     return [
         kind.__name__,
         str(kind.reason),
@@ -81,7 +81,7 @@ def describe_decisions(kind: type[ScaleEngineError]) -> list[str]:
         str(count_attempts(kind)),
         describe_retry(kind),
         "blocked" if refuses_credentials(error) else others,
-        {30.0: "backoff", 900.0: "interval"}[next_poll_delay(failure(kind), 1, 900.0)],
+        {30.0: "backoff", 900.0: "interval"}[compute_next_poll_delay(failure(kind), 1, 900.0)],
     ]
 
 
@@ -136,7 +136,7 @@ def test_what_need_not_be_tried(
     kind: type[ScaleEngineError], retry_after: float | None, scope: FailureScope
 ) -> None:
     """A request for a wait is for the account; else the class of the failure decides."""
-    assert untried_scope(failure(kind, retry_after)) is scope
+    assert find_untried_scope(failure(kind, retry_after)) is scope
 
 
 def test_reasons_without_a_response() -> None:
@@ -149,7 +149,7 @@ def test_reasons_without_a_response() -> None:
 @pytest.mark.parametrize(("asked", "pause"), [(None, 0.0), (0.0, 0.0), (7.0, 7.0), (1e12, HOUR)])
 def test_how_long_an_account_waits(asked: float | None, pause: float) -> None:
     """An account sends nothing for as long as ScaleEngine asks for, up to an hour."""
-    assert account_pause(failure(TooManyRequestsError, asked)) == pause
+    assert find_account_pause(failure(TooManyRequestsError, asked)) == pause
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,8 @@ def test_what_may_pass_is_tried_again_sooner(
 ) -> None:
     """The waits after failures are 30 s, doubling, and never longer than the interval."""
     found = [
-        next_poll_delay(failure(kind), number, interval) for number, _ in enumerate(waits, start=1)
+        compute_next_poll_delay(failure(kind), number, interval)
+        for number, _ in enumerate(waits, start=1)
     ]
     assert found == waits
 
@@ -177,7 +178,7 @@ def test_what_does_not_pass_waits_for_the_interval(
     kind: type[ScaleEngineError], failures: int
 ) -> None:
     """Bad credentials are never hammered: the next poll comes at the interval, from the first."""
-    assert next_poll_delay(failure(kind), failures, 900.0) == 900.0
+    assert compute_next_poll_delay(failure(kind), failures, 900.0) == 900.0
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_what_does_not_pass_waits_for_the_interval(
 )
 def test_scaleengine_may_ask_for_a_longer_wait(asked: float | None, wait: float) -> None:
     """A longer wait than ours is kept, also beyond the interval, but no longer than an hour."""
-    assert next_poll_delay(failure(RateLimitedError, asked), 1, 60.0) == wait
+    assert compute_next_poll_delay(failure(RateLimitedError, asked), 1, 60.0) == wait
 
 
 @given(
@@ -199,5 +200,5 @@ def test_a_pause_is_bounded(
     kind: type[ScaleEngineError], failures: int, interval: float, asked: float | None
 ) -> None:
     """However many failures there were, the pause is no shorter than 30 s or the interval."""
-    found = next_poll_delay(failure(kind, asked), failures, interval)
+    found = compute_next_poll_delay(failure(kind, asked), failures, interval)
     assert min(30.0, interval) <= found <= max(interval, HOUR)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot
-from exporter.polling.usage import merge_usage, name_users, newest_usage
+from exporter.polling.usage import find_newest_usage, merge_usage, name_users
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, read_usage
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_values import Json
@@ -46,7 +46,7 @@ def published(rows: Sequence[Json], *cpu_users: str) -> tuple[Numbers, set[str]]
 def summarized(rows: Sequence[Json], *cpu_users: str) -> DiskUsageSnapshot:
     """Return the snapshot of one response."""
     read, rejected = read_usage({"usage": list(rows)}, TOMORROW)
-    return merge_usage([newest_usage(UsageReport(read, rejected, 0), cpu_users)])
+    return merge_usage([find_newest_usage(UsageReport(read, rejected, 0), cpu_users)])
 
 
 GOOD = [

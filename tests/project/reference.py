@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cli import program
-from exporter.config.writing import json_schema
+from exporter.config.writing import build_json_schema
 from exporter.flags import Flag
 from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
 from exporter.metrics.self_metrics import add_log_counter
@@ -48,7 +48,7 @@ def render_page(text: str) -> str:
 
 def format_keys() -> str:
     """Return a table of keys for each section of the configuration file."""
-    schema: Schema = json_schema()
+    schema: Schema = build_json_schema()
     return "\n\n".join(_format_sections("", schema, schema["$defs"]))
 
 

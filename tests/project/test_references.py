@@ -13,7 +13,7 @@ from exporter.config import load
 from exporter.config.model import Config
 from exporter.metrics.descriptions import DISK_USAGE
 from exporter.web.config_file.sections import WebConfigFile
-from exporter.yamlfile.models import section_keys
+from exporter.yamlfile.models import list_section_keys
 from tests.command_line import read_command_line
 from tests.project.reference import collect_families
 
@@ -131,7 +131,9 @@ def test_metrics_exist(name: str) -> None:
 def test_keys_exist(name: str) -> None:
     """Keys inside of sentences, such as ``api.url``, are keys of the configuration."""
     known = {
-        ".".join((*way[-1:], key)) for way, keys in section_keys(Config).items() for key in keys
+        ".".join((*way[-1:], key))
+        for way, keys in list_section_keys(Config).items()
+        for key in keys
     }
     shown = {
         code

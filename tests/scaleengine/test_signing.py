@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.scaleengine.signing import FieldValue, encode, signature, signed_request
+from exporter.scaleengine.signing import FieldValue, encode, sign_request, signature
 
 PUBLISHED = json.loads((Path(__file__).parent / "signatures.json").read_text())
 SECRET = PUBLISHED["secret"]
@@ -41,7 +41,7 @@ def test_php_examples(case: dict[str, object]) -> None:
     assert isinstance(fields, dict)
     assert encode(fields) == case["signed_text"]
     assert signature(encode(fields), SECRET) == case["signature"]
-    assert signed_request(fields, SECRET) == case["request_text"]
+    assert sign_request(fields, SECRET) == case["request_text"]
 
 
 def test_there_are_36_examples() -> None:
@@ -72,7 +72,7 @@ def test_php_signs_the_same(cases: list[tuple[dict[str, FieldValue], str]]) -> N
         [PHP, "-r", PHP_SIGNS], input=asked.encode(), capture_output=True, check=True
     )
     expected = run.stdout.decode().splitlines()
-    assert [signed_request(fields, secret) for fields, secret in cases] == expected
+    assert [sign_request(fields, secret) for fields, secret in cases] == expected
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])

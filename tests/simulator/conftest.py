@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 import requests
 
-from exporter.scaleengine.signing import signed_request
+from exporter.scaleengine.signing import sign_request
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.credentials import KEY, SECRET
 
@@ -71,7 +71,7 @@ def signed() -> Callable[..., str]:
             "timestamp": next(moments),
             "cdn": 158,
         }
-        return signed_request({**every, **fields}, secret)
+        return sign_request({**every, **fields}, secret)
 
     return sign
 

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 import requests
 
-from exporter.scaleengine.signing import signed_request
+from exporter.scaleengine.signing import sign_request
 from exporter.simulator import Simulator
-from exporter.simulator.demo_account import INGEST_PATH, Demo, demo_account, ingest_account
+from exporter.simulator.demo_account import INGEST_PATH, Demo, build_ingest_account, demo_account
 
 START = 1792000000.0
 TODAY = datetime.fromtimestamp(START, UTC).date()
@@ -93,7 +93,7 @@ def test_a_cpu_user_is_deleted_while_the_demo_runs() -> None:
 
 def test_an_account_takes_many_requests() -> None:
     """The tree that is polled too often has over a hundred responses' worth of files."""
-    folder = ingest_account(Random(1)).storage.find(INGEST_PATH)
+    folder = build_ingest_account(Random(1)).storage.find(INGEST_PATH)
 
     assert folder is not None
     assert folder.count("video") == 12_000
@@ -146,7 +146,7 @@ def test_it_is_served_like_any_account(demo: Demo, post: Callable[..., requests.
         "path": demo.paths[0].path,
     }
     with Simulator([account], clock=lambda: START) as simulator:
-        answer = post(simulator.url, signed_request(fields, account.api_secret)).json()
+        answer = post(simulator.url, sign_request(fields, account.api_secret)).json()
 
     assert answer["status"] == "success"
     assert list(answer["data"]) == [demo.paths[0].path]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from exporter.scaleengine.signing import signature, signed_request
+from exporter.scaleengine.signing import sign_request, signature
 from exporter.simulator import Behaviour, Checks, SignatureCheck, SimulatedAccount, Simulator
 from exporter.simulator.protocol import SeenSignatures
 from tests.support.api_variants import ApiVariant
@@ -26,12 +26,12 @@ LISTING: dict[str, str | int] = {
 
 def without(name: str) -> str:
     """Return a signed listing request that lacks a field."""
-    return signed_request({key: value for key, value in LISTING.items() if key != name}, SECRET)
+    return sign_request({key: value for key, value in LISTING.items() if key != name}, SECRET)
 
 
 def changed(**fields: str | int) -> str:
     """Return a signed listing request with other fields."""
-    return signed_request({**LISTING, **fields}, SECRET)
+    return sign_request({**LISTING, **fields}, SECRET)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def changed(**fields: str | int) -> str:
         pytest.param(changed(timestamp=1415700301), "0002", id="a clock ahead"),
         pytest.param(changed(timestamp=1415699699), "0002", id="a clock behind"),
         pytest.param(changed(timestamp="now"), "0002", id="a timestamp that is no number"),
-        pytest.param(signed_request(LISTING, "wrong"), "0003", id="a wrong secret"),
+        pytest.param(sign_request(LISTING, "wrong"), "0003", id="a wrong secret"),
         pytest.param(changed(path="sestore4/none"), "", id="an unknown path"),
         pytest.param(changed(path="/etc"), "", id="a path without a store"),
         pytest.param(changed(type="pictures"), "", id="an unknown type"),
@@ -136,7 +136,7 @@ def test_signatures_are_forgotten_when_their_time_is_over() -> None:
 
 PYTHONS_OWN = json.dumps(LISTING, separators=(",", ":"))
 REORDERED = (
-    signed_request(LISTING, SECRET).replace(',"path":"sestore4\\/jb"', "", 1).removesuffix("}")
+    sign_request(LISTING, SECRET).replace(',"path":"sestore4\\/jb"', "", 1).removesuffix("}")
     + ',"path":"sestore4\\/jb"}'
 )
 
@@ -227,7 +227,7 @@ def test_accounts_are_told_apart(account: SimulatedAccount, post: Post) -> None:
         def code(cdn: int, key: str, secret: str) -> object:
             fields: dict[str, str | int] = {"command": "disk.usage", "cpu": "", "starttime": 0}
             who: dict[str, str | int] = {"api_key": key, "cdn": cdn, "timestamp": 1415700000}
-            text = signed_request({**fields, **who}, secret)
+            text = sign_request({**fields, **who}, secret)
             return post(simulator.url, text).json().get("code")
 
         assert code(7, "KEY7", "secret7") is None

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from exporter.metrics.exposition import Exposition, empty_layer, expose, render_process_layer
+from exporter.metrics.exposition import Exposition, build_empty_layer, expose, render_process_layer
 from exporter.web.app import AppState, build_app
 from exporter.web.connection import Timeouts
 from exporter.web.connection_tracker import ConnectionLimits
@@ -42,7 +42,7 @@ class Answer:
 
 def rendered(registry: CollectorRegistry) -> Exposition:
     """Return an exposition of what a registry holds now."""
-    return expose(empty_layer(()), render_process_layer(registry.collect()))
+    return expose(build_empty_layer(()), render_process_layer(registry.collect()))
 
 
 class Site:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from prometheus_client.core import GaugeMetricFamily
 
 from exporter.logs import configure_logging
-from exporter.metrics.exposition import Exposition, empty_layer, expose, render_process_layer
+from exporter.metrics.exposition import Exposition, build_empty_layer, expose, render_process_layer
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.app import AppState, build_app
 from exporter.web.listeners import TcpAddress, listen
@@ -25,7 +25,7 @@ from exporter.web.status.pages import StatusSource
 def exposition(size: int) -> Exposition:
     """Return an exposition of at least so many bytes, rendered once and for all."""
     family = GaugeMetricFamily("large", "x" * size, value=1)
-    return expose(empty_layer(()), render_process_layer([family]))
+    return expose(build_empty_layer(()), render_process_layer([family]))
 
 
 def no_status() -> NoReturn:

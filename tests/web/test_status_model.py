@@ -16,7 +16,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.json_document import SCHEMA_FILE, schema_text, write_json
+from exporter.web.status.json_document import SCHEMA_FILE, format_schema, write_json
 from exporter.web.status.observation import ConfiguredAccount, Observation
 from exporter.web.status.rendering import PageLinks, View, render_page
 from exporter.web.status.status_model import AccountStatus, Severity, State
@@ -242,14 +242,14 @@ def test_secrets_are_in_no_text() -> None:
 
 def test_the_schema_is_current() -> None:
     """The schema that is installed is that of the model; `make schema` writes it."""
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
-    Draft202012Validator.check_schema(json.loads(schema_text()))
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
+    Draft202012Validator.check_schema(json.loads(format_schema()))
 
 
 @pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
 def test_the_document_is_what_its_schema_says(scene: str) -> None:
     """The JSON of every state is valid, and has nothing that the schema does not describe."""
-    schema = json.loads(schema_text())
+    schema = json.loads(format_schema())
     for section in (schema, *schema["$defs"].values()):
         if section.get("type") == "object":
             section["additionalProperties"] = False

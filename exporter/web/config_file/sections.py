@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from exporter.web.config_file.basic_auth import parse_hash
 from exporter.web.config_file.go_values import Switch
 from exporter.web.config_file.tls import TlsServer
-from exporter.yamlfile.models import FieldError, StrictModel, duration
+from exporter.yamlfile.models import FieldError, StrictModel, build_duration_parser
 from exporter.yamlfile.units import DURATION_FORMAT
 
 
@@ -37,7 +37,7 @@ def _interval(value: object) -> float:
         seconds = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
         if seconds <= _MAX_INTERVAL_SECONDS:
             return seconds
-    return duration("0s", "1d")(value)
+    return build_duration_parser("0s", "1d")(value)
 
 
 _DIGITS = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")

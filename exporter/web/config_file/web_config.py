@@ -22,8 +22,8 @@ from exporter.web.config_file.sections import WebConfigFile
 from exporter.web.config_file.tls import TlsServer
 from exporter.yamlfile.certificates import find_validity_problems, read_certificates
 from exporter.yamlfile.document import Document, YamlValue, read_document
-from exporter.yamlfile.files import absolute_folder, read_text
-from exporter.yamlfile.models import MessageCatalog, SectionPath, read_model, section_keys
+from exporter.yamlfile.files import find_absolute_folder, read_text
+from exporter.yamlfile.models import MessageCatalog, SectionPath, list_section_keys, read_model
 from exporter.yamlfile.problems import ConfigError, ErrorCollector, LocatedMessage, Problem
 
 _NAME: Final = "the web configuration file"
@@ -42,7 +42,7 @@ _CONSEQUENCES: Final = {
     "basic_auth_users": "names no user: everybody is let in",
 }
 MESSAGES: Final = MessageCatalog(
-    sections=section_keys(WebConfigFile),
+    sections=list_section_keys(WebConfigFile),
     missing={
         "interval": "is missing; write the time for one request, such as 1s",
         "burst": "is missing; write how many requests may come at once",
@@ -111,7 +111,7 @@ def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
     document = read_document(text, report, only_texts=True)
     if document is None:
         return None
-    folder = absolute_folder(path, _NAME, report)
+    folder = find_absolute_folder(path, _NAME, report)
     if folder is None:
         return None
     value = drop_zero_values(document)

@@ -58,7 +58,7 @@ def _account() -> TypeAdapter[AccountStatus]:
     return TypeAdapter(AccountStatus)
 
 
-def schema_text() -> str:
+def format_schema() -> str:
     """Return the text of ``schema.json``."""
     schema = _status().json_schema(mode="serialization")
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
@@ -66,5 +66,5 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(schema_text())
+    SCHEMA_FILE.write_text(format_schema())
     sys.stdout.write(f"{SCHEMA_FILE} is written\n")

@@ -18,7 +18,12 @@ from exporter.web.build_scheduler import BuildScheduler
 from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
 from exporter.web.status.json_document import write_json
 from exporter.web.status.observation import Observation
-from exporter.web.status.rendering import PageLinks, View, content_security_policy, render_page
+from exporter.web.status.rendering import (
+    PageLinks,
+    View,
+    build_content_security_policy,
+    render_page,
+)
 
 KEEP_SECONDS: Final = 1.0
 """How long a page is kept at least, as old as metrics may be."""
@@ -123,7 +128,7 @@ class StatusPages:
 
         headers = {
             hdrs.CONTENT_TYPE: _HTML,
-            "Content-Security-Policy": content_security_policy(),
+            "Content-Security-Policy": build_content_security_policy(),
         }
         return await self._respond(request, (view, links), render, headers)
 

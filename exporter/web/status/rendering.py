@@ -129,7 +129,7 @@ class ProblemGroup:
         return min((moment for moment in attempts if moment is not None), default=None)
 
 
-def content_security_policy() -> str:
+def build_content_security_policy() -> str:
     """Return the policy that a browser holds the page to: no script, and nothing from elsewhere.
 
     The only style sheet that is applied is the page's own (CSP level 3, hash sources).
