@@ -98,7 +98,7 @@ def configure(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a configuration of accounts and returns its file."""
 
     def write(url: str, *accounts: Mapping[str, object], **api: object) -> Path:
-        said = {"url": url, "requests_per_second": None, "timeout": "5s", **api}
+        said = {"url": url, "requests_per_second": None, "timeout": "1m", **api}
         file = tmp_path / "config.yaml"
         # JSON is YAML.
         file.write_text(json.dumps({"api": said, "accounts": accounts}))

@@ -16,7 +16,8 @@ from exporter.config import load
 from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
 from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator
-from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
+from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal, TimesOut
+from tests.support.timers import ManualTimers
 
 if TYPE_CHECKING:
     from tests.check.conftest import Checked
@@ -216,21 +217,33 @@ def test_a_wrong_address_of_the_api(
     assert scaleengine.request_count == 1
 
 
-def test_a_path_that_hangs(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_a_path_that_hangs(
+    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A path for which no answer comes in time does not stop the next."""
-    scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG, path="sestore4/jb"),)))
-    found = checked(scaleengine.url, main(), timeout="300ms")
+    timers = ManualTimers()
+    timers.install(monkeypatch)
+    hangs = FaultRule(TimesOut(timers.expire), path="sestore4/jb")
+    scaleengine.behave(Behaviour(faults=(hangs,)))
+    found = checked(scaleengine.url, main())
 
     assert [each["reason"] for each in found.of("files")] == ["timeout", None]
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.RESET])
 def test_nothing_answers(
-    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
+    checked: Check,
+    scaleengine: Simulator,
+    main: Main,
+    fault: AnyFault,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where the first request of all gets no answer, that is said once and nobody else is asked."""
-    scaleengine.behave(Behaviour(faults=(FaultRule(fault),)))
-    found = checked(scaleengine.url, main(), main(name="other"), timeout="300ms")
+    timers = ManualTimers()
+    timers.install(monkeypatch)
+    actual = TimesOut(timers.expire) if fault is Fault.HANG else fault
+    scaleengine.behave(Behaviour(faults=(FaultRule(actual),)))
+    found = checked(scaleengine.url, main(), main(name="other"))
 
     assert scaleengine.request_count == 1
     assert [each["outcome"] for each in found.findings].count("fail") == 1

@@ -301,7 +301,7 @@ def configure() -> Callable[..., None]:
         }
         main = {key: said for key, said in {**usual, **(account or {})}.items() if said is not None}
         written = {
-            "api": {"url": url, "requests_per_second": None, "timeout": "5s", **(api or {})},
+            "api": {"url": url, "requests_per_second": None, "timeout": "1m", **(api or {})},
             "accounts": [main, *others],
         }
         # JSON is YAML.

@@ -43,7 +43,8 @@ from exporter.simulator import (
 from tests.polling.times import make_session, run_poll
 from tests.support.clocks import FakeClock, FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
-from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal
+from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal, TimesOut
+from tests.support.timers import ManualTimers
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -231,8 +232,8 @@ PASSING_FAULTS = [
     (HttpError(429, retry_after="soon"), 0.5),
     (HttpError(500), 0.5),
     (HttpError(503, retry_after="7"), 7.0),
-    (Fault.HANG, 1.0),
-    (Fault.SLOW_BODY, 1.0),
+    (Fault.HANG, 0.5),
+    (Fault.SLOW_BODY, 0.5),
     (Fault.RESET, 0.5),
     (Fault.RESET_IN_BODY, 0.5),
 ]
@@ -246,14 +247,19 @@ def test_a_poll_survives_what_passes(
     fault: Fault | Refusal | HttpError,
     least: float,
     number: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fault of one call does not fail the poll: the call is signed afresh and made again."""
-    clock = leaping.clock
-    timeout = 2.0 if fault in {Fault.HANG, Fault.SLOW_BODY} else 30.0
-    behaviour = Behaviour(faults=(FaultRule(fault, requests=(number,)),))
+    clock, timers = leaping.clock, ManualTimers()
+    timers.install(monkeypatch)
+    rule = FaultRule(fault, requests=(number,))
+    if fault in (Fault.HANG, Fault.SLOW_BODY):
+        out_of_time = TimesOut(timers.expire, in_body=fault is Fault.SLOW_BODY)
+        rule = replace(rule, fault=out_of_time)
+    behaviour = Behaviour(faults=(rule,))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, timeout=timeout, at_once=1) as account,
+        open_account(simulator, leaping=leaping, at_once=1) as account,
     ):
         calls = make_session(account, FILES)
         began = clock.monotonic()

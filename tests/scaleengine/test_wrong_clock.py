@@ -47,7 +47,7 @@ class Machine:
         return Client(
             account="main",
             cdn=158,
-            transport=Transport(Endpoint(url, timeout=5.0, connections=1)),
+            transport=Transport(Endpoint(url, timeout=60.0, connections=1)),
             timestamps=TimestampAllocator(self._wait),
             clock=clock,
             time=ServerTime(clock),

@@ -202,7 +202,7 @@ def test_other_forms_are_a_missing_field(
     simulator: Simulator, session: requests.Session, form: dict[str, dict[str, str]]
 ) -> None:
     """A POST without a form field json is answered as PHP would."""
-    answer = session.post(simulator.url, timeout=5, **form)  # type: ignore[arg-type]  # any form
+    answer = session.post(simulator.url, timeout=60, **form)  # type: ignore[arg-type]  # any form
 
     assert answer.json()["code"] == "0006"
 

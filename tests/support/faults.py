@@ -79,6 +79,28 @@ class Held(_Unchanged):
         return None
 
 
+class TimesOut(_Unchanged):
+    """No response: the time for it is over, which ``expire`` brings about, when the request comes.
+
+    With ``in_body`` the first half of the body is sent before.
+    """
+
+    name = "times out"
+
+    def __init__(self, expire: Callable[[], object], *, in_body: bool = False) -> None:
+        self._expire = expire
+        self._in_body = in_body
+
+    async def send(
+        self, request: web.BaseRequest, planned: PlannedResponse, headers: Headers
+    ) -> web.StreamResponse | None:
+        body = planned.response.body
+        if self._in_body:
+            _transport(request).write(_head(headers, planned.response) + body[: len(body) // 2])
+        self._expire()
+        return await _hang(request, planned, headers)
+
+
 class Fault(Enum):
     """One way in which an answer is bad; a code or an HTTP status are Refusal and HttpError."""
 
