@@ -25,7 +25,7 @@ from typing import Final
 import structlog
 
 from exporter.polling.credentials import CredentialBreaker, CredentialReader
-from exporter.polling.folder_counts import DIRECTLY
+from exporter.polling.folder_counts import ROOT_LABEL
 from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.polls import poll
 from exporter.polling.session import PolledAccount, PollSession
@@ -233,7 +233,7 @@ def is_right_by_folder(trial: Trial, counts: FileCounts) -> bool:
     if len(trial.changing.truths) > 1:
         return sum(by_folder.values()) == counts.files
     below = {name: folder.count(trial.file_type) for name, folder in trial.tree.folders()}
-    return by_folder == {DIRECTLY: len(trial.tree.names(trial.file_type)), **below}
+    return by_folder == {ROOT_LABEL: len(trial.tree.names(trial.file_type)), **below}
 
 
 class _Hook:

@@ -28,8 +28,8 @@ class Dependencies:
     """Dependencies that all accounts share.
 
     ``observe`` is called with each request, ``register`` with the key and the secret of an account,
-    ``judge`` with what each attempt of a poll shows of the credentials. ``workers`` make the
-    requests, ``file_workers`` read secrets from files; None reads them in the calling thread.
+    ``record_verdict`` with what each attempt of a poll shows of the credentials. ``workers`` make
+    the requests, ``file_workers`` read secrets from files; None reads them in the calling thread.
     ``file_reads`` are these reads.
     """
 
@@ -37,7 +37,7 @@ class Dependencies:
     timestamps: TimestampAllocator
     observe: Callable[[Exchange], None]
     register: Callable[[str, str], None]
-    judge: Callable[[CredentialVerdict], None] = ignore
+    record_verdict: Callable[[CredentialVerdict], None] = ignore
     workers: Workers = field(default_factory=InlineWorkers)
     file_workers: Workers | None = None
     file_reads: FileReads = field(default_factory=FileReads)
@@ -200,6 +200,6 @@ def _account(
             0.0 if settings.requests_per_second is None else 1 / settings.requests_per_second,
         ),
         workers=dependencies.workers,
-        judge=dependencies.judge,
+        record_verdict=dependencies.record_verdict,
         log_limit=LogLimit(dependencies.clock.monotonic, max_events=None),
     )

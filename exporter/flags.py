@@ -70,7 +70,7 @@ class Flag(click.Option):
         self,
         name: str,
         value_type: ValueType,
-        meaning: str,
+        help_text: str,
         *,
         section: str,
         default: str | tuple[str, ...] | None,
@@ -82,7 +82,7 @@ class Flag(click.Option):
         super().__init__(
             [f"--{name}", argument or attribute],
             type=value_type,
-            help=meaning,
+            help=help_text,
             default=default,
             multiple=isinstance(default, tuple),
             metavar=metavar,

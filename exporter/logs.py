@@ -25,13 +25,13 @@ _LOSS: Final = "standard error was not read, or could not be written"
 def configure_logging(
     level: str,
     format_: str,
-    hide: Callable[[str], str],
+    redact: Callable[[str], str],
     stderr: BackgroundWriter | None = None,
 ) -> None:
     """Write the events of the level (debug, info, warn, error) and above, as logfmt or json.
 
     The libraries are heard from ``warn`` on only, in the same form: below that they speak of their
-    own inside. ``hide`` takes the secrets out of each line: a traceback may hold what was never
+    own inside. ``redact`` takes the secrets out of each line: a traceback may hold what was never
     chosen to log. ``stderr`` is what writes ``sys.stderr``; where it drops lines, a line says so.
     """
     common: list[Processor] = [
@@ -64,7 +64,7 @@ def configure_logging(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 renderer,
-                lambda _, __, line: hide(_escape_control(str(line))),
+                lambda _, __, line: redact(_escape_control(str(line))),
             ],
         )
     )

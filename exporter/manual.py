@@ -79,8 +79,8 @@ def _format_flags(params: Iterable[click.Parameter], context: click.Context) -> 
     """Format each flag: how it is written, what it means, its variable and default."""
     for param in params:
         if record := param.get_help_record(context):
-            written, meaning = record
-            yield f".TP\n.B {_escape(written)}\n{_escape(meaning)}\n"
+            written, help_text = record
+            yield f".TP\n.B {_escape(written)}\n{_escape(help_text)}\n"
 
 
 def _escape(text: str) -> str:

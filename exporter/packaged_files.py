@@ -21,7 +21,7 @@ class PackagedFile:
     """A file of the package: its name, what it is for, and its path in the repository."""
 
     name: str
-    meaning: str
+    help: str
     source: str
 
 
@@ -59,10 +59,10 @@ Manual = Callable[[], str]
 
 def list_files(output: TextIO) -> None:
     """Write the name of each file, and what it is for."""
-    meanings = {packaged.name: packaged.meaning for packaged in PACKAGED}
-    meanings[MANUAL] = "manual page, for man"
-    width = max(map(len, meanings)) + 2
-    output.writelines(f"{name:{width}}{meaning}\n" for name, meaning in meanings.items())
+    help_texts = {packaged.name: packaged.help for packaged in PACKAGED}
+    help_texts[MANUAL] = "manual page, for man"
+    width = max(map(len, help_texts)) + 2
+    output.writelines(f"{name:{width}}{help_text}\n" for name, help_text in help_texts.items())
 
 
 def print_files(names: Iterable[str], build_manual: Manual, output: TextIO) -> None:

@@ -125,7 +125,7 @@ def run(
         TimestampAllocator(stop.wait),
         observe=metrics.record_exchange,
         register=source.secrets.register,
-        judge=metrics.record_verdict,
+        record_verdict=metrics.record_verdict,
         workers=workers,
         file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
     )

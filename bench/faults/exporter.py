@@ -77,7 +77,7 @@ def running(
         TimestampAllocator(stop.wait),
         observe=metrics.record_exchange,
         register=lambda _, __: None,
-        judge=metrics.record_verdict,
+        record_verdict=metrics.record_verdict,
         workers=workers,
     )
     rng = random.Random(seed)  # noqa: S311 - it spreads polls, it keeps no secret

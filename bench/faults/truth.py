@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TypeAlias
 
-from exporter.polling.folder_counts import DIRECTLY
+from exporter.polling.folder_counts import ROOT_LABEL
 from exporter.polling.targets import FilesTarget, Target
 from exporter.simulator import Folder
 
@@ -96,7 +96,7 @@ def _file_numbers(target: FilesTarget, top: Folder) -> Numbers:
         "path": target.path,
         "file_type": target.file_type,
     }
-    by_folder = {DIRECTLY: len(top.names(target.file_type))}
+    by_folder = {ROOT_LABEL: len(top.names(target.file_type))}
     by_folder |= {name: folder.count(target.file_type) for name, folder in top.folders()}
     return {
         series(FILES, **labels): top.count(target.file_type),

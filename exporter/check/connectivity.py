@@ -163,19 +163,19 @@ def _resolve(route: Route, timeout: float) -> Sequence[PeerAddress]:
 
     Nothing can interrupt the resolver; so it works in a thread that may be left behind.
     """
-    answer: queue.SimpleQueue[Sequence[PeerAddress] | OSError] = queue.SimpleQueue()
+    resolved: queue.SimpleQueue[Sequence[PeerAddress] | OSError] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
-            answer.put(resolve(*route.peer))
+            resolved.put(resolve(*route.peer))
         except OSError as error:
-            answer.put(error)
+            resolved.put(error)
         except UnicodeError:
-            answer.put(socket.gaierror(socket.EAI_NONAME, "no name of a host can be so"))
+            resolved.put(socket.gaierror(socket.EAI_NONAME, "no name of a host can be so"))
 
     threading.Thread(target=look_up, name="resolver", daemon=True).start()
     try:
-        addresses = answer.get(timeout=timeout)
+        addresses = resolved.get(timeout=timeout)
     except queue.Empty:
         raise TimeoutError from None
     if isinstance(addresses, OSError):

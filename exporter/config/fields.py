@@ -42,7 +42,7 @@ MAX_CA_FILE_BYTES = 4 * 1024 * 1024
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
 _STORE = re.compile(r"sestore[0-9]+")
-_FLAGS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 RESERVED_LABELS = ("account", "cdn", "job", "instance")
@@ -69,7 +69,7 @@ def _number(value: object) -> object:
 
 
 def _boolean(value: object) -> object:
-    return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+    return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def _log_level(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.polling.snapshots import FileCounts, FolderCount
 
-DIRECTLY: Final = "."
+ROOT_LABEL: Final = "."
 """The label ``folder`` of the files that stand directly in the path."""
 
 OTHER: Final = "_other"
@@ -35,7 +35,7 @@ class CountedFolder:
         while folder.parent is not None:
             names.append(folder.name)
             folder = folder.parent
-        return "/".join(reversed(names)) or DIRECTLY
+        return "/".join(reversed(names)) or ROOT_LABEL
 
 
 class FolderCounts:
@@ -78,7 +78,7 @@ class FolderCounts:
         kept = heapq.nsmallest(
             max_folders, self._below, key=lambda folder: (-folder.files, folder.label)
         )
-        files_by_label = {DIRECTLY: self.root.files}
+        files_by_label = {ROOT_LABEL: self.root.files}
         files_by_label |= {folder.label: folder.files for folder in kept}
         if len(kept) < len(self._below):
             others = self.files - sum(files_by_label.values())

@@ -88,12 +88,12 @@ class FairLimiter:
         return not self._in_flight and not self._waiting
 
     @asynccontextmanager
-    async def turn(self, target: Target) -> AsyncIterator[None]:
+    async def slot(self, target: Target) -> AsyncIterator[None]:
         """Wait for a turn of the target, and hold it for the ``async with``."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._in_flight, self._is_starting, self._waiting = loop, 0, False, {}
-        await self._take_place(target)
+        await self._wait_for_slot(target)
         async with AsyncExitStack() as stack:
             stack.callback(self._leave, loop)
             try:
@@ -110,7 +110,7 @@ class FairLimiter:
         """Set other limits; requests in flight count, and a pause continues."""
         self.rate.change(per_second)
         self._max_concurrency = max_concurrency
-        self._grant()
+        self._wake_next()
 
     def pause(self, seconds: float) -> None:
         """Record that ScaleEngine asks the account to wait for ``seconds``."""
@@ -132,11 +132,11 @@ class FairLimiter:
             self._timeouts += 1
             self._timed_out_at = now
 
-    async def _take_place(self, target: Target) -> None:
+    async def _wait_for_slot(self, target: Target) -> None:
         loop = asyncio.get_running_loop()
         granted = loop.create_future()
         self._waiting.setdefault(target, deque()).append(granted)
-        self._grant()
+        self._wake_next()
         try:
             await granted
         except asyncio.CancelledError:
@@ -157,14 +157,14 @@ class FairLimiter:
     def _end_start(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is self._loop:
             self._is_starting = False
-            self._grant()
+            self._wake_next()
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is self._loop:
             self._in_flight -= 1
-            self._grant()
+            self._wake_next()
 
-    def _grant(self) -> None:
+    def _wake_next(self) -> None:
         """Return a free place to the target at the head, which then goes behind the others."""
         if self._loop is None or self._loop.is_closed():
             return

@@ -48,9 +48,9 @@ MIN_POLL_SECONDS: Final = 600.0
 class PolledAccount:
     """What the polls of an account share.
 
-    ``judge`` is called for each attempt with what it shows of the credentials. ``failures`` decides
-    which failures are logged as warnings, ``log_limit`` which retries and waits are at info.
-    ``walk_memory`` is what its walks have found out about the server.
+    ``record_verdict`` is called for each attempt with what it shows of the credentials.
+    ``failures`` decides which failures are logged as warnings, ``log_limit`` which retries and
+    waits are at info. ``walk_memory`` is what its walks have found out about the server.
     """
 
     name: str
@@ -60,7 +60,7 @@ class PolledAccount:
     breaker: CredentialBreaker
     limits: WalkLimits
     workers: Workers
-    judge: Callable[[CredentialVerdict], None] = ignore
+    record_verdict: Callable[[CredentialVerdict], None] = ignore
     failures: FailureLog = field(default_factory=FailureLog)
     walk_memory: StrategyMemory = field(default_factory=StrategyMemory)
     log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))
@@ -138,7 +138,7 @@ class PollSession:
                 try:
                     self._credentials = await self.account.credentials.read()
                 except AuthError:
-                    self._judge(accepted=False, asked=False)
+                    self._record_verdict(accepted=False, asked=False)
                     raise
             return self._credentials
 
@@ -146,7 +146,7 @@ class PollSession:
         self, call: Callable[[Client, Credentials], T], credentials: Credentials
     ) -> T:
         self._check_allowed(credentials)  # what is not sent uses up nothing of the rate limit
-        async with self.account.limiter.turn(self._target):
+        async with self.account.limiter.slot(self._target):
             self._check_allowed(credentials)  # that may have changed meanwhile
             self.requests += 1
             try:
@@ -193,14 +193,14 @@ class PollSession:
         for exchange in exchanges:
             self.log.record(exchange)
             self.account.limiter.record_end(exchange.reason, exchange.seconds)
-            self._judge(accepted=exchange.accepted)
+            self._record_verdict(accepted=exchange.accepted)
 
     def _check_allowed(self, credentials: Credentials) -> None:
         """Raise ScaleEngineError where a request is of no use, or not allowed."""
         account, collector = self.account, self._target.collector
         refused = account.breaker.find_refusal(collector, credentials)
         if refused is not None:
-            self._judge(accepted=False, asked=False)
+            self._record_verdict(accepted=False, asked=False)
             raise type(refused)(refused.command, refused.cause, refused.advice)
         pause = account.limiter.pause_left()
         if pause:
@@ -229,9 +229,9 @@ class PollSession:
         """Return what to configure so that the target takes fewer requests."""
         return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
 
-    def _judge(self, *, accepted: bool | None, asked: bool = True) -> None:
+    def _record_verdict(self, *, accepted: bool | None, asked: bool = True) -> None:
         """Report what an attempt shows of the credentials."""
-        self.account.judge(
+        self.account.record_verdict(
             CredentialVerdict(self._target, self._credentials, self._read_at, accepted, asked)
         )
 

@@ -83,7 +83,7 @@ class WorkerPool:
         """Hold at most this many workers from now on; work in progress ends as it is."""
         self._max_workers = max_workers
         self._dismiss_idle(max_workers)
-        self._grant()
+        self._wake_next()
 
     def close(self) -> None:
         """End all threads, each when its work has ended."""
@@ -100,7 +100,7 @@ class WorkerPool:
         self._number += 1
         waiter = _Waiter(self._number, min(timeouts, _MAX_TIMEOUTS), loop.create_future())
         self._waiting[waiter.timeouts][waiter.number] = waiter
-        self._grant()
+        self._wake_next()
         try:
             await waiter.granted
         except asyncio.CancelledError:
@@ -133,7 +133,7 @@ class WorkerPool:
                 done.cancel()
             raise
 
-    def _grant(self) -> None:
+    def _wake_next(self) -> None:
         if self._loop is None or self._loop.is_closed():
             return
         while (waiter := self._find_next()) is not None:
@@ -166,7 +166,7 @@ class WorkerPool:
             self._slow_taken -= 1
         else:
             self._quick_taken -= 1
-        self._grant()
+        self._wake_next()
 
     def _reset(self) -> None:
         """Let no slot be held or waited for."""

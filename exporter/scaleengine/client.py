@@ -199,7 +199,7 @@ class Client:
             if abs(timestamp - response.date) > _SKEW_TOLERANCE:
                 self._correct_clock(skew)
             else:  # it is not the time that was wrong, or not by this Date
-                self.time.distrust()
+                self.time.use_local_time()
             compared, advice = _describe_skew(skew)
             cause = f"{refused.cause}; {compared}"
             corrected = context.build_error(CorrectedClockError, cause, advice)
@@ -215,7 +215,7 @@ class Client:
                 skew=Seconds(skew),
                 advice=_describe_skew(skew)[1],
             )
-        self.time.trust()
+        self.time.use_server_time()
 
     def close(self) -> None:
         """End the calls that are in progress; later ones fail."""

@@ -28,7 +28,7 @@ class ServerTime:
         self._clock = clock
         # ScaleEngine's time minus the monotonic clock, in seconds.
         self._offset: float | None = None
-        self._trusted = False
+        self._is_trusted = False
         self._lock = threading.Lock()
 
     @property
@@ -40,12 +40,12 @@ class ServerTime:
     @property
     def is_trusted(self) -> bool:
         """Return whether requests carry ScaleEngine's time."""
-        return self._trusted
+        return self._is_trusted
 
     def now(self) -> float:
         """Return the unix time that requests carry, in seconds."""
         with self._lock:
-            if self._trusted and self._offset is not None:
+            if self._is_trusted and self._offset is not None:
                 return self._clock.monotonic() + self._offset
         return self._clock.now()
 
@@ -66,7 +66,7 @@ class ServerTime:
         Until ScaleEngine's is trusted, it is at most a day earlier than ours: a proxy may have
         written the Date header.
         """
-        now, offset, trusted = self._clock.now(), self._offset, self._trusted
+        now, offset, trusted = self._clock.now(), self._offset, self._is_trusted
         if offset is None:
             return now
         there = self._clock.monotonic() + offset
@@ -86,15 +86,15 @@ class ServerTime:
             self._offset = offset
         return self._skew_by(offset)
 
-    def trust(self) -> None:
+    def use_server_time(self) -> None:
         """Use ScaleEngine's time from now on."""
         with self._lock:
-            self._trusted = True
+            self._is_trusted = True
 
-    def distrust(self) -> None:
+    def use_local_time(self) -> None:
         """Use the local clock from now on."""
         with self._lock:
-            self._trusted = False
+            self._is_trusted = False
 
     def _skew_by(self, offset: float) -> float:
         return self._clock.now() - (self._clock.monotonic() + offset)

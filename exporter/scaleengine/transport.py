@@ -95,7 +95,7 @@ class Connections:
         self._proxies: dict[str, str] = {}
         if self.route.proxy is not None:
             self._proxies = {urlsplit(endpoint.url).scheme: self.route.proxy.url}
-        self._trusted = self.route.trust.find_version()
+        self._trust_version = self.route.trust.find_version()
         self._has_reported = False
         self._is_retired = False
         self._in_use = 0
@@ -140,8 +140,8 @@ class Connections:
         """
         version = self.route.trust.find_version()
         with self._lock:
-            has_changed = version != self._trusted
-            self._trusted = version
+            has_changed = version != self._trust_version
+            self._trust_version = version
         if has_changed:
             self.close()
 

@@ -69,16 +69,16 @@ def read_certificates(pem: bytes) -> Iterator[bytes]:
 def _problem(validity: Validity, now: datetime) -> str | None:
     left = validity.not_after - now
     if left < timedelta(0):
-        return f"expired on {_in_words(validity.not_after)}; renew it"
+        return f"expired on {_format_moment(validity.not_after)}; renew it"
     if validity.not_before > now:
-        start = _in_words(validity.not_before)
+        start = _format_moment(validity.not_before)
         return f"is not valid before {start}; check it, and the clock of this machine"
     if left < min(_SOON, (validity.not_after - validity.not_before) / _SHORT_LIFE):
-        return f"expires soon, on {_in_words(validity.not_after)}; renew it"
+        return f"expires soon, on {_format_moment(validity.not_after)}; renew it"
     return None
 
 
-def _in_words(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d at %H:%M} UTC"
 
 

@@ -74,7 +74,7 @@ def before_reload() -> AccountPool:
     main.limiter.pause(600.0)
     main.breaker.record_refusal("disk_usage", CREDENTIALS, REFUSED, 600.0)
     main.client.time.update(4600.0)
-    main.client.time.trust()
+    main.client.time.use_server_time()
     return known
 
 
@@ -189,7 +189,7 @@ def test_the_limits_of_the_new_plan(renew: Renew) -> None:
 
     async def send() -> None:
         for _ in range(2):
-            async with limiter.turn(USAGE):
+            async with limiter.slot(USAGE):
                 pass
 
     with pytest.raises(asyncio.CancelledError):

@@ -109,7 +109,7 @@ def test_cancelled_at_each_await(
                 opened,
                 workers=workers,
                 limiter=limiter,
-                judge=verdicts.append,
+                record_verdict=verdicts.append,
                 credentials=CredentialReader(lambda: Credentials(KEY, SECRET), workers),
             )
             poller = TargetPoller(

@@ -58,7 +58,7 @@ class Crowd:
         await settle()
 
     async def _send(self, request: Request) -> None:
-        async with self.limiter.turn(target(request.path)):
+        async with self.limiter.slot(target(request.path)):
             self.begun.append(request)
             await request.may_end.wait()
 
@@ -199,7 +199,7 @@ def test_a_place_is_free_again_after_an_exception() -> None:
         limiter = limiter_of(1)
         for _ in range(3):
             with pytest.raises(ValueError, match="a defect"):
-                async with limiter.turn(target("a")):
+                async with limiter.slot(target("a")):
                     raise ValueError("a defect")
         assert limiter.is_idle
 
@@ -214,11 +214,11 @@ def test_a_place_is_free_again_when_the_wait_for_it_fails() -> None:
 
     async def run() -> None:
         limiter = limiter_of(1, 1.0, Clock(monotonic=lambda: 0.0, sleep=sleep))
-        async with limiter.turn(target("a")):
+        async with limiter.slot(target("a")):
             pass
         for _ in range(3):
             with pytest.raises(ValueError, match="a defect"):
-                async with limiter.turn(target("a")):
+                async with limiter.slot(target("a")):
                     pytest.fail("the rate was not kept")
         assert limiter.is_idle
 
@@ -335,7 +335,7 @@ def test_timeouts_that_the_workers_are_told(
         limiter.record_end(reason, seconds)
 
     async def send() -> None:
-        async with limiter.turn(target("a")):
+        async with limiter.slot(target("a")):
             pass
 
     asyncio.run(send())

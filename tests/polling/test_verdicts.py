@@ -67,7 +67,9 @@ def watched(open_account: OpenAccount, leaping: LeapingClock) -> Iterator[Watche
         Simulator([stored], clock=leaping.clock.now) as simulator,
         open_account(simulator, leaping=leaping) as account,
     ):
-        yield Watched(simulator, replace(account, judge=verdicts.append), leaping, verdicts)
+        yield Watched(
+            simulator, replace(account, record_verdict=verdicts.append), leaping, verdicts
+        )
 
 
 @pytest.mark.parametrize("target", [USAGE, VIDEOS], ids=str)

@@ -41,7 +41,7 @@ def test_nothing_is_known_at_first() -> None:
 def test_trust_before_any_answer() -> None:
     """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
     machine = Machine(ahead=3600)
-    machine.time.trust()
+    machine.time.use_server_time()
     assert machine.off == 3600
     machine.answer()
     assert machine.off == pytest.approx(0, abs=0.5)
@@ -69,7 +69,7 @@ def test_a_date_far_in_the_future() -> None:
     machine = Machine(-10 * 86_400)
     machine.answer()
     assert machine.time.latest() == TRUE - 3 * 86_400
-    machine.time.trust()
+    machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
 
 
@@ -77,7 +77,7 @@ def test_a_clock_far_ahead() -> None:
     """When ScaleEngine's time is trusted, ours does not count."""
     machine = Machine(10 * 86_400)
     machine.answer()
-    machine.time.trust()
+    machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
 
 
@@ -95,7 +95,7 @@ def test_a_date_far_in_the_past() -> None:
     machine = Machine(10 * 86_400)
     machine.answer()
     assert machine.time.earliest() == TRUE + 9 * 86_400
-    machine.time.trust()
+    machine.time.use_server_time()
     assert machine.time.earliest() == TRUE + 0.5
 
 
@@ -120,7 +120,7 @@ def test_after_trust(ahead: float) -> None:
     """Once our time was refused, requests carry ScaleEngine's."""
     machine = Machine(ahead)
     machine.answer()
-    machine.time.trust()
+    machine.time.use_server_time()
     machine.true += 1000
     assert machine.off == pytest.approx(0, abs=0.5)
     assert machine.time.skew == ahead - 0.5
@@ -131,7 +131,7 @@ def test_a_clock_that_jumps(jump: float) -> None:
     """A jump of our clock moves the skew at once, and the time of requests not at all."""
     machine = Machine(ahead=3600)
     machine.answer()
-    machine.time.trust()
+    machine.time.use_server_time()
     machine.true += 1000
     machine.ahead += jump
     assert machine.off == pytest.approx(0, abs=0.5)
@@ -144,7 +144,7 @@ def test_a_clock_that_jumps(jump: float) -> None:
 def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) -> None:
     """However our clock jumps and time passes, the newest answer sets the time of requests."""
     machine = Machine()
-    machine.time.trust()
+    machine.time.use_server_time()
     for jump, passing, answered in steps:
         machine.ahead += jump
         machine.true += passing
@@ -157,7 +157,7 @@ def test_trust_that_is_lost() -> None:
     """Once ScaleEngine's time was refused as well, our clock serves again."""
     machine = Machine(ahead=3600)
     machine.answer()
-    machine.time.trust()
-    machine.time.distrust()
+    machine.time.use_server_time()
+    machine.time.use_local_time()
     machine.answer()
     assert machine.off == 3600

@@ -131,7 +131,7 @@ class BasicAuthentication:
         is_preferred = address in self._right_addresses
         displaced = self._queue.add(check, check.keys, is_preferred=is_preferred)
         if displaced:
-            self._settle(displaced, right=None)
+            self._resolve(displaced, right=None)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
 
@@ -144,7 +144,7 @@ class BasicAuthentication:
             check.waiting -= 1
             if not check.waiting and check in self._queue:
                 self._queue.discard(check)
-                self._settle(check, right=None)
+                self._resolve(check, right=None)
 
     async def _work(self) -> None:
         while self._queue:
@@ -154,7 +154,7 @@ class BasicAuthentication:
                 self._cache.put(check.user, check.digest, right=right)
             if right is False:
                 self._queue.charge(check.keys)
-            self._settle(check, right=right)
+            self._resolve(check, right=right)
 
     async def _compare(self, check: _Check) -> bool | None:
         def compare() -> bool:
@@ -171,7 +171,7 @@ class BasicAuthentication:
                 log.warning(event, cause=str(error))
             return None
 
-    def _settle(self, check: _Check, *, right: bool | None) -> None:
+    def _resolve(self, check: _Check, *, right: bool | None) -> None:
         del self._checks[check.digest]
         check.outcome.set_result(right)
 

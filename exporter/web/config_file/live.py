@@ -36,7 +36,7 @@ _SETS_NOTHING: Final = (
 
 _DEFECT: Final = "was not read: the exporter has a bug; the log has the traceback"
 
-_Trace = tuple[tuple[int, ...] | None, ...]
+_Fingerprint = tuple[tuple[int, ...] | None, ...]
 """Identifies a state of files."""
 
 
@@ -48,7 +48,7 @@ class _Unconfirmed:
     """
 
     digest: bytes
-    trace: _Trace
+    fingerprint: _Fingerprint
     read_at: float
     since: float
 
@@ -82,7 +82,7 @@ class LiveWebConfig:
         self._unconfirmed: _Unconfirmed | None = None
         self._log_limit = LogLimit(clock)
         # Not known: a file may change while it is read, so that the first look reads once more.
-        self._trace: _Trace | None = None
+        self._fingerprint: _Fingerprint | None = None
         self.current = load_web_config(path, wall_clock)
         """The configuration in force."""
         self.last_success = clock()
@@ -105,10 +105,10 @@ class LiveWebConfig:
         said there too: the next look tries again.
         """
         with self._lock:
-            began, trace = self._clock(), _trace(self.current.files)
-            if trace != self._trace or not self.last_reload_successful:
+            began, fingerprint = self._clock(), _fingerprint(self.current.files)
+            if fingerprint != self._fingerprint or not self.last_reload_successful:
                 try:
-                    self._read_again(began, trace)
+                    self._read_again(began, fingerprint)
                 except Exception as error:  # noqa: BLE001 - the next look tries again
                     self._reject_for(error)
             return self._problems
@@ -131,7 +131,7 @@ class LiveWebConfig:
             rest = _BACKOFF_FACTOR * (self._clock() - began)
             pause = min(max(rest, _POLL_SECONDS), _MAX_BACKOFF_SECONDS)
 
-    def _read_again(self, began: float, trace: _Trace) -> None:
+    def _read_again(self, began: float, fingerprint: _Fingerprint) -> None:
         try:
             config = load_web_config(self._path, self._wall_clock)
         except ConfigError as error:
@@ -145,12 +145,12 @@ class LiveWebConfig:
         if loosenings and config.sets_nothing:
             self._reject((self._problem("", _SETS_NOTHING),))
         elif not loosenings or self._is_confirmed(config, began):
-            self._accept(config, trace, loosenings)
+            self._accept(config, fingerprint, loosenings)
 
     def _is_confirmed(self, config: WebConfig, began: float) -> bool:
         """Return whether the files were the same a second before this look began."""
-        trace, before = _trace(config.files), self._unconfirmed
-        if before and (before.digest, before.trace) == (config.digest, trace):
+        fingerprint, before = _fingerprint(config.files), self._unconfirmed
+        if before and (before.digest, before.fingerprint) == (config.digest, fingerprint):
             return began - before.read_at >= _CONFIRM_SECONDS
         now = self._clock()
         since = now if before is None else before.since
@@ -163,11 +163,13 @@ class LiveWebConfig:
                 seconds=round(now - since),
                 advice="what was read before is in force; stop writing the file for two seconds",
             )
-        self._unconfirmed = _Unconfirmed(config.digest, trace, now, since)
+        self._unconfirmed = _Unconfirmed(config.digest, fingerprint, now, since)
         self._problems = ()
         return False
 
-    def _accept(self, config: WebConfig, trace: _Trace, loosenings: tuple[Loosening, ...]) -> None:
+    def _accept(
+        self, config: WebConfig, fingerprint: _Fingerprint, loosenings: tuple[Loosening, ...]
+    ) -> None:
         before, self.current = self.current, config
         # Some programs write the same file again and again: that is no news.
         has_changed = config.digest != before.digest or not self.last_reload_successful
@@ -177,7 +179,7 @@ class LiveWebConfig:
             self._warn()
         for key, change in loosenings:
             log.warning("web configuration loosened", key=key, change=change)
-        self._trace = trace if config.files == before.files else None
+        self._fingerprint = fingerprint if config.files == before.files else None
         self._problems = ()
         self._unconfirmed = None
         self.last_success = self._clock()
@@ -232,7 +234,7 @@ class NewestContext(ssl.SSLContext):
         return self.newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
-def _trace(files: tuple[Path, ...]) -> _Trace:
+def _fingerprint(files: tuple[Path, ...]) -> _Fingerprint:
     return tuple(map(_state, files))
 
 
