@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
+from exporter.command_line import FlagCommand, Program
 from exporter.flags import (
     BACKFILL_FLAGS,
     CHECK_FLAGS,
@@ -30,8 +31,6 @@ from exporter.flags import (
     WEB_CONFIG_FILE,
     WEB_FLAGS,
     WEB_LISTEN_ADDRESS,
-    FlagCommand,
-    Program,
     WebFlags,
 )
 from exporter.packaged_files import NAMES

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from exporter import __version__
-from exporter.flags import FlagCommand, Program
+from exporter.command_line import FlagCommand, Program
 
 _AFTER_FLAGS: Final = """\
 .SH ENVIRONMENT

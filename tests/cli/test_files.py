@@ -9,7 +9,7 @@ from shutil import which
 import pytest
 
 from exporter import cli
-from exporter.flags import Flag
+from exporter.command_line import Flag
 from exporter.packaged_files import NAMES, PACKAGED, PackagedFile
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread

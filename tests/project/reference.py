@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.cli import program
+from exporter.command_line import Flag
 from exporter.config.writing import build_json_schema
-from exporter.flags import Flag
 from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
 from exporter.metrics.self_metrics import add_log_counter
 from exporter.polling.store import Store
