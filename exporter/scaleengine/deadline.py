@@ -8,6 +8,7 @@ DNS resolver cannot be interrupted.
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from urllib3 import (
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
+from urllib3.util.ssltransport import SSLTransport
 
 from exporter.scaleengine.connecting import AddressMemory, PeerAddress, connect_first, resolve
 from exporter.scaleengine.response_head import TolerantResponse
@@ -146,6 +148,17 @@ class _Response(TolerantResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
     _address: PeerAddress | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether this may be kept open: nothing has arrived since the last response.
+
+        Otherwise the next response would be one that nobody has requested. urllib3 looks at the
+        socket only, not at what TLS has received with the last response and holds.
+        """
+        tls = self.sock.sslobj if isinstance(self.sock, SSLTransport) else self.sock
+        holds_more = isinstance(tls, ssl.SSLSocket | ssl.SSLObject) and tls.pending() > 0
+        return super().is_connected and not holds_more
 
     def _new_conn(self) -> socket.socket:
         """Connect to an address of the name; see ``connect_first``.

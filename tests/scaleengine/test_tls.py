@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
-from exporter.scaleengine.transport import Transport
+from exporter.scaleengine.transport import Connections, Endpoint, Transport
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(
@@ -329,6 +330,27 @@ def test_a_proxy_under_tls(
     with pytest.raises(NetworkError, match="HTTP 407"):
         send(f"{scheme}://api.example/", ca_file=authority.certificate)
     assert len(seen) == 1
+
+
+def test_a_response_that_nobody_requested_under_tls(
+    listen: Listen, context: RequestContext, authority: Authority, good: Path
+) -> None:
+    """Given two responses in one record of TLS, then the second is not that of the next request.
+
+    The first is as large as what is read at once: the second has arrived, and waits unread.
+    """
+
+    def serve_two(line: socket.socket, _: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        body = BODY.ljust(8192 - len(head % 8000))
+        unrequested = b'{"status": "unrequested"}'
+        line.sendall(head % len(body) + body + head % len(unrequested) + unrequested)
+
+    endpoint = Endpoint(listen(serve_two, server(good)), 60.0, 2, authority.certificate)
+    with closing(Connections(endpoint)) as connections:
+        for _ in range(3):
+            response = Transport(connections).send("{}", context)
+            assert response.body.strip() == BODY
 
 
 def test_slow_answers_under_tls(

@@ -171,6 +171,28 @@ def test_accounts_share_connections(listen: Listen, context: RequestContext) -> 
     assert (len(recorder.requests), len(recorder.connections)) == (10, 1)
 
 
+def test_a_response_that_nobody_requested_reaches_no_other_account(
+    listen: Listen, context: RequestContext
+) -> None:
+    """Given a server that sends two responses to one request, then the next request is answered."""
+    next_request, sent = threading.Event(), threading.Event()
+
+    def serve(line: socket.socket, _: bytes) -> None:
+        line.sendall(answer())
+        assert next_request.wait(60)
+        line.sendall(answer(b'{"status": "unrequested"}'))
+        sent.set()
+
+    connections = Connections(Endpoint(listen(serve), 60.0, 2))
+    with closing(connections):
+        for _ in range(3):
+            assert Transport(connections).send("{}", context) == HttpResponse(200, BODY)
+            next_request.set()
+            assert sent.wait(60)
+            next_request.clear()
+            sent.clear()
+
+
 def test_a_connection_that_was_closed_is_replaced(
     listen: Listen, transport: Callable[..., Transport], context: RequestContext
 ) -> None:
