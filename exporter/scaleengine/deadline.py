@@ -11,12 +11,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, Self
 
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import (
     HTTPConnectionPool,
@@ -25,6 +26,7 @@ from urllib3 import (
     ProxyManager,
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import LocationParseError, NewConnectionError
 from urllib3.util.ssltransport import SSLTransport
 
@@ -216,12 +218,37 @@ class _TlsPool(HTTPSConnectionPool):
 class DeadlineAdapter(HTTPAdapter):
     """An adapter for ``requests`` that applies the deadline of the calling thread.
 
-    It keeps up to ``connections`` connections open for the next request.
+    It keeps up to ``connections`` connections open for the next request. All requests are for the
+    same server, with the same proxy and trusted certificates.
     """
 
     def __init__(self, connections: int) -> None:
         super().__init__(pool_maxsize=connections)
         _set_pool_classes(self.poolmanager)
+        self._pool: ConnectionPool | None = None
+        self._lock = threading.Lock()
+
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        verify: bool | str | None,  # noqa: FBT001 - the parameters are those of requests
+        proxies: Mapping[str, str] | None = None,
+        cert: str | tuple[str, str] | None = None,
+    ) -> ConnectionPool:
+        """Return the pool of connections, which is looked up for the first request only.
+
+        ``requests`` would parse the URL three times to find it. After ``close`` it is another one.
+        """
+        with self._lock:
+            if self._pool is None:
+                self._pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            return self._pool
+
+    def close(self) -> None:
+        """Close the connections that are kept open; those in use are closed after their request."""
+        with self._lock:
+            self._pool = None
+            super().close()
 
     def cert_verify(
         self,
