@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import requests
 import structlog
@@ -58,6 +58,8 @@ _HEADERS: Final = {
     "Connection": "keep-alive",
     "Content-Type": "application/x-www-form-urlencoded",
 }
+_FORM: Final = {byte: quote_plus(bytes([byte])) for byte in range(256)}
+"""How a form writes each byte of a text: ``quote_plus`` takes several times as long for a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,8 @@ class Transport:
     ) -> HttpResponse:
         route = self._connections.route
         # Encoded here: requests would judge what it is given by slow checks of protocols.
-        with self._connections.post(urlencode({"json": text})) as response:
+        form = text.encode().decode("latin-1").translate(_FORM)
+        with self._connections.post(f"json={form}") as response:
             received = monotonic()
             status = response.status_code
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
