@@ -143,9 +143,6 @@ def run(
     def dead() -> tuple[str, ...]:
         return (*polling.thread.dead(), *publisher.dead(), *reloading.dead())
 
-    def unfinished() -> list[str]:
-        return [str(target) for target in publisher.unfinished()]
-
     def begin() -> None:
         polling.start()
         publisher.start()
@@ -175,7 +172,7 @@ def run(
                 observe, web_options.configuration, web_options.is_restricted, clock.monotonic
             ),
             dead,
-            unfinished,
+            publisher.unfinished,
             partial(reloading.request, over_http=True) if web_options.lifecycle else None,
         )
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -20,6 +21,8 @@ TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The Content-Type of Prometheus' text format, which every version of Prometheus reads."""
 
 _BETWEEN_LOOKS_SECONDS: Final = 0.05
+
+_MAX_FAULTS: Final = 20
 
 _TOO_MANY_FILTERS: Final = (
     "Too many requests with name[] wait: try again, or leave name[] out to get all metrics at once."
@@ -46,7 +49,7 @@ class AppState:
     """What the pages show.
 
     ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
-    threads that should run and do not, ``unfinished`` the targets that have not finished a poll
+    threads that should run and do not, ``unfinished`` is the targets that have not finished a poll
     yet. ``reload`` requests a reload and returns what will hold the problems; None lets no request
     do that. A request waits up to ``max_wait`` seconds for the first exposition or for a reload.
     """
@@ -55,7 +58,7 @@ class AppState:
     telemetry_path: str
     status: StatusSource
     dead: Callable[[], Collection[str]]
-    unfinished: Callable[[], Collection[str]]
+    unfinished: Callable[[], Collection[object]]
     reload: Callable[[], Future[Sequence[str]]] | None = None
     max_wait: float = 25.0
 
@@ -139,8 +142,11 @@ def _unavailable(text: str) -> web.Response:
     return web.Response(text=text, status=status, headers={hdrs.RETRY_AFTER: "1"})
 
 
-def _verdict(good: str, bad: str, faults: Collection[str]) -> web.Response:
+def _verdict(good: str, bad: str, faults: Collection[object]) -> web.Response:
+    """Return what is at fault, by the first names: probes ask every few seconds."""
     if not faults:
         return web.Response(text=f"{good}.\n")
-    lines = "".join(f"\n  {fault}" for fault in sorted(faults))
-    return web.Response(text=f"{bad}:{lines}\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    lines = [f"\n  {fault}" for fault in sorted(map(str, islice(faults, _MAX_FAULTS)))]
+    if len(faults) > len(lines):
+        lines.append(f"\n  and {len(faults) - len(lines)} more")
+    return web.Response(text=f"{bad}:{''.join(lines)}\n", status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -197,6 +197,18 @@ def test_ready_names_what_it_waits_for(site: "Site") -> None:
     assert healthy.status == 200
 
 
+def test_ready_names_the_first_targets_that_it_waits_for(site: "Site") -> None:
+    """A probe comes every few seconds: of thousands of targets it gets a few names."""
+    site.unfinished = [f"account-{number:04}" for number in range(2000)]
+
+    ready = site.serve_while(lambda: site.ask("/-/ready"))
+
+    first, *names, last = ready.body.decode().splitlines()
+    assert first == "Waiting for the first poll of:"
+    assert names == [f"  account-{number:04}" for number in range(20)]
+    assert last == "  and 1980 more"
+
+
 def test_every_link_leads_somewhere(site: "Site") -> None:
     """The status page links to all other pages, and says which version serves it."""
 
