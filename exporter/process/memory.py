@@ -53,6 +53,14 @@ def release_free_memory() -> None:
         _LIBRARY.malloc_trim(0)
 
 
+def exempt_from_collection() -> None:
+    """Let the garbage collector skip all objects that there are now, for as long as they live.
+
+    To be called when all is imported: modules, classes and functions stay until the end.
+    """
+    gc.freeze()
+
+
 class FreeMemoryRelease:
     """Returns free memory to the system again and again; for one thread.
 
