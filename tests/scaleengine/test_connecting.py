@@ -355,6 +355,7 @@ def test_what_urllib3_lends() -> None:
     ]
     made = connection("api.example.", 80)
     assert (vars(made)["_dns_host"], made.port, made.sock) == ("api.example.", 80, None)
+    assert made.is_connected is False
     pools = urllib3.PoolManager().pool_classes_by_scheme
     assert pools == {
         "http": urllib3.HTTPConnectionPool,
