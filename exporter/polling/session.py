@@ -87,7 +87,7 @@ class PollSession:
         self._max_seconds = max(target.interval, target.stale_after, MIN_POLL_SECONDS)
         self._end = began + self._max_seconds
         last_retry = began + max(target.interval, MIN_RETRY_SECONDS)
-        self._policy = RetryPolicy(clock, rng, last_retry, self._may_continue)
+        self._policy = RetryPolicy(clock, rng, last_retry)
         self.log = RequestLog(target, clock, account.log_limit)
         self._credentials: Credentials | None = None
         self._read_at = began
@@ -125,10 +125,9 @@ class PollSession:
 
     async def _request(self, call: Callable[[Client, Credentials], T]) -> T:
         credentials = await self._read_credentials()
-        response: T = await self._policy.retrying(self.log.record_retry)(
-            self._attempt, call, credentials
+        return await self._policy.retry(
+            lambda: self._attempt(call, credentials), self._may_continue, self.log.record_retry
         )
-        return response
 
     async def _read_credentials(self) -> Credentials:
         """Return the credentials as they were at the first request of this poll."""

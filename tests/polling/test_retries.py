@@ -98,9 +98,8 @@ def retry(time: FakeClock, api: Api, rng: random.Random | None = None, end: floa
     """Call the API until it succeeds, or fails for good."""
 
     async def call() -> str:
-        policy = RetryPolicy(time.clock, rng or random.Random(0), end, lambda: True)
-        response: str = await policy.retrying()(api.call)
-        return response
+        policy = RetryPolicy(time.clock, rng or random.Random(0), end)
+        return await policy.retry(api.call, lambda: True, lambda *_: None)
 
     return asyncio.run(call())
 
