@@ -54,8 +54,10 @@ def user(
     return UserUsage(name, day, size, month(rng, size, growth))
 
 
-def trace_of(target: Target) -> PollTrace:
-    """Return the requests of a poll, of which one was sent twice."""
+def trace_of(target: Target, requests: int) -> PollTrace:
+    """Return the last requests of a poll; where it made several, one was sent twice."""
+    if requests == 1:
+        return PollTrace((RequestRecord(0.0, 0.12, target.path, 0, 1, 200, None, None, 4096),))
     made = [
         RequestRecord(0.0, 0.11, target.path, 0, 1, 503, None, Reason.SERVER, 120),
         RequestRecord(0.62, 0.12, target.path, 0, 2, 200, None, None, 4096),
@@ -68,7 +70,9 @@ def polled(
     target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1
 ) -> TargetState:
     """Return what is known of a target after a good poll."""
-    result = PollResult(NOW - ago, 0.11 * requests + 0.24, requests, trace=trace_of(target))
+    result = PollResult(
+        NOW - ago, 0.11 * requests + 0.24, requests, trace=trace_of(target, requests)
+    )
     good = LastGood(snapshot, NOW - ago, requests)
     return TargetState(target, result, good, next_due=NOW - ago + target.interval)
 
