@@ -50,6 +50,8 @@ _PROGRAM: Final = "scaleengine-exporter"
 _COMPLETION: Final = "_SCALEENGINE_EXPORTER_COMPLETE"
 """The variable with which a shell requests completions (click's name for it)."""
 
+_INCOMPLETE: Final = b"interrupted: the check is incomplete\n"
+
 
 def main(arguments: Sequence[str], process: Process) -> int:
     """Run the program with these command line arguments; return its exit status.
@@ -154,7 +156,12 @@ def check(
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)
-    process.signals.end_at_once(EXIT_INTERRUPTED, progress.close)
+
+    def say_incomplete() -> None:
+        progress.close()
+        process.stderr.write(_INCOMPLETE)
+
+    process.signals.end_at_once(EXIT_INTERRUPTED, say_incomplete)
     settings, warnings = _load_settings(config_file, chosen, log_level, process)
     options = CheckOptions(output, full, tuple(account), tuple(path))
     try:

@@ -46,7 +46,7 @@ def build_demand_result(
     if any(requests is None for requests in needed.values()):
         parts.append("what failed is not counted")
     if any(requests.high is None for requests in known.values()):
-        parts.append("--full tells how many")
+        parts.append("use --full to count them")
     detail = f"{'what was tried ' if is_part else ''}needs {'; '.join(parts)}"
     if allowed is not None and low > HIGH_DEMAND_RATIO * allowed:
         return CheckResult(

@@ -9,6 +9,7 @@ from exporter.polling.siblings import MIN_SIBLINGS
 from exporter.scaleengine.file_listing import PAGE_SIZE, FolderListing, Listing, LoadState
 
 _REQUESTS_AT_THE_END: Final = 2
+_LEAVES_OUT: Final = (LoadState.PARTIAL, LoadState.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,19 @@ def estimate_poll(listing: Listing, *, is_end: bool) -> PollEstimate:
         + sum(map(_further, partial))
         + sum(map(_estimate_skipped, folders))
         + (0 if is_end else pages_left + _REQUESTS_AT_THE_END),
+    )
+
+
+def count_shown_files(listing: Listing) -> int:
+    """Return how many files a response shows, at any depth."""
+    return sum(len(folder.files) for folder in _all(listing.root))
+
+
+def is_empty(listing: Listing) -> bool:
+    """Return whether a response shows no file, and does not say that it leaves any out."""
+    return all(
+        not folder.files and folder.next_offset is None and folder.loaded not in _LEAVES_OUT
+        for folder in _all(listing.root)
     )
 
 

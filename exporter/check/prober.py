@@ -1,22 +1,26 @@
 """Send the requests of a check, within the rate limit of the configuration.
 
-That is one request for each target, or a full poll of each.
+That is one request for each target, or a full poll of each. A path without a file of its type takes
+one more for each other type.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from exporter.accounts import Dependencies, build_accounts
 from exporter.check.full_polls import FullPoller, build_full_poll_result
+from exporter.check.poll_estimate import count_shown_files, is_empty
 from exporter.check.results import (
     CheckResult,
     RequestRange,
     build_disk_usage_result,
+    build_empty_path_result,
     build_listing_result,
 )
 from exporter.polling.recovery import has_response
-from exporter.polling.snapshots import DiskUsageSnapshot
+from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
 from exporter.polling.targets import DiskUsageTarget, Target
 from exporter.polling.usage import find_newest_usage, merge_usage
 from exporter.scaleengine.client import Credentials, Exchange
@@ -27,6 +31,12 @@ from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
+
+_SEARCHED_TYPES: Final = ("video", "audio", "smil", "valid", "invalid", "deleted")
+"""The types of ``files.list``, without ``includeinvalid``, which is valid and invalid together."""
+
+_OFTEN_NONE: Final = frozenset({"invalid", "deleted"})
+"""Types of which it is good to have no file."""
 
 
 class Prober:
@@ -77,7 +87,9 @@ class Prober:
         self.newest, self.is_accepted, self.skew = None, False, None
         if self._full_poller is not None:
             full_poll = self._full_poller.poll(self._accounts[target.account], target)
-            return build_full_poll_result(target, full_poll, self._requests_allowed)
+            result = build_full_poll_result(target, full_poll, self._requests_allowed)
+            has_none = isinstance(full_poll.snapshot, FileCounts) and not full_poll.snapshot.files
+            return self._explain_empty(target, credentials, result) if has_none else result
         try:
             return self._probe(target, credentials)
         except ScaleEngineError as error:
@@ -91,6 +103,29 @@ class Prober:
         if self._full_poller is not None:
             self._full_poller.close()
 
+    def _explain_empty(
+        self, target: Target, credentials: Credentials, result: CheckResult
+    ) -> CheckResult:
+        """Return the result of a path without a file of its type, with the types that it has.
+
+        A failure ends the search for them: it is only for the advice.
+        """
+        if target.file_type in _OFTEN_NONE:
+            return result
+        found: list[str] = []
+        client = self._accounts[target.account].client
+        for file_type in _SEARCHED_TYPES:
+            if file_type == target.file_type:
+                continue
+            self._keep_rate(target)
+            try:
+                listing = list_files(client, credentials, target.path, file_type, offset=0)
+            except ScaleEngineError:
+                break
+            if count_shown_files(listing):
+                found.append(file_type)
+        return build_empty_path_result(result, found)
+
     def _probe(self, target: Target, credentials: Credentials) -> CheckResult:
         if isinstance(target, DiskUsageTarget):
             usage, requests = self._probe_usage(target, credentials)
@@ -100,7 +135,8 @@ class Prober:
         account = self._accounts[target.account]
         self._keep_rate(target)
         listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
-        return build_listing_result(target, listing, self._requests_allowed)
+        result = build_listing_result(target, listing, self._requests_allowed)
+        return self._explain_empty(target, credentials, result) if is_empty(listing) else result
 
     def _probe_usage(
         self, target: DiskUsageTarget, credentials: Credentials

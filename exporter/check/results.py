@@ -190,7 +190,9 @@ def build_listing_result(
         return CheckResult(
             build_target_subject(target), Outcome.OK, detail, facts=facts, requests=cost
         )
-    detail = f"{found} in the first answer; a full poll takes more requests, --full counts them"
+    detail = (
+        f"{found} in the first answer; a full poll takes more requests, use --full to count them"
+    )
     cost = RequestRange(2, None)
     if seen.requests <= requests_allowed:
         return CheckResult(
@@ -205,6 +207,22 @@ def build_listing_result(
         facts=facts,
         requests=cost,
     )
+
+
+def build_empty_path_result(result: CheckResult, found_types: Sequence[str]) -> CheckResult:
+    """Return the result of a path without a file of its type as a warning.
+
+    ``found_types`` are the file types that its first responses show.
+    """
+    path, file_type = result.subject.path, result.subject.file_type
+    advice = f"check the path {path}: it shows no file of any other type either"
+    if found_types:
+        advice = f"set file_types of {path}: it has files of the types {', '.join(found_types)}"
+    detail = f"no file of the type {file_type}: {result.detail}"
+    if result.advice is not None:
+        advice = f"{advice}; {result.advice}"
+    facts = {**result.facts, "file_types_found": tuple(found_types)}
+    return replace(result, outcome=Outcome.WARN, detail=detail, advice=advice, facts=facts)
 
 
 def estimate_target_poll(target: FilesTarget, listing: Listing) -> PollEstimate:

@@ -40,6 +40,11 @@ MESSAGE_LENGTH: Final = 200
 _PASSES: Final = "it is temporary; if it lasts, ask ScaleEngine's support"
 _ASK_LESS: Final = "lower api.requests_per_second, or poll at longer intervals"
 _OUR_DEFECT: Final = "look for a newer release of this exporter"
+_UNKNOWN_FAILURE: Final = {
+    "disk.usage": "check cdn and disk_usage.cpu_users of {account}, or ask ScaleEngine's support",
+    "files.list": "check the path in files.paths of {account}, or ask ScaleEngine's support",
+}
+"""What to do about a failure whose code is not published, by command."""
 
 _CODES: Final[dict[str, tuple[type[ScaleEngineError], str, str]]] = {
     "0000": (ApiError, "ScaleEngine does not know the command", _OUR_DEFECT),
@@ -148,7 +153,7 @@ def _failure(
     said = _said(members.get("message"), context.secrets)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
     return _by_status(response, said, context) or context.build_error(
-        ApiError, cause, "check what the configuration asks for, or ask ScaleEngine's support"
+        ApiError, cause, _UNKNOWN_FAILURE.get(context.command, "ask ScaleEngine's support")
     )
 
 

@@ -140,7 +140,7 @@ EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
         (
             {USAGE: RequestRange(1, 1), TARGET: RequestRange(2, None)},
             5,
-            "needs at least 9 requests an hour of 18,000 allowed; --full tells how many",
+            "needs at least 9 requests an hour of 18,000 allowed; use --full to count them",
             Outcome.OK,
         ),
         (

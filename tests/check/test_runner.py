@@ -56,14 +56,43 @@ def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None
     ]
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_path_without_a_file_of_the_type(
+    checked: Check, scaleengine: Simulator, main: Main, *, full: bool
+) -> None:
+    """It is to be looked at, and names the types that the path has; no invalid file is good."""
+    files = {"paths": [{"path": "sestore4/small", "file_types": ["audio", "invalid"]}]}
+    found = checked(scaleengine.url, main(files=files), options=CheckOptions("json", full=full))
+    assert found.good
+    audio, invalid = found.of("files")
+    assert audio["outcome"] == "warn"
+    assert str(audio["detail"]).startswith("no file of the type audio: ")
+    assert audio["advice"] == (
+        "set file_types of sestore4/small: it has files of the types video, valid"
+    )
+    assert invalid["outcome"] == "ok"
+    requests = scaleengine.requests
+    searched = [request.file_type for request in requests if request.path == "sestore4/small"]
+    assert {"video", "smil", "valid", "deleted"} <= set(searched)
+
+
+def test_a_path_without_any_file(checked: Check, scaleengine: Simulator, main: Main) -> None:
+    """There is no type to suggest."""
+    found = checked(scaleengine.url, main(files={"paths": ["sestore4/small/2"]}))
+    (empty,) = found.of("files", "warn")
+    assert empty["advice"] == (
+        "check the path sestore4/small/2: it shows no file of any other type either"
+    )
+
+
 def test_each_file_type_is_tried(checked: Check, scaleengine: Simulator, main: Main) -> None:
     """A path with several file types is tried for each; a disk usage that is off is not."""
-    files = {"paths": [{"path": "sestore4/small", "file_types": ["video", "audio"]}]}
+    files = {"paths": [{"path": "sestore4/small", "file_types": ["video", "valid"]}]}
     found = checked(scaleengine.url, main(files=files, disk_usage={"enabled": False}))
 
     assert [(each["path"], each["file_type"]) for each in found.of("files", "ok")] == [
         ("sestore4/small", "video"),
-        ("sestore4/small", "audio"),
+        ("sestore4/small", "valid"),
     ]
     assert found.of("disk_usage") == []
 
@@ -76,7 +105,9 @@ def test_a_path_that_is_not_there(checked: Check, scaleengine: Simulator, main: 
     (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
     assert (failure["path"], failure["reason"]) == ("sestore4/no", "api")
     assert failure["detail"] == "ScaleEngine reports a failure (without a code: Path not found)"
-    assert failure["advice"]
+    assert failure["advice"] == (
+        "check the path in files.paths of account 'main', or ask ScaleEngine's support"
+    )
     assert len(found.of("files", "ok")) == 2
 
 
