@@ -12,6 +12,7 @@ import yaml
 
 from exporter import __version__
 from exporter.packaged_files import PACKAGED
+from tests.support.waiting import TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -120,6 +121,6 @@ def test_hadolint_agrees() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=TIMEOUT,
     )
     assert (judged.stdout, judged.stderr, judged.returncode) == ("", "", 0)

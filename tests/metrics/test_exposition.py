@@ -37,6 +37,7 @@ from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.version import revision
+from tests.support.waiting import TIMEOUT
 
 Exposition = Callable[[CollectorRegistry], str]
 
@@ -195,7 +196,7 @@ def test_promtool_finds_nothing(metrics: Metrics) -> None:
         input=generate_latest(metrics.registry),
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=TIMEOUT,
     )
     assert (judged.stdout, judged.stderr, judged.returncode) == (b"", b"", 0)
 

@@ -12,6 +12,7 @@ import yaml
 
 from monitoring.dashboard.__main__ import FILE
 from monitoring.dashboard.queries import panel_queries
+from tests.support.waiting import TIMEOUT
 
 PROMTOOL = which("promtool")
 WRITTEN = json.loads(FILE.read_text(encoding="utf-8"))
@@ -299,7 +300,7 @@ def test_numbers(case: Case, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"tests": [test]}))
 
     judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
-        [PROMTOOL, "test", "rules", str(file)], capture_output=True, check=False, timeout=20
+        [PROMTOOL, "test", "rules", str(file)], capture_output=True, check=False, timeout=TIMEOUT
     )
 
     assert judged.returncode == 0, judged.stderr.decode()

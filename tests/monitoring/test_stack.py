@@ -13,6 +13,7 @@ import yaml
 from exporter import __version__
 from exporter.config import load
 from exporter.flags import DEFAULT_ADDRESS
+from tests.support.waiting import TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 PROMTOOL = which("promtool")
@@ -206,6 +207,6 @@ def test_promtool_agrees() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=TIMEOUT,
     )
     assert judged.returncode == 0, judged.stdout + judged.stderr

@@ -8,7 +8,7 @@ TIMEOUT: Final = 90.0
 The longest steps of tests/e2e take fifteen on an idle machine.
 """
 
-END_SECONDS: Final = 20.0
+END_SECONDS: Final = 60.0
 """Seconds in which a program that was asked to end has ended, or it hangs.
 
 It promises five where the machine is not busy: tests/process/test_ending.py adds up its own limits.

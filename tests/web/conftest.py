@@ -63,7 +63,8 @@ class Site:
         self.tls: ssl.SSLContext | None = None
         self.max_connections = 100
         self.limits = ConnectionLimits(lambda: self.max_connections)
-        self.timeouts = Timeouts()
+        # A busy machine lets nobody be cut off who is not meant to be.
+        self.timeouts = Timeouts(keepalive=TIMEOUT, handshake=TIMEOUT)
         self.max_wait = 25.0
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])
 

@@ -17,6 +17,7 @@ from exporter.logs import configure_logging
 from exporter.metrics.exposition import Exposition, build_empty_layer, expose, render_process_layer
 from exporter.web.acceptor import raise_fd_limit
 from exporter.web.app import AppState, build_app
+from exporter.web.connection import Timeouts
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
@@ -50,7 +51,9 @@ def main() -> None:
     async def serve_until_sigterm() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await serve(app, sockets, listening, stop)
+        # None of its clients, which are slow on purpose, has been idle for too long.
+        timeouts = Timeouts(keepalive=600.0)
+        await serve(app, sockets, listening, stop, timeouts=timeouts)
 
     asyncio.run(serve_until_sigterm())
 

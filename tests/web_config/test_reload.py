@@ -14,6 +14,7 @@ from exporter.web.config_file import LiveWebConfig, live
 from exporter.web.config_file.web_config import RateLimit
 from exporter.yamlfile.problems import ConfigError
 from tests.support.clocks import FakeClock
+from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site
@@ -360,8 +361,10 @@ def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
 
 def test_an_application_follows_its_file_while_it_runs(serve: Serve) -> None:
     """The thread that looks begins and ends with the application."""
+    before = set(threading.enumerate())  # that of another test may not have ended yet
     site = serve("")
-    (looking,) = [each for each in threading.enumerate() if each.name == "web config"]
+    started = set(threading.enumerate()) - before
+    (looking,) = [thread for thread in started if thread.name == "web config"]
     site.stop()
-    looking.join(60)
+    looking.join(TIMEOUT)
     assert not looking.is_alive()
