@@ -20,6 +20,7 @@ from exporter.polling.steps import (
     Start,
     Step,
     StepKind,
+    certain_folders,
     last_file,
     last_reached,
     may_leap,
@@ -381,14 +382,20 @@ class FolderProgress:
             # The offset of a parent may stay at the sub-folder in which the response was cut.
             if shown.files or not children:
                 raise self.incomplete(f"its offset does not move on from {step.offset}")
-            return self._step_over(children)
+            return self._step_over(shown, children[0])
         file = shown.files[-1] if shown.files else None
         child = children[-1] if children else None
         first_child = last_reached(shown)
         if file is None and first_child is None:
             return Step(told)
         again = Step(
-            told - 1, StepKind.TOLD, file, child, first_child, self._own_step(shown, traits)
+            told - 1,
+            StepKind.TOLD,
+            file,
+            child,
+            first_child,
+            self._own_step(shown, traits),
+            child_shown=shown.folders.get(child or ""),
         )
         is_cut = child is not None and shown.folders[child].loaded is LoadState.PARTIAL
         if again.offset <= step.offset or (traits.overlap_stalls and is_cut):
@@ -405,15 +412,20 @@ class FolderProgress:
         elif shown.files:
             following = Step(offset + 1, check=Step(offset, StepKind.CHECK, file=shown.files[0]))
         elif len(children) > 1:
-            following = Step(offset + len(children) - 1, child=children[-1])
+            last_child = children[-1]
+            following = Step(
+                offset + len(children) - 1,
+                child=last_child,
+                child_shown=shown.folders[last_child],
+            )
         elif children:
-            following = self._step_over(children)
+            following = self._step_over(shown, children[0])
         else:
             following = Step(offset + 1)
-            if len(shown.folders) > 1:
-                last = [*shown.folders][-1]
-                last_offset = offset + len(shown.folders) - 1
-                following = Step(last_offset, first_child=last, otherwise=following)
+            folders = [*certain_folders(shown)]
+            if len(folders) > 1:
+                last_offset = offset + len(folders) - 1
+                following = Step(last_offset, first_child=folders[-1], otherwise=following)
         leap = offset + listing.files - 1
         if may_leap(listing, self.step, traits) and leap > following.offset:
             return Step(leap, StepKind.LEAP, *last_file(shown), otherwise=following)
@@ -438,6 +450,7 @@ class FolderProgress:
             return None
         return Step(self.step.offset + len(files) - 1, file=files[-1])
 
-    def _step_over(self, children: Sequence[str]) -> Step:
+    def _step_over(self, shown: FolderListing, child: str) -> Step:
         offset = self.step.offset
-        return Step(offset + 1, check=Step(offset, StepKind.CHECK, child=children[0]))
+        check = Step(offset, StepKind.CHECK, child=child, child_shown=shown.folders[child])
+        return Step(offset + 1, check=check)

@@ -1,5 +1,6 @@
 """The requests of a walk for one folder: where each begins, and what it must show again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
@@ -42,6 +43,7 @@ class Step:
     entries of which one must be shown again; None for what the last response did not show.
     ``otherwise`` is the step to make where that is not so, and ``check`` the one that shows
     afterwards that nothing has moved. The ``child`` of a leap is where its ``file`` is.
+    ``child_shown`` is the ``child`` as the last response showed it.
     """
 
     offset: int
@@ -51,6 +53,7 @@ class Step:
     first_child: str | None = None
     otherwise: "Step | None" = None
     check: "Step | None" = None
+    child_shown: FolderListing | None = None
 
 
 FIRST_STEP: Final = Step(0)
@@ -58,7 +61,16 @@ FIRST_STEP: Final = Step(0)
 
 def start_of(shown: FolderListing) -> Start:
     """Return the first own file and the first sub-folder that a response shows of a folder."""
-    return next(iter(shown.files), None), next(iter(shown.folders), None)
+    return next(iter(shown.files), None), next(iter(certain_folders(shown)), None)
+
+
+def certain_folders(shown: FolderListing) -> Iterator[str]:
+    """Return the names of the sub-folders that a response shows, but for members of the API."""
+    return (
+        name
+        for name, child in shown.folders.items()
+        if child.has_state or not may_be_api_member(name)
+    )
 
 
 def has_skipped(start: Start, shown: FolderListing) -> bool:
@@ -76,9 +88,7 @@ def has_skipped(start: Start, shown: FolderListing) -> bool:
 
 def shows_nothing(shown: FolderListing) -> bool:
     """Return whether a response shows neither files nor folders, but for members of the API."""
-    return not shown.files and all(
-        may_be_api_member(name) and not child.has_state for name, child in shown.folders.items()
-    )
+    return not shown.files and not any(certain_folders(shown))
 
 
 def repeats(shown: FolderListing, step: Step) -> bool:
@@ -89,8 +99,29 @@ def repeats(shown: FolderListing, step: Step) -> bool:
         return True
     child = shown.folders.get(step.child or "")
     if child is not None and child.loaded is not LoadState.SKIPPED:
-        return True
-    return step.first_child is not None and next(iter(shown.folders), None) == step.first_child
+        return step.child_shown is None or shows_again(step.child_shown, child)
+    return step.first_child is not None and start_of(shown)[1] == step.first_child
+
+
+def shows_again(known: FolderListing, shown: FolderListing) -> bool:
+    """Return whether a response shows a file of a folder again, or nothing new in it.
+
+    ``known`` is what an earlier response showed. Where all its files are gone and others are shown,
+    what was between them may have been passed over.
+    """
+    has_new = False
+    unread = [(known, shown)]
+    while unread:
+        before, now = unread.pop()
+        if not frozenset(before.files).isdisjoint(now.files):
+            return True
+        has_new |= bool(now.files)
+        for name, folder in now.folders.items():
+            if name in before.folders:
+                unread.append((before.folders[name], folder))
+            else:
+                has_new |= folder.loaded is not LoadState.SKIPPED
+    return not has_new
 
 
 def may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
@@ -143,6 +174,8 @@ def with_files(shown: FolderListing) -> list[str]:
 def last_reached(shown: FolderListing) -> str | None:
     """Return the last sub-folder that a response does not pass over."""
     reached = [
-        name for name, child in shown.folders.items() if child.loaded is not LoadState.SKIPPED
+        name
+        for name in certain_folders(shown)
+        if shown.folders[name].loaded is not LoadState.SKIPPED
     ]
     return reached[-1] if reached else None

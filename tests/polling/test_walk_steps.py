@@ -9,7 +9,7 @@ import pytest
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
-from exporter.polling.steps import Start, Step, StepKind, has_skipped
+from exporter.polling.steps import Start, Step, StepKind, has_skipped, repeats
 from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
@@ -229,6 +229,56 @@ def test_what_an_offset_has_skipped(
 ) -> None:
     """A first response may be cut before the sub-folders, or before the files."""
     assert has_skipped(start, shown) is skipped_something
+
+
+KNOWN_CHILD = whole(files(1, 2), x=whole(files(3)), y=EMPTY)
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_shown_again"),
+    [
+        (KNOWN_CHILD, True),
+        (whole(files(2, 4)), True),
+        (whole(x=whole(files(3)), z=whole(files(5))), True),
+        (EMPTY, True),
+        (whole(x=EMPTY, z=skipped()), True),
+        (whole(files(4)), False),
+        (whole(x=whole(files(4))), False),
+        (whole(z=whole(files(5))), False),
+        (whole(x=EMPTY, z=EMPTY), False),
+    ],
+)
+def test_a_sub_folder_that_must_be_shown_again(
+    shown: FolderListing, *, is_shown_again: bool
+) -> None:
+    """Its name is not enough: other files in it may have moved to the place of those known."""
+    step = Step(1, child="a", child_shown=KNOWN_CHILD)
+    assert repeats(whole(a=shown), step) is is_shown_again
+
+
+def test_files_that_move_to_where_a_leap_does_not_fit() -> None:
+    """A removed folder lets others slide under the offset, and the last one shows no known file."""
+    script: Script = {
+        ("s", 0): partly((), None, a=whole(many(0, 98)), b=partly((), None, x=whole(files(1, 2)))),
+        ("s", 99): whole(),
+        ("s", 1): whole(b=whole(z=whole(files(7)))),
+        ("s/b/z", 0): whole(files(7)),
+        ("s/b/x", 1): whole(files(2)),
+    }
+    with pytest.raises(IncompleteError, match="has changed while it was read"):
+        walked(script)
+
+
+def test_a_member_of_the_api_is_no_place_in_a_listing() -> None:
+    """It is in every response, so it does not show that the files before it have not moved."""
+    script: Script = {
+        ("s", 0): partly(files(1, 2, 3), 3, __errors=EMPTY),
+        ("s", 2): whole(__errors=EMPTY, a=whole(files(7))),
+        ("s/__errors", 0): NO_PATH,
+        ("s/a", 0): whole(files(7)),
+    }
+    with pytest.raises(IncompleteError, match="has changed while it was read"):
+        walked(script)
 
 
 def test_a_complete_folder_that_shows_more_files_later() -> None:
