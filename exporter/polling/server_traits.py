@@ -29,7 +29,8 @@ class ServerTraits:
       server counts files that it does not list, such as those of other types.
 
     ``max_files`` is how many files the fullest response has shown, ``misfits`` how many tries have
-    shown that an offset does not count the files at any depth.
+    shown that an offset does not count the files at any depth, ``vain_probes`` how many have left
+    open whether it is skipped in every folder.
     """
 
     marks_partial: bool = False
@@ -42,11 +43,21 @@ class ServerTraits:
     counts_hidden_files: bool = False
     max_files: int = 0
     misfits: int = 0
+    vain_probes: int = 0
 
     @property
     def may_leap(self) -> bool:
         """Return whether it may still be tried if an offset counts the files at any depth."""
         return self.misfits < _MAX_MISFITS
+
+    def record_vain_probe(self) -> None:
+        """Record that a request has not shown what an offset skips in sub-folders.
+
+        After some of these, no sub-folder is believed that comes after an offset.
+        """
+        self.vain_probes += 1
+        if self.vain_probes >= _MAX_MISFITS:
+            self.repeats_children = False
 
     def observe(self, listing: Listing, offset: int) -> None:
         """Record what a response to a request with an offset shows."""

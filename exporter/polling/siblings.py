@@ -291,20 +291,6 @@ def _shows_anchor(run: SiblingRun, shown: Sequence[FolderListing]) -> bool:
     return all(map(shows_same, known, shown))
 
 
-def choose_to_compare(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the sub-folders that are requested by themselves before a response is believed.
-
-    Those in which most would be missing if their start was skipped: the one with the fewest files,
-    the last one with the most, and the one with the most sub-folders.
-    """
-    if not entries:
-        return []
-    fewest = min(entries, key=lambda entry: entry[1].all_files)
-    most = max(reversed(entries), key=lambda entry: entry[1].all_files)
-    deepest = max(entries, key=lambda entry: len(entry[1].folders))
-    return list({entry[0]: entry for entry in (fewest, most, deepest)}.values())
-
-
 def shows_same(known: FolderListing, shown: FolderListing) -> bool:
     """Return whether two responses show a folder with the same files and folders."""
     unread = [(known, shown)]

@@ -12,12 +12,19 @@ walk holds the folders on its edge only, so memory grows with the edge, not with
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from typing import Final, TypeAlias
 
+from exporter.polling.comparisons import (
+    Candidate,
+    Comparison,
+    Probe,
+    choose_to_compare,
+    find_candidates,
+)
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.server_traits import ServerTraits
@@ -25,13 +32,10 @@ from exporter.polling.siblings import (
     Entry,
     SiblingRun,
     begin_run,
-    choose_to_compare,
     proves_position,
-    shows_more,
 )
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
-    Start,
     StepKind,
     begins_with,
     has_skipped,
@@ -93,39 +97,12 @@ async def walk(
     await _Walk(path, request, limits, counts, strategy).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    """A request for a folder from its start, to compare with what a later response showed of it.
-
-    ``listing`` is that response, for the folder ``requested``; it is used afterwards.
-    """
-
-    start: Start
-    requested: FolderProgress
-    listing: Listing
-
-
 _USELESS: Final = (ApiError, ProtocolError, RequestTimeoutError, ServerError)
 """With these a request ends that no number depends on: what it was to tell is requested otherwise.
 A server may fail at an offset that it does not expect, and at every poll."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
-    """A request for a sub-folder by itself, to compare with what a response for its parent showed.
-
-    ``shown`` are the sub-folders of that response, ``known`` is the one that is requested, and
-    ``left`` are those to be compared afterwards.
-    """
-
-    request: ParentRequest
-    listing: Listing
-    shown: Sequence[Entry]
-    known: FolderListing
-    left: Sequence[Entry]
-
-
-_Purpose: TypeAlias = FolderProgress | _Probe | _Comparison | ParentRequest
+_Purpose: TypeAlias = FolderProgress | Probe | Comparison | ParentRequest
 
 
 @dataclass
@@ -142,7 +119,8 @@ class _Walk:
     """Runs that wait for a response for their first sub-folder, by that."""
     under_way: dict["asyncio.Task[Listing]", _Purpose] = field(default_factory=dict)
     traits: ServerTraits = field(default_factory=ServerTraits)
-    has_probed_empty: bool = False
+    kept: dict[str, Listing] = field(default_factory=dict)
+    """Responses for folders from their start, by path, that were made to compare them."""
     is_parent_compared: bool = False
     requests: int = 0
     folders: int = 0
@@ -160,9 +138,9 @@ class _Walk:
                 done, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     match self.under_way.pop(task):
-                        case _Probe() as probe:
+                        case Probe() as probe:
                             self.learn_from_probe(probe, task)
-                        case _Comparison() as comparison:
+                        case Comparison() as comparison:
                             self.learn_from_comparison(comparison, task)
                         case ParentRequest() as parent_request:
                             self.learn_from_parent(parent_request, task)
@@ -187,9 +165,12 @@ class _Walk:
 
     def send(self, path: str, offset: int, purpose: _Purpose) -> None:
         is_parent = isinstance(purpose, ParentRequest)
-        request = self.measure(path, offset, is_parent=is_parent)
+        if offset == 0 and path in self.kept:
+            request = _return(self.kept.pop(path))
+        else:
+            request = self.measure(path, offset, is_parent=is_parent)
+            self.requests += 1
         self.under_way[asyncio.create_task(request)] = purpose
-        self.requests += 1
 
     async def measure(self, path: str, offset: int, *, is_parent: bool) -> Listing:
         clock = asyncio.get_running_loop()
@@ -254,10 +235,10 @@ class _Walk:
             folder.counted = self.counts.add_folder(folder.counted, folder.name)
         if not folder.accept(listing, self.traits):
             self.release(folder)
-        elif (found := self.find_to_probe(folder, listing)) is None:
-            self.count(folder, listing)
+        elif candidates := self.find_to_probe(folder, listing):
+            self.begin_probe(folder, listing, candidates)
         else:
-            self.probe(*found, folder, listing)
+            self.count(folder, listing)
 
     def observe(self, folder: FolderProgress, listing: Listing) -> None:
         self.encoding = self.encoding or listing.encoding
@@ -269,56 +250,52 @@ class _Walk:
             self.unmarked = self.unmarked or folder
         folder.check_complete(listing)
 
-    def find_to_probe(self, folder: FolderProgress, listing: Listing) -> tuple[str, Start] | None:
-        """Return the path and start of a folder that tells what an offset skips, if needed.
+    def find_to_probe(self, folder: FolderProgress, listing: Listing) -> Sequence[Candidate]:
+        """Return sub-folders whose requests tell what an offset skips, if that has to be known.
 
-        A response from an offset above 0 may skip as much in every folder that it shows. A folder
-        that is known from its start, and is shown from its start again, proves that it does not.
-
-        One that is shown empty comes first. It may be a short one that was skipped as a whole,
-        while what was skipped in a longer one are files of other types, which nothing shows.
+        It has where a response from an offset above 0, which has skipped something, shows
+        sub-folders that were not seen before.
         """
         if folder.step.offset == 0 or self.traits.repeats_children is not None:
-            return None
+            return []
         if folder.start is None or not has_skipped(folder.start, listing.root):
-            return None  # the offset may have skipped nothing yet
-        found: tuple[_Names, FolderListing] | None = None
-        empty: tuple[_Names, FolderListing] | None = None
-        for child, names, shown in _shown_below(folder, listing.root):
-            if child is not None and child.starts_like(shown):
-                self.traits.repeats_children = True
-                return None
-            if child is not None and (child.start or child.is_by_itself or child.is_complete):
-                continue
-            if shown.files:
-                found = found or (names, shown)
-            elif shown.is_empty and shown.loaded is not LoadState.SKIPPED:
-                empty = empty or (names, shown)
-        if found is None:
-            return None
-        if empty is not None and not self.has_probed_empty:
-            self.has_probed_empty = True
-            found = empty
-        return f"{folder.path}/{_join(found[0])}", start_of(found[1])
+            return []  # the offset may have skipped nothing yet
+        return find_candidates(folder, listing.root)
 
-    def probe(self, path: str, start: Start, requested: FolderProgress, listing: Listing) -> None:
+    def probe(self, probe: Probe) -> None:
         if self.requests >= self.limits.in_all:
             raise self.too_many_requests()
-        self.send(path, 0, _Probe(start, requested, listing))
+        self.send(probe.candidates[0].path, probe.offset, probe)
 
-    def learn_from_probe(self, probe: _Probe, response: "asyncio.Task[Listing]") -> None:
-        try:
-            shown = response.result().root
-        except ApiError:
-            shown = FolderListing()
-        is_empty = probe.start == (None, None)
-        if self.traits.repeats_children is None and (shown.files or (is_empty and shown.folders)):
-            self.traits.repeats_children = start_of(shown) == probe.start
-        found = self.find_to_probe(probe.requested, probe.listing) if is_empty else None
-        if found is None:
-            self.count(probe.requested, probe.listing)
+    def learn_from_probe(self, probe: Probe, response: "asyncio.Task[Listing]") -> None:
+        candidate, *left = probe.candidates
+        listing = _read_comparison(response)
+        alone = listing if probe.offset == 0 else probe.alone
+        if listing is not None and probe.offset == 0 and listing.root.files:
+            if not has_skipped(start_of(listing.root), candidate.shown):
+                self.probe(replace(probe, offset=probe.requested.step.offset, alone=listing))
+                return
+            self.traits.repeats_children = False
+        elif (
+            listing is not None
+            and probe.offset > 0
+            and has_skipped(start_of(candidate.shown), listing.root)
+        ):
+            self.traits.repeats_children, alone = True, None
         else:
-            self.probe(*found, probe.requested, probe.listing)
+            self.traits.record_vain_probe()
+        if alone is not None and alone.root.files:
+            self.kept[candidate.path] = alone
+        if left and self.traits.repeats_children is None:
+            self.begin_probe(probe.requested, probe.listing, left)
+        else:
+            self.count(probe.requested, probe.listing)
+
+    def begin_probe(
+        self, folder: FolderProgress, listing: Listing, candidates: Sequence[Candidate]
+    ) -> None:
+        offset = folder.step.offset if candidates[0].is_known else 0
+        self.probe(Probe(folder, listing, candidates, offset))
 
     def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
         try:
@@ -331,58 +308,58 @@ class _Walk:
         if shown is None or self.is_parent_compared:
             self.use_parent(request, listing, shown)
             return
-        to_compare = choose_to_compare(
+        left = choose_to_compare(
             [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])]
         )
-        if to_compare and self.requests + len(to_compare) <= self.limits.in_all:
-            self.compare(request, listing, shown, to_compare)
+        has_requests = self.requests + len(left) < self.limits.in_all
+        if left and has_requests and self.strategy.may_compare(request):
+            self.compare(Comparison(request, listing, shown, left))
         else:
             self.use_parent(request, listing, None)
 
-    def compare(
-        self,
-        request: ParentRequest,
-        listing: Listing,
-        shown: Sequence[Entry],
-        left: Sequence[Entry],
-    ) -> None:
-        """Request a sub-folder by itself, before the first response for a parent is believed.
-
-        That the anchor is shown unchanged tells that nothing which shows was skipped in it. An
-        offset that is skipped in every folder may have skipped files of other types there, and
-        files that count in the sub-folders behind it.
-        """
-        name, known = left[0]
-        comparison = _Comparison(request, listing, shown, known, left[1:])
-        self.send(f"{request.run.parent.path}/{name}", 0, comparison)
+    def compare(self, comparison: Comparison) -> None:
+        """Request a sub-folder by itself, before the first response for a parent is believed."""
+        self.send(comparison.path, comparison.offset, comparison)
 
     def learn_from_comparison(
-        self, comparison: _Comparison, response: "asyncio.Task[Listing]"
+        self, comparison: Comparison, response: "asyncio.Task[Listing]"
     ) -> None:
-        request, listing, known = comparison.request, comparison.listing, comparison.known
-        try:
-            alone = response.result().root
-        except _USELESS:
-            alone = FolderListing()
-        if not shows_more(known, alone) or alone.all_files != known.all_files:
+        request, listing = comparison.request, comparison.listing
+        alone = _read_comparison(response)
+        if alone is not None and comparison.holds(alone):
+            following = comparison.go_on(alone)
+            if following is not None:
+                self.compare(following)
+                return
+            self.is_parent_compared = True
+        elif comparison.left:
             if self.is_parent_compared:  # another response was believed meanwhile
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files by itself than in a response for its parent"
                 )
             self.strategy.give_up()
-            self.use_parent(request, listing, None)
-        elif comparison.left:
-            self.compare(request, listing, comparison.shown, comparison.left)
-        else:
-            self.is_parent_compared = True
+            if alone is not None and alone.files:
+                comparison.alone[comparison.path] = alone
+        if self.is_parent_compared:
             self.use_parent(request, listing, comparison.shown)
+        else:
+            self.kept.update(comparison.alone)
+            self.use_parent(request, listing, None, cost=1 if comparison.left else 2)
 
     def use_parent(
-        self, request: ParentRequest, listing: Listing, shown: Sequence[Entry] | None
+        self,
+        request: ParentRequest,
+        listing: Listing,
+        shown: Sequence[Entry] | None,
+        cost: int = 1,
     ) -> None:
+        """Count what a response for a parent shows; None where that is of no use.
+
+        ``cost`` is how many requests were then made in vain.
+        """
         run = request.run
         if shown is None:
-            self.strategy.record_misfit(request)
+            self.strategy.record_misfit(request, cost)
         else:
             self.count_siblings(request, listing, shown)
         if run.queue:
@@ -545,34 +522,18 @@ class _Walk:
         return loaded
 
 
-_Names: TypeAlias = "tuple[_Names, str] | None"
-"""A way down from a folder, the last name first: a path for each folder would take more memory."""
+def _read_comparison(response: "asyncio.Task[Listing]") -> Listing | None:
+    """Return a response that no number depends on; None where it says nothing."""
+    try:
+        return response.result()
+    except ApiError:
+        return build_listing(FolderListing())  # a server may refuse an offset behind the end
+    except _USELESS:
+        return None
 
 
-def _shown_below(
-    folder: FolderProgress, shown: FolderListing
-) -> Iterator[tuple[FolderProgress | None, _Names, FolderListing]]:
-    """Return what a response shows below a folder, and what is known of each, level by level."""
-    unread: deque[tuple[FolderProgress | None, _Names, FolderListing]] = deque(
-        [(folder, None, shown)]
-    )
-    while unread:
-        parent, names, above = unread.popleft()
-        for name, shown_child in above.folders.items():
-            if may_be_api_member(name) and not shown_child.has_state:
-                continue
-            child = None if parent is None else parent.children.get(name)
-            found = (child, (names, name), shown_child)
-            yield found
-            unread.append(found)
-
-
-def _join(names: _Names) -> str:
-    path: list[str] = []
-    while names is not None:
-        names, name = names
-        path.append(name)
-    return "/".join(reversed(path))
+async def _return(listing: Listing) -> Listing:
+    return listing
 
 
 def _finish(folders: Iterable[FolderProgress]) -> None:

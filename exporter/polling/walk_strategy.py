@@ -29,11 +29,13 @@ class StrategyMemory:
     """What the walks of an account have found out; it is true until a walk finds out otherwise.
 
     ``offset`` is what the offset of a parent counts, None where no way of counting fits.
-    ``is_known`` says whether any walk has found out something.
+    ``is_known`` says whether any walk has found out something. ``postponed`` is a way of counting
+    that seemed to fit when a walk had no request left to make sure; the next walk tries it first.
     """
 
     offset: ParentOffset | None = None
     is_known: bool = False
+    postponed: ParentOffset | None = None
 
     @property
     def strategy(self) -> str | None:
@@ -90,7 +92,8 @@ class WalkStrategy:
         self._max_concurrency = max_concurrency
         self._gap = gap
         self._fitting: ParentOffset | None = None
-        known = self.memory.offset
+        known = self.memory.offset or self.memory.postponed
+        self.memory.postponed = None
         self._counted = deque(sorted(ParentOffset, key=lambda counted: counted is not known))
         # Where nothing has fitted so far, one try in each walk shows whether that has changed.
         self._credit = 1 if self.memory.is_known and known is None else MAX_COST
@@ -135,10 +138,20 @@ class WalkStrategy:
         """Make no other request for a parent, once the misfit of this one is recorded."""
         self._credit = 1
 
-    def record_misfit(self, request: ParentRequest) -> None:
-        """Record that a response for a parent was of no use."""
+    def may_compare(self, request: ParentRequest) -> bool:
+        """Return whether a request may be made to confirm that an offset fits."""
+        if self._credit > 1:
+            return True
+        self.memory.postponed = request.counted
+        return False
+
+    def record_misfit(self, request: ParentRequest, cost: int = 1) -> None:
+        """Record that a response for a parent was of no use.
+
+        ``cost`` is how many requests were made in vain.
+        """
         request.run.tried.add(request.offset)
-        self._credit -= 1
+        self._credit -= cost
         if self._fitting is not None:
             return
         self._counted.rotate(-1)

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import pytest
 
+from exporter.polling.comparisons import choose_to_compare
 from exporter.polling.folder_counts import FolderCounts
-from exporter.polling.siblings import choose_to_compare
 from exporter.polling.walk import WalkLimits, walk
 from exporter.polling.walk_strategy import StrategyMemory, WalkStrategy
 from exporter.scaleengine.errors import (
@@ -93,11 +93,15 @@ class EveryFolder:
         )
 
 
-def count(server: EveryFolder, memory: StrategyMemory | None = None) -> tuple[int, int]:
+def count(
+    server: EveryFolder,
+    memory: StrategyMemory | None = None,
+    strategy: WalkStrategy | None = None,
+) -> tuple[int, int]:
     """Walk over the tree of a server; return its files and folders."""
     counts = FolderCounts(1)
     limits = WalkLimits(at_once=4, in_all=1000, gap=0.2)
-    strategy = WalkStrategy(limits.at_once, limits.gap, memory)
+    strategy = strategy or WalkStrategy(limits.at_once, limits.gap, memory)
     asyncio.run(walk("v", server.request, limits, counts, strategy))
     result = counts.result(max_folders=100)
     return result.files, result.folders
@@ -115,15 +119,41 @@ HIDDEN_AMONG_EQUALS = numbered([*[Tree(files=30)] * 3, Tree(30, 20), *[Tree(file
 SUB_FOLDERS = numbered(
     [*[Tree(files=30)] * 4, *[Tree(0, 3, {"s1": Tree(files=4), "s2": Tree(files=3)})] * 36]
 )
+HIDDEN_WHERE_IT_IS_COMPARED = numbered(
+    [
+        *[Tree(files=60), Tree(files=30), Tree(9, 30), Tree(9, 2), Tree(9, 7), Tree(9, 7)],
+        *[Tree(files=7)] * 20,
+    ]
+)
+
+
+class ChildrenOnly(WalkStrategy):
+    """Requests no parent again."""
+
+    @property
+    def has_given_up(self) -> bool:
+        """Return True: nothing is tried."""
+        return True
 
 
 @pytest.mark.parametrize(
     ("tree", "skips_files"),
-    [(HIDDEN_IN_A_CUT_ANCHOR, True), (HIDDEN_AMONG_EQUALS, True), (SUB_FOLDERS, False)],
+    [
+        (HIDDEN_IN_A_CUT_ANCHOR, True),
+        (HIDDEN_AMONG_EQUALS, True),
+        (HIDDEN_WHERE_IT_IS_COMPARED, True),
+        (SUB_FOLDERS, False),
+    ],
 )
 def test_what_an_offset_skips_in_every_folder_is_counted(tree: Tree, *, skips_files: bool) -> None:
-    """The anchor is shown unchanged, and the folders behind it are not whole."""
-    assert count(EveryFolder(tree, skips_files)) == tree.count()
+    """The anchor is shown unchanged, and the folders behind it are not whole.
+
+    It costs three requests at most to find that out.
+    """
+    server, children = EveryFolder(tree, skips_files), EveryFolder(tree, skips_files)
+    assert count(server) == tree.count()
+    assert count(children, strategy=ChildrenOnly(4, 0.2)) == tree.count()
+    assert server.requests <= children.requests + 3
 
 
 @pytest.mark.parametrize(
@@ -150,7 +180,7 @@ def test_a_server_that_fails_at_an_offset_of_a_parent(failure: ScaleEngineError)
 
 
 def test_which_sub_folders_are_compared() -> None:
-    """Those in which most would be missing: few files, many files, many sub-folders; once each."""
+    """Those in which most would be missing: few files, many sub-folders; each once."""
     inner = {"s": FolderListing()}
     entries = [
         ("a", FolderListing(files=("1", "2"))),
@@ -159,6 +189,6 @@ def test_which_sub_folders_are_compared() -> None:
         ("d", FolderListing(files=("1", "2"), folders=inner)),
     ]
 
-    assert [name for name, _ in choose_to_compare(entries)] == ["b", "c", "d"]
+    assert [name for name, _ in choose_to_compare(entries)] == ["b", "d"]
     assert [name for name, _ in choose_to_compare(entries[:1])] == ["a"]
     assert choose_to_compare([]) == []

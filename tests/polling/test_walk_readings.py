@@ -1,6 +1,7 @@
 """Under every combination of readings of the API's pages a count is right, or it is absent."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
@@ -171,7 +172,7 @@ REPEATED = {
         13,
     ),
     "folders of three": (tree_of(60, files=3), TEN, 22),
-    "folders of five and a part": (tree_of(20, files=4), TEN, 11),
+    "folders of four and a part": (tree_of(20, files=4), TEN, 12),
     "folders in folders": (tree_of(4, 12, files=2), TEN, 14),
     "empty folders count": (tree_of(30, files=1), replace(TEN, limit_counts=Counted.ENTRIES), 10),
     "offsets count files": (
@@ -192,7 +193,7 @@ REPEATED = {
 def test_requests_where_a_parent_can_be_requested_again(
     tree: Folder, variant: ApiVariant, most: int
 ) -> None:
-    """A response completes as many folders as have room in it; two are compared, once in a walk."""
+    """A response completes as many folders as have room in it; two requests confirm the first."""
     requested: list[tuple[str, int]] = []
     assert count(tree, variant, requested) == truth(tree)
     assert len(requested) <= most
@@ -221,11 +222,35 @@ def test_requests_for_large_folders(files: int) -> None:
     assert sum(path == PATH for path, _ in requested) <= 2
 
 
-def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are() -> None:
+def videos(number: int, hidden: int = 0) -> Mapping[str, FileType]:
+    """Return videos, and before them files of another type."""
+    return {f"!{n:03}.wav": FileType.AUDIO for n in range(hidden)} | {
+        f"{n:03}.mp4": FileType.VIDEO for n in range(number)
+    }
+
+
+HIDDEN = {
+    "a folder behind the requested folder's files": (
+        100,
+        Folder(videos(150), {"a": Folder(videos(10)), "b": Folder(videos(10, 120)), "c": Folder()}),
+    ),
+    "a folder that is known from its start": (
+        10,
+        Folder(videos(2), {"a": Folder(videos(10, 1), {"a": Folder(videos(5))})}),
+    ),
+    "a folder that was not seen before": (
+        10,
+        Folder(videos(5, 1), {"a": Folder(videos(5, 5)), "b": Folder(videos(5, 1))}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("limit", "tree"), HIDDEN.values(), ids=HIDDEN)
+def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are(
+    limit: int, tree: Folder
+) -> None:
     """A folder that is shown from its start does not prove that nothing was skipped in others."""
-    hidden = {f"!{number:03}.wav": FileType.AUDIO for number in range(120)}
-    videos = {f"{number:03}.mp4": FileType.VIDEO for number in range(150)}
-    ten = dict(list(videos.items())[:10])
-    tree = Folder(videos, {"a": Folder(ten), "b": Folder({**hidden, **ten}), "c": Folder(ten)})
-    variant = ApiVariant(offset_in_every_folder=True, offset_counts=Counted.SCANNED)
-    assert count(tree, variant) == (180, 3)
+    variant = ApiVariant(
+        files_per_answer=limit, offset_in_every_folder=True, offset_counts=Counted.SCANNED
+    )
+    assert count(tree, variant) == truth(tree)
