@@ -89,7 +89,7 @@ class DiskUsageConfig(StrictModel):
     cpu_users: tuple[Text, ...] = ()
     """The CPU users to ask for; an empty list means every user."""
 
-    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
+    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read.get("interval", 1)))
     """How long the last good values are served while polls fail; null: three intervals."""
 
     quotas: Mapping[str, Size] = {}
@@ -152,7 +152,7 @@ class FilesConfig(StrictModel):
     interval: Interval = 900.0
     """The time from one poll of a path to the next."""
 
-    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read["interval"]))
+    stale_after: StaleAfter = Field(default_factory=lambda read: 3 * float(read.get("interval", 1)))
     """How long the last good counts are served while polls fail; null: three intervals."""
 
     paths: Annotated[
@@ -180,7 +180,8 @@ class AccountConfig(StrictModel):
     cdn: Positive
     """The number of the CDN, as the control panel shows it."""
 
-    name: Text = Field(default_factory=lambda read: str(read["cdn"]))
+    # pydantic before 2.14 asks for a default even where the key that it depends on is wrong.
+    name: Text = Field(default_factory=lambda read: str(read.get("cdn", 1)))
     """The value of the label `account`; the CDN number when the key is left out."""
 
     enabled: Bool = True
