@@ -3,6 +3,7 @@
 import fcntl
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -101,16 +102,29 @@ class Unread:
 
     def read_until(self, part: str) -> str:
         """Read the log until it has this part; return all that was read."""
-        read = ""
-        while part not in read:
-            read += os.read(self.reader, 65536).decode()
-        return read
+        read = b""
+        deadline = time.monotonic() + TIMEOUT
+        while part.encode() not in read:
+            ready, _, _ = select.select(
+                [self.reader], [], [], max(0.0, deadline - time.monotonic())
+            )
+            assert ready, f"no {part!r} in {read[-1000:]!r}"
+            read += os.read(self.reader, 65536)
+        return read.decode(errors="replace")
 
     def close(self) -> None:
         """End it by force if it still runs."""
         self.process.kill()
         self.process.wait(TIMEOUT)
         os.close(self.reader)
+
+
+def fill_log(program: Unread) -> None:
+    """Reload until lines of the log are dropped."""
+    deadline = time.monotonic() + TIMEOUT
+    while not program.value(DROPPED):
+        assert time.monotonic() < deadline, "no line was dropped"
+        program.reload()
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -137,8 +151,7 @@ def program(
 def test_a_log_that_is_not_read(program: Unread) -> None:
     """Lines are dropped and counted; when the log is read again, it says how many are missing."""
     assert program.value(DROPPED) == 0
-    while not program.value(DROPPED):
-        program.reload()
+    fill_log(program)
     assert program.reloads > 1  # there is room for a while
     polls = program.value("scaleengine_polls_total", account="main")
     wait_until(lambda: program.value("scaleengine_polls_total", account="main") > polls + 1)
@@ -156,8 +169,7 @@ def test_a_log_that_is_not_read(program: Unread) -> None:
 
 def test_the_end_with_a_log_that_is_not_read(program: Unread) -> None:
     """SIGTERM ends it, and SIGHUP reloads, while a log line waits for its reader."""
-    while not program.value(DROPPED):
-        program.reload()
+    fill_log(program)
     before = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
     program.process.send_signal(signal.SIGHUP)
     name = "scaleengine_exporter_config_last_reload_success_timestamp_seconds"

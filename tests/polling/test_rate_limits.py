@@ -61,17 +61,20 @@ async def wait_for_requests(simulator: Simulator, calls: int) -> None:
 def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     """No request comes before its time: neither of a page, nor a retry, nor of another target."""
     faults = FaultRule(FAILING, command="files.list", requests=(2, 5))
-    clock = Clock(monotonic=time.time)
+    since = time.time() - time.monotonic()
+    clock = Clock(now=lambda: since + time.monotonic(), monotonic=lambda: since + time.monotonic())
 
     async def poll_both(account: PolledAccount) -> Snapshot:
         polls = (poll_once(account, target) for target in (FILES, USAGE))
         return (await asyncio.gather(*polls))[0]
 
     with (
-        Simulator([stored(158, folders=8)], Behaviour(faults=(faults,))) as simulator,
+        Simulator(
+            [stored(158, folders=8)], Behaviour(faults=(faults,)), clock=clock.now
+        ) as simulator,
         open_account(simulator, per_second=10.0, clock=clock) as account,
     ):
-        began = time.time()
+        began = clock.monotonic()
         assert asyncio.run(poll_both(account)) == FileCounts(files=900, folders=8)
         times = [request.time for request in simulator.requests]
     assert len(times) == 1 + 8 + 2 + 1

@@ -13,10 +13,14 @@ from tests.support.waiting import TIMEOUT
 def test_the_order_of_deadlines() -> None:
     """The nearest is first, also where it was added last; one that is cancelled does not come."""
     deadlines, called, done = TimerThread(), list[str](), threading.Event()
-    deadlines.add(0.4, done.set)
-    deadlines.add(0.3, lambda: called.append("later"))
-    deadlines.add(0.2, lambda: called.append("cancelled")).cancel()
-    deadlines.add(0.1, lambda: called.append("sooner"))
+    all_added = threading.Event()
+    deadlines.add(0.0, lambda: all_added.wait(TIMEOUT))
+    # All are due, by hours that are far apart, when the thread looks for the next.
+    deadlines.add(-3600.0, done.set)
+    deadlines.add(-7200.0, lambda: called.append("later"))
+    deadlines.add(-10_800.0, lambda: called.append("cancelled")).cancel()
+    deadlines.add(-14_400.0, lambda: called.append("sooner"))
+    all_added.set()
     assert done.wait(TIMEOUT)
     assert called == ["sooner", "later"]
 
