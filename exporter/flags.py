@@ -98,7 +98,7 @@ def _one_of(*choices: str) -> click.Choice[str]:
 CONFIG_FILE: Final = Flag(
     "config.file",
     _ConfigPathType(path_type=Path),
-    "The configuration. A folder stands for its *.yaml files; repeatable, in the environment "
+    "The configuration: a file, or a folder with *.yaml files; repeatable, in the environment "
     "separated by commas.",
     section="Configuration",
     default=("config.yaml",),

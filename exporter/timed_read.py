@@ -55,7 +55,7 @@ class TimedRead(Generic[T]):
             self._hanging.append(thread)
             raise self._failed(
                 f"was not read within {self._seconds:g} s, or a file that it names was not; check "
-                "for a pipe without a writer, or a mount whose server does not answer"
+                "for a pipe without a writer, or a mount whose server does not respond"
             )
         return outcome.result()
 

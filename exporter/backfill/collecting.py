@@ -186,7 +186,7 @@ def _read_parts(
     """Return the rows of a window that can be used, one list for each response.
 
     Raises ProtocolError where the window has rows and none of them can be read: it is not empty
-    then, whatever days others have. Raises LimitReachedError where there are too many users.
+    then; the days of others do not matter. Raises LimitReachedError where there are too many users.
     """
     asked = frozenset(target.cpu_users)
     for report in reports:

@@ -1,7 +1,7 @@
 """Write rows as OpenMetrics with timestamps, as ``promtool`` takes it.
 
 All samples of a family are written together, and so are those of a series, in the order of time:
-OpenMetrics wants both. So the rows are read once for each family, in little memory.
+OpenMetrics requires both. So the rows are read once for each family, in little memory.
 
 Source: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 """

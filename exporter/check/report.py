@@ -32,8 +32,8 @@ The document has these keys, and will keep them:
                  ``requests_per_hour_allowed`` (null: no limit); the targets of an account that
                  were tried, at their intervals
 
-With ``--full``, ``files`` has ``files`` and ``folders`` in place of what the first answer tells,
-and both ``files`` and ``disk_usage`` have what the whole poll cost: ``requests``,
+With ``--full``, ``files`` has ``files`` and ``folders`` in place of the numbers of the first
+response, and both ``files`` and ``disk_usage`` have what the whole poll cost: ``requests``,
 ``requests_allowed``, ``requests_per_hour`` (at the interval), ``seconds``, ``response_bytes``, and
 ``costliest_folders``: a list of objects with ``path``, ``requests`` and ``seconds``.
 """

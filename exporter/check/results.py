@@ -191,7 +191,7 @@ def build_listing_result(
             build_target_subject(target), Outcome.OK, detail, facts=facts, requests=cost
         )
     detail = (
-        f"{found} in the first answer; a full poll takes more requests, use --full to count them"
+        f"{found} in the first response; a full poll takes more requests, use --full to count them"
     )
     cost = RequestRange(2, None)
     if seen.requests <= requests_allowed:

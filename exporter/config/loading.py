@@ -167,7 +167,7 @@ def read_state(paths: Sequence[Path]) -> FilesState:
 def compute_fingerprint(state: FilesState, config: Config) -> Fingerprint:
     """Return the fingerprint of a state, and of the secrets and certificates that a file names.
 
-    It stays the same while the contents do, whatever they are linked to.
+    It stays the same while the contents do, also where a link leads elsewhere.
     """
     secrets = [
         secret.file

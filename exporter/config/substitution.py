@@ -14,7 +14,7 @@ _DOLLAR = re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<name>{NAME})\}}|(?P<brace>\{{
 def substitute(text: str, environ: Mapping[str, str]) -> Interpolated:
     """Return the text with its variables replaced, and what is wrong with it or with them.
 
-    The sentences name variables, never the text or a value: it may be a secret. White space at
+    The messages name variables, never the text or a value: it may be a secret. White space at
     the ends of a value is left out, which is a warning. The rest of a value is taken as it is,
     dollars too.
     """

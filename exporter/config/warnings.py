@@ -104,7 +104,7 @@ def _name_fault(name: str) -> str | None:
     if "*" in name or "?" in name:
         return "holds a wildcard, and '*' and '?' are plain characters here; write whole names"
     if "~" in name.split("/"):
-        return "holds '~', which does not stand for a home folder here; write the folder's name"
+        return "holds '~', which is not expanded to a home folder here; write the folder's name"
     if any(char in TYPOGRAPHIC_QUOTES for char in name) or is_quoted(name):
         return "holds quotes, which are a part of the name so; write it without, or in ' or \""
     if any(part != part.strip() for part in name.split("/")):

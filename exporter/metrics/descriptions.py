@@ -28,7 +28,7 @@ DISK_USAGE: Final = Description(
 )
 DISK_USAGE_DAY: Final = Description(
     "scaleengine_disk_usage_day_timestamp_seconds",
-    "Start (00:00 UTC) of the day whose bytes scaleengine_disk_usage_bytes tells "
+    "Start (00:00 UTC) of the day of scaleengine_disk_usage_bytes "
     "(disk.usage, summary_date), as of the last poll.",
 )
 DISK_QUOTA: Final = Description(

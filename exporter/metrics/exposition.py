@@ -1,4 +1,4 @@
-"""What a scrape gets: Prometheus' text format, rendered and compressed before anybody asks.
+"""What a scrape gets: Prometheus' text format, rendered and compressed before the scrape.
 
 An exposition has two layers. That of the **accounts** has the families of snapshots, polls and
 requests: a change of one account renders and compresses a small part of them. That of the

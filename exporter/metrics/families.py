@@ -1,6 +1,6 @@
 """Metric families from what is known of the targets.
 
-They are made anew from the store each time, so that the series of a user, a path or a folder that
+They are made from the store each time, so that the series of a user, a path or a folder that
 is gone are gone with it. Samples carry no timestamps: Prometheus would not notice when they end.
 """
 

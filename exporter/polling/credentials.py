@@ -113,7 +113,7 @@ class CredentialReader:
         return AuthError(
             "credentials",
             f"a file with a secret was not read within {self._timeout:g} s",
-            "check for a pipe without a writer, or a mount whose server does not answer",
+            "check for a pipe without a writer, or a mount whose server does not respond",
         )
 
     def _find_reading(self) -> "asyncio.Task[Credentials] | None":

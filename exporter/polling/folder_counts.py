@@ -6,7 +6,7 @@ from typing import Final
 from exporter.polling.snapshots import FileCounts, FolderCount
 
 ROOT_LABEL: Final = "."
-"""The label ``folder`` of the files that stand directly in the path."""
+"""The label ``folder`` of the files directly in the path."""
 
 OTHER: Final = "_other"
 """The label ``folder`` of the sum of the smallest folders, where there are too many."""
@@ -39,7 +39,7 @@ class CountedFolder:
 
 
 class FolderCounts:
-    """The counts of one walk so far; ``depth`` None means that nobody asks for them by folder.
+    """The counts of one walk so far; ``depth`` None means that they are not needed by folder.
 
     ``root`` is the path that is counted, ``files`` and ``folders`` are those of the whole walk.
     """

@@ -10,9 +10,10 @@ _WORD: Final = 2**64 - 1
 class SeenNames:
     """The names seen so far: sixteen to thirty-two bytes for each, however long it is.
 
-    A folder of a million files comes in ten thousand answers, and answers may overlap; a set of the
-    names would take over a hundred megabytes. It keeps a hash of 64 bits, with a new key in each
-    process: that two names of a folder of a million share one has a chance of 1 in 37 million.
+    A folder of a million files comes in ten thousand responses, and responses may overlap; a set of
+    the names would take over a hundred megabytes. It keeps a hash of 64 bits, with a new key in
+    each process: that two names of a folder of a million share one has a probability of 1 in 37
+    million.
     """
 
     def __init__(self) -> None:

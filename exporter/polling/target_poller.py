@@ -1,4 +1,4 @@
-"""Poll one target on its schedule, and tell what came of it."""
+"""Poll one target on its schedule, and record and log the result."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ log: Final = structlog.get_logger(__name__)
 class TargetPoller:
     """Polls one target again and again, never twice at once.
 
-    Whatever goes wrong ends the poll, not the poller. ``finished`` is called for every poll.
+    An error ends the poll, not the poller. ``finished`` is called for every poll.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class TargetPoller:
 def _detach(error: ScaleEngineError) -> ScaleEngineError:
     """Return the error without a tie to where it came from.
 
-    It is kept until the next poll, and would keep the whole answer that it is about.
+    It is kept until the next poll, and would keep the whole response that it is about.
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

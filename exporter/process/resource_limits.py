@@ -18,7 +18,7 @@ class ResourceLimit(NamedTuple):
     advice: str
 
     def __str__(self) -> str:
-        """Return both in a sentence."""
+        """Return both as one message."""
         return f"{self.cause}: {self.advice}"
 
 

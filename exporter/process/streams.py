@@ -1,4 +1,4 @@
-"""Standard streams that never fail and, where nobody may wait, never block.
+"""Standard streams that never fail and, where a wait is not acceptable, never block.
 
 The exit status of a command says what came of it, not what became of its output.
 """
@@ -92,7 +92,7 @@ class _Background(io.RawIOBase):
         return len(piece)
 
     def fileno(self) -> int:
-        """Return the descriptor: who asks wants to know what kind it is."""
+        """Return the descriptor, for callers that look at its type."""
         return STDERR
 
     def isatty(self) -> bool:

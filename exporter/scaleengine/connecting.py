@@ -90,12 +90,12 @@ class AddressMemory:
         return sorted(_interleave(addresses), key=lambda address: ranks.get(address, 0))
 
     def record_success(self, address: PeerAddress) -> None:
-        """Take note that a request by this address was answered."""
+        """Record that a request by this address got a response."""
         with self._lock:
             self._ranks = {**self._ranks, address: -next(self._counter)}
 
     def record_failure(self, address: PeerAddress) -> None:
-        """Take note that a request by this address was not answered."""
+        """Record that a request by this address got no response."""
         with self._lock:
             self._ranks = {**self._ranks, address: next(self._counter)}
 

@@ -72,7 +72,7 @@ class ApiRequest:
 
 
 class ScaleEngineError(Exception):
-    """Any failure to learn something from ScaleEngine; its text is one sentence for an operator.
+    """Any failure to learn something from ScaleEngine; its text is a message for an operator.
 
     Each class says of its failures:
 

@@ -62,7 +62,7 @@ class ConvertedObjects:
 
     ``pattern`` matches the whole text of one, which has ``keys`` members, and ``name`` the one
     string of it that is kept, once for all objects. What replaces an object takes ``memory`` bytes
-    beside that string and a number.
+    in addition to that string and a number.
     """
 
     pattern: re.Pattern[bytes]

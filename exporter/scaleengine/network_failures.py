@@ -63,9 +63,9 @@ _ERROR_MAP: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, s
     (DecodeError, ProtocolError, "the response cannot be decompressed", _CHECK_URL),
 )
 _LISTED: Final = 4
-"""Addresses that a sentence shows."""
+"""Addresses that a message names."""
 _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
-"""What ``http.client`` says of a proxy that answers CONNECT with something else than 200."""
+"""The message of ``http.client`` where a proxy responds to CONNECT with another status than 200."""
 
 
 def translate_error(error: Exception, context: RequestContext, route: Route) -> ScaleEngineError:

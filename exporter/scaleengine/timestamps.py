@@ -19,7 +19,7 @@ class ServerTime:
     """The time of day for the requests of one account.
 
     It is our clock's until ScaleEngine has refused that; from then on it is ScaleEngine's, as the
-    newest response told it. ScaleEngine's is not taken before, and no longer when it was refused as
+    newest response gave it. ScaleEngine's is not taken before, and no longer when it was refused as
     well: a proxy may have written the header. From one response to the next it goes on with the
     monotonic clock: the wall clock may be set in the meantime.
     """

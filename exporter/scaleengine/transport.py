@@ -1,4 +1,4 @@
-"""Send one request to ScaleEngine and read the response, whatever the server does.
+"""Send one request to ScaleEngine and read the response, also from a faulty server.
 
 A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
 it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of
@@ -154,7 +154,7 @@ class Connections:
             log.warning(
                 "malformed header line ignored",
                 line=quote_whole(lines[0].decode("latin-1"), _SHOWN),
-                advice="tell ScaleEngine's support; further ones are not logged",
+                advice="report it to ScaleEngine's support; further ones are not logged",
             )
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ class Simulator:
         random: Random | None = None,
         port: int = 0,
     ) -> None:
-        rng = random or Random(0)  # noqa: S311 (chance for tests, no secret)
+        rng = random or Random(0)  # noqa: S311 (random numbers for tests, no secret)
         self._service = SimulatedApi(accounts, behaviour or Behaviour(), clock, rng)
         self._clock = clock
         self._in_flight = 0

@@ -39,7 +39,7 @@ _FROM_A_PAGE: Final = (
 )
 
 _NOT_RELOADED_YET: Final = (
-    "The configuration is not reloaded yet: a file does not answer, or another reload is still "
+    "The configuration is not reloaded yet: a file cannot be read yet, or another reload is still "
     "under way. The log will say how it ends.\n"
 )
 

@@ -36,11 +36,11 @@ _CAUSES: Final[Mapping[int, str]] = {
 
 
 class AddressError(Exception):
-    """An address that is none; its text is a sentence for an operator."""
+    """An invalid address; its text is a message for an operator."""
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on; its text is a sentence for an operator."""
+    """An address that cannot be listened on; its text is a message for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def _listen_unix(path: Path) -> socket.socket:
         if _is_left_over(path):
             path.unlink()
         listening.bind(str(path))
-        path.chmod(UNIX_MODE)  # before anybody can connect
+        path.chmod(UNIX_MODE)  # before a client can connect
         listening.listen(BACKLOG)
     except OSError:
         listening.close()

@@ -35,7 +35,7 @@ class Validity:
 def find_validity_problems(pem: bytes, now: float) -> Iterator[str]:
     """Find the certificates that are not valid, or not for long, at ``now`` in seconds since 1970.
 
-    Each sentence ends one that begins with the file, as in "names a file that ...".
+    Each message ends a sentence that begins with the file, as in "names a file that ...".
     """
     validities = read_validities(pem)
     moment = datetime.fromtimestamp(now, UTC)

@@ -87,8 +87,8 @@ def read_document(
     """Read YAML text, and pass each text in it through ``interpolate``.
 
     Every error goes to ``report``, every warning to ``warnings``. With ``only_texts``, each scalar
-    is null or a text as it is written, whatever type YAML gives it. A text that holds nothing is
-    the mistake that ``empty`` tells, or a mapping without keys where that is None. Returns None
+    is null or a text as it is written, of any YAML type. A text that holds nothing is
+    the mistake that ``empty`` names, or a mapping without keys where that is None. Returns None
     when the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)

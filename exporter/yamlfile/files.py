@@ -9,7 +9,7 @@ from typing import Final
 from exporter.process.resource_limits import ResourceLimit, find_resource_limit
 from exporter.yamlfile.problems import ErrorCollector, Position
 
-_NOT_EXPANDED: Final = "; '~' does not stand for a home folder here, write the whole path"
+_NOT_EXPANDED: Final = "; '~' is not expanded to a home folder here, write the whole path"
 MAX_FILE_BYTES = 4 * 1024 * 1024
 """Bytes; a configuration of a thousand accounts needs less than one megabyte."""
 
@@ -67,7 +67,7 @@ def _read(file: Path, limit: int, *, stream: bool) -> bytes:
 def read_text(path: Path, name: str, report: ErrorCollector, *, stream: bool) -> str | None:
     """Read a UTF-8 file, and a pipe too when ``stream`` is set.
 
-    ``name`` is what the sentences call it: "the configuration file". Returns None when it cannot
+    ``name`` is what the messages call it: "the configuration file". Returns None when it cannot
     be read; why is in the report.
     """
     try:
@@ -113,7 +113,7 @@ def is_quoted(text: str) -> bool:
 def find_absolute_folder(path: Path, name: str, report: ErrorCollector) -> Path | None:
     """Return the folder of a file, where the relative paths in it begin.
 
-    ``name`` is what the sentences call the file. Return None where a relative path cannot be made
+    ``name`` is what the messages call the file. Return None where a relative path cannot be made
     absolute, because the working folder was deleted; that is added to the report.
     """
     try:

@@ -19,7 +19,7 @@ from exporter.yamlfile.units import DURATION_FORMAT, parse_duration
 class FieldError(ValueError):
     """An invalid value; the message is for the operator.
 
-    ``key`` names the key below the value that the sentence is about, if it is not the value itself.
+    ``key`` names the key below the value that the message is about, if it is not the value itself.
     """
 
     def __init__(self, message: str, key: str | None = None) -> None:
@@ -83,7 +83,7 @@ class MessageCatalog:
 
     ``sections`` holds the keys of each section; ``missing`` says by key what to write where it is
     missing; ``top`` is said of a file that does not begin with a key, ``other`` of a value that is
-    refused for an unforeseen reason; ``by_type`` replaces sentences, by pydantic's name
+    refused for an unforeseen reason; ``by_type`` replaces messages, by pydantic's name
     of the error. ``elsewhere`` says of an unknown key, with the section that it is in, where its
     setting is.
     """

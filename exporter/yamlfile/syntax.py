@@ -1,4 +1,4 @@
-"""YAML text to PyYAML's nodes; what PyYAML cannot read gets a sentence of our own.
+"""YAML text to PyYAML's nodes; what PyYAML cannot read gets a message of our own.
 
 PyYAML's messages quote the text, and the text may be a secret: none of them is passed on, nor
 kept as the cause of another exception.

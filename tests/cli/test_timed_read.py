@@ -79,7 +79,7 @@ def test_what_takes_too_long(hanging: Hanging) -> None:
     """What takes too long is a problem of the file, with what to look for."""
     assert fault(TimedRead(FILE, hanging, SOON)) == (
         "config.yaml: was not read within 0.01 s, or a file that it names was not; check for a "
-        "pipe without a writer, or a mount whose server does not answer"
+        "pipe without a writer, or a mount whose server does not respond"
     )
     assert hanging.begun.acquire(timeout=TIMEOUT)
 

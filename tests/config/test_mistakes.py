@@ -371,7 +371,7 @@ def test_a_tilde_is_no_home(mistakes: Mistakes, account: str, key: str) -> None:
     """A shell replaces it, a file is read as it is."""
     (found,) = mistakes(account.replace("api_key: key", key))
     assert found.endswith(
-        "does not exist; '~' does not stand for a home folder here, write the whole path"
+        "does not exist; '~' is not expanded to a home folder here, write the whole path"
     )
 
 

@@ -103,7 +103,7 @@ def test_an_expired_authority_is_a_warning(load_text: Load, account: str, folder
 
 
 WILDCARD = "holds a wildcard, and '*' and '?' are plain characters here; write whole names"
-HOME = "holds '~', which does not stand for a home folder here; write the folder's name"
+HOME = "holds '~', which is not expanded to a home folder here; write the folder's name"
 QUOTES = "holds quotes, which are a part of the name so; write it without, or in ' or \""
 SPACE = "begins or ends with a space, or a folder in it does; write it without"
 

@@ -493,7 +493,7 @@ def test_one_log_line_for_malformed_headers(
             "event": "malformed header line ignored",
             "log_level": "warning",
             "line": repr("canary\x1b[1m " + "x" * 100),
-            "advice": "tell ScaleEngine's support; further ones are not logged",
+            "advice": "report it to ScaleEngine's support; further ones are not logged",
         }
     ]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

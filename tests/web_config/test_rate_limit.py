@@ -1,4 +1,4 @@
-"""How many requests are answered."""
+"""How many requests are accepted."""
 
 from base64 import b64encode
 from collections.abc import Callable

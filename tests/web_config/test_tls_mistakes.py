@@ -12,7 +12,7 @@ NO_KEY_AT_ALL = "{}.key: is missing; write it, or key_file with the path of a fi
 NO_CERTIFICATE = "holds no certificate in PEM form, or a broken one"
 NO_KEY = "holds no private key in PEM form"
 UNVERIFIED = (
-    "takes certificates that nobody verified, which Python's ssl cannot do; write "
+    "accepts certificates without verifying them, which Python's ssl cannot do; write "
     "RequireAndVerifyClientCert or VerifyClientCertIfGiven with client_ca_file, or NoClientCert"
 )
 POLICIES = "must be one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"
@@ -89,7 +89,7 @@ ONE_CURVE = (
             [
                 (
                     "54: {}.key_file: names a file that holds a key with a passphrase, which "
-                    "nobody can type here; openssl pkey -in locked.pem -out key.pem writes it "
+                    "cannot be entered here; openssl pkey -in locked.pem -out key.pem writes it "
                     "without"
                 )
             ],

@@ -118,7 +118,7 @@ def parse_client_auth_type(name: object) -> object:
     """Return the verify mode that a client_auth_type means; raises FieldError."""
     if name in _UNVERIFIED:
         raise FieldError(
-            f"takes certificates that nobody verified, which Python's ssl cannot do; write "
+            f"accepts certificates without verifying them, which Python's ssl cannot do; write "
             f"{REQUIRED} or {IF_GIVEN} with client_ca_file, or {NONE}"
         )
     if not isinstance(name, str) or name not in _POLICIES:

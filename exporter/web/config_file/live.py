@@ -44,7 +44,8 @@ _Fingerprint = tuple[tuple[int, ...] | None, ...]
 class _Unconfirmed:
     """A loosened configuration that was read: its contents, its files, and when, in seconds.
 
-    ``since`` is when the files began to ask for less protection, whatever they said since then.
+    ``since`` is when the files began to ask for less protection, also where they have changed
+    since.
     """
 
     digest: bytes
@@ -138,8 +139,8 @@ class LiveWebConfig:
             self._reject(error.problems)
             return
         if (config.context is None) != (self.current.context is None):
-            sentence = "cannot be switched on or off while the exporter runs; restart it"
-            self._reject((self._problem("tls_server_config", sentence),))
+            message = "cannot be switched on or off while the exporter runs; restart it"
+            self._reject((self._problem("tls_server_config", message),))
             return
         loosenings = tuple(find_loosenings(self.current, config))
         if loosenings and config.sets_nothing:
@@ -197,8 +198,8 @@ class LiveWebConfig:
             log.error("reload crashed; please report it", exc_info=error)
         self._reject(problems)
 
-    def _problem(self, key: str, sentence: str) -> Problem:
-        return Problem(str(self._path), None, None, key, sentence)
+    def _problem(self, key: str, message: str) -> Problem:
+        return Problem(str(self._path), None, None, key, message)
 
     def _warn(self) -> None:
         for warning in self.current.warnings:

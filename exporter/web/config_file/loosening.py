@@ -53,12 +53,12 @@ def _users(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
 
 def _requests(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     if before.rate_limit and not now.rate_limit:
-        yield "rate_limit", "any number of requests is answered now"
+        yield "rate_limit", "any number of requests is accepted now"
     elif before.rate_limit and now.rate_limit:
         if now.rate_limit.interval < before.rate_limit.interval:
-            yield "rate_limit.interval", "more requests are answered now"
+            yield "rate_limit.interval", "more requests are accepted now"
         if now.rate_limit.burst > before.rate_limit.burst:
-            yield "rate_limit.burst", "more requests are answered at once now"
+            yield "rate_limit.burst", "more requests are accepted at once now"
     for name, value in before.headers.items():
         if now.headers.get(name) != value:
             change = "has another value now" if name in now.headers else "is not sent any more"

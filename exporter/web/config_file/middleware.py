@@ -1,4 +1,4 @@
-"""The web configuration at work in an application: who is answered, and with which headers."""
+"""Apply the web configuration to an application: authentication, rate limit and headers."""
 
 import math
 import secrets
@@ -26,7 +26,7 @@ _CHALLENGE: Final = 'Basic realm="scaleengine-exporter", charset="UTF-8"'
 
 
 class TokenBucket:
-    """Holds a token for each request that may be answered now; ``clock`` gives seconds."""
+    """Holds a token for each request that is allowed now; ``clock`` gives seconds."""
 
     def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
         self.limit = limit
@@ -52,9 +52,8 @@ def install_web_config(
     """Apply a web configuration to every path of an application, and follow changes of its file.
 
     ``clock`` gives seconds that only grow. A request whose client certificate has no allowed name
-    is answered with 403, one without the right password with 401, and with 503 when too many
-    passwords wait for their check. The rate limit counts the others only: one above it is answered
-    with 429.
+    gets a 403, one without the right password a 401, and a 503 when too many passwords wait for
+    their check. The rate limit counts the others only: one above it gets a 429.
     """
     key = secrets.token_bytes(_KEY_BYTES)
     log_limit = LogLimit(clock)

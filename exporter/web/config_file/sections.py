@@ -72,7 +72,7 @@ class HttpServer(StrictModel):
 
 
 class RateLimitSection(StrictModel):
-    """How many requests are answered."""
+    """How many requests are accepted."""
 
     interval: Annotated[float, BeforeValidator(_interval)]
     """The time for one request, in seconds; zero means no limit."""

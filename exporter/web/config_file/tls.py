@@ -66,7 +66,7 @@ class Pem:
             raise FieldError(f"cannot be handed to OpenSSL: {error.strerror}") from None
 
     def describe(self, fault: str) -> str:
-        """Return the sentence about a fault of the content, such as "holds no certificate"."""
+        """Return the message about a fault of the content, such as "holds no certificate"."""
         return fault if self.file is None else f"names a file that {fault}"
 
 
@@ -249,7 +249,7 @@ def _load_key(context: ssl.SSLContext, tls: TlsServer) -> None:
 
     def locked() -> str:
         # Called instead of a prompt on the terminal.
-        fault = f"holds a key with a passphrase, which nobody can type here; {_UNLOCK}"
+        fault = f"holds a key with a passphrase, which cannot be entered here; {_UNLOCK}"
         raise FieldError(private.describe(fault), of_key)
 
     try:

@@ -249,7 +249,7 @@ def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> Us
 
 
 def _change(days: Sequence[int | None], age: int) -> int | None:
-    """Return by how much the newest day differs from the one so many days before."""
+    """Return by how much the newest day differs from the one that many days before."""
     newest, earlier = days[-1], days[-1 - age] if age < len(days) else None
     return None if newest is None or earlier is None else newest - earlier
 
