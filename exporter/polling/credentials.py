@@ -15,6 +15,8 @@ from exporter.scaleengine.errors import AuthError, ScaleEngineError
 
 MAX_HANGING_READS: Final = 8
 """Threads that may hang in the files of one folder."""
+MAX_HANGING_IN_ALL: Final = 64
+"""Threads that may hang in the files of all folders: each account may have one of its own."""
 _SLOT_SECONDS: Final = 1.0
 """Seconds after which a hanging read no longer blocks other accounts."""
 
@@ -24,7 +26,8 @@ class FileReads:
 
     A read that hangs is likely to hang for each file of its folder: it may be on a mount whose
     server does not respond. So a folder has at most ``MAX_HANGING_READS`` threads that hang, and
-    the others of its files wait for one of these to end.
+    the others of its files wait for one of these to end. All folders together have at most
+    ``MAX_HANGING_IN_ALL``.
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,9 @@ class FileReads:
             reads = {read for read in self._reads.get(folder, ()) if read.get_loop() is loop}
             if len(reads) >= MAX_HANGING_READS:
                 return reads
-        return set()
+        in_all = {read for reads in self._reads.values() for read in reads}
+        in_loop = {read for read in in_all if read.get_loop() is loop}
+        return in_loop if len(in_loop) >= MAX_HANGING_IN_ALL else set()
 
     def _remove(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
         for folder in folders:

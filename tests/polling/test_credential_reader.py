@@ -7,7 +7,12 @@ from typing import TypeVar
 
 import pytest
 
-from exporter.polling.credentials import MAX_HANGING_READS, CredentialReader, FileReads
+from exporter.polling.credentials import (
+    MAX_HANGING_IN_ALL,
+    MAX_HANGING_READS,
+    CredentialReader,
+    FileReads,
+)
 from exporter.polling.workers import WorkerPool
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError
@@ -129,6 +134,27 @@ def test_a_folder_that_hangs_takes_few_threads() -> None:
         polls = [asyncio.create_task(reader.read()) for reader in hanging]
         await asyncio.sleep(1.0)
         files.may_end.set()
+        assert await asyncio.gather(*polls) == [CREDENTIALS] * 100
+
+    run_simulated(run())
+
+
+def test_folders_that_hang_take_few_threads_in_all() -> None:
+    """Given a folder for each account, then a mount that hangs takes no thread for each of them."""
+
+    async def run() -> None:
+        files, reads = HangingFiles(WorkerPool(8)), FileReads()
+        hanging = [
+            CredentialReader(lambda: CREDENTIALS, files, 30.0, [Path(f"mount/{number}")], reads)
+            for number in range(100)
+        ]
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AuthError}
+        assert files.reads == MAX_HANGING_IN_ALL
+
+        files.may_end.set()
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
         assert await asyncio.gather(*polls) == [CREDENTIALS] * 100
 
     run_simulated(run())
