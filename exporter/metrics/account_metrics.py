@@ -62,28 +62,31 @@ class AccountCounter:
         self._documentation = documentation
         self._labels = ("account", *labels)
         self._changes = changes
-        self._accounts: dict[str, dict[tuple[str, ...], int]] = {}
+        self._series: Mapping[str, Sequence[tuple[str, ...]]] = {}
+        self._counts: dict[str, dict[tuple[str, ...], int]] = {}
+        """Those above 0: most series count failures."""
         self._lock = threading.Lock()
 
-    def set_series(self, series: Mapping[str, Iterable[tuple[str, ...]]]) -> None:
+    def set_series(self, series: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
         """Have these series from now on, by account, as values of the labels.
 
         Those that stay go on counting.
         """
         with self._lock:
-            before = self._accounts
-            self._accounts = {
-                account: {values: before.get(account, {}).get(values, 0) for values in wanted}
-                for account, wanted in series.items()
+            before, self._series = self._series, series
+            self._counts = {
+                account: {values: count for values, count in counts.items() if values in wanted}
+                for account, counts in self._counts.items()
+                if (wanted := series.get(account))
             }
-            self._changes.add(self.source, find_changed(before, self._accounts))
+            self._changes.add(self.source, find_changed(before, series))
 
     def add(self, account: str, *values: str, amount: int = 1) -> None:
         """Add to a series; a series of a removed account is not created again."""
         with self._lock:
-            counts = self._accounts.get(account, {})
-            if values in counts:
-                counts[values] += amount
+            if values in self._series.get(account, ()):
+                counts = self._counts.setdefault(account, {})
+                counts[values] = counts.get(values, 0) + amount
                 self._changes.add(self.source, (account,))
 
     def collect_accounts(self, accounts: Iterable[str]) -> Iterator[Metric]:
@@ -91,8 +94,9 @@ class AccountCounter:
         family = CounterMetricFamily(self.source, self._documentation, labels=self._labels)
         with self._lock:
             for account in accounts:
-                for values, count in self._accounts.get(account, {}).items():
-                    family.add_metric((account, *values), count)
+                counts = self._counts.get(account, {})
+                for values in self._series.get(account, ()):
+                    family.add_metric((account, *values), counts.get(values, 0))
         yield family
 
 
