@@ -38,7 +38,9 @@ class QuotaCollector:
         family = GaugeMetricFamily(*DISK_QUOTA, labels=("account", "cpu_user"))
         quotas = self._quotas
         for account in accounts:
-            by_user = quotas.get(account, {})
+            by_user = quotas.get(account)
+            if not by_user:
+                continue
             own = [user for user in by_user if user != EVERY_OTHER]
             for user in dict.fromkeys([*own, *self._users(account)]):
                 quota = find_quota(by_user, user)
