@@ -121,7 +121,7 @@ class SecretRedactor:
             return True
         starts = range(len(folded) - _MIN_LENGTH + 1)
         parts = {folded[start : start + _MIN_LENGTH] for start in starts}
-        return not parts.isdisjoint(self._beginnings)
+        return not self._beginnings.keys().isdisjoint(parts)  # it goes through the smaller of both
 
     def _forget_oldest(self) -> None:
         spellings = self._spellings.pop(next(iter(self._spellings)))
