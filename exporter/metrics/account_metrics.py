@@ -47,6 +47,10 @@ class AllAccounts(Collector):
         """Return the families with the samples of all accounts."""
         return self._collector.collect_accounts(self._accounts())
 
+    def describe(self) -> Iterable[Metric]:
+        """Return the families without samples: that is enough for a registry to know them."""
+        return self._collector.collect_accounts(())
+
 
 class AccountCounter:
     """A counter that has the same series for an account from the start, each at 0.
