@@ -192,7 +192,7 @@ def _accept(loaded: LoadedConfig, shard: Shard, log_level: str, log_limit: LogLi
     settings = build_settings(loaded.config, shard)
     for warning in (*map(str, loaded.warnings), *settings.find_warnings()):
         if log_limit.is_due(warning):
-            log.warning(warning)
+            log.warning("configuration may be wrong", warning=warning)
     return settings
 
 

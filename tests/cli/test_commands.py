@@ -79,7 +79,7 @@ def test_a_good_configuration(main: Main, capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert out.endswith("config.yaml: good\n")
     (warning,) = err.splitlines()
-    assert " level=warning msg=" in warning
+    assert ' level=warning msg="configuration may be wrong" warning=' in warning
     assert "config.yaml:6:28: accounts[0].files.paths[1]: " in warning
 
 
