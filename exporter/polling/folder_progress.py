@@ -50,6 +50,8 @@ class FolderProgress:
     __slots__ = (
         "_far_fingerprint",
         "_fingerprint",
+        "_first_file",
+        "_first_fingerprint",
         "_last_file",
         "_names",
         "_new_files",
@@ -96,6 +98,9 @@ class FolderProgress:
         self._names: SeenNames | None = None
         self._last_file: str | None = None
         self._fingerprint: int | None = None
+        self._first_file: str | None = None
+        self._first_fingerprint: int | None = None
+        """That of the response from the start of this folder, if there was one."""
         self._far_fingerprint: int | None = None
         self._next: Step | None = None
         self._new_files = 0
@@ -178,26 +183,50 @@ class FolderProgress:
             raise self.incomplete("it comes back skipped when requested by itself")
         if step.kind is StepKind.GAP:
             return self._accept_gap(listing, traits)
-        if step.kind is StepKind.SAME:
-            fits = listing.fingerprint == self._fingerprint
-        elif step.kind is StepKind.LEAP:
-            fits = shows_file(shown, step)
-            traits.misfits += not fits
-        else:
-            fits = repeats(shown, step)
-        if not fits:
-            traits.repeats_files |= step.kind is StepKind.FARTHER
-            if step.kind is StepKind.SAME:
-                self._far_fingerprint = listing.fingerprint
+        if not self._fits(listing, traits):
             if step.otherwise is None:
                 raise self.incomplete("its listing has changed while it was read")
             self.step = step.otherwise
+            return False
+        if not self._may_follow(listing):
+            self.step = FIRST_STEP
             return False
         if step.kind is StepKind.SAME:
             self.finish()
         elif step.kind is StepKind.CHECK:
             self._set_next(self._next)
         return step.kind not in {StepKind.SAME, StepKind.CHECK}
+
+    def _fits(self, listing: Listing, traits: ServerTraits) -> bool:
+        """Return whether a response shows again what the step requires."""
+        step = self.step
+        if step.kind is StepKind.SAME:
+            if listing.fingerprint == self._fingerprint:
+                return True
+            self._far_fingerprint = listing.fingerprint
+            return False
+        if step.kind is StepKind.LEAP:
+            fits = shows_file(listing.root, step)
+            traits.misfits += not fits
+            return fits
+        fits = repeats(listing.root, step)
+        traits.repeats_files |= step.kind is StepKind.FARTHER and not fits
+        return fits
+
+    def _may_follow(self, listing: Listing) -> bool:
+        """Return whether the offset of a response is one that passes over files.
+
+        An offset may count sub-folders only: then a follow-up at the last file shows all files once
+        more, and passes over sub-folders. Raises IncompleteError where it does. Return False where
+        the response from the start of the folder is needed to tell.
+        """
+        first = start_of(listing.root)[0]
+        has_passed = self.step.offset == 0 or self.own_files < 2 or first != self._first_file  # noqa: PLR2004 - one file comes again where it was
+        if self.step.kind is StepKind.SAME or first is None or has_passed:
+            return True
+        if self._first_fingerprint not in {None, listing.fingerprint}:
+            raise self.incomplete("an offset skips something in it, but not its files")
+        return self._first_fingerprint is not None
 
     def add_files(self, files: Sequence[str]) -> int:
         """Record own files that a response shows; return how many of them are new.
@@ -211,6 +240,8 @@ class FolderProgress:
         if self._names is None:
             self._names = SeenNames()
         before = len(self._names)
+        if not before:
+            self._first_file = files[0]
         repeated = files.index(self._last_file) + 1 if self._last_file in files else 0
         for name in files[:repeated]:
             self._names.add(name)
@@ -243,7 +274,7 @@ class FolderProgress:
         if self._names is not None:
             self.file_count = len(self._names)
         self.is_complete = True
-        self._names = self._last_file = None
+        self._names = self._last_file = self._first_file = None
         self.unclear = ()
 
     def check_complete(self, listing: Listing) -> None:
@@ -285,6 +316,8 @@ class FolderProgress:
         """
         shown, step = listing.root, self.step
         is_repeated = self._fingerprint == listing.fingerprint
+        if step.offset == 0:
+            self._first_fingerprint = listing.fingerprint
         self._fingerprint = listing.fingerprint
         has_room = traits.has_room(listing)
         is_end = (
@@ -426,9 +459,10 @@ class FolderProgress:
             if len(folders) > 1:
                 last_offset = offset + len(folders) - 1
                 following = Step(last_offset, first_child=folders[-1], otherwise=following)
-        leap = offset + listing.files - 1
+        last = replace(shown, files=()) if shown.files_last else shown
+        leap = offset + last.all_files - 1
         if may_leap(listing, self.step, traits) and leap > following.offset:
-            return Step(leap, StepKind.LEAP, *last_file(shown), otherwise=following)
+            return Step(leap, StepKind.LEAP, *last_file(last), otherwise=following)
         return following
 
     def _own_step(self, shown: FolderListing, traits: ServerTraits) -> Step | None:

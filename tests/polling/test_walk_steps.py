@@ -269,6 +269,48 @@ def test_files_that_move_to_where_a_leap_does_not_fit() -> None:
         walked(script)
 
 
+FOLDER_BY_FOLDER: Script = {
+    ("s", 0): FolderListing(files(1, 2, 3), {"a": whole(files(7)), "b": whole(files(8))}),
+    ("s", 2): FolderListing(files(1, 2, 3), {"c": whole(files(9))}),
+}
+
+
+def test_an_offset_that_skips_sub_folders_but_no_files() -> None:
+    """A follow-up at the last file would pass over as many sub-folders."""
+    with pytest.raises(IncompleteError, match="skips something in it, but not its files"):
+        walked(FOLDER_BY_FOLDER)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_an_offset_that_skips_nothing_in_a_folder_is_compared(*, is_same: bool) -> None:
+    """The folder is requested from its start, where all its sub-folders are shown."""
+    cut = partly(files(1, 2), None)
+    shown = whole(files(1, 2), a=whole(files(3)))
+    script: Script = {
+        ("s", 0): whole(files(4, 5), x=cut, y=skipped(), z=skipped()),
+        ("s/x", 1): shown,
+        ("s/x", 0): shown if is_same else whole(files(1, 2), b=whole(), a=whole(files(3))),
+        ("s/y", 0): whole(),
+        ("s/z", 0): whole(),
+    }
+    counts, _ = walked(script)
+    assert (counts.files, counts.folders) == (5, 4 if is_same else 5)
+
+
+def test_a_leap_to_a_file_of_a_sub_folder() -> None:
+    """A folder's own file behind its sub-folders may be shown at any offset."""
+    traits, folder = ServerTraits(), FolderProgress("s")
+    listing = build_listing(
+        FolderListing(files(1), {"a": whole(many(10, 110))}, PARTLY, files_last=True)
+    )
+    traits.observe(listing, 0)
+    assert folder.accept(listing, traits)
+    folder.add_files(listing.root.files)
+    folder.decide(listing, listing.entries, traits)
+    step = folder.step
+    assert (step.kind, step.offset, step.child, step.file) == (StepKind.LEAP, 99, "a", "109.mp4")
+
+
 def test_a_member_of_the_api_is_no_place_in_a_listing() -> None:
     """It is in every response, so it does not show that the files before it have not moved."""
     script: Script = {
