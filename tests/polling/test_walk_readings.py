@@ -203,6 +203,12 @@ NOT_REPEATED = {
     "offsets count files": replace(TEN, offset_counts=Counted.FILES),
     "offsets count scanned files": replace(TEN, offset_counts=Counted.SCANNED),
     "an offset is skipped in every folder": replace(TEN, offset_in_every_folder=True),
+    "the same, with files of any type": replace(
+        TEN, offset_in_every_folder=True, offset_counts=Counted.SCANNED_ENTRIES
+    ),
+    "the same, but only sub-folders are skipped": replace(
+        TEN, offset_in_every_folder=True, offset_counts=Counted.FOLDERS
+    ),
 }
 
 

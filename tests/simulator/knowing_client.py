@@ -6,6 +6,7 @@ from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
 from exporter.simulator.storage import Folder
 from tests.support.api_variants import ApiVariant, Counted, Offsets, OffsetWritten
 from tests.support.variant_listing import list_folder
+from tests.support.variant_switches import COUNTS_FOLDERS
 
 
 @dataclass
@@ -68,8 +69,11 @@ def _next_offset(response: Listed, offset: int, variant: ApiVariant) -> int | No
 
 def _shown(response: Listed, variant: ApiVariant) -> int | None:
     """Return how many places the response shows for sure; None where it shows the end."""
-    counts_folders = variant.offset_counts is Counted.ENTRIES
-    if variant.offsets is Offsets.OWN:
+    counts_folders = variant.offset_counts in COUNTS_FOLDERS
+    if variant.offset_counts is Counted.FOLDERS:
+        shown = sum(below.loaded != SKIPPED for _, below in response.folders)
+        is_end = True
+    elif variant.offsets is Offsets.OWN:
         begun = [name for name, below in response.folders if below.loaded != SKIPPED]
         shown = len(response.files) + len(begun) * counts_folders
         is_end = not response.files

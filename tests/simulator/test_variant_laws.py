@@ -4,7 +4,7 @@ from enum import Enum
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.simulator import FileType, Folder, MemberOrder
@@ -62,8 +62,10 @@ def entries(listed: Listed) -> int:
 def test_a_response_keeps_its_limit(tree: Folder, variant: ApiVariant, offset: int) -> None:
     """A response lists no more files than its limit, and no more entries where these count.
 
-    Folders on the way to a recursive offset were counted before, and skipped ones never are.
+    Folders on the way to a recursive offset were counted before, and skipped ones never are. Where
+    an offset counts folders only, the files of one folder may exceed the limit.
     """
+    assume(variant.offset_counts is not Counted.FOLDERS)
     listed = list_folder(tree, "video", offset, variant)
 
     assert listed.file_total() <= variant.files_per_answer
@@ -154,6 +156,16 @@ SILENT = {"offset_written": OffsetWritten.NOT_ON_ROOT}
             "passes over the folders",
         ),
         ({"overlap": 1, "members": MemberOrder.BY_NAME}, "overlap needs files first"),
+        ({"limit_counts": Counted.FOLDERS}, "is limited by its files"),
+        ({"offset_counts": Counted.FOLDERS, "overlap": 1}, "leads from one to the next"),
+        (
+            {"offset_counts": Counted.FOLDERS, "unreached": Unreached.BEHIND_OFFSET},
+            "may exceed its limit",
+        ),
+        (
+            {"offset_counts": Counted.FOLDERS, "offsets": Offsets.RECURSIVE},
+            "leads from one to the next",
+        ),
         ({"offset_in_every_folder": True, "offsets": Offsets.RECURSIVE}, "not in every folder"),
         ({"offset_stays": True, **OWN_FILES}, "counts the folder's own entries"),
         ({"offset_stays": True, "offsets": Offsets.RECURSIVE}, "counts the folder's own entries"),
@@ -195,4 +207,5 @@ def test_random_readings_combine_every_switch() -> None:
         for name in sorted(ApiVariant.__dataclass_fields__)
         if getattr(plain, name) is False and name not in OF_USAGE
     }
+    expected -= {"limit_counts=SCANNED_ENTRIES", "limit_counts=FOLDERS"}  # refused
     assert expected | switched | {"sub_folder=PIECES", "overlap=99", "plainest"} <= seen

@@ -16,6 +16,7 @@ from exporter.simulator.simulated_accounts import DAYS, Row, Usage, list_rows
 from exporter.simulator.storage import Folder, MemberOrder
 from tests.support import variant_encoding, variant_listing
 from tests.support.variant_switches import (
+    COUNTS_FOLDERS,
     EXTRA_MEMBERS,
     Array,
     Code,
@@ -189,16 +190,12 @@ class ApiVariant:
 
 def _contradictions(variant: ApiVariant) -> Iterator[str]:
     own = variant.offsets is Offsets.OWN
-    counts, limit = variant.offset_counts, variant.limit_counts
+    counts = variant.offset_counts
     if not 0 <= variant.overlap < variant.files_per_answer:
         yield "overlap must be at least 0 and less than files_per_answer"
     if variant.overlap and own and variant.members is not MemberOrder.FILES_FIRST:
         yield "a follow-up that repeats folders may never get past them: overlap needs files first"
-    if limit is Counted.SCANNED is not counts:
-        yield "a response may scan files and show none, so offsets must count scanned files too"
-    if not own and limit is Counted.ENTRIES is not counts:
-        yield "a response may be full of empty folders, so recursive offsets must count them too"
-    if own and counts is not Counted.ENTRIES:
+    if own and counts not in COUNTS_FOLDERS:
         if variant.unreached is Unreached.BEHIND_OFFSET:
             yield "an offset that counts files only does not lead to folders"
         if (
@@ -210,7 +207,23 @@ def _contradictions(variant: ApiVariant) -> Iterator[str]:
         yield "a recursive offset is skipped once, not in every folder"
     if variant.offset_stays and not (own and counts is Counted.ENTRIES):
         yield "an offset stays at a sub-folder only where it counts the folder's own entries"
+    yield from _limit_contradictions(variant)
     yield from _written_contradictions(variant)
+
+
+def _limit_contradictions(variant: ApiVariant) -> Iterator[str]:
+    own = variant.offsets is Offsets.OWN
+    counts, limit = variant.offset_counts, variant.limit_counts
+    if limit in {Counted.SCANNED_ENTRIES, Counted.FOLDERS}:
+        yield "a response is limited by its files, its entries, or the files that are scanned"
+    if limit is Counted.SCANNED and counts not in {Counted.SCANNED, Counted.SCANNED_ENTRIES}:
+        yield "a response may scan files and show none, so offsets must count scanned files too"
+    if counts is Counted.FOLDERS and variant.unreached is Unreached.BEHIND_OFFSET:
+        yield "a response that may exceed its limit does not tell if a folder is left out"
+    if counts is Counted.FOLDERS and (variant.overlap or not own):
+        yield "an offset that counts folders only leads from one to the next, and repeats none"
+    if not own and limit is Counted.ENTRIES and counts not in COUNTS_FOLDERS:
+        yield "a response may be full of empty folders, so recursive offsets must count them too"
 
 
 def _written_contradictions(variant: ApiVariant) -> Iterator[str]:

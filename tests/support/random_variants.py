@@ -25,6 +25,7 @@ from tests.support.api_variants import (
     PassingOffset,
     Unreached,
 )
+from tests.support.variant_switches import COUNTS_FOLDERS
 
 T = TypeVar("T")
 
@@ -49,12 +50,19 @@ _COUNTED = (
     (Offsets.OWN, Counted.ENTRIES, Counted.ENTRIES),
     (Offsets.OWN, Counted.FILES, Counted.FILES),
     (Offsets.OWN, Counted.FILES, Counted.ENTRIES),
-    *((Offsets.OWN, Counted.SCANNED, limit) for limit in Counted),
+    (Offsets.OWN, Counted.SCANNED, Counted.FILES),
+    (Offsets.OWN, Counted.SCANNED, Counted.ENTRIES),
+    (Offsets.OWN, Counted.SCANNED, Counted.SCANNED),
+    (Offsets.OWN, Counted.SCANNED_ENTRIES, Counted.FILES),
+    (Offsets.OWN, Counted.SCANNED_ENTRIES, Counted.ENTRIES),
+    (Offsets.OWN, Counted.FOLDERS, Counted.FILES),
+    (Offsets.OWN, Counted.FOLDERS, Counted.ENTRIES),
     (Offsets.RECURSIVE, Counted.FILES, Counted.FILES),
     (Offsets.RECURSIVE, Counted.ENTRIES, Counted.FILES),
     (Offsets.RECURSIVE, Counted.ENTRIES, Counted.ENTRIES),
     (Offsets.RECURSIVE, Counted.SCANNED, Counted.FILES),
     (Offsets.RECURSIVE, Counted.SCANNED, Counted.SCANNED),
+    (Offsets.RECURSIVE, Counted.SCANNED_ENTRIES, Counted.FILES),
 )
 """Where an offset counts, what it counts, and what the limit of a response counts."""
 
@@ -129,14 +137,15 @@ def _counting(dice: _Dice, limit: int, writing: ApiVariant) -> ApiVariant:
     """Return the reading, made unusual in what offsets and limits count too."""
     offsets, counts, limit_counts = dice.pick(_COUNTED)
     own = offsets is Offsets.OWN
-    counts_entries = counts is Counted.ENTRIES
+    counts_folders = counts in COUNTS_FOLDERS
     members = dice.pick(MemberOrder)
     files_first = members is MemberOrder.FILES_FIRST
     unreached = [Unreached.SKIPPED]
-    if not own or counts_entries or files_first:
+    if not own or counts_folders or files_first:
         unreached.append(Unreached.SKIPPED_AFTER_FILES)
-    if not own or counts_entries:
+    if not own or (counts_folders and counts is not Counted.FOLDERS):
         unreached.append(Unreached.BEHIND_OFFSET)
+    may_overlap = not own or (files_first and counts is not Counted.FOLDERS)
     overlaps = [0, min(1, limit - 1), min(2, limit - 1), limit // 2, limit - 1]
     return replace(
         writing,
@@ -144,11 +153,11 @@ def _counting(dice: _Dice, limit: int, writing: ApiVariant) -> ApiVariant:
         offset_counts=counts,
         offset_in_every_folder=own and dice.is_unusual() and dice.is_unusual(),
         passing_offset=dice.pick(PassingOffset),
-        offset_stays=own and counts_entries and dice.is_unusual(),
+        offset_stays=own and counts is Counted.ENTRIES and dice.is_unusual(),
         files_per_answer=limit,
         limit_counts=limit_counts,
         members=members,
         unreached=dice.pick(unreached) if len(unreached) > 1 else unreached[0],
-        overlap=dice.pick(overlaps) if not own or files_first else 0,
+        overlap=dice.pick(overlaps) if may_overlap else 0,
         loaded_tells_files=dice.is_unusual(),
     )

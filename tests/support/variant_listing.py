@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
 from exporter.simulator.storage import Folder, Run
 from tests.support.variant_switches import (
+    COUNTS_FOLDERS,
     Counted,
     FileCount,
     Offsets,
@@ -63,8 +64,10 @@ class _Page:
         self._room = variant.files_per_answer
         self._passed = start
         self._recursive = variant.offsets is Offsets.RECURSIVE
-        self._counts_folders = variant.offset_counts is Counted.ENTRIES
-        self._scans = variant.offset_counts is Counted.SCANNED
+        counts = variant.offset_counts
+        self._counts_files = counts is not Counted.FOLDERS
+        self._counts_folders = counts in COUNTS_FOLDERS
+        self._scans = counts in {Counted.SCANNED, Counted.SCANNED_ENTRIES}
         self._has_to_show = variant.limit_counts is Counted.SCANNED
 
     def list_folder(self, folder: Folder, start: int, *, requested: bool) -> tuple[Listed, int]:
@@ -83,6 +86,10 @@ class _Page:
         return listed, seen.reached
 
     def _add_files(self, files: tuple[str | None, ...], seen: _Seen) -> None:
+        if not self._counts_files:
+            self._room -= len(files)
+            seen.files += [name for name in files if name is not None]
+            return
         first = min(seen.skip, len(files))
         seen.skip -= first
         if self._scans:

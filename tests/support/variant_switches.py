@@ -97,6 +97,15 @@ class Counted(Enum):
     """Files of the requested type, and folders."""
     SCANNED = auto()
     """Files of any type: they are scanned first, and the type filters afterwards."""
+    SCANNED_ENTRIES = auto()
+    """Files of any type, and folders; only an offset counts these."""
+    FOLDERS = auto()
+    """Folders; only an offset counts these. Each response shows the files of all folders that it
+    reaches, and ends behind the one in which its limit is reached."""
+
+
+COUNTS_FOLDERS = frozenset({Counted.ENTRIES, Counted.SCANNED_ENTRIES, Counted.FOLDERS})
+"""What includes folders."""
 
 
 class Offsets(Enum):
