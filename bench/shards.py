@@ -20,7 +20,7 @@ from exporter.sharding import compute_ordinal
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage
 from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
-from tests.e2e.waiting import eventually
+from tests.support.waiting import wait_until
 
 ACCOUNTS: Final = 300
 FIRST_CDN: Final = 1000
@@ -94,7 +94,7 @@ def shards(folder: Path, total: int) -> Iterator[Sequence[str]]:
         addresses = [shard.wait_for(LISTENING) for shard in running]
         for address in addresses:
             ready = f"http://{address}/-/ready"
-            eventually(
+            wait_until(
                 lambda url=ready: requests.get(url, timeout=TIMEOUT).status_code,  # type: ignore[misc]
                 lambda status: status == requests.codes.ok,
                 f"{address} is ready",
@@ -133,7 +133,7 @@ def start_prometheus(folder: Path, ending: ExitStack) -> str:
 
 def wait_for(prometheus: PrometheusApi, expression: str, value: float) -> None:
     """Wait until an expression has a value."""
-    eventually(
+    wait_until(
         lambda: prometheus.value(expression),
         lambda seen: seen == value,
         f"{expression} is {value:g}",

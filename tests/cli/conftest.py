@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from exporter.simulator import (
     steady_usage,
 )
 from tests.support.credentials import CANARY_KEY, CANARY_SECRET
-from tests.support.waiting import END_SECONDS, TIMEOUT
+from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
 
 NO_REPLAY = Checks(replay=False)
 """Several programs poll one account here, so that two may ask the same in one second."""
@@ -117,22 +116,22 @@ class Program:
 
     def wait_for_value(self, expected: float | None, metric: str, **labels: str) -> None:
         """Scrape until a series has this value, or until there is no such series."""
-        deadline = time.monotonic() + TIMEOUT
-        while (found := self.value(metric, **labels)) != expected:
-            assert time.monotonic() < deadline, f"{metric} of {labels} is {found}, not {expected}"
-            threading.Event().wait(0.05)
+        wait_until(
+            lambda: self.value(metric, **labels),
+            lambda found: found == expected,
+            f"{metric} of {labels} is {expected}",
+        )
 
     def scrape(self) -> "Scrape":
         """Scrape until all polls in the log have been published: that takes a second."""
         polls = sum("result" in event for event in self.events)
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
-            text = self.get("/metrics")[1]
-            if _count_polls(text) >= polls:
-                families = text_string_to_metric_families(text)
-                return Scrape([sample for family in families for sample in family.samples])
-            threading.Event().wait(0.05)
-        raise AssertionError(f"{polls} polls were never published")
+        text = wait_until(
+            lambda: self.get("/metrics")[1],
+            lambda text: _count_polls(text) >= polls,
+            f"{polls} polls that are published",
+        )
+        families = text_string_to_metric_families(text)
+        return Scrape([sample for family in families for sample in family.samples])
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it has not ended."""

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -16,7 +15,7 @@ import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -310,13 +309,8 @@ def test_a_hundred_reloads(
         )
         assert post(program) == (200, "Reloaded.\n")
 
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if count(program, "task") <= threads and count(program, "fd") <= descriptors:
-            break
-        threading.Event().wait(0.1)
-    assert count(program, "task") <= threads
-    assert count(program, "fd") <= descriptors
+    wait_until(lambda: count(program, "task"), lambda found: found <= threads)
+    wait_until(lambda: count(program, "fd"), lambda found: found <= descriptors)
     assert program.value("scaleengine_files", path=PATHS[0]) == 130
     polls = [event for event in program.events if "result" in event]
     assert len([event for event in polls if event.get("path") == PATHS[0]]) == 1
@@ -405,12 +399,15 @@ def test_another_api_in_half_a_file(
 
 def open_for_reader(pipe: Path) -> int:
     """Wait until somebody reads a pipe, and return the descriptor of its other end."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def open_once() -> int | None:
         with suppress(OSError):  # ENXIO: there is no reader yet
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        threading.Event().wait(0.01)
-    raise AssertionError("nobody reads the pipe")
+        return None
+
+    descriptor = wait_until(open_once, lambda opened: opened is not None, "a reader of the pipe")
+    assert descriptor is not None
+    return descriptor
 
 
 def test_a_key_that_is_put_right(

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
-from tests.support.waiting import END_SECONDS, TIMEOUT
+from tests.support.waiting import END_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Start
@@ -42,14 +41,6 @@ def is_opening(pid: int) -> bool:
     modules = Path(f"/proc/{pid}/maps").read_text()
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     return "/pydantic_core/" in modules and state == "S"
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Ask again and again, at short intervals, until something holds."""
-    deadline = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.001)
 
 
 @pytest.fixture(autouse=True)

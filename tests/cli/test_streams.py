@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TypeVar
 import pytest
 
 from exporter.simulator import Simulator
-from tests.support.waiting import END_SECONDS, TIMEOUT
+from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
 
 Configure = Callable[..., None]
 T = TypeVar("T")
@@ -155,7 +153,8 @@ def test_services(begin: Begin, streams: str, words: list[str]) -> None:
     """The service serves and ends as asked; no socket has the number of a standard stream."""
     program = begin(streams, *words)
     pid = program.process.pid
-    address = wait_for(lambda: listening(pid))
+    address = wait_until(lambda: listening(pid))
+    assert address is not None
     with closing(http.client.HTTPConnection(*address, timeout=TIMEOUT)) as connection:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
@@ -189,15 +188,6 @@ def serves(place: tuple[str, int]) -> bool:
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status == 200
     return False
-
-
-def wait_for(ask: Callable[[], T | None]) -> T:
-    """Ask again and again until there is an answer."""
-    deadline = time.monotonic() + TIMEOUT
-    while (found := ask()) is None:
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
-    return found
 
 
 def test_ascii(begin: Begin) -> None:

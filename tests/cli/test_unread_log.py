@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Simulator
-from tests.support.waiting import END_SECONDS, TIMEOUT
+from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
 
 DROPPED = "scaleengine_exporter_log_lines_dropped_total"
 WARNINGS = 125
@@ -125,14 +124,6 @@ def fill_log(program: Unread) -> None:
     while not program.value(DROPPED):
         assert time.monotonic() < deadline, "no line was dropped"
         program.reload()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Ask again and again until something holds."""
-    deadline = time.monotonic() + TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import BadStatusLine, HTTPSConnection
@@ -20,7 +18,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from tests.certificates import certify_expired
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Program, Start
@@ -70,14 +68,6 @@ def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def until(asked: Callable[[], bool]) -> bool:
-    """Ask again and again until it holds; return whether it does."""
-    deadline = time.monotonic() + TIMEOUT
-    while not asked() and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
-    return asked()
-
-
 def test_tls_and_passwords(program: "Program", tmp_path: Path) -> None:
     """Only who speaks TLS and knows the password gets the metrics."""
     status, text = scrape(program, tmp_path, PASSWORD)
@@ -94,7 +84,7 @@ def test_a_certificate_that_is_replaced(program: "Program", tmp_path: Path) -> N
     """A new certificate is served without a restart."""
     old = ssl.get_server_certificate(program.address)
     make_certificate(tmp_path, "second")
-    assert until(lambda: ssl.get_server_certificate(program.address) != old)
+    wait_until(lambda: ssl.get_server_certificate(program.address) != old)
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
 
 
@@ -103,7 +93,7 @@ def test_a_file_that_becomes_bad(program: "Program", tmp_path: Path) -> None:
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
     file = tmp_path / "web.yaml"
     file.write_text(file.read_text().replace("cert_file", "cert_fiel"))
-    assert until(lambda: f"{RELOADED} 0.0\n" in scrape(program, tmp_path, PASSWORD)[1])
+    wait_until(lambda: f"{RELOADED} 0.0\n" in scrape(program, tmp_path, PASSWORD)[1])
     event = program.wait_for(msg="web configuration not reloaded")
     assert str(event["problem"]).startswith("web.yaml:2:3: tls_server_config.cert_fiel: ")
 
@@ -152,7 +142,7 @@ def test_a_costly_password_does_not_hold_up_the_end(
         line.sendall(
             f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n".encode()
         )
-        assert until(lambda: bool(busy_threads(program.pid) - before))
+        wait_until(lambda: busy_threads(program.pid) - before)
         assert program.end() == 0
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from tests.e2e.proofs import Proofs
 from tests.e2e.receiver import Notification
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
+from tests.support.waiting import wait_until
 
 _ON_EVERY_ALERT = ("alertname", "job")
 
@@ -37,7 +37,7 @@ class Ear:
         def held() -> Mapping[str, set[str]]:
             return watch.alerts()
 
-        seen = eventually(
+        seen = wait_until(
             held,
             lambda held: all(cause in held.get(alert, ()) for alert in alerts),
             f"{watch.name}: {cause} holds back {sorted(alerts)}",
@@ -54,7 +54,7 @@ class Ear:
             ]
 
         state = "firing" if firing else "resolved"
-        notification = eventually(heard, bool, f"{watch.name}: {alert} {state} at a receiver")[0]
+        notification = wait_until(heard, bool, f"{watch.name}: {alert} {state} at a receiver")[0]
         assert not labels or notification.labels == labels
         shown = [
             f"{name}={value}"

@@ -12,9 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.accounts import Polled, Samples, series
 from tests.e2e.processes import Child
-from tests.e2e.waiting import eventually
 from tests.ports import choose_port
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 POLL_SECONDS: Final = 3
 """How often everything is polled."""
@@ -64,7 +63,7 @@ class Exporter:
             ]
         )
         self.address = self._child.wait_for(_LISTENING)
-        eventually(lambda: self._status("/-/ready"), lambda status: status == 200, "a poll of all")
+        wait_until(lambda: self._status("/-/ready"), lambda status: status == 200, "a poll of all")
 
     def end(self) -> int:
         """End it with SIGTERM; return its exit status, 0 if it does not run."""

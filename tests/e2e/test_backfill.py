@@ -21,8 +21,8 @@ from tests.e2e.programs import NO_PROMETHEUS_3, needed, prometheus_3, promtool_o
 from tests.e2e.prometheus_api import Answer, PrometheusApi
 from tests.e2e.proofs import Proofs
 from tests.e2e.test_dashboard import BOARD
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch, watching
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -169,7 +169,7 @@ def test_the_join_to_live_scrapes(fresh: Watch, history: History, proofs: Proofs
     def scraped() -> Mapping[str, list[tuple[float, float]]]:
         return read_series(fresh.prometheus, "scaleengine_disk_usage_bytes")
 
-    seen = eventually(
+    seen = wait_until(
         scraped,
         lambda found: found[""][-1][0] > history.end,
         "a scrape after the history",

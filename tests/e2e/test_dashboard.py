@@ -10,8 +10,8 @@ from tests.e2e.accounts import Polled, User
 from tests.e2e.copies import MONITORING
 from tests.e2e.prometheus_api import Answer, Point
 from tests.e2e.proofs import PanelValue, Proofs
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,7 +35,7 @@ def test_the_expression_returns_data(query: PanelQuery, watch: Watch, proofs: Pr
     if ONLY_WHILE_A_POLL_FAILS in query.expression:
         assert ask(query.expression) == Answer(points=[], complaints=[])
         return
-    answer = eventually(
+    answer = wait_until(
         lambda: ask(query.expression),
         lambda answer: bool(answer.numbers),
         f"a number from {query.expression}",
@@ -68,7 +68,7 @@ def test_changes_are_right(
 ) -> None:
     """The change of each CPU user in a day and in a week is what was simulated."""
     expected = {key: days * float(user.bytes_a_day) for key, user in users(polled).items()}
-    seen = eventually(
+    seen = wait_until(
         lambda: _by_user(ask_table(watch, ref)), lambda seen: seen == expected, str(expected)
     )
     proofs.add(watch.name, f"bytes more in {days} d by CPU user", list(seen.values()))

@@ -13,9 +13,9 @@ from tests.e2e.copies import DASHBOARD, MONITORING, RUNBOOK
 from tests.e2e.hearing import Ear
 from tests.e2e.polling_exporter import Exporter
 from tests.e2e.proofs import Proofs
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
 from tests.support.faults import Refusal
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -187,7 +187,7 @@ def test_an_exporter_that_is_down(
     """An exporter that is gone pages somebody; what it said before is told no more."""
     with refused(scaleengine, polled["demo"]):
         for watch in watches.values():
-            eventually(
+            wait_until(
                 watch.prometheus.firing, lambda names: REQUESTS_FAILING in names, REQUESTS_FAILING
             )
         with ended(exporter):
@@ -202,7 +202,7 @@ def test_an_exporter_that_is_down(
                 )
             for watch in watches.values():
                 ear.held_back(watch, EXPORTER_DOWN, {REQUESTS_FAILING})
-                eventually(
+                wait_until(
                     watch.sent, lambda sent: sent == {EXPORTER_DOWN}, f"only {EXPORTER_DOWN}"
                 )
     for watch in watches.values():
@@ -213,7 +213,7 @@ def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
     """Wait until a Prometheus has seen the process that runs now."""
     name = "process_start_time_seconds"
     started = exporter.samples()[series(name, {})]
-    eventually(
+    wait_until(
         lambda: watch.prometheus.value(f'{name}{{job="scaleengine"}}'),
         lambda seen: seen == started,
         f"{watch.name}: a scrape of the new process",

@@ -5,8 +5,8 @@ import yaml
 
 from tests.e2e.copies import ADDRESSES, MONITORING
 from tests.e2e.proofs import Proofs
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,7 +28,7 @@ def test_every_rule_is_well(watch: Watch, proofs: Proofs) -> None:
                 found[state] = found.get(state, 0) + 1
         return found
 
-    seen = eventually(health, lambda found: set(found) == {"ok"}, "rules that are well")
+    seen = wait_until(health, lambda found: set(found) == {"ok"}, "rules that are well")
     assert seen == {"ok": len(WRITTEN) + len(ADDRESSES)}
     proofs.add(watch.name, "rules by health", seen)
 
@@ -43,7 +43,7 @@ def test_recordings_have_data(watch: Watch, proofs: Proofs) -> None:
 
     # One that needs a failure is empty as long as there is none.
     unless_failed = {"account_reason:scaleengine_api_request_failures:latest"}
-    seen = eventually(
+    seen = wait_until(
         recorded, lambda found: names - unless_failed <= found, f"all of {sorted(names)}"
     )
     proofs.add(watch.name, "recording rules with data, of all", f"{len(seen)} of {len(names)}")

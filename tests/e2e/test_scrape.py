@@ -8,8 +8,8 @@ import pytest
 from tests.e2e.accounts import Polled, Samples, stored, today
 from tests.e2e.polling_exporter import Exporter
 from tests.e2e.proofs import Proofs
-from tests.e2e.waiting import eventually
 from tests.e2e.watching import Watch
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -27,7 +27,7 @@ def test_the_target_is_up(watch: Watch, proofs: Proofs) -> None:
         found = watch.prometheus.get("targets")["activeTargets"]
         return [(each["health"], each["lastError"]) for each in found]
 
-    (seen,) = eventually(targets, lambda found: found == [("up", "")], "a target that is up")
+    (seen,) = wait_until(targets, lambda found: found == [("up", "")], "a target that is up")
     proofs.add(watch.name, "health of the target, last error", seen)
 
 
@@ -41,7 +41,7 @@ def test_every_sample_is_taken(watch: Watch, exporter: Exporter, proofs: Proofs)
         kept = query('scrape_samples_post_metric_relabeling{job="scaleengine"}')
         return taken, kept, len(lines)
 
-    seen = eventually(counted, lambda counts: len(set(counts)) == 1, "the samples of /metrics")
+    seen = wait_until(counted, lambda counts: len(set(counts)) == 1, "the samples of /metrics")
     proofs.add(watch.name, "samples scraped, kept, in /metrics", seen)
 
 
@@ -56,7 +56,7 @@ def test_the_samples_are_right(watch: Watch, polled: Mapping[str, Polled], proof
         }
         return watch.prometheus.samples(STORED), truth
 
-    seen, truth = eventually(compared, lambda both: both[0] == both[1], "what ScaleEngine has")
+    seen, truth = wait_until(compared, lambda both: both[0] == both[1], "what ScaleEngine has")
     proofs.add(watch.name, "series of what is stored, all as simulated", len(seen))
     for name in ("scaleengine_disk_usage_bytes", "scaleengine_files"):
         total = sum(value for (metric, _), value in truth.items() if metric == name)
@@ -69,7 +69,7 @@ def test_folders_sum_to_their_path(watch: Watch, proofs: Proofs) -> None:
         "sum by (account, path, file_type) (scaleengine_folder_files)"
         " == bool max by (account, path, file_type) (scaleengine_files)"
     )
-    seen = eventually(
+    seen = wait_until(
         lambda: watch.prometheus.instant(expression).numbers,
         lambda equal: equal == [1.0] * 3,
         "three paths and types whose folders sum to them",
@@ -86,7 +86,7 @@ def test_samples_are_those_of_the_exporter(
         taken = watch.prometheus.samples('{job="scaleengine",__name__=~"scaleengine_.+"}')
         return set(taken), {each for each in exporter.samples() if each[0].startswith("scale")}
 
-    seen, _ = eventually(compared, lambda both: both[0] == both[1], "the series of /metrics")
+    seen, _ = wait_until(compared, lambda both: both[0] == both[1], "the series of /metrics")
     proofs.add(watch.name, "series with the exporter's prefix, all in /metrics", len(seen))
 
 

@@ -12,7 +12,7 @@ from tests.certificates import OPENSSL
 from tests.e2e.processes import Child
 from tests.e2e.programs import needed
 from tests.e2e.prometheus_api import PrometheusApi
-from tests.e2e.waiting import eventually
+from tests.support.waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hostile-networks.md").read_text()
 PASSWORD = "not the one of the page"
@@ -71,5 +71,5 @@ def test_prometheus_scrapes_as_the_page_says(folder: Path) -> None:
         with Child(watch) as watching:
             api = PrometheusApi(f"http://{watching.wait_for(LISTENING)}")
             watching.wait_for(r"(Server is ready)")
-            eventually(lambda: api.value("up"), lambda up: up == 1, "a scrape")
+            wait_until(lambda: api.value("up"), lambda up: up == 1, "a scrape")
             assert api.value('scaleengine_up{account="demo"}') == 1

@@ -12,8 +12,7 @@ from tests.e2e.copies import write_alertmanager, write_prometheus, write_rules
 from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
 from tests.e2e.receiver import Receiver, listening_receiver
-from tests.e2e.waiting import eventually
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 _LISTENING: Final = r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)"
 
@@ -83,8 +82,8 @@ def watching(
         api = PrometheusApi(f"http://{scraping.wait_for(_LISTENING)}")
         scraping.wait_for(r"(Server is ready)")
         # It looks for targets after five seconds only, and in fast motion misses them until then.
-        eventually(lambda: api.value('up{job="scaleengine"}'), lambda up: up == 1, "a first scrape")
+        wait_until(lambda: api.value('up{job="scaleengine"}'), lambda up: up == 1, "a first scrape")
         if not is_demo:  # what the demo shows fires alerts
-            eventually(api.firing, lambda names: not names, "no alert")
+            wait_until(api.firing, lambda names: not names, "no alert")
         version = api.get("status/buildinfo")["version"]
         yield Watch(f"Prometheus {version}", api, scraping, peer, receiver)

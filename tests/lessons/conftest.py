@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.credentials import KEY, SECRET
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 
 class Program:
@@ -35,10 +34,7 @@ class Program:
 
     def wait_until_ready(self) -> None:
         """Wait until each target has finished a poll."""
-        deadline = time.monotonic() + TIMEOUT
-        while self.get("/-/ready")[0] != 200:
-            assert time.monotonic() < deadline, "it is not ready"
-            threading.Event().wait(0.05)
+        wait_until(lambda: self.get("/-/ready"), lambda response: response[0] == 200, "it is ready")
 
 
 Start = Callable[..., Program]

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import which
@@ -14,7 +13,7 @@ import pytest
 import requests
 import yaml
 
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 CONFIG = Path(__file__).parents[2] / "monitoring" / "alertmanager.yml"
 ALERTS = CONFIG.with_name("alerts.yml")
@@ -154,10 +153,7 @@ def test_what_follows_from_another_is_not_sent(alertmanager: str) -> None:
     raised = [{"labels": labels} for labels, _ in AT_ONCE]
     requests.post(f"{alertmanager}/alerts", json=raised, timeout=TIMEOUT).raise_for_status()
     expected = {tuple(sorted(labels.items())): sent for labels, sent in AT_ONCE}
-    until = time.monotonic() + TIMEOUT
-    while (known := _sent(alertmanager)) != expected and time.monotonic() < until:
-        time.sleep(0.05)
-    assert known == expected
+    wait_until(lambda: _sent(alertmanager), lambda known: known == expected, str(expected))
 
 
 def _sent(alertmanager: str) -> dict[tuple[tuple[str, str], ...], bool]:

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import random
 import threading
-import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -46,7 +45,7 @@ from tests.polling.simulated import (
     run_simulated,
 )
 from tests.support.faults import Fault
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 INTERVAL = 300.0
@@ -217,9 +216,7 @@ def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> No
         poller.apply(compute_delta((), usages), accounts)
         thread = PollingThread(poller)
         thread.start()
-        limit = time.monotonic() + TIMEOUT
-        while workers.taken < DEFAULT_MAX_WORKERS and time.monotonic() < limit:
-            threading.Event().wait(0.01)
+        wait_until(lambda: workers.taken >= DEFAULT_MAX_WORKERS)
         assert simulator.wait_for_requests(1)
 
         kept = usages[:50]

@@ -3,7 +3,6 @@
 import asyncio
 import selectors
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -30,7 +29,7 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, Fault
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -55,14 +54,6 @@ def polling(
     thread.start()
     yield thread
     assert thread.stop(TIMEOUT)
-
-
-def wait_until_dead(thread: PollingThread) -> None:
-    """Wait until the loop has ended and waits for its restart."""
-    deadline = time.monotonic() + TIMEOUT
-    while thread.dead() != ("polling",):
-        assert time.monotonic() < deadline, "the loop did not end"
-        threading.Event().wait(0.01)
 
 
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
@@ -192,7 +183,7 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
             raise SystemExit
 
         thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-        wait_until_dead(thread)
+        wait_until(thread.dead, lambda dead: dead == ("polling",))
         assert thread.dead() == ("polling",)
         assert thread.call(lambda: "called") == "called"
     assert "thread crashed, restarting" in str(lines)
@@ -213,7 +204,7 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
                 raise SystemExit
 
             thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-            wait_until_dead(thread)
+            wait_until(thread.dead, lambda dead: dead == ("polling",))
         assert store.unfinished() == (USAGE,)
         assert account.limiter.is_idle
 
@@ -260,7 +251,7 @@ def test_a_reload_while_the_loop_is_crashed(
         thread.start()
         assert simulator.wait_for_requests(1)
         thread.call(lambda: asyncio.get_running_loop().call_soon(crash))
-        wait_until_dead(thread)
+        wait_until(thread.dead, lambda dead: dead == ("polling",))
         thread.call(lambda: poller.apply(compute_delta([USAGE], [FILES]), accounts))
         assert (tuple(store.current()), thread.dead()) == ((FILES,), ("polling",))
         assert thread.stop(TIMEOUT)

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -34,7 +33,7 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault, Held
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
@@ -120,14 +119,6 @@ def polling() -> Iterator[Polling]:
     assert made.thread.stop(TIMEOUT)
 
 
-def until(holds: Callable[[], bool]) -> bool:
-    """Wait until something holds; return whether it does."""
-    deadline = time.monotonic() + TIMEOUT
-    while not holds() and time.monotonic() < deadline:
-        threading.Event().wait(0.005)
-    return holds()
-
-
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is counted
 
@@ -147,7 +138,7 @@ def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator
         made.set_targets(account, FILES, USAGE)
         assert made.wait_for(2)
         made.set_targets(account, USAGE)
-        assert until(lambda: len(made.tasks()) == 1)
+        wait_until(lambda: len(made.tasks()) == 1)
         assert made.tasks() == tasks
         assert made.store.current() == {USAGE: known}
         assert [target for target, _ in made.ended] == [USAGE, FILES]
@@ -194,7 +185,7 @@ def test_a_changed_account_makes_the_next_poll(
         assert made.wait_for(1)
         tasks = made.tasks()
         made.set_targets(changed, often)
-        assert until(lambda: simulator.requests[-1].cdn == 159)
+        wait_until(lambda: simulator.requests[-1].cdn == 159)
         assert made.tasks() == tasks
         assert made.wait_for(len(made.ended) + 3)
     numbers = [request.cdn for request in simulator.requests]
@@ -212,7 +203,7 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
         assert made.thread.dead() == ()
         assert made.store.current() == {}
         held.release()
-        assert until(lambda: made.tasks() == {})
+        wait_until(lambda: made.tasks() == {})
         assert simulator.request_count == 1
         assert made.ended == []
 
@@ -240,7 +231,7 @@ def test_a_target_never_overlaps_itself(
         good = made.store.current()[back].good
         assert good is not None
         assert good.snapshot == FileCounts(files=250, folders=0)
-        assert until(lambda: len(made.tasks()) == 1)
+        wait_until(lambda: len(made.tasks()) == 1)
 
 
 def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: Simulator) -> None:
@@ -287,9 +278,9 @@ def test_a_hundred_times_leave_nothing_behind(
                 assert made.wait_for(polls + 1)
             else:
                 made.set_targets(account, USAGE, FILES)
-        assert until(lambda: len(made.tasks()) == tasks)
+        wait_until(lambda: len(made.tasks()) == tasks)
         gc.collect()
-        assert until(lambda: descriptors() <= files)
+        wait_until(lambda: descriptors() <= files)
         assert len(clients) == (1 if changes else 0)
         assert made.store.current()[FILES] == known[FILES]
         assert len(made.ended) == (102 if changes else 2)
@@ -311,7 +302,7 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
         made.set_targets(left, FILES)
         assert made.ended == []
     # The timers of calls that were ended are told so, and end a moment later.
-    assert until(lambda: set(threading.enumerate()) <= threads)
+    wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
 def test_an_account_that_was_left_is_ended_too(
@@ -347,7 +338,7 @@ def test_a_call_of_an_account_that_is_gone(
             assert made.wait_for(1)
         else:
             made.apply({})
-        assert until(lambda: f"poll {FILES}" not in made.tasks())
+        wait_until(lambda: f"poll {FILES}" not in made.tasks())
     assert told == []
 
 

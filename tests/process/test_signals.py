@@ -9,6 +9,7 @@ import pytest
 from exporter.process.blocking import TAKEN, block_signals
 from exporter.process.ending import EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.signals import GRACE_SECONDS, SignalThread
+from tests.support.waiting import wait_until
 
 Send = Callable[..., None]
 STOPPING = [signal.SIGTERM, signal.SIGINT]
@@ -123,8 +124,7 @@ def test_a_reload_before_it_can_be(
 
 def _send_later(thread: int, number: signal.Signals) -> None:
     """Send a signal to a thread when it has no SIGHUP pending any more."""
-    while b"\nSigPnd:\t0000000000000000\n" not in _status(thread):
-        threading.Event().wait(0.01)
+    wait_until(lambda: b"\nSigPnd:\t0000000000000000\n" in _status(thread))
     signal.pthread_kill(thread, number)
 
 

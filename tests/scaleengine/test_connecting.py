@@ -22,6 +22,7 @@ from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
+from tests.support.waiting import wait_until
 
 Dropping = Callable[..., PeerAddress]
 Listen = Callable[..., str]
@@ -86,16 +87,6 @@ class Unwatched:
 def descriptors() -> set[Path]:
     """Return the descriptors that are open, but for the one that lists them."""
     return {path for path in Path("/proc/self/fd").iterdir() if path.exists()}
-
-
-def holds_soon(condition: Callable[[], bool]) -> bool:
-    """Wait until a condition holds; return False where it does not for a long time."""
-    end = time.monotonic() + LONG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        threading.Event().wait(0.01)
-    return True
 
 
 @pytest.mark.parametrize("dead", [V4, V6])
@@ -283,8 +274,8 @@ def test_nothing_is_left(
     gc.collect()
 
     # The server, which is a part of this process, may still be closing its side.
-    assert holds_soon(lambda: descriptors() <= before)
-    assert holds_soon(lambda: set(threading.enumerate()) <= threads)
+    wait_until(lambda: descriptors() <= before)
+    wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
 addresses = st.builds(

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
 from exporter.web.connection_tracker import ConnectionTracker
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -202,11 +202,10 @@ def test_few_requests_wait_for_a_response_to_another(
         with closing(connect(site, METRICS)) as sock:
             assert begun.wait(TIMEOUT)
             (connection,) = (c for c in gc.get_objects() if isinstance(c, Connection))
-            assert isinstance(connection.transport, asyncio.ReadTransport)
+            transport = connection.transport
+            assert isinstance(transport, asyncio.ReadTransport)
             sock.sendall(b"GET / HTTP/1.1\r\nHost:x\r\n\r\n" * 1000)
-            deadline = time.monotonic() + TIMEOUT
-            while connection.transport.is_reading() and time.monotonic() < deadline:
-                threading.Event().wait(0.01)
+            wait_until(lambda: not transport.is_reading())
             return len(connection._messages)  # noqa: SLF001 - what it is about
 
     site.timeouts.shutdown = 0.1
@@ -272,9 +271,7 @@ def test_one_that_is_not_read_from_makes_room_too(
             before = descriptors()
             with closing(connect(site)):  # one more here, and one more or none at the server
                 assert end_of(line) == b""
-                deadline = time.monotonic() + TIMEOUT
-                while descriptors() > before + 1 and time.monotonic() < deadline:
-                    threading.Event().wait(0.01)
+                wait_until(descriptors, lambda number: number <= before + 1)
                 return descriptors() == before + 1
 
     site.timeouts.shutdown = 0.1

@@ -4,9 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -70,7 +71,7 @@ def proxy(site: "Site", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(folder / "socket")
+        wait_until(lambda: listens(folder / "socket"))
         yield folder / "socket"
     finally:
         process.terminate()
@@ -89,17 +90,12 @@ def connect(path: Path) -> socket.socket:
     return sock
 
 
-def wait_for(path: Path) -> None:
-    """Wait until something listens at a path."""
-    deadline = time.monotonic() + LIMIT
-    while True:
-        try:
-            connect(path).close()
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        else:
-            return
+def listens(path: Path) -> bool:
+    """Return whether something listens at a path."""
+    with suppress(OSError):
+        connect(path).close()
+        return True
+    return False
 
 
 def get(path: str, proxy: Path) -> tuple[int, str]:

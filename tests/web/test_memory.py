@@ -4,7 +4,6 @@ import gc
 import socket
 import ssl
 import struct
-import time
 from asyncio import sslproto
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -16,7 +15,7 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection, Timeouts
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -98,10 +97,7 @@ def left_over() -> list[object]:
 
 def wait_for_nothing() -> int:
     """Wait until no connection is in memory; return how many are left."""
-    deadline = time.monotonic() + TIMEOUT
-    while left_over() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return len(left_over())
+    return len(wait_until(left_over, lambda found: not found, "no connection in memory"))
 
 
 @pytest.fixture(scope="module")
