@@ -1,5 +1,6 @@
 """What the tests of the configuration share: a folder to write files in, and a way to load one."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -45,11 +46,15 @@ def load_text(folder: Path) -> Load:
 
 @pytest.fixture
 def mistakes(load_text: Load) -> Mistakes:
-    """Give a function that gives the lines of the error that a bad text ends in."""
+    """Give a function that gives the lines of the error that a bad text ends in.
+
+    Its traceback must not have the word canary, which stands for a secret in the text.
+    """
 
     def lines(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             load_text(text, environ)
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
         return str(caught.value).splitlines()
 
     return lines

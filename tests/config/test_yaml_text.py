@@ -109,7 +109,6 @@ def test_text_that_is_no_yaml_gets_a_place_and_a_sentence(
 ) -> None:
     """The sentence is the project's own and never holds a piece of the text."""
     assert mistakes(text) == [f"config.yaml:{line}"]
-    assert "canary" not in line
 
 
 @pytest.mark.parametrize("text", ["[" * 2000, "- " * 2000, "{a: " * 2000, "? " * 2000])

@@ -128,7 +128,11 @@ def test_stop_ends_it() -> None:
 
 def test_told_to_stop_before_it_begins() -> None:
     """Told to stop at once, the thread does no work at all."""
-    run_thread(iter([]), Told(comes_at=0))
+    begun: list[str] = []
+    thread = SupervisedThread("poll main", lambda: begun.append("work"), Told(comes_at=0))
+    thread.start()
+    assert thread.join(TIMEOUT)
+    assert begun == []
 
 
 def test_a_wait_for_its_end() -> None:

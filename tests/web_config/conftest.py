@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,11 +136,15 @@ def load(write: Callable[[str], Path]) -> Callable[[str], WebConfig]:
 
 @pytest.fixture
 def mistakes(load: Callable[[str], WebConfig]) -> Callable[[str], list[str]]:
-    """Give a function that gives the lines of the error that a bad text ends in."""
+    """Give a function that gives the lines of the error that a bad text ends in.
+
+    Its traceback must not have the word canary, which stands for a secret in the text.
+    """
 
     def lines(text: str) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             load(text)
+        assert "canary" not in "".join(traceback.format_exception(caught.value))
         return str(caught.value).splitlines()
 
     return lines

@@ -94,7 +94,6 @@ def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
 def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
     """A hash that could never match, or would take too long, is told when the file is read."""
     assert mistakes(f"basic_auth_users: {users}\n") == [f"web.yml:1:{line}"]
-    assert "canary" not in line
 
 
 @pytest.mark.parametrize(
