@@ -24,6 +24,7 @@ from exporter.settings import Settings, build_settings
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
 from tests.support.credentials import CANARY_KEY, CANARY_SECRET
+from tests.support.fixtures import CheckAccounts, DescribeAccount, MakeSettings, WriteAccounts
 from tests.support.waiting import TIMEOUT
 
 JSON = CheckOptions("json")
@@ -77,7 +78,7 @@ def scaleengine(account: SimulatedAccount) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def main() -> Callable[..., Said]:
+def main() -> DescribeAccount:
     """Return a function that describes an account whose key and secret are right, and changes."""
 
     def build_account(**changes: object) -> Said:
@@ -94,7 +95,7 @@ def main() -> Callable[..., Said]:
 
 
 @pytest.fixture
-def configure(tmp_path: Path) -> Callable[..., Path]:
+def configure(tmp_path: Path) -> WriteAccounts:
     """Return a function that writes a configuration of accounts and returns its file."""
 
     def write(url: str, *accounts: Mapping[str, object], **api: object) -> Path:
@@ -108,7 +109,7 @@ def configure(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def settings(configure: Callable[..., Path]) -> Callable[..., Settings]:
+def settings(configure: WriteAccounts) -> MakeSettings:
     """Return a function that builds the settings of a configuration of accounts."""
     return lambda url, *accounts, **api: build_settings(
         load(configure(url, *accounts, **api), {}).config
@@ -140,7 +141,7 @@ class Checked:
 
 
 @pytest.fixture
-def checked(settings: Callable[..., Settings]) -> Callable[..., Checked]:
+def checked(settings: MakeSettings) -> CheckAccounts:
     """Return a function that checks a configuration of accounts."""
 
     def run(

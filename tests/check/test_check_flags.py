@@ -1,19 +1,17 @@
 """The command line of `check`."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import read_command_line, read_wrong_command_line
+from tests.support.fixtures import ReadWrongFlags
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 
-Refused = Callable[..., str]
-
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
     """Give a function that reads what is wrong; it returns the sentence that says so."""
     return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
@@ -79,7 +77,7 @@ def test_in_an_environment() -> None:
         "--config.check",
     ],
 )
-def test_what_it_has_no_use_for(refused: Refused, flag: str) -> None:
+def test_what_it_has_no_use_for(refused: ReadWrongFlags, flag: str) -> None:
     """A flag that means nothing to the check is refused, before its name as after it."""
     name = flag.partition("=")[0]
 
@@ -88,14 +86,16 @@ def test_what_it_has_no_use_for(refused: Refused, flag: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "doing"), [([], "serving"), (["demo"], "demo")])
-def test_what_only_it_has_a_use_for(refused: Refused, command: list[str], doing: str) -> None:
+def test_what_only_it_has_a_use_for(
+    refused: ReadWrongFlags, command: list[str], doing: str
+) -> None:
     """The form of the output is refused where there is no check."""
     said = f"--output means nothing to {doing}: leave it out"
 
     assert refused("--output=json", *command) == said
 
 
-def test_a_form_that_is_none(refused: Refused) -> None:
+def test_a_form_that_is_none(refused: ReadWrongFlags) -> None:
     """A form of output that is not known is refused, with those that are."""
     sentence = "'xml' is not one of 'text', 'json'."
 

@@ -20,12 +20,11 @@ from exporter.check.results import CheckResult, Outcome
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
+from tests.support.fixtures import CheckAccounts, DescribeAccount
 
 if TYPE_CHECKING:
-    from tests.check.conftest import Authority, Checked
+    from tests.check.conftest import Authority
 
-Check = Callable[..., "Checked"]
-Main = Callable[..., object]
 UnderTls = Callable[[Path], str]
 
 
@@ -179,7 +178,7 @@ def test_a_family_without_a_route(scaleengine: Simulator, resolving: Callable[..
 
 
 def test_a_good_certificate(
-    checked: Check, main: Main, under_tls: UnderTls, authority: "Authority"
+    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: "Authority"
 ) -> None:
     """A certificate that is trusted is told with the day on which it ends."""
     url = under_tls(authority.issue("good", "IP:127.0.0.1", days=90))
@@ -200,7 +199,7 @@ def test_a_good_certificate(
 
 
 def test_a_certificate_that_ends_soon(
-    checked: Check, main: Main, under_tls: UnderTls, authority: "Authority"
+    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: "Authority"
 ) -> None:
     """A certificate that ends in less than two weeks works, and is to be looked at."""
     url = under_tls(authority.issue("short", "IP:127.0.0.1", days=13))
@@ -220,8 +219,8 @@ BAD_CERTIFICATES = {
 
 @pytest.mark.parametrize("case", BAD_CERTIFICATES)
 def test_a_bad_certificate(
-    checked: Check,
-    main: Main,
+    checked: CheckAccounts,
+    main: DescribeAccount,
     under_tls: UnderTls,
     authority: "Authority",
     scaleengine: Simulator,
@@ -368,7 +367,7 @@ def test_a_proxy_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_proxy_that_is_not_there(
-    checked: Check, main: Main, refusing: str, monkeypatch: pytest.MonkeyPatch
+    checked: CheckAccounts, main: DescribeAccount, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy at which nobody listens is said once, by the first request."""
     monkeypatch.setenv("https_proxy", f"http://{refusing}")

@@ -1,7 +1,7 @@
 """A check that polls each target whole."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,11 @@ from exporter.polling.snapshots import FileCounts
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.simulator import Simulator
 from exporter.terminal import Progress
+from tests.support.fixtures import CheckAccounts, DescribeAccount
 
 if TYPE_CHECKING:
     from tests.check.conftest import Checked
 
-Check = Callable[..., "Checked"]
-Main = Callable[..., Mapping[str, object]]
 
 FULL = CheckOptions("json", full=True)
 TARGET = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
@@ -34,7 +33,9 @@ def facts(found: "Checked", what: str) -> list[Mapping[str, object]]:
     return [fact for fact in read if isinstance(fact, dict)]
 
 
-def test_what_polls_cost(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_what_polls_cost(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Each target is polled whole: its numbers are those of the account."""
     found = checked(scaleengine.url, main(), options=FULL, requests_per_second=100)
 
@@ -60,7 +61,7 @@ def test_what_polls_cost(checked: Check, scaleengine: Simulator, main: Main) -> 
     }
 
 
-def test_one_path(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_one_path(checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount) -> None:
     """One path is looked at, and nothing else is requested."""
     options = CheckOptions("json", full=True, accounts=("main",), paths=("sestore4/small",))
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
@@ -72,7 +73,9 @@ def test_one_path(checked: Check, scaleengine: Simulator, main: Main) -> None:
     assert str(demand["detail"]).startswith("what was tried needs about ")
 
 
-def test_a_limit_of_requests(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_a_limit_of_requests(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """A path that takes more requests than a poll may make fails as that poll does."""
     files = {"paths": ["sestore4/jb"]}
     found = checked(scaleengine.url, main(files=files), options=FULL, max_requests_per_poll=2)

@@ -24,10 +24,10 @@ from exporter.scaleengine.file_listing import (
     list_files,
 )
 from exporter.scaleengine.timestamps import TimestampAllocator
-from exporter.settings import Settings
 from exporter.simulator import Behaviour, FileType, SimulatedAccount, Simulator
 from exporter.simulator import Folder as Stored
 from tests.support.api_variants import ApiVariant, Unreached
+from tests.support.fixtures import DescribeAccount, MakeSettings
 from tests.support.random_trees import random_wide_tree
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
@@ -109,9 +109,7 @@ Walk = Callable[[Stored, ApiVariant], list[Listing]]
 
 
 @pytest.fixture
-def walked(
-    account: SimulatedAccount, settings: Callable[..., Settings], main: Callable[..., object]
-) -> Walk:
+def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAccount) -> Walk:
     """Return a function that walks a tree, and returns the answers that this took."""
 
     def walk_over(tree: Stored, variant: ApiVariant) -> list[Listing]:

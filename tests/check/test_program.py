@@ -15,10 +15,8 @@ import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.fixtures import DescribeAccount, WriteAccounts
 from tests.support.waiting import TIMEOUT
-
-Configure = Callable[..., Path]
-Main = Callable[..., Mapping[str, object]]
 
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter", "check")
 ESCAPE = "\x1b"
@@ -110,7 +108,9 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         yield start
 
 
-def test_a_good_end(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+def test_a_good_end(
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Where nothing failed it ends with 0, and writes nothing on standard error."""
     configure(scaleengine.url, main())
     ended = run()
@@ -120,7 +120,9 @@ def test_a_good_end(run: Run, configure: Configure, scaleengine: Simulator, main
     assert ESCAPE not in ended.out
 
 
-def test_a_bad_end(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+def test_a_bad_end(
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Where something failed it ends with 1; the document is all there is on standard output."""
     configure(scaleengine.url, main(files={"paths": ["sestore4/no"]}))
     ended = run("--output=json")
@@ -130,7 +132,7 @@ def test_a_bad_end(run: Run, configure: Configure, scaleengine: Simulator, main:
 
 
 def test_an_unknown_account(
-    run: Run, configure: Configure, scaleengine: Simulator, main: Main
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A wrong account on the command line ends with 2 and what was probably meant."""
     configure(scaleengine.url, main())
@@ -141,7 +143,9 @@ def test_an_unknown_account(
     assert scaleengine.request_count == 0
 
 
-def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+def test_a_caution(
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """What a configuration is warned of is to be looked at, and no failure."""
     configure(scaleengine.url, main(files={"paths": ["sestore4/small", "sestore4/small/1"]}))
     ended = run()
@@ -153,7 +157,7 @@ def test_a_caution(run: Run, configure: Configure, scaleengine: Simulator, main:
 
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_a_wrong_configuration(
-    run: Run, configure: Configure, scaleengine: Simulator, main: Main, output: str
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, output: str
 ) -> None:
     """A wrong configuration ends with 2 and its mistakes; nobody is asked."""
     configure(scaleengine.url, main(cdn="many"))
@@ -173,9 +177,9 @@ def test_a_wrong_configuration(
 )
 def test_an_interruption(
     terminal: Callable[..., Terminal],
-    configure: Configure,
+    configure: WriteAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     number: signal.Signals,
     flags: list[str],
     trying: str,
@@ -195,7 +199,10 @@ def test_an_interruption(
 
 
 def test_on_a_terminal(
-    terminal: Callable[..., Terminal], configure: Configure, scaleengine: Simulator, main: Main
+    terminal: Callable[..., Terminal],
+    configure: WriteAccounts,
+    scaleengine: Simulator,
+    main: DescribeAccount,
 ) -> None:
     """A terminal shows colours, and what is being tried as long as it is."""
     configure(scaleengine.url, main(files={"paths": ["sestore4/no"]}))
@@ -212,9 +219,9 @@ def test_on_a_terminal(
 )
 def test_a_terminal_without_colours(
     terminal: Callable[..., Terminal],
-    configure: Configure,
+    configure: WriteAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     *,
     environ: Mapping[str, str],
     progress: bool,
@@ -229,7 +236,9 @@ def test_a_terminal_without_colours(
     assert "ok    main disk usage: 2 CPU users" in started.shown
 
 
-def test_no_terminal(run: Run, configure: Configure, scaleengine: Simulator, main: Main) -> None:
+def test_no_terminal(
+    run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Where there is no terminal there are neither colours nor progress, whoever asks for them.
 
     `test_a_good_end` is the same where nobody asks.
@@ -242,7 +251,7 @@ def test_no_terminal(run: Run, configure: Configure, scaleengine: Simulator, mai
 
 
 def test_a_reader_that_leaves(
-    tmp_path: Path, configure: Configure, scaleengine: Simulator, main: Main
+    tmp_path: Path, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where nobody reads what it prints, it ends as if somebody did."""
     configure(scaleengine.url, main())

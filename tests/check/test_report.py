@@ -15,12 +15,11 @@ from exporter.check.report import WRITERS, write_text
 from exporter.check.results import NAME, CheckResult, Outcome
 from exporter.check.runner import CheckOptions, check
 from exporter.scaleengine.redaction import SecretRedactor
-from exporter.settings import Settings
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
 from exporter.simulator.php import PhpValue
 from exporter.terminal import Progress
+from tests.support.fixtures import DescribeAccount, MakeSettings
 
-Main = Callable[..., Mapping[str, object]]
 Print = Callable[..., str]
 
 HERE = Path(__file__).parent
@@ -115,7 +114,7 @@ DOCUMENT = exactly(
 
 
 @pytest.fixture
-def bad(main: Main) -> tuple[Mapping[str, object], ...]:
+def bad(main: DescribeAccount) -> tuple[Mapping[str, object], ...]:
     """Return three accounts: one with mistakes in what it polls, two with wrong credentials."""
     return (
         main(
@@ -128,7 +127,7 @@ def bad(main: Main) -> tuple[Mapping[str, object], ...]:
 
 
 @pytest.fixture
-def printed(settings: Callable[..., Settings], scaleengine: Simulator) -> Print:
+def printed(settings: MakeSettings, scaleengine: Simulator) -> Print:
     """Return a function that checks accounts, and returns what that prints."""
 
     def run(
@@ -164,7 +163,7 @@ def steady(text: str) -> str:
     return text
 
 
-def test_a_good_run(printed: Print, main: Main) -> None:
+def test_a_good_run(printed: Print, main: DescribeAccount) -> None:
     """A good run has one line for each thing that was tried, and a sum."""
     assert steady(printed(main())) == (HERE / "good.txt").read_text()
 
@@ -180,7 +179,7 @@ def test_a_bad_run(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
 @pytest.mark.parametrize(("full", "facts"), [(False, FACTS), (True, WHOLE_FACTS)])
 def test_a_document(
     printed: Print,
-    main: Main,
+    main: DescribeAccount,
     bad: tuple[Mapping[str, object], ...],
     full: bool,  # noqa: FBT001 - pytest gives it by name
     facts: Mapping[str, Mapping[str, object]],
@@ -236,7 +235,7 @@ def test_no_secret(
 
 @pytest.mark.parametrize("output", WRITERS)
 def test_a_secret_that_comes_back(
-    settings: Callable[..., Settings], main: Main, output: str, account: SimulatedAccount
+    settings: MakeSettings, main: DescribeAccount, output: str, account: SimulatedAccount
 ) -> None:
     """A secret that ScaleEngine writes into an answer is not printed either."""
     echoing = SimulatedAccount(
@@ -261,7 +260,7 @@ def test_a_secret_that_comes_back(
 
 
 def test_users_that_are_many_and_odd(
-    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
+    settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """A few users are named, and nothing in a name is obeyed by a terminal."""
     names = ["\x1b[31mred", "two\nlines", "\u202eback", *"abcdef"]
@@ -288,7 +287,7 @@ def test_users_that_are_many_and_odd(
 
 
 def test_no_usage_at_all(
-    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
+    settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """An account without any disk usage is to be looked at."""
     empty = SimulatedAccount(
@@ -311,7 +310,7 @@ def test_no_usage_at_all(
 
 
 def test_rows_that_are_rejected(
-    settings: Callable[..., Settings], main: Main, account: SimulatedAccount
+    settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """They are named, with the users that have no number because of them; no secret is."""
     today = datetime.now(UTC).date().isoformat()
@@ -380,8 +379,8 @@ def test_rows_that_are_rejected(
     ],
 )
 def test_no_number_because_of_rejected_rows(
-    settings: Callable[..., Settings],
-    main: Main,
+    settings: MakeSettings,
+    main: DescribeAccount,
     account: SimulatedAccount,
     rows: list[PhpValue],
     outcome: Outcome,

@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,23 +16,17 @@ from exporter.scaleengine.clock import Clock
 from exporter.settings import Settings, build_settings
 from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal, TimesOut
+from tests.support.fixtures import CheckAccounts, DescribeAccount, MakeSettings, WriteAccounts
 from tests.support.timers import ManualTimers
-
-if TYPE_CHECKING:
-    from tests.check.conftest import Checked
-
-Check = Callable[..., "Checked"]
-MakePlan = Callable[..., Settings]
 
 AnyFault = Fault | Refusal | HttpError
 PATHS = ["sestore4/jb", "sestore4/small"]
 
 
-Main = Callable[..., Mapping[str, object]]
 REACHED = ["name ok", "connection ok", "certificate ok"]
 
 
-def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_all_is_well(checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount) -> None:
     """Each account's secrets, key, disk usage and paths are tried, with one request for each."""
     found = checked(scaleengine.url, main())
 
@@ -58,7 +51,7 @@ def test_all_is_well(checked: Check, scaleengine: Simulator, main: Main) -> None
 
 @pytest.mark.parametrize("full", [False, True])
 def test_a_path_without_a_file_of_the_type(
-    checked: Check, scaleengine: Simulator, main: Main, *, full: bool
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount, *, full: bool
 ) -> None:
     """It is to be looked at, and names the types that the path has; no invalid file is good."""
     files = {"paths": [{"path": "sestore4/small", "file_types": ["audio", "invalid"]}]}
@@ -76,7 +69,9 @@ def test_a_path_without_a_file_of_the_type(
     assert {"video", "smil", "valid", "deleted"} <= set(searched)
 
 
-def test_a_path_without_any_file(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_a_path_without_any_file(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """There is no type to suggest."""
     found = checked(scaleengine.url, main(files={"paths": ["sestore4/small/2"]}))
     (empty,) = found.of("files", "warn")
@@ -85,7 +80,9 @@ def test_a_path_without_any_file(checked: Check, scaleengine: Simulator, main: M
     )
 
 
-def test_each_file_type_is_tried(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_each_file_type_is_tried(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """A path with several file types is tried for each; a disk usage that is off is not."""
     files = {"paths": [{"path": "sestore4/small", "file_types": ["video", "valid"]}]}
     found = checked(scaleengine.url, main(files=files, disk_usage={"enabled": False}))
@@ -97,7 +94,9 @@ def test_each_file_type_is_tried(checked: Check, scaleengine: Simulator, main: M
     assert found.of("disk_usage") == []
 
 
-def test_a_path_that_is_not_there(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_a_path_that_is_not_there(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """A path that ScaleEngine does not know fails with its cause; the next ones are tried."""
     found = checked(scaleengine.url, main(files={"paths": ["sestore4/no", *PATHS]}))
 
@@ -120,9 +119,9 @@ def test_a_path_that_is_not_there(checked: Check, scaleengine: Simulator, main: 
     ],
 )
 def test_wrong_credentials(
-    checked: Check,
+    checked: CheckAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     wrong: Mapping[str, object],
     reason: str,
     calls: list[str],
@@ -141,7 +140,7 @@ def test_wrong_credentials(
 
 
 def test_a_key_that_may_not_do_everything(
-    checked: Check, scaleengine: Simulator, main: Main
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A key that is denied one command is tried with the other."""
     scaleengine.behave(Behaviour(faults=(FaultRule(Refusal("0005"), command="disk.usage"),)))
@@ -154,7 +153,7 @@ def test_a_key_that_may_not_do_everything(
 
 
 def test_secrets_that_are_gone(
-    configure: Callable[..., Path], scaleengine: Simulator, main: Main, tmp_path: Path
+    configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, tmp_path: Path
 ) -> None:
     """Where the file of a secret cannot be read, nobody is asked in the name of its account."""
     secret = tmp_path / "secret"
@@ -182,7 +181,7 @@ def _run(settings: Settings) -> list[CheckResult]:
 
 @pytest.mark.parametrize("fault", [BUSY, HttpError(429, retry_after="60")])
 def test_an_account_that_is_to_rest(
-    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount, fault: AnyFault
 ) -> None:
     """An account that ScaleEngine wants to rest is left alone; the others are tried."""
     scaleengine.behave(Behaviour(faults=(FaultRule(fault, requests=(1,)),)))
@@ -211,7 +210,11 @@ def test_an_account_that_is_to_rest(
     ],
 )
 def test_a_path_that_fails(
-    checked: Check, scaleengine: Simulator, main: Main, fault: AnyFault, reason: str
+    checked: CheckAccounts,
+    scaleengine: Simulator,
+    main: DescribeAccount,
+    fault: AnyFault,
+    reason: str,
 ) -> None:
     """A path that fails, however it does, is asked for once and does not stop the next."""
     scaleengine.behave(Behaviour(faults=(FaultRule(fault, path="sestore4/jb"),)))
@@ -229,9 +232,9 @@ def test_a_path_that_fails(
     ("status", "full"), [(404, False), (404, True), (405, False), (410, False)]
 )
 def test_a_wrong_address_of_the_api(
-    checked: Check,
+    checked: CheckAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     status: int,
     full: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
@@ -249,7 +252,10 @@ def test_a_wrong_address_of_the_api(
 
 
 def test_a_path_that_hangs(
-    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+    checked: CheckAccounts,
+    scaleengine: Simulator,
+    main: DescribeAccount,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A path for which no answer comes in time does not stop the next."""
     timers = ManualTimers()
@@ -263,9 +269,9 @@ def test_a_path_that_hangs(
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.RESET])
 def test_nothing_answers(
-    checked: Check,
+    checked: CheckAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     fault: AnyFault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -281,7 +287,9 @@ def test_nothing_answers(
     assert [each["outcome"] for each in found.findings].count("not_tried") == 5
 
 
-def test_the_network_goes_meanwhile(settings: MakePlan, scaleengine: Simulator, main: Main) -> None:
+def test_the_network_goes_meanwhile(
+    settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Where the API can no longer be reached, that is said once and nobody else is asked."""
     asked = settings(scaleengine.url, main(), main(name="other"))
     prober = Prober(asked, Clock(), lambda *_: None)
@@ -298,7 +306,7 @@ def test_the_network_goes_meanwhile(settings: MakePlan, scaleengine: Simulator, 
 
 @pytest.mark.parametrize(("off", "said"), [(3600, "behind"), (-3600, "ahead of")])
 def test_a_clock_that_is_off(
-    checked: Check, account: SimulatedAccount, main: Main, off: int, said: str
+    checked: CheckAccounts, account: SimulatedAccount, main: DescribeAccount, off: int, said: str
 ) -> None:
     """A clock that is off is said once; all else is tried by ScaleEngine's time."""
     with Simulator([account], clock=lambda: time.time() + off) as scaleengine:
@@ -314,7 +322,9 @@ def test_a_clock_that_is_off(
     assert [request.code for request in scaleengine.requests].count("0002") == 2
 
 
-def test_a_time_that_is_never_right(checked: Check, scaleengine: Simulator, main: Main) -> None:
+def test_a_time_that_is_never_right(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Where ScaleEngine refuses its own time too, the account is left alone after two requests."""
     scaleengine.behave(Behaviour(faults=(FaultRule(Refusal("0002")),)))
     found = checked(scaleengine.url, main())
@@ -336,7 +346,7 @@ class _Timeless(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_a_time_that_is_not_told(checked: Check, main: Main) -> None:
+def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) -> None:
     """Where no answer tells ScaleEngine's time, asking again would not help: it is not done."""
     with HTTPServer(("127.0.0.1", 0), _Timeless) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -353,9 +363,9 @@ def test_a_time_that_is_not_told(checked: Check, main: Main) -> None:
 
 @pytest.mark.parametrize("broken", ["disk_usage", "build_disk_usage_result"])
 def test_a_defect(
-    checked: Check,
+    checked: CheckAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     monkeypatch: pytest.MonkeyPatch,
     broken: str,
 ) -> None:
@@ -373,7 +383,10 @@ def test_a_defect(
 
 
 def test_a_limit(
-    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+    checked: CheckAccounts,
+    scaleengine: Simulator,
+    main: DescribeAccount,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A limit of this process fails what was tried, is named, and is no defect."""
 
@@ -389,7 +402,10 @@ def test_a_limit(
 
 
 def test_many_users(
-    checked: Check, scaleengine: Simulator, main: Main, monkeypatch: pytest.MonkeyPatch
+    checked: CheckAccounts,
+    scaleengine: Simulator,
+    main: DescribeAccount,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Users that are too many for one response are asked for in several requests, as in a poll."""
     monkeypatch.setattr("exporter.check.prober.BODY_LIMIT", 1)
@@ -405,9 +421,9 @@ def test_many_users(
 
 @pytest.mark.parametrize("full", [False, True])
 def test_the_rate(
-    checked: Check,
+    checked: CheckAccounts,
     scaleengine: Simulator,
-    main: Main,
+    main: DescribeAccount,
     full: bool,  # noqa: FBT001 - pytest gives it by name
 ) -> None:
     """The requests of an account keep to api.requests_per_second."""
@@ -418,7 +434,9 @@ def test_the_rate(
     assert last - first > 0.04 * (len(others) + 1)
 
 
-def test_what_is_being_tried(settings: MakePlan, scaleengine: Simulator, main: Main) -> None:
+def test_what_is_being_tried(
+    settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Whoever watches is told what is tried next, and how far an account has come."""
     told: list[str] = []
     asked = settings(scaleengine.url, main())

@@ -1,14 +1,10 @@
 """The accounts and paths that a check is asked for."""
 
-from collections.abc import Callable, Mapping
-
 import pytest
 
 from exporter.check.selection import SelectionError, select
 from exporter.settings import Settings
-
-MakePlan = Callable[..., Settings]
-Main = Callable[..., Mapping[str, object]]
+from tests.support.fixtures import DescribeAccount, MakeSettings
 
 JB, SMALL = "sestore4/jb", "sestore4/small"
 USAGE = ""
@@ -16,7 +12,7 @@ NOT_POLLED = "(an account that is not enabled, or belongs to another shard, is n
 
 
 @pytest.fixture
-def configured(settings: MakePlan, main: Main) -> Settings:
+def configured(settings: MakeSettings, main: DescribeAccount) -> Settings:
     """Return the settings of two accounts; only the first has the path ``sestore4/small``."""
     return settings("http://127.0.0.1:9/", main(), main(name="other", files={"paths": [JB]}))
 
@@ -65,7 +61,7 @@ def test_what_is_not_polled(
     assert str(error.value) == said
 
 
-def test_no_path_at_all(settings: MakePlan, main: Main) -> None:
+def test_no_path_at_all(settings: MakeSettings, main: DescribeAccount) -> None:
     """Where no path is configured, that is said."""
     configured = settings("http://127.0.0.1:9/", main(files={"paths": []}))
     with pytest.raises(SelectionError, match="no account polls 'x': there is none"):

@@ -3,7 +3,7 @@
 import errno
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,8 +16,7 @@ from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.service import ConfigSource, WebOptions
 from exporter.settings import Settings
-
-Main = Callable[..., int]
+from tests.support.fixtures import RunMain
 
 GOOD = """\
 accounts:
@@ -40,7 +39,7 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def main(tmp_path: Path) -> Main:
+def main(tmp_path: Path) -> RunMain:
     """Give a function that runs the program with a good `config.yaml`, at a free port."""
     file = tmp_path / "config.yaml"
     file.write_text(GOOD)
@@ -73,7 +72,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
     return seen
 
 
-def test_a_good_configuration(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_configuration(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """--config.check of a good configuration says so, warns where it should, and ends with 0."""
     assert main("--config.check") == 0
     out, err = capsys.readouterr()
@@ -85,7 +84,7 @@ def test_a_good_configuration(main: Main, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("flags", [(), ("--config.check",)])
 def test_a_wrong_configuration(
-    main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: tuple[str, ...]
+    main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     """A wrong configuration ends with 2 and its mistakes, whether it is to be checked or used."""
     (tmp_path / "config.yaml").write_text(GOOD.replace("158", "many"))
@@ -95,7 +94,9 @@ def test_a_wrong_configuration(
     assert err.endswith("config.yaml:2:10: accounts[0].cdn: must be a whole number\n")
 
 
-def test_no_configuration(main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_no_configuration(
+    main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """A missing file is named, and ends with 2."""
     (tmp_path / "config.yaml").unlink()
     assert main() == 2
@@ -103,7 +104,7 @@ def test_no_configuration(main: Main, capsys: pytest.CaptureFixture[str], tmp_pa
     assert line.startswith(f"{tmp_path}/config.yaml: the configuration file ")
 
 
-def test_a_check_does_not_listen(main: Main) -> None:
+def test_a_check_does_not_listen(main: RunMain) -> None:
     """--config.check works while the exporter runs: it needs no port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -112,7 +113,7 @@ def test_a_check_does_not_listen(main: Main) -> None:
 
 @pytest.mark.parametrize("command", [[], ["demo"]])
 def test_a_taken_port(
-    main: Main,
+    main: RunMain,
     capsys: pytest.CaptureFixture[str],
     ran: list[tuple[Settings, str]],
     command: list[str],
@@ -127,7 +128,7 @@ def test_a_taken_port(
     assert ran == []
 
 
-def test_the_service(main: Main, ran: list[tuple[Settings, str]]) -> None:
+def test_the_service(main: RunMain, ran: list[tuple[Settings, str]]) -> None:
     """What is served is what the configuration and the flags say; then it ends with 0."""
     assert main("--web.telemetry-path=/prom") == 0
     ((settings, path),) = ran
@@ -141,7 +142,7 @@ def test_the_service(main: Main, ran: list[tuple[Settings, str]]) -> None:
 
 
 def test_the_demo(
-    main: Main, ran: list[tuple[Settings, str]], capsys: pytest.CaptureFixture[str]
+    main: RunMain, ran: list[tuple[Settings, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The demo needs no configuration: it polls a ScaleEngine of its own, which ends with it."""
     assert main("demo", "--web.telemetry-path=/prom", SCALEENGINE_EXPORTER_CONFIG_FILE="no") == 0
@@ -158,7 +159,9 @@ def test_the_demo(
         socket.create_connection((simulated.hostname, simulated.port), 5)
 
 
-def test_an_interrupt_is_not_an_end_of_its_own(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_not_an_end_of_its_own(
+    main: RunMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """KeyboardInterrupt reaches the caller: it is neither caught nor turned into a status."""
 
     def interrupt(*_: object) -> None:
@@ -170,7 +173,7 @@ def test_an_interrupt_is_not_an_end_of_its_own(main: Main, monkeypatch: pytest.M
 
 
 def test_a_broken_pipe_is_a_crash(
-    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: RunMain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A broken pipe that nobody expected is logged with its traceback, and ends with 1."""
 

@@ -15,11 +15,11 @@ from exporter.config_watch import ConfigWatch, ConfigWatcher
 from exporter.simulator import Simulator
 from exporter.timed_read import SETTLE_SECONDS
 from exporter.yamlfile.problems import ConfigError, Problem
+from tests.support.fixtures import StartProgram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.conftest import Start
 
 INTERVAL = 30.0
 A, B, C = (Fingerprint(letter, b"") for letter in (b"a", b"b", b"c"))
@@ -172,7 +172,7 @@ def test_what_a_change_is(
 
 
 def test_a_config_map_that_is_replaced(
-    start: "Start", scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Without any request, the program follows the links of a mounted ConfigMap."""
     text = "{{api: {{url: '{}'}}, accounts: [{{name: {}, cdn: 158, api_key: key, api_secret: s}}]}}"

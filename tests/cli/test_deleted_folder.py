@@ -3,19 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.waiting import TIMEOUT
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Start
-
-Configure = Callable[..., None]
 
 SENTENCE = (
     "is named by a relative path, and the folder that the exporter was started in does not exist "
@@ -25,7 +19,7 @@ DELETE_AND_RUN = 'rmdir "$PWD"; exec "$@"'
 
 
 @pytest.fixture
-def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder that can be deleted; above it are good configurations."""
     configure(tmp_path, scaleengine.url)
     (tmp_path / "web.yaml").write_text("basic_auth_users: {}\n")
@@ -64,7 +58,7 @@ def test_at_the_start(folder: Path, arguments: list[str], line: str) -> None:
     assert ended.stderr == (f"{line} {SENTENCE}\n" if arguments else f"{line}\n")
 
 
-def test_at_a_reload(start: "Start", folder: Path) -> None:
+def test_at_a_reload(start: StartProgram, folder: Path) -> None:
     """What was in force stays so, and the log says why."""
     program = start(folder, "--config.file=../config.yaml", "--web.config.file=../web.yaml")
     program.wait_for(msg="listening")

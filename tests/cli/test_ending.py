@@ -2,25 +2,20 @@
 
 import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.faults import Fault
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
-
-Configure = Callable[..., None]
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 
 
 @pytest.fixture(scope="module")
 def hanging(
-    start: "Start",
-    configure: Configure,
+    start: StartProgram,
+    configure: WriteConfig,
     scaleengine: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "dict[signal.Signals, Program]":
@@ -53,7 +48,7 @@ def test_it_ends_while_requests_hang(
 
 
 def test_it_ends_while_it_begins(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A signal that comes before it listens ends it with 0 too, and leaves no thread behind."""
     configure(tmp_path, scaleengine.url, api={"timeout": "10m"})
@@ -64,7 +59,7 @@ def test_it_ends_while_it_begins(
 
 
 def test_a_taken_port(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A port that is taken ends it with 1 and one sentence."""
     configure(tmp_path, scaleengine.url)
@@ -91,7 +86,7 @@ accounts:
 """
 
 
-def test_a_wrong_configuration(start: "Start", tmp_path: Path) -> None:
+def test_a_wrong_configuration(start: StartProgram, tmp_path: Path) -> None:
     """Every mistake is told at once, each with its place and none with a secret; the end is 2."""
     (tmp_path / "config.yaml").write_text(WRONG)
     program = start(tmp_path)

@@ -2,19 +2,14 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.waiting import TIMEOUT
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Start
-
-Configure = Callable[..., None]
 
 OF_LIBRARIES: Mapping[str, str] = {
     # prometheus_client
@@ -45,7 +40,7 @@ OF_LIBRARIES: Mapping[str, str] = {
 
 
 def test_a_folder_for_multiprocess_mode_that_is_missing(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """The folder for prometheus_client's other mode, under either name, is not used."""
     configure(tmp_path, scaleengine.url)
@@ -57,7 +52,7 @@ def test_a_folder_for_multiprocess_mode_that_is_missing(
 
 
 def test_variables_of_libraries(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """With all of them set, the program says and does the same, and writes no file."""
     folder = tmp_path / "libraries"
@@ -93,7 +88,7 @@ def plain_server() -> Iterator[int]:
 
 
 def test_no_tls_keys_are_written(
-    start: "Start", configure: Configure, plain_server: int, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, plain_server: int, tmp_path: Path
 ) -> None:
     """No variable lets the program write down the keys of its connections to the API."""
     configure(tmp_path, f"https://127.0.0.1:{plain_server}/", api={"timeout": "1s"})
@@ -131,7 +126,7 @@ def proxy() -> Iterator[Proxy]:
 
 
 def test_a_proxy_is_a_proxy(
-    start: "Start", configure: Configure, proxy: Proxy, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, proxy: Proxy, tmp_path: Path
 ) -> None:
     """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
     configure(tmp_path, "http://api.invalid/")
@@ -141,7 +136,7 @@ def test_a_proxy_is_a_proxy(
 
 
 def test_a_local_time(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Whatever the local time is, the log has UTC."""
     configure(tmp_path, scaleengine.url)

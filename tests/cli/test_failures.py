@@ -1,9 +1,8 @@
 """The whole program when ScaleEngine fails: it lives, says what is wrong, and keeps its numbers."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,11 +20,8 @@ from tests.ports import refusing_port
 from tests.support.credentials import CANARY_KEY as KEY
 from tests.support.credentials import CANARY_SECRET as SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Scrape, Start
-
-Configure = Callable[..., None]
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program, Scrape
 
 RUNBOOK = (Path(__file__).parents[2] / "monitoring" / "README.md").read_text()
 
@@ -85,11 +81,11 @@ def many_paths() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def failing(
-    start: "Start",
-    configure: Configure,
+    start: StartProgram,
+    configure: WriteConfig,
     many_paths: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
-) -> "Program":
+) -> Program:
     """Start the program while all is well; then break each path, and wait until each has failed.
 
     Two more accounts were wrong from the start: one has a wrong key, one a wrong secret.
@@ -120,7 +116,7 @@ def failing(
 
 
 @pytest.fixture(scope="module")
-def scrape(failing: "Program") -> "Scrape":
+def scrape(failing: Program) -> Scrape:
     """Scrape when each path has failed."""
     return failing.scrape()
 
@@ -128,7 +124,7 @@ def scrape(failing: "Program") -> "Scrape":
 @pytest.mark.parametrize(
     ("name", "reason"), [(name, reason) for name, (_, reason) in FAULTS.items()]
 )
-def test_a_path_that_fails(failing: "Program", scrape: "Scrape", name: str, reason: str) -> None:
+def test_a_path_that_fails(failing: Program, scrape: Scrape, name: str, reason: str) -> None:
     """The good number stays, success is 0, the failure is counted by its reason, the log tells."""
     path = {"account": "main", "path": f"sestore4/{name}"}
     assert scrape.value("scaleengine_files", **path) == 3
@@ -146,7 +142,7 @@ def test_a_path_that_fails(failing: "Program", scrape: "Scrape", name: str, reas
     failing.wait_for(level="warning", account="main", reason=reason)
 
 
-def test_others_are_not_touched(failing: "Program") -> None:
+def test_others_are_not_touched(failing: Program) -> None:
     """The disk usage of the same account goes on being polled: targets fail alone."""
     polls = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
     failing.wait_for(3, account="main", collector="disk_usage", result="ok")
@@ -158,7 +154,7 @@ def test_others_are_not_touched(failing: "Program") -> None:
 
 
 @pytest.mark.parametrize(("account", "reason"), WRONG_CREDENTIALS.items())
-def test_wrong_credentials(failing: "Program", scrape: "Scrape", account: str, reason: str) -> None:
+def test_wrong_credentials(failing: Program, scrape: Scrape, account: str, reason: str) -> None:
     """An account whose credentials are refused is not up, has no numbers, and says why."""
     assert scrape.value("scaleengine_up", account=account) == 0
     assert scrape.value("scaleengine_poll_success", account=account) == 0
@@ -172,7 +168,7 @@ def test_wrong_credentials(failing: "Program", scrape: "Scrape", account: str, r
 
 
 def test_one_cause_of_many_targets(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Six targets with one wrong secret are one warning; each failure is counted, and at debug."""
     paths = ["sestore4/jb", *(f"sestore4/jb/{name}" for name in "abcd")]
@@ -195,13 +191,13 @@ def test_one_cause_of_many_targets(
     assert program.end() == 0
 
 
-def test_it_lives(failing: "Program") -> None:
+def test_it_lives(failing: Program) -> None:
     """With all this it is healthy and, all targets having been polled, ready."""
     assert failing.get("/-/healthy")[0] == 200
     assert failing.get("/-/ready")[0] == 200
 
 
-def test_no_secret_anywhere(failing: "Program") -> None:
+def test_no_secret_anywhere(failing: Program) -> None:
     """No line of the log, even of debug, and no page shows a secret, even one sent back to us."""
     pages = [failing.get(path)[1] for path in ("/", "/metrics", "/-/ready", "/-/healthy")]
     told = failing.wait_for(msg="poll", path="sestore4/telling", result="failed", reason="api")
@@ -209,7 +205,7 @@ def test_no_secret_anywhere(failing: "Program") -> None:
     assert "canary" not in "\n".join([*failing.lines, *pages]).lower()
 
 
-def test_nobody_listens(start: "Start", configure: Configure, tmp_path: Path) -> None:
+def test_nobody_listens(start: StartProgram, configure: WriteConfig, tmp_path: Path) -> None:
     """With a ScaleEngine that was never reached there are no numbers, and nothing else is amiss."""
     with refusing_port() as port:
         configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
@@ -227,7 +223,7 @@ def test_nobody_listens(start: "Start", configure: Configure, tmp_path: Path) ->
 
 
 def test_a_secret_that_is_replaced(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A secret's file is read again at every poll: when it is put right, so is the account."""
     secret = tmp_path / "secret"
@@ -249,7 +245,9 @@ def test_a_secret_that_is_replaced(
     assert "canary" not in "\n".join(program.lines).lower()
 
 
-def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path: Path) -> None:
+def test_a_command_that_is_denied(
+    start: StartProgram, configure: WriteConfig, tmp_path: Path
+) -> None:
     """A key that may list files and not read the disk usage is no account that is down, ever."""
     storage = Folder(folders={"sestore4": Folder(folders={"jb": Folder()})})
     account = SimulatedAccount(158, KEY, SECRET, storage=storage)
@@ -271,7 +269,9 @@ def test_a_command_that_is_denied(start: "Start", configure: Configure, tmp_path
         assert program.end() == 0
 
 
-def test_what_the_runbook_looks_for(start: "Start", configure: Configure, tmp_path: Path) -> None:
+def test_what_the_runbook_looks_for(
+    start: StartProgram, configure: WriteConfig, tmp_path: Path
+) -> None:
     """Whatever the runbook greps for is in the log of an exporter whose requests fail."""
     looked_for = re.findall(r"grep '([^']+)'", RUNBOOK)
     assert {"poll result=failed", "request failed"} <= set(looked_for)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 
@@ -14,22 +13,23 @@ from exporter.packaged_files import NAMES, PACKAGED, PackagedFile
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
+from tests.support.fixtures import RunMain
 
 ROOT = Path(__file__).parents[2]
-Main = Callable[..., int]
 
 
 @pytest.fixture
-def main() -> Main:
+def main() -> RunMain:
     """Give a function that runs the program."""
 
-    def run(*arguments: str) -> int:
-        return cli.main(arguments, Process({}, SignalThread(lambda _: None), BackgroundWriter(2)))
+    def run(*arguments: str, **environ: str) -> int:
+        process = Process(environ, SignalThread(lambda _: None), BackgroundWriter(2))
+        return cli.main(arguments, process)
 
     return run
 
 
-def test_they_are_listed(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_they_are_listed(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """Each has its name and what it is for."""
     assert main("files") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -39,14 +39,14 @@ def test_they_are_listed(main: Main, capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("packaged", PACKAGED, ids=lambda packaged: packaged.name)
 def test_one_is_printed(
-    main: Main, capsys: pytest.CaptureFixture[str], packaged: PackagedFile
+    main: RunMain, capsys: pytest.CaptureFixture[str], packaged: PackagedFile
 ) -> None:
     """It is the file of the repository, byte for byte."""
     assert main("files", packaged.name) == 0
     assert capsys.readouterr().out == (ROOT / packaged.source).read_text()
 
 
-def test_all_are_written(main: Main, tmp_path: Path) -> None:
+def test_all_are_written(main: RunMain, tmp_path: Path) -> None:
     """The folder is made; who reads the files need not be who wrote them."""
     assert main("files", f"--output={tmp_path}/new/folder") == 0
     written = {path.name: path for path in (tmp_path / "new" / "folder").iterdir()}
@@ -56,7 +56,7 @@ def test_all_are_written(main: Main, tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_not_replaced(
-    main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Without --overwrite what the operator has changed stays, and nothing else is written."""
     mine = tmp_path / "scaleengine-alerts.yml"
@@ -74,7 +74,7 @@ def test_a_changed_file_is_not_replaced(
 
 
 def test_a_folder_that_cannot_be_written(
-    main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A file in the way is named."""
     (tmp_path / "file").touch()
@@ -84,13 +84,13 @@ def test_a_folder_that_cannot_be_written(
     )
 
 
-def test_an_unknown_name(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """It is answered by the names that there are."""
     assert main("files", "alert.yml") == 2
     assert "'scaleengine-alerts.yml'" in capsys.readouterr().err
 
 
-def test_the_manual_has_every_flag(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_manual_has_every_flag(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """It is made of the commands and flags themselves."""
     assert main("files", "scaleengine-exporter.1") == 0
     text = capsys.readouterr().out.replace("\\-", "-")
@@ -106,7 +106,7 @@ def test_the_manual_has_every_flag(main: Main, capsys: pytest.CaptureFixture[str
     which("mandoc") is None and not os.environ.get("CI"),
     reason="mandoc is not installed; CI installs it",
 )
-def test_mandoc_reads_the_manual(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mandoc_reads_the_manual(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """It finds no mistake, and shows what a user looks for."""
     assert main("files", "scaleengine-exporter.1") == 0
     text = capsys.readouterr().out

@@ -1,6 +1,5 @@
 """The command line and the environment: what can be said, who wins, and what is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ from exporter.cli import program
 from exporter.flags import BACKFILL_FLAGS, CHECK_FLAGS
 from exporter.web.listeners import TcpAddress, UnixAddress
 from tests.command_line import read_command_line, read_wrong_command_line
-
-Refused = Callable[..., str]
+from tests.support.fixtures import ReadWrongFlags
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
@@ -116,7 +114,7 @@ def value(flag: str, *arguments: str, **environ: str) -> object:
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
     """Give a function that reads what is wrong; it returns the sentence that says so."""
     return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
@@ -181,14 +179,14 @@ def test_a_switch_wins(flag: str) -> None:
     assert value(flag, f"--{flag}=false", **{variable(flag): "1"}) is False
 
 
-def test_a_switch_takes_no_word(refused: Refused) -> None:
+def test_a_switch_takes_no_word(refused: ReadWrongFlags) -> None:
     """The word behind a switch is not its value."""
     assert read_command_line("--web.enable-lifecycle", "demo").command == "demo"
     assert refused("--config.check", "false").startswith("No such command 'false'.")
 
 
 @pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)
-def test_a_wrong_value(refused: Refused, flag: str, text: str, sentence: str) -> None:
+def test_a_wrong_value(refused: ReadWrongFlags, flag: str, text: str, sentence: str) -> None:
     """A value that cannot be is refused with 2, by name, with what would be right."""
     assert refused(f"--{flag}={text}") == f"Invalid value for --{flag}: {sentence}"
 
@@ -196,7 +194,7 @@ def test_a_wrong_value(refused: Refused, flag: str, text: str, sentence: str) ->
 @pytest.mark.parametrize(
     ("flag", "text", "sentence"), [mistake for mistake in MISTAKES if mistake[1]]
 )
-def test_a_wrong_variable(refused: Refused, flag: str, text: str, sentence: str) -> None:
+def test_a_wrong_variable(refused: ReadWrongFlags, flag: str, text: str, sentence: str) -> None:
     """The same in the environment is refused by the name of the variable."""
     name = variable(flag)
     said = refused(**{name: text})
@@ -212,7 +210,7 @@ def test_empty_variables() -> None:
     assert read_command_line(**empty) == (0, "serve", DEFAULTS)
 
 
-def test_one_wrong_of_several_addresses(refused: Refused) -> None:
+def test_one_wrong_of_several_addresses(refused: ReadWrongFlags) -> None:
     """One wrong address among several is the one that is named."""
     name = f"{PREFIX}WEB_LISTEN_ADDRESS"
     said = refused(**{name: ":1,,:2"})
@@ -236,7 +234,7 @@ def test_one_wrong_of_several_addresses(refused: Refused) -> None:
         (["demo", "--log.level", "-x"], "Option '--log.level' requires an argument."),
     ],
 )
-def test_wrong_usage(refused: Refused, arguments: list[str], sentence: str) -> None:
+def test_wrong_usage(refused: ReadWrongFlags, arguments: list[str], sentence: str) -> None:
     """Unknown flags, unknown commands and abbreviations are refused: a typing error is no guess."""
     assert refused(*arguments).startswith(sentence)
 
@@ -269,7 +267,7 @@ def test_the_demo_in_an_environment() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--config.file=x", "--config.check"])
-def test_what_the_demo_has_no_use_for(refused: Refused, flag: str) -> None:
+def test_what_the_demo_has_no_use_for(refused: ReadWrongFlags, flag: str) -> None:
     """A flag that means nothing to the demo is refused, before its name as after it."""
     name = flag.partition("=")[0]
     assert refused(flag, "demo") == f"{name} means nothing to demo: leave it out"

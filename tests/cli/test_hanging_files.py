@@ -8,18 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Simulator
 from tests.support.credentials import CANARY_SECRET
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 from tests.support.waiting import TIMEOUT
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
-
-Configure = Callable[..., None]
 
 FILES = ["config.yaml", "secret", "web.yaml"]
 HOLDER = """\
@@ -83,7 +79,7 @@ Hold = Callable[[Path], HeldFile]
 
 
 @pytest.fixture
-def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder with a configuration whose secret is in a file, and a web configuration."""
     usage = {"interval": "1s", "stale_after": "1h"}
     account = {"api_secret": None, "api_secret_file": "secret", "disk_usage": usage, "files": None}
@@ -98,7 +94,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
     ("arguments", "status"), [([], 0), (["--config.check"], 130)], ids=["serve", "check"]
 )
 def test_at_the_start(
-    start: "Start", hold: Hold, folder: Path, name: str, arguments: list[str], status: int
+    start: StartProgram, hold: Hold, folder: Path, name: str, arguments: list[str], status: int
 ) -> None:
     """SIGTERM ends it while it waits for its first look at a file."""
     held = hold(folder / name)
@@ -107,18 +103,18 @@ def test_at_the_start(
     assert program.end() == status
 
 
-def ask_for_reload(program: "Program") -> None:
+def ask_for_reload(program: Program) -> None:
     """Ask for a reload, and do not wait for the answer."""
     with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as connection:
         connection.request("POST", "/-/reload")
 
 
-def hang_up(program: "Program") -> None:
+def hang_up(program: Program) -> None:
     """Ask for a reload by SIGHUP."""
     program.send(signal.SIGHUP)
 
 
-def nothing(_: "Program") -> None:
+def nothing(_: Program) -> None:
     """Do nothing: the file is read again anyway."""
 
 
@@ -133,7 +129,7 @@ def nothing(_: "Program") -> None:
     ],
 )
 def test_while_it_runs(
-    start: "Start", hold: Hold, folder: Path, name: str, ask: Callable[["Program"], None]
+    start: StartProgram, hold: Hold, folder: Path, name: str, ask: Callable[[Program], None]
 ) -> None:
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""
     program = start(folder, "--web.config.file=web.yaml", "--web.enable-lifecycle")

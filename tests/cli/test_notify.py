@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.systemd import Notifier
-from tests.cli.conftest import Start
+from tests.support.fixtures import StartProgram
 from tests.support.waiting import TIMEOUT
 
 CONFIG = "accounts: [{cdn: 1, api_key: k, api_secret: s}]\napi: {url: 'http://127.0.0.1:9/'}\n"
@@ -40,7 +40,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
-def test_start_reload_and_stop(manager: Manager, start: Start, tmp_path: Path) -> None:
+def test_start_reload_and_stop(manager: Manager, start: StartProgram, tmp_path: Path) -> None:
     """It is ready when it listens, feeds the watchdog, reloads at SIGHUP, and stops."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     program = start(tmp_path, **manager.environ, WATCHDOG_USEC="600000000")

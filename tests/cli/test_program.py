@@ -1,16 +1,13 @@
 """The whole program, started as an operator starts it, against a ScaleEngine that works."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter import __version__
 from exporter.simulator import Simulator
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 
 MAIN = {"account": "main"}
 FILES = {"account": "main", "path": "sestore4/jb", "file_type": "video"}
@@ -18,11 +15,11 @@ FILES = {"account": "main", "path": "sestore4/jb", "file_type": "video"}
 
 @pytest.fixture(scope="module")
 def program(
-    start: "Start",
-    configure: Callable[..., None],
+    start: StartProgram,
+    configure: WriteConfig,
     scaleengine: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
-) -> "Program":
+) -> Program:
     """Start the program, and wait until it has polled both targets."""
     folder = tmp_path_factory.mktemp("program")
     configure(folder, scaleengine.url)
@@ -51,12 +48,12 @@ def program(
         ("scaleengine_exporter_build_info", {"version": __version__}, 1),
     ],
 )
-def test_the_numbers(program: "Program", metric: str, labels: dict[str, str], value: float) -> None:
+def test_the_numbers(program: Program, metric: str, labels: dict[str, str], value: float) -> None:
     """/metrics tells what is at ScaleEngine, to the file and to the byte."""
     assert program.value(metric, **labels) == value
 
 
-def test_it_goes_on_polling(program: "Program") -> None:
+def test_it_goes_on_polling(program: Program) -> None:
     """Each target is polled again and again, and each poll counts."""
     program.wait_for(2, msg="poll", collector="files")
     polls = program.value("scaleengine_polls_total", account="main", collector="files")
@@ -64,14 +61,14 @@ def test_it_goes_on_polling(program: "Program") -> None:
     assert polls >= 2
 
 
-def test_health(program: "Program") -> None:
+def test_health(program: Program) -> None:
     """After the first polls it is ready, and it is healthy."""
     assert program.get("/-/ready") == (200, "Ready.\n")
     assert program.get("/-/healthy") == (200, "Healthy.\n")
     assert program.get("/elsewhere")[0] == 404
 
 
-def test_the_log(program: "Program") -> None:
+def test_the_log(program: Program) -> None:
     """The log tells that it starts, where it listens, and of each poll how it ended."""
     starting, listening = program.events[:2]
     assert (starting["msg"], starting["level"], starting["targets"]) == ("starting", "info", 2)
@@ -88,7 +85,7 @@ def test_the_log(program: "Program") -> None:
 
 
 def test_settings_do_what_they_say(
-    start: "Start", configure: Callable[..., None], scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Another file and several addresses by flags, which win, another path by the environment."""
     configure(tmp_path, scaleengine.url)

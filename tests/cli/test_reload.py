@@ -9,34 +9,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 from tests.support.waiting import TIMEOUT, wait_until
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
-
-Configure = Callable[..., None]
 LIFECYCLE = "--web.enable-lifecycle"
 EVERY_FAILURE = "--log.level=debug"
 """Otherwise targets that fail for one cause are one warning."""
 PATHS = ["sestore4/jb", "sestore4/jb/séries"]
-OTHER = {"name": "other", "disk_usage": {"interval": "1h"}, "files": None}
+OTHER: dict[str, object] = {"name": "other", "disk_usage": {"interval": "1h"}, "files": None}
 
 
 @pytest.fixture
-def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder whose configuration has an account `main` with one path, polled each hour."""
     configure(tmp_path, scaleengine.url, account=polling(PATHS[0]))
     return tmp_path
 
 
 @pytest.fixture
-def program(start: "Start", folder: Path) -> Iterator["Program"]:
+def program(start: StartProgram, folder: Path) -> Iterator[Program]:
     """Start the program, and wait until it has polled."""
     running = start(folder, LIFECYCLE, EVERY_FAILURE)
     wait_for_first_polls(running)
@@ -44,7 +41,7 @@ def program(start: "Start", folder: Path) -> Iterator["Program"]:
     running.close()
 
 
-def wait_for_first_polls(program: "Program") -> None:
+def wait_for_first_polls(program: Program) -> None:
     for collector in ("disk_usage", "files"):
         program.wait_for(collector=collector, result="ok")
 
@@ -57,8 +54,8 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def started(
-    start: "Start", configure: Configure, scaleengine: Simulator, shared_folder: Path
-) -> "Program":
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, shared_folder: Path
+) -> Program:
     """Start the program that tests share, and wait until it has polled."""
     configure(shared_folder, scaleengine.url, account=polling(PATHS[0]))
     running = start(shared_folder, LIFECYCLE, EVERY_FAILURE)
@@ -69,8 +66,8 @@ def started(
 
 @pytest.fixture
 def shared(
-    started: "Program", configure: Configure, scaleengine: Simulator, shared_folder: Path
-) -> "Program":
+    started: Program, configure: WriteConfig, scaleengine: Simulator, shared_folder: Path
+) -> Program:
     """Give a program that other tests used; it has just begun to poll `main`, as if started.
 
     A reload without that account forgets all of it. A test that leaves a poll unfinished, or ends
@@ -94,7 +91,7 @@ def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
     }
 
 
-def post(program: "Program") -> tuple[int, str]:
+def post(program: Program) -> tuple[int, str]:
     """Ask for a reload by a request."""
     with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as line:
         line.request("POST", "/-/reload")
@@ -102,12 +99,12 @@ def post(program: "Program") -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def count(program: "Program", what: str) -> int:
+def count(program: Program, what: str) -> int:
     """Return how many threads (``task``) or descriptors (``fd``) the program has."""
     return sum(1 for _ in Path(f"/proc/{program.pid}/{what}").iterdir())
 
 
-def hang_up(program: "Program", outcome: str = "configuration reloaded") -> None:
+def hang_up(program: Program, outcome: str = "configuration reloaded") -> None:
     """Ask for a reload by SIGHUP, and wait for what the log says of it."""
     before = sum(event.get("msg") == outcome for event in program.events)
     program.send(signal.SIGHUP)
@@ -116,11 +113,11 @@ def hang_up(program: "Program", outcome: str = "configuration reloaded") -> None
 
 @pytest.mark.parametrize("reload", [hang_up, post])
 def test_the_next_scrape_shows_the_new_configuration(
-    program: "Program",
-    configure: Configure,
+    program: Program,
+    configure: WriteConfig,
     folder: Path,
     scaleengine: Simulator,
-    reload: Callable[["Program"], object],
+    reload: Callable[[Program], object],
 ) -> None:
     """Whoever was told that a reload is done finds it at the next scrape, each of twenty times."""
     last = 0.0
@@ -144,7 +141,7 @@ def test_the_next_scrape_shows_the_new_configuration(
         last = float(read_at)
 
 
-def test_the_next_scrape_shows_that_a_reload_failed(shared: "Program", shared_folder: Path) -> None:
+def test_the_next_scrape_shows_that_a_reload_failed(shared: Program, shared_folder: Path) -> None:
     """The gauge of failed reloads is 0 as soon as somebody was told of the failure, and 1 again."""
     successful = "scaleengine_exporter_config_last_reload_successful"
     good = (shared_folder / "config.yaml").read_text()
@@ -168,11 +165,11 @@ def test_the_next_scrape_shows_that_a_reload_failed(shared: "Program", shared_fo
 
 @pytest.mark.parametrize("reload", [hang_up, post])
 def test_a_path_more(
-    shared: "Program",
-    configure: Configure,
+    shared: Program,
+    configure: WriteConfig,
     shared_folder: Path,
     scaleengine: Simulator,
-    reload: Callable[["Program"], object],
+    reload: Callable[[Program], object],
 ) -> None:
     """A new path is polled at once; those that stay are not polled for that, and keep numbers."""
     configure(shared_folder, scaleengine.url, account=polling(*PATHS))
@@ -189,7 +186,7 @@ def test_a_path_more(
 
 
 def test_a_path_less(
-    shared: "Program", configure: Configure, shared_folder: Path, scaleengine: Simulator
+    shared: Program, configure: WriteConfig, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """A path that is gone from the file is gone from the metrics, its account's counters too."""
     configure(shared_folder, scaleengine.url, account=polling())
@@ -203,7 +200,7 @@ def test_a_path_less(
 
 
 def test_another_interval(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """A path at another interval keeps its numbers, and is polled by the new one."""
     configure(folder, scaleengine.url, account=polling(PATHS[0], interval="1s"))
@@ -213,7 +210,7 @@ def test_another_interval(
 
 
 def test_another_account_of_the_same_name(
-    shared: "Program", configure: Configure, shared_folder: Path, scaleengine: Simulator
+    shared: Program, configure: WriteConfig, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """Numbers of another CDN are not those of the one before, whatever its name is."""
     configure(shared_folder, scaleengine.url, account={**polling(PATHS[0]), "cdn": 159})
@@ -227,7 +224,7 @@ def test_another_account_of_the_same_name(
     assert shared.value("scaleengine_account_info", account="main", cdn="158") is None
 
 
-def test_a_bad_file(shared: "Program", shared_folder: Path) -> None:
+def test_a_bad_file(shared: Program, shared_folder: Path) -> None:
     """A bad file changes nothing: the answer is 500 with every mistake, the log and a metric tell.
 
     A good one afterwards sets that right.
@@ -260,7 +257,7 @@ def test_a_bad_file(shared: "Program", shared_folder: Path) -> None:
 
 
 def test_without_the_flag(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Without --web.enable-lifecycle a request reloads nothing, and is told what does."""
     configure(tmp_path, scaleengine.url, account=polling())
@@ -274,7 +271,7 @@ def test_without_the_flag(
     program.close()
 
 
-def test_the_level_of_the_log(shared: "Program", shared_folder: Path) -> None:
+def test_the_level_of_the_log(shared: Program, shared_folder: Path) -> None:
     """The file may set the level of the log, also of a running exporter; without, the flag does."""
     written = json.loads((shared_folder / "config.yaml").read_text())
     quiet = {**written, "log": {"level": "error"}, "accounts": [{**written["accounts"][0]}]}
@@ -291,7 +288,7 @@ def test_the_level_of_the_log(shared: "Program", shared_folder: Path) -> None:
 
 
 def test_a_hundred_reloads(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """Reloads in a row, each adding and removing, leave no thread and no descriptor behind.
 
@@ -334,7 +331,7 @@ def hang(folder: Path) -> Iterator[Callable[[], None]]:
 
 @pytest.mark.parametrize("by_request", [False, True])
 def test_the_end_while_a_reload_hangs(
-    program: "Program", hang: Callable[[], None], *, by_request: bool
+    program: Program, hang: Callable[[], None], *, by_request: bool
 ) -> None:
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""
     with closing(http.client.HTTPConnection(*program.address, timeout=60)) as connection:
@@ -349,7 +346,7 @@ def test_the_end_while_a_reload_hangs(
 
 
 def test_another_api(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """What another API said of an account is not told any more, also while the new one is silent.
 
@@ -371,7 +368,7 @@ def test_another_api(
 
 
 def test_another_api_in_half_a_file(
-    program: "Program", configure: Configure, folder: Path, scaleengine: Simulator
+    program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """Given a file that names another API at one look alone, then that gets no request.
 
@@ -411,7 +408,7 @@ def open_for_reader(pipe: Path) -> int:
 
 
 def test_a_key_that_is_put_right(
-    start: "Start", configure: Configure, scaleengine: Simulator, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """After a reload with other credentials all targets of the account are polled at once."""
     good = polling(*PATHS)

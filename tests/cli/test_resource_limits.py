@@ -4,19 +4,14 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 from tests.support.waiting import TIMEOUT
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
-
-Configure = Callable[..., None]
 
 FILES = "this process has too many open files (limit "
 ENOUGH_THREADS = 7
@@ -54,7 +49,7 @@ threading.Thread.start = start_if_allowed
 
 
 @pytest.fixture
-def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder whose configuration has an account that is polled every second."""
     configure(tmp_path, scaleengine.url, account=EVERY_SECOND)
     (tmp_path / "site").mkdir()
@@ -62,7 +57,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
     return tmp_path
 
 
-def wait_for_polls(program: "Program", *, cause: str = "") -> None:
+def wait_for_polls(program: Program, *, cause: str = "") -> None:
     """Wait until both collectors have polled anew, and failed for this cause if there is one."""
     seen = len(program.events)
     deadline = time.monotonic() + TIMEOUT
@@ -76,7 +71,7 @@ def wait_for_polls(program: "Program", *, cause: str = "") -> None:
                 waiting -= {str(event["collector"])} if as_meant else set()
 
 
-def assert_only_the_limit_is_blamed(program: "Program", cause: str) -> None:
+def assert_only_the_limit_is_blamed(program: Program, cause: str) -> None:
     """Fail where a poll has failed for another cause, or a defect is reported."""
     failed = [event for event in program.events if event.get("result") == "failed"]
     assert failed
@@ -85,7 +80,7 @@ def assert_only_the_limit_is_blamed(program: "Program", cause: str) -> None:
     assert not any("Traceback" in line or "defect" in line for line in program.lines)
 
 
-def test_too_few_descriptors(start: "Start", folder: Path) -> None:
+def test_too_few_descriptors(start: StartProgram, folder: Path) -> None:
     """Without a free descriptor polls fail and say so; with one again they succeed."""
     program = start(folder, DEBUG)
     wait_for_polls(program)
@@ -100,7 +95,7 @@ def test_too_few_descriptors(start: "Start", folder: Path) -> None:
     assert program.end() == 0
 
 
-def test_too_few_threads(start: "Start", folder: Path) -> None:
+def test_too_few_threads(start: StartProgram, folder: Path) -> None:
     """Without a free thread polls and scrapes go on: those that run are enough."""
     flag = folder / "flag"
     program = start(folder, DEBUG, PYTHONPATH=str(folder / "site"), NO_MORE_THREADS=str(flag))
@@ -115,7 +110,7 @@ def test_too_few_threads(start: "Start", folder: Path) -> None:
     assert program.end(signal.SIGTERM) == 0
 
 
-def test_just_enough_threads(start: "Start", folder: Path) -> None:
+def test_just_enough_threads(start: StartProgram, folder: Path) -> None:
     """With the threads that it starts at once, and no other, both targets are polled."""
     program = start(
         folder,
@@ -131,7 +126,7 @@ def test_just_enough_threads(start: "Start", folder: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", range(ENOUGH_THREADS))
-def test_too_few_threads_at_the_start(start: "Start", folder: Path, threads: int) -> None:
+def test_too_few_threads_at_the_start(start: StartProgram, folder: Path, threads: int) -> None:
     """With too few threads to begin the program ends with 1 and a sentence."""
     program = start(
         folder,
@@ -145,7 +140,7 @@ def test_too_few_threads_at_the_start(start: "Start", folder: Path, threads: int
     assert "raise the limit of processes" in str(sentence)
 
 
-def test_too_few_descriptors_at_the_start(start: "Start", folder: Path) -> None:
+def test_too_few_descriptors_at_the_start(start: StartProgram, folder: Path) -> None:
     """With too few descriptors to begin the program ends with 1 and a sentence."""
     program = start(folder, PYTHONPATH=str(folder / "site"), DESCRIPTORS="6")
 

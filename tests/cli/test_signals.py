@@ -6,22 +6,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.waiting import END_SECONDS, wait_until
 
-if TYPE_CHECKING:
-    from tests.cli.conftest import Start
-
-Configure = Callable[..., None]
 FIFO = "config.fifo"
 
 
@@ -50,7 +46,7 @@ def _own_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path:
+def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder with a good configuration, and a pipe without a writer.
 
     ScaleEngine does not answer, so that no check ends before it is interrupted.
@@ -76,7 +72,7 @@ def folder(configure: Configure, scaleengine: Simulator, tmp_path: Path) -> Path
     ],
 )
 def test_it_ends_in_its_first_moments(
-    start: "Start", folder: Path, arguments: list[str], status: int, number: signal.Signals
+    start: StartProgram, folder: Path, arguments: list[str], status: int, number: signal.Signals
 ) -> None:
     """Who stops it before it serves ends it as asked; an interrupted check has no verdict."""
     while True:
@@ -91,7 +87,7 @@ def test_it_ends_in_its_first_moments(
     assert ended == status
 
 
-def test_a_reload_in_its_first_moments(start: "Start", folder: Path) -> None:
+def test_a_reload_in_its_first_moments(start: StartProgram, folder: Path) -> None:
     """SIGHUP before it serves does not end it: the configuration is read again when it serves."""
     program = start(folder)
     wait_for_first_line(program.pid)
@@ -103,7 +99,7 @@ def test_a_reload_in_its_first_moments(start: "Start", folder: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["check", "--config.check"])
-def test_a_check_whose_terminal_is_closed(start: "Start", folder: Path, argument: str) -> None:
+def test_a_check_whose_terminal_is_closed(start: StartProgram, folder: Path, argument: str) -> None:
     """SIGHUP means a terminal that is gone, to what serves nothing: a check ends."""
     program = start(folder, argument, f"--config.file={FIFO}")
     wait_until(lambda: is_opening(program.pid))
@@ -164,7 +160,7 @@ def busy_processors() -> Iterator[None]:
             loop.wait()
 
 
-def test_the_end_in_a_storm_of_signals(start: "Start", folder: Path) -> None:
+def test_the_end_in_a_storm_of_signals(start: StartProgram, folder: Path) -> None:
     """SIGHUPs, thousands a second before SIGTERM and after, do not keep it from ending.
 
     It ends as it was asked to, not by one of them, also where the processors are busy.

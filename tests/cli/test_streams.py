@@ -15,9 +15,9 @@ from typing import TypeVar
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.fixtures import WriteConfig
 from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
 
-Configure = Callable[..., None]
 T = TypeVar("T")
 
 PROGRAM = (sys.executable, "-W", "error", "-m", "exporter")
@@ -66,7 +66,7 @@ SERVICES = [
 
 @pytest.fixture(scope="module")
 def folder(
-    configure: Configure, scaleengine: Simulator, tmp_path_factory: pytest.TempPathFactory
+    configure: WriteConfig, scaleengine: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Give a folder with a good configuration, a bad one, and one that fails; none is ASCII."""
     folder = tmp_path_factory.mktemp("streams")

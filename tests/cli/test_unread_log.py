@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Simulator
+from tests.support.fixtures import WriteConfig
 from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
 
 DROPPED = "scaleengine_exporter_log_lines_dropped_total"
@@ -127,9 +128,7 @@ def fill_log(program: Unread) -> None:
 
 
 @pytest.fixture
-def program(
-    configure: Callable[..., None], scaleengine: Simulator, tmp_path: Path
-) -> Iterator[Unread]:
+def program(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Iterator[Unread]:
     """Start the program with a configuration that has many warnings, each told at each reload."""
     quotas = {f"idle-{number}": "1TB" for number in range(WARNINGS)}
     usage = {"interval": "1s", "cpu_users": ["web"], "quotas": quotas}

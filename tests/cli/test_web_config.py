@@ -7,21 +7,18 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import BadStatusLine, HTTPSConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
 
 from exporter.simulator import Simulator
 from tests.certificates import certify_expired
+from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.program import Program
 from tests.support.waiting import TIMEOUT, wait_until
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Program, Start
 
 OPENSSL = shutil.which("openssl") or "openssl"
 RELOADED = "scaleengine_exporter_web_config_last_reload_successful"
@@ -49,8 +46,8 @@ def make_certificate(folder: Path, name: str) -> None:
 
 @pytest.fixture
 def program(
-    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
-) -> "Program":
+    start: StartProgram, scaleengine: Simulator, configure: WriteConfig, tmp_path: Path
+) -> Program:
     """Run the exporter with TLS and a password."""
     configure(tmp_path, scaleengine.url)
     make_certificate(tmp_path, "first")
@@ -59,7 +56,7 @@ def program(
     return start(tmp_path, "--web.config.file=web.yaml")
 
 
-def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
+def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
     trusted = ssl.create_default_context(cafile=folder / "exporter.crt")
     said = base64.b64encode(f"prometheus:{password}".encode()).decode()
     with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as line:
@@ -68,7 +65,7 @@ def scrape(program: "Program", folder: Path, password: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-def test_tls_and_passwords(program: "Program", tmp_path: Path) -> None:
+def test_tls_and_passwords(program: Program, tmp_path: Path) -> None:
     """Only who speaks TLS and knows the password gets the metrics."""
     status, text = scrape(program, tmp_path, PASSWORD)
     assert status == 200
@@ -80,7 +77,7 @@ def test_tls_and_passwords(program: "Program", tmp_path: Path) -> None:
     assert PASSWORD not in "\n".join(program.lines)
 
 
-def test_a_certificate_that_is_replaced(program: "Program", tmp_path: Path) -> None:
+def test_a_certificate_that_is_replaced(program: Program, tmp_path: Path) -> None:
     """A new certificate is served without a restart."""
     old = ssl.get_server_certificate(program.address)
     make_certificate(tmp_path, "second")
@@ -88,7 +85,7 @@ def test_a_certificate_that_is_replaced(program: "Program", tmp_path: Path) -> N
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
 
 
-def test_a_file_that_becomes_bad(program: "Program", tmp_path: Path) -> None:
+def test_a_file_that_becomes_bad(program: Program, tmp_path: Path) -> None:
     """A file that becomes bad leaves the old one in force, as the log and a metric say."""
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
     file = tmp_path / "web.yaml"
@@ -98,7 +95,7 @@ def test_a_file_that_becomes_bad(program: "Program", tmp_path: Path) -> None:
     assert str(event["problem"]).startswith("web.yaml:2:3: tls_server_config.cert_fiel: ")
 
 
-def test_both_files_are_checked(start: "Start", tmp_path: Path) -> None:
+def test_both_files_are_checked(start: StartProgram, tmp_path: Path) -> None:
     """--config.check tells the mistakes of both files, and ends with 2."""
     (tmp_path / "config.yaml").write_text("accounts: []\n")
     (tmp_path / "web.yaml").write_text("basic_auth_user: {}\n")
@@ -110,7 +107,7 @@ def test_both_files_are_checked(start: "Start", tmp_path: Path) -> None:
 
 
 def test_an_expired_certificate(
-    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
+    start: StartProgram, scaleengine: Simulator, configure: WriteConfig, tmp_path: Path
 ) -> None:
     """It is a warning at the check, which passes, and at the start."""
     end = certify_expired(tmp_path)
@@ -129,7 +126,7 @@ def test_an_expired_certificate(
 
 
 def test_a_costly_password_does_not_hold_up_the_end(
-    start: "Start", scaleengine: Simulator, configure: Callable[..., None], tmp_path: Path
+    start: StartProgram, scaleengine: Simulator, configure: WriteConfig, tmp_path: Path
 ) -> None:
     """A check that takes half a minute runs, and the program ends in time."""
     configure(tmp_path, scaleengine.url)
@@ -157,7 +154,7 @@ def busy_threads(process: int) -> set[str]:
     return found
 
 
-def test_every_metric_is_documented(program: "Program", tmp_path: Path) -> None:
+def test_every_metric_is_documented(program: Program, tmp_path: Path) -> None:
     """What is served with a web config file is what docs/metrics.md has, and nothing else."""
     _, text = scrape(program, tmp_path, PASSWORD)
     served = set(re.findall(r"^# TYPE (scaleengine_\w+) ", text, re.MULTILINE))

@@ -1,15 +1,13 @@
 """What the tests of the configuration share: a folder to write files in, and a way to load one."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from exporter.config import ConfigError, LoadedConfig, load
-
-Load = Callable[..., LoadedConfig]
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import LoadText, ReadMistakes
 
 ACCOUNT = """\
 accounts:
@@ -33,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def load_text(folder: Path) -> Load:
+def load_text(folder: Path) -> LoadText:
     """Give a function that loads a text as `config.yaml`."""
 
     def load_it(text: str | bytes, environ: Mapping[str, str] | None = None) -> LoadedConfig:
@@ -45,7 +43,7 @@ def load_text(folder: Path) -> Load:
 
 
 @pytest.fixture
-def mistakes(load_text: Load) -> Mistakes:
+def mistakes(load_text: LoadText) -> ReadMistakes:
     """Give a function that gives the lines of the error that a bad text ends in.
 
     Its traceback must not have the word canary, which stands for a secret in the text.

@@ -1,7 +1,6 @@
 """What holds when a key is left out, and what a whole configuration becomes."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,11 @@ from exporter.config import (
     DiskUsageConfig,
     FilesConfig,
     LimitsConfig,
-    LoadedConfig,
 )
+from tests.support.fixtures import LoadText
 
-Load = Callable[..., LoadedConfig]
 
-
-def test_the_smallest_configuration_has_every_default(load_text: Load, account: str) -> None:
+def test_the_smallest_configuration_has_every_default(load_text: LoadText, account: str) -> None:
     """Given one account with its key and secret only, then all else is as documented."""
     loaded = load_text(account)
     (only,) = loaded.config.accounts
@@ -50,7 +47,7 @@ def test_the_smallest_configuration_has_every_default(load_text: Load, account: 
     assert loaded.warnings == ()
 
 
-def test_the_short_form_of_a_path_counts_its_video_files(load_text: Load, account: str) -> None:
+def test_the_short_form_of_a_path_counts_its_video_files(load_text: LoadText, account: str) -> None:
     """Given a path as a text, then it is the long form with every default."""
     loaded = load_text(account + "    files: {paths: [sestore4/jb]}\n")
     (path,) = loaded.config.accounts[0].files.paths
@@ -59,7 +56,7 @@ def test_the_short_form_of_a_path_counts_its_video_files(load_text: Load, accoun
     )
 
 
-def test_a_whole_configuration_is_read(load_text: Load) -> None:
+def test_a_whole_configuration_is_read(load_text: LoadText) -> None:
     """Given a value for every key, then each one is in force."""
     config = load_text("""\
 api:
@@ -103,14 +100,16 @@ accounts:
 
 
 @pytest.mark.parametrize("stale_after", ["", "stale_after: null", "stale_after: ~"])
-def test_stale_after_is_three_intervals(load_text: Load, account: str, stale_after: str) -> None:
+def test_stale_after_is_three_intervals(
+    load_text: LoadText, account: str, stale_after: str
+) -> None:
     """Given no time of its own, then it follows the interval."""
     text = f"{account}    files:\n      interval: 10m\n      {stale_after}\n      paths: []\n"
     assert load_text(text).config.accounts[0].files.stale_after == 1800.0
 
 
 def test_the_ca_file_begins_at_the_configurations_folder(
-    load_text: Load, account: str, folder: Path
+    load_text: LoadText, account: str, folder: Path
 ) -> None:
     """Given a relative path to certificates, then the configuration has the whole path."""
     shutil.copy(DEFAULT_CA_BUNDLE_PATH, folder / "ca.pem")
@@ -118,7 +117,7 @@ def test_the_ca_file_begins_at_the_configurations_folder(
     assert config.api.ca_file == folder / "ca.pem"
 
 
-def test_a_configuration_never_changes(load_text: Load, account: str) -> None:
+def test_a_configuration_never_changes(load_text: LoadText, account: str) -> None:
     """Models are frozen, and equal when they say the same."""
     one, other = load_text(account).config, load_text(account).config
     assert one == other
@@ -126,7 +125,7 @@ def test_a_configuration_never_changes(load_text: Load, account: str) -> None:
         one.accounts[0].cdn = 1  # type: ignore[misc]  # what mypy refuses, pydantic must too
 
 
-def test_an_account_can_be_made_by_hand(load_text: Load, account: str) -> None:
+def test_an_account_can_be_made_by_hand(load_text: LoadText, account: str) -> None:
     """Given the values that a file would give, then the model is the same."""
     read = load_text(account).config.accounts[0]
     made = AccountConfig.model_validate(

@@ -1,17 +1,13 @@
 """Every mistake in a configuration gets its place and a sentence that says what to write."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic_core import ErrorDetails
 
-from exporter.config import LoadedConfig
 from exporter.config.loading import MESSAGES
 from exporter.yamlfile.models import message_for
-
-Load = Callable[..., LoadedConfig]
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import LoadText, ReadMistakes
 
 HOW = "must be a duration such as 90s, 1h30m or 1d"
 NO_UNIT = f"{HOW}: a number alone has no unit"
@@ -120,7 +116,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
     ],
 )
 def test_mistakes_in_the_api(
-    mistakes: Mistakes, account: str, folder: Path, text: str, line: str
+    mistakes: ReadMistakes, account: str, folder: Path, text: str, line: str
 ) -> None:
     """Given one bad value below `api`, then its line, column, key and sentence are told."""
     (folder / "empty.pem").touch()
@@ -252,7 +248,7 @@ def test_mistakes_in_the_api(
         ),
     ],
 )
-def test_mistakes_in_an_account(mistakes: Mistakes, account: str, text: str, line: str) -> None:
+def test_mistakes_in_an_account(mistakes: ReadMistakes, account: str, text: str, line: str) -> None:
     """Given one bad value in an account, then its line, column, key and sentence are told."""
     assert mistakes(f"{account}    {text}\n") == [f"config.yaml:{line}"]
 
@@ -275,7 +271,7 @@ def test_mistakes_in_an_account(mistakes: Mistakes, account: str, text: str, lin
         ("158", "must be text; put it in quotes"),
     ],
 )
-def test_mistakes_in_a_path(mistakes: Mistakes, account: str, path: str, line: str) -> None:
+def test_mistakes_in_a_path(mistakes: ReadMistakes, account: str, path: str, line: str) -> None:
     """A path begins with its sestore and is written in one way only, in both forms."""
     long_form = mistakes(f"{account}    files:\n      paths:\n        - path: {path}\n")
     assert long_form == [f"config.yaml:7:17: accounts[0].files.paths[0].path: {line}"]
@@ -286,7 +282,7 @@ def test_mistakes_in_a_path(mistakes: Mistakes, account: str, path: str, line: s
 
 @pytest.mark.parametrize("path", ["sestore4", "sestore12/jb/a b", "sestore4/.a/..b", "sestore0/é"])
 def test_a_path_can_be_a_whole_store_or_any_folder(
-    load_text: Load, account: str, path: str
+    load_text: LoadText, account: str, path: str
 ) -> None:
     """Names of folders are free."""
     loaded = load_text(f"{account}    files:\n      paths:\n        - {path}\n")
@@ -312,7 +308,7 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
     ],
 )
 def test_mistakes_in_the_long_form_of_a_path(
-    mistakes: Mistakes, account: str, text: str, line: str
+    mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
     """Given one bad value beside a path, then its line, column, key and sentence are told."""
     lines = mistakes(
@@ -335,7 +331,7 @@ def test_mistakes_in_the_long_form_of_a_path(
     ],
 )
 def test_each_section_names_its_keys_where_one_is_unknown(
-    mistakes: Mistakes, section: str, line: str
+    mistakes: ReadMistakes, section: str, line: str
 ) -> None:
     """Given a key like no other, then its place is told, and that it is not known."""
     found = [one for one in mistakes(section) if "qqqq" in one]
@@ -352,7 +348,7 @@ def test_each_section_names_its_keys_where_one_is_unknown(
     ],
 )
 def test_a_setting_that_is_a_flag_names_the_flag(
-    mistakes: Mistakes, account: str, text: str, line: str
+    mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
     """Another exporter may have it in its file."""
     (found,) = mistakes(f"{account}{text}\n")
@@ -360,14 +356,14 @@ def test_a_setting_that_is_a_flag_names_the_flag(
 
 
 @pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "=======", ">>>>>>> other"])
-def test_a_conflict_marker_is_named(mistakes: Mistakes, account: str, marker: str) -> None:
+def test_a_conflict_marker_is_named(mistakes: ReadMistakes, account: str, marker: str) -> None:
     """Git leaves three of them where a merge needs a decision."""
     (found,) = mistakes(f"{account}{marker}\n{account}")
     assert found.startswith("config.yaml:5:1: is a conflict marker of a merge; keep one")
 
 
 @pytest.mark.parametrize("key", ["api_key_file: ~/key", "api_key_file: ../~/key"])
-def test_a_tilde_is_no_home(mistakes: Mistakes, account: str, key: str) -> None:
+def test_a_tilde_is_no_home(mistakes: ReadMistakes, account: str, key: str) -> None:
     """A shell replaces it, a file is read as it is."""
     (found,) = mistakes(account.replace("api_key: key", key))
     assert found.endswith(

@@ -1,13 +1,8 @@
 """Quotas are sizes by CPU user; a mistake has its place, and one that judges nothing is told."""
 
-from collections.abc import Callable
-
 import pytest
 
-from exporter.config import LoadedConfig
-
-Load = Callable[..., LoadedConfig]
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import LoadText, ReadMistakes
 
 HOW = "must be a size such as 500GB, 2TB or 1.5TiB"
 UNITS = f"{HOW}: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
@@ -37,7 +32,7 @@ def with_quotas(account: str, quotas: str, more: str = "") -> str:
     ],
 )
 def test_quotas_are_read_as_bytes(
-    load_text: Load, account: str, quotas: str, sizes: dict[str, int]
+    load_text: LoadText, account: str, quotas: str, sizes: dict[str, int]
 ) -> None:
     """Units are decimal or binary, a number alone is bytes, and users are as they are written."""
     loaded = load_text(with_quotas(account, quotas), {"QUOTA": "2TB"})
@@ -68,7 +63,7 @@ def test_quotas_are_read_as_bytes(
         ("2TB", "6:15: accounts[0].disk_usage.quotas: must be keys with their values"),
     ],
 )
-def test_what_is_no_quota(mistakes: Mistakes, account: str, quotas: str, line: str) -> None:
+def test_what_is_no_quota(mistakes: ReadMistakes, account: str, quotas: str, line: str) -> None:
     """Nothing that could be meant in two ways, or that divides by nothing, is taken."""
     assert mistakes(with_quotas(account, quotas)) == [f"config.yaml:{line}"]
 
@@ -92,7 +87,7 @@ def test_what_is_no_quota(mistakes: Mistakes, account: str, quotas: str, line: s
     ],
 )
 def test_a_quota_that_judges_nothing_is_a_warning(
-    load_text: Load, account: str, quotas: str, more: str, lines: list[str]
+    load_text: LoadText, account: str, quotas: str, more: str, lines: list[str]
 ) -> None:
     """A quota whose disk usage is never known is told with what to change."""
     loaded = load_text(with_quotas(account, quotas, f"      {more}\n"))

@@ -1,13 +1,11 @@
 """What is missing, what stands twice, and all mistakes together, each with its place."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from exporter.config import ConfigError, Problem, load
-
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import ReadMistakes
 
 HOW = "must be a duration such as 90s, 1h30m or 1d"
 NO_UNIT = f"{HOW}: a number alone has no unit"
@@ -53,7 +51,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
     ],
 )
 def test_what_is_missing_is_told_where_it_should_stand(
-    mistakes: Mistakes, text: str, lines: list[str]
+    mistakes: ReadMistakes, text: str, lines: list[str]
 ) -> None:
     """The place is the key above what is missing, or the beginning of the list's item."""
     assert mistakes(text) == [f"config.yaml:{line}" for line in lines]
@@ -69,7 +67,7 @@ def test_what_is_missing_is_told_where_it_should_stand(
     ],
 )
 def test_two_accounts_of_one_name_are_a_mistake(
-    mistakes: Mistakes, first: str, second: str, line: str
+    mistakes: ReadMistakes, first: str, second: str, line: str
 ) -> None:
     """The name that counts is the one written, or else the CDN number."""
     text = "accounts:"
@@ -80,7 +78,7 @@ def test_two_accounts_of_one_name_are_a_mistake(
     assert mistakes(text) == [f"config.yaml:{line}; give each a name of its own"]
 
 
-def test_one_path_twice_in_an_account_is_a_mistake(mistakes: Mistakes, account: str) -> None:
+def test_one_path_twice_in_an_account_is_a_mistake(mistakes: ReadMistakes, account: str) -> None:
     """The second is told, in whichever form it is written; another account may have it too."""
     paths = """\
     files:
@@ -99,7 +97,7 @@ def test_one_path_twice_in_an_account_is_a_mistake(mistakes: Mistakes, account: 
     ]
 
 
-def test_all_mistakes_are_told_at_once_in_the_files_order(mistakes: Mistakes) -> None:
+def test_all_mistakes_are_told_at_once_in_the_files_order(mistakes: ReadMistakes) -> None:
     """Given mistakes of every kind, then one attempt shows them all."""
     assert mistakes("""\
 apy: {}

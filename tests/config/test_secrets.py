@@ -6,15 +6,12 @@ import os
 import pickle
 import pprint
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, build_json_schema, load
-
-Load = Callable[..., LoadedConfig]
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import LoadText, ReadMistakes
 
 CANARY = "Canary0Key/+="
 SPACE = "holds a space or a line break inside; a secret is one word"
@@ -29,14 +26,14 @@ def one_account(*lines: str) -> str:
     return "\n".join(["accounts:", "  - cdn: 158", *(f"    {line}" for line in lines), ""])
 
 
-def test_a_secret_in_the_text_is_read_as_it_is(load_text: Load) -> None:
+def test_a_secret_in_the_text_is_read_as_it_is(load_text: LoadText) -> None:
     """Given a key and a secret in the configuration, then reading gives them, stripped."""
     text = one_account("api_key: k", f"api_secret: |\n      {CANARY}")
     account = load_text(text).config.accounts[0]
     assert (account.api_key.read(), account.api_secret.read()) == ("k", CANARY)
 
 
-def test_a_secret_in_a_file_is_read_again_at_each_use(load_text: Load, folder: Path) -> None:
+def test_a_secret_in_a_file_is_read_again_at_each_use(load_text: LoadText, folder: Path) -> None:
     """Given a secret in a file, when the file changes, then the next read gives the new one."""
     file = folder / "secret"
     file.write_text(f"{CANARY}\n")
@@ -60,7 +57,7 @@ def test_a_relative_file_begins_at_the_configurations_folder(
     assert config.accounts[0].api_key.read() == "k"
 
 
-def test_a_file_that_is_gone_later_is_a_secret_error(load_text: Load, folder: Path) -> None:
+def test_a_file_that_is_gone_later_is_a_secret_error(load_text: LoadText, folder: Path) -> None:
     """The error names the file, for the operator, and its cause alone."""
     file = folder / "secret"
     file.write_text(CANARY)
@@ -89,7 +86,7 @@ def test_a_file_that_is_gone_later_is_a_secret_error(load_text: Load, folder: Pa
     ],
 )
 def test_a_file_that_holds_no_secret_is_a_mistake(
-    mistakes: Mistakes, folder: Path, content: bytes, cause: str
+    mistakes: ReadMistakes, folder: Path, content: bytes, cause: str
 ) -> None:
     """The sentence says what is wrong and shows nothing of the content."""
     (folder / "secret").write_bytes(content)
@@ -108,7 +105,7 @@ def test_a_file_that_holds_no_secret_is_a_mistake(
     ],
 )
 def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
-    mistakes: Mistakes, folder: Path, file: str, cause: str
+    mistakes: ReadMistakes, folder: Path, file: str, cause: str
 ) -> None:
     """The file is not named beside its place: what stands there may be the secret itself."""
     (folder / "folder").mkdir()
@@ -137,12 +134,14 @@ def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
         ('"canary\\udcff"', f"17: accounts[0].api_secret: {CONTROL}"),
     ],
 )
-def test_a_text_that_is_no_secret_is_a_mistake(mistakes: Mistakes, value: str, line: str) -> None:
+def test_a_text_that_is_no_secret_is_a_mistake(
+    mistakes: ReadMistakes, value: str, line: str
+) -> None:
     """Given a bad value, then the place is told and the value is not."""
     assert mistakes(one_account("api_key: k", f"api_secret: {value} ")) == [f"config.yaml:4:{line}"]
 
 
-def test_a_secret_stands_in_one_place_only(mistakes: Mistakes) -> None:
+def test_a_secret_stands_in_one_place_only(mistakes: ReadMistakes) -> None:
     """Both X and X_file are a mistake at X_file, even when the file cannot be read."""
     assert mistakes(one_account("api_key_file: x", "api_key: k", "api_secret: s")) == [
         "config.yaml:3:5: accounts[0].api_key_file: conflicts with api_key; keep one of them"
@@ -150,7 +149,7 @@ def test_a_secret_stands_in_one_place_only(mistakes: Mistakes) -> None:
 
 
 @pytest.fixture
-def planted(load_text: Load, folder: Path) -> LoadedConfig:
+def planted(load_text: LoadText, folder: Path) -> LoadedConfig:
     """Give a configuration whose key and secret are the canary, one of them in a file."""
     (folder / "secret").write_text(CANARY)
     text = one_account("api_key: ${KEY}", "api_secret_file: secret")
@@ -213,7 +212,7 @@ def test_a_copied_configuration_keeps_its_secrets(planted: LoadedConfig) -> None
         "files: {{paths: [{{path: sestore4, file_types: ['{text}']}}]}}",
     ],
 )
-def test_no_mistake_shows_what_stands_there(load_text: Load, broken: str) -> None:
+def test_no_mistake_shows_what_stands_there(load_text: LoadText, broken: str) -> None:
     """Given the canary in a wrong place, then neither error, cause nor traceback has it."""
     text = one_account(broken.format(text=CANARY), f"api_secret: {CANARY}")
     with pytest.raises(ConfigError) as caught:

@@ -1,14 +1,12 @@
 """Values come from the environment where `${NAME}` stands."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import LoadedConfig
 from exporter.config.substitution import substitute
 from exporter.yamlfile.document import Interpolated
+from tests.support.fixtures import LoadText, ReadMistakes
 
 
 @pytest.mark.parametrize(
@@ -66,7 +64,7 @@ def test_doubling_every_dollar_gives_the_text_back(text: str) -> None:
 
 
 def test_numbers_durations_and_truth_values_can_come_from_the_environment(
-    load_text: Callable[..., LoadedConfig],
+    load_text: LoadText,
 ) -> None:
     """Given each kind of value as ${NAME}, when loaded, then it is what the text says."""
     loaded = load_text(
@@ -118,7 +116,7 @@ accounts:
     ],
 )
 def test_a_number_from_the_environment_has_plain_digits(
-    mistakes: Callable[..., list[str]], account: str, text: str, hint: str
+    mistakes: ReadMistakes, account: str, text: str, hint: str
 ) -> None:
     """What is no number in plain digits is refused as any other text is."""
     assert mistakes(account.replace("158", "${CDN}"), {"CDN": text}) == [
@@ -149,7 +147,7 @@ WHITE_SPACE = (
 )
 @pytest.mark.parametrize("key", ["api_key", "api_secret", "name", "api_key_file", "cdn"])
 def test_what_no_value_holds_is_an_error_that_names_the_variable(
-    mistakes: Callable[..., list[str]], key: str, value: str, error: str
+    mistakes: ReadMistakes, key: str, value: str, error: str
 ) -> None:
     """Given what an env file leaves in a value, then the variable is named, the value not."""
     keys = {"cdn": "158", "api_key": "k", "api_secret": "s"} | {key: "${A}"}
@@ -163,7 +161,7 @@ def test_what_no_value_holds_is_an_error_that_names_the_variable(
 
 @pytest.mark.parametrize("value", ["158\r", " 158", "158\r\n", "158\t", "\n158"])
 def test_white_space_around_a_value_is_left_out_with_a_warning(
-    load_text: Callable[..., LoadedConfig], account: str, value: str
+    load_text: LoadText, account: str, value: str
 ) -> None:
     """A number is a number, though its env file has the line ends of Windows."""
     loaded = load_text(account.replace("158", "${CDN}"), {"CDN": value})
@@ -173,9 +171,7 @@ def test_white_space_around_a_value_is_left_out_with_a_warning(
     ]
 
 
-def test_a_secret_with_white_space_is_a_warning(
-    load_text: Callable[..., LoadedConfig], account: str
-) -> None:
+def test_a_secret_with_white_space_is_a_warning(load_text: LoadText, account: str) -> None:
     """It is used without the white space, and the warning shows nothing of it."""
     text = account.replace(": secret", ": ${A}")
     loaded = load_text(text, {"A": "canary\n"})
@@ -193,7 +189,7 @@ def test_an_empty_variable_is_named(value: str, text: str) -> None:
     assert found.errors == ("the environment variable A is empty; set it",)
 
 
-def test_keys_are_not_filled_in(mistakes: Callable[..., list[str]], account: str) -> None:
+def test_keys_are_not_filled_in(mistakes: ReadMistakes, account: str) -> None:
     """A variable as a key is an unknown key."""
     (line,) = mistakes(account + "    ${KEY}: 1\n", {"KEY": "name"})
     assert line == (

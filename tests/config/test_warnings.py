@@ -1,22 +1,21 @@
 """What is allowed and seldom meant is told with its place, and the configuration is used."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from exporter.config import LoadedConfig
 from tests.certificates import certify_expired
+from tests.support.fixtures import LoadText
 
-Load = Callable[..., LoadedConfig]
 
-
-def warnings(load_text: Load, text: str) -> list[str]:
+def warnings(load_text: LoadText, text: str) -> list[str]:
     """Give the lines of the warnings that a good configuration ends in."""
     return [str(warning) for warning in load_text(text).warnings]
 
 
-def test_overlapping_paths_are_a_warning_at_the_inner_one(load_text: Load, account: str) -> None:
+def test_overlapping_paths_are_a_warning_at_the_inner_one(
+    load_text: LoadText, account: str
+) -> None:
     """Given a path below another, in any order and form, then the nearest above is named."""
     text = f"""{account}\
     files:
@@ -39,7 +38,7 @@ def test_overlapping_paths_are_a_warning_at_the_inner_one(load_text: Load, accou
     ]
 
 
-def test_paths_of_two_accounts_do_not_overlap(load_text: Load, account: str) -> None:
+def test_paths_of_two_accounts_do_not_overlap(load_text: LoadText, account: str) -> None:
     """Each account has a storage of its own."""
     other = account.replace("accounts:\n", "").replace("158", "159")
     inner, outer = ("    files: {paths: [" + path + "]}\n" for path in ("sestore4/jb", "sestore4"))
@@ -47,7 +46,7 @@ def test_paths_of_two_accounts_do_not_overlap(load_text: Load, account: str) -> 
 
 
 @pytest.mark.parametrize("url", ["http://api.scaleengine.net/", "HTTP://10.0.0.1:80/stable/"])
-def test_plain_http_is_a_warning(load_text: Load, account: str, url: str) -> None:
+def test_plain_http_is_a_warning(load_text: LoadText, account: str, url: str) -> None:
     """The key would travel in the clear."""
     assert warnings(load_text, f"{account}api:\n  url: {url}\n") == [
         (
@@ -68,12 +67,14 @@ def test_plain_http_is_a_warning(load_text: Load, account: str, url: str) -> Non
         "http://[::1]/",
     ],
 )
-def test_https_and_this_machine_are_no_warning(load_text: Load, account: str, url: str) -> None:
+def test_https_and_this_machine_are_no_warning(load_text: LoadText, account: str, url: str) -> None:
     """What stays on this machine needs no encryption."""
     assert warnings(load_text, f"{account}api:\n  url: {url}\n") == []
 
 
-def test_values_that_go_before_the_next_poll_are_a_warning(load_text: Load, account: str) -> None:
+def test_values_that_go_before_the_next_poll_are_a_warning(
+    load_text: LoadText, account: str
+) -> None:
     """Given a stale_after below its interval, then both places are told."""
     text = f"""{account}\
     disk_usage: {{stale_after: 59m}}
@@ -91,7 +92,7 @@ def test_values_that_go_before_the_next_poll_are_a_warning(load_text: Load, acco
     ]
 
 
-def test_an_expired_authority_is_a_warning(load_text: Load, account: str, folder: Path) -> None:
+def test_an_expired_authority_is_a_warning(load_text: LoadText, account: str, folder: Path) -> None:
     """No server whose certificate it signed is trusted any more."""
     end = certify_expired(folder)
     assert warnings(load_text, f"{account}api: {{ca_file: pem}}\n") == [
@@ -120,7 +121,7 @@ SPACE = "begins or ends with a space, or a folder in it does; write it without"
     ],
 )
 def test_a_name_that_only_a_mistake_writes_is_a_warning(
-    load_text: Load, account: str, name: str, sentence: str
+    load_text: LoadText, account: str, name: str, sentence: str
 ) -> None:
     """ScaleEngine will not know it, and its poll can only fail."""
     text = f"{account}    files: {{paths: [{name}]}}\n    disk_usage: {{cpu_users: [{name}]}}\n"
@@ -130,7 +131,7 @@ def test_a_name_that_only_a_mistake_writes_is_a_warning(
     ]
 
 
-def test_counts_of_a_path_that_go_before_its_next_poll(load_text: Load, account: str) -> None:
+def test_counts_of_a_path_that_go_before_its_next_poll(load_text: LoadText, account: str) -> None:
     """A path's own interval counts, where it has one."""
     text = f"""{account}\
     files:
@@ -151,7 +152,7 @@ def test_counts_of_a_path_that_go_before_its_next_poll(load_text: Load, account:
     ]
 
 
-def test_no_enabled_account_is_a_warning(load_text: Load, account: str) -> None:
+def test_no_enabled_account_is_a_warning(load_text: LoadText, account: str) -> None:
     """One that is disabled among others is not worth a word, whatever is missing of its secrets."""
     parked = "  - {cdn: 7, enabled: false, api_secret_file: missing}\n"
     assert warnings(load_text, account + parked) == []

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,12 +19,9 @@ from exporter.config import (
     CountedPath,
     DiskUsageConfig,
     FilesConfig,
-    LoadedConfig,
     load,
 )
-
-Load = Callable[..., LoadedConfig]
-Mistakes = Callable[..., list[str]]
+from tests.support.fixtures import LoadText, ReadMistakes
 
 FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
@@ -105,27 +101,27 @@ TOP = "must begin with a key, as config.example.yaml does: with 'accounts:' or '
     ],
 )
 def test_text_that_is_no_yaml_gets_a_place_and_a_sentence(
-    mistakes: Mistakes, text: str | bytes, line: str
+    mistakes: ReadMistakes, text: str | bytes, line: str
 ) -> None:
     """The sentence is the project's own and never holds a piece of the text."""
     assert mistakes(text) == [f"config.yaml:{line}"]
 
 
 @pytest.mark.parametrize("text", ["[" * 2000, "- " * 2000, "{a: " * 2000, "? " * 2000])
-def test_hostile_nesting_is_a_mistake_like_any_other(mistakes: Mistakes, text: str) -> None:
+def test_hostile_nesting_is_a_mistake_like_any_other(mistakes: ReadMistakes, text: str) -> None:
     """Deeper nesting than Python's stack allows is told, not raised."""
     (line,) = mistakes(text)
     assert line.endswith(DEEP)
 
 
-def test_nesting_that_yaml_can_read_has_an_end_too(mistakes: Mistakes, account: str) -> None:
+def test_nesting_that_yaml_can_read_has_an_end_too(mistakes: ReadMistakes, account: str) -> None:
     """A list in a list, thirty deep, is told once, at the level where it is enough."""
     lines = mistakes(account + "    name: " + "[" * 30 + "]" * 30)
     assert lines[0] == "config.yaml:5:11: accounts[0].name: must be text"
     assert lines[1] == f"config.yaml:5:28: accounts[0].name{'[0]' * 17}: {DEEP}"
 
 
-def test_a_recursive_alias_is_a_mistake(mistakes: Mistakes, account: str) -> None:
+def test_a_recursive_alias_is_a_mistake(mistakes: ReadMistakes, account: str) -> None:
     """An alias inside of what it names would have no end."""
     (line,) = mistakes(account + "    files: &files\n      paths: [*files]\n")
     assert line == (
@@ -134,7 +130,7 @@ def test_a_recursive_alias_is_a_mistake(mistakes: Mistakes, account: str) -> Non
     )
 
 
-def test_aliases_that_grow_without_measure_are_a_mistake(mistakes: Mistakes) -> None:
+def test_aliases_that_grow_without_measure_are_a_mistake(mistakes: ReadMistakes) -> None:
     """Nine lines of aliases that stand for a billion values are not read to their end."""
     levels = "\n".join(
         f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]"
@@ -144,7 +140,7 @@ def test_aliases_that_grow_without_measure_are_a_mistake(mistakes: Mistakes) -> 
     assert line.endswith(": more values than any use has; name fewer aliases")
 
 
-def test_an_alias_stands_for_what_it_names(load_text: Load) -> None:
+def test_an_alias_stands_for_what_it_names(load_text: LoadText) -> None:
     """Given two accounts that share their paths by an alias, then both have them."""
     config = load_text("""\
 accounts:
@@ -165,14 +161,16 @@ accounts:
         ("!!int x", "must be text; put it in quotes"),
     ],
 )
-def test_unknown_tags_are_a_mistake(mistakes: Mistakes, account: str, tag: str, line: str) -> None:
+def test_unknown_tags_are_a_mistake(
+    mistakes: ReadMistakes, account: str, tag: str, line: str
+) -> None:
     """A tag would make another value of the text; only YAML's plain ones are known."""
     assert mistakes(f"{account}    name: {tag}\n") == [
         f"config.yaml:5:11: accounts[0].name: {line}"
     ]
 
 
-def test_a_plain_tag_says_what_a_value_is(load_text: Load, account: str) -> None:
+def test_a_plain_tag_says_what_a_value_is(load_text: LoadText, account: str) -> None:
     """The tag !!str makes a text of what looks like a number."""
     assert load_text(account + "    name: !!str 158\n").config.accounts[0].name == "158"
 
@@ -181,7 +179,7 @@ def test_a_plain_tag_says_what_a_value_is(load_text: Load, account: str) -> None
     "value", ["158", "1.5", "on", "yes", "2024-01-01", "1:30", "010", "0x9e", "=", ".inf", "<<"]
 )
 def test_what_yaml_reads_as_something_else_is_no_text(
-    mistakes: Mistakes, account: str, value: str
+    mistakes: ReadMistakes, account: str, value: str
 ) -> None:
     """A name that YAML 1.1 takes for a number, a truth value or a date must be in quotes."""
     assert mistakes(f"{account}    name: {value}\n") == [
@@ -190,7 +188,7 @@ def test_what_yaml_reads_as_something_else_is_no_text(
 
 
 @pytest.mark.parametrize("value", ["158", "on", "2024-01-01", "1:30", "=", "~"])
-def test_quotes_make_a_text_of_anything(load_text: Load, account: str, value: str) -> None:
+def test_quotes_make_a_text_of_anything(load_text: LoadText, account: str, value: str) -> None:
     """In quotes, a name is what it says."""
     assert load_text(f'{account}    name: "{value}"\n').config.accounts[0].name == value
 
@@ -202,20 +200,22 @@ ZERO = "; remove the zero at its beginning, which can mean an octal number"
 @pytest.mark.parametrize(
     "value", ["0x9e", "0o17", "1_58", "1:30", "0b1", "1e3", "9" * 40, "2024-01-01", "158canary"]
 )
-def test_numbers_are_written_in_plain_digits(mistakes: Mistakes, account: str, value: str) -> None:
+def test_numbers_are_written_in_plain_digits(
+    mistakes: ReadMistakes, account: str, value: str
+) -> None:
     """Octal, hexadecimal and base-sixty numbers are not guessed at."""
     assert mistakes(account.replace("158", value)) == [f"{WHOLE} in plain digits"]
 
 
 @pytest.mark.parametrize("value", ["0158", "010", "00", "-08", "'0158'"])
-def test_a_number_begins_with_no_zero(mistakes: Mistakes, account: str, value: str) -> None:
+def test_a_number_begins_with_no_zero(mistakes: ReadMistakes, account: str, value: str) -> None:
     """`010` is 8 for YAML 1.1 and 10 for YAML 1.2."""
     assert mistakes(account.replace("158", value)) == [WHOLE + ZERO]
 
 
 @pytest.mark.parametrize("value", ["05", "08", "08.5"])
 def test_a_number_with_decimals_begins_with_no_zero_either(
-    mistakes: Mistakes, account: str, value: str
+    mistakes: ReadMistakes, account: str, value: str
 ) -> None:
     """What is octal or not depends on the digits, so both are refused."""
     found = mistakes(f"{account}api:\n  requests_per_second: '{value}'\n")
@@ -224,7 +224,7 @@ def test_a_number_with_decimals_begins_with_no_zero_either(
 
 @pytest.mark.parametrize(("value", "number"), [(".5", 0.5), ("5.", 5.0), ("1.5e+1", 15.0)])
 def test_both_sides_of_a_decimal_point_may_be_empty(
-    load_text: Load, account: str, value: str, number: float
+    load_text: LoadText, account: str, value: str, number: float
 ) -> None:
     """Both versions of YAML read these alike."""
     config = load_text(f"{account}api:\n  requests_per_second: {value}\n").config
@@ -232,7 +232,9 @@ def test_both_sides_of_a_decimal_point_may_be_empty(
 
 
 @pytest.mark.parametrize("character", ["\u00a0", "\u200b", "\ufeff", "\u3000"])
-def test_an_invisible_character_is_named(mistakes: Mistakes, account: str, character: str) -> None:
+def test_an_invisible_character_is_named(
+    mistakes: ReadMistakes, account: str, character: str
+) -> None:
     """A number or a key in which nobody can see what is wrong."""
     name = f"U+{ord(character):04X}"
     assert mistakes(account.replace("158", f"158{character}")) == [
@@ -243,7 +245,7 @@ def test_an_invisible_character_is_named(mistakes: Mistakes, account: str, chara
     ]
 
 
-def test_a_key_that_stands_twice_is_a_mistake_at_the_second(mistakes: Mistakes) -> None:
+def test_a_key_that_stands_twice_is_a_mistake_at_the_second(mistakes: ReadMistakes) -> None:
     """Both places are told, and the first value is judged as ever."""
     twice = "duplicate of line"
     assert mistakes("""\
@@ -261,14 +263,14 @@ accounts:
 
 
 @pytest.mark.parametrize("key", ["? [canary]\n    : x", "{canary: x}: x", "{{ canary }}"])
-def test_a_key_must_be_text(mistakes: Mistakes, account: str, key: str) -> None:
+def test_a_key_must_be_text(mistakes: ReadMistakes, account: str, key: str) -> None:
     """A list or mapping as a key, as a template leaves it behind, is told with its place."""
     lines = mistakes(f"{account}    {key}\n" if key[1] != "{" else f"api: {key}\n{account}")
     assert [line for line in lines if "has a key that is no text; write a key's name" in line]
     assert "canary" not in "".join(lines)
 
 
-def test_a_byte_order_mark_is_no_mistake(load_text: Load, account: str) -> None:
+def test_a_byte_order_mark_is_no_mistake(load_text: LoadText, account: str) -> None:
     """Editors on Windows put it before the text."""
     assert load_text("\ufeff" + account).config.accounts[0].cdn == 158
 

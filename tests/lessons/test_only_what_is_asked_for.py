@@ -1,17 +1,10 @@
 """What the configuration leaves out is not asked for, rather than hidden afterwards."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from exporter.simulator import Simulator
-
-if TYPE_CHECKING:
-    from tests.lessons.conftest import Program
+from tests.support.fixtures import StartPolling
 
 
-def test_requests_follow_the_configuration(
-    start: Callable[..., "Program"], scaleengine: Simulator
-) -> None:
+def test_requests_follow_the_configuration(start: StartPolling, scaleengine: Simulator) -> None:
     """A CPU user, a file type, a path or a whole command that is left out makes no request."""
     program = start(
         scaleengine,
@@ -35,9 +28,7 @@ def test_requests_follow_the_configuration(
     assert all((call.path or "sestore4/jb").startswith("sestore4/jb") for call in calls)
 
 
-def test_labels_follow_the_configuration(
-    start: Callable[..., "Program"], scaleengine: Simulator
-) -> None:
+def test_labels_follow_the_configuration(start: StartPolling, scaleengine: Simulator) -> None:
     """Without ``folder_depth`` a tree has two series, however many folders and files it has."""
     program = start(
         scaleengine,

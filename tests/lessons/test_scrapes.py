@@ -1,21 +1,15 @@
 """A scrape reads what is known: it asks ScaleEngine for nothing, and waits for nobody."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
+from tests.support.fixtures import StartPolling
 
-if TYPE_CHECKING:
-    from tests.lessons.conftest import Program
-
-Start = Callable[..., "Program"]
 ACCOUNT = {"cdn": 158, "name": "main", "files": {"paths": ["sestore4/jb"]}}
 AT_ONCE = 20.0
 """Seconds that a busy machine may take; a request to ScaleEngine hangs for longer."""
 
 
-def test_scrapes_make_no_request(start: Start, scaleengine: Simulator) -> None:
+def test_scrapes_make_no_request(start: StartPolling, scaleengine: Simulator) -> None:
     """However often it is scraped, ScaleEngine is asked at the exporter's own interval."""
     program = start(scaleengine, ACCOUNT)
     program.wait_until_ready()
@@ -26,7 +20,7 @@ def test_scrapes_make_no_request(start: Start, scaleengine: Simulator) -> None:
     assert scaleengine.request_count == requests > 0
 
 
-def test_it_serves_while_scaleengine_hangs(start: Start, scaleengine: Simulator) -> None:
+def test_it_serves_while_scaleengine_hangs(start: StartPolling, scaleengine: Simulator) -> None:
     """From the first moment on it is scraped at once, though no answer has ever come.
 
     There are no numbers, and what it waits for is told.

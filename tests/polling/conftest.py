@@ -1,8 +1,8 @@
 """What the tests of polling share: an account over a simulator, polled for real."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,8 +18,7 @@ from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Simulator
 from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """A refused key is asked with once in an interval, however many targets an account has."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -29,8 +28,7 @@ from tests.polling.times import make_session, run_poll
 from tests.support.clocks import FakeClock, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 GOOD = Credentials(KEY, SECRET)
 BAD = Credentials(KEY, "wrong")

@@ -4,7 +4,6 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -31,6 +30,7 @@ from exporter.simulator import (
 from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING
+from tests.support.fixtures import OpenAccount
 
 T = TypeVar("T")
 
@@ -38,8 +38,6 @@ T = TypeVar("T")
 def record(results: list[PollResult], _: Target, result: PollResult) -> None:
     results.append(result)
 
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 USAGE = DiskUsageTarget("main", 900.0, 2700.0)
 REQUEST_EVENTS = {"request", "request failed", "request failed, retrying"}

@@ -6,8 +6,6 @@ import random
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -45,9 +43,9 @@ from tests.polling.simulated import (
     run_simulated,
 )
 from tests.support.faults import Fault
+from tests.support.fixtures import OpenAccount
 from tests.support.waiting import TIMEOUT, wait_until
 
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 INTERVAL = 300.0
 
 

@@ -5,11 +5,9 @@ import gc
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import pytest
 
-from exporter.polling.session import PolledAccount
 from exporter.polling.store import Store
 from exporter.polling.target_poller import TargetPoller
 from exporter.polling.targets import FilesTarget
@@ -23,11 +21,10 @@ from exporter.scaleengine.errors import (
 from exporter.simulator import Behaviour, FaultRule, Folder, SimulatedAccount, Simulator
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault
+from tests.support.fixtures import OpenAccount
 
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4", "video")
 MIB = 2**20
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -29,9 +29,8 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, Fault
+from tests.support.fixtures import OpenAccount
 from tests.support.waiting import TIMEOUT, wait_until
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4", "video")

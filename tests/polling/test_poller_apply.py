@@ -5,8 +5,8 @@ import gc
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -33,9 +33,8 @@ from exporter.simulator import (
 from tests.support.clocks import FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault, Held
+from tests.support.fixtures import OpenAccount
 from tests.support.waiting import TIMEOUT, wait_until
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 FOREVER = 600.0
 """Seconds of a request that a test never waits for."""

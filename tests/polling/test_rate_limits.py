@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -25,8 +25,7 @@ from exporter.simulator import (
 from tests.polling.times import make_session
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, HttpError
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4", "video")

@@ -2,14 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import count
 
 from structlog.testing import capture_logs
 
-from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.store import PollResult, Store
 from exporter.polling.target_poller import TargetPoller
@@ -20,8 +18,7 @@ from exporter.scaleengine.errors import Reason
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_from_days
 from exporter.simulator.php import PhpValue
 from tests.support.credentials import KEY, SECRET
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 NOW = datetime(2014, 11, 11, 10, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -44,9 +42,8 @@ from tests.polling.times import make_session, run_poll
 from tests.support.clocks import FakeClock, FixedRandom, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, NOT_FOUND, Fault, HttpError, Refusal, TimesOut
+from tests.support.fixtures import OpenAccount
 from tests.support.timers import ManualTimers
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 
 USAGE = DiskUsageTarget("main", interval=900.0, stale_after=3600.0)
 FILES = FilesTarget("main", 900.0, 3600.0, "sestore4/jb", "video")

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
@@ -11,14 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot
 from exporter.polling.usage import find_newest_usage, merge_usage, name_users
 from exporter.scaleengine.disk_usage import RowFault, UsageReport, read_usage
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.json_values import Json
 
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
 Numbers: TypeAlias = dict[str, tuple[date, int]]
 
 

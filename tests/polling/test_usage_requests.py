@@ -5,7 +5,6 @@ import json
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from itertools import count
 
@@ -33,8 +32,7 @@ from exporter.simulator.php import PhpValue
 from tests.polling.times import make_session
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 NOW = datetime(2014, 11, 11, 23, 59, 58, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)

@@ -1,8 +1,8 @@
 """What each attempt of a poll shows of an account's credentials."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -25,8 +25,7 @@ from tests.polling.times import make_session, run_poll
 from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Fault, HttpError, Refusal
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 GOOD = Credentials(KEY, SECRET)
 

@@ -1,7 +1,5 @@
 """Over real HTTP, a walk counts a tree exactly under every reading of the API's pages."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -30,8 +28,7 @@ from tests.support.api_variants import (
 from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Held, Refusal
-
-OpenAccount = Callable[..., AbstractContextManager[PolledAccount]]
+from tests.support.fixtures import OpenAccount
 
 # Around the hundred files that an answer holds, and names that look like something else.
 sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])

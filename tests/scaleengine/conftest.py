@@ -23,6 +23,15 @@ from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.credentials import KEY, SECRET
+from tests.support.fixtures import (
+    FindDroppingAddress,
+    MakeClient,
+    MakeTransport,
+    SendRequest,
+    SetAddresses,
+    StartFixedServer,
+    StartServer,
+)
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
@@ -83,9 +92,7 @@ def exchanges() -> list[Exchange]:
 
 
 @pytest.fixture
-def connect(
-    transport: Callable[..., Transport], exchanges: list[Exchange]
-) -> Callable[..., Client]:
+def connect(transport: MakeTransport, exchanges: list[Exchange]) -> MakeClient:
     """Return a function that makes a client for a URL.
 
     Its time of day is a second later after each call, which took a quarter of a second.
@@ -104,7 +111,7 @@ def connect(
 
 
 @pytest.fixture
-def transport() -> Iterator[Callable[..., Transport]]:
+def transport() -> Iterator[MakeTransport]:
     """Return a function that makes a transport, which is closed at the end."""
     with ExitStack() as at_the_end:
 
@@ -119,9 +126,7 @@ def transport() -> Iterator[Callable[..., Transport]]:
 
 
 @pytest.fixture
-def send(
-    transport: Callable[..., Transport], context: RequestContext
-) -> Callable[..., HttpResponse]:
+def send(transport: MakeTransport, context: RequestContext) -> SendRequest:
     """Return a function that sends one request to a URL."""
 
     def send_to(url: str, timeout: float = 60.0, ca_file: Path | None = None) -> HttpResponse:
@@ -131,7 +136,7 @@ def send(
 
 
 @pytest.fixture
-def listen() -> Iterator[Callable[..., str]]:
+def listen() -> Iterator[StartServer]:
     """Return a function that starts a raw server and returns its URL.
 
     ``serve(line, request)`` is called for every request that was read from a connection; an OSError
@@ -142,7 +147,7 @@ def listen() -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def saying(listen: Callable[..., str]) -> Callable[..., str]:
+def saying(listen: StartServer) -> StartFixedServer:
     """Return a function that starts a server which says one thing, and then hangs up or resets."""
 
     def start(said: bytes, *, reset: bool = False) -> str:
@@ -173,7 +178,7 @@ def closed() -> Iterator[str]:
 
 
 @pytest.fixture
-def dropping() -> Iterator[Callable[..., PeerAddress]]:
+def dropping() -> Iterator[FindDroppingAddress]:
     """Return a function that gives an address where attempts to connect are never answered.
 
     Nobody accepts there and the queue is full, so the kernel drops the packets. Every address of
@@ -198,7 +203,7 @@ def dropping() -> Iterator[Callable[..., PeerAddress]]:
 
 
 @pytest.fixture
-def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def resolving(monkeypatch: pytest.MonkeyPatch) -> SetAddresses:
     """Return a function that says which addresses every name has from now on."""
 
     def say(*addresses: PeerAddress) -> None:

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import ScaleEngineError
+from tests.support.fixtures import MakeClient, StartServer
 
-Connect = Callable[..., Client]
-Listen = Callable[..., str]
 Ask = Callable[[bytes], None]
 
 BODY = b'{"status":"success","usage":[]}'
@@ -33,7 +32,7 @@ RESPONSES = st.lists(
 
 
 @pytest.fixture
-def ask(listen: Listen, connect: Connect, credentials: Credentials) -> Iterator[Ask]:
+def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> Iterator[Ask]:
     """Return a function that makes a request which is answered with some bytes, and the end."""
     said = b""
 

@@ -30,15 +30,12 @@ from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import JsonObject
 from exporter.scaleengine.response_memory import ResponseMemoryBudget
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
-from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
+from tests.support.fixtures import MakeClient, MakeTransport, StartServer
 
 NOW = 1415700000
-
-Connect = Callable[..., Client]
-Listen = Callable[..., str]
 
 
 def shows_no_secret(error: BaseException) -> bool:
@@ -48,7 +45,7 @@ def shows_no_secret(error: BaseException) -> bool:
 
 
 def test_a_call(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call carries account, key and time, and returns what is read of the answer."""
     client = connect(simulator.url)
@@ -62,7 +59,7 @@ def test_a_call(
 
 
 def test_every_call_is_signed_afresh(
-    simulator: Simulator, connect: Connect, credentials: Credentials
+    simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """The same call made twice has two timestamps: a signature is accepted once."""
     client = connect(simulator.url)
@@ -75,7 +72,7 @@ def test_every_call_is_signed_afresh(
 
 def test_a_call_that_has_to_wait(
     simulator: Simulator,
-    transport: Callable[..., Transport],
+    transport: MakeTransport,
     credentials: Credentials,
     exchanges: list[Exchange],
 ) -> None:
@@ -104,7 +101,7 @@ def test_a_call_that_has_to_wait(
 
 
 def test_the_time_is_that_of_sending(
-    simulator: Simulator, connect: Connect, credentials: Credentials
+    simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A failed call that is made again is signed with the time at which it is made again."""
     simulator.behave(Behaviour(faults=(FaultRule(BUSY, requests=(1,)),)))
@@ -155,7 +152,7 @@ def test_the_time_is_that_of_sending(
 )
 def test_failures(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     fault: Fault | Refusal | HttpError,
@@ -180,7 +177,7 @@ def test_failures(
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
 def test_slow_answers(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     fault: Fault,
@@ -195,7 +192,7 @@ def test_slow_answers(
 
 
 def test_the_sentence_of_an_answer_that_is_not_understood(
-    simulator: Simulator, connect: Connect, credentials: Credentials
+    simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """It says what is wrong with the answer, and that a newer release may know better."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.NOT_A_FOLDER),)))
@@ -214,7 +211,10 @@ def test_the_sentence_of_an_answer_that_is_not_understood(
     [(Credentials("other", SECRET), AuthError), (Credentials(KEY, "other"), SignatureError)],
 )
 def test_wrong_credentials(
-    simulator: Simulator, connect: Connect, credentials: Credentials, kind: type[ScaleEngineError]
+    simulator: Simulator,
+    connect: MakeClient,
+    credentials: Credentials,
+    kind: type[ScaleEngineError],
 ) -> None:
     """A key that is not the account's and a secret that is not the key's are told apart."""
     with pytest.raises(kind) as caught:
@@ -236,7 +236,7 @@ def test_wrong_credentials(
 )
 def test_the_skew(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     fault: Fault | Refusal | HttpError,
@@ -263,7 +263,7 @@ def test_the_skew(
 )
 def test_waits(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     fault: Refusal | HttpError,
     retry_after: float | None,
@@ -276,7 +276,9 @@ def test_waits(
     assert caught.value.retry_after == retry_after
 
 
-def test_an_unknown_path(simulator: Simulator, connect: Connect, credentials: Credentials) -> None:
+def test_an_unknown_path(
+    simulator: Simulator, connect: MakeClient, credentials: Credentials
+) -> None:
     """What ScaleEngine says about a path that it does not know reaches the operator."""
     with pytest.raises(ApiError, match="without a code: Path not found") as caught:
         list_files(connect(simulator.url), credentials, "sestore4/nowhere", "video", 0)
@@ -285,7 +287,7 @@ def test_an_unknown_path(simulator: Simulator, connect: Connect, credentials: Cr
 
 
 def test_nobody_there(
-    closed: str, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    closed: str, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call that reaches nobody is observed too, and shows no secret."""
     with pytest.raises(NetworkError) as caught:
@@ -296,7 +298,7 @@ def test_nobody_there(
 
 
 def test_a_message_that_repeats_the_request(
-    listen: Listen, connect: Connect, credentials: Credentials
+    listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A server that sends back what it was sent, key and all, gets nothing of it into an error."""
     message = f"api_key {KEY} with {SECRET} is not known"
@@ -313,7 +315,7 @@ def test_a_message_that_repeats_the_request(
 
 
 def test_a_broken_folder_that_is_named_like_the_key(
-    listen: Listen, connect: Connect, credentials: Credentials
+    listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     listing = {"status": "success", "data": {"sestore4/jb": {KEY: None}}}
     body = json.dumps(listing).encode()
@@ -327,7 +329,9 @@ def test_a_broken_folder_that_is_named_like_the_key(
     assert shows_no_secret(caught.value)
 
 
-def test_the_secret_is_not_sent(listen: Listen, connect: Connect, credentials: Credentials) -> None:
+def test_the_secret_is_not_sent(
+    listen: StartServer, connect: MakeClient, credentials: Credentials
+) -> None:
     """The secret signs the request and is no part of it; the key is sent in the body alone."""
     requests = []
 
@@ -345,7 +349,7 @@ def test_the_secret_is_not_sent(listen: Listen, connect: Connect, credentials: C
 
 
 def test_objects_show_no_secret(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """Whatever is printed of credentials, client and exchanges, it holds no secret."""
     client = connect(simulator.url)
@@ -356,7 +360,7 @@ def test_objects_show_no_secret(
 
 
 def test_a_defect_is_observed(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call that ends with something unforeseen counts as failed."""
 
@@ -372,7 +376,7 @@ def test_a_defect_is_observed(
 
 
 def test_a_limit_is_observed(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call for which there is no memory fails as network, and names what is missing."""
 
@@ -396,7 +400,7 @@ def waiting_for_memory(patch: pytest.MonkeyPatch, monotonic: Callable[[], float]
 
 def test_the_wait_for_memory_is_limited(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,
@@ -414,7 +418,7 @@ def test_the_wait_for_memory_is_limited(
 
 def test_the_wait_for_memory_ends_with_the_client(
     simulator: Simulator,
-    connect: Connect,
+    connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,
@@ -436,7 +440,7 @@ def test_the_wait_for_memory_ends_with_the_client(
 
 
 def test_a_closed_client(
-    simulator: Simulator, connect: Connect, credentials: Credentials, exchanges: list[Exchange]
+    simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """After close no call is made any more, and nothing is told."""
     client = connect(simulator.url)
@@ -450,8 +454,8 @@ def test_a_closed_client(
 
 
 def test_the_skew_where_the_body_comes_late(
-    listen: Listen,
-    transport: Callable[..., Transport],
+    listen: StartServer,
+    transport: MakeTransport,
     credentials: Credentials,
     exchanges: list[Exchange],
 ) -> None:

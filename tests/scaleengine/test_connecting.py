@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,13 +21,14 @@ from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Endpoint, Transport
+from tests.support.fixtures import (
+    FindDroppingAddress,
+    MakeTransport,
+    SendRequest,
+    SetAddresses,
+    StartServer,
+)
 from tests.support.waiting import wait_until
-
-Dropping = Callable[..., PeerAddress]
-Listen = Callable[..., str]
-Resolving = Callable[..., None]
-Send = Callable[..., HttpResponse]
-Transports = Callable[..., Transport]
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 HOSTS = {V4: "127.0.0.1", V6: "::1"}
@@ -92,10 +92,10 @@ def descriptors() -> set[Path]:
 @pytest.mark.parametrize("dead", [V4, V6])
 @pytest.mark.parametrize("alive", [V4, V6])
 def test_a_dead_address_before_a_good_one(
-    dropping: Dropping,
-    listen: Listen,
-    resolving: Resolving,
-    send: Send,
+    dropping: FindDroppingAddress,
+    listen: StartServer,
+    resolving: SetAddresses,
+    send: SendRequest,
     dead: int,
     alive: socket.AddressFamily,
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_dead_address_before_a_good_one(
 
 
 def test_a_dead_address_after_a_good_one(
-    dropping: Dropping, listen: Listen, resolving: Resolving, send: Send
+    dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """A dead address behind a good one does no harm."""
     resolving(at(listen(answer)), dropping())
@@ -118,10 +118,10 @@ def test_a_dead_address_after_a_good_one(
 
 
 def test_a_dead_address_of_a_proxy(
-    dropping: Dropping,
-    listen: Listen,
-    resolving: Resolving,
-    send: Send,
+    dropping: FindDroppingAddress,
+    listen: StartServer,
+    resolving: SetAddresses,
+    send: SendRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The addresses of a proxy are tried in the same way."""
@@ -132,7 +132,7 @@ def test_a_dead_address_of_a_proxy(
 
 
 def test_many_dead_addresses(
-    dropping: Dropping, listen: Listen, resolving: Resolving, send: Send
+    dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """However many addresses are dead, each is tried within the time of the request."""
     port = dropping().port
@@ -143,7 +143,7 @@ def test_many_dead_addresses(
 
 
 def test_addresses_that_refuse(
-    closed: str, listen: Listen, resolving: Resolving, send: Send, connects: Connects
+    closed: str, listen: StartServer, resolving: SetAddresses, send: SendRequest, connects: Connects
 ) -> None:
     """After an address that refuses the next one is tried at once."""
     refusing, good = at(f"http://{closed}/"), at(listen(answer))
@@ -154,10 +154,10 @@ def test_addresses_that_refuse(
 
 
 def test_an_address_that_worked_is_tried_first(
-    dropping: Dropping,
-    listen: Listen,
-    resolving: Resolving,
-    transport: Transports,
+    dropping: FindDroppingAddress,
+    listen: StartServer,
+    resolving: SetAddresses,
+    transport: MakeTransport,
     context: RequestContext,
     connects: Connects,
 ) -> None:
@@ -173,9 +173,9 @@ def test_an_address_that_worked_is_tried_first(
 
 
 def test_an_address_that_fails_after_it_was_connected_to(
-    listen: Listen,
-    resolving: Resolving,
-    transport: Transports,
+    listen: StartServer,
+    resolving: SetAddresses,
+    transport: MakeTransport,
     context: RequestContext,
     connects: Connects,
 ) -> None:
@@ -196,9 +196,9 @@ def test_an_address_that_fails_after_it_was_connected_to(
 
 
 def test_an_address_that_worked_and_is_silent_now(
-    listen: Listen,
-    resolving: Resolving,
-    transport: Transports,
+    listen: StartServer,
+    resolving: SetAddresses,
+    transport: MakeTransport,
     context: RequestContext,
     connects: Connects,
 ) -> None:
@@ -223,7 +223,7 @@ def test_an_address_that_worked_and_is_silent_now(
 
 
 def test_what_is_said_of_several_failures(
-    closed: str, resolving: Resolving, send: Send, connects: Connects
+    closed: str, resolving: SetAddresses, send: SendRequest, connects: Connects
 ) -> None:
     """IPv6 that is not there says little; that the other address refuses is what matters."""
     nowhere = PeerAddress(V4, ("255.255.255.255", 9))
@@ -237,7 +237,7 @@ def test_what_is_said_of_several_failures(
     assert connects.targets[-1] == nowhere.target
 
 
-def test_a_route_to_none_of_the_addresses(resolving: Resolving, send: Send) -> None:
+def test_a_route_to_none_of_the_addresses(resolving: SetAddresses, send: SendRequest) -> None:
     """Where no address has a route, the system's words are shown."""
     resolving(PeerAddress(V4, ("255.255.255.255", 9)))
     with pytest.raises(NetworkError) as caught:
@@ -247,7 +247,11 @@ def test_a_route_to_none_of_the_addresses(resolving: Resolving, send: Send) -> N
 
 
 def test_nothing_is_left(
-    dropping: Dropping, closed: str, listen: Listen, resolving: Resolving, context: RequestContext
+    dropping: FindDroppingAddress,
+    closed: str,
+    listen: StartServer,
+    resolving: SetAddresses,
+    context: RequestContext,
 ) -> None:
     """No descriptor and no thread is left: of winners, losers, refusals, or at a timeout."""
     port = dropping().port

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -18,12 +18,13 @@ from exporter.scaleengine.timers import TIMERS
 from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
-
-Listen = Callable[..., str]
-Send = Callable[..., HttpResponse]
-Dropping = Callable[..., PeerAddress]
-Resolving = Callable[..., None]
-Transports = Callable[..., Transport]
+from tests.support.fixtures import (
+    FindDroppingAddress,
+    MakeTransport,
+    SendRequest,
+    SetAddresses,
+    StartServer,
+)
 
 LIMIT = 0.5
 SLACK = 40.0
@@ -58,7 +59,7 @@ def send_until_answered(sender: Transport, context: RequestContext) -> HttpRespo
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_slow_servers(simulator: Simulator, send: Send, fault: Fault) -> None:
+def test_slow_servers(simulator: Simulator, send: SendRequest, fault: Fault) -> None:
     """A server that sends nothing, or a byte now and then, is left when the time is over."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=0.02))
     with ends_in_time():
@@ -66,7 +67,7 @@ def test_slow_servers(simulator: Simulator, send: Send, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_silent_peers(silent: str, send: Send, scheme: str) -> None:
+def test_silent_peers(silent: str, send: SendRequest, scheme: str) -> None:
     """A peer that accepts and says nothing, nor shakes hands, is left when the time is over."""
     with ends_in_time():
         send(f"{scheme}://{silent}/", LIMIT)
@@ -80,7 +81,9 @@ def test_silent_peers(silent: str, send: Send, scheme: str) -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
     ],
 )
-def test_talkative_peers(listen: Listen, send: Send, first: bytes, again: bytes) -> None:
+def test_talkative_peers(
+    listen: StartServer, send: SendRequest, first: bytes, again: bytes
+) -> None:
     """A peer that goes on without ever coming to an end is left when the time is over."""
     left = threading.Event()
 
@@ -95,13 +98,15 @@ def test_talkative_peers(listen: Listen, send: Send, first: bytes, again: bytes)
     left.set()
 
 
-def test_peers_that_cannot_be_reached(dropping: Dropping, send: Send) -> None:
+def test_peers_that_cannot_be_reached(dropping: FindDroppingAddress, send: SendRequest) -> None:
     """Connecting is a part of the call."""
     with ends_in_time(NO_CONNECTION):
         send(f"http://127.0.0.1:{dropping().port}/", LIMIT)
 
 
-def test_names_with_many_addresses(dropping: Dropping, resolving: Resolving, send: Send) -> None:
+def test_names_with_many_addresses(
+    dropping: FindDroppingAddress, resolving: SetAddresses, send: SendRequest
+) -> None:
     """Five addresses that cannot be reached take no longer than one."""
     port = dropping().port
     resolving(*(PeerAddress(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 6)))
@@ -110,7 +115,7 @@ def test_names_with_many_addresses(dropping: Dropping, resolving: Resolving, sen
         send("http://api.example/", LIMIT)
 
 
-def test_a_resolver_that_takes_too_long(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_takes_too_long(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing interrupts the resolver; when it is back too late, no connection is begun."""
     over = threading.Event()
 
@@ -124,7 +129,7 @@ def test_a_resolver_that_takes_too_long(send: Send, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_next_call_has_its_own_limit(
-    simulator: Simulator, transport: Transports, context: RequestContext
+    simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """After a timeout the next call begins anew, on a connection of its own."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
@@ -136,7 +141,7 @@ def test_the_next_call_has_its_own_limit(
 
 
 def test_a_kept_connection_obeys_too(
-    simulator: Simulator, transport: Transports, context: RequestContext
+    simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A connection that served a call before is limited in the next one."""
     sender = transport(simulator.url, LIMIT)
@@ -147,7 +152,7 @@ def test_a_kept_connection_obeys_too(
 
 
 def test_calls_at_once_have_limits_of_their_own(
-    listen: Listen, transport: Transports, context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The end of one call's time does nothing to a call beside it."""
     over = threading.Event()
@@ -189,7 +194,7 @@ class Hanging:
 
 
 def test_close_while_waiting_for_an_answer(
-    simulator: Simulator, transport: Transports, context: RequestContext
+    simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A call that waits for its answer ends when the transport is closed."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
@@ -199,7 +204,7 @@ def test_close_while_waiting_for_an_answer(
     assert hanging.ends_at_once()
 
 
-def test_close_while_shaking_hands(transport: Transports, context: RequestContext) -> None:
+def test_close_while_shaking_hands(transport: MakeTransport, context: RequestContext) -> None:
     """A call that waits for the other side's part of TLS ends when the transport is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
@@ -211,9 +216,9 @@ def test_close_while_shaking_hands(transport: Transports, context: RequestContex
 
 
 def test_close_while_connecting(
-    dropping: Dropping,
-    resolving: Resolving,
-    transport: Transports,
+    dropping: FindDroppingAddress,
+    resolving: SetAddresses,
+    transport: MakeTransport,
     context: RequestContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -236,7 +241,7 @@ def test_close_while_connecting(
 
 
 def test_close_while_reading(
-    listen: Listen, transport: Transports, context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A call that reads its answer ends when the transport is closed."""
     reading = threading.Event()
@@ -251,7 +256,7 @@ def test_close_while_reading(
     assert hanging.ends_at_once()
 
 
-def test_close_before_and_again(simulator: Simulator, transport: Transports) -> None:
+def test_close_before_and_again(simulator: Simulator, transport: MakeTransport) -> None:
     """A transport that has made no call, or is closed already, can be closed."""
     sender = transport(simulator.url)
     sender.close()
@@ -259,7 +264,7 @@ def test_close_before_and_again(simulator: Simulator, transport: Transports) -> 
 
 
 def test_no_thread_is_left(
-    simulator: Simulator, transport: Transports, context: RequestContext
+    simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
     TIMERS.add(0.0, lambda: None)

@@ -26,10 +26,10 @@ from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode, type_name
 from exporter.scaleengine.signing import encode
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
-from exporter.scaleengine.transport import Transport
 from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.api_variants import ApiVariant, Array, Content, Numbers, Order
 from tests.support.faults import Fault
+from tests.support.fixtures import MakeClient, MakeTransport, StartServer
 
 DAY = 24 * 3600
 NOW = 1415700000
@@ -329,7 +329,7 @@ def test_today_is_inside(now: int) -> None:
 )
 def test_request(
     simulator: Simulator,
-    connect: Callable[..., Client],
+    connect: MakeClient,
     credentials: Credentials,
     cpu_users: list[str],
     asked: object,
@@ -350,7 +350,7 @@ def test_request(
 @pytest.mark.parametrize("order", list(Order))
 def test_every_reading(
     simulator: Simulator,
-    connect: Callable[..., Client],
+    connect: MakeClient,
     credentials: Credentials,
     content: Content,
     array: Array,
@@ -373,7 +373,7 @@ def test_every_reading(
 
 
 def test_the_time_by_which_a_day_is_in_the_future(
-    simulator: Simulator, transport: Callable[..., Transport], credentials: Credentials
+    simulator: Simulator, transport: MakeTransport, credentials: Credentials
 ) -> None:
     """A clock that is days behind rejects no row that ScaleEngine's own Date allows."""
     clock = Clock(now=lambda: NOW - 5 * DAY, monotonic=lambda: 0.0)
@@ -394,7 +394,7 @@ def test_the_time_by_which_a_day_is_in_the_future(
 
 
 def test_a_date_header_of_another_age(
-    listen: Callable[..., str], connect: Callable[..., Client], credentials: Credentials
+    listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A row of the year 9999 is of the future, whatever the response's own Date says."""
     body = json.dumps({"status": "success", "usage": [row("9999-12-31"), row("2014-11-11")]})
@@ -429,7 +429,7 @@ def test_a_date_header_of_another_age(
 )
 def test_the_advice_for_a_response_that_is_too_large(
     simulator: Simulator,
-    connect: Callable[..., Client],
+    connect: MakeClient,
     credentials: Credentials,
     ask: Callable[[Client, Credentials], object],
     advice: str,

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.file_listing import (
     FolderEncoding,
     FolderListing,
@@ -19,6 +19,7 @@ from exporter.scaleengine.json_values import Json, SchemaError
 from exporter.simulator import Behaviour, Simulator
 from tests.support.api_variants import ApiVariant, Array, Content, Empty, FolderShape, Numbers
 from tests.support.api_variants import LoadFlagPlacement as Flags
+from tests.support.fixtures import MakeClient
 
 PATH = "sestore4/jb"
 
@@ -415,7 +416,7 @@ READINGS = [
 @pytest.mark.parametrize("variant", READINGS)
 def test_every_reading(
     simulator: Simulator,
-    connect: Callable[..., Client],
+    connect: MakeClient,
     credentials: Credentials,
     variant: ApiVariant,
 ) -> None:
@@ -435,7 +436,7 @@ def test_every_reading(
 @pytest.mark.parametrize("file_type", ["video", "audio", "includeinvalid"])
 def test_request(
     simulator: Simulator,
-    connect: Callable[..., Client],
+    connect: MakeClient,
     credentials: Credentials,
     offset: int,
     asked: int | None,
@@ -450,7 +451,7 @@ def test_request(
 
 
 def test_a_path_beyond_ascii(
-    simulator: Simulator, connect: Callable[..., Client], credentials: Credentials
+    simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A path of any characters is asked for as it is, and found in the answer."""
     path = f"{PATH}/2014/é"

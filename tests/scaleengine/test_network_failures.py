@@ -5,7 +5,6 @@ import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,9 +18,7 @@ from exporter.scaleengine.errors import (
 )
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timers import TimerThread
-
-Saying = Callable[..., str]
-Send = Callable[..., HttpResponse]
+from tests.support.fixtures import SendRequest, StartFixedServer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
@@ -69,7 +66,11 @@ NO_HTTP = "the response is no HTTP"
     ],
 )
 def test_answers_that_are_none(
-    saying: Saying, send: Send, said: bytes, kind: type[ScaleEngineError], sentence: str
+    saying: StartFixedServer,
+    send: SendRequest,
+    said: bytes,
+    kind: type[ScaleEngineError],
+    sentence: str,
 ) -> None:
     """An answer that breaks off, or is no HTTP, is told apart and said in one sentence."""
     with pytest.raises(ScaleEngineError) as caught:
@@ -79,7 +80,7 @@ def test_answers_that_are_none(
 
 
 @pytest.mark.parametrize("said", [b"", HEAD, WHOLE[:-1]])
-def test_resets(saying: Saying, send: Send, said: bytes) -> None:
+def test_resets(saying: StartFixedServer, send: SendRequest, said: bytes) -> None:
     """A connection that is reset, at whatever point, has broken off."""
     with pytest.raises(NetworkError) as caught:
         send(saying(said, reset=True))
@@ -87,7 +88,7 @@ def test_resets(saying: Saying, send: Send, said: bytes) -> None:
     assert str(caught.value) == f"the connection broke off: {PASSES}"
 
 
-def test_refused_connections(closed: str, send: Send) -> None:
+def test_refused_connections(closed: str, send: SendRequest) -> None:
     """Where nobody listens the connection is refused."""
     with pytest.raises(NetworkError) as caught:
         send(f"http://{closed}/")
@@ -95,7 +96,7 @@ def test_refused_connections(closed: str, send: Send) -> None:
     assert str(caught.value) == f"the connection was refused: {CHECK_NETWORK}"
 
 
-def test_unknown_names(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that the resolver does not know is said to be one."""
 
     def unknown(*_: object, **__: object) -> None:
@@ -109,7 +110,7 @@ def test_unknown_names(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example"])
-def test_names_that_are_none(send: Send, host: str) -> None:
+def test_names_that_are_none(send: SendRequest, host: str) -> None:
     """A name that no resolver can be asked for leads back to the configuration."""
     with pytest.raises(NetworkError) as caught:
         send(f"http://{host}/")
@@ -118,7 +119,9 @@ def test_names_that_are_none(send: Send, host: str) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EPERM])
-def test_what_the_system_says(send: Send, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_what_the_system_says(
+    send: SendRequest, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     """Where the system has a reason of its own not to connect, its words are shown."""
 
     def fail(*_: object) -> None:
@@ -134,7 +137,7 @@ def test_what_the_system_says(send: Send, monkeypatch: pytest.MonkeyPatch, numbe
 
 @pytest.mark.parametrize("function", ["socket", "dup"])
 def test_too_few_descriptors(
-    saying: Saying, send: Send, monkeypatch: pytest.MonkeyPatch, function: str
+    saying: StartFixedServer, send: SendRequest, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     """Where this process has no descriptor left, ScaleEngine is not blamed, nor the network."""
     url = saying(WHOLE)
@@ -152,7 +155,9 @@ def test_too_few_descriptors(
     assert caught.value.advice.startswith("raise the limit of open files")
 
 
-def test_too_few_descriptors_for_the_resolver(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_descriptors_for_the_resolver(
+    send: SendRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The C library then says that it does not know the name, which is not the cause."""
 
     def unknown(*_: object, **__: object) -> None:
@@ -167,7 +172,7 @@ def test_too_few_descriptors_for_the_resolver(send: Send, monkeypatch: pytest.Mo
         send("http://api.example/")
 
 
-def test_too_few_threads(closed: str, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_threads(closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no thread can be started for the limit in time, that is said."""
 
     def fail(*_: object) -> None:
@@ -182,7 +187,7 @@ def test_too_few_threads(closed: str, send: Send, monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_address_is_tried(
-    saying: Saying, closed: str, send: Send, monkeypatch: pytest.MonkeyPatch
+    saying: StartFixedServer, closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a name has several addresses, one that refuses does not keep us from the next."""
     ports = [urlsplit(url).port for url in (f"http://{closed}/", saying(WHOLE))]
@@ -195,7 +200,7 @@ def test_every_address_is_tried(
     assert send("http://api.example/") == HttpResponse(200, b"{}")
 
 
-def test_names_without_addresses(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_without_addresses(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name without any address cannot be connected to."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
     with pytest.raises(NetworkError) as caught:
@@ -204,7 +209,9 @@ def test_names_without_addresses(send: Send, monkeypatch: pytest.MonkeyPatch) ->
     assert str(caught.value).startswith("the request could not be sent (")
 
 
-def test_a_failure_while_another_one_is_dealt_with(saying: Saying, closed: str, send: Send) -> None:
+def test_a_failure_while_another_one_is_dealt_with(
+    saying: StartFixedServer, closed: str, send: SendRequest
+) -> None:
     """What is said is the cause of this failure, not of the one that led to trying again."""
     url = saying(b"SSH-2.0-OpenSSH_9.7\r\n")
     try:
@@ -217,7 +224,9 @@ def test_a_failure_while_another_one_is_dealt_with(saying: Saying, closed: str, 
 
 
 @pytest.mark.parametrize("said", [b"", WHOLE[:-1], b"SSH-2.0-OpenSSH_9.7\r\n"])
-def test_errors_have_no_tie_to_the_request(saying: Saying, send: Send, said: bytes) -> None:
+def test_errors_have_no_tie_to_the_request(
+    saying: StartFixedServer, send: SendRequest, said: bytes
+) -> None:
     """An error does not hold on to the libraries' errors, which hold the request with its key."""
     with pytest.raises(ScaleEngineError) as caught:
         send(saying(said))

@@ -8,9 +8,7 @@ import pytest
 
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
-
-Listen = Callable[..., str]
-Send = Callable[..., HttpResponse]
+from tests.support.fixtures import SendRequest, StartServer
 
 API = "api.example/stable/"
 
@@ -45,7 +43,7 @@ def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def test_a_proxy_from_the_environment(
-    listen: Listen, send: Send, use_proxy: Callable[[str], None]
+    listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """The request goes to the proxy that the environment names."""
     proxy = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -55,7 +53,9 @@ def test_a_proxy_from_the_environment(
     assert proxy.heads[0].startswith(f"POST http://{API} HTTP/1.1\r\n")
 
 
-def test_a_tunnel_for_https(listen: Listen, send: Send, use_proxy: Callable[[str], None]) -> None:
+def test_a_tunnel_for_https(
+    listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
+) -> None:
     """An address with TLS is reached through a tunnel, which shows the proxy the name alone."""
     proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     use_proxy(listen(proxy))
@@ -71,7 +71,7 @@ def test_a_tunnel_for_https(listen: Listen, send: Send, use_proxy: Callable[[str
 
 
 def test_no_proxy_for_this_machine(
-    listen: Listen, send: Send, use_proxy: Callable[[str], None]
+    listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """An API on loopback is reached directly: a proxy would take itself for it."""
     proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
@@ -84,7 +84,7 @@ def test_no_proxy_for_this_machine(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_not_there(
-    closed: str, send: Send, use_proxy: Callable[[str], None], scheme: str
+    closed: str, send: SendRequest, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
     """It is the proxy that refused the connection, and its password is not shown."""
     use_proxy(f"http://user:canary@{closed}")
@@ -99,7 +99,7 @@ def test_a_proxy_that_is_not_there(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_asks_for_a_password(
-    listen: Listen, send: Send, use_proxy: Callable[[str], None], scheme: str
+    listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
     """A proxy that wants a user and a password leads to the variable that names it."""
     head = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\n"
@@ -122,7 +122,7 @@ def test_a_proxy_that_asks_for_a_password(
     ],
 )
 def test_a_proxy_without_an_address(
-    send: Send, use_proxy: Callable[[str], None], scheme: str, host: str, sentence: str
+    send: SendRequest, use_proxy: Callable[[str], None], scheme: str, host: str, sentence: str
 ) -> None:
     """A proxy whose name cannot be resolved leads to the variable that names it."""
     use_proxy(f"http://user:canary@{host}:3128")
@@ -149,7 +149,7 @@ def test_a_proxy_without_an_address(
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_none(
-    send: Send, use_proxy: Callable[[str], None], scheme: str, url: str, flaw: str
+    send: SendRequest, use_proxy: Callable[[str], None], scheme: str, url: str, flaw: str
 ) -> None:
     """An address that cannot be a proxy's leads to its variable, and is not shown."""
     use_proxy(url)
@@ -170,8 +170,8 @@ def test_a_proxy_that_is_none(
     ids=["while the tunnel is made", "while TLS begins"],
 )
 def test_a_proxy_that_is_slow(
-    listen: Listen,
-    send: Send,
+    listen: StartServer,
+    send: SendRequest,
     use_proxy: Callable[[str], None],
     said: bytes,
     said_in_tunnel: bytes,
@@ -197,7 +197,7 @@ def test_a_proxy_that_is_slow(
 
 
 def test_a_tunnel_to_something_else(
-    listen: Listen, send: Send, use_proxy: Callable[[str], None]
+    listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """What goes wrong with TLS inside a tunnel is said as it is without one."""
 

@@ -15,14 +15,13 @@ from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Connections, Endpoint, Transport
+from tests.support.fixtures import MakeTransport, SendRequest, StartServer
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(
     OPENSSL is None, reason="openssl is not installed; the CI installs it"
 )
 
-Listen = Callable[..., str]
-Send = Callable[..., HttpResponse]
 
 BODY = b'{"status": "success"}'
 NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
@@ -94,7 +93,7 @@ def server(certificate: Path) -> ssl.SSLContext:
 
 
 def test_an_authority_of_our_own(
-    listen: Listen, send: Send, authority: Authority, good: Path
+    listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
     """A server whose certificate the file of api.ca_file vouches for is believed."""
     url = listen(serve, server(good))
@@ -104,8 +103,8 @@ def test_an_authority_of_our_own(
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_kept_connection_when_the_trusted_certificates_change(
-    listen: Listen,
-    transport: Callable[..., Transport],
+    listen: StartServer,
+    transport: MakeTransport,
     context: RequestContext,
     authority: Authority,
     good: Path,
@@ -131,8 +130,8 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
 
 
 def test_the_environment_does_not_overrule_the_configuration(
-    listen: Listen,
-    send: Send,
+    listen: StartServer,
+    send: SendRequest,
     authority: Authority,
     good: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +146,9 @@ def test_the_environment_does_not_overrule_the_configuration(
         send(listen(serve, server(other)), ca_file=authority.certificate)
 
 
-def test_without_an_authority_of_our_own(listen: Listen, send: Send, good: Path) -> None:
+def test_without_an_authority_of_our_own(
+    listen: StartServer, send: SendRequest, good: Path
+) -> None:
     """A server that only an authority of our own vouches for is not believed without it."""
     with pytest.raises(NetworkError) as caught:
         send(listen(serve, server(good)))
@@ -177,8 +178,8 @@ def test_without_an_authority_of_our_own(listen: Listen, send: Send, good: Path)
     ids=["expired", "another name", "self-signed"],
 )
 def test_certificates_that_are_refused(
-    listen: Listen,
-    send: Send,
+    listen: StartServer,
+    send: SendRequest,
     authority: Authority,
     make: Callable[[Authority], Path],
     why: str,
@@ -195,7 +196,7 @@ def test_certificates_that_are_refused(
     assert seen == []
 
 
-def test_a_server_without_tls(send: Send) -> None:
+def test_a_server_without_tls(send: SendRequest) -> None:
     """A server that answers in plain text is not spoken to."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
@@ -211,7 +212,7 @@ def test_a_server_without_tls(send: Send) -> None:
     )
 
 
-def test_a_missing_ca_file(send: Send, tmp_path: Path) -> None:
+def test_a_missing_ca_file(send: SendRequest, tmp_path: Path) -> None:
     """Where the file of api.ca_file is gone, it is named."""
     with pytest.raises(NetworkError) as caught:
         send("https://127.0.0.1:9/", ca_file=tmp_path / "ca.pem")
@@ -224,8 +225,8 @@ def test_a_missing_ca_file(send: Send, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_an_authority_of_the_environment(
-    listen: Listen,
-    send: Send,
+    listen: StartServer,
+    send: SendRequest,
     authority: Authority,
     good: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -268,7 +269,7 @@ def make_a_loop(file: Path) -> None:
 )
 def test_certificates_that_cannot_be_read(
     silent: str,
-    send: Send,
+    send: SendRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     setting: str,
@@ -288,7 +289,11 @@ def test_certificates_that_cannot_be_read(
 
 
 def test_where_untrusted_certificates_lead(
-    listen: Listen, send: Send, authority: Authority, good: Path, monkeypatch: pytest.MonkeyPatch
+    listen: StartServer,
+    send: SendRequest,
+    authority: Authority,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The setting that decides whom to trust is named, and one that is not read as well."""
     url = listen(serve, server(good))
@@ -306,8 +311,8 @@ def test_where_untrusted_certificates_lead(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_under_tls(
-    listen: Listen,
-    send: Send,
+    listen: StartServer,
+    send: SendRequest,
     authority: Authority,
     good: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -333,7 +338,7 @@ def test_a_proxy_under_tls(
 
 
 def test_a_response_that_nobody_requested_under_tls(
-    listen: Listen, context: RequestContext, authority: Authority, good: Path
+    listen: StartServer, context: RequestContext, authority: Authority, good: Path
 ) -> None:
     """Given two responses in one record of TLS, then the second is not that of the next request.
 
@@ -354,7 +359,7 @@ def test_a_response_that_nobody_requested_under_tls(
 
 
 def test_slow_answers_under_tls(
-    listen: Listen, send: Send, authority: Authority, good: Path
+    listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
     """The limit in time holds under TLS as well."""
     url = listen(lambda line, _: line.sendall(b"HTTP/1.1 200 OK\r\n"), server(good))

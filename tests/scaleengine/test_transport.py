@@ -3,7 +3,6 @@
 import gzip
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -15,10 +14,7 @@ from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.transport import Connections, Endpoint, Transport
-
-Listen = Callable[..., str]
-Saying = Callable[..., str]
-Send = Callable[..., HttpResponse]
+from tests.support.fixtures import MakeTransport, SendRequest, StartFixedServer, StartServer
 
 BODY = b'{"status": "success"}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -47,7 +43,7 @@ class Recorder:
 
 
 def test_what_is_sent(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The text is posted as the form field json, under the exporter's name and version."""
     recorder = Recorder(answer())
@@ -71,7 +67,7 @@ def test_what_is_sent(
 
 
 def test_no_password_from_netrc(
-    listen: Listen, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    listen: StartServer, send: SendRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A password for the host in .netrc is not ours to send."""
     netrc = tmp_path / "netrc"
@@ -83,9 +79,7 @@ def test_no_password_from_netrc(
     assert b"authorization" not in recorder.requests[0].lower()
 
 
-def test_no_cookies(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
-) -> None:
+def test_no_cookies(listen: StartServer, transport: MakeTransport, context: RequestContext) -> None:
     """A cookie is neither kept nor sent back."""
     recorder = Recorder(answer(more=b"Set-Cookie: canary=1; Path=/\r\n"))
     sender = transport(listen(recorder))
@@ -97,7 +91,7 @@ def test_no_cookies(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(listen: Listen, send: Send, status: int) -> None:
+def test_no_redirect_is_followed(listen: StartServer, send: SendRequest, status: int) -> None:
     """The server that a redirect leads to hears nothing of us; the answer is the redirect."""
     elsewhere = Recorder(answer())
     location = b"Location: %s\r\n" % listen(elsewhere).encode()
@@ -109,7 +103,7 @@ def test_no_redirect_is_followed(listen: Listen, send: Send, status: int) -> Non
 
 
 def test_one_connection_serves_many_calls(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls made one after the other use one connection."""
     recorder = Recorder(answer())
@@ -120,7 +114,7 @@ def test_one_connection_serves_many_calls(
     assert (len(recorder.requests), len(recorder.connections)) == (20, 1)
 
 
-def test_retired_connections_are_not_kept(listen: Listen, context: RequestContext) -> None:
+def test_retired_connections_are_not_kept(listen: StartServer, context: RequestContext) -> None:
     """What was idle is closed at once, and what is under way or still comes after its response."""
     recorder = Recorder(answer())
     asked, may_answer = threading.Event(), threading.Event()
@@ -143,7 +137,7 @@ def test_retired_connections_are_not_kept(listen: Listen, context: RequestContex
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
 
 
-def test_idle_connections_that_are_retired(listen: Listen, context: RequestContext) -> None:
+def test_idle_connections_that_are_retired(listen: StartServer, context: RequestContext) -> None:
     """Their server is told at once that no more will come."""
     ended = threading.Event()
 
@@ -159,7 +153,7 @@ def test_idle_connections_that_are_retired(listen: Listen, context: RequestConte
     assert ended.wait(60)
 
 
-def test_accounts_share_connections(listen: Listen, context: RequestContext) -> None:
+def test_accounts_share_connections(listen: StartServer, context: RequestContext) -> None:
     """Each account uses what another has left open, and closing one leaves it to the others."""
     recorder = Recorder(answer())
     connections = Connections(Endpoint(listen(recorder), 60.0, 2))
@@ -172,7 +166,7 @@ def test_accounts_share_connections(listen: Listen, context: RequestContext) -> 
 
 
 def test_a_response_that_nobody_requested_reaches_no_other_account(
-    listen: Listen, context: RequestContext
+    listen: StartServer, context: RequestContext
 ) -> None:
     """Given a server that sends two responses to one request, then the next request is answered."""
     next_request, sent = threading.Event(), threading.Event()
@@ -194,7 +188,7 @@ def test_a_response_that_nobody_requested_reaches_no_other_account(
 
 
 def test_a_connection_that_was_closed_is_replaced(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A server may hang up between two calls; the second one connects anew."""
     hung_up = threading.Event()
@@ -213,7 +207,7 @@ def test_a_connection_that_was_closed_is_replaced(
 
 
 def test_connections_for_calls_at_once(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls that are made at once have a connection each, and these are kept for the next ones."""
     together = threading.Barrier(4)
@@ -251,12 +245,14 @@ def test_connections_for_calls_at_once(
         ),
     ],
 )
-def test_answers(saying: Saying, send: Send, said: bytes, found: HttpResponse) -> None:
+def test_answers(
+    saying: StartFixedServer, send: SendRequest, said: bytes, found: HttpResponse
+) -> None:
     """Every way in which HTTP carries a body is understood."""
     assert send(saying(said)) == found
 
 
-def test_the_largest_body(saying: Saying, send: Send) -> None:
+def test_the_largest_body(saying: StartFixedServer, send: SendRequest) -> None:
     """A body of just 32 MiB is read whole."""
     found = send(saying(answer(b" " * BODY_LIMIT)))
 
@@ -265,7 +261,9 @@ def test_the_largest_body(saying: Saying, send: Send) -> None:
 
 @pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"500 Oops"])
 @pytest.mark.parametrize("more", [b"", b"Location: /elsewhere/\r\n"])
-def test_bodies_that_are_too_large(saying: Saying, send: Send, status: bytes, more: bytes) -> None:
+def test_bodies_that_are_too_large(
+    saying: StartFixedServer, send: SendRequest, status: bytes, more: bytes
+) -> None:
     """A larger body is not read to its end, whatever the status says."""
     said = answer(b" " * (BODY_LIMIT + 1), more, status)
     with pytest.raises(ProtocolError) as caught:
@@ -287,7 +285,9 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"Content-Encoding: deflate\r\n\r\n", b"\0\0\0\xff\xff" * 20_000),
     ],
 )
-def test_bodies_without_end(listen: Listen, send: Send, head: bytes, piece: bytes) -> None:
+def test_bodies_without_end(
+    listen: StartServer, send: SendRequest, head: bytes, piece: bytes
+) -> None:
     """A body that never ends is cut off at the limit, however it is framed or compressed."""
 
     def serve(line: socket.socket, _: bytes) -> None:
@@ -301,7 +301,7 @@ def test_bodies_without_end(listen: Listen, send: Send, head: bytes, piece: byte
     assert str(caught.value) == TOO_LARGE
 
 
-def test_no_chunk_size_below_zero(listen: Listen, send: Send) -> None:
+def test_no_chunk_size_below_zero(listen: StartServer, send: SendRequest) -> None:
     """Endless bytes behind a chunk size of -1 are not read."""
     sent = 0
 
@@ -317,7 +317,7 @@ def test_no_chunk_size_below_zero(listen: Listen, send: Send) -> None:
 
 
 def test_chunks_leave_the_connection_open(
-    listen: Listen, transport: Callable[..., Transport], context: RequestContext
+    listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The next request goes by the connection on which a chunked response came."""
     recorder = Recorder(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
@@ -328,7 +328,7 @@ def test_chunks_leave_the_connection_open(
     assert (len(recorder.requests), len(recorder.connections)) == (5, 1)
 
 
-def test_a_small_body_that_unpacks_large(saying: Saying, send: Send) -> None:
+def test_a_small_body_that_unpacks_large(saying: StartFixedServer, send: SendRequest) -> None:
     """What counts is the body as it is unpacked."""
     packed = gzip.compress(b" " * (BODY_LIMIT + 1), 1)
     with pytest.raises(ProtocolError) as caught:

@@ -13,13 +13,12 @@ from contextlib import suppress
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.scaleengine.client import Client, Credentials
+from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.json_values import JsonObject, as_int
+from tests.support.fixtures import MakeClient, StartServer
 
 Ask = Callable[[bytes], int]
-Connect = Callable[..., Client]
-Listen = Callable[..., str]
 
 BODY = b'{"status":"success","n":5}'
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -35,7 +34,7 @@ def read_number(members: JsonObject) -> int:
 
 
 @pytest.fixture
-def ask(listen: Listen, connect: Connect, credentials: Credentials) -> Ask:
+def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> Ask:
     """Return a function that makes a call which is answered with some bytes, and the end."""
 
     def call(said: bytes) -> int:
@@ -402,7 +401,7 @@ def test_what_is_refused(ask: Ask, case: str) -> None:
     ],
 )
 def test_the_time_of_an_odd_head(
-    listen: Listen, connect: Connect, credentials: Credentials, fields: bytes
+    listen: StartServer, connect: MakeClient, credentials: Credentials, fields: bytes
 ) -> None:
     """The server's time is read in every form, also behind a malformed line."""
     client = connect(listen(lambda line, _: line.sendall(OK + fields + LENGTH + b"\r\n" + BODY)))
@@ -422,7 +421,7 @@ BETWEEN = {
 
 @pytest.mark.parametrize("case", BETWEEN)
 def test_what_comes_between_two_responses(
-    listen: Listen, connect: Connect, credentials: Credentials, case: str
+    listen: StartServer, connect: MakeClient, credentials: Credentials, case: str
 ) -> None:
     """What a server sends too much is not taken for the response to the next request."""
     bodies = iter((BODY, SECOND))
@@ -440,7 +439,7 @@ def test_what_comes_between_two_responses(
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_connection_that_is_closed_while_it_is_idle(
-    listen: Listen, connect: Connect, credentials: Credentials, *, reset: bool
+    listen: StartServer, connect: MakeClient, credentials: Credentials, *, reset: bool
 ) -> None:
     """A server may close, or reset, a connection that it said it would keep."""
     closed = threading.Event()
@@ -464,7 +463,7 @@ def test_a_connection_that_is_closed_while_it_is_idle(
 
 
 def test_bodies_of_statuses_without_one(
-    listen: Listen, connect: Connect, credentials: Credentials
+    listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """The body that a 204 must not have does not spoil the next response."""
     answers = iter((whole(status=b"HTTP/1.1 204 No Content"), whole(body=SECOND)))
@@ -476,8 +475,8 @@ def test_bodies_of_statuses_without_one(
 
 
 def test_one_log_line_for_malformed_headers(
-    listen: Listen,
-    connect: Connect,
+    listen: StartServer,
+    connect: MakeClient,
     credentials: Credentials,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

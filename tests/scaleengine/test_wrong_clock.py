@@ -5,7 +5,7 @@ off, and a signed text that it has seen.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -21,6 +21,7 @@ from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, Checks, FaultRule, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault, Refusal
+from tests.support.fixtures import StartFixedServer
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
@@ -222,7 +223,7 @@ def test_a_clock_that_is_right_and_yet_refused(
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
 def test_an_answer_that_does_not_tell_the_time(
-    machine: Machine, saying: Callable[..., str], date: str
+    machine: Machine, saying: StartFixedServer, date: str
 ) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
     machine.off = HOUR
@@ -237,7 +238,7 @@ def test_an_answer_that_does_not_tell_the_time(
         assert client.time.now() == NOW + HOUR
 
 
-def test_a_time_that_was_told_before(machine: Machine, saying: Callable[..., str]) -> None:
+def test_a_time_that_was_told_before(machine: Machine, saying: StartFixedServer) -> None:
     """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal()))) as client:
@@ -289,7 +290,7 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
         assert len(set(timestamps)) == len(timestamps)
 
 
-def test_a_date_that_is_wrong(machine: Machine, saying: Callable[..., str]) -> None:
+def test_a_date_that_is_wrong(machine: Machine, saying: StartFixedServer) -> None:
     """Where it is the Date that is wrong, as a proxy's may be, our own clock serves again.
 
     A right request is refused once, as a replay may be; the next one goes by the wrong Date, and

@@ -9,6 +9,7 @@ import requests
 from exporter.scaleengine.signing import sign_request
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from tests.support.credentials import KEY, SECRET
+from tests.support.fixtures import ListFiles, PostText, SendCommand, SignCommand
 
 NOW = 1415700000.0
 """2014-11-11 10:00 UTC."""
@@ -50,7 +51,7 @@ def session() -> Iterator[requests.Session]:
 
 
 @pytest.fixture
-def post(session: requests.Session) -> Callable[..., requests.Response]:
+def post(session: requests.Session) -> PostText:
     """Return a function that posts the text of a json field: by urlencoded form, no redirect."""
 
     def send(url: str, text: str, timeout: float = 60.0) -> requests.Response:
@@ -60,7 +61,7 @@ def post(session: requests.Session) -> Callable[..., requests.Response]:
 
 
 @pytest.fixture
-def signed() -> Callable[..., str]:
+def signed() -> SignCommand:
     """Return a function that signs a request as the published key; no two are the same."""
     moments = count(int(NOW))
 
@@ -79,22 +80,21 @@ def signed() -> Callable[..., str]:
 @pytest.fixture
 def ask(
     simulator: Simulator,
-    post: Callable[..., requests.Response],
-    signed: Callable[..., str],
-) -> Callable[..., dict[str, object]]:
+    post: PostText,
+    signed: SignCommand,
+) -> SendCommand:
     """Return a function that makes a signed call of the simulator and decodes the answer."""
 
     def call(command: str, **fields: str | int | list[str]) -> dict[str, object]:
-        answer: dict[str, object] = post(simulator.url, signed(command, **fields)).json()
-        return answer
+        text = signed(command, secret=SECRET, **fields)
+        response: dict[str, object] = post(simulator.url, text).json()
+        return response
 
     return call
 
 
 @pytest.fixture
-def list_files(
-    simulator: Simulator, post: Callable[..., requests.Response], signed: Callable[..., str]
-) -> Callable[..., requests.Response]:
+def list_files(simulator: Simulator, post: PostText, signed: SignCommand) -> ListFiles:
     """Return a function that asks for the listing of sestore4/jb."""
 
     def call(offset: int = 0, timeout: float = 60.0) -> requests.Response:
@@ -106,7 +106,7 @@ def list_files(
 
 @pytest.fixture
 def usage(
-    simulator: Simulator, post: Callable[..., requests.Response], signed: Callable[..., str]
+    simulator: Simulator, post: PostText, signed: SignCommand
 ) -> Callable[[], requests.Response]:
     """Return a function that asks for the usage of one day."""
 

@@ -1,10 +1,8 @@
 """Every reading of the API's pages changes how an answer is written, and nothing else."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import requests
 
 from exporter.simulator import Behaviour, FaultRule, FileType, Folder, MemberOrder, Simulator
 from exporter.simulator.php import PhpValue, decode, encode
@@ -24,13 +22,10 @@ from tests.support.api_variants import (
     PassingOffset,
 )
 from tests.support.faults import BUSY, Refusal
+from tests.support.fixtures import PostText, SendCommand, SignCommand
 from tests.support.random_variants import describe
 from tests.support.variant_encoding import folder as written_folder
 from tests.support.variant_listing import list_folder
-
-Ask = Callable[..., dict[str, object]]
-Post = Callable[..., requests.Response]
-Sign = Callable[..., str]
 
 
 def written(root: Folder, variant: ApiVariant) -> PhpValue:
@@ -239,7 +234,11 @@ def test_the_offset_can_be_absent(
     ("nothing", "members"), [(Nothing.EMPTY_DATA, {"data": []}), (Nothing.LEFT_OUT, {})]
 )
 def test_nothing_to_list_has_more_forms_than_an_empty_folder(
-    simulator: Simulator, ask: Ask, content: Content, nothing: Nothing, members: dict[str, PhpValue]
+    simulator: Simulator,
+    ask: SendCommand,
+    content: Content,
+    nothing: Nothing,
+    members: dict[str, PhpValue],
 ) -> None:
     """A listing that shows nothing can be an empty ``data``, or lack the path; others do not."""
     simulator.behave(Behaviour(variant=ApiVariant(content=content, nothing=nothing)))
@@ -281,7 +280,7 @@ def test_an_offset_in_passing_can_count_from_the_requested_path() -> None:
 )
 def test_content_is_under_data_or_beside_the_message(
     simulator: Simulator,
-    ask: Ask,
+    ask: SendCommand,
     content: Content,
     *,
     usage_under_data: bool,
@@ -299,7 +298,7 @@ def test_content_is_under_data_or_beside_the_message(
     )
 
 
-def test_bytes_can_be_text(simulator: Simulator, ask: Ask) -> None:
+def test_bytes_can_be_text(simulator: Simulator, ask: SendCommand) -> None:
     """The bytes of a row can come as text, as they do in a sister object of the API."""
     simulator.behave(Behaviour(variant=ApiVariant(numbers=Numbers.TEXT)))
     answer = ask("disk.usage", cpu="web", starttime="2014-11-11")
@@ -321,7 +320,7 @@ def test_bytes_can_be_text(simulator: Simulator, ask: Ask) -> None:
     ],
 )
 def test_a_code_can_lose_its_zeros(
-    simulator: Simulator, ask: Ask, form: Code, code: str, written_code: str | int
+    simulator: Simulator, ask: SendCommand, form: Code, code: str, written_code: str | int
 ) -> None:
     """A code comes with its zeros, as a number, or as text without them."""
     faults = (FaultRule(Refusal(code)),)
@@ -330,7 +329,9 @@ def test_a_code_can_lose_its_zeros(
     assert ask("files.list", path="sestore4/jb")["code"] == written_code
 
 
-def test_the_content_type_says_nothing(simulator: Simulator, post: Post, signed: Sign) -> None:
+def test_the_content_type_says_nothing(
+    simulator: Simulator, post: PostText, signed: SignCommand
+) -> None:
     """PHP's own Content-Type stands on good answers and on failures."""
     variant = ApiVariant(content_type="text/html; charset=UTF-8")
     simulator.behave(Behaviour(variant=variant, faults=(FaultRule(BUSY, requests=(2,)),)))
@@ -341,7 +342,7 @@ def test_the_content_type_says_nothing(simulator: Simulator, post: Post, signed:
         assert answer.json()["status"] in {"success", "failure"}
 
 
-def test_a_trailing_slash_is_answered_as_it_was_asked(ask: Ask) -> None:
+def test_a_trailing_slash_is_answered_as_it_was_asked(ask: SendCommand) -> None:
     """The requested path is the key of its folder, letter by letter."""
     assert ask("files.list", path="sestore4/jb/season 2/")["data"] == {
         "sestore4/jb/season 2/": [{"__files": ["é.mp4"], "__is_loaded": 1}]

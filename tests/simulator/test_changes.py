@@ -1,13 +1,12 @@
 """Trees that change while they are walked: what is true at each moment, and how much moved."""
 
-from collections.abc import Callable
 from random import Random
 
 import pytest
-import requests
 
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator
 from tests.support.credentials import KEY, SECRET
+from tests.support.fixtures import PostText, SignCommand
 from tests.support.random_trees import random_tree
 from tests.support.tree_changes import (
     Add,
@@ -108,9 +107,7 @@ def test_an_empty_tree_can_change_too() -> None:
     assert max(truth.files for truth in changing.truths) > 0
 
 
-def test_it_is_the_hook_of_an_account(
-    tree: Folder, post: Callable[..., requests.Response], signed: Callable[..., str]
-) -> None:
+def test_it_is_the_hook_of_an_account(tree: Folder, post: PostText, signed: SignCommand) -> None:
     """A simulator lets the tree change before each response."""
     changing = ChangingFolder(tree, "video", scripted({2: [Add("y")]}))
     storage = Folder(folders={"sestore4": Folder(folders={"jb": tree})})

@@ -1,15 +1,14 @@
 """The demo's account: believable, the same for a seed, and alive."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-import requests
 
 from exporter.scaleengine.signing import sign_request
 from exporter.simulator import Simulator
 from exporter.simulator.demo_account import INGEST_PATH, Demo, build_ingest_account, demo_account
+from tests.support.fixtures import PostText
 
 START = 1792000000.0
 TODAY = datetime.fromtimestamp(START, UTC).date()
@@ -135,7 +134,7 @@ def test_a_seed_gives_the_same_account_however_often_it_is_asked() -> None:
     assert often.account.usage(TODAY) == once.account.usage(TODAY)
 
 
-def test_it_is_served_like_any_account(demo: Demo, post: Callable[..., requests.Response]) -> None:
+def test_it_is_served_like_any_account(demo: Demo, post: PostText) -> None:
     """Its key and secret are good for a call by the protocol."""
     account = demo.account
     fields: dict[str, str | int] = {

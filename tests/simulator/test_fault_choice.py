@@ -7,8 +7,8 @@ import requests
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import BUSY, FAILING
+from tests.support.fixtures import ListFiles
 
-ListFiles = Callable[..., requests.Response]
 AskUsage = Callable[[], requests.Response]
 
 

@@ -11,9 +11,8 @@ import requests
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.api_variants import ApiVariant
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
+from tests.support.fixtures import ListFiles, SignCommand
 
-Sign = Callable[..., str]
-ListFiles = Callable[..., requests.Response]
 AskUsage = Callable[[], requests.Response]
 
 
@@ -173,7 +172,7 @@ def test_a_truncated_body_is_half_of_the_text(simulator: Simulator, list_files: 
 
 
 def test_a_body_can_be_endless(
-    simulator: Simulator, session: requests.Session, list_files: ListFiles, signed: Sign
+    simulator: Simulator, session: requests.Session, list_files: ListFiles, signed: SignCommand
 ) -> None:
     """It goes on past any limit, until the client leaves."""
     breaks(simulator, Fault.ENDLESS_BODY)
@@ -235,7 +234,7 @@ def test_a_connection_can_be_reset(
 
 
 def test_a_redirect_shows_whether_the_key_was_carried_on(
-    simulator: Simulator, session: requests.Session, list_files: ListFiles, signed: Sign
+    simulator: Simulator, session: requests.Session, list_files: ListFiles, signed: SignCommand
 ) -> None:
     """Who follows is answered well, and is recorded at the other place with the key."""
     breaks(simulator, Fault.REDIRECT)

@@ -1,11 +1,9 @@
 """The simulator gives each response of the table of shapes, letter by letter, under its reading."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
-import requests
 
 from exporter.simulator import Behaviour, FileType, Folder, MemberOrder, SimulatedAccount, Simulator
 from tests.polling.fidelity_cases import CASES, PATH, Case
@@ -24,6 +22,7 @@ from tests.support.api_variants import (
     Unreached,
 )
 from tests.support.credentials import KEY, SECRET
+from tests.support.fixtures import PostText, SignCommand
 
 NOW = 1415700000.0
 
@@ -224,7 +223,7 @@ def truth(folder: Folder | None) -> tuple[int, int]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
 def test_the_simulator_gives_what_the_table_shows(
-    case: Case, post: Callable[..., requests.Response], signed: Callable[..., str]
+    case: Case, post: PostText, signed: SignCommand
 ) -> None:
     """Tree, reading and change of a case give its responses, and its truth before and after."""
     row = ROWS[case.name]

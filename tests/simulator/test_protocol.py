@@ -1,7 +1,6 @@
 """What a request must have: its form, its fields, its key, its signature and its time."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 import requests
@@ -11,10 +10,8 @@ from exporter.simulator import Behaviour, Checks, SignatureCheck, SimulatedAccou
 from exporter.simulator.protocol import SeenSignatures
 from tests.support.api_variants import ApiVariant
 from tests.support.credentials import SECRET
+from tests.support.fixtures import PostText, SignCommand
 
-Ask = Callable[..., dict[str, object]]
-Post = Callable[..., requests.Response]
-Sign = Callable[..., str]
 LISTING: dict[str, str | int] = {
     "command": "files.list",
     "api_key": "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
@@ -67,7 +64,7 @@ def changed(**fields: str | int) -> str:
     ],
 )
 def test_a_bad_request_gets_its_code(
-    simulator: Simulator, post: Post, text: str, code: str
+    simulator: Simulator, post: PostText, text: str, code: str
 ) -> None:
     """Each defect is told by its code, in an envelope with a message, and recorded.
 
@@ -84,13 +81,13 @@ def test_a_bad_request_gets_its_code(
 
 @pytest.mark.parametrize("timestamp", [1415700000, 1415700300, 1415699700, "1415700000"])
 def test_a_timestamp_within_the_window_passes(
-    simulator: Simulator, post: Post, timestamp: int | str
+    simulator: Simulator, post: PostText, timestamp: int | str
 ) -> None:
     """Up to 300 seconds either way are no fault, as number or as text."""
     assert post(simulator.url, changed(timestamp=timestamp)).json()["status"] == "success"
 
 
-def test_the_window_can_be_narrower(simulator: Simulator, post: Post) -> None:
+def test_the_window_can_be_narrower(simulator: Simulator, post: PostText) -> None:
     """The window is a setting."""
     simulator.behave(Behaviour(checks=Checks(window=10)))
 
@@ -98,14 +95,16 @@ def test_the_window_can_be_narrower(simulator: Simulator, post: Post) -> None:
     assert post(simulator.url, changed(timestamp=1415700010)).json()["status"] == "success"
 
 
-def test_the_date_header_tells_the_simulators_clock(simulator: Simulator, post: Post) -> None:
+def test_the_date_header_tells_the_simulators_clock(simulator: Simulator, post: PostText) -> None:
     """A client can see by the answer how far off its own clock is."""
     answer = post(simulator.url, changed(timestamp=1))
 
     assert answer.headers["Date"] == "Tue, 11 Nov 2014 10:00:00 GMT"
 
 
-def test_a_signed_text_is_accepted_once(simulator: Simulator, post: Post, signed: Sign) -> None:
+def test_a_signed_text_is_accepted_once(
+    simulator: Simulator, post: PostText, signed: SignCommand
+) -> None:
     """A replayed request is refused like a wrong time; a fresh one passes."""
     text = signed("files.list", path="sestore4/jb")
 
@@ -115,7 +114,7 @@ def test_a_signed_text_is_accepted_once(simulator: Simulator, post: Post, signed
     assert fresh.json()["status"] == "success"
 
 
-def test_replays_can_be_allowed(simulator: Simulator, post: Post) -> None:
+def test_replays_can_be_allowed(simulator: Simulator, post: PostText) -> None:
     """Benchmarks may send one signed text again and again."""
     simulator.behave(Behaviour(checks=Checks(replay=False)))
 
@@ -150,7 +149,7 @@ REORDERED = (
     ],
 )
 def test_json_that_is_not_phps_own_passes_one_way_only(
-    simulator: Simulator, post: Post, check: SignatureCheck, *, passes: bool
+    simulator: Simulator, post: PostText, check: SignatureCheck, *, passes: bool
 ) -> None:
     """A text with a bare slash is what was signed, but not what PHP would encode again."""
     simulator.behave(Behaviour(checks=Checks(signature=check)))
@@ -168,7 +167,7 @@ def test_json_that_is_not_phps_own_passes_one_way_only(
     ],
 )
 def test_a_signature_that_is_not_last_passes_one_way_only(
-    simulator: Simulator, post: Post, check: SignatureCheck, *, passes: bool
+    simulator: Simulator, post: PostText, check: SignatureCheck, *, passes: bool
 ) -> None:
     """A signature before the last field can't be cut off the end, but can be dropped."""
     simulator.behave(Behaviour(checks=Checks(signature=check)))
@@ -208,7 +207,7 @@ def test_other_forms_are_a_missing_field(
 
 
 def test_multipart_works_as_in_the_published_sample(
-    simulator: Simulator, session: requests.Session, signed: Sign
+    simulator: Simulator, session: requests.Session, signed: SignCommand
 ) -> None:
     """PHP's curl sends multipart, and that is understood like urlencoded."""
     text = signed("files.list", path="sestore4/jb/season 2")
@@ -219,7 +218,7 @@ def test_multipart_works_as_in_the_published_sample(
     }
 
 
-def test_accounts_are_told_apart(account: SimulatedAccount, post: Post) -> None:
+def test_accounts_are_told_apart(account: SimulatedAccount, post: PostText) -> None:
     """Each account has its own key, secret and files; a key is good for its CDN only."""
     other = SimulatedAccount(cdn=7, api_key="KEY7", api_secret="secret7")
     with Simulator([account, other], clock=lambda: 1415700000.0) as simulator:
@@ -236,7 +235,7 @@ def test_accounts_are_told_apart(account: SimulatedAccount, post: Post) -> None:
         assert code(7, "KEY7", SECRET) == "0003"
 
 
-def test_the_failure_can_have_a_status_of_its_own(simulator: Simulator, post: Post) -> None:
+def test_the_failure_can_have_a_status_of_its_own(simulator: Simulator, post: PostText) -> None:
     """A server may tell failures by HTTP too."""
     simulator.behave(Behaviour(variant=ApiVariant(telling_status=True)))
 

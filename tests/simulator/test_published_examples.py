@@ -1,12 +1,11 @@
 """The examples on the API's pages: their requests as PHP signed them, and their answers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
-import requests
 
 from exporter.simulator import (
     Behaviour,
@@ -18,6 +17,7 @@ from exporter.simulator import (
 )
 from tests.support.api_variants import ApiVariant, Content, FileCount, LoadFlagPlacement
 from tests.support.credentials import KEY, SECRET
+from tests.support.fixtures import PostText, SignCommand
 
 SIGNED_AT = 1698357373.0
 
@@ -61,9 +61,7 @@ def published() -> Iterator[Simulator]:
         yield running
 
 
-def test_the_listing_sample_gets_the_published_answer(
-    published: Simulator, post: Callable[..., requests.Response]
-) -> None:
+def test_the_listing_sample_gets_the_published_answer(published: Simulator, post: PostText) -> None:
     """files.list of sestore4/jb from 25 on answers what its page shows."""
     answer = post(published.url, FILES_LIST).json()
 
@@ -88,7 +86,7 @@ def test_the_listing_sample_gets_the_published_answer(
 
 
 def test_the_usage_sample_gets_the_published_rows(
-    published: Simulator, post: Callable[..., requests.Response], signed: Callable[..., str]
+    published: Simulator, post: PostText, signed: SignCommand
 ) -> None:
     """disk.usage answers the page's two rows when asked for thirty days around them.
 
@@ -108,9 +106,7 @@ def test_the_usage_sample_gets_the_published_rows(
     }
 
 
-def test_the_usage_request_as_published_is_accepted(
-    published: Simulator, post: Callable[..., requests.Response]
-) -> None:
+def test_the_usage_request_as_published_is_accepted(published: Simulator, post: PostText) -> None:
     """The page's request, its starttime and all, is signed well; those days have no rows."""
     answer = post(published.url, DISK_USAGE).json()
 
@@ -119,7 +115,7 @@ def test_the_usage_request_as_published_is_accepted(
 
 @pytest.mark.parametrize("case", SIGNED_BY_PHP, ids=lambda case: str(case["name"]))
 def test_what_php_signed_passes_both_ways_of_checking(
-    published: Simulator, post: Callable[..., requests.Response], case: dict[str, str]
+    published: Simulator, post: PostText, case: dict[str, str]
 ) -> None:
     """No request that PHP encoded and signed is refused for its key, its time or its signature."""
     post(published.url, case["request_text"])

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -23,10 +22,7 @@ from exporter.simulator import (
 )
 from exporter.simulator.api import KEPT, ReceivedRequests
 from tests.support.faults import Fault
-
-Ask = Callable[..., dict[str, object]]
-Post = Callable[..., requests.Response]
-Sign = Callable[..., str]
+from tests.support.fixtures import PostText, SendCommand, SignCommand
 
 
 def test_it_has_a_loopback_address_once_it_is_started(account: SimulatedAccount) -> None:
@@ -70,7 +66,7 @@ def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
         Simulator([], port=port).start()
 
 
-def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Ask) -> None:
+def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: SendCommand) -> None:
     """The record holds what the call asked, not the key or the secret."""
     ask("files.list", path="sestore4/jb", type="audio", offset=3)
     ask("disk.usage", cpu=["web"], starttime=1415000000)
@@ -100,7 +96,7 @@ def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Ask)
     )
 
 
-def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: Post) -> None:
+def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: PostText) -> None:
     """What could not be read is a call with a code, and without a key."""
     post(simulator.url, "nonsense")
 
@@ -132,7 +128,9 @@ def test_waiting_for_calls_has_an_end(simulator: Simulator) -> None:
     assert not simulator.wait_for_requests(1, timeout=0.01)
 
 
-def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign) -> None:
+def test_calls_are_served_at_once(
+    simulator: Simulator, post: PostText, signed: SignCommand
+) -> None:
     """Calls do not wait for each other, and the most at one time is known."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
@@ -145,7 +143,7 @@ def test_calls_are_served_at_once(simulator: Simulator, post: Post, signed: Sign
     assert {type(answer.exception()) for answer in answers} == {requests.ConnectionError}
 
 
-def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: Ask) -> None:
+def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: SendCommand) -> None:
     """An answer takes at least as long as it is told to, and says so itself."""
     simulator.behave(Behaviour(latency=0.05))
     begin = time.monotonic()
@@ -155,7 +153,7 @@ def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: Ask) -> 
 
 
 def test_files_that_come_and_go_show_in_the_next_answer(
-    account: SimulatedAccount, ask: Ask
+    account: SimulatedAccount, ask: SendCommand
 ) -> None:
     """The tree may change while the simulator runs."""
 
@@ -171,7 +169,7 @@ def test_files_that_come_and_go_show_in_the_next_answer(
     assert files() == ["z.mp4"]
 
 
-def test_an_account_can_follow_the_clock(post: Post, signed: Sign) -> None:
+def test_an_account_can_follow_the_clock(post: PostText, signed: SignCommand) -> None:
     """Before each answer the account is told the time, and may change by it."""
     moments: list[float] = []
     key = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"

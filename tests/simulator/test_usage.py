@@ -1,6 +1,5 @@
 """disk.usage: thirty days of rows, and each way in which they can be given."""
 
-from collections.abc import Callable
 from datetime import date
 from random import Random
 
@@ -10,9 +9,9 @@ from exporter.simulator import Behaviour, Simulator, steady_usage
 from exporter.simulator.php import PhpValue
 from exporter.simulator.simulated_accounts import Row, first_day
 from tests.support.api_variants import ApiVariant, Array, Order
+from tests.support.fixtures import SendCommand
 
 TODAY = date(2014, 11, 11)
-Ask = Callable[..., dict[str, object]]
 
 
 def rows(first: date, variant: ApiVariant, *cpu_users: str) -> list[Row]:
@@ -99,7 +98,7 @@ def test_rows_can_come_in_any_order() -> None:
         ("nobody", set()),
     ],
 )
-def test_cpu_users_can_be_chosen(ask: Ask, cpu: str | list[str], users: set[str]) -> None:
+def test_cpu_users_can_be_chosen(ask: SendCommand, cpu: str | list[str], users: set[str]) -> None:
     """A name or a list of names chooses, an empty text gives every user."""
     answer = ask("disk.usage", cpu=cpu, starttime="2014-11-11")
 
@@ -108,7 +107,7 @@ def test_cpu_users_can_be_chosen(ask: Ask, cpu: str | list[str], users: set[str]
     assert {row["cpu_user"] for row in found} == users
 
 
-def test_rows_can_be_a_mapping_with_gaps(simulator: Simulator, ask: Ask) -> None:
+def test_rows_can_be_a_mapping_with_gaps(simulator: Simulator, ask: SendCommand) -> None:
     """PHP prints an array that lost items as a mapping."""
     simulator.behave(Behaviour(variant=ApiVariant(rows=Array.GAPS)))
     answer = ask("disk.usage", cpu="web", starttime="2014-11-10")

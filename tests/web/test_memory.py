@@ -97,7 +97,7 @@ def left_over() -> list[object]:
 
 def wait_for_nothing() -> int:
     """Wait until no connection is in memory; return how many are left."""
-    return len(wait_until(left_over, lambda found: not found, "no connection in memory"))
+    return wait_until(lambda: len(left_over()), lambda number: not number, "none in memory")
 
 
 @pytest.fixture(scope="module")
