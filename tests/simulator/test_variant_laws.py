@@ -8,11 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.simulator import FileType, Folder, MemberOrder
-from exporter.simulator.published import COMPLETE, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
 from tests.simulator.knowing_client import find_all
 from tests.support.api_variants import (
     ApiVariant,
     Counted,
+    FileCount,
     LoadFlagPlacement,
     Offsets,
     OffsetWritten,
@@ -31,6 +32,14 @@ TREES = st.recursive(
     max_leaves=8,
 )
 READINGS = st.randoms(use_true_random=False).map(lambda rng: random_variant(rng, LIMITS))
+OFFSET_READINGS = st.builds(
+    ApiVariant,
+    offsets=st.sampled_from(Offsets),
+    unreached=st.sampled_from(Unreached),
+    file_count=st.sampled_from(FileCount),
+    files_per_answer=st.integers(3, 6),
+    overlap=st.integers(0, 2),
+)
 
 
 def folder_paths(folder: Folder, above: str = "") -> set[str]:
@@ -48,6 +57,41 @@ def test_who_knows_the_reading_sees_everything(tree: Folder, variant: ApiVariant
 
     assert found.files == set(tree.walk("video"))
     assert found.folders == folder_paths(tree)
+
+
+@given(TREES, OFFSET_READINGS)
+def test_following_every_response_leads_to_every_file_and_folder(
+    tree: Folder, variant: ApiVariant
+) -> None:
+    """A client that requests whatever is partial or skipped sees the whole tree."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    requested: set[tuple[str, int]] = set()
+    to_request = [("", 0)]
+    while to_request:
+        path, offset = to_request.pop()
+        if (path, offset) in requested:
+            continue
+        requested.add((path, offset))
+        folder = tree.find(path)
+        assert folder is not None
+        response = list_folder(folder, "video", offset, variant)
+        assert response.file_total() <= variant.files_per_answer
+        assert response.loaded != SKIPPED
+        assert response.loaded == COMPLETE or response.offset > offset
+        found = [(path, response)]
+        while found:
+            here, listed = found.pop()
+            folders.add(here)
+            files.update(f"{here}/{name}".lstrip("/") for name in listed.files)
+            if listed.loaded == PARTIAL:
+                to_request.append((here, listed.offset))
+            elif listed.loaded == SKIPPED:
+                to_request.append((here, 0))
+            found += [(f"{here}/{name}".lstrip("/"), below) for name, below in listed.folders]
+
+    assert files == set(tree.walk("video"))
+    assert len(folders) == 1 + tree.count_folders()
 
 
 def entries(listed: Listed) -> int:
@@ -73,9 +117,13 @@ def test_a_response_keeps_its_limit(tree: Folder, variant: ApiVariant, offset: i
         assert entries(listed) <= variant.files_per_answer
 
 
-@given(TREES, READINGS)
-def test_complete_tells_of_a_folders_files(tree: Folder, variant: ApiVariant) -> None:
-    """Under every reading, a folder that is complete from the first on shows all its files."""
+@pytest.mark.parametrize("readings", [OFFSET_READINGS, READINGS], ids=["offsets", "all"])
+@given(tree=TREES, data=st.data())
+def test_a_complete_folder_shows_all_its_own_files(
+    readings: st.SearchStrategy[ApiVariant], tree: Folder, data: st.DataObject
+) -> None:
+    """The published meaning of 1: all files in the folder have been returned."""
+    variant = data.draw(readings)
     found = [(tree, list_folder(tree, "video", 0, variant))]
     while found:
         folder, listed = found.pop()
