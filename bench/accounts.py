@@ -256,8 +256,8 @@ class _Watched:
             with KeptAlive(self._address, _TIMEOUT) as connection:
                 while not over.wait(1.0):
                     began = time.perf_counter()
-                    answer = connection.get("/metrics", {"Accept-Encoding": "gzip"})
-                    if answer.status == HTTPStatus.OK:
+                    response = connection.get("/metrics", {"Accept-Encoding": "gzip"})
+                    if response.status == HTTPStatus.OK:
                         seconds.append(time.perf_counter() - began)
                     self._count_threads()
 
@@ -279,9 +279,9 @@ class _Watched:
         deadline = time.monotonic() + _TIMEOUT
         with KeptAlive(self._address, _TIMEOUT) as connection:
             while time.monotonic() < deadline:
-                answer = connection.get(path, {})
+                response = connection.get(path, {})
                 self._count_threads()
-                if condition(answer.status, answer.body.decode()):
+                if condition(response.status, response.body.decode()):
                     return
                 time.sleep(_BETWEEN_LOOKS)
         raise SystemExit(f"{path} has not come true after {_TIMEOUT:.0f} s")

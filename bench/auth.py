@@ -65,7 +65,7 @@ class Outcome:
     """How a request was answered, and after how many milliseconds."""
 
     kind: str
-    answer: str
+    response: str
     milliseconds: float
 
 
@@ -100,12 +100,12 @@ async def _sent(server: Server, request: Request, start: float) -> Outcome:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            answer = await _answer(server, request)
+            response = await _answer(server, request)
     except TimeoutError:
-        answer = "none in time"
+        response = "none in time"
     except OSError as error:
-        answer = type(error).__name__
-    return Outcome(request.kind, answer, (time.perf_counter() - began) * 1e3)
+        response = type(error).__name__
+    return Outcome(request.kind, response, (time.perf_counter() - began) * 1e3)
 
 
 async def _answer(server: Server, request: Request) -> str:
@@ -144,13 +144,13 @@ def guarded_exporter(seconds: float, core: int) -> Iterator[Server]:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Return a row for each kind of request: how many, with which answers, how fast."""
-    rows = ["| password | requests | answers | p50 ms | p99 ms | slowest ms |"]
+    """Return a row for each kind of request: how many, with which responses, how fast."""
+    rows = ["| password | requests | responses | p50 ms | p99 ms | slowest ms |"]
     rows.append("| --- | ---: | --- | ---: | ---: | ---: |")
     for kind in dict.fromkeys(each.kind for each in outcomes):
         of_kind = [each for each in outcomes if each.kind == kind]
-        answers = Counter(each.answer for each in of_kind)
-        told = ", ".join(f"{count} x {answer}" for answer, count in sorted(answers.items()))
+        responses = Counter(each.response for each in of_kind)
+        told = ", ".join(f"{count} x {response}" for response, count in sorted(responses.items()))
         figures = [f"{_quantile(of_kind, share):,.1f}" for share in (0.5, 0.99, 1.0)]
         rows.append(f"| {kind} | {len(of_kind)} | {told} | {' | '.join(figures)} |")
     return "\n".join(rows)
@@ -162,7 +162,7 @@ def targets(outcomes: list[Outcome]) -> str:
     for kind in _TARGETS:
         of_kind = [each for each in outcomes if each.kind == kind]
         p99, wanted = _quantile(of_kind, 0.99), f"all answered, p99 under {_MOST_MS:.0f} ms"
-        good = p99 < _MOST_MS and all(each.answer == "200" for each in of_kind)
+        good = p99 < _MOST_MS and all(each.response == "200" for each in of_kind)
         lines.append(f"- {kind}: {wanted}: {'met' if good else 'MISSED'}, {p99:.1f} ms")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ _BUFFER: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: its status, its headers by lower-case name, and its body as it was sent."""
+    """A response: its status, its headers by lower-case name, and its body as it was sent."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class KeptAlive:
         self._close()
 
     def get(self, path: str, headers: Mapping[str, str]) -> Answer:
-        """Ask for a path and read the whole answer. Raises OSError."""
+        """Ask for a path and read the whole response. Raises OSError."""
         sending, stream = self._connection()
         lines = [f"GET {path} HTTP/1.1", "Host: localhost"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

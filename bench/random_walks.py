@@ -237,7 +237,7 @@ def is_right_by_folder(trial: Trial, counts: FileCounts) -> bool:
 
 
 class _Hook:
-    """What the account calls before each answer: the tree that is being walked changes."""
+    """What the account calls before each response: the tree that is being walked changes."""
 
     changing: ChangingFolder | None = None
 

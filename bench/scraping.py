@@ -72,8 +72,8 @@ def scrape_for(seconds: float, server: Server, encoding: str) -> Scrapes:
 
 
 def _scrape(connection: KeptAlive, encoding: str) -> bytes:
-    answer = connection.get("/metrics", {"Accept-Encoding": encoding})
-    got = answer.headers.get("content-encoding", "identity")
-    if answer.status != HTTPStatus.OK or got != encoding:
-        raise SystemExit(f"a scrape in {encoding} was answered with {answer.status} in {got}")
-    return answer.body
+    response = connection.get("/metrics", {"Accept-Encoding": encoding})
+    got = response.headers.get("content-encoding", "identity")
+    if response.status != HTTPStatus.OK or got != encoding:
+        raise SystemExit(f"a scrape in {encoding} was answered with {response.status} in {got}")
+    return response.body

@@ -149,7 +149,7 @@ def nginx(files: Mapping[str, bytes], core: int) -> Iterator[Server]:
 
 def _simulator(series: int) -> Simulator:
     account = SimulatedAccount(cdn=CDN, api_key=KEY, api_secret=SECRET, storage=tree(series))
-    # One answer shows the whole tree: it is serving that is measured, not polling.
+    # One response shows the whole tree: it is serving that is measured, not polling.
     variant = ApiVariant(files_per_answer=10_000_000)
     return Simulator([account], Behaviour(variant=variant))
 
@@ -177,8 +177,8 @@ def _running(command: Sequence[str], core: int, address: str | None = None) -> I
 def _wait_until_ready(server: Server, auth: tuple[str, str] | None) -> None:
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        answer = requests.get(f"http://{server.address}/-/ready", auth=auth, timeout=TIMEOUT)
-        if answer.status_code == HTTPStatus.OK:
+        response = requests.get(f"http://{server.address}/-/ready", auth=auth, timeout=TIMEOUT)
+        if response.status_code == HTTPStatus.OK:
             return
         time.sleep(0.1)
     raise SystemExit(f"the exporter was not ready after {TIMEOUT:.0f} s")

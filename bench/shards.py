@@ -154,10 +154,10 @@ def judge(prometheus: PrometheusApi, began: float) -> dict[str, set[float]]:
     """Return the values that each expression had since then, second by second."""
     values = {}
     for name, expression in JUDGED.items():
-        answer = prometheus.get(
+        response = prometheus.get(
             "query_range", query=expression, start=began, end=time.time(), step=1
         )
-        (series,) = answer["result"]
+        (series,) = response["result"]
         values[name] = {float(value) for _, value in series["values"]}
     return values
 

@@ -37,7 +37,7 @@ class Spoiled:
 class Case:
     """A fault by its name: how it begins, and what is to come of it.
 
-    ``faults`` are the answers that it spoils; ``begin`` does whatever else it takes. ``asked`` are
+    ``faults`` are the responses it spoils; ``begin`` does whatever else it takes. ``asked`` are
     the seconds that ScaleEngine wants to be left alone, ``skew`` those by which the clock is off.
     It lasts until each target has finished a poll; ``until_stale``, until the last good numbers
     count no more. ``timeout`` is that of a request, in real seconds.
@@ -83,12 +83,12 @@ def catalogue() -> Sequence[Case]:
 def _all_calls(
     name: str, fault: AnyFault, reason: Reason, *, up: bool = False, calls: int = 1
 ) -> Case:
-    """Return a fault of every answer."""
+    """Return a fault of every response."""
     return Case(name, Spoiled(reason, reason, up, calls), (FaultRule(fault),))
 
 
 def _listings(name: str, fault: Fault, reason: Reason, calls: int = 1) -> Case:
-    """Return a fault of the answers of files.list only."""
+    """Return a fault of the responses of files.list only."""
     return Case(
         name, Spoiled(None, reason, up=True, calls=calls), (FaultRule(fault, command="files.list"),)
     )

@@ -215,7 +215,7 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
 
 
 def _fill(held: Holdings) -> None:
-    """Fill the account with more files than an answer or two can list."""
+    """Fill the account with more files than a response or two can list."""
     places: Mapping[str, int] = {"": 30, "archive/": 60, "live/": 150, "news/": 20, "tests/old/": 5}
     for place, files in places.items():
         for number in range(files):

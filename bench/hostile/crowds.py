@@ -65,7 +65,7 @@ class Outcome:
     descriptors: int
 
     def quantile(self, share: float) -> float:
-        """Return the milliseconds within which this share of the answers came."""
+        """Return the milliseconds within which this share of the responses came."""
         if not self.seconds:
             return math.inf
         return sorted(self.seconds)[math.ceil(share * len(self.seconds)) - 1] * 1000
@@ -100,10 +100,10 @@ def scrape_amid(server: Server, seconds: float) -> Outcome:
         began = time.perf_counter()
         try:
             with KeptAlive(server.address, _TIMEOUT) as connection:
-                answer = connection.get("/metrics", {"Accept-Encoding": "gzip"})
+                response = connection.get("/metrics", {"Accept-Encoding": "gzip"})
         except (OSError, ValueError):
             continue
-        if answer.status == HTTPStatus.OK:
+        if response.status == HTTPStatus.OK:
             took.append(time.perf_counter() - began)
         descriptors = max(descriptors, len(list(Path(f"/proc/{server.process}/fd").iterdir())))
         time.sleep(_BETWEEN_SCRAPES)

@@ -62,12 +62,12 @@ class Page:
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression of JavaScript; a promise is waited for."""
-        answer = self.call(
+        response = self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
-        if "exceptionDetails" in answer:
-            raise BrowserError(str(answer["exceptionDetails"]))
-        return answer["result"].get("value")
+        if "exceptionDetails" in response:
+            raise BrowserError(str(response["exceptionDetails"]))
+        return response["result"].get("value")
 
     def show(self, width: int, scheme: str = "light", media: str = "screen") -> None:
         """Set the width of the window in pixels, light or dark, and screen or print."""
@@ -84,9 +84,9 @@ class Page:
     def open(self, url: str) -> None:
         """Open an address, and return when all of it is loaded."""
         before = self.loads
-        answer = self.call("Page.navigate", url=url)
-        if "errorText" in answer:
-            raise BrowserError(f"{url}: {answer['errorText']}")
+        response = self.call("Page.navigate", url=url)
+        if "errorText" in response:
+            raise BrowserError(f"{url}: {response['errorText']}")
         self.browser.receive_until(lambda: self.loads > before)
 
     def take_picture(self, max_height: int) -> bytes:
@@ -94,8 +94,8 @@ class Page:
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         height = min(size["height"], max_height)
         clip = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        return base64.b64decode(answer["data"])
+        response = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(response["data"])
 
     def note(self, event: Message) -> None:
         """Remember what an event of the page says."""

@@ -240,9 +240,9 @@ class _PassOn(BaseHTTPRequestHandler):
         kind = self.headers["Content-Type"]
         with requests.post(
             self._behind, body, headers={"Content-Type": kind}, timeout=TIMEOUT
-        ) as answer:
-            self.send_response_only(answer.status_code)
-            self.send_header("Date", answer.headers["Date"])
-            self.send_header("Content-Length", str(len(answer.content)))
+        ) as response:
+            self.send_response_only(response.status_code)
+            self.send_header("Date", response.headers["Date"])
+            self.send_header("Content-Length", str(len(response.content)))
             self.end_headers()
-            self.wfile.write(answer.content)
+            self.wfile.write(response.content)

@@ -60,7 +60,7 @@ def test_in_plain(scaleengine: Simulator) -> None:
 
 
 def test_a_name(scaleengine: Simulator) -> None:
-    """A name is told with its addresses; the one that answers is connected to."""
+    """A name is told with its addresses; the one that accepts is connected to."""
     name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "localhost"))
 
     assert name.detail.startswith("localhost is ")

@@ -1,4 +1,4 @@
-"""What the first answer lets foresee of a full poll."""
+"""What the first response lets foresee of a full poll."""
 
 import asyncio
 import threading
@@ -110,7 +110,7 @@ Walk = Callable[[Stored, ApiVariant], list[Listing]]
 
 @pytest.fixture
 def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAccount) -> Walk:
-    """Return a function that walks a tree, and returns the answers that this took."""
+    """Return a function that walks a tree, and returns the responses that this took."""
 
     def walk_over(tree: Stored, variant: ApiVariant) -> list[Listing]:
         storage = Stored(folders={"sestore4": Stored(folders={"jb": tree})})

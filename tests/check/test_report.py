@@ -237,7 +237,7 @@ def test_no_secret(
 def test_a_secret_that_comes_back(
     settings: MakeSettings, main: DescribeAccount, output: str, account: SimulatedAccount
 ) -> None:
-    """A secret that ScaleEngine writes into an answer is not printed either."""
+    """A secret that ScaleEngine writes into a response is not printed either."""
     echoing = SimulatedAccount(
         account.cdn,
         account.api_key,

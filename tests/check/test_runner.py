@@ -257,7 +257,7 @@ def test_a_path_that_hangs(
     main: DescribeAccount,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A path for which no answer comes in time does not stop the next."""
+    """A path for which no response comes in time does not stop the next."""
     timers = ManualTimers()
     timers.install(monkeypatch)
     hangs = FaultRule(TimesOut(timers.expire), path="sestore4/jb")
@@ -275,7 +275,7 @@ def test_nothing_answers(
     fault: AnyFault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the first request of all gets no answer, that is said once and nobody else is asked."""
+    """Where the first request of all gets no response, that is said once; no other is sent."""
     timers = ManualTimers()
     timers.install(monkeypatch)
     actual = TimesOut(timers.expire) if fault is Fault.HANG else fault
@@ -347,7 +347,7 @@ class _Timeless(BaseHTTPRequestHandler):
 
 
 def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) -> None:
-    """Where no answer tells ScaleEngine's time, asking again would not help: it is not done."""
+    """Where no response tells ScaleEngine's time, asking again would not help: it is not done."""
     with HTTPServer(("127.0.0.1", 0), _Timeless) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -104,7 +104,7 @@ def test_at_the_start(
 
 
 def ask_for_reload(program: Program) -> None:
-    """Ask for a reload, and do not wait for the answer."""
+    """Ask for a reload, and do not wait for the response."""
     with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as connection:
         connection.request("POST", "/-/reload")
 

@@ -62,7 +62,7 @@ def serve() -> Iterator[Serve]:
     def serve_it(address: str, status: int = 200, tls: ssl.SSLContext | None = None) -> str:
         (server,) = listen([parse_address(address)])
         listening.append(server)
-        Thread(target=answer_all, args=(server, status, tls), daemon=True).start()
+        Thread(target=respond_to_all, args=(server, status, tls), daemon=True).start()
         return format_address(server)
 
     yield serve_it
@@ -72,16 +72,18 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
-def answer_all(server: socket.socket, status: int, tls: ssl.SSLContext | None) -> None:
+def respond_to_all(server: socket.socket, status: int, tls: ssl.SSLContext | None) -> None:
     with suppress(OSError):  # it is closed at the end of the test
         while True:
             client, _ = server.accept()
             client.settimeout(TIMEOUT)
             with suppress(OSError), client:  # a client may go in the middle of a handshake
-                answer(client if tls is None else tls.wrap_socket(client, server_side=True), status)
+                respond(
+                    client if tls is None else tls.wrap_socket(client, server_side=True), status
+                )
 
 
-def answer(client: socket.socket, status: int) -> None:
+def respond(client: socket.socket, status: int) -> None:
     with client:
         here = client.recv(1024).startswith(b"GET /-/healthy HTTP/1.1\r\n")
         client.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % (status if here else 599))

@@ -95,8 +95,8 @@ def post(program: Program) -> tuple[int, str]:
     """Ask for a reload by a request."""
     with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as line:
         line.request("POST", "/-/reload")
-        answer = line.getresponse()
-        return answer.status, answer.read().decode()
+        response = line.getresponse()
+        return response.status, response.read().decode()
 
 
 def count(program: Program, what: str) -> int:
@@ -225,7 +225,7 @@ def test_another_account_of_the_same_name(
 
 
 def test_a_bad_file(shared: Program, shared_folder: Path) -> None:
-    """A bad file changes nothing: the answer is 500 with every mistake, the log and a metric tell.
+    """A bad file changes nothing: it gets 500 with every mistake, and the log and a metric say so.
 
     A good one afterwards sets that right.
     """

@@ -61,8 +61,8 @@ def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
     said = base64.b64encode(f"prometheus:{password}".encode()).decode()
     with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as line:
         line.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
-        answer = line.getresponse()
-        return answer.status, answer.read().decode()
+        response = line.getresponse()
+        return response.status, response.read().decode()
 
 
 def test_tls_and_passwords(program: Program, tmp_path: Path) -> None:

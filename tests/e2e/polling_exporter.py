@@ -72,14 +72,14 @@ class Exporter:
 
     def reload(self) -> None:
         """Put the configuration in force that is written now."""
-        answer = requests.post(f"http://{self.address}/-/reload", timeout=TIMEOUT)
-        assert answer.status_code == 200, answer.text
+        response = requests.post(f"http://{self.address}/-/reload", timeout=TIMEOUT)
+        assert response.status_code == 200, response.text
 
     def metrics(self) -> str:
         """Return the text of /metrics."""
-        answer = requests.get(f"http://{self.address}/metrics", timeout=TIMEOUT)
-        answer.raise_for_status()
-        return answer.text
+        response = requests.get(f"http://{self.address}/metrics", timeout=TIMEOUT)
+        response.raise_for_status()
+        return response.text
 
     def samples(self) -> Samples:
         """Return all samples of /metrics; an empty label is none, as Prometheus has it."""

@@ -43,15 +43,15 @@ class PrometheusApi:
         self.url = url
 
     def get(self, path: str, **parameters: str | float) -> Any:
-        """Return the data of an answer of the API, ``path`` below /api/v1/."""
+        """Return the data of a response of the API, ``path`` below /api/v1/."""
         return self._ask(path, parameters)["data"]
 
     def instant(self, expression: str) -> Answer:
         """Evaluate an expression now."""
         asked: dict[str, str | float] = {"query": expression, "time": time.time()}
-        answer = self._ask("query", asked)
-        found = answer["data"]["result"]
-        return Answer([_point(each["metric"], each["value"]) for each in found], _against(answer))
+        response = self._ask("query", asked)
+        found = response["data"]["result"]
+        return Answer([_point(each["metric"], each["value"]) for each in found], _against(response))
 
     def range(self, expression: str) -> Answer:
         """Evaluate an expression for a graph of the last hour."""
@@ -62,10 +62,10 @@ class PrometheusApi:
             "end": now,
             "step": _STEP,
         }
-        answer = self._ask("query_range", asked)
-        found = answer["data"]["result"]
+        response = self._ask("query_range", asked)
+        found = response["data"]["result"]
         points = [_point(each["metric"], each["values"][-1]) for each in found]
-        return Answer(points, _against(answer))
+        return Answer(points, _against(response))
 
     def samples(self, selector: str) -> Samples:
         """Return the newest samples of a selector, without the labels of the target."""
@@ -91,14 +91,14 @@ class PrometheusApi:
 
     def _ask(self, path: str, parameters: Mapping[str, str | float]) -> Any:
         url = f"{self.url}/api/v1/{path}"
-        answer = requests.get(url, params=parameters, timeout=TIMEOUT)
-        assert answer.ok, f"{parameters}: {answer.status_code} {answer.text}"
-        return answer.json()
+        response = requests.get(url, params=parameters, timeout=TIMEOUT)
+        assert response.ok, f"{parameters}: {response.status_code} {response.text}"
+        return response.json()
 
 
 def _point(labels: Mapping[str, str], sample: tuple[float, str]) -> Point:
     return Point(labels, float(sample[1]))
 
 
-def _against(answer: Mapping[str, Any]) -> list[str]:
-    return [*answer.get("warnings", ()), *answer.get("infos", ())]
+def _against(response: Mapping[str, Any]) -> list[str]:
+    return [*response.get("warnings", ()), *response.get("infos", ())]

@@ -219,8 +219,8 @@ def ask(watch: Watch, panel: str, ref: str) -> Answer:
     return ask(query.expression)
 
 
-def by_user(answer: Answer) -> dict[str, float]:
-    return {point.labels["cpu_user"]: point.value for point in answer.points}
+def by_user(response: Answer) -> dict[str, float]:
+    return {point.labels["cpu_user"]: point.value for point in response.points}
 
 
 def _midnight(day: date) -> int:

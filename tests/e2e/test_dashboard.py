@@ -35,15 +35,15 @@ def test_the_expression_returns_data(query: PanelQuery, watch: Watch, proofs: Pr
     if ONLY_WHILE_A_POLL_FAILS in query.expression:
         assert ask(query.expression) == Answer(points=[], complaints=[])
         return
-    answer = wait_until(
+    response = wait_until(
         lambda: ask(query.expression),
-        lambda answer: bool(answer.numbers),
+        lambda response: bool(response.numbers),
         f"a number from {query.expression}",
     )
-    assert answer.complaints == []
+    assert response.complaints == []
     proofs.add_panel(
         watch.name,
-        PanelValue(f"{query.panel} {query.ref}", query.expression, shown(answer.points)),
+        PanelValue(f"{query.panel} {query.ref}", query.expression, shown(response.points)),
     )
 
 
@@ -90,9 +90,10 @@ def test_the_day_when_a_quota_is_full_is_right(
     proofs.add(watch.name, "days until the quota is full", {k[1]: v for k, v in seen.items()})
 
 
-def _by_user(answer: Answer) -> dict[tuple[str, str], float]:
+def _by_user(response: Answer) -> dict[tuple[str, str], float]:
     return {
-        (point.labels["account"], point.labels["cpu_user"]): point.value for point in answer.points
+        (point.labels["account"], point.labels["cpu_user"]): point.value
+        for point in response.points
     }
 
 

@@ -21,7 +21,7 @@ COMPLAINT = re.compile(r"level=(warn|error)", re.IGNORECASE)
 
 
 def test_the_target_is_up(watch: Watch, proofs: Proofs) -> None:
-    """Prometheus finds the exporter healthy, and nothing wrong with its answers."""
+    """Prometheus finds the exporter healthy, and nothing wrong with its responses."""
 
     def targets() -> list[tuple[str, str]]:
         found = watch.prometheus.get("targets")["activeTargets"]

@@ -29,9 +29,9 @@ class Watch:
 
     def alerts(self) -> dict[str, set[str]]:
         """Return the alerts that fire, by name: each with the alerts that hold it back."""
-        answer = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=TIMEOUT)
-        answer.raise_for_status()
-        known: Sequence[Mapping[str, Any]] = answer.json()
+        response = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=TIMEOUT)
+        response.raise_for_status()
+        known: Sequence[Mapping[str, Any]] = response.json()
         names = {each["fingerprint"]: each["labels"]["alertname"] for each in known}
         inhibited: dict[str, set[str]] = {}
         for each in known:

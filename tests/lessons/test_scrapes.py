@@ -21,7 +21,7 @@ def test_scrapes_make_no_request(start: StartPolling, scaleengine: Simulator) ->
 
 
 def test_it_serves_while_scaleengine_hangs(start: StartPolling, scaleengine: Simulator) -> None:
-    """From the first moment on it is scraped at once, though no answer has ever come.
+    """From the first moment on it is scraped at once, though no response has ever come.
 
     There are no numbers, and what it waits for is told.
     """

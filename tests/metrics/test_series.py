@@ -227,7 +227,7 @@ def test_folders_that_nobody_asked_for(polled: Polled, series: Series) -> None:
     assert series("scaleengine_files") == {"sestore4/jb": 3}
 
 
-def test_an_empty_answer_is_no_failure(polled: Polled, series: Series) -> None:
+def test_an_empty_response_is_no_failure(polled: Polled, series: Series) -> None:
     """An empty path has nought files, which is a number; no users are no series."""
     polled(FILES, FileCounts(0, 0))
     polled(USAGE, usage())

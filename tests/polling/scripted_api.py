@@ -1,4 +1,4 @@
-"""An API that answers by a script: what a case is, and the pieces of its responses."""
+"""An API that responds by a script: what a case is, and the pieces of its responses."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A failed poll leaves nothing of its answers behind, however large they were."""
+"""A failed poll leaves nothing of its responses behind, however large they were."""
 
 import asyncio
 import gc
@@ -56,7 +56,7 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_a_large_answer_is_let_go(failed: Callable[[Fault], ScaleEngineError]) -> None:
+def test_a_large_response_is_let_go(failed: Callable[[Fault], ScaleEngineError]) -> None:
     """The failure is kept until the next poll; the 32 MiB that it is about are not."""
     failed(Fault.HTML_PAGE)
     tracemalloc.start()
@@ -82,7 +82,7 @@ def test_a_large_answer_is_let_go(failed: Callable[[Fault], ScaleEngineError]) -
 def test_a_failure_has_no_tie_to_the_poll(
     failed: Callable[[Fault], ScaleEngineError], fault: Fault, kind: type[ScaleEngineError]
 ) -> None:
-    """Neither where it came from nor what caused it is kept: both would hold the answer."""
+    """Neither where it came from nor what caused it is kept: both would hold the response."""
     failure = failed(fault)
 
     assert type(failure) is kind

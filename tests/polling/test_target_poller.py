@@ -61,9 +61,9 @@ class Time:
 class SaysInTurn(Transport):
     """Answers from a list, taking so many seconds for each; an exception is raised."""
 
-    def __init__(self, time: Time, answers: Iterator[object], seconds: float = 0.0) -> None:
+    def __init__(self, time: Time, responses: Iterator[object], seconds: float = 0.0) -> None:
         super().__init__(Endpoint("http://localhost", 1.0, 1))
-        self._time, self._answers, self._seconds = time, answers, seconds
+        self._time, self._responses, self._seconds = time, responses, seconds
 
     def send(
         self,
@@ -73,12 +73,12 @@ class SaysInTurn(Transport):
         monotonic: Callable[[], float] = since_boot,
     ) -> HttpResponse:
         self._time.passed += self._seconds
-        answer = next(self._answers)
-        if callable(answer):
-            answer = answer()
-        if isinstance(answer, Exception):
-            raise answer
-        return HttpResponse(200, json.dumps(answer).encode())
+        response = next(self._responses)
+        if callable(response):
+            response = response()
+        if isinstance(response, Exception):
+            raise response
+        return HttpResponse(200, json.dumps(response).encode())
 
 
 def usage(*users: str, bytes_total: int = 7, day: str = "2025-11-20") -> dict[str, object]:
@@ -104,7 +104,7 @@ class Polled:
 
     target: Target
     time: Time
-    answers: list[object]
+    responses: list[object]
     seconds: float = 0.0
     credentials: Callable[[], Credentials] = lambda: Credentials("key", "secret")
     finished: Callable[[Target, PollResult], None] | None = None
@@ -113,7 +113,7 @@ class Polled:
         """Make what depends on the rest."""
         self.store = Store([self.target])
         self.results: list[PollResult] = []
-        transport = SaysInTurn(self.time, iter(self.answers), self.seconds)
+        transport = SaysInTurn(self.time, iter(self.responses), self.seconds)
         clock = self.time.clock
         client = Client(
             account="main",
@@ -196,8 +196,8 @@ def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
 def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     """After failures polls come after 30 s, doubling up to the interval; a good one ends that."""
     time, target = Time(ends=1000.0), replace(USAGE, interval=200.0)
-    answers = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
-    polled = Polled(target, time, list(answers))
+    responses = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
+    polled = Polled(target, time, list(responses))
     polled.run(0.0)
     begins = polled.begins()
     waits = [later - sooner for sooner, later in pairwise(begins)]
@@ -260,7 +260,7 @@ def test_a_good_poll() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (REFUSED, Reason.SIGNATURE),
         ({"status": "success"}, Reason.PROTOCOL),
@@ -270,9 +270,9 @@ def test_a_good_poll() -> None:
     ],
     ids=str,
 )
-def test_a_failed_poll_leaves_what_was_known(answer: object, reason: Reason) -> None:
+def test_a_failed_poll_leaves_what_was_known(response: object, reason: Reason) -> None:
     """Whatever a poll fails with, the last good snapshot stands and the reason is recorded."""
-    polled = Polled(USAGE, Time(), [usage("a"), answer])
+    polled = Polled(USAGE, Time(), [usage("a"), response])
     polled.poll()
     before = polled.store.current()[USAGE].good
     polled.poll()
@@ -305,8 +305,8 @@ def test_secrets_are_read_at_each_poll() -> None:
 
     skipped = {"sestore4/jb": {"__is_loaded": 1, "a": {"__is_loaded": 0}}}
     below = {"sestore4/jb/a": {"__is_loaded": 1}}
-    answers = [{"status": "success", "data": data} for data in (skipped, below, skipped, below)]
-    polled = Polled(FILES, Time(), list(answers), credentials=credentials)
+    responses = [{"status": "success", "data": data} for data in (skipped, below, skipped, below)]
+    polled = Polled(FILES, Time(), list(responses), credentials=credentials)
     polled.poll()
     assert (len(read), polled.results[0].requests) == (1, 2)
     polled.poll()
@@ -328,7 +328,7 @@ def test_a_poll_that_is_cancelled() -> None:
 
 
 def test_gone_users_are_gone() -> None:
-    """A user that the next good answer lacks is not in the next snapshot."""
+    """A user that the next good response lacks is not in the next snapshot."""
     polled = Polled(USAGE, Time(), [usage("a", "b"), usage("b")])
     polled.poll()
     polled.poll()
@@ -377,13 +377,13 @@ def test_only_users_that_were_asked_for() -> None:
     assert [user.cpu_user for user in snapshot.users] == ["a"]
 
 
-def test_users_without_an_answer_are_warned_about_once() -> None:
+def test_users_without_a_response_are_warned_about_once() -> None:
     """A user that is asked for and not answered is warned about when that begins, not each time."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a", "b"))
-    answers = [usage("a"), usage("a"), usage("a", "b"), usage("a")]
-    polled = Polled(target, Time(), list(answers))
+    responses = [usage("a"), usage("a"), usage("a", "b"), usage("a")]
+    polled = Polled(target, Time(), list(responses))
     warned = []
-    for _ in answers:
+    for _ in responses:
         with capture_logs() as lines:
             polled.poll()
         warned.append([line["cpu_user"] for line in lines if line["log_level"] == "warning"])

@@ -30,7 +30,7 @@ from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Held, Refusal
 from tests.support.fixtures import OpenAccount
 
-# Around the hundred files that an answer holds, and names that look like something else.
+# Around the hundred files that a response holds, and names that look like something else.
 sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])
 names = st.sampled_from(
     ["1", "007", "-1", "__x", "a b", "été", "🎬", "[]", "_other", 'a"\\b', "null"]
@@ -62,7 +62,7 @@ variant = st.builds(
 )
 
 
-BROKEN_ANSWERS = frozenset(
+BROKEN_RESPONSES = frozenset(
     {
         Fault.OTHER_PATH,
         Fault.NOT_ROWS,
@@ -148,7 +148,7 @@ def test_any_tree_under_any_reading(
 
 @settings(max_examples=30)
 @given(tree=trees, reading=variant, fault_at=st.integers(1, 6), data=st.data())
-def test_a_broken_answer_never_makes_a_smaller_number(
+def test_a_broken_response_never_makes_a_smaller_number(
     open_account: OpenAccount,
     leaping: LeapingClock,
     tree: Folder,
@@ -156,10 +156,10 @@ def test_a_broken_answer_never_makes_a_smaller_number(
     fault_at: int,
     data: st.DataObject,
 ) -> None:
-    """With an answer broken somewhere in the walk, the count is still exact, or there is none."""
+    """With a response broken somewhere in the walk, the count is still exact, or there is none."""
     clock = leaping.clock
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
-    fault = data.draw(st.sampled_from(sorted(BROKEN_ANSWERS, key=str)))
+    fault = data.draw(st.sampled_from(sorted(BROKEN_RESPONSES, key=str)))
     behaviour = Behaviour(variant=reading, faults=(FaultRule(fault, requests=(fault_at,)),))
     with (
         Simulator([account_with(tree)], behaviour, clock=clock.now) as simulator,
@@ -208,7 +208,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
 
 
 def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingClock) -> None:
-    """Depth has no limit but that of one answer: a chain of folders is followed to its end."""
+    """Depth has no limit but that of one response: a chain of folders is followed to its end."""
     tree = folders_of(1, {})
     for level in range(70):
         tree = folders_of(1, {f"level{level}": tree})

@@ -59,7 +59,7 @@ def credentials() -> Credentials:
 
 @pytest.fixture
 def context() -> RequestContext:
-    """Return what an answer belongs to, with the published key and secret to be hidden."""
+    """Return what a response belongs to, with the published key and secret to be hidden."""
     return RequestContext("main", "disk.usage", secrets=(KEY, SECRET))
 
 

@@ -47,7 +47,7 @@ def shows_no_secret(error: BaseException) -> bool:
 def test_a_call(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """A call carries account, key and time, and returns what is read of the answer."""
+    """A call carries account, key and time, and returns what is read of the response."""
     client = connect(simulator.url)
     found = client.call(credentials, "disk.usage", {"cpu": "", "starttime": NOW}, sorted)
 
@@ -175,14 +175,14 @@ def test_failures(
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_slow_answers(
+def test_slow_responses(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
     exchanges: list[Exchange],
     fault: Fault,
 ) -> None:
-    """An answer that does not come whole in time is a timeout."""
+    """A response that does not come whole in time is a timeout."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
@@ -191,10 +191,10 @@ def test_slow_answers(
     assert shows_no_secret(caught.value)
 
 
-def test_the_sentence_of_an_answer_that_is_not_understood(
+def test_the_sentence_of_a_response_that_is_not_understood(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """It says what is wrong with the answer, and that a newer release may know better."""
+    """It says what is wrong with the response, and that a newer release may know better."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.NOT_A_FOLDER),)))
     with pytest.raises(ProtocolError) as caught:
         list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
@@ -242,7 +242,7 @@ def test_the_skew(
     fault: Fault | Refusal | HttpError,
     skew: float | None,
 ) -> None:
-    """Every answer tells the time, whatever else it says; what is no answer tells nothing."""
+    """Every response tells the time, whatever else it says; what is no response tells nothing."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError):
         disk_usage(connect(simulator.url), credentials, ())
@@ -405,7 +405,7 @@ def test_the_wait_for_memory_is_limited(
     exchanges: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A call whose answer cannot be read for lack of memory fails as timeout, and says so."""
+    """A call whose response cannot be read for lack of memory fails as timeout, and says so."""
     seconds = map(float, count())
     with (
         waiting_for_memory(monkeypatch, lambda: next(seconds)),
@@ -459,7 +459,7 @@ def test_the_skew_where_the_body_comes_late(
     credentials: Credentials,
     exchanges: list[Exchange],
 ) -> None:
-    """The Date of an answer is that of its head, however long its body takes or has to wait."""
+    """The Date of a response is that of its head, however long its body takes or has to wait."""
     passed = 0.0
     head_arrived = threading.Event()
 

@@ -38,7 +38,7 @@ LONG = 60.0
 """Seconds that no request of these tests needs, however slow the machine is."""
 
 
-def answer(line: socket.socket, _: bytes) -> None:
+def respond(line: socket.socket, _: bytes) -> None:
     """Answer a request, and end the connection."""
     line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
     raise ConnectionAbortedError
@@ -100,7 +100,7 @@ def test_a_dead_address_before_a_good_one(
     alive: socket.AddressFamily,
 ) -> None:
     """An address that drops packets delays the next one by a moment, whatever families they are."""
-    good = at(listen(answer, host=HOSTS[alive]))
+    good = at(listen(respond, host=HOSTS[alive]))
     resolving(dropping(dead), good)
     began = time.monotonic()
 
@@ -112,7 +112,7 @@ def test_a_dead_address_after_a_good_one(
     dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """A dead address behind a good one does no harm."""
-    resolving(at(listen(answer)), dropping())
+    resolving(at(listen(respond)), dropping())
 
     assert send(API, LONG) == GOOD
 
@@ -126,7 +126,7 @@ def test_a_dead_address_of_a_proxy(
 ) -> None:
     """The addresses of a proxy are tried in the same way."""
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    resolving(dropping(V6), at(listen(answer)))
+    resolving(dropping(V6), at(listen(respond)))
 
     assert send(API, LONG) == GOOD
 
@@ -137,7 +137,7 @@ def test_many_dead_addresses(
     """However many addresses are dead, each is tried within the time of the request."""
     port = dropping().port
     dead = [PeerAddress(V4, (f"127.0.0.{host}", port)) for host in range(1, 51)]
-    resolving(*dead, at(listen(answer)))
+    resolving(*dead, at(listen(respond)))
 
     assert send(API, 10.0) == GOOD, "50 times a quarter of a second is more than there is"
 
@@ -146,7 +146,7 @@ def test_addresses_that_refuse(
     closed: str, listen: StartServer, resolving: SetAddresses, send: SendRequest, connects: Connects
 ) -> None:
     """After an address that refuses the next one is tried at once."""
-    refusing, good = at(f"http://{closed}/"), at(listen(answer))
+    refusing, good = at(f"http://{closed}/"), at(listen(respond))
     resolving(refusing, good)
 
     assert send(API, LONG) == GOOD
@@ -162,7 +162,7 @@ def test_an_address_that_worked_is_tried_first(
     connects: Connects,
 ) -> None:
     """The second request wastes no time with the address that was dead at the first."""
-    dead, good = dropping(), at(listen(answer))
+    dead, good = dropping(), at(listen(respond))
     connects.targets.clear()
     resolving(dead, good)
     sender = transport(API, LONG)
@@ -184,7 +184,7 @@ def test_an_address_that_fails_after_it_was_connected_to(
     def abort(_: socket.socket, __: bytes) -> None:
         raise ConnectionAbortedError
 
-    bad, good = at(listen(abort)), at(listen(answer))
+    bad, good = at(listen(abort)), at(listen(respond))
     resolving(bad, good)
     sender = transport(API, LONG)
     with pytest.raises(NetworkError):
@@ -209,9 +209,9 @@ def test_an_address_that_worked_and_is_silent_now(
         nonlocal requests
         requests += 1
         if requests == 1:
-            answer(line, request)
+            respond(line, request)
 
-    first, second = at(listen(hang_at_the_second)), at(listen(answer))
+    first, second = at(listen(hang_at_the_second)), at(listen(respond))
     resolving(first, second)
     sender = transport(API, 2.0)
     sender.send("{}", context)
@@ -256,7 +256,7 @@ def test_nothing_is_left(
     """No descriptor and no thread is left: of winners, losers, refusals, or at a timeout."""
     port = dropping().port
     dead = [PeerAddress(V4, (f"127.0.0.{host}", port)) for host in range(1, 6)]
-    good, refusing = at(listen(answer)), at(f"http://{closed}/")
+    good, refusing = at(listen(respond)), at(f"http://{closed}/")
     gc.collect()
     TIMERS.add(0.0, lambda: None)
     threads = set(threading.enumerate())

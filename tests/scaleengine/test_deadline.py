@@ -49,8 +49,8 @@ def ends_in_time(sentence: str = SENTENCE) -> Iterator[None]:
     assert str(caught.value) == sentence
 
 
-def send_until_answered(sender: Transport, context: RequestContext) -> HttpResponse:
-    """Send until the answer comes within the limit: a busy machine may need longer for one."""
+def send_until_response(sender: Transport, context: RequestContext) -> HttpResponse:
+    """Send until the response comes within the limit: a busy machine may need longer for one."""
     deadline = time.monotonic() + SLACK
     while time.monotonic() < deadline:
         with suppress(RequestTimeoutError):
@@ -137,7 +137,7 @@ def test_the_next_call_has_its_own_limit(
     with ends_in_time():
         sender.send("{}", context)
 
-    assert send_until_answered(sender, context).status == 200
+    assert send_until_response(sender, context).status == 200
 
 
 def test_a_kept_connection_obeys_too(
@@ -145,7 +145,7 @@ def test_a_kept_connection_obeys_too(
 ) -> None:
     """A connection that served a call before is limited in the next one."""
     sender = transport(simulator.url, LIMIT)
-    send_until_answered(sender, context)
+    send_until_response(sender, context)
     simulator.behave(Behaviour(faults=(FaultRule(Fault.SLOW_HEADERS),), drip=0.02))
     with ends_in_time():
         sender.send("{}", context)
@@ -193,10 +193,10 @@ class Hanging:
         return took < SLACK and str(error) == str(caught.value) == STOPPING
 
 
-def test_close_while_waiting_for_an_answer(
+def test_close_while_waiting_for_a_response(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A call that waits for its answer ends when the transport is closed."""
+    """A call that waits for its response ends when the transport is closed."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     hanging = Hanging(transport(simulator.url, 60), context)
 
@@ -243,7 +243,7 @@ def test_close_while_connecting(
 def test_close_while_reading(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A call that reads its answer ends when the transport is closed."""
+    """A call that reads its response ends when the transport is closed."""
     reading = threading.Event()
 
     def serve(line: socket.socket, _: bytes) -> None:

@@ -64,7 +64,7 @@ def test_the_published_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"usage": [row(), row("2014-11-11")]},
         {"usage": {"0": row(), "1": row("2014-11-11")}},
@@ -80,9 +80,9 @@ def test_the_published_sample() -> None:
         {"usage": [row(), row("2014-11-11"), row()]},
     ],
 )
-def test_places_and_shapes(answer: dict[str, Json]) -> None:
+def test_places_and_shapes(response: dict[str, Json]) -> None:
     """Rows are found at both places, as a list and as PHP's list with gaps; repeats do no harm."""
-    assert read_usage(answer, WEDNESDAY) == (ROWS, {})
+    assert read_usage(response, WEDNESDAY) == (ROWS, {})
 
 
 @pytest.mark.parametrize("nothing", [[], {}])
@@ -244,7 +244,7 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("response", "sentence"),
     [
         ({}, "it has no usage"),
         ({"data": [{"usage": []}]}, "it has no usage"),
@@ -259,10 +259,10 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
         ({"usage": [row()], "data": {"usage": None}}, "must be a list, is null"),
     ],
 )
-def test_no_usage(answer: dict[str, Json], sentence: str) -> None:
+def test_no_usage(response: dict[str, Json], sentence: str) -> None:
     """A response without a list of rows is refused, and one with two lists that differ."""
     with pytest.raises(SchemaError) as caught:
-        read_usage(answer, WEDNESDAY)
+        read_usage(response, WEDNESDAY)
     assert str(caught.value) == sentence
 
 

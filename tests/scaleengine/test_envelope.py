@@ -1,4 +1,4 @@
-"""The envelope decides what an answer is, and each failure says its cause and the next step."""
+"""The envelope decides what a response is, and each failure says its cause and the next step."""
 
 import json
 
@@ -31,7 +31,7 @@ ASKED = "check cdn and disk_usage.cpu_users of account 'main', or ask ScaleEngin
 def refused(
     status: int, body: object, context: RequestContext, retry_after: float | None = None
 ) -> ScaleEngineError:
-    """Return the error that an answer ends in; a body that is no bytes is written as JSON."""
+    """Return the error that a response ends in; a body that is no bytes is written as JSON."""
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ScaleEngineError) as caught:
         open_envelope(HttpResponse(status, written, retry_after=retry_after), context)
@@ -46,14 +46,14 @@ def failure(code: object, message: object = "Debugging message") -> dict[str, ob
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 404, 429, 500, 503])
 def test_success_under_any_status(context: RequestContext, status: int) -> None:
     """A success is one whatever the HTTP status, and all its members are handed on."""
-    answer = {
+    response = {
         "status": "success",
         "message": "Found",
         "usage": [{"bytes_total": "7"}],
         "more": None,
     }
 
-    assert open_envelope(HttpResponse(status, json.dumps(answer).encode()), context) == answer
+    assert open_envelope(HttpResponse(status, json.dumps(response).encode()), context) == response
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_no_wait(context: RequestContext, status: int, body: object) -> None:
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
 @pytest.mark.parametrize("body", [b"", b'{"status": "success"}', b'{"status": "failure"}'])
 def test_redirects_are_refused(context: RequestContext, status: int, body: bytes) -> None:
-    """A redirect is never an answer, whatever it carries."""
+    """A redirect is never a response, whatever it carries."""
     error = refused(status, body, context)
 
     assert isinstance(error, ProtocolError)

@@ -29,10 +29,10 @@ def read(folder: Json) -> FolderListing:
     return read_listing({"status": "success", "data": {PATH: folder}}, PATH).root
 
 
-def flaw(answer: dict[str, Json]) -> str:
-    """Return what is said of an answer that is refused."""
+def flaw(response: dict[str, Json]) -> str:
+    """Return what is said of a response that is refused."""
     with pytest.raises(SchemaError) as caught:
-        read_listing(answer, PATH)
+        read_listing(response, PATH)
     return str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_the_published_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"data": {PATH: {"__files": ["a"]}}},
         {"data": [{PATH: {"__files": ["a"]}}]},
@@ -68,9 +68,9 @@ def test_the_published_sample() -> None:
         {"data": {"sestore4/other": []}, PATH: {"__files": ["a"]}},
     ],
 )
-def test_places(answer: dict[str, Json]) -> None:
+def test_places(response: dict[str, Json]) -> None:
     """The path is found under data and beside the message."""
-    assert read_listing(answer, PATH).root == FolderListing(("a",))
+    assert read_listing(response, PATH).root == FolderListing(("a",))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
     ],
 )
 def test_refused_folders(folder: Json, sentence: str) -> None:
-    """A folder that is none spoils the answer, and the sentence says which folder it is."""
+    """A folder that is none spoils the response, and the sentence says which folder it is."""
     assert flaw({"data": {PATH: folder}}) == f"the requested folder: {sentence}"
     below: Json = {"first": [], "second": {"third": folder}}
     assert flaw({"data": {PATH: below}}) == f"folder 'third': {sentence}"
@@ -277,7 +277,7 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
     ],
 )
 def test_refused_parts(folder: Json, sentence: str) -> None:
-    """In an answer of parts, a folder that is none is refused."""
+    """In a response of parts, a folder that is none is refused."""
     with pytest.raises(SchemaError) as caught:
         read([{"third": folder}])
     assert str(caught.value) == f"folder 'third': {sentence}"
@@ -336,7 +336,7 @@ def test_the_longest_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("response", "sentence"),
     [
         ({}, "it does not hold the requested path"),
         ({"data": {"sestore4/jb/": []}}, "it does not hold the requested path"),
@@ -347,9 +347,9 @@ def test_the_longest_paths() -> None:
         ({"data": 7, PATH: []}, "must be a mapping, is a number"),
     ],
 )
-def test_refused_answers(answer: dict[str, Json], sentence: str) -> None:
-    """An answer must hold the path that was asked for, once."""
-    assert flaw(answer) == sentence
+def test_refused_responses(response: dict[str, Json], sentence: str) -> None:
+    """A response must hold the path that was asked for, once."""
+    assert flaw(response) == sentence
 
 
 def test_what_a_response_shows_in_all() -> None:
@@ -453,7 +453,7 @@ def test_request(
 def test_a_path_beyond_ascii(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """A path of any characters is asked for as it is, and found in the answer."""
+    """A path of any characters is asked for as it is, and found in the response."""
     path = f"{PATH}/2014/é"
 
     assert list_files(connect(simulator.url), credentials, path, "video", 0).root.files == ("7",)

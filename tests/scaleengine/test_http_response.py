@@ -1,4 +1,4 @@
-"""The headers of an answer tell the server's time, and how long to wait; or they tell nothing."""
+"""The headers of a response tell the server's time, and how long to wait; or they tell nothing."""
 
 import math
 import time
@@ -24,7 +24,7 @@ def said(**headers: str) -> HttpResponse:
     return build_http_response(200, b"", CaseInsensitiveDict(written))
 
 
-def test_an_answer_without_headers() -> None:
+def test_a_response_without_headers() -> None:
     """Status and body are kept as they are; what no header tells is not known."""
     assert build_http_response(503, b"\x00", {}) == HttpResponse(
         503, b"\x00", date=None, retry_after=None
@@ -163,14 +163,14 @@ TEXTS = st.text() | NEARLY_DATES | st.integers().map(str) | st.floats().map(str)
 @given(TEXTS, TEXTS)
 def test_no_header_does_harm(date: str, retry_after: str) -> None:
     """Whatever the headers hold: a date is a finite number, a wait is one that is not negative."""
-    answer = said(Date=date, Retry_After=retry_after)
-    assert answer.date is None or math.isfinite(answer.date)
-    wait = answer.retry_after
+    response = said(Date=date, Retry_After=retry_after)
+    assert response.date is None or math.isfinite(response.date)
+    wait = response.retry_after
     assert wait is None or (math.isfinite(wait) and wait >= 0)
 
 
 @given(st.integers(0, 253402300799), st.integers(0, 253402300799))
 def test_dates_come_back(now: int, until: int) -> None:
     """Every date that a server can print is read as it was meant."""
-    answer = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
-    assert answer == HttpResponse(200, b"", date=now, retry_after=max(0, until - now))
+    response = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
+    assert response == HttpResponse(200, b"", date=now, retry_after=max(0, until - now))

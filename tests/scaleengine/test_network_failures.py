@@ -65,14 +65,14 @@ NO_HTTP = "the response is no HTTP"
         ),
     ],
 )
-def test_answers_that_are_none(
+def test_bytes_that_are_no_response(
     saying: StartFixedServer,
     send: SendRequest,
     said: bytes,
     kind: type[ScaleEngineError],
     sentence: str,
 ) -> None:
-    """An answer that breaks off, or is no HTTP, is told apart and said in one sentence."""
+    """A response that breaks off, or is no HTTP, is told apart and said in one sentence."""
     with pytest.raises(ScaleEngineError) as caught:
         send(saying(said))
 

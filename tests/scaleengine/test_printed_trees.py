@@ -99,6 +99,6 @@ def test_any_tree_in_any_shape(tree: Printed, form: str) -> None:
     """
     assume(form != "mapping" or not _has_folder_0(tree.folder))
     written = tree.write(form)
-    answer = json.loads(json.dumps({"data": {PATH: written}}))
+    response = json.loads(json.dumps({"data": {PATH: written}}))
 
-    assert read_listing(answer, PATH).root == tree.folder
+    assert read_listing(response, PATH).root == tree.folder

@@ -21,8 +21,8 @@ class Machine:
             Clock(now=lambda: self.true + self.ahead, monotonic=lambda: self.true - TRUE)
         )
 
-    def answer(self) -> None:
-        """Take an answer, whose Date is cut to whole seconds."""
+    def respond(self) -> None:
+        """Take a response, whose Date is cut to whole seconds."""
         self.time.update(int(self.true))
 
     @property
@@ -32,18 +32,18 @@ class Machine:
 
 
 def test_nothing_is_known_at_first() -> None:
-    """Before any answer there is no skew, and our clock is the only one there is."""
+    """Before any response there is no skew, and our clock is the only one there is."""
     machine = Machine(ahead=3600)
     assert machine.time.skew is None
     assert machine.off == 3600
 
 
-def test_trust_before_any_answer() -> None:
+def test_trust_before_any_response() -> None:
     """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
     machine = Machine(ahead=3600)
     machine.time.use_server_time()
     assert machine.off == 3600
-    machine.answer()
+    machine.respond()
     assert machine.off == pytest.approx(0, abs=0.5)
 
 
@@ -60,14 +60,14 @@ def test_the_later_of_both_times(ahead: float, latest: float) -> None:
     """Before an answer it is our clock's; then ScaleEngine's where ours is behind."""
     machine = Machine(ahead)
     assert machine.time.latest() == TRUE + ahead
-    machine.answer()
+    machine.respond()
     assert machine.time.latest() == TRUE + latest
 
 
 def test_a_date_far_in_the_future() -> None:
     """Until ScaleEngine's time is trusted, it is at most a week later than ours."""
     machine = Machine(-10 * 86_400)
-    machine.answer()
+    machine.respond()
     assert machine.time.latest() == TRUE - 3 * 86_400
     machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
@@ -76,7 +76,7 @@ def test_a_date_far_in_the_future() -> None:
 def test_a_clock_far_ahead() -> None:
     """When ScaleEngine's time is trusted, ours does not count."""
     machine = Machine(10 * 86_400)
-    machine.answer()
+    machine.respond()
     machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
 
@@ -86,14 +86,14 @@ def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
     """Where our clock is ahead it is ScaleEngine's."""
     machine = Machine(ahead)
     assert machine.time.earliest() == TRUE + ahead
-    machine.answer()
+    machine.respond()
     assert machine.time.earliest() == TRUE + earliest
 
 
 def test_a_date_far_in_the_past() -> None:
     """Until ScaleEngine's time is trusted, it is at most a day earlier than ours."""
     machine = Machine(10 * 86_400)
-    machine.answer()
+    machine.respond()
     assert machine.time.earliest() == TRUE + 9 * 86_400
     machine.time.use_server_time()
     assert machine.time.earliest() == TRUE + 0.5
@@ -101,17 +101,17 @@ def test_a_date_far_in_the_past() -> None:
 
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
 def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
-    """Wherever in its second an answer was given, the skew is wrong by half a second at most."""
+    """Wherever in its second a response was given, the skew is wrong by half a second at most."""
     machine = Machine(ahead)
     machine.true += passed
-    machine.answer()
+    machine.respond()
     assert machine.time.skew == pytest.approx(ahead, abs=0.501)
 
 
 def test_before_trust() -> None:
     """What answers tell does not move the time of requests: a proxy may have told it."""
     machine = Machine(ahead=3600)
-    machine.answer()
+    machine.respond()
     assert machine.off == 3600
 
 
@@ -119,7 +119,7 @@ def test_before_trust() -> None:
 def test_after_trust(ahead: float) -> None:
     """Once our time was refused, requests carry ScaleEngine's."""
     machine = Machine(ahead)
-    machine.answer()
+    machine.respond()
     machine.time.use_server_time()
     machine.true += 1000
     assert machine.off == pytest.approx(0, abs=0.5)
@@ -130,7 +130,7 @@ def test_after_trust(ahead: float) -> None:
 def test_a_clock_that_jumps(jump: float) -> None:
     """A jump of our clock moves the skew at once, and the time of requests not at all."""
     machine = Machine(ahead=3600)
-    machine.answer()
+    machine.respond()
     machine.time.use_server_time()
     machine.true += 1000
     machine.ahead += jump
@@ -149,15 +149,15 @@ def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) ->
         machine.ahead += jump
         machine.true += passing
         if answered:
-            machine.answer()
+            machine.respond()
             assert machine.off == pytest.approx(0, abs=0.501)
 
 
 def test_trust_that_is_lost() -> None:
     """Once ScaleEngine's time was refused as well, our clock serves again."""
     machine = Machine(ahead=3600)
-    machine.answer()
+    machine.respond()
     machine.time.use_server_time()
     machine.time.use_local_time()
-    machine.answer()
+    machine.respond()
     assert machine.off == 3600

@@ -197,7 +197,7 @@ def test_certificates_that_are_refused(
 
 
 def test_a_server_without_tls(send: SendRequest) -> None:
-    """A server that answers in plain text is not spoken to."""
+    """A server that responds in plain text is not spoken to."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
         line, _ = listener.accept()
@@ -358,7 +358,7 @@ def test_a_response_that_nobody_requested_under_tls(
             assert response.body.strip() == BODY
 
 
-def test_slow_answers_under_tls(
+def test_slow_responses_under_tls(
     listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
     """The limit in time holds under TLS as well."""

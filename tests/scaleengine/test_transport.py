@@ -1,4 +1,4 @@
-"""A request is sent as it is and nothing else; an answer is read whole and never too large."""
+"""A request is sent as it is and nothing else; a response is read whole and never too large."""
 
 import gzip
 import socket
@@ -22,13 +22,13 @@ CHECK_URL = "check api.url, and any proxy on the way"
 TOO_LARGE = f"the response is larger than 32 MiB: {CHECK_URL}"
 
 
-def answer(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -> bytes:
-    """Return an HTTP answer; ``more`` are lines of further headers."""
+def response(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -> bytes:
+    """Return an HTTP response; ``more`` are lines of further headers."""
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, more, len(body), body)
 
 
 class Recorder:
-    """A server that answers everything, and remembers each request and where it came from."""
+    """A server that responds to everything, and remembers each request and where it came from."""
 
     def __init__(self, said: bytes) -> None:
         self.said = said
@@ -46,7 +46,7 @@ def test_what_is_sent(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The text is posted as the form field json, under the exporter's name and version."""
-    recorder = Recorder(answer())
+    recorder = Recorder(response())
     text = '{"path":"sestore4\\/a b&c=d+é","signature":"ab+\\/="}'
     found = transport(listen(recorder)).send(text, context)
 
@@ -73,7 +73,7 @@ def test_no_password_from_netrc(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    recorder = Recorder(answer())
+    recorder = Recorder(response())
     send(listen(recorder))
 
     assert b"authorization" not in recorder.requests[0].lower()
@@ -81,7 +81,7 @@ def test_no_password_from_netrc(
 
 def test_no_cookies(listen: StartServer, transport: MakeTransport, context: RequestContext) -> None:
     """A cookie is neither kept nor sent back."""
-    recorder = Recorder(answer(more=b"Set-Cookie: canary=1; Path=/\r\n"))
+    recorder = Recorder(response(more=b"Set-Cookie: canary=1; Path=/\r\n"))
     sender = transport(listen(recorder))
     for _ in range(2):
         sender.send("{}", context)
@@ -92,10 +92,10 @@ def test_no_cookies(listen: StartServer, transport: MakeTransport, context: Requ
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(listen: StartServer, send: SendRequest, status: int) -> None:
-    """The server that a redirect leads to hears nothing of us; the answer is the redirect."""
-    elsewhere = Recorder(answer())
+    """The server that a redirect leads to hears nothing of us; the response is the redirect."""
+    elsewhere = Recorder(response())
     location = b"Location: %s\r\n" % listen(elsewhere).encode()
-    here = Recorder(answer(b"Moved", location, b"%d Moved" % status))
+    here = Recorder(response(b"Moved", location, b"%d Moved" % status))
 
     assert send(listen(here)) == HttpResponse(status, b"Moved")
     assert len(here.requests) == 1
@@ -106,7 +106,7 @@ def test_one_connection_serves_many_calls(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls made one after the other use one connection."""
-    recorder = Recorder(answer())
+    recorder = Recorder(response())
     sender = transport(listen(recorder))
     for _ in range(20):
         sender.send("{}", context)
@@ -116,12 +116,12 @@ def test_one_connection_serves_many_calls(
 
 def test_retired_connections_are_not_kept(listen: StartServer, context: RequestContext) -> None:
     """What was idle is closed at once, and what is under way or still comes after its response."""
-    recorder = Recorder(answer())
-    asked, may_answer = threading.Event(), threading.Event()
+    recorder = Recorder(response())
+    asked, may_respond = threading.Event(), threading.Event()
 
     def serve(line: socket.socket, request: bytes) -> None:
         asked.set()
-        may_answer.wait(60)
+        may_respond.wait(60)
         recorder(line, request)
 
     connections = Connections(Endpoint(listen(serve), 60.0, 2))
@@ -130,7 +130,7 @@ def test_retired_connections_are_not_kept(listen: StartServer, context: RequestC
     thread.start()
     assert asked.wait(60)
     connections.retire()
-    may_answer.set()
+    may_respond.set()
     thread.join(60)
     for _ in range(2):
         assert sender.send("{}", context) == HttpResponse(200, BODY)
@@ -142,7 +142,7 @@ def test_idle_connections_that_are_retired(listen: StartServer, context: Request
     ended = threading.Event()
 
     def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(answer())
+        line.sendall(response())
         if line.recv(1) == b"":
             ended.set()
 
@@ -155,7 +155,7 @@ def test_idle_connections_that_are_retired(listen: StartServer, context: Request
 
 def test_accounts_share_connections(listen: StartServer, context: RequestContext) -> None:
     """Each account uses what another has left open, and closing one leaves it to the others."""
-    recorder = Recorder(answer())
+    recorder = Recorder(response())
     connections = Connections(Endpoint(listen(recorder), 60.0, 2))
     with closing(connections):
         for _ in range(10):
@@ -172,9 +172,9 @@ def test_a_response_that_nobody_requested_reaches_no_other_account(
     next_request, sent = threading.Event(), threading.Event()
 
     def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(answer())
+        line.sendall(response())
         assert next_request.wait(60)
-        line.sendall(answer(b'{"status": "unrequested"}'))
+        line.sendall(response(b'{"status": "unrequested"}'))
         sent.set()
 
     connections = Connections(Endpoint(listen(serve), 60.0, 2))
@@ -194,7 +194,7 @@ def test_a_connection_that_was_closed_is_replaced(
     hung_up = threading.Event()
 
     def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(answer())
+        line.sendall(response())
         line.shutdown(socket.SHUT_RDWR)
         hung_up.set()
         raise ConnectionAbortedError
@@ -216,7 +216,7 @@ def test_connections_for_calls_at_once(
     def serve(line: socket.socket, _: bytes) -> None:
         together.wait(60)
         connections.add(line.getpeername())
-        line.sendall(answer())
+        line.sendall(response())
 
     sender = transport(listen(serve), connections=4)
     for _ in range(3):
@@ -232,20 +232,20 @@ def test_connections_for_calls_at_once(
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        (answer(b""), HttpResponse(200, b"")),
-        (answer(BODY, status=b"500 Oops"), HttpResponse(500, BODY)),
-        (answer(gzip.compress(BODY), b"Content-Encoding: gzip\r\n"), HttpResponse(200, BODY)),
+        (response(b""), HttpResponse(200, b"")),
+        (response(BODY, status=b"500 Oops"), HttpResponse(500, BODY)),
+        (response(gzip.compress(BODY), b"Content-Encoding: gzip\r\n"), HttpResponse(200, BODY)),
         (HEAD + b"\r\n" + BODY, HttpResponse(200, BODY)),
         (b"HTTP/1.0 200 OK\r\n\r\n" + BODY, HttpResponse(200, BODY)),
         (b"HTTP/1.1 204 No Content\r\n\r\n", HttpResponse(204, b"")),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + answer(), HttpResponse(200, BODY)),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + response(), HttpResponse(200, BODY)),
         (
             HEAD + b"Transfer-Encoding: chunked\r\n\r\n15\r\n" + BODY + b"\r\n0\r\n\r\n",
             HttpResponse(200, BODY),
         ),
     ],
 )
-def test_answers(
+def test_responses(
     saying: StartFixedServer, send: SendRequest, said: bytes, found: HttpResponse
 ) -> None:
     """Every way in which HTTP carries a body is understood."""
@@ -254,7 +254,7 @@ def test_answers(
 
 def test_the_largest_body(saying: StartFixedServer, send: SendRequest) -> None:
     """A body of just 32 MiB is read whole."""
-    found = send(saying(answer(b" " * BODY_LIMIT)))
+    found = send(saying(response(b" " * BODY_LIMIT)))
 
     assert len(found.body) == BODY_LIMIT == 32 * 1024 * 1024
 
@@ -265,7 +265,7 @@ def test_bodies_that_are_too_large(
     saying: StartFixedServer, send: SendRequest, status: bytes, more: bytes
 ) -> None:
     """A larger body is not read to its end, whatever the status says."""
-    said = answer(b" " * (BODY_LIMIT + 1), more, status)
+    said = response(b" " * (BODY_LIMIT + 1), more, status)
     with pytest.raises(ProtocolError) as caught:
         send(saying(said))
 
@@ -332,6 +332,6 @@ def test_a_small_body_that_unpacks_large(saying: StartFixedServer, send: SendReq
     """What counts is the body as it is unpacked."""
     packed = gzip.compress(b" " * (BODY_LIMIT + 1), 1)
     with pytest.raises(ProtocolError) as caught:
-        send(saying(answer(packed, b"Content-Encoding: gzip\r\n")))
+        send(saying(response(packed, b"Content-Encoding: gzip\r\n")))
 
     assert str(caught.value) == TOO_LARGE

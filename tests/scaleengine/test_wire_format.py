@@ -29,7 +29,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 def read_number(members: JsonObject) -> int:
-    """Read the number that the answers of these tests hold."""
+    """Read the number that the responses of these tests hold."""
     return as_int(members["n"])
 
 
@@ -466,8 +466,8 @@ def test_bodies_of_statuses_without_one(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """The body that a 204 must not have does not spoil the next response."""
-    answers = iter((whole(status=b"HTTP/1.1 204 No Content"), whole(body=SECOND)))
-    client = connect(listen(lambda line, _: line.sendall(next(answers))), 20.0)
+    responses = iter((whole(status=b"HTTP/1.1 204 No Content"), whole(body=SECOND)))
+    client = connect(listen(lambda line, _: line.sendall(next(responses))), 20.0)
     with pytest.raises(ProtocolError):
         client.call(credentials, "disk.usage", {}, read_number)
 

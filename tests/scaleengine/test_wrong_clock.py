@@ -101,7 +101,7 @@ def refused(client: Client) -> ScaleEngineError:
 
 
 def refusal(date: str = "") -> bytes:
-    """Return an answer that refuses the time of a request; ``date`` is a header line, or none."""
+    """Return a response that refuses the time of a request; ``date`` is a header line, or none."""
     body = json.dumps({"status": "failure", "code": "0002", "message": "Timestamp"}).encode()
     head = f"HTTP/1.1 200 OK\r\n{date}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
@@ -222,9 +222,7 @@ def test_a_clock_that_is_right_and_yet_refused(
 
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
-def test_an_answer_that_does_not_tell_the_time(
-    machine: Machine, saying: StartFixedServer, date: str
-) -> None:
+def test_a_response_without_a_date(machine: Machine, saying: StartFixedServer, date: str) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal(date)))) as client:
@@ -252,7 +250,7 @@ def test_a_time_that_was_told_before(machine: Machine, saying: StartFixedServer)
 def test_other_failures(
     machine: Machine, simulator: Simulator, client: Client, fault: Refusal | Fault
 ) -> None:
-    """The time of an answer that does not refuse ours is taken note of, and not gone by."""
+    """The time of a response that does not refuse ours is taken note of, and not gone by."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     machine.off = HOUR
     with pytest.raises(ScaleEngineError):

@@ -1,4 +1,4 @@
-"""Every reading of the API's pages changes how an answer is written, and nothing else."""
+"""Every reading of the API's pages changes how a response is written, and nothing else."""
 
 from dataclasses import replace
 
@@ -181,7 +181,7 @@ def test_a_folder_can_be_an_object_among_lists() -> None:
         (ApiVariant(count_on_complete=True), "__file_count", 3),
         (ApiVariant(count_on_complete=True, count_all_types=True), "__file_count", 4),
         (ApiVariant(count_on_complete=True, count_below=True), "__file_count", 6),
-        (ApiVariant(count_on_complete=True, file_count=FileCount.ANSWER), "__file_count", 3),
+        (ApiVariant(count_on_complete=True, file_count=FileCount.RESPONSE), "__file_count", 3),
         (ApiVariant(extra_members=("__errors",)), "__errors", []),
         (ApiVariant(extra_members=("__size",)), "__size", 4096),
     ],
@@ -247,8 +247,8 @@ def test_nothing_to_list_has_more_forms_than_an_empty_folder(
     behind = ask("files.list", path="sestore4/jb", offset=99)
     full = ask("files.list", path="sestore4/jb")
 
-    for answer in (empty, behind):
-        assert {name: answer[name] for name in answer.keys() - envelope} == members
+    for response in (empty, behind):
+        assert {name: response[name] for name in response.keys() - envelope} == members
     assert "sestore4/jb" in f"{full}"
 
 
@@ -301,9 +301,9 @@ def test_content_is_under_data_or_beside_the_message(
 def test_bytes_can_be_text(simulator: Simulator, ask: SendCommand) -> None:
     """The bytes of a row can come as text, as they do in a sister object of the API."""
     simulator.behave(Behaviour(variant=ApiVariant(numbers=Numbers.TEXT)))
-    answer = ask("disk.usage", cpu="web", starttime="2014-11-11")
+    response = ask("disk.usage", cpu="web", starttime="2014-11-11")
 
-    assert answer["usage"] == [
+    assert response["usage"] == [
         {"summary_date": "2014-11-11", "cpu_user": "web", "bytes_total": "2048"}
     ]
 
@@ -332,14 +332,14 @@ def test_a_code_can_lose_its_zeros(
 def test_the_content_type_says_nothing(
     simulator: Simulator, post: PostText, signed: SignCommand
 ) -> None:
-    """PHP's own Content-Type stands on good answers and on failures."""
+    """PHP's own Content-Type stands on good responses and on failures."""
     variant = ApiVariant(content_type="text/html; charset=UTF-8")
     simulator.behave(Behaviour(variant=variant, faults=(FaultRule(BUSY, requests=(2,)),)))
 
     for _ in range(2):
-        answer = post(simulator.url, signed("files.list", path="sestore4/jb"))
-        assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
-        assert answer.json()["status"] in {"success", "failure"}
+        response = post(simulator.url, signed("files.list", path="sestore4/jb"))
+        assert response.headers["Content-Type"] == "text/html; charset=UTF-8"
+        assert response.json()["status"] in {"success", "failure"}
 
 
 def test_a_trailing_slash_is_answered_as_it_was_asked(ask: SendCommand) -> None:

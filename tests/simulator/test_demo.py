@@ -145,7 +145,7 @@ def test_it_is_served_like_any_account(demo: Demo, post: PostText) -> None:
         "path": demo.paths[0].path,
     }
     with Simulator([account], clock=lambda: START) as simulator:
-        answer = post(simulator.url, sign_request(fields, account.api_secret)).json()
+        response = post(simulator.url, sign_request(fields, account.api_secret)).json()
 
-    assert answer["status"] == "success"
-    assert list(answer["data"]) == [demo.paths[0].path]
+    assert response["status"] == "success"
+    assert list(response["data"]) == [demo.paths[0].path]

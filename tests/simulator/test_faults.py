@@ -21,9 +21,9 @@ def breaks(simulator: Simulator, fault: Fault, drip: float = 0.0) -> None:
     simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=drip))
 
 
-def root(answer: requests.Response) -> dict[str, object]:
+def root(response: requests.Response) -> dict[str, object]:
     """Return the requested folder of a listing."""
-    folder: dict[str, object] = answer.json()["data"]["sestore4/jb"][0]
+    folder: dict[str, object] = response.json()["data"]["sestore4/jb"][0]
     return folder
 
 
@@ -35,10 +35,10 @@ def test_any_code_can_be_answered(
 ) -> None:
     """The envelope tells the code, whatever was asked."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
-    answer = list_files().json()
+    response = list_files().json()
 
-    assert (answer["status"], answer["code"]) == ("failure", code)
-    assert answer["message"]
+    assert (response["status"], response["code"]) == ("failure", code)
+    assert response["message"]
     assert simulator.requests[-1].fault == f"code {code}"
 
 
@@ -49,11 +49,11 @@ def test_any_http_status_can_be_answered(
 ) -> None:
     """The status comes with a page, and with Retry-After when it is told to."""
     simulator.behave(Behaviour(faults=(FaultRule(HttpError(status, retry_after)),)))
-    answer = list_files()
+    response = list_files()
 
-    assert answer.status_code == status
-    assert answer.headers.get("Retry-After") == retry_after
-    assert answer.text.startswith("<html>")
+    assert response.status_code == status
+    assert response.headers.get("Retry-After") == retry_after
+    assert response.text.startswith("<html>")
     assert (simulator.requests[-1].status, simulator.requests[-1].fault) == (
         status,
         f"HTTP {status}",
@@ -61,7 +61,7 @@ def test_any_http_status_can_be_answered(
 
 
 def test_an_offset_can_stand_still(simulator: Simulator, list_files: ListFiles) -> None:
-    """The answer sends the client where it has just been."""
+    """The response sends the client where it has just been."""
     breaks(simulator, Fault.STUCK_OFFSET)
 
     assert (root(list_files(2))["__is_loaded"], root(list_files(2))["__offset"]) == (-1, 2)
@@ -74,8 +74,10 @@ def test_a_folder_can_always_be_skipped(simulator: Simulator, list_files: ListFi
     assert root(list_files()) == {"__is_loaded": 0}
 
 
-def test_a_listing_can_shrink_between_answers(simulator: Simulator, list_files: ListFiles) -> None:
-    """The first answer promises more than the follow-up holds."""
+def test_a_listing_can_shrink_between_responses(
+    simulator: Simulator, list_files: ListFiles
+) -> None:
+    """The first response promises more than the follow-up holds."""
     variant = ApiVariant(files_per_answer=1)
     simulator.behave(Behaviour(variant=variant, faults=(FaultRule(Fault.SHRINKING),)))
 
@@ -83,7 +85,7 @@ def test_a_listing_can_shrink_between_answers(simulator: Simulator, list_files: 
     assert list_files(1).json()["data"] == {"sestore4/jb": []}
 
 
-def test_an_answer_can_be_for_another_path(simulator: Simulator, list_files: ListFiles) -> None:
+def test_a_response_can_be_for_another_path(simulator: Simulator, list_files: ListFiles) -> None:
     """The folder stands under a path that was not asked for."""
     breaks(simulator, Fault.OTHER_PATH)
 
@@ -152,12 +154,12 @@ def test_a_body_can_be_broken(
 ) -> None:
     """Each broken body begins and ends as its fault says, with a good status."""
     breaks(simulator, fault)
-    answer = list_files()
+    response = list_files()
 
-    assert answer.status_code == 200
-    assert answer.content.startswith(start)
-    assert answer.content.endswith(end)
-    assert bool(answer.content) is (fault is not Fault.EMPTY_BODY)
+    assert response.status_code == 200
+    assert response.content.startswith(start)
+    assert response.content.endswith(end)
+    assert bool(response.content) is (fault is not Fault.EMPTY_BODY)
 
 
 def test_a_truncated_body_is_half_of_the_text(simulator: Simulator, list_files: ListFiles) -> None:
@@ -177,8 +179,8 @@ def test_a_body_can_be_endless(
     """It goes on past any limit, until the client leaves."""
     breaks(simulator, Fault.ENDLESS_BODY)
     form = {"json": signed("files.list", path="sestore4/jb")}
-    with session.post(simulator.url, data=form, timeout=60, stream=True) as answer:
-        read = sum(len(piece) for piece in islice(answer.iter_content(2**16), 64))
+    with session.post(simulator.url, data=form, timeout=60, stream=True) as response:
+        read = sum(len(piece) for piece in islice(response.iter_content(2**16), 64))
 
     assert read == 64 * 2**16
     simulator.behave(Behaviour())
@@ -186,10 +188,10 @@ def test_a_body_can_be_endless(
 
 
 @pytest.mark.parametrize("fault", [Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_a_slow_answer_is_the_right_one(
+def test_a_slow_response_is_the_right_one(
     simulator: Simulator, list_files: ListFiles, fault: Fault
 ) -> None:
-    """Byte by byte the same answer arrives."""
+    """Byte by byte the same response arrives."""
     expected = list_files().json()
     breaks(simulator, fault)
 
@@ -197,7 +199,7 @@ def test_a_slow_answer_is_the_right_one(
 
 
 @pytest.mark.parametrize("fault", [Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_a_slow_answer_ends_when_the_client_leaves(
+def test_a_slow_response_ends_when_the_client_leaves(
     simulator: Simulator, list_files: ListFiles, fault: Fault
 ) -> None:
     """A client that gives up frees the server, which goes on serving."""
@@ -223,7 +225,7 @@ def test_a_call_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
 def test_a_connection_can_be_reset(
     simulator: Simulator, list_files: ListFiles, fault: Fault
 ) -> None:
-    """The client sees a reset, before the answer or in the middle of its body."""
+    """The client sees a reset, before the response or in the middle of its body."""
     breaks(simulator, fault)
 
     with pytest.raises(
@@ -238,9 +240,9 @@ def test_a_redirect_shows_whether_the_key_was_carried_on(
 ) -> None:
     """Who follows is answered well, and is recorded at the other place with the key."""
     breaks(simulator, Fault.REDIRECT)
-    answer = list_files()
+    response = list_files()
 
-    assert (answer.status_code, answer.headers["Location"]) == (307, "/elsewhere/")
+    assert (response.status_code, response.headers["Location"]) == (307, "/elsewhere/")
     assert [request.route for request in simulator.requests] == ["/stable/"]
 
     form = {"json": signed("files.list", path="sestore4/jb")}

@@ -63,7 +63,7 @@ SILENT = ApiVariant(loaded=LoadFlagPlacement.NOT_ON_ROOT, offset_written=OffsetW
 """The requested folder has neither flag nor offset."""
 FLAGGED = ApiVariant(empty=Empty.FLAGGED)
 HIDING = replace(FLAGGED, unreached=Unreached.BEHIND_OFFSET)
-IN_ANSWER = replace(HIDING, file_count=FileCount.ANSWER)
+IN_RESPONSE = replace(HIDING, file_count=FileCount.RESPONSE)
 A, B = f"{PATH}/a", f"{PATH}/b"
 X = {"x": FileType.VIDEO}
 C0 = {"c000.mp4": FileType.VIDEO}
@@ -112,7 +112,7 @@ ROWS = {
             offset_counts=Counted.FILES,
             passing_offset=PassingOffset.FROM_REQUESTED,
             loaded_tells_files=True,
-            file_count=FileCount.ANSWER,
+            file_count=FileCount.RESPONSE,
         ),
         tree(videos(60), a=50),
         (*at(0, 60, 100), (A, 100), (A, 40)),
@@ -134,7 +134,7 @@ ROWS = {
     ),
     "W11": Row(
         replace(
-            IN_ANSWER,
+            IN_RESPONSE,
             offsets=Offsets.RECURSIVE,
             limit_counts=Counted.ENTRIES,
             files_per_answer=4,
@@ -153,7 +153,7 @@ ROWS = {
             overlap=2,
             offset_in_every_folder=True,
             loaded_tells_files=True,
-            file_count=FileCount.ANSWER,
+            file_count=FileCount.RESPONSE,
         ),
         tree(videos(2), a=Folder(videos(3, "a"), {"b": Folder(videos(5, "b"), {"c": tree(C0)})})),
         tuple(
@@ -163,7 +163,7 @@ ROWS = {
         ),
     ),
     "P1": Row(
-        IN_ANSWER,
+        IN_RESPONSE,
         tree(a=101, b=500),
         (*at(0, 2, 1), (A, 99), (B, 400)),
         tree({"r0": FileType.VIDEO}, a=101, b=500),
@@ -171,7 +171,7 @@ ROWS = {
     "P2": Row(FLAGGED, tree(a=99, b=2), (*at(0, 1, 2), (B, 0)), tree(a=100, b=1)),
     "P3": Row(FLAGGED, tree(a=101, b=0), (*at(0, 1, 2), (B, 0)), tree(a=100, b=1)),
     "P4a": Row(
-        IN_ANSWER,
+        IN_RESPONSE,
         tree(b=40, c=9, z=Folder(videos(60, "m"))),
         (*at(0, 2, 1), (B, 0)),
         tree(a=Folder(videos(60, "m")), b=40, c=9),

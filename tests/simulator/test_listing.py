@@ -105,11 +105,11 @@ def test_recursive_offsets_count_the_files_below(tree: Folder) -> None:
     assert second == Listed((), (("f", Listed(("f2",))), ("g", Listed()), ("h", Listed(("h1",)))))
 
 
-def test_a_file_count_can_be_that_of_the_answer(tree: Folder) -> None:
-    """The published sample can be read so: the entries that this answer shows."""
+def test_a_file_count_can_be_that_of_the_response(tree: Folder) -> None:
+    """The published sample can be read so: the entries that this response shows."""
     variant = ApiVariant(
         files_per_answer=2,
-        file_count=FileCount.ANSWER,
+        file_count=FileCount.RESPONSE,
         unreached=Unreached.BEHIND_OFFSET,
     )
 
@@ -117,7 +117,7 @@ def test_a_file_count_can_be_that_of_the_answer(tree: Folder) -> None:
 
 
 @pytest.mark.parametrize(("offset", "first"), [(1, "a"), (2, "b"), (3, "c")])
-def test_follow_up_answers_can_overlap(tree: Folder, offset: int, first: str) -> None:
+def test_follow_up_responses_can_overlap(tree: Folder, offset: int, first: str) -> None:
     """A follow-up can repeat the last files, as many as it is told."""
     listed = list_folder(tree, "video", offset, ApiVariant(overlap=1))
 
@@ -132,8 +132,10 @@ def test_readings_without_an_end_are_refused(overlap: int, files_per_answer: int
 
 
 @pytest.mark.parametrize(("offsets", "unreached"), list(product(Offsets, Unreached)))
-def test_a_full_answer_that_is_the_end_is_complete(offsets: Offsets, unreached: Unreached) -> None:
-    """An answer that is full to the last file, with nothing after it, is not partial."""
+def test_a_full_response_that_is_the_end_is_complete(
+    offsets: Offsets, unreached: Unreached
+) -> None:
+    """A response that is full to the last file, with nothing after it, is not partial."""
     variant = ApiVariant(files_per_answer=3, offsets=offsets, unreached=unreached)
     listed = list_folder(Folder(files=videos("a", "b", "c")), "video", 0, variant)
 

@@ -70,12 +70,12 @@ def test_a_bad_request_gets_its_code(
 
     No code is published for a path that does not exist, so that the simulator gives none.
     """
-    answer = post(simulator.url, text)
+    response = post(simulator.url, text)
 
-    assert answer.status_code == 200
-    assert answer.json()["status"] == "failure"
-    assert answer.json().get("code") == (code or None)
-    assert answer.json()["message"]
+    assert response.status_code == 200
+    assert response.json()["status"] == "failure"
+    assert response.json().get("code") == (code or None)
+    assert response.json()["message"]
     assert simulator.requests[-1].code == code
 
 
@@ -96,10 +96,10 @@ def test_the_window_can_be_narrower(simulator: Simulator, post: PostText) -> Non
 
 
 def test_the_date_header_tells_the_simulators_clock(simulator: Simulator, post: PostText) -> None:
-    """A client can see by the answer how far off its own clock is."""
-    answer = post(simulator.url, changed(timestamp=1))
+    """A client can see by the response how far off its own clock is."""
+    response = post(simulator.url, changed(timestamp=1))
 
-    assert answer.headers["Date"] == "Tue, 11 Nov 2014 10:00:00 GMT"
+    assert response.headers["Date"] == "Tue, 11 Nov 2014 10:00:00 GMT"
 
 
 def test_a_signed_text_is_accepted_once(
@@ -180,9 +180,9 @@ def test_only_post_is_understood(
     simulator: Simulator, session: requests.Session, method: str
 ) -> None:
     """Any other method is a request without its json field."""
-    answer = session.request(method, simulator.url, timeout=60)
+    response = session.request(method, simulator.url, timeout=60)
 
-    assert answer.json()["code"] == "0006"
+    assert response.json()["code"] == "0006"
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_other_forms_are_a_missing_field(
     simulator: Simulator, session: requests.Session, form: dict[str, dict[str, str]]
 ) -> None:
     """A POST without a form field json is answered as PHP would."""
-    answer = session.post(simulator.url, timeout=60, **form)  # type: ignore[arg-type]  # any form
+    response = session.post(simulator.url, timeout=60, **form)  # type: ignore[arg-type]  # any form
 
-    assert answer.json()["code"] == "0006"
+    assert response.json()["code"] == "0006"
 
 
 def test_multipart_works_as_in_the_published_sample(
@@ -211,9 +211,9 @@ def test_multipart_works_as_in_the_published_sample(
 ) -> None:
     """PHP's curl sends multipart, and that is understood like urlencoded."""
     text = signed("files.list", path="sestore4/jb/season 2")
-    answer = session.post(simulator.url, files={"json": (None, text)}, timeout=60)
+    response = session.post(simulator.url, files={"json": (None, text)}, timeout=60)
 
-    assert answer.json()["data"] == {
+    assert response.json()["data"] == {
         "sestore4/jb/season 2": [{"__files": ["é.mp4"], "__is_loaded": 1}]
     }
 

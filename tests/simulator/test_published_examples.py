@@ -1,4 +1,4 @@
-"""The examples on the API's pages: their requests as PHP signed them, and their answers."""
+"""The examples on the API's pages: their requests as PHP signed them, and their responses."""
 
 import json
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def published() -> Iterator[Simulator]:
     variant = ApiVariant(
         content=Content.BESIDE_MESSAGE,
         loaded=LoadFlagPlacement.NOT_ON_ROOT,
-        file_count=FileCount.ANSWER,
+        file_count=FileCount.RESPONSE,
         files_per_answer=2,
     )
     behaviour = Behaviour(latency=0.001, variant=variant)
@@ -61,12 +61,14 @@ def published() -> Iterator[Simulator]:
         yield running
 
 
-def test_the_listing_sample_gets_the_published_answer(published: Simulator, post: PostText) -> None:
+def test_the_listing_sample_gets_the_published_response(
+    published: Simulator, post: PostText
+) -> None:
     """files.list of sestore4/jb from 25 on answers what its page shows."""
-    answer = post(published.url, FILES_LIST).json()
+    response = post(published.url, FILES_LIST).json()
 
-    assert answer.pop("handle_time") == "0.0010 seconds"
-    assert answer == {
+    assert response.pop("handle_time") == "0.0010 seconds"
+    assert response == {
         "sestore4/jb": [
             {
                 "folder1": [
@@ -93,10 +95,10 @@ def test_the_usage_sample_gets_the_published_rows(
     The page's own starttime is in 2023, its rows are of 2014: no one call gives both.
     """
     text = signed("disk.usage", cpu="", starttime="2014-11", timestamp=int(SIGNED_AT))
-    answer = post(published.url, text).json()
+    response = post(published.url, text).json()
 
-    assert answer.pop("handle_time") == "0.0010 seconds"
-    assert answer == {
+    assert response.pop("handle_time") == "0.0010 seconds"
+    assert response == {
         "message": "Found Disk Data",
         "usage": [
             {"summary_date": "2014-11-10", "cpu_user": "", "bytes_total": 1024},
@@ -108,9 +110,9 @@ def test_the_usage_sample_gets_the_published_rows(
 
 def test_the_usage_request_as_published_is_accepted(published: Simulator, post: PostText) -> None:
     """The page's request, its starttime and all, is signed well; those days have no rows."""
-    answer = post(published.url, DISK_USAGE).json()
+    response = post(published.url, DISK_USAGE).json()
 
-    assert (answer["status"], answer["usage"]) == ("success", [])
+    assert (response["status"], response["usage"]) == ("success", [])
 
 
 @pytest.mark.parametrize("case", SIGNED_BY_PHP, ids=lambda case: str(case["name"]))

@@ -107,9 +107,9 @@ def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: Po
 
 def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Session) -> None:
     """A path beside the API's is not found, and is no call."""
-    answer = session.get(simulator.url.replace("/stable/", "/"), timeout=60)
+    response = session.get(simulator.url.replace("/stable/", "/"), timeout=60)
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert simulator.request_count == 0
 
 
@@ -140,11 +140,11 @@ def test_calls_are_served_at_once(
         simulator.stop()
 
     assert simulator.max_in_flight == 4
-    assert {type(answer.exception()) for answer in answers} == {requests.ConnectionError}
+    assert {type(response.exception()) for response in answers} == {requests.ConnectionError}
 
 
-def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: SendCommand) -> None:
-    """An answer takes at least as long as it is told to, and says so itself."""
+def test_latency_is_waited_before_the_response(simulator: Simulator, ask: SendCommand) -> None:
+    """A response takes at least as long as it is told to, and says so itself."""
     simulator.behave(Behaviour(latency=0.05))
     begin = time.monotonic()
 
@@ -152,7 +152,7 @@ def test_latency_is_waited_before_the_answer(simulator: Simulator, ask: SendComm
     assert time.monotonic() - begin >= 0.05
 
 
-def test_files_that_come_and_go_show_in_the_next_answer(
+def test_files_that_come_and_go_show_in_the_next_response(
     account: SimulatedAccount, ask: SendCommand
 ) -> None:
     """The tree may change while the simulator runs."""

@@ -100,9 +100,9 @@ def test_rows_can_come_in_any_order() -> None:
 )
 def test_cpu_users_can_be_chosen(ask: SendCommand, cpu: str | list[str], users: set[str]) -> None:
     """A name or a list of names chooses, an empty text gives every user."""
-    answer = ask("disk.usage", cpu=cpu, starttime="2014-11-11")
+    response = ask("disk.usage", cpu=cpu, starttime="2014-11-11")
 
-    found = answer["usage"]
+    found = response["usage"]
     assert isinstance(found, list)
     assert {row["cpu_user"] for row in found} == users
 
@@ -110,9 +110,9 @@ def test_cpu_users_can_be_chosen(ask: SendCommand, cpu: str | list[str], users: 
 def test_rows_can_be_a_mapping_with_gaps(simulator: Simulator, ask: SendCommand) -> None:
     """PHP prints an array that lost items as a mapping."""
     simulator.behave(Behaviour(variant=ApiVariant(rows=Array.GAPS)))
-    answer = ask("disk.usage", cpu="web", starttime="2014-11-10")
+    response = ask("disk.usage", cpu="web", starttime="2014-11-10")
 
-    assert answer["usage"] == {
+    assert response["usage"] == {
         "1": {"summary_date": "2014-11-10", "cpu_user": "web", "bytes_total": 2048},
         "3": {"summary_date": "2014-11-11", "cpu_user": "web", "bytes_total": 2048},
     }

@@ -102,14 +102,14 @@ class TimesOut(_Unchanged):
 
 
 class Fault(Enum):
-    """One way in which an answer is bad; a code or an HTTP status are Refusal and HttpError."""
+    """One way in which a response is bad; a code or an HTTP status are Refusal and HttpError."""
 
     STUCK_OFFSET = auto()
     """The requested folder is partial, and its ``__offset`` is the one that was asked for."""
     ALWAYS_SKIPPED = auto()
     """The requested folder comes back skipped."""
     SHRINKING = auto()
-    """A follow-up answer is complete and empty, as though the rest had been deleted."""
+    """A follow-up response is complete and empty, as though the rest had been deleted."""
     OTHER_PATH = auto()
     """The listing is that of another path than the requested one."""
 
@@ -138,21 +138,21 @@ class Fault(Enum):
     """The body holds bytes that are no UTF-8."""
 
     GZIP_BOMB = auto()
-    """A small gzip body that unpacks to 64 MiB of spaces before the answer."""
+    """A small gzip body that unpacks to 64 MiB of spaces before the response."""
     ENDLESS_BODY = auto()
     """A body that goes on until the client leaves; it ends after a GiB all the same."""
     HANG = auto()
-    """No answer until the client leaves or the simulator stops."""
+    """No response until the client leaves or the simulator stops."""
     SLOW_HEADERS = auto()
-    """The right answer, one byte of its headers at a time."""
+    """The right response, one byte of its headers at a time."""
     SLOW_BODY = auto()
-    """The right answer, one byte of its body at a time."""
+    """The right response, one byte of its body at a time."""
     RESET = auto()
-    """The connection is reset before the answer."""
+    """The connection is reset before the response."""
     RESET_IN_BODY = auto()
     """The connection is reset after half of the body."""
     REDIRECT = auto()
-    """HTTP 307 to ``/elsewhere/``, which answers as usual and is recorded as another route."""
+    """HTTP 307 to ``/elsewhere/``, which responds as usual and is recorded as another route."""
 
     @property
     def status(self) -> int | None:
@@ -228,7 +228,7 @@ def spoil_listing(listed: Listed, offset: int, fault: Fault) -> Listed:
 
 
 def spoil_content(content: Mapping[str, PhpValue], fault: Fault) -> Mapping[str, PhpValue]:
-    """Return an answer's content, a mapping of one member, under a fault."""
+    """Return a response's content, a mapping of one member, under a fault."""
     name, value = next(iter(content.items()))
     if fault is Fault.OTHER_PATH:
         return {f"{name}-other": value}
@@ -260,7 +260,7 @@ _TEXTS: Mapping[Fault, Callable[[str], str]] = {
 
 
 def spoil_text(envelope: Mapping[str, PhpValue], fault: Fault) -> bytes:
-    """Return the body of an answer under a fault."""
+    """Return the body of a response under a fault."""
     text = encode(envelope)
     if fault is Fault.DUPLICATE_KEYS:
         text = f"{text[:-1]},{encode(next(iter(envelope)))}:[]}}"
@@ -281,11 +281,11 @@ def _without_numbers(value: PhpValue) -> PhpValue:
     return value
 
 
-def _head(headers: Headers, answer: SimulatedResponse) -> bytes:
+def _head(headers: Headers, response: SimulatedResponse) -> bytes:
     """Return the first line and the headers for the cases in which aiohttp must not send them."""
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    length = f"Content-Length: {len(answer.body)}"
-    return "\r\n".join((f"HTTP/1.1 {answer.status} OK", *lines, length, "", "")).encode()
+    length = f"Content-Length: {len(response.body)}"
+    return "\r\n".join((f"HTTP/1.1 {response.status} OK", *lines, length, "", "")).encode()
 
 
 async def _hang(_: web.BaseRequest, __: PlannedResponse, ___: Headers) -> web.StreamResponse:

@@ -168,7 +168,7 @@ class SendRequest(Protocol):
 
 
 class FindDroppingAddress(Protocol):
-    """Return an address where attempts to connect get no answer."""
+    """Return an address where attempts to connect get no response."""
 
     def __call__(self, family: int = socket.AF_INET) -> PeerAddress: ...
 

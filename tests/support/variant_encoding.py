@@ -33,7 +33,7 @@ def success(
     *,
     listing: bool,
 ) -> dict[str, PhpValue]:
-    """Return the envelope of an answer; ``seconds`` is what handling the request took.
+    """Return the envelope of a response; ``seconds`` is what handling the request took.
 
     A listing without content shows nothing, by the reading of it.
     """

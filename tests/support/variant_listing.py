@@ -1,4 +1,4 @@
-"""files.list: which files and folders one answer shows, and where it is cut."""
+"""files.list: which files and folders one response shows, and where it is cut."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ _UNREACHED = Listed(loaded=SKIPPED)
 
 
 def list_folder(folder: Folder, listed: str, offset: int, variant: "ApiVariant") -> Listed:
-    """Return what one answer shows of a folder, from an offset on.
+    """Return what one response shows of a folder, from an offset on.
 
     Depth first, members in the order of the reading, names sorted. ``listed`` is a ``type`` that
     the API knows.
@@ -52,7 +52,7 @@ class _Seen:
 
 
 class _Page:
-    """One answer while it is put together: how much room is left, and how far it has come.
+    """One response while it is put together: how much room is left, and how far it has come.
 
     ``passed`` is the place below the requested folder, at any depth, in what offsets count.
     """
@@ -196,7 +196,7 @@ class _Page:
 
     def _file_count(self, folder: Folder, listed: Listed) -> int:
         variant = self._variant
-        if variant.file_count is FileCount.ANSWER:
+        if variant.file_count is FileCount.RESPONSE:
             return len(listed.files) + len(listed.folders)
         files = None if variant.count_all_types else self._listed
         if variant.count_below:

@@ -41,7 +41,7 @@ class Numbers(Enum):
 
 
 class Content(Enum):
-    """Where the content of an answer stands."""
+    """Where the content of a response stands."""
 
     PUBLISHED = auto()
     """``usage`` beside ``message``, as in its sample; a listing under ``data``, as its fields."""
@@ -161,12 +161,12 @@ class FileCount(Enum):
 
     FOLDER = auto()
     """All its files of the type, and its folders."""
-    ANSWER = auto()
-    """Those that this answer shows."""
+    RESPONSE = auto()
+    """Those that this response shows."""
 
 
 class Unreached(Enum):
-    """What becomes of folders that an answer does not reach.
+    """What becomes of folders that a response does not reach.
 
     A perfect client asks for a skipped folder itself; for one that is not listed it asks the
     parent on.

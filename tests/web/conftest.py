@@ -80,8 +80,8 @@ class Site:
         """Make one request at the first socket."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)) as line:
             line.request(method, path, headers=dict(headers or {}))
-            answer = line.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            response = line.getresponse()
+            return Answer(response.status, response.headers, response.read())
 
     def build(self) -> web.Application:
         """Build the application as it is set now."""

@@ -329,9 +329,9 @@ def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str
     site.sockets = [taken]
 
     with capture_logs() as events:
-        answer = site.serve_while(lambda: site.ask("/-/ready"))
+        response = site.serve_while(lambda: site.ask("/-/ready"))
 
-    assert answer.status == 200
+    assert response.status == 200
     assert taken.causes == ()
     assert [(event["event"], event["cause"]) for event in events] == [(TOLD, each) for each in told]
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, each answer is well-formed HTTP, repeats nothing, and the next is right.
+"""Whatever bytes come, each response is well-formed HTTP, repeats nothing, and the next is right.
 
 The law, for any bytes and for any requests, mangled or not, one or many on a line: the server
 answers with well-formed responses, none of them 500 and none that holds what was sent, or closes;

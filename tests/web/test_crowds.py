@@ -49,10 +49,10 @@ class Exporter:
             )
         ) as line:
             line.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-            answer = line.getresponse()
-            assert (answer.status, len(answer.read())) == (
+            response = line.getresponse()
+            assert (response.status, len(response.read())) == (
                 200,
-                int(answer.headers["Content-Length"]),
+                int(response.headers["Content-Length"]),
             )
         return time.monotonic() - began
 

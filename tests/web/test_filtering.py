@@ -180,6 +180,6 @@ def test_who_finds_no_room(site: "Site", monkeypatch: pytest.MonkeyPatch) -> Non
         return None
 
     monkeypatch.setattr(BuildScheduler, "build", build)
-    answer = site.serve_while(lambda: site.ask("/metrics?name[]=files"))
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-    assert b"name[]" in answer.body
+    response = site.serve_while(lambda: site.ask("/metrics?name[]=files"))
+    assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert b"name[]" in response.body

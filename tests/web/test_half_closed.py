@@ -39,7 +39,7 @@ def rest(line: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("sent", "answers"),
+    ("sent", "responses"),
     [
         (READY, 1),
         (READY * 3, 3),
@@ -49,7 +49,7 @@ def rest(line: socket.socket) -> bytes:
     ],
 )
 def test_who_says_that_no_more_will_come(
-    site: "Site", events: list[EventDict], sent: bytes, answers: int
+    site: "Site", events: list[EventDict], sent: bytes, responses: int
 ) -> None:
     """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
 
@@ -61,7 +61,7 @@ def test_who_says_that_no_more_will_come(
             return rest(line), time.monotonic() - began
 
     answered, seconds = site.serve_while(visit)
-    assert answered.count(b" 200 OK\r\n") == answers
+    assert answered.count(b" 200 OK\r\n") == responses
     assert seconds < LONG / 2  # less than an idle connection has
     assert events == []
 

@@ -128,7 +128,7 @@ def test_what_is_just_small_enough(site: "Site") -> None:
     ],
 )
 def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> None:
-    """They get an answer that repeats nothing of them; none is a defect of the exporter's."""
+    """They get a response that repeats nothing of them; none is a defect of the exporter's."""
 
     def visit() -> tuple[bytes, "Answer"]:
         with closing(connect(site)) as line:
@@ -304,7 +304,7 @@ def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.Monk
     ],
 )
 def test_other_versions(site: "Site", events: list[EventDict], sent: bytes) -> None:
-    """HTTP/0.9 and 2.0 in the form of 1.1 get no answer: there is none that such a client reads."""
+    """HTTP/0.9 and 2.0 in the form of 1.1 get no response: such a client can read none."""
     assert site.serve_while(lambda: exchange(site, sent)) == b""
     assert events == []
 
@@ -328,7 +328,7 @@ def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> No
 
 
 def test_pipelined(site: "Site") -> None:
-    """Requests that do not wait for answers get them in the order of asking."""
+    """Requests that do not wait for responses get them in the order of asking."""
     pages = [b"/-/ready", b"/nowhere", b"/-/healthy"] * 20
     sent = b"".join(READY.replace(b"/-/ready", page) for page in pages) + LAST
     received = site.serve_while(lambda: exchange(site, sent))

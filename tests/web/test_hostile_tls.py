@@ -80,7 +80,7 @@ def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> Non
     ]
 
 
-def test_who_leaves_before_his_answers(
+def test_a_client_that_leaves_before_its_responses(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext
 ) -> None:
     """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""

@@ -77,16 +77,16 @@ def get(site: "Site", path: str, method: str = "GET") -> "Answer":
 )
 def test_the_pages(site: "Site", path: str, content_type: str) -> None:
     """Each page answers with its content type and the length of its body."""
-    answer = get(site, path)
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == content_type
-    assert int(answer.headers["Content-Length"]) == len(answer.body) > 0
+    response = get(site, path)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == content_type
+    assert int(response.headers["Content-Length"]) == len(response.body) > 0
 
 
 def test_metrics_are_the_registrys(site: "Site") -> None:
     """A scrape gives what is in the registry, in Prometheus' text format."""
-    answer = get(site, "/metrics")
-    assert answer.body.decode() == (
+    response = get(site, "/metrics")
+    assert response.body.decode() == (
         '# HELP files Files.\n# TYPE files gauge\nfiles{path="sestore4/é"} 3.0\n'
     )
 
@@ -115,8 +115,8 @@ def test_anything_else_is_not_found(site: "Site", path: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
-def test_headers_of_every_answer(site: "Site", path: str, method: str) -> None:
-    """Browsers may do nothing with an answer, caches keep none, and none names a version."""
+def test_headers_of_every_response(site: "Site", path: str, method: str) -> None:
+    """Browsers may do nothing with a response, caches keep none, and none names a version."""
     headers = get(site, path, method).headers
     policy = headers["Content-Security-Policy"]
     assert (
@@ -137,17 +137,17 @@ def test_headers_of_every_answer(site: "Site", path: str, method: str) -> None:
 )
 def test_errors_are_short(site: "Site", path: str, method: str, body: bytes) -> None:
     """An error says what it is, in plain text, and repeats nothing."""
-    answer = get(site, path, method)
-    assert (answer.body, answer.headers["Content-Type"]) == (body, TEXT_TYPE)
+    response = get(site, path, method)
+    assert (response.body, response.headers["Content-Type"]) == (body, TEXT_TYPE)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("path", PAGES)
 def test_wrong_method(site: "Site", path: str, method: str) -> None:
     """The pages are there to be read: any other method is refused, and told which are allowed."""
-    answer = get(site, path, method)
-    assert answer.status == 405
-    assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
+    response = get(site, path, method)
+    assert response.status == 405
+    assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -169,8 +169,8 @@ def test_head(site: "Site", path: str) -> None:
 )
 def test_all_is_well(site: "Site", path: str, body: bytes) -> None:
     """With every thread alive and every target polled, both checks pass."""
-    answer = get(site, path)
-    assert (answer.status, answer.body) == (200, body)
+    response = get(site, path)
+    assert (response.status, response.body) == (200, body)
 
 
 def test_healthy_names_the_dead(site: "Site") -> None:
@@ -278,8 +278,8 @@ def test_a_flood_of_scrapes_renders_nothing(site: "Site", path: str, encoding: s
     times = next(asked)
 
     def visit() -> "set[tuple[int, bytes]]":
-        answers = [site.ask(path, headers={"Accept-Encoding": encoding}) for _ in range(5)]
-        return {(answer.status, answer.body) for answer in answers}
+        responses = [site.ask(path, headers={"Accept-Encoding": encoding}) for _ in range(5)]
+        return {(response.status, response.body) for response in responses}
 
     ((status, body),) = site.serve_while(visit)
     assert status == 200
@@ -294,9 +294,9 @@ def test_the_first_scrape_waits_for_the_first_exposition(site: "Site") -> None:
     first = site.exposition()
     site.exposition = lambda: first if next(looks) == 3 else None
 
-    answer = site.serve_while(lambda: site.ask("/metrics"))
+    response = site.serve_while(lambda: site.ask("/metrics"))
 
-    assert (answer.status, next(looks)) == (200, 4)
+    assert (response.status, next(looks)) == (200, 4)
 
 
 def test_no_exposition_in_time(site: "Site") -> None:
@@ -304,10 +304,10 @@ def test_no_exposition_in_time(site: "Site") -> None:
     site.max_wait = 0.1
     site.exposition = lambda: None
 
-    answer, health = site.serve_while(lambda: (site.ask("/metrics"), site.ask("/-/healthy")))
+    response, health = site.serve_while(lambda: (site.ask("/metrics"), site.ask("/-/healthy")))
 
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-    assert b"try again" in answer.body
+    assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert b"try again" in response.body
     assert health.status == 200
 
 
@@ -332,17 +332,17 @@ def test_a_reload(site: "Site") -> None:
         return ended()
 
     site.reload = reload
-    answer = post(site)
-    assert (answer.status, answer.body, asked) == (200, b"Reloaded.\n", [True])
+    response = post(site)
+    assert (response.status, response.body, asked) == (200, b"Reloaded.\n", [True])
 
 
 def test_a_reload_that_fails(site: "Site") -> None:
-    """Each mistake of a bad file is a line of the answer, as plain text."""
+    """Each mistake of a bad file is a line of the response, as plain text."""
     site.reload = lambda: ended("config.yaml:2:10: <cdn>: must be a whole number", "another")
-    answer = post(site)
-    assert answer.status == 500
-    assert answer.body == b"config.yaml:2:10: <cdn>: must be a whole number\nanother\n"
-    assert answer.headers["Content-Type"] == TEXT_TYPE
+    response = post(site)
+    assert response.status == 500
+    assert response.body == b"config.yaml:2:10: <cdn>: must be a whole number\nanother\n"
+    assert response.headers["Content-Type"] == TEXT_TYPE
 
 
 def test_a_reload_of_a_file_whose_name_is_not_utf8(site: "Site") -> None:
@@ -358,18 +358,18 @@ def test_a_reload_that_does_not_end(site: "Site") -> None:
     outcome: Future[Sequence[str]] = Future()
     outcome.set_running_or_notify_cancel()
     site.reload = lambda: outcome
-    answer = post(site)
-    assert answer.status == 503
-    assert answer.body.startswith(b"The configuration is not reloaded yet: ")
+    response = post(site)
+    assert response.status == 503
+    assert response.body.startswith(b"The configuration is not reloaded yet: ")
     assert not outcome.cancelled()
 
 
 def test_a_reload_that_is_not_allowed(site: "Site") -> None:
-    """Where nobody may reload by a request, the answer says what would."""
-    answer = post(site)
-    assert answer.status == 403
-    assert b"--web.enable-lifecycle" in answer.body
-    assert b"SIGHUP" in answer.body
+    """Where nobody may reload by a request, the response says what would."""
+    response = post(site)
+    assert response.status == 403
+    assert b"--web.enable-lifecycle" in response.body
+    assert b"SIGHUP" in response.body
 
 
 @pytest.mark.parametrize(
@@ -398,18 +398,18 @@ def test_who_may_reload(site: "Site", headers: dict[str, str], status: int) -> N
         return ended()
 
     site.reload = reload
-    answer = site.serve_while(lambda: site.ask("/-/reload", "POST", headers))
-    assert answer.status == status
+    response = site.serve_while(lambda: site.ask("/-/reload", "POST", headers))
+    assert response.status == status
     assert len(asked) == (status == 200)
-    assert (b"web page" in answer.body) == (status == 403)
+    assert (b"web page" in response.body) == (status == 403)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_a_reload_is_asked_for_by_post_only(site: "Site", method: str) -> None:
     """A link, or a crawler that follows it, reloads nothing."""
     site.reload = lambda: pytest.fail("reloaded")
-    answer = get(site, "/-/reload", method)
-    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    response = get(site, "/-/reload", method)
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
 
 
 def test_accept_encoding_in_two_lines(site: "Site") -> None:
@@ -421,8 +421,8 @@ def test_accept_encoding_in_two_lines(site: "Site") -> None:
             line.putheader("Accept-Encoding", "*")
             line.putheader("Accept-Encoding", "gzip;q=0")
             line.endheaders()
-            answer = line.getresponse()
-            answer.read()
-            return answer.getheader("Content-Encoding")
+            response = line.getresponse()
+            response.read()
+            return response.getheader("Content-Encoding")
 
     assert site.serve_while(ask) is None

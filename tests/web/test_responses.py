@@ -64,23 +64,26 @@ def test_small_parts_go_together() -> None:
 def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPResponse, bytes]:
     with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as line:
         line.request("GET", path, headers={"Accept-Encoding": accepted})
-        answer = line.getresponse()
-        return answer, answer.read()
+        response = line.getresponse()
+        return response, response.read()
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=files"])
 def test_compressed(site: "Site", path: str) -> None:
     """Gzip is one member that strict zlib reads to the end; the text is the same."""
-    (plain, text), (answer, packed) = site.serve_while(
+    (plain, text), (response, packed) = site.serve_while(
         lambda: (ask(site, path, "identity"), ask(site, path, "gzip"))
     )
     unpacker = zlib.decompressobj(31)
     assert unpacker.decompress(packed) == text == gzip.decompress(packed)
     assert unpacker.eof
     assert unpacker.unused_data == b""
-    assert (answer.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == ("gzip", None)
-    assert answer.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
-    assert int(answer.headers["Content-Length"]) == len(packed)
+    assert (response.headers["Content-Encoding"], plain.headers["Content-Encoding"]) == (
+        "gzip",
+        None,
+    )
+    assert response.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+    assert int(response.headers["Content-Length"]) == len(packed)
 
 
 @pytest.mark.parametrize(

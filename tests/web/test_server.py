@@ -43,7 +43,7 @@ def exchange(line: socket.socket, sent: bytes) -> bytes:
 
 
 def begin_to_read(site: "Site") -> socket.socket:
-    """Ask for the metrics, and read no more than the first line of the answer."""
+    """Ask for the metrics, and read no more than the first line of the response."""
     line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
     line.sendall(READY.replace(b"/-/ready", b"/metrics"))
     assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
@@ -57,19 +57,19 @@ def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
     places = [each.getsockname() for each in site.sockets]
 
     def visit_all() -> list[bytes]:
-        answers = []
+        responses = []
         for place in places:
             family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
             line = socket.socket(family, socket.SOCK_STREAM)
             line.connect(place)
-            answers.append(exchange(line, READY))
-        return answers
+            responses.append(exchange(line, READY))
+        return responses
 
-    answers = site.serve_while(visit_all)
-    assert len(answers) == 3
-    for answer in answers:
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert answer.endswith(b"\r\n\r\nReady.\n")
+    responses = site.serve_while(visit_all)
+    assert len(responses) == 3
+    for response in responses:
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert response.endswith(b"\r\n\r\nReady.\n")
 
 
 def test_nothing_is_left_when_it_has_ended(site: "Site", tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
 
 
 def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
-    """While a large answer waits for its reader, the other pages answer."""
+    """While a large response waits for its reader, the other pages answer."""
     site.registry.register(LargeCollector())
 
     def visit() -> "Answer":
@@ -105,7 +105,7 @@ def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
 
 
 def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
-    """A scrape that is under way at SIGTERM gets its whole answer."""
+    """A scrape that is under way at SIGTERM gets its whole response."""
     site.timeouts.shutdown = TIMEOUT
     site.registry.register(LargeCollector())
     with ThreadPoolExecutor(1) as scraper:
@@ -124,7 +124,7 @@ def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
 
 
 def test_the_end_does_not_wait_for_a_reader_that_does_not_read(site: "Site") -> None:
-    """A client that takes nothing of a large answer is left behind when the time is over."""
+    """A client that takes nothing of a large response is left behind when the time is over."""
     site.timeouts.shutdown = 0.1
     site.registry.register(LargeCollector())
 

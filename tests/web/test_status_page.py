@@ -230,14 +230,14 @@ def ask(site: "Site", path: str, **headers: str) -> "Answer":
 
 def test_the_page_allows_its_own_style_alone(site: "Site") -> None:
     """The policy names the hash of the only style sheet; no script, no image, no frame."""
-    answer = ask(site, "/")
-    (style,) = re.findall(r"<style>(.*?)</style>", answer.body.decode(), re.DOTALL)
+    response = ask(site, "/")
+    (style,) = re.findall(r"<style>(.*?)</style>", response.body.decode(), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert answer.headers["Content-Security-Policy"] == (
+    assert response.headers["Content-Security-Policy"] == (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
-    assert " style=" not in answer.body.decode()
+    assert " style=" not in response.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/status"])

@@ -248,8 +248,8 @@ class Site:
         line = self.connect(context)
         try:
             line.request(method, path, headers=dict(headers or {}))
-            answer = line.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            response = line.getresponse()
+            return Answer(response.status, response.headers, response.read())
         finally:
             line.close()
 

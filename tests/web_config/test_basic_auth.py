@@ -59,13 +59,13 @@ def site(serve: Serve) -> "Site":
     return serve(users())
 
 
-def is_refused(answer: "Answer") -> bool:
-    """Tell whether an answer is a refusal without any hint."""
-    assert answer.status in (200, 401)
-    if answer.status == 200:
+def is_refused(response: "Answer") -> bool:
+    """Tell whether a response is a refusal without any hint."""
+    assert response.status in (200, 401)
+    if response.status == 200:
         return False
-    assert answer.body == b"Unauthorized\n"
-    challenge = answer.headers.get_all("WWW-Authenticate")
+    assert response.body == b"Unauthorized\n"
+    challenge = response.headers.get_all("WWW-Authenticate")
     assert challenge == ['Basic realm="scaleengine-exporter", charset="UTF-8"']
     return True
 
@@ -100,7 +100,7 @@ def test_the_right_password_is_let_in(site: "Site", user: str) -> None:
     ],
 )
 def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str, str]) -> None:
-    """The answer is the same whatever is wrong, the second time as well."""
+    """The response is the same whatever is wrong, the second time as well."""
     assert is_refused(site.ask(headers=headers))
     assert is_refused(site.ask(headers=headers))
 
@@ -108,7 +108,7 @@ def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str
 def test_a_refusal_counts_whatever_its_truth_is(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given aiohttp before 3.12, where an answer is false, then nobody comes in by that."""
+    """Given aiohttp before 3.12, where a response is false, then nobody comes in by that."""
     monkeypatch.setattr(web.Response, "__bool__", lambda _: False, raising=False)
     assert is_refused(site.ask())
 
@@ -144,16 +144,16 @@ def test_no_users_are_no_basic_auth(serve: Serve) -> None:
 def test_when_too_many_wait_a_client_is_told_when_to_come_again(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given credentials that could not be checked, then the answer is 503 and nothing is let in."""
+    """Credentials that could not be checked get 503, and nothing is let in."""
 
     async def busy(*_: object) -> AuthResult:
         await asyncio.sleep(0)
         return AuthResult.OVERLOADED
 
     monkeypatch.setattr(BasicAuthentication, "authenticate", busy)
-    answer = site.ask(headers=credentials("jane", "secret"))
-    assert (answer.status, answer.body) == (503, b"Service Unavailable\n")
-    assert answer.headers["Retry-After"] == "1"
+    response = site.ask(headers=credentials("jane", "secret"))
+    assert (response.status, response.body) == (503, b"Service Unavailable\n")
+    assert response.headers["Retry-After"] == "1"
 
 
 def test_a_right_password_overtakes_a_hundred_wrong_ones(serve: Serve) -> None:

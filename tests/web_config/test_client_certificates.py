@@ -86,11 +86,11 @@ def test_a_certificate_needs_an_allowed_name(serve: Serve, allowed: str, status:
     """A name is exactly one of the certificate's alternative names; its subject is none."""
     keys = f"{REQUIRED}{AUTHORITY}  client_allowed_sans: [{allowed}]\n"
     site = serve(GOOD_TLS + keys)
-    answer = site.ask(context=site.trust("prometheus"))
-    assert answer.status == status
+    response = site.ask(context=site.trust("prometheus"))
+    assert response.status == status
     if status == 403:
-        assert answer.body == b"Forbidden\n"
-        assert answer.headers["Connection"] == "close"
+        assert response.body == b"Forbidden\n"
+        assert response.headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize(

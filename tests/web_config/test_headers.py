@@ -1,4 +1,4 @@
-"""The headers that answers are given."""
+"""The headers that responses are given."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,17 +16,17 @@ HEADERS = {
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
 
 
-def test_every_answer_has_them(serve: Callable[[str], "Site"]) -> None:
+def test_every_response_has_them(serve: Callable[[str], "Site"]) -> None:
     """A page, a path that is none, a wrong method and a refusal have all five."""
     lines = "".join(f'    {name}: "{value}"\n' for name, value in HEADERS.items())
     text = f"http_server_config:\n  headers:\n{lines}"
     site = serve(text)
-    answers = [site.ask(), site.ask("/nowhere"), site.ask(method="POST")]
+    responses = [site.ask(), site.ask("/nowhere"), site.ask(method="POST")]
     site = serve(f"{text}basic_auth_users: {{jane: {HASH}}}\n")
-    answers.append(site.ask())
-    assert [answer.status for answer in answers] == [200, 404, 405, 401]
-    for answer in answers:
-        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    responses.append(site.ask())
+    assert [response.status for response in responses] == [200, 404, 405, 401]
+    for response in responses:
+        assert {name: response.headers[name] for name in HEADERS} == HEADERS
 
 
 def test_an_empty_header_is_not_sent(serve: Callable[[str], "Site"]) -> None:

@@ -53,12 +53,12 @@ def test_never_more_than_the_burst_and_the_rate(
 def test_whoever_comes_too_often_is_told_when_to_come_again(
     serve: Callable[[str], "Site"],
 ) -> None:
-    """The answer is 429 with Retry-After, whatever the path."""
+    """The response is 429 with Retry-After, whatever the path."""
     site = serve("rate_limit: {interval: 1h, burst: 2}\n")
     assert [site.ask().status, site.ask("/nowhere").status] == [200, 404]
-    answer = site.ask()
-    assert (answer.status, answer.body) == (429, b"Too Many Requests\n")
-    assert 3590 < int(answer.headers["Retry-After"]) <= 3600
+    response = site.ask()
+    assert (response.status, response.body) == (429, b"Too Many Requests\n")
+    assert 3590 < int(response.headers["Retry-After"]) <= 3600
 
 
 def test_strangers_spend_nothing(serve: Callable[[str], "Site"]) -> None:

@@ -38,7 +38,7 @@ def meet(site: "Site", context: ssl.SSLContext) -> tuple[str | None, str | None]
 
 
 def reaches(site: "Site", context: ssl.SSLContext) -> bool:
-    """Tell whether such a client gets an answer; by TLS 1.3 a refusal comes only after sending."""
+    """Tell whether such a client gets a response; by TLS 1.3 a refusal comes only after sending."""
     try:
         site.ask(context=context)
     except (ssl.SSLError, ConnectionError):
