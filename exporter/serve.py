@@ -24,7 +24,7 @@ from exporter.flags import WebFlags
 from exporter.logs import set_log_level
 from exporter.process.ending import EXIT_INTERRUPTED
 from exporter.process.log_limit import LogLimit
-from exporter.process.memory import exempt_from_collection
+from exporter.process.memory import reduce_collections
 from exporter.process.start import Process
 from exporter.scaleengine.clock import since_boot
 from exporter.scaleengine.redaction import SecretRedactor
@@ -90,7 +90,7 @@ def serve_config(
 
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
-    exempt_from_collection()
+    reduce_collections()
     loaded, web_config = _load(files.paths, web.config_file, process.environ)
     in_force = _ConfigInForce(loaded, files.shard, log_level, secrets)
     settings = in_force.accept(loaded)
