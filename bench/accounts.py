@@ -206,8 +206,9 @@ def credentials(cdn: int) -> tuple[str, str]:
 @contextmanager
 def running_exporter(config: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the exporter; ``folder`` may be written to."""
-    # structlog imports rich where it is: with the development tools, not with the program.
-    Path(folder, "rich.py").write_text("raise ImportError")
+    # structlog imports rich, and requests chardet, where they are: with the development tools.
+    for module in ("rich", "chardet"):
+        Path(folder, f"{module}.py").write_text("raise ImportError")
     command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
     command += ["--web.listen-address=127.0.0.1:0", "--log.level=info"]
     with subprocess.Popen(  # noqa: S603 - our own program
