@@ -132,6 +132,19 @@ expect ExecMainStatus 2
 [ "$(property NRestarts)" = 0 ] || fail "a wrong configuration is tried again"
 sed -i '$d' "$system/etc/$name/config.yaml"
 
+# systemd reloads nothing that has not started yet. A SIGHUP of somebody else, sent before the
+# exporter can handle it, ends it, and it starts again.
+inside systemctl stop $name
+inside sh -c "systemctl start --no-block $name; systemctl reload $name" || true
+expect StatusText serving
+[ "$(property NRestarts)" = 0 ] || fail "a reload at its start has ended it"
+inside systemctl stop $name
+inside sh -c "systemctl start --no-block $name
+	until pid=\$(systemctl show --property=MainPID --value $name) && [ \"\$pid\" != 0 ]; do :; done
+	kill -HUP \$pid"
+expect StatusText serving
+echo "after SIGHUP in its first moments it was restarted $(property NRestarts) times, and serves"
+
 mkdir -p "$system/etc/systemd/system/$name.service.d"
 printf '[Service]\nWatchdogSec=5s\nRestartSec=0\n' >"$system/etc/systemd/system/$name.service.d/soon.conf"
 inside systemctl daemon-reload

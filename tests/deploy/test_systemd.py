@@ -60,6 +60,13 @@ def test_the_unit_starts_the_program_once() -> None:
     assert "\nEnvironment=PYTHONMALLOC=malloc\n" in (UNITS / SERVICE).read_text()
 
 
+def test_the_unit_restarts_the_program_after_a_signal_that_comes_too_early() -> None:
+    """SIGHUP before Python runs ends it, which systemd counts as a clean exit."""
+    text = (UNITS / SERVICE).read_text()
+    assert "\nRestart=on-failure\nRestartSec=5s\n" in text
+    assert "\nRestartForceExitStatus=SIGHUP\n" in text
+
+
 @with_systemd
 @pytest.mark.parametrize("missing", ["api_key", "api_secret"])
 def test_a_missing_secret_is_named(tmp_path: Path, missing: str) -> None:
