@@ -133,6 +133,21 @@ def test_a_complete_folder_shows_all_its_own_files(
         found += [(below[name], shown) for name, shown in listed.folders]
 
 
+def test_a_recursive_offset_of_files_of_any_type_and_folders() -> None:
+    """Each folder counts once, with all that is in it; a folder that is cut in it is partial."""
+    tree = Folder()
+    for path in ("a/1", "a/2", "b/3"):
+        tree.add(path)
+    tree.add("a/0", FileType.OTHER)
+    variant = ApiVariant(
+        offsets=Offsets.RECURSIVE, offset_counts=Counted.SCANNED_ENTRIES, files_per_answer=1
+    )
+    listed = list_folder(tree, "video", 0, variant)
+
+    assert (listed.loaded, listed.offset, dict(listed.folders)["a"].files) == (PARTIAL, 3, ("1",))
+    assert dict(list_folder(tree, "video", 4, variant).folders)["b"].files == ("3",)
+
+
 @pytest.mark.parametrize(
     ("members", "files", "folders"),
     [

@@ -146,11 +146,8 @@ class _Page:
 
     def _units(self, folder: Folder) -> int:
         """Return how much a recursive offset counts of a folder, with itself if it counts it."""
-        if self._scans:
-            return folder.count(None)
-        return folder.count(self._listed) + (
-            1 + folder.count_folders() if self._counts_folders else 0
-        )
+        folders = 1 + folder.count_folders() if self._counts_folders else 0
+        return folder.count(None if self._scans else self._listed) + folders
 
     def _is_never_left_out(self, units: int) -> bool:
         """Say whether a folder is listed without room: no offset would lead to it."""
