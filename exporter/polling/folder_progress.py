@@ -37,6 +37,7 @@ from exporter.scaleengine.redaction import quote_whole
 _SHOWN: Final = 4096
 _FAR: Final = 1000
 """How far behind an offset a response repeats nothing from before it: ten times a page."""
+_LENGTHS: Final = (2, 4, 8, 16, 32, 64)
 _NO_CHILDREN: Final[Mapping[str, "FolderProgress"]] = MappingProxyType({})
 
 
@@ -48,10 +49,11 @@ class FolderProgress:
     """
 
     __slots__ = (
+        "_earlier_offset",
         "_far_fingerprint",
         "_fingerprint",
         "_first_file",
-        "_first_fingerprint",
+        "_is_seen_from_start",
         "_last_file",
         "_names",
         "_new_files",
@@ -97,10 +99,10 @@ class FolderProgress:
         """Folders below that a response for this one showed, but perhaps not as a whole."""
         self._names: SeenNames | None = None
         self._last_file: str | None = None
+        self._earlier_offset = 0
         self._fingerprint: int | None = None
         self._first_file: str | None = None
-        self._first_fingerprint: int | None = None
-        """That of the response from the start of this folder, if there was one."""
+        self._is_seen_from_start = False
         self._far_fingerprint: int | None = None
         self._next: Step | None = None
         self._new_files = 0
@@ -224,9 +226,10 @@ class FolderProgress:
         has_passed = self.step.offset == 0 or self.own_files < 2 or first != self._first_file  # noqa: PLR2004 - one file comes again where it was
         if self.step.kind is StepKind.SAME or first is None or has_passed:
             return True
-        if self._first_fingerprint not in {None, listing.fingerprint}:
-            raise self.incomplete("an offset skips something in it, but not its files")
-        return self._first_fingerprint is not None
+        child = None if self.start is None else self.start[1]
+        if self._is_seen_from_start and child not in {None, *listing.root.folders}:
+            raise self.incomplete("an offset skips its sub-folders, but not its files")
+        return self._is_seen_from_start
 
     def add_files(self, files: Sequence[str]) -> int:
         """Record own files that a response shows; return how many of them are new.
@@ -316,8 +319,7 @@ class FolderProgress:
         """
         shown, step = listing.root, self.step
         is_repeated = self._fingerprint == listing.fingerprint
-        if step.offset == 0:
-            self._first_fingerprint = listing.fingerprint
+        self._is_seen_from_start |= step.offset == 0
         self._fingerprint = listing.fingerprint
         has_room = traits.has_room(listing)
         is_end = (
@@ -336,7 +338,11 @@ class FolderProgress:
         elif not shown.is_empty:
             following = self._step_on(listing, traits)
         if following is not None and is_repeated and not shown.files:
-            following = Step(self._far_offset(traits), StepKind.SAME, otherwise=following)
+            if not listing.files:
+                following = self._step_far(shown, following.otherwise or following)
+            if self._far_fingerprint in {None, listing.fingerprint}:
+                following = Step(self._far_offset(traits), StepKind.SAME, otherwise=following)
+        self._earlier_offset = step.offset
         if step.check is not None and (news or shown.is_empty):
             self._next = following
             self.step = step.check
@@ -463,6 +469,21 @@ class FolderProgress:
         leap = offset + last.all_files - 1
         if may_leap(listing, self.step, traits) and leap > following.offset:
             return Step(leap, StepKind.LEAP, *last_file(last), otherwise=following)
+        return following
+
+    def _step_far(self, shown: FolderListing, following: Step) -> Step:
+        """Return a longer step after a response without files, the same as the one before it.
+
+        The offset counts what is not shown, such as files of other types. Where the last sub-folder
+        is shown again, nothing was passed over. So each step is twice as long as the last one, or
+        half as long where that was too long, and never as long as a response reaches.
+        """
+        last = last_reached(shown)
+        length = 2 * (self.step.offset - self._earlier_offset)
+        lengths = [n for n in _LENGTHS if n <= length]
+        for far in (self.step.offset + n for n in lengths):
+            if last is not None and far > following.offset:
+                following = Step(far, child=last, otherwise=following)
         return following
 
     def _own_step(self, shown: FolderListing, traits: ServerTraits) -> Step | None:

@@ -398,7 +398,7 @@ class _Walk:
             folder.start = start_of(listing.root)
         files = folder.add_files(listing.root.files)
         self.counts.add_files(folder.counted, files)
-        news, unclear = self.count_children(folder, listing)
+        news, unclear, last = self.count_children(folder, listing)
         earlier = folder.unclear
         folder.unclear = [*earlier, *unclear]
         is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
@@ -407,7 +407,8 @@ class _Walk:
             passed = _passed(folder, step.child or "")
             _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
         if folder.decide(listing, files + news, self.traits):
-            _finish(folder.unclear if is_leap else unclear)
+            shown = folder.unclear if is_leap else unclear
+            _finish(child for child in shown if child not in last)
         folder.unclear = tuple(child for child in folder.unclear if not child.is_complete)
         self.release(folder, listing.root if step.offset == 0 else None)
 
@@ -451,14 +452,15 @@ class _Walk:
 
     def count_children(
         self, requested: FolderProgress, listing: Listing, *, is_from_parent: bool = False
-    ) -> tuple[int, list[FolderProgress]]:
+    ) -> tuple[int, list[FolderProgress], frozenset[FolderProgress]]:
         """Count what is shown below the requested folder.
 
         ``is_from_parent`` says that every sub-folder is shown from its start, as the response has
-        proven. Return how many entries are new, and the folders that may not have been shown as a
-        whole.
+        proven. Return how many entries are new, the folders that may not have been shown as a
+        whole, and those of them in which the response ends without a word of it: a server may scan
+        files that it does not show, so there may be more even where others have shown more.
         """
-        news, unclear = 0, []
+        news, unclear, silent = 0, [], []
         is_from_start = requested.step.offset == 0 and not is_from_parent
         is_trusted = is_from_start or is_from_parent or self.traits.repeats_children is True
         has_room = self.traits.has_room(listing)
@@ -493,7 +495,8 @@ class _Walk:
                 else:
                     child.request_by_itself()
                     unclear += [child] if loaded is None else []
-        return news, unclear
+                    silent += [child] if name in last and shown_child.loaded is None else []
+        return news, unclear, frozenset(silent)
 
     def add_child(self, parent: FolderProgress, name: str, shown: FolderListing) -> FolderProgress:
         """Hold a sub-folder that is shown for the first time, and count it if it is one."""

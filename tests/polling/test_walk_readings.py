@@ -220,6 +220,28 @@ def test_requests_where_it_cannot(variant: ApiVariant) -> None:
     assert len(requested) <= 1 + 35 + 3
 
 
+@pytest.mark.parametrize(
+    "variant",
+    [
+        ApiVariant(offset_counts=Counted.SCANNED),
+        ApiVariant(
+            offsets=Offsets.RECURSIVE,
+            offset_counts=Counted.SCANNED,
+            members=MemberOrder.FOLDERS_FIRST,
+            loaded_tells_files=True,
+        ),
+        ApiVariant(offsets=Offsets.RECURSIVE, offset_counts=Counted.SCANNED_ENTRIES),
+    ],
+)
+def test_requests_where_no_file_is_of_the_type(variant: ApiVariant) -> None:
+    """An offset that counts files of other types is not raised one by one."""
+    others = {f"{n:03}.wav": FileType.AUDIO for n in range(120)}
+    tree = Folder(others, {f"f{n}": Folder(others) for n in range(4)})
+    requested: list[tuple[str, int]] = []
+    assert count(tree, variant, requested) == (0, 4)
+    assert len(requested) <= 100
+
+
 @pytest.mark.parametrize("files", [7, 10, 15])
 def test_requests_for_large_folders(files: int) -> None:
     """Where a response has room for one, each is requested by itself."""

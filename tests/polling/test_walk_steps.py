@@ -277,7 +277,7 @@ FOLDER_BY_FOLDER: Script = {
 
 def test_an_offset_that_skips_sub_folders_but_no_files() -> None:
     """A follow-up at the last file would pass over as many sub-folders."""
-    with pytest.raises(IncompleteError, match="skips something in it, but not its files"):
+    with pytest.raises(IncompleteError, match="skips its sub-folders, but not its files"):
         walked(FOLDER_BY_FOLDER)
 
 
@@ -309,6 +309,19 @@ def test_a_leap_to_a_file_of_a_sub_folder() -> None:
     folder.decide(listing, listing.entries, traits)
     step = folder.step
     assert (step.kind, step.offset, step.child, step.file) == (StepKind.LEAP, 99, "a", "109.mp4")
+
+
+def test_a_folder_without_a_flag_where_the_last_response_ended() -> None:
+    """A server may have scanned files of other types, so that fewer files than usual are shown."""
+    script: Script = {
+        ("s", 0): FolderListing(many(1, 11)),
+        ("s", 9): FolderListing(files(10), {"a": FolderListing(many(20, 25))}),
+        ("s", 10): FolderListing((), {"a": FolderListing(many(20, 25))}),
+        ("s/a", 0): FolderListing(many(20, 25)),
+        ("s/a", 4): FolderListing(files(24, 25, 26)),
+        ("s/a", 6): FolderListing(files(26)),
+    }
+    assert walked(script)[0].files == 17
 
 
 def test_a_member_of_the_api_is_no_place_in_a_listing() -> None:
