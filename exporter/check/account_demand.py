@@ -43,10 +43,10 @@ def build_demand_result(
         target = max(known, key=lambda target: known[target].low / target.interval)
         alone = known[target].low * HOUR / target.interval
         parts.append(f"{str(target).removeprefix(f'{account} ')} alone {_number(alone)}")
-    if any(requests is None for requests in needed.values()):
-        parts.append("what failed is not counted")
     if any(requests.high is None for requests in known.values()):
         parts.append("use --full to count them")
+    if any(requests is None for requests in needed.values()):
+        parts.append("what failed is not counted")
     detail = f"{'what was tried ' if is_part else ''}needs {'; '.join(parts)}"
     if allowed is not None and low > HIGH_DEMAND_RATIO * allowed:
         return CheckResult(
