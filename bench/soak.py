@@ -25,10 +25,21 @@ from structlog.typing import EventDict, WrappedLogger
 
 from bench.faults.exporter import Pace, Running, running
 from bench.faults.fast_time import FastTime, fast_time
-from bench.faults.front import without_proxy
-from bench.faults.month import CDNS, DAY, KEY, PATHS, SECRET, SLOT, Slot, life, simulate, slots
+from bench.faults.metrics_observer import Shown
+from bench.faults.month import (
+    CDNS,
+    DAY,
+    KEY,
+    PATHS,
+    SECRET,
+    SLOT,
+    Slot,
+    account_script,
+    simulate,
+    slots,
+)
+from bench.faults.tls_proxy import without_proxy
 from bench.faults.truth import Truth
-from bench.faults.witness import Shown
 from bench.machine import resident_memory
 from exporter.config import load
 from exporter.polling.targets import Target
@@ -142,20 +153,20 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
         with running(settings, truths, machine.clock, pace, seed=0) as exporter:
             parts = list(_watched(machine, exporter, days, slots(seed, days)))
             machine.suffer(Slot())
-            good = exporter.witness.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
+            good = exporter.observer.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
             dead = exporter.dead()
-    witness = exporter.witness
+    observer = exporter.observer
     verdicts = {
         "memory is flat": _memory_is_flat(parts),
         "threads and descriptors are flat": _rest_is_flat(parts),
-        "no wrong number was published": not witness.wrong_count,
+        "no wrong number was published": not observer.wrong_count,
         "every target was good again after the last fault": good is not None,
         "no thread died, and the log tells of no defect": not dead and not tally.defects,
         "every thread has ended": exporter.ended,
     }
     counted = ", ".join(f"{level} {lines:,}" for level, lines in sorted(tally.levels.items()))
-    looked_at = f"publications looked at: {witness.publications:,}; lines of the log: {counted}"
-    return Soaked(verdicts, (looked_at, *dead, *witness.wrong, *tally.defects))
+    looked_at = f"publications looked at: {observer.publications:,}; lines of the log: {counted}"
+    return Soaked(verdicts, (looked_at, *dead, *observer.wrong, *tally.defects))
 
 
 @contextmanager
@@ -202,7 +213,7 @@ def _truths(settings: Settings, seed: str, days: float) -> Mapping[Target, Truth
     truths: dict[Target, Truth] = {}
     for name in PATHS:
         targets = [target for target in settings.targets if target.account == name]
-        lived = life(name, targets, seed, days)
+        lived = account_script(name, targets, seed, days)
         lived.advance(days * DAY)
         truths |= lived.holdings.truths
     return truths
@@ -244,14 +255,14 @@ def _part(day: float, samples: Sequence[Held], exporter: Running) -> Part:
         min(each.threads for each in samples),
         min(each.descriptors for each in samples),
     )
-    shown = exporter.witness.newest
+    shown = exporter.observer.newest
     return Part(
         day,
         held,
         max(each.memory for each in samples),
         shown.total("scaleengine_polls_total"),
         shown.total("scaleengine_poll_failures_total"),
-        exporter.witness.wrong_count,
+        exporter.observer.wrong_count,
     )
 
 

@@ -14,9 +14,9 @@ from typing import Final
 from structlog.testing import capture_logs
 
 from bench.faults.catalogue import Case, catalogue
-from bench.faults.front import Certificates, resolving, without_proxy
-from bench.faults.scene import Props
+from bench.faults.environment import Overrides
 from bench.faults.table import heading, log_of, row, summary
+from bench.faults.tls_proxy import Certificates, resolving, without_proxy
 from bench.faults.trial import LEEWAY, Outcome, When, attempt
 
 _AT_ONCE: Final = 10
@@ -40,11 +40,11 @@ def outcomes(
         capture_logs() as logged,
         ThreadPoolExecutor(at_once, "case") as threads,
     ):
-        props = Props(names, _certificates(Path(folder)))
+        overrides = Overrides(names, _certificates(Path(folder)))
 
         def try_one(number: int, tried: tuple[Case, When]) -> Outcome:
             case, when = tried
-            return attempt(case, when, number, props, logged, leeway)
+            return attempt(case, when, number, overrides, logged, leeway)
 
         yield threads.map(try_one, itertools.count(), tries)
 

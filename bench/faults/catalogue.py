@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final
 
-from bench.faults.scene import INTERVAL, PATH, Scene, Way
+from bench.faults.environment import INTERVAL, PATH, Environment, Way
 from bench.faults.truth import Holdings
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import FaultRule
@@ -46,7 +46,7 @@ class Case:
     name: str
     spoiled: Spoiled
     faults: tuple[FaultRule, ...] = ()
-    begin: Callable[[Scene], None] | None = None
+    begin: Callable[[Environment], None] | None = None
     way: Way = Way.STRAIGHT
     asked: float = 0.0
     skew: float = 0.0
@@ -54,12 +54,12 @@ class Case:
     timeout: float = 2.0
     at_start: bool = True
 
-    def strike(self, scene: Scene) -> None:
+    def strike(self, environment: Environment) -> None:
         """Let the fault begin."""
         if self.faults:
-            scene.spoil(*self.faults)
+            environment.spoil(*self.faults)
         if self.begin is not None:
-            self.begin(scene)
+            self.begin(environment)
 
     @property
     def waits(self) -> bool:
@@ -128,9 +128,9 @@ def _statuses() -> Sequence[Case]:
     failing = Spoiled(Reason.SERVER, Reason.SERVER, up=False, calls=3)
     minute = 60.0
 
-    def until_a_date(scene: Scene) -> None:
-        date = formatdate(scene.time.now() + minute, usegmt=True)
-        scene.spoil(FaultRule(HttpError(429, retry_after=date)))
+    def until_a_date(environment: Environment) -> None:
+        date = formatdate(environment.time.now() + minute, usegmt=True)
+        environment.spoil(FaultRule(HttpError(429, retry_after=date)))
 
     return (
         _all_calls("HTTP 401", HttpError(401), Reason.AUTH),
@@ -207,11 +207,11 @@ def _connections() -> Sequence[Case]:
         "a slow body": Fault.SLOW_BODY,
     }
 
-    def expired(scene: Scene) -> None:
-        scene.show_certificate(lambda certificates: certificates.expired)
+    def expired(environment: Environment) -> None:
+        environment.show_certificate(lambda certificates: certificates.expired)
 
-    def wrong_name(scene: Scene) -> None:
-        scene.show_certificate(lambda certificates: certificates.wrong_name)
+    def wrong_name(environment: Environment) -> None:
+        environment.show_certificate(lambda certificates: certificates.wrong_name)
 
     return (
         *(
@@ -221,8 +221,8 @@ def _connections() -> Sequence[Case]:
         _all_calls("reset", Fault.RESET, Reason.NETWORK, calls=3),
         _all_calls("reset in the body", Fault.RESET_IN_BODY, Reason.NETWORK, calls=3),
         _once("reset once", Fault.RESET),
-        Case("connection refused", unreachable, begin=Scene.refuse, way=Way.BY_FRONT),
-        Case("name not found", unreachable, begin=Scene.lose_name, way=Way.BY_NAME),
+        Case("connection refused", unreachable, begin=Environment.refuse, way=Way.BY_PROXY),
+        Case("name not found", unreachable, begin=Environment.lose_name, way=Way.BY_NAME),
         Case("expired certificate", unreachable, begin=expired, way=Way.BY_TLS),
         Case("certificate of another name", unreachable, begin=wrong_name, way=Way.BY_TLS),
     )
@@ -240,9 +240,9 @@ def _walks() -> Sequence[Case]:
     def removed(name: str) -> Callable[[Holdings], None]:
         return lambda held: held.storage.remove(f"{PATH}/{name}.mp4")
 
-    def in_mid_walk(*happens: Callable[[Holdings], None]) -> Callable[[Scene], None]:
-        def begin(scene: Scene) -> None:
-            scene.mid_walk = happens
+    def in_mid_walk(*happens: Callable[[Holdings], None]) -> Callable[[Environment], None]:
+        def begin(environment: Environment) -> None:
+            environment.mid_walk = happens
 
         return begin
 
@@ -265,9 +265,9 @@ def _walks() -> Sequence[Case]:
 
 
 def _circumstances() -> Sequence[Case]:
-    def clock_off(seconds: float) -> Callable[[Scene], None]:
-        def begin(scene: Scene) -> None:
-            scene.clock_off = seconds
+    def clock_off(seconds: float) -> Callable[[Environment], None]:
+        def begin(environment: Environment) -> None:
+            environment.clock_off = seconds
 
         return begin
 
@@ -276,7 +276,7 @@ def _circumstances() -> Sequence[Case]:
     return (
         Case("clock an hour ahead", right, begin=clock_off(_HOUR), skew=_HOUR),
         Case("clock an hour behind", right, begin=clock_off(-_HOUR), skew=-_HOUR),
-        Case("the file of the secret gone", unread, begin=Scene.hide_secret),
+        Case("the file of the secret gone", unread, begin=Environment.hide_secret),
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.faults.fast_time import FastStop
+from bench.faults.metrics_observer import MetricsObserver, WatchedStore
 from bench.faults.truth import Truth
-from bench.faults.witness import WatchedStore, Witness
 from exporter.accounts import Dependencies, build_accounts
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.publisher import Publisher
@@ -39,7 +39,7 @@ class Running:
     ``ended`` says afterwards whether every thread has.
     """
 
-    witness: Witness
+    observer: MetricsObserver
     dead: Callable[[], tuple[str, ...]]
     ended: bool = False
 
@@ -70,7 +70,7 @@ def running(
     metrics = build_metrics(
         store, {account.name: account.cdn for account in settings.accounts}, clock
     )
-    witness = Witness(store, truths, metrics.wall_time)
+    observer = MetricsObserver(store, truths, metrics.wall_time)
     workers = WorkerPool(settings.max_workers)
     dependencies = Dependencies(
         clock,
@@ -85,10 +85,10 @@ def running(
     pool = build_accounts(settings, dependencies)
     poller.apply(compute_delta((), settings.targets), pool.accounts)
     polling = PollingThread(poller)
-    lookout = _Lookout(pace.publications, witness.look)
+    lookout = _Lookout(pace.publications, observer.look)
     publisher = Publisher(metrics, store, clock, lookout)
     lookout.published = publisher.latest
-    it = Running(witness, lambda: (*polling.dead(), *publisher.dead()))
+    it = Running(observer, lambda: (*polling.dead(), *publisher.dead()))
     polling.start()
     publisher.start()
     try:

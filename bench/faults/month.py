@@ -60,7 +60,7 @@ class Slot:
 
 
 @dataclass(slots=True)
-class Life:
+class AccountScript:
     """An account through the days: what it holds, and what will happen to it."""
 
     name: str
@@ -78,11 +78,11 @@ class Life:
         self.holdings.change(lambda: event.moment, event.change)
 
 
-def life(name: str, targets: Sequence[Target], seed: str, days: float) -> Life:
+def account_script(name: str, targets: Sequence[Target], seed: str, days: float) -> AccountScript:
     """Return an account as it is at the beginning."""
     rng = random.Random(f"{seed} {name}")  # noqa: S311 - it makes up files, it keeps no secret
     events = list(_events(PATHS[name], rng, days * DAY))
-    return Life(name, Holdings(targets), events)
+    return AccountScript(name, Holdings(targets), events)
 
 
 def slots(seed: str, days: float) -> Sequence[Slot]:
@@ -98,7 +98,7 @@ def slots(seed: str, days: float) -> Sequence[Slot]:
 
 def simulate(address: Connection, time: FastTime, seed: str, days: float) -> None:
     """Serve the accounts until the other side hangs up; it is told the URL first."""
-    lives = [life(name, (), seed, days) for name in PATHS]
+    lives = [account_script(name, (), seed, days) for name in PATHS]
     with Simulator([_account(each, time) for each in lives], clock=time.now) as simulator:
         address.send(simulator.url)
         _break(simulator, Slot())
@@ -115,7 +115,7 @@ def _break(simulator: Simulator, slot: Slot) -> None:
     simulator.behave(Behaviour(faults=slot.faults, checks=Checks(window=_WINDOW)))
 
 
-def _account(each: Life, time: FastTime) -> SimulatedAccount:
+def _account(each: AccountScript, time: FastTime) -> SimulatedAccount:
     return SimulatedAccount(
         cdn=CDNS[each.name],
         api_key=KEY,

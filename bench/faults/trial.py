@@ -8,9 +8,18 @@ from typing import Final
 from structlog.typing import EventDict
 
 from bench.faults.catalogue import Case, stale_after
+from bench.faults.environment import (
+    INTERVAL,
+    KEY,
+    SECRET,
+    SPEED,
+    Environment,
+    Overrides,
+    Way,
+    set_up_environment,
+)
 from bench.faults.exporter import Pace, Running, running
-from bench.faults.scene import INTERVAL, KEY, SECRET, SPEED, Props, Scene, Way, scene
-from bench.faults.witness import Shown
+from bench.faults.metrics_observer import Shown
 from exporter.polling.targets import Target
 from exporter.scaleengine.errors import Reason
 
@@ -62,7 +71,7 @@ def attempt(
     case: Case,
     when: When,
     number: int,
-    props: Props,
+    overrides: Overrides,
     logged: Sequence[EventDict],
     leeway: float = LEEWAY,
 ) -> Outcome:
@@ -71,10 +80,10 @@ def attempt(
     ``number`` makes the name of its account, and the seed of its chance. ``leeway`` are the seconds
     that all may take beyond the schedule until it is good again.
     """
-    if case.way is Way.BY_TLS and props.certificates is None:
+    if case.way is Way.BY_TLS and overrides.certificates is None:
         return Outcome(case, when, skipped="openssl is not installed")
     name = f"case-{number}"
-    with scene(name, case.way, case.timeout, stale_after(case), props) as set_up:
+    with set_up_environment(name, case.way, case.timeout, stale_after(case), overrides) as set_up:
         if when is When.AT_START:
             case.strike(set_up)
         pace = Pace(SPEED, _PUBLICATIONS)
@@ -93,14 +102,14 @@ class _Trial:
     """A fault that begins, lasts, is mended, and is got over."""
 
     def __init__(
-        self, case: Case, when: When, set_up: Scene, exporter: Running, leeway: float
+        self, case: Case, when: When, set_up: Environment, exporter: Running, leeway: float
     ) -> None:
         self.case = case
         self.leeway = leeway
         self.when = when
-        self.scene = set_up
+        self.environment = set_up
         self.exporter = exporter
-        self.witness = exporter.witness
+        self.observer = exporter.observer
         self.usage, self.files = set_up.settings.targets
         self.expected: dict[Target, Reason | None] = {
             self.usage: case.spoiled.usage,
@@ -115,29 +124,29 @@ class _Trial:
         """Go through it all; return what was not as it must be."""
         calls_before = 0
         if self.when is When.AFTER_GOOD:
-            good = self.witness.wait_for(self.is_good, _TIMEOUT)
+            good = self.observer.wait_for(self.is_good, _TIMEOUT)
             if good is None:
                 return ("it was not good before the fault",)
             self.before = good
-            calls_before = self.scene.simulator.request_count
+            calls_before = self.environment.simulator.request_count
             # In this order: what a poll has read before the fault is what was known before.
-            self.case.strike(self.scene)
-            self.scene.move_on()
-        during = self.witness.wait_for(self.has_struck, _TIMEOUT)
-        self.calls = self.scene.simulator.request_count - calls_before
+            self.case.strike(self.environment)
+            self.environment.move_on()
+        during = self.observer.wait_for(self.has_struck, _TIMEOUT)
+        self.calls = self.environment.simulator.request_count - calls_before
         if during is None:
             return ("the polls did not end",)
         self.during = during
         problems = tuple(self.problems_during(during))
-        self.scene.move_on()
-        self.scene.mend()
-        mended = self.scene.time.monotonic()
-        failed_before = self.failed(self.witness.newest)
+        self.environment.move_on()
+        self.environment.mend()
+        mended = self.environment.time.monotonic()
+        failed_before = self.failed(self.observer.newest)
         spoiled = [target for target, reason in self.expected.items() if reason is not None]
         if spoiled:
-            self.witness.wait_for(lambda shown: self.is_good(shown, spoiled), _TIMEOUT)
-        self.back = self.scene.time.monotonic() - mended
-        after = self.witness.wait_for(self.is_good, _TIMEOUT)
+            self.observer.wait_for(lambda shown: self.is_good(shown, spoiled), _TIMEOUT)
+        self.back = self.environment.time.monotonic() - mended
+        after = self.observer.wait_for(self.is_good, _TIMEOUT)
         if after is None:
             return (*problems, "the good numbers did not come back")
         return (*problems, *self.problems_after(after, failed_before))
@@ -165,7 +174,7 @@ class _Trial:
         """Say whether all, or those targets, are good: published is what the account holds now."""
         return all(
             shown.of_poll("scaleengine_poll_success", target) == 1
-            and shown.numbers(target) == self.scene.holdings.numbers(target)
+            and shown.numbers(target) == self.environment.holdings.numbers(target)
             for target in targets or self.expected
         )
 
@@ -188,7 +197,7 @@ class _Trial:
         """Give what /metrics should not say while the fault lasts."""
         if self.up(shown) != str(int(self.case.spoiled.up)):
             yield f"scaleengine_up is {self.up(shown)} during the fault"
-        skew = shown.value("scaleengine_api_clock_skew_seconds", account=self.scene.name)
+        skew = shown.value("scaleengine_api_clock_skew_seconds", account=self.environment.name)
         if self.case.skew and abs((skew or 0.0) - self.case.skew) > _SKEW_LEEWAY:
             yield f"scaleengine_api_clock_skew_seconds is {skew}"
         for target, reason in self.expected.items():
@@ -245,7 +254,7 @@ class _Trial:
 
     def up(self, shown: Shown) -> str:
         """Return what scaleengine_up says."""
-        value = shown.value("scaleengine_up", account=self.scene.name)
+        value = shown.value("scaleengine_up", account=self.environment.name)
         return "-" if value is None else f"{value:g}"
 
     def cell(self, target: Target) -> str:
@@ -269,9 +278,9 @@ class _Trial:
             calls=self.calls,
             back=self.back,
             log=causes[0] if causes else "-",
-            publications=self.witness.publications,
-            wrong=self.witness.wrong_count,
-            problems=(*self.witness.wrong, *problems),
+            publications=self.observer.publications,
+            wrong=self.observer.wrong_count,
+            problems=(*self.observer.wrong, *problems),
             lines=tuple(lines),
         )
 
@@ -293,7 +302,9 @@ def _problems_of_log(lines: Sequence[EventDict], trial: _Trial) -> Iterator[str]
         if KEY in str(line) or SECRET in str(line):
             yield "a line of the log shows a secret"
     failed = [line for line in lines if line.get("result") == "failed"]
-    told = trial.witness.newest.total("scaleengine_poll_failures_total", account=trial.scene.name)
+    told = trial.observer.newest.total(
+        "scaleengine_poll_failures_total", account=trial.environment.name
+    )
     if len(failed) < told:
         yield f"{told:g} polls failed, and the log has {len(failed)} lines of it"
     if not all(line["cause"] and line["advice"] for line in failed):

@@ -48,7 +48,7 @@ DENIED = Refusal("0005")
 
 
 @dataclass(slots=True)
-class Run:
+class CollectedRun:
     """What came of a collection."""
 
     collected: Collected
@@ -56,10 +56,10 @@ class Run:
     warnings: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
 
-Collect = Callable[..., Run]
+Collect = Callable[..., CollectedRun]
 
 
-class Leaps(threading.Event):
+class LeapingStop(threading.Event):
     """A stop whose waits are over at once: the time leaps over them."""
 
     def __init__(self) -> None:
@@ -92,12 +92,12 @@ def collect(store: RowStore) -> Collect:
         *,
         first_day: date | None = None,
         cpu_users: tuple[str, ...] = (),
-        stop: Leaps | None = None,
+        stop: LeapingStop | None = None,
         max_response_bytes: int = BODY_LIMIT,
         ahead: float = 0.0,
         limits: SnapshotLimits | None = None,
-    ) -> Run:
-        leaps = stop or Leaps()
+    ) -> CollectedRun:
+        leaps = stop or LeapingStop()
         clock = stoppable(
             Clock(now=lambda: NOW + ahead + leaps.seconds, monotonic=lambda: leaps.seconds), leaps
         )
@@ -121,7 +121,7 @@ def collect(store: RowStore) -> Collect:
             workers=workers,
         )
         target = DiskUsageTarget("main", 3600.0, 10_800.0, cpu_users)
-        result = Run(Collected("main", None, 0))
+        result = CollectedRun(Collected("main", None, 0))
         collector = Collector(
             store,
             leaps,

@@ -19,7 +19,7 @@ from exporter.scaleengine.errors import (
     ServerError,
 )
 from exporter.simulator import Behaviour, FaultRule, Simulator, steady_usage, usage_from_days
-from tests.backfill.conftest import NOW, TODAY, Collect, Leaps, simulated
+from tests.backfill.conftest import NOW, TODAY, Collect, LeapingStop, simulated
 from tests.support.api_variants import ApiVariant, Array, Numbers, Order
 from tests.support.faults import FAILING, Fault, Refusal
 
@@ -214,7 +214,7 @@ def test_a_window_of_several_requests_is_all_or_nothing(collect: Collect, store:
 
 
 def test_time_to_stop(collect: Collect) -> None:
-    stop = Leaps()
+    stop = LeapingStop()
     stop.set()
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         run = collect(api, stop=stop)

@@ -8,9 +8,9 @@ import pytest
 
 from bench.faults.__main__ import main, outcomes
 from bench.faults.catalogue import Case, Spoiled, catalogue
-from bench.faults.front import Names
-from bench.faults.scene import Props, Way, scene
+from bench.faults.environment import Overrides, Way, set_up_environment
 from bench.faults.table import row, summary
+from bench.faults.tls_proxy import Names
 from bench.faults.trial import Outcome, When
 from bench.faults.truth import FILES, series
 from exporter.scaleengine.errors import Reason
@@ -62,7 +62,7 @@ def test_faults() -> None:
 
 def test_the_states_of_a_tree_that_moves_on() -> None:
     """A walk may see each of the two files that come without the other: all totals are true."""
-    with scene("main", Way.STRAIGHT, 60.0, 900.0, Props(Names(), None)) as made:
+    with set_up_environment("main", Way.STRAIGHT, 60.0, 900.0, Overrides(Names(), None)) as made:
         (files,) = (target for target in made.holdings.truths if target.path)
         total = series(FILES, account="main", path=files.path, file_type="video")
         before = made.holdings.numbers(files)[total]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.faults.month import DAY, PATHS, SLOT, life, slots
+from bench.faults.month import DAY, PATHS, SLOT, account_script, slots
 from bench.soak import soak
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 
@@ -27,7 +27,7 @@ def test_it_is_the_same_in_every_process() -> None:
             DiskUsageTarget(name, 60.0, 180.0),
             FilesTarget(name, 60.0, 180.0, path, "video", folder_depth=1),
         ]
-        lives = [life(name, targets, "seed", days=10.0) for _ in range(2)]
+        lives = [account_script(name, targets, "seed", days=10.0) for _ in range(2)]
         for each in lives:
             each.advance(10 * DAY)
         for target in targets:

@@ -434,7 +434,7 @@ def test_lines_come_at_once() -> None:
     write_text(findings(), out)
 
 
-class Screen(StringIO):
+class FakeTerminal(StringIO):
     """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
@@ -444,7 +444,7 @@ class Screen(StringIO):
 def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal cuts a long line, obeys nothing in a name, and shows nothing after the end."""
     monkeypatch.setenv("TERM", "xterm")
-    screen = Screen()
+    screen = FakeTerminal()
     progress = Progress(screen)
     progress.show("a\x1b[31m\nb")
     progress.close()

@@ -28,7 +28,7 @@ HANGS = "config.yaml: was not read within 20 s"
 Looks = Sequence[Fingerprint | str]
 
 
-class Files:
+class ScriptedFiles:
     """Files whose contents are what each look finds, and the signal to stop after the last look.
 
     A configuration is one of ``bad``, or it is in force when it was reloaded.
@@ -52,7 +52,7 @@ class Files:
             watch, self.request, lambda: self._is_successful, self
         )
 
-    def run(self) -> "Files":
+    def run(self) -> "ScriptedFiles":
         self.watcher.run()
         return self
 
@@ -104,17 +104,21 @@ class Files:
 )
 def test_when_it_is_reloaded(looks: Looks, bad: Looks, reloaded: Looks) -> None:
     """It is when two looks find the same change; what was refused is left until it changes."""
-    assert Files(looks, bad).run().reloaded == reloaded
+    assert ScriptedFiles(looks, bad).run().reloaded == reloaded
 
 
 def test_how_often_it_is_looked_at() -> None:
     """At the interval, and a second later where there was a change."""
-    assert Files([A, A, B, B, B]).run().waits == [*[INTERVAL] * 3, SETTLE_SECONDS, *[INTERVAL] * 2]
+    assert ScriptedFiles([A, A, B, B, B]).run().waits == [
+        *[INTERVAL] * 3,
+        SETTLE_SECONDS,
+        *[INTERVAL] * 2,
+    ]
 
 
 def test_what_the_refused_file_lacked_is_there() -> None:
     """A file is read again when what is wrong with it changes: a secret may come after it."""
-    files = Files([B, B, B, B, B], bad=[B])
+    files = ScriptedFiles([B, B, B, B, B], bad=[B])
     mistakes = iter(["no secret", "no secret", "another", "another", "another"])
     files.find_problems = lambda: [next(mistakes)]  # type: ignore[method-assign]
     assert files.run().reloaded == [B, B]
@@ -123,14 +127,14 @@ def test_what_the_refused_file_lacked_is_there() -> None:
 def test_files_that_never_rest() -> None:
     """They are not read, and the log says why."""
     with capture_logs() as lines:
-        assert Files([B, C] * 3).run().reloaded == []
+        assert ScriptedFiles([B, C] * 3).run().reloaded == []
     assert [line["event"] for line in lines] == ["configuration keeps changing, not reloaded"]
 
 
 @given(looks=st.lists(st.sampled_from([A, B, C]), max_size=30))
 def test_what_is_taken_was_found_twice(looks: Looks) -> None:
     """Whatever the files do: one look alone decides nothing, and what stays is in force."""
-    files = Files([*looks, *[B] * 8]).run()
+    files = ScriptedFiles([*looks, *[B] * 8]).run()
     pairs = list(zip(files.seen, files.seen[1:], strict=False))
     assert all((found, found) in pairs for found in files.reloaded)
     assert files.in_force == B
@@ -138,9 +142,9 @@ def test_what_is_taken_was_found_twice(looks: Looks) -> None:
 
 def test_a_reload_by_others_needs_what_is_settled() -> None:
     """What a signal or a request has read must have been found twice, or read twice."""
-    files = Files([B, B]).run()
+    files = ScriptedFiles([B, B]).run()
     assert [files.watcher.is_settled(found) for found in (A, B, C)] == [False, True, False]
-    files = Files([]).run()
+    files = ScriptedFiles([]).run()
     assert [files.watcher.is_settled(found) for found in (A, B, C)] == [True, False, False]
 
 

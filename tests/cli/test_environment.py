@@ -97,7 +97,7 @@ def test_no_tls_keys_are_written(
     assert not (tmp_path / "keys").exists()
 
 
-class Proxy:
+class RecordingProxy:
     """A port that says when somebody has connected."""
 
     def __init__(self) -> None:
@@ -118,15 +118,15 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
+def proxy() -> Iterator[RecordingProxy]:
     """Give a proxy."""
-    listening = Proxy()
+    listening = RecordingProxy()
     yield listening
     listening.close()
 
 
 def test_a_proxy_is_a_proxy(
-    start: StartProgram, configure: WriteConfig, proxy: Proxy, tmp_path: Path
+    start: StartProgram, configure: WriteConfig, proxy: RecordingProxy, tmp_path: Path
 ) -> None:
     """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
     configure(tmp_path, "http://api.invalid/")

@@ -16,7 +16,7 @@ from tests.support.waiting import TIMEOUT
 CONFIG = "accounts: [{cdn: 1, api_key: k, api_secret: s}]\napi: {url: 'http://127.0.0.1:9/'}\n"
 
 
-class Manager:
+class FakeServiceManager:
     """A service manager that receives notifications."""
 
     def __init__(self, file: Path) -> None:
@@ -34,13 +34,15 @@ class Manager:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path / "notify.sock")
+def manager(tmp_path: Path) -> Iterator[FakeServiceManager]:
+    manager = FakeServiceManager(tmp_path / "notify.sock")
     yield manager
     manager.close()
 
 
-def test_start_reload_and_stop(manager: Manager, start: StartProgram, tmp_path: Path) -> None:
+def test_start_reload_and_stop(
+    manager: FakeServiceManager, start: StartProgram, tmp_path: Path
+) -> None:
     """It is ready when it listens, feeds the watchdog, reloads at SIGHUP, and stops."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     program = start(tmp_path, **manager.environ, WATCHDOG_USEC="600000000")
@@ -55,7 +57,7 @@ def test_start_reload_and_stop(manager: Manager, start: StartProgram, tmp_path: 
     assert manager.receive() == ["STOPPING=1", "STATUS=stopping"]
 
 
-def test_a_failed_reload_is_told(manager: Manager) -> None:
+def test_a_failed_reload_is_told(manager: FakeServiceManager) -> None:
     """The service is ready afterwards, because the old configuration is in force."""
 
     def reload(*, over_http: bool) -> Sequence[str]:
@@ -67,7 +69,7 @@ def test_a_failed_reload_is_told(manager: Manager) -> None:
     assert manager.receive() == ["READY=1", "STATUS=serving; the last reload failed, see the log"]
 
 
-def test_a_crashed_reload_ends_too(manager: Manager) -> None:
+def test_a_crashed_reload_ends_too(manager: FakeServiceManager) -> None:
     """Otherwise systemd would wait for its end."""
 
     def reload(*, over_http: bool) -> Sequence[str]:
@@ -79,7 +81,7 @@ def test_a_crashed_reload_ends_too(manager: Manager) -> None:
     assert manager.receive()[0] == "READY=1"
 
 
-def test_a_dead_thread_does_not_feed_the_watchdog(manager: Manager) -> None:
+def test_a_dead_thread_does_not_feed_the_watchdog(manager: FakeServiceManager) -> None:
     """Who is not healthy is silent, and fed again when the thread is back."""
     dead = [("poll",), (), ("publish",), ()]
     checked = asyncio.Event()

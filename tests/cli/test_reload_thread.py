@@ -10,7 +10,7 @@ from exporter.scaleengine.clock import Clock
 from tests.support.waiting import TIMEOUT
 
 
-class HastyStop(threading.Event):
+class RecordingStop(threading.Event):
     """What tells a thread to stop, and waits for nothing else; ``waited`` are the seconds."""
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class SlowReload:
 
 
 @pytest.fixture
-def stop() -> HastyStop:
+def stop() -> RecordingStop:
     """Give what tells the thread to stop."""
-    return HastyStop()
+    return RecordingStop()
 
 
 @pytest.fixture
-def start(stop: HastyStop) -> Iterator[Callable[[ReloadFunction], ReloadThread]]:
+def start(stop: RecordingStop) -> Iterator[Callable[[ReloadFunction], ReloadThread]]:
     """Give a function that starts a thread for a reload; it has to end with the test."""
     started: list[ReloadThread] = []
 
@@ -102,7 +102,7 @@ def test_requests_by_signal_and_over_http(start: Begin) -> None:
 @pytest.mark.parametrize(("seconds", "pause"), [(0.0, 0.0), (0.5, 2.0), (2.5, 10.0), (20.0, 10.0)])
 def test_a_pause_after_each_reload(seconds: float, pause: float) -> None:
     """Requests without end take a fifth of a processor, and wait ten seconds at most."""
-    stop = HastyStop()
+    stop = RecordingStop()
 
     def reload(*, over_http: bool) -> Sequence[str]:  # noqa: ARG001 - the protocol's
         stop.set()
@@ -125,7 +125,7 @@ def test_a_request_that_is_given_up(start: Begin) -> None:
     assert outcome.result(TIMEOUT) == ["problem of reload 1"]
 
 
-def test_the_end_with_requests_waiting(start: Begin, stop: HastyStop) -> None:
+def test_the_end_with_requests_waiting(start: Begin, stop: RecordingStop) -> None:
     """Requests that wait when it is time to stop are not served any more."""
     reload = SlowReload()
     thread = start(reload)
@@ -139,7 +139,7 @@ def test_the_end_with_requests_waiting(start: Begin, stop: HastyStop) -> None:
     assert not waiting.done()
 
 
-def test_a_reload_that_hangs_at_the_end(start: Begin, stop: HastyStop) -> None:
+def test_a_reload_that_hangs_at_the_end(start: Begin, stop: RecordingStop) -> None:
     """A thread that hangs is not waited for longer than asked."""
     reload = SlowReload()
     thread = start(reload)

@@ -78,7 +78,7 @@ def folder(
     return folder
 
 
-class Started:
+class ProgramWithStreams:
     """The program with streams of a kind; they are this process's own where that says nothing."""
 
     def __init__(self, folder: Path, streams: str, *arguments: str) -> None:
@@ -119,16 +119,16 @@ def _broken_pipe() -> int:
     return theirs
 
 
-Begin = Callable[..., Started]
+Begin = Callable[..., ProgramWithStreams]
 
 
 @pytest.fixture
 def begin(folder: Path) -> Iterator[Begin]:
     """Give a function that starts the program with streams of a kind."""
-    programs: list[Started] = []
+    programs: list[ProgramWithStreams] = []
 
-    def begin(streams: str, *arguments: str) -> Started:
-        programs.append(Started(folder, streams, *arguments))
+    def begin(streams: str, *arguments: str) -> ProgramWithStreams:
+        programs.append(ProgramWithStreams(folder, streams, *arguments))
         return programs[-1]
 
     yield begin

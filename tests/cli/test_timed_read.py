@@ -22,7 +22,7 @@ api:
   url: https://api.sc"""
 
 
-class Hanging:
+class HangingRead:
     """A read that hangs until it is released."""
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class Hanging:
 
 
 @pytest.fixture
-def hanging() -> Iterator[Hanging]:
+def hanging() -> Iterator[HangingRead]:
     """Give a read that hangs, and leave none behind."""
-    read = Hanging()
+    read = HangingRead()
     yield read
     read.release()
 
@@ -75,7 +75,7 @@ def test_what_fails_in_time(error: Exception) -> None:
     assert failed.value is error
 
 
-def test_what_takes_too_long(hanging: Hanging) -> None:
+def test_what_takes_too_long(hanging: HangingRead) -> None:
     """What takes too long is a problem of the file, with what to look for."""
     assert fault(TimedRead(FILE, hanging, SOON)) == (
         "config.yaml: was not read within 0.01 s, or a file that it names was not; check for a "
@@ -84,7 +84,7 @@ def test_what_takes_too_long(hanging: Hanging) -> None:
     assert hanging.begun.acquire(timeout=TIMEOUT)
 
 
-def test_few_hang(hanging: Hanging) -> None:
+def test_few_hang(hanging: HangingRead) -> None:
     """While as many hang as may, no other is begun; when they have ended, it is read again."""
     read = TimedRead(FILE, hanging, SOON)
     for _ in range(MAX_HANGING):
@@ -106,7 +106,7 @@ def test_a_pipe_without_a_writer(tmp_path: Path) -> None:
     os.close(writer)
 
 
-class Reads:
+class ScriptedReads:
     """Reads that return these results in turn; the pauses between them are noted, not waited."""
 
     def __init__(self, *results: str, stopped: bool = False) -> None:
@@ -142,7 +142,7 @@ class Reads:
 )
 def test_what_is_read_twice(results: list[str], returned: str, pauses: int) -> None:
     """A critical result is returned when two reads in a row agree, any other one at once."""
-    reads = Reads(*results)
+    reads = ScriptedReads(*results)
     assert reads.settled()() == returned
     assert reads.left == []
     assert reads.pauses == [SETTLE_SECONDS] * pauses
@@ -151,12 +151,12 @@ def test_what_is_read_twice(results: list[str], returned: str, pauses: int) -> N
 def test_a_file_that_is_bad_at_the_second_read() -> None:
     """Its error is raised, and the critical result of the first read is gone."""
     with pytest.raises(ConfigError):
-        Reads("other", "bad").settled()()
+        ScriptedReads("other", "bad").settled()()
 
 
 def test_a_file_that_keeps_changing() -> None:
     """It is given up after some reads, with what to do."""
-    reads = Reads(*(f"other {number}" for number in range(MAX_READS)))
+    reads = ScriptedReads(*(f"other {number}" for number in range(MAX_READS)))
     assert fault(reads.settled()) == (
         "a.yaml: api: changed, and the file was different at each of 5 reads, 1 s apart; reload "
         "again when it is no longer being written"
@@ -165,7 +165,7 @@ def test_a_file_that_keeps_changing() -> None:
 
 def test_the_end_before_the_second_read() -> None:
     """It is not waited for: the read ends, and nothing is accepted."""
-    reads = Reads("other", "other", stopped=True)
+    reads = ScriptedReads("other", "other", stopped=True)
     assert "the exporter stops" in fault(reads.settled())
     assert reads.left == ["other"]
 

@@ -44,7 +44,7 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._file))
 
 
-class Unread:
+class ProgramWithFullPipe:
     """The program, whose standard output and standard error are a full pipe."""
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Unread:
         os.close(self.reader)
 
 
-def fill_log(program: Unread) -> None:
+def fill_log(program: ProgramWithFullPipe) -> None:
     """Reload until lines of the log are dropped."""
     deadline = time.monotonic() + TIMEOUT
     while not program.value(DROPPED):
@@ -128,17 +128,19 @@ def fill_log(program: Unread) -> None:
 
 
 @pytest.fixture
-def program(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Iterator[Unread]:
+def program(
+    configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
+) -> Iterator[ProgramWithFullPipe]:
     """Start the program with a configuration that has many warnings, each told at each reload."""
     quotas = {f"idle-{number}": "1TB" for number in range(WARNINGS)}
     usage = {"interval": "1s", "cpu_users": ["web"], "quotas": quotas}
     configure(tmp_path, scaleengine.url, account={"disk_usage": usage, "files": None})
-    started = Unread(tmp_path)
+    started = ProgramWithFullPipe(tmp_path)
     yield started
     started.close()
 
 
-def test_a_log_that_is_not_read(program: Unread) -> None:
+def test_a_log_that_is_not_read(program: ProgramWithFullPipe) -> None:
     """Lines are dropped and counted; when the log is read again, it says how many are missing."""
     assert program.value(DROPPED) == 0
     fill_log(program)
@@ -157,7 +159,7 @@ def test_a_log_that_is_not_read(program: Unread) -> None:
     assert program.process.wait(END_SECONDS) == 0
 
 
-def test_the_end_with_a_log_that_is_not_read(program: Unread) -> None:
+def test_the_end_with_a_log_that_is_not_read(program: ProgramWithFullPipe) -> None:
     """SIGTERM ends it, and SIGHUP reloads, while a log line waits for its reader."""
     fill_log(program)
     before = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")

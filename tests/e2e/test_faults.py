@@ -10,9 +10,9 @@ from exporter.simulator import Behaviour, FaultRule, FileType, Simulator
 from monitoring.dashboard.queries import annotation_expressions, panel_queries
 from tests.e2e.accounts import TB, USUAL, Polled, series
 from tests.e2e.copies import DASHBOARD, MONITORING, RUNBOOK
-from tests.e2e.hearing import Ear
 from tests.e2e.polling_exporter import Exporter
 from tests.e2e.proofs import Proofs
+from tests.e2e.received_alerts import ReceivedAlerts
 from tests.e2e.watching import Watch
 from tests.support.faults import Refusal
 from tests.support.waiting import wait_until
@@ -40,9 +40,9 @@ Watches = Mapping[str, Watch]
 
 
 @pytest.fixture
-def ear(watches: Watches, proofs: Proofs) -> Ear:
+def received(watches: Watches, proofs: Proofs) -> ReceivedAlerts:
     """Hear what the receivers are told from now on."""
-    return Ear(watches.values(), proofs)
+    return ReceivedAlerts(watches.values(), proofs)
 
 
 @contextmanager
@@ -56,12 +56,16 @@ def wrong_key(exporter: Exporter, polled: Polled) -> Iterator[None]:
 
 
 def test_a_wrong_key(
-    exporter: Exporter, polled: Mapping[str, Polled], watches: Watches, ear: Ear, proofs: Proofs
+    exporter: Exporter,
+    polled: Mapping[str, Polled],
+    watches: Watches,
+    received: ReceivedAlerts,
+    proofs: Proofs,
 ) -> None:
     """Refused credentials page somebody; that nothing is polled then is not told beside it."""
     with wrong_key(exporter, polled["shop"]):
         for watch in watches.values():
-            down = ear.firing(
+            down = received.firing(
                 watch,
                 ACCOUNT_DOWN,
                 severity="critical",
@@ -75,11 +79,11 @@ def test_a_wrong_key(
                 " check cdn, api_key and api_secret, and whether the key was changed"
             )
         for watch in watches.values():
-            ear.held_back(watch, ACCOUNT_DOWN, NO_POLLS)
-            assert {each.alert for each in ear.told(watch, account="shop")} == {ACCOUNT_DOWN}
+            received.held_back(watch, ACCOUNT_DOWN, NO_POLLS)
+            assert {each.alert for each in received.told(watch, account="shop")} == {ACCOUNT_DOWN}
             alerts_are_drawn(watch, "shop", proofs)
     for watch in watches.values():
-        ear.resolved(watch, ACCOUNT_DOWN)
+        received.resolved(watch, ACCOUNT_DOWN)
 
 
 def alerts_are_drawn(watch: Watch, account: str, proofs: Proofs) -> None:
@@ -108,12 +112,14 @@ def vanished(polled: Polled, path: str) -> Iterator[int]:
             root.add(name, FileType.VIDEO)
 
 
-def test_vanished_files(polled: Mapping[str, Polled], watches: Watches, ear: Ear) -> None:
+def test_vanished_files(
+    polled: Mapping[str, Polled], watches: Watches, received: ReceivedAlerts
+) -> None:
     """Files that are gone page somebody: which path of which account, and how many there were."""
     path = "sestore4/séries"
     with vanished(polled["demo"], path) as files:
         for watch in watches.values():
-            gone = ear.firing(
+            gone = received.firing(
                 watch, FILES_GONE, severity="critical", account="demo", path=path, file_type="video"
             )
             assert gone.receiver == "page"
@@ -125,7 +131,7 @@ def test_vanished_files(polled: Mapping[str, Polled], watches: Watches, ear: Ear
             assert gone.annotations["runbook_url"] == f"{RUNBOOK}scaleenginefilesgone"
             assert gone.annotations["dashboard_url"] == DASHBOARD
     for watch in watches.values():
-        ear.resolved(watch, FILES_GONE)
+        received.resolved(watch, FILES_GONE)
 
 
 @contextmanager
@@ -140,11 +146,11 @@ def lowered_quota(exporter: Exporter, account: str, cpu_user: str, limit: int) -
         exporter.reload()
 
 
-def test_over_quota(exporter: Exporter, watches: Watches, ear: Ear) -> None:
+def test_over_quota(exporter: Exporter, watches: Watches, received: ReceivedAlerts) -> None:
     """A quota that is lowered by a reload pages somebody: who is over it, and by how much."""
     with lowered_quota(exporter, "demo", "live", 1 * TB):
         for watch in watches.values():
-            over = ear.firing(
+            over = received.firing(
                 watch, OVER_QUOTA, severity="critical", account="demo", cpu_user="live"
             )
             assert over.receiver == "page"
@@ -153,7 +159,7 @@ def test_over_quota(exporter: Exporter, watches: Watches, ear: Ear) -> None:
                 " delete files or raise the quota now"
             )
     for watch in watches.values():
-        ear.resolved(watch, OVER_QUOTA)
+        received.resolved(watch, OVER_QUOTA)
 
 
 @contextmanager
@@ -182,7 +188,7 @@ def test_an_exporter_that_is_down(
     scaleengine: Simulator,
     polled: Mapping[str, Polled],
     watches: Watches,
-    ear: Ear,
+    received: ReceivedAlerts,
 ) -> None:
     """An exporter that is gone pages somebody; what it said before is told no more."""
     with refused(scaleengine, polled["demo"]):
@@ -192,7 +198,7 @@ def test_an_exporter_that_is_down(
             )
         with ended(exporter):
             for watch in watches.values():
-                down = ear.firing(
+                down = received.firing(
                     watch, EXPORTER_DOWN, severity="critical", instance=exporter.address
                 )
                 assert down.receiver == "page"
@@ -201,12 +207,12 @@ def test_an_exporter_that_is_down(
                     " see whether it runs, and read its log"
                 )
             for watch in watches.values():
-                ear.held_back(watch, EXPORTER_DOWN, {REQUESTS_FAILING})
+                received.held_back(watch, EXPORTER_DOWN, {REQUESTS_FAILING})
                 wait_until(
                     watch.sent, lambda sent: sent == {EXPORTER_DOWN}, f"only {EXPORTER_DOWN}"
                 )
     for watch in watches.values():
-        ear.resolved(watch, EXPORTER_DOWN)
+        received.resolved(watch, EXPORTER_DOWN)
 
 
 def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
@@ -220,7 +226,9 @@ def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
     )
 
 
-def test_an_exporter_that_restarts(exporter: Exporter, watches: Watches, ear: Ear) -> None:
+def test_an_exporter_that_restarts(
+    exporter: Exporter, watches: Watches, received: ReceivedAlerts
+) -> None:
     """An exporter that is started again and again is told of, though each time it polls well."""
     for _ in range(RESTARTS):
         with ended(exporter):
@@ -228,7 +236,9 @@ def test_an_exporter_that_restarts(exporter: Exporter, watches: Watches, ear: Ea
         for watch in watches.values():
             wait_for_a_scrape(watch, exporter)
     for watch in watches.values():
-        restarting = ear.firing(watch, RESTARTING, severity="warning", instance=exporter.address)
+        restarting = received.firing(
+            watch, RESTARTING, severity="warning", instance=exporter.address
+        )
         assert restarting.receiver == "notify"
         assert "times in six hours" in restarting.summary
 

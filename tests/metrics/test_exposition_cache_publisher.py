@@ -44,7 +44,7 @@ LetPass = Callable[[float], None]
 Polled = Callable[[Target, Snapshot | Reason], None]
 
 
-class Turns:
+class ScriptedStop:
     """A stop signal for which each wait is a turn of the test, and the last turn is the stop."""
 
     def __init__(self, turns: Callable[[], Iterator[None]]) -> None:
@@ -59,7 +59,7 @@ class Turns:
         return next(self._turns, self) is self
 
 
-class Asked(Collector):
+class CountingCollector(Collector):
     """Has no families, counts how often it is asked for them, can fail and can take its time."""
 
     source = "asked"
@@ -84,7 +84,7 @@ class Asked(Collector):
             yield from self.collect()
 
 
-class Watched:
+class RecordingCollector:
     """Notes what of a collector is collected: the source and the account, and which together."""
 
     def __init__(self, collector: AccountCollector, asked: list[tuple[str, str]]) -> None:
@@ -151,7 +151,7 @@ def test_nothing_is_rendered_before_it_is_started(
     publisher: Callable[[Stop], Publisher], metrics: Metrics
 ) -> None:
     """What is there to be published does not delay who makes a publisher."""
-    asked = Asked()
+    asked = CountingCollector()
     made = publisher(threading.Event())
     metrics.process.register(asked)
     assert made.latest() is None
@@ -168,7 +168,7 @@ def test_it_looks_every_second(publisher: Callable[[Stop], Publisher]) -> None:
         yield
         yield
 
-    stop = Turns(turns)
+    stop = ScriptedStop(turns)
     publisher(stop).run()
     assert stop.waits == [1.0, 1.0, 1.0]
 
@@ -191,7 +191,7 @@ def test_a_poll_shows_at_the_next_look(
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
         assert shown(running, "scaleengine_poll_success") == ["0.0"]
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -212,7 +212,7 @@ def test_a_stale_snapshot_goes_though_no_poll_ends(
         assert shown(running, "scaleengine_disk_usage_bytes") == []
         assert shown(running, "scaleengine_poll_success") == ["1.0"]
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -228,7 +228,7 @@ def test_up_shows_while_a_poll_goes_on(
             yield
             assert shown(running, "scaleengine_up") == [value]
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -241,7 +241,7 @@ def test_large_accounts_are_collected_one_after_the_other(clock: Clock) -> None:
         usage = DiskUsageSnapshot(users if target.account.startswith("large") else users[:1])
         store.record(target, PollResult(0.0, 1.5, 7), LastGood(usage, clock.monotonic()))
     metrics = build_metrics(store, dict.fromkeys(names, 158), clock)
-    watched = tuple(Watched(collector, []) for collector in metrics.collectors)
+    watched = tuple(RecordingCollector(collector, []) for collector in metrics.collectors)
     publisher = Publisher(replace(metrics, collectors=watched), store, clock, threading.Event())
 
     assert len(shown(publisher, "scaleengine_disk_usage_bytes")) == 6002
@@ -260,7 +260,7 @@ def test_only_what_has_changed_is_collected(
     metrics.apply(delta, {"main": 158, "other": 7})
     store.apply(delta)
     asked: list[tuple[str, str]] = []
-    watched = tuple(Watched(collector, asked) for collector in metrics.collectors)
+    watched = tuple(RecordingCollector(collector, asked) for collector in metrics.collectors)
 
     def turns() -> Iterator[None]:
         assert {account for _, account in asked} == {"main", "other", NO_ACCOUNT}
@@ -292,7 +292,7 @@ def test_only_what_has_changed_is_collected(
         assert asked == []
         assert published(running).accounts.families["scaleengine_polls"].sample_names
 
-    running = Publisher(replace(metrics, collectors=watched), store, clock, Turns(turns))
+    running = Publisher(replace(metrics, collectors=watched), store, clock, ScriptedStop(turns))
     running.run()
 
 
@@ -324,7 +324,7 @@ def test_a_new_poll_puts_off_the_end_of_a_snapshot(
         assert shown(running, "scaleengine_disk_usage_bytes") == []
         assert shown(running, "scaleengine_files") == []
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -342,7 +342,7 @@ def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled
         assert b"the later secret" not in b"".join(published(running).text().parts)
         assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
 
-    running = Publisher(metrics, store, clock, Turns(turns))
+    running = Publisher(metrics, store, clock, ScriptedStop(turns))
     running.run()
 
 
@@ -364,7 +364,7 @@ def test_unfinished_is_what_has_not_been_published(
         yield
         assert running.unfinished() == ()  # what a reload adds makes nobody wait
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -386,7 +386,7 @@ def test_a_failure_ends_nothing(publisher: Callable[[Stop], Publisher], polled: 
         polled(FILES, UNSHOWABLE)
         yield
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     with capture_logs() as logs:
         running.run()
     assert [(entry["log_level"], entry["exc_info"]) for entry in logs] == [("error", True)] * 2
@@ -397,7 +397,7 @@ def test_a_failure_loses_no_change(
     store: Store, clock: Clock, metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
     """What changes while publications fail is published once they succeed, without a new poll."""
-    asked = Asked()
+    asked = CountingCollector()
     asked.failing = True
 
     def turns() -> Iterator[None]:
@@ -419,7 +419,7 @@ def test_a_failure_loses_no_change(
         assert shown(running, "scaleengine_files") == []
 
     failing = replace(metrics, collectors=(*metrics.collectors, asked))
-    running = Publisher(failing, store, clock, Turns(turns))
+    running = Publisher(failing, store, clock, ScriptedStop(turns))
     with capture_logs() as logs:
         running.run()
     assert [entry["log_level"] for entry in logs] == ["error"] * 2
@@ -429,7 +429,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, fake_clock: FakeClock
 ) -> None:
     """What tells of the process is at most a second old, and not made while nobody scrapes."""
-    asked = Asked()
+    asked = CountingCollector()
     metrics.process.register(asked)
     gauge = Gauge("open_files", "Open files.", registry=metrics.process)
 
@@ -451,7 +451,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
         assert running.publish()
         assert shown(running, "open_files") == ["9.0"]
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.run()
 
 
@@ -459,7 +459,7 @@ def test_a_failure_of_the_tail_leaves_the_rest(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
     """If how the process is cannot be told, that is absent and logged; all else is served."""
-    asked = Asked()
+    asked = CountingCollector()
     metrics.process.register(asked)
 
     def turns() -> Iterator[None]:
@@ -476,7 +476,7 @@ def test_a_failure_of_the_tail_leaves_the_rest(
         yield
         assert shown(running, "python_info") == ["1.0"]
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     with capture_logs() as logs:
         running.run()
     assert [entry["log_level"] for entry in logs] == ["error"]
@@ -486,13 +486,13 @@ def test_a_scrape_does_not_wait_for_a_publication(
     store: Store, clock: Clock, metrics: Metrics, polled: Polled
 ) -> None:
     """While something is being published, a scrape gets what was published before."""
-    asked = Asked()
+    asked = CountingCollector()
 
     def turns() -> Iterator[None]:
         yield
 
     watched = replace(metrics, collectors=(*metrics.collectors, asked))
-    running = Publisher(watched, store, clock, Turns(turns))
+    running = Publisher(watched, store, clock, ScriptedStop(turns))
     before = published(running)
     polled(USAGE, BYTES)
     metrics.changes.add(asked.source, ["main"])
@@ -527,7 +527,7 @@ def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> Non
         yield
         raise RuntimeError("a defect")
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     running.start()
     assert running.join(60.0)
     assert running.dead() == ("publish",)
@@ -566,7 +566,7 @@ def test_no_publication_sees_half_of_a_change(
     def turns() -> Iterator[None]:
         yield
 
-    running = publisher(Turns(turns))
+    running = publisher(ScriptedStop(turns))
     published(running)
     with running.paused():
         running.start()
@@ -595,5 +595,5 @@ def test_free_memory_is_released_now_and_then(
             fake_clock.advance(1)
             yield
 
-    publisher(Turns(seconds)).run()
+    publisher(ScriptedStop(seconds)).run()
     assert released == [1, 11, 21]

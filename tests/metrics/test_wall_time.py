@@ -41,7 +41,7 @@ class Reloaded:
         self.last_success = clock.monotonic()
 
 
-class Script:
+class ScriptedStop:
     """A stop signal whose waits are the turns of a test."""
 
     def __init__(self, turns: Callable[[], Iterator[None]]) -> None:
@@ -54,7 +54,7 @@ class Script:
         return next(self._turns, self) is self
 
 
-class Watched:
+class PublisherOnFakeClock:
     """A publisher on a clock that a test sets, and what it has published."""
 
     def __init__(self, fake_clock: FakeClock, clock: Clock) -> None:
@@ -75,7 +75,7 @@ class Watched:
         self.store.record(TARGET, PollResult(monotonic, 0.1, 1), LastGood(BYTES, monotonic))
 
     def run(self, turns: Callable[[], Iterator[None]]) -> None:
-        self.publisher = Publisher(self.metrics, self.store, self.clock, Script(turns))
+        self.publisher = Publisher(self.metrics, self.store, self.clock, ScriptedStop(turns))
         self.publisher.run()
 
     def value(self, name: str) -> float:
@@ -87,13 +87,13 @@ class Watched:
 
 
 @pytest.fixture
-def watched(fake_clock: FakeClock, clock: Clock) -> Watched:
+def watched(fake_clock: FakeClock, clock: Clock) -> PublisherOnFakeClock:
     """Give a publisher on a machine that was booted in 1970, as far as it knows."""
     fake_clock.now, fake_clock.monotonic = IN_1970, IN_1970
-    return Watched(fake_clock, clock)
+    return PublisherOnFakeClock(fake_clock, clock)
 
 
-def test_a_clock_that_is_set_right(watched: Watched) -> None:
+def test_a_clock_that_is_set_right(watched: PublisherOnFakeClock) -> None:
     """Started in 1970 and set right then: no published time is of 1970, before any further poll."""
 
     def turns() -> Iterator[None]:
@@ -110,7 +110,7 @@ def test_a_clock_that_is_set_right(watched: Watched) -> None:
     watched.run(turns)
 
 
-def test_the_process_started_when_it_did(watched: Watched) -> None:
+def test_the_process_started_when_it_did(watched: PublisherOnFakeClock) -> None:
     """The start of the process moves with the clock; it is not remembered by the wrong one."""
 
     def turns() -> Iterator[None]:
@@ -122,7 +122,7 @@ def test_the_process_started_when_it_did(watched: Watched) -> None:
     watched.run(turns)
 
 
-def test_a_poll_between_the_correction_and_the_publication(watched: Watched) -> None:
+def test_a_poll_between_the_correction_and_the_publication(watched: PublisherOnFakeClock) -> None:
     """A response that comes as the clock was just set tells the skew of the clock as it is now."""
 
     def turns() -> Iterator[None]:
@@ -137,7 +137,7 @@ def test_a_poll_between_the_correction_and_the_publication(watched: Watched) -> 
 
 
 @pytest.mark.parametrize("off", [0.001, -0.5, TOLERANCE, -TOLERANCE])
-def test_jitter_changes_nothing(watched: Watched, off: float) -> None:
+def test_jitter_changes_nothing(watched: PublisherOnFakeClock, off: float) -> None:
     """Clocks that differ by at most the tolerance change the layer of the process only."""
 
     def turns() -> Iterator[None]:

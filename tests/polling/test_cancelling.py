@@ -56,7 +56,7 @@ def simulator(leaping: LeapingClock) -> Iterator[Simulator]:
         yield running
 
 
-class WorkersAtOnce:
+class OneStepWorkers:
     """Workers that let the coroutine wait for one step of the loop, and no thread."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class WorkersAtOnce:
         return work()
 
 
-class Steps:
+class StepCanceller:
     """Cancels a task before the step of the given number, of all steps that the loop makes."""
 
     def __init__(self, number: int) -> None:
@@ -99,7 +99,7 @@ def test_cancelled_at_each_await(
     """No turn, worker, request, snapshot, result or log line of a cancelled poll is left."""
     cancelled = 0
     for number in range(1, 10_000):
-        workers, verdicts, results = WorkersAtOnce(), list[CredentialVerdict](), list[PollResult]()
+        workers, verdicts, results = OneStepWorkers(), list[CredentialVerdict](), list[PollResult]()
         store = Store([target])
         with open_account(simulator, leaping=leaping) as opened:
             limiter = type(opened.limiter)(2, opened.limiter.rate, leaping.clock, workers)
@@ -118,9 +118,9 @@ def test_cancelled_at_each_await(
                 random.Random(0),
                 partial(record, results),
             )
-            steps = Steps(number)
+            steps = StepCanceller(number)
 
-            async def run(steps: Steps = steps, poller: TargetPoller = poller) -> None:
+            async def run(steps: StepCanceller = steps, poller: TargetPoller = poller) -> None:
                 await steps.run(poller.poll())
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 

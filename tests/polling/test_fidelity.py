@@ -18,7 +18,7 @@ UNDECIDABLE: Final = {"W4": Truth(1, 0), "W8": Truth(0, 0)}
 """What is published where the responses do not tell: docs/metrics.md says so."""
 
 
-class Api:
+class CaseApi:
     """Answers from a case, through JSON and the reading of listings."""
 
     def __init__(self, case: Case) -> None:
@@ -47,7 +47,7 @@ class Api:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_is_published(case: Case) -> None:
     """A number is the truth of a moment, or there is none where the case allows that."""
-    api, counts = Api(case), FolderCounts(None)
+    api, counts = CaseApi(case), FolderCounts(None)
     published: Truth | None = None
     try:
         asyncio.run(walk(PATH, api.request, WalkLimits(at_once=1, in_all=5000), counts))

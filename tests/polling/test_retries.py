@@ -71,7 +71,7 @@ EVERY_REASON = [
 ]
 
 
-class Api:
+class FailingApi:
     """Fails with one error after the other, and remembers when it was called."""
 
     def __init__(self, time: FakeClock, *failures: Exception) -> None:
@@ -91,7 +91,9 @@ def failed(kind: type[ScaleEngineError], retry_after: float | None = None) -> Sc
     return kind("files.list", "a cause", "a next step", retry_after)
 
 
-def retry(time: FakeClock, api: Api, rng: random.Random | None = None, end: float = 1e6) -> str:
+def retry(
+    time: FakeClock, api: FailingApi, rng: random.Random | None = None, end: float = 1e6
+) -> str:
     """Call the API until it succeeds, or fails for good."""
 
     async def call() -> str:
@@ -105,7 +107,7 @@ def retry(time: FakeClock, api: Api, rng: random.Random | None = None, end: floa
 def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attempts: int) -> None:
     """Only what may pass is tried again, three times in all; a clock that is off once more."""
     time, failure = FakeClock(0.0), failed(kind, retry_after)
-    api = Api(time, *[failure] * 9)
+    api = FailingApi(time, *[failure] * 9)
     with pytest.raises(kind) as caught:
         retry(time, api)
     assert caught.value is failure
@@ -119,7 +121,7 @@ def test_every_reason_is_told_of_above() -> None:
 
 def test_what_is_no_failure_of_a_request() -> None:
     """A defect is not tried again."""
-    api = Api(time := FakeClock(0.0), ValueError("a defect"))
+    api = FailingApi(time := FakeClock(0.0), ValueError("a defect"))
     with pytest.raises(ValueError, match="a defect"):
         retry(time, api)
     assert len(api.called) == 1
@@ -140,7 +142,7 @@ def test_what_is_no_failure_of_a_request() -> None:
 def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
     """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
     time = FakeClock(0.0)
-    api = Api(time, *[failed(ServerError, retry_after)] * 2)
+    api = FailingApi(time, *[failed(ServerError, retry_after)] * 2)
     assert retry(time, api, FixedRandom(share)) == "an answer"
     assert api.called == called
 
@@ -149,7 +151,7 @@ def test_waits(share: float, retry_after: float | None, called: list[float]) -> 
 def test_waits_by_chance(seed: int, asked: float | None) -> None:
     """Whatever chance says, a wait is at least what is asked for, and at most twice its least."""
     time = FakeClock(0.0)
-    api = Api(time, *[failed(ServerError, asked)] * 2)
+    api = FailingApi(time, *[failed(ServerError, asked)] * 2)
     retry(time, api, random.Random(seed))
     first, second, third = api.called
     for wait, least in ((second - first, 0.5), (third - second, 1.0)):
@@ -159,7 +161,7 @@ def test_waits_by_chance(seed: int, asked: float | None) -> None:
 def test_the_right_time_is_not_waited_for() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
     time = FakeClock(0.0)
-    api = Api(time, failed(CorrectedClockError))
+    api = FailingApi(time, failed(CorrectedClockError))
     assert retry(time, api) == "an answer"
     assert (api.called, time.waits) == ([0.0, 0.0], [])
 
@@ -183,7 +185,7 @@ def test_a_refused_time_between_other_failures(
 ) -> None:
     """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
     time = FakeClock(0.0)
-    api = Api(time, *failures)
+    api = FailingApi(time, *failures)
     assert retry(time, api, FixedRandom(0.0)) == "an answer"
     assert api.called == called
 
@@ -200,7 +202,7 @@ def test_a_refused_time_between_other_failures(
 )
 def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int) -> None:
     """A request is sent twice with a refused time, and thrice for all else: four times at most."""
-    api = Api(time := FakeClock(0.0), *failures)
+    api = FailingApi(time := FakeClock(0.0), *failures)
     with pytest.raises(ScaleEngineError) as caught:
         retry(time, api)
     assert len(api.called) == attempts
@@ -211,7 +213,7 @@ def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int)
 def test_until(until: float, attempts: int) -> None:
     """No attempt is made after the end of the poll's time, and none is waited for in vain."""
     time = FakeClock(0.0)
-    api = Api(time, *[failed(RateLimitedError, 60.0)] * 9)
+    api = FailingApi(time, *[failed(RateLimitedError, 60.0)] * 9)
     with pytest.raises(RateLimitedError):
         retry(time, api, FixedRandom(0.0), until)
     assert len(api.called) == attempts

@@ -14,7 +14,7 @@ from exporter.scaleengine.clock import Clock
 HOUR = 3600.0
 
 
-class Time:
+class MonotonicClock:
     """A clock that moves when somebody waits, by what a wait takes."""
 
     def __init__(self, takes: float | None = None) -> None:
@@ -54,7 +54,7 @@ def test_waits_grow_without_end() -> None:
 
 def test_a_wait_ends_when_it_is_due() -> None:
     """A wait is waited in one piece: a thousand targets at rest wake nobody."""
-    time = Time()
+    time = MonotonicClock()
     time.wait_until(time.monotonic + HOUR)
     assert time.waits == [HOUR]
 
@@ -62,14 +62,14 @@ def test_a_wait_ends_when_it_is_due() -> None:
 @pytest.mark.parametrize("due", [1000.0, 0.0])
 def test_what_is_due_is_not_waited_for(due: float) -> None:
     """A moment that has come, or has gone by, ends the wait before it begins."""
-    time = Time()
+    time = MonotonicClock()
     time.wait_until(due)
     assert time.waits == []
 
 
 def test_a_wait_that_ends_early_goes_on() -> None:
     """A wait that returns too soon is taken up again until the moment has come."""
-    time = Time(takes=10.0)
+    time = MonotonicClock(takes=10.0)
     due = time.monotonic + 25.0
     time.wait_until(due)
     assert (time.waits, time.monotonic) == ([25.0, 15.0, 5.0], due + 5.0)

@@ -10,7 +10,7 @@ from exporter.polling.threads import SupervisedThread
 from tests.support.waiting import TIMEOUT
 
 
-class Told:
+class FakeStop:
     """A stop whose waits take no time; it comes at the wait of this number."""
 
     def __init__(self, comes_at: int = 1000, seen: Callable[[], object] = lambda: None) -> None:
@@ -27,7 +27,7 @@ class Told:
         return self.is_set()
 
 
-def run_thread(outcomes: Iterator[BaseException | None], stop: Told) -> SupervisedThread:
+def run_thread(outcomes: Iterator[BaseException | None], stop: FakeStop) -> SupervisedThread:
     """Run a thread whose work ends by one outcome after the other; return when it has ended."""
 
     def work() -> None:
@@ -48,7 +48,7 @@ def run_thread(outcomes: Iterator[BaseException | None], stop: Told) -> Supervis
 )
 def test_work_restarts_after_a_crash(defect: BaseException) -> None:
     """Whatever ends the work, it restarts after 30 s, and one line tells, with a traceback."""
-    stop = Told()
+    stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([defect, None]), stop)
     assert stop.waits == [30.0]
@@ -60,7 +60,7 @@ def test_work_restarts_after_a_crash(defect: BaseException) -> None:
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
 def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
     """Where a limit ends the work, one line names the limit and the next step; no defect is."""
-    stop = Told()
+    stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([error, None]), stop)
     assert stop.waits == [30.0]
@@ -73,7 +73,7 @@ def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
 
 def test_each_death_doubles_the_wait() -> None:
     """What dies again and again is begun anew ever later, up to an hour."""
-    stop = Told()
+    stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([*[ValueError("a defect")] * 9, None]), stop)
     assert stop.waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
@@ -82,7 +82,7 @@ def test_each_death_doubles_the_wait() -> None:
 
 def test_an_hour_of_work_makes_up_for_crashes() -> None:
     """After an hour without a crash the wait is the first one again; a shorter time counts not."""
-    stop, now = Told(), 0.0
+    stop, now = FakeStop(), 0.0
     seconds = iter([0.0, 3599.0, 0.0, 3600.0, 0.0])
 
     def work() -> None:
@@ -102,7 +102,7 @@ def test_it_is_dead_while_it_waits() -> None:
     """From the crash until the restart the thread is dead; then it is not."""
     seen: list[bool] = []
     begun: list[bool] = []
-    stop = Told(seen=lambda: seen.append(thread.dead))
+    stop = FakeStop(seen=lambda: seen.append(thread.dead))
 
     def work() -> None:
         begun.append(thread.dead)
@@ -120,7 +120,7 @@ def test_it_is_dead_while_it_waits() -> None:
 
 def test_stop_ends_it() -> None:
     """Told to stop while it waits, the thread ends; the work is not begun again."""
-    stop = Told(comes_at=2)
+    stop = FakeStop(comes_at=2)
     with capture_logs():
         run_thread(iter([ValueError("a defect")] * 2), stop)
     assert len(stop.waits) == 2
@@ -129,7 +129,7 @@ def test_stop_ends_it() -> None:
 def test_told_to_stop_before_it_begins() -> None:
     """Told to stop at once, the thread does no work at all."""
     begun: list[str] = []
-    thread = SupervisedThread("poll main", lambda: begun.append("work"), Told(comes_at=0))
+    thread = SupervisedThread("poll main", lambda: begun.append("work"), FakeStop(comes_at=0))
     thread.start()
     assert thread.join(TIMEOUT)
     assert begun == []

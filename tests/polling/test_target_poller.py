@@ -37,7 +37,7 @@ START = 1_763_600_000.0
 
 
 @dataclass
-class Time:
+class CancellingClock:
     """A clock that moves when somebody waits; after so many seconds, waits are cancelled."""
 
     ends: float = 1e9
@@ -58,10 +58,12 @@ class Time:
             raise asyncio.CancelledError
 
 
-class SaysInTurn(Transport):
+class ScriptedTransport(Transport):
     """Answers from a list, taking so many seconds for each; an exception is raised."""
 
-    def __init__(self, time: Time, responses: Iterator[object], seconds: float = 0.0) -> None:
+    def __init__(
+        self, time: CancellingClock, responses: Iterator[object], seconds: float = 0.0
+    ) -> None:
         super().__init__(Endpoint("http://localhost", 1.0, 1))
         self._time, self._responses, self._seconds = time, responses, seconds
 
@@ -103,7 +105,7 @@ class Polled:
     """A target poller with all that it needs, and what came of it."""
 
     target: Target
-    time: Time
+    time: CancellingClock
     responses: list[object]
     seconds: float = 0.0
     credentials: Callable[[], Credentials] = lambda: Credentials("key", "secret")
@@ -113,7 +115,7 @@ class Polled:
         """Make what depends on the rest."""
         self.store = Store([self.target])
         self.results: list[PollResult] = []
-        transport = SaysInTurn(self.time, iter(self.responses), self.seconds)
+        transport = ScriptedTransport(self.time, iter(self.responses), self.seconds)
         clock = self.time.clock
         client = Client(
             account="main",
@@ -161,7 +163,7 @@ class Polled:
 
 def test_polls_come_at_the_interval() -> None:
     """The first poll comes after the first wait, then one each interval, from start to start."""
-    time = Time(ends=180.0)
+    time = CancellingClock(ends=180.0)
     polled = Polled(USAGE, time, [usage("a")] * 3, seconds=7.0)
     polled.run(0.5)
     assert polled.begins() == [0.5, 60.5, 120.5]
@@ -169,7 +171,7 @@ def test_polls_come_at_the_interval() -> None:
 
 def test_a_late_poll_is_not_made_up_for() -> None:
     """After a poll of two and a half intervals the next one comes at the next due time."""
-    time = Time(ends=340.0)
+    time = CancellingClock(ends=340.0)
     polled = Polled(USAGE, time, [usage("a")] * 2, seconds=150.0)
     polled.run(0.0)
     assert polled.begins() == [0.0, 180.0]
@@ -178,7 +180,7 @@ def test_a_late_poll_is_not_made_up_for() -> None:
 @pytest.mark.parametrize("jump", [-7200.0, 7200.0])
 def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
     """Polls come in monotonic time: one that is set does not bring them nearer or put them off."""
-    time = Time(ends=250.0)
+    time = CancellingClock(ends=250.0)
     asked: list[float] = []
 
     def jumping() -> object:
@@ -195,7 +197,7 @@ def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
 
 def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     """After failures polls come after 30 s, doubling up to the interval; a good one ends that."""
-    time, target = Time(ends=1000.0), replace(USAGE, interval=200.0)
+    time, target = CancellingClock(ends=1000.0), replace(USAGE, interval=200.0)
     responses = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
     polled = Polled(target, time, list(responses))
     polled.run(0.0)
@@ -209,7 +211,7 @@ def test_a_defect_outside_of_the_requests_ends_no_task(
     monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """The next poll comes all the same, and a line for each poll has the traceback."""
-    time = Time(ends=150.0)
+    time = CancellingClock(ends=150.0)
     polled = Polled(USAGE, time, [usage("a")] * 3)
 
     def fail(*_: object) -> None:
@@ -229,7 +231,7 @@ def test_a_defect_outside_of_the_requests_ends_no_task(
 
 def test_bad_credentials_are_never_hammered() -> None:
     """After a refusal that does not pass by itself, the next poll comes at the interval."""
-    time = Time(ends=170.0)
+    time = CancellingClock(ends=170.0)
     polled = Polled(USAGE, time, [REFUSED] * 3)
     polled.run(0.0)
     assert polled.begins() == [0.0, 60.0, 120.0]
@@ -237,7 +239,10 @@ def test_bad_credentials_are_never_hammered() -> None:
 
 def test_another_account_makes_the_calls_of_the_next_poll() -> None:
     """An account that is put in place of another is used from the next poll on."""
-    polled, other = Polled(USAGE, Time(), [usage("a")]), Polled(USAGE, Time(), [usage("b")])
+    polled, other = (
+        Polled(USAGE, CancellingClock(), [usage("a")]),
+        Polled(USAGE, CancellingClock(), [usage("b")]),
+    )
     polled.poll()
     polled.poller.account = other.poller.account
     polled.poll()
@@ -248,7 +253,7 @@ def test_another_account_makes_the_calls_of_the_next_poll() -> None:
 
 def test_a_good_poll() -> None:
     """A good poll puts a snapshot into the store, with when it was and what it cost."""
-    time = Time()
+    time = CancellingClock()
     polled = Polled(USAGE, time, [usage("b", "a")], seconds=2.0)
     polled.poll()
     day = date(2025, 11, 20)
@@ -272,7 +277,7 @@ def test_a_good_poll() -> None:
 )
 def test_a_failed_poll_leaves_what_was_known(response: object, reason: Reason) -> None:
     """Whatever a poll fails with, the last good snapshot stands and the reason is recorded."""
-    polled = Polled(USAGE, Time(), [usage("a"), response])
+    polled = Polled(USAGE, CancellingClock(), [usage("a"), response])
     polled.poll()
     before = polled.store.current()[USAGE].good
     polled.poll()
@@ -289,7 +294,7 @@ def test_secrets_that_cannot_be_read() -> None:
     def unreadable() -> Credentials:
         raise AuthError("credentials", "the file is gone", "put it back")
 
-    polled = Polled(USAGE, Time(), [], credentials=unreadable)
+    polled = Polled(USAGE, CancellingClock(), [], credentials=unreadable)
     polled.poll()
     failed = PollResult(1000.0, 0.0, 0, Reason.AUTH, cause="the file is gone", advice="put it back")
     assert polled.results == [failed]
@@ -306,7 +311,7 @@ def test_secrets_are_read_at_each_poll() -> None:
     skipped = {"sestore4/jb": {"__is_loaded": 1, "a": {"__is_loaded": 0}}}
     below = {"sestore4/jb/a": {"__is_loaded": 1}}
     responses = [{"status": "success", "data": data} for data in (skipped, below, skipped, below)]
-    polled = Polled(FILES, Time(), list(responses), credentials=credentials)
+    polled = Polled(FILES, CancellingClock(), list(responses), credentials=credentials)
     polled.poll()
     assert (len(read), polled.results[0].requests) == (1, 2)
     polled.poll()
@@ -315,7 +320,9 @@ def test_secrets_are_read_at_each_poll() -> None:
 
 def test_a_poll_that_is_cancelled() -> None:
     """A poll that is cancelled is forgotten: it says nothing of ScaleEngine."""
-    polled = Polled(USAGE, Time(ends=0.0), [{"status": "failure", "code": "0004", "message": ""}])
+    polled = Polled(
+        USAGE, CancellingClock(ends=0.0), [{"status": "failure", "code": "0004", "message": ""}]
+    )
     with capture_logs() as lines, pytest.raises(asyncio.CancelledError):
         polled.poll()
     assert polled.results == []
@@ -329,7 +336,7 @@ def test_a_poll_that_is_cancelled() -> None:
 
 def test_gone_users_are_gone() -> None:
     """A user that the next good response lacks is not in the next snapshot."""
-    polled = Polled(USAGE, Time(), [usage("a", "b"), usage("b")])
+    polled = Polled(USAGE, CancellingClock(), [usage("a", "b"), usage("b")])
     polled.poll()
     polled.poll()
     snapshot = polled.snapshot()
@@ -339,7 +346,7 @@ def test_gone_users_are_gone() -> None:
 
 def test_files_are_counted() -> None:
     """A poll of a path puts its counts into the store."""
-    polled = Polled(FILES, Time(), [listing(*files) for files in WHOLE_POLL])
+    polled = Polled(FILES, CancellingClock(), [listing(*files) for files in WHOLE_POLL])
     polled.poll()
     assert polled.snapshot() == FileCounts(files=2, folders=0)
 
@@ -356,7 +363,7 @@ def test_the_newest_day_counts() -> None:
             ("a", "2025-11-20", 3),
         )
     ]
-    polled = Polled(USAGE, Time(), [{"status": "success", "usage": rows}])
+    polled = Polled(USAGE, CancellingClock(), [{"status": "success", "usage": rows}])
     polled.poll()
     snapshot = polled.snapshot()
     assert isinstance(snapshot, DiskUsageSnapshot)
@@ -370,7 +377,7 @@ def test_the_newest_day_counts() -> None:
 def test_only_users_that_were_asked_for() -> None:
     """Users that nobody asked for are not published, even if the API tells of them."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a",))
-    polled = Polled(target, Time(), [usage("a", "b", "")])
+    polled = Polled(target, CancellingClock(), [usage("a", "b", "")])
     polled.poll()
     snapshot = polled.snapshot()
     assert isinstance(snapshot, DiskUsageSnapshot)
@@ -381,7 +388,7 @@ def test_users_without_a_response_are_warned_about_once() -> None:
     """A user that is asked for and not answered is warned about when that begins, not each time."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a", "b"))
     responses = [usage("a"), usage("a"), usage("a", "b"), usage("a")]
-    polled = Polled(target, Time(), list(responses))
+    polled = Polled(target, CancellingClock(), list(responses))
     warned = []
     for _ in responses:
         with capture_logs() as lines:
@@ -396,7 +403,7 @@ def test_a_line_for_each_poll() -> None:
     It names the request that failed, and each request is a line of its own at debug.
     """
     responses = [*(listing(*files) for files in WHOLE_POLL), REFUSED]
-    polled = Polled(FILES, Time(), responses, seconds=1.25)
+    polled = Polled(FILES, CancellingClock(), responses, seconds=1.25)
     with capture_logs() as lines:
         polled.poll()
         polled.poll()
@@ -465,7 +472,7 @@ def test_a_line_for_each_poll() -> None:
 def test_good_polls_at_info() -> None:
     """The first of a target is, a later one is not, and one that ends failures says so."""
     responses = [usage("a"), usage("a"), REFUSED, REFUSED, usage("a", "b"), usage("b")]
-    polled = Polled(USAGE, Time(), responses, seconds=1.0)
+    polled = Polled(USAGE, CancellingClock(), responses, seconds=1.0)
     with capture_logs() as lines:
         for _ in responses:
             polled.poll()
@@ -484,7 +491,7 @@ def test_good_polls_at_info() -> None:
 def test_retries_at_info() -> None:
     """A retry says after which attempt and how long a wait; others within a minute are at debug."""
     busy = [{"status": "failure", "code": "0004", "message": "x"}] * 2
-    polled = Polled(USAGE, Time(), [*busy, usage("a"), *busy, usage("a")], seconds=1.0)
+    polled = Polled(USAGE, CancellingClock(), [*busy, usage("a"), *busy, usage("a")], seconds=1.0)
     with capture_logs() as lines:
         polled.poll()
         polled.poll()
@@ -504,7 +511,7 @@ def test_retries_at_info() -> None:
 @pytest.mark.parametrize("target", [USAGE, FILES])
 def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
     """Where resources run out the poll is tried again, and fails as network with the limit."""
-    polled = Polled(target, Time(), [error] * 3)
+    polled = Polled(target, CancellingClock(), [error] * 3)
     with capture_logs() as lines:
         polled.poll()
     (line,) = [line for line in lines if line["log_level"] == "warning"]
@@ -519,7 +526,7 @@ def test_no_thread_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    polled = Polled(FILES, Time(), [])
+    polled = Polled(FILES, CancellingClock(), [])
     polled.poller.account = replace(polled.poller.account, workers=WorkerPool())
     monkeypatch.setattr(threading.Thread, "start", fail)
     with capture_logs() as lines:
@@ -535,7 +542,7 @@ def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:
     def fail(_: Target, __: PollResult) -> None:
         raise RuntimeError("a defect")
 
-    polled = Polled(USAGE, Time(ends=50.0), [usage("a"), usage("a")], finished=fail)
+    polled = Polled(USAGE, CancellingClock(ends=50.0), [usage("a"), usage("a")], finished=fail)
     with capture_logs() as lines:
         polled.run(0.0)
     errors = [line for line in lines if line["log_level"] == "error"]
@@ -545,7 +552,7 @@ def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:
 
 def test_a_defect_is_told_with_its_traceback() -> None:
     """A defect of the exporter fails the poll, and its traceback is logged to be reported."""
-    polled = Polled(USAGE, Time(), [RuntimeError("a defect")])
+    polled = Polled(USAGE, CancellingClock(), [RuntimeError("a defect")])
     with capture_logs() as lines:
         polled.poll()
     told = [line for line in lines if line["log_level"] != "debug"]

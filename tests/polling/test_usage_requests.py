@@ -50,7 +50,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-class Responds(Transport):
+class FakeTransport(Transport):
     """Responds with thirty days of the users that a request names, or of all ``always``."""
 
     def __init__(self, always: Sequence[str] = ()) -> None:
@@ -149,7 +149,7 @@ def test_several_requests_make_one_snapshot(
 
 def test_midnight_between_requests() -> None:
     """All requests are for the thirty days of the first, whatever day it is by then."""
-    transport, target = Responds(), named(USERS)
+    transport, target = FakeTransport(), named(USERS)
     asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert len(transport.requests) == 5
@@ -198,7 +198,7 @@ def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: Ope
 
 def test_more_requests_than_a_poll_may_make() -> None:
     """A poll of too many users fails as incomplete, and says what to configure."""
-    transport, target = Responds(), named(USERS)
+    transport, target = FakeTransport(), named(USERS)
     with pytest.raises(IncompleteError) as caught:
         asyncio.run(poll_disk_usage(target, calls_of(transport, target, in_all=4), TWO_USERS))
 
@@ -229,7 +229,7 @@ def test_more_requests_than_a_poll_may_make() -> None:
 )
 def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | None) -> None:
     """A poll that finds too much has no number, and says which setting allows more."""
-    transport, target = Responds(), named(USERS)
+    transport, target = FakeTransport(), named(USERS)
     session = calls_of(transport, target, limits=limits)
     if sentence is None:
         assert len(asyncio.run(poll_disk_usage(target, session)).users) == len(USERS)
@@ -241,7 +241,7 @@ def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | N
 
 def test_requests_under_way_at_once() -> None:
     """There are no more than the account may have."""
-    transport, target = Responds(), named([f"user-{number}" for number in range(100)])
+    transport, target = FakeTransport(), named([f"user-{number}" for number in range(100)])
     asyncio.run(poll_disk_usage(target, calls_of(transport, target, at_once=2), TWO_USERS))
 
     assert len(transport.requests) == 50
@@ -250,7 +250,7 @@ def test_requests_under_way_at_once() -> None:
 
 def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
     """Each user's number is that of the request for it; others are not published."""
-    transport, target = Responds(always=(*USERS, "more")), named(USERS)
+    transport, target = FakeTransport(always=(*USERS, "more")), named(USERS)
     snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert [user.cpu_user for user in snapshot.users] == list(USERS)
@@ -260,7 +260,7 @@ def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
 def test_two_thousand_users() -> None:
     """Thirty days of each are read in a few responses, all well below the limit."""
     users = [f"customer-{number:05}" for number in range(2_000)]
-    transport, target = Responds(), named(users)
+    transport, target = FakeTransport(), named(users)
     snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), BODY_LIMIT // 7))
 
     assert [user.cpu_user for user in snapshot.users] == users
@@ -274,7 +274,7 @@ def test_memory_grows_with_a_response_not_with_all() -> None:
     target = named([f"user-{number}" for number in range(400)])
     peaks = []
     for max_bytes in (2**25, 2**19):
-        transport = Responds()
+        transport = FakeTransport()
         session = calls_of(transport, target, at_once=1)
         tracemalloc.start()
         try:

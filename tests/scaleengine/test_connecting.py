@@ -54,7 +54,7 @@ def at(url: str) -> PeerAddress:
     return PeerAddress(V4, (parts.hostname, parts.port))
 
 
-class Connects:
+class RecordedConnects:
     """The targets to which connections are begun, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,12 +69,12 @@ class Connects:
 
 
 @pytest.fixture
-def connects(monkeypatch: pytest.MonkeyPatch) -> Connects:
+def connects(monkeypatch: pytest.MonkeyPatch) -> RecordedConnects:
     """Note which connections are begun."""
-    return Connects(monkeypatch)
+    return RecordedConnects(monkeypatch)
 
 
-class Unwatched:
+class FakeWatch:
     """Watches over nothing."""
 
     def watch(self, sock: socket.socket) -> None:
@@ -143,7 +143,11 @@ def test_many_dead_addresses(
 
 
 def test_addresses_that_refuse(
-    closed: str, listen: StartServer, resolving: SetAddresses, send: SendRequest, connects: Connects
+    closed: str,
+    listen: StartServer,
+    resolving: SetAddresses,
+    send: SendRequest,
+    connects: RecordedConnects,
 ) -> None:
     """After an address that refuses the next one is tried at once."""
     refusing, good = at(f"http://{closed}/"), at(listen(respond))
@@ -159,7 +163,7 @@ def test_an_address_that_worked_is_tried_first(
     resolving: SetAddresses,
     transport: MakeTransport,
     context: RequestContext,
-    connects: Connects,
+    connects: RecordedConnects,
 ) -> None:
     """The second request wastes no time with the address that was dead at the first."""
     dead, good = dropping(), at(listen(respond))
@@ -177,7 +181,7 @@ def test_an_address_that_fails_after_it_was_connected_to(
     resolving: SetAddresses,
     transport: MakeTransport,
     context: RequestContext,
-    connects: Connects,
+    connects: RecordedConnects,
 ) -> None:
     """An address that accepts and does not answer is the last to be tried at the next request."""
 
@@ -200,7 +204,7 @@ def test_an_address_that_worked_and_is_silent_now(
     resolving: SetAddresses,
     transport: MakeTransport,
     context: RequestContext,
-    connects: Connects,
+    connects: RecordedConnects,
 ) -> None:
     """An address that worked is forgotten when a request by it takes too long."""
     requests = 0
@@ -223,7 +227,7 @@ def test_an_address_that_worked_and_is_silent_now(
 
 
 def test_what_is_said_of_several_failures(
-    closed: str, resolving: SetAddresses, send: SendRequest, connects: Connects
+    closed: str, resolving: SetAddresses, send: SendRequest, connects: RecordedConnects
 ) -> None:
     """IPv6 that is not there says little; that the other address refuses is what matters."""
     nowhere = PeerAddress(V4, ("255.255.255.255", 9))
@@ -331,7 +335,7 @@ def test_addresses_that_are_not_a_names_any_more() -> None:
 def test_a_name_without_addresses() -> None:
     """Nothing to connect to is an error of its own."""
     with pytest.raises(OSError, match=os.strerror(errno.EADDRNOTAVAIL)):
-        connect_first([], 1.0, Unwatched())
+        connect_first([], 1.0, FakeWatch())
 
 
 def test_what_urllib3_lends() -> None:

@@ -172,7 +172,7 @@ def test_calls_at_once_have_limits_of_their_own(
         assert good.result(SLACK) == HttpResponse(200, b"{}")
 
 
-class Hanging:
+class HangingRequest:
     """A call that hangs in a thread, and the transport that makes it."""
 
     def __init__(self, sender: Transport, context: RequestContext) -> None:
@@ -198,7 +198,7 @@ def test_close_while_waiting_for_a_response(
 ) -> None:
     """A call that waits for its response ends when the transport is closed."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
-    hanging = Hanging(transport(simulator.url, 60), context)
+    hanging = HangingRequest(transport(simulator.url, 60), context)
 
     assert simulator.wait_for_requests(1)
     assert hanging.ends_at_once()
@@ -208,7 +208,7 @@ def test_close_while_shaking_hands(transport: MakeTransport, context: RequestCon
     """A call that waits for the other side's part of TLS ends when the transport is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        hanging = Hanging(transport(url, 60), context)
+        hanging = HangingRequest(transport(url, 60), context)
         line, _ = listener.accept()
         with line:
             assert line.recv(1) == b"\x16"
@@ -233,7 +233,7 @@ def test_close_while_connecting(
     port = dropping().port
     resolving(*(PeerAddress(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 4)))
     monkeypatch.setattr(socket.socket, "connect", tell)
-    hanging = Hanging(transport("http://api.example/", 60), context)
+    hanging = HangingRequest(transport("http://api.example/", 60), context)
 
     for _ in range(3):
         assert connecting.acquire(timeout=SLACK)
@@ -250,7 +250,7 @@ def test_close_while_reading(
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
         reading.set()
 
-    hanging = Hanging(transport(listen(serve), 60), context)
+    hanging = HangingRequest(transport(listen(serve), 60), context)
 
     assert reading.wait(SLACK)
     assert hanging.ends_at_once()

@@ -13,7 +13,7 @@ from tests.support.fixtures import SendRequest, StartServer
 API = "api.example/stable/"
 
 
-class Proxy:
+class FixedProxy:
     """A proxy that answers every request with the same words."""
 
     def __init__(self, said: bytes) -> None:
@@ -46,7 +46,7 @@ def test_a_proxy_from_the_environment(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """The request goes to the proxy that the environment names."""
-    proxy = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    proxy = FixedProxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     use_proxy(listen(proxy))
 
     assert send(f"http://{API}") == HttpResponse(200, b"{}")
@@ -57,7 +57,7 @@ def test_a_tunnel_for_https(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """An address with TLS is reached through a tunnel, which shows the proxy the name alone."""
-    proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    proxy = FixedProxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     use_proxy(listen(proxy))
     with pytest.raises(NetworkError) as caught:
         send(f"https://{API}")
@@ -74,8 +74,8 @@ def test_no_proxy_for_this_machine(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """An API on loopback is reached directly: a proxy would take itself for it."""
-    proxy = Proxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-    api = Proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    proxy = FixedProxy(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    api = FixedProxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     use_proxy(listen(proxy))
 
     assert send(listen(api)) == HttpResponse(200, b"{}")
@@ -103,7 +103,7 @@ def test_a_proxy_that_asks_for_a_password(
 ) -> None:
     """A proxy that wants a user and a password leads to the variable that names it."""
     head = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\n"
-    use_proxy(listen(Proxy(head + b"Content-Length: 0\r\n\r\n")))
+    use_proxy(listen(FixedProxy(head + b"Content-Length: 0\r\n\r\n")))
     with pytest.raises(NetworkError) as caught:
         send(f"{scheme}://{API}")
 

@@ -11,7 +11,7 @@ TRUE = 1_415_700_000
 """What time it is at ScaleEngine at first."""
 
 
-class Machine:
+class SkewedMachine:
     """A machine whose clock may be off, and ScaleEngine, whose clock is right."""
 
     def __init__(self, ahead: float = 0.0) -> None:
@@ -33,14 +33,14 @@ class Machine:
 
 def test_nothing_is_known_at_first() -> None:
     """Before any response there is no skew, and our clock is the only one there is."""
-    machine = Machine(ahead=3600)
+    machine = SkewedMachine(ahead=3600)
     assert machine.time.skew is None
     assert machine.off == 3600
 
 
 def test_trust_before_any_response() -> None:
     """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
-    machine = Machine(ahead=3600)
+    machine = SkewedMachine(ahead=3600)
     machine.time.use_server_time()
     assert machine.off == 3600
     machine.respond()
@@ -50,7 +50,7 @@ def test_trust_before_any_response() -> None:
 @pytest.mark.parametrize("ahead", [-3600, -1, 0, 1, 3600, 10**9])
 def test_the_skew(ahead: float) -> None:
     """The skew is our clock minus ScaleEngine's, whose Date is read as the middle of its second."""
-    machine = Machine(ahead)
+    machine = SkewedMachine(ahead)
     assert machine.time.update(TRUE) == ahead - 0.5
     assert machine.time.skew == ahead - 0.5
 
@@ -58,7 +58,7 @@ def test_the_skew(ahead: float) -> None:
 @pytest.mark.parametrize(("ahead", "latest"), [(-3600, 0.5), (0, 0.5), (1, 1), (3600, 3600)])
 def test_the_later_of_both_times(ahead: float, latest: float) -> None:
     """Before an answer it is our clock's; then ScaleEngine's where ours is behind."""
-    machine = Machine(ahead)
+    machine = SkewedMachine(ahead)
     assert machine.time.latest() == TRUE + ahead
     machine.respond()
     assert machine.time.latest() == TRUE + latest
@@ -66,7 +66,7 @@ def test_the_later_of_both_times(ahead: float, latest: float) -> None:
 
 def test_a_date_far_in_the_future() -> None:
     """Until ScaleEngine's time is trusted, it is at most a week later than ours."""
-    machine = Machine(-10 * 86_400)
+    machine = SkewedMachine(-10 * 86_400)
     machine.respond()
     assert machine.time.latest() == TRUE - 3 * 86_400
     machine.time.use_server_time()
@@ -75,7 +75,7 @@ def test_a_date_far_in_the_future() -> None:
 
 def test_a_clock_far_ahead() -> None:
     """When ScaleEngine's time is trusted, ours does not count."""
-    machine = Machine(10 * 86_400)
+    machine = SkewedMachine(10 * 86_400)
     machine.respond()
     machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
@@ -84,7 +84,7 @@ def test_a_clock_far_ahead() -> None:
 @pytest.mark.parametrize(("ahead", "earliest"), [(-3600, -3600), (0, 0), (1, 0.5), (3600, 0.5)])
 def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
     """Where our clock is ahead it is ScaleEngine's."""
-    machine = Machine(ahead)
+    machine = SkewedMachine(ahead)
     assert machine.time.earliest() == TRUE + ahead
     machine.respond()
     assert machine.time.earliest() == TRUE + earliest
@@ -92,7 +92,7 @@ def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
 
 def test_a_date_far_in_the_past() -> None:
     """Until ScaleEngine's time is trusted, it is at most a day earlier than ours."""
-    machine = Machine(10 * 86_400)
+    machine = SkewedMachine(10 * 86_400)
     machine.respond()
     assert machine.time.earliest() == TRUE + 9 * 86_400
     machine.time.use_server_time()
@@ -102,7 +102,7 @@ def test_a_date_far_in_the_past() -> None:
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
 def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None:
     """Wherever in its second a response was given, the skew is wrong by half a second at most."""
-    machine = Machine(ahead)
+    machine = SkewedMachine(ahead)
     machine.true += passed
     machine.respond()
     assert machine.time.skew == pytest.approx(ahead, abs=0.501)
@@ -110,7 +110,7 @@ def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None
 
 def test_before_trust() -> None:
     """What answers tell does not move the time of requests: a proxy may have told it."""
-    machine = Machine(ahead=3600)
+    machine = SkewedMachine(ahead=3600)
     machine.respond()
     assert machine.off == 3600
 
@@ -118,7 +118,7 @@ def test_before_trust() -> None:
 @pytest.mark.parametrize("ahead", [-3600, 3600])
 def test_after_trust(ahead: float) -> None:
     """Once our time was refused, requests carry ScaleEngine's."""
-    machine = Machine(ahead)
+    machine = SkewedMachine(ahead)
     machine.respond()
     machine.time.use_server_time()
     machine.true += 1000
@@ -129,7 +129,7 @@ def test_after_trust(ahead: float) -> None:
 @pytest.mark.parametrize("jump", [-7200, -1, 1, 7200])
 def test_a_clock_that_jumps(jump: float) -> None:
     """A jump of our clock moves the skew at once, and the time of requests not at all."""
-    machine = Machine(ahead=3600)
+    machine = SkewedMachine(ahead=3600)
     machine.respond()
     machine.time.use_server_time()
     machine.true += 1000
@@ -143,7 +143,7 @@ def test_a_clock_that_jumps(jump: float) -> None:
 )
 def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) -> None:
     """However our clock jumps and time passes, the newest answer sets the time of requests."""
-    machine = Machine()
+    machine = SkewedMachine()
     machine.time.use_server_time()
     for jump, passing, answered in steps:
         machine.ahead += jump
@@ -155,7 +155,7 @@ def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) ->
 
 def test_trust_that_is_lost() -> None:
     """Once ScaleEngine's time was refused as well, our clock serves again."""
-    machine = Machine(ahead=3600)
+    machine = SkewedMachine(ahead=3600)
     machine.respond()
     machine.time.use_server_time()
     machine.time.use_local_time()

@@ -27,7 +27,7 @@ def response(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -
     return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, more, len(body), body)
 
 
-class Recorder:
+class RecordingServer:
     """A server that responds to everything, and remembers each request and where it came from."""
 
     def __init__(self, said: bytes) -> None:
@@ -46,7 +46,7 @@ def test_what_is_sent(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The text is posted as the form field json, under the exporter's name and version."""
-    recorder = Recorder(response())
+    recorder = RecordingServer(response())
     text = '{"path":"sestore4\\/a b&c=d+é","signature":"ab+\\/="}'
     found = transport(listen(recorder)).send(text, context)
 
@@ -73,7 +73,7 @@ def test_no_password_from_netrc(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login canary password canary\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    recorder = Recorder(response())
+    recorder = RecordingServer(response())
     send(listen(recorder))
 
     assert b"authorization" not in recorder.requests[0].lower()
@@ -81,7 +81,7 @@ def test_no_password_from_netrc(
 
 def test_no_cookies(listen: StartServer, transport: MakeTransport, context: RequestContext) -> None:
     """A cookie is neither kept nor sent back."""
-    recorder = Recorder(response(more=b"Set-Cookie: canary=1; Path=/\r\n"))
+    recorder = RecordingServer(response(more=b"Set-Cookie: canary=1; Path=/\r\n"))
     sender = transport(listen(recorder))
     for _ in range(2):
         sender.send("{}", context)
@@ -93,9 +93,9 @@ def test_no_cookies(listen: StartServer, transport: MakeTransport, context: Requ
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(listen: StartServer, send: SendRequest, status: int) -> None:
     """The server that a redirect leads to hears nothing of us; the response is the redirect."""
-    elsewhere = Recorder(response())
+    elsewhere = RecordingServer(response())
     location = b"Location: %s\r\n" % listen(elsewhere).encode()
-    here = Recorder(response(b"Moved", location, b"%d Moved" % status))
+    here = RecordingServer(response(b"Moved", location, b"%d Moved" % status))
 
     assert send(listen(here)) == HttpResponse(status, b"Moved")
     assert len(here.requests) == 1
@@ -106,7 +106,7 @@ def test_one_connection_serves_many_calls(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls made one after the other use one connection."""
-    recorder = Recorder(response())
+    recorder = RecordingServer(response())
     sender = transport(listen(recorder))
     for _ in range(20):
         sender.send("{}", context)
@@ -116,7 +116,7 @@ def test_one_connection_serves_many_calls(
 
 def test_retired_connections_are_not_kept(listen: StartServer, context: RequestContext) -> None:
     """What was idle is closed at once, and what is under way or still comes after its response."""
-    recorder = Recorder(response())
+    recorder = RecordingServer(response())
     asked, may_respond = threading.Event(), threading.Event()
 
     def serve(line: socket.socket, request: bytes) -> None:
@@ -155,7 +155,7 @@ def test_idle_connections_that_are_retired(listen: StartServer, context: Request
 
 def test_accounts_share_connections(listen: StartServer, context: RequestContext) -> None:
     """Each account uses what another has left open, and closing one leaves it to the others."""
-    recorder = Recorder(response())
+    recorder = RecordingServer(response())
     connections = Connections(Endpoint(listen(recorder), 60.0, 2))
     with closing(connections):
         for _ in range(10):
@@ -320,7 +320,7 @@ def test_chunks_leave_the_connection_open(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The next request goes by the connection on which a chunked response came."""
-    recorder = Recorder(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
+    recorder = RecordingServer(HEAD + CHUNKED + b"\r\n15\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n")
     sender = transport(listen(recorder))
     for _ in range(5):
         assert sender.send("{}", context) == HttpResponse(200, BODY)

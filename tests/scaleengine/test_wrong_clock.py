@@ -32,7 +32,7 @@ WINDOW = 300
 KNOWN = Credentials("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e6a2a06a9556379bf798af508dc")
 
 
-class Machine:
+class SkewedMachine:
     """A machine whose clock is off by ``off`` seconds; the true time goes on when it waits."""
 
     def __init__(self, off: float = 0.0) -> None:
@@ -60,7 +60,7 @@ class Machine:
         return False
 
 
-def scaleengine(machine: Machine) -> Simulator:
+def scaleengine(machine: SkewedMachine) -> Simulator:
     """Return a simulator that has the true time."""
     storage = Folder()
     storage.make("sestore4/jb")
@@ -69,20 +69,20 @@ def scaleengine(machine: Machine) -> Simulator:
 
 
 @pytest.fixture
-def machine() -> Machine:
+def machine() -> SkewedMachine:
     """Return a machine whose clock is right at first."""
-    return Machine()
+    return SkewedMachine()
 
 
 @pytest.fixture
-def simulator(machine: Machine) -> Iterator[Simulator]:
+def simulator(machine: SkewedMachine) -> Iterator[Simulator]:
     """Run a simulator that has the true time."""
     with scaleengine(machine) as running:
         yield running
 
 
 @pytest.fixture
-def client(machine: Machine, simulator: Simulator) -> Iterator[Client]:
+def client(machine: SkewedMachine, simulator: Simulator) -> Iterator[Client]:
     """Return a client of the simulator's that goes by the machine's clock."""
     with closing(machine.client(simulator.url)) as made:
         yield made
@@ -122,7 +122,7 @@ def codes(simulator: Simulator) -> list[str | None]:
     ],
 )
 def test_one_refusal(
-    machine: Machine, simulator: Simulator, client: Client, off: float, compared: str
+    machine: SkewedMachine, simulator: Simulator, client: Client, off: float, compared: str
 ) -> None:
     """The first call is refused and may be made again at once; all later ones are accepted."""
     machine.off = off
@@ -143,7 +143,7 @@ def test_one_refusal(
 
 @pytest.mark.parametrize("off", [-WINDOW + 1, -1, 0, 1, WINDOW - 1])
 def test_a_clock_that_is_right_enough(
-    machine: Machine, simulator: Simulator, client: Client, off: float
+    machine: SkewedMachine, simulator: Simulator, client: Client, off: float
 ) -> None:
     """A time that ScaleEngine accepts is not corrected: requests carry our own."""
     machine.off = off
@@ -155,7 +155,7 @@ def test_a_clock_that_is_right_enough(
 
 @pytest.mark.parametrize("off", [-HOUR, HOUR])
 def test_the_day_of_a_disk_usage(
-    machine: Machine, simulator: Simulator, client: Client, off: float
+    machine: SkewedMachine, simulator: Simulator, client: Client, off: float
 ) -> None:
     """The thirty days of a disk usage end today by ScaleEngine's time, once that is known."""
     machine.true = NOW - 10 * HOUR + (HOUR / 2 if off < 0 else 23.5 * HOUR)
@@ -170,7 +170,7 @@ def test_the_day_of_a_disk_usage(
 @pytest.mark.parametrize("before", [-HOUR, HOUR])
 @pytest.mark.parametrize("after", [-2 * HOUR, 0, 2 * HOUR])
 def test_a_jump_after_a_correction(
-    machine: Machine, simulator: Simulator, client: Client, before: float, after: float
+    machine: SkewedMachine, simulator: Simulator, client: Client, before: float, after: float
 ) -> None:
     """A clock that is set right, or jumps elsewhere, costs no further refusal.
 
@@ -190,7 +190,7 @@ def test_a_jump_after_a_correction(
 
 
 def test_a_monotonic_clock_that_misses_time(
-    machine: Machine, simulator: Simulator, client: Client
+    machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
     """Time that the monotonic clock does not count, as in a suspended virtual machine, is told.
 
@@ -207,7 +207,7 @@ def test_a_monotonic_clock_that_misses_time(
 
 
 def test_a_clock_that_is_right_and_yet_refused(
-    machine: Machine, simulator: Simulator, client: Client
+    machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
     """Where the clock is not the cause, nobody is sent to look at it."""
     simulator.behave(Behaviour(checks=Checks(window=-1)))
@@ -222,7 +222,9 @@ def test_a_clock_that_is_right_and_yet_refused(
 
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
-def test_a_response_without_a_date(machine: Machine, saying: StartFixedServer, date: str) -> None:
+def test_a_response_without_a_date(
+    machine: SkewedMachine, saying: StartFixedServer, date: str
+) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal(date)))) as client:
@@ -236,7 +238,7 @@ def test_a_response_without_a_date(machine: Machine, saying: StartFixedServer, d
         assert client.time.now() == NOW + HOUR
 
 
-def test_a_time_that_was_told_before(machine: Machine, saying: StartFixedServer) -> None:
+def test_a_time_that_was_told_before(machine: SkewedMachine, saying: StartFixedServer) -> None:
     """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal()))) as client:
@@ -248,7 +250,7 @@ def test_a_time_that_was_told_before(machine: Machine, saying: StartFixedServer)
 
 @pytest.mark.parametrize("fault", [Refusal("0001"), Refusal("0003"), Fault.HTML_PAGE])
 def test_other_failures(
-    machine: Machine, simulator: Simulator, client: Client, fault: Refusal | Fault
+    machine: SkewedMachine, simulator: Simulator, client: Client, fault: Refusal | Fault
 ) -> None:
     """The time of a response that does not refuse ours is taken note of, and not gone by."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
@@ -272,7 +274,7 @@ def test_other_failures(
 )
 def test_jumps(steps: list[tuple[float, float]]) -> None:
     """However the clock jumps: each jump costs a refusal at most, and no text is sent twice."""
-    machine = Machine()
+    machine = SkewedMachine()
     with scaleengine(machine) as simulator, closing(machine.client(simulator.url)) as client:
         for jump, passing in steps:
             machine.off += jump
@@ -288,7 +290,7 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
         assert len(set(timestamps)) == len(timestamps)
 
 
-def test_a_date_that_is_wrong(machine: Machine, saying: StartFixedServer) -> None:
+def test_a_date_that_is_wrong(machine: SkewedMachine, saying: StartFixedServer) -> None:
     """Where it is the Date that is wrong, as a proxy's may be, our own clock serves again.
 
     A right request is refused once, as a replay may be; the next one goes by the wrong Date, and

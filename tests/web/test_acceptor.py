@@ -300,7 +300,7 @@ def test_nobody_outstays(site: "Site") -> None:
     assert site.serve_while(visit) < 20_000_000
 
 
-class Exhausted(socket.socket):
+class ExhaustedSocket(socket.socket):
     """A socket that fails to accept at first, as often as there are causes."""
 
     causes: tuple[int, ...] = ()
@@ -324,7 +324,7 @@ class Exhausted(socket.socket):
 )
 def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str]) -> None:
     """Without descriptors it makes room and tries again soon; the log says so once."""
-    taken = Exhausted(fileno=site.sockets.pop().detach())
+    taken = ExhaustedSocket(fileno=site.sockets.pop().detach())
     taken.causes = causes
     site.sockets = [taken]
 

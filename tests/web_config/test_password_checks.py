@@ -32,7 +32,7 @@ def header(user: str, password: str) -> str:
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
-class Bcrypt:
+class FakeBcrypt:
     """A check that knows one password, notes whom it checks, and can be held up."""
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class Bcrypt:
 
 
 @pytest.fixture
-def bcrypt() -> Bcrypt:
+def bcrypt() -> FakeBcrypt:
     """Give a check that is never held up."""
-    return Bcrypt()
+    return FakeBcrypt()
 
 
 @pytest.fixture
-def authenticate(bcrypt: Bcrypt) -> Callable[..., Coroutine[None, None, AuthResult]]:
+def authenticate(bcrypt: FakeBcrypt) -> Callable[..., Coroutine[None, None, AuthResult]]:
     """Return a function that checks a user's password from an address."""
     own = BasicAuthentication(bcrypt, KEY, LogLimit(time.monotonic))
 
@@ -67,7 +67,7 @@ def authenticate(bcrypt: Bcrypt) -> Callable[..., Coroutine[None, None, AuthResu
     return check_password
 
 
-Judge = Callable[..., Coroutine[None, None, AuthResult]]
+Authenticate = Callable[..., Coroutine[None, None, AuthResult]]
 
 
 def run(coroutine: Coroutine[None, None, T]) -> T:
@@ -86,7 +86,7 @@ async def until_waiting() -> None:
     [("jane", "right", ACCEPTED), ("jane", "wrong", REJECTED), ("nobody", "right", REJECTED)],
 )
 def test_a_verdict_is_reached_once(
-    authenticate: Judge, bcrypt: Bcrypt, user: str, password: str, verdict: AuthResult
+    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, password: str, verdict: AuthResult
 ) -> None:
     """Credentials that were checked are accepted again without bcrypt."""
 
@@ -98,7 +98,9 @@ def test_a_verdict_is_reached_once(
 
 
 @pytest.mark.parametrize("user", ["jane", "john", "nobody", ""])
-def test_each_refusal_costs_the_same(authenticate: Judge, bcrypt: Bcrypt, user: str) -> None:
+def test_each_refusal_costs_the_same(
+    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str
+) -> None:
     """Given users of several costs, then a refusal takes a comparison of each, for whatever user.
 
     One of them is with the user's own hash.
@@ -112,7 +114,7 @@ def test_each_refusal_costs_the_same(authenticate: Judge, bcrypt: Bcrypt, user: 
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("user", ["jane", "nobody"])
 def test_what_was_found_before_tells_nothing(
-    authenticate: Judge, bcrypt: Bcrypt, user: str, attempt: int
+    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, attempt: int
 ) -> None:
     """Given a right password of one user, then wrong ones cost the same: two comparisons, once."""
 
@@ -126,14 +128,14 @@ def test_what_was_found_before_tells_nothing(
     assert len(bcrypt.checked) == 2
 
 
-def test_only_the_own_hash_lets_in(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_only_the_own_hash_lets_in(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
     """Given a password that fits the hashes of no user too, then it counts for none of those."""
     assert run(authenticate("john", "right")) is ACCEPTED
     assert [hashed for _, hashed in bcrypt.checked][-1] == USERS["john"]
     assert run(authenticate("nobody", "right")) is REJECTED
 
 
-def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: Bcrypt) -> None:
+def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: FakeBcrypt) -> None:
     """Given a reload with other users, then a refusal costs what theirs does."""
 
     async def twice() -> None:
@@ -147,7 +149,9 @@ def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: Bcrypt) -> Non
     run(twice())
 
 
-def test_wrong_passwords_never_drive_out_a_right_one(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_wrong_passwords_never_drive_out_a_right_one(
+    authenticate: Authenticate, bcrypt: FakeBcrypt
+) -> None:
     """Given a thousand wrong ones after it, then it is still known; the first of them are not."""
 
     async def many() -> None:
@@ -164,7 +168,9 @@ def test_wrong_passwords_never_drive_out_a_right_one(authenticate: Judge, bcrypt
     run(many())
 
 
-def test_the_same_credentials_at_once_are_checked_once(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_the_same_credentials_at_once_are_checked_once(
+    authenticate: Authenticate, bcrypt: FakeBcrypt
+) -> None:
     """Given two Prometheus that start together, then one check serves both."""
 
     async def together() -> list[AuthResult]:
@@ -174,7 +180,7 @@ def test_the_same_credentials_at_once_are_checked_once(authenticate: Judge, bcry
     assert len(bcrypt.checked) == 1
 
 
-def checked_passwords(bcrypt: Bcrypt) -> list[bytes]:
+def checked_passwords(bcrypt: FakeBcrypt) -> list[bytes]:
     """Return the passwords that were checked, in their order."""
     return list(dict.fromkeys(password for password, _ in bcrypt.checked))
 
@@ -184,7 +190,7 @@ def checked_passwords(bcrypt: Bcrypt) -> list[bytes]:
     [("jane", "192.0.2.1"), ("jane", "192.0.2.2"), ("john", "192.0.2.1")],
 )
 def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
-    authenticate: Judge, bcrypt: Bcrypt, user: str, client: str
+    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, client: str
 ) -> None:
     """Given 100 wrong ones that wait, then the first right one, wherever from, is third at most."""
 
@@ -210,7 +216,7 @@ def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
     [("127.1.2.3", True, 1), ("198.51.100.1", False, 3), ("::1", False, 3)],
 )
 def test_a_crowd_of_many_addresses(
-    authenticate: Judge, bcrypt: Bcrypt, client: str, *, was_right: bool, before: int
+    authenticate: Authenticate, bcrypt: FakeBcrypt, client: str, *, was_right: bool, before: int
 ) -> None:
     """A new password is checked soon from where one was right before, and from other networks."""
 
@@ -241,7 +247,9 @@ def test_a_crowd_of_many_addresses(
     assert checked_passwords(bcrypt).index(b"right") <= before
 
 
-def test_a_check_whose_clients_have_gone_is_dropped(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_a_check_whose_clients_have_gone_is_dropped(
+    authenticate: Authenticate, bcrypt: FakeBcrypt
+) -> None:
     """Given two clients with one password and one with another, then each counts."""
 
     async def leave() -> None:
@@ -263,7 +271,9 @@ def test_a_check_whose_clients_have_gone_is_dropped(authenticate: Judge, bcrypt:
     assert checked_passwords(bcrypt) == [b"runs", b"shared"]
 
 
-def test_a_check_that_runs_is_of_use_after_its_client(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_a_check_that_runs_is_of_use_after_its_client(
+    authenticate: Authenticate, bcrypt: FakeBcrypt
+) -> None:
     """Given a client that leaves while its password is checked, then the next is let in at once."""
 
     async def leave() -> None:
@@ -279,7 +289,7 @@ def test_a_check_that_runs_is_of_use_after_its_client(authenticate: Judge, bcryp
     assert len(bcrypt.checked) == 1
 
 
-def test_those_who_left_take_no_place(authenticate: Judge, bcrypt: Bcrypt) -> None:
+def test_those_who_left_take_no_place(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
     """Given more clients than may wait that all leave, then nobody else makes way for them."""
 
     async def leave() -> list[AuthResult]:
@@ -301,7 +311,7 @@ def test_those_who_left_take_no_place(authenticate: Judge, bcrypt: Bcrypt) -> No
 
 
 def test_when_too_many_wait_the_oldest_are_told_to_come_again(
-    authenticate: Judge, bcrypt: Bcrypt
+    authenticate: Authenticate, bcrypt: FakeBcrypt
 ) -> None:
     """Given more than may wait, then those too many are OVERLOADED and all others are checked."""
 
@@ -321,7 +331,7 @@ def test_when_too_many_wait_the_oldest_are_told_to_come_again(
 
 
 def test_a_check_that_cannot_run_is_no_verdict(
-    authenticate: Judge, bcrypt: Bcrypt, monkeypatch: pytest.MonkeyPatch
+    authenticate: Authenticate, bcrypt: FakeBcrypt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a thread the result is OVERLOADED, the log says why, and the next is checked."""
 

@@ -30,7 +30,7 @@ SWITCH = (
 )
 
 
-class Stop(threading.Event):
+class ScriptedStop(threading.Event):
     """A signal to stop that comes after some looks, without waiting for any."""
 
     def __init__(self, looks: int) -> None:
@@ -294,7 +294,7 @@ def test_an_error_does_not_end_the_watch(
 
     with monkeypatch.context() as patched, capture_logs() as lines:
         patched.setattr(live, "load_web_config", fail)
-        own.watch(Stop(looks=2))
+        own.watch(ScriptedStop(looks=2))
     assert [line["event"] for line in lines] == events
     assert (own.last_reload_successful, own.current.rate_limit) == (False, None)
     assert own.refresh() == ()
@@ -332,7 +332,7 @@ def test_it_looks_once_a_second_until_it_is_stopped(
     """Given three looks, then the change before them is in force and the fourth wait ends it."""
     own = begin("")
     write("rate_limit: {interval: 1s, burst: 1}\n")
-    stop = Stop(looks=3)
+    stop = ScriptedStop(looks=3)
     own.watch(stop)
     assert own.current.rate_limit
     assert stop.waits == [1.0] * 4
@@ -354,7 +354,7 @@ def test_a_file_that_is_hard_to_read_is_looked_at_less_often(
         return ()
 
     monkeypatch.setattr(own, "refresh", refresh)
-    stop = Stop(looks=1)
+    stop = ScriptedStop(looks=1)
     own.watch(stop)
     assert stop.waits == [1.0, pytest.approx(pause)]
 

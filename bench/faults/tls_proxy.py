@@ -21,7 +21,7 @@ _IS_CA: Final = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=crit
 _EXTENSIONS: Final = "subjectAltName={}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
 
 
-class Front:
+class TlsProxy:
     """Passes connections on to a port of this machine, as long as it is open.
 
     It keeps its own port from the first opening on.
@@ -33,7 +33,7 @@ class Front:
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
 
     def open(self, certificate: Path | None = None) -> None:

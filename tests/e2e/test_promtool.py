@@ -28,7 +28,7 @@ def promtool(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def judged(promtool: str, proofs: Proofs) -> Callable[..., None]:
+def run_promtool(promtool: str, proofs: Proofs) -> Callable[..., None]:
     """Give a function that lets promtool judge, and remembers what it said."""
     version = run([promtool, "--version"]).split()[2]
 
@@ -40,25 +40,25 @@ def judged(promtool: str, proofs: Proofs) -> Callable[..., None]:
     return judge
 
 
-def test_the_configuration(judged: Callable[..., None]) -> None:
+def test_the_configuration(run_promtool: Callable[..., None]) -> None:
     """The configuration of Prometheus is good, with the rules that it names."""
-    judged("check", "config", MONITORING / "prometheus.yml")
+    run_promtool("check", "config", MONITORING / "prometheus.yml")
 
 
-def test_the_copies(judged: Callable[..., None], tmp_path: Path) -> None:
+def test_the_copies(run_promtool: Callable[..., None], tmp_path: Path) -> None:
     """What this run makes of it is good too."""
     write_rules(tmp_path)
-    judged("check", "config", write_prometheus(tmp_path, "127.0.0.1:1", "127.0.0.1:2"))
+    run_promtool("check", "config", write_prometheus(tmp_path, "127.0.0.1:1", "127.0.0.1:2"))
 
 
-def test_the_rules(judged: Callable[..., None]) -> None:
+def test_the_rules(run_promtool: Callable[..., None]) -> None:
     """The rules are good, and nothing in them is in doubt."""
-    judged("check", "rules", "--lint-fatal", RULES)
+    run_promtool("check", "rules", "--lint-fatal", RULES)
 
 
-def test_the_metrics(judged: Callable[..., None], exporter: Exporter) -> None:
+def test_the_metrics(run_promtool: Callable[..., None], exporter: Exporter) -> None:
     """What a running exporter serves has no fault that promtool knows."""
-    judged("check", "metrics", given=exporter.metrics())
+    run_promtool("check", "metrics", given=exporter.metrics())
 
 
 @pytest.mark.parametrize("file", ["shipped", "copied"])

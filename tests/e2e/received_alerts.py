@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 _ON_EVERY_ALERT = ("alertname", "job")
 
 
-class Ear:
+class ReceivedAlerts:
     """Hears what receivers are told after it was made; what it waited for is proven."""
 
     def __init__(self, watches: Collection[Watch], proofs: Proofs) -> None:

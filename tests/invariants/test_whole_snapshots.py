@@ -16,7 +16,7 @@ TARGET = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1
 LOOKS = 60
 
 
-class Looks:
+class RecordingStop:
     """A stop that lets the publisher look so many times, and keeps what it has published."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ def test_every_publication_is_one_snapshot() -> None:
     """While folders come and go, no publication has folders of two polls, or the sum of another."""
     store = Store([TARGET])
     clock = Clock(lambda: 0.0, lambda: 0.0)
-    looks = Looks()
+    looks = RecordingStop()
     publisher = Publisher(build_metrics(store, {"main": 158}, clock), store, clock, looks)
     looks.publisher = publisher
 

@@ -1,4 +1,4 @@
-"""The witness of the fault matrix sees every number that was not true."""
+"""The metrics observer of the fault matrix sees every number that was not true."""
 
 import threading
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
+from bench.faults.metrics_observer import MetricsObserver, WatchedStore
 from bench.faults.truth import Holdings
-from bench.faults.witness import WatchedStore, Witness
 from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.snapshots import (
@@ -52,11 +52,11 @@ def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
         good = LastGood(snapshot, ended)
         assert store.record(target, PollResult(ended, 10.0, 1), good)
         metrics = build_metrics(store, {"main": 158}, clock)
-        witness = Witness(store, holdings.truths, metrics.wall_time)
-        witness.look(published(Publisher(metrics, store, clock, threading.Event())))
-        assert witness.publications == 1
-        assert bool(witness.wrong_count) == bool(witness.wrong)
-        return witness.wrong
+        observer = MetricsObserver(store, holdings.truths, metrics.wall_time)
+        observer.look(published(Publisher(metrics, store, clock, threading.Event())))
+        assert observer.publications == 1
+        assert bool(observer.wrong_count) == bool(observer.wrong)
+        return observer.wrong
 
     return publish
 
@@ -155,7 +155,7 @@ def test_numbers_of_no_poll(holdings: Holdings) -> None:
     store.record(FILES, PollResult(50.0, 1.0, 1), LastGood(counts(2, below=1), 50.0))
     store.windows[FILES].clear()
     metrics = build_metrics(store, {"main": 158}, clock)
-    witness = Witness(store, {FILES: holdings.truths[FILES]}, metrics.wall_time)
-    witness.look(published(Publisher(metrics, store, clock, threading.Event())))
+    observer = MetricsObserver(store, {FILES: holdings.truths[FILES]}, metrics.wall_time)
+    observer.look(published(Publisher(metrics, store, clock, threading.Event())))
 
-    assert witness.wrong == [f"{FILES}: numbers of no poll that is known to have been good"]
+    assert observer.wrong == [f"{FILES}: numbers of no poll that is known to have been good"]

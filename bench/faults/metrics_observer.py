@@ -104,7 +104,7 @@ def poll_labels(target: Target) -> dict[str, str]:
     }
 
 
-class Witness:
+class MetricsObserver:
     """Sees every publication: ``look`` is called with each, in the publisher's thread.
 
     ``wrong`` are sentences about numbers that were never true while their poll went on; of many

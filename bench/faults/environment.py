@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench.faults.fast_time import FastTime, fast_time
-from bench.faults.front import HOST, Certificates, Front, Names
+from bench.faults.tls_proxy import HOST, Certificates, Names, TlsProxy
 from bench.faults.truth import Holdings
 from exporter.config import load
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
@@ -50,20 +50,20 @@ class Way(Enum):
 
     STRAIGHT = auto()
     BY_NAME = auto()
-    BY_FRONT = auto()
+    BY_PROXY = auto()
     BY_TLS = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Props:
-    """What all scenes share: names that are resolved here, certificates if there are any."""
+class Overrides:
+    """What all environments share: names that are resolved here, certificates if there are any."""
 
     names: Names
     certificates: Certificates | None
 
 
 @dataclass(slots=True)
-class Scene:
+class Environment:
     """One account that is polled; ``mend`` undoes all that a fault has done."""
 
     name: str
@@ -71,8 +71,8 @@ class Scene:
     settings: Settings
     holdings: Holdings
     simulator: Simulator
-    front: Front | None
-    props: Props
+    proxy: TlsProxy | None
+    overrides: Overrides
     secret: Path
     clock_off: float = 0.0
     mid_walk: Sequence[Callable[[Holdings], None]] = ()
@@ -91,19 +91,19 @@ class Scene:
 
     def lose_name(self) -> None:
         """Let nobody find the name, and break off the connections of those who have found it."""
-        self.props.names.known.discard(self._host)
+        self.overrides.names.known.discard(self._host)
         self._open_again()
 
     def show_certificate(self, choose: Callable[[Certificates], Path]) -> None:
-        """Let the front show another certificate."""
-        if self.front is not None and self.props.certificates is not None:
-            self.front.shut()
-            self.front.open(choose(self.props.certificates))
+        """Let the proxy show another certificate."""
+        if self.proxy is not None and self.overrides.certificates is not None:
+            self.proxy.shut()
+            self.proxy.open(choose(self.overrides.certificates))
 
     def refuse(self) -> None:
         """Refuse connections."""
-        if self.front is not None:
-            self.front.shut()
+        if self.proxy is not None:
+            self.proxy.shut()
 
     def hide_secret(self) -> None:
         """Take the file of the secret away."""
@@ -115,7 +115,7 @@ class Scene:
         self.clock_off = 0.0
         self.mid_walk = ()
         self.secret.write_text(SECRET)
-        self.props.names.known.add(self._host)
+        self.overrides.names.known.add(self._host)
         if self.settings.endpoint.ca_file is not None:
             self.show_certificate(lambda certificates: certificates.good)
         else:
@@ -150,9 +150,9 @@ class Scene:
                 self.holdings.change(self.time.monotonic, change)
 
     def _open_again(self) -> None:
-        if self.front is not None:
-            self.front.shut()
-            self.front.open()
+        if self.proxy is not None:
+            self.proxy.shut()
+            self.proxy.open()
 
     @property
     def _host(self) -> str:
@@ -160,8 +160,10 @@ class Scene:
 
 
 @contextmanager
-def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props) -> Iterator[Scene]:
-    """Set a scene up, in which everything is as it should.
+def set_up_environment(
+    name: str, way: Way, timeout: float, stale_after: float, overrides: Overrides
+) -> Iterator[Environment]:
+    """Set up an environment in which nothing fails.
 
     ``timeout`` is that of a request, in real seconds.
     """
@@ -173,7 +175,7 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
         )
         holdings = Holdings(targets)
         holdings.change(time.monotonic, _fill)
-        set_up: list[Scene] = []
+        set_up: list[Environment] = []
 
         def refresh(_: float) -> None:
             for each in set_up:
@@ -188,15 +190,15 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
             refresh=refresh,
         )
         simulator = stack.enter_context(Simulator([account], clock=time.now))
-        front = _front(way, simulator, props)
-        if front is not None:
-            stack.callback(front.stop)
+        proxy = _proxy(way, simulator, overrides)
+        if proxy is not None:
+            stack.callback(proxy.stop)
         config, secret = Path(folder, "config.yaml"), Path(folder, "secret")
         secret.write_text(SECRET)
-        tls = props.certificates if way is Way.BY_TLS else None
+        tls = overrides.certificates if way is Way.BY_TLS else None
         config.write_text(
             _CONFIGURATION.format(
-                url=_url(way, name, simulator, front),
+                url=_url(way, name, simulator, proxy),
                 timeout=round(timeout * 1000),
                 ca_file="null" if tls is None else tls.authority,
                 name=name,
@@ -208,7 +210,7 @@ def scene(name: str, way: Way, timeout: float, stale_after: float, props: Props)
             )
         )
         settings = build_settings(load(config, {}).config)
-        made = Scene(name, time, settings, holdings, simulator, front, props, secret)
+        made = Environment(name, time, settings, holdings, simulator, proxy, overrides, secret)
         made.mend()
         set_up.append(made)
         yield made
@@ -223,17 +225,19 @@ def _fill(held: Holdings) -> None:
     held.bytes_by_user = {"": 1_000_000, "live": 7_000_000, "news": 30_000}
 
 
-def _front(way: Way, simulator: Simulator, props: Props) -> Front | None:
+def _proxy(way: Way, simulator: Simulator, overrides: Overrides) -> TlsProxy | None:
     if way is Way.STRAIGHT:
         return None
-    front = Front(urlsplit(simulator.url).port or 0)
-    front.open(props.certificates.good if way is Way.BY_TLS and props.certificates else None)
-    return front
+    proxy = TlsProxy(urlsplit(simulator.url).port or 0)
+    proxy.open(
+        overrides.certificates.good if way is Way.BY_TLS and overrides.certificates else None
+    )
+    return proxy
 
 
-def _url(way: Way, name: str, simulator: Simulator, front: Front | None) -> str:
-    if front is None:
+def _url(way: Way, name: str, simulator: Simulator, proxy: TlsProxy | None) -> str:
+    if proxy is None:
         return simulator.url
     scheme = "https" if way is Way.BY_TLS else "http"
     host = f"{name}.invalid" if way is Way.BY_NAME else HOST
-    return f"{scheme}://{host}:{front.port}/stable/"
+    return f"{scheme}://{host}:{proxy.port}/stable/"
