@@ -51,7 +51,7 @@ async def _poll_files(
         return listing
 
     strategy = WalkStrategy(
-        limits.at_once, limits.gap, session.account.walk_memory, build_log_fields(target)
+        limits.max_concurrency, limits.gap, session.account.walk_memory, build_log_fields(target)
     )
     await walk(target.path, request, limits, counts, strategy)
     found = counts.result(target.max_folders)

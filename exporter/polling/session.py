@@ -216,7 +216,7 @@ class PollSession:
                 "raise api.requests_per_second or api.max_workers, or configure "
                 f"{self._smaller()} or longer intervals",
             )
-        max_requests = account.limits.in_all
+        max_requests = account.limits.max_requests
         if self.requests >= max_requests:
             raise IncompleteError(
                 collector,
@@ -235,4 +235,4 @@ class PollSession:
         )
 
     def _may_continue(self) -> bool:
-        return self.requests < self.account.limits.in_all
+        return self.requests < self.account.limits.max_requests

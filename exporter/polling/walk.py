@@ -74,8 +74,8 @@ class WalkLimits:
     Requests are ``gap`` seconds apart at least.
     """
 
-    at_once: int
-    in_all: int
+    max_concurrency: int
+    max_requests: int
     snapshot: SnapshotLimits = field(default_factory=SnapshotLimits)
     gap: float = 0.0
 
@@ -93,7 +93,7 @@ async def walk(
     counts are then worth nothing. Where it fails or is cancelled, the requests under way are
     cancelled, and have ended when it ends.
     """
-    strategy = strategy or WalkStrategy(limits.at_once, limits.gap)
+    strategy = strategy or WalkStrategy(limits.max_concurrency, limits.gap)
     await _Walk(path, request, limits, counts, strategy).run()
 
 
@@ -154,9 +154,9 @@ class _Walk:
             )
 
     def request_more(self) -> None:
-        if self.requests + len(self.ready) > self.limits.in_all:
+        if self.requests + len(self.ready) > self.limits.max_requests:
             raise self.too_many_requests()
-        while (self.ready or self.runs) and len(self.under_way) < self.limits.at_once:
+        while (self.ready or self.runs) and len(self.under_way) < self.limits.max_concurrency:
             if self.ready:
                 folder = self.ready.pop()
                 self.send(folder.path, folder.step.offset, folder)
@@ -200,12 +200,12 @@ class _Walk:
         runs = [run, *self.runs, *self.awaited.values()]
         runs += [each.run for each in self.under_way.values() if isinstance(each, ParentRequest)]
         left = len(self.ready) + sum(len(each.queue) for each in runs)
-        return self.limits.in_all - self.requests - left
+        return self.limits.max_requests - self.requests - left
 
     def too_many_requests(self) -> IncompleteError:
         return IncompleteError(
             COMMAND,
-            f"counting {self.path!r} takes more than {self.limits.in_all} requests",
+            f"counting {self.path!r} takes more than {self.limits.max_requests} requests",
             "raise api.max_requests_per_poll, or configure smaller paths",
         )
 
@@ -263,7 +263,7 @@ class _Walk:
         return find_candidates(folder, listing.root)
 
     def probe(self, probe: Probe) -> None:
-        if self.requests >= self.limits.in_all:
+        if self.requests >= self.limits.max_requests:
             raise self.too_many_requests()
         self.send(probe.candidates[0].path, probe.offset, probe)
 
@@ -311,7 +311,7 @@ class _Walk:
         left = choose_to_compare(
             [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])]
         )
-        has_requests = self.requests + len(left) < self.limits.in_all
+        has_requests = self.requests + len(left) < self.limits.max_requests
         if left and has_requests and self.strategy.may_compare(request):
             self.compare(Comparison(request, listing, shown, left))
         else:

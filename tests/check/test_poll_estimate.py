@@ -126,7 +126,7 @@ def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAcco
                 return answers[-1]
 
             # Requests are so far apart that only their number counts.
-            limits = WalkLimits(at_once=1, in_all=5000, gap=3600.0)
+            limits = WalkLimits(max_concurrency=1, max_requests=5000, gap=3600.0)
             asyncio.run(walk("sestore4/jb", ask, limits, FolderCounts(None)))
             polled.client.close()
         return answers

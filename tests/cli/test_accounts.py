@@ -100,7 +100,7 @@ def test_what_a_reload_keeps(renew: Renew, settings: Settings) -> None:
     assert main.breaker.find_refusal("disk_usage", CREDENTIALS) is REFUSED
     assert main.client.time.now() == pytest.approx(4600.5)
     assert main.limiter is before.accounts["main"].limiter, "requests in flight are counted twice"
-    assert main.limits.in_all == settings.requests_per_poll
+    assert main.limits.max_requests == settings.requests_per_poll
 
 
 @pytest.mark.parametrize("settings", SAME_API)

@@ -34,5 +34,5 @@ def walk_script(
 ) -> tuple[FileCounts, ScriptedApi]:
     """Walk over the path ``s``; return what was counted, and the API that was asked."""
     api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)
-    asyncio.run(walk("s", api.request, WalkLimits(at_once=1, in_all=in_all), counts))
+    asyncio.run(walk("s", api.request, WalkLimits(max_concurrency=1, max_requests=in_all), counts))
     return counts.result(max_folders=100), api

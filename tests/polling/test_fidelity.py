@@ -50,7 +50,9 @@ def test_what_is_published(case: Case) -> None:
     api, counts = CaseApi(case), FolderCounts(None)
     published: Truth | None = None
     try:
-        asyncio.run(walk(PATH, api.request, WalkLimits(at_once=1, in_all=5000), counts))
+        asyncio.run(
+            walk(PATH, api.request, WalkLimits(max_concurrency=1, max_requests=5000), counts)
+        )
     except ScaleEngineError:
         assert case.allowed is not Allowed.EXACT
     else:

@@ -273,7 +273,9 @@ def test_responses_of_two_encodings() -> None:
         return responses.pop(0)
 
     with pytest.raises(IncompleteError, match="another form"):
-        asyncio.run(walk("s", request, WalkLimits(at_once=1, in_all=9), FolderCounts(None)))
+        asyncio.run(
+            walk("s", request, WalkLimits(max_concurrency=1, max_requests=9), FolderCounts(None))
+        )
 
 
 @pytest.mark.parametrize("limit", [3, 4])
@@ -281,7 +283,7 @@ def test_more_folders_than_allowed(limit: int) -> None:
     """A walk that finds one folder too many has no count, and says which setting allows more."""
     below = {name: FolderListing(loaded=COMPLETE) for name in "abc"}
     api = ScriptedApi({("s", 0): complete(folder=FolderListing([], below, COMPLETE))}, ELSEWHERE)
-    limits = WalkLimits(at_once=1, in_all=50, snapshot=SnapshotLimits(folders=limit))
+    limits = WalkLimits(max_concurrency=1, max_requests=50, snapshot=SnapshotLimits(folders=limit))
     if limit == 4:
         asyncio.run(walk("s", api.request, limits, FolderCounts(None)))
         return

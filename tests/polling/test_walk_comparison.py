@@ -100,8 +100,8 @@ def count(
 ) -> tuple[int, int]:
     """Walk over the tree of a server; return its files and folders."""
     counts = FolderCounts(1)
-    limits = WalkLimits(at_once=4, in_all=1000, gap=0.2)
-    strategy = strategy or WalkStrategy(limits.at_once, limits.gap, memory)
+    limits = WalkLimits(max_concurrency=4, max_requests=1000, gap=0.2)
+    strategy = strategy or WalkStrategy(limits.max_concurrency, limits.gap, memory)
     asyncio.run(walk("v", server.request, limits, counts, strategy))
     result = counts.result(max_folders=100)
     return result.files, result.folders

@@ -327,7 +327,7 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
         Simulator([account_with(tree)], Behaviour(latency=0.2, faults=(faults,))) as simulator,
         open_account(simulator, at_once=2) as account,
     ):
-        eager = replace(account, limits=WalkLimits(at_once=8, in_all=100))
+        eager = replace(account, limits=WalkLimits(max_concurrency=8, max_requests=100))
         session = make_session(eager, target())
         with pytest.raises(ScaleEngineError):
             run_poll(session, target())

@@ -137,7 +137,9 @@ def walk_over(*responses: Listing) -> None:
     async def request(_: str, __: int) -> Listing:
         return next(left)
 
-    asyncio.run(walk("s", request, WalkLimits(at_once=1, in_all=9), FolderCounts(None)))
+    asyncio.run(
+        walk("s", request, WalkLimits(max_concurrency=1, max_requests=9), FolderCounts(None))
+    )
 
 
 def test_a_file_that_is_not_in_its_place_any_more() -> None:
