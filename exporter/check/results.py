@@ -8,10 +8,10 @@ from typing import TypeAlias
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.polls import find_missing_users
-from exporter.polling.server_traits import ServerTraits
 from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import REJECTED_ADVICE, name_users
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import Reason, ScaleEngineError
 from exporter.scaleengine.file_listing import Listing
 
@@ -227,7 +227,7 @@ def build_empty_path_result(result: CheckResult, found_types: Sequence[str]) -> 
 
 def estimate_target_poll(target: FilesTarget, listing: Listing) -> PollEstimate:
     """Return what the first response of a path shows; raises IncompleteError as a poll does."""
-    folder, traits = FolderProgress(target.path), ServerTraits()
+    folder, traits = FolderProgress(target.path), WalkTraits()
     traits.observe(listing, 0)
     if folder.accept(listing, traits):
         folder.decide(listing, listing.entries, traits)

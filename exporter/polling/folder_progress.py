@@ -14,7 +14,6 @@ from typing import Final
 
 from exporter.polling.folder_counts import CountedFolder
 from exporter.polling.seen_names import SeenNames
-from exporter.polling.server_traits import ServerTraits
 from exporter.polling.steps import (
     FIRST_STEP,
     Start,
@@ -30,6 +29,7 @@ from exporter.polling.steps import (
     start_of,
     with_files,
 )
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, FolderListing, Listing, LoadState
 from exporter.scaleengine.redaction import quote_whole
@@ -175,7 +175,7 @@ class FolderProgress:
             yield folder
             unread += folder.children.values()
 
-    def accept(self, listing: Listing, traits: ServerTraits) -> bool:
+    def accept(self, listing: Listing, traits: WalkTraits) -> bool:
         """Return whether a response to ``step`` continues what is known.
 
         Where it does not, the next step is another. Raises IncompleteError where none is left.
@@ -199,7 +199,7 @@ class FolderProgress:
             self._set_next(self._next)
         return step.kind not in {StepKind.SAME, StepKind.CHECK}
 
-    def _fits(self, listing: Listing, traits: ServerTraits) -> bool:
+    def _fits(self, listing: Listing, traits: WalkTraits) -> bool:
         """Return whether a response shows again what the step requires."""
         step = self.step
         if step.kind is StepKind.SAME:
@@ -311,7 +311,7 @@ class FolderProgress:
         known = 0 if self._names is None else len(self._names)
         self.step = Step(known - 1, file=self._last_file) if known > 1 else FIRST_STEP
 
-    def decide(self, listing: Listing, news: int, traits: ServerTraits) -> bool:
+    def decide(self, listing: Listing, news: int, traits: WalkTraits) -> bool:
         """Set the next step after an accepted response which told of ``news`` new entries.
 
         Return whether the response is the end of the listing and proves it: it began behind an
@@ -350,7 +350,7 @@ class FolderProgress:
             self._set_next(following)
         return is_end and has_room
 
-    def _shows_more_than_due(self, shown: FolderListing, traits: ServerTraits) -> bool:
+    def _shows_more_than_due(self, shown: FolderListing, traits: WalkTraits) -> bool:
         """Return whether own files come again before the one that had to.
 
         Then the offset counts more than own files of the type, and the end may be farther; or the
@@ -360,7 +360,7 @@ class FolderProgress:
             return False
         return shown.files[0] != self.step.file
 
-    def _accept_gap(self, listing: Listing, traits: ServerTraits) -> bool:
+    def _accept_gap(self, listing: Listing, traits: WalkTraits) -> bool:
         """Finish where a response from behind the end is empty; raises IncompleteError.
 
         A response that is not empty proves no end: it repeats what is before its offset, and what
@@ -387,12 +387,12 @@ class FolderProgress:
         self.step = following
         return False
 
-    def _far_offset(self, traits: ServerTraits) -> int:
+    def _far_offset(self, traits: WalkTraits) -> int:
         """Return an offset far behind any that the last response could repeat entries from."""
         return self.step.offset + max(2 * traits.max_files, _FAR)
 
     @staticmethod
-    def _files_are_complete(shown: FolderListing, traits: ServerTraits) -> bool:
+    def _files_are_complete(shown: FolderListing, traits: WalkTraits) -> bool:
         """Return whether all own files were shown.
 
         An offset of 0 without a flag may be that of a complete folder, or of one to begin again.
@@ -407,7 +407,7 @@ class FolderProgress:
         else:
             self.step = following
 
-    def _follow(self, listing: Listing, news: int, traits: ServerTraits) -> Step:
+    def _follow(self, listing: Listing, news: int, traits: WalkTraits) -> Step:
         """Return the step after a response that says that there is more."""
         step, shown, told = self.step, listing.root, listing.root.next_offset
         if step.kind is StepKind.TOLD and not news:
@@ -441,7 +441,7 @@ class FolderProgress:
             return Step(told, check=replace(again, kind=StepKind.CHECK, otherwise=None))
         return again
 
-    def _step_on(self, listing: Listing, traits: ServerTraits) -> Step:
+    def _step_on(self, listing: Listing, traits: WalkTraits) -> Step:
         """Return the step after a response that does not say whether there is more."""
         shown, offset = listing.root, self.step.offset
         children = with_files(shown)
@@ -486,7 +486,7 @@ class FolderProgress:
                 following = Step(far, child=last, otherwise=following)
         return following
 
-    def _own_step(self, shown: FolderListing, traits: ServerTraits) -> Step | None:
+    def _own_step(self, shown: FolderListing, traits: WalkTraits) -> Step | None:
         """Return the step to the last of the own files that a response shows.
 
         A server may repeat some files before the offset. So those count that come from the file

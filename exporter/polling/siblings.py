@@ -257,7 +257,7 @@ def begin_run(parent: FolderProgress, shown: FolderListing | None, page: int) ->
     return run
 
 
-def proves_position(
+def match_position(
     run: SiblingRun, response: FolderListing, is_complete: Callable[[FolderListing], bool]
 ) -> Sequence[Entry] | None:
     """Return the sub-folders that a response for the parent shows, if they can be used.

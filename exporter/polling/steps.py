@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
-from exporter.polling.server_traits import ServerTraits
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.file_listing import (
     PAGE_SIZE,
     FolderListing,
@@ -124,7 +124,7 @@ def shows_again(known: FolderListing, shown: FolderListing) -> bool:
     return not has_new
 
 
-def may_leap(listing: Listing, step: Step, traits: ServerTraits) -> bool:
+def may_leap(listing: Listing, step: Step, traits: WalkTraits) -> bool:
     """Return whether it is worth a try that an offset counts the files at any depth.
 
     The try must be able to fail: not where the folder's own entries reach as far.

@@ -3,7 +3,7 @@
 A response lists about a hundred files. What it leaves out it may mark: a folder was seen partly
 and goes on at an offset, or was skipped and has to be requested by itself. The walk follows each
 mark. Where a mark may be missing, one more request shows whether there is more; what the API's
-pages leave open is found out by the responses (``server_traits``).
+pages leave open is found out by the responses (``walk_traits``).
 
 A further response for a folder may show more of what is below it. So a sub-folder is requested only
 when all folders above it are complete, and nothing is requested that was about to be shown. The
@@ -27,12 +27,11 @@ from exporter.polling.comparisons import (
 )
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
-from exporter.polling.server_traits import ServerTraits
 from exporter.polling.siblings import (
     Entry,
     SiblingRun,
     begin_run,
-    proves_position,
+    match_position,
 )
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
@@ -45,6 +44,7 @@ from exporter.polling.steps import (
 )
 from exporter.polling.threads import cancel_all
 from exporter.polling.walk_strategy import ParentRequest, WalkStrategy
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import (
     ApiError,
     IncompleteError,
@@ -118,7 +118,7 @@ class _Walk:
     awaited: dict[FolderProgress, SiblingRun] = field(default_factory=dict)
     """Runs that wait for a response for their first sub-folder, by that."""
     under_way: dict["asyncio.Task[Listing]", _Purpose] = field(default_factory=dict)
-    traits: ServerTraits = field(default_factory=ServerTraits)
+    traits: WalkTraits = field(default_factory=WalkTraits)
     kept: dict[str, Listing] = field(default_factory=dict)
     """Responses for folders from their start, by path, that were made to compare them."""
     is_parent_compared: bool = False
@@ -304,7 +304,7 @@ class _Walk:
             listing = build_listing(FolderListing())  # no number depends on this request
         shown = None
         if listing.encoding in {None, self.encoding}:
-            shown = proves_position(request.run, listing.root, self.shows_all)
+            shown = match_position(request.run, listing.root, self.shows_all)
         if shown is None or self.is_parent_compared:
             self.use_parent(request, listing, shown)
             return

@@ -12,8 +12,8 @@ from exporter.accounts import Dependencies, build_accounts
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
-from exporter.polling.server_traits import ServerTraits
 from exporter.polling.walk import WalkLimits, walk
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.file_listing import (
@@ -88,7 +88,7 @@ CASES = {
 @pytest.mark.parametrize(("listing", "foreseen"), CASES.values(), ids=CASES.keys())
 def test_requests_of_a_poll(listing: Listing, foreseen: PollEstimate) -> None:
     """Each folder that was not shown whole takes further requests, by what is said of it."""
-    folder, traits = FolderProgress("sestore4/jb"), ServerTraits()
+    folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
     traits.observe(listing, 0)
     assert folder.accept(listing, traits)
     folder.decide(listing, listing.entries, traits)
@@ -170,7 +170,7 @@ def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
     """One request is enough exactly where that is foreseen."""
     tree = random_wide_tree(Random(seed), 100)
     answers = walked(tree, ApiVariant())
-    folder, traits = FolderProgress("sestore4/jb"), ServerTraits()
+    folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
     traits.observe(answers[0], 0)
     folder.accept(answers[0], traits)
     folder.decide(answers[0], answers[0].entries, traits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.polling.folder_progress import FolderProgress
-from exporter.polling.siblings import ParentOffset, SiblingRun, begin_run, proves_position
+from exporter.polling.siblings import ParentOffset, SiblingRun, begin_run, match_position
 from exporter.scaleengine.file_listing import FolderListing, LoadState
 
 PAGE = 10
@@ -112,7 +112,7 @@ USED: Mapping[str, tuple[Mapping[str, FolderListing], Mapping[str, FolderListing
 def test_a_response_that_proves_its_position(
     before: Mapping[str, FolderListing], shown: Mapping[str, FolderListing], used: list[str]
 ) -> None:
-    found = proves_position(make_run(before), FolderListing(folders=shown), is_complete)
+    found = match_position(make_run(before), FolderListing(folders=shown), is_complete)
     assert found is not None
     assert [name for name, _ in found] == used
 
@@ -217,7 +217,7 @@ MISFITS = {
 @pytest.mark.parametrize("misfit", MISFITS.values(), ids=MISFITS.keys())
 def test_a_response_that_does_not(misfit: Misfit) -> None:
     """Each breaks one condition; a number that came from it could be wrong."""
-    assert proves_position(make_run(misfit.before), misfit.shown, is_complete) is None
+    assert match_position(make_run(misfit.before), misfit.shown, is_complete) is None
 
 
 def test_files_of_the_parent_behind_its_folders() -> None:
@@ -225,7 +225,7 @@ def test_files_of_the_parent_behind_its_folders() -> None:
     shown = shows(
         "x.mp4", files_last=True, b=complete(5), c=complete(1), d=complete(0), e=complete(0)
     )
-    assert proves_position(make_run(FULL), shown, is_complete)
+    assert match_position(make_run(FULL), shown, is_complete)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
-from exporter.polling.server_traits import ServerTraits
 from exporter.polling.steps import Start, Step, StepKind, has_skipped, repeats
 from exporter.polling.walk import WalkLimits, walk
+from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
 from exporter.scaleengine.file_listing import (
     FolderListing,
@@ -172,13 +172,13 @@ def test_an_empty_response_behind_the_end(shown: FolderListing) -> None:
     """It proves the end, also with a member of the API that looks like a folder."""
     folder = behind_the_end()
     folder.add_child("__errors")
-    folder.accept(build_listing(shown), ServerTraits(max_files=3))
+    folder.accept(build_listing(shown), WalkTraits(max_files=3))
     assert folder.is_complete
 
 
 def test_a_response_behind_the_end_that_repeats_something() -> None:
     """It proves no end: what follows may be hidden, so the requests go on, a response farther."""
-    folder, traits = behind_the_end(), ServerTraits(max_files=3)
+    folder, traits = behind_the_end(), WalkTraits(max_files=3)
     folder.accept(build_listing(KNOWN), traits)
     assert (folder.step.kind, folder.step.offset) == (StepKind.SAME, 1009)
     folder.accept(build_listing(whole()), traits)
@@ -192,7 +192,7 @@ def test_a_response_behind_the_end_that_repeats_something() -> None:
 @pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
 def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
     """What is shown far behind the end is shown everywhere, and hides nothing."""
-    folder, traits = behind_the_end(), ServerTraits(max_files=3)
+    folder, traits = behind_the_end(), WalkTraits(max_files=3)
     for shown in (first, KNOWN):
         folder.accept(build_listing(shown), traits)
     if not folder.is_complete:
@@ -212,7 +212,7 @@ def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
 )
 def test_room_of_a_response(root: FolderListing, *, has_room: bool) -> None:
     """A response that skips a folder was cut there, however few entries it shows."""
-    assert ServerTraits(max_files=3).has_room(build_listing(root)) is has_room
+    assert WalkTraits(max_files=3).has_room(build_listing(root)) is has_room
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_an_offset_that_skips_nothing_in_a_folder_is_compared(*, is_same: bool) 
 
 def test_a_leap_to_a_file_of_a_sub_folder() -> None:
     """A folder's own file behind its sub-folders may be shown at any offset."""
-    traits, folder = ServerTraits(), FolderProgress("s")
+    traits, folder = WalkTraits(), FolderProgress("s")
     listing = build_listing(
         FolderListing(files(1), {"a": whole(many(10, 110))}, PARTLY, files_last=True)
     )
@@ -371,7 +371,7 @@ def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
     folder.is_by_itself = True
     folder.step = Step(3, StepKind.GAP)
     with pytest.raises(IncompleteError, match="behind its end, more is listed"):
-        folder.accept(build_listing(whole(a=whole())), ServerTraits())
+        folder.accept(build_listing(whole(a=whole())), WalkTraits())
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_a_name_of_the_apis_fails_to_be_listed() -> None:
 
 def test_leaps_are_tried_three_times() -> None:
     """After three misfits no walk leaps again: an offset counts the entries of one folder."""
-    traits = ServerTraits()
+    traits = WalkTraits()
     tried = []
     for _ in range(5):
         folder = FolderProgress("s")

@@ -13,7 +13,7 @@ _MAX_MISFITS: Final = 3
 
 
 @dataclass(slots=True)
-class ServerTraits:
+class WalkTraits:
     """Facts that hold for every response of one walk; each is False until it was seen.
 
     - ``marks_partial``: a requested folder that goes on says so.
