@@ -96,8 +96,12 @@ class SiblingRun:
 
     @property
     def expected(self) -> float:
-        """Return about how many sub-folders one more response for the parent completes."""
-        again = 0 if self.anchor is None else self.anchor.all_files
+        """Return about how many sub-folders one more response for the parent completes.
+
+        It shows again all that is known from the anchor on.
+        """
+        again = sum(folder.all_files for _, folder in self.before)
+        again += 0 if self.cut is None else self.cut.all_files
         return (self.page - again) / max(1.0, self.mean_files)
 
     def offset(self, counted: ParentOffset) -> int | None:

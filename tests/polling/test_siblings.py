@@ -271,3 +271,10 @@ def test_a_folder_that_is_known_behind_an_unknown_one_is_no_run() -> None:
     parent.children["c"].add_files(files(0, 1))
     parent.finish()
     assert begin_run(parent, None, PAGE) is None
+
+
+def test_what_a_response_for_the_parent_has_room_for() -> None:
+    """It shows again all that is known from the anchor on, not only the anchor."""
+    run = make_run({"a": complete(5), "b": complete(1), "c": complete(8), **THREE})
+    assert [name for name, _ in run.before] == ["b", "c"]
+    assert run.expected < 1
