@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.walk import WalkLimits, walk
-from exporter.scaleengine.errors import ApiError, ProtocolError, ScaleEngineError
+from exporter.scaleengine.errors import (
+    ApiError,
+    ProtocolError,
+    RequestTimeoutError,
+    ScaleEngineError,
+)
 from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
 from exporter.simulator import FileType, Folder
@@ -240,6 +245,34 @@ def test_requests_where_no_file_is_of_the_type(variant: ApiVariant) -> None:
     requested: list[tuple[str, int]] = []
     assert count(tree, variant, requested) == (0, 4)
     assert len(requested) <= 100
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ApiError("files.list", "ScaleEngine reports a failure", "ask"),
+        RequestTimeoutError("files.list", "no response within 10 s", "wait"),
+    ],
+)
+def test_a_server_that_fails_at_offsets_of_sub_folders(failure: ScaleEngineError) -> None:
+    """No number depends on a request that confirms another one."""
+    tree = tree_of(40, files=2, own=15)
+    requests = 0
+
+    async def request(path: str, offset: int) -> Listing:
+        nonlocal requests
+        requests += 1
+        folder = tree.find(path.removeprefix(PATH).lstrip("/"))
+        assert folder is not None
+        if path != PATH and offset:
+            raise failure
+        return respond(folder, path, offset, TEN)
+
+    counts = FolderCounts(None)
+    asyncio.run(walk(PATH, request, WalkLimits(1, MAX_REQUESTS, gap=3600.0), counts))
+    result = counts.result(max_folders=1)
+    assert (result.files, result.folders) == truth(tree)
+    assert requests <= 2 + 40 + 2 * 3
 
 
 @pytest.mark.parametrize("files", [7, 10, 15])

@@ -181,3 +181,23 @@ def test_batches_grow() -> None:
     """What follows may be smaller, so the parent is considered again and again."""
     run = make_run(left=100, files=50)
     assert [choose(run), choose(run)] == [ChildRequests(16), ChildRequests(32)]
+
+
+def test_a_late_fit_is_left_to_the_next_walk() -> None:
+    """To confirm it takes a request more than may be made in vain; the next walk begins with it."""
+    memory = StrategyMemory()
+    strategy, run = WalkStrategy(4, RATE_LIMITED, memory), make_run()
+    run.parent.file_count = 3
+    may_compare = []
+    for _ in range(MAX_COST):
+        request = request_for(run, strategy)
+        may_compare.append(strategy.may_compare(request))
+        strategy.record_misfit(request)
+    assert may_compare == [True, True, False]
+    assert strategy.has_given_up
+    following, run = WalkStrategy(4, RATE_LIMITED, memory), make_run()
+    run.parent.file_count = 3
+    request = request_for(run, following)
+    assert request.counted is ParentOffset.FILES
+    assert following.may_compare(request)
+    assert memory.postponed is None
