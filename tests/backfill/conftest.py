@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -56,7 +57,20 @@ class CollectedRun:
     warnings: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
 
-Collect = Callable[..., CollectedRun]
+class Collect(Protocol):
+    """Collect the account of a simulator."""
+
+    def __call__(
+        self,
+        simulator: Simulator,
+        *,
+        first_day: date | None = None,
+        cpu_users: tuple[str, ...] = (),
+        stop: "LeapingStop | None" = None,
+        max_response_bytes: int = BODY_LIMIT,
+        ahead: float = 0.0,
+        limits: SnapshotLimits | None = None,
+    ) -> CollectedRun: ...
 
 
 class LeapingStop(threading.Event):

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -105,8 +105,14 @@ def test_a_port_where_nobody_listens(refusing: str) -> None:
     assert connection.detail == "the connection was refused"
 
 
+class SetAddresses(Protocol):
+    """Give names that end in .example these addresses."""
+
+    def __call__(self, *addresses: str) -> None: ...
+
+
 @pytest.fixture
-def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def resolving(monkeypatch: pytest.MonkeyPatch) -> SetAddresses:
     """Return a function that says which addresses names that end in .example have."""
     real = socket.getaddrinfo
 
@@ -126,9 +132,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return say
 
 
-def test_the_first_address_that_answers(
-    scaleengine: Simulator, resolving: Callable[..., None]
-) -> None:
+def test_the_first_address_that_answers(scaleengine: Simulator, resolving: SetAddresses) -> None:
     """Every address of a name is shown; those at which nobody listens do no harm, and are named."""
     resolving("127.0.0.2", "127.0.0.1", "::1")
     name, connection, certificate = go(scaleengine.url.replace("127.0.0.1", "api.example"))
@@ -148,7 +152,7 @@ def test_the_first_address_that_answers(
 
 
 def test_an_address_that_drops_packets(
-    scaleengine: Simulator, resolving: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    scaleengine: Simulator, resolving: SetAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that never answers is waited for only a little when another one does."""
     monkeypatch.setattr(reach_module, "_OTHERS_SECONDS", 0.2)
@@ -168,7 +172,7 @@ def test_an_address_that_drops_packets(
     assert connection.facts["failed_addresses"] == ["127.0.0.2"]
 
 
-def test_a_family_without_a_route(scaleengine: Simulator, resolving: Callable[..., None]) -> None:
+def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetAddresses) -> None:
     """A machine without IPv6 has nothing to worry about when a name has such an address too."""
     resolving("255.255.255.255", "127.0.0.1")
     _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
@@ -307,7 +311,7 @@ def test_a_handshake_that_hangs(silent: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_by_a_proxy(
     scaleengine: Simulator,
-    resolving: Callable[..., None],
+    resolving: SetAddresses,
     monkeypatch: pytest.MonkeyPatch,
     scheme: str,
 ) -> None:

@@ -6,10 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -31,7 +32,10 @@ class Ended:
     error: str
 
 
-Run = Callable[..., Ended]
+class Run(Protocol):
+    """Run the check in the folder of the configuration."""
+
+    def __call__(self, *arguments: str, **environ: str) -> Ended: ...
 
 
 @pytest.fixture
@@ -95,8 +99,14 @@ class Terminal:
         return bool(piece)
 
 
+class StartTerminal(Protocol):
+    """Start the check on a terminal."""
+
+    def __call__(self, *arguments: str, **environ: str) -> Terminal: ...
+
+
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+def terminal(tmp_path: Path) -> Iterator[StartTerminal]:
     """Return a function that starts the check on a terminal."""
     with ExitStack() as at_the_end:
 
@@ -176,7 +186,7 @@ def test_a_wrong_configuration(
     ],
 )
 def test_an_interruption(
-    terminal: Callable[..., Terminal],
+    terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -199,7 +209,7 @@ def test_an_interruption(
 
 
 def test_on_a_terminal(
-    terminal: Callable[..., Terminal],
+    terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -218,7 +228,7 @@ def test_on_a_terminal(
     ("environ", "progress"), [({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)]
 )
 def test_a_terminal_without_colours(
-    terminal: Callable[..., Terminal],
+    terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,

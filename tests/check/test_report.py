@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
+from typing import Protocol
 
 import jsonschema
 import pytest
@@ -20,7 +21,19 @@ from exporter.simulator.php import PhpValue
 from exporter.terminal import Progress
 from tests.support.fixtures import DescribeAccount, MakeSettings
 
-Print = Callable[..., str]
+
+class PrintCheck(Protocol):
+    """Check accounts, and return what that prints."""
+
+    def __call__(
+        self,
+        *accounts: Mapping[str, object],
+        output: str = "text",
+        full: bool = False,
+        cautions: tuple[str, ...] = (),
+        **api: object,
+    ) -> str: ...
+
 
 HERE = Path(__file__).parent
 
@@ -127,7 +140,7 @@ def bad(main: DescribeAccount) -> tuple[Mapping[str, object], ...]:
 
 
 @pytest.fixture
-def printed(settings: MakeSettings, scaleengine: Simulator) -> Print:
+def printed(settings: MakeSettings, scaleengine: Simulator) -> PrintCheck:
     """Return a function that checks accounts, and returns what that prints."""
 
     def run(
@@ -163,12 +176,12 @@ def steady(text: str) -> str:
     return text
 
 
-def test_a_good_run(printed: Print, main: DescribeAccount) -> None:
+def test_a_good_run(printed: PrintCheck, main: DescribeAccount) -> None:
     """A good run has one line for each thing that was tried, and a sum."""
     assert steady(printed(main())) == (HERE / "good.txt").read_text()
 
 
-def test_a_bad_run(printed: Print, bad: tuple[Mapping[str, object], ...]) -> None:
+def test_a_bad_run(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -> None:
     """What failed, or deserves a look, stands out, with the next step below it."""
     cautions = ("config.yaml:1:1: api.url: is odd",)
     said = printed(*bad, cautions=cautions, max_requests_per_poll=4)
@@ -178,7 +191,7 @@ def test_a_bad_run(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
 
 @pytest.mark.parametrize(("full", "facts"), [(False, FACTS), (True, WHOLE_FACTS)])
 def test_a_document(
-    printed: Print,
+    printed: PrintCheck,
     main: DescribeAccount,
     bad: tuple[Mapping[str, object], ...],
     full: bool,  # noqa: FBT001 - pytest gives it by name
@@ -198,7 +211,7 @@ def test_a_document(
         assert document["ok"] is (counts["fail"] == 0)
 
 
-def test_the_facts(printed: Print, bad: tuple[Mapping[str, object], ...]) -> None:
+def test_the_facts(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -> None:
     """The facts of users and paths are those of the simulated account."""
     before = datetime.now(UTC).date()
     findings = json.loads(printed(*bad, output="json"))["findings"]
@@ -224,7 +237,7 @@ def test_the_facts(printed: Print, bad: tuple[Mapping[str, object], ...]) -> Non
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("output", WRITERS)
 def test_no_secret(
-    printed: Print,
+    printed: PrintCheck,
     bad: tuple[Mapping[str, object], ...],
     output: str,
     full: bool,  # noqa: FBT001 - pytest gives it by name

@@ -76,7 +76,7 @@ def test_requests_of_replaced_accounts_end_before_they_are_forgotten(
     service = Service(settings_of("a"))
     steps: list[str] = []
 
-    def record(step: type[Poller] | type[Metrics]) -> Callable[..., None]:
+    def record(step: type[Poller] | type[Metrics]) -> Callable[[object, object, object], None]:
         return lambda *_: steps.append(step.__name__)
 
     for step in (Poller, Metrics):

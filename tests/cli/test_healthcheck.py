@@ -3,10 +3,11 @@
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import Protocol
 
 import pytest
 
@@ -21,7 +22,13 @@ from tests.support.waiting import TIMEOUT
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"
 WEB_CONFIG = "--web.config.file=web.yml"
 
-Serve = Callable[..., str]
+
+class Serve(Protocol):
+    """Listen, give every client the same response, and return the address."""
+
+    def __call__(
+        self, address: str, status: int = 200, tls: ssl.SSLContext | None = None
+    ) -> str: ...
 
 
 def check(command_line: bytes, environ: Mapping[str, str]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from structlog.testing import capture_logs
@@ -23,8 +24,16 @@ def bad() -> Settings:
     raise ConfigError((Problem(str(Path("config.yaml")), 1, 1, "accounts", "is missing"),))
 
 
+class MakeReloader(Protocol):
+    """Return a reloader that reads and publishes with these functions."""
+
+    def __call__(
+        self, read: Callable[[], Settings], publish: Callable[[ConfigReloader[Settings]], bool]
+    ) -> ConfigReloader[Settings]: ...
+
+
 @pytest.fixture
-def reloading() -> Callable[..., ConfigReloader[Settings]]:
+def reloading() -> MakeReloader:
     """Give a function that makes a reload; ``publish`` is told of the reload."""
 
     def make(
@@ -41,9 +50,7 @@ def reloading() -> Callable[..., ConfigReloader[Settings]]:
 
 
 @pytest.mark.parametrize("read", [good, bad])
-def test_published_before_it_is_told(
-    reloading: Callable[..., ConfigReloader[Settings]], read: Callable[[], Settings]
-) -> None:
+def test_published_before_it_is_told(reloading: MakeReloader, read: Callable[[], Settings]) -> None:
     """A publication shows the outcome, and comes before the log line."""
     published: list[tuple[bool, float]] = []
 
@@ -60,7 +67,7 @@ def test_published_before_it_is_told(
     assert reload.last_success == (0 if problems else 1)
 
 
-def test_a_reload_without_resources(reloading: Callable[..., ConfigReloader[Settings]]) -> None:
+def test_a_reload_without_resources(reloading: MakeReloader) -> None:
     """Where a limit ends a reload, the limit is what is told; it is no defect."""
 
     def fail() -> Settings:
@@ -74,7 +81,7 @@ def test_a_reload_without_resources(reloading: Callable[..., ConfigReloader[Sett
 
 
 def test_a_reload_that_cannot_be_published(
-    reloading: Callable[..., ConfigReloader[Settings]],
+    reloading: MakeReloader,
 ) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
     reload = reloading(good, lambda _: False)
@@ -87,7 +94,7 @@ def test_a_reload_that_cannot_be_published(
 
 @pytest.mark.parametrize(("read", "level"), [(good, "info"), (bad, "error")], ids=["good", "bad"])
 def test_reloads_over_http_are_limited_in_the_log(
-    reloading: Callable[..., ConfigReloader[Settings]], read: Callable[[], Settings], level: str
+    reloading: MakeReloader, read: Callable[[], Settings], level: str
 ) -> None:
     """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
     reload = reloading(read, lambda _: True)
@@ -99,7 +106,7 @@ def test_reloads_over_http_are_limited_in_the_log(
 
 
 def test_another_outcome_is_logged_at_once(
-    reloading: Callable[..., ConfigReloader[Settings]],
+    reloading: MakeReloader,
 ) -> None:
     """A minute is not waited for what has not been logged yet."""
     reads = iter([good, bad, good, bad])

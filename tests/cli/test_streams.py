@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -119,11 +119,14 @@ def _broken_pipe() -> int:
     return theirs
 
 
-Begin = Callable[..., ProgramWithStreams]
+class StartWithStreams(Protocol):
+    """Start the program with streams of a kind."""
+
+    def __call__(self, streams: str, *arguments: str) -> ProgramWithStreams: ...
 
 
 @pytest.fixture
-def begin(folder: Path) -> Iterator[Begin]:
+def begin(folder: Path) -> Iterator[StartWithStreams]:
     """Give a function that starts the program with streams of a kind."""
     programs: list[ProgramWithStreams] = []
 
@@ -137,7 +140,7 @@ def begin(folder: Path) -> Iterator[Begin]:
 
 
 @pytest.mark.parametrize("streams", COMMANDS_OF_STREAMS)
-def test_exit_statuses(begin: Begin, streams: str) -> None:
+def test_exit_statuses(begin: StartWithStreams, streams: str) -> None:
     """Each command ends with the same status, whatever its streams are."""
     commands = COMMANDS_OF_STREAMS[streams]
     statuses = {" ".join(words): begin(streams, *words).end()[0] for words, _ in commands}
@@ -149,7 +152,7 @@ def test_exit_statuses(begin: Begin, streams: str) -> None:
     SERVICES,
     ids=[" ".join([streams, *(words or ["serve"])]) for streams, words in SERVICES],
 )
-def test_services(begin: Begin, streams: str, words: list[str]) -> None:
+def test_services(begin: StartWithStreams, streams: str, words: list[str]) -> None:
     """The service serves and ends as asked; no socket has the number of a standard stream."""
     program = begin(streams, *words)
     pid = program.process.pid
@@ -190,7 +193,7 @@ def serves(place: tuple[str, int]) -> bool:
     return False
 
 
-def test_ascii(begin: Begin) -> None:
+def test_ascii(begin: StartWithStreams) -> None:
     """What ASCII lacks is escaped; a document or a log line in JSON stays JSON."""
     status, out, _ = begin("ascii", "check", "--output=json").end()
     assert status == 0
@@ -203,7 +206,7 @@ def test_ascii(begin: Begin) -> None:
     assert error.startswith(b"missing \\u00e9.yaml: ")
 
 
-def test_a_log_in_ascii(begin: Begin) -> None:
+def test_a_log_in_ascii(begin: StartWithStreams) -> None:
     """A log line in JSON that ASCII lacks letters for says the same."""
     program = begin("ascii", "--log.format=json")
     assert program.process.stderr is not None

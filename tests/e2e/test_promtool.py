@@ -1,8 +1,8 @@
 """Prometheus' and Alertmanager's own judges find everything good: as it is shipped, and as run."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -27,8 +27,14 @@ def promtool(request: pytest.FixtureRequest) -> str:
     return promtool_of(newer)
 
 
+class RunPromtool(Protocol):
+    """Run promtool, which must find nothing wrong."""
+
+    def __call__(self, *arguments: str | Path, given: str = "") -> None: ...
+
+
 @pytest.fixture
-def run_promtool(promtool: str, proofs: Proofs) -> Callable[..., None]:
+def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
     """Give a function that lets promtool judge, and remembers what it said."""
     version = run([promtool, "--version"]).split()[2]
 
@@ -40,23 +46,23 @@ def run_promtool(promtool: str, proofs: Proofs) -> Callable[..., None]:
     return judge
 
 
-def test_the_configuration(run_promtool: Callable[..., None]) -> None:
+def test_the_configuration(run_promtool: RunPromtool) -> None:
     """The configuration of Prometheus is good, with the rules that it names."""
     run_promtool("check", "config", MONITORING / "prometheus.yml")
 
 
-def test_the_copies(run_promtool: Callable[..., None], tmp_path: Path) -> None:
+def test_the_copies(run_promtool: RunPromtool, tmp_path: Path) -> None:
     """What this run makes of it is good too."""
     write_rules(tmp_path)
     run_promtool("check", "config", write_prometheus(tmp_path, "127.0.0.1:1", "127.0.0.1:2"))
 
 
-def test_the_rules(run_promtool: Callable[..., None]) -> None:
+def test_the_rules(run_promtool: RunPromtool) -> None:
     """The rules are good, and nothing in them is in doubt."""
     run_promtool("check", "rules", "--lint-fatal", RULES)
 
 
-def test_the_metrics(run_promtool: Callable[..., None], exporter: Exporter) -> None:
+def test_the_metrics(run_promtool: RunPromtool, exporter: Exporter) -> None:
     """What a running exporter serves has no fault that promtool knows."""
     run_promtool("check", "metrics", given=exporter.metrics())
 

@@ -7,6 +7,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -55,7 +56,10 @@ def wait_for_writers(writers: list[BackgroundWriter]) -> None:
     assert all(writer.flush(TIMEOUT) for writer in writers)
 
 
-Start = Callable[..., BackgroundWriter]
+class Start(Protocol):
+    """Return a writer to a descriptor, which has begun."""
+
+    def __call__(self, descriptor: int, max_waiting: int = ...) -> BackgroundWriter: ...
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +11,6 @@ from exporter.process.ending import EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.signals import GRACE_SECONDS, SignalThread
 from tests.support.waiting import wait_until
 
-Send = Callable[..., None]
 STOPPING = [signal.SIGTERM, signal.SIGINT]
 
 

@@ -4,9 +4,10 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -23,7 +24,11 @@ from exporter.web.listeners import (
 )
 from tests.ports import choose_port
 
-Listen = Callable[..., list[socket.socket]]
+
+class Listen(Protocol):
+    """Listen on addresses until the test is over."""
+
+    def __call__(self, *addresses: ListenAddress) -> list[socket.socket]: ...
 
 
 def has_ipv6() -> bool:

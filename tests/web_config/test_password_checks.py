@@ -7,8 +7,8 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Protocol, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -56,8 +56,16 @@ def bcrypt() -> FakeBcrypt:
     return FakeBcrypt()
 
 
+class Authenticate(Protocol):
+    """Check a user's password from an address."""
+
+    def __call__(
+        self, user: str, password: str, client: str = ...
+    ) -> Coroutine[None, None, AuthResult]: ...
+
+
 @pytest.fixture
-def authenticate(bcrypt: FakeBcrypt) -> Callable[..., Coroutine[None, None, AuthResult]]:
+def authenticate(bcrypt: FakeBcrypt) -> Authenticate:
     """Return a function that checks a user's password from an address."""
     own = BasicAuthentication(bcrypt, KEY, LogLimit(time.monotonic))
 
@@ -65,9 +73,6 @@ def authenticate(bcrypt: FakeBcrypt) -> Callable[..., Coroutine[None, None, Auth
         return await own.authenticate(header(user, password), USERS, client)
 
     return check_password
-
-
-Authenticate = Callable[..., Coroutine[None, None, AuthResult]]
 
 
 def run(coroutine: Coroutine[None, None, T]) -> T:
