@@ -11,7 +11,7 @@ _BUFFER: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response: its status, its headers by lower-case name, and its body as it was sent."""
 
     status: int
@@ -44,7 +44,7 @@ class KeptAlive:
         """Close the connection."""
         self._close()
 
-    def get(self, path: str, headers: Mapping[str, str]) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str]) -> Response:
         """Ask for a path and read the whole response. Raises OSError."""
         sending, stream = self._connection()
         lines = [f"GET {path} HTTP/1.1", "Host: localhost"]
@@ -55,7 +55,7 @@ class KeptAlive:
         body = _body(stream, received)
         if protocol == "HTTP/1.0" or received.get("connection", "").lower() == "close":
             self._close()
-        return Answer(int(status), received, body)
+        return Response(int(status), received, body)
 
     def _connection(self) -> tuple[socket.socket, BufferedReader]:
         if self._open is None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.authority import Authority
+
 HOST: Final = "127.0.0.1"
 _TIMEOUT: Final = 60.0
 _LAST_TURNS: Final = 0.05
-_NEW_KEY: Final = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-_IS_CA: Final = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
-_EXTENSIONS: Final = "subjectAltName={}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
 
 
 class TlsProxy:
@@ -107,34 +104,11 @@ class Certificates:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._openssl(
-            f"req -x509 {_NEW_KEY} {_IS_CA} -keyout ca.key -out ca.pem -days 2 -subj /CN=CA"
-        )
-        self.authority = folder / "ca.pem"
-        self.good = self._issue("good", f"IP:{HOST}", days=2)
-        self.expired = self._issue("expired", f"IP:{HOST}", days=-1)
-        self.wrong_name = self._issue("wrong-name", "DNS:api.example", days=2)
-
-    def _issue(self, name: str, subject: str, days: int) -> Path:
-        (self._folder / "extensions").write_text(_EXTENSIONS.format(subject))
-        self._openssl(f"req {_NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
-        self._openssl(
-            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
-            f" -extfile extensions -days {days} -out {name}.pem"
-        )
-        joined = self._folder / f"{name}-joined.pem"
-        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
-        joined.write_text("".join(parts))
-        return joined
-
-    def _openssl(self, command: str) -> None:
-        program = shutil.which("openssl")
-        if program is None:
-            raise FileNotFoundError("openssl is not installed")
-        subprocess.run(  # noqa: S603 - the program is openssl, found on the path
-            [program, *command.split()], cwd=self._folder, check=True, capture_output=True
-        )
+        own = Authority(folder)
+        self.authority = own.certificate
+        self.good = own.issue("good", f"IP:{HOST}", days=2)
+        self.expired = own.issue("expired", f"IP:{HOST}", days=-1)
+        self.wrong_name = own.issue("wrong-name", "DNS:api.example", days=2)
 
 
 class Names:

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +22,7 @@ from exporter.scaleengine.redaction import SecretRedactor
 from exporter.settings import Settings, build_settings
 from exporter.simulator import FileType, Folder, SimulatedAccount, Simulator, steady_usage
 from exporter.terminal import Progress
+from tests.support.authority import Authority
 from tests.support.credentials import CANARY_KEY, CANARY_SECRET
 from tests.support.fixtures import CheckAccounts, DescribeAccount, MakeSettings, WriteAccounts
 from tests.support.waiting import TIMEOUT
@@ -159,45 +159,6 @@ def check_settings(settings: Settings, options: CheckOptions = JSON) -> Checked:
     document = json.loads(out.getvalue())
     assert document["ok"] is good
     return Checked(good, document["findings"])
-
-
-class Authority:
-    """A certificate authority in a folder; ``certificate`` is the file that trusts it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.certificate = folder / "ca.pem"
-        self._openssl(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key"
-            " -out ca.pem -days 400 -subj /CN=CA -addext keyUsage=critical,keyCertSign"
-        )
-
-    def issue(self, name: str, subject: str, days: int) -> Path:
-        """Return a file with a key and a certificate for the subject."""
-        (self._folder / "extensions").write_text(
-            f"subjectAltName={subject}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
-        )
-        self._openssl(
-            f"req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key"
-            f" -out {name}.csr -subj /CN={name}"
-        )
-        self._openssl(
-            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
-            f" -extfile extensions -days {days} -out {name}.pem"
-        )
-        joined = self._folder / f"{name}-joined.pem"
-        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
-        joined.write_text("".join(parts))
-        return joined
-
-    def _openssl(self, command: str) -> None:
-        subprocess.run(  # noqa: S603 - the arguments are the tests' own
-            ["openssl", *command.split()],  # noqa: S607 - the one that the machine has
-            cwd=self._folder,
-            check=True,
-            capture_output=True,
-            timeout=TIMEOUT,
-        )
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,10 +20,8 @@ from exporter.check.results import CheckResult, Outcome
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
+from tests.support.authority import Authority
 from tests.support.fixtures import CheckAccounts, DescribeAccount
-
-if TYPE_CHECKING:
-    from tests.check.conftest import Authority
 
 UnderTls = Callable[[Path], str]
 
@@ -182,7 +180,7 @@ def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetAddresse
 
 
 def test_a_good_certificate(
-    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: "Authority"
+    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: Authority
 ) -> None:
     """A certificate that is trusted is told with the day on which it ends."""
     url = under_tls(authority.issue("good", "IP:127.0.0.1", days=90))
@@ -203,7 +201,7 @@ def test_a_good_certificate(
 
 
 def test_a_certificate_that_ends_soon(
-    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: "Authority"
+    checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: Authority
 ) -> None:
     """A certificate that ends in less than two weeks works, and is to be looked at."""
     url = under_tls(authority.issue("short", "IP:127.0.0.1", days=13))
@@ -226,7 +224,7 @@ def test_a_bad_certificate(
     checked: CheckAccounts,
     main: DescribeAccount,
     under_tls: UnderTls,
-    authority: "Authority",
+    authority: Authority,
     scaleengine: Simulator,
     case: str,
 ) -> None:
@@ -251,7 +249,7 @@ def test_a_bad_certificate(
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_trust_by_the_environment(
     under_tls: UnderTls,
-    authority: "Authority",
+    authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
@@ -263,7 +261,7 @@ def test_trust_by_the_environment(
 
 
 def test_a_folder_of_certificates(
-    under_tls: UnderTls, authority: "Authority", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    under_tls: UnderTls, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The environment may name a folder; one without certificates trusts nobody."""
     url = under_tls(authority.issue("in-folder", "IP:127.0.0.1", days=90))
@@ -275,7 +273,7 @@ def test_a_folder_of_certificates(
 
 
 def test_certificates_that_cannot_be_read(
-    under_tls: UnderTls, authority: "Authority", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    under_tls: UnderTls, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where the file that the environment names is not there, it is named, and its variable."""
     url = under_tls(authority.issue("unread", "IP:127.0.0.1", days=90))
@@ -391,7 +389,7 @@ def test_past_the_proxy(
     assert [finding.outcome for finding in go(scaleengine.url)] == [Outcome.OK] * 3
 
 
-def test_nothing_is_left_open(under_tls: UnderTls, authority: "Authority") -> None:
+def test_nothing_is_left_open(under_tls: UnderTls, authority: Authority) -> None:
     """Every connection is closed again, whether the certificate is good or not."""
     url = under_tls(authority.issue("closed", "IP:127.0.0.1", days=90))
     with warnings.catch_warnings(record=True) as complaints:

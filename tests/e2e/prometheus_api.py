@@ -24,7 +24,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What an expression returned, and what Prometheus had to say against it."""
 
     points: Sequence[Point]
@@ -46,14 +46,16 @@ class PrometheusApi:
         """Return the data of a response of the API, ``path`` below /api/v1/."""
         return self._ask(path, parameters)["data"]
 
-    def instant(self, expression: str) -> Answer:
+    def instant(self, expression: str) -> QueryResult:
         """Evaluate an expression now."""
         asked: dict[str, str | float] = {"query": expression, "time": time.time()}
         response = self._ask("query", asked)
         found = response["data"]["result"]
-        return Answer([_point(each["metric"], each["value"]) for each in found], _against(response))
+        return QueryResult(
+            [_point(each["metric"], each["value"]) for each in found], _against(response)
+        )
 
-    def range(self, expression: str) -> Answer:
+    def range(self, expression: str) -> QueryResult:
         """Evaluate an expression for a graph of the last hour."""
         now = time.time()
         asked: dict[str, str | float] = {
@@ -65,7 +67,7 @@ class PrometheusApi:
         response = self._ask("query_range", asked)
         found = response["data"]["result"]
         points = [_point(each["metric"], each["values"][-1]) for each in found]
-        return Answer(points, _against(response))
+        return QueryResult(points, _against(response))
 
     def samples(self, selector: str) -> Samples:
         """Return the newest samples of a selector, without the labels of the target."""

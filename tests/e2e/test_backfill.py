@@ -18,7 +18,7 @@ from monitoring.dashboard.queries import panel_queries
 from tests.e2e.accounts import GB, TB, USUAL, Polled, User, today
 from tests.e2e.polling_exporter import Exporter, running_exporter
 from tests.e2e.programs import NO_PROMETHEUS_3, needed, prometheus_3, promtool_of, run
-from tests.e2e.prometheus_api import Answer, PrometheusApi
+from tests.e2e.prometheus_api import PrometheusApi, QueryResult
 from tests.e2e.proofs import Proofs
 from tests.e2e.test_dashboard import BOARD
 from tests.e2e.watching import Watch, watching
@@ -212,14 +212,14 @@ def test_the_dashboard_from_the_first_minute(fresh: Watch, proofs: Proofs) -> No
     proofs.add(fresh.name, "forecast of a Prometheus just started", forecast)
 
 
-def ask(watch: Watch, panel: str, ref: str) -> Answer:
+def ask(watch: Watch, panel: str, ref: str) -> QueryResult:
     """Ask for an expression of a panel, once."""
     (query,) = (q for q in panel_queries(BOARD) if (q.panel, q.ref) == (panel, ref))
     ask = watch.prometheus.instant if query.instant else watch.prometheus.range
     return ask(query.expression)
 
 
-def by_user(response: Answer) -> dict[str, float]:
+def by_user(response: QueryResult) -> dict[str, float]:
     return {point.labels["cpu_user"]: point.value for point in response.points}
 
 

@@ -8,7 +8,7 @@ import pytest
 from monitoring.dashboard.queries import PanelQuery, panel_queries, variable_queries
 from tests.e2e.accounts import Polled, User
 from tests.e2e.copies import MONITORING
-from tests.e2e.prometheus_api import Answer, Point
+from tests.e2e.prometheus_api import Point, QueryResult
 from tests.e2e.proofs import PanelValue, Proofs
 from tests.e2e.watching import Watch
 from tests.support.waiting import wait_until
@@ -33,7 +33,7 @@ def test_the_expression_returns_data(query: PanelQuery, watch: Watch, proofs: Pr
     """The expression returns a number at least, and Prometheus has nothing to say against it."""
     ask = watch.prometheus.instant if query.instant else watch.prometheus.range
     if ONLY_WHILE_A_POLL_FAILS in query.expression:
-        assert ask(query.expression) == Answer(points=[], complaints=[])
+        assert ask(query.expression) == QueryResult(points=[], complaints=[])
         return
     response = wait_until(
         lambda: ask(query.expression),
@@ -56,7 +56,7 @@ def users(polled: Mapping[str, Polled]) -> dict[tuple[str, str], User]:
     }
 
 
-def ask_table(watch: Watch, ref: str) -> Answer:
+def ask_table(watch: Watch, ref: str) -> QueryResult:
     """Ask for a column of the table of CPU users."""
     (query,) = (query for query in QUERIES if (query.panel, query.ref) == ("CPU users", ref))
     return watch.prometheus.instant(query.expression)
@@ -90,7 +90,7 @@ def test_the_day_when_a_quota_is_full_is_right(
     proofs.add(watch.name, "days until the quota is full", {k[1]: v for k, v in seen.items()})
 
 
-def _by_user(response: Answer) -> dict[tuple[str, str], float]:
+def _by_user(response: QueryResult) -> dict[tuple[str, str], float]:
     return {
         (point.labels["account"], point.labels["cpu_user"]): point.value
         for point in response.points

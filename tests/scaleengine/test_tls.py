@@ -3,7 +3,6 @@
 import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +14,7 @@ from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Connections, Endpoint, Transport
+from tests.support.authority import Authority
 from tests.support.fixtures import MakeTransport, SendRequest, StartServer
 
 OPENSSL = shutil.which("openssl")
@@ -24,48 +24,6 @@ pytestmark = pytest.mark.skipif(
 
 
 BODY = b'{"status": "success"}'
-NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-IS_CA = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
-EXTENSIONS = "subjectAltName={}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
-
-
-class Authority:
-    """A certificate authority in a folder; ``certificate`` is what trusts it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.certificate = folder / "ca.pem"
-        self._run(f"req -x509 {NEW_KEY} {IS_CA} -keyout ca.key -out ca.pem -days 2 -subj /CN=CA")
-
-    def issue(self, name: str, subject: str, days: int) -> Path:
-        """Return a file with a key and a certificate for the subject."""
-        (self._folder / "extensions").write_text(EXTENSIONS.format(subject))
-        self._run(f"req {NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
-        self._run(
-            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
-            f" -extfile extensions -days {days} -out {name}.pem"
-        )
-        return self._joined(name)
-
-    def self_signed(self, name: str, subject: str) -> Path:
-        """Return a file with a key and a certificate for the subject that nobody vouches for."""
-        self._run(
-            f"req -x509 {NEW_KEY} -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}"
-            f" -addext subjectAltName={subject}"
-        )
-        return self._joined(name)
-
-    def _joined(self, name: str) -> Path:
-        joined = self._folder / f"{name}-joined.pem"
-        parts = [(self._folder / f"{name}{ending}").read_text() for ending in (".key", ".pem")]
-        joined.write_text("".join(parts))
-        return joined
-
-    def _run(self, command: str) -> None:
-        assert OPENSSL is not None
-        subprocess.run(  # noqa: S603 - the program is openssl, found on the path
-            [OPENSSL, *command.split()], cwd=self._folder, check=True, capture_output=True
-        )
 
 
 @pytest.fixture(scope="module")

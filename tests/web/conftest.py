@@ -7,9 +7,6 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import dataclass
-from http.client import HTTPMessage
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,18 +23,10 @@ from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from tests.observed import status_source
+from tests.support.http import Response, send_request
 from tests.support.waiting import TIMEOUT
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client got."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
 
 
 def rendered(registry: CollectorRegistry) -> Exposition:
@@ -76,12 +65,10 @@ class Site:
 
     def ask(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         """Make one request at the first socket."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)) as line:
-            line.request(method, path, headers=dict(headers or {}))
-            response = line.getresponse()
-            return Answer(response.status, response.headers, response.read())
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        return send_request(connection, path, method, headers)
 
     def build(self) -> web.Application:
         """Build the application as it is set now."""

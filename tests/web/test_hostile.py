@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from tests.support.http import Response
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Answer, Site
+    from tests.web.conftest import Site
 
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -130,7 +131,7 @@ def test_what_is_just_small_enough(site: "Site") -> None:
 def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> None:
     """They get a response that repeats nothing of them; none is a defect of the exporter's."""
 
-    def visit() -> tuple[bytes, "Answer"]:
+    def visit() -> tuple[bytes, Response]:
         with closing(connect(site)) as line:
             line.sendall(sent)
             return line.recv(65536), site.ask("/-/ready")

@@ -21,9 +21,10 @@ from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
 from tests.command_line import read_wrong_command_line
 from tests.observed import PROCESS
+from tests.support.http import Response
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Answer, Site
+    from tests.web.conftest import Site
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -60,7 +61,7 @@ class Links(HTMLParser):
         self.text += data
 
 
-def get(site: "Site", path: str, method: str = "GET") -> "Answer":
+def get(site: "Site", path: str, method: str = "GET") -> Response:
     """Make one request while the site serves."""
     return site.serve_while(lambda: site.ask(path, method))
 
@@ -154,7 +155,7 @@ def test_wrong_method(site: "Site", path: str, method: str) -> None:
 def test_head(site: "Site", path: str) -> None:
     """HEAD gives the status and headers of GET, and no body."""
 
-    def both() -> "tuple[Answer, Answer]":
+    def both() -> tuple[Response, Response]:
         return site.ask(path), site.ask(path, "HEAD")
 
     whole, head = site.serve_while(both)
@@ -311,7 +312,7 @@ def test_no_exposition_in_time(site: "Site") -> None:
     assert health.status == 200
 
 
-def post(site: "Site") -> "Answer":
+def post(site: "Site") -> Response:
     """Ask for a reload while the site serves."""
     return get(site, "/-/reload", "POST")
 

@@ -18,10 +18,11 @@ from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Body, Exposition
 from exporter.web.listeners import TcpAddress, UnixAddress, listen
+from tests.support.http import Response
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Answer, Site
+    from tests.web.conftest import Site
 
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -97,7 +98,7 @@ def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
     """While a large response waits for its reader, the other pages answer."""
     site.registry.register(LargeCollector())
 
-    def visit() -> "Answer":
+    def visit() -> Response:
         with closing(begin_to_read(site)):
             return site.ask("/-/healthy")
 
@@ -228,7 +229,7 @@ def test_few_expositions_are_compressed_at_once(
 def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
     """What is no proper request is refused and the line closed; the next visitor is served."""
 
-    def visit() -> "tuple[bytes, Answer]":
+    def visit() -> tuple[bytes, Response]:
         line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         return exchange(line, sent), site.ask("/-/ready")
 
@@ -240,7 +241,7 @@ def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
 def test_a_body_that_nobody_asked_for(site: "Site") -> None:
     """A body on GET is not waited for and does no harm."""
 
-    def visit() -> "tuple[bytes, Answer]":
+    def visit() -> tuple[bytes, Response]:
         line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
         return exchange(line, sent), site.ask("/-/ready")

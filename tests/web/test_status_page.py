@@ -29,9 +29,10 @@ from exporter.web.status.wording import (
 )
 from tests.observed import NOW, observe, status_source
 from tests.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
+from tests.support.http import Response
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Answer, Site
+    from tests.web.conftest import Site
 
 LINKS = PageLinks("metrics", config=True)
 WHOLE = View()
@@ -223,7 +224,7 @@ def test_ages() -> None:
     assert ages == ["just now", "just now", "42 s ago", "3 min ago", "2 h 30 min ago"]
 
 
-def ask(site: "Site", path: str, **headers: str) -> "Answer":
+def ask(site: "Site", path: str, **headers: str) -> Response:
     """Make one request while the site serves."""
     return site.serve_while(lambda: site.ask(path, headers=headers))
 

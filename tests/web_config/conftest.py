@@ -9,8 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
@@ -19,18 +17,10 @@ from aiohttp import web
 from exporter.web.config_file import LiveWebConfig, WebConfig, install_web_config, load_web_config
 from exporter.yamlfile.problems import ConfigError, Problem
 from tests.support.clocks import FakeClock
+from tests.support.http import Response, send_request
 from tests.support.waiting import TIMEOUT
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client got."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
 
 
 def openssl(folder: Path, *arguments: str) -> None:
@@ -243,15 +233,9 @@ class Site:
         headers: Mapping[str, str] | None = None,
         context: ssl.SSLContext | None = None,
         method: str = "GET",
-    ) -> Answer:
+    ) -> Response:
         """Make one request."""
-        line = self.connect(context)
-        try:
-            line.request(method, path, headers=dict(headers or {}))
-            response = line.getresponse()
-            return Answer(response.status, response.headers, response.read())
-        finally:
-            line.close()
+        return send_request(self.connect(context), path, method, headers)
 
 
 @pytest.fixture

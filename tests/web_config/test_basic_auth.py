@@ -20,9 +20,10 @@ from exporter.web.config_file.basic_auth import (
     parse_hash,
     verify_password,
 )
+from tests.support.http import Response
 
 if TYPE_CHECKING:
-    from tests.web_config.conftest import Answer, Site
+    from tests.web_config.conftest import Site
 
 Serve = Callable[[str], "Site"]
 
@@ -59,7 +60,7 @@ def site(serve: Serve) -> "Site":
     return serve(users())
 
 
-def is_refused(response: "Answer") -> bool:
+def is_refused(response: Response) -> bool:
     """Tell whether a response is a refusal without any hint."""
     assert response.status in (200, 401)
     if response.status == 200:
