@@ -27,6 +27,7 @@ class TlsProxy:
     def __init__(self, behind: int) -> None:
         self.port = 0
         self._behind = behind
+        self._context: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -35,11 +36,11 @@ class TlsProxy:
 
     def open(self, certificate: Path | None = None) -> None:
         """Let connections in; with a certificate they have to speak TLS."""
-        context = None
+        self._context = None
         if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-        self._do(self._open(context))
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
+        self._do(self._open())
 
     def shut(self) -> None:
         """Refuse connections, and break off those that there are."""
@@ -55,12 +56,18 @@ class TlsProxy:
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
-    async def _open(self, context: ssl.SSLContext | None) -> None:
-        self._server = await asyncio.start_server(self._pass_on, HOST, self.port, ssl=context)
+    async def _open(self) -> None:
+        # Without ``ssl``: nothing could end the handshakes in progress when it stops.
+        self._server = await asyncio.start_server(self._pass_on, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _shut(self) -> None:
-        if self._server is not None:
+        if self._server is not None and self._server.is_serving():
+            for sock in self._server.sockets:
+                self._loop.remove_reader(sock.fileno())
+            # asyncio leaks a connection that it has accepted and whose server is closed by then.
+            for _ in range(3):
+                await asyncio.sleep(0)
             self._server.close()
         passing = tuple(self._passing)
         for task in passing:
@@ -68,9 +75,10 @@ class TlsProxy:
         await asyncio.gather(*passing, return_exceptions=True)
 
     async def _end(self) -> None:
-        await self._shut()
         # What was accepted a moment ago, or is being closed, takes a few turns of the loop more.
-        await asyncio.sleep(_LAST_TURNS)
+        for _ in range(2):
+            await self._shut()
+            await asyncio.sleep(_LAST_TURNS)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -78,6 +86,8 @@ class TlsProxy:
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
         try:
+            if self._context is not None:
+                await writer.start_tls(self._context)
             behind_reader, behind_writer = await asyncio.open_connection(HOST, self._behind)
             try:
                 await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))

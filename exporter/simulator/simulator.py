@@ -1,6 +1,7 @@
 """The simulator itself: a server on loopback, in a thread of its own."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from exporter.simulator.simulated_accounts import SimulatedAccount
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 30.0
+_BACKLOG = 128
 
 
 class Simulator:
@@ -135,13 +137,15 @@ class Simulator:
         runner = web.ServerRunner(server, shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, _HOST, self._wanted_port)
-            await site.start()
-            self._port = runner.addresses[0][1]
+            listener = socket.create_server((_HOST, self._wanted_port), backlog=_BACKLOG)
+            await web.SockSite(runner, listener).start()
+            self._port = listener.getsockname()[1]
             self._ready.set()
             await self._end.wait()
-            # asyncio leaks a connection that was accepted just before its server is closed.
-            await asyncio.sleep(0)
+            # asyncio leaks a connection that it has accepted and whose server is closed by then.
+            self._loop.remove_reader(listener)
+            for _ in range(3):
+                await asyncio.sleep(0)
         finally:
             await runner.cleanup()
 

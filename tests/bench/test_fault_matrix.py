@@ -1,8 +1,12 @@
 """The fault matrix: cases are as they must be, and what is not is seen."""
 
+import gc
 import math
-from contextlib import nullcontext
+import shutil
+import socket
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +14,13 @@ from bench.faults.__main__ import main, outcomes
 from bench.faults.catalogue import Case, Spoiled, catalogue
 from bench.faults.environment import Overrides, Way, set_up_environment
 from bench.faults.table import row, summary
-from bench.faults.tls_proxy import Names
+from bench.faults.tls_proxy import HOST, Certificates, Names, TlsProxy
 from bench.faults.trial import Outcome, When
 from bench.faults.truth import FILES, series
 from exporter.scaleengine.errors import Reason
 from exporter.simulator import FaultRule
 from tests.support.faults import HttpError
+from tests.support.waiting import TIMEOUT
 
 # Each is over soon: it is tried again after 30 s, which is half a second here.
 QUICK = (
@@ -70,6 +75,18 @@ def test_the_states_of_a_tree_that_moves_on() -> None:
         seen = made.holdings.truths[files].between(0.0, math.inf)
 
     assert [numbers[total] for numbers in seen] == [before, before + 1, before + 2]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_client_that_never_shakes_hands(tmp_path: Path) -> None:
+    """What stands before ScaleEngine ends all the same, and leaves no connection open."""
+    proxy = TlsProxy(behind=9)
+    proxy.open(Certificates(tmp_path).good)
+    with socket.create_connection((HOST, proxy.port), TIMEOUT) as client:
+        proxy.stop()
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    gc.collect()  # what is left open is a warning
 
 
 def assert_all_is_told(mistaken: Outcome) -> None:

@@ -62,7 +62,7 @@ def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
     """A port that is taken is told by what the system said."""
     port = int(simulator.url.split(":")[2].partition("/")[0])
 
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="Address already in use"):
         Simulator([], port=port).start()
 
 
