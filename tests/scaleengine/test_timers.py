@@ -13,8 +13,14 @@ from tests.support.waiting import TIMEOUT
 def test_the_order_of_deadlines() -> None:
     """The nearest is first, also where it was added last; one that is cancelled does not come."""
     deadlines, called, done = TimerThread(), list[str](), threading.Event()
-    all_added = threading.Event()
-    deadlines.add(0.0, lambda: all_added.wait(TIMEOUT))
+    is_busy, all_added = threading.Event(), threading.Event()
+
+    def keep_busy() -> None:
+        is_busy.set()
+        all_added.wait(TIMEOUT)
+
+    deadlines.add(0.0, keep_busy)
+    assert is_busy.wait(TIMEOUT)
     # All are due, by hours that are far apart, when the thread looks for the next.
     deadlines.add(-3600.0, done.set)
     deadlines.add(-7200.0, lambda: called.append("later"))
