@@ -112,8 +112,8 @@ def _users() -> Builder[Panel]:
     return listing(
         "CPU users",
         "Every chosen CPU user: bytes on disk and their change, the quota, and the days until it "
-        "is full at the mean growth of the last seven. Nothing stands under 'Full in' without a "
-        "quota or without growth. Days begin at 00:00 UTC. ScaleEngine does not document what a "
+        "is full at the mean growth of the last seven. 'Full in' is empty without a quota or "
+        "without growth. Days begin at 00:00 UTC. ScaleEngine does not document what a "
         "CPU user with an empty name means.",
         ("account", "cpu_user"),
         [replace(column, expression=name_empty_user(column.expression)) for column in columns],

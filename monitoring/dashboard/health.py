@@ -143,7 +143,7 @@ def _latency() -> Sequence[Builder[Panel]]:
         .title("Duration of API requests")
         .description(
             "How many requests took how long in each step: the darker, the more. The histogram "
-            "is of all accounts together, whatever is chosen."
+            "is of all accounts together, not only the chosen ones."
         )
         .datasource(DATASOURCE)
         .span(12)
@@ -165,8 +165,8 @@ def _latency() -> Sequence[Builder[Panel]]:
         ),
         graph(
             "Duration of API requests by command",
-            "The duration that half, and 95 of 100, of the requests stay below, as far as the "
-            "histogram's buckets tell. Of all accounts together, whatever is chosen.",
+            "The duration that half, and 95 of 100, of the requests stay below, estimated from "
+            "the histogram's buckets. Of all accounts together, not only the chosen ones.",
             [
                 Line(f"histogram_quantile({share}, {by_command})", f"{name} {{{{command}}}}")
                 for share, name in ((0.5, "half"), (0.95, "95 of 100"))
@@ -249,8 +249,8 @@ def _exporters() -> Builder[Panel]:
     words = ("failed", "good")
     return listing(
         "Exporters",
-        "Every exporter that Prometheus scrapes, whatever is chosen. A configuration that could "
-        "not be read leaves the one before in force; the log says why.",
+        "Every exporter that Prometheus scrapes, also those not chosen. A configuration that "
+        "could not be read leaves the one before in force; the log says why.",
         ("job", "instance", "version", "revision", "pythonversion"),
         (
             Column(

@@ -74,7 +74,7 @@ def tiles() -> list[stat.Panel]:
         tile(
             "Oldest numbers",
             "Time since the last good poll of the target that has waited longest. Targets that "
-            "never had one are counted as late, beside this.",
+            "never had one are counted as late, separately.",
             [Line(f"max({promql.target_age()})")],
             width=3,
             unit="s",
