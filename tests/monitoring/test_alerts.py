@@ -50,7 +50,7 @@ def promtool(
 ) -> "subprocess.CompletedProcess[str]":
     assert program is not None, "promtool is missing: install Prometheus"
     return subprocess.run(  # noqa: S603 - the program is promtool, found on the path
-        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=280
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=880
     )
 
 
@@ -109,6 +109,7 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 @needs_promtool
+@pytest.mark.timeout(900)  # promtool takes 20 s of CPU for one file, minutes on a busy machine
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: path.stem)
 def test_unit_tests_hold(path: Path, engine: str | None, tmp_path: Path) -> None:
     """The alerts fire, stay silent and end as their unit tests say, by a newer engine too.
@@ -237,6 +238,7 @@ def beside(threshold: str) -> tuple[str, str]:
 
 
 @needs_promtool
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 def test_each_threshold_is_held_from_both_sides(threshold: str, tmp_path: Path) -> None:
     """With a threshold a tenth lower or higher (a count: by one) a unit test fails.
