@@ -65,7 +65,7 @@ class TlsProxy:
         if self._server is not None and self._server.is_serving():
             for sock in self._server.sockets:
                 self._loop.remove_reader(sock.fileno())
-            # asyncio leaks a connection that it has accepted and whose server is closed by then.
+            # asyncio leaks a connection that it accepts while its server is closed.
             for _ in range(3):
                 await asyncio.sleep(0)
             self._server.close()

@@ -59,11 +59,11 @@ def _gap(per_second: float | None) -> float:
 class FairLimiter:
     """Lets ``max_concurrency`` requests of an account be in flight at most, its targets in turn.
 
-    A free place is given to the target that has waited longest, not to the oldest request: a walk
+    A free slot is given to the target that has waited longest, not to the oldest request: a walk
     of a large tree does not hold back the disk usage. ``rate`` keeps the requests apart, and each
     takes a slot of ``workers``. An account that ScaleEngine has asked to wait is paused.
 
-    All methods are called in one event loop, or while none runs. Places that were taken in a loop
+    All methods are called in one event loop, or while none runs. Slots that were taken in a loop
     that has ended, and may have crashed, are free in the next one.
     """
 
@@ -89,7 +89,7 @@ class FairLimiter:
 
     @asynccontextmanager
     async def slot(self, target: Target) -> AsyncIterator[None]:
-        """Wait for a turn of the target, and hold it for the ``async with``."""
+        """Wait for a slot for the target, and hold it for the ``async with``."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._in_flight, self._is_starting, self._waiting = loop, 0, False, {}
@@ -165,7 +165,7 @@ class FairLimiter:
             self._wake_next()
 
     def _wake_next(self) -> None:
-        """Return a free place to the target at the head, which then goes behind the others."""
+        """Give a free slot to the target at the head, which then goes behind the others."""
         if self._loop is None or self._loop.is_closed():
             return
         if self._is_starting or self._in_flight >= self._max_concurrency:

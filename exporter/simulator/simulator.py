@@ -142,7 +142,7 @@ class Simulator:
             self._port = listener.getsockname()[1]
             self._ready.set()
             await self._end.wait()
-            # asyncio leaks a connection that it has accepted and whose server is closed by then.
+            # asyncio leaks a connection that it accepts while its server is closed.
             self._loop.remove_reader(listener)
             for _ in range(3):
                 await asyncio.sleep(0)

@@ -49,9 +49,10 @@ class AppState:
     """What the pages show.
 
     ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
-    threads that should run and do not, ``unfinished`` is the targets that have not finished a poll
-    yet. ``reload`` requests a reload and returns what will hold the problems; None lets no request
-    do that. A request waits up to ``max_wait`` seconds for the first exposition or for a reload.
+    threads that should run and do not, ``unfinished`` the targets of which no finished poll has
+    been published yet. ``reload`` requests a reload and returns what will hold the problems; None
+    lets no request do that. A request waits up to ``max_wait`` seconds for the first exposition or
+    for a reload.
     """
 
     exposition: Callable[[], Exposition | None]

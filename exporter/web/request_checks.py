@@ -92,7 +92,7 @@ def build_requests(build: _Build) -> _Build:
 
 
 def check_request(request: web.BaseRequest) -> web.Response | None:
-    """Return the refusal of a request that must be refused, or None.
+    """Return the response that refuses a request, or None where it is accepted.
 
     It is 400 where the target cannot be read, or where a header is repeated that must be single.
     It is 417 for an expectation other than ``100-continue`` (RFC 9110, 10.1.1), which HTTP/1.0 does

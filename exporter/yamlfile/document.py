@@ -87,9 +87,9 @@ def read_document(
     """Read YAML text, and pass each text in it through ``interpolate``.
 
     Every error goes to ``report``, every warning to ``warnings``. With ``only_texts``, each scalar
-    is null or a text as it is written, of any YAML type. A text that holds nothing is
-    the mistake that ``empty`` names, or a mapping without keys where that is None. Returns None
-    when the text is not YAML, or holds by its aliases far too much.
+    is null or a text as it is written, also where YAML reads a number or a date. A text that holds
+    nothing is the mistake that ``empty`` names, or a mapping without keys where that is None.
+    Returns None when the text is not YAML, or holds by its aliases far too much.
     """
     composed = compose(text)
     start = Position(1, 1)
