@@ -55,7 +55,7 @@ class Publisher:
         self._store = store
         self._clock = clock
         self._stop = stop
-        self._failing = self._tail_failing = False
+        self._failing = self._process_failing = False
         self._must_render_all = True
         self._stale_at: dict[str, float] = {}
         self._unfinished: Mapping[str, tuple[Target, ...]] | None = None
@@ -74,9 +74,8 @@ class Publisher:
         if layer is None:
             return None
         if exposition is None or monotonic - self._process_rendered >= PAUSE:
-            self._process_rendered = (
-                monotonic  # before it is: a publication meanwhile is not missed
-            )
+            # Set before it is rendered: a publication meanwhile is not missed.
+            self._process_rendered = monotonic
             exposition = expose(layer, self._render_process_layer())
         elif exposition.accounts is not layer:
             exposition = expose(layer, exposition.process)
@@ -245,13 +244,13 @@ class Publisher:
             layer = render_process_layer(self._metrics.process.collect())
         except Exception as error:
             limit = find_resource_limit(error)
-            if self._tail_failing:
+            if self._process_failing:
                 pass
             elif limit is None:
                 log.exception("metrics of the process not published, retrying; please report it")
             else:
                 log.warning("metrics of the process not published, retrying", **limit._asdict())
-            self._tail_failing = True
+            self._process_failing = True
             return render_process_layer(())
-        self._tail_failing = False
+        self._process_failing = False
         return layer

@@ -154,7 +154,7 @@ def test_nothing_at_all_is_an_exposition() -> None:
     assert joined(empty.text(["files"])) == unpacked(empty.gzip(["files"])) == b""
 
 
-def test_a_change_of_the_tail_leaves_the_rest(exposition: Exposition) -> None:
+def test_a_change_of_the_process_layer_leaves_the_rest(exposition: Exposition) -> None:
     """A new process layer is small, and nothing of accounts is copied or compressed for it."""
     after = expose(exposition.accounts, render_process_layer([memory(8)]))
     kept = len(exposition.accounts.text_body.parts)

@@ -40,7 +40,6 @@ BYTES = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),))
 UNSHOWABLE = FileCounts(1, 1, (FolderCount("\ud800", 1),))
 """A count that no UTF-8 can hold: the store should never get one."""
 
-LetPass = Callable[[float], None]
 Polled = Callable[[Target, Snapshot | Reason], None]
 
 
@@ -425,7 +424,7 @@ def test_a_failure_loses_no_change(
     assert [entry["log_level"] for entry in logs] == ["error"] * 2
 
 
-def test_the_tail_is_made_once_a_second_for_scrapes(
+def test_the_process_layer_is_made_once_a_second_for_scrapes(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, fake_clock: FakeClock
 ) -> None:
     """What tells of the process is at most a second old, and not made while nobody scrapes."""
@@ -455,7 +454,7 @@ def test_the_tail_is_made_once_a_second_for_scrapes(
     running.run()
 
 
-def test_a_failure_of_the_tail_leaves_the_rest(
+def test_a_failure_of_the_process_layer_leaves_the_rest(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
     """If how the process is cannot be told, that is absent and logged; all else is served."""

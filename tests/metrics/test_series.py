@@ -27,7 +27,6 @@ from tests.support.clocks import FakeClock
 
 Polled = Callable[[Target, Snapshot | Reason], None]
 Series = Callable[[str], dict[str, float]]
-LetPass = Callable[[float], None]
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)
