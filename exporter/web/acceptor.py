@@ -67,10 +67,8 @@ def track_requests(connections: ConnectionTable, log_limit: LogLimit) -> Middlew
             limit = find_resource_limit(error)
             if limit is None:
                 raise
-            if log_limit.is_due("request rejected, out of resources"):
-                log.warning(
-                    "request rejected, out of resources", cause=limit.cause, advice=limit.advice
-                )
+            if log_limit.is_due(_OUT_OF_RESOURCES):
+                log.warning(_OUT_OF_RESOURCES, cause=limit.cause, advice=limit.advice)
             raise web.HTTPServiceUnavailable(text="Out of resources.\n") from None
         else:
             if response.status < HTTPStatus.BAD_REQUEST and connection.connected:
