@@ -103,14 +103,14 @@ def test_a_port_where_nobody_listens(refusing: str) -> None:
     assert connection.detail == "the connection was refused"
 
 
-class SetAddresses(Protocol):
+class SetExampleAddresses(Protocol):
     """Give names that end in .example these addresses."""
 
     def __call__(self, *addresses: str) -> None: ...
 
 
 @pytest.fixture
-def resolving(monkeypatch: pytest.MonkeyPatch) -> SetAddresses:
+def resolving(monkeypatch: pytest.MonkeyPatch) -> SetExampleAddresses:
     """Return a function that says which addresses names that end in .example have."""
     real = socket.getaddrinfo
 
@@ -130,7 +130,9 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> SetAddresses:
     return say
 
 
-def test_the_first_address_that_answers(scaleengine: Simulator, resolving: SetAddresses) -> None:
+def test_the_first_address_that_answers(
+    scaleengine: Simulator, resolving: SetExampleAddresses
+) -> None:
     """Every address of a name is shown; those at which nobody listens do no harm, and are named."""
     resolving("127.0.0.2", "127.0.0.1", "::1")
     name, connection, certificate = go(scaleengine.url.replace("127.0.0.1", "api.example"))
@@ -150,7 +152,7 @@ def test_the_first_address_that_answers(scaleengine: Simulator, resolving: SetAd
 
 
 def test_an_address_that_drops_packets(
-    scaleengine: Simulator, resolving: SetAddresses, monkeypatch: pytest.MonkeyPatch
+    scaleengine: Simulator, resolving: SetExampleAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that never answers is waited for only a little when another one does."""
     monkeypatch.setattr(reach_module, "_OTHERS_SECONDS", 0.2)
@@ -170,7 +172,7 @@ def test_an_address_that_drops_packets(
     assert connection.facts["failed_addresses"] == ["127.0.0.2"]
 
 
-def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetAddresses) -> None:
+def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetExampleAddresses) -> None:
     """A machine without IPv6 has nothing to worry about when a name has such an address too."""
     resolving("255.255.255.255", "127.0.0.1")
     _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
@@ -309,7 +311,7 @@ def test_a_handshake_that_hangs(silent: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_by_a_proxy(
     scaleengine: Simulator,
-    resolving: SetAddresses,
+    resolving: SetExampleAddresses,
     monkeypatch: pytest.MonkeyPatch,
     scheme: str,
 ) -> None:

@@ -21,7 +21,7 @@ class SkewedMachine:
             Clock(now=lambda: self.true + self.ahead, monotonic=lambda: self.true - TRUE)
         )
 
-    def respond(self) -> None:
+    def take_response(self) -> None:
         """Take a response, whose Date is cut to whole seconds."""
         self.time.update(int(self.true))
 
@@ -43,7 +43,7 @@ def test_trust_before_any_response() -> None:
     machine = SkewedMachine(ahead=3600)
     machine.time.use_server_time()
     assert machine.off == 3600
-    machine.respond()
+    machine.take_response()
     assert machine.off == pytest.approx(0, abs=0.5)
 
 
@@ -60,14 +60,14 @@ def test_the_later_of_both_times(ahead: float, latest: float) -> None:
     """Before an answer it is our clock's; then ScaleEngine's where ours is behind."""
     machine = SkewedMachine(ahead)
     assert machine.time.latest() == TRUE + ahead
-    machine.respond()
+    machine.take_response()
     assert machine.time.latest() == TRUE + latest
 
 
 def test_a_date_far_in_the_future() -> None:
     """Until ScaleEngine's time is trusted, it is at most a week later than ours."""
     machine = SkewedMachine(-10 * 86_400)
-    machine.respond()
+    machine.take_response()
     assert machine.time.latest() == TRUE - 3 * 86_400
     machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
@@ -76,7 +76,7 @@ def test_a_date_far_in_the_future() -> None:
 def test_a_clock_far_ahead() -> None:
     """When ScaleEngine's time is trusted, ours does not count."""
     machine = SkewedMachine(10 * 86_400)
-    machine.respond()
+    machine.take_response()
     machine.time.use_server_time()
     assert machine.time.latest() == TRUE + 0.5
 
@@ -86,14 +86,14 @@ def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
     """Where our clock is ahead it is ScaleEngine's."""
     machine = SkewedMachine(ahead)
     assert machine.time.earliest() == TRUE + ahead
-    machine.respond()
+    machine.take_response()
     assert machine.time.earliest() == TRUE + earliest
 
 
 def test_a_date_far_in_the_past() -> None:
     """Until ScaleEngine's time is trusted, it is at most a day earlier than ours."""
     machine = SkewedMachine(10 * 86_400)
-    machine.respond()
+    machine.take_response()
     assert machine.time.earliest() == TRUE + 9 * 86_400
     machine.time.use_server_time()
     assert machine.time.earliest() == TRUE + 0.5
@@ -104,14 +104,14 @@ def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None
     """Wherever in its second a response was given, the skew is wrong by half a second at most."""
     machine = SkewedMachine(ahead)
     machine.true += passed
-    machine.respond()
+    machine.take_response()
     assert machine.time.skew == pytest.approx(ahead, abs=0.501)
 
 
 def test_before_trust() -> None:
     """What answers tell does not move the time of requests: a proxy may have told it."""
     machine = SkewedMachine(ahead=3600)
-    machine.respond()
+    machine.take_response()
     assert machine.off == 3600
 
 
@@ -119,7 +119,7 @@ def test_before_trust() -> None:
 def test_after_trust(ahead: float) -> None:
     """Once our time was refused, requests carry ScaleEngine's."""
     machine = SkewedMachine(ahead)
-    machine.respond()
+    machine.take_response()
     machine.time.use_server_time()
     machine.true += 1000
     assert machine.off == pytest.approx(0, abs=0.5)
@@ -130,7 +130,7 @@ def test_after_trust(ahead: float) -> None:
 def test_a_clock_that_jumps(jump: float) -> None:
     """A jump of our clock moves the skew at once, and the time of requests not at all."""
     machine = SkewedMachine(ahead=3600)
-    machine.respond()
+    machine.take_response()
     machine.time.use_server_time()
     machine.true += 1000
     machine.ahead += jump
@@ -149,15 +149,15 @@ def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) ->
         machine.ahead += jump
         machine.true += passing
         if answered:
-            machine.respond()
+            machine.take_response()
             assert machine.off == pytest.approx(0, abs=0.501)
 
 
 def test_trust_that_is_lost() -> None:
     """Once ScaleEngine's time was refused as well, our clock serves again."""
     machine = SkewedMachine(ahead=3600)
-    machine.respond()
+    machine.take_response()
     machine.time.use_server_time()
     machine.time.use_local_time()
-    machine.respond()
+    machine.take_response()
     assert machine.off == 3600
