@@ -1,4 +1,4 @@
-"""Measure a whole poll of a large tree: calls, seconds and peak memory of the exporter.
+"""Measure a whole poll of a large tree: requests, seconds and peak memory of the exporter.
 
 The exporter runs as its users run it, in a process of its own, against the simulator in this one.
 """
@@ -118,7 +118,7 @@ def measure(storage: Folder, latency: float, at_once: int, per_second: float | N
     print(
         f"files {sample(text, 'scaleengine_files')} of {stored.count('video')}, "
         f"folders {sample(text, 'scaleengine_folders')} of {stored.count_folders()}, "
-        f"calls {sample(text, 'scaleengine_poll_requests')}, "
+        f"requests {sample(text, 'scaleengine_poll_requests')}, "
         f"seconds {sample(text, 'scaleengine_poll_duration_seconds')}, "
         f"peak memory {peak:.0f} MiB"
     )
@@ -140,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--folders", type=int, default=3_000)
-    parser.add_argument("--latency", type=float, default=0.02, help="seconds a call takes")
+    parser.add_argument("--latency", type=float, default=0.02, help="seconds a request takes")
     parser.add_argument("--at-once", type=int, default=4, help="api.concurrency")
     parser.add_argument(
         "--per-second", type=float, help="api.requests_per_second; no limit without"

@@ -17,20 +17,20 @@ _LONG_TIMEOUT: Final = 10.0
 _SHORT_TIMEOUT: Final = 0.4
 _HOUR: Final = 3600.0
 _WALK: Final = 12
-"""More calls than a whole walk of the account takes."""
+"""More requests than a whole walk of the account takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
     """What a fault makes of polls: why they fail (None: they do not), and of what is up.
 
-    ``calls`` are those that a failing poll makes at most: they bound what is tried again.
+    ``requests`` are those that a failing poll makes at most: they bound what is tried again.
     """
 
     usage: Reason | None
     files: Reason | None
     up: bool
-    calls: int = 1
+    requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,19 @@ def catalogue() -> Sequence[Case]:
     )
 
 
-def _all_calls(
-    name: str, fault: AnyFault, reason: Reason, *, up: bool = False, calls: int = 1
+def _all_requests(
+    name: str, fault: AnyFault, reason: Reason, *, up: bool = False, requests: int = 1
 ) -> Case:
     """Return a fault of every response."""
-    return Case(name, Spoiled(reason, reason, up, calls), (FaultRule(fault),))
+    return Case(name, Spoiled(reason, reason, up, requests), (FaultRule(fault),))
 
 
-def _listings(name: str, fault: Fault, reason: Reason, calls: int = 1) -> Case:
+def _listings(name: str, fault: Fault, reason: Reason, requests: int = 1) -> Case:
     """Return a fault of the responses of files.list only."""
     return Case(
-        name, Spoiled(None, reason, up=True, calls=calls), (FaultRule(fault, command="files.list"),)
+        name,
+        Spoiled(None, reason, up=True, requests=requests),
+        (FaultRule(fault, command="files.list"),),
     )
 
 
@@ -104,28 +106,28 @@ def _once(name: str, fault: AnyFault) -> Case:
 
 def _codes() -> Sequence[Case]:
     return (
-        _all_calls("code 0000", Refusal("0000"), Reason.API, up=True),
-        _all_calls("code 0001", Refusal("0001"), Reason.AUTH),
-        _all_calls("code 0002", Refusal("0002"), Reason.CLOCK, calls=2),
+        _all_requests("code 0000", Refusal("0000"), Reason.API, up=True),
+        _all_requests("code 0001", Refusal("0001"), Reason.AUTH),
+        _all_requests("code 0002", Refusal("0002"), Reason.CLOCK, requests=2),
         _once("code 0002 once (replayed)", Refusal("0002")),
-        _all_calls("code 0003", Refusal("0003"), Reason.SIGNATURE),
-        _all_calls("code 0004", Refusal("0004"), Reason.SERVER, calls=3),
+        _all_requests("code 0003", Refusal("0003"), Reason.SIGNATURE),
+        _all_requests("code 0004", Refusal("0004"), Reason.SERVER, requests=3),
         _once("code 0004 once", Refusal("0004")),
-        _all_calls("code 0005", Refusal("0005"), Reason.AUTH),
-        _all_calls("code 0006", Refusal("0006"), Reason.API, up=True),
+        _all_requests("code 0005", Refusal("0005"), Reason.AUTH),
+        _all_requests("code 0006", Refusal("0006"), Reason.API, up=True),
         Case(
             "code 1000",
-            Spoiled(Reason.RATE_LIMITED, Reason.RATE_LIMITED, up=False, calls=3),
+            Spoiled(Reason.RATE_LIMITED, Reason.RATE_LIMITED, up=False, requests=3),
             (FaultRule(BUSY),),
             asked=_BUSY_SECONDS,
         ),
-        _all_calls("unknown code 4242", Refusal("4242"), Reason.API, up=True),
+        _all_requests("unknown code 4242", Refusal("4242"), Reason.API, up=True),
     )
 
 
 def _statuses() -> Sequence[Case]:
-    limited = Spoiled(Reason.RATE_LIMITED, Reason.RATE_LIMITED, up=False, calls=3)
-    failing = Spoiled(Reason.SERVER, Reason.SERVER, up=False, calls=3)
+    limited = Spoiled(Reason.RATE_LIMITED, Reason.RATE_LIMITED, up=False, requests=3)
+    failing = Spoiled(Reason.SERVER, Reason.SERVER, up=False, requests=3)
     minute = 60.0
 
     def until_a_date(environment: Environment) -> None:
@@ -133,9 +135,9 @@ def _statuses() -> Sequence[Case]:
         environment.spoil(FaultRule(HttpError(429, retry_after=date)))
 
     return (
-        _all_calls("HTTP 401", HttpError(401), Reason.AUTH),
-        _all_calls("HTTP 403", HttpError(403), Reason.AUTH),
-        _all_calls("HTTP 429", HttpError(429), Reason.RATE_LIMITED, calls=3),
+        _all_requests("HTTP 401", HttpError(401), Reason.AUTH),
+        _all_requests("HTTP 403", HttpError(403), Reason.AUTH),
+        _all_requests("HTTP 429", HttpError(429), Reason.RATE_LIMITED, requests=3),
         Case(
             "HTTP 429, Retry-After 60",
             limited,
@@ -143,8 +145,8 @@ def _statuses() -> Sequence[Case]:
             asked=minute,
         ),
         Case("HTTP 429, Retry-After a date", limited, begin=until_a_date, asked=minute),
-        _all_calls("HTTP 500", HttpError(500), Reason.SERVER, calls=3),
-        _all_calls("HTTP 503", HttpError(503), Reason.SERVER, calls=3),
+        _all_requests("HTTP 500", HttpError(500), Reason.SERVER, requests=3),
+        _all_requests("HTTP 503", HttpError(503), Reason.SERVER, requests=3),
         Case(
             "HTTP 503, Retry-After 60",
             failing,
@@ -178,7 +180,7 @@ def _bodies() -> Sequence[Case]:
     spoiled = Spoiled(Reason.PROTOCOL, Reason.PROTOCOL, up=False)
     large = {"an endless body": Fault.ENDLESS_BODY, "a gzip bomb": Fault.GZIP_BOMB}
     return (
-        *(_all_calls(name, fault, Reason.PROTOCOL) for name, fault in names.items()),
+        *(_all_requests(name, fault, Reason.PROTOCOL) for name, fault in names.items()),
         *(
             Case(name, spoiled, (FaultRule(fault),), timeout=_LONG_TIMEOUT)
             for name, fault in large.items()
@@ -193,14 +195,14 @@ def _contents() -> Sequence[Case]:
         "a text for a folder": Fault.NOT_A_FOLDER,
     }
     return (
-        *(_all_calls(name, fault, Reason.PROTOCOL, up=True) for name, fault in both.items()),
+        *(_all_requests(name, fault, Reason.PROTOCOL, up=True) for name, fault in both.items()),
         _listings("another path than asked", Fault.OTHER_PATH, Reason.PROTOCOL),
     )
 
 
 def _connections() -> Sequence[Case]:
-    timed_out = Spoiled(Reason.TIMEOUT, Reason.TIMEOUT, up=False, calls=3)
-    unreachable = Spoiled(Reason.NETWORK, Reason.NETWORK, up=False, calls=3)
+    timed_out = Spoiled(Reason.TIMEOUT, Reason.TIMEOUT, up=False, requests=3)
+    unreachable = Spoiled(Reason.NETWORK, Reason.NETWORK, up=False, requests=3)
     slow = {
         "no answer": Fault.HANG,
         "slow headers": Fault.SLOW_HEADERS,
@@ -218,8 +220,8 @@ def _connections() -> Sequence[Case]:
             Case(name, timed_out, (FaultRule(fault),), timeout=_SHORT_TIMEOUT)
             for name, fault in slow.items()
         ),
-        _all_calls("reset", Fault.RESET, Reason.NETWORK, calls=3),
-        _all_calls("reset in the body", Fault.RESET_IN_BODY, Reason.NETWORK, calls=3),
+        _all_requests("reset", Fault.RESET, Reason.NETWORK, requests=3),
+        _all_requests("reset in the body", Fault.RESET_IN_BODY, Reason.NETWORK, requests=3),
         _once("reset once", Fault.RESET),
         Case("connection refused", unreachable, begin=Environment.refuse, way=Way.BY_PROXY),
         Case("name not found", unreachable, begin=Environment.lose_name, way=Way.BY_NAME),
@@ -229,7 +231,7 @@ def _connections() -> Sequence[Case]:
 
 
 def _walks() -> Sequence[Case]:
-    incomplete = Spoiled(None, Reason.INCOMPLETE, up=True, calls=_WALK)
+    incomplete = Spoiled(None, Reason.INCOMPLETE, up=True, requests=_WALK)
 
     def vanish(held: Holdings) -> None:
         held.storage.remove(f"{PATH}/live")
@@ -271,7 +273,7 @@ def _circumstances() -> Sequence[Case]:
 
         return begin
 
-    unread = Spoiled(Reason.AUTH, Reason.AUTH, up=False, calls=0)
+    unread = Spoiled(Reason.AUTH, Reason.AUTH, up=False, requests=0)
     right = Spoiled(None, None, up=True)
     return (
         Case("clock an hour ahead", right, begin=clock_off(_HOUR), skew=_HOUR),

@@ -10,17 +10,25 @@ from bench.faults.trial import Outcome, When
 
 _LEGEND: Final = """\
 Each fault begins at the start or after good polls, and lasts until each target has finished a poll.
-  usage  numbers of the disk usage meanwhile: good, the last good ones, or absent; and the reason in
-         scaleengine_poll_failures_total, where scaleengine_poll_success is 0
-  files  the same of the files
-  up     scaleengine_up meanwhile
-  calls  requests that ScaleEngine got meanwhile
-  back   seconds from the end of the fault until what it had spoiled was good again by itself
-  wrong  publications with a number that was true at no moment of its poll
-  log    the cause, as the first line of the log about it tells
+  usage     numbers of the disk usage meanwhile: good, the last good ones, or absent; and the reason
+            in scaleengine_poll_failures_total, where scaleengine_poll_success is 0
+  files     the same of the files
+  up        scaleengine_up meanwhile
+  requests  how many ScaleEngine got meanwhile
+  back      seconds from the end of the fault until what it had spoiled was good again by itself
+  wrong     publications with a number that was true at no moment of its poll
+  log       the cause, as the first line of the log about it tells
 """
 _RENDER: Final = LogfmtRenderer(key_order=("level", "msg", "result"), drop_missing=True)
-_WIDTHS: Final = {"when": 16, "usage": 24, "files": 24, "up": 2, "calls": 5, "back": 5, "wrong": 5}
+_WIDTHS: Final = {
+    "when": 16,
+    "usage": 24,
+    "files": 24,
+    "up": 2,
+    "requests": 8,
+    "back": 5,
+    "wrong": 5,
+}
 
 
 def heading(cases: Sequence[Case]) -> str:
@@ -39,7 +47,7 @@ def row(outcome: Outcome, cases: Sequence[Case]) -> str:
         outcome.usage.ljust(_WIDTHS["usage"]),
         outcome.files.ljust(_WIDTHS["files"]),
         outcome.up.rjust(_WIDTHS["up"]),
-        str(outcome.calls).rjust(_WIDTHS["calls"]),
+        str(outcome.requests).rjust(_WIDTHS["requests"]),
         ("never" if outcome.back is None else f"{outcome.back:.0f} s").rjust(_WIDTHS["back"]),
         str(outcome.wrong).rjust(_WIDTHS["wrong"]),
         outcome.log,

@@ -47,9 +47,9 @@ class Outcome:
     """What came of one fault at one time.
 
     ``usage`` and ``files`` tell what /metrics said of each during the fault, ``up`` the same of the
-    account. ``calls`` came to the simulator meanwhile; ``back`` are the seconds from the end of the
-    fault until all was good again. ``problems`` are sentences: where there are none, all is well.
-    ``lines`` are those of the log, of all levels.
+    account. ``requests`` came to the simulator meanwhile; ``back`` are the seconds from the end of
+    the fault until all was good again. ``problems`` are sentences: where there are none, all is
+    well. ``lines`` are those of the log, of all levels.
     """
 
     case: Case
@@ -57,7 +57,7 @@ class Outcome:
     usage: str = "-"
     files: str = "-"
     up: str = "-"
-    calls: int = 0
+    requests: int = 0
     back: float | None = None
     log: str = "-"
     publications: int = 0
@@ -117,23 +117,23 @@ class _Trial:
         }
         self.before = Shown({})
         self.during = Shown({})
-        self.calls = 0
+        self.requests = 0
         self.back: float | None = None
 
     def run(self) -> tuple[str, ...]:
         """Go through it all; return what was not as it must be."""
-        calls_before = 0
+        requests_before = 0
         if self.when is When.AFTER_GOOD:
             good = self.observer.wait_for(self.is_good, _TIMEOUT)
             if good is None:
                 return ("it was not good before the fault",)
             self.before = good
-            calls_before = self.environment.simulator.request_count
+            requests_before = self.environment.simulator.request_count
             # In this order: what a poll has read before the fault is what was known before.
             self.case.strike(self.environment)
             self.environment.move_on()
         during = self.observer.wait_for(self.has_struck, _TIMEOUT)
-        self.calls = self.environment.simulator.request_count - calls_before
+        self.requests = self.environment.simulator.request_count - requests_before
         if during is None:
             return ("the polls did not end",)
         self.during = during
@@ -212,9 +212,9 @@ class _Trial:
                 failed = self.failures(shown, target, each) > 0
                 if failed != (each is reason):
                     yield f"{target.collector}: failures for {each}: {'some' if failed else 'none'}"
-            calls = shown.of_poll("scaleengine_poll_requests", target)
-            if reason is not None and (calls or 0) > self.case.spoiled.calls:
-                yield f"{target.collector}: a poll made {calls:g} calls"
+            made = shown.of_poll("scaleengine_poll_requests", target)
+            if reason is not None and (made or 0) > self.case.spoiled.requests:
+                yield f"{target.collector}: a poll made {made:g} requests"
 
     def problems_after(self, shown: Shown, failed_before: Mapping[Target, float]) -> Iterator[str]:
         """Give what /metrics should not say when all is mended, and what took too long.
@@ -275,7 +275,7 @@ class _Trial:
             usage=self.cell(self.usage),
             files=self.cell(self.files),
             up=self.up(self.during),
-            calls=self.calls,
+            requests=self.requests,
             back=self.back,
             log=causes[0] if causes else "-",
             publications=self.observer.publications,

@@ -48,7 +48,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How one call ended: what it took in seconds, and the reason if it failed.
+    """How one request ended: what it took in seconds, and the reason if it failed.
 
     ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
     ``skew`` is our clock minus ScaleEngine's in seconds, if a response has shown it. ``status``
@@ -92,12 +92,12 @@ class Client:
         read: Callable[[JsonObject], T],
         object_hook: ObjectHook = KEEP_OBJECTS,
     ) -> T:
-        """Make one call and return what ``read`` makes of the response.
+        """Send one request and return what ``read`` makes of the response.
 
         ``object_hook`` says what takes the place of mappings while the response is read.
 
-        The call is signed at the moment it is sent: a signed text that waited could be refused as
-        too old, and one sent twice as a replay. Raises ScaleEngineError.
+        The request is signed at the moment it is sent: a signed text that waited could be refused
+        as too old, and one sent twice as a replay. Raises ScaleEngineError.
         """
         signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
         asked = {"command": command, "cdn": self.cdn, **fields}
@@ -218,7 +218,7 @@ class Client:
         self.time.use_server_time()
 
     def close(self) -> None:
-        """End the calls that are in progress; later ones fail."""
+        """End the requests that are in progress; later ones fail."""
         self.transport.close()
 
 

@@ -31,7 +31,7 @@ _ATTEMPTS: Final = 3
 
 
 class Reason(StrEnum):
-    """Why a call or a poll failed: the closed set of the label ``reason``."""
+    """Why a request or a poll failed: the closed set of the label ``reason``."""
 
     AUTH = "auth"
     SIGNATURE = "signature"

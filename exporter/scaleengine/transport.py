@@ -1,7 +1,7 @@
 """Send one request to ScaleEngine and read the response, also from a faulty server.
 
-A call is bounded in time (the whole of it) and in size, is never redirected, sends nothing but what
-it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of
+A request is bounded in time (the whole of it) and in size, is never redirected, sends nothing but
+what it was given (no cookies, no ``.netrc``), and verifies TLS always. What the environment says of
 proxies and certificates is read in ``route`` alone.
 """
 
@@ -198,7 +198,7 @@ class Transport:
     ) -> HttpResponse:
         """Post the text as the form field ``json`` and return the response.
 
-        ``arrival`` holds the memory of the body; None for that of the call alone. ``monotonic``
+        ``arrival`` holds the memory of the body; None for that of the request alone. ``monotonic``
         is the clock that is read when the head of the response has arrived: its body may have to
         wait for memory.
 

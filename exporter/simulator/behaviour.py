@@ -25,11 +25,11 @@ class AnyFault(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what the record of calls shows."""
+        """Return what the record of requests shows."""
 
     @property
     def status(self) -> int | None:
-        """Return the HTTP status that the record of calls shows; None for that of the response."""
+        """Return the HTTP status in the record of requests; None for that of the response."""
 
     def replace_response(self, context: "ResponseContext") -> "SimulatedResponse | None":
         """Return a response that is sent instead of any other, or None."""

@@ -94,7 +94,7 @@ def assert_all_is_told(mistaken: Outcome) -> None:
         "scaleengine_up is 0 during the fault",
         "disk_usage: failures for auth: none",
         "disk_usage: failures for server: some",
-        "disk_usage: a poll made 3 calls",
+        "disk_usage: a poll made 3 requests",
         "files: numbers are absent, not good",
         "files: poll_success is 0.0",
         "files: failures for server: some",
