@@ -136,7 +136,7 @@ def _connection(reached: _Reached, route: Route) -> CheckResult:
 
 
 def _reason(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else "no answer"
+    return os.strerror(error.errno).lower() if error.errno else "no response"
 
 
 def _certificate(expiry: float | None, now: float) -> CheckResult:

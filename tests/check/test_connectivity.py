@@ -168,7 +168,7 @@ def test_an_address_that_drops_packets(
         resolving("127.0.0.2", "127.0.0.1")
         _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"), timeout=25.0)
 
-    assert connection.detail.endswith("; not to 127.0.0.2 (no answer)")
+    assert connection.detail.endswith("; not to 127.0.0.2 (no response)")
     assert connection.facts["failed_addresses"] == ["127.0.0.2"]
 
 
