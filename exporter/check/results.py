@@ -108,7 +108,8 @@ def build_failure_result(
 def redact_result(result: CheckResult, redact: Callable[[str], str]) -> CheckResult:
     """Return the result without secrets, which ScaleEngine may have echoed."""
     facts = {name: _redact_fact(fact, redact) for name, fact in result.facts.items()}
-    return replace(result, detail=redact(result.detail), facts=facts)
+    advice = None if result.advice is None else redact(result.advice)
+    return replace(result, detail=redact(result.detail), advice=advice, facts=facts)
 
 
 def _redact_fact(fact: Fact, redact: Callable[[str], str]) -> Fact:

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from exporter.check.report import WRITERS, write_text
-from exporter.check.results import NAME, CheckResult, Outcome
+from exporter.check.results import CLOCK, NAME, CheckResult, Outcome, redact_result
 from exporter.check.runner import CheckOptions, check
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usage
@@ -464,3 +464,10 @@ def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.show("more")
 
     assert screen.getvalue() == "\r\x1b[2K\x1b[?7ltrying a\\u001b[31m\\nb\x1b[?7h\r\x1b[2K"
+
+
+def test_the_advice_has_no_secret() -> None:
+    """The advice may quote what ScaleEngine said, as the detail does."""
+    said = CheckResult(CLOCK, Outcome.WARN, "a key", "mind the key")
+    redacted = redact_result(said, lambda text: text.replace("key", "*"))
+    assert (redacted.detail, redacted.advice) == ("a *", "mind the *")
