@@ -1,17 +1,17 @@
 """Send the requests of a check, within the rate limit of the configuration.
 
-That is one request for each target, or a full poll of each. A path without a file of its type takes
-one more for each other type.
+That is one request for each target, or a full poll of each. For a path without a file of its type
+other types are requested, too.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from exporter.accounts import Dependencies, build_accounts
+from exporter.check.file_type_search import OFTEN_NONE, FileTypeSearch
 from exporter.check.full_polls import FullPoller, build_full_poll_result
-from exporter.check.poll_estimate import count_shown_files, is_empty
+from exporter.check.poll_estimate import is_empty
 from exporter.check.results import (
     CheckResult,
     RequestRange,
@@ -21,22 +21,16 @@ from exporter.check.results import (
 )
 from exporter.polling.recovery import has_response
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
-from exporter.polling.targets import DiskUsageTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import find_newest_usage, merge_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.disk_usage import disk_usage, split_users
 from exporter.scaleengine.errors import ScaleEngineError
-from exporter.scaleengine.file_listing import list_files
+from exporter.scaleengine.file_listing import Listing, list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.settings import Settings
-
-_SEARCHED_TYPES: Final = ("video", "audio", "smil", "valid", "invalid", "deleted")
-"""The types of ``files.list``, without ``includeinvalid``, which is valid and invalid together."""
-
-_OFTEN_NONE: Final = frozenset({"invalid", "deleted"})
-"""Types of which it is good to have no file."""
 
 
 class Prober:
@@ -45,7 +39,8 @@ class Prober:
     With ``full_poller`` each target is polled completely, without it as few requests as possible
     are made. ``newest`` is how the newest request for a target ended; ``is_accepted`` and ``skew``
     are what its requests show of the credentials and the clock. ``got_response`` says whether any
-    request got a response. ``register`` is called with each key and secret that is used.
+    request got a response. Requests for other file types than that of a target change none of the
+    first three. ``register`` is called with each key and secret that is used.
     """
 
     def __init__(
@@ -68,6 +63,9 @@ class Prober:
         self._accounts = self._pool.accounts
         self._requests_allowed = settings.requests_per_poll
         self._full_poller = full_poller
+        self._search = FileTypeSearch(
+            target for target in settings.targets if isinstance(target, FilesTarget)
+        )
         self.newest: Exchange | None = None
         self.is_accepted = False
         self.skew: float | None = None
@@ -85,17 +83,19 @@ class Prober:
         If our clock is refused, the request is sent once more with ScaleEngine's time.
         """
         self.newest, self.is_accepted, self.skew = None, False, None
-        if self._full_poller is not None:
-            full_poll = self._full_poller.poll(self._accounts[target.account], target)
-            result = build_full_poll_result(target, full_poll, self._requests_allowed)
-            has_none = isinstance(full_poll.snapshot, FileCounts) and not full_poll.snapshot.files
-            return self._explain_empty(target, credentials, result) if has_none else result
         try:
+            if self._full_poller is not None:
+                return self._poll(self._full_poller, target, credentials)
+            try:
+                return self._probe(target, credentials)
+            except ScaleEngineError as error:
+                if not error.has_corrected_time:
+                    raise
             return self._probe(target, credentials)
         except ScaleEngineError as error:
-            if not error.has_corrected_time:
-                raise
-        return self._probe(target, credentials)
+            if isinstance(target, FilesTarget):
+                self._search.record_failure(target, error.cause)
+            raise
 
     def close(self) -> None:
         """Close the connections and the poller."""
@@ -103,27 +103,30 @@ class Prober:
         if self._full_poller is not None:
             self._full_poller.close()
 
-    def _explain_empty(
-        self, target: Target, credentials: Credentials, result: CheckResult
+    def _poll(
+        self, full_poller: FullPoller, target: Target, credentials: Credentials
     ) -> CheckResult:
-        """Return the result of a path without a file of its type, with the types that it has.
-
-        A failure ends the search for them: it is only for the advice.
-        """
-        if target.file_type in _OFTEN_NONE:
+        full_poll = full_poller.poll(self._accounts[target.account], target)
+        result = build_full_poll_result(target, full_poll, self._requests_allowed)
+        if not (isinstance(target, FilesTarget) and isinstance(full_poll.snapshot, FileCounts)):
             return result
-        found: list[str] = []
-        client = self._accounts[target.account].client
-        for file_type in _SEARCHED_TYPES:
-            if file_type == target.file_type:
-                continue
-            self._keep_rate(target)
-            try:
-                listing = list_files(client, credentials, target.path, file_type, offset=0)
-            except ScaleEngineError:
-                break
-            if count_shown_files(listing):
-                found.append(file_type)
+        files = full_poll.snapshot.files
+        self._search.record_count(target, files)
+        return result if files else self._explain_empty(target, credentials, result)
+
+    def _explain_empty(
+        self, target: FilesTarget, credentials: Credentials, result: CheckResult
+    ) -> CheckResult:
+        """Return the result of a path without a file of its type, with the types that it has."""
+        if target.file_type in OFTEN_NONE:
+            return result
+        before = self.newest, self.is_accepted, self.skew
+        try:
+            found = self._search.find(
+                target, lambda file_type: self._list(target, file_type, credentials)
+            )
+        finally:
+            self.newest, self.is_accepted, self.skew = before
         return build_empty_path_result(result, found)
 
     def _probe(self, target: Target, credentials: Credentials) -> CheckResult:
@@ -132,11 +135,18 @@ class Prober:
             return replace(
                 build_disk_usage_result(target, usage), requests=RequestRange(requests, requests)
             )
-        account = self._accounts[target.account]
-        self._keep_rate(target)
-        listing = list_files(account.client, credentials, target.path, target.file_type, offset=0)
+        listing = self._search.take_listing(target)
+        if listing is None:
+            listing = self._list(target, target.file_type, credentials)
+        self._search.record_listing(target, listing)
         result = build_listing_result(target, listing, self._requests_allowed)
         return self._explain_empty(target, credentials, result) if is_empty(listing) else result
+
+    def _list(self, target: FilesTarget, file_type: str, credentials: Credentials) -> Listing:
+        """Request the first response for a type of the path of a target."""
+        client = self._accounts[target.account].client
+        self._keep_rate(target)
+        return list_files(client, credentials, target.path, file_type, offset=0)
 
     def _probe_usage(
         self, target: DiskUsageTarget, credentials: Credentials

@@ -27,7 +27,8 @@ The document has these keys, and will keep them:
                  ``rejected_rows`` (their number), ``newest_day`` (null: no day)
     files        ``files_in_first_answer``, ``folders_in_first_answer``, ``requests_estimated``
                  (1 is certain), ``requests_allowed`` (``api.max_requests_per_poll``),
-                 ``file_types_found`` (only where there is no file of the type: other types)
+                 ``file_types_found`` (only where there is no file of the type: other types that
+                 were found; one that is configured for the path ends the search for more)
     demand       ``requests_per_hour_min``, ``requests_per_hour_max`` (null: not known),
                  ``requests_per_hour_allowed`` (null: no limit); the targets of an account that
                  were tried, at their intervals

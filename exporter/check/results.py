@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from exporter.check.file_type_search import OtherTypes
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.polls import find_missing_users
@@ -210,19 +211,29 @@ def build_listing_result(
     )
 
 
-def build_empty_path_result(result: CheckResult, found_types: Sequence[str]) -> CheckResult:
+def build_empty_path_result(result: CheckResult, found: OtherTypes) -> CheckResult:
     """Return the result of a path without a file of its type as a warning.
 
-    ``found_types`` are the file types that its first responses show.
+    ``found`` are the other file types of which the path has files.
     """
     path, file_type = result.subject.path, result.subject.file_type
-    advice = f"check the path {path}: it shows no file of any other type either"
-    if found_types:
-        advice = f"set file_types of {path}: it has files of the types {', '.join(found_types)}"
+    if found.others:
+        advice = f"check file_types of {path}: it has files of other types: "
+        advice += ", ".join(found.others)
+    elif found.failure is not None:
+        advice = (
+            f"check the path {path}; not all other file types could be looked at ({found.failure})"
+        )
+    elif found.configured:
+        advice = (
+            f"remove {file_type} from file_types of {path}, or leave it if such files are to come"
+        )
+    else:
+        advice = f"check the path {path}: it shows no file of any other type either"
     detail = f"no file of the type {file_type}: {result.detail}"
     if result.advice is not None:
         advice = f"{advice}; {result.advice}"
-    facts = {**result.facts, "file_types_found": tuple(found_types)}
+    facts = {**result.facts, "file_types_found": (*found.configured, *found.others)}
     return replace(result, outcome=Outcome.WARN, detail=detail, advice=advice, facts=facts)
 
 

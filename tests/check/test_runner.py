@@ -61,7 +61,7 @@ def test_a_path_without_a_file_of_the_type(
     assert audio["outcome"] == "warn"
     assert str(audio["detail"]).startswith("no file of the type audio: ")
     assert audio["advice"] == (
-        "set file_types of sestore4/small: it has files of the types video, valid"
+        "check file_types of sestore4/small: it has files of other types: video, valid"
     )
     assert invalid["outcome"] == "ok"
     requests = scaleengine.requests
