@@ -3,20 +3,23 @@
 A server may skip the offset of a request in each folder that its response shows, not only in the
 requested one. Then sub-folders lack their first entries, which nothing in the response tells. A
 sub-folder that looks the same from its start proves little: what was skipped in it may be files of
-another type, which no response shows. It is proven by two requests for a sub-folder by itself:
+another type, which no response shows. It is proven by two requests for a sub-folder by itself, in
+this order, so that a file that vanishes meanwhile proves nothing:
 
+- With an offset that is not larger, it begins with a later file. That tells how much comes before
+  its first file: the response would lack that file if it had skipped its offset in it. At most half
+  the offset may come before it, since responses may overlap.
 - From its start, it begins as in the response that was made with an offset.
-- With that offset, it does not: so the response has not skipped the offset in it.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 from typing import Final, TypeAlias
 
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.siblings import Entry, shows_more
-from exporter.polling.steps import has_skipped, start_of
 from exporter.polling.walk_strategy import ParentRequest
 from exporter.scaleengine.file_listing import (
     FolderListing,
@@ -30,69 +33,89 @@ _MAX_CANDIDATES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sub-folder as a response with an offset shows it.
-
-    ``is_known`` says that an earlier response showed it from its start, with the same first file.
-    """
+    """A sub-folder with files, as a response from the offset ``skipped`` shows it."""
 
     path: str
     shown: FolderListing
-    is_known: bool
+    skipped: int
+
+    @property
+    def offset(self) -> int:
+        """Return the offset of the request that tells how much comes before the first file."""
+        return max(1, min(len(self.shown.files) - 1, self.skipped))
+
+    def is_whole(self, listing: Listing) -> bool:
+        """Return whether a response from ``offset`` on proves that the first file is the first.
+
+        A folder of one file ends there; any other begins with a later file.
+        """
+        first = next(iter(listing.root.files), None)
+        if len(self.shown.files) == 1:
+            return first is None
+        if first not in self.shown.files[1:]:
+            return False
+        return 2 * (self.offset - self.shown.files.index(first)) <= self.skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A request for the first of some candidates, from an offset on.
+    """A request for the first of some candidates, at its offset or from its start.
 
     ``listing`` is the response that shows them, for the folder ``requested``; it is used
-    afterwards. ``alone`` is the response for the first candidate from its start, if there was one.
+    afterwards.
     """
 
     requested: FolderProgress
     listing: Listing
     candidates: Sequence[Candidate]
-    offset: int
-    alone: Listing | None = None
+    is_from_start: bool = False
+
+    @property
+    def offset(self) -> int:
+        """Return the offset to request the first candidate at."""
+        return 0 if self.is_from_start else self.candidates[0].offset
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A request for a sub-folder by itself, before a response for its parent is believed.
 
-    ``shown`` are the sub-folders of that response, ``left`` those to be compared, the first one by
-    this request. After them, the anchor is requested at the offset of the parent. ``alone`` are
-    the responses so far, by path.
+    ``shown`` are the sub-folders of that response. The ``candidate`` is requested at its offset,
+    then what is in ``left`` from the start, beginning with the candidate. ``alone`` are the
+    responses so far, by path.
     """
 
     request: ParentRequest
     listing: Listing
     shown: Sequence[Entry]
-    left: Sequence[Entry]
+    candidate: Candidate
+    left: Sequence[Candidate]
+    is_from_start: bool = False
     alone: dict[str, Listing] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         """Return the path to request."""
-        return f"{self.request.run.parent.path}/{(*self.left, self.shown[0])[0][0]}"
+        return self.left[0].path
 
     @property
     def offset(self) -> int:
         """Return the offset to request it at."""
-        return 0 if self.left else self.request.offset
+        return 0 if self.is_from_start else self.candidate.offset
 
     def holds(self, listing: Listing) -> bool:
         """Return whether a response fits to what the response for the parent shows."""
-        if not self.left:
-            return has_skipped(start_of(self.shown[0][1]), listing.root)
-        known = self.left[0][1]
+        if not self.is_from_start:
+            return self.candidate.is_whole(listing)
+        known = self.left[0].shown
         return shows_more(known, listing.root) and listing.files == known.all_files
 
     def go_on(self, listing: Listing) -> "Comparison | None":
         """Return the next comparison; None where this one was the last."""
-        if not self.left:
-            return None
+        if not self.is_from_start:
+            return replace(self, is_from_start=True)
         alone = {**self.alone, self.path: listing}
-        return replace(self, left=self.left[1:], alone=alone)
+        return replace(self, left=self.left[1:], alone=alone) if self.left[1:] else None
 
 
 def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Candidate]:
@@ -100,8 +123,7 @@ def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Ca
 
     Return none where nothing new is shown, so that nothing depends on it.
     """
-    known: list[Candidate] = []
-    new: list[Candidate] = []
+    found: list[Candidate] = []
     has_new = False
     for child, names, shown_child in _shown_below(folder, shown):
         if shown_child.loaded is LoadState.SKIPPED:
@@ -111,21 +133,48 @@ def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Ca
         has_new |= is_used
         if shown_child.files and (is_known or is_used):
             path = f"{folder.path}/{_join(names)}"
-            (known if is_known else new).append(Candidate(path, shown_child, is_known))
-    return [*known, *new][:_MAX_CANDIDATES] if has_new else []
+            found.append(Candidate(path, shown_child, folder.step.offset))
+    return nlargest(_MAX_CANDIDATES, found, key=_count_own_files) if has_new else []
 
 
-def choose_to_compare(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the sub-folders that are requested by themselves before a response is believed.
+def compare_siblings(
+    request: ParentRequest,
+    listing: Listing,
+    shown: Sequence[Entry],
+    entries: Sequence[Entry],
+) -> Comparison | None:
+    """Return the first comparison before a response is believed; None where there can be none.
 
-    Those in which most would be missing if their start was skipped: the one with the fewest files,
-    and the one with the most sub-folders.
+    ``entries`` are the new sub-folders of those that are ``shown``. Compared are those in which
+    most would be missing if their start was skipped: the one with the fewest files, and the one
+    with the most sub-folders. Each has to have files, or a sub-folder with files.
     """
     if not entries:
-        return []
+        return None
+    parent = request.run.parent
+
+    def build_candidate(entry: Entry) -> Candidate:
+        return Candidate(f"{parent.path}/{entry[0]}", entry[1], request.offset)
+
     fewest = min(entries, key=lambda entry: entry[1].all_files)
     deepest = max(entries, key=lambda entry: len(entry[1].folders))
-    return list({entry[0]: entry for entry in (fewest, deepest)}.values())
+    chosen = {entry[0]: build_candidate(entry) for entry in (fewest, deepest)}
+    candidate = max(chosen.values(), key=_count_own_files)
+    if len(candidate.shown.files) <= 1:
+        below = FolderListing(folders=dict(entries))
+        found = [
+            Candidate(f"{parent.path}/{_join(names)}", folder, request.offset)
+            for _, names, folder in _shown_below(None, below)
+        ]
+        candidate = max(found, key=_count_own_files)
+    if not candidate.shown.files:
+        return None
+    others = [other for other in chosen.values() if other.path != candidate.path]
+    return Comparison(request, listing, shown, candidate, [candidate, *others])
+
+
+def _count_own_files(candidate: Candidate) -> int:
+    return len(candidate.shown.files)
 
 
 _Names: TypeAlias = "tuple[_Names, str] | None"
@@ -133,7 +182,7 @@ _Names: TypeAlias = "tuple[_Names, str] | None"
 
 
 def _shown_below(
-    folder: FolderProgress, shown: FolderListing
+    folder: FolderProgress | None, shown: FolderListing
 ) -> Iterator[tuple[FolderProgress | None, _Names, FolderListing]]:
     """Return what a response shows below a folder, and what is known of each, level by level."""
     unread: deque[tuple[FolderProgress | None, _Names, FolderListing]] = deque(

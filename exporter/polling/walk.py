@@ -22,7 +22,7 @@ from exporter.polling.comparisons import (
     Candidate,
     Comparison,
     Probe,
-    choose_to_compare,
+    compare_siblings,
     find_candidates,
 )
 from exporter.polling.folder_counts import FolderCounts
@@ -236,7 +236,7 @@ class _Walk:
         if not folder.accept(listing, self.traits):
             self.release(folder)
         elif candidates := self.find_to_probe(folder, listing):
-            self.begin_probe(folder, listing, candidates)
+            self.probe(Probe(folder, listing, candidates))
         else:
             self.count(folder, listing)
 
@@ -270,32 +270,20 @@ class _Walk:
     def learn_from_probe(self, probe: Probe, response: "asyncio.Task[Listing]") -> None:
         candidate, *left = probe.candidates
         listing = _read_comparison(response)
-        alone = listing if probe.offset == 0 else probe.alone
-        if listing is not None and probe.offset == 0 and listing.root.files:
-            if not has_skipped(start_of(listing.root), candidate.shown):
-                self.probe(replace(probe, offset=probe.requested.step.offset, alone=listing))
-                return
-            self.traits.repeats_children = False
-        elif (
-            listing is not None
-            and probe.offset > 0
-            and has_skipped(start_of(candidate.shown), listing.root)
-        ):
-            self.traits.repeats_children, alone = True, None
-        else:
+        if listing is not None and not probe.is_from_start and candidate.is_whole(listing):
+            self.probe(replace(probe, is_from_start=True))
+            return
+        if listing is None or not (probe.is_from_start and listing.root.files):
             self.traits.record_vain_probe()
-        if alone is not None and alone.root.files:
-            self.kept[candidate.path] = alone
+        else:
+            self.kept[candidate.path] = listing
+            begins_so = not has_skipped(start_of(listing.root), candidate.shown)
+            if self.traits.repeats_children is None or not begins_so:
+                self.traits.repeats_children = begins_so
         if left and self.traits.repeats_children is None:
-            self.begin_probe(probe.requested, probe.listing, left)
+            self.probe(Probe(probe.requested, probe.listing, left))
         else:
             self.count(probe.requested, probe.listing)
-
-    def begin_probe(
-        self, folder: FolderProgress, listing: Listing, candidates: Sequence[Candidate]
-    ) -> None:
-        offset = folder.step.offset if candidates[0].is_known else 0
-        self.probe(Probe(folder, listing, candidates, offset))
 
     def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
         try:
@@ -308,12 +296,19 @@ class _Walk:
         if shown is None or self.is_parent_compared:
             self.use_parent(request, listing, shown)
             return
-        left = choose_to_compare(
-            [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])]
+        comparison = compare_siblings(
+            request,
+            listing,
+            shown,
+            [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])],
         )
-        has_requests = self.requests + len(left) < self.limits.max_requests
-        if left and has_requests and self.strategy.may_compare(request):
-            self.compare(Comparison(request, listing, shown, left))
+        spare = self.count_spare_requests(request.run)
+        if (
+            comparison is not None
+            and spare > len(comparison.left)
+            and self.strategy.may_compare(request)
+        ):
+            self.compare(comparison)
         else:
             self.use_parent(request, listing, None)
 
@@ -332,19 +327,22 @@ class _Walk:
                 self.compare(following)
                 return
             self.is_parent_compared = True
-        elif comparison.left:
+        elif alone is None:
+            self.use_parent(request, listing, None, cost=2)
+            return
+        elif comparison.is_from_start:
             if self.is_parent_compared:  # another response was believed meanwhile
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files by itself than in a response for its parent"
                 )
             self.strategy.give_up()
-            if alone is not None and alone.files:
+            if alone.files:
                 comparison.alone[comparison.path] = alone
         if self.is_parent_compared:
             self.use_parent(request, listing, comparison.shown)
         else:
             self.kept.update(comparison.alone)
-            self.use_parent(request, listing, None, cost=1 if comparison.left else 2)
+            self.use_parent(request, listing, None, cost=2)
 
     def use_parent(
         self,
@@ -529,8 +527,6 @@ def _read_comparison(response: "asyncio.Task[Listing]") -> Listing | None:
     """Return a response that no number depends on; None where it says nothing."""
     try:
         return response.result()
-    except ApiError:
-        return build_listing(FolderListing())  # a server may refuse an offset behind the end
     except _USELESS:
         return None
 

@@ -56,7 +56,7 @@ class WalkTraits:
         After some of these, no sub-folder is believed that comes after an offset.
         """
         self.vain_probes += 1
-        if self.vain_probes >= _MAX_MISFITS:
+        if self.vain_probes >= _MAX_MISFITS and self.repeats_children is None:
             self.repeats_children = False
 
     def observe(self, listing: Listing, offset: int) -> None:

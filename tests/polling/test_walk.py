@@ -81,6 +81,8 @@ def test_a_child_comes_again() -> None:
     responses = {
         ("s", 0): partial(1, told=2, a=a),
         ("s", 1): complete(a=a, b=complete(1)),
+        ("s/a", 1): complete(2),
+        ("s/a", 0): a,
     }
     counts, _ = walked({**responses, ("s", 2): complete(b=complete(1))})
     assert (counts.files, counts.folders) == (4, 2)
@@ -147,14 +149,17 @@ def test_children_behind_an_offset_are_not_believed() -> None:
 
 @pytest.mark.parametrize("first", [1, 3])
 def test_a_probe_of_what_an_offset_skips(first: int) -> None:
-    """A child that begins by itself as it did behind an offset proves that the offset spares it."""
+    """A sub-folder that begins later at an offset, and as it was shown, proves that it is whole."""
     shown = complete(*range(first, 5))
     responses = {
         ("s", 0): partial(1, 2, 3, told=3),
         ("s", 2): complete(3, a=shown, b=complete(*range(first, 4))),
         ("s/a", 0): complete(1, 2, 3, 4),
+        ("s/a", 1): complete(2, 3, 4),
+        ("s/a", 2): complete(3, 4),
         ("s/a", 3): complete(4),
         ("s/b", 0): complete(1, 2, 3),
+        ("s/b", 1): complete(2, 3),
         ("s/b", 2): complete(3),
     }
     counts, api = walked(responses)

@@ -4,16 +4,19 @@ An offset may be skipped in every folder that a response shows, among entries th
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import pytest
 
-from exporter.polling.comparisons import choose_to_compare
+from exporter.polling.comparisons import Candidate, compare_siblings
 from exporter.polling.folder_counts import FolderCounts
+from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.siblings import ParentOffset, SiblingRun
 from exporter.polling.walk import WalkLimits, walk
-from exporter.polling.walk_strategy import StrategyMemory, WalkStrategy
+from exporter.polling.walk_strategy import ParentRequest, StrategyMemory, WalkStrategy
 from exporter.scaleengine.errors import (
     ApiError,
     ProtocolError,
@@ -55,6 +58,8 @@ class EveryFolder:
     skips_files: bool = True
     failure: ScaleEngineError | None = None
     """What happens to a request for a parent behind its own entries."""
+    fails_below: str | None = None
+    """The start of the paths for which each first request with an offset fails."""
     requests: int = 0
 
     async def request(self, path: str, offset: int) -> Listing:
@@ -65,6 +70,8 @@ class EveryFolder:
             tree = tree.folders[name]
         if self.failure is not None and offset and tree.folders:
             raise self.failure
+        if self.fails_below is not None and offset and path.startswith(self.fails_below):
+            raise ServerError("files.list", "ScaleEngine reports a failure", "wait")
         return build_listing(self._show(tree, offset, [PAGE]))
 
     def _skip(self, tree: Tree, offset: int) -> Skipped:
@@ -179,16 +186,70 @@ def test_a_server_that_fails_at_an_offset_of_a_parent(failure: ScaleEngineError)
     assert requests[1] <= requests[0] <= 25
 
 
+def test_a_comparison_that_fails_says_nothing_of_a_tree() -> None:
+    """A request that fails while another parent is believed already ends no walk."""
+    tree = Tree(folders={f"p{n}": numbered([Tree(files=5)] * 40) for n in range(3)})
+    server = EveryFolder(tree, fails_below="v/p1/")
+    assert count(server) == (600, 123)
+
+
 def test_which_sub_folders_are_compared() -> None:
     """Those in which most would be missing: few files, many sub-folders; each once."""
-    inner = {"s": FolderListing()}
+    inner = {"s": FolderListing(files=("1", "2", "3"))}
     entries = [
         ("a", FolderListing(files=("1", "2"))),
         ("b", FolderListing(files=("1",))),
         ("c", FolderListing(files=("1", "2", "3"))),
         ("d", FolderListing(files=("1", "2"), folders=inner)),
+        ("e", FolderListing()),
     ]
 
-    assert [name for name, _ in choose_to_compare(entries)] == ["b", "d"]
-    assert [name for name, _ in choose_to_compare(entries[:1])] == ["a"]
-    assert choose_to_compare([]) == []
+    assert paths(entries[:4]) == ["p/d", "p/b"]
+    assert paths(entries[:1]) == ["p/a"]
+    assert paths(entries[1:2]) == ["p/b"]
+    assert paths([("f", FolderListing(folders=inner))]) == ["p/f/s", "p/f"]
+    assert paths(entries[4:]) == []
+    assert paths([]) == []
+
+
+def paths(entries: list[tuple[str, FolderListing]]) -> list[str]:
+    """Return the paths that are compared, in their order."""
+    run = SiblingRun(FolderProgress("p", None, FolderCounts(1).root), deque(), PAGE, 1, 10)
+    request = ParentRequest(run, ParentOffset.ENTRIES, 5)
+    comparison = compare_siblings(request, build_listing(FolderListing()), entries, entries)
+    return [] if comparison is None else [candidate.path for candidate in comparison.left]
+
+
+@pytest.mark.parametrize(
+    ("files", "skipped", "offset"), [(1, 9, 1), (2, 9, 1), (5, 9, 4), (50, 9, 9), (50, 1, 1)]
+)
+def test_the_offset_of_a_comparison(files: int, skipped: int, offset: int) -> None:
+    """It is not larger than that of the response, and not behind the end if that can be."""
+    assert build_candidate(files, skipped).offset == offset
+
+
+@pytest.mark.parametrize(
+    ("files", "skipped", "first", "is_whole"),
+    [
+        (5, 9, "4", True),
+        (5, 9, "1", True),
+        (5, 9, "0", False),
+        (5, 9, "x", False),
+        (5, 9, None, False),
+        (5, 4, "1", False),
+        (1, 9, None, True),
+        (1, 9, "0", False),
+    ],
+)
+def test_what_proves_that_a_folder_is_whole(
+    files: int, skipped: int, first: str | None, *, is_whole: bool
+) -> None:
+    """A later file, so near that at most half of the offset comes before the first one."""
+    response = FolderListing(files=() if first is None else (first,))
+    assert build_candidate(files, skipped).is_whole(build_listing(response)) is is_whole
+
+
+def build_candidate(files: int, skipped: int) -> Candidate:
+    """Return a folder with files that are numbers."""
+    shown = FolderListing(files=tuple(str(number) for number in range(files)))
+    return Candidate("v/a", shown, skipped)

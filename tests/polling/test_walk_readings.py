@@ -1,7 +1,8 @@
 """Under every combination of readings of the API's pages a count is right, or it is absent."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -35,6 +36,7 @@ from tests.support.api_variants import (
 )
 from tests.support.random_trees import ambiguities, random_tree, random_wide_tree
 from tests.support.random_variants import random_variant
+from tests.support.tree_changes import ChangingFolder, Remove, scripted
 from tests.support.variant_listing import list_folder
 
 PATH = "sestore4/jb"
@@ -53,7 +55,10 @@ def respond(folder: Folder, path: str, offset: int, variant: ApiVariant) -> List
 
 
 def count(
-    tree: Folder, variant: ApiVariant, requested: list[tuple[str, int]] | None = None
+    tree: Folder,
+    variant: ApiVariant,
+    requested: list[tuple[str, int]] | None = None,
+    before_request: Callable[[], object] = lambda: None,
 ) -> tuple[int, int]:
     """Return the files and folders that a walk counts; raises ScaleEngineError.
 
@@ -61,6 +66,7 @@ def count(
     """
 
     async def request(path: str, offset: int) -> Listing:
+        before_request()
         if requested is not None:
             requested.append((path, offset))
         folder = tree
@@ -174,7 +180,7 @@ REPEATED = {
     "folders first": (
         tree_of(100, files=1, own=5),
         replace(TEN, members=MemberOrder.FOLDERS_FIRST),
-        13,
+        14,
     ),
     "folders of three": (tree_of(60, files=3), TEN, 22),
     "folders of four and a part": (tree_of(20, files=4), TEN, 12),
@@ -299,6 +305,13 @@ HIDDEN = {
         10,
         Folder(videos(2), {"a": Folder(videos(10, 1), {"a": Folder(videos(5))})}),
     ),
+    "a folder that ends before the offset": (
+        100,
+        Folder(
+            videos(150),
+            {"a": Folder(videos(5, 98)), "b": Folder(videos(45)), "c": Folder(videos(3))},
+        ),
+    ),
     "a folder that was not seen before": (
         10,
         Folder(videos(5, 1), {"a": Folder(videos(5, 5)), "b": Folder(videos(5, 1))}),
@@ -306,12 +319,32 @@ HIDDEN = {
 }
 
 
+@pytest.mark.parametrize("overlap", [0, 1, 2])
 @pytest.mark.parametrize(("limit", "tree"), HIDDEN.values(), ids=HIDDEN)
 def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are(
-    limit: int, tree: Folder
+    limit: int, tree: Folder, overlap: int
 ) -> None:
     """A folder that is shown from its start does not prove that nothing was skipped in others."""
     variant = ApiVariant(
-        files_per_answer=limit, offset_in_every_folder=True, offset_counts=Counted.SCANNED
+        files_per_answer=limit,
+        overlap=overlap,
+        offset_in_every_folder=True,
+        offset_counts=Counted.SCANNED,
     )
     assert count(tree, variant) == truth(tree)
+
+
+@pytest.mark.parametrize("before_request", range(2, 9))
+@pytest.mark.parametrize("path", ["a", "a/000.mp4"])
+def test_an_offset_is_skipped_in_every_folder_and_a_folder_changes(
+    path: str, before_request: int
+) -> None:
+    """A file that vanishes while a folder is compared proves nothing."""
+    variant = ApiVariant(offset_in_every_folder=True, offset_counts=Counted.SCANNED)
+    folders = {name: Folder(videos(90)) for name in "bcd"}
+    tree = Folder(videos(150), {"a": Folder(videos(5, 120)), **folders})
+    changing = ChangingFolder(tree, "video", scripted({before_request: [Remove(path)]}))
+    with suppress(ScaleEngineError):
+        counted = count(tree, variant, before_request=lambda: changing.refresh(0))
+        distance = changing.distance(*counted)
+        assert distance.files <= changing.moved_files
