@@ -353,10 +353,13 @@ class FolderProgress:
     def _shows_more_than_due(self, shown: FolderListing, traits: WalkTraits) -> bool:
         """Return whether own files come again before the one that had to.
 
-        Then the offset counts more than own files of the type, and the end may be farther; or the
-        server repeats some files in every response.
+        Then the offset counts more than own files of the type, and the end may be farther. Where
+        the server repeats some files in every response, return whether it repeats too many.
         """
-        if traits.repeats_files or self.step.file not in shown.files:
+        if traits.repeats_files:
+            # Of a response that repeats most of a page, hidden files may take the last places.
+            return 2 * len(shown.files) > traits.max_files > 1
+        if self.step.file not in shown.files:
             return False
         return shown.files[0] != self.step.file
 
@@ -493,7 +496,8 @@ class FolderProgress:
         on which had to come again.
         """
         files = shown.files
-        if self._shows_more_than_due(shown, traits) and not self._new_files:
+        is_due_later = self._shows_more_than_due(shown, traits) and not traits.repeats_files
+        if is_due_later and not self._new_files:
             again = Step(self.step.offset, file=self.step.file)
             farther = self.step.offset + files.index(self.step.file or "")
             return Step(farther, StepKind.FARTHER, self.step.file, otherwise=again)

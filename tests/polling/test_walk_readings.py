@@ -14,6 +14,7 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.walk import WalkLimits, walk
 from exporter.scaleengine.errors import (
     ApiError,
+    IncompleteError,
     ProtocolError,
     RequestTimeoutError,
     ScaleEngineError,
@@ -332,6 +333,28 @@ def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are(
         offset_counts=Counted.SCANNED,
     )
     assert count(tree, variant) == truth(tree)
+
+
+@pytest.mark.parametrize("videos_in_all", [21, 23, 26, 40])
+@pytest.mark.parametrize("overlap", [1, 20, 24])
+def test_a_response_that_repeats_most_of_a_page(overlap: int, videos_in_all: int) -> None:
+    """It shows fewer files than others where hidden ones come last: that proves no end."""
+    hidden = {f"{n:03}.mp4.wav": FileType.AUDIO for n in (0, 2, 12, 13, 20, 23, 24)}
+    variant = ApiVariant(
+        files_per_answer=25,
+        overlap=overlap,
+        limit_counts=Counted.SCANNED,
+        offset_counts=Counted.SCANNED,
+        loaded=LoadFlagPlacement.NOT_ON_ROOT,
+        offset_written=OffsetWritten.NOT_ON_ROOT,
+    )
+    tree = Folder({**videos(videos_in_all), **hidden})
+    try:
+        counted = count(tree, variant)
+    except IncompleteError:
+        assert overlap > 1
+    else:
+        assert counted == truth(tree)
 
 
 @pytest.mark.parametrize("before_request", range(2, 9))
