@@ -158,9 +158,7 @@ class _Connection(HTTPConnection):
         Otherwise the next response would be one that nobody has requested. urllib3 looks at the
         socket only, not at what TLS has received with the last response and holds.
         """
-        tls = self.sock.sslobj if isinstance(self.sock, SSLTransport) else self.sock
-        holds_more = isinstance(tls, ssl.SSLSocket | ssl.SSLObject) and tls.pending() > 0
-        return super().is_connected and not holds_more
+        return super().is_connected and not _holds_unread_bytes(self.sock)
 
     def _new_conn(self) -> socket.socket:
         """Connect to an address of the name; see ``connect_first``.
@@ -201,6 +199,14 @@ class _Connection(HTTPConnection):
         if self.sock is not None and self._address is not None:
             _current.get().attach(self.sock, self._address)
         super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+
+def _holds_unread_bytes(sock: socket.socket | SSLTransport | None) -> bool:
+    """Return whether TLS has received bytes that were not read: that of the proxy, too."""
+    if isinstance(sock, SSLTransport):
+        holds = sock.incoming.pending > 0 or sock.sslobj.pending() > 0
+        return holds or _holds_unread_bytes(sock.socket)
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

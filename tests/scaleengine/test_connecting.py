@@ -14,6 +14,7 @@ import pytest
 import urllib3.connection
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.util.ssltransport import SSLTransport
 
 from exporter.scaleengine.connecting import AddressMemory, PeerAddress, connect_first
 from exporter.scaleengine.envelope import RequestContext
@@ -355,6 +356,8 @@ def test_what_urllib3_lends() -> None:
     made = connection("api.example.", 80)
     assert (vars(made)["_dns_host"], made.port, made.sock) == ("api.example.", 80, None)
     assert made.is_connected is False
+    tunnel = vars(SSLTransport)["__init__"].__code__.co_names
+    assert {"incoming", "socket", "sslobj"} <= set(tunnel)
     pools = urllib3.PoolManager().pool_classes_by_scheme
     assert pools == {
         "http": urllib3.HTTPConnectionPool,

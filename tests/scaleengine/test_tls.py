@@ -5,11 +5,13 @@ import socket
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from urllib3.util.ssltransport import SSLTransport
 
+from exporter.scaleengine.deadline import _TlsConnection
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
@@ -314,6 +316,92 @@ def test_a_response_that_nobody_requested_under_tls(
         for _ in range(3):
             response = Transport(connections).send("{}", context)
             assert response.body.strip() == BODY
+
+
+class Tunnel:
+    """The server's end of TLS in the TLS of a proxy."""
+
+    def __init__(self, line: socket.socket, context: ssl.SSLContext) -> None:
+        self._line = line
+        self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._received, self._sent, server_side=True)
+
+    def shake_hands(self) -> None:
+        self._repeat(self._tls.do_handshake)
+        self._line.sendall(self._sent.read())
+
+    def receive(self, ending: bytes) -> None:
+        """Wait for bytes with this ending."""
+        received = bytearray()
+        while not received.endswith(ending):
+            self._repeat(lambda: received.extend(self._tls.read(65536)))
+
+    def send(self, *records: bytes) -> None:
+        """Send the records of TLS at once."""
+        for record in records:
+            self._tls.write(record)
+        self._line.sendall(self._sent.read())
+
+    def _repeat(self, step: Callable[[], object]) -> None:
+        while True:
+            with suppress(ssl.SSLWantReadError):
+                step()
+                return
+            self._line.sendall(self._sent.read())
+            received = self._line.recv(16384)
+            if not received:
+                raise ConnectionAbortedError
+            self._received.write(received)
+
+
+def test_a_response_that_nobody_requested_in_a_tunnel(
+    listen: StartServer,
+    context: RequestContext,
+    authority: Authority,
+    good: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given two responses in one record of a proxy's TLS, then the next request gets neither."""
+    api = authority.issue("api", "DNS:api.example", days=2)
+
+    def serve_tunnel(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        tunnel = Tunnel(line, server(api))
+        tunnel.shake_hands()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        while True:
+            tunnel.receive(b"json=%7B%7D")
+            unrequested = b'{"status": "unrequested"}'
+            tunnel.send(head % len(BODY) + BODY, head % len(unrequested) + unrequested)
+
+    monkeypatch.setenv("https_proxy", listen(serve_tunnel, server(good)))
+    endpoint = Endpoint("https://api.example/", 60.0, 2, authority.certificate)
+    with closing(Connections(endpoint)) as connections:
+        for _ in range(3):
+            assert Transport(connections).send("{}", context) == HttpResponse(200, BODY)
+
+
+def test_what_the_tls_of_a_proxy_holds(authority: Authority, good: Path) -> None:
+    """A connection is not used again while the proxy's TLS holds bytes that were not read."""
+    trusting = ssl.create_default_context(cafile=str(authority.certificate))
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2  # it sends nothing after the handshake
+    near, far = socket.socketpair()
+    near.settimeout(60)
+    far.settimeout(60)
+    with ThreadPoolExecutor(1) as threads, near, far:
+        accepted = threads.submit(server(good).wrap_socket, far, server_side=True)
+        with (
+            trusting.wrap_socket(near, server_hostname="127.0.0.1") as outer,
+            accepted.result(60) as proxy,
+        ):
+            shaken = threads.submit(Tunnel(proxy, server(good)).shake_hands)
+            connection = _TlsConnection("127.0.0.1")
+            connection.sock = SSLTransport(outer, trusting, "127.0.0.1")
+            shaken.result(60)
+            assert connection.is_connected
+            proxy.sendall(b"more")
+            assert outer.recv(1) == b"m"
+            assert not connection.is_connected
 
 
 def test_slow_responses_under_tls(
