@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exporter.polling.recovery import CONVINCING_REFUSALS
 from exporter.polling.targets import Target
-from exporter.polling.workers import Workers
+from exporter.polling.workers import WorkerPool, Workers
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
@@ -16,9 +17,13 @@ from exporter.scaleengine.errors import AuthError, ScaleEngineError
 MAX_HANGING_READS: Final = 8
 """Threads that may hang in the files of one folder."""
 MAX_HANGING_IN_ALL: Final = 64
-"""Threads that may hang in the files of all folders: each account may have one of its own."""
+"""Threads that may hang in the files of all folders, before folders take turns."""
+MAX_HANGING_WITH_TURNS: Final = 128
+"""Threads that may hang in all, with those of folders that took turns."""
 _SLOT_SECONDS: Final = 1.0
 """Seconds after which a hanging read no longer blocks other accounts."""
+_TURN_SECONDS: Final = 0.1
+"""The same for reads that begin one after the other, though ``MAX_HANGING_IN_ALL`` hang."""
 
 
 class FileReads:
@@ -26,12 +31,18 @@ class FileReads:
 
     A read that hangs is likely to hang for each file of its folder: it may be on a mount whose
     server does not respond. So a folder has at most ``MAX_HANGING_READS`` threads that hang, and
-    the others of its files wait for one of these to end. All folders together have at most
-    ``MAX_HANGING_IN_ALL``.
+    the others of its files wait for one of these to end.
+
+    While ``MAX_HANGING_IN_ALL`` hang, only folders where none hangs are read: one read at a time,
+    in the order of asking, which has its turn until it ends or hangs. A read that hangs in its turn
+    is the only one of its folder, and counts: no folder has a turn while ``MAX_HANGING_WITH_TURNS``
+    hang, so that enough threads are left for requests.
     """
 
     def __init__(self) -> None:
         self._reads: dict[Path, set[asyncio.Task[Credentials]]] = {}
+        self._hanging: set[asyncio.Task[Credentials]] = set()
+        self._turns = WorkerPool(1)
 
     def add(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
         """Add a read of files in these folders, until it ends."""
@@ -39,23 +50,39 @@ class FileReads:
             self._reads.setdefault(folder, set()).add(read)
         read.add_done_callback(lambda _: self._remove(folders, read))
 
-    def find_blocking(self, folders: Collection[Path]) -> "set[asyncio.Task[Credentials]]":
+    def record_hanging(self, read: "asyncio.Task[Credentials]") -> None:
+        """Record that a read that was added hangs."""
+        self._hanging.add(read)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn to read though ``MAX_HANGING_IN_ALL`` hang, and hold it."""
+        return self._turns.slot()
+
+    def find_blocking(
+        self, folders: Collection[Path], *, has_turn: bool = False
+    ) -> "set[asyncio.Task[Credentials]]":
         """Return the reads of which one must end before another of these folders may begin."""
-        loop = asyncio.get_running_loop()
         for folder in folders:
-            reads = {read for read in self._reads.get(folder, ()) if read.get_loop() is loop}
-            if len(reads) >= MAX_HANGING_READS:
+            reads = _select_own(self._reads.get(folder, set()))
+            if len(reads) >= MAX_HANGING_READS or (has_turn and reads & self._hanging):
                 return reads
-        in_all = {read for reads in self._reads.values() for read in reads}
-        in_loop = {read for read in in_all if read.get_loop() is loop}
-        return in_loop if len(in_loop) >= MAX_HANGING_IN_ALL else set()
+        in_all = _select_own({read for reads in self._reads.values() for read in reads})
+        limit = MAX_HANGING_WITH_TURNS if has_turn else MAX_HANGING_IN_ALL
+        return in_all if len(in_all) >= limit else set()
 
     def _remove(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
+        self._hanging.discard(read)
         for folder in folders:
             reads = self._reads[folder]
             reads.discard(read)
             if not reads:
                 del self._reads[folder]
+
+
+def _select_own(reads: "set[asyncio.Task[Credentials]]") -> "set[asyncio.Task[Credentials]]":
+    """Return the reads of the running event loop; another one has crashed."""
+    loop = asyncio.get_running_loop()
+    return {read for read in reads if read.get_loop() is loop}
 
 
 class CredentialReader:
@@ -91,8 +118,12 @@ class CredentialReader:
         while (reading := self._find_reading() or await self._begin(self._workers)) is None:
             left = deadline - loop.time()
             if left <= 0:
-                raise self._late_error()
-            if blocking := self._reads.find_blocking(self._folders):
+                raise self._blocked_error()
+            if not self._reads.find_blocking(self._folders, has_turn=True):
+                reading = await self._begin_in_turn(self._workers, left)
+                if reading is not None:
+                    break
+            elif blocking := self._reads.find_blocking(self._folders):
                 await asyncio.wait(blocking, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             await asyncio.wait([reading], timeout=self._timeout)
@@ -100,18 +131,36 @@ class CredentialReader:
             return reading.result()
         raise self._late_error()
 
-    async def _begin(self, workers: Workers) -> "asyncio.Task[Credentials] | None":
+    async def _begin_in_turn(
+        self, workers: Workers, left: float
+    ) -> "asyncio.Task[Credentials] | None":
+        """Return the read of this account; None where there was no turn within ``left`` seconds."""
+        try:
+            async with asyncio.timeout(left) as limit, self._reads.turn():
+                limit.reschedule(None)
+                return await self._begin(workers, has_turn=True)
+        except TimeoutError:
+            return None
+
+    async def _begin(
+        self, workers: Workers, *, has_turn: bool = False
+    ) -> "asyncio.Task[Credentials] | None":
         """Return the read of this account, after a second at most; None where it is blocked."""
         async with workers.slot():
             reading = self._find_reading()  # another poll may have begun one meanwhile
             if reading is None:
-                if self._reads.find_blocking(self._folders):
+                if self._reads.find_blocking(self._folders, has_turn=has_turn):
                     return None
                 reading = asyncio.create_task(workers.run(self._read))
                 reading.add_done_callback(_retrieve)
                 self._reads.add(self._folders, reading)
                 self._reading = reading
-            await asyncio.wait([reading], timeout=min(self._timeout, _SLOT_SECONDS))
+            seconds = min(self._timeout, _TURN_SECONDS if has_turn else _SLOT_SECONDS)
+            try:
+                await asyncio.wait([reading], timeout=seconds)
+            finally:
+                if not reading.done():
+                    self._reads.record_hanging(reading)
             return reading
 
     def _late_error(self) -> AuthError:
@@ -119,6 +168,15 @@ class CredentialReader:
             "credentials",
             f"a file with a secret was not read within {self._timeout:g} s",
             "check for a pipe without a writer, or a mount whose server does not respond",
+        )
+
+    def _blocked_error(self) -> AuthError:
+        return AuthError(
+            "credentials",
+            f"no file with a secret was opened within {self._timeout:g} s, because too many reads "
+            "of such files hang",
+            "look for accounts whose files are not read, and check these files for a pipe without "
+            "a writer, or a mount whose server does not respond",
         )
 
     def _find_reading(self) -> "asyncio.Task[Credentials] | None":

@@ -1,6 +1,7 @@
 """Files with secrets are read in threads: one that hangs fails the polls of its account alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import pytest
 from exporter.polling.credentials import (
     MAX_HANGING_IN_ALL,
     MAX_HANGING_READS,
+    MAX_HANGING_WITH_TURNS,
     CredentialReader,
     FileReads,
 )
@@ -139,23 +141,67 @@ def test_a_folder_that_hangs_takes_few_threads() -> None:
     run_simulated(run())
 
 
+def make_hanging(files: HangingFiles, reads: FileReads, folders: int) -> list[CredentialReader]:
+    """Return a reader for each folder, where reads hang until ``files.may_end`` is set."""
+    return [
+        CredentialReader(lambda: CREDENTIALS, files, 30.0, [Path(f"mount/{number}")], reads)
+        for number in range(folders)
+    ]
+
+
 def test_folders_that_hang_take_few_threads_in_all() -> None:
     """Given a folder for each account, then a mount that hangs takes no thread for each of them."""
 
     async def run() -> None:
-        files, reads = HangingFiles(WorkerPool(8)), FileReads()
-        hanging = [
-            CredentialReader(lambda: CREDENTIALS, files, 30.0, [Path(f"mount/{number}")], reads)
-            for number in range(100)
-        ]
+        files, reads = HangingFiles(WorkerPool(64)), FileReads()
+        hanging = make_hanging(files, reads, 200)
         polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        await asyncio.sleep(0.99)
+        assert files.reads == MAX_HANGING_IN_ALL
         outcomes = await asyncio.gather(*polls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {AuthError}
-        assert files.reads == MAX_HANGING_IN_ALL
+        assert files.reads == MAX_HANGING_WITH_TURNS
+        causes = Counter(outcome.cause for outcome in outcomes if isinstance(outcome, AuthError))
+        assert causes == {
+            "a file with a secret was not read within 30 s": MAX_HANGING_WITH_TURNS,
+            "no file with a secret was opened within 30 s, because too many reads of such files "
+            "hang": 200 - MAX_HANGING_WITH_TURNS,
+        }
 
         files.may_end.set()
         polls = [asyncio.create_task(reader.read()) for reader in hanging]
-        assert await asyncio.gather(*polls) == [CREDENTIALS] * 100
+        assert await asyncio.gather(*polls) == [CREDENTIALS] * 200
+
+    run_simulated(run())
+
+
+def test_folders_that_hang_leave_other_folders_alone() -> None:
+    """However many reads hang, accounts with files in a good folder are read, one by one."""
+
+    async def run() -> None:
+        files, reads = HangingFiles(WorkerPool(64)), FileReads()
+        hanging = make_hanging(files, reads, MAX_HANGING_IN_ALL + 10)
+        polls = [asyncio.create_task(reader.read()) for reader in hanging]
+        await asyncio.sleep(0.0)
+        healthy = HangingFiles(WorkerPool(8))
+        healthy.may_end.set()
+        good = [
+            CredentialReader(lambda: CREDENTIALS, healthy, 30.0, [Path("good")], reads)
+            for _ in range(100)
+        ]
+        for _ in range(2):
+            assert [await reader.read() for reader in good] == [CREDENTIALS] * 100
+            every = [asyncio.create_task(reader.read()) for reader in good]
+            assert await asyncio.gather(*every) == [CREDENTIALS] * 100
+            assert monotonic() <= 3.0
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AuthError}
+        assert files.reads == MAX_HANGING_IN_ALL + 10
+
+        late = CredentialReader(lambda: CREDENTIALS, files, 30.0, [Path("mount/1")], reads)
+        with pytest.raises(AuthError, match="because too many reads of such files hang"):
+            await late.read()
+        assert files.reads == MAX_HANGING_IN_ALL + 10
 
     run_simulated(run())
 
