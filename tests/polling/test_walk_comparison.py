@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
+from bench.walk_requests import ChildrenOnly
 from exporter.polling.comparisons import Candidate, compare_siblings
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
@@ -132,15 +133,6 @@ HIDDEN_WHERE_IT_IS_COMPARED = numbered(
         *[Tree(files=7)] * 20,
     ]
 )
-
-
-class ChildrenOnly(WalkStrategy):
-    """Requests no parent again."""
-
-    @property
-    def has_given_up(self) -> bool:
-        """Return True: nothing is tried."""
-        return True
 
 
 @pytest.mark.parametrize(
