@@ -147,7 +147,8 @@ def compare_siblings(
 
     ``entries`` are the new sub-folders of those that are ``shown``. Compared are those in which
     most would be missing if their start was skipped: the one with the fewest files, and the one
-    with the most sub-folders. Each has to have files, or a sub-folder with files.
+    with the most sub-folders. The candidate is the one of them with more own files; where that has
+    one file at most, it is the folder with the most own files below ``entries``.
     """
     if not entries:
         return None

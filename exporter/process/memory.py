@@ -17,7 +17,7 @@ _LARGE: Final = 256 * 1024
 _ARENAS: Final = 2
 _CHANGE: Final = 0.05
 _NEW_OBJECTS: Final = 5_000
-"""After so many new objects, garbage among them is collected; Python's default is 700."""
+"""The number of new objects after which garbage is collected; Python's default is 700."""
 
 
 def read_memory() -> int | None:

@@ -122,7 +122,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is counted
 
 
-def anew(account: PolledAccount, simulator: Simulator) -> PolledAccount:
+def reconnect(account: PolledAccount, simulator: Simulator) -> PolledAccount:
     """Return the same account with connections of its own."""
     transport = Transport(Endpoint(simulator.url, FOREVER, 4))
     return replace(account, client=replace(account.client, transport=transport))
@@ -252,7 +252,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
         assert made.bytes_total() == 2048
         assert len(made.ended) == 1
         simulator.behave(Behaviour())
-        made.set_targets(anew(account, simulator), USAGE, replaced=("main",))
+        made.set_targets(reconnect(account, simulator), USAGE, replaced=("main",))
         assert made.wait_for(2)
         assert made.bytes_total() == 1024
 
@@ -264,14 +264,14 @@ def test_a_hundred_times_leave_nothing_behind(
     """A hundred changes leave no thread, no connection and no account that is not polled."""
     clients: weakref.WeakSet[Client] = weakref.WeakSet()
     with open_account(simulator, leaping=leaping) as first, polling() as made:
-        account = anew(first, simulator)
+        account = reconnect(first, simulator)
         made.set_targets(account, USAGE, FILES)
         assert made.wait_for(2)
         tasks, files, known = len(made.tasks()), descriptors(), made.store.current()
         for number in range(100):
             if changes:
                 polls = len(made.ended)
-                account = anew(first, simulator)
+                account = reconnect(first, simulator)
                 clients.add(account.client)
                 made.set_targets(account, replace(USAGE, interval=3000.0 + number), FILES)
                 assert made.wait_for(polls + 1)
@@ -293,7 +293,7 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
     with open_account(simulator, timeout=FOREVER) as account, polling() as made:
         made.set_targets(account, USAGE, FILES)
         assert simulator.wait_for_requests(2)
-        left = anew(account, simulator)
+        left = reconnect(account, simulator)
         made.set_targets(left, FILES)
         made.set_targets(left, FILES, USAGE)
         made.set_targets(left, replace(FILES, interval=60.0), USAGE)
@@ -311,7 +311,7 @@ def test_an_account_that_was_left_is_ended_too(
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     with open_account(simulator, timeout=FOREVER) as account:
         made = Polling()
-        made.set_targets(anew(account, simulator), USAGE)
+        made.set_targets(reconnect(account, simulator), USAGE)
         assert simulator.wait_for_requests(1)
         made.apply({})
         assert made.thread.stop(TIMEOUT)

@@ -76,7 +76,7 @@ class Program:
             self._events.clear()
 
     def wait_for(self, times: int = 1, /, **facts: object) -> Event:
-        """Wait until there are so many log lines with these facts; return the last of them."""
+        """Wait until ``times`` log lines have these facts; return the last of them."""
 
         def found() -> list[Event]:
             return [event for event in self.events if facts.items() <= event.items()]
@@ -140,7 +140,7 @@ class Program:
         return self.wait(END_SECONDS)
 
     def wait(self, timeout: float = TIMEOUT) -> int:
-        """Wait so many seconds for its end, and return its exit status."""
+        """Wait ``timeout`` seconds at most for its end, and return its exit status."""
         status = self._process.wait(timeout)
         self._reader.join(TIMEOUT)
         return status
