@@ -86,7 +86,7 @@ def test_what_a_count_can_miss_is_documented() -> None:
     """Complete means what it says: what remains is said in the README, a page and HELP."""
     page = (ROOT / "docs" / "metrics.md").read_text()
     golden = (ROOT / "tests" / "metrics" / "golden.prom").read_text()
-    assert "What moves during a poll [may be missed or counted twice](docs/metrics.md#" in README
+    assert "that are moved meanwhile [may be missed or counted twice](docs/metrics.md#" in README
     assert "**Files that move during a poll** between two folders can be counted twice" in page
     for metric in ("scaleengine_files", "scaleengine_folders"):
         assert re.search(
