@@ -141,7 +141,7 @@ lock: $(READY)
 	$(COMPILE) --group test --constraints requirements-dev.txt \
 		--output-file .ci/requirements-test.txt
 	$(COMPILE) pyproject.toml --resolution lowest-direct --output-file .ci/requirements-lowest.txt
-	echo 'hatchling>=1.27' | $(COMPILE) --constraints requirements-dev.txt - \
+	printf '%s\n' 'hatchling>=1.27' 'jinja2>=3.1.6' | $(COMPILE) --constraints requirements-dev.txt - \
 		--output-file deploy/requirements-build.txt
 
 # What the tests of these runs see; `make lock` and a new .venv lead back.

@@ -1,9 +1,10 @@
-"""Hooks of the build: the recorded revision, and the README as a package index shows it."""
+"""Hooks of the build: files that the source does not have, and the README for a package index."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -12,23 +13,32 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 RECORD: Final = "exporter/_revision.txt"
+TEMPLATES: Final = "exporter/web/status"
 _PICTURE: Final = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]+\)\n*")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)]+)\)")
 
 
-class RecordRevision(BuildHookInterface):
-    """Adds the revision: that of SOURCE_REVISION, else that of the git checkout, else none."""
+class AddBuiltFiles(BuildHookInterface):
+    """Adds the revision, and to the wheel the compiled templates of the status page.
+
+    The revision is that of SOURCE_REVISION, else that of the git checkout, else none.
+    """
 
     def initialize(self, version: str, build_data: dict[str, dict[str, str]]) -> None:
-        """Write the record to a temporary folder: the source and ``dist`` get no other file."""
-        revision = os.environ.get("SOURCE_REVISION") or _checked_out(Path(self.root))
-        if version == "editable" or not revision:
+        """Write them to a temporary folder: the source and ``dist`` get no other file."""
+        if version == "editable":
             return
         # It is removed with this object, after a build that failed too.
         self._folder = TemporaryDirectory(prefix="scaleengine-exporter-")
-        record = Path(self._folder.name) / "revision.txt"
-        record.write_text(revision + "\n")
-        build_data["force_include"][str(record)] = RECORD
+        folder, added = Path(self._folder.name), build_data["force_include"]
+        revision = os.environ.get("SOURCE_REVISION") or _checked_out(Path(self.root))
+        if revision:
+            record = folder / "revision.txt"
+            record.write_text(revision + "\n")
+            added[str(record)] = RECORD
+        if self.target_name == "wheel":
+            compiled = _compile_templates(Path(self.root), folder / "templates")
+            added[str(compiled)] = f"{TEMPLATES}/{compiled.name}"
 
 
 class ReadmeForIndex(MetadataHookInterface):
@@ -49,6 +59,17 @@ def _name_target(link: re.Match[str]) -> str:
     if target.startswith("#") or target in text:
         return text
     return f"{text} (`{target}`)"
+
+
+def _compile_templates(root: Path, target: Path) -> Path:
+    """Compile the templates of the status page, and return the folder with their modules."""
+    subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-B", "-m", "exporter.web.status.template_loading", target],
+        cwd=root,
+        check=True,
+    )
+    (compiled,) = target.iterdir()
+    return compiled
 
 
 def _checked_out(root: Path) -> str | None:

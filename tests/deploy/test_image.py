@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from shutil import which
 
@@ -85,6 +86,13 @@ def test_every_package_is_known_by_its_hash() -> None:
 def test_it_is_built_with_what_is_developed_with() -> None:
     """What builds the package in the image is pinned as it is for developers."""
     assert pins("deploy/requirements-build.txt") <= pins("requirements-dev.txt")
+
+
+def test_what_builds_it_is_pinned() -> None:
+    """The build asks no index for anything."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {name.partition(">=")[0] for name in project["build-system"]["requires"]}
+    assert needed <= {pin.partition("==")[0] for pin in pins("deploy/requirements-build.txt")}
 
 
 def test_only_what_is_needed_is_sent_to_the_build() -> None:

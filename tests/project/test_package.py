@@ -11,8 +11,10 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from jinja2 import ModuleLoader
 
 from exporter.packaged_files import PACKAGED
+from exporter.web.status.template_loading import COMPILED, TEMPLATES, build_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,6 +103,17 @@ def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
         "exporter/web/status/templates/page.html",
         "exporter/web/status/templates/style.css",
     } <= packaged
+
+
+def test_the_templates_are_compiled_in_it(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """No first page waits for that, where jinja2 is the version that compiled them."""
+    folder = f"exporter/web/status/{COMPILED.name}/"
+    modules = [name for name in wheel.namelist() if name.startswith(folder)]
+    wheel.extractall(tmp_path, modules)
+    environment = build_environment(ModuleLoader(tmp_path / folder))
+    names = [path.name for path in TEMPLATES.glob("*.html")]
+    assert [environment.get_template(name).name for name in names] == names
+    assert len(modules) == len(names)
 
 
 def test_the_files_for_users_are_in_it(wheel: zipfile.ZipFile) -> None:

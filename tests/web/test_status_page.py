@@ -10,14 +10,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
 from exporter.polling.targets import DiskUsageTarget
+from exporter.web.status import rendering, template_loading
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import PageLinks, View, render_page
+from exporter.web.status.template_loading import (
+    build_environment,
+    compile_templates,
+    find_loader,
+)
 from exporter.web.status.wording import (
     format_age,
     format_bytes,
@@ -335,3 +342,21 @@ def test_jinja2_is_imported_for_the_first_page() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)  # noqa: S603 - our own code
     assert ended.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("scene", ["failing", "thousand"])
+def test_compiled_templates_give_the_same_page(
+    scene: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package has them, and nothing is compiled when a page is requested."""
+    monkeypatch.setattr(template_loading, "COMPILED", tmp_path / "none")
+    sources = build_environment(find_loader())
+    monkeypatch.setattr(template_loading, "COMPILED", tmp_path / "compiled")
+    compile_templates(tmp_path)
+    compiled = build_environment(find_loader())
+    monkeypatch.setattr(compiled, "compile", None)  # it cannot
+    pages = []
+    for environment in (sources, compiled):
+        monkeypatch.setattr(rendering, "_environment", lambda found=environment: found)
+        pages.append(render_page(SCENES[scene], WHOLE, LINKS))
+    assert pages[0] == pages[1]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
-from exporter.web.status import sparkline, wording
 from exporter.web.status.building import build_account, build_overview
 from exporter.web.status.observation import Observation
 from exporter.web.status.status_model import (
@@ -41,23 +40,6 @@ ROWS_PER_PAGE: Final = 100
 
 MAX_OPEN_ROWS: Final = 25
 """The same on the first page."""
-
-_TEMPLATES: Final = Path(__file__).with_name("templates")
-_FILTERS: Final = {
-    "bytes": wording.format_bytes,
-    "number": wording.format_number,
-    "change": wording.format_change,
-    "share": wording.format_share,
-    "duration": wording.format_duration,
-    "age": wording.format_age,
-    "until": wording.format_until,
-    "time": wording.format_time,
-    "name": wording.format_name,
-    "names": wording.format_names,
-    "sentence": wording.format_sentence,
-    "visible": wording.make_visible,
-    "sparkline": sparkline.draw,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,20 +224,11 @@ def _link(**fields: str | int | None) -> str:
 
 @cache
 def _style() -> str:
-    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
 
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+    from exporter.web.status import template_loading  # noqa: PLC0415 - see above
 
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.filters.update(_FILTERS)
-    return environment
+    return template_loading.build_environment(template_loading.find_loader())
