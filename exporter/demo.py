@@ -18,7 +18,12 @@ from exporter.serve import load_web_config, open_sockets, serve_settings
 from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, SimulatedAccount, Simulator
-from exporter.simulator.demo_account import INGEST_PATH, Demo, build_ingest_account, demo_account
+from exporter.simulator.demo_account import (
+    INGEST_PATH,
+    Demo,
+    build_demo_account,
+    build_ingest_account,
+)
 from exporter.web.listeners import format_url
 
 _ACCOUNT: Final = "demo"
@@ -67,7 +72,7 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
 def start_demo() -> tuple[Simulator, Settings]:
     """Start a simulated ScaleEngine on a free loopback port; return both it and its settings."""
     rng = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
-    demo, ingest = demo_account(time.time(), rng), build_ingest_account(rng)
+    demo, ingest = build_demo_account(time.time(), rng), build_ingest_account(rng)
     simulator = Simulator([demo.account, ingest], Behaviour(latency=_LATENCY))
     simulator.start()
     return simulator, _build_settings(demo, ingest, simulator.url)

@@ -66,9 +66,9 @@ class FileReads:
             reads = _select_own(self._reads.get(folder, set()))
             if len(reads) >= MAX_HANGING_READS or (has_turn and reads & self._hanging):
                 return reads
-        in_all = _select_own({read for reads in self._reads.values() for read in reads})
+        all_reads = _select_own({read for reads in self._reads.values() for read in reads})
         limit = MAX_HANGING_WITH_TURNS if has_turn else MAX_HANGING_IN_ALL
-        return in_all if len(in_all) >= limit else set()
+        return all_reads if len(all_reads) >= limit else set()
 
     def _remove(self, folders: Collection[Path], read: "asyncio.Task[Credentials]") -> None:
         self._hanging.discard(read)

@@ -19,7 +19,7 @@ from exporter.polling.steps import (
     Start,
     Step,
     StepKind,
-    certain_folders,
+    iter_folder_names,
     last_file,
     last_reached,
     may_leap,
@@ -464,7 +464,7 @@ class FolderProgress:
             following = self._step_over(shown, children[0])
         else:
             following = Step(offset + 1)
-            folders = [*certain_folders(shown)]
+            folders = [*iter_folder_names(shown)]
             if len(folders) > 1:
                 last_offset = offset + len(folders) - 1
                 following = Step(last_offset, first_child=folders[-1], otherwise=following)

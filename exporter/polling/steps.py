@@ -61,10 +61,10 @@ FIRST_STEP: Final = Step(0)
 
 def start_of(shown: FolderListing) -> Start:
     """Return the first own file and the first sub-folder that a response shows of a folder."""
-    return next(iter(shown.files), None), next(iter(certain_folders(shown)), None)
+    return next(iter(shown.files), None), next(iter(iter_folder_names(shown)), None)
 
 
-def certain_folders(shown: FolderListing) -> Iterator[str]:
+def iter_folder_names(shown: FolderListing) -> Iterator[str]:
     """Return the names of the sub-folders that a response shows, but for members of the API."""
     return (
         name
@@ -88,7 +88,7 @@ def has_skipped(start: Start, shown: FolderListing) -> bool:
 
 def shows_nothing(shown: FolderListing) -> bool:
     """Return whether a response shows neither files nor folders, but for members of the API."""
-    return not shown.files and not any(certain_folders(shown))
+    return not shown.files and not any(iter_folder_names(shown))
 
 
 def repeats(shown: FolderListing, step: Step) -> bool:
@@ -175,7 +175,7 @@ def last_reached(shown: FolderListing) -> str | None:
     """Return the last sub-folder that a response does not pass over."""
     reached = [
         name
-        for name in certain_folders(shown)
+        for name in iter_folder_names(shown)
         if shown.folders[name].loaded is not LoadState.SKIPPED
     ]
     return reached[-1] if reached else None

@@ -97,8 +97,9 @@ async def walk(
     await _Walk(path, request, limits, counts, strategy).run()
 
 
-_USELESS: Final = (ApiError, ProtocolError, RequestTimeoutError, ServerError)
-"""With these a request ends that no number depends on: what it was to tell is requested otherwise.
+_TOLERATED_ERRORS: Final = (ApiError, ProtocolError, RequestTimeoutError, ServerError)
+"""Errors of a request that no number depends on: the walk goes on without its response.
+
 A server may fail at an offset that it does not expect, and at every poll."""
 
 
@@ -121,7 +122,7 @@ class _Walk:
     traits: WalkTraits = field(default_factory=WalkTraits)
     kept: dict[str, Listing] = field(default_factory=dict)
     """Responses for folders from their start, by path, that were made to compare them."""
-    is_parent_compared: bool = False
+    has_confirmed_parent: bool = False
     requests: int = 0
     folders: int = 0
     encoding: FolderEncoding | None = None
@@ -198,8 +199,9 @@ class _Walk:
     def count_spare_requests(self, run: SiblingRun) -> int:
         """Return how many requests may be made beyond one for each sub-folder of all runs."""
         runs = [run, *self.runs, *self.awaited.values()]
-        runs += [each.run for each in self.under_way.values() if isinstance(each, ParentRequest)]
-        left = len(self.ready) + sum(len(each.queue) for each in runs)
+        purposes = self.under_way.values()
+        runs += [purpose.run for purpose in purposes if isinstance(purpose, ParentRequest)]
+        left = len(self.ready) + sum(len(waiting.queue) for waiting in runs)
         return self.limits.max_requests - self.requests - left
 
     def too_many_requests(self) -> IncompleteError:
@@ -256,7 +258,7 @@ class _Walk:
         It has where a response from an offset above 0, which has skipped something, shows
         sub-folders that were not seen before.
         """
-        if folder.step.offset == 0 or self.traits.repeats_children is not None:
+        if folder.step.offset == 0 or self.traits.shows_children_from_start is not None:
             return []
         if folder.start is None or not has_skipped(folder.start, listing.root):
             return []  # the offset may have skipped nothing yet
@@ -278,9 +280,9 @@ class _Walk:
         else:
             self.kept[candidate.path] = listing
             begins_so = not has_skipped(start_of(listing.root), candidate.shown)
-            if self.traits.repeats_children is None or not begins_so:
-                self.traits.repeats_children = begins_so
-        if left and self.traits.repeats_children is None:
+            if self.traits.shows_children_from_start is None or not begins_so:
+                self.traits.shows_children_from_start = begins_so
+        if left and self.traits.shows_children_from_start is None:
             self.probe(Probe(probe.requested, probe.listing, left))
         else:
             self.count(probe.requested, probe.listing)
@@ -288,12 +290,12 @@ class _Walk:
     def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
         try:
             listing = response.result()
-        except _USELESS:
+        except _TOLERATED_ERRORS:
             listing = build_listing(FolderListing())  # no number depends on this request
         shown = None
         if listing.encoding in {None, self.encoding}:
             shown = match_position(request.run, listing.root, self.shows_all)
-        if shown is None or self.is_parent_compared:
+        if shown is None or self.has_confirmed_parent:
             self.use_parent(request, listing, shown)
             return
         comparison = compare_siblings(
@@ -303,14 +305,12 @@ class _Walk:
             [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])],
         )
         spare = self.count_spare_requests(request.run)
-        if (
-            comparison is not None
-            and spare > len(comparison.left)
-            and self.strategy.may_compare(request)
-        ):
-            self.compare(comparison)
-        else:
-            self.use_parent(request, listing, None)
+        if comparison is not None and spare > len(comparison.left):
+            if self.strategy.can_afford_comparison:
+                self.compare(comparison)
+                return
+            self.strategy.postpone(request)
+        self.use_parent(request, listing, None)
 
     def compare(self, comparison: Comparison) -> None:
         """Request a sub-folder by itself, before the first response for a parent is believed."""
@@ -326,19 +326,19 @@ class _Walk:
             if following is not None:
                 self.compare(following)
                 return
-            self.is_parent_compared = True
+            self.has_confirmed_parent = True
         elif alone is None:
             self.use_parent(request, listing, None, cost=2)
             return
         elif comparison.is_from_start:
-            if self.is_parent_compared:  # another response was believed meanwhile
+            if self.has_confirmed_parent:  # another response was believed meanwhile
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files by itself than in a response for its parent"
                 )
             self.strategy.give_up()
             if alone.files:
                 comparison.alone[comparison.path] = alone
-        if self.is_parent_compared:
+        if self.has_confirmed_parent:
             self.use_parent(request, listing, comparison.shown)
         else:
             self.kept.update(comparison.alone)
@@ -460,7 +460,7 @@ class _Walk:
         """
         news, unclear, silent = 0, [], []
         is_from_start = requested.step.offset == 0 and not is_from_parent
-        is_trusted = is_from_start or is_from_parent or self.traits.repeats_children is True
+        is_trusted = is_from_start or is_from_parent or bool(self.traits.shows_children_from_start)
         has_room = self.traits.has_room(listing)
         unread = deque([(requested, listing.root, True)])
         while unread:
@@ -527,7 +527,7 @@ def _read_comparison(response: "asyncio.Task[Listing]") -> Listing | None:
     """Return a response that no number depends on; None where it says nothing."""
     try:
         return response.result()
-    except _USELESS:
+    except _TOLERATED_ERRORS:
         return None
 
 

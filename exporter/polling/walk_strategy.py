@@ -46,7 +46,7 @@ class StrategyMemory:
 
 
 @dataclass(slots=True)
-class _Times:
+class _RequestTimes:
     """The requests of one kind: their number, and the seconds they took in all."""
 
     requests: int = 0
@@ -97,7 +97,7 @@ class WalkStrategy:
         self._counted = deque(sorted(ParentOffset, key=lambda counted: counted is not known))
         # Where nothing has fitted so far, one try in each walk shows whether that has changed.
         self._credit = 1 if self.memory.is_known and known is None else MAX_COST
-        self._parents, self._children = _Times(), _Times()
+        self._parents, self._children = _RequestTimes(), _RequestTimes()
         self._log = log.bind(**fields)
 
     @property
@@ -138,12 +138,14 @@ class WalkStrategy:
         """Make no other request for a parent, once the misfit of this one is recorded."""
         self._credit = 1
 
-    def may_compare(self, request: ParentRequest) -> bool:
+    @property
+    def can_afford_comparison(self) -> bool:
         """Return whether a request may be made to confirm that an offset fits."""
-        if self._credit > 1:
-            return True
+        return self._credit > 1
+
+    def postpone(self, request: ParentRequest) -> None:
+        """Leave it to the next walk to confirm what the offset of this request counts."""
         self.memory.postponed = request.counted
-        return False
 
     def record_misfit(self, request: ParentRequest, cost: int = 1) -> None:
         """Record that a response for a parent was of no use.
@@ -196,9 +198,9 @@ class WalkStrategy:
         """
         child_seconds = self._children.mean or self._parents.mean or 0.0
         parent_seconds = self._parents.mean or child_seconds
-        at_once = max(child_seconds / self._max_concurrency, self._gap)
-        in_turn = max(parent_seconds / min(runs, self._max_concurrency), self._gap)
-        return in_turn > at_once * expected
+        seconds_per_child = max(child_seconds / self._max_concurrency, self._gap)
+        seconds_per_parent = max(parent_seconds / min(runs, self._max_concurrency), self._gap)
+        return seconds_per_parent > seconds_per_child * expected
 
     def _log_choice(self, run: SiblingRun, choice: str, reason: str) -> None:
         if (choice, reason) == run.choice:

@@ -21,8 +21,8 @@ class WalkTraits:
       a list of sub-folders is complete. One of them alone may be where the response was cut.
     - ``writes_flags``: some folder carries ``__is_loaded``, so one that was skipped would too.
     - ``marks_children``: a sub-folder that is not complete says so.
-    - ``repeats_children``: an offset skips nothing inside the sub-folders that come after it; None
-      while that is not known.
+    - ``shows_children_from_start``: an offset skips nothing inside the sub-folders that come after
+      it; None while that is not known.
     - ``repeats_files``: a response shows some files from before its offset.
     - ``overlap_stalls``: a follow-up that repeats the last entry shows nothing else.
     - ``counts_hidden_files``: an offset is beyond all that a response from the start shows, so the
@@ -37,7 +37,7 @@ class WalkTraits:
     marks_skipped: bool = False
     writes_flags: bool = False
     marks_children: bool = False
-    repeats_children: bool | None = None
+    shows_children_from_start: bool | None = None
     repeats_files: bool = False
     overlap_stalls: bool = False
     counts_hidden_files: bool = False
@@ -56,8 +56,8 @@ class WalkTraits:
         After some of these, no sub-folder is believed that comes after an offset.
         """
         self.vain_probes += 1
-        if self.vain_probes >= _MAX_MISFITS and self.repeats_children is None:
-            self.repeats_children = False
+        if self.vain_probes >= _MAX_MISFITS and self.shows_children_from_start is None:
+            self.shows_children_from_start = False
 
     def observe(self, listing: Listing, offset: int) -> None:
         """Record what a response to a request with an offset shows."""

@@ -80,7 +80,7 @@ _CPU_USERS: Mapping[str, _CpuUser] = {
 }
 
 
-def demo_account(start: float, random: Random) -> Demo:
+def build_demo_account(start: float, random: Random) -> Demo:
     """Return the demo as it is at ``start``, unix seconds.
 
     From then on its files follow the clock that its account is refreshed with: a recording

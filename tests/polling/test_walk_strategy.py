@@ -188,16 +188,17 @@ def test_a_late_fit_is_left_to_the_next_walk() -> None:
     memory = StrategyMemory()
     strategy, run = WalkStrategy(4, RATE_LIMITED, memory), make_run()
     run.parent.file_count = 3
-    may_compare = []
+    can_afford = []
     for _ in range(MAX_COST):
         request = request_for(run, strategy)
-        may_compare.append(strategy.may_compare(request))
+        can_afford.append(strategy.can_afford_comparison)
+        strategy.postpone(request)
         strategy.record_misfit(request)
-    assert may_compare == [True, True, False]
+    assert can_afford == [True, True, False]
     assert strategy.has_given_up
     following, run = WalkStrategy(4, RATE_LIMITED, memory), make_run()
     run.parent.file_count = 3
     request = request_for(run, following)
     assert request.counted is ParentOffset.FILES
-    assert following.may_compare(request)
+    assert following.can_afford_comparison
     assert memory.postponed is None

@@ -7,7 +7,12 @@ import pytest
 
 from exporter.scaleengine.signing import sign_request
 from exporter.simulator import Simulator
-from exporter.simulator.demo_account import INGEST_PATH, Demo, build_ingest_account, demo_account
+from exporter.simulator.demo_account import (
+    INGEST_PATH,
+    Demo,
+    build_demo_account,
+    build_ingest_account,
+)
 from tests.support.fixtures import PostText
 
 START = 1792000000.0
@@ -16,7 +21,7 @@ TODAY = datetime.fromtimestamp(START, UTC).date()
 
 def new_demo(seed: int) -> Demo:
     """Return a demo at its start."""
-    return demo_account(START, Random(seed))
+    return build_demo_account(START, Random(seed))
 
 
 @pytest.fixture(scope="module")
