@@ -147,9 +147,9 @@ def table(outcomes: list[Outcome]) -> str:
     """Return a row for each kind of request: how many, with which responses, how fast."""
     rows = ["| password | requests | responses | p50 ms | p99 ms | slowest ms |"]
     rows.append("| --- | ---: | --- | ---: | ---: | ---: |")
-    for kind in dict.fromkeys(each.kind for each in outcomes):
-        of_kind = [each for each in outcomes if each.kind == kind]
-        responses = Counter(each.response for each in of_kind)
+    for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
+        of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
+        responses = Counter(outcome.response for outcome in of_kind)
         told = ", ".join(f"{count} x {response}" for response, count in sorted(responses.items()))
         figures = [f"{_quantile(of_kind, share):,.1f}" for share in (0.5, 0.99, 1.0)]
         rows.append(f"| {kind} | {len(of_kind)} | {told} | {' | '.join(figures)} |")
@@ -160,15 +160,17 @@ def targets(outcomes: list[Outcome]) -> str:
     """Return whether the right passwords were answered, and fast enough, for each kind of them."""
     lines = []
     for kind in _TARGETS:
-        of_kind = [each for each in outcomes if each.kind == kind]
+        of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
         p99, wanted = _quantile(of_kind, 0.99), f"all answered, p99 under {_MOST_MS:.0f} ms"
-        good = p99 < _MOST_MS and all(each.response == "200" for each in of_kind)
+        good = p99 < _MOST_MS and all(outcome.response == "200" for outcome in of_kind)
         lines.append(f"- {kind}: {wanted}: {'met' if good else 'MISSED'}, {p99:.1f} ms")
     return "\n".join(lines)
 
 
 def _quantile(outcomes: list[Outcome], share: float) -> float:
-    return sorted(each.milliseconds for each in outcomes)[math.ceil(share * len(outcomes)) - 1]
+    return sorted(outcome.milliseconds for outcome in outcomes)[
+        math.ceil(share * len(outcomes)) - 1
+    ]
 
 
 def main() -> None:

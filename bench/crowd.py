@@ -87,13 +87,13 @@ async def come_again(address: Address, name: str, pause: float, counts: Counter[
     loop = asyncio.get_running_loop()
     while True:
         try:
-            _, line = await loop.create_connection(Line, *address)
+            _, sock = await loop.create_connection(Line, *address)
         except OSError:
             counts[f"{name} refused"] += 1
             await asyncio.sleep(BETWEEN_FAILURES)
             continue
         counts[name] += 1
-        await MANNERS[name](line)
+        await MANNERS[name](sock)
         await asyncio.sleep(pause)
 
 

@@ -109,7 +109,7 @@ def cpu_seconds(process: int) -> float:
         found = int(entry.parent.name)
         parents[found] = int(fields[1])
         ticks[found] = sum(map(int, fields[11:15]))
-    return sum(ticks[each] for each in ticks if _is_below(each, process, parents)) / _TICKS
+    return sum(ticks[pid] for pid in ticks if _is_below(pid, process, parents)) / _TICKS
 
 
 def _is_below(process: int, top: int, parents: Mapping[int, int]) -> bool:

@@ -79,7 +79,7 @@ class Trial:
     tree: Folder
     file_type: str
     changing: ChangingFolder
-    at_once: int
+    max_concurrency: int
     description: str
 
     @property
@@ -141,9 +141,9 @@ def make_trial(seed: str, number: int, change_share: float) -> Trial:
     file_type = "video" if change_share else rng.choice(_TYPES)
     # With several requests at once, which of them meets a change is not in the seed.
     changing = ChangingFolder(tree, file_type, random_changes(rng, change_share))
-    at_once = 1 if change_share else rng.choice([1, 4])
+    max_concurrency = 1 if change_share else rng.choice([1, 4])
     description = describe_tree(tree, file_type)[:_SHOWN]
-    return Trial(number, variant, tree, file_type, changing, at_once, description)
+    return Trial(number, variant, tree, file_type, changing, max_concurrency, description)
 
 
 class Walker:
@@ -177,7 +177,7 @@ class Walker:
         above.place(name, trial.tree)
         self._simulator.behave(Behaviour(variant=trial.variant))
         target = FilesTarget("main", 3600.0, 3600.0, trial.path, trial.file_type, 1)
-        session = PollSession(self._account(trial.at_once), target, random.Random(0))  # noqa: S311
+        session = PollSession(self._account(trial.max_concurrency), target, random.Random(0))  # noqa: S311
         least = trial.least_requests()
         leapt = self._stop.leapt
         outcome, cause = Outcome.EXACT, ""
@@ -200,16 +200,16 @@ class Walker:
             outcome, cause = Outcome.WRONG, "by folder"
         return Result(trial, outcome, session.requests, least, published, cause, distance, waited)
 
-    def _account(self, at_once: int) -> PolledAccount:
+    def _account(self, max_concurrency: int) -> PolledAccount:
         return PolledAccount(
             name="main",
             client=self._client,
             credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
             limiter=FairLimiter(
-                at_once, RateLimiter(None, self._clock), self._clock, self._workers
+                max_concurrency, RateLimiter(None, self._clock), self._clock, self._workers
             ),
             breaker=CredentialBreaker(self._clock),
-            limits=WalkLimits(at_once, MAX_REQUESTS),
+            limits=WalkLimits(max_concurrency, MAX_REQUESTS),
             workers=self._workers,
         )
 

@@ -58,12 +58,12 @@ def figures(body: bytes, scrapes: Scrapes) -> Figures:
 
 def table(measured: Sequence[Measured]) -> str:
     """Return a row for each server; each ``x`` is the ratio of a figure to this exporter's."""
-    return "\n".join([_HEAD, *(row for each in measured for row in _rows(each))])
+    return "\n".join([_HEAD, *(row for measurement in measured for row in _rows(measurement))])
 
 
 def targets(measured: Sequence[Measured]) -> str:
     """Return a line for each target: what was measured, and whether that is enough."""
-    compressed = [each for each in measured if each.encoding == "gzip"]
+    compressed = [measurement for measurement in measured if measurement.encoding == "gzip"]
     lines = [*_beside_go(compressed), *_beside_nginx(compressed), *_growth(measured)]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -81,34 +81,42 @@ def _rows(measured: Measured) -> Iterator[str]:
 
 
 def _beside_go(measured: Sequence[Measured]) -> Iterator[str]:
-    for each in measured:
-        wanted, go = _TIMES_GO.get(each.series), each.figures.get(GO)
+    for measurement in measured:
+        wanted, go = _TIMES_GO.get(measurement.series), measurement.figures.get(GO)
         if wanted is None:
             continue
-        what = f"{each.series:,} series, gzip: p50 at least {wanted:.0f} times better than Go's"
+        what = (
+            f"{measurement.series:,} series, gzip: p50 at least {wanted:.0f} times better than Go's"
+        )
         if go is None:
             yield f"{what}: not measured"
             continue
-        times = go.p50 / each.figures[OURS].p50
+        times = go.p50 / measurement.figures[OURS].p50
         yield f"{what}: {_verdict(good=times >= wanted)}, {times:,.0f} times"
 
 
 def _beside_nginx(measured: Sequence[Measured]) -> Iterator[str]:
-    for each in measured:
-        most, static = _MS_BEHIND_NGINX.get(each.series), each.figures.get(NGINX)
+    for measurement in measured:
+        most, static = _MS_BEHIND_NGINX.get(measurement.series), measurement.figures.get(NGINX)
         if most is None:
             continue
-        what = f"{each.series:,} series, gzip: p50 at most {most} ms behind nginx's static file"
+        what = (
+            f"{measurement.series:,} series, gzip: p50 at most {most} ms behind nginx's static file"
+        )
         if static is None:
             yield f"{what}: not measured"
             continue
-        behind = each.figures[OURS].p50 - static.p50
+        behind = measurement.figures[OURS].p50 - static.p50
         yield f"{what}: {_verdict(good=behind <= most)}, {behind:.2f} ms"
 
 
 def _growth(measured: Sequence[Measured]) -> Iterator[str]:
     for encoding in ENCODINGS:
-        own = [each.figures[OURS] for each in measured if each.encoding == encoding]
+        own = [
+            measurement.figures[OURS]
+            for measurement in measured
+            if measurement.encoding == encoding
+        ]
         few, many = own[0], own[-1]
         grown, megabytes = many.cpu - few.cpu, (many.kilobytes - few.kilobytes) / 1e3
         yield (

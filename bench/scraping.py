@@ -40,8 +40,8 @@ class Scrapes:
 def together(rounds: Iterable[Scrapes]) -> Scrapes:
     """Return the scrapes of several rounds as one."""
     rounds = tuple(rounds)
-    seconds = tuple(second for each in rounds for second in each.seconds)
-    return Scrapes(seconds, sum(each.cpu for each in rounds))
+    seconds = tuple(second for scrapes in rounds for second in scrapes.seconds)
+    return Scrapes(seconds, sum(scrapes.cpu for scrapes in rounds))
 
 
 def checked(server: Server, encoding: str, series: int) -> bytes:

@@ -54,7 +54,9 @@ def measure(series: int, course: Course, cores: Cores) -> Iterator[Measured]:
         ]
     for encoding in ENCODINGS:
         found = {
-            name: figures(bodies[encoding, name], together(each[encoding, name] for each in rounds))
+            name: figures(
+                bodies[encoding, name], together(scrapes[encoding, name] for scrapes in rounds)
+            )
             for name in servers
         }
         yield Measured(series, encoding, found, missing)
@@ -87,7 +89,9 @@ def main() -> None:
     course = QUICK if parser.parse_args().quick else FULL
     cores = two_cores()
     print(describe(cores), end="\n\n", flush=True)
-    measured = [each for series in course.sizes for each in measure(series, course, cores)]
+    measured = [
+        measurement for series in course.sizes for measurement in measure(series, course, cores)
+    ]
     print(table(measured), end="\n\n")
     print(targets(measured))
 

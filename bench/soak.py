@@ -56,7 +56,7 @@ _MOST_DEFECTS: Final = 10
 _MEMORY_SHARE, _MEMORY_MIB = 1.10, 5.0
 _SPARE_THREADS: Final = 1
 _CONCURRENCY: Final = 4
-_CONFIGURATION: Final = "api: {{url: '{url}', concurrency: {at_once}}}\naccounts:\n"
+_CONFIGURATION: Final = "api: {{url: '{url}', concurrency: {max_concurrency}}}\naccounts:\n"
 _ACCOUNT: Final = """\
   - name: {name}
     cdn: {cdn}
@@ -199,7 +199,7 @@ def _simulator(speed: float, seed: str, days: float) -> Iterator[tuple[str, Fast
 
 
 def _build_settings(folder: Path, url: str) -> Settings:
-    text = _CONFIGURATION.format(url=url, at_once=_CONCURRENCY)
+    text = _CONFIGURATION.format(url=url, max_concurrency=_CONCURRENCY)
     for name, paths in PATHS.items():
         counted = ", ".join(f"{{path: {path}, folder_depth: 1}}" for path in paths)
         text += _ACCOUNT.format(name=name, cdn=CDNS[name], key=KEY, paths=counted)
@@ -251,15 +251,15 @@ def _held() -> Held:
 def _part(day: float, samples: Sequence[Held], exporter: Running) -> Part:
     """Sum a part up: polls come and go with threads and connections, so the least is what stays."""
     held = Held(
-        median(each.memory for each in samples),
-        min(each.threads for each in samples),
-        min(each.descriptors for each in samples),
+        median(sample.memory for sample in samples),
+        min(sample.threads for sample in samples),
+        min(sample.descriptors for sample in samples),
     )
     shown = exporter.observer.newest
     return Part(
         day,
         held,
-        max(each.memory for each in samples),
+        max(sample.memory for sample in samples),
         shown.total("scaleengine_polls_total"),
         shown.total("scaleengine_poll_failures_total"),
         exporter.observer.wrong_count,

@@ -24,7 +24,7 @@ TIMEOUT = 600.0
 CONFIGURATION = """\
 api:
   url: {url}
-  concurrency: {at_once}
+  concurrency: {max_concurrency}
   requests_per_second: {per_second}
   max_requests_per_poll: 100000
 accounts:
@@ -51,7 +51,7 @@ def spread_tree(files: int, folders: int) -> Folder:
 
 @contextmanager
 def running_exporter(
-    url: str, at_once: int, per_second: float | None
+    url: str, max_concurrency: int, per_second: float | None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the exporter against the API at ``url``; give the process and where it listens."""
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def running_exporter(
         config.write_text(
             CONFIGURATION.format(
                 url=url,
-                at_once=at_once,
+                max_concurrency=max_concurrency,
                 per_second="null" if per_second is None else per_second,
                 key=KEY,
                 secret=SECRET,
@@ -105,12 +105,14 @@ def even_tree(files: int, folders: int) -> Folder:
     return storage
 
 
-def measure(storage: Folder, latency: float, at_once: int, per_second: float | None) -> None:
+def measure(
+    storage: Folder, latency: float, max_concurrency: int, per_second: float | None
+) -> None:
     """Poll a tree once and print what it took."""
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with (
         Simulator([account], Behaviour(latency=latency)) as simulator,
-        running_exporter(simulator.url, at_once, per_second) as (process, address),
+        running_exporter(simulator.url, max_concurrency, per_second) as (process, address),
     ):
         text = polled_metrics(address)
         peak = peak_memory(process.pid) / 2**20
@@ -141,14 +143,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--folders", type=int, default=3_000)
     parser.add_argument("--latency", type=float, default=0.02, help="seconds a request takes")
-    parser.add_argument("--at-once", type=int, default=4, help="api.concurrency")
+    parser.add_argument("--max-concurrency", type=int, default=4, help="api.concurrency")
     parser.add_argument(
         "--per-second", type=float, help="api.requests_per_second; no limit without"
     )
     parser.add_argument("--even", action="store_true", help="as many files in each folder")
     given = parser.parse_args()
     tree = (even_tree if given.even else spread_tree)(given.files, given.folders)
-    measure(tree, given.latency, given.at_once, given.per_second)
+    measure(tree, given.latency, given.max_concurrency, given.per_second)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ _AT_ONCE: Final = 10
 
 @contextmanager
 def outcomes(
-    cases: Sequence[Case], at_once: int = _AT_ONCE, leeway: float = LEEWAY
+    cases: Sequence[Case], max_concurrency: int = _AT_ONCE, leeway: float = LEEWAY
 ) -> Iterator[Iterator[Outcome]]:
-    """Try each case at each time, ``at_once`` of them side by side; give the outcomes in order.
+    """Try each case at each time, so many side by side; give the outcomes in order.
 
     ``leeway`` are the seconds that each may take beyond the schedule until all is good again.
     """
@@ -38,7 +38,7 @@ def outcomes(
         without_proxy(),
         resolving() as names,
         capture_logs() as logged,
-        ThreadPoolExecutor(at_once, "case") as threads,
+        ThreadPoolExecutor(max_concurrency, "case") as threads,
     ):
         overrides = Overrides(names, _certificates(Path(folder)))
 
@@ -60,13 +60,13 @@ def main() -> int:
     """Read the command line, try the cases, print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--only", default="", help="cases whose names have this in them")
-    parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="cases side by side")
+    parser.add_argument("--max-concurrency", type=int, default=_AT_ONCE, help="cases side by side")
     parser.add_argument("--log", type=Path, help="the folder for info.log and debug.log")
     given = parser.parse_args()
     cases = [case for case in catalogue() if given.only in case.name]
     began = time.monotonic()
     print(heading(cases))
-    with outcomes(cases, given.at_once) as tried:
+    with outcomes(cases, given.max_concurrency) as tried:
         done = []
         for outcome in tried:
             print(row(outcome, cases), flush=True)

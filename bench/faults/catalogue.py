@@ -97,7 +97,7 @@ def _listings(name: str, fault: Fault, reason: Reason, requests: int = 1) -> Cas
 
 
 def _once(name: str, fault: AnyFault) -> Case:
-    """Return a fault of the first answer to each command, which the same poll gets over."""
+    """Return a fault of the first response to each command, which the same poll gets over."""
     faults = tuple(
         FaultRule(fault, command, requests=(1,)) for command in ("disk.usage", "files.list")
     )

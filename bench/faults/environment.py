@@ -86,7 +86,7 @@ class Environment:
         return Clock(lambda: self.time.now() + self.clock_off, self.time.monotonic, self.time.sleep)
 
     def spoil(self, *faults: FaultRule) -> None:
-        """Break answers from now on."""
+        """Break responses from now on."""
         self.simulator.behave(Behaviour(faults=faults, drip=_DRIP))
 
     def lose_name(self) -> None:
@@ -178,8 +178,8 @@ def set_up_environment(
         set_up: list[Environment] = []
 
         def refresh(_: float) -> None:
-            for each in set_up:
-                each.walk_on()
+            for environment in set_up:
+                environment.walk_on()
 
         account = SimulatedAccount(
             cdn=CDN,

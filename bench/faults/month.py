@@ -47,7 +47,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What is wrong for a while: answers, the clock of the exporter (seconds), its secret."""
+    """What is wrong for a while: responses, the clock of the exporter (seconds), its secret."""
 
     faults: tuple[FaultRule, ...] = ()
     clock_off: float = 0.0
@@ -99,7 +99,7 @@ def slots(seed: str, days: float) -> Sequence[Slot]:
 def simulate(address: Connection, time: FastTime, seed: str, days: float) -> None:
     """Serve the accounts until the other side hangs up; it is told the URL first."""
     lives = [account_script(name, (), seed, days) for name in PATHS]
-    with Simulator([_account(each, time) for each in lives], clock=time.now) as simulator:
+    with Simulator([_account(life, time) for life in lives], clock=time.now) as simulator:
         address.send(simulator.url)
         _break(simulator, Slot())
         for number, slot in enumerate(slots(seed, days)):
@@ -115,14 +115,14 @@ def _break(simulator: Simulator, slot: Slot) -> None:
     simulator.behave(Behaviour(faults=slot.faults, checks=Checks(window=_WINDOW)))
 
 
-def _account(each: AccountScript, time: FastTime) -> SimulatedAccount:
+def _account(script: AccountScript, time: FastTime) -> SimulatedAccount:
     return SimulatedAccount(
-        cdn=CDNS[each.name],
+        cdn=CDNS[script.name],
         api_key=KEY,
         api_secret=SECRET,
-        usage=each.holdings.usage,
-        storage=each.holdings.storage,
-        refresh=lambda now: each.advance(now - time.start),
+        usage=script.holdings.usage,
+        storage=script.holdings.storage,
+        refresh=lambda now: script.advance(now - time.start),
     )
 
 

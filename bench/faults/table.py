@@ -72,14 +72,14 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     tried = [outcome for outcome in outcomes if not outcome.skipped]
     bad = [outcome for outcome in tried if outcome.problems]
     slowest = {
-        when: max((each.back or 0.0 for each in tried if each.when is when), default=0.0)
+        when: max((outcome.back or 0.0 for outcome in tried if outcome.when is when), default=0.0)
         for when in When
     }
     return (
         f"\n{len(tried)} cases in {seconds:.0f} s, {len(outcomes) - len(tried)} not tried; "
         f"not as they must be: {len(bad)}\n"
-        f"wrong numbers published: {sum(each.wrong for each in tried) or 'none'} "
-        f"(in {sum(each.publications for each in tried)} publications)\n"
+        f"wrong numbers published: {sum(outcome.wrong for outcome in tried) or 'none'} "
+        f"(in {sum(outcome.publications for outcome in tried)} publications)\n"
         + "\n".join(
             f"slowest to be good again, {when.value}: {slowest[when]:.0f} s" for when in When
         )

@@ -208,10 +208,11 @@ class _Trial:
             success = shown.of_poll("scaleengine_poll_success", target)
             if success != int(reason is None):
                 yield f"{target.collector}: poll_success is {success}"
-            for each in Reason:
-                failed = self.failures(shown, target, each) > 0
-                if failed != (each is reason):
-                    yield f"{target.collector}: failures for {each}: {'some' if failed else 'none'}"
+            for candidate in Reason:
+                failed = self.failures(shown, target, candidate) > 0
+                if failed != (candidate is reason):
+                    shown_failures = "some" if failed else "none"
+                    yield f"{target.collector}: failures for {candidate}: {shown_failures}"
             made = shown.of_poll("scaleengine_poll_requests", target)
             if reason is not None and (made or 0) > self.case.spoiled.requests:
                 yield f"{target.collector}: a poll made {made:g} requests"
@@ -260,7 +261,9 @@ class _Trial:
     def cell(self, target: Target) -> str:
         """Return what the table shows of a target: numbers, and why the poll failed."""
         reason = self.expected[target]
-        failed = [each for each in Reason if self.failures(self.during, target, each)]
+        failed = [
+            candidate for candidate in Reason if self.failures(self.during, target, candidate)
+        ]
         shown = ", ".join([self.state(self.during, target), *failed])
         return shown if failed or reason is None else f"{shown}, no failure"
 

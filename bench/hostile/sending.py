@@ -134,8 +134,10 @@ def show_counts(statuses: Counter[str]) -> str:
     return ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()))
 
 
-async def run_in_turns(work: Callable[[], Awaitable[None]], times: int, at_once: int) -> None:
-    """Do the work ``times`` times, at most ``at_once`` of them at the same time."""
+async def run_in_turns(
+    work: Callable[[], Awaitable[None]], times: int, max_concurrency: int
+) -> None:
+    """Do the work ``times`` times, at most ``max_concurrency`` of them at the same time."""
     numbers = iter(range(times))
 
     async def run() -> None:
@@ -143,4 +145,4 @@ async def run_in_turns(work: Callable[[], Awaitable[None]], times: int, at_once:
             with suppress(OSError):
                 await work()
 
-    await asyncio.gather(*(run() for _ in range(at_once)))
+    await asyncio.gather(*(run() for _ in range(max_concurrency)))

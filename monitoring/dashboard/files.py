@@ -68,7 +68,10 @@ def of_folders() -> Sequence[Builder[Panel]]:
             "with all below them. '.' are the files directly in the path, '_other' the smallest "
             "folders beyond max_folders. A folder that is new since has no change.",
             labels,
-            [replace(each, expression=f"{each.expression}\nand {listed}") for each in columns],
+            [
+                replace(column, expression=f"{column.expression}\nand {listed}")
+                for column in columns
+            ],
             width=14,
             sort="Files",
         ),

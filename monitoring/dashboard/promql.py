@@ -135,7 +135,7 @@ def files_counted_once() -> str:
         f"  and on (account, file_type, inside) {parents}"
         for levels in range(1, _NESTING + 1)
     ]
-    left_out = "".join(f"\nunless on ({FILES.labels}) (\n  {each})" for each in inside)
+    left_out = "".join(f"\nunless on ({FILES.labels}) (\n  {selector})" for selector in inside)
     return f"max by ({FILES.labels}) ({chosen}{left_out})"
 
 

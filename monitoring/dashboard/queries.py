@@ -61,7 +61,7 @@ def annotation_expressions(
     """Return the expression of each annotation by its name, filled in."""
     values = _opening_values(dashboard) | dict(chosen or {})
     annotations = dashboard["annotations"]["list"]
-    return {each["name"]: fill_in(each["expr"], values) for each in annotations}
+    return {annotation["name"]: fill_in(annotation["expr"], values) for annotation in annotations}
 
 
 def variable_queries(dashboard: Json) -> Iterator[VariableQuery]:

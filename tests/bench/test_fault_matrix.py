@@ -52,7 +52,9 @@ def test_faults() -> None:
     with outcomes(cases, 7, leeway=math.inf) as found:
         tried = [outcome for outcome in found if not outcome.skipped]
 
-    assert {each.case.name for each in tried} >= {*QUICK, MISTAKEN.name} - {"expired certificate"}
+    assert {outcome.case.name for outcome in tried} >= {*QUICK, MISTAKEN.name} - {
+        "expired certificate"
+    }
     for outcome in tried:
         if outcome.case is not MISTAKEN:
             expected = "last good, " if outcome.when is When.AFTER_GOOD else "absent, "

@@ -63,7 +63,7 @@ def seen(holdings: Holdings) -> Callable[[Target, Snapshot, float], list[str]]:
 
 def counts(files: int, **folders: int) -> FileCounts:
     by_folder = {".": 1, **folders}
-    return FileCounts(files, 1, tuple(FolderCount(*each) for each in by_folder.items()))
+    return FileCounts(files, 1, tuple(FolderCount(*count) for count in by_folder.items()))
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_wrong_number_is_shown_with_all_that_makes_it_again() -> None:
 )
 def test_only_a_defect_fails_a_run(outcome: Outcome, status: int) -> None:
     """Numbers that are absent, ambiguous or off by what moved do not fail it."""
-    results = [Result(trial("a/1"), one, 1, 1) for one in (Outcome.EXACT, outcome)]
+    results = [Result(trial("a/1"), result, 1, 1) for result in (Outcome.EXACT, outcome)]
     assert exit_status(results) == status
 
 

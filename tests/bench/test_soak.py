@@ -28,10 +28,10 @@ def test_it_is_the_same_in_every_process() -> None:
             FilesTarget(name, 60.0, 180.0, path, "video", folder_depth=1),
         ]
         lives = [account_script(name, targets, "seed", days=10.0) for _ in range(2)]
-        for each in lives:
-            each.advance(10 * DAY)
+        for life in lives:
+            life.advance(10 * DAY)
         for target in targets:
-            first, second = (each.holdings.truths[target] for each in lives)
+            first, second = (life.holdings.truths[target] for life in lives)
             assert first.between(0, 10 * DAY) == second.between(0, 10 * DAY)
             assert (
                 len({tuple(sorted(map(str, m.items()))) for m in first.between(0, 10 * DAY)}) > 10

@@ -126,17 +126,17 @@ class Checked:
     def of(self, what: str, outcome: str | None = None) -> list[Said]:
         """Return the findings about one thing, or those of them that end so."""
         return [
-            each
-            for each in self.findings
-            if each["what"] == what and outcome in (None, each["outcome"])
+            finding
+            for finding in self.findings
+            if finding["what"] == what and outcome in (None, finding["outcome"])
         ]
 
     def outcomes(self, account: str | None = None) -> list[str]:
         """Return how it stands with each thing, or with each of an account."""
         return [
-            f"{each['what']} {each['outcome']}"
-            for each in self.findings
-            if account in (None, each["account"])
+            f"{finding['what']} {finding['outcome']}"
+            for finding in self.findings
+            if account in (None, finding["account"])
         ]
 
 
@@ -191,10 +191,10 @@ class _PassOn(BaseHTTPRequestHandler):
     """Answers a request with what another server says to it."""
 
     def __init__(
-        self, behind: str, line: socket.socket, address: tuple[str, int], server: HTTPServer
+        self, behind: str, sock: socket.socket, address: tuple[str, int], server: HTTPServer
     ) -> None:
         self._behind = behind
-        super().__init__(line, address, server)
+        super().__init__(sock, address, server)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

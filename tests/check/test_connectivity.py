@@ -235,7 +235,7 @@ def test_a_bad_certificate(
     url = under_tls(authority.issue(case.replace(" ", "-"), subject, days))
     found = checked(url, main(), ca_file=str(authority.certificate) if trusted else None)
 
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert failure["what"] == "certificate"
     assert str(failure["detail"]).startswith("the certificate is not trusted (")
     assert why in str(failure["detail"])
@@ -377,7 +377,7 @@ def test_a_proxy_that_is_not_there(
     monkeypatch.setenv("https_proxy", f"http://{refusing}")
     found = checked("https://api.example/", main())
 
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert failure["detail"] == "at the proxy, the connection was refused"
     assert found.outcomes().count("files not_tried") == 2
 

@@ -34,7 +34,7 @@ WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIA
 
 
 def files(number: int) -> tuple[str, ...]:
-    return tuple(f"{each}.mp4" for each in range(number))
+    return tuple(f"{index}.mp4" for index in range(number))
 
 
 CASES = {
@@ -119,17 +119,17 @@ def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAcco
             dependencies = Dependencies(Clock(), timestamps, lambda _: None, lambda *_: None)
             polled = build_accounts(settings(running.url, main()), dependencies).accounts["main"]
             known = Credentials(account.api_key, account.api_secret)
-            answers: list[Listing] = []
+            responses: list[Listing] = []
 
             async def ask(path: str, offset: int) -> Listing:
-                answers.append(list_files(polled.client, known, path, "video", offset))
-                return answers[-1]
+                responses.append(list_files(polled.client, known, path, "video", offset))
+                return responses[-1]
 
             # Requests are so far apart that only their number counts.
             limits = WalkLimits(max_concurrency=1, max_requests=5000, gap=3600.0)
             asyncio.run(walk("sestore4/jb", ask, limits, FolderCounts(None)))
             polled.client.close()
-        return answers
+        return responses
 
     return walk_over
 
@@ -137,42 +137,42 @@ def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAcco
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 201, 450])
 def test_a_folder_without_others(walked: Walk, number: int) -> None:
     """How many requests a folder without sub-folders takes is foreseen, to one more or less."""
-    answers = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), ApiVariant())
+    responses = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), ApiVariant())
 
-    foreseen = estimate_poll(answers[0], is_end=number == 0).requests
-    assert abs(foreseen - len(answers)) <= 1
+    foreseen = estimate_poll(responses[0], is_end=number == 0).requests
+    assert abs(foreseen - len(responses)) <= 1
 
 
 @pytest.mark.parametrize("unreached", Unreached)
-@pytest.mark.parametrize("each", [1, 30, 60, 150])
-def test_many_folders(walked: Walk, each: int, unreached: Unreached) -> None:
+@pytest.mark.parametrize("files_per_folder", [1, 30, 60, 150])
+def test_many_folders(walked: Walk, files_per_folder: int, unreached: Unreached) -> None:
     """Where there are many folders, more than one request is foreseen."""
-    names = dict.fromkeys(files(each), FileType.VIDEO)
+    names = dict.fromkeys(files(files_per_folder), FileType.VIDEO)
     tree = Stored(folders={str(number): Stored(files=names) for number in range(12)})
-    answers = walked(tree, ApiVariant(unreached=unreached))
+    responses = walked(tree, ApiVariant(unreached=unreached))
 
-    assert estimate_poll(answers[0], is_end=False).requests > 1
-    assert len(answers) > 1
+    assert estimate_poll(responses[0], is_end=False).requests > 1
+    assert len(responses) > 1
 
 
-@pytest.mark.parametrize(("number", "each"), [(60, 5), (30, 30), (12, 45), (12, 80)])
-def test_folders_of_one_size(walked: Walk, number: int, each: int) -> None:
+@pytest.mark.parametrize(("number", "files_per_folder"), [(60, 5), (30, 30), (12, 45), (12, 80)])
+def test_folders_of_one_size(walked: Walk, number: int, files_per_folder: int) -> None:
     """The estimate follows the walk, which requests a folder again instead of its sub-folders."""
-    names = dict.fromkeys(files(each), FileType.VIDEO)
+    names = dict.fromkeys(files(files_per_folder), FileType.VIDEO)
     tree = Stored(folders={f"{name:03}": Stored(files=names) for name in range(number)})
-    answers = walked(tree, ApiVariant())
-    foreseen = estimate_poll(answers[0], is_end=True).requests
-    assert abs(foreseen - len(answers)) <= 1 + len(answers) // 3
+    responses = walked(tree, ApiVariant())
+    foreseen = estimate_poll(responses[0], is_end=True).requests
+    assert abs(foreseen - len(responses)) <= 1 + len(responses) // 3
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
     """One request is enough exactly where that is foreseen."""
     tree = random_wide_tree(Random(seed), 100)
-    answers = walked(tree, ApiVariant())
+    responses = walked(tree, ApiVariant())
     folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
-    traits.observe(answers[0], 0)
-    folder.accept(answers[0], traits)
-    folder.decide(answers[0], answers[0].entries, traits)
-    foreseen = estimate_poll(answers[0], is_end=folder.is_complete).requests
-    assert (foreseen == 1) is (len(answers) == 1)
+    traits.observe(responses[0], 0)
+    folder.accept(responses[0], traits)
+    folder.decide(responses[0], responses[0].entries, traits)
+    foreseen = estimate_poll(responses[0], is_end=folder.is_complete).requests
+    assert (foreseen == 1) is (len(responses) == 1)

@@ -216,7 +216,11 @@ def test_the_facts(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -
     before = datetime.now(UTC).date()
     findings = json.loads(printed(*bad, output="json"))["findings"]
     after = datetime.now(UTC).date()
-    facts = {(each["what"], each["path"]): each["facts"] for each in findings if each["facts"]}
+    facts = {
+        (finding["what"], finding["path"]): finding["facts"]
+        for finding in findings
+        if finding["facts"]
+    }
 
     assert facts["disk_usage", None].pop("newest_day") in {str(before), str(after)}
     assert facts["disk_usage", None] == {
@@ -293,7 +297,7 @@ def test_users_that_are_many_and_odd(
             CheckOptions("text"),
             (out, Progress(StringIO())),
         )
-    (line,) = [each for each in out.getvalue().splitlines() if "disk usage:" in each]
+    (line,) = [line for line in out.getvalue().splitlines() if "disk usage:" in line]
 
     assert "9 CPU users ('\\x1b[31mred', 'a', 'b', 'c', 'd' and 4 more), newest day " in line
     assert out.getvalue().replace("\n", "").isprintable()
@@ -351,9 +355,9 @@ def test_rows_that_are_rejected(
             (document, Progress(StringIO())),
         )
     (line, advice) = [
-        each
-        for each in steady(out.getvalue()).splitlines()
-        if "disk usage:" in each or "support" in each
+        line
+        for line in steady(out.getvalue()).splitlines()
+        if "disk usage:" in line or "support" in line
     ]
 
     assert line == (
@@ -368,9 +372,9 @@ def test_rows_that_are_rejected(
         "      ask ScaleEngine's support; if the rows look right, report it; check cpu_users"
     )
     (facts,) = [
-        each["facts"]
-        for each in json.loads(document.getvalue())["findings"]
-        if each["what"] == "disk_usage"
+        finding["facts"]
+        for finding in json.loads(document.getvalue())["findings"]
+        if finding["what"] == "disk_usage"
     ]
     assert (facts["rejected_cpu_users"], facts["missing_cpu_users"], facts["rejected_rows"]) == (
         ["live"],
@@ -410,7 +414,9 @@ def test_no_number_because_of_rejected_rows(
             (out, Progress(StringIO())),
         )
     (found,) = [
-        each for each in json.loads(out.getvalue())["findings"] if each["what"] == "disk_usage"
+        finding
+        for finding in json.loads(out.getvalue())["findings"]
+        if finding["what"] == "disk_usage"
     ]
 
     assert found["outcome"] == outcome

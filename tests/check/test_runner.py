@@ -87,7 +87,7 @@ def test_each_file_type_is_tried(
     files = {"paths": [{"path": "sestore4/small", "file_types": ["video", "valid"]}]}
     found = checked(scaleengine.url, main(files=files, disk_usage={"enabled": False}))
 
-    assert [(each["path"], each["file_type"]) for each in found.of("files", "ok")] == [
+    assert [(finding["path"], finding["file_type"]) for finding in found.of("files", "ok")] == [
         ("sestore4/small", "video"),
         ("sestore4/small", "valid"),
     ]
@@ -101,7 +101,7 @@ def test_a_path_that_is_not_there(
     found = checked(scaleengine.url, main(files={"paths": ["sestore4/no", *PATHS]}))
 
     assert not found.good
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert (failure["path"], failure["reason"]) == ("sestore4/no", "api")
     assert failure["detail"] == "ScaleEngine reports a failure (without a code: Path not found)"
     assert failure["advice"] == (
@@ -130,8 +130,8 @@ def test_wrong_credentials(
     found = checked(scaleengine.url, main(name="wrong", **wrong), main())
 
     assert not found.good
-    assert {each["reason"] for each in found.of("key", "fail")} == {reason}
-    assert [each["facts"] for each in found.of("key", "fail")] == [
+    assert {finding["reason"] for finding in found.of("key", "fail")} == {reason}
+    assert [finding["facts"] for finding in found.of("key", "fail")] == [
         {"command": command} for command in calls
     ]
     assert [request.command for request in scaleengine.requests if request.code] == calls
@@ -164,10 +164,10 @@ def test_secrets_that_are_gone(
     secret.unlink()
     found = list(_run(settings))
 
-    (failure,) = [each for each in found if each.outcome is Outcome.FAIL]
+    (failure,) = [finding for finding in found if finding.outcome is Outcome.FAIL]
     assert failure.subject.title == "lost secrets"
     assert str(secret) in failure.detail
-    assert sum(each.outcome is Outcome.NOT_TRIED for each in found) == 3
+    assert sum(finding.outcome is Outcome.NOT_TRIED for finding in found) == 3
     assert scaleengine.request_count == 3
 
 
@@ -187,7 +187,7 @@ def test_an_account_that_is_to_rest(
     scaleengine.behave(Behaviour(faults=(FaultRule(fault, requests=(1,)),)))
     found = checked(scaleengine.url, main(), main(name="other"))
 
-    assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["rate_limited"]
+    assert [finding["reason"] for finding in found.of("disk_usage", "fail")] == ["rate_limited"]
     assert found.outcomes("main").count("files not_tried") == 2
     assert found.outcomes("other").count("files ok") == 2
 
@@ -220,7 +220,7 @@ def test_a_path_that_fails(
     scaleengine.behave(Behaviour(faults=(FaultRule(fault, path="sestore4/jb"),)))
     found = checked(scaleengine.url, main())
 
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert (failure["path"], failure["reason"]) == ("sestore4/jb", reason)
     assert failure["detail"]
     assert failure["advice"]
@@ -243,7 +243,7 @@ def test_a_wrong_address_of_the_api(
     options = CheckOptions("json", full=full)
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
 
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert failure["reason"] == "protocol"
     assert "api.url" in str(failure["advice"])
     assert found.outcomes("main").count("files not_tried") == 2
@@ -264,7 +264,7 @@ def test_a_path_that_hangs(
     scaleengine.behave(Behaviour(faults=(hangs,)))
     found = checked(scaleengine.url, main())
 
-    assert [each["reason"] for each in found.of("files")] == ["timeout", None]
+    assert [finding["reason"] for finding in found.of("files")] == ["timeout", None]
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.RESET])
@@ -283,8 +283,8 @@ def test_nothing_answers(
     found = checked(scaleengine.url, main(), main(name="other"))
 
     assert scaleengine.request_count == 1
-    assert [each["outcome"] for each in found.findings].count("fail") == 1
-    assert [each["outcome"] for each in found.findings].count("not_tried") == 5
+    assert [finding["outcome"] for finding in found.findings].count("fail") == 1
+    assert [finding["outcome"] for finding in found.findings].count("not_tried") == 5
 
 
 def test_the_network_goes_meanwhile(
@@ -300,7 +300,9 @@ def test_the_network_goes_meanwhile(
             scaleengine.stop()
     prober.close()
 
-    outcomes = [each.outcome for each in found if each.subject.what in ("files", "disk_usage")]
+    outcomes = [
+        finding.outcome for finding in found if finding.subject.what in ("files", "disk_usage")
+    ]
     assert outcomes == [Outcome.OK, Outcome.FAIL, *[Outcome.NOT_TRIED] * 4]
 
 
@@ -329,7 +331,7 @@ def test_a_time_that_is_never_right(
     scaleengine.behave(Behaviour(faults=(FaultRule(Refusal("0002")),)))
     found = checked(scaleengine.url, main())
 
-    assert [each["reason"] for each in found.of("disk_usage", "fail")] == ["clock"]
+    assert [finding["reason"] for finding in found.of("disk_usage", "fail")] == ["clock"]
     assert found.outcomes().count("files not_tried") == 2
     assert scaleengine.request_count == 2
 
@@ -356,7 +358,7 @@ def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) 
         thread.join()
 
     assert found.of("clock") == []
-    (failure,) = [each for each in found.findings if each["outcome"] == "fail"]
+    (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert failure["detail"] == "ScaleEngine refused the time of the request (0002)"
     assert failure["advice"] == "check the clock of this machine"
 

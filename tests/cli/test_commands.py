@@ -64,8 +64,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
     def run(
         settings: Settings, _: ConfigSource[object], web_options: WebOptions, __: Process
     ) -> None:
-        for each in web_options.sockets:
-            each.close()
+        for sock in web_options.sockets:
+            sock.close()
         seen.append((settings, web_options.telemetry_path))
 
     monkeypatch.setattr(serve, "run", run)

@@ -73,8 +73,8 @@ def ours() -> structlog.stdlib.BoundLogger:
 def test_levels(written: Written, level: str, heard: list[str], form: str) -> None:
     """What is below the level that was asked for is not written."""
     configure_logging(level, form, str)
-    for each in LEVELS:
-        getattr(ours(), each)(f"at {each}")
+    for written_level in LEVELS:
+        getattr(ours(), written_level)(f"at {written_level}")
     lines = written()
     assert len(lines) == len(heard)
     for line, expected in zip(lines, heard, strict=True):
@@ -90,10 +90,10 @@ def test_levels(written: Written, level: str, heard: list[str], form: str) -> No
 def test_libraries(written: Written, level: str, heard: list[str]) -> None:
     """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
     configure_logging(level, "logfmt", str)
-    for each in LEVELS:
-        getattr(logging.getLogger("aiohttp.server"), each)("at %s", each)
+    for written_level in LEVELS:
+        getattr(logging.getLogger("aiohttp.server"), written_level)("at %s", written_level)
     assert [fields(line)["msg"].strip('"') for line in written()] == [
-        f"at {each}" for each in heard
+        f"at {heard_level}" for heard_level in heard
     ]
 
 

@@ -93,9 +93,9 @@ def polling(*paths: str, interval: str = "1h") -> dict[str, object]:
 
 def post(program: Program) -> tuple[int, str]:
     """Ask for a reload by a request."""
-    with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as line:
-        line.request("POST", "/-/reload")
-        response = line.getresponse()
+    with closing(http.client.HTTPConnection(*program.address, timeout=TIMEOUT)) as connection:
+        connection.request("POST", "/-/reload")
+        response = connection.getresponse()
         return response.status, response.read().decode()
 
 

@@ -61,7 +61,7 @@ def start(stop: RecordingStop) -> Iterator[Callable[[ReloadFunction], ReloadThre
 
     yield begin
     stop.set()
-    assert all(each.join(TIMEOUT) for each in started)
+    assert all(thread.join(TIMEOUT) for thread in started)
 
 
 Begin = Callable[[ReloadFunction], ReloadThread]

@@ -83,7 +83,7 @@ def test_the_smallest(settings_of: SettingsOf) -> None:
         5,
         5000,
     )
-    assert [(each.name, each.cdn) for each in settings.accounts] == [("158", 158)]
+    assert [(account.name, account.cdn) for account in settings.accounts] == [("158", 158)]
     assert settings.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
 
 
@@ -97,7 +97,10 @@ def test_a_large_one(settings_of: SettingsOf) -> None:
         99,
     )
     assert settings.limits == SnapshotLimits(users=11, folders=12, label_length=13)
-    assert [(each.name, each.cdn) for each in settings.accounts] == [("main", 158), ("7", 7)]
+    assert [(account.name, account.cdn) for account in settings.accounts] == [
+        ("main", 158),
+        ("7", 7),
+    ]
     archive = "sestore4/jb/archive"
     assert settings.targets == (
         DiskUsageTarget("main", 7200, 5 * 3600, ("web", "live")),

@@ -59,9 +59,9 @@ def program(
 def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
     trusted = ssl.create_default_context(cafile=folder / "exporter.crt")
     said = base64.b64encode(f"prometheus:{password}".encode()).decode()
-    with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as line:
-        line.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
-        response = line.getresponse()
+    with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as connection:
+        connection.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
+        response = connection.getresponse()
         return response.status, response.read().decode()
 
 
@@ -134,9 +134,9 @@ def test_a_costly_password_does_not_hold_up_the_end(
     (tmp_path / "web.yaml").write_text(f"basic_auth_users: {{prometheus: {costly}}}\n")
     program = start(tmp_path, "--web.config.file=web.yaml")
     address, before = program.address, busy_threads(program.pid)
-    with socket.create_connection(address, timeout=TIMEOUT) as line:
+    with socket.create_connection(address, timeout=TIMEOUT) as sock:
         credentials = base64.b64encode(b"prometheus:x").decode()
-        line.sendall(
+        sock.sendall(
             f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n\r\n".encode()
         )
         wait_until(lambda: busy_threads(program.pid) - before)

@@ -334,8 +334,10 @@ def test_each_section_names_its_keys_where_one_is_unknown(
     mistakes: ReadMistakes, section: str, line: str
 ) -> None:
     """Given a key like no other, then its place is told, and that it is not known."""
-    found = [one for one in mistakes(section) if "qqqq" in one]
-    assert [one.rpartition(": is not a known key")[0] for one in found] == ["config.yaml:" + line]
+    found = [mistake for mistake in mistakes(section) if "qqqq" in mistake]
+    assert [mistake.rpartition(": is not a known key")[0] for mistake in found] == [
+        "config.yaml:" + line
+    ]
 
 
 @pytest.mark.parametrize(

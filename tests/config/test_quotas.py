@@ -91,4 +91,6 @@ def test_a_quota_that_judges_nothing_is_a_warning(
 ) -> None:
     """A quota whose disk usage is never known is told with what to change."""
     loaded = load_text(with_quotas(account, quotas, f"      {more}\n"))
-    assert [str(each) for each in loaded.warnings] == [f"config.yaml:{line}" for line in lines]
+    assert [str(warning) for warning in loaded.warnings] == [
+        f"config.yaml:{line}" for line in lines
+    ]

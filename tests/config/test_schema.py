@@ -50,7 +50,9 @@ def test_every_key_is_described_and_no_other_is_allowed() -> None:
     schema = json.loads(format_schema())
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False
-        assert [key for key, one in section["properties"].items() if "description" not in one] == []
+        assert [
+            key for key, item in section["properties"].items() if "description" not in item
+        ] == []
 
 
 def test_defaults_are_as_an_operator_writes_them() -> None:
@@ -66,7 +68,7 @@ def test_defaults_are_as_an_operator_writes_them() -> None:
 def with_account(**changes: object) -> dict[str, object]:
     """Give a small configuration, as an editor reads it, with some of its account's keys."""
     account: dict[str, object] = {"cdn": 158, "api_key": "k", "api_secret": "s"} | changes
-    return {"accounts": [{key: one for key, one in account.items() if one != "left out"}]}
+    return {"accounts": [{key: item for key, item in account.items() if item != "left out"}]}
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,9 @@ def test_the_documented_overlay_has_a_configuration_of_its_own(tmp_path: Path) -
     assert pod["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]
     assert pod["containers"][0]["image"].endswith(f"/scaleengine-exporter:{__version__}")
     assert find_shards(find(manifests, "StatefulSet")) == [f"shard {n} of 3" for n in range(3)]
-    (dashboard,) = [one for one in manifests if "scaleengine.json" in one.get("data", {})]
+    (dashboard,) = [
+        manifest for manifest in manifests if "scaleengine.json" in manifest.get("data", {})
+    ]
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert find_faults(manifests) == []
 

@@ -47,13 +47,13 @@ def proofs(request: pytest.FixtureRequest) -> Proofs:
 @pytest.fixture(scope="session")
 def polled() -> Mapping[str, Polled]:
     """Give the two accounts that are simulated and polled, by name."""
-    return {each.name: each for each in (demo(today()), shop(today()))}
+    return {account.name: account for account in (demo(today()), shop(today()))}
 
 
 @pytest.fixture(scope="session")
 def scaleengine(polled: Mapping[str, Polled]) -> Iterator[Simulator]:
     """Run a ScaleEngine with the two accounts."""
-    with Simulator([each.account for each in polled.values()], USUAL) as running:
+    with Simulator([account.account for account in polled.values()], USUAL) as running:
         yield running
 
 

@@ -56,8 +56,8 @@ def write_prometheus(folder: Path, exporter: str, alertmanager: str) -> Path:
 def write_alertmanager(folder: Path, receiver: str) -> Path:
     """Write the configuration of Alertmanager: each receiver is a path below one URL."""
     config = _read("alertmanager.yml")
-    for each in config["receivers"]:
-        each["webhook_configs"] = [{"url": f"{receiver}/{each['name']}"}]
+    for entry in config["receivers"]:
+        entry["webhook_configs"] = [{"url": f"{receiver}/{entry['name']}"}]
     for route in (config["route"], *config["route"]["routes"]):
         for key in {"group_wait", "group_interval", "repeat_interval"} & set(route):
             route[key] = format_duration(parse_duration(route[key]) / FASTER)

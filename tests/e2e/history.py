@@ -40,6 +40,6 @@ def _samples(polled: Sequence[Polled]) -> Iterator[tuple[Series, int, float]]:
     newest = now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0)
     for step in range(int(timedelta(days=DAYS) / _STEP)):
         at = newest - step * _STEP
-        for each in polled:
-            for series, value in stored(each, at.date()).items():
+        for account in polled:
+            for series, value in stored(account, at.date()).items():
                 yield series, int(at.timestamp()), value

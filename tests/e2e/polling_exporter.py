@@ -35,8 +35,8 @@ class Exporter:
         self._child: Child | None = None
         self.address = f"127.0.0.1:{choose_port()}"
         (folder / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
-        for each in polled:
-            self.write_key(each, each.account.api_key)
+        for account in polled:
+            self.write_key(account, account.account.api_key)
         self.write_configuration()
 
     def write_key(self, polled: Polled, key: str) -> None:
@@ -45,7 +45,9 @@ class Exporter:
 
     def write_configuration(self, quotas: Mapping[str, Mapping[str, int]] | None = None) -> None:
         """Write the configuration; with other quotas if given, by account and CPU user."""
-        accounts = [_configured(each, (quotas or {}).get(each.name, {})) for each in self._polled]
+        accounts = [
+            _configured(account, (quotas or {}).get(account.name, {})) for account in self._polled
+        ]
         # A limit that holds nothing back: without one, there is no share of it to show.
         api = {"url": self._api_url, "requests_per_second": 1000, "timeout": "5s"}
         # JSON is YAML.

@@ -52,7 +52,7 @@ class PrometheusApi:
         response = self._ask("query", asked)
         found = response["data"]["result"]
         return QueryResult(
-            [_point(each["metric"], each["value"]) for each in found], _against(response)
+            [_point(series["metric"], series["value"]) for series in found], _against(response)
         )
 
     def range(self, expression: str) -> QueryResult:
@@ -66,7 +66,7 @@ class PrometheusApi:
         }
         response = self._ask("query_range", asked)
         found = response["data"]["result"]
-        points = [_point(each["metric"], each["values"][-1]) for each in found]
+        points = [_point(series["metric"], series["values"][-1]) for series in found]
         return QueryResult(points, _against(response))
 
     def samples(self, selector: str) -> Samples:
@@ -89,7 +89,7 @@ class PrometheusApi:
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
         alerts = self.get("alerts")["alerts"]
-        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def _ask(self, path: str, parameters: Mapping[str, str | float]) -> Any:
         url = f"{self.url}/api/v1/{path}"

@@ -42,7 +42,7 @@ class Proofs:
         # The first judge speaks for all; the file has what each saw.
         for judge, values in [*self.panels.items()][:1]:
             yield ""
-            rows = [(each.panel, each.returned, _one_line(each.expression)) for each in values]
+            rows = [(value.panel, value.returned, _one_line(value.expression)) for value in values]
             yield from _aligned([f"panel ({judge})", "returned", "expression"], rows)
 
     def write(self, file: Path) -> None:
@@ -50,8 +50,8 @@ class Proofs:
         rows: list[str] = [*_markdown(["judge", "proven", "seen"], self.proven)]
         for judge, values in self.panels.items():
             cells = [
-                (each.panel, f"`{' '.join(each.expression.split())}`", each.returned)
-                for each in values
+                (value.panel, f"`{' '.join(value.expression.split())}`", value.returned)
+                for value in values
             ]
             rows += ["", *_markdown([f"panel ({judge})", "expression", "returned"], cells)]
         file.write_text("\n".join(rows) + "\n")

@@ -20,7 +20,7 @@ class ReceivedAlerts:
     def told(self, watch: Watch, **labels: str) -> list[Notification]:
         """Return what a receiver was told of alerts with these labels."""
         told = watch.receiver.told[self._before[watch.name] :]
-        return [each for each in told if labels.items() <= each.labels.items()]
+        return [alert for alert in told if labels.items() <= alert.labels.items()]
 
     def firing(self, watch: Watch, alert: str, **labels: str) -> Notification:
         """Wait until a receiver is told that an alert fires, with just these labels."""
@@ -50,7 +50,9 @@ class ReceivedAlerts:
     ) -> Notification:
         def heard() -> list[Notification]:
             return [
-                each for each in self.told(watch) if (each.alert, each.firing) == (alert, firing)
+                notification
+                for notification in self.told(watch)
+                if (notification.alert, notification.firing) == (alert, firing)
             ]
 
         state = "firing" if firing else "resolved"

@@ -127,7 +127,7 @@ def read_series(api: PrometheusApi, name: str) -> dict[str, list[tuple[float, fl
     found = api.get("query", query=f'{name}{{account="year"}}[{DAYS + 2}d]')["result"]
     users = [series["metric"].get("cpu_user", "") for series in found]
     assert len(users) == len(set(users)), "a user has one series, live and filled in"
-    assert {(each["metric"]["job"], each["metric"]["account"]) for each in found} == {
+    assert {(series["metric"]["job"], series["metric"]["account"]) for series in found} == {
         ("scaleengine", "year")
     }
     return {
@@ -191,13 +191,15 @@ def test_the_join_to_live_scrapes(fresh: Watch, history: History, proofs: Proofs
 def test_the_dashboard_from_the_first_minute(fresh: Watch, proofs: Proofs) -> None:
     """The forecast, the changes in a day and a week, and the day when a quota is full are there."""
     growing = {user or "(empty name)": USERS[user] for user in USERS.keys() - {"guest"}}
-    weekly = {user: 7.0 * one.bytes_a_day for user, one in growing.items()}
+    weekly = {user: 7.0 * points.bytes_a_day for user, points in growing.items()}
     assert by_user(ask(fresh, "CPU users", "C")) == weekly
     assert by_user(ask(fresh, "CPU users", "B")) == {
-        user: float(one.bytes_a_day) for user, one in growing.items()
+        user: float(points.bytes_a_day) for user, points in growing.items()
     }
     forecast = by_user(ask(fresh, "Forecast: disk usage 30 days later", "A"))
-    expected = {u: one.bytes_at_start + 30.0 * one.bytes_a_day for u, one in growing.items()}
+    expected = {
+        u: points.bytes_at_start + 30.0 * points.bytes_a_day for u, points in growing.items()
+    }
     # The panel shows the users that have a name, where there are any.
     assert forecast.keys() == expected.keys() - {"(empty name)"}
     for user, value in forecast.items():

@@ -50,9 +50,9 @@ def test_the_expression_returns_data(query: PanelQuery, watch: Watch, proofs: Pr
 def users(polled: Mapping[str, Polled]) -> dict[tuple[str, str], User]:
     """Return the CPU users of all accounts, as the tables name them."""
     return {
-        (each.name, name or "(empty name)"): user
-        for each in polled.values()
-        for name, user in each.users.items()
+        (account.name, name or "(empty name)"): user
+        for account in polled.values()
+        for name, user in account.users.items()
     }
 
 
@@ -99,16 +99,16 @@ def _by_user(response: QueryResult) -> dict[tuple[str, str], float]:
 
 def test_variables_have_values(watch: Watch, polled: Mapping[str, Polled], proofs: Proofs) -> None:
     """Accounts, CPU users, paths and file types can be chosen: all that there are."""
-    paths = [path for each in polled.values() for path in each.paths]
+    paths = [path for account in polled.values() for path in account.paths]
     expected = {
         "account": set(polled),
-        "cpu_user": {name for each in polled.values() for name in each.users} - {""},
+        "cpu_user": {name for account in polled.values() for name in account.users} - {""},
         "path": {path.path for path in paths},
         "file_type": {file_type for path in paths for file_type in path.file_types},
     }
     offered = {}
-    for each in variable_queries(BOARD):
-        values = watch.prometheus.get(f"label/{each.label}/values", **{"match[]": each.selector})
-        offered[each.variable] = set(values)
+    for query in variable_queries(BOARD):
+        values = watch.prometheus.get(f"label/{query.label}/values", **{"match[]": query.selector})
+        offered[query.variable] = set(values)
     assert offered == expected
     proofs.add(watch.name, "values of the variables", {k: len(v) for k, v in offered.items()})

@@ -80,7 +80,7 @@ def test_a_wrong_key(
             )
         for watch in watches.values():
             received.held_back(watch, ACCOUNT_DOWN, NO_POLLS)
-            assert {each.alert for each in received.told(watch, account="shop")} == {ACCOUNT_DOWN}
+            assert {alert.alert for alert in received.told(watch, account="shop")} == {ACCOUNT_DOWN}
             alerts_are_drawn(watch, "shop", proofs)
     for watch in watches.values():
         received.resolved(watch, ACCOUNT_DOWN)
@@ -246,6 +246,6 @@ def test_an_exporter_that_restarts(
 def test_no_false_alarm(watches: Watches, proofs: Proofs) -> None:
     """In all that time nobody was told of anything but what was wrong."""
     for watch in watches.values():
-        told = {each.alert for each in watch.receiver.told} - AT_THE_START
+        told = {alert.alert for alert in watch.receiver.told} - AT_THE_START
         assert told <= TOLD
         proofs.add(watch.name, "alerts told of in all, none false", len(told))

@@ -40,7 +40,7 @@ def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
 
     def judge(*arguments: str | Path, given: str = "") -> None:
         said = run([promtool, *arguments], given=given)
-        shown = " ".join(Path(str(each)).name for each in arguments[:3])
+        shown = " ".join(Path(str(argument)).name for argument in arguments[:3])
         proofs.add(f"promtool {version}", shown, _spoken(said))
 
     return judge

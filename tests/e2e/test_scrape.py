@@ -25,7 +25,7 @@ def test_the_target_is_up(watch: Watch, proofs: Proofs) -> None:
 
     def targets() -> list[tuple[str, str]]:
         found = watch.prometheus.get("targets")["activeTargets"]
-        return [(each["health"], each["lastError"]) for each in found]
+        return [(target["health"], target["lastError"]) for target in found]
 
     (seen,) = wait_until(targets, lambda found: found == [("up", "")], "a target that is up")
     proofs.add(watch.name, "health of the target, last error", seen)
@@ -51,8 +51,8 @@ def test_the_samples_are_right(watch: Watch, polled: Mapping[str, Polled], proof
     def compared() -> tuple[Samples, Samples]:
         truth = {
             series: float(value)
-            for each in polled.values()
-            for series, value in stored(each, today()).items()
+            for account in polled.values()
+            for series, value in stored(account, today()).items()
         }
         return watch.prometheus.samples(STORED), truth
 
@@ -84,7 +84,9 @@ def test_samples_are_those_of_the_exporter(
 
     def compared() -> tuple[set[object], set[object]]:
         taken = watch.prometheus.samples('{job="scaleengine",__name__=~"scaleengine_.+"}')
-        return set(taken), {each for each in exporter.samples() if each[0].startswith("scale")}
+        return set(taken), {
+            sample for sample in exporter.samples() if sample[0].startswith("scale")
+        }
 
     seen, _ = wait_until(compared, lambda both: both[0] == both[1], "the series of /metrics")
     proofs.add(watch.name, "series with the exporter's prefix, all in /metrics", len(seen))

@@ -32,11 +32,11 @@ class Watch:
         response = requests.get(f"http://{self.alertmanager}/api/v2/alerts", timeout=TIMEOUT)
         response.raise_for_status()
         known: Sequence[Mapping[str, Any]] = response.json()
-        names = {each["fingerprint"]: each["labels"]["alertname"] for each in known}
+        names = {alert["fingerprint"]: alert["labels"]["alertname"] for alert in known}
         inhibited: dict[str, set[str]] = {}
-        for each in known:
-            causes = {names.get(cause, cause) for cause in each["status"]["inhibitedBy"]}
-            inhibited.setdefault(each["labels"]["alertname"], set()).update(causes)
+        for alert in known:
+            causes = {names.get(cause, cause) for cause in alert["status"]["inhibitedBy"]}
+            inhibited.setdefault(alert["labels"]["alertname"], set()).update(causes)
         return inhibited
 
     def sent(self) -> set[str]:

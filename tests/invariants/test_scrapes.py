@@ -14,9 +14,9 @@ def test_scrapes_make_no_request(start: StartPolling, scaleengine: Simulator) ->
     program = start(scaleengine, ACCOUNT)
     program.wait_until_ready()
     requests = scaleengine.request_count
-    answers = {program.get("/metrics")[0] for _ in range(50)}
+    statuses = {program.get("/metrics")[0] for _ in range(50)}
 
-    assert answers == {200}
+    assert statuses == {200}
     assert scaleengine.request_count == requests > 0
 
 

@@ -44,7 +44,7 @@ def generations() -> Iterator[FileCounts]:
     number = 0
     while True:
         number += 1
-        folders = tuple(FolderCount(f"{number} {each}", number) for each in range(20))
+        folders = tuple(FolderCount(f"{number} {index}", number) for index in range(20))
         yield FileCounts(20 * number, 20, folders)
 
 

@@ -174,14 +174,22 @@ Change = Callable[[CredentialCollector], None]
     ("change", "is_up", "decided"),
     [
         # The command that was accepted is not polled any more: its verdict holds up nothing.
-        (lambda it: it.set_targets(["main"], [USAGE]), {"main": 0}, {("main", "disk_usage"): 0}),
-        (lambda it: it.set_targets(["main"], [VIDEOS]), {"main": 1}, {("main", "files"): 1}),
-        (lambda it: it.set_targets(["main"], [AUDIO]), {}, {}),
-        (lambda it: it.set_targets(["main"], [USAGE, VIDEOS], {"main"}), {}, {}),
-        (lambda it: it.set_targets([], []), {}, {}),
+        (
+            lambda credentials: credentials.set_targets(["main"], [USAGE]),
+            {"main": 0},
+            {("main", "disk_usage"): 0},
+        ),
+        (
+            lambda credentials: credentials.set_targets(["main"], [VIDEOS]),
+            {"main": 1},
+            {("main", "files"): 1},
+        ),
+        (lambda credentials: credentials.set_targets(["main"], [AUDIO]), {}, {}),
+        (lambda credentials: credentials.set_targets(["main"], [USAGE, VIDEOS], {"main"}), {}, {}),
+        (lambda credentials: credentials.set_targets([], []), {}, {}),
         # Another interval makes no other target.
         (
-            lambda it: it.set_targets(["main"], [replace(VIDEOS, interval=60.0)]),
+            lambda credentials: credentials.set_targets(["main"], [replace(VIDEOS, interval=60.0)]),
             {"main": 1},
             {("main", "files"): 1},
         ),

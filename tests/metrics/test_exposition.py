@@ -218,7 +218,7 @@ def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
-    (sample,) = next(each.samples for each in read if each.name == "scaleengine_folder_files")
+    (sample,) = next(family.samples for family in read if family.name == "scaleengine_folder_files")
     assert sample.labels == {
         "account": account,
         "path": path,
@@ -245,5 +245,7 @@ def test_bytes_are_exact(bytes_total: int) -> None:
 
     read = text_string_to_metric_families(generate_latest(registry).decode())
 
-    (sample,) = next(each.samples for each in read if each.name == "scaleengine_disk_usage_bytes")
+    (sample,) = next(
+        family.samples for family in read if family.name == "scaleengine_disk_usage_bytes"
+    )
     assert sample.value == bytes_total

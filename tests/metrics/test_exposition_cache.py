@@ -239,7 +239,7 @@ def test_an_exposition_never_changes(exposition: Exposition) -> None:
 
 
 def test_many_threads_can_ask_at_once(layer: AccountsLayer) -> None:
-    """Compressed answers are right even when several threads ask for them, and publish."""
+    """Compressed responses are right even when several threads ask for them, and publish."""
 
     def ask(number: int) -> bool:
         after = expose(changed(layer, polls(one=number)), render_process_layer([memory(number)]))

@@ -197,7 +197,9 @@ class World:
     def reload(self, change: Reloaded) -> None:
         """Let a reload happen, as the service lets it."""
         new = (FilesTarget(account, 60, 180, "sestore1/x", "audio") for account in change.accounts)
-        targets = [it for it in (USAGE, *TARGETS, *new) if it.account in change.accounts]
+        targets = [
+            target for target in (USAGE, *TARGETS, *new) if target.account in change.accounts
+        ]
         targets.sort(key=lambda target: change.accounts.index(target.account))
         numbers = {account: len(account) for account in change.accounts}
         quotas = {account: QUOTAS[account] for account in change.accounts if account in QUOTAS}
@@ -240,7 +242,7 @@ def families(text: bytes) -> list[str]:
     """Return the text of each family, without the values that change by themselves."""
     found = text.decode().split("# HELP ")[1:]
     moving = ("process_", "python_gc_")
-    return [_VALUE.sub("", each) if each.startswith(moving) else each for each in found]
+    return [_VALUE.sub("", line) if line.startswith(moving) else line for line in found]
 
 
 @settings(max_examples=40)  # each renders the whole exposition a dozen times

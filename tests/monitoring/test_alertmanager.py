@@ -159,5 +159,6 @@ def test_what_follows_from_another_is_not_sent(alertmanager: str) -> None:
 def _sent(alertmanager: str) -> dict[tuple[tuple[str, str], ...], bool]:
     known = requests.get(f"{alertmanager}/alerts", timeout=TIMEOUT).json()
     return {
-        tuple(sorted(each["labels"].items())): each["status"]["state"] == "active" for each in known
+        tuple(sorted(alert["labels"].items())): alert["status"]["state"] == "active"
+        for alert in known
     }

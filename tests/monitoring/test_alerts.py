@@ -90,7 +90,7 @@ def expectations(test: Mapping[str, object], alert: str) -> list[list[Mapping[st
     """Return what a unit test expects of an alert, moment by moment."""
     moments = test.get("alert_rule_test", [])
     assert isinstance(moments, list)
-    return [each.get("exp_alerts") or [] for each in moments if each["alertname"] == alert]
+    return [moment.get("exp_alerts") or [] for moment in moments if moment["alertname"] == alert]
 
 
 def texts(holder: Mapping[str, object], key: str) -> Mapping[str, str]:
@@ -136,7 +136,7 @@ def test_each_alert_is_shown_to_fire_and_to_end(rule: Rule) -> None:
     for _, _, test in unit_tests():
         moments = expectations(test, str(rule["alert"]))
         firing = [
-            any(wanted <= texts(each, "exp_labels").items() for each in moment)
+            any(wanted <= texts(alert, "exp_labels").items() for alert in moment)
             for moment in moments
         ]
         if True in firing:
@@ -156,12 +156,13 @@ def test_each_alert_is_shown_to_stay_silent(alert: str) -> None:
         asked = test["promql_expr_test"]
         assert isinstance(asked, list)
         watched = [
-            each
-            for each in asked
-            if f'ALERTS{{alertname="{alert}"' in each["expr"] or re.search(ALL_ALERTS, each["expr"])
+            expectation
+            for expectation in asked
+            if f'ALERTS{{alertname="{alert}"' in expectation["expr"]
+            or re.search(ALL_ALERTS, expectation["expr"])
         ]
         assert watched
-        assert [each["exp_samples"] for each in watched] == [[]] * len(watched)
+        assert [sample["exp_samples"] for sample in watched] == [[]] * len(watched)
 
 
 def write_alone(
@@ -332,9 +333,9 @@ def test_each_number_has_a_unit(rule: Rule) -> None:
     for text in texts(rule, "annotations").values():
         shown = re.findall(r"\{\{[^}]*\$value[^}]*\}\}", text)
         bare = [
-            each
-            for each in shown
-            if not re.search(r"\$value \| humanize(1024|Percentage|Duration)? \}\}", each)
+            line
+            for line in shown
+            if not re.search(r"\$value \| humanize(1024|Percentage|Duration)? \}\}", line)
         ]
         assert bare == []
 

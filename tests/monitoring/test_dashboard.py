@@ -137,10 +137,10 @@ def test_no_panel_lies_on_another() -> None:
     places = {panel["id"]: panel["gridPos"] for panel in DASHBOARD["panels"]}
     for place in places.values():
         assert place["x"] + place["w"] <= GRID_WIDTH
-    for (one, a), (other, b) in combinations(places.items(), 2):
+    for (panel, a), (other, b) in combinations(places.items(), 2):
         beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
         above = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
-        assert beside or above, (one, other)
+        assert beside or above, (panel, other)
 
 
 def test_no_line_of_panels_has_a_gap() -> None:
@@ -163,10 +163,10 @@ def test_every_panel_explains_itself(panel: dict[str, Any]) -> None:
 def test_disk_usage_is_shown_as_quotas_are_written(panel: dict[str, Any]) -> None:
     """A quota of 2TB reads 2 TB, not 1.82 TiB: what is stored is in powers of 1000."""
     units = {panel["fieldConfig"]["defaults"]["unit"]} | {
-        each["value"]
+        override["value"]
         for rule in panel["fieldConfig"]["overrides"]
-        for each in rule["properties"]
-        if each["id"] == "unit"
+        for override in rule["properties"]
+        if override["id"] == "unit"
     }
     of_disks = any("scaleengine_disk_" in target["expr"] for target in panel["targets"])
     assert not of_disks or "bytes" not in units
@@ -199,7 +199,7 @@ def test_every_column_of_a_table_has_its_unit() -> None:
 
 def test_what_can_be_chosen() -> None:
     """The datasource, accounts, users, paths and file types, all at first, and how many lines."""
-    variables = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "account", "cpu_user", "path", "file_type", "top"]
     for name in ("account", "cpu_user", "path", "file_type"):
         assert variables[name]["multi"]

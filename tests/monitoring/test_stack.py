@@ -33,9 +33,9 @@ Service = dict[str, Any]
 def filled(value: Any, environ: dict[str, str]) -> Any:
     """Put variables into all text of a value, as Compose does."""
     if isinstance(value, dict):
-        return {key: filled(each, environ) for key, each in value.items()}
+        return {key: filled(item, environ) for key, item in value.items()}
     if isinstance(value, list):
-        return [filled(each, environ) for each in value]
+        return [filled(item, environ) for item in value]
     if not isinstance(value, str):
         return value
 

@@ -30,8 +30,8 @@ def open_account() -> OpenAccount:
         simulator: Simulator,
         *,
         cdn: int = 158,
-        at_once: int = 4,
-        in_all: int = 3000,
+        max_concurrency: int = 4,
+        max_requests: int = 3000,
         per_second: float | None = None,
         timeout: float = 60.0,
         leaping: LeapingClock | None = None,
@@ -43,7 +43,7 @@ def open_account() -> OpenAccount:
         client = Client(
             account="main",
             cdn=cdn,
-            transport=Transport(Endpoint(simulator.url, timeout, at_once)),
+            transport=Transport(Endpoint(simulator.url, timeout, max_concurrency)),
             timestamps=TimestampAllocator(wait),
             clock=clock,
             time=ServerTime(clock),
@@ -54,9 +54,9 @@ def open_account() -> OpenAccount:
             name="main",
             client=client,
             credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
-            limiter=FairLimiter(at_once, rate, clock, workers),
+            limiter=FairLimiter(max_concurrency, rate, clock, workers),
             breaker=CredentialBreaker(clock),
-            limits=WalkLimits(at_once, in_all),
+            limits=WalkLimits(max_concurrency, max_requests),
             workers=workers,
         )
         client.close()

@@ -71,7 +71,9 @@ class Case:
 
     def respond(self, path: str, offset: int, request: int = 0) -> Members:
         """Return the envelope for a path from an offset on, as the Nth request of the walk."""
-        moment = next(one for one in reversed(self.moments) if one.first_request <= request)
+        moment = next(
+            moment for moment in reversed(self.moments) if moment.first_request <= request
+        )
         if path not in moment.folders:
             return {
                 "message": "Path not found",

@@ -30,9 +30,11 @@ class ScriptedApi:
 
 
 def walk_script(
-    script: Script, *, elsewhere: FolderListing, in_all: int = 50, depth: int | None = 2
+    script: Script, *, elsewhere: FolderListing, max_requests: int = 50, depth: int | None = 2
 ) -> tuple[FileCounts, ScriptedApi]:
     """Walk over the path ``s``; return what was counted, and the API that was asked."""
     api, counts = ScriptedApi(script, elsewhere), FolderCounts(depth)
-    asyncio.run(walk("s", api.request, WalkLimits(max_concurrency=1, max_requests=in_all), counts))
+    asyncio.run(
+        walk("s", api.request, WalkLimits(max_concurrency=1, max_requests=max_requests), counts)
+    )
     return counts.result(max_folders=100), api

@@ -81,8 +81,8 @@ def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 @settings(max_examples=60)
-@given(at_once=st.integers(1, 4), rng=st.randoms(use_true_random=False))
-def test_any_order_of_requests(at_once: int, rng: random.Random) -> None:
+@given(max_concurrency=st.integers(1, 4), rng=st.randoms(use_true_random=False))
+def test_any_order_of_requests(max_concurrency: int, rng: random.Random) -> None:
     """Never more requests than allowed are in flight, no place is left empty, and all are fair.
 
     Fair is: while a request waits, no other target begins more requests than one for each request
@@ -90,7 +90,7 @@ def test_any_order_of_requests(at_once: int, rng: random.Random) -> None:
     """
 
     async def run() -> None:
-        crowd = Crowd(limiter_of(at_once))
+        crowd = Crowd(limiter_of(max_concurrency))
         waiting: list[tuple[Request, int, int]] = []
         in_flight: list[Request] = []
         seen = 0
@@ -115,9 +115,9 @@ def test_any_order_of_requests(at_once: int, rng: random.Random) -> None:
                 others = Counter(request.path for request in crowd.begun[since : seen - 1])
                 del others[begun_now.path]
                 assert all(turns <= ahead + 1 for turns in others.values())
-                assert begun_now.path not in {each.path for each, _, _ in waiting[:position]}
-            assert len(in_flight) <= at_once
-            assert len(in_flight) == at_once or not waiting
+                assert begun_now.path not in {earlier.path for earlier, _, _ in waiting[:position]}
+            assert len(in_flight) <= max_concurrency
+            assert len(in_flight) == max_concurrency or not waiting
         for request in [*in_flight, *(request for request, _, _ in waiting)]:
             await crowd.cancel(request)
         assert crowd.limiter.is_idle

@@ -29,7 +29,7 @@ class CaseApi:
         return self._listing(path, offset)
 
     def _listing(self, path: str, offset: int) -> Listing:
-        moments = [each for each in self._case.moments if each.first_request <= self.requests]
+        moments = [moment for moment in self._case.moments if moment.first_request <= self.requests]
         self.requests += 1
         respond = moments[-1].folders.get(path)
         if respond is None:

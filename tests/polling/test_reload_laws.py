@@ -64,13 +64,13 @@ configurations = st.fixed_dictionaries({}, optional=dict.fromkeys(CDNS, configur
 
 def build(configuration: Mapping[str, Configured]) -> Settings:
     accounts = [
-        AccountSettings(name, CDNS[name][each.cdn], Secret(each.key))
-        for name, each in configuration.items()
+        AccountSettings(name, CDNS[name][account.cdn], Secret(account.key))
+        for name, account in configuration.items()
     ]
     targets = [
-        DiskUsageTarget(name, each.interval, 3 * each.interval, (user,))
-        for name, each in configuration.items()
-        for user in each.cpu_users
+        DiskUsageTarget(name, account.interval, 3 * account.interval, (user,))
+        for name, account in configuration.items()
+        for user in account.cpu_users
     ]
     return make_settings(accounts, targets, max_workers=4)
 
@@ -148,7 +148,9 @@ class ReloadMachine(RuleBasedStateMachine):
     @invariant()
     def requests_what_is_configured(self) -> None:
         """No request after a reload is made for an account or with a key of before."""
-        allowed = {(each.cdn, each.credentials().api_key) for each in self.settings.accounts}
+        allowed = {
+            (account.cdn, account.credentials().api_key) for account in self.settings.accounts
+        }
         assert {(sent.cdn, sent.api_key) for sent in self.api.sent} <= allowed
 
     @invariant()

@@ -84,7 +84,7 @@ class FailingApi:
         failure = next(self._failures, None)
         if failure is not None:
             raise failure
-        return "an answer"
+        return "a response"
 
 
 def failed(kind: type[ScaleEngineError], retry_after: float | None = None) -> ScaleEngineError:
@@ -143,7 +143,7 @@ def test_waits(share: float, retry_after: float | None, called: list[float]) -> 
     """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(ServerError, retry_after)] * 2)
-    assert retry(time, api, FixedRandom(share)) == "an answer"
+    assert retry(time, api, FixedRandom(share)) == "a response"
     assert api.called == called
 
 
@@ -162,7 +162,7 @@ def test_the_right_time_is_not_waited_for() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
     time = FakeClock(0.0)
     api = FailingApi(time, failed(CorrectedClockError))
-    assert retry(time, api) == "an answer"
+    assert retry(time, api) == "a response"
     assert (api.called, time.waits) == ([0.0, 0.0], [])
 
 
@@ -186,7 +186,7 @@ def test_a_refused_time_between_other_failures(
     """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
     time = FakeClock(0.0)
     api = FailingApi(time, *failures)
-    assert retry(time, api, FixedRandom(0.0)) == "an answer"
+    assert retry(time, api, FixedRandom(0.0)) == "a response"
     assert api.called == called
 
 
@@ -257,7 +257,7 @@ def test_a_poll_survives_what_passes(
     behaviour = Behaviour(faults=(rule,))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, at_once=1) as account,
+        open_account(simulator, leaping=leaping, max_concurrency=1) as account,
     ):
         calls = make_session(account, FILES)
         began = clock.monotonic()
@@ -337,16 +337,16 @@ def test_a_clock_that_is_off_when_the_server_recovers(
         assert [request.code for request in simulator.requests] == ["0004", "0002", None]
 
 
-@pytest.mark.parametrize(("in_all", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
+@pytest.mark.parametrize(("max_requests", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
 def test_attempts_count_as_requests(
-    open_account: OpenAccount, leaping: LeapingClock, in_all: int, made: int
+    open_account: OpenAccount, leaping: LeapingClock, max_requests: int, made: int
 ) -> None:
     """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(FAILING),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, in_all=in_all) as account,
+        open_account(simulator, leaping=leaping, max_requests=max_requests) as account,
     ):
         calls = make_session(account, USAGE)
         with pytest.raises(ServerError):
@@ -362,7 +362,7 @@ def test_no_more_requests_than_a_poll_may_make(
     behaviour = Behaviour(faults=(FaultRule(FAILING, requests=(2,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, in_all=5) as account,
+        open_account(simulator, leaping=leaping, max_requests=5) as account,
     ):
         calls = make_session(account, FILES)
         with pytest.raises(IncompleteError, match="more than 5 requests") as caught:
@@ -419,7 +419,7 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
     behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="40"), requests=(1,)),))
     with (
         Simulator([ACCOUNT], behaviour, clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, in_all=1) as account,
+        open_account(simulator, leaping=leaping, max_requests=1) as account,
     ):
         with pytest.raises(TooManyRequestsError):
             run_poll(make_session(account, FILES), FILES)

@@ -62,7 +62,7 @@ def test_the_days_before_the_newest() -> None:
     bad = [row(DAY, "c", 31), row(DAY, "c", 99)]
     users = {user.cpu_user: user for user in summarized([*GOOD, *long_ago, *bad]).users}
     days = {name: user.days for name, user in users.items()}
-    assert {len(each) for each in days.values()} == {30}
+    assert {len(days_of_user) for days_of_user in days.values()} == {30}
     assert days["a"][-4:] == (None, 10, 11, 12)
     assert days["c"][-3:] == (30, None, 32)
     assert (days["d"][:3], days["d"][-3:]) == ((29, 28, None), (None, 1, 0))
@@ -71,7 +71,9 @@ def test_the_days_before_the_newest() -> None:
 
 def without(user: str, day: date) -> list[Json]:
     """Return the good rows but for one."""
-    return [each for each in GOOD if (each["cpu_user"], each["summary_date"]) != (user, str(day))]
+    return [
+        entry for entry in GOOD if (entry["cpu_user"], entry["summary_date"]) != (user, str(day))
+    ]
 
 
 @pytest.mark.parametrize("size", BAD_BYTES, ids=str)
@@ -104,7 +106,9 @@ def test_a_day_in_the_future() -> None:
 @pytest.mark.parametrize(("day", "a"), [(OLD, {"a": A}), (NEWEST, {})])
 def test_a_user_and_day_twice(day: date, a: Numbers) -> None:
     """The same bytes are no harm; different ones make the day unknown."""
-    (size,) = (each["bytes_total"] for each in GOOD if each == row(day, "a", each["bytes_total"]))
+    (size,) = (
+        entry["bytes_total"] for entry in GOOD if entry == row(day, "a", entry["bytes_total"])
+    )
     for repeated in (size, f"{size}", f"{size}.00"):
         assert published([row(day, "a", repeated), *GOOD]) == ({"a": A, "b": B, "c": C}, set())
     for other in (0, 99):
@@ -274,7 +278,7 @@ def test_any_mix_of_good_and_bad_rows(
         numbers = {}
     newest = {fact.user: fact for fact in sorted(truth, key=lambda fact: fact.day)}
     named = [fact.day for fact in truth if fact.shown not in {"no day", "nothing"}]
-    nameless = [OLD for each in extra if each == row(OLD, None, 1)]
+    nameless = [OLD for entry in extra if entry == row(OLD, None, 1)]
     named += nameless
     last_named = max(named, default=date.min)
 
@@ -291,6 +295,6 @@ def test_any_mix_of_good_and_bad_rows(
     says_nothing = any(fact.shown == "nothing" for fact in truth) or None in extra or {} in extra
     nameless += [last_named] if says_nothing else []
     for user, fact in newest.items():
-        own = {each.shown for each in truth if each.user == user}
+        own = {entry.shown for entry in truth if entry.user == user}
         if own <= HARMLESS and fact.day >= max(nameless, default=date.min):
             assert numbers[user] == (fact.day, fact.size)

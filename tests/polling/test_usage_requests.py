@@ -94,8 +94,8 @@ class FakeTransport(Transport):
 def calls_of(
     transport: Transport,
     target: DiskUsageTarget,
-    at_once: int = 4,
-    in_all: int = 100,
+    max_concurrency: int = 4,
+    max_requests: int = 100,
     limits: SnapshotLimits | None = None,
 ) -> PollSession:
     """Return the calls of a poll whose time goes on by a second at each look at the clock."""
@@ -115,9 +115,9 @@ def calls_of(
         name="main",
         client=client,
         credentials=CredentialReader(lambda: Credentials(KEY, SECRET)),
-        limiter=FairLimiter(at_once, RateLimiter(None, clock), clock, workers),
+        limiter=FairLimiter(max_concurrency, RateLimiter(None, clock), clock, workers),
         breaker=CredentialBreaker(clock),
-        limits=WalkLimits(at_once, in_all, limits or SnapshotLimits()),
+        limits=WalkLimits(max_concurrency, max_requests, limits or SnapshotLimits()),
         workers=workers,
     )
     return make_session(account, target)
@@ -188,7 +188,7 @@ def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: Ope
     faults = FaultRule(Refusal("0006"), requests=(2,))
     simulator.behave(Behaviour(latency=0.02, faults=(faults,)))
     clock = Clock(now=lambda: NOW)
-    with open_account(simulator, at_once=1, clock=clock) as account:
+    with open_account(simulator, max_concurrency=1, clock=clock) as account:
         session = make_session(account, target)
         with pytest.raises(ApiError):
             asyncio.run(poll_disk_usage(target, session, TWO_USERS))
@@ -200,7 +200,7 @@ def test_more_requests_than_a_poll_may_make() -> None:
     """A poll of too many users fails as incomplete, and says what to configure."""
     transport, target = FakeTransport(), named(USERS)
     with pytest.raises(IncompleteError) as caught:
-        asyncio.run(poll_disk_usage(target, calls_of(transport, target, in_all=4), TWO_USERS))
+        asyncio.run(poll_disk_usage(target, calls_of(transport, target, max_requests=4), TWO_USERS))
 
     assert caught.value.advice == "raise api.max_requests_per_poll, or configure fewer cpu_users"
     assert len(transport.requests) == 4
@@ -242,7 +242,7 @@ def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | N
 def test_requests_under_way_at_once() -> None:
     """There are no more than the account may have."""
     transport, target = FakeTransport(), named([f"user-{number}" for number in range(100)])
-    asyncio.run(poll_disk_usage(target, calls_of(transport, target, at_once=2), TWO_USERS))
+    asyncio.run(poll_disk_usage(target, calls_of(transport, target, max_concurrency=2), TWO_USERS))
 
     assert len(transport.requests) == 50
     assert transport.most_under_way <= 2
@@ -275,7 +275,7 @@ def test_memory_grows_with_a_response_not_with_all() -> None:
     peaks = []
     for max_bytes in (2**25, 2**19):
         transport = FakeTransport()
-        session = calls_of(transport, target, at_once=1)
+        session = calls_of(transport, target, max_concurrency=1)
         tracemalloc.start()
         try:
             asyncio.run(poll_disk_usage(target, session, max_bytes))

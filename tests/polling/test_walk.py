@@ -262,9 +262,9 @@ def test_no_more_requests_than_allowed() -> None:
         ("s/a", 0): complete(),
         ("s/b", 0): complete(),
     }
-    assert walked(responses, in_all=3)[0].folders == 2
+    assert walked(responses, max_requests=3)[0].folders == 2
     with pytest.raises(IncompleteError, match=r"raise api\.max_requests_per_poll"):
-        walked(responses, in_all=2)
+        walked(responses, max_requests=2)
 
 
 def test_responses_of_two_encodings() -> None:

@@ -121,13 +121,13 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
 
 
 @settings(max_examples=60)
-@given(tree=trees, reading=variant, at_once=st.sampled_from([1, 4]))
+@given(tree=trees, reading=variant, max_concurrency=st.sampled_from([1, 4]))
 def test_any_tree_under_any_reading(
     open_account: OpenAccount,
     leaping: LeapingClock,
     tree: Folder,
     reading: ApiVariant,
-    at_once: int,
+    max_concurrency: int,
 ) -> None:
     """Whatever the tree and however the API is read, the walk counts what recursion counts.
 
@@ -138,7 +138,7 @@ def test_any_tree_under_any_reading(
     assume(reading.folder is not FolderShape.MAPPING or "0" not in names_in(tree))
     with (
         Simulator([account_with(tree)], Behaviour(variant=reading), clock=clock.now) as simulator,
-        open_account(simulator, leaping=leaping, at_once=at_once) as account,
+        open_account(simulator, leaping=leaping, max_concurrency=max_concurrency) as account,
     ):
         counts = count(account, target(depth=1))
     assert (counts.files, counts.folders) == plain_count(tree)
@@ -201,7 +201,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
     rule = FaultRule(Held(count=3), requests=range(2, 10))
     with (
         Simulator([account_with(tree)], Behaviour(latency=0.1, faults=(rule,))) as simulator,
-        open_account(simulator, at_once=3) as account,
+        open_account(simulator, max_concurrency=3) as account,
     ):
         assert count(account, target()).files == 800
         assert simulator.max_in_flight == 3
@@ -283,7 +283,7 @@ def test_too_many_calls(open_account: OpenAccount) -> None:
     tree = folders_of(100, {f"f{number:02}": folders_of(99, {}) for number in range(40)})
     with (
         Simulator([account_with(tree)]) as simulator,
-        open_account(simulator, in_all=40) as account,
+        open_account(simulator, max_requests=40) as account,
     ):
         with pytest.raises(ScaleEngineError, match="more than 40 requests") as caught:
             count(account, target())
@@ -325,7 +325,7 @@ def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> Non
     faults = FaultRule(Fault.HTML_PAGE, requests=(2,))
     with (
         Simulator([account_with(tree)], Behaviour(latency=0.2, faults=(faults,))) as simulator,
-        open_account(simulator, at_once=2) as account,
+        open_account(simulator, max_concurrency=2) as account,
     ):
         eager = replace(account, limits=WalkLimits(max_concurrency=8, max_requests=100))
         session = make_session(eager, target())

@@ -37,9 +37,9 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
     """Give the list of processes that have to be gone at the end."""
     started: list[subprocess.Popen[str]] = []
     yield started
-    for each in started:
-        each.kill()
-        each.communicate()
+    for child in started:
+        child.kill()
+        child.communicate()
 
 
 def start(processes: list[subprocess.Popen[str]], body: str) -> subprocess.Popen[str]:

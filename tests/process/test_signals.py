@@ -128,7 +128,7 @@ def _send_later(thread: int, number: signal.Signals) -> None:
 
 
 def _status(thread: int) -> bytes:
-    (found,) = [each.native_id for each in threading.enumerate() if each.ident == thread]
+    (found,) = [running.native_id for running in threading.enumerate() if running.ident == thread]
     with open(f"/proc/self/task/{found}/status", "rb") as file:  # noqa: PTH123 - it is no file
         return file.read()
 

@@ -141,7 +141,8 @@ def _format_type(value: Schema) -> str:  # noqa: PLR0911 - one return for each t
         return _format_range(value)
     types = value.get("type", "object")
     return " or ".join(
-        _TYPES.get(each, "text") for each in ([types] if isinstance(types, str) else types)
+        _TYPES.get(type_name, "text")
+        for type_name in ([types] if isinstance(types, str) else types)
     )
 
 

@@ -151,10 +151,10 @@ def saying(listen: StartServer) -> StartFixedServer:
     """Return a function that starts a server which says one thing, and then hangs up or resets."""
 
     def start(said: bytes, *, reset: bool = False) -> str:
-        def serve(line: socket.socket, _: bytes) -> None:
-            line.sendall(said)
+        def serve(sock: socket.socket, _: bytes) -> None:
+            sock.sendall(said)
             if reset:
-                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise ConnectionAbortedError
 
         return listen(serve)
@@ -227,10 +227,10 @@ class _Peers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._sockets:
+        for sock in self._sockets:
             with suppress(OSError):  # it has ended by itself
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
-            each.close()
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            sock.close()
         for thread in self._threads:
             thread.join(60)
             assert not thread.is_alive()
@@ -253,8 +253,8 @@ class _Peers:
             self._sockets.append(line)
             self._start(partial(self._converse, line, serve, context))
 
-    def _converse(self, line: socket.socket, serve: Serve, context: ssl.SSLContext | None) -> None:
-        with line if context is None else context.wrap_socket(line, server_side=True) as open_line:
+    def _converse(self, sock: socket.socket, serve: Serve, context: ssl.SSLContext | None) -> None:
+        with sock if context is None else context.wrap_socket(sock, server_side=True) as open_line:
             self._sockets.append(open_line)
             with closing(_requests(open_line)) as requests:
                 for request in requests:
@@ -270,8 +270,8 @@ class _Peers:
         thread.start()
 
 
-def _requests(line: socket.socket) -> Generator[bytes]:
-    with line.makefile("rb") as stream:
+def _requests(sock: socket.socket) -> Generator[bytes]:
+    with sock.makefile("rb") as stream:
         while request := _request(stream):
             yield request
 

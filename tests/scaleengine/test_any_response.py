@@ -36,8 +36,8 @@ def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> I
     """Return a function that makes a request which is answered with some bytes, and the end."""
     said = b""
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(said)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(said)
         raise ConnectionAbortedError
 
     with closing(connect(listen(serve), 20.0)) as client:

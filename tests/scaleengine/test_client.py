@@ -304,8 +304,8 @@ def test_a_message_that_repeats_the_request(
     message = f"api_key {KEY} with {SECRET} is not known"
     body = json.dumps({"status": "failure", "code": "0815", "message": message}).encode()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     with pytest.raises(ApiError) as caught:
         disk_usage(connect(listen(serve)), credentials, ())
@@ -320,8 +320,8 @@ def test_a_broken_folder_that_is_named_like_the_key(
     listing = {"status": "success", "data": {"sestore4/jb": {KEY: None}}}
     body = json.dumps(listing).encode()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     with pytest.raises(ProtocolError, match=r"folder '\*\*\*'") as caught:
         list_files(connect(listen(serve)), credentials, "sestore4/jb", "video", 0)
@@ -335,9 +335,9 @@ def test_the_secret_is_not_sent(
     """The secret signs the request and is no part of it; the key is sent in the body alone."""
     requests = []
 
-    def serve(line: socket.socket, request: bytes) -> None:
+    def serve(sock: socket.socket, request: bytes) -> None:
         requests.append(request)
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     with pytest.raises(ProtocolError):
         disk_usage(connect(listen(serve)), credentials, ())
@@ -468,14 +468,14 @@ def test_the_skew_where_the_body_comes_late(
         head_arrived.set()
         return at
 
-    def serve(line: socket.socket, _: bytes) -> None:
+    def serve(sock: socket.socket, _: bytes) -> None:
         nonlocal passed
         body = b'{"status": "success", "message": ""}'
         date = formatdate(NOW, usegmt=True).encode()
-        line.sendall(b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Length: 36\r\n\r\n" % date)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Length: 36\r\n\r\n" % date)
         head_arrived.wait(60)
         passed = 30.0
-        line.sendall(body)
+        sock.sendall(body)
 
     machine = Clock(now=lambda: NOW + 0.5 + passed, monotonic=monotonic)
     client = Client(

@@ -39,9 +39,9 @@ LONG = 60.0
 """Seconds that no request of these tests needs, however slow the machine is."""
 
 
-def respond(line: socket.socket, _: bytes) -> None:
+def respond(sock: socket.socket, _: bytes) -> None:
     """Answer a request, and end the connection."""
-    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
     raise ConnectionAbortedError
 
 
@@ -210,11 +210,11 @@ def test_an_address_that_worked_and_is_silent_now(
     """An address that worked is forgotten when a request by it takes too long."""
     requests = 0
 
-    def hang_at_the_second(line: socket.socket, request: bytes) -> None:
+    def hang_at_the_second(sock: socket.socket, request: bytes) -> None:
         nonlocal requests
         requests += 1
         if requests == 1:
-            respond(line, request)
+            respond(sock, request)
 
     first, second = at(listen(hang_at_the_second)), at(listen(respond))
     resolving(first, second)

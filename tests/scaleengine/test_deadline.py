@@ -87,10 +87,10 @@ def test_talkative_peers(
     """A peer that goes on without ever coming to an end is left when the time is over."""
     left = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(first)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(first)
         while not left.wait(0.01):
-            line.sendall(again)
+            sock.sendall(again)
 
     url = listen(serve)
     with ends_in_time():
@@ -157,10 +157,10 @@ def test_calls_at_once_have_limits_of_their_own(
     """The end of one call's time does nothing to a call beside it."""
     over = threading.Event()
 
-    def serve(line: socket.socket, request: bytes) -> None:
+    def serve(sock: socket.socket, request: bytes) -> None:
         if b"slow" not in request:
             over.wait(SLACK)
-            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     url = listen(serve)
     with ThreadPoolExecutor(1) as threads:
@@ -209,9 +209,9 @@ def test_close_while_shaking_hands(transport: MakeTransport, context: RequestCon
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         hanging = HangingRequest(transport(url, 60), context)
-        line, _ = listener.accept()
-        with line:
-            assert line.recv(1) == b"\x16"
+        sock, _ = listener.accept()
+        with sock:
+            assert sock.recv(1) == b"\x16"
             assert hanging.ends_at_once()
 
 
@@ -226,9 +226,9 @@ def test_close_while_connecting(
     connecting = threading.Semaphore(0)
     connect = socket.socket.connect
 
-    def tell(line: socket.socket, address: tuple[str, int]) -> None:
+    def tell(sock: socket.socket, address: tuple[str, int]) -> None:
         connecting.release()
-        connect(line, address)
+        connect(sock, address)
 
     port = dropping().port
     resolving(*(PeerAddress(socket.AF_INET, (f"127.0.0.{host}", port)) for host in range(1, 4)))
@@ -246,8 +246,8 @@ def test_close_while_reading(
     """A call that reads its response ends when the transport is closed."""
     reading = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
         reading.set()
 
     hanging = HangingRequest(transport(listen(serve), 60), context)

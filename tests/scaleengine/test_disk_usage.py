@@ -273,7 +273,7 @@ rows = st.lists(
         st.one_of(st.just(""), st.integers().map(str), st.text(st.characters(codec="utf-8"))),
         st.integers(0, 2**63 - 1),
     ),
-    unique_by=lambda each: (each.day, each.cpu_user),
+    unique_by=lambda row: (row.day, row.cpu_user),
 )
 
 
@@ -282,13 +282,13 @@ def test_any_rows_in_any_order(found: list[UsageRow], *, as_text: bool, gaps: bo
     """Whatever rows there are, they come out as they went in, in the same order."""
     written: list[Json] = [
         row(
-            each.day.isoformat(),
-            each.cpu_user,
-            str(each.bytes_total) if as_text else each.bytes_total,
+            usage_row.day.isoformat(),
+            usage_row.cpu_user,
+            str(usage_row.bytes_total) if as_text else usage_row.bytes_total,
         )
-        for each in found
+        for usage_row in found
     ]
-    usage: Json = {str(2 * n): each for n, each in enumerate(written)} if gaps else written
+    usage: Json = {str(2 * n): entry for n, entry in enumerate(written)} if gaps else written
 
     assert read_usage({"usage": usage}, date.max) == (tuple(found), {})
 
@@ -338,7 +338,7 @@ def test_request(
     """No user asks for all of them, one is sent as text, several as a list."""
     usage = disk_usage(connect(simulator.url), credentials, cpu_users)
 
-    assert {each.cpu_user for each in usage.rows} == found
+    assert {row.cpu_user for row in usage.rows} == found
     (call,) = simulator.requests
     assert (call.command, call.cpu, call.starttime) == ("disk.usage", asked, 1413158400)
     assert (call.path, call.file_type, call.offset) == (None, None, None)
@@ -390,7 +390,7 @@ def test_the_time_by_which_a_day_is_in_the_future(
     usage = disk_usage(client, credentials, (), starttime=start_of_window(NOW))
 
     assert not usage.rejected
-    assert max(each.day for each in usage.rows) == TUESDAY
+    assert max(row.day for row in usage.rows) == TUESDAY
 
 
 def test_a_date_header_of_another_age(
@@ -405,7 +405,7 @@ def test_a_date_header_of_another_age(
     client = connect(listen(lambda line, _: line.sendall(said.encode())))
     usage = disk_usage(client, credentials, ())
 
-    assert [each.day for each in usage.rows] == [TUESDAY]
+    assert [row.day for row in usage.rows] == [TUESDAY]
     assert [rejected.fault for rejected in usage.rejected] == [RowFault.FUTURE_DAY]
 
 
@@ -504,7 +504,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
     plain, converted = decode(body), decode(body, object_hook=ROW_HOOK)
     assert isinstance(plain, dict)
     assert isinstance(converted, dict)
-    assert sum(isinstance(one, UsageRow) for one in as_list(converted["usage"])) == 2
+    assert sum(isinstance(entry, UsageRow) for entry in as_list(converted["usage"])) == 2
     assert read_usage(plain, WEDNESDAY) == read_usage(converted, WEDNESDAY)
 
 

@@ -19,7 +19,7 @@ DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 def said(**headers: str) -> HttpResponse:
-    """Return an answer with these headers; an underscore stands for a hyphen."""
+    """Return a response with these headers; an underscore stands for a hyphen."""
     written = {name.replace("_", "-"): value for name, value in headers.items()}
     return build_http_response(200, b"", CaseInsensitiveDict(written))
 
@@ -148,7 +148,7 @@ def test_a_date_to_wait_for_when_the_servers_is_not_known(date: str) -> None:
     assert said(Retry_After=DATE, Date=date).retry_after is None
 
 
-@pytest.mark.parametrize("retry_after", [each for each in NO_DATES if not each.isdecimal()])
+@pytest.mark.parametrize("retry_after", [text for text in NO_DATES if not text.isdecimal()])
 def test_a_date_to_wait_for_that_is_none(retry_after: str) -> None:
     """A Retry-After that is neither seconds nor a date asks for nothing."""
     assert said(Retry_After=retry_after, Date=DATE).retry_after is None

@@ -195,7 +195,7 @@ def test_threads() -> None:
 
     assert shown == ["*** ***"] * 400
     everything = ", ".join(
-        f"secret {each} {number:03}" for each in range(4) for number in range(100)
+        f"secret {index} {number:03}" for index in range(4) for number in range(100)
     )
     assert known.redact(everything) == ", ".join(["***"] * 400)
 

@@ -38,7 +38,7 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     is_open = loaded in {None, LoadState.PARTIAL}
     folder = FolderListing(
         tuple(draw(st.lists(names, max_size=4, unique=True))),
-        {name: each.folder for name, each in inner.items()},
+        {name: inner_value.folder for name, inner_value in inner.items()},
         loaded,
         draw(counts) if is_open else None,
         draw(counts) if is_open else None,
@@ -49,7 +49,7 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     write_none = draw(st.booleans())
     if folder.files or write_none:
         files: list[Json] = list(folder.files)
-        members["__files"] = {str(3 * n): each for n, each in enumerate(files)} if gaps else files
+        members["__files"] = {str(3 * n): file for n, file in enumerate(files)} if gaps else files
     for key, value in (
         ("__is_loaded", folder.loaded),
         ("__offset", folder.next_offset),
@@ -60,7 +60,7 @@ def printed(draw: st.DrawFn, below: st.SearchStrategy[Printed] | None = None) ->
     order = draw(st.permutations([*members, *inner]))
 
     def write(form: str) -> Json:
-        below = {name: each.write(form) for name, each in inner.items()}
+        below = {name: inner_value.write(form) for name, inner_value in inner.items()}
         mixed = {**members, **below}
         return _written({name: mixed[name] for name in order}, form)
 

@@ -20,10 +20,10 @@ class FixedProxy:
         self.said = said
         self.heads: list[str] = []
 
-    def __call__(self, line: socket.socket, request: bytes) -> None:
+    def __call__(self, sock: socket.socket, request: bytes) -> None:
         """Note the head of the request and answer it."""
         self.heads.append(request.partition(b"\r\n\r\n")[0].decode())
-        line.sendall(self.said)
+        sock.sendall(self.said)
 
 
 VARIABLES = {"http": "http_proxy", "https": "HTTPS_PROXY"}
@@ -179,15 +179,15 @@ def test_a_proxy_that_is_slow(
     """The limit in time holds while the tunnel is made, and while TLS begins inside it."""
     left = threading.Event()
 
-    def serve(line: socket.socket, request: bytes) -> None:
+    def serve(sock: socket.socket, request: bytes) -> None:
         assert request.startswith(b"CONNECT")
-        line.sendall(said)
+        sock.sendall(said)
         if said_in_tunnel:
-            if line.recv(1) != b"\x16":  # otherwise the client has begun to speak TLS
+            if sock.recv(1) != b"\x16":  # otherwise the client has begun to speak TLS
                 raise ConnectionAbortedError
-            line.sendall(said_in_tunnel)
+            sock.sendall(said_in_tunnel)
         while not left.wait(0.01):
-            line.sendall(b" ")
+            sock.sendall(b" ")
 
     use_proxy(listen(serve))
     with pytest.raises(RequestTimeoutError, match=r"within 1 s"):
@@ -201,10 +201,10 @@ def test_a_tunnel_to_something_else(
 ) -> None:
     """What goes wrong with TLS inside a tunnel is said as it is without one."""
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 Established\r\n\r\n")
-        assert line.recv(65536).startswith(b"\x16")
-        line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 Established\r\n\r\n")
+        assert sock.recv(65536).startswith(b"\x16")
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     use_proxy(listen(serve))
     with pytest.raises(NetworkError) as caught:

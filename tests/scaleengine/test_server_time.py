@@ -57,7 +57,7 @@ def test_the_skew(ahead: float) -> None:
 
 @pytest.mark.parametrize(("ahead", "latest"), [(-3600, 0.5), (0, 0.5), (1, 1), (3600, 3600)])
 def test_the_later_of_both_times(ahead: float, latest: float) -> None:
-    """Before an answer it is our clock's; then ScaleEngine's where ours is behind."""
+    """Before a response it is our clock's; then ScaleEngine's where ours is behind."""
     machine = SkewedMachine(ahead)
     assert machine.time.latest() == TRUE + ahead
     machine.take_response()
@@ -109,7 +109,7 @@ def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None
 
 
 def test_before_trust() -> None:
-    """What answers tell does not move the time of requests: a proxy may have told it."""
+    """The Date header of a response does not move the time of requests: it may be a proxy's."""
     machine = SkewedMachine(ahead=3600)
     machine.take_response()
     assert machine.off == 3600
@@ -142,7 +142,7 @@ def test_a_clock_that_jumps(jump: float) -> None:
     st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.booleans()), max_size=20),
 )
 def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) -> None:
-    """However our clock jumps and time passes, the newest answer sets the time of requests."""
+    """However our clock jumps and time passes, the newest response sets the time of requests."""
     machine = SkewedMachine()
     machine.time.use_server_time()
     for jump, passing, answered in steps:

@@ -40,9 +40,9 @@ def good(authority: Authority) -> Path:
     return authority.issue("good", "IP:127.0.0.1", days=2)
 
 
-def serve(line: socket.socket, _: bytes) -> None:
+def serve(sock: socket.socket, _: bytes) -> None:
     """Answer a request."""
-    line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
 
 
 def server(certificate: Path) -> ssl.SSLContext:
@@ -160,10 +160,10 @@ def test_a_server_without_tls(send: SendRequest) -> None:
     """A server that responds in plain text is not spoken to."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
-        line, _ = listener.accept()
-        with line:
-            assert line.recv(65536).startswith(b"\x16")
-            line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        sock, _ = listener.accept()
+        with sock:
+            assert sock.recv(65536).startswith(b"\x16")
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         error = call.exception(60)
 
     assert isinstance(error, NetworkError)
@@ -281,9 +281,9 @@ def test_a_proxy_under_tls(
     """A proxy that is reached by TLS must be trusted, too, whatever is asked by it."""
     seen: list[bytes] = []
 
-    def refuse(line: socket.socket, request: bytes) -> None:
+    def refuse(sock: socket.socket, request: bytes) -> None:
         seen.append(request)
-        line.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 
     monkeypatch.setenv(f"{scheme}_proxy", listen(refuse, server(good)))
     with pytest.raises(NetworkError) as caught:
@@ -305,11 +305,11 @@ def test_a_response_that_nobody_requested_under_tls(
     The first is as large as what is read at once: the second has arrived, and waits unread.
     """
 
-    def serve_two(line: socket.socket, _: bytes) -> None:
+    def serve_two(sock: socket.socket, _: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
         body = BODY.ljust(8192 - len(head % 8000))
         unrequested = b'{"status": "unrequested"}'
-        line.sendall(head % len(body) + body + head % len(unrequested) + unrequested)
+        sock.sendall(head % len(body) + body + head % len(unrequested) + unrequested)
 
     endpoint = Endpoint(listen(serve_two, server(good)), 60.0, 2, authority.certificate)
     with closing(Connections(endpoint)) as connections:
@@ -321,8 +321,8 @@ def test_a_response_that_nobody_requested_under_tls(
 class Tunnel:
     """The server's end of TLS in the TLS of a proxy."""
 
-    def __init__(self, line: socket.socket, context: ssl.SSLContext) -> None:
-        self._line = line
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self._line = sock
         self._received, self._sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._sent, server_side=True)
 
@@ -364,9 +364,9 @@ def test_a_response_that_nobody_requested_in_a_tunnel(
     """Given two responses in one record of a proxy's TLS, then the next request gets neither."""
     api = authority.issue("api", "DNS:api.example", days=2)
 
-    def serve_tunnel(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        tunnel = Tunnel(line, server(api))
+    def serve_tunnel(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        tunnel = Tunnel(sock, server(api))
         tunnel.shake_hands()
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
         while True:

@@ -35,11 +35,11 @@ class RecordingServer:
         self.requests: list[bytes] = []
         self.connections: set[object] = set()
 
-    def __call__(self, line: socket.socket, request: bytes) -> None:
+    def __call__(self, sock: socket.socket, request: bytes) -> None:
         """Answer a request."""
         self.requests.append(request)
-        self.connections.add(line.getpeername())
-        line.sendall(self.said)
+        self.connections.add(sock.getpeername())
+        sock.sendall(self.said)
 
 
 def test_what_is_sent(
@@ -119,10 +119,10 @@ def test_retired_connections_are_not_kept(listen: StartServer, context: RequestC
     recorder = RecordingServer(response())
     asked, may_respond = threading.Event(), threading.Event()
 
-    def serve(line: socket.socket, request: bytes) -> None:
+    def serve(sock: socket.socket, request: bytes) -> None:
         asked.set()
         may_respond.wait(60)
-        recorder(line, request)
+        recorder(sock, request)
 
     connections = Connections(Endpoint(listen(serve), 60.0, 2))
     sender = Transport(connections)
@@ -141,9 +141,9 @@ def test_idle_connections_that_are_retired(listen: StartServer, context: Request
     """Their server is told at once that no more will come."""
     ended = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(response())
-        if line.recv(1) == b"":
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(response())
+        if sock.recv(1) == b"":
             ended.set()
 
     connections = Connections(Endpoint(listen(serve), 60.0, 2))
@@ -171,10 +171,10 @@ def test_a_response_that_nobody_requested_reaches_no_other_account(
     """Given a server that sends two responses to one request, then the next request is answered."""
     next_request, sent = threading.Event(), threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(response())
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(response())
         assert next_request.wait(60)
-        line.sendall(response(b'{"status": "unrequested"}'))
+        sock.sendall(response(b'{"status": "unrequested"}'))
         sent.set()
 
     connections = Connections(Endpoint(listen(serve), 60.0, 2))
@@ -193,9 +193,9 @@ def test_a_connection_that_was_closed_is_replaced(
     """A server may hang up between two calls; the second one connects anew."""
     hung_up = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(response())
-        line.shutdown(socket.SHUT_RDWR)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(response())
+        sock.shutdown(socket.SHUT_RDWR)
         hung_up.set()
         raise ConnectionAbortedError
 
@@ -213,10 +213,10 @@ def test_connections_for_calls_at_once(
     together = threading.Barrier(4)
     connections = set()
 
-    def serve(line: socket.socket, _: bytes) -> None:
+    def serve(sock: socket.socket, _: bytes) -> None:
         together.wait(60)
-        connections.add(line.getpeername())
-        line.sendall(response())
+        connections.add(sock.getpeername())
+        sock.sendall(response())
 
     sender = transport(listen(serve), connections=4)
     for _ in range(3):
@@ -290,10 +290,10 @@ def test_bodies_without_end(
 ) -> None:
     """A body that never ends is cut off at the limit, however it is framed or compressed."""
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(HEAD + head)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(HEAD + head)
         while True:
-            line.sendall(piece)
+            sock.sendall(piece)
 
     with pytest.raises(ProtocolError) as caught:
         send(listen(serve))
@@ -305,11 +305,11 @@ def test_no_chunk_size_below_zero(listen: StartServer, send: SendRequest) -> Non
     """Endless bytes behind a chunk size of -1 are not read."""
     sent = 0
 
-    def serve(line: socket.socket, _: bytes) -> None:
+    def serve(sock: socket.socket, _: bytes) -> None:
         nonlocal sent
-        line.sendall(HEAD + CHUNKED + b"\r\n-1\r\n")
+        sock.sendall(HEAD + CHUNKED + b"\r\n-1\r\n")
         while sent < 4 * BODY_LIMIT:
-            sent += line.send(b" " * 2**20)
+            sent += sock.send(b" " * 2**20)
 
     with pytest.raises(ProtocolError, match="a chunk size is no number"):
         send(listen(serve))

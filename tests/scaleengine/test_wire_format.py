@@ -38,8 +38,8 @@ def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> A
     """Return a function that makes a call which is answered with some bytes, and the end."""
 
     def call(said: bytes) -> int:
-        def serve(line: socket.socket, _: bytes) -> None:
-            line.sendall(said)
+        def serve(sock: socket.socket, _: bytes) -> None:
+            sock.sendall(said)
             raise ConnectionAbortedError
 
         return connect(listen(serve), 20.0).call(credentials, "disk.usage", {}, read_number)
@@ -427,8 +427,8 @@ def test_what_comes_between_two_responses(
     bodies = iter((BODY, SECOND))
     sent = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(whole(body=next(bodies)) + BETWEEN[case])
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(whole(body=next(bodies)) + BETWEEN[case])
         sent.set()
 
     client = connect(listen(serve), 20.0)
@@ -444,14 +444,14 @@ def test_a_connection_that_is_closed_while_it_is_idle(
     """A server may close, or reset, a connection that it said it would keep."""
     closed = threading.Event()
 
-    def serve(line: socket.socket, _: bytes) -> None:
-        line.sendall(GOOD)
+    def serve(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(GOOD)
         if reset:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            os.close(line.detach())  # at once, though a file object refers to it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(sock.detach())  # at once, though a file object refers to it
         else:
             with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
         closed.set()
         raise ConnectionAbortedError
 

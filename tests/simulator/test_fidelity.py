@@ -238,4 +238,6 @@ def test_the_simulator_gives_what_the_table_shows(
         assert given.get("data") == expected.get("data"), (path, offset)
 
     trees = [row.before, row.tree] if row.before else [row.tree]
-    assert [truth(one) for one in trees] == [(one.files, one.folders) for one in case.truths]
+    assert [truth(tree) for tree in trees] == [
+        (truth.files, truth.folders) for truth in case.truths
+    ]

@@ -126,7 +126,7 @@ def test_follow_up_responses_can_overlap(tree: Folder, offset: int, first: str) 
 
 @pytest.mark.parametrize(("overlap", "files_per_answer"), [(100, 100), (-1, 100), (0, 0)])
 def test_readings_without_an_end_are_refused(overlap: int, files_per_answer: int) -> None:
-    """Under an overlap as large as an answer a walk would never end."""
+    """Under an overlap as large as a response a walk would never end."""
     with pytest.raises(ValueError, match="overlap"):
         ApiVariant(overlap=overlap, files_per_answer=files_per_answer)
 

@@ -135,12 +135,12 @@ def test_calls_are_served_at_once(
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     texts = [signed("files.list", path="sestore4/jb") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(post, simulator.url, text, timeout=60.0) for text in texts]
+        responses = [pool.submit(post, simulator.url, text, timeout=60.0) for text in texts]
         assert simulator.wait_for_requests(4)
         simulator.stop()
 
     assert simulator.max_in_flight == 4
-    assert {type(response.exception()) for response in answers} == {requests.ConnectionError}
+    assert {type(response.exception()) for response in responses} == {requests.ConnectionError}
 
 
 def test_latency_is_waited_before_the_response(simulator: Simulator, ask: SendCommand) -> None:
@@ -170,7 +170,7 @@ def test_files_that_come_and_go_show_in_the_next_response(
 
 
 def test_an_account_can_follow_the_clock(post: PostText, signed: SignCommand) -> None:
-    """Before each answer the account is told the time, and may change by it."""
+    """Before each response the account is told the time, and may change by it."""
     moments: list[float] = []
     key = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
     secret = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

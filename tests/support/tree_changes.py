@@ -94,7 +94,10 @@ class ChangingFolder:
     def distance(self, files: int, folders: int) -> Truth:
         """Return how far published numbers are from the moment that they fit best; 0, 0 if true."""
         return min(
-            (Truth(abs(files - one.files), abs(folders - one.folders)) for one in self.truths),
+            (
+                Truth(abs(files - known.files), abs(folders - known.folders))
+                for known in self.truths
+            ),
             key=lambda truth: (truth.files + truth.folders, truth.files),
         )
 

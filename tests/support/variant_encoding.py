@@ -1,4 +1,4 @@
-"""How answers are written: the envelope, the folders and the rows, under every reading."""
+"""How responses are written: the envelope, the folders and the rows, under every reading."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

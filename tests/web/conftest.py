@@ -112,8 +112,8 @@ def site() -> Iterator[Site]:
     """Give a site that listens on a free port."""
     own = Site()
     yield own
-    for each in own.sockets:
-        each.close()
+    for sock in own.sockets:
+        sock.close()
 
 
 @pytest.fixture

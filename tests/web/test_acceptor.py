@@ -29,21 +29,21 @@ TOLD = "too many connections, closing some"
 
 
 def connect(site: "Site", sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
-    line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT, (source, 0))
-    line.sendall(sent)
-    return line
+    sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT, (source, 0))
+    sock.sendall(sent)
+    return sock
 
 
 def begin_to_read(site: "Site") -> socket.socket:
-    line = connect(site, METRICS)
-    assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
-    return line
+    sock = connect(site, METRICS)
+    assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+    return sock
 
 
-def end_of(line: socket.socket) -> bytes:
+def end_of(sock: socket.socket) -> bytes:
     """Return how a line ends: nothing more comes, or it is cut."""
     try:
-        return line.recv(1)
+        return sock.recv(1)
     except ConnectionResetError:
         return b""
 
@@ -266,11 +266,11 @@ def test_one_that_is_not_read_from_makes_room_too(
         return len(list(Path("/proc/self/fd").iterdir()))
 
     def visit() -> bool:
-        with closing(connect(site, METRICS * 40)) as line:
+        with closing(connect(site, METRICS * 40)) as sock:
             assert begun.wait(TIMEOUT)
             before = descriptors()
             with closing(connect(site)):  # one more here, and one more or none at the server
-                assert end_of(line) == b""
+                assert end_of(sock) == b""
                 wait_until(descriptors, lambda number: number <= before + 1)
                 return descriptors() == before + 1
 
@@ -286,12 +286,12 @@ def test_nobody_outstays(site: "Site") -> None:
     enlarge(site)
 
     def visit() -> int:
-        with closing(begin_to_read(site)) as line, closing(connect(site)) as silent:
+        with closing(begin_to_read(site)) as sock, closing(connect(site)) as silent:
             site.timeouts.response = 0.0  # it has begun
             assert end_of(silent) == b""
             length = 0
             try:
-                while piece := line.recv(1 << 20):
+                while piece := sock.recv(1 << 20):
                     length += len(piece)
             except ConnectionResetError:
                 pass
@@ -333,7 +333,9 @@ def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str
 
     assert response.status == 200
     assert taken.causes == ()
-    assert [(event["event"], event["cause"]) for event in events] == [(TOLD, each) for each in told]
+    assert [(event["event"], event["cause"]) for event in events] == [
+        (TOLD, cause) for cause in told
+    ]
 
 
 def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ LENGTH: Final = re.compile(rb"^Content-Length: ([0-9]+)\r$", re.MULTILINE)
 def statuses(received: bytes) -> set[int]:
     """Return the statuses of all responses; fails where one is not well-formed.
 
-    Each has the length that it tells, or no body at all, as the answer to a HEAD.
+    Each has the length that it tells, or no body at all, as the response to a HEAD.
     """
     found = set()
     while received:
@@ -148,23 +148,23 @@ def statuses(received: bytes) -> set[int]:
     return found
 
 
-def exchange(site: "Site", each: list[bytes]) -> list[bytes]:
+def exchange(site: "Site", requests: list[bytes]) -> list[bytes]:
     """Send each of these on a connection of its own; return what came until all were closed."""
     with ExitStack() as stack:
         lines = []
-        for sent in each:
-            line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-            lines.append(stack.enter_context(line))
+        for sent in requests:
+            sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+            lines.append(stack.enter_context(sock))
             with suppress(ConnectionError):  # it is refused before it has come whole
-                line.sendall(sent)
+                sock.sendall(sent)
         return list(map(rest, lines))
 
 
-def rest(line: socket.socket) -> bytes:
+def rest(sock: socket.socket) -> bytes:
     """Return all that comes until the other side closes, or cuts the line."""
     received = b""
     with suppress(ConnectionResetError):
-        while piece := line.recv(65536):
+        while piece := sock.recv(65536):
             received += piece
     return received
 
@@ -185,9 +185,9 @@ def test_any_request(site: "Site") -> None:
 
     @settings(max_examples=EXAMPLES)
     @given(st.lists(SENT, min_size=1, max_size=5))
-    def obeys(each: list[bytes]) -> None:
+    def obeys(requests: list[bytes]) -> None:
         site.timeouts.keepalive = 0.02  # most of them wait for what is never sent
-        for received in exchange(site, each):
+        for received in exchange(site, requests):
             assert CANARY not in received
             assert statuses(received) <= STATUSES
         site.timeouts.keepalive = TIMEOUT

@@ -47,9 +47,9 @@ class Exporter:
             http.client.HTTPConnection(
                 "127.0.0.1", self.port, timeout=TIMEOUT, source_address=("127.0.0.2", 0)
             )
-        ) as line:
-            line.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-            response = line.getresponse()
+        ) as connection:
+            connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+            response = connection.getresponse()
             assert (response.status, len(response.read())) == (
                 200,
                 int(response.headers["Content-Length"]),
@@ -158,8 +158,8 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
     exporter = start(4096, 10_000)
     with ExitStack() as stack:
         for _ in range(500):
-            line = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
-            stack.enter_context(line).sendall(UNFINISHED)
+            sock = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
+            stack.enter_context(sock).sendall(UNFINISHED)
         exporter.scrape()
         assert exporter.descriptors() > 500
         took, logged = exporter.end()
@@ -173,9 +173,9 @@ def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None
     before = exporter.memory()
     with ExitStack() as stack:
         for _ in range(50):
-            line = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
-            stack.enter_context(line).sendall(SCRAPE)
-            assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+            sock = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
+            stack.enter_context(sock).sendall(SCRAPE)
+            assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         exporter.scrape()
         grown, unsent = exporter.memory() - before, exporter.unsent()
         took, logged = exporter.end()

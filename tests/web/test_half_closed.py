@@ -27,11 +27,11 @@ def connect(site: "Site") -> socket.socket:
     return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
-def rest(line: socket.socket) -> bytes:
+def rest(sock: socket.socket) -> bytes:
     """Return all that comes until the other side closes, or cuts the line."""
     received = b""
     try:
-        while piece := line.recv(65536):
+        while piece := sock.recv(65536):
             received += piece
     except ConnectionResetError:
         pass
@@ -54,11 +54,11 @@ def test_who_says_that_no_more_will_come(
     """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
 
     def visit() -> tuple[bytes, float]:
-        with closing(connect(site)) as line:
-            line.sendall(sent)
-            line.shutdown(socket.SHUT_WR)
+        with closing(connect(site)) as sock:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
             began = time.monotonic()
-            return rest(line), time.monotonic() - began
+            return rest(sock), time.monotonic() - began
 
     answered, seconds = site.serve_while(visit)
     assert answered.count(b" 200 OK\r\n") == responses
@@ -73,13 +73,13 @@ def test_who_leaves_with_nothing_to_wait_for(
     """Given no whole request that is not answered, then the end of one side is that of both."""
 
     def visit() -> float:
-        with closing(connect(site)) as line:
-            line.sendall(sent)
+        with closing(connect(site)) as sock:
+            sock.sendall(sent)
             if sent == READY:
-                assert line.recv(65536).startswith(b"HTTP/1.1 200 OK")
-            line.shutdown(socket.SHUT_WR)
+                assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
+            sock.shutdown(socket.SHUT_WR)
             began = time.monotonic()
-            assert rest(line) == b""
+            assert rest(sock) == b""
             return time.monotonic() - began
 
     assert site.serve_while(visit) < LONG / 2  # less than an idle connection has

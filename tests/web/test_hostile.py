@@ -64,11 +64,11 @@ def connect(site: "Site") -> socket.socket:
     return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
-def rest(line: socket.socket) -> bytes:
+def rest(sock: socket.socket) -> bytes:
     """Return all that comes until the other side closes, or cuts the line."""
     received = b""
     try:
-        while piece := line.recv(65536):
+        while piece := sock.recv(65536):
             received += piece
     except ConnectionResetError:
         pass
@@ -77,9 +77,9 @@ def rest(line: socket.socket) -> bytes:
 
 def exchange(site: "Site", sent: bytes) -> bytes:
     """Send bytes, and return all that comes until the other side closes."""
-    with closing(connect(site)) as line:
-        line.sendall(sent)
-        return rest(line)
+    with closing(connect(site)) as sock:
+        sock.sendall(sent)
+        return rest(sock)
 
 
 @pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
@@ -132,9 +132,9 @@ def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> Non
     """They get a response that repeats nothing of them; none is a defect of the exporter's."""
 
     def visit() -> tuple[bytes, Response]:
-        with closing(connect(site)) as line:
-            line.sendall(sent)
-            return line.recv(65536), site.ask("/-/ready")
+        with closing(connect(site)) as sock:
+            sock.sendall(sent)
+            return sock.recv(65536), site.ask("/-/ready")
 
     answered, next_one = site.serve_while(visit)
     assert re.match(rb"HTTP/1.[01] (200|400|404|405|417) ", answered)
@@ -171,11 +171,11 @@ def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
     @settings(max_examples=150, deadline=None)
     @given(REQUESTS)
     def send(sent: bytes) -> None:
-        with closing(connect(site)) as line:
+        with closing(connect(site)) as sock:
             with suppress(OSError):  # it may be refused and ended before
-                line.sendall(sent)
-                line.shutdown(socket.SHUT_WR)
-            assert b"\r\nServer: Python" not in rest(line)
+                sock.sendall(sent)
+                sock.shutdown(socket.SHUT_WR)
+            assert b"\r\nServer: Python" not in rest(sock)
         assert site.ask("/-/ready").status == 200
 
     site.serve_while(send)
@@ -318,10 +318,10 @@ def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> No
 
     def visit() -> int:
         for number in range(200):
-            with closing(connect(site)) as line:
+            with closing(connect(site)) as sock:
                 if number % 2:  # by a reset, not a farewell
-                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                line.sendall(sent)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.sendall(sent)
         return site.ask("/-/ready").status
 
     assert site.serve_while(visit) == 200
@@ -347,12 +347,14 @@ def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -
     site.timeouts.flush = 0.1
 
     def visit() -> int:
-        with closing(connect(site)) as line:
-            line.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n" if b"GET" not in piece else b"")
+        with closing(connect(site)) as connection:
+            connection.sendall(
+                b"GET /metrics HTTP/1.1\r\nHost: x\r\n" if b"GET" not in piece else b""
+            )
             sent = 0
             try:
                 while sent < 50_000_000:
-                    sent += line.send(piece % sent)
+                    sent += connection.send(piece % sent)
             except OSError:
                 return sent
         return sent
@@ -366,9 +368,9 @@ def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
     head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n"
 
     def visit() -> bytes:
-        with closing(connect(site)) as line:
-            line.sendall(head + b"x" * 1000)
-            return rest(line)
+        with closing(connect(site)) as sock:
+            sock.sendall(head + b"x" * 1000)
+            return rest(sock)
 
     assert site.serve_while(visit).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert events == []
@@ -414,7 +416,7 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
 
 
 def test_what_libraries_log(site: "Site", caplog: pytest.LogCaptureFixture) -> None:
-    """What asyncio logs of each answer to a client who has left is dropped; the rest is limited."""
+    """What asyncio logs of a response to a client who has left is dropped; the rest is limited."""
     asyncio_log = logging.getLogger("asyncio")
 
     def visit() -> None:

@@ -21,11 +21,11 @@ def connect(site: "Site") -> socket.socket:
     return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
-def rest(line: socket.socket) -> bytes:
+def rest(sock: socket.socket) -> bytes:
     """Return all that comes until the other side closes, or cuts the line."""
     received = b""
     try:
-        while piece := line.recv(65536):
+        while piece := sock.recv(65536):
             received += piece
     except ConnectionResetError:
         pass
@@ -37,9 +37,9 @@ def securely(site: "Site", sent: bytes) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with context.wrap_socket(connect(site)) as line:
-        line.sendall(sent)
-        return rest(line)
+    with context.wrap_socket(connect(site)) as sock:
+        sock.sendall(sent)
+        return rest(sock)
 
 
 def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.SSLContext) -> None:
@@ -92,8 +92,8 @@ def test_a_client_that_leaves_before_its_responses(
 
     def visit() -> bytes:
         for _ in range(20):
-            with context.wrap_socket(connect(site)) as line:
-                line.sendall(READY * 60)
+            with context.wrap_socket(connect(site)) as sock:
+                sock.sendall(READY * 60)
         return securely(site, LAST)
 
     assert site.serve_while(visit).startswith(b"HTTP/1.1 200 OK\r\n")

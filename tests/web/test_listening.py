@@ -54,11 +54,11 @@ def listening() -> Iterator[Listen]:
         return sockets
 
     yield begin
-    for each in opened:
-        each.close()
+    for sock in opened:
+        sock.close()
 
 
-def answers(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
+def accepts(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
     """Return whether somebody takes connections at a place."""
     with socket.socket(family, socket.SOCK_STREAM) as visitor:
         visitor.settimeout(60)
@@ -73,7 +73,7 @@ def test_ipv4(listening: Listen) -> None:
     """An IPv4 address is listened on, at a free port for port 0."""
     (only,) = listening(TcpAddress("127.0.0.1", 0))
     place = only.getsockname()
-    assert answers(socket.AF_INET, place)
+    assert accepts(socket.AF_INET, place)
     assert format_address(only) == f"127.0.0.1:{place[1]}"
     assert format_url(only, tls=False) == f"http://127.0.0.1:{place[1]}"
 
@@ -83,8 +83,8 @@ def test_ipv6(listening: Listen) -> None:
     """An IPv6 address is listened on, and not IPv4 with it."""
     (only,) = listening(TcpAddress("::1", 0))
     port = only.getsockname()[1]
-    assert answers(socket.AF_INET6, ("::1", port))
-    assert not answers(socket.AF_INET, ("127.0.0.1", port))
+    assert accepts(socket.AF_INET6, ("::1", port))
+    assert not accepts(socket.AF_INET, ("127.0.0.1", port))
     assert format_address(only) == f"[::1]:{port}"
     assert format_url(only, tls=False) == f"http://[::1]:{port}"
 
@@ -94,8 +94,8 @@ def test_every_address(listening: Listen) -> None:
     """A port without a host is listened on by IPv4 and by IPv6."""
     (only,) = listening(TcpAddress("", 0))
     port = only.getsockname()[1]
-    assert answers(socket.AF_INET, ("127.0.0.1", port))
-    assert answers(socket.AF_INET6, ("::1", port))
+    assert accepts(socket.AF_INET, ("127.0.0.1", port))
+    assert accepts(socket.AF_INET6, ("::1", port))
     assert format_address(only) == f":{port}"
     assert format_url(only, tls=False) == f"http://localhost:{port}"
 
@@ -122,7 +122,7 @@ def test_every_address_without_ipv6(
 
     port = only.getsockname()[1]
     assert only.family == socket.AF_INET
-    assert answers(socket.AF_INET, ("127.0.0.1", port))
+    assert accepts(socket.AF_INET, ("127.0.0.1", port))
     assert format_address(only) == f"0.0.0.0:{port}"
     assert format_url(only, tls=False) == f"http://localhost:{port}"
 
@@ -132,7 +132,7 @@ def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> Non
     """A log line does not claim both families where only one is listened on."""
     (only,) = listening(TcpAddress("::", 0))
     port = only.getsockname()[1]
-    assert not answers(socket.AF_INET, ("127.0.0.1", port))
+    assert not accepts(socket.AF_INET, ("127.0.0.1", port))
     assert format_address(only) == f"[::]:{port}"
     assert format_url(only, tls=False) == f"http://localhost:{port}"
 
@@ -144,7 +144,7 @@ def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.Monk
         for host in ("127.0.0.2", "127.0.0.1", "127.0.0.1")
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    hosts = [each.getsockname()[0] for each in listening(TcpAddress("myself", 0))]
+    hosts = [sock.getsockname()[0] for sock in listening(TcpAddress("myself", 0))]
     assert hosts == ["127.0.0.1", "127.0.0.2"]
 
 
@@ -169,7 +169,7 @@ def test_a_name_of_which_one_address_is_lacking(
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     monkeypatch.setattr(socket, "create_server", refuse)
-    hosts = [each.getsockname()[0] for each in listening(TcpAddress("localhost", 0))]
+    hosts = [sock.getsockname()[0] for sock in listening(TcpAddress("localhost", 0))]
     assert hosts == ["127.0.0.1"]
 
 
@@ -177,7 +177,7 @@ def test_unix(listening: Listen, tmp_path: Path) -> None:
     """A path becomes a socket in the file system, whatever it is called."""
     file = tmp_path / "é x.sock"
     (only,) = listening(UnixAddress(file))
-    assert answers(socket.AF_UNIX, str(file))
+    assert accepts(socket.AF_UNIX, str(file))
     assert format_address(only) == f"unix:{file}"
 
 
@@ -199,11 +199,11 @@ def test_a_left_over_socket_makes_way(listening: Listen, tmp_path: Path) -> None
         dead.bind(str(file))
         dead.listen()
     assert file.is_socket()
-    assert not answers(socket.AF_UNIX, str(file))
+    assert not accepts(socket.AF_UNIX, str(file))
 
     listening(UnixAddress(file))
 
-    assert answers(socket.AF_UNIX, str(file))
+    assert accepts(socket.AF_UNIX, str(file))
 
 
 def test_closing_removes_the_file(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_closing_removes_the_file(tmp_path: Path) -> None:
     gone.unlink()
     close(sockets)
     assert not here.exists()
-    assert {each.fileno() for each in sockets} == {-1}
+    assert {sock.fileno() for sock in sockets} == {-1}
 
 
 def sentence(address: ListenAddress) -> str:
@@ -401,7 +401,7 @@ def test_all_or_nothing(listening: Listen, tmp_path: Path) -> None:
     with pytest.raises(ListenError):
         listen([TcpAddress(*place), UnixAddress(file), TcpAddress(*taken.getsockname())])
 
-    assert not answers(socket.AF_INET, place)
+    assert not accepts(socket.AF_INET, place)
     assert not file.exists()
 
 
@@ -418,4 +418,4 @@ def test_all_or_nothing_of_one_name(listening: Listen, monkeypatch: pytest.Monke
     with pytest.raises(ListenError):
         listen([TcpAddress("myself", port)])
 
-    assert not answers(socket.AF_INET, ("127.0.0.1", port))
+    assert not accepts(socket.AF_INET, ("127.0.0.1", port))

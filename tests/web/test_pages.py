@@ -417,12 +417,12 @@ def test_accept_encoding_in_two_lines(site: "Site") -> None:
     """Lines of one header mean what they would as one, in their order (RFC 9110, 5.3)."""
 
     def ask() -> str | None:
-        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as line:
-            line.putrequest("GET", "/metrics", skip_accept_encoding=True)
-            line.putheader("Accept-Encoding", "*")
-            line.putheader("Accept-Encoding", "gzip;q=0")
-            line.endheaders()
-            response = line.getresponse()
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as connection:
+            connection.putrequest("GET", "/metrics", skip_accept_encoding=True)
+            connection.putheader("Accept-Encoding", "*")
+            connection.putheader("Accept-Encoding", "gzip;q=0")
+            connection.endheaders()
+            response = connection.getresponse()
             response.read()
             return response.getheader("Content-Encoding")
 

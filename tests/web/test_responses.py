@@ -62,9 +62,9 @@ def test_small_parts_go_together() -> None:
 
 
 def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPResponse, bytes]:
-    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as line:
-        line.request("GET", path, headers={"Accept-Encoding": accepted})
-        response = line.getresponse()
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as connection:
+        connection.request("GET", path, headers={"Accept-Encoding": accepted})
+        response = connection.getresponse()
         return response, response.read()
 
 

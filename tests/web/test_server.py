@@ -35,35 +35,35 @@ class LargeCollector(Collector):
         yield GaugeMetricFamily("large", "x" * 20_000_000, value=1)
 
 
-def exchange(line: socket.socket, sent: bytes) -> bytes:
+def exchange(sock: socket.socket, sent: bytes) -> bytes:
     """Send bytes, and return all that comes until the other side closes."""
-    with closing(line):
-        line.settimeout(TIMEOUT)
-        line.sendall(sent)
-        return b"".join(iter(lambda: line.recv(65536), b""))
+    with closing(sock):
+        sock.settimeout(TIMEOUT)
+        sock.sendall(sent)
+        return b"".join(iter(lambda: sock.recv(65536), b""))
 
 
 def begin_to_read(site: "Site") -> socket.socket:
     """Ask for the metrics, and read no more than the first line of the response."""
-    line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-    line.sendall(READY.replace(b"/-/ready", b"/metrics"))
-    assert line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
-    return line
+    sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+    sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
+    assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+    return sock
 
 
 def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
     """Several TCP addresses and a unix socket are served at the same time."""
     file = tmp_path / "exporter.sock"
     site.sockets += listen([TcpAddress("127.0.0.1", 0), UnixAddress(file)])
-    places = [each.getsockname() for each in site.sockets]
+    places = [sock.getsockname() for sock in site.sockets]
 
     def visit_all() -> list[bytes]:
         responses = []
         for place in places:
             family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
-            line = socket.socket(family, socket.SOCK_STREAM)
-            line.connect(place)
-            responses.append(exchange(line, READY))
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.connect(place)
+            responses.append(exchange(sock, READY))
         return responses
 
     responses = site.serve_while(visit_all)
@@ -188,14 +188,14 @@ def test_few_expositions_are_compressed_at_once(
 ) -> None:
     """Of many filtered ones that are asked for, most wait: scrapes need the processor too."""
     site.timeouts.shutdown = 0.1
-    at_once: set[int] = set()
+    in_flight: set[int] = set()
     most: list[int] = []
 
     def compress(own: Exposition, _: object) -> Body:
-        at_once.add(id(own))
-        most.append(len(at_once))
+        in_flight.add(id(own))
+        most.append(len(in_flight))
         threading.Event().wait(0.05)
-        at_once.discard(id(own))
+        in_flight.discard(id(own))
         return own.text()
 
     monkeypatch.setattr(Exposition, "gzip", compress)
@@ -207,10 +207,10 @@ def test_few_expositions_are_compressed_at_once(
         with ExitStack() as stack:
             lines = []
             for _ in range(10):
-                line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-                lines.append(stack.enter_context(line))
-                line.sendall(sent)
-            return sum(line.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK" for line in lines)
+                sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+                lines.append(stack.enter_context(sock))
+                sock.sendall(sent)
+            return sum(sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK" for sock in lines)
 
     assert site.serve_while(visit) == 10
     assert max(most) <= 2
@@ -230,8 +230,8 @@ def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
     """What is no proper request is refused and the line closed; the next visitor is served."""
 
     def visit() -> tuple[bytes, Response]:
-        line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-        return exchange(line, sent), site.ask("/-/ready")
+        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+        return exchange(sock, sent), site.ask("/-/ready")
 
     refused, next_one = site.serve_while(visit)
     assert refused.split(b" ")[1] == status
@@ -242,9 +242,9 @@ def test_a_body_that_nobody_asked_for(site: "Site") -> None:
     """A body on GET is not waited for and does no harm."""
 
     def visit() -> tuple[bytes, Response]:
-        line = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
         sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
-        return exchange(line, sent), site.ask("/-/ready")
+        return exchange(sock, sent), site.ask("/-/ready")
 
     answered, next_one = site.serve_while(visit)
     assert answered.startswith(b"HTTP/1.1 200 OK\r\n")

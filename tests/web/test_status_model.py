@@ -46,7 +46,10 @@ def document(seen: Observation, account: str | None = None) -> bytes:
 def problems(scene: str) -> list[tuple[str, str | None, str, tuple[str, ...]]]:
     """Return what is wrong in a scene."""
     found = build_overview(SCENES[scene]).problems
-    return [(each.severity.value, each.account, each.reason, each.subjects) for each in found]
+    return [
+        (problem.severity.value, problem.account, problem.reason, problem.subjects)
+        for problem in found
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,14 +86,16 @@ def test_what_is_wrong() -> None:
 
 def test_one_cause_is_one_problem() -> None:
     """Targets of an account that fail for one cause are one problem; the exporter's come first."""
-    first_three = [each[2:] for each in problems("failing")[:3]]
+    first_three = [problem[2:] for problem in problems("failing")[:3]]
     assert first_three == [
         ("thread", ("publish",)),
         ("configuration", ("/etc/scaleengine-exporter/config.yaml",)),
         ("web_configuration", ("web configuration",)),
     ]
     (refused,) = (
-        each for each in build_overview(SCENES["failing"]).problems if each.reason == "auth"
+        problem
+        for problem in build_overview(SCENES["failing"]).problems
+        if problem.reason == "auth"
     )
     assert refused.subjects == (
         "disk usage",
@@ -147,7 +152,7 @@ def test_users_come_in_the_order_of_their_size() -> None:
     """The largest is the first."""
     account = main(of_users(("a", 1), ("", 900), ("b", 3)))
     assert account.disk_usage is not None
-    assert [each.cpu_user for each in account.disk_usage.users or ()] == ["", "b", "a"]
+    assert [user.cpu_user for user in account.disk_usage.users or ()] == ["", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +176,7 @@ def test_the_bytes_of_an_account(users: list[tuple[str, int]], size: int) -> Non
 def test_a_quota(size: int, found: list[str]) -> None:
     """From 85 % on it is a problem, and at 100 % an error."""
     overview = build_overview(of_users(("web", size), ("other", 1), quotas={"*": 100}))
-    assert [str(each.severity) for each in overview.problems] == found
+    assert [str(problem.severity) for problem in overview.problems] == found
     assert Severity.ERROR < Severity.WARNING  # the errors come first
 
 
@@ -261,8 +266,8 @@ def test_the_document_is_what_its_schema_says(scene: str) -> None:
 def test_the_document_of_one_account() -> None:
     """It has that account and its problems alone; there is none of an unknown account."""
     found = json.loads(document(SCENES["some"], "region"))
-    assert [each["summary"]["name"] for each in found["accounts"]] == ["region"]
-    assert [each["account"] for each in found["problems"]] == ["region"]
+    assert [account["summary"]["name"] for account in found["accounts"]] == ["region"]
+    assert [problem["account"] for problem in found["problems"]] == ["region"]
     assert (found["state"], found["exporter"]["targets"]) == ("failing", 6)
     assert write_json(SCENES["some"], "nobody") is None
 

@@ -27,9 +27,9 @@ def handed_over(*sockets: socket.socket) -> tuple[dict[str, str], int]:
     They are copied to neighbouring descriptors, as systemd leaves them.
     """
     first = 200
-    for place, each in enumerate(sockets, first):
-        os.dup2(each.fileno(), place)
-        each.close()
+    for place, sock in enumerate(sockets, first):
+        os.dup2(sock.fileno(), place)
+        sock.close()
     environ = {"LISTEN_PID": str(HERE), "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": "web"}
     return environ | {"PATH": "/bin"}, first
 
@@ -46,10 +46,10 @@ def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
 
     sockets = listen_fds(environ, HERE, first)
 
-    for each in sockets:
-        cleanup.enter_context(each)
-    assert [format_address(each) for each in sockets] == places
-    assert not any(each.get_inheritable() for each in sockets)
+    for sock in sockets:
+        cleanup.enter_context(sock)
+    assert [format_address(sock) for sock in sockets] == places
+    assert not any(sock.get_inheritable() for sock in sockets)
     assert environ == {"PATH": "/bin"}
 
 

@@ -161,14 +161,14 @@ def test_a_right_password_overtakes_a_hundred_wrong_ones(serve: Serve) -> None:
     """Given 100 clients whose wrong passwords wait, then the right one does not wait for them."""
     site = serve(f"basic_auth_users: {{jane: {hash_of('secret', cost=10)}}}\n")
     crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(100)]
-    for number, each in enumerate(crowd):
+    for number, client in enumerate(crowd):
         header = credentials("jane", f"wrong {number}")["Authorization"]
-        each.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
+        client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
     assert site.ask(headers=credentials("jane", "secret")).status == 200
     answered, _, _ = select.select(crowd, [], [], 0)
     assert len(answered) < 75
-    for each in crowd:
-        each.close()
+    for client in crowd:
+        client.close()
 
 
 def test_a_password_that_was_changed_is_wrong(serve: Serve) -> None:

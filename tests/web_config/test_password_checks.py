@@ -37,16 +37,16 @@ class FakeBcrypt:
 
     def __init__(self) -> None:
         self.checked: list[tuple[bytes, bytes]] = []
-        self.at_once = Counter[str]()
+        self.concurrent = Counter[str]()
         self.go_on = threading.Event()
         self.go_on.set()
 
     def __call__(self, password: bytes, hashed: bytes) -> bool:
-        self.at_once["now"] += 1
-        self.at_once["most"] = max(self.at_once["most"], self.at_once["now"])
+        self.concurrent["now"] += 1
+        self.concurrent["most"] = max(self.concurrent["most"], self.concurrent["now"])
         self.go_on.wait(60)
         self.checked.append((password, hashed))
-        self.at_once["now"] -= 1
+        self.concurrent["now"] -= 1
         return password == b"right"
 
 
@@ -213,7 +213,7 @@ def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
 
     run(crowd())
     assert checked_passwords(bcrypt).index(b"right") <= 2
-    assert bcrypt.at_once["most"] == 1
+    assert bcrypt.concurrent["most"] == 1
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_a_crowd_of_many_addresses(
         names = [f"wrong {number}" for number in range(100)]
         clients = [f"127.{number}.{number}.1" for number in range(100)]
         wrong = [
-            asyncio.create_task(authenticate(name, name, each))
-            for name, each in zip(names, clients, strict=True)
+            asyncio.create_task(authenticate(name, name, sender))
+            for name, sender in zip(names, clients, strict=True)
         ]
         await until_waiting()
         right = asyncio.create_task(authenticate("jane", "right", client))

@@ -52,11 +52,11 @@ def replace(folder: Path, name: str, by: str) -> None:
 
 def serial(site: "Site") -> object:
     """Give what tells apart the certificates that a new client meets."""
-    line = site.connect()
-    line.connect()
-    assert isinstance(line.sock, ssl.SSLSocket)
-    certificate = line.sock.getpeercert()
-    line.close()
+    connection = site.connect()
+    connection.connect()
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    certificate = connection.sock.getpeercert()
+    connection.close()
     assert certificate
     return certificate["serialNumber"]
 
@@ -67,15 +67,15 @@ def test_a_renewed_certificate_is_served_to_whoever_connects_next(
     """Given a client that is connected, then it goes on, and the next meets the new certificate."""
     site = serve(GOOD_TLS)
     first = serial(site)
-    line = site.connect()
-    line.request("GET", "/metrics")
-    assert line.getresponse().read() == b"good 1\n"
+    sock = site.connect()
+    sock.request("GET", "/metrics")
+    assert sock.getresponse().read() == b"good 1\n"
     replace(folder, "server.pem", "successor.pem")
     replace(folder, "server.key", "successor.key")
     assert site.live.refresh() == ()
-    line.request("GET", "/metrics")
-    assert line.getresponse().read() == b"good 1\n"
-    line.close()
+    sock.request("GET", "/metrics")
+    assert sock.getresponse().read() == b"good 1\n"
+    sock.close()
     assert serial(site) != first
 
 
@@ -131,7 +131,7 @@ def test_a_kept_connection_does_not_outlast_stricter_tls(
 ) -> None:
     """A client that was let in under less strict settings must connect again."""
     pems = [(folder / name).read_text() for name in ("authority.pem", "stranger.pem")]
-    both = "".join(f"    {line}\n" for pem in pems for line in pem.splitlines())
+    both = "".join(f"    {sock}\n" for pem in pems for sock in pem.splitlines())
     site = serve(before.format(both=both))
     client = site.connect(site.trust("prometheus"))
     client.request("GET", "/metrics")
@@ -165,17 +165,17 @@ def test_users_headers_and_limit_change_for_a_connected_client_too(
 ) -> None:
     """They are looked at with each request."""
     site = serve("http_server_config: {headers: {X-XSS-Protection: '1'}}\n")
-    line = site.connect()
-    line.request("GET", "/metrics")
-    response = line.getresponse()
+    sock = site.connect()
+    sock.request("GET", "/metrics")
+    response = sock.getresponse()
     assert (response.status, response.headers["X-XSS-Protection"]) == (200, "1")
     response.read()
     write(f"basic_auth_users: {{jane: {HASH}}}\n")
     assert site.refresh_twice() == ()
-    line.request("GET", "/metrics")
-    response = line.getresponse()
+    sock.request("GET", "/metrics")
+    response = sock.getresponse()
     assert (response.status, response.headers["X-XSS-Protection"]) == (401, None)
-    line.close()
+    sock.close()
 
 
 @pytest.mark.parametrize(("before", "after"), [("", GOOD_TLS), (GOOD_TLS, "")])

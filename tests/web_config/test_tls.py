@@ -28,12 +28,12 @@ SECOND = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 
 def meet(site: "Site", context: ssl.SSLContext) -> tuple[str | None, str | None]:
     """Give the TLS version and the cipher suite on which such a client and the site agree."""
-    line = site.connect(context)
-    line.connect()
-    assert isinstance(line.sock, ssl.SSLSocket)
-    suite = line.sock.cipher()
-    version = line.sock.version()
-    line.close()
+    connection = site.connect(context)
+    connection.connect()
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    suite = connection.sock.cipher()
+    version = connection.sock.version()
+    connection.close()
     return version, suite and suite[0]
 
 
@@ -169,7 +169,7 @@ def test_every_suite_that_go_offers_is_known(load: Load) -> None:
     names = [*TLS_12_SUITES, *sorted(TLS_13_SUITES)]
     context = load(f"{GOOD_TLS}  cipher_suites: [{', '.join(names)}]\n").context
     assert context
-    offered = {each["name"] for each in context.get_ciphers()}
+    offered = {cipher["name"] for cipher in context.get_ciphers()}
     assert offered == {*TLS_12_SUITES.values(), *TLS_13_SUITES}
 
 
