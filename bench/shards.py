@@ -18,8 +18,8 @@ import requests
 
 from exporter.sharding import compute_ordinal
 from exporter.simulator import SimulatedAccount, Simulator, steady_usage
-from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
+from tests.support.child import Child
 from tests.support.waiting import wait_until
 
 ACCOUNTS: Final = 300
@@ -91,7 +91,7 @@ def shards(folder: Path, total: int) -> Iterator[Sequence[str]]:
             )
             for ordinal in range(total)
         ]
-        addresses = [shard.wait_for(LISTENING) for shard in running]
+        addresses = [shard.wait_for_line(LISTENING) for shard in running]
         for address in addresses:
             ready = f"http://{address}/-/ready"
             wait_until(
@@ -126,8 +126,8 @@ def start_prometheus(folder: Path, ending: ExitStack) -> str:
         ]
     )
     ending.enter_context(child)
-    address = child.wait_for(r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)")
-    child.wait_for("(Server is ready)")
+    address = child.wait_for_line(r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)")
+    child.wait_for_line("Server is ready")
     return address
 
 

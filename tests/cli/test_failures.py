@@ -279,5 +279,5 @@ def test_what_the_runbook_looks_for(
         configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
         program = start(tmp_path, "--log.format=logfmt", "--log.level=debug")
         for words in looked_for:
-            program.read_until(words)
+            program.wait_for_line(re.escape(words))
         assert program.end() == 0

@@ -11,8 +11,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.accounts import Polled, Samples, series
-from tests.e2e.processes import Child
 from tests.ports import choose_port
+from tests.support.child import Child
 from tests.support.waiting import TIMEOUT, wait_until
 
 POLL_SECONDS: Final = 3
@@ -64,7 +64,7 @@ class Exporter:
                 "--web.enable-lifecycle",
             ]
         )
-        self.address = self._child.wait_for(_LISTENING)
+        self.address = self._child.wait_for_line(_LISTENING)
         wait_until(lambda: self._status("/-/ready"), lambda status: status == 200, "a poll of all")
 
     def end(self) -> int:

@@ -9,9 +9,9 @@ import bcrypt
 import pytest
 
 from tests.certificates import OPENSSL
-from tests.e2e.processes import Child
 from tests.e2e.programs import needed
 from tests.e2e.prometheus_api import PrometheusApi
+from tests.support.child import Child
 from tests.support.waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hostile-networks.md").read_text()
@@ -59,7 +59,7 @@ def test_prometheus_scrapes_as_the_page_says(folder: Path) -> None:
         f"--web.config.file={folder}/web.yml",
     ]
     with Child(exporter) as serving:
-        address = serving.wait_for(r"listening address=(\S+)")
+        address = serving.wait_for_line(r"listening address=(\S+)")
         scrape = block("scrape_configs").replace("scaleengine.example:10058", address)
         assert address in scrape
         config = f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n{scrape}"
@@ -69,7 +69,7 @@ def test_prometheus_scrapes_as_the_page_says(folder: Path) -> None:
             *(f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:0"),
         ]
         with Child(watch) as watching:
-            api = PrometheusApi(f"http://{watching.wait_for(LISTENING)}")
-            watching.wait_for(r"(Server is ready)")
+            api = PrometheusApi(f"http://{watching.wait_for_line(LISTENING)}")
+            watching.wait_for_line("Server is ready")
             wait_until(lambda: api.value("up"), lambda up: up == 1, "a scrape")
             assert api.value('scaleengine_up{account="demo"}') == 1

@@ -9,9 +9,9 @@ from typing import Any, Final
 import requests
 
 from tests.e2e.copies import write_alertmanager, write_prometheus, write_rules
-from tests.e2e.processes import Child
 from tests.e2e.prometheus_api import PrometheusApi
 from tests.e2e.receiver import Receiver, listening_receiver
+from tests.support.child import Child
 from tests.support.waiting import TIMEOUT, wait_until
 
 _LISTENING: Final = r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)"
@@ -66,7 +66,7 @@ def watching(
                 ]
             )
         )
-        peer = told.wait_for(_LISTENING)
+        peer = told.wait_for_line(_LISTENING)
         write_rules(folder)
         scraping = ending.enter_context(
             Child(
@@ -79,8 +79,8 @@ def watching(
                 ]
             )
         )
-        api = PrometheusApi(f"http://{scraping.wait_for(_LISTENING)}")
-        scraping.wait_for(r"(Server is ready)")
+        api = PrometheusApi(f"http://{scraping.wait_for_line(_LISTENING)}")
+        scraping.wait_for_line("Server is ready")
         # It looks for targets after five seconds only, and in fast motion misses them until then.
         wait_until(lambda: api.value('up{job="scaleengine"}'), lambda up: up == 1, "a first scrape")
         if not is_demo:  # what the demo shows fires alerts

@@ -2,13 +2,9 @@
 
 import http.client
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +14,8 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.support.waiting import END_SECONDS, TIMEOUT, wait_until
+from tests.support.child import Child
+from tests.support.waiting import TIMEOUT, wait_until
 
 FREE_PORT_AND_JSON: Final = {
     "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
@@ -27,37 +24,23 @@ FREE_PORT_AND_JSON: Final = {
 """What the program's environment must have for ``Program`` to find its address."""
 
 Event = dict[str, object]
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
-class Program:
+class Program(Child):
     """The exporter as a child process whose log, in JSON, is read as it is written."""
 
     def __init__(
         self, folder: Path, arguments: tuple[str, ...], environ: Mapping[str, str]
     ) -> None:
         self.folder = folder
-        self.lines: list[str] = []
-        """The lines on standard error."""
         self._events: list[Event] = []
-        self._silent = False
-        self._changed = threading.Condition()
-        self._process = subprocess.Popen(  # noqa: S603 - the program is this project's own
+        super().__init__(
             [sys.executable, "-W", "error", "-m", "exporter", *arguments],
-            cwd=folder,
-            env=_environment(environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
+            folder=folder,
+            # The log has every poll, if nothing else is asked for.
+            environ={"SCALEENGINE_EXPORTER_LOG_LEVEL": "debug", **environ},
+            keep_stdout=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
 
     @property
     def events(self) -> list[Event]:
@@ -72,7 +55,7 @@ class Program:
         """
         assert "address" in vars(self)
         with self._changed:
-            self.lines.clear()
+            self._lines.clear()
             self._events.clear()
 
     def wait_for(self, times: int = 1, /, **facts: object) -> Event:
@@ -84,11 +67,6 @@ class Program:
         self._wait(lambda: len(found()) >= times)
         assert len(found()) >= times, f"no {times} lines with {facts} in {self.lines}"
         return found()[times - 1]
-
-    def read_until(self, part: str) -> None:
-        """Wait for a line on standard error that has this part, whatever the log's form."""
-        self._wait(lambda: any(part in line for line in self.lines))
-        assert any(part in line for line in self.lines), f"no {part!r} in {self.lines}"
 
     @cached_property
     def address(self) -> tuple[str, int]:
@@ -130,50 +108,9 @@ class Program:
         families = text_string_to_metric_families(text)
         return Scrape([sample for family in families for sample in family.samples])
 
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal, if it has not ended."""
-        self._process.send_signal(number)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; return its exit status, or fail where it hangs."""
-        self._process.send_signal(number)
-        return self.wait(END_SECONDS)
-
-    def wait(self, timeout: float = TIMEOUT) -> int:
-        """Wait ``timeout`` seconds at most for its end, and return its exit status."""
-        status = self._process.wait(timeout)
-        self._reader.join(TIMEOUT)
-        return status
-
-    @property
-    def printed(self) -> str:
-        """What it wrote to standard output; it must have ended."""
-        assert self._process.stdout is not None
-        return self._process.stdout.read()
-
-    def close(self) -> None:
-        """End it by force if it still runs."""
-        self._process.kill()
-        self.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
-
-    def _wait(self, enough: Callable[[], bool]) -> None:
-        """Wait until it has written enough, or will write no more."""
-        with self._changed:
-            self._changed.wait_for(lambda: enough() or self._silent, TIMEOUT)
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            with self._changed:
-                self.lines.append(line.rstrip("\n"))
-                self._events.append(_event(self.lines[-1]))
-                self._changed.notify_all()
-        with self._changed:
-            self._silent = True
-            self._changed.notify_all()
+    def _record(self, line: str) -> None:
+        super()._record(line)
+        self._events.append(_event(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +142,3 @@ def _event(line: str) -> Event:
     except ValueError:
         return {"blurted": line}
     return event
-
-
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return this environment without what would change the exporter, and with more.
-
-    The log has every poll, if nothing else is asked for.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("SCALEENGINE_") and name.lower() not in _PROXIES
-    }
-    return {**kept, "SCALEENGINE_EXPORTER_LOG_LEVEL": "debug", **more}
