@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import Simulator
+from tests.support.child import Child
 from tests.support.credentials import CANARY_SECRET
 from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.program import Program
@@ -42,24 +42,18 @@ class HeldFile:
     """A regular file that nobody can open for some time."""
 
     def __init__(self, file: Path) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - a script of our own
-            [sys.executable, "-c", HOLDER, str(file)], stdout=subprocess.PIPE, text=True
-        )
-        self._read("held")
+        self._holder = Child([sys.executable, "-c", HOLDER, file])
+        if self._holder.wait_for_line("held|OSError") != "held":
+            self.close()
+            pytest.skip("this file system knows no leases")
 
     def wait_for_reader(self) -> None:
         """Wait until somebody waits to open it."""
-        self._read("wanted")
+        self._holder.wait_for_line("wanted")
 
     def close(self) -> None:
         """Let the file go."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _read(self, word: str) -> None:
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != f"{word}\n":
-            pytest.skip("this file system knows no leases")
+        self._holder.close()
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import which
-from threading import Thread
 from typing import Any
 
 import pytest
 import requests
 import yaml
 
+from tests.support.child import Child
 from tests.support.waiting import TIMEOUT, wait_until
 
 CONFIG = Path(__file__).parents[2] / "monitoring" / "alertmanager.yml"
@@ -86,17 +86,9 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
         "--web.listen-address=127.0.0.1:0",
         "--cluster.listen-address=",
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:  # noqa: S603 - the same
-        assert running.stderr is not None
-        try:
-            said = (re.search(r"address=(127\.0\.0\.1:[1-9]\d*)", line) for line in running.stderr)
-            address = next(found[1] for found in said if found)
-            reader = Thread(target=running.stderr.read)
-            reader.start()
-            yield f"http://{address}/api/v2"
-        finally:
-            running.terminate()
-            running.wait(TIMEOUT)
+    with Child(command) as running:
+        address = running.wait_for_line(r"address=(127\.0\.0\.1:[1-9]\d*)")
+        yield f"http://{address}/api/v2"
 
 
 @needs_alertmanager

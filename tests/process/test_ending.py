@@ -1,7 +1,6 @@
 """The process ends when it should, with its status, whatever hangs in it."""
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -9,7 +8,7 @@ import pytest
 
 from exporter.process.ending import FLUSH_SECONDS
 from exporter.process.signals import GRACE_SECONDS
-from tests.support.waiting import END_SECONDS, TIMEOUT
+from tests.support.child import Child
 
 SCRIPT = """\
 import atexit, sys, threading
@@ -33,26 +32,19 @@ It has half a second for an end in good order: what is tested here is what follo
 
 
 @pytest.fixture
-def processes() -> Iterator[list[subprocess.Popen[str]]]:
+def processes() -> Iterator[list[Child]]:
     """Give the list of processes that have to be gone at the end."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Child] = []
     yield started
     for child in started:
-        child.kill()
-        child.communicate()
+        child.close()
 
 
-def start(processes: list[subprocess.Popen[str]], body: str) -> subprocess.Popen[str]:
+def start(processes: list[Child], body: str) -> Child:
     """Start the program with something else to do; wait until it does it."""
-    process = subprocess.Popen(  # noqa: S603 - a script of our own
-        [sys.executable, "-c", SCRIPT.format(body=body)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Child([sys.executable, "-c", SCRIPT.format(body=body)], keep_stdout=True)
     processes.append(process)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "begun\n"
+    assert process.wait_for_line("^begun$")
     return process
 
 
@@ -68,13 +60,10 @@ def start(processes: list[subprocess.Popen[str]], body: str) -> subprocess.Popen
     ],
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal(
-    processes: list[subprocess.Popen[str]], body: str, number: signal.Signals
-) -> None:
+def test_a_signal(processes: list[Child], body: str, number: signal.Signals) -> None:
     """A signal ends it, whatever hangs."""
     process = start(processes, body)
-    process.send_signal(number)
-    assert process.wait(END_SECONDS) == 0
+    assert process.end(number) == 0
 
 
 def test_the_limits_of_an_end() -> None:
@@ -92,17 +81,15 @@ def test_the_limits_of_an_end() -> None:
         ("sys.stderr.write('x' * 100_000); return 3", 3),
     ],
 )
-def test_an_end_of_its_own(processes: list[subprocess.Popen[str]], body: str, status: int) -> None:
+def test_an_end_of_its_own(processes: list[Child], body: str, status: int) -> None:
     """When it is done it ends with its status, and waits for no thread."""
-    assert start(processes, body).wait(TIMEOUT) == status
+    assert start(processes, body).wait() == status
 
 
-def test_the_last_lines(processes: list[subprocess.Popen[str]]) -> None:
+def test_the_last_lines(processes: list[Child]) -> None:
     """What was written just before the end is written; a defect shows its traceback."""
     process = start(processes, "print('out'); sys.stderr.write('error\\n'); raise ValueError('x')")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    error = process.stderr.read()
-    assert process.stdout.read() == "out\n"
-    first, second, *_, last = error.splitlines()
+    assert process.wait() == 1
+    assert process.printed == "out\n"
+    _, first, second, *_, last = process.lines
     assert (first, second, last) == ("error", "Traceback (most recent call last):", "ValueError: x")

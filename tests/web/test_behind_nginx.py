@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from html.parser import HTMLParser
@@ -14,6 +13,7 @@ from urllib.parse import urljoin
 
 import pytest
 
+from tests.support.child import Child
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -66,16 +66,9 @@ def proxy(site: "Site", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=site.port))
     assert NGINX
-    process = subprocess.Popen(  # noqa: S603 - the arguments are the test's own
-        [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with Child([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]):
         wait_until(lambda: listens(folder / "socket"))
         yield folder / "socket"
-    finally:
-        process.terminate()
-        process.wait(timeout=LIMIT)
 
 
 def connect(path: Path) -> socket.socket:

@@ -6,9 +6,7 @@ How fast they get through is measured by bench.hostile.crowds: here other tests 
 import asyncio
 import http.client
 import resource
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.child import Child
 from tests.support.waiting import TIMEOUT
 
 END_SECONDS = 20.0
@@ -31,14 +30,8 @@ class Exporter:
 
     def __init__(self, descriptors: int, size: int) -> None:
         script = Path(__file__).with_name("serve_alone.py")
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, str(script), str(descriptors), str(size)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        self.child = Child([sys.executable, script, str(descriptors), str(size)])
+        self.port = int(self.child.wait_for_line("^[0-9]+$"))
 
     def scrape(self) -> float:
         """Scrape once by a new connection, from an address of its own; return the seconds."""
@@ -58,12 +51,12 @@ class Exporter:
 
     def memory(self) -> int:
         """Return how many bytes of memory it holds."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize()
 
     def descriptors(self) -> int:
         """Return how many descriptors it has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
 
     def unsent(self) -> int:
         """Return how many bytes the kernel keeps until its clients read them (proc(5), net/tcp)."""
@@ -71,13 +64,14 @@ class Exporter:
         own = [fields for fields in map(str.split, lines) if int(fields[1][-4:], 16) == self.port]
         return sum(int(fields[4].partition(":")[0], 16) for fields in own if fields[3] == "01")
 
-    def end(self) -> tuple[float, str]:
+    def end(self) -> tuple[float, list[str]]:
         """End it by SIGTERM; return how many seconds that took, and its log."""
         began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        _, logged = self.process.communicate(timeout=TIMEOUT)
-        assert self.process.returncode == 0
-        return time.monotonic() - began, logged
+        assert self.child.end() == 0
+        took = time.monotonic() - began
+        port, *logged = self.child.lines
+        assert port == str(self.port)
+        return took, logged
 
 
 @pytest.fixture
@@ -89,8 +83,7 @@ def start() -> Iterator[Callable[[int, int], Exporter]]:
 
         def start_one(descriptors: int, size: int) -> Exporter:
             exporter = Exporter(descriptors, size)
-            stack.enter_context(exporter.process)
-            stack.callback(exporter.process.kill)
+            stack.callback(exporter.child.close)
             return exporter
 
         yield start_one
@@ -127,7 +120,7 @@ async def cut_descriptors_amid(exporter: Exporter, crowd: list[tuple[bytes, byte
     clients = [asyncio.create_task(come_again(exporter.port, sent, more)) for sent, more in crowd]
     try:
         await until(lambda: exporter.descriptors() > 500)
-        resource.prlimit(exporter.process.pid, resource.RLIMIT_NOFILE, (512, 512))
+        resource.prlimit(exporter.child.pid, resource.RLIMIT_NOFILE, (512, 512))
         await until(lambda: exporter.descriptors() < 480)
         for _ in range(5):
             await asyncio.to_thread(exporter.scrape)
@@ -147,9 +140,8 @@ def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) ->
     asyncio.run(cut_descriptors_amid(exporter, crowd))
 
     _, logged = exporter.end()
-    lines = logged.splitlines()  # one, and another each minute
-    assert lines
-    for line in lines:
+    assert logged  # one line, and another each minute
+    for line in logged:
         assert 'level=warning msg="too many connections, closing some"' in line
 
 
@@ -164,7 +156,7 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
         assert exporter.descriptors() > 500
         took, logged = exporter.end()
     assert took < END_SECONDS
-    assert logged == ""
+    assert logged == []
 
 
 def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None:
@@ -182,4 +174,4 @@ def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None
     assert grown < 10_000_000
     assert unsent < 50 * 256 * 1024
     assert took < END_SECONDS
-    assert logged == ""
+    assert logged == []
