@@ -25,7 +25,7 @@ from typing import Final
 
 from bench.client import KeptAlive
 from bench.machine import cpu_seconds, peak_memory, resident_memory
-from bench.walk import listening_address
+from bench.walk import LISTENING
 from exporter.simulator import (
     Behaviour,
     FaultRule,
@@ -35,6 +35,7 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
+from tests.support.child import Child
 from tests.support.faults import Fault
 
 SIZES: Final = (1, 100, 1_000, 5_000)
@@ -141,29 +142,25 @@ def measure(accounts: int, interval: float, rest: float) -> Result:
         config = Path(folder, "config.yaml")
         config.write_text(configuration(simulated.url, accounts, interval))
         began = time.monotonic()
-        with running_exporter(config, Path(folder)) as process:
-            assert process.stderr is not None  # noqa: S101 - it was asked for
-            watched = _Watched(process.pid, listening_address(process.stderr))
-            drain = threading.Thread(target=process.stderr.read, daemon=True)
-            drain.start()  # the log would fill its pipe
+        with start_exporter(config, Path(folder)) as exporter:
+            watched = _Watched(exporter.pid, exporter.wait_for_line(LISTENING))
             watched.wait_until_healthy()
             healthy = time.monotonic() - began
             with watched.scraped():
                 watched.wait_until_polled()
                 all_polled = time.monotonic() - began
-                start_cpu = cpu_seconds(process.pid)
+                start_cpu = cpu_seconds(exporter.pid)
             at_rest = watched.cpu_for(rest) / rest
             with watched.scraped() as seconds:
                 scraped_cpu = watched.cpu_for(rest) - at_rest * rest
                 scrape_cpu = max(0.0, scraped_cpu) / max(1, len(seconds))
-                polls_begin, cpu_before = time.monotonic(), cpu_seconds(process.pid)
+                polls_begin, cpu_before = time.monotonic(), cpu_seconds(exporter.pid)
                 simulated.wait_for_second_polls(accounts)
                 took = time.monotonic() - polls_begin
-                polls_cpu = cpu_seconds(process.pid) - cpu_before - at_rest * took
-            memory, peak = resident_memory(process.pid), peak_memory(process.pid)
+                polls_cpu = cpu_seconds(exporter.pid) - cpu_before - at_rest * took
+            memory, peak = resident_memory(exporter.pid), peak_memory(exporter.pid)
             terminated = time.monotonic()
-            process.terminate()
-            process.wait(_TIMEOUT)
+            exporter.end()
             return Result(
                 accounts=accounts,
                 healthy=healthy,
@@ -203,21 +200,14 @@ def credentials(cdn: int) -> tuple[str, str]:
     return digest[:32].upper(), digest[64:]
 
 
-@contextmanager
-def running_exporter(config: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the exporter; ``folder`` may be written to."""
+def start_exporter(config: Path, folder: Path) -> Child:
+    """Start the exporter; ``folder`` may be written to."""
     # structlog imports rich, and requests chardet, where they are: with the development tools.
     for module in ("rich", "chardet"):
         Path(folder, f"{module}.py").write_text("raise ImportError")
     command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
     command += ["--web.listen-address=127.0.0.1:0", "--log.level=info"]
-    with subprocess.Popen(  # noqa: S603 - our own program
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(folder)}
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return Child(command, environ={"PYTHONPATH": str(folder)})
 
 
 class _Watched:

@@ -1,7 +1,6 @@
 """The servers that are compared, each in a process of its own on one core, with so many series."""
 
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,11 +13,12 @@ from typing import Final
 
 import requests
 
-from bench.machine import pinned_to, said_by, tool
+from bench.machine import said_by, tool
 from bench.series import CDN, STORE_PATH, text, tree
-from bench.walk import KEY, SECRET, listening_address
+from bench.walk import KEY, LISTENING, SECRET
 from exporter.simulator import Behaviour, SimulatedAccount, Simulator
 from tests.support.api_variants import ApiVariant
+from tests.support.child import Child
 
 TIMEOUT: Final = 120.0
 """Seconds that a server may take to be ready, and to answer."""
@@ -157,21 +157,9 @@ def _simulator(series: int) -> Simulator:
 @contextmanager
 def _running(command: Sequence[str], core: int, address: str | None = None) -> Iterator[Server]:
     """Run a server on one core; where it listens is taken from its log, unless it is known."""
-    with pinned_to(core):
-        process = subprocess.Popen(  # noqa: S603 - servers that this machine has installed
-            command, stderr=subprocess.PIPE, text=True
-        )
-    with process:
-        assert process.stderr is not None  # noqa: S101 - it was asked for
-        try:
-            listens = address or listening_address(process.stderr)
-            yield Server(process.pid, f"127.0.0.1{listens}" if listens[0] == ":" else listens)
-        finally:
-            process.terminate()
-            try:
-                process.wait(_LAST_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with Child(["taskset", "--cpu-list", str(core), *command]) as child:
+        listens = address or child.wait_for_line(LISTENING, TIMEOUT)
+        yield Server(child.pid, f"127.0.0.1{listens}" if listens[0] == ":" else listens)
 
 
 def _wait_until_ready(server: Server, auth: tuple[str, str] | None) -> None:

@@ -6,11 +6,10 @@ The exporter runs as its users run it, in a process of its own, against the simu
 import argparse
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +17,13 @@ import requests
 
 from bench.machine import peak_memory
 from exporter.simulator import Behaviour, FileType, Folder, SimulatedAccount, Simulator
+from tests.support.child import Child
 
 KEY, SECRET = "BENCH", "nobodys-secret"
 TIMEOUT = 600.0
+LISTENING = r" address=(\S+)"
+"""The line of a server's log that says where it listens."""
+
 CONFIGURATION = """\
 api:
   url: {url}
@@ -52,8 +55,8 @@ def spread_tree(files: int, folders: int) -> Folder:
 @contextmanager
 def running_exporter(
     url: str, max_concurrency: int, per_second: float | None
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the exporter against the API at ``url``; give the process and where it listens."""
+) -> Iterator[tuple[int, str]]:
+    """Run the exporter against the API at ``url``; give its process and where it listens."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
         config.write_text(
@@ -67,25 +70,8 @@ def running_exporter(
         )
         command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
         command += ["--web.listen-address=127.0.0.1:0"]
-        with subprocess.Popen(  # noqa: S603 - our own program
-            command, stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stderr is not None  # noqa: S101 - it was asked for
-            try:
-                yield process, listening_address(process.stderr)
-            finally:
-                process.terminate()
-
-
-def listening_address(log: Iterable[str]) -> str:
-    """Return the address that the exporter's log says it listens on."""
-    lines = []
-    for line in log:
-        lines.append(line)
-        found = re.search(r" address=(\S+)", line)
-        if found:
-            return found[1]
-    raise SystemExit("the exporter did not start:\n" + "".join(lines))
+        with Child(command) as child:
+            yield child.pid, child.wait_for_line(LISTENING)
 
 
 def sample(text: str, name: str) -> float | None:
@@ -112,10 +98,10 @@ def measure(
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with (
         Simulator([account], Behaviour(latency=latency)) as simulator,
-        running_exporter(simulator.url, max_concurrency, per_second) as (process, address),
+        running_exporter(simulator.url, max_concurrency, per_second) as (pid, address),
     ):
         text = polled_metrics(address)
-        peak = peak_memory(process.pid) / 2**20
+        peak = peak_memory(pid) / 2**20
     stored = storage.find("sestore4/jb") or storage
     print(
         f"files {sample(text, 'scaleengine_files')} of {stored.count('video')}, "

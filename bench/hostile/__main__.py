@@ -23,7 +23,7 @@ from bench.hostile import request_attacks as requests
 from bench.hostile.api_attacks import API_ATTACKS, MUST_BE_READ
 from bench.hostile.api_server import ApiServer, Respond
 from bench.hostile.memory_limit import limited_memory
-from bench.hostile.program import Memory, Program, Setup, Victim, running_program
+from bench.hostile.program import AttackedProgram, Memory, Setup, Victim, running_program
 from bench.hostile.scraping import Scrapes, read_samples, scrape, scraping
 from bench.hostile.sending import Finding, show_counts
 
@@ -188,11 +188,11 @@ def run_attack(name: str, limit_bytes: int, seconds: float, wait: float) -> Outc
     return _run(f"api-{name}", setup, by_api, limit_bytes, wait)
 
 
-_Attack = Callable[[Program, ApiServer], Finding]
+_Attack = Callable[[AttackedProgram, ApiServer], Finding]
 
 
 def _by_client(attack: ClientAttack, seconds: float) -> _Attack:
-    def run(program: Program, _: ApiServer) -> Finding:
+    def run(program: AttackedProgram, _: ApiServer) -> Finding:
         # In a process of its own, so that it does not slow down the scrapes that are measured.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             future: Future[Finding] = pool.submit(attack, program.victim, seconds)
@@ -202,7 +202,7 @@ def _by_client(attack: ClientAttack, seconds: float) -> _Attack:
 
 
 def _by_api(respond: Respond, seconds: float, *, must_be_read: bool) -> _Attack:
-    def run(program: Program, api: ApiServer) -> Finding:
+    def run(program: AttackedProgram, api: ApiServer) -> Finding:
         api.respond = respond
         time.sleep(seconds)
         seen, failures, users = _reasons(program.victim)
@@ -258,14 +258,14 @@ def _run(name: str, setup: Setup, attack: _Attack, limit_bytes: int, wait: float
         return Outcome(name, rest, memory, after, scrapes, logged, finding)
 
 
-def _finding(attack: _Attack, program: Program, api: ApiServer) -> Finding:
+def _finding(attack: _Attack, program: AttackedProgram, api: ApiServer) -> Finding:
     try:
         return attack(program, api)
     except (OSError, http.client.HTTPException, TimeoutError) as error:
         return Finding(f"the attack ended with {type(error).__name__}")
 
 
-def _wait_until_ready(program: Program) -> None:
+def _wait_until_ready(program: AttackedProgram) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline and program.is_alive():
         if any("scaleengine_files{" in line for line in _samples(program.victim)):
@@ -281,7 +281,7 @@ def _samples(victim: Victim) -> Sequence[str]:
         return ()
 
 
-def _wait_while_alive(program: Program, seconds: float) -> None:
+def _wait_while_alive(program: AttackedProgram, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while program.is_alive() and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -143,7 +143,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class AttackedProgram:
     """The running exporter: what attacks see of it, its log file, and how it ends."""
 
     victim: Victim
@@ -162,7 +162,7 @@ class Program:
 @contextmanager
 def running_program(
     setup: Setup, api_url: str, limit: MemoryLimit, folder: Path
-) -> Iterator[Program]:
+) -> Iterator[AttackedProgram]:
     """Run the exporter in a folder of its own, until the end of the ``with``."""
     config = _write_config(folder, api_url, setup)
     flags = [f"--config.file={config}", "--web.listen-address=127.0.0.1:0"]
@@ -179,7 +179,7 @@ def running_program(
     with child:
         try:
             port = _listening_port(child, log)
-            yield Program(Victim(port, child.pid, folder, setup), child, log)
+            yield AttackedProgram(Victim(port, child.pid, folder, setup), child, log)
         finally:
             child.terminate()
             try:
