@@ -30,6 +30,7 @@ from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
+from tests.support.http import read_to_end
 
 _CANARY: Final = b"c4n4ry"
 _AUTHORIZATION: Final = "Basic cHJvbWV0aGV1czpub2JvZHlzLXBhc3N3b3Jk"  # prometheus:nobodys-password
@@ -162,14 +163,10 @@ def _exchange(port: int, sent: Sequence[bytes]) -> Iterator[bytes]:
     """Send each on a connection of its own; give what came until it was closed."""
     for data in sent:
         with socket.create_connection(("127.0.0.1", port), _TIMEOUT) as connection:
-            received = b""
             with suppress(ConnectionError):
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
-            with suppress(ConnectionError):
-                while piece := connection.recv(65536):
-                    received += piece
-            yield received
+            yield read_to_end(connection)
 
 
 def _scrape(port: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import logging
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from tests.observed import status_source
-from tests.support.http import Response, send_request
+from tests.support.http import Response, connect, send_request
 from tests.support.waiting import TIMEOUT
 
 T = TypeVar("T")
@@ -69,6 +70,10 @@ class Site:
         """Make one request at the first socket."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         return send_request(connection, path, method, headers)
+
+    def connect(self, sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+        """Connect to the first socket from an address of loopback, and send bytes."""
+        return connect(self.port, sent, source)
 
     def build(self) -> web.Application:
         """Build the application as it is set now."""

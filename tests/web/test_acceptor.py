@@ -28,14 +28,8 @@ METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TOLD = "too many connections, closing some"
 
 
-def connect(site: "Site", sent: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT, (source, 0))
-    sock.sendall(sent)
-    return sock
-
-
 def begin_to_read(site: "Site") -> socket.socket:
-    sock = connect(site, METRICS)
+    sock = site.connect(METRICS)
     assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
     return sock
 
@@ -59,11 +53,11 @@ def test_the_oldest_makes_room(site: "Site") -> None:
 
     def visit() -> None:
         with ExitStack() as stack:
-            silent = [stack.enter_context(connect(site)) for _ in range(3)]
+            silent = [stack.enter_context(site.connect()) for _ in range(3)]
             for number in range(2):
                 assert site.ask("/-/ready").status == 200
                 assert end_of(silent[number]) == b""
-                silent.append(stack.enter_context(connect(site)))
+                silent.append(stack.enter_context(site.connect()))
 
     with capture_logs() as events:
         site.serve_while(visit)
@@ -82,8 +76,8 @@ def test_a_slow_client_outlasts_a_crowd(site: "Site") -> None:
     first, second = METRICS[:20], METRICS[20:]
 
     def visit() -> bytes:
-        with closing(connect(site, first, "127.0.0.2")) as slow, ExitStack() as stack:
-            crowd = [stack.enter_context(connect(site, first)) for _ in range(100)]
+        with closing(site.connect(first, "127.0.0.2")) as slow, ExitStack() as stack:
+            crowd = [stack.enter_context(site.connect(first)) for _ in range(100)]
             assert [end_of(sock) for sock in crowd[:90]] == [b""] * 90
             slow.sendall(second)
             return slow.recv(15, socket.MSG_WAITALL)
@@ -99,7 +93,7 @@ def test_half_open_handshakes_displace_each_other(site: "Site", tls: ssl.SSLCont
 
     def visit() -> None:
         with ExitStack() as stack:
-            silent = [stack.enter_context(connect(site)) for _ in range(5)]
+            silent = [stack.enter_context(site.connect()) for _ in range(5)]
             assert [end_of(sock) for sock in silent[:3]] == [b""] * 3
             silent[3].settimeout(0.2)
             with pytest.raises(TimeoutError):
@@ -175,7 +169,7 @@ def test_a_lower_limit_closes_connections(site: "Site") -> None:
 
     def visit() -> list[bytes]:
         with ExitStack() as stack:
-            silent = [stack.enter_context(connect(site)) for _ in range(5)]
+            silent = [stack.enter_context(site.connect()) for _ in range(5)]
             assert site.ask("/-/ready").status == 200  # so that all are in
             site.max_connections = 2
             return [end_of(sock) for sock in silent[:3]]
@@ -199,7 +193,7 @@ def test_few_requests_wait_for_a_response_to_another(
         return web.Response()
 
     def visit() -> int:
-        with closing(connect(site, METRICS)) as sock:
+        with closing(site.connect(METRICS)) as sock:
             assert begun.wait(TIMEOUT)
             (connection,) = (c for c in gc.get_objects() if isinstance(c, Connection))
             transport = connection.transport
@@ -222,7 +216,7 @@ def test_a_scrape_in_flight_stays(site: "Site") -> None:
     def visit() -> int:
         with closing(begin_to_read(site)) as scrape, ExitStack() as stack:
             for _ in range(9):
-                stack.enter_context(connect(site))
+                stack.enter_context(site.connect())
             assert site.ask("/-/ready").status == 200
             length = 0
             while length < 20_000_000:
@@ -266,10 +260,10 @@ def test_one_that_is_not_read_from_makes_room_too(
         return len(list(Path("/proc/self/fd").iterdir()))
 
     def visit() -> bool:
-        with closing(connect(site, METRICS * 40)) as sock:
+        with closing(site.connect(METRICS * 40)) as sock:
             assert begun.wait(TIMEOUT)
             before = descriptors()
-            with closing(connect(site)):  # one more here, and one more or none at the server
+            with closing(site.connect()):  # one more here, and one more or none at the server
                 assert end_of(sock) == b""
                 wait_until(descriptors, lambda number: number <= before + 1)
                 return descriptors() == before + 1
@@ -286,7 +280,7 @@ def test_nobody_outstays(site: "Site") -> None:
     enlarge(site)
 
     def visit() -> int:
-        with closing(begin_to_read(site)) as sock, closing(connect(site)) as silent:
+        with closing(begin_to_read(site)) as sock, closing(site.connect()) as silent:
             site.timeouts.response = 0.0  # it has begun
             assert end_of(silent) == b""
             length = 0

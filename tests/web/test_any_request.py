@@ -8,7 +8,6 @@ it logs nothing above the level debug; and a scrape afterwards gets the metrics.
 import gzip
 import logging
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.web.responses import accepts_gzip
+from tests.support.http import read_to_end
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -153,20 +153,11 @@ def exchange(site: "Site", requests: list[bytes]) -> list[bytes]:
     with ExitStack() as stack:
         lines = []
         for sent in requests:
-            sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-            lines.append(stack.enter_context(sock))
+            sock = stack.enter_context(site.connect())
+            lines.append(sock)
             with suppress(ConnectionError):  # it is refused before it has come whole
                 sock.sendall(sent)
-        return list(map(rest, lines))
-
-
-def rest(sock: socket.socket) -> bytes:
-    """Return all that comes until the other side closes, or cuts the line."""
-    received = b""
-    with suppress(ConnectionResetError):
-        while piece := sock.recv(65536):
-            received += piece
-    return received
+        return list(map(read_to_end, lines))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.child import Child
+from tests.support.http import connect
 from tests.support.waiting import TIMEOUT
 
 END_SECONDS = 20.0
@@ -150,8 +151,7 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
     exporter = start(4096, 10_000)
     with ExitStack() as stack:
         for _ in range(500):
-            sock = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
-            stack.enter_context(sock).sendall(UNFINISHED)
+            stack.enter_context(connect(exporter.port, UNFINISHED))
         exporter.scrape()
         assert exporter.descriptors() > 500
         took, logged = exporter.end()
@@ -165,8 +165,7 @@ def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None
     before = exporter.memory()
     with ExitStack() as stack:
         for _ in range(50):
-            sock = socket.create_connection(("127.0.0.1", exporter.port), TIMEOUT)
-            stack.enter_context(sock).sendall(SCRAPE)
+            sock = stack.enter_context(connect(exporter.port, SCRAPE))
             assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         exporter.scrape()
         grown, unsent = exporter.memory() - before, exporter.unsent()

@@ -151,7 +151,7 @@ def test_clients_that_leave_at_once(site: "Site") -> None:
     site.exposition = lambda: cast("Exposition", slow)
 
     def connect(name: int) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+        sock = site.connect()
         sock.sendall(b"GET /metrics?name[]=%d HTTP/1.1\r\nHost: x\r\n\r\n" % name)
         return sock
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.typing import EventDict
 
-from tests.support.waiting import TIMEOUT
+from tests.support.http import read_to_end
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -21,21 +21,6 @@ SLOWLY = READY.replace(b"/-/ready", b"/metrics?name[]=files")  # by a thread of 
 @pytest.fixture(autouse=True)
 def _long_idle_time(site: "Site") -> None:
     site.timeouts.keepalive = LONG
-
-
-def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-
-
-def rest(sock: socket.socket) -> bytes:
-    """Return all that comes until the other side closes, or cuts the line."""
-    received = b""
-    try:
-        while piece := sock.recv(65536):
-            received += piece
-    except ConnectionResetError:
-        pass
-    return received
 
 
 @pytest.mark.parametrize(
@@ -54,11 +39,11 @@ def test_who_says_that_no_more_will_come(
     """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
 
     def visit() -> tuple[bytes, float]:
-        with closing(connect(site)) as sock:
+        with closing(site.connect()) as sock:
             sock.sendall(sent)
             sock.shutdown(socket.SHUT_WR)
             began = time.monotonic()
-            return rest(sock), time.monotonic() - began
+            return read_to_end(sock), time.monotonic() - began
 
     answered, seconds = site.serve_while(visit)
     assert answered.count(b" 200 OK\r\n") == responses
@@ -73,13 +58,13 @@ def test_who_leaves_with_nothing_to_wait_for(
     """Given no whole request that is not answered, then the end of one side is that of both."""
 
     def visit() -> float:
-        with closing(connect(site)) as sock:
+        with closing(site.connect()) as sock:
             sock.sendall(sent)
             if sent == READY:
                 assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
             sock.shutdown(socket.SHUT_WR)
             began = time.monotonic()
-            assert rest(sock) == b""
+            assert read_to_end(sock) == b""
             return time.monotonic() - began
 
     assert site.serve_while(visit) < LONG / 2  # less than an idle connection has

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.support.http import Response
+from tests.support.http import Response, read_to_end
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -60,26 +60,11 @@ TOO_LARGE = {
 }
 
 
-def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-
-
-def rest(sock: socket.socket) -> bytes:
-    """Return all that comes until the other side closes, or cuts the line."""
-    received = b""
-    try:
-        while piece := sock.recv(65536):
-            received += piece
-    except ConnectionResetError:
-        pass
-    return received
-
-
 def exchange(site: "Site", sent: bytes) -> bytes:
     """Send bytes, and return all that comes until the other side closes."""
-    with closing(connect(site)) as sock:
+    with closing(site.connect()) as sock:
         sock.sendall(sent)
-        return rest(sock)
+        return read_to_end(sock)
 
 
 @pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
@@ -132,7 +117,7 @@ def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> Non
     """They get a response that repeats nothing of them; none is a defect of the exporter's."""
 
     def visit() -> tuple[bytes, Response]:
-        with closing(connect(site)) as sock:
+        with closing(site.connect()) as sock:
             sock.sendall(sent)
             return sock.recv(65536), site.ask("/-/ready")
 
@@ -171,11 +156,11 @@ def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
     @settings(max_examples=150, deadline=None)
     @given(REQUESTS)
     def send(sent: bytes) -> None:
-        with closing(connect(site)) as sock:
+        with closing(site.connect()) as sock:
             with suppress(OSError):  # it may be refused and ended before
                 sock.sendall(sent)
                 sock.shutdown(socket.SHUT_WR)
-            assert b"\r\nServer: Python" not in rest(sock)
+            assert b"\r\nServer: Python" not in read_to_end(sock)
         assert site.ask("/-/ready").status == 200
 
     site.serve_while(send)
@@ -318,7 +303,7 @@ def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> No
 
     def visit() -> int:
         for number in range(200):
-            with closing(connect(site)) as sock:
+            with closing(site.connect()) as sock:
                 if number % 2:  # by a reset, not a farewell
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 sock.sendall(sent)
@@ -347,7 +332,7 @@ def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -
     site.timeouts.flush = 0.1
 
     def visit() -> int:
-        with closing(connect(site)) as connection:
+        with closing(site.connect()) as connection:
             connection.sendall(
                 b"GET /metrics HTTP/1.1\r\nHost: x\r\n" if b"GET" not in piece else b""
             )
@@ -368,9 +353,9 @@ def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
     head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n"
 
     def visit() -> bytes:
-        with closing(connect(site)) as sock:
+        with closing(site.connect()) as sock:
             sock.sendall(head + b"x" * 1000)
-            return rest(sock)
+            return read_to_end(sock)
 
     assert site.serve_while(visit).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert events == []
@@ -382,7 +367,7 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
 
     def connect_and_get_a_response() -> tuple[socket.socket, bytes]:
         while True:
-            sock = connect(site)
+            sock = site.connect()
             with suppress(ConnectionError):  # a request that comes late gets no response
                 sock.sendall(READY)
                 if received := sock.recv(65536):
@@ -391,7 +376,7 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
 
     def visit() -> list[bytes]:
         idle, received = connect_and_get_a_response()
-        silent, slow = connect(site), connect(site)
+        silent, slow = site.connect(), site.connect()
         with silent, idle, slow:
             slow.settimeout(0.05)
             with suppress(ConnectionError):
@@ -404,9 +389,9 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
                     with suppress(ConnectionError):  # the end has come meanwhile
                         slow.send(b"x")
                 except ConnectionResetError:  # what is sent after the end is answered so
-                    return [b"", rest(silent), received + rest(idle)]
+                    return [b"", read_to_end(silent), received + read_to_end(idle)]
                 else:
-                    return [ended, rest(silent), received + rest(idle)]
+                    return [ended, read_to_end(silent), received + read_to_end(idle)]
         return []
 
     of_slow, of_silent, of_idle = site.serve_while(visit)

@@ -1,6 +1,5 @@
 """What careless and hostile clients of a TLS port get, and what the log says of them."""
 
-import socket
 import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from tests.support.http import read_to_end
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -17,29 +17,14 @@ READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
-def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
-
-
-def rest(sock: socket.socket) -> bytes:
-    """Return all that comes until the other side closes, or cuts the line."""
-    received = b""
-    try:
-        while piece := sock.recv(65536):
-            received += piece
-    except ConnectionResetError:
-        pass
-    return received
-
-
 def securely(site: "Site", sent: bytes) -> bytes:
     """Make one request by TLS, which verifies nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with context.wrap_socket(connect(site)) as sock:
+    with context.wrap_socket(site.connect()) as sock:
         sock.sendall(sent)
-        return rest(sock)
+        return read_to_end(sock)
 
 
 def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.SSLContext) -> None:
@@ -48,12 +33,12 @@ def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.
     site.tls = tls
 
     def visit() -> tuple[bytes, bytes, bytes]:
-        with closing(connect(site)), closing(connect(site)) as plain:
+        with closing(site.connect()), closing(site.connect()) as plain:
             plain.sendall(READY)
-            of_plain, served = rest(plain), securely(site, LAST)
+            of_plain, served = read_to_end(plain), securely(site, LAST)
         site.timeouts.handshake = 0.1
-        with closing(connect(site)) as silent:
-            return of_plain, served, rest(silent)
+        with closing(site.connect()) as silent:
+            return of_plain, served, read_to_end(silent)
 
     plain, served, of_silent = site.serve_while(visit)
     assert b"HTTP" not in plain
@@ -92,7 +77,7 @@ def test_a_client_that_leaves_before_its_responses(
 
     def visit() -> bytes:
         for _ in range(20):
-            with context.wrap_socket(connect(site)) as sock:
+            with context.wrap_socket(site.connect()) as sock:
                 sock.sendall(READY * 60)
         return securely(site, LAST)
 
@@ -103,6 +88,6 @@ def test_a_client_that_leaves_before_its_responses(
 def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:
     """At SIGTERM nobody waits for a handshake that does not go on."""
     site.tls = tls
-    silent = site.serve_while(lambda: (connect(site), securely(site, LAST))[0])
+    silent = site.serve_while(lambda: (site.connect(), securely(site, LAST))[0])
     with closing(silent):
-        assert rest(silent) == b""
+        assert read_to_end(silent) == b""

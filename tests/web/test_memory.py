@@ -15,17 +15,14 @@ from prometheus_client import Gauge
 from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection, Timeouts
-from tests.support.waiting import TIMEOUT, wait_until
+from tests.support.http import read_to_end
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
 
 READY = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = READY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-
-
-def connect(site: "Site") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
 
 
 def client_hello() -> bytes:
@@ -38,15 +35,9 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-def read_to_end(sock: socket.socket) -> None:
-    with suppress(ConnectionResetError):
-        while sock.recv(65536):
-            pass
-
-
 def stop_half_way(site: "Site") -> None:
     """Begin a handshake, and wait until the server ends it."""
-    with closing(connect(site)) as sock:
+    with closing(site.connect()) as sock:
         with suppress(ConnectionError):
             sock.sendall(client_hello())
         read_to_end(sock)
@@ -54,7 +45,7 @@ def stop_half_way(site: "Site") -> None:
 
 def leave_half_way(site: "Site") -> None:
     """Begin a handshake, and reset the connection."""
-    with closing(connect(site)) as sock, suppress(ConnectionError):  # the server may be first
+    with closing(site.connect()) as sock, suppress(ConnectionError):  # the server may be first
         sock.sendall(client_hello())
         sock.recv(1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -62,7 +53,7 @@ def leave_half_way(site: "Site") -> None:
 
 def speak_plainly(site: "Site") -> None:
     """Send HTTP to the port for TLS."""
-    with closing(connect(site)) as sock:
+    with closing(site.connect()) as sock:
         with suppress(ConnectionError):
             sock.sendall(READY)
         read_to_end(sock)
@@ -72,7 +63,7 @@ def speak_tls(site: "Site", sent: bytes) -> None:
     """Send bytes by TLS, and wait until the server has ended the connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with suppress(OSError), context.wrap_socket(connect(site)) as sock:
+    with suppress(OSError), context.wrap_socket(site.connect()) as sock:
         sock.sendall(sent)
         read_to_end(sock)
 
@@ -158,7 +149,7 @@ def test_stalled_readers_leave_nothing_behind(site: "Site") -> None:
 
     def visit_often() -> int:
         for _ in range(5):
-            with closing(connect(site)) as sock:
+            with closing(site.connect()) as sock:
                 sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
                 assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         return wait_for_nothing()
@@ -181,7 +172,7 @@ def test_displaced_connections_leave_nothing_behind(
     def visit_often() -> int:
         with ExitStack() as stack:
             for _ in range(6):
-                sock = stack.enter_context(connect(site))
+                sock = stack.enter_context(site.connect())
                 if by_tls:
                     sock = stack.enter_context(context.wrap_socket(sock))
                 sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
@@ -200,7 +191,7 @@ def test_plain_connections_leave_nothing_behind(site: "Site", sent: bytes) -> No
 
     def visit_often() -> int:
         for _ in range(5):
-            with closing(connect(site)) as sock:
+            with closing(site.connect()) as sock:
                 with suppress(OSError):  # the server may be first to end it
                     sock.sendall(sent)
                     if not sent:

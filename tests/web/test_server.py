@@ -45,7 +45,7 @@ def exchange(sock: socket.socket, sent: bytes) -> bytes:
 
 def begin_to_read(site: "Site") -> socket.socket:
     """Ask for the metrics, and read no more than the first line of the response."""
-    sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+    sock = site.connect()
     sock.sendall(READY.replace(b"/-/ready", b"/metrics"))
     assert sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
     return sock
@@ -162,7 +162,7 @@ def test_the_end_serves_who_has_just_connected(
         listening, stop = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(site.serve(listening, stop))
         await listening.wait()
-        with socket.create_connection(("127.0.0.1", site.port), TIMEOUT) as client:
+        with site.connect() as client:
             client.setblocking(False)  # noqa: FBT003 - the module's own
             for _ in range(5):
                 await asyncio.sleep(0)  # the server accepts it
@@ -207,7 +207,7 @@ def test_few_expositions_are_compressed_at_once(
         with ExitStack() as stack:
             lines = []
             for _ in range(10):
-                sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+                sock = site.connect()
                 lines.append(stack.enter_context(sock))
                 sock.sendall(sent)
             return sum(sock.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK" for sock in lines)
@@ -230,7 +230,7 @@ def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
     """What is no proper request is refused and the line closed; the next visitor is served."""
 
     def visit() -> tuple[bytes, Response]:
-        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+        sock = site.connect()
         return exchange(sock, sent), site.ask("/-/ready")
 
     refused, next_one = site.serve_while(visit)
@@ -242,7 +242,7 @@ def test_a_body_that_nobody_asked_for(site: "Site") -> None:
     """A body on GET is not waited for and does no harm."""
 
     def visit() -> tuple[bytes, Response]:
-        sock = socket.create_connection(("127.0.0.1", site.port), TIMEOUT)
+        sock = site.connect()
         sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
         return exchange(sock, sent), site.ask("/-/ready")
 
