@@ -13,8 +13,9 @@ this order, so that a file that vanishes meanwhile proves nothing:
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from heapq import nlargest
 from typing import Final, TypeAlias
 
@@ -76,46 +77,65 @@ class Probe:
         return 0 if self.is_from_start else self.candidates[0].offset
 
 
+class Outcome(Enum):
+    """What the requests of a comparison have shown of the response for the parent."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    """A sub-folder has other files from its start."""
+    UNPROVEN = "unproven"
+    """The response at an offset does not prove which file of the sub-folder is the first."""
+    NO_RESPONSE = "no response"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """The end of a comparison. ``responses`` for folders from their start can still be used."""
+
+    outcome: Outcome
+    responses: Mapping[str, Listing] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A request for a sub-folder by itself, before a response for its parent is believed.
 
-    ``shown`` are the sub-folders of that response. The ``candidate`` is requested at its offset,
-    then what is in ``left`` from the start, beginning with the candidate. ``alone`` are the
-    responses so far, by path.
+    ``shown`` are the sub-folders of that response. The first of ``candidates`` is requested at
+    ``offset``: first at its own, then from its start. The others are requested from their start.
+    ``responses`` are those from a start so far, by path.
     """
 
     request: ParentRequest
     listing: Listing
     shown: Sequence[Entry]
-    candidate: Candidate
-    left: Sequence[Candidate]
-    is_from_start: bool = False
-    alone: dict[str, Listing] = field(default_factory=dict)
+    candidates: Sequence[Candidate]
+    offset: int
+    responses: Mapping[str, Listing] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         """Return the path to request."""
-        return self.left[0].path
+        return self.candidates[0].path
 
-    @property
-    def offset(self) -> int:
-        """Return the offset to request it at."""
-        return 0 if self.is_from_start else self.candidate.offset
+    def judge(self, response: Listing | None) -> "Comparison | ComparisonResult":
+        """Return the next request of the comparison, or its result.
 
-    def holds(self, listing: Listing) -> bool:
-        """Return whether a response fits to what the response for the parent shows."""
-        if not self.is_from_start:
-            return self.candidate.is_whole(listing)
-        known = self.left[0].shown
-        return shows_more(known, listing.root) and listing.files == known.all_files
-
-    def go_on(self, listing: Listing) -> "Comparison | None":
-        """Return the next comparison; None where this one was the last."""
-        if not self.is_from_start:
-            return replace(self, is_from_start=True)
-        alone = {**self.alone, self.path: listing}
-        return replace(self, left=self.left[1:], alone=alone) if self.left[1:] else None
+        ``response`` is None where the request has failed.
+        """
+        candidate, *left = self.candidates
+        if response is None:
+            return ComparisonResult(Outcome.NO_RESPONSE)
+        if self.offset > 0:
+            is_whole = candidate.is_whole(response)
+            return replace(self, offset=0) if is_whole else ComparisonResult(Outcome.UNPROVEN)
+        responses = {**self.responses, self.path: response}
+        known = candidate.shown
+        if not shows_more(known, response.root) or response.files != known.all_files:
+            usable = responses if response.files else self.responses
+            return ComparisonResult(Outcome.REFUTED, usable)
+        if left:
+            return replace(self, candidates=left, responses=responses)
+        return ComparisonResult(Outcome.CONFIRMED, responses)
 
 
 def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Candidate]:
@@ -171,7 +191,7 @@ def compare_siblings(
     if not candidate.shown.files:
         return None
     others = [other for other in chosen.values() if other.path != candidate.path]
-    return Comparison(request, listing, shown, candidate, [candidate, *others])
+    return Comparison(request, listing, shown, [candidate, *others], candidate.offset)
 
 
 def _count_own_files(candidate: Candidate) -> int:

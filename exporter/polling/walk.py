@@ -21,6 +21,8 @@ from typing import Final, TypeAlias
 from exporter.polling.comparisons import (
     Candidate,
     Comparison,
+    ComparisonResult,
+    Outcome,
     Probe,
     compare_siblings,
     find_candidates,
@@ -305,7 +307,7 @@ class _Walk:
             [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])],
         )
         spare = self.count_spare_requests(request.run)
-        if comparison is not None and spare > len(comparison.left):
+        if comparison is not None and spare > len(comparison.candidates):
             if self.strategy.can_afford_comparison:
                 self.compare(comparison)
                 return
@@ -319,29 +321,27 @@ class _Walk:
     def learn_from_comparison(
         self, comparison: Comparison, response: "asyncio.Task[Listing]"
     ) -> None:
-        request, listing = comparison.request, comparison.listing
-        alone = _read_comparison(response)
-        if alone is not None and comparison.holds(alone):
-            following = comparison.go_on(alone)
-            if following is not None:
+        match comparison.judge(_read_comparison(response)):
+            case Comparison() as following:
                 self.compare(following)
-                return
+            case result:
+                self.end_comparison(comparison, result)
+
+    def end_comparison(self, comparison: Comparison, result: ComparisonResult) -> None:
+        """Count the response for the parent if it, or another one meanwhile, was confirmed."""
+        request, listing = comparison.request, comparison.listing
+        if result.outcome is Outcome.CONFIRMED:
             self.has_confirmed_parent = True
-        elif alone is None:
-            self.use_parent(request, listing, None, cost=2)
-            return
-        elif comparison.is_from_start:
-            if self.has_confirmed_parent:  # another response was believed meanwhile
+        elif result.outcome is Outcome.REFUTED:
+            if self.has_confirmed_parent:
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files by itself than in a response for its parent"
                 )
             self.strategy.give_up()
-            if alone.files:
-                comparison.alone[comparison.path] = alone
-        if self.has_confirmed_parent:
+        if self.has_confirmed_parent and result.outcome is not Outcome.NO_RESPONSE:
             self.use_parent(request, listing, comparison.shown)
         else:
-            self.kept.update(comparison.alone)
+            self.kept.update(result.responses)
             self.use_parent(request, listing, None, cost=2)
 
     def use_parent(

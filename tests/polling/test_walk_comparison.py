@@ -209,7 +209,7 @@ def paths(entries: list[tuple[str, FolderListing]]) -> list[str]:
     run = SiblingRun(FolderProgress("p", None, FolderCounts(1).root), deque(), PAGE, 1, 10)
     request = ParentRequest(run, ParentOffset.ENTRIES, 5)
     comparison = compare_siblings(request, build_listing(FolderListing()), entries, entries)
-    return [] if comparison is None else [candidate.path for candidate in comparison.left]
+    return [] if comparison is None else [candidate.path for candidate in comparison.candidates]
 
 
 @pytest.mark.parametrize(
