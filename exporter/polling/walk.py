@@ -11,11 +11,9 @@ walk holds the folders on its edge only, so memory grows with the edge, not with
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
 from typing import Final, TypeAlias
 
 from exporter.polling.comparisons import (
@@ -29,6 +27,7 @@ from exporter.polling.comparisons import (
 )
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.listing_counter import ListingCounter
 from exporter.polling.siblings import (
     Entry,
     SiblingRun,
@@ -37,12 +36,8 @@ from exporter.polling.siblings import (
 )
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
-    StepKind,
-    begins_with,
     has_skipped,
-    last_reached,
     start_of,
-    with_files,
 )
 from exporter.polling.threads import cancel_all
 from exporter.polling.walk_strategy import ParentRequest, WalkStrategy
@@ -50,7 +45,6 @@ from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import (
     ApiError,
     IncompleteError,
-    LimitReachedError,
     ProtocolError,
     RequestTimeoutError,
     ServerError,
@@ -60,9 +54,7 @@ from exporter.scaleengine.file_listing import (
     FolderEncoding,
     FolderListing,
     Listing,
-    LoadState,
     build_listing,
-    may_be_api_member,
 )
 
 Request: TypeAlias = Callable[[str, int], Coroutine[None, None, Listing]]
@@ -96,7 +88,8 @@ async def walk(
     cancelled, and have ended when it ends.
     """
     strategy = strategy or WalkStrategy(limits.max_concurrency, limits.gap)
-    await _Walk(path, request, limits, counts, strategy).run()
+    counter = ListingCounter(path, counts, limits.snapshot.folders, WalkTraits())
+    await _Walk(path, request, limits, counter, strategy).run()
 
 
 _TOLERATED_ERRORS: Final = (ApiError, ProtocolError, RequestTimeoutError, ServerError)
@@ -113,7 +106,7 @@ class _Walk:
     path: str
     request: Request
     limits: WalkLimits
-    counts: FolderCounts
+    counter: ListingCounter
     strategy: WalkStrategy
     ready: list[FolderProgress] = field(default_factory=list)
     runs: list[SiblingRun] = field(default_factory=list)
@@ -121,18 +114,20 @@ class _Walk:
     awaited: dict[FolderProgress, SiblingRun] = field(default_factory=dict)
     """Runs that wait for a response for their first sub-folder, by that."""
     under_way: dict["asyncio.Task[Listing]", _Purpose] = field(default_factory=dict)
-    traits: WalkTraits = field(default_factory=WalkTraits)
     kept: dict[str, Listing] = field(default_factory=dict)
     """Responses for folders from their start, by path, that were made to compare them."""
     has_confirmed_parent: bool = False
     requests: int = 0
-    folders: int = 0
     encoding: FolderEncoding | None = None
     unmarked: FolderProgress | None = None
     """A folder that was requested, and whose response does not say how far it goes."""
 
+    @property
+    def traits(self) -> WalkTraits:
+        return self.counter.traits
+
     async def run(self) -> None:
-        self.ready.append(FolderProgress(self.path, None, self.counts.root))
+        self.ready.append(FolderProgress(self.path, None, self.counter.counts.root))
         try:
             while self.ready or self.runs or self.under_way:
                 self.request_more()
@@ -213,16 +208,6 @@ class _Walk:
             "raise api.max_requests_per_poll, or configure smaller paths",
         )
 
-    def count_folder(self) -> None:
-        """Count a folder that is held; raises LimitReachedError for one too many."""
-        self.folders += 1
-        if self.folders > self.limits.snapshot.folders:
-            raise LimitReachedError(
-                COMMAND,
-                f"{self.path!r} has more than {self.limits.snapshot.folders} folders",
-                "raise limits.folders_per_path, or configure smaller paths",
-            )
-
     def learn(self, folder: FolderProgress, response: "asyncio.Task[Listing]") -> None:
         try:
             listing = response.result()
@@ -234,9 +219,7 @@ class _Walk:
                 raise folder.incomplete(cause) from error
             return  # it is a member of the API that looks like a folder
         self.observe(folder, listing)
-        if not folder.is_certain:
-            folder.is_certain = True
-            folder.counted = self.counts.add_folder(folder.counted, folder.name)
+        self.counter.confirm(folder)
         if not folder.accept(listing, self.traits):
             self.release(folder)
         elif candidates := self.find_to_probe(folder, listing):
@@ -296,15 +279,16 @@ class _Walk:
             listing = build_listing(FolderListing())  # no number depends on this request
         shown = None
         if listing.encoding in {None, self.encoding}:
-            shown = match_position(request.run, listing.root, self.shows_all)
+            shown = match_position(request.run, listing.root, self.counter.shows_all)
         if shown is None or self.has_confirmed_parent:
             self.use_parent(request, listing, shown)
             return
+        new = shown[len(request.run.before) or 1 :]
         comparison = compare_siblings(
             request,
             listing,
             shown,
-            [entry for entry in shown[len(request.run.before) or 1 :] if self.shows_all(entry[1])],
+            [entry for entry in new if self.counter.shows_all(entry[1])],
         )
         spare = self.count_spare_requests(request.run)
         if comparison is not None and spare > len(comparison.candidates):
@@ -369,46 +353,16 @@ class _Walk:
         """Count the sub-folders of a run that a response for the parent shows."""
         run = request.run
         self.traits.observe(listing, request.offset)
-        new = FolderListing(folders=dict(shown[len(run.before) :]))
-        self.count_children(run.parent, replace(listing, root=new), is_from_parent=True)
+        self.counter.count_siblings(run.parent, listing, shown[len(run.before) :])
         taken = run.take_in(shown)
         self.strategy.record_fit(request, sum(child.is_done for child in taken))
         self.release_children(taken, dict(shown))
 
-    def shows_all(self, shown: FolderListing) -> bool:
-        """Return whether a response shows a folder as complete, with all that is below it."""
-        unread = [shown]
-        while unread:
-            folder = unread.pop()
-            if self.judge(folder, is_cut=False) is not LoadState.COMPLETE:
-                return False
-            unread += (
-                child
-                for name, child in folder.folders.items()
-                if not may_be_api_member(name) or child.has_state
-            )
-        return True
-
     def count(self, folder: FolderProgress, listing: Listing) -> None:
-        """Count what an accepted response shows, and decide what to request next."""
-        step = folder.step
-        if step.offset == 0:
-            folder.start = start_of(listing.root)
-        files = folder.add_files(listing.root.files)
-        self.counts.add_files(folder.counted, files)
-        news, unclear, last = self.count_children(folder, listing)
-        earlier = folder.unclear
-        folder.unclear = [*earlier, *unclear]
-        is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
-        if is_leap:
-            # The offset has skipped all files before this one: what is before it is complete.
-            passed = _passed(folder, step.child or "")
-            _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
-        if folder.decide(listing, files + news, self.traits):
-            shown = folder.unclear if is_leap else unclear
-            _finish(child for child in shown if child not in last)
-        folder.unclear = tuple(child for child in folder.unclear if not child.is_complete)
-        self.release(folder, listing.root if step.offset == 0 else None)
+        """Count what an accepted response shows, and make ready what is requested next."""
+        is_from_start = folder.step.offset == 0
+        self.counter.count(folder, listing)
+        self.release(folder, listing.root if is_from_start else None)
 
     def release(self, folder: FolderProgress, shown: FolderListing | None = None) -> None:
         """Make ready what is to be requested next after a response for a folder.
@@ -448,80 +402,6 @@ class _Walk:
             )
         self.ready += reversed(found)
 
-    def count_children(
-        self, requested: FolderProgress, listing: Listing, *, is_from_parent: bool = False
-    ) -> tuple[int, list[FolderProgress], frozenset[FolderProgress]]:
-        """Count what is shown below the requested folder.
-
-        ``is_from_parent`` says that every sub-folder is shown from its start, as the response has
-        proven. Return how many entries are new, the folders that may not have been shown as a
-        whole, and those of them in which the response ends without a word of it: a server may scan
-        files that it does not show, so there may be more even where others have shown more.
-        """
-        news, unclear, silent = 0, [], []
-        is_from_start = requested.step.offset == 0 and not is_from_parent
-        is_trusted = is_from_start or is_from_parent or bool(self.traits.shows_children_from_start)
-        has_room = self.traits.has_room(listing)
-        unread = deque([(requested, listing.root, True)])
-        while unread:
-            parent, shown, is_last = unread.popleft()
-            last = _last_children(shown) if is_last else frozenset()
-            for name, shown_child in shown.folders.items():
-                child = parent.children.get(name)
-                if child is None:
-                    child = self.add_child(parent, name, shown_child)
-                    news += 1
-                if child.is_complete and is_from_parent:
-                    unread.append((child, shown_child, False))
-                if child.is_complete or not child.is_certain:
-                    continue
-                if child.is_by_itself or not (
-                    is_trusted or child.continues_with(shown_child.files)
-                ):
-                    child.is_by_itself = True
-                    continue
-                if is_from_start and shown_child.files:
-                    child.start = start_of(shown_child)
-                files = child.add_files(shown_child.files)
-                self.counts.add_files(child.counted, files)
-                news += files
-                unread.append((child, shown_child, name in last))
-                is_cut = name in last and not self.traits.marks_skipped
-                loaded = self.judge(shown_child, is_cut=is_cut and not has_room)
-                if loaded is LoadState.COMPLETE:
-                    child.finish()
-                else:
-                    child.request_by_itself()
-                    unclear += [child] if loaded is None else []
-                    silent += [child] if name in last and shown_child.loaded is None else []
-        return news, unclear, frozenset(silent)
-
-    def add_child(self, parent: FolderProgress, name: str, shown: FolderListing) -> FolderProgress:
-        """Hold a sub-folder that is shown for the first time, and count it if it is one."""
-        child = parent.add_child(name)
-        self.count_folder()
-        child.is_certain = not may_be_api_member(name) or shown.has_state
-        if child.is_certain:
-            child.counted = self.counts.add_folder(parent.counted, name)
-        return child
-
-    def judge(self, shown: FolderListing, *, is_cut: bool) -> LoadState | None:
-        """Return how far a response for a folder above shows a folder; None where it is not sure.
-
-        ``is_cut`` says that the response may have ended below the folder.
-        """
-        loaded = shown.loaded
-        if loaded is None and shown.next_offset:
-            return LoadState.PARTIAL
-        if loaded is None and shown.next_offset == 0:
-            return None
-        says_if_open = self.traits.writes_flags if shown.is_empty else self.traits.marks_children
-        if loaded is None and says_if_open:
-            loaded = LoadState.COMPLETE
-        if loaded is LoadState.COMPLETE and is_cut:
-            return None
-        return loaded
-
 
 def _read_comparison(response: "asyncio.Task[Listing]") -> Listing | None:
     """Return a response that no number depends on; None where it says nothing."""
@@ -533,27 +413,3 @@ def _read_comparison(response: "asyncio.Task[Listing]") -> Listing | None:
 
 async def _return(listing: Listing) -> Listing:
     return listing
-
-
-def _finish(folders: Iterable[FolderProgress]) -> None:
-    """Record that folders are complete, but for those of which something was not used."""
-    for folder in folders:
-        if not any(above.is_by_itself for above in folder.lineage()):
-            folder.finish()
-
-
-def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
-    """Return the folders that come before a path, each with all that is below it."""
-    passed: list[FolderProgress] = []
-    below: FolderProgress | None = folder
-    for name in reached.split("/"):
-        if below is None:
-            break
-        passed += takewhile(lambda child: child.name != name, below.children.values())  # noqa: B023 - used at once
-        below = below.children.get(name)
-    return frozenset(passed)
-
-
-def _last_children(shown: FolderListing) -> frozenset[str | None]:
-    """Return the sub-folders below which a response may have ended."""
-    return frozenset([last_reached(shown), *with_files(shown)[-1:]])
