@@ -8,6 +8,7 @@ from typing import TypeAlias
 from exporter.check.file_type_search import OtherTypes
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.follow_ups import accept_response, decide_next_step
 from exporter.polling.polls import find_missing_users
 from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
@@ -241,8 +242,8 @@ def estimate_target_poll(target: FilesTarget, listing: Listing) -> PollEstimate:
     """Return what the first response of a path shows; raises IncompleteError as a poll does."""
     folder, traits = FolderProgress(target.path), WalkTraits()
     traits.observe(listing, 0)
-    if folder.accept(listing, traits):
-        folder.decide(listing, listing.entries, traits)
+    if accept_response(folder, listing, traits):
+        decide_next_step(folder, listing, listing.entries, traits)
     return estimate_poll(listing, is_end=folder.is_complete)
 
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.follow_ups import decide_next_step
 from exporter.polling.siblings import Entry
 from exporter.polling.steps import StepKind, begins_with, last_reached, start_of, with_files
 from exporter.polling.walk_traits import WalkTraits
@@ -41,7 +42,7 @@ class ListingCounter:
             folder.start = start_of(listing.root)
         files = folder.add_files(listing.root.files)
         self.counts.add_files(folder.counted, files)
-        news, unclear, last = self._count_children(folder, listing)
+        new_entries, unclear, last = self._count_children(folder, listing)
         earlier = folder.unclear
         folder.unclear = [*earlier, *unclear]
         is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
@@ -49,7 +50,7 @@ class ListingCounter:
             # The offset has skipped all files before this one: what is before it is complete.
             passed = _passed(folder, step.child or "")
             _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
-        if folder.decide(listing, files + news, self.traits):
+        if decide_next_step(folder, listing, files + new_entries, self.traits):
             shown = folder.unclear if is_leap else unclear
             _finish(child for child in shown if child not in last)
         folder.unclear = tuple(child for child in folder.unclear if not child.is_complete)
@@ -91,7 +92,7 @@ class ListingCounter:
         whole, and those of them in which the response ends without a word of it: a server may scan
         files that it does not show, so there may be more even where others have shown more.
         """
-        news, unclear, silent = 0, [], []
+        new_entries, unclear, silent = 0, [], []
         is_from_start = requested.step.offset == 0 and not is_from_parent
         is_trusted = is_from_start or is_from_parent or bool(self.traits.shows_children_from_start)
         has_room = self.traits.has_room(listing)
@@ -103,7 +104,7 @@ class ListingCounter:
                 child = parent.children.get(name)
                 if child is None:
                     child = self._add_child(parent, name, shown_child)
-                    news += 1
+                    new_entries += 1
                 if child.is_complete and is_from_parent:
                     unread.append((child, shown_child, False))
                 if child.is_complete or not child.is_certain:
@@ -117,7 +118,7 @@ class ListingCounter:
                     child.start = start_of(shown_child)
                 files = child.add_files(shown_child.files)
                 self.counts.add_files(child.counted, files)
-                news += files
+                new_entries += files
                 unread.append((child, shown_child, name in last))
                 is_cut = name in last and not self.traits.marks_skipped
                 loaded = self._judge(shown_child, is_cut=is_cut and not has_room)
@@ -127,7 +128,7 @@ class ListingCounter:
                     child.request_by_itself()
                     unclear += [child] if loaded is None else []
                     silent += [child] if name in last and shown_child.loaded is None else []
-        return news, unclear, frozenset(silent)
+        return new_entries, unclear, frozenset(silent)
 
     def _add_child(self, parent: FolderProgress, name: str, shown: FolderListing) -> FolderProgress:
         """Hold a sub-folder that is shown for the first time, and count it if it is one."""

@@ -21,7 +21,7 @@ class StepKind(Enum):
     """What a request of a folder is for."""
 
     NEXT = auto()
-    TOLD = auto()
+    AT_OFFSET = auto()
     """From the place that the server gave, one entry earlier."""
     LEAP = auto()
     """A try: whether an offset counts the files at any depth."""

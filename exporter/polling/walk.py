@@ -27,6 +27,7 @@ from exporter.polling.comparisons import (
 )
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.follow_ups import accept_response
 from exporter.polling.listing_counter import ListingCounter
 from exporter.polling.siblings import (
     Entry,
@@ -220,7 +221,7 @@ class _Walk:
             return  # it is a member of the API that looks like a folder
         self.observe(folder, listing)
         self.counter.confirm(folder)
-        if not folder.accept(listing, self.traits):
+        if not accept_response(folder, listing, self.traits):
             self.release(folder)
         elif candidates := self.find_to_probe(folder, listing):
             self.probe(Probe(folder, listing, candidates))

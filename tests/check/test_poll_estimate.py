@@ -12,6 +12,7 @@ from exporter.accounts import Dependencies, build_accounts
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.follow_ups import accept_response, decide_next_step
 from exporter.polling.walk import WalkLimits, walk
 from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.client import Credentials
@@ -90,8 +91,8 @@ def test_requests_of_a_poll(listing: Listing, foreseen: PollEstimate) -> None:
     """Each folder that was not shown whole takes further requests, by what is said of it."""
     folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
     traits.observe(listing, 0)
-    assert folder.accept(listing, traits)
-    folder.decide(listing, listing.entries, traits)
+    assert accept_response(folder, listing, traits)
+    decide_next_step(folder, listing, listing.entries, traits)
 
     assert estimate_poll(listing, is_end=folder.is_complete) == foreseen
 
@@ -172,7 +173,7 @@ def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
     responses = walked(tree, ApiVariant())
     folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
     traits.observe(responses[0], 0)
-    folder.accept(responses[0], traits)
-    folder.decide(responses[0], responses[0].entries, traits)
+    accept_response(folder, responses[0], traits)
+    decide_next_step(folder, responses[0], responses[0].entries, traits)
     foreseen = estimate_poll(responses[0], is_end=folder.is_complete).requests
     assert (foreseen == 1) is (len(responses) == 1)

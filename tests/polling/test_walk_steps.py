@@ -8,6 +8,7 @@ import pytest
 
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
+from exporter.polling.follow_ups import accept_response, decide_next_step
 from exporter.polling.steps import Start, Step, StepKind, has_skipped, repeats
 from exporter.polling.walk import WalkLimits, walk
 from exporter.polling.walk_traits import WalkTraits
@@ -172,21 +173,21 @@ def test_an_empty_response_behind_the_end(shown: FolderListing) -> None:
     """It proves the end, also with a member of the API that looks like a folder."""
     folder = behind_the_end()
     folder.add_child("__errors")
-    folder.accept(build_listing(shown), WalkTraits(max_files=3))
+    accept_response(folder, build_listing(shown), WalkTraits(max_files=3))
     assert folder.is_complete
 
 
 def test_a_response_behind_the_end_that_repeats_something() -> None:
     """It proves no end: what follows may be hidden, so the requests go on, a response farther."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
-    folder.accept(build_listing(KNOWN), traits)
+    accept_response(folder, build_listing(KNOWN), traits)
     assert (folder.step.kind, folder.step.offset) == (StepKind.SAME, 1009)
-    folder.accept(build_listing(whole()), traits)
+    accept_response(folder, build_listing(whole()), traits)
     for offset in (12, 15):
         assert folder.step == Step(offset, StepKind.GAP)
-        folder.accept(build_listing(KNOWN), traits)
+        accept_response(folder, build_listing(KNOWN), traits)
     with pytest.raises(IncompleteError, match="behind its end, more is listed"):
-        folder.accept(build_listing(whole(b=whole())), traits)
+        accept_response(folder, build_listing(whole(b=whole())), traits)
 
 
 @pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
@@ -194,10 +195,10 @@ def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
     """What is shown far behind the end is shown everywhere, and hides nothing."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
     for shown in (first, KNOWN):
-        folder.accept(build_listing(shown), traits)
+        accept_response(folder, build_listing(shown), traits)
     if not folder.is_complete:
         assert folder.step == Step(12, StepKind.GAP)
-        folder.accept(build_listing(KNOWN), traits)
+        accept_response(folder, build_listing(KNOWN), traits)
     assert folder.is_complete
 
 
@@ -306,9 +307,9 @@ def test_a_leap_to_a_file_of_a_sub_folder() -> None:
         FolderListing(files(1), {"a": whole(many(10, 110))}, PARTLY, files_last=True)
     )
     traits.observe(listing, 0)
-    assert folder.accept(listing, traits)
+    assert accept_response(folder, listing, traits)
     folder.add_files(listing.root.files)
-    folder.decide(listing, listing.entries, traits)
+    decide_next_step(folder, listing, listing.entries, traits)
     step = folder.step
     assert (step.kind, step.offset, step.child, step.file) == (StepKind.LEAP, 99, "a", "109.mp4")
 
@@ -371,7 +372,7 @@ def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
     folder.is_by_itself = True
     folder.step = Step(3, StepKind.GAP)
     with pytest.raises(IncompleteError, match="behind its end, more is listed"):
-        folder.accept(build_listing(whole(a=whole())), WalkTraits())
+        accept_response(folder, build_listing(whole(a=whole())), WalkTraits())
 
 
 @pytest.mark.parametrize(
@@ -422,12 +423,12 @@ def test_leaps_are_tried_three_times() -> None:
         folder = FolderProgress("s")
         listing = build_listing(FolderListing(folders={"a": FolderListing(many(0, 100))}))
         traits.observe(listing, 0)
-        assert folder.accept(listing, traits)
-        folder.decide(listing, listing.entries, traits)
+        assert accept_response(folder, listing, traits)
+        decide_next_step(folder, listing, listing.entries, traits)
         tried.append(folder.step.kind)
         if folder.step.kind is StepKind.LEAP:
             assert (folder.step.offset, folder.step.file) == (99, "99.mp4")
-            assert not folder.accept(build_listing(EMPTY), traits)
+            assert not accept_response(folder, build_listing(EMPTY), traits)
             assert folder.step.offset == 1
     assert tried == [StepKind.LEAP] * 3 + [StepKind.NEXT] * 2
 
