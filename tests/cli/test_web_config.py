@@ -160,3 +160,5 @@ def test_every_metric_is_documented(program: Program, tmp_path: Path) -> None:
     served = set(re.findall(r"^# TYPE (scaleengine_\w+) ", text, re.MULTILINE))
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     assert set(re.findall(r"^\| `(scaleengine_\w+)` \|", page, re.MULTILINE)) == served
+    others = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) - served
+    assert {name.partition("_")[0] for name in others} == {"process", "python"}

@@ -1,5 +1,6 @@
 """What the documents say is what the program does."""
 
+import ast
 import os
 import re
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli import program, serve
+from exporter.command_line import Flag
 from exporter.config import ApiConfig, LimitsConfig
 from exporter.flags import BACKFILL_FLAGS, CONFIG_FILE, SHARD_FLAGS
 from exporter.process.start import KEPT
@@ -32,11 +35,14 @@ BACKFILL = (ROOT / "docs" / "backfill.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 
 
+def find_section(page: str, heading: str) -> str:
+    """Return what a page says below a heading."""
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 def rows(page: str, heading: str) -> dict[str, str]:
     """Return the first two cells of each row of the table below a heading of a page."""
-    section = (
-        (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    )
+    section = find_section((ROOT / "docs" / page).read_text(), heading)
     return dict(re.findall(r"^\| `([^`]+)` \|([^|]*)\|", section, re.MULTILINE))
 
 
@@ -62,6 +68,65 @@ def test_every_flag_of_the_backfill_is_documented() -> None:
         assert written[name].strip() == default
 
 
+@pytest.mark.parametrize(
+    ("command", "page", "heading"),
+    [
+        ("check", "operations.md", "Check with ScaleEngine"),
+        ("files", "configuration.md", "Commands"),
+    ],
+)
+def test_every_flag_of_a_command_is_documented(command: str, page: str, heading: str) -> None:
+    """The section on a command names each flag that only commands take."""
+    text = find_section((ROOT / "docs" / page).read_text(), heading)
+    flags = {param.opts[0] for param in program.commands[command].params if isinstance(param, Flag)}
+    own = flags - set(re.findall(r"^\| `(--[^`]+)` \|", CONFIGURATION, re.MULTILINE))
+    assert own <= set(re.findall(r"(?<![\w-])--[a-z.-]+", text))
+    assert own
+
+
+def test_the_flags_of_every_command_are_looked_up() -> None:
+    """A command whose flags are not among those of the server has a test of its own above."""
+    of_the_server = {*map(id, serve.params)}
+    others = [
+        name
+        for name, command in program.commands.items()
+        if any(
+            isinstance(param, Flag) and id(param) not in of_the_server for param in command.params
+        )
+    ]
+    assert sorted(others) == ["backfill", "check", "files"]
+
+
+def find_metric_names() -> set[str]:
+    """Return a pattern for each name of a metric in the source."""
+    found = set()
+    for file in (ROOT / "exporter").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [
+                    part.value if isinstance(part, ast.Constant) else r"\w+" for part in node.values
+                ]
+            else:
+                parts = [node.value] if isinstance(node, ast.Constant) else []
+            name = "".join(map(str, parts))
+            if re.fullmatch(r"scaleengine(_[a-z]+|_\\w\+)+", name):
+                found.add(name)
+    return found
+
+
+def test_every_metric_in_the_source_is_documented() -> None:
+    """The table has each metric that the source names, also one that is seldom served."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    documented = re.findall(r"^\| `(scaleengine_\w+)` \|", page, re.MULTILINE)
+    names = find_metric_names()
+    assert [
+        name
+        for name in names
+        if not any(re.fullmatch(f"{name}(_total)?", metric) for metric in documented)
+    ] == []
+    assert len(names) > 30
+
+
 def test_every_reason_to_reject_a_row_is_documented() -> None:
     """The page of metrics explains each fault of a row, and no other."""
     assert set(rows("metrics.md", "Rows that cannot be read")) == set(RowFault)
@@ -75,7 +140,7 @@ def test_every_reason_is_documented() -> None:
 def test_log_events_are_documented() -> None:
     """The events that the page of operations lists are in the source, with these words."""
     page = (ROOT / "docs" / "operations.md").read_text()
-    section = page.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    section = find_section(page, "Logs")
     events = re.findall(r"^\| `([\w ,]+)` \|", section, re.MULTILINE)
     source = "".join(file.read_text() for file in (ROOT / "exporter").rglob("*.py"))
     assert "poll" in events
@@ -140,7 +205,7 @@ def test_the_room_for_connections_is_documented(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_variable_that_matters_is_documented() -> None:
     """Each variable that is not removed from the environment is named."""
-    section = CONFIGURATION.partition("\n## Environment\n")[2].partition("\n## ")[0]
+    section = find_section(CONFIGURATION, "Environment")
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     said_otherwise = {"LANGUAGE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
     of_systemd = {"LISTEN_PID", "LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
@@ -149,7 +214,7 @@ def test_every_variable_that_matters_is_documented() -> None:
 
 def blocks(page: str, heading: str, language: str) -> list[str]:
     """Return the code of the blocks in a language below a heading of a page."""
-    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = find_section(page, heading)
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
