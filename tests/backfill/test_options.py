@@ -20,7 +20,7 @@ from exporter.backfill.options import (
 )
 from exporter.backfill.windows import midnight
 from tests.backfill.conftest import NOW
-from tests.command_line import read_command_line, read_wrong_command_line
+from tests.support.command_line import read_command_line, read_wrong_command_line
 
 GOOD = BackfillOptions(
     FirstDay(date(2026, 1, 1)), None, (), 3600, (("job", "x"),), Destination(Path("h.om"))

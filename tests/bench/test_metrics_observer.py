@@ -20,7 +20,7 @@ from exporter.polling.snapshots import (
 from exporter.polling.store import LastGood, PollResult
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
-from tests.published import published
+from tests.support.published import published
 
 USAGE = DiskUsageTarget("main", 60.0, 180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)

@@ -9,7 +9,7 @@ from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
-from tests.status_scenes import SCENES
+from tests.support.status_scenes import SCENES
 
 START_SECONDS = 60.0
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.chromium import Page
 from tests.browser.site import Site
-from tests.status_scenes import HOSTILE, SCENES
+from tests.support.status_scenes import HOSTILE, SCENES
 
 WIDTHS = [390, 1280]
 AXE = files("axe_core_python") / "axe.min.js"

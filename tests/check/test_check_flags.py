@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import read_command_line, read_wrong_command_line
+from tests.support.command_line import read_command_line, read_wrong_command_line
 from tests.support.fixtures import ReadWrongFlags
 
 PREFIX = "SCALEENGINE_EXPORTER_"

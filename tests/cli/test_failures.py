@@ -16,11 +16,11 @@ from exporter.simulator import (
     Simulator,
     steady_usage,
 )
-from tests.ports import refusing_port
 from tests.support.credentials import CANARY_KEY as KEY
 from tests.support.credentials import CANARY_SECRET as SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 from tests.support.fixtures import StartProgram, WriteConfig
+from tests.support.ports import refusing_port
 from tests.support.program import Program, Scrape
 
 RUNBOOK = (Path(__file__).parents[2] / "monitoring" / "README.md").read_text()

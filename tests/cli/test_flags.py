@@ -8,7 +8,7 @@ from exporter import __version__
 from exporter.cli import program
 from exporter.flags import BACKFILL_FLAGS, CHECK_FLAGS
 from exporter.web.listeners import TcpAddress, UnixAddress
-from tests.command_line import read_command_line, read_wrong_command_line
+from tests.support.command_line import read_command_line, read_wrong_command_line
 from tests.support.fixtures import ReadWrongFlags
 
 PREFIX = "SCALEENGINE_EXPORTER_"

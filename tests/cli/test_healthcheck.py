@@ -16,7 +16,7 @@ from exporter.process.background_writer import BackgroundWriter
 from exporter.process.signals import SignalThread
 from exporter.process.start import Process
 from exporter.web.listeners import format_address, listen, parse_address
-from tests.ports import refusing_port
+from tests.support.ports import refusing_port
 from tests.support.waiting import TIMEOUT
 
 VARIABLE = "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS"

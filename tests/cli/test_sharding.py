@@ -29,7 +29,7 @@ from exporter.sharding import (
     choose_shard,
     compute_ordinal,
 )
-from tests.command_line import read_command_line, read_wrong_command_line
+from tests.support.command_line import read_command_line, read_wrong_command_line
 
 CDNS = st.integers(1, 2**63)
 TOTALS = st.integers(1, 300)

@@ -15,7 +15,7 @@ import bcrypt
 import pytest
 
 from exporter.simulator import Simulator
-from tests.certificates import certify_expired
+from tests.support.certificates import certify_expired
 from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.program import Program
 from tests.support.waiting import TIMEOUT, wait_until

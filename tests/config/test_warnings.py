@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import certify_expired
+from tests.support.certificates import certify_expired
 from tests.support.fixtures import LoadText
 
 

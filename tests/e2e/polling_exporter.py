@@ -11,8 +11,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.accounts import Polled, Samples, series
-from tests.ports import choose_port
 from tests.support.child import Child
+from tests.support.ports import choose_port
 from tests.support.waiting import TIMEOUT, wait_until
 
 POLL_SECONDS: Final = 3

@@ -8,9 +8,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from tests.certificates import OPENSSL
 from tests.e2e.programs import needed
 from tests.e2e.prometheus_api import PrometheusApi
+from tests.support.certificates import OPENSSL
 from tests.support.child import Child
 from tests.support.waiting import wait_until
 

@@ -9,7 +9,7 @@ from exporter.polling.snapshots import FileCounts, FolderCount
 from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.clock import Clock
-from tests.published import published
+from tests.support.published import published
 from tests.support.waiting import TIMEOUT
 
 TARGET = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video", folder_depth=1)

@@ -28,7 +28,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compu
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
-from tests.published import published
+from tests.support.published import published
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 QUOTAS = {"main": {"*": 9}, "new": {"web": 7}}

@@ -29,8 +29,8 @@ from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
-from tests.published import published
 from tests.support.clocks import FakeClock
+from tests.support.published import published
 
 USAGE = DiskUsageTarget("main", interval=60, stale_after=180)
 FILES = FilesTarget("main", 60, 180, "sestore4/jb", "video", folder_depth=1)

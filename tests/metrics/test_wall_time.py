@@ -16,8 +16,8 @@ from exporter.polling.store import LastGood, PollResult, Store
 from exporter.polling.targets import DiskUsageTarget
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from tests.published import published
 from tests.support.clocks import FakeClock
+from tests.support.published import published
 
 TARGET = DiskUsageTarget("main", interval=3600, stale_after=10800)
 BYTES = DiskUsageSnapshot((UserUsage("web", date(2014, 11, 11), 5),))

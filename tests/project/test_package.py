@@ -181,4 +181,4 @@ def test_the_source_package_can_test_itself(built: Path) -> None:
         text=True,
     ).stdout.splitlines()
     names = {name.partition("/")[2] for name in listed}
-    assert {"tests/project/test_package.py", "tests/command_line.py"} <= names
+    assert {"tests/project/test_package.py", "tests/support/command_line.py"} <= names

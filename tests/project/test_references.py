@@ -14,8 +14,8 @@ from exporter.config.model import Config
 from exporter.metrics.descriptions import DISK_USAGE
 from exporter.web.config_file.sections import WebConfigFile
 from exporter.yamlfile.models import list_section_keys
-from tests.command_line import read_command_line
 from tests.project.reference import collect_families
+from tests.support.command_line import read_command_line
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = {

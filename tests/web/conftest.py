@@ -23,8 +23,8 @@ from exporter.web.connection import Timeouts
 from exporter.web.connection_tracker import ConnectionLimits
 from exporter.web.listeners import TcpAddress, listen
 from exporter.web.server import serve
-from tests.observed import status_source
 from tests.support.http import Response, connect, send_request
+from tests.support.observed import status_source
 from tests.support.waiting import TIMEOUT
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from exporter.web.listeners import (
     format_url,
     listen,
 )
-from tests.ports import choose_port
+from tests.support.ports import choose_port
 
 
 class Listen(Protocol):

@@ -19,9 +19,9 @@ from exporter.metrics.publisher import Publisher
 from exporter.metrics.registry import build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
-from tests.command_line import read_wrong_command_line
-from tests.observed import PROCESS
+from tests.support.command_line import read_wrong_command_line
 from tests.support.http import Response
+from tests.support.observed import PROCESS
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site

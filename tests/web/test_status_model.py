@@ -20,8 +20,8 @@ from exporter.web.status.json_document import SCHEMA_FILE, format_schema, write_
 from exporter.web.status.observation import ConfiguredAccount, Observation
 from exporter.web.status.rendering import PageLinks, View, render_page
 from exporter.web.status.status_model import AccountStatus, Severity, State
-from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
-from tests.status_scenes import SCENES, TODAY, failed, polled, user
+from tests.support.observed import NOW, PROCESS, WALL_OFFSET, observe
+from tests.support.status_scenes import SCENES, TODAY, failed, polled, user
 
 USAGE = DiskUsageTarget("main", 3600, 10800)
 FILES = FilesTarget("main", 900, 2700, "sestore4/jb", "video", 1)

@@ -34,9 +34,9 @@ from exporter.web.status.wording import (
     format_number,
     format_share,
 )
-from tests.observed import NOW, observe, status_source
-from tests.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
 from tests.support.http import Response
+from tests.support.observed import NOW, observe, status_source
+from tests.support.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site

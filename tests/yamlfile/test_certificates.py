@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.yamlfile.certificates import Validity, find_validity_problems, read_validities
-from tests.certificates import certify
+from tests.support.certificates import certify
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = MADE.timestamp()

@@ -20,7 +20,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.disk_usage import RejectedRow, RowFault
 from exporter.scaleengine.errors import Reason
 from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
-from tests.observed import NOW, PROCESS, WALL_OFFSET, observe
+from tests.support.observed import NOW, PROCESS, WALL_OFFSET, observe
 
 TODAY = datetime.fromtimestamp(NOW + WALL_OFFSET, UTC).date()
 HOSTILE = "<script>alert(1)</script>\"'><img src=//x.invalid/y onerror=alert(2)>{{ 7*7 }}&amp;"
