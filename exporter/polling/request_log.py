@@ -96,16 +96,10 @@ class RequestLog:
         if request.path:
             requests, seconds = self._costs.get(request.path, (0, 0.0))
             self._costs[request.path] = (requests + 1, seconds + exchange.seconds)
-        self._log_request(exchange.command, record)
+        self._log_request(exchange, request, record.attempt)
 
-    def record_failure(self, error: ScaleEngineError) -> None:
-        """Log that a request failed, and that others have to wait, if they have."""
-        self._log.debug(
-            "request failed",
-            **describe_request(error),
-            reason=str(error.reason),
-            cause=error.cause,
-        )
+    def record_pause(self, error: ScaleEngineError) -> None:
+        """Log that the account's requests have to wait after a failure, if they have."""
         pause = find_account_pause(error)
         if pause and self._log_limit.is_due("pause"):
             self._log.info(
@@ -114,41 +108,46 @@ class RequestLog:
 
     def record_retry(self, error: ScaleEngineError, attempt: int, wait: float) -> None:
         """Log that a request is sent again after a wait in seconds; ``attempt`` was the last."""
-        is_due = self._log_limit.is_due(f"retry {error.reason}")
-        (self._log.info if is_due else self._log.debug)(
-            "request failed, retrying",
-            **describe_request(error),
-            attempt=attempt,
-            wait=Seconds(wait),
-            reason=str(error.reason),
-            cause=error.cause,
-        )
+        if self._log_limit.is_due(f"retry {error.reason}"):
+            self._log.info(
+                "request failed, retrying",
+                **describe_request(error),
+                attempt=attempt,
+                wait=Seconds(wait),
+                reason=str(error.reason),
+                cause=error.cause,
+            )
 
     def trace(self) -> PollTrace:
         """Return what is kept of the poll."""
         costs = [FolderCost(path, *cost) for path, cost in self._costs.items()]
         return PollTrace(tuple(self._requests), _most_costly(costs), self._size)
 
-    def _log_request(self, command: str, record: RequestRecord) -> None:
+    def _log_request(self, exchange: Exchange, request: ApiRequest, attempt: int) -> None:
         self._log.debug(
-            "request",
-            command=command,
-            request_path=record.path or None,
-            offset=record.offset if record.path else None,
-            attempt=record.attempt,
-            status=record.status,
-            code=record.code,
-            reason=None if record.reason is None else str(record.reason),
-            duration=Seconds(record.seconds),
-            bytes=record.size,
+            "request" if exchange.reason is None else "request failed",
+            command=exchange.command,
+            **_request_fields(request),
+            attempt=attempt,
+            status=exchange.status,
+            code=exchange.code,
+            duration=Seconds(exchange.seconds),
+            bytes=exchange.size,
+            reason=None if exchange.reason is None else str(exchange.reason),
+            cause=exchange.cause,
         )
 
 
 def describe_request(error: ScaleEngineError) -> dict[str, object]:
     """Return the fields of a log line that name the request that failed; none where none was."""
-    if error.request is None or not error.request.path:
+    return {} if error.request is None else _request_fields(error.request)
+
+
+def _request_fields(request: ApiRequest) -> dict[str, object]:
+    """Return what was requested; nothing for the disk usage, which has no path."""
+    if not request.path:
         return {}
-    return {"request_path": error.request.path, "request_offset": error.request.offset}
+    return {"request_path": request.path, "request_offset": request.offset}
 
 
 def _most_costly(costs: Iterable[FolderCost]) -> tuple[FolderCost, ...]:

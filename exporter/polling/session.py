@@ -148,12 +148,7 @@ class PollSession:
         async with self.account.limiter.slot(self._target):
             self._check_allowed(credentials)  # that may have changed meanwhile
             self.requests += 1
-            try:
-                return await self._send(call, credentials)
-            except ScaleEngineError as error:
-                # Not a warning: another attempt may succeed, and a poll that fails is one.
-                self.log.record_failure(error)
-                raise
+            return await self._send(call, credentials)
 
     async def _send(self, call: Callable[[Client, Credentials], T], credentials: Credentials) -> T:
         """Send a request in a worker's thread; what it shows is recorded back in the loop."""
@@ -171,6 +166,7 @@ class PollSession:
             account.limiter.pause(find_account_pause(error))
             self._record_credentials(credentials, error)
             self._record_exchanges(exchanges)
+            self.log.record_pause(error)
             raise
         except Exception:
             if not exchanges:

@@ -53,7 +53,8 @@ class Exchange:
     ``accepted`` says whether ScaleEngine accepted the credentials; None where that is not known.
     ``skew`` is our clock minus ScaleEngine's in seconds, if a response has shown it. ``status``
     is that of HTTP and ``size`` the bytes of the body, where there was a response; ``code`` is that
-    of a failure that ScaleEngine reported. Two that differ in these details alone are equal.
+    of a failure that ScaleEngine reported, and ``cause`` says why it failed. Two that differ in
+    these details alone are equal.
     """
 
     account: str
@@ -66,6 +67,7 @@ class Exchange:
     status: int | None = field(default=None, compare=False)
     code: str | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
+    cause: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -119,6 +121,7 @@ class Client:
         status: int | None = None
         size: int | None = None
         code: str | None = None
+        cause: str | None = None
         try:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
@@ -136,7 +139,7 @@ class Client:
                         del members  # it may be large, and its turn is over
             reason = None
         except ScaleEngineError as error:
-            reason, code = error.reason, error.code
+            reason, code, cause = error.reason, error.code, error.cause
             error.request = sent
             accepted = accepted or error.credentials_accepted
             raise
@@ -144,14 +147,13 @@ class Client:
             limit = find_resource_limit(error)
             if limit is None:
                 raise
-            reason = ResourceLimitError.reason
+            reason, cause = ResourceLimitError.reason, limit.cause
             failure = context.build_error(ResourceLimitError, limit.cause, limit.advice)
             failure.request = sent
             raise failure from None
         finally:
             if not self.transport.closed:
                 seconds = self.clock.monotonic() - began
-                skew = self.time.skew
                 self.observe(
                     Exchange(
                         self.account,
@@ -159,11 +161,12 @@ class Client:
                         seconds,
                         reason,
                         accepted,
-                        skew,
+                        self.time.skew,
                         request=sent,
                         status=status,
                         code=code,
                         size=size,
+                        cause=cause,
                     )
                 )
         return result
