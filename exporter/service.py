@@ -107,76 +107,7 @@ def run(
 
     Threads that hang, in the resolver or in a file, are left behind.
     """
-    clock = Clock()
-    stop = threading.Event()
-    store = Store(settings.targets)
-    metrics = build_metrics(
-        store,
-        _cdn_by_account(settings),
-        clock,
-        _quotas_by_account(settings),
-        source.secrets,
-        _labels_by_account(settings),
-        settings.requests_per_second,
-    )
-    workers = WorkerPool(settings.max_workers)
-    dependencies = Dependencies(
-        clock,
-        TimestampAllocator(stop.wait),
-        observe=metrics.record_exchange,
-        register=source.secrets.register,
-        record_verdict=metrics.record_verdict,
-        workers=workers,
-        file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
-    )
-    polling = _PollingService(settings, dependencies, workers, store, metrics)
-    publisher = Publisher(metrics, store, clock, stop)
-
-    notifier = Notifier(process.environ)
-    reloading = _ReloadService(source, polling, publisher, notifier, (stop, clock))
-    add_shard_gauges(metrics, settings.shard.ordinal, settings.shard.total)
-    add_log_counter(metrics.process, lambda: process.stderr.lines_dropped)
-    add_reload_gauges(metrics, "config", reloading.reload)
-    if web_options.web_config is not None:
-        add_reload_gauges(metrics, "web_config", web_options.web_config)
-
-    def dead() -> tuple[str, ...]:
-        return (*polling.thread.dead(), *publisher.dead(), *reloading.dead())
-
-    def begin() -> None:
-        polling.start()
-        publisher.start()
-        reloading.start()
-        process.signals.on_reload(reloading.request)
-        for sock in web_options.sockets:
-            log.info("listening", address=format_address(sock), path=web_options.telemetry_path)
-        notifier.notify_ready()
-
-    observe = Observer(
-        settings=lambda: polling.settings,
-        store=store,
-        clock=clock,
-        wall_time=metrics.wall_time,
-        started=clock.monotonic(),
-        dead=dead,
-        config_file=web_options.config_file,
-        config=reloading.reload,
-        web_config=web_options.web_config,
-        redact=source.secrets.redact,
-    )
-    app = build_app(
-        AppState(
-            publisher.latest,
-            web_options.telemetry_path,
-            StatusSource(
-                observe, web_options.configuration, web_options.is_restricted, clock.monotonic
-            ),
-            dead,
-            publisher.unfinished,
-            partial(reloading.request, over_http=True) if web_options.lifecycle else None,
-        )
-    )
-    ssl_context = _protect(app, web_options.web_config, clock)
+    service = _Service(settings, source, web_options, process)
     log.info(
         "starting",
         version=version_string(),
@@ -185,22 +116,128 @@ def run(
         shard=settings.shard.ordinal,
         total_shards=settings.shard.total,
     )
-
-    async def serve_until_stopped() -> None:
-        loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
-        process.signals.on_stop(lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue)
-        async with notifier.watch(dead):
-            await serve(app, web_options.sockets, begin, stop_serving, ssl_context)
-
     try:
-        _run_loop(serve_until_stopped)
+        _run_loop(service.serve)
     finally:
         log.info("stopping")
-        close(web_options.sockets)  # where they were not served
-        stop.set()
-        polling.stop(_LAST_POLLS_SECONDS)
-        publisher.join(_LAST_PUBLICATION_SECONDS)
-        reloading.join(_LAST_RELOAD_SECONDS)
+        service.stop()
+
+
+class _Service(Generic[T]):
+    """What polls, publishes, reloads and serves, from ``serve`` to ``stop``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: ConfigSource[T],
+        web_options: WebOptions,
+        process: Process,
+    ) -> None:
+        self._source = source
+        self._web_options = web_options
+        self._process = process
+        self._clock = clock = Clock()
+        self._stop = stop = threading.Event()
+        self._store = Store(settings.targets)
+        self._metrics = build_metrics(
+            self._store,
+            _cdn_by_account(settings),
+            clock,
+            _quotas_by_account(settings),
+            source.secrets,
+            _labels_by_account(settings),
+            settings.requests_per_second,
+        )
+        self._polling = self._build_polling(settings)
+        self._publisher = Publisher(self._metrics, self._store, clock, stop)
+        self._notifier = Notifier(process.environ)
+        self._reloading = _ReloadService(
+            source, self._polling, self._publisher, self._notifier, (stop, clock)
+        )
+        self._add_own_metrics(settings)
+        self._app = self._build_app()
+        self._ssl_context = _protect(self._app, web_options.web_config, clock)
+
+    async def serve(self) -> None:
+        """Poll and serve until a signal to stop."""
+        loop, stop_serving = asyncio.get_running_loop(), asyncio.Event()
+        self._process.signals.on_stop(
+            lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue
+        )
+        async with self._notifier.watch(self._dead):
+            await serve(
+                self._app, self._web_options.sockets, self._begin, stop_serving, self._ssl_context
+            )
+
+    def stop(self) -> None:
+        """End the threads, and wait for them for a limited time."""
+        close(self._web_options.sockets)  # where they were not served
+        self._stop.set()
+        self._polling.stop(_LAST_POLLS_SECONDS)
+        self._publisher.join(_LAST_PUBLICATION_SECONDS)
+        self._reloading.join(_LAST_RELOAD_SECONDS)
+
+    def _begin(self) -> None:
+        """Start the threads, when the server accepts connections."""
+        self._polling.start()
+        self._publisher.start()
+        self._reloading.start()
+        self._process.signals.on_reload(self._reloading.request)
+        path = self._web_options.telemetry_path
+        for sock in self._web_options.sockets:
+            log.info("listening", address=format_address(sock), path=path)
+        self._notifier.notify_ready()
+
+    def _dead(self) -> tuple[str, ...]:
+        """Return the names of the threads and tasks that should run and do not."""
+        return (*self._polling.thread.dead(), *self._publisher.dead(), *self._reloading.dead())
+
+    def _build_polling(self, settings: Settings) -> "_PollingService":
+        workers = WorkerPool(settings.max_workers)
+        dependencies = Dependencies(
+            self._clock,
+            TimestampAllocator(self._stop.wait),
+            observe=self._metrics.record_exchange,
+            register=self._source.secrets.register,
+            record_verdict=self._metrics.record_verdict,
+            workers=workers,
+            file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
+        )
+        return _PollingService(settings, dependencies, workers, self._store, self._metrics)
+
+    def _add_own_metrics(self, settings: Settings) -> None:
+        add_shard_gauges(self._metrics, settings.shard.ordinal, settings.shard.total)
+        add_log_counter(self._metrics.process, lambda: self._process.stderr.lines_dropped)
+        add_reload_gauges(self._metrics, "config", self._reloading.reload)
+        if self._web_options.web_config is not None:
+            add_reload_gauges(self._metrics, "web_config", self._web_options.web_config)
+
+    def _build_app(self) -> web.Application:
+        options, reloading = self._web_options, self._reloading
+        observe = Observer(
+            settings=lambda: self._polling.settings,
+            store=self._store,
+            clock=self._clock,
+            wall_time=self._metrics.wall_time,
+            started=self._clock.monotonic(),
+            dead=self._dead,
+            config_file=options.config_file,
+            config=reloading.reload,
+            web_config=options.web_config,
+            redact=self._source.secrets.redact,
+        )
+        return build_app(
+            AppState(
+                self._publisher.latest,
+                options.telemetry_path,
+                StatusSource(
+                    observe, options.configuration, options.is_restricted, self._clock.monotonic
+                ),
+                self._dead,
+                self._publisher.unfinished,
+                partial(reloading.request, over_http=True) if options.lifecycle else None,
+            )
+        )
 
 
 def _protect(
