@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from exporter.polling.request_log import FolderCost, PollTrace, RequestRecord
+from exporter.polling.request_log import MAX_REQUESTS, FolderCost, PollTrace, RequestRecord
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,
     FileCounts,
@@ -27,15 +27,20 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=//x.invalid/y onerror=alert(2)>
 LONG = "w" * 1024
 
 _TB = 10**12
+_SECONDS = 0.21
+"""What a request takes: 5 in a second are allowed."""
 _FAILURES = (
-    (Reason.AUTH, "the key was refused (code 0001)", "check api_key and cdn"),
+    (Reason.AUTH, 1, 0.3, "the key was refused (code 0001)", "check api_key and cdn"),
     (
         Reason.TIMEOUT,
+        3,
+        92.4,
         "no complete response came within 30 s",
         "check the network, or raise api.timeout",
     ),
-    (Reason.API, "ScaleEngine reports: no such path", "check the path in files.paths"),
+    (Reason.API, 1, 0.3, "ScaleEngine reports: no such path", "check the path in files.paths"),
 )
+"""Reason, requests and seconds of failed polls, with cause and advice."""
 
 
 def month(rng: random.Random, newest: int, growth: float) -> bytes:
@@ -55,35 +60,47 @@ def user(
 
 
 def trace_of(target: Target, requests: int) -> PollTrace:
-    """Return the last requests of a poll; where it made several, one was sent twice."""
-    if requests == 1:
-        return PollTrace((RequestRecord(0.0, 0.12, target.path, 0, 1, 200, None, None, 4096),))
+    """Return the last requests of a poll; where it made several, the last one was sent twice."""
+    pages = max(1, requests - 1)
     made = [
-        RequestRecord(0.0, 0.11, target.path, 0, 1, 503, None, Reason.SERVER, 120),
-        RequestRecord(0.62, 0.12, target.path, 0, 2, 200, None, None, 4096),
+        RequestRecord(page * _SECONDS, 0.12, target.path, page * 100, 1, 200, None, None, 4096)
+        for page in range(max(0, pages - MAX_REQUESTS + 1), pages)
     ]
-    folders = [FolderCost(target.path, 2, 0.23), FolderCost(f"{target.path}/a", 1, 0.11)]
-    return PollTrace(tuple(made), tuple(folders) if target.path else ())
+    if requests == 1:
+        return PollTrace(tuple(made))
+    last = made[-1]
+    made[-1] = last._replace(status=503, reason=Reason.SERVER, size=120)
+    made.append(last._replace(began=last.began + 0.62, attempt=2))
+    costs = [
+        FolderCost(target.path, requests - 1, (requests - 1) * 0.12),
+        FolderCost(f"{target.path}/a", 1, 0.12),
+    ]
+    return PollTrace(tuple(made), tuple(costs) if target.path else ())
 
 
 def polled(
     target: Target, snapshot: Snapshot, ago: float = 240.0, requests: int = 1
 ) -> TargetState:
     """Return what is known of a target after a good poll."""
-    result = PollResult(
-        NOW - ago, 0.11 * requests + 0.24, requests, trace=trace_of(target, requests)
-    )
+    seconds = _SECONDS * requests + 0.14
+    result = PollResult(NOW - ago, seconds, requests, trace=trace_of(target, requests))
     good = LastGood(snapshot, NOW - ago, requests)
-    return TargetState(target, result, good, next_due=NOW - ago + target.interval)
+    return TargetState(target, result, good, next_due=NOW - ago - seconds + target.interval)
 
 
-def failed(
-    known: TargetState, failure: int, ago: float = 30.0, since: float = 5400.0
-) -> TargetState:
-    """Return what is known of a target after failed polls."""
-    reason, cause, advice = _FAILURES[failure % len(_FAILURES)]
-    result = PollResult(NOW - ago, 1.8, 3, reason, cause=cause, advice=advice)
-    return replace(known, last=result, failing_since=NOW - since, next_due=NOW - ago + 240.0)
+def failed(known: TargetState, failure: int, since: float | None = None) -> TargetState:
+    """Return what is known of a target after failed polls, one in each interval.
+
+    Without ``since`` two polls have failed. The last good one was an interval before them.
+    """
+    reason, requests, seconds, cause, advice = _FAILURES[failure % len(_FAILURES)]
+    interval, good = known.target.interval, known.good
+    began = NOW - (interval + 30.0 if since is None else since)
+    if good is not None:
+        good = replace(good, finished=min(good.finished, began - interval))
+    ended = NOW - (NOW - began) % interval
+    result = PollResult(ended, seconds, requests, reason, cause=cause, advice=advice)
+    return replace(known, last=result, good=good, failing_since=began, next_due=ended + interval)
 
 
 def folders(files: int, names: Sequence[str]) -> tuple[FolderCount, ...]:
@@ -118,9 +135,9 @@ def main_account(rng: random.Random) -> list[TargetState]:
         ),
         polled(
             FilesTarget("main", 21600, 64800, "sestore4/archive", "video"),
-            FileCounts(902_114, 8_830),
+            FileCounts(402_114, 8_830),
             9_300,
-            9104,
+            4104,
         ),
     ]
 
@@ -161,7 +178,12 @@ def some_failing() -> Observation:
     rejected = (RejectedRows(RowFault.INVALID_BYTES, 2, (row,), ("old",)),)
     hurt = replace(small_usage.good.snapshot, rejected=rejected)
     known = {
-        "main": [usage, failed(videos, 1), invalid, failed(replace(archive, good=None), 2)],
+        "main": [
+            usage,
+            failed(videos, 1),
+            invalid,
+            failed(replace(archive, good=None), 2, since=5430.0),
+        ],
         "region": [
             replace(small_usage, good=replace(small_usage.good, snapshot=hurt)),
             small_files,
@@ -174,7 +196,7 @@ def everything_failing() -> Observation:
     """Return accounts of which every target fails, in a process that fails too."""
     rng = random.Random(4)
     main = [
-        failed(replace(known, good=None) if n % 2 else known, 0, since=10 * 3600)
+        failed(replace(known, good=None), 0, since=36030.0) if n % 2 else failed(known, 0)
         for n, known in enumerate(main_account(rng))
     ]
     region = [failed(known, 1) for known in second_account(rng)]
@@ -208,10 +230,10 @@ def thousand_accounts(paths: int = 5, users: int = 10) -> Observation:
                 polled(
                     FilesTarget(name, 900, 2700, f"sestore4/{name}/{n}", "video", 1),
                     FileCounts(
-                        files := rng.randrange(100, 10_000), 5, folders(files, ("a", "b", "c", "."))
+                        files := rng.randrange(10, 200), 5, folders(files, ("a", "b", "c", "."))
                     ),
-                    rng.uniform(5, 900),
-                    12,
+                    rng.uniform(5, 890),
+                    3,
                 )
                 for n in range(paths)
             ),

@@ -104,7 +104,7 @@ def test_one_cause_is_one_problem() -> None:
         "sestore4/archive video",
     )
     assert refused.cause == "the key was refused (code 0001)"
-    assert refused.since == TIME - timedelta(hours=10)
+    assert refused.since == TIME - timedelta(seconds=36030)
 
 
 @pytest.mark.parametrize(
@@ -276,15 +276,15 @@ def test_when_a_target_is_polled_next() -> None:
     """It is in its schedule, and a problem has that of the target that comes first."""
     known = [
         failed(polled(USAGE, DiskUsageSnapshot(())), 1),
-        failed(polled(FILES, COUNTS), 1, ago=10.0),
+        failed(polled(FILES, COUNTS), 1, since=910.0),
     ]
     seen = observe({"main": known})
     (problem,) = build_overview(seen).problems
-    assert problem.next_attempt == TIME + timedelta(seconds=240 - 30)
+    assert problem.next_attempt == TIME + timedelta(seconds=890)
     account = main(seen)
     assert account.disk_usage is not None
-    assert account.disk_usage.schedule.next_poll == TIME + timedelta(seconds=240 - 30)
-    assert account.files[0].schedule.next_poll == TIME + timedelta(seconds=240 - 10)
+    assert account.disk_usage.schedule.next_poll == TIME + timedelta(seconds=3570)
+    assert account.files[0].schedule.next_poll == TIME + timedelta(seconds=890)
 
 
 def test_the_requests_of_the_last_poll() -> None:

@@ -104,8 +104,8 @@ def test_an_account_in_full() -> None:
         "74 % of 25.0 TB",
         "+5.72 GB",
         "148 220",
-        "2 min 45 s 33 %",
-        "42 % of the rate limit",
+        "5 min 14 s 33 %",
+        "37 % of the rate limit",
         "less than 1 % of the rate limit",
     ):
         assert part in text
