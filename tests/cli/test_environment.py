@@ -129,7 +129,7 @@ def test_a_proxy_is_a_proxy(
     start: StartProgram, configure: WriteConfig, proxy: RecordingProxy, tmp_path: Path
 ) -> None:
     """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
-    configure(tmp_path, "http://api.invalid/")
+    configure(tmp_path, "http://api.invalid/", api={"timeout": "1s"})
     program = start(tmp_path, HTTP_PROXY=proxy.address, REQUEST_METHOD="GET", http_proxy="")
     program.wait_for(msg="poll", result="failed")
     assert proxy.asked.wait(TIMEOUT)
