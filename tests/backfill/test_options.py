@@ -21,6 +21,7 @@ from exporter.backfill.options import (
 from exporter.backfill.windows import midnight
 from tests.backfill.conftest import NOW
 from tests.support.command_line import read_command_line, read_wrong_command_line
+from tests.support.sentences import BARE_NUMBER, NO_DAY, NO_DURATION, NO_LABEL, NO_STEP
 
 GOOD = BackfillOptions(
     FirstDay(date(2026, 1, 1)), None, (), 3600, (("job", "x"),), Destination(Path("h.om"))
@@ -31,10 +32,10 @@ GOOD = BackfillOptions(
     ("parse", "text", "sentence"),
     [
         (parse_day, "2026-02-30", "'2026-02-30' is no day of the calendar"),
-        (parse_day, "01.02.2026", "'01.02.2026' is no day: write it as 2026-01-31"),
-        (parse_day, "20260131", "'20260131' is no day: write it as 2026-01-31"),
-        (parse_day, "", "'' is no day: write it as 2026-01-31"),
-        (parse_day, "२०२६-०१-०१", "'२०२६-०१-०१' is no day: write it as 2026-01-31"),
+        (parse_day, "01.02.2026", f"'01.02.2026' {NO_DAY}"),
+        (parse_day, "20260131", f"'20260131' {NO_DAY}"),
+        (parse_day, "", f"'' {NO_DAY}"),
+        (parse_day, "२०२६-०१-०१", f"'२०२६-०१-०१' {NO_DAY}"),
         (
             parse_day,
             "1999-12-31",
@@ -51,17 +52,17 @@ GOOD = BackfillOptions(
             "1970-01-01T00:00Z",
             "'1970-01-01T00:00Z' is before 2000-01-01, the earliest day that is asked for",
         ),
-        (parse_step, "30s", "'30s' must be whole seconds, from 1m to 1d"),
-        (parse_step, "25h", "'25h' must be whole seconds, from 1m to 1d"),
-        (parse_step, "1m1ms", "'1m1ms' must be whole seconds, from 1m to 1d"),
-        (parse_step, "0s", "'0s' must be whole seconds, from 1m to 1d"),
+        (parse_step, "30s", f"'30s' {NO_STEP}"),
+        (parse_step, "25h", f"'25h' {NO_STEP}"),
+        (parse_step, "1m1ms", f"'1m1ms' {NO_STEP}"),
+        (parse_step, "0s", f"'0s' {NO_STEP}"),
         (
             parse_step,
             "60",
-            "must be a duration such as 90s, 1h30m or 1d: a number alone has no unit",
+            f"{NO_DURATION}: {BARE_NUMBER}",
         ),
-        (parse_label, "job", "'job' is no label: write it as job=scaleengine"),
-        (parse_label, "1job=x", "'1job=x' is no label: write it as job=scaleengine"),
+        (parse_label, "job", f"'job' {NO_LABEL}"),
+        (parse_label, "1job=x", f"'1job=x' {NO_LABEL}"),
         (parse_label, "job=", "'job=' has no value"),
         (parse_label, "job=\udcff", r"'job=\udcff' is not UTF-8: write it in UTF-8"),
         (parse_label, "account=x", "'account=x': the label account cannot be set"),
@@ -171,11 +172,11 @@ def test_the_same_name_for_another_command() -> None:
         (
             "from",
             "yesterday",
-            "'yesterday' is no day: write it as 2026-01-31, or how far back it is as 90d",
+            f"'yesterday' {NO_DAY}, or how far back it is as 90d",
         ),
-        ("to", "2026-1-1", "'2026-1-1' is no day: write it as 2026-01-31"),
-        ("step", "1w", "'1w' must be whole seconds, from 1m to 1d"),
-        ("label", "x", "'x' is no label: write it as job=scaleengine"),
+        ("to", "2026-1-1", f"'2026-1-1' {NO_DAY}"),
+        ("step", "1w", f"'1w' {NO_STEP}"),
+        ("label", "x", f"'x' {NO_LABEL}"),
         ("output", "", "'' is empty: write a value, or leave the flag out"),
     ],
 )

@@ -22,6 +22,7 @@ from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
 from tests.support.authority import Authority
 from tests.support.fixtures import CheckAccounts, DescribeAccount
+from tests.support.sentences import REFUSED_CONNECTION, UNTRUSTED_CERTIFICATE
 
 UnderTls = Callable[[Path], str]
 
@@ -100,7 +101,7 @@ def test_a_port_where_nobody_listens(refusing: str) -> None:
     _, connection = go(f"https://{refusing}/")
 
     assert (connection.subject.what, connection.outcome) == ("connection", Outcome.FAIL)
-    assert connection.detail == "the connection was refused"
+    assert connection.detail == REFUSED_CONNECTION
 
 
 class SetExampleAddresses(Protocol):
@@ -237,7 +238,7 @@ def test_a_bad_certificate(
 
     (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert failure["what"] == "certificate"
-    assert str(failure["detail"]).startswith("the certificate is not trusted (")
+    assert str(failure["detail"]).startswith(f"{UNTRUSTED_CERTIFICATE} (")
     assert why in str(failure["detail"])
     assert failure["advice"] == "check api.url and api.ca_file"
     assert found.outcomes("main") == [
@@ -270,7 +271,7 @@ def test_a_folder_of_certificates(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     certificate = go(url)[-1]
 
-    assert certificate.detail.startswith("the certificate is not trusted")
+    assert certificate.detail.startswith(UNTRUSTED_CERTIFICATE)
     assert certificate.advice == "check api.url and REQUESTS_CA_BUNDLE"
 
 
@@ -334,7 +335,7 @@ def test_by_a_proxy(
     ("host", "step", "sentence"),
     [
         ("no-such-proxy.invalid", "name", "at the proxy, the name was not resolved"),
-        ("127.0.0.1", "connection", "at the proxy, the connection was refused"),
+        ("127.0.0.1", "connection", f"at the proxy, {REFUSED_CONNECTION}"),
     ],
 )
 def test_a_proxy_that_cannot_be_reached(
@@ -378,7 +379,7 @@ def test_a_proxy_that_is_not_there(
     found = checked("https://api.example/", main())
 
     (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
-    assert failure["detail"] == "at the proxy, the connection was refused"
+    assert failure["detail"] == f"at the proxy, {REFUSED_CONNECTION}"
     assert found.outcomes().count("files not_tried") == 2
 
 

@@ -12,6 +12,7 @@ from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState,
 from exporter.simulator import Behaviour, FaultRule, FileType, Folder, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, HttpError, Refusal
 from tests.support.fixtures import CheckAccounts, DescribeAccount
+from tests.support.sentences import OTHER_TYPES
 
 PATH = "sestore4/jb"
 EMPTY = build_listing(FolderListing((), {}, LoadState.COMPLETE))
@@ -150,6 +151,4 @@ def test_a_path_with_an_invalid_file_only(
     with Simulator([changed]) as scaleengine:
         found = checked(scaleengine.url, main(files={"paths": [PATH]}))
     (empty,) = found.of("files")
-    assert empty["advice"] == (
-        "check file_types of sestore4/jb: it has files of other types: invalid"
-    )
+    assert empty["advice"] == (f"check file_types of sestore4/jb: {OTHER_TYPES}: invalid")

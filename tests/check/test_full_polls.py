@@ -17,6 +17,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.simulator import Simulator
 from exporter.terminal import Progress
 from tests.support.fixtures import CheckAccounts, DescribeAccount
+from tests.support.sentences import FAILED_NOT_COUNTED
 
 if TYPE_CHECKING:
     from tests.check.conftest import Checked
@@ -84,7 +85,7 @@ def test_a_limit_of_requests(
     (failure,) = found.of("files", "fail")
     assert (failure["path"], failure["reason"]) == ("sestore4/jb", "incomplete")
     (demand,) = found.of("demand")
-    assert str(demand["detail"]).endswith("what failed is not counted")
+    assert str(demand["detail"]).endswith(FAILED_NOT_COUNTED)
 
 
 def test_the_costliest_folders_are_named() -> None:
@@ -149,7 +150,7 @@ EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
         (
             {USAGE: RequestRange(1, 1), TARGET: None},
             5,
-            "needs at least 1 request an hour of 18,000 allowed; what failed is not counted",
+            f"needs at least 1 request an hour of 18,000 allowed; {FAILED_NOT_COUNTED}",
             Outcome.OK,
         ),
     ],

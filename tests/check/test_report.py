@@ -20,6 +20,7 @@ from exporter.simulator import SimulatedAccount, Simulator, no_usage, steady_usa
 from exporter.simulator.php import PhpValue
 from exporter.terminal import Progress
 from tests.support.fixtures import DescribeAccount, MakeSettings
+from tests.support.sentences import FUTURE_DAY, NO_WHOLE_NUMBER
 
 
 class PrintCheck(Protocol):
@@ -362,10 +363,10 @@ def test_rows_that_are_rejected(
 
     assert line == (
         "warn  main disk usage: 1 CPU user ('web'), newest day DAY; "
-        f"1 row rejected as future_day: ('web', 2099-01-01: summary_date is in the future); "
+        f"1 row rejected as future_day: ('web', 2099-01-01: {FUTURE_DAY}); "
         f"2 rows rejected as invalid_bytes: ('live', {today}: "
-        "bytes_total: must be a whole number, is null), ('x***', 2014-11-10: "
-        "bytes_total: must be a whole number, is a text), "
+        f"bytes_total: {NO_WHOLE_NUMBER} null), ('x***', 2014-11-10: "
+        f"bytes_total: {NO_WHOLE_NUMBER} a text), "
         "so there is no number of 'live'; ScaleEngine has nothing of 'gone'"
     )
     assert advice == (

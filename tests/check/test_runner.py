@@ -17,6 +17,16 @@ from exporter.settings import Settings, build_settings
 from exporter.simulator import Behaviour, FaultRule, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal, TimesOut
 from tests.support.fixtures import CheckAccounts, DescribeAccount, MakeSettings, WriteAccounts
+from tests.support.sentences import (
+    ASK_SUPPORT,
+    ASK_TO_GRANT,
+    CHECK_CLOCK,
+    DENIED_COMMAND,
+    NO_MEMORY,
+    OTHER_TYPES,
+    REFUSED_TIME,
+    REPORTED_FAILURE,
+)
 from tests.support.timers import ManualTimers
 
 AnyFault = Fault | Refusal | HttpError
@@ -60,9 +70,7 @@ def test_a_path_without_a_file_of_the_type(
     audio, invalid = found.of("files")
     assert audio["outcome"] == "warn"
     assert str(audio["detail"]).startswith("no file of the type audio: ")
-    assert audio["advice"] == (
-        "check file_types of sestore4/small: it has files of other types: video, valid"
-    )
+    assert audio["advice"] == (f"check file_types of sestore4/small: {OTHER_TYPES}: video, valid")
     assert invalid["outcome"] == "ok"
     requests = scaleengine.requests
     searched = [request.file_type for request in requests if request.path == "sestore4/small"]
@@ -103,10 +111,8 @@ def test_a_path_that_is_not_there(
     assert not found.good
     (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
     assert (failure["path"], failure["reason"]) == ("sestore4/no", "api")
-    assert failure["detail"] == "ScaleEngine reports a failure (without a code: Path not found)"
-    assert failure["advice"] == (
-        "check the path in files.paths of account 'main', or ask ScaleEngine's support"
-    )
+    assert failure["detail"] == f"{REPORTED_FAILURE} (without a code: Path not found)"
+    assert failure["advice"] == (f"check the path in files.paths of account 'main', {ASK_SUPPORT}")
     assert len(found.of("files", "ok")) == 2
 
 
@@ -147,8 +153,8 @@ def test_a_key_that_may_not_do_everything(
     found = checked(scaleengine.url, main())
 
     (denied,) = found.of("key", "fail")
-    assert denied["detail"] == "ScaleEngine denies this command (0005)"
-    assert denied["advice"] == "ask ScaleEngine's support to grant it to account 'main'"
+    assert denied["detail"] == f"{DENIED_COMMAND} (0005)"
+    assert denied["advice"] == f"{ASK_TO_GRANT} account 'main'"
     assert len(found.of("files", "ok")) == 2
 
 
@@ -359,8 +365,8 @@ def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) 
 
     assert found.of("clock") == []
     (failure,) = [finding for finding in found.findings if finding["outcome"] == "fail"]
-    assert failure["detail"] == "ScaleEngine refused the time of the request (0002)"
-    assert failure["advice"] == "check the clock of this machine"
+    assert failure["detail"] == f"{REFUSED_TIME} (0002)"
+    assert failure["advice"] == CHECK_CLOCK
 
 
 @pytest.mark.parametrize("broken", ["disk_usage", "build_disk_usage_result"])
@@ -399,7 +405,7 @@ def test_a_limit(
     found = checked(scaleengine.url, main())
 
     (failure,) = found.of("disk_usage", "fail")
-    assert str(failure["detail"]).startswith("this process has no memory left")
+    assert str(failure["detail"]).startswith(NO_MEMORY)
     assert failure["reason"] == "network"
 
 

@@ -16,6 +16,7 @@ from exporter.scaleengine.errors import AuthError
 from exporter.scaleengine.timestamps import TimestampAllocator
 from exporter.scaleengine.transport import Connections, Endpoint
 from exporter.settings import AccountSettings, Settings
+from tests.support.sentences import REFUSED_KEY
 
 CREDENTIALS = Credentials("key", "secret")
 ENDPOINT = Endpoint("http://127.0.0.1:9/", timeout=30.0, connections=4)
@@ -34,7 +35,7 @@ AROUND = Dependencies(
     register=lambda _, __: None,
 )
 USAGE = DiskUsageTarget("other", 60.0, 180.0)
-REFUSED = AuthError("disk.usage", "ScaleEngine refused the key", "check api_key")
+REFUSED = AuthError("disk.usage", REFUSED_KEY, "check api_key")
 
 Renew = Callable[[AccountPool, Settings], AccountPool]
 

@@ -22,6 +22,7 @@ from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.ports import refusing_port
 from tests.support.program import Program, Scrape
+from tests.support.sentences import REFUSED_CONNECTION
 
 RUNBOOK = (Path(__file__).parents[2] / "monitoring" / "README.md").read_text()
 
@@ -212,7 +213,7 @@ def test_nobody_listens(start: StartProgram, configure: WriteConfig, tmp_path: P
         program = start(tmp_path, "--log.level=debug")
         for collector in ("disk_usage", "files"):
             told = program.wait_for(msg="poll", collector=collector, result="failed")
-            assert (told["reason"], told["cause"]) == ("network", "the connection was refused")
+            assert (told["reason"], told["cause"]) == ("network", REFUSED_CONNECTION)
 
         assert program.value("scaleengine_up", account="main") == 0
         assert program.value("scaleengine_poll_success", collector="files") == 0

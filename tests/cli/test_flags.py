@@ -10,6 +10,7 @@ from exporter.flags import BACKFILL_FLAGS, CHECK_FLAGS
 from exporter.web.listeners import TcpAddress, UnixAddress
 from tests.support.command_line import read_command_line, read_wrong_command_line
 from tests.support.fixtures import ReadWrongFlags
+from tests.support.sentences import BARE_NUMBER, NO_DURATION, NO_SOCKET_PATH
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
@@ -51,7 +52,7 @@ MISTAKES = [
     (
         "web.listen-address",
         "unix:x.sock",
-        "'unix:x.sock' is no address: write the whole path, as unix:/run/x.sock",
+        f"'unix:x.sock' {NO_SOCKET_PATH}",
     ),
     *(
         (
@@ -70,7 +71,7 @@ MISTAKES = [
     (
         "config.auto-reload-interval",
         "30",
-        "must be a duration such as 90s, 1h30m or 1d: a number alone has no unit",
+        f"{NO_DURATION}: {BARE_NUMBER}",
     ),
     (
         "config.auto-reload-interval",

@@ -12,6 +12,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings
 from exporter.yamlfile.problems import ConfigError, Problem
+from tests.support.sentences import THREAD_LIMIT
 
 NOTHING = Settings(Endpoint("https://api.invalid/", 1.0, 1), 1, None, 1, (), ())
 
@@ -75,7 +76,7 @@ def test_a_reload_without_resources(reloading: MakeReloader) -> None:
 
     with capture_logs() as lines:
         (problem,) = reloading(fail, lambda _: True)()
-    assert problem.startswith("this process can start no further thread (limit ")
+    assert problem.startswith(f"{THREAD_LIMIT} (limit ")
     (line,) = lines
     assert (line["event"], line["problem"]) == ("configuration not reloaded", problem)
 

@@ -11,9 +11,10 @@ import pytest
 from exporter.simulator import Simulator
 from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.program import Program
+from tests.support.sentences import TOO_MANY_FILES
 from tests.support.waiting import TIMEOUT
 
-FILES = "this process has too many open files (limit "
+FILES = f"{TOO_MANY_FILES} (limit "
 ENOUGH_THREADS = 7
 """Signals, standard error, requests, deadlines, polling, publication and reloads: one for each."""
 DEBUG = "--log.level=debug"

@@ -14,6 +14,7 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import AuthError, ResourceLimitError
 from exporter.scaleengine.transport import Endpoint
 from exporter.settings import Settings, build_settings, describe_changes
+from tests.support.sentences import TOO_MANY_FILES
 
 SettingsOf = Callable[[str], Settings]
 
@@ -196,7 +197,7 @@ def test_a_secret_without_a_descriptor(
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(ResourceLimitError) as failed:
         main.credentials()
-    assert failed.value.cause.startswith("this process has too many open files (limit ")
+    assert failed.value.cause.startswith(f"{TOO_MANY_FILES} (limit ")
 
 
 @pytest.mark.parametrize("key", ApiConfig.model_fields)

@@ -8,25 +8,36 @@ from pydantic_core import ErrorDetails
 from exporter.config.loading import MESSAGES
 from exporter.yamlfile.models import message_for
 from tests.support.fixtures import LoadText, ReadMistakes
+from tests.support.sentences import (
+    BARE_NUMBER,
+    EMPTY_VALUE,
+    IS_FOLDER,
+    NEEDS_QUOTES,
+    NO_DURATION,
+    NO_LIST,
+    NO_MAPPING,
+    NO_SIZE,
+    NO_STORE,
+    NO_SUCH_KEY,
+    NOTHING_LISTED,
+    ORDER_OF_UNITS,
+    UNKNOWN_KEY,
+)
 
-HOW = "must be a duration such as 90s, 1h30m or 1d"
-NO_UNIT = f"{HOW}: a number alone has no unit"
-UNITS = f"{HOW}: units are y w d h m s ms, each once, the largest first"
+NO_UNIT = f"{NO_DURATION}: {BARE_NUMBER}"
+UNITS = f"{NO_DURATION}: units are y w d h m s ms, {ORDER_OF_UNITS}"
 A_URL = "must be a URL such as https://api.scaleengine.net/stable/"
-STORE = "must begin with sestore and its number; write sestore4/jb for a folder jb"
 DOTS = "must not hold '.' or '..'; write the path itself, such as sestore4/jb"
 SLASH = "must not end with a slash or hold two together; write sestore4/jb"
 CONTROL = "must not hold control characters or line breaks"
-LEAVE_OUT = "it is empty here, so write it or leave its key out"
 TYPES = "write one of video, audio, smil, valid, invalid, includeinvalid, deleted"
-SIZE = "must be a size such as 500GB, 2TB or 1.5TiB: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
+SIZE = f"{NO_SIZE}: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
 LABEL = "is not the name of a label; write letters, digits and '_', with no digit first"
 TAKEN = "is a label that Prometheus or the exporter sets; write another name"
 ACCOUNT_KEYS = (
     "cdn, name, enabled, labels, api_key, api_secret, disk_usage, files, api_key_file, "
     "api_secret_file"
 )
-EMPTY_LIST = "must not be an empty list; name at least one"
 
 
 @pytest.mark.parametrize(
@@ -52,25 +63,25 @@ EMPTY_LIST = "must not be an empty list; name at least one"
         ),
         ('url: ""', "8: api.url: must not be empty"),
         ('url: "https://host/\\n"', f"8: api.url: {CONTROL}"),
-        ("url: 3", "8: api.url: must be text; put it in quotes"),
+        ("url: 3", f"8: api.url: {NEEDS_QUOTES}"),
         ("url: [x]", "8: api.url: must be text"),
         ("timeout: 30", f"12: api.timeout: {NO_UNIT}"),
         ("timeout: 0", f"12: api.timeout: {NO_UNIT}"),
         ("timeout: 1.5", f"12: api.timeout: {NO_UNIT}"),
         ("timeout: 0s", "12: api.timeout: must be from 1ms to 10m"),
         ("timeout: 11m", "12: api.timeout: must be from 1ms to 10m"),
-        ("timeout: -3s", f"12: api.timeout: {HOW}, not negative"),
+        ("timeout: -3s", f"12: api.timeout: {NO_DURATION}, not negative"),
         ("timeout: fast", f"12: api.timeout: {UNITS}"),
-        ("timeout: 1:30", f"12: api.timeout: {HOW}"),
-        ("timeout: true", f"12: api.timeout: {HOW}"),
-        ("timeout: null", f"12: api.timeout: {HOW}"),
-        ("timeout: [3s]", f"12: api.timeout: {HOW}"),
+        ("timeout: 1:30", f"12: api.timeout: {NO_DURATION}"),
+        ("timeout: true", f"12: api.timeout: {NO_DURATION}"),
+        ("timeout: null", f"12: api.timeout: {NO_DURATION}"),
+        ("timeout: [3s]", f"12: api.timeout: {NO_DURATION}"),
         ("concurrency: 0", "16: api.concurrency: must be at least 1"),
         ("concurrency: 65", "16: api.concurrency: must be at most 64"),
         ("concurrency: many", "16: api.concurrency: must be a whole number"),
         ("concurrency: 4.0", "16: api.concurrency: must be a whole number"),
         ("concurrency: true", "16: api.concurrency: must be a whole number"),
-        ("concurrency: null", f"16: api.concurrency: must be a whole number; {LEAVE_OUT}"),
+        ("concurrency: null", f"16: api.concurrency: must be a whole number; {EMPTY_VALUE}"),
         ("requests_per_second: 0", "24: api.requests_per_second: must be more than 0"),
         ("requests_per_second: -1", "24: api.requests_per_second: must be more than 0"),
         ("requests_per_second: 1001", "24: api.requests_per_second: must be at most 1000"),
@@ -83,22 +94,22 @@ EMPTY_LIST = "must not be an empty list; name at least one"
         ("max_workers: 1001", "16: api.max_workers: must be at most 1000"),
         ("max_requests_per_poll: 0", "26: api.max_requests_per_poll: must be at least 1"),
         ("ca_file: ca.pem", "12: api.ca_file: names a file that does not exist"),
-        ("ca_file: .", "12: api.ca_file: names a file that is a folder; name the file in it"),
+        ("ca_file: .", f"12: api.ca_file: names a file that {IS_FOLDER}"),
         (
             "ca_file: empty.pem",
             "12: api.ca_file: names a file that holds no certificate in PEM form",
         ),
         ('ca_file: ""', "12: api.ca_file: must not be empty"),
-        ("ca_file: false", "12: api.ca_file: must be text; put it in quotes"),
-        ("tiemout: 3s", "3: api.tiemout: is not a known key; did you mean 'timeout'?"),
+        ("ca_file: false", f"12: api.ca_file: {NEEDS_QUOTES}"),
+        ("tiemout: 3s", f"3: api.tiemout: {UNKNOWN_KEY} 'timeout'?"),
         (
             "to: 3s",
             (
-                "3: api.to: is not a known key; the keys here are url, timeout, concurrency, "
+                f"3: api.to: {NO_SUCH_KEY} url, timeout, concurrency, "
                 "max_workers, requests_per_second, max_requests_per_poll, ca_file"
             ),
         ),
-        ("Time-out: 3s", "3: api.Time-out: is not a known key; did you mean 'timeout'?"),
+        ("Time-out: 3s", f"3: api.Time-out: {UNKNOWN_KEY} 'timeout'?"),
         (
             "interval: 3s",
             (
@@ -109,7 +120,7 @@ EMPTY_LIST = "must not be an empty list; name at least one"
         (
             "CANARY: x",
             (
-                "3: api.?: is not a known key; the keys here are url, timeout, concurrency, "
+                f"3: api.?: {NO_SUCH_KEY} url, timeout, concurrency, "
                 "max_workers, requests_per_second, max_requests_per_poll, ca_file"
             ),
         ),
@@ -129,13 +140,13 @@ def test_mistakes_in_the_api(
         ("name: ''", "5:11: accounts[0].name: must not be empty"),
         ("name: |\n      two\n      lines", f"5:11: accounts[0].name: {CONTROL}"),
         ('name: "\\ud800"', f"5:11: accounts[0].name: {CONTROL}"),
-        ("name: ", f"5:10: accounts[0].name: must be text; {LEAVE_OUT}"),
+        ("name: ", f"5:10: accounts[0].name: must be text; {EMPTY_VALUE}"),
         ("name: [a]", "5:11: accounts[0].name: must be text"),
         (
             "disk_usage:",
-            f"5:16: accounts[0].disk_usage: must be keys with their values; {LEAVE_OUT}",
+            f"5:16: accounts[0].disk_usage: {NO_MAPPING}; {EMPTY_VALUE}",
         ),
-        ("disk_usage: on", "5:17: accounts[0].disk_usage: must be keys with their values"),
+        ("disk_usage: on", f"5:17: accounts[0].disk_usage: {NO_MAPPING}"),
         (
             "disk_usage: {enabled: maybe}",
             "5:27: accounts[0].disk_usage.enabled: must be true or false",
@@ -154,7 +165,7 @@ def test_mistakes_in_the_api(
         ),
         (
             "disk_usage: {cpu_users: jb}",
-            "5:29: accounts[0].disk_usage.cpu_users: must be a list; begin each item with '- '",
+            f"5:29: accounts[0].disk_usage.cpu_users: {NO_LIST}",
         ),
         (
             "disk_usage: {cpu_users: [jb, '']}",
@@ -180,7 +191,7 @@ def test_mistakes_in_the_api(
         ),
         (
             "files: [sestore4/jb]",
-            "5:12: accounts[0].files: must be keys with their values",
+            f"5:12: accounts[0].files: {NO_MAPPING}",
         ),
         (
             "disk_usage: {quotas: {Jb2: 5XB}}",
@@ -223,15 +234,15 @@ def test_mistakes_in_the_api(
         ),
         (
             "Disk Usage: {}",
-            "5:5: accounts[0].\"Disk Usage\": is not a known key; did you mean 'disk_usage'?",
+            f"5:5: accounts[0].\"Disk Usage\": {UNKNOWN_KEY} 'disk_usage'?",
         ),
         (
             f"{'8fc8c48d' * 4}: 1",
-            f"5:5: accounts[0].?: is not a known key; the keys here are {ACCOUNT_KEYS}",
+            f"5:5: accounts[0].?: {NO_SUCH_KEY} {ACCOUNT_KEYS}",
         ),
         ("enabled: maybe", "5:14: accounts[0].enabled: must be true or false"),
-        ("labels: [a]", "5:13: accounts[0].labels: must be keys with their values"),
-        ("labels: {n: 1}", "5:17: accounts[0].labels.n: must be text; put it in quotes"),
+        ("labels: [a]", f"5:13: accounts[0].labels: {NO_MAPPING}"),
+        ("labels: {n: 1}", f"5:17: accounts[0].labels.n: {NEEDS_QUOTES}"),
         ("labels: {n: ''}", "5:17: accounts[0].labels.n: must not be empty"),
         ('labels: {n: "a\\nb"}', f"5:17: accounts[0].labels.n: {CONTROL}"),
         *(
@@ -257,18 +268,18 @@ def test_mistakes_in_an_account(mistakes: ReadMistakes, account: str, text: str,
     ("path", "line"),
     [
         ("/sestore4/jb", "must not begin with a slash; write sestore4/jb for a folder jb"),
-        ("jb", STORE),
-        ("sestore/jb", STORE),
-        ("sestore4x/jb", STORE),
-        ("Sestore4/jb", STORE),
-        ("sestore\uff14/jb", STORE),
+        ("jb", NO_STORE),
+        ("sestore/jb", NO_STORE),
+        ("sestore4x/jb", NO_STORE),
+        ("Sestore4/jb", NO_STORE),
+        ("sestore\uff14/jb", NO_STORE),
         ("sestore4/jb/", SLASH),
         ("sestore4//jb", SLASH),
         ("sestore4/./jb", DOTS),
         ("sestore4/../jb", DOTS),
         ("''", "must not be empty"),
         ('"sestore4/j\\tb"', CONTROL),
-        ("158", "must be text; put it in quotes"),
+        ("158", NEEDS_QUOTES),
     ],
 )
 def test_mistakes_in_a_path(mistakes: ReadMistakes, account: str, path: str, line: str) -> None:
@@ -292,8 +303,8 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("file_types: []", f"8:23: {{}}.file_types: {EMPTY_LIST}"),
-        ("file_types: video", "8:23: {}.file_types: must be a list; begin each item with '- '"),
+        ("file_types: []", f"8:23: {{}}.file_types: {NOTHING_LISTED}"),
+        ("file_types: video", f"8:23: {{}}.file_types: {NO_LIST}"),
         ("file_types: [film]", f"8:24: {{}}.file_types[0]: is not a file type; {TYPES}"),
         ("file_types: [null]", f"8:24: {{}}.file_types[0]: is not a file type; {TYPES}"),
         (
@@ -303,8 +314,8 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
         ("folder_depth: 0", "8:25: {}.folder_depth: must be at least 1"),
         ("folder_depth: all", "8:25: {}.folder_depth: must be a whole number"),
         ("max_folders: 0", "8:24: {}.max_folders: must be at least 1"),
-        ("depth: 1", "8:11: {}.depth: is not a known key; did you mean 'folder_depth'?"),
-        ("file_type_s: 1", "8:11: {}.file_type_s: is not a known key; did you mean 'file_types'?"),
+        ("depth: 1", f"8:11: {{}}.depth: {UNKNOWN_KEY} 'folder_depth'?"),
+        ("file_type_s: 1", f"8:11: {{}}.file_type_s: {UNKNOWN_KEY} 'file_types'?"),
     ],
 )
 def test_mistakes_in_the_long_form_of_a_path(

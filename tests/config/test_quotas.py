@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support.fixtures import LoadText, ReadMistakes
+from tests.support.sentences import NO_MAPPING, NO_SIZE
 
-HOW = "must be a size such as 500GB, 2TB or 1.5TiB"
-UNITS = f"{HOW}: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
+UNITS = f"{NO_SIZE}: units are B kB MB GB TB PB KiB MiB GiB TiB PiB"
 TWICE = "duplicate of line 6; remove one"
 OFF = "judge nothing while disk_usage.enabled is false"
 TOO_SMALL = "must be at least 1 byte"
@@ -47,20 +47,20 @@ def test_quotas_are_read_as_bytes(
         ("{demo: 0TB}", f"6:22: accounts[0].disk_usage.quotas.demo: {TOO_SMALL}"),
         ("{demo: 0.1B}", f"6:22: accounts[0].disk_usage.quotas.demo: {TOO_SMALL}"),
         ("{demo: -5}", f"6:22: accounts[0].disk_usage.quotas.demo: {TOO_SMALL}"),
-        ("{demo: -5TB}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: 1.5}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: 1e12}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: .inf}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: true}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: null}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
-        ("{demo: {a: 1TB}}", f"6:22: accounts[0].disk_usage.quotas.demo: {HOW}"),
+        ("{demo: -5TB}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: 1.5}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: 1e12}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: .inf}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: true}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: null}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
+        ("{demo: {a: 1TB}}", f"6:22: accounts[0].disk_usage.quotas.demo: {NO_SIZE}"),
         ("{demo: 2T}", f"6:22: accounts[0].disk_usage.quotas.demo: {UNITS}"),
         ("{demo: 2tb}", f"6:22: accounts[0].disk_usage.quotas.demo: {UNITS}"),
         (
             "{demo: 1TB, demo: 2TB}",
             f"6:27: accounts[0].disk_usage.quotas.demo: {TWICE}",
         ),
-        ("2TB", "6:15: accounts[0].disk_usage.quotas: must be keys with their values"),
+        ("2TB", f"6:15: accounts[0].disk_usage.quotas: {NO_MAPPING}"),
     ],
 )
 def test_what_is_no_quota(mistakes: ReadMistakes, account: str, quotas: str, line: str) -> None:

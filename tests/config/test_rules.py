@@ -6,35 +6,44 @@ import pytest
 
 from exporter.config import ConfigError, Problem, load
 from tests.support.fixtures import ReadMistakes
+from tests.support.sentences import (
+    BARE_NUMBER,
+    EMPTY_VALUE,
+    FILE_WITH_VALUE,
+    NAME_ACCOUNTS,
+    NO_ACCOUNT,
+    NO_DURATION,
+    NO_LIST,
+    NO_MAPPING,
+    NO_STORE,
+    NOTHING_LISTED,
+    SAME_ACCOUNT,
+    SECRET_WITH_SPACE,
+    UNKNOWN_KEY,
+    UNSET_VARIABLE,
+)
 
-HOW = "must be a duration such as 90s, 1h30m or 1d"
-NO_UNIT = f"{HOW}: a number alone has no unit"
-STORE = "must begin with sestore and its number; write sestore4/jb for a folder jb"
-LEAVE_OUT = "it is empty here, so write it or leave its key out"
-EMPTY_LIST = "must not be an empty list; name at least one"
+NO_UNIT = f"{NO_DURATION}: {BARE_NUMBER}"
 
 
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("api: {}", ["1:1: accounts: is missing; name at least one account under it"]),
-        ("accounts: []", [f"1:11: accounts: {EMPTY_LIST}"]),
-        ("accounts: {cdn: 1}", ["1:11: accounts: must be a list; begin each item with '- '"]),
+        ("api: {}", [f"1:1: accounts: {NO_ACCOUNT}"]),
+        ("accounts: []", [f"1:11: accounts: {NOTHING_LISTED}"]),
+        ("accounts: {cdn: 1}", [f"1:11: accounts: {NO_LIST}"]),
         (
             "accounts:",
-            [f"1:10: accounts: must be a list; begin each item with '- '; {LEAVE_OUT}"],
+            [f"1:10: accounts: {NO_LIST}; {EMPTY_VALUE}"],
         ),
-        ("accounts: [main]", ["1:12: accounts[0]: must be keys with their values"]),
+        ("accounts: [main]", [f"1:12: accounts[0]: {NO_MAPPING}"]),
         (
             "accounts:\n  - name: main",
             [
-                (
-                    "2:5: accounts[0].api_key: is missing; write it, "
-                    "or api_key_file with the path of a file that holds it"
-                ),
+                (f"2:5: accounts[0].api_key: is missing; write it, or api_key{FILE_WITH_VALUE}"),
                 (
                     "2:5: accounts[0].api_secret: is missing; write it, "
-                    "or api_secret_file with the path of a file that holds it"
+                    f"or api_secret{FILE_WITH_VALUE}"
                 ),
                 "2:5: accounts[0].cdn: is missing; write the CDN number of the account",
             ],
@@ -60,10 +69,10 @@ def test_what_is_missing_is_told_where_it_should_stand(
 @pytest.mark.parametrize(
     ("first", "second", "line"),
     [
-        ("name: main", "name: main", "6:11: accounts[1].name: names the same account as line 2"),
-        ("cdn: 158", "cdn: 158", "6:10: accounts[1].cdn: names the same account as line 2"),
-        ("name: '2'", "cdn: 2", "6:10: accounts[1].cdn: names the same account as line 2"),
-        ("cdn: 1", "name: '1'", "6:11: accounts[1].name: names the same account as line 2"),
+        ("name: main", "name: main", f"6:11: accounts[1].name: {SAME_ACCOUNT} 2"),
+        ("cdn: 158", "cdn: 158", f"6:10: accounts[1].cdn: {SAME_ACCOUNT} 2"),
+        ("name: '2'", "cdn: 2", f"6:10: accounts[1].cdn: {SAME_ACCOUNT} 2"),
+        ("cdn: 1", "name: '1'", f"6:11: accounts[1].name: {SAME_ACCOUNT} 2"),
     ],
 )
 def test_two_accounts_of_one_name_are_a_mistake(
@@ -75,7 +84,7 @@ def test_two_accounts_of_one_name_are_a_mistake(
         own_cdn = "" if "cdn" in named else f"\n    cdn: {number}"
         blank = "" if own_cdn else "\n"
         text += f"\n  - {named}{own_cdn}{blank}\n    api_key: k\n    api_secret: s"
-    assert mistakes(text) == [f"config.yaml:{line}; give each a name of its own"]
+    assert mistakes(text) == [f"config.yaml:{line}; {NAME_ACCOUNTS}"]
 
 
 def test_one_path_twice_in_an_account_is_a_mistake(mistakes: ReadMistakes, account: str) -> None:
@@ -117,33 +126,21 @@ accounts:
     api_key: a b
     api_secret: s
 """) == [
-        "config.yaml:1:1: apy: is not a known key; did you mean 'api'?",
+        f"config.yaml:1:1: apy: {UNKNOWN_KEY} 'api'?",
         "config.yaml:3:10: accounts[0].cdn: must be a whole number",
-        (
-            "config.yaml:5:14: accounts[0].api_key: "
-            "the environment variable UNSET is not set; set it, or write the value here"
-        ),
+        (f"config.yaml:5:14: accounts[0].api_key: the environment variable UNSET {UNSET_VARIABLE}"),
         "config.yaml:6:22: accounts[0].api_secret_file: names a file that does not exist",
         f"config.yaml:8:17: accounts[0].disk_usage.interval: {NO_UNIT}",
-        (
-            "config.yaml:9:7: accounts[0].disk_usage.intervall: "
-            "is not a known key; did you mean 'interval'?"
-        ),
+        (f"config.yaml:9:7: accounts[0].disk_usage.intervall: {UNKNOWN_KEY} 'interval'?"),
         "config.yaml:11:27: accounts[0].files.paths[1]: duplicate of line 11; remove one",
-        f"config.yaml:11:39: accounts[0].files.paths[2]: {STORE}",
+        f"config.yaml:11:39: accounts[0].files.paths[2]: {NO_STORE}",
         (
             "config.yaml:11:43: accounts[0].files.paths[3].path: is missing; "
             "write the path to count, such as sestore4/jb"
         ),
         "config.yaml:13:5: accounts[1].cdn: duplicate of line 12; remove one",
-        (
-            "config.yaml:14:11: accounts[1].name: names the same account as line 4; "
-            "give each a name of its own"
-        ),
-        (
-            "config.yaml:15:14: accounts[1].api_key: "
-            "holds a space or a line break inside; a secret is one word"
-        ),
+        (f"config.yaml:14:11: accounts[1].name: {SAME_ACCOUNT} 4; {NAME_ACCOUNTS}"),
+        (f"config.yaml:15:14: accounts[1].api_key: {SECRET_WITH_SPACE}"),
     ]
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, build_json_schema, load
 from tests.support.fixtures import LoadText, ReadMistakes
+from tests.support.sentences import IMPOSSIBLE_FILE_NAME, IS_FOLDER, NEEDS_QUOTES, SECRET_WITH_SPACE
 
 CANARY = "Canary0Key/+="
-SPACE = "holds a space or a line break inside; a secret is one word"
 EMPTY = "accounts[0].api_secret: is empty; write it, in quotes if it begins with a '#'"
-NO_TEXT = "accounts[0].api_secret: must be text; put it in quotes"
+NO_TEXT = f"accounts[0].api_secret: {NEEDS_QUOTES}"
 QUOTES = "begins and ends with quotes, which are no part of a secret; remove them"
 CONTROL = "holds a control character; a secret is one word of visible characters"
 
@@ -78,8 +78,8 @@ def test_a_file_that_is_gone_later_is_a_secret_error(load_text: LoadText, folder
         (b"canary \xff", "is not UTF-8 text"),
         (b'"canary"\r\n', QUOTES),
         (b"'canary'", QUOTES),
-        (b"canary canary", SPACE),
-        (b"canary\ncanary", SPACE),
+        (b"canary canary", SECRET_WITH_SPACE),
+        (b"canary\ncanary", SECRET_WITH_SPACE),
         (b"canary\x00canary", CONTROL),
         ("canary\u200bcanary".encode(), CONTROL),
         (b"c" * (64 * 1024 + 1), "is larger than 64 KiB"),
@@ -99,9 +99,9 @@ def test_a_file_that_holds_no_secret_is_a_mistake(
     ("file", "cause"),
     [
         (CANARY, "does not exist"),
-        ("folder", "is a folder; name the file in it"),
+        ("folder", IS_FOLDER),
         ("pipe", "is no regular file"),
-        ('"canary\\0"', "has a name that no file can have"),
+        ('"canary\\0"', IMPOSSIBLE_FILE_NAME),
     ],
 )
 def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
@@ -129,7 +129,7 @@ def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
         ("[canary]", f"17: {NO_TEXT}"),
         ("{canary: x}", f"17: {NO_TEXT}"),
         ("'\"canary\"'", f"17: accounts[0].api_secret: {QUOTES}"),
-        ("canary canary", f"17: accounts[0].api_secret: {SPACE}"),
+        ("canary canary", f"17: accounts[0].api_secret: {SECRET_WITH_SPACE}"),
         ('"canary\\x07"', f"17: accounts[0].api_secret: {CONTROL}"),
         ('"canary\\udcff"', f"17: accounts[0].api_secret: {CONTROL}"),
     ],

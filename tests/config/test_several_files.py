@@ -8,6 +8,13 @@ import pytest
 from exporter.config import ConfigError, LoadedConfig, load, load_files, loading
 from exporter.yamlfile.files import read_text
 from exporter.yamlfile.problems import ErrorCollector
+from tests.support.sentences import (
+    EMPTY_FOLDER,
+    NAME_ACCOUNTS,
+    NO_ACCOUNT,
+    NOTHING_LISTED,
+    UNKNOWN_KEY,
+)
 
 Write = Callable[[Mapping[str, str]], None]
 
@@ -81,7 +88,7 @@ def test_every_mistake_names_its_file(write: Write) -> None:
     assert find_mistakes("a.yaml", "missing.yaml", "b.yaml") == [
         "a.yaml:1:18: accounts[0].cdn: must be a whole number",
         "missing.yaml: the configuration file does not exist",
-        "b.yaml:1:1: apj: is not a known key; did you mean 'api'?",
+        f"b.yaml:1:1: apj: {UNKNOWN_KEY} 'api'?",
     ]
 
 
@@ -91,7 +98,7 @@ def test_one_name_in_two_files(write: Write) -> None:
     assert find_mistakes("a.yaml", "b.yaml") == [
         (
             "b.yaml:5:11: accounts[0].name: names the same account as a.yaml, line 2; "
-            "give each a name of its own"
+            f"{NAME_ACCOUNTS}"
         )
     ]
 
@@ -107,17 +114,15 @@ def test_one_section_in_two_files(write: Write) -> None:
 def test_no_accounts_in_any_file(write: Write) -> None:
     """One file at least must name some."""
     write({"a.yaml": "log: {level: info}", "b.yaml": "api: {timeout: 5s}"})
-    assert find_mistakes("a.yaml", "b.yaml") == [
-        "a.yaml:1:1: accounts: is missing; name at least one account under it"
-    ]
+    assert find_mistakes("a.yaml", "b.yaml") == [f"a.yaml:1:1: accounts: {NO_ACCOUNT}"]
 
 
 def test_a_folder_without_files(write: Write) -> None:
     """It is said at once, with what is wrong in the other files."""
     write({"d/notes.txt": "x", "a.yaml": "accounts: []"})
     assert find_mistakes("d", "a.yaml") == [
-        "d: the folder holds no *.yaml file; add one, or name another folder",
-        "a.yaml:1:11: accounts: must not be an empty list; name at least one",
+        f"d: {EMPTY_FOLDER}",
+        f"a.yaml:1:11: accounts: {NOTHING_LISTED}",
     ]
 
 

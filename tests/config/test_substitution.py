@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from exporter.config.substitution import substitute
 from exporter.yamlfile.document import Interpolated
 from tests.support.fixtures import LoadText, ReadMistakes
+from tests.support.sentences import LEADING_ZERO, NO_SUCH_KEY, UNSET_VARIABLE
 
 
 @pytest.mark.parametrize(
@@ -33,8 +34,8 @@ def test_variables_are_filled_in_once(text: str, filled: str) -> None:
 def test_each_unset_variable_is_named() -> None:
     """One text may lack two variables; each is named once."""
     assert substitute("${A}${B}${A}", {}).errors == (
-        "the environment variable A is not set; set it, or write the value here",
-        "the environment variable B is not set; set it, or write the value here",
+        f"the environment variable A {UNSET_VARIABLE}",
+        f"the environment variable B {UNSET_VARIABLE}",
     )
 
 
@@ -110,7 +111,7 @@ accounts:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("0158", "; remove the zero at its beginning, which can mean an octal number"),
+        ("0158", f"; {LEADING_ZERO}"),
         *((text, " in plain digits") for text in ("1e2", "1_58", "158.0", "0x9e", "9" * 30)),
         ("one", ""),
     ],
@@ -193,6 +194,6 @@ def test_keys_are_not_filled_in(mistakes: ReadMistakes, account: str) -> None:
     """A variable as a key is an unknown key."""
     (line,) = mistakes(account + "    ${KEY}: 1\n", {"KEY": "name"})
     assert line == (
-        "config.yaml:5:5: accounts[0].?: is not a known key; the keys here are cdn, name, "
+        f"config.yaml:5:5: accounts[0].?: {NO_SUCH_KEY} cdn, name, "
         "enabled, labels, api_key, api_secret, disk_usage, files, api_key_file, api_secret_file"
     )

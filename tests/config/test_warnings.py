@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.certificates import certify_expired
 from tests.support.fixtures import LoadText
+from tests.support.sentences import SHORT_STALE_AFTER
 
 
 def warnings(load_text: LoadText, text: str) -> list[str]:
@@ -83,11 +84,11 @@ def test_values_that_go_before_the_next_poll_are_a_warning(
     assert warnings(load_text, text) == [
         (
             "config.yaml:5:31: accounts[0].disk_usage.stale_after: "
-            "is shorter than the interval, 1h: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1h: series go between polls"
         ),
         (
             "config.yaml:6:43: accounts[0].files.stale_after: "
-            "is shorter than the interval, 1m30s: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1m30s: series go between polls"
         ),
     ]
 
@@ -143,11 +144,11 @@ def test_counts_of_a_path_that_go_before_its_next_poll(load_text: LoadText, acco
     assert warnings(load_text, text) == [
         (
             "config.yaml:7:57: accounts[0].files.paths[0].stale_after: "
-            "is shorter than the interval, 1h: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1h: series go between polls"
         ),
         (
             "config.yaml:8:43: accounts[0].files.paths[1].stale_after: "
-            "is shorter than the interval, 15m: series go between polls"
+            f"{SHORT_STALE_AFTER}, 15m: series go between polls"
         ),
     ]
 

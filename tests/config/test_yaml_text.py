@@ -22,6 +22,13 @@ from exporter.config import (
     load,
 )
 from tests.support.fixtures import LoadText, ReadMistakes
+from tests.support.sentences import (
+    EMPTY_FOLDER,
+    IMPOSSIBLE_FILE_NAME,
+    LEADING_ZERO,
+    NEEDS_QUOTES,
+    TAB,
+)
 
 FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
@@ -62,7 +69,7 @@ TOP = "must begin with a key, as config.example.yaml does: with 'accounts:' or '
         (b"api:\n  url: h\xe9\n", "2:9: is not UTF-8 here; save the file as UTF-8"),
         ("api:\n".encode("utf-16"), "1:1: is not UTF-8 here; save the file as UTF-8"),
         ("api:\n  url: \x07\n", "2:8: holds a control character; remove it"),
-        ("api:\n\turl: canary\n", "2:1: a tab cannot indent; write spaces"),
+        ("api:\n\turl: canary\n", f"2:1: {TAB}"),
         ("api:\n  url: 'canary\n", f"2:8: {QUOTED}"),
         ("api:\n  url: '\n---\n'", f"2:8: {QUOTED}"),
         ('api:\n  url: "\\canary"\n', f"2:8: {QUOTED}"),
@@ -158,7 +165,7 @@ accounts:
         ("!!binary x", TAGGED),
         ("!!set {a}", TAGGED),
         ("!!map x", TAGGED),
-        ("!!int x", "must be text; put it in quotes"),
+        ("!!int x", NEEDS_QUOTES),
     ],
 )
 def test_unknown_tags_are_a_mistake(
@@ -183,7 +190,7 @@ def test_what_yaml_reads_as_something_else_is_no_text(
 ) -> None:
     """A name that YAML 1.1 takes for a number, a truth value or a date must be in quotes."""
     assert mistakes(f"{account}    name: {value}\n") == [
-        "config.yaml:5:11: accounts[0].name: must be text; put it in quotes"
+        f"config.yaml:5:11: accounts[0].name: {NEEDS_QUOTES}"
     ]
 
 
@@ -194,7 +201,7 @@ def test_quotes_make_a_text_of_anything(load_text: LoadText, account: str, value
 
 
 WHOLE = "config.yaml:2:10: accounts[0].cdn: must be a whole number"
-ZERO = "; remove the zero at its beginning, which can mean an octal number"
+ZERO = f"; {LEADING_ZERO}"
 
 
 @pytest.mark.parametrize(
@@ -279,13 +286,13 @@ def test_a_byte_order_mark_is_no_mistake(load_text: LoadText, account: str) -> N
     ("name", "line"),
     [
         ("missing.yaml", "missing.yaml: the configuration file does not exist"),
-        ("empty", "empty: the folder holds no *.yaml file; add one, or name another folder"),
+        ("empty", f"empty: {EMPTY_FOLDER}"),
         (
             "file/config.yaml",
             "file/config.yaml: the configuration file does not exist: a part of its path is a file",
         ),
         ("x" * 300, f"{'x' * 300}: the configuration file cannot be read: File name too long"),
-        ("a\0b", "a\0b: the configuration file has a name that no file can have"),
+        ("a\0b", f"a\0b: the configuration file {IMPOSSIBLE_FILE_NAME}"),
         ("/dev/null", "/dev/null: the configuration file is no regular file"),
         ("large.yaml", "large.yaml: the configuration file is larger than 4096 KiB"),
     ],

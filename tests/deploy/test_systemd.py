@@ -10,13 +10,14 @@ from shutil import copy, which
 import pytest
 
 from exporter.config import ConfigError, load
+from tests.support.sentences import UNSET_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
 NAME = "scaleengine-exporter"
 SERVICE = "scaleengine-exporter.service"
 MAX_EXPOSURE = 2.0
-UNSET = "the environment variable CREDENTIALS_DIRECTORY is not set; set it, or write the value here"
+UNSET = f"the environment variable CREDENTIALS_DIRECTORY {UNSET_VARIABLE}"
 
 with_systemd = pytest.mark.skipif(
     which("systemd-analyze") is None and not os.environ.get("CI"),

@@ -29,10 +29,11 @@ from tests.support.clocks import FakeClock, LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
 from tests.support.fixtures import OpenAccount
+from tests.support.sentences import REFUSED_SIGNATURE
 
 GOOD = Credentials(KEY, SECRET)
 BAD = Credentials(KEY, "wrong")
-REFUSED = SignatureError("files.list", "ScaleEngine refused the signature (0003)", "check it")
+REFUSED = SignatureError("files.list", f"{REFUSED_SIGNATURE} (0003)", "check it")
 
 USAGE = DiskUsageTarget("main", interval=3600.0, stale_after=10800.0)
 PATHS = [FilesTarget("main", 900.0, 2700.0, f"sestore4/{name}", "video") for name in "abc"]

@@ -11,6 +11,7 @@ from exporter.polling.recovery import CONVINCING_REFUSALS
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
+from tests.support.sentences import REFUSED_KEY
 
 COLLECTORS = ("disk_usage", "files")
 CREDENTIALS = (Credentials("key", "secret"), Credentials("key", "other"))
@@ -50,7 +51,7 @@ class BreakerMachine(RuleBasedStateMachine):
     )
     def refuse(self, collector: str, used: Credentials, seconds: float, times: int) -> None:
         for _ in range(times):
-            error = AuthError(collector, "ScaleEngine refused the key", "check api_key")
+            error = AuthError(collector, REFUSED_KEY, "check api_key")
             self.breaker.record_refusal(collector, used, error, seconds)
             self.seen[collector].append(Seen(used, error, self.now + seconds))
 

@@ -13,6 +13,7 @@ from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
 from tests.polling.fidelity_cases import CASES, PATH
 from tests.polling.scripted_api import NOTHING, Allowed, Case, Truth
+from tests.support.sentences import REPORTED_FAILURE
 
 UNDECIDABLE: Final = {"W4": Truth(1, 0), "W8": Truth(0, 0)}
 """What is published where the responses do not tell: docs/metrics.md says so."""
@@ -33,7 +34,7 @@ class CaseApi:
         self.requests += 1
         respond = moments[-1].folders.get(path)
         if respond is None:
-            raise ApiError("files.list", "ScaleEngine reports a failure", "check the path")
+            raise ApiError("files.list", REPORTED_FAILURE, "check the path")
         value = respond(offset)
         text = json.dumps({"data": [] if value is NOTHING else {path: value}})
         response = decode(text.encode())

@@ -19,6 +19,7 @@ from exporter.simulator import SimulatedAccount, Simulator, steady_usage, usage_
 from exporter.simulator.php import PhpValue
 from tests.support.credentials import KEY, SECRET
 from tests.support.fixtures import OpenAccount
+from tests.support.sentences import NO_WHOLE_NUMBER
 
 NOW = datetime(2014, 11, 11, 10, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)
@@ -70,7 +71,7 @@ def test_bad_rows_over_http(open_account: OpenAccount) -> None:
     ]
     assert warnings[0]["without_number"] == "'gone'"
     assert warnings[1]["without_number"] == "'live'"
-    first = "'live', 2014-11-11: bytes_total: must be a whole number, is null"
+    first = f"'live', 2014-11-11: bytes_total: {NO_WHOLE_NUMBER} null"
     assert warnings[1]["examples"].startswith(first)
     assert [line["rejected_users"] for line in lines if line["event"] == "poll"] == [2, 2, 2]
 

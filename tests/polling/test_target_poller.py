@@ -30,7 +30,9 @@ from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import Arrival
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.scaleengine.transport import Endpoint, Transport
+from tests.support.sentences import FOREIGN_BODY, REFUSED_SIGNATURE, THREAD_LIMIT
 
+HTML = FOREIGN_BODY
 USAGE = DiskUsageTarget("main", interval=60.0, stale_after=180.0)
 FILES = FilesTarget("main", 60.0, 180.0, "sestore4/jb", "video")
 START = 1_763_600_000.0
@@ -97,7 +99,6 @@ def listing(*files: str) -> dict[str, object]:
 
 
 REFUSED = {"status": "failure", "code": "0003", "message": "bad signature"}
-HTML = "the body is not ScaleEngine's"
 
 
 @dataclass
@@ -198,7 +199,16 @@ def test_a_jump_of_the_time_of_day_changes_no_schedule(jump: float) -> None:
 def test_a_failed_poll_comes_again_sooner_until_one_is_good() -> None:
     """After failures polls come after 30 s, doubling up to the interval; a good one ends that."""
     time, target = CancellingClock(ends=1000.0), replace(USAGE, interval=200.0)
-    responses = [HTML, HTML, HTML, HTML, HTML, usage("a"), HTML, usage("a")]
+    responses = [
+        HTML,
+        HTML,
+        HTML,
+        HTML,
+        HTML,
+        usage("a"),
+        HTML,
+        usage("a"),
+    ]
     polled = Polled(target, time, list(responses))
     polled.run(0.0)
     begins = polled.begins()
@@ -429,7 +439,7 @@ def test_a_line_for_each_poll() -> None:
         "log_level": "warning",
         "result": "failed",
         "reason": "signature",
-        "cause": "ScaleEngine refused the signature (0003)",
+        "cause": f"{REFUSED_SIGNATURE} (0003)",
         "advice": "check api_secret of account 'main'",
     }
     requests = [line for line in lines if line["event"].startswith("request")]
@@ -456,7 +466,7 @@ def test_a_line_for_each_poll() -> None:
         "duration": 1.25,
         "bytes": len(json.dumps(REFUSED)),
         "reason": "signature",
-        "cause": "ScaleEngine refused the signature (0003)",
+        "cause": f"{REFUSED_SIGNATURE} (0003)",
     }
 
 
@@ -524,7 +534,7 @@ def test_no_thread_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
         polled.poll()
     (line,) = lines
     assert (line["reason"], line["requests"]) == ("network", 0)
-    assert str(line["cause"]).startswith("this process can start no further thread")
+    assert str(line["cause"]).startswith(THREAD_LIMIT)
 
 
 def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:

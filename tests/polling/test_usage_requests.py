@@ -33,6 +33,7 @@ from tests.polling.times import make_session
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import Refusal
 from tests.support.fixtures import OpenAccount
+from tests.support.sentences import LONG_LABEL
 
 NOW = datetime(2014, 11, 11, 23, 59, 58, tzinfo=UTC).timestamp()
 TODAY = date(2014, 11, 11)
@@ -221,7 +222,7 @@ def test_more_requests_than_a_poll_may_make() -> None:
         (
             SnapshotLimits(label_length=2),
             (
-                "the name of a CPU user has {} characters, and a label may have 2: "
+                f"the name of a CPU user has {{}} {LONG_LABEL} 2: "
                 "raise limits.label_length, or name the users that matter in disk_usage.cpu_users"
             ),
         ),

@@ -18,6 +18,7 @@ from exporter.scaleengine.file_listing import (
     build_listing,
 )
 from tests.polling.scripted_walk import Script, ScriptedApi, walk_script
+from tests.support.sentences import MORE_AFTER_END
 
 COMPLETE, SKIPPED, PARTIAL = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 
@@ -222,7 +223,7 @@ REFUSED = [
     ({("s", 0): FolderListing((), {}, PARTIAL)}, "it goes on, but nothing says where"),
     (
         {("s", 0): complete(1, 2), ("s", 1): complete(2), ("s", 3): complete(7)},
-        "behind its end, more is listed",
+        MORE_AFTER_END,
     ),
     (
         {("s", 0): partial(1, 2, told=2), ("s", 1): complete(2, 1)},

@@ -26,6 +26,7 @@ from exporter.scaleengine.errors import (
     ServerError,
 )
 from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState, build_listing
+from tests.support.sentences import REPORTED_FAILURE
 
 PAGE = 100
 
@@ -72,7 +73,7 @@ class EveryFolder:
         if self.failure is not None and offset and tree.folders:
             raise self.failure
         if self.fails_below is not None and offset and path.startswith(self.fails_below):
-            raise ServerError("files.list", "ScaleEngine reports a failure", "wait")
+            raise ServerError("files.list", REPORTED_FAILURE, "wait")
         return build_listing(self._show(tree, offset, [PAGE]))
 
     def _skip(self, tree: Tree, offset: int) -> Skipped:
@@ -158,9 +159,9 @@ def test_what_an_offset_skips_in_every_folder_is_counted(tree: Tree, *, skips_fi
 @pytest.mark.parametrize(
     "failure",
     [
-        ServerError("files.list", "ScaleEngine reports a failure", "wait"),
+        ServerError("files.list", REPORTED_FAILURE, "wait"),
         RequestTimeoutError("files.list", "no response within 10 s", "wait"),
-        ApiError("files.list", "ScaleEngine reports a failure", "ask"),
+        ApiError("files.list", REPORTED_FAILURE, "ask"),
         ProtocolError("files.list", "it is not JSON", "ask"),
     ],
 )

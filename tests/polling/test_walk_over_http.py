@@ -29,6 +29,7 @@ from tests.support.clocks import LeapingClock
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import FAILING, NOT_FOUND, Fault, Held, Refusal
 from tests.support.fixtures import OpenAccount
+from tests.support.sentences import LONG_LABEL
 
 # Around the hundred files that a response holds, and names that look like something else.
 sizes = st.sampled_from([0, 0, 1, 3, 40, 99, 100, 101, 150, 230])
@@ -115,7 +116,7 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
         with pytest.raises(LimitReachedError) as caught:
             count(narrow, target(depth=2))
     assert str(caught.value) == (
-        "the path of a folder below 'sestore4/jb' has 5 characters, and a label may have 4: "
+        f"the path of a folder below 'sestore4/jb' has 5 {LONG_LABEL} 4: "
         "raise limits.label_length, or lower folder_depth"
     )
 

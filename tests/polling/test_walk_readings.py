@@ -37,6 +37,7 @@ from tests.support.api_variants import (
 )
 from tests.support.random_trees import ambiguities, random_tree, random_wide_tree
 from tests.support.random_variants import random_variant
+from tests.support.sentences import REPORTED_FAILURE
 from tests.support.tree_changes import ChangingFolder, Remove, scripted
 from tests.support.variant_listing import list_folder
 
@@ -257,7 +258,7 @@ def test_requests_where_no_file_is_of_the_type(variant: ApiVariant) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        ApiError("files.list", "ScaleEngine reports a failure", "ask"),
+        ApiError("files.list", REPORTED_FAILURE, "ask"),
         RequestTimeoutError("files.list", "no response within 10 s", "wait"),
     ],
 )

@@ -20,6 +20,7 @@ from exporter.scaleengine.file_listing import (
     build_listing,
 )
 from tests.polling.scripted_walk import Script, walk_script
+from tests.support.sentences import MORE_AFTER_END
 
 WHOLE, SKIPPED, PARTLY = LoadState.COMPLETE, LoadState.SKIPPED, LoadState.PARTIAL
 EMPTY = FolderListing()
@@ -153,7 +154,7 @@ def test_a_file_that_is_not_in_its_place_any_more() -> None:
 def test_another_folder_behind_the_end() -> None:
     """A folder that is listed behind the end only shows that a server hides what it passes over."""
     script = {("s", 0): whole(files(1, 2)), ("s", 1): whole(files(2)), ("s", 3): whole(a=whole())}
-    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+    with pytest.raises(IncompleteError, match=MORE_AFTER_END):
         walked(script)
 
 
@@ -186,7 +187,7 @@ def test_a_response_behind_the_end_that_repeats_something() -> None:
     for offset in (12, 15):
         assert folder.step == Step(offset, StepKind.GAP)
         accept_response(folder, build_listing(KNOWN), traits)
-    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+    with pytest.raises(IncompleteError, match=MORE_AFTER_END):
         accept_response(folder, build_listing(whole(b=whole())), traits)
 
 
@@ -371,7 +372,7 @@ def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
     folder = FolderProgress("s")
     folder.is_by_itself = True
     folder.step = Step(3, StepKind.GAP)
-    with pytest.raises(IncompleteError, match="behind its end, more is listed"):
+    with pytest.raises(IncompleteError, match=MORE_AFTER_END):
         accept_response(folder, build_listing(whole(a=whole())), WalkTraits())
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from exporter.process.resource_limits import find_resource_limit
+from tests.support.sentences import NO_MEMORY, THREAD_LIMIT, TOO_MANY_FILES
 
 NO_THREAD = "can't start new thread"
 LIMITS = {
@@ -28,24 +29,24 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (OSError(errno.EMFILE, ""), "this process has too many open files (limit 256)"),
+        (OSError(errno.EMFILE, ""), f"{TOO_MANY_FILES} (limit 256)"),
         (OSError(errno.ENFILE, ""), "this machine has too many open files"),
-        (OSError(errno.ENOMEM, ""), "this process has no memory left"),
-        (MemoryError(), "this process has no memory left"),
+        (OSError(errno.ENOMEM, ""), NO_MEMORY),
+        (MemoryError(), NO_MEMORY),
         (
             ImportError(f"libssl.so: {os.strerror(errno.ENOMEM)}"),
-            "this process has no memory left",
+            NO_MEMORY,
         ),
         (
             ImportError("x.so: failed to map segment from shared object"),
-            "this process has no memory left",
+            NO_MEMORY,
         ),
         (OSError(errno.ENOBUFS, ""), "this machine has no memory left for connections"),
         (OSError(errno.ENOSPC, ""), "no space is left on a disk"),
         (OSError(errno.EDQUOT, ""), "no space is left on a disk"),
         (
             RuntimeError(NO_THREAD),
-            "this process can start no further thread (limit 14 of its user)",
+            f"{THREAD_LIMIT} (limit 14 of its user)",
         ),
     ],
     ids=repr,
@@ -67,8 +68,8 @@ def test_a_limit_of_memory(limits: dict[int, int]) -> None:
     causes = [find_resource_limit(error) for error in (MemoryError(), RuntimeError(NO_THREAD))]
 
     assert [found.cause for found in causes if found] == [
-        "this process has no memory left (limit 400 MiB)",
-        "this process can start no further thread (limit 14 of its user, 400 MiB of memory)",
+        f"{NO_MEMORY} (limit 400 MiB)",
+        f"{THREAD_LIMIT} (limit 14 of its user, 400 MiB of memory)",
     ]
 
 

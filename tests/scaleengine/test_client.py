@@ -34,6 +34,7 @@ from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 from tests.support.fixtures import MakeClient, MakeTransport, StartServer
+from tests.support.sentences import LOOK_FOR_RELEASE, NO_MEMORY, UNDOCUMENTED_RESPONSE
 
 NOW = 1415700000
 
@@ -200,9 +201,9 @@ def test_the_sentence_of_a_response_that_is_not_understood(
         list_files(connect(simulator.url), credentials, "sestore4/jb", "video", 0)
 
     assert str(caught.value) == (
-        "the response is not what ScaleEngine documents: the requested folder: "
+        f"{UNDOCUMENTED_RESPONSE}: the requested folder: "
         "must be a mapping, is a text: "
-        "if it lasts, look for a newer release of this exporter"
+        f"if it lasts, {LOOK_FOR_RELEASE}"
     )
 
 
@@ -383,7 +384,7 @@ def test_a_limit_is_observed(
     def read(_: JsonObject) -> None:
         raise MemoryError
 
-    with pytest.raises(ResourceLimitError, match="this process has no memory left"):
+    with pytest.raises(ResourceLimitError, match=NO_MEMORY):
         connect(simulator.url).call(credentials, "disk.usage", {"cpu": "", "starttime": 0}, read)
 
     assert [exchange.reason for exchange in exchanges] == [Reason.NETWORK]

@@ -29,6 +29,7 @@ from tests.support.fixtures import (
     SetAddresses,
     StartServer,
 )
+from tests.support.sentences import REFUSED_CONNECTION
 from tests.support.waiting import wait_until
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -238,7 +239,7 @@ def test_what_is_said_of_several_failures(
     with pytest.raises(NetworkError) as caught:
         send(API)
 
-    assert caught.value.cause == "the connection was refused"
+    assert caught.value.cause == REFUSED_CONNECTION
     assert connects.targets[-1] == nowhere.target
 
 

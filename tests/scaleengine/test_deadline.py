@@ -25,6 +25,7 @@ from tests.support.fixtures import (
     SetAddresses,
     StartServer,
 )
+from tests.support.sentences import CHECK_NETWORK
 
 LIMIT = 0.5
 SLACK = 40.0
@@ -33,9 +34,7 @@ SLACK = 40.0
 SENTENCE = (
     "no complete response came within 0.5 s: it may be temporary; if it lasts, raise api.timeout"
 )
-NO_CONNECTION = (
-    "no connection to 127.0.0.1 was made within 0.5 s: check api.url, the network and any firewall"
-)
+NO_CONNECTION = f"no connection to 127.0.0.1 was made within 0.5 s: check api.url, {CHECK_NETWORK}"
 STOPPING = "the exporter is stopping: start it again"
 
 

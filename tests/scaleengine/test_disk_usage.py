@@ -30,6 +30,13 @@ from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.api_variants import ApiVariant, Array, Content, Numbers, Order
 from tests.support.faults import Fault
 from tests.support.fixtures import MakeClient, MakeTransport, StartServer
+from tests.support.sentences import (
+    CHECK_URL,
+    FUTURE_DAY,
+    HALF_CHARACTER,
+    LARGE_RESPONSE,
+    NO_WHOLE_NUMBER,
+)
 
 DAY = 24 * 3600
 NOW = 1415700000
@@ -158,12 +165,12 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         ),
         (row(user=None), NO_USER, "cpu_user: must be a name, is null"),
         (row(user=["web"]), NO_USER, "cpu_user: must be a name, is a list"),
-        (row(user="\ud800"), NO_USER, "cpu_user: a name holds half of a character"),
+        (row(user="\ud800"), NO_USER, f"cpu_user: {HALF_CHARACTER}"),
         *(
             (
                 row(bytes_total=size),
                 NO_BYTES,
-                f"bytes_total: must be a whole number, is {type_name(size)}",
+                f"bytes_total: {NO_WHOLE_NUMBER} {type_name(size)}",
             )
             for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
         ),
@@ -178,12 +185,12 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         (
             row("2014-11-13"),
             (RowFault.FUTURE_DAY, "web", date(2014, 11, 13)),
-            "summary_date is in the future",
+            FUTURE_DAY,
         ),
         (
             row("2031-01-01", None, None),
             (RowFault.FUTURE_DAY, None, date(2031, 1, 1)),
-            "summary_date is in the future",
+            FUTURE_DAY,
         ),
     ],
 )
@@ -418,11 +425,11 @@ def test_a_date_header_of_another_age(
         ),
         (
             lambda client, known: disk_usage(client, known, ("web",)),
-            "check api.url, and any proxy on the way",
+            CHECK_URL,
         ),
         (
             lambda client, known: list_files(client, known, "sestore4/jb", "video", 0),
-            "check api.url, and any proxy on the way",
+            CHECK_URL,
         ),
     ],
     ids=["every user", "users by name", "files"],
@@ -440,7 +447,7 @@ def test_the_advice_for_a_response_that_is_too_large(
         ask(connect(simulator.url), credentials)
 
     assert (caught.value.cause, caught.value.advice) == (
-        "the response is larger than 32 MiB",
+        f"{LARGE_RESPONSE} 32 MiB",
         advice,
     )
 

@@ -18,14 +18,27 @@ from exporter.scaleengine.errors import (
     TooManyRequestsError,
 )
 from exporter.scaleengine.message_body import HttpResponse
+from tests.support.sentences import (
+    ASK_SUPPORT,
+    ASK_TO_GRANT,
+    CHECK_CLOCK,
+    CHECK_URL,
+    DENIED_COMMAND,
+    FOREIGN_BODY,
+    FOREIGN_RESPONSE,
+    LOOK_FOR_RELEASE,
+    NAME_TWICE,
+    REFUSED_KEY,
+    REFUSED_SIGNATURE,
+    REFUSED_TIME,
+    REPORTED_FAILURE,
+)
 
 SUPPORT = "it is temporary; if it lasts, ask ScaleEngine's support"
-NEWER = "look for a newer release of this exporter"
 LESS = "lower api.requests_per_second, or poll at longer intervals"
 KEYS = "check api_key and api_secret of account 'main'"
-PROXY = "check api.url, and any proxy on the way"
-GRANT = "ask ScaleEngine's support to grant it to account 'main'"
-ASKED = "check cdn and disk_usage.cpu_users of account 'main', or ask ScaleEngine's support"
+GRANT = f"{ASK_TO_GRANT} account 'main'"
+ASKED = f"check cdn and disk_usage.cpu_users of account 'main', {ASK_SUPPORT}"
 
 
 def refused(
@@ -59,33 +72,38 @@ def test_success_under_any_status(context: RequestContext, status: int) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "reason", "sentence"),
     [
-        (0, ApiError, "api", f"ScaleEngine does not know the command (0000): {NEWER}"),
+        (0, ApiError, "api", f"ScaleEngine does not know the command (0000): {LOOK_FOR_RELEASE}"),
         (
             1,
             AuthError,
             "auth",
-            "ScaleEngine refused the key (0001): check api_key and cdn of account 'main'",
+            f"{REFUSED_KEY} (0001): check api_key and cdn of account 'main'",
         ),
         (
             2,
             ClockError,
             "clock",
-            "ScaleEngine refused the time of the request (0002): check the clock of this machine",
+            f"{REFUSED_TIME} (0002): {CHECK_CLOCK}",
         ),
         (
             3,
             SignatureError,
             "signature",
-            "ScaleEngine refused the signature (0003): check api_secret of account 'main'",
+            f"{REFUSED_SIGNATURE} (0003): check api_secret of account 'main'",
         ),
         (4, ServerError, "server", f"ScaleEngine had an unexpected error (0004): {SUPPORT}"),
         (
             5,
             AuthError,
             "auth",
-            f"ScaleEngine denies this command (0005): {GRANT}",
+            f"{DENIED_COMMAND} (0005): {GRANT}",
         ),
-        (6, ApiError, "api", f"ScaleEngine finds a field missing in the request (0006): {NEWER}"),
+        (
+            6,
+            ApiError,
+            "api",
+            f"ScaleEngine finds a field missing in the request (0006): {LOOK_FOR_RELEASE}",
+        ),
         (
             1000,
             RateLimitedError,
@@ -134,14 +152,14 @@ def test_codes_that_are_not_published(context: RequestContext, code: object, sho
     error = refused(200, failure(code, "No such\npath"), context)
 
     assert isinstance(error, ApiError)
-    assert str(error) == f"ScaleEngine reports a failure ({shown}: No such path): {ASKED}"
+    assert str(error) == f"{REPORTED_FAILURE} ({shown}: No such path): {ASKED}"
 
 
 def test_failure_without_code_and_message(context: RequestContext) -> None:
     """A failure that says nothing more is told as one."""
     error = refused(200, {"status": "failure"}, context)
 
-    assert error.cause == "ScaleEngine reports a failure (without a code: no message)"
+    assert error.cause == f"{REPORTED_FAILURE} (without a code: no message)"
 
 
 STATUSES = [
@@ -163,7 +181,7 @@ def test_status_without_envelope(
     error = refused(status, body, context)
 
     assert type(error) is kind
-    assert str(error) == sentence.format("the body is not ScaleEngine's")
+    assert str(error) == sentence.format(FOREIGN_BODY)
 
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
@@ -200,7 +218,7 @@ def test_status_beside_a_code_that_says_nothing(
         (b'{"status": null}', "its status is neither success nor failure"),
         (b'{"status": []}', "its status is neither success nor failure"),
         (b'{"status": {"success": 1}}', "its status is neither success nor failure"),
-        (b'{"status": "success", "status": "failure"}', "a mapping names the same thing twice"),
+        (b'{"status": "success", "status": "failure"}', NAME_TWICE),
     ],
 )
 @pytest.mark.parametrize("status", [200, 404, 418])
@@ -209,8 +227,8 @@ def test_no_envelope(context: RequestContext, body: bytes, flaw: str, status: in
     error = refused(status, body, context)
 
     assert isinstance(error, ProtocolError)
-    cause = f"the response is not one of ScaleEngine's (HTTP {status}): {flaw}"
-    assert str(error) == f"{cause}: {PROXY}"
+    cause = f"{FOREIGN_RESPONSE} (HTTP {status}): {flaw}"
+    assert str(error) == f"{cause}: {CHECK_URL}"
 
 
 @pytest.mark.parametrize("asked", [None, 0.0, 7.0, 4000.0])

@@ -20,6 +20,13 @@ from exporter.simulator import Behaviour, Simulator
 from tests.support.api_variants import ApiVariant, Array, Content, Empty, FolderShape, Numbers
 from tests.support.api_variants import LoadFlagPlacement as Flags
 from tests.support.fixtures import MakeClient
+from tests.support.sentences import (
+    HALF_CHARACTER,
+    NO_PARTS,
+    NO_REQUESTED_PATH,
+    NO_WHOLE_NUMBER,
+    TWO_PARTS,
+)
 
 PATH = "sestore4/jb"
 
@@ -240,24 +247,24 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
         ({"__files": [["a"]]}, "must be a name, is a list"),
         ({"__files": [None]}, "must be a name, is null"),
         ({"__files": ["a", "a"]}, "it lists two files of one name, which cannot be counted apart"),
-        ({"__files": ["\ud800.mp4"]}, "a name holds half of a character"),
+        ({"__files": ["\ud800.mp4"]}, HALF_CHARACTER),
         ({"__files": [{"__files": ["a"]}]}, "must be a name, is a mapping"),
         ({"__is_loaded": 2}, "__is_loaded is none of -1, 0 and 1"),
         ({"__is_loaded": "-2"}, "__is_loaded is none of -1, 0 and 1"),
-        ({"__is_loaded": True}, "must be a whole number, is true or false"),
-        ({"__is_loaded": None}, "must be a whole number, is null"),
-        ({"__is_loaded": []}, "must be a whole number, is a list"),
+        ({"__is_loaded": True}, f"{NO_WHOLE_NUMBER} true or false"),
+        ({"__is_loaded": None}, f"{NO_WHOLE_NUMBER} null"),
+        ({"__is_loaded": []}, f"{NO_WHOLE_NUMBER} a list"),
         ({"__offset": -1}, "__offset is below zero"),
-        ({"__offset": "all"}, "must be a whole number, is a text"),
-        ({"__offset": 2**63}, "must be a whole number, is a number"),
+        ({"__offset": "all"}, f"{NO_WHOLE_NUMBER} a text"),
+        ({"__offset": 2**63}, f"{NO_WHOLE_NUMBER} a number"),
         ({"__file_count": "-5"}, "__file_count is below zero"),
-        ({"__file_count": Decimal("1.5")}, "must be a whole number, is a number"),
+        ({"__file_count": Decimal("1.5")}, f"{NO_WHOLE_NUMBER} a number"),
         ({"": []}, "a sub-folder cannot be named ''"),
         ({".": []}, "a sub-folder cannot be named '.'"),
         ({"..": []}, "a sub-folder cannot be named '..'"),
         ({"a/b": []}, "a sub-folder cannot be named 'a/b'"),
         ({"/" * 500: []}, "a sub-folder cannot be named (500 characters)"),
-        ({"\udfff": []}, "a name holds half of a character"),
+        ({"\udfff": []}, HALF_CHARACTER),
     ],
 )
 def test_refused_folders(folder: Json, sentence: str) -> None:
@@ -271,9 +278,9 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
     ("folder", "sentence"),
     [
         (["a"], "must be a mapping, is a text"),
-        ("text", "must be a list of parts, is a text"),
-        ([{"__files": ["a"]}, {"__files": ["b"]}], "two parts of a folder name the same thing"),
-        ([{"x": []}, {"x": []}], "two parts of a folder name the same thing"),
+        ("text", f"{NO_PARTS} a text"),
+        ([{"__files": ["a"]}, {"__files": ["b"]}], TWO_PARTS),
+        ([{"x": []}, {"x": []}], TWO_PARTS),
     ],
 )
 def test_refused_parts(folder: Json, sentence: str) -> None:
@@ -338,9 +345,9 @@ def test_the_longest_paths() -> None:
 @pytest.mark.parametrize(
     ("response", "sentence"),
     [
-        ({}, "it does not hold the requested path"),
-        ({"data": {"sestore4/jb/": []}}, "it does not hold the requested path"),
-        ({"data": {"sestore4": {"jb": []}}}, "it does not hold the requested path"),
+        ({}, NO_REQUESTED_PATH),
+        ({"data": {"sestore4/jb/": []}}, NO_REQUESTED_PATH),
+        ({"data": {"sestore4": {"jb": []}}}, NO_REQUESTED_PATH),
         ({"data": {PATH: []}, PATH: []}, "it holds the requested path 2 times"),
         ({"data": [{PATH: []}, {PATH: []}]}, "it holds the requested path 2 times"),
         ({"data": "text"}, "must be a mapping, is a text"),
@@ -386,7 +393,7 @@ def test_a_response_without_content() -> None:
     response: dict[str, Json] = {"status": "success", "message": "Found", "handle_time": "0.1 s"}
 
     assert read_listing(response, PATH, 100).root == FolderListing()
-    assert flaw(response) == "it does not hold the requested path"
+    assert flaw(response) == NO_REQUESTED_PATH
     with pytest.raises(SchemaError):
         read_listing({**response, "sestore4/other": []}, PATH, 100)
 

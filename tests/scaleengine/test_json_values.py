@@ -18,6 +18,7 @@ from exporter.scaleengine.json_values import (
     merge_parts,
     type_name,
 )
+from tests.support.sentences import HALF_CHARACTER, NAME_TWICE, NO_PARTS, NO_WHOLE_NUMBER, TWO_PARTS
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values: st.SearchStrategy[object] = st.recursive(
@@ -100,8 +101,8 @@ def test_nesting(opening: str, closing: str, count: int) -> None:
         (b'{"a": NaN}', "NaN and Infinity are no JSON"),
         (b"[Infinity]", "NaN and Infinity are no JSON"),
         (b"-Infinity", "NaN and Infinity are no JSON"),
-        (b'{"a": 1, "b": 2, "a": 1}', "a mapping names the same thing twice"),
-        (b'[{"x": {"a": 1, "\\u0061": 2}}]', "a mapping names the same thing twice"),
+        (b'{"a": 1, "b": 2, "a": 1}', NAME_TWICE),
+        (b'[{"x": {"a": 1, "\\u0061": 2}}]', NAME_TWICE),
     ],
 )
 def test_no_json(body: bytes, flaw: str) -> None:
@@ -174,7 +175,7 @@ def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
 @pytest.mark.parametrize("written", [b"1.5", b"1e-3", b"1e19", b"1e400", b"1e-400", b"-1e999999"])
 def test_numbers_that_are_not_whole(written: bytes) -> None:
     """A number with a fraction, or of more than 64 bits, is no whole number."""
-    with pytest.raises(SchemaError, match="must be a whole number, is a number"):
+    with pytest.raises(SchemaError, match=f"{NO_WHOLE_NUMBER} a number"):
         as_int(decode(written))
 
 
@@ -225,7 +226,7 @@ def test_no_whole_numbers(value: Json, what: str) -> None:
     """Anything else is no whole number, and is not shown."""
     with pytest.raises(SchemaError) as caught:
         as_int(value)
-    assert str(caught.value) == f"must be a whole number, is {what}"
+    assert str(caught.value) == f"{NO_WHOLE_NUMBER} {what}"
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
@@ -260,8 +261,8 @@ def test_names(value: Json, text: str) -> None:
         (Decimal("1.5"), "must be a name, is a number"),
         ([], "must be a name, is a list"),
         ({}, "must be a name, is a mapping"),
-        ("a\ud800", "a name holds half of a character"),
-        ("\udfff\ud83d", "a name holds half of a character"),
+        ("a\ud800", HALF_CHARACTER),
+        ("\udfff\ud83d", HALF_CHARACTER),
     ],
 )
 def test_no_names(value: Json, sentence: str) -> None:
@@ -343,12 +344,12 @@ def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ([{"a": 1}, {"a": 1}], "two parts of a folder name the same thing"),
+        ([{"a": 1}, {"a": 1}], TWO_PARTS),
         ([{"a": 1}, "b"], "must be a mapping, is a text"),
         ([None], "must be a mapping, is null"),
-        ("a", "must be a list of parts, is a text"),
-        (None, "must be a list of parts, is null"),
-        ({}, "must be a list of parts, is a mapping"),
+        ("a", f"{NO_PARTS} a text"),
+        (None, f"{NO_PARTS} null"),
+        ({}, f"{NO_PARTS} a mapping"),
     ],
 )
 def test_no_merged_mappings(value: Json, sentence: str) -> None:

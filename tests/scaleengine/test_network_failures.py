@@ -19,12 +19,21 @@ from exporter.scaleengine.errors import (
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.timers import TimerThread
 from tests.support.fixtures import SendRequest, StartFixedServer
+from tests.support.sentences import (
+    BAD_COMPRESSION,
+    CHECK_NETWORK,
+    CHECK_URL,
+    NO_HOST_NAME,
+    NOT_SENT,
+    REFUSED_CONNECTION,
+    TOO_MANY_FILES,
+    TWO_LENGTHS,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 PASSES = "it may be temporary"
-CHECK_URL = "check api.url, and any proxy on the way"
-CHECK_NETWORK = "check api.url, the network and any firewall"
+CHECK_API_NETWORK = f"check api.url, {CHECK_NETWORK}"
 BROKEN_OFF = "the response broke off (IncompleteRead)"
 NO_HTTP = "the response is no HTTP"
 
@@ -56,12 +65,12 @@ NO_HTTP = "the response is no HTTP"
         (
             HEAD + b"Content-Length: 5, 6\r\n\r\n",
             ProtocolError,
-            f"{NO_HTTP} (its Content-Length is two numbers): {CHECK_URL}",
+            f"{NO_HTTP} ({TWO_LENGTHS}): {CHECK_URL}",
         ),
         (
             HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
             ProtocolError,
-            f"the response cannot be decompressed: {CHECK_URL}",
+            f"{BAD_COMPRESSION}: {CHECK_URL}",
         ),
     ],
 )
@@ -93,7 +102,7 @@ def test_refused_connections(closed: str, send: SendRequest) -> None:
     with pytest.raises(NetworkError) as caught:
         send(f"http://{closed}/")
 
-    assert str(caught.value) == f"the connection was refused: {CHECK_NETWORK}"
+    assert str(caught.value) == f"{REFUSED_CONNECTION}: {CHECK_API_NETWORK}"
 
 
 def test_unknown_names(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +124,7 @@ def test_names_that_are_none(send: SendRequest, host: str) -> None:
     with pytest.raises(NetworkError) as caught:
         send(f"http://{host}/")
 
-    assert str(caught.value) == "the name cannot be one of a host: check api.url"
+    assert str(caught.value) == f"{NO_HOST_NAME}: check api.url"
 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EPERM])
@@ -132,7 +141,7 @@ def test_what_the_system_says(
         send("http://127.0.0.1:9/")
 
     words = os.strerror(number)
-    assert str(caught.value) == f"the request could not be sent ({words}): {CHECK_NETWORK}"
+    assert str(caught.value) == f"{NOT_SENT} ({words}): {CHECK_API_NETWORK}"
 
 
 @pytest.mark.parametrize("function", ["socket", "dup"])
@@ -151,7 +160,7 @@ def test_too_few_descriptors(
         with pytest.raises(ResourceLimitError) as caught:
             send(url)
 
-    assert caught.value.cause.startswith("this process has too many open files (limit ")
+    assert caught.value.cause.startswith(f"{TOO_MANY_FILES} (limit ")
     assert caught.value.advice.startswith("raise the limit of open files")
 
 
@@ -206,7 +215,7 @@ def test_names_without_addresses(send: SendRequest, monkeypatch: pytest.MonkeyPa
     with pytest.raises(NetworkError) as caught:
         send("http://api.example/")
 
-    assert str(caught.value).startswith("the request could not be sent (")
+    assert str(caught.value).startswith(f"{NOT_SENT} (")
 
 
 def test_a_failure_while_another_one_is_dealt_with(
@@ -217,7 +226,7 @@ def test_a_failure_while_another_one_is_dealt_with(
     try:
         send(url)
     except ProtocolError:
-        with pytest.raises(NetworkError, match="the connection was refused"):
+        with pytest.raises(NetworkError, match=REFUSED_CONNECTION):
             send(f"http://{closed}/")
     else:
         pytest.fail("the first call must fail too")

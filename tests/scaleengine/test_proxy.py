@@ -9,6 +9,12 @@ import pytest
 from exporter.scaleengine.errors import NetworkError, RequestTimeoutError
 from exporter.scaleengine.message_body import HttpResponse
 from tests.support.fixtures import SendRequest, StartServer
+from tests.support.sentences import (
+    CHECK_NETWORK,
+    NO_HOST_NAME,
+    REFUSED_CONNECTION,
+    STOPPED_AT_PROXY,
+)
 
 API = "api.example/stable/"
 
@@ -63,8 +69,7 @@ def test_a_tunnel_for_https(
         send(f"https://{API}")
 
     assert str(caught.value) == (
-        "at the proxy, the request was not let through (HTTP 403): "
-        "check HTTPS_PROXY and NO_PROXY in the environment"
+        f"{STOPPED_AT_PROXY} (HTTP 403): check HTTPS_PROXY and NO_PROXY in the environment"
     )
     (head,) = proxy.heads
     assert head.startswith("CONNECT api.example:443 HTTP/1.")
@@ -92,8 +97,7 @@ def test_a_proxy_that_is_not_there(
         send(f"{scheme}://{API}")
 
     assert str(caught.value) == (
-        "at the proxy, the connection was refused: "
-        f"check {VARIABLES[scheme]}, the network and any firewall"
+        f"at the proxy, {REFUSED_CONNECTION}: check {VARIABLES[scheme]}, {CHECK_NETWORK}"
     )
 
 
@@ -108,8 +112,7 @@ def test_a_proxy_that_asks_for_a_password(
         send(f"{scheme}://{API}")
 
     assert str(caught.value) == (
-        "at the proxy, the request was not let through (HTTP 407): "
-        f"put the proxy's user and password into {VARIABLES[scheme]}"
+        f"{STOPPED_AT_PROXY} (HTTP 407): put the proxy's user and password into {VARIABLES[scheme]}"
     )
 
 
@@ -118,7 +121,7 @@ def test_a_proxy_that_asks_for_a_password(
     ("host", "sentence"),
     [
         ("no-such-proxy.invalid", "the name was not resolved: check {} and the DNS"),
-        ("a..b", "the name cannot be one of a host: check {}"),
+        ("a..b", f"{NO_HOST_NAME}: check {{}}"),
     ],
 )
 def test_a_proxy_without_an_address(

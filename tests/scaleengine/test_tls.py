@@ -18,6 +18,7 @@ from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.transport import Connections, Endpoint, Transport
 from tests.support.authority import Authority
 from tests.support.fixtures import MakeTransport, SendRequest, StartServer
+from tests.support.sentences import UNTRUSTED_CERTIFICATE
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(
@@ -83,7 +84,7 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
     else:
         shutil.copy(other, ca_file)
 
-    with pytest.raises(NetworkError, match="the certificate is not trusted"):
+    with pytest.raises(NetworkError, match=UNTRUSTED_CERTIFICATE):
         sender.send("{}", context)
     shutil.copy(authority.certificate, ca_file)
     assert sender.send("{}", context) == HttpResponse(200, BODY)
@@ -102,7 +103,7 @@ def test_the_environment_does_not_overrule_the_configuration(
     monkeypatch.setenv("CURL_CA_BUNDLE", str(other))
 
     assert send(listen(serve, server(good)), ca_file=authority.certificate).body == BODY
-    with pytest.raises(NetworkError, match="the certificate is not trusted"):
+    with pytest.raises(NetworkError, match=UNTRUSTED_CERTIFICATE):
         send(listen(serve, server(other)), ca_file=authority.certificate)
 
 
@@ -114,7 +115,7 @@ def test_without_an_authority_of_our_own(
         send(listen(serve, server(good)))
 
     assert str(caught.value) == (
-        "the certificate is not trusted (unable to get local issuer certificate): "
+        f"{UNTRUSTED_CERTIFICATE} (unable to get local issuer certificate): "
         "check api.url and api.ca_file"
     )
 
@@ -150,7 +151,7 @@ def test_certificates_that_are_refused(
     with pytest.raises(NetworkError) as caught:
         send(url, ca_file=authority.certificate)
 
-    assert caught.value.cause.startswith("the certificate is not trusted (")
+    assert caught.value.cause.startswith(f"{UNTRUSTED_CERTIFICATE} (")
     assert why in caught.value.cause
     assert caught.value.advice == "check api.url and api.ca_file"
     assert seen == []
@@ -288,7 +289,7 @@ def test_a_proxy_under_tls(
     monkeypatch.setenv(f"{scheme}_proxy", listen(refuse, server(good)))
     with pytest.raises(NetworkError) as caught:
         send(f"{scheme}://api.example/")
-    assert caught.value.cause.startswith("at the proxy, the certificate is not trusted (")
+    assert caught.value.cause.startswith(f"at the proxy, {UNTRUSTED_CERTIFICATE} (")
     assert caught.value.advice == f"check {scheme}_proxy and api.ca_file"
     assert seen == []
 

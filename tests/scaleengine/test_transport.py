@@ -15,11 +15,11 @@ from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
 from exporter.scaleengine.transport import Connections, Endpoint, Transport
 from tests.support.fixtures import MakeTransport, SendRequest, StartFixedServer, StartServer
+from tests.support.sentences import CHECK_URL, LARGE_RESPONSE
 
 BODY = b'{"status": "success"}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
-CHECK_URL = "check api.url, and any proxy on the way"
-TOO_LARGE = f"the response is larger than 32 MiB: {CHECK_URL}"
+TOO_LARGE = f"{LARGE_RESPONSE} 32 MiB: {CHECK_URL}"
 
 
 def response(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -> bytes:

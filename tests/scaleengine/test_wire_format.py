@@ -17,6 +17,14 @@ from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngineError
 from exporter.scaleengine.json_values import JsonObject, as_int
 from tests.support.fixtures import MakeClient, StartServer
+from tests.support.sentences import (
+    BAD_COMPRESSION,
+    FOREIGN_RESPONSE,
+    NAME_TWICE,
+    NO_WHOLE_NUMBER,
+    TWO_LENGTHS,
+    UNDOCUMENTED_RESPONSE,
+)
 
 Ask = Callable[[bytes], int]
 
@@ -163,7 +171,7 @@ def test_what_is_read(ask: Ask, case: str) -> None:
 
 NO_HTTP = "the response is no HTTP"
 NO_SIZE = "a chunk size is no number"
-NOT_OURS = "the response is not one of ScaleEngine's (HTTP {}): {}"
+NOT_OURS = f"{FOREIGN_RESPONSE} (HTTP {{}}): {{}}"
 BROKE_OFF = "the connection broke off"
 REFUSED = {
     "nothing": (b"", NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
@@ -201,7 +209,7 @@ REFUSED = {
     "two lengths": (
         OK + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (its Content-Length is two numbers)",
+        f"{NO_HTTP} ({TWO_LENGTHS})",
     ),
     "a length below zero": (
         OK + b"Content-Length: -1\r\n\r\n" + BODY,
@@ -299,7 +307,7 @@ REFUSED = {
     "gzip and something else": (
         whole(b"Content-Encoding: gzip", body=gzip.compress(BODY) + b"canary"),
         ProtocolError,
-        "the response cannot be decompressed",
+        BAD_COMPRESSION,
     ),
     "two compressions": (
         whole(b"Content-Encoding: gzip, gzip", body=gzip.compress(gzip.compress(BODY))),
@@ -314,7 +322,7 @@ REFUSED = {
     "gzip that is none": (
         whole(b"Content-Encoding: gzip"),
         ProtocolError,
-        "the response cannot be decompressed",
+        BAD_COMPRESSION,
     ),
     "gzip that is not said": (
         whole(body=gzip.compress(BODY)),
@@ -347,12 +355,12 @@ REFUSED = {
     "a name twice": (
         whole(body=b'{"status":"success","n":5,"n":5}'),
         ProtocolError,
-        NOT_OURS.format(200, "a mapping names the same thing twice"),
+        NOT_OURS.format(200, NAME_TWICE),
     ),
     "a number with a fraction": (
         whole(body=b'{"status":"success","n":5.5}'),
         ProtocolError,
-        "the response is not what ScaleEngine documents: must be a whole number, is a number",
+        f"{UNDOCUMENTED_RESPONSE}: {NO_WHOLE_NUMBER} a number",
     ),
     "204": (
         b"HTTP/1.1 204 No Content\r\n\r\n",

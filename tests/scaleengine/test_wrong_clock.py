@@ -22,6 +22,7 @@ from exporter.scaleengine.transport import Endpoint, Transport
 from exporter.simulator import Behaviour, Checks, FaultRule, Folder, SimulatedAccount, Simulator
 from tests.support.faults import Fault, Refusal
 from tests.support.fixtures import StartFixedServer
+from tests.support.sentences import CHECK_CLOCK, REFUSED_TIME
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
@@ -131,10 +132,7 @@ def test_one_refusal(
         ask(client)
         machine.true += 1000
 
-    assert str(error) == (
-        f"ScaleEngine refused the time of the request (0002); {compared}: "
-        "check the clock of this machine"
-    )
+    assert str(error) == (f"{REFUSED_TIME} (0002); {compared}: {CHECK_CLOCK}")
     assert type(error) is CorrectedClockError
     assert codes(simulator) == ["0002", None, None, None, None, None]
     assert machine.exchanges[0].reason is Reason.CLOCK
@@ -215,7 +213,7 @@ def test_a_clock_that_is_right_and_yet_refused(
     error = refused(client)
 
     assert str(error) == (
-        "ScaleEngine refused the time of the request (0002); "
+        f"{REFUSED_TIME} (0002); "
         "the clock of this machine shows the same time as ScaleEngine's: "
         "it may be temporary; if it lasts, ask ScaleEngine's support"
     )
@@ -231,9 +229,7 @@ def test_a_response_without_a_date(
         error = refused(client)
 
         assert type(error) is ClockError
-        assert str(error) == (
-            "ScaleEngine refused the time of the request (0002): check the clock of this machine"
-        )
+        assert str(error) == (f"{REFUSED_TIME} (0002): {CHECK_CLOCK}")
         assert client.time.skew is None
         assert client.time.now() == NOW + HOUR
 

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from exporter.web.connection import Connection
 from exporter.web.connection_tracker import ConnectionTracker
+from tests.support.sentences import THREAD_LIMIT
 from tests.support.waiting import TIMEOUT, wait_until
 
 if TYPE_CHECKING:
@@ -350,4 +351,4 @@ def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.ask is not None
     (event,) = logged
     assert (event["event"], event["log_level"]) == ("request rejected, out of resources", "warning")
-    assert str(event["cause"]).startswith("this process can start no further thread")
+    assert str(event["cause"]).startswith(THREAD_LIMIT)

@@ -13,6 +13,7 @@ from exporter.web.listeners import (
     UnixAddress,
     parse_address,
 )
+from tests.support.sentences import NO_SOCKET_PATH
 
 HOW = (
     "is no address to listen on: write host:port, [IPv6]:port, :port for every address of this "
@@ -82,9 +83,7 @@ def test_a_path_that_is_not_whole(text: str) -> None:
     """A unix socket needs its whole path: which folder a service runs in nobody knows."""
     with pytest.raises(AddressError) as refused:
         parse_address(text)
-    assert str(refused.value) == (
-        f"{text!r} is no address: write the whole path, as unix:/run/x.sock"
-    )
+    assert str(refused.value) == (f"{text!r} {NO_SOCKET_PATH}")
 
 
 @pytest.mark.parametrize("name", ["x" * 107, "é" * 54])

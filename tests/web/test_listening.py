@@ -23,6 +23,7 @@ from exporter.web.listeners import (
     listen,
 )
 from tests.support.ports import choose_port
+from tests.support.sentences import NAMED_TWICE
 
 
 class Listen(Protocol):
@@ -284,7 +285,7 @@ def test_two_addresses_that_overlap(first: str, second: str) -> None:
         with pytest.raises(ListenError) as refused:
             listen([TcpAddress("127.0.0.1", 0), before, after])
         assert str(refused.value) == f"cannot listen on {after}: " + (
-            "--web.listen-address names it twice: remove one"
+            NAMED_TWICE
             if before == after
             else f"it overlaps with {before}, which --web.listen-address names too: remove one of "
             "the two"
@@ -312,7 +313,7 @@ def test_the_same_path_twice(tmp_path: Path) -> None:
     one, other = UnixAddress(tmp_path / "x.sock"), UnixAddress(tmp_path / "link" / "x.sock")
     with pytest.raises(ListenError) as twice:
         listen([one, one])
-    assert str(twice.value).endswith(": --web.listen-address names it twice: remove one")
+    assert str(twice.value).endswith(f": {NAMED_TWICE}")
     with pytest.raises(ListenError, match=f"it overlaps with {one}, which"):
         listen([one, other])
     assert not one.path.exists()

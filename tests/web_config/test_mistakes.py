@@ -8,6 +8,14 @@ import pytest
 
 from exporter.web.config_file import WebConfig, load_web_config
 from exporter.yamlfile.problems import ConfigError
+from tests.support.sentences import (
+    BARE_NUMBER,
+    IS_FOLDER,
+    NO_DURATION,
+    NO_MAPPING,
+    NO_SUCH_KEY,
+    UNKNOWN_KEY,
+)
 
 Load = Callable[[str], WebConfig]
 Mistakes = Callable[[str], list[str]]
@@ -22,7 +30,6 @@ COST = "; bcrypt knows 4 to 31"
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
 NO_INTERVAL = "is missing; write the time for one request, such as 1s"
 NO_BURST = "is missing; write how many requests may come at once"
-DURATION = "must be a duration such as 90s, 1h30m or 1d"
 
 
 @pytest.mark.parametrize(
@@ -32,11 +39,11 @@ DURATION = "must be a duration such as 90s, 1h30m or 1d"
         ("{headers: {X-Content-Type-Options: sniff}}", "56: {}: must be 'nosniff' or ''"),
         (
             "{headers: {Server: x}}",
-            f"32: {{}}: is not a known key; the keys here are {HEADERS}",
+            f"32: {{}}: {NO_SUCH_KEY} {HEADERS}",
         ),
         (
             "{headers: {x-frame-options: deny}}",
-            "32: {}: is not a known key; did you mean 'X-Frame-Options'?",
+            f"32: {{}}: {UNKNOWN_KEY} 'X-Frame-Options'?",
         ),
         (
             '{headers: {Content-Security-Policy: "a\\r\\nb: c"}}',
@@ -47,7 +54,7 @@ DURATION = "must be a duration such as 90s, 1h30m or 1d"
             "57: {}: must hold only ASCII characters, and no line breaks",
         ),
         ("{headers: {X-XSS-Protection: [x]}}", "50: {}: must be text"),
-        ("{headers: {Server: }}", f"32: {{}}: is not a known key; the keys here are {HEADERS}"),
+        ("{headers: {Server: }}", f"32: {{}}: {NO_SUCH_KEY} {HEADERS}"),
         ("{http2: 1}", "29: {}.http2: must be true or false"),
     ],
 )
@@ -61,12 +68,12 @@ def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("users", "line"),
     [
-        ("[a]", "19: basic_auth_users: must be keys with their values"),
+        ("[a]", f"19: basic_auth_users: {NO_MAPPING}"),
         ("{jane: canary}", f"26: basic_auth_users.jane: {NO_HASH}"),
         ("{jane: }", "25: basic_auth_users.jane: must be text: a bcrypt hash"),
         ("{jane: 5}", f"26: basic_auth_users.jane: {NO_HASH}"),
         ("{jane: ''}", f"26: basic_auth_users.jane: {NO_HASH}"),
-        ("''", "19: basic_auth_users: must be keys with their values"),
+        ("''", f"19: basic_auth_users: {NO_MAPPING}"),
         (f"{{jane: {HASH}x}}", f"26: basic_auth_users.jane: {NO_HASH}"),
         (f"{{jane: {HASH[:-1]}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
         (f"{{jane: {HASH.replace('2b', '2x')}}}", f"26: basic_auth_users.jane: {NO_HASH}"),
@@ -107,7 +114,7 @@ def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
             "{burst: x, interval: 1}",
             [
                 "21: rate_limit.burst: must be a whole number",
-                f"34: rate_limit.interval: {DURATION}: a number alone has no unit",
+                f"34: rate_limit.interval: {NO_DURATION}: {BARE_NUMBER}",
             ],
         ),
         (
@@ -115,7 +122,7 @@ def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
             ["21: rate_limit.burst: must be a whole number in plain digits"],
         ),
         ("{burst: -1, interval: 0}", ["21: rate_limit.burst: must be at least 0"]),
-        ("{burst: 1, interval: [1s]}", [f"34: rate_limit.interval: {DURATION}"]),
+        ("{burst: 1, interval: [1s]}", [f"34: rate_limit.interval: {NO_DURATION}"]),
         ("{burst: 1, interval: 2d}", ["34: rate_limit.interval: must be from 0s to 1d"]),
         ("{burst: 1, interval: 25h}", ["34: rate_limit.interval: must be from 0s to 1d"]),
         (
@@ -123,7 +130,7 @@ def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
             [
                 f"1: rate_limit.interval: {NO_INTERVAL}",
                 f"1: rate_limit.burst: {NO_BURST}",
-                "14: rate_limit.x: is not a known key; the keys here are interval, burst",
+                f"14: rate_limit.x: {NO_SUCH_KEY} interval, burst",
             ],
         ),
     ],
@@ -139,20 +146,20 @@ def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[
         (
             "junk: 1\n",
             (
-                "1:1: junk: is not a known key; the keys here are tls_server_config, "
+                f"1:1: junk: {NO_SUCH_KEY} tls_server_config, "
                 "http_server_config, basic_auth_users, rate_limit"
             ),
         ),
         (
             "tls_config: {}\n",
-            "1:1: tls_config: is not a known key; did you mean 'tls_server_config'?",
+            f"1:1: tls_config: {UNKNOWN_KEY} 'tls_server_config'?",
         ),
-        ("tls_server_config: ''\n", "1:20: tls_server_config: must be keys with their values"),
-        ("rate_limit: []\n", "1:13: rate_limit: must be keys with their values"),
+        ("tls_server_config: ''\n", f"1:20: tls_server_config: {NO_MAPPING}"),
+        ("rate_limit: []\n", f"1:13: rate_limit: {NO_MAPPING}"),
         (
             "junk:\n",
             (
-                "1:1: junk: is not a known key; the keys here are tls_server_config, "
+                f"1:1: junk: {NO_SUCH_KEY} tls_server_config, "
                 "http_server_config, basic_auth_users, rate_limit"
             ),
         ),
@@ -208,7 +215,7 @@ rate_limit: {interval: soon, burst: 1}
     ("name", "line"),
     [
         ("missing.yml", "missing.yml: the web configuration file does not exist"),
-        (".", ".: the web configuration file is a folder; name the file in it"),
+        (".", f".: the web configuration file {IS_FOLDER}"),
         ("pipe", "pipe: the web configuration file is no regular file"),
     ],
 )

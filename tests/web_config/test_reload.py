@@ -14,6 +14,7 @@ from exporter.web.config_file import LiveWebConfig, live
 from exporter.web.config_file.web_config import RateLimit
 from exporter.yamlfile.problems import ConfigError
 from tests.support.clocks import FakeClock
+from tests.support.sentences import ANOTHER_KEY, NO_SWITCH
 from tests.support.waiting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ Write = Callable[[str], Path]
 GOOD_TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 REQUIRED = "  client_auth_type: RequireAndVerifyClientCert\n"
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
-SWITCH = (
-    "web.yml: tls_server_config: cannot be switched on or off while the exporter runs; restart it"
-)
+SWITCH = f"web.yml: tls_server_config: {NO_SWITCH}"
 
 
 class ScriptedStop(threading.Event):
@@ -85,10 +84,7 @@ def test_half_a_renewal_changes_nothing(serve: Serve, folder: Path) -> None:
     first = serial(site)
     replace(folder, "server.pem", "successor.pem")
     assert [str(problem).rpartition("/")[2] for problem in site.live.refresh()] == [
-        (
-            "web.yml:3:13: tls_server_config.key_file: "
-            "names a file that holds the key of another certificate"
-        )
+        (f"web.yml:3:13: tls_server_config.key_file: names a file that {ANOTHER_KEY}")
     ]
     assert serial(site) == first
     replace(folder, "server.key", "successor.key")

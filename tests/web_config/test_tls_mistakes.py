@@ -4,11 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.sentences import (
+    ANOTHER_KEY,
+    FILE_WITH_VALUE,
+    IS_FOLDER,
+    KEY_OF_ANOTHER_PLACE,
+    NO_LIST,
+    NOTHING_LISTED,
+    UNKNOWN_KEY,
+)
+
 Mistakes = Callable[[str], list[str]]
 
 GOOD_TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
-NO_CERT = "{}.cert: is missing; write it, or cert_file with the path of a file that holds it"
-NO_KEY_AT_ALL = "{}.key: is missing; write it, or key_file with the path of a file that holds it"
+NO_CERT = f"{{}}.cert: is missing; write it, or cert{FILE_WITH_VALUE}"
+NO_KEY_AT_ALL = f"{{}}.key: is missing; write it, or key{FILE_WITH_VALUE}"
 NO_CERTIFICATE = "holds no certificate in PEM form, or a broken one"
 NO_KEY = "holds no private key in PEM form"
 UNVERIFIED = (
@@ -58,7 +68,7 @@ ONE_CURVE = (
         (
             "cert_file: ., key_file: 5",
             [
-                "32: {}.cert_file: names a file that is a folder; name the file in it",
+                f"32: {{}}.cert_file: names a file that {IS_FOLDER}",
                 "45: {}.key_file: names a file that does not exist",
             ],
         ),
@@ -80,7 +90,7 @@ ONE_CURVE = (
         *(
             (
                 f"cert_file: server.pem, key_file: {other}.key",
-                ["54: {}.key_file: names a file that holds the key of another certificate"],
+                [f"54: {{}}.key_file: names a file that {ANOTHER_KEY}"],
             )
             for other in ("successor", "rsa")
         ),
@@ -151,7 +161,7 @@ def test_mistakes_in_the_certificate_and_its_key(
         ),
         (
             f"client_allowed_sans: []{REQUIRED}",
-            "4:24: {}: must not be an empty list; name at least one",
+            f"4:24: {{}}: {NOTHING_LISTED}",
         ),
         (f"client_allowed_sans: ['']{REQUIRED}", "4:25: {}[0]: must not be empty"),
         ("min_version: TLS10", f"4:16: {{}}: {OLD}"),
@@ -166,7 +176,7 @@ def test_mistakes_in_the_certificate_and_its_key(
             f"cipher_suites: [{ALL_13}]",
             "4:3: {}: names no suite of TLS 1.2; name one, or write min_version: TLS13",
         ),
-        ("cipher_suites: x", "4:18: {}: must be a list; begin each item with '- '"),
+        ("cipher_suites: x", f"4:18: {{}}: {NO_LIST}"),
         ("cipher_suites: [{a: b}]", "4:19: {}[0]: must be text"),
         ("prefer_server_cipher_suites: maybe", "4:32: {}: must be true or false"),
         (
@@ -174,13 +184,10 @@ def test_mistakes_in_the_certificate_and_its_key(
             "4:23: {}[0]: is not a curve; write one of X25519, CurveP256, CurveP384, CurveP521",
         ),
         ("curve_preferences: [CurveP256, X25519]", f"4:22: {{}}: {ONE_CURVE}"),
-        ("min-version: TLS12", "4:3: {}: is not a known key; did you mean 'min_version'?"),
+        ("min-version: TLS12", f"4:3: {{}}: {UNKNOWN_KEY} 'min_version'?"),
         (
             "http2: false",
-            (
-                "4:3: {}: is not a known key here; it belongs under http_server_config; "
-                "check its indentation"
-            ),
+            (f"4:3: {{}}: {KEY_OF_ANOTHER_PLACE} under http_server_config; check its indentation"),
         ),
     ],
 )

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from exporter.web.config_file import WebConfig
 from exporter.web.config_file.go_values import TLS_12_SUITES, TLS_13_SUITES
 from exporter.web.config_file.tls import TlsServer
+from tests.support.sentences import NO_SWITCH
 
 if TYPE_CHECKING:
     from tests.web_config.conftest import Site
@@ -220,7 +221,7 @@ def test_an_empty_section_at_a_reload_never_ends_tls(serve: Callable[[str], "Sit
     site = serve(TLS)
     (site.folder / "web.yml").write_text("tls_server_config:\n")
     (problem,) = site.live.refresh()
-    assert problem.message == "cannot be switched on or off while the exporter runs; restart it"
+    assert problem.message == NO_SWITCH
     assert site.live.current.context
 
 

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.yamlfile.units import DurationError, format_duration, parse_duration
-
-HOW = "must be a duration such as 90s, 1h30m or 1d"
+from tests.support.sentences import BARE_NUMBER, NO_DURATION, ORDER_OF_UNITS
 
 
 @pytest.mark.parametrize(
@@ -33,12 +32,12 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("90", f"{HOW}: a number alone has no unit"),
-        ("0", f"{HOW}: a number alone has no unit"),
-        ("1.5", f"{HOW}: a number alone has no unit"),
-        ("-5s", f"{HOW}, not negative"),
+        ("90", f"{NO_DURATION}: {BARE_NUMBER}"),
+        ("0", f"{NO_DURATION}: {BARE_NUMBER}"),
+        ("1.5", f"{NO_DURATION}: {BARE_NUMBER}"),
+        ("-5s", f"{NO_DURATION}, not negative"),
         *(
-            (text, f"{HOW}: units are y w d h m s ms, each once, the largest first")
+            (text, f"{NO_DURATION}: units are y w d h m s ms, {ORDER_OF_UNITS}")
             for text in (
                 "",
                 "1.5h",
@@ -98,4 +97,4 @@ def test_any_text_is_a_duration_or_gets_the_sentence(text: str) -> None:
         said = format_duration(parse_duration(text))
     except DurationError as error:
         said = str(error)
-    assert said.startswith(HOW) or parse_duration(said) == parse_duration(text)
+    assert said.startswith(NO_DURATION) or parse_duration(said) == parse_duration(text)

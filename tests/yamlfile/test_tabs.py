@@ -9,8 +9,7 @@ from exporter.yamlfile import syntax
 from exporter.yamlfile.document import read_document
 from exporter.yamlfile.problems import ErrorCollector, Position
 from exporter.yamlfile.syntax import SyntaxFault, compose
-
-TAB = "a tab cannot indent; write spaces"
+from tests.support.sentences import TAB
 
 
 @pytest.mark.parametrize(
