@@ -87,20 +87,22 @@ class AccountPool:
         """
         is_same_endpoint = settings.endpoint == self.settings.endpoint
         connections = self.connections if is_same_endpoint else Connections(settings.endpoint)
-        known = self._known_in(settings)
+        known = self._find_known_in(settings)
         earlier = {account.name: account for account in self.settings.accounts}
         made = {}
         for configured in settings.accounts:
             before = known.get(configured.name)
             if before is None:
-                client = _client(configured, connections, dependencies)
-                account = _account(configured, settings, dependencies, client)
+                client = _build_client(configured, connections, dependencies)
+                account = _build_account(configured, settings, dependencies, client)
             else:
                 client = before.client
                 if not is_same_endpoint or before.name != configured.name:
-                    client = _client(configured, connections, dependencies, before.client.time)
+                    client = _build_client(
+                        configured, connections, dependencies, before.client.time
+                    )
                 account = _keep_state(
-                    _account(configured, settings, dependencies, client), before, settings
+                    _build_account(configured, settings, dependencies, client), before, settings
                 )
                 is_same_read = configured.credentials == earlier[before.name].credentials
                 if is_same_read and settings.endpoint.timeout == self.settings.endpoint.timeout:
@@ -109,7 +111,7 @@ class AccountPool:
             made[configured.name] = account
         return AccountPool(settings, made, connections)
 
-    def _known_in(self, settings: Settings) -> Mapping[str, PolledAccount]:
+    def _find_known_in(self, settings: Settings) -> Mapping[str, PolledAccount]:
         """Return the accounts that exist already, by their names in other settings.
 
         The CDN number identifies an account, so an account that was renamed is the same.
@@ -134,8 +136,8 @@ def build_accounts(settings: Settings, dependencies: Dependencies) -> AccountPoo
     """Build the accounts of the first settings."""
     connections = Connections(settings.endpoint)
     accounts = {
-        configured.name: _account(
-            configured, settings, dependencies, _client(configured, connections, dependencies)
+        configured.name: _build_account(
+            configured, settings, dependencies, _build_client(configured, connections, dependencies)
         )
         for configured in settings.accounts
     }
@@ -155,7 +157,7 @@ def _keep_state(fresh: PolledAccount, known: PolledAccount, settings: Settings) 
     )
 
 
-def _client(
+def _build_client(
     configured: AccountSettings,
     connections: Connections,
     dependencies: Dependencies,
@@ -172,7 +174,7 @@ def _client(
     )
 
 
-def _account(
+def _build_account(
     configured: AccountSettings, settings: Settings, dependencies: Dependencies, client: Client
 ) -> PolledAccount:
     def credentials() -> Credentials:

@@ -147,7 +147,7 @@ class Program(FlagCommand, click.Group):
             commands=commands,
             callback=self._start,
             invoke_without_command=True,
-            params=[*_first_of_each_name(flags), *params],
+            params=[*_drop_repeated_names(flags), *params],
             help=default.help,
             epilog=epilog,
             subcommand_metavar="[COMMAND]",
@@ -183,7 +183,7 @@ class Program(FlagCommand, click.Group):
         ]
 
 
-def _first_of_each_name(flags: Iterable[Flag]) -> Iterable[Flag]:
+def _drop_repeated_names(flags: Iterable[Flag]) -> Iterable[Flag]:
     """Return flags without those whose name is there already: a command reads its own."""
     by_name: dict[str | None, Flag] = {}
     for flag in flags:

@@ -44,7 +44,7 @@ def build_manual(program: Program) -> str:
     with click.Context(program, info_name=name) as context:
         parts = [
             f'.TH {name.upper()} 1 "" "{name} {__version__}" "User Commands"\n',
-            f".SH NAME\n{_escape(name)} \\- {_escape(_summary(program))}\n",
+            f".SH NAME\n{_escape(name)} \\- {_escape(_format_summary(program))}\n",
             f".SH SYNOPSIS\n.B {_escape(name)}\n[\\fIflags\\fR]",
             " [\\fIcommand\\fR [\\fIflags\\fR]]\n",
             ".SH DESCRIPTION\n",
@@ -55,21 +55,21 @@ def build_manual(program: Program) -> str:
         ]
         for command_name, command in program.commands.items():
             with click.Context(command, parent=context, info_name=command_name) as own:
-                usage = " ".join([command_name, *_arguments(command, own)])
-                parts.append(f".SS {_escape(usage)}\n{_escape(_summary(command))}\n")
-                parts += _format_flags(_shown(command, own), own)
+                usage = " ".join([command_name, *_list_arguments(command, own)])
+                parts.append(f".SS {_escape(usage)}\n{_escape(_format_summary(command))}\n")
+                parts += _format_flags(_list_shown(command, own), own)
     return "".join([*parts, _AFTER_FLAGS])
 
 
-def _summary(command: click.Command) -> str:
+def _format_summary(command: click.Command) -> str:
     return " ".join((command.help or "").split())
 
 
-def _shown(command: click.Command, context: click.Context) -> Iterable[click.Parameter]:
+def _list_shown(command: click.Command, context: click.Context) -> Iterable[click.Parameter]:
     return command.list_shown(context) if isinstance(command, FlagCommand) else ()
 
 
-def _arguments(command: click.Command, context: click.Context) -> Iterator[str]:
+def _list_arguments(command: click.Command, context: click.Context) -> Iterator[str]:
     for param in command.params:
         if isinstance(param, click.Argument):
             yield param.make_metavar(context)

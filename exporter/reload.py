@@ -64,7 +64,7 @@ class ConfigReloader(Generic[T]):
         line, so that the next scrape after that line shows the outcome. A reload ``over_http`` logs
         each outcome above the level debug once a minute: its response has the outcome too.
         """
-        problems = self._problems()
+        problems = self._find_problems()
         self.last_reload_successful = not problems
         if not problems:
             self.last_success = self._clock.monotonic()
@@ -82,7 +82,7 @@ class ConfigReloader(Generic[T]):
         log.log(level or logging.INFO, "configuration reloaded", **self._changes)
         return []
 
-    def _problems(self) -> Sequence[str]:
+    def _find_problems(self) -> Sequence[str]:
         self._changes = {}
         try:
             self._changes = self._apply(self._read())

@@ -98,7 +98,7 @@ def serve_config(
     load = partial(load_files, files.paths, process.environ)
     source = ConfigSource(
         TimedRead(files.names, load, _READ_SECONDS),
-        _endpoint,
+        _build_status_endpoint,
         in_force.accept,
         secrets,
         files.names,
@@ -196,7 +196,7 @@ def _accept(loaded: LoadedConfig, shard: Shard, log_level: str, log_limit: LogLi
     return settings
 
 
-def _endpoint(loaded: LoadedConfig) -> Endpoint:
+def _build_status_endpoint(loaded: LoadedConfig) -> Endpoint:
     return build_endpoint(loaded.config)
 
 
@@ -207,12 +207,12 @@ def _load(
     try:
         loaded = load_files(config_files, environ)
     except ConfigError as error:
-        problems = (*error.problems, *_web_problems(web_config_file))
+        problems = (*error.problems, *_find_web_problems(web_config_file))
         raise ConfigError(problems) from None
     return loaded, load_web_config(web_config_file)
 
 
-def _web_problems(file: Path | None) -> Sequence[Problem]:
+def _find_web_problems(file: Path | None) -> Sequence[Problem]:
     try:
         load_web_config(file)
     except ConfigError as error:

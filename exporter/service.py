@@ -141,11 +141,11 @@ class _Service(Generic[T]):
         self._store = Store(settings.targets)
         self._metrics = build_metrics(
             self._store,
-            _cdn_by_account(settings),
+            _map_cdn_by_account(settings),
             clock,
-            _quotas_by_account(settings),
+            _map_quotas_by_account(settings),
             source.secrets,
-            _labels_by_account(settings),
+            _map_labels_by_account(settings),
             settings.requests_per_second,
         )
         self._polling = self._build_polling(settings)
@@ -341,9 +341,9 @@ class _PollingService:
             self._pool.connections.retire()
         self._metrics.apply(
             delta,
-            _cdn_by_account(settings),
-            _quotas_by_account(settings),
-            _labels_by_account(settings),
+            _map_cdn_by_account(settings),
+            _map_quotas_by_account(settings),
+            _map_labels_by_account(settings),
             settings.requests_per_second,
         )
         self._demand.set_targets(settings.targets)
@@ -404,13 +404,13 @@ class _ReloadService(Generic[T]):
         return describe_changes(before, settings)
 
 
-def _cdn_by_account(settings: Settings) -> dict[str, int]:
+def _map_cdn_by_account(settings: Settings) -> dict[str, int]:
     return {account.name: account.cdn for account in settings.accounts}
 
 
-def _quotas_by_account(settings: Settings) -> dict[str, Mapping[str, int]]:
+def _map_quotas_by_account(settings: Settings) -> dict[str, Mapping[str, int]]:
     return {account.name: account.quotas for account in settings.accounts if account.quotas}
 
 
-def _labels_by_account(settings: Settings) -> dict[str, Mapping[str, str]]:
+def _map_labels_by_account(settings: Settings) -> dict[str, Mapping[str, str]]:
     return {account.name: account.labels for account in settings.accounts if account.labels}

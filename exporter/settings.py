@@ -70,8 +70,8 @@ def build_settings(configuration: config.Config, shard: Shard = EVERYTHING) -> S
         concurrency=api.concurrency,
         requests_per_second=api.requests_per_second,
         requests_per_poll=api.max_requests_per_poll,
-        accounts=tuple(map(_account, accounts)),
-        targets=tuple(target for account in accounts for target in _targets(account)),
+        accounts=tuple(map(_build_account, accounts)),
+        targets=tuple(target for account in accounts for target in _build_targets(account)),
         limits=SnapshotLimits(
             users=configuration.limits.users_per_account,
             folders=configuration.limits.folders_per_path,
@@ -131,7 +131,7 @@ def build_endpoint(configuration: config.Config) -> Endpoint:
     return Endpoint(api.url, api.timeout, api.max_workers, api.ca_file)
 
 
-def _account(account: config.AccountConfig) -> AccountSettings:
+def _build_account(account: config.AccountConfig) -> AccountSettings:
     return AccountSettings(
         account.name,
         account.cdn,
@@ -146,7 +146,7 @@ def _account(account: config.AccountConfig) -> AccountSettings:
     )
 
 
-def _targets(account: config.AccountConfig) -> Iterator[Target]:
+def _build_targets(account: config.AccountConfig) -> Iterator[Target]:
     usage, files = account.disk_usage, account.files
     if usage.enabled:
         yield DiskUsageTarget(account.name, usage.interval, usage.stale_after, usage.cpu_users)

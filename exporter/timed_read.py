@@ -42,7 +42,7 @@ class TimedRead(Generic[T]):
         """
         self._hanging = [thread for thread in self._hanging if thread.is_alive()]
         if len(self._hanging) >= MAX_HANGING:
-            raise self._failed(
+            raise self._build_error(
                 f"{MAX_HANGING} earlier attempts to read it still hang; restart the exporter when "
                 "the file can be read"
             )
@@ -53,7 +53,7 @@ class TimedRead(Generic[T]):
         thread.start()
         if not wait([outcome], self._seconds).done:
             self._hanging.append(thread)
-            raise self._failed(
+            raise self._build_error(
                 f"was not read within {self._seconds:g} s, or a file that it names was not; check "
                 "for a pipe without a writer, or a mount whose server does not respond"
             )
@@ -65,7 +65,7 @@ class TimedRead(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
             outcome.set_exception(error)
 
-    def _failed(self, message: str) -> ConfigError:
+    def _build_error(self, message: str) -> ConfigError:
         return ConfigError((Problem(self._name, None, None, "", message),))
 
 
@@ -102,11 +102,13 @@ class SettledRead(Generic[T]):
                 return current
             earlier = current
             if self._wait(SETTLE_SECONDS):
-                raise self._unsettled("changed, and the exporter stops before that is confirmed")
-        raise self._unsettled(
+                raise self._build_unsettled_error(
+                    "changed, and the exporter stops before that is confirmed"
+                )
+        raise self._build_unsettled_error(
             f"changed, and the file was different at each of {MAX_READS} reads, "
             f"{SETTLE_SECONDS:g} s apart; reload again when it is no longer being written"
         )
 
-    def _unsettled(self, message: str) -> ConfigError:
+    def _build_unsettled_error(self, message: str) -> ConfigError:
         return ConfigError((Problem(self._name, None, None, "api", message),))

@@ -134,7 +134,7 @@ class Collector:
         """Request a window; return the number of its rows, the failure, or None when stopped."""
         reading = _Reading()
         try:
-            reports = self._reports(target, session, window)
+            reports = self._request_reports(target, session, window)
             parts = _read_parts(reports, target, window, reading, account.limits.snapshot)
             rows = self._store.add_window(account.name, window, parts)
         except StopRequestedError:
@@ -150,7 +150,7 @@ class Collector:
         self._report(account.name, window, reading, rows)
         return rows
 
-    def _reports(
+    def _request_reports(
         self, target: DiskUsageTarget, session: PollSession, window: Window
     ) -> Iterator[UsageReport]:
         for cpu_users in split_users(target.cpu_users, self._max_response_bytes):
@@ -205,10 +205,10 @@ def _read_parts(
         yield part
         del part
     if reading.rejected and not reading.readable:
-        raise _unreadable(window, reading)
+        raise _build_unreadable_error(window, reading)
 
 
-def _unreadable(window: Window, reading: _Reading) -> ProtocolError:
+def _build_unreadable_error(window: Window, reading: _Reading) -> ProtocolError:
     error = build_no_row_error(
         reading.rejected.total(), tuple(group_rejected(reading.rejected, {}))
     )

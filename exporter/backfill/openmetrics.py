@@ -98,15 +98,15 @@ def write_history(
     family. Users whose names are the same without secrets are left out: which of them a number is
     of would not be known.
     """
-    names = _unique_names(users, series.show)
+    names = _choose_unique_names(users, series.show)
     total = Written()
-    for description, find_value in _families(series.quotas):
-        output.write(_head(description).encode())
+    for description, find_value in _list_families(series.quotas):
+        output.write(_format_head(description).encode())
         for account, cpu_user, days in read_users():
             name, value = names.get((account, cpu_user)), find_value(account, cpu_user)
             if name is not None and value is not None:
                 labels = {"account": account, "cpu_user": name, **series.labels}
-                prefix = f"{description.name}{_labels(labels)}"
+                prefix = f"{description.name}{_format_labels(labels)}"
                 samples = ((value(day, count), times.of(day)) for day, count in days)
                 total = _write_series(prefix, samples, output, total)
             advance(1)
@@ -114,7 +114,7 @@ def write_history(
     return total
 
 
-def _families(
+def _list_families(
     quotas: Quotas,
 ) -> Iterator[tuple[Description, Callable[[str, str], _DayValue | None]]]:
     """Return the families in order of their names, and what gives the values of a user, if any."""
@@ -145,7 +145,7 @@ def _write_series(
     return Written(total.series + (samples > 0), total.samples + samples, first, last)
 
 
-def _unique_names(
+def _choose_unique_names(
     users: Collection[HistoryUser], show: Callable[[str], str]
 ) -> dict[HistoryUser, str]:
     """Return the names of users as they are shown, but for those that would be the same."""
@@ -154,12 +154,12 @@ def _unique_names(
     return {key: name for key, name in shown.items() if times[key[0], name] == 1}
 
 
-def _head(description: Description) -> str:
+def _format_head(description: Description) -> str:
     help_text = description.help.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
     return f"# HELP {description.name} {help_text}\n# TYPE {description.name} gauge\n"
 
 
-def _labels(labels: Mapping[str, str]) -> str:
+def _format_labels(labels: Mapping[str, str]) -> str:
     """Return labels as they are written; to Prometheus an empty label is none."""
     written = (f'{name}="{_escape(value)}"' for name, value in sorted(labels.items()) if value)
     return "{" + ",".join(written) + "}"

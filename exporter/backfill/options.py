@@ -162,7 +162,7 @@ def find_problems(
         if account not in known_accounts:
             known = ", ".join(sorted(known_accounts)) or "none"
             yield f"--account: there is no account {account!r} with disk usage (known: {known})"
-    yield from _destination_problems(options.destination)
+    yield from _find_destination_problems(options.destination)
 
 
 def describe_moment(moment: float) -> str:
@@ -170,7 +170,7 @@ def describe_moment(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _destination_problems(destination: Destination) -> Iterator[str]:
+def _find_destination_problems(destination: Destination) -> Iterator[str]:
     if destination.stream:
         if destination.tsdb is not None:
             yield "--to-tsdb and --output=- exclude each other: leave one out"

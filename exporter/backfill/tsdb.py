@@ -54,7 +54,7 @@ def make_blocks(promtool: str, text: Path, work: Path, written: Written, stop: S
     """
     try:
         work.mkdir()
-        _run([promtool, *_arguments(text, work)], work.parent / "promtool.log", stop)
+        _run([promtool, *_build_arguments(text, work)], work.parent / "promtool.log", stop)
         blocks = sorted(file.parent for file in work.glob("*/meta.json"))
     except OSError as error:
         raise build_unwritable_error(work, error) from None
@@ -101,7 +101,7 @@ def remove_blocks(blocks: Iterable[Path]) -> None:
             raise build_unwritable_error(block, error) from None
 
 
-def _arguments(text: Path, work: Path) -> Sequence[str]:
+def _build_arguments(text: Path, work: Path) -> Sequence[str]:
     longest = f"--max-block-duration={BLOCK_DURATION}"
     return ("tsdb", "create-blocks-from", "openmetrics", longest, str(text), str(work))
 

@@ -56,11 +56,11 @@ class WorkFolder:
         """Remove everything but the rows."""
         for folder in {self.path, self.tsdb_path}:
             # SQLite has a journal next to its file, named after it.
-            _empty(folder, keep=(_LOCK, _ROWS))
+            _remove_entries(folder, keep=(_LOCK, _ROWS))
 
     def remove_rows(self) -> None:
         """Remove the rows of an earlier run."""
-        _empty(self.path, keep=(_LOCK,))
+        _remove_entries(self.path, keep=(_LOCK,))
 
     def remove(self) -> None:
         """Remove the folders and everything in them.
@@ -90,7 +90,7 @@ def open_work_folder(destination: Destination) -> Iterator[WorkFolder]:
     with ExitStack() as stack:
         blocks = None
         if tsdb is not None:
-            with _reporting(tsdb):
+            with _report_output_errors(tsdb):
                 tsdb.mkdir(exist_ok=True)
             if file is not None:
                 blocks = _take(tsdb / _BLOCKS_IN_TSDB, stack)
@@ -120,7 +120,7 @@ def place_file(text: Path, destination: Destination, file: Path) -> None:
     try:
         with text.open("rb") as written:
             os.fsync(written.fileno())
-        if destination.overwrite or not _link(text, file):
+        if destination.overwrite or not _try_to_link(text, file):
             check_file(destination)
             text.replace(file)
     except FileExistsError:
@@ -139,7 +139,7 @@ def build_unwritable_error(place: Path | str, error: OSError) -> OutputError:
     )
 
 
-def _link(text: Path, file: Path) -> bool:
+def _try_to_link(text: Path, file: Path) -> bool:
     """Return the text its place as a link, which replaces nothing; some file systems have none."""
     try:
         os.link(text, file)
@@ -152,7 +152,7 @@ def _link(text: Path, file: Path) -> bool:
 
 def _take(folder: Path, stack: ExitStack) -> Path:
     """Make a folder where there is none, and lock it; raises OutputError."""
-    with _reporting(folder.parent):
+    with _report_output_errors(folder.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
         lock = stack.enter_context((folder / _LOCK).open("wb"))
         try:
@@ -165,7 +165,7 @@ def _take(folder: Path, stack: ExitStack) -> Path:
 
 
 @contextmanager
-def _reporting(place: Path) -> Iterator[None]:
+def _report_output_errors(place: Path) -> Iterator[None]:
     """Raise OutputError where the place cannot be written."""
     try:
         yield
@@ -173,7 +173,7 @@ def _reporting(place: Path) -> Iterator[None]:
         raise build_unwritable_error(place, error) from None
 
 
-def _empty(folder: Path, keep: tuple[str, ...]) -> None:
+def _remove_entries(folder: Path, keep: tuple[str, ...]) -> None:
     """Remove what is in a folder, if it is there, but for names that begin as those to keep."""
     for entry in folder.glob("*"):
         if not entry.name.startswith(keep):

@@ -42,7 +42,7 @@ def build_demand_result(
     if high == low and len(known) > 1:
         target = max(known, key=lambda target: known[target].low / target.interval)
         alone = known[target].low * HOUR / target.interval
-        parts.append(f"{str(target).removeprefix(f'{account} ')} alone {_number(alone)}")
+        parts.append(f"{str(target).removeprefix(f'{account} ')} alone {_format_number(alone)}")
     if any(requests.high is None for requests in known.values()):
         parts.append("use --full to count them")
     if any(requests is None for requests in needed.values()):
@@ -61,17 +61,19 @@ def _describe_need(low: float, high: float | None, allowed: float | None) -> str
     elif low == high:
         need = f"about {_name_requests(low)}"
     else:
-        need = f"{_number(low)} to {_number(high)} requests an hour (estimate)"
+        need = f"{_format_number(low)} to {_format_number(high)} requests an hour (estimate)"
     return (
-        f"{need}, without a limit" if allowed is None else f"{need} of {_number(allowed)} allowed"
+        f"{need}, without a limit"
+        if allowed is None
+        else f"{need} of {_format_number(allowed)} allowed"
     )
 
 
 def _name_requests(requests: float) -> str:
-    number = _number(requests)
+    number = _format_number(requests)
     return f"{number} request an hour" if number == "1" else f"{number} requests an hour"
 
 
-def _number(requests: float) -> str:
+def _format_number(requests: float) -> str:
     """Return a number of requests an hour; a target that is polled once a day needs a part."""
     return f"{requests:,.0f}" if requests >= 10 else f"{requests:,.2g}"  # noqa: PLR2004 - below, a digit matters

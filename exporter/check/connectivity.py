@@ -58,7 +58,7 @@ def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[C
     """
     proxy = route.proxy
     if proxy and proxy.fault:
-        yield _fault(PROXY, proxy.fault)
+        yield _build_fault_result(PROXY, proxy.fault)
         return
     if proxy:
         detail = f"{proxy.setting} names {proxy.host}, port {proxy.port}"
@@ -74,9 +74,11 @@ def check_connectivity(route: Route, timeout: float, clock: Clock) -> Iterator[C
             step = CERTIFICATE
             fault = route.trust.find_fault() if route.tls else None
             if fault:
-                yield _fault(step, fault)
+                yield _build_fault_result(step, fault)
             elif not proxy:
-                yield _certificate(_expiry(reached.sock, route) if route.tls else None, clock.now())
+                yield _check_certificate(
+                    _read_expiry(reached.sock, route) if route.tls else None, clock.now()
+                )
     except OSError as error:
         yield build_failure_result(step, _describe_fault(error, step, route))
 
@@ -88,7 +90,7 @@ def _describe_fault(error: OSError, step: Subject, route: Route) -> ScaleEngineE
     return translate_error(error, _CONTEXT, route)
 
 
-def _fault(step: Subject, fault: Fault) -> CheckResult:
+def _build_fault_result(step: Subject, fault: Fault) -> CheckResult:
     return build_failure_result(step, _CONTEXT.build_error(NetworkError, fault.cause, fault.advice))
 
 
@@ -122,7 +124,8 @@ def _connection(reached: _Reached, route: Route) -> CheckResult:
     detail = f"made to {host}, port {port}, in {reached.seconds * 1000:.0f} ms"
     if dead:
         reasons = (
-            f"{address.host} ({_reason(error)})" for address, error in reached.failures.items()
+            f"{address.host} ({_describe_error(error)})"
+            for address, error in reached.failures.items()
         )
         detail = f"{detail}; not to {', '.join(reasons)}"
     if all(error.errno == errno.ENETUNREACH for error in reached.failures.values()):
@@ -135,11 +138,11 @@ def _connection(reached: _Reached, route: Route) -> CheckResult:
     return CheckResult(CONNECTION, Outcome.WARN, detail, advice, facts=facts)
 
 
-def _reason(error: OSError) -> str:
+def _describe_error(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "no response"
 
 
-def _certificate(expiry: float | None, now: float) -> CheckResult:
+def _check_certificate(expiry: float | None, now: float) -> CheckResult:
     if expiry is None:
         detail = "there is none, for api.url begins with http://"
         return CheckResult(
@@ -225,7 +228,7 @@ def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> 
     return _Reached(sock, address, seconds, failures)
 
 
-def _expiry(sock: socket.socket, route: Route) -> float:
+def _read_expiry(sock: socket.socket, route: Route) -> float:
     """Shake hands, and return when the certificate expires, in unix time."""
     # urllib3's own context, as for the requests: what is good here is good there.
     context = create_urllib3_context()

@@ -53,21 +53,21 @@ class FileTypeSearch:
 
     def record_listing(self, target: FilesTarget, listing: Listing) -> None:
         """Record the first response for a target."""
-        self._findings[_key(target, target.file_type)] = _judge(listing, target.file_type)
+        self._findings[_build_key(target, target.file_type)] = _judge(listing, target.file_type)
 
     def record_count(self, target: FilesTarget, files: int) -> None:
         """Record how many files a full poll of a target has found."""
-        self._findings[_key(target, target.file_type)] = _Finding(has_files=files > 0)
+        self._findings[_build_key(target, target.file_type)] = _Finding(has_files=files > 0)
 
     def record_failure(self, target: FilesTarget, cause: str) -> None:
         """Record that the check of a target failed, unless a response is known."""
         self._findings.setdefault(
-            _key(target, target.file_type), _Finding(has_files=False, failure=cause)
+            _build_key(target, target.file_type), _Finding(has_files=False, failure=cause)
         )
 
     def take_listing(self, target: FilesTarget) -> Listing | None:
         """Return the first response for a target if a search has requested it, else None."""
-        return self._listings.pop(_key(target, target.file_type), None)
+        return self._listings.pop(_build_key(target, target.file_type), None)
 
     def find(self, target: FilesTarget, request: Callable[[str], Listing]) -> OtherTypes:
         """Return the other file types of the path of a target.
@@ -85,7 +85,7 @@ class FileTypeSearch:
         for file_type in dict.fromkeys((*configured, *_SEARCHED_TYPES)):
             if file_type == target.file_type:
                 continue
-            key = _key(target, file_type)
+            key = _build_key(target, file_type)
             if key not in self._findings:
                 try:
                     listing = request(file_type)
@@ -109,7 +109,7 @@ class FileTypeSearch:
         )
 
 
-def _key(target: FilesTarget, file_type: str) -> _Key:
+def _build_key(target: FilesTarget, file_type: str) -> _Key:
     return target.account, target.path, file_type
 
 

@@ -132,7 +132,7 @@ def build_full_poll_result(
         "requests_per_hour": round(full_poll.requests * HOUR / target.interval, 3),
         "seconds": round(full_poll.seconds, 3),
         "response_bytes": full_poll.trace.size,
-        "costliest_folders": tuple(map(_folder_facts, costliest)),
+        "costliest_folders": tuple(map(_build_folder_facts, costliest)),
     }
     result = replace(
         result,
@@ -163,7 +163,7 @@ def _describe_snapshot(target: Target, snapshot: Snapshot) -> CheckResult:
             raise TypeError(f"{snapshot!r} is no snapshot of {target}")
 
 
-def _folder_facts(cost: FolderCost) -> Mapping[str, str | int | float | None]:
+def _build_folder_facts(cost: FolderCost) -> Mapping[str, str | int | float | None]:
     return {"path": cost.path, "requests": cost.requests, "seconds": round(cost.seconds, 3)}
 
 

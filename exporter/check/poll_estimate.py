@@ -31,16 +31,16 @@ def estimate_poll(listing: Listing, *, is_end: bool) -> PollEstimate:
     ``is_end`` says that the walk requests nothing more for the requested folder; otherwise two
     requests at its end show that there is no more.
     """
-    folders = tuple(_all(listing.root))
+    folders = tuple(_list_folders(listing.root))
     root = folders[0]
     is_partial = root.loaded is LoadState.PARTIAL or root.next_offset is not None
-    pages_left = _further(root) if is_partial else 0
+    pages_left = _count_further_requests(root) if is_partial else 0
     partial = [folder for folder in folders[1:] if folder.loaded is not LoadState.SKIPPED]
     return PollEstimate(
         files=sum(len(folder.files) for folder in folders),
         folders=len(folders) - 1,
         requests=1
-        + sum(map(_further, partial))
+        + sum(map(_count_further_requests, partial))
         + sum(map(_estimate_skipped, folders))
         + (0 if is_end else pages_left + _REQUESTS_AT_THE_END),
     )
@@ -48,14 +48,14 @@ def estimate_poll(listing: Listing, *, is_end: bool) -> PollEstimate:
 
 def count_shown_files(listing: Listing) -> int:
     """Return how many files a response shows, at any depth."""
-    return sum(len(folder.files) for folder in _all(listing.root))
+    return sum(len(folder.files) for folder in _list_folders(listing.root))
 
 
 def is_empty(listing: Listing) -> bool:
     """Return whether a response shows no file, and does not say that it leaves any out."""
     return all(
         not folder.files and folder.next_offset is None and folder.loaded not in _LEAVES_OUT
-        for folder in _all(listing.root)
+        for folder in _list_folders(listing.root)
     )
 
 
@@ -73,7 +73,7 @@ def _estimate_skipped(parent: FolderListing) -> int:
     return min(skipped, math.ceil(files / PAGE_SIZE))
 
 
-def _all(root: FolderListing) -> Iterator[FolderListing]:
+def _list_folders(root: FolderListing) -> Iterator[FolderListing]:
     """Return a folder and all below it, in a loop: a tree may be deeper than Python's stack."""
     unseen = [root]
     while unseen:
@@ -82,7 +82,7 @@ def _all(root: FolderListing) -> Iterator[FolderListing]:
         unseen += folder.folders.values()
 
 
-def _further(folder: FolderListing) -> int:
+def _count_further_requests(folder: FolderListing) -> int:
     """Return how many requests a folder takes after this response.
 
     That is one for each hundred of its entries that are left, and at least one.

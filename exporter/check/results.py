@@ -148,7 +148,7 @@ def build_disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -
         found = [f"no CPU user {'with a number' if usage.rejected else 'in the last thirty days'}"]
     advice = []
     if usage.rejected:
-        found += map(_rejected, usage.rejected)
+        found += map(_describe_rejected, usage.rejected)
         advice.append(REJECTED_ADVICE)
     if missing:
         found.append(f"ScaleEngine has nothing of {name_users(missing)}")
@@ -164,7 +164,7 @@ def build_disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -
     )
 
 
-def _rejected(rows: RejectedRows) -> str:
+def _describe_rejected(rows: RejectedRows) -> str:
     examples = ", ".join(f"({row})" for row in rows.examples)
     text = f"{count(rows.count, 'row')} rejected as {rows.fault}: {examples}"
     if not rows.cpu_users:

@@ -153,14 +153,14 @@ class CheckRunner:
             credentials = self._prober.credentials(account)
         except (AuthError, ResourceLimitError) as error:
             yield build_failure_result(build_secrets_subject(account), error)
-            yield from map(_skipped_result, targets)
+            yield from map(_build_skipped_result, targets)
             return
         yield CheckResult(build_secrets_subject(account), Outcome.OK, "readable")
         needed: dict[Target, RequestRange | None] = {}
         for number, target in enumerate(targets, start=1):
             needed[target] = None
-            if self._cut_off or (account, _command(target)) in self._given_up:
-                yield _skipped_result(target)
+            if self._cut_off or (account, _find_command(target)) in self._given_up:
+                yield _build_skipped_result(target)
                 continue
             self._show(f"{target} ({number} of {len(targets)})")
             for result in self._try(target, credentials):
@@ -174,17 +174,17 @@ class CheckRunner:
 
     def _try(self, target: Target, credentials: Credentials) -> Iterator[CheckResult]:
         outcome = self._probe(target, credentials)
-        yield from self._side_results(target)
+        yield from self._build_side_results(target)
         if isinstance(outcome, CheckResult):
             yield outcome
             return
         self._give_up_after(outcome, target)
         if refuses_credentials(outcome):
-            command = _command(target)
+            command = _find_command(target)
             yield build_failure_result(
                 build_key_subject(target.account, command), outcome, {"command": command}
             )
-            yield _skipped_result(target)
+            yield _build_skipped_result(target)
         else:
             yield build_failure_result(build_target_subject(target), outcome)
 
@@ -196,17 +196,17 @@ class CheckRunner:
         except Exception as error:
             limit = find_resource_limit(error)
             if limit is not None:
-                return ResourceLimitError(_command(target), limit.cause, limit.advice)
+                return ResourceLimitError(_find_command(target), limit.cause, limit.advice)
             log.exception("check crashed; please report it")
-            return build_defect_error(_command(target))
+            return build_defect_error(_find_command(target))
 
-    def _side_results(self, target: Target) -> Iterator[CheckResult]:
+    def _build_side_results(self, target: Target) -> Iterator[CheckResult]:
         """Yield what any response shows: the clock skew, and that the key is accepted."""
         skew = self._prober.skew
         if skew is not None and not self._clock_seen:
             self._clock_seen = True
-            yield _clock(skew)
-        right = (target.account, _command(target))
+            yield _check_clock(skew)
+        right = (target.account, _find_command(target))
         if self._prober.is_accepted and right not in self._accepted:
             self._accepted.add(right)
             yield CheckResult(
@@ -226,7 +226,7 @@ class CheckRunner:
             return
         match find_untried_scope(error):
             case FailureScope.COMMAND:
-                self._given_up.add((account, _command(target)))
+                self._given_up.add((account, _find_command(target)))
             case FailureScope.CREDENTIALS | FailureScope.ACCOUNT:
                 self._given_up.update((account, command) for command in _COMMANDS)
             case FailureScope.API:
@@ -235,15 +235,15 @@ class CheckRunner:
                 )
 
 
-def _command(target: Target) -> str:
+def _find_command(target: Target) -> str:
     return file_listing.COMMAND if isinstance(target, FilesTarget) else disk_usage.COMMAND
 
 
-def _skipped_result(target: Target) -> CheckResult:
+def _build_skipped_result(target: Target) -> CheckResult:
     return CheckResult(build_target_subject(target), Outcome.NOT_TRIED, "what it needs has failed")
 
 
-def _clock(skew: float) -> CheckResult:
+def _check_clock(skew: float) -> CheckResult:
     seconds = round(abs(skew))
     facts = {"skew_seconds": round(skew, 1)}
     if seconds <= _TOLERATED_SKEW_SECONDS:

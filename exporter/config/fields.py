@@ -60,15 +60,15 @@ FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
 LOG_LEVELS = ("debug", "info", "warn", "error")
 
 
-def _whole_number(value: object) -> object:
+def _parse_whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
 
-def _number(value: object) -> object:
+def _parse_number(value: object) -> object:
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
-def _boolean(value: object) -> object:
+def _parse_boolean(value: object) -> object:
     return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -78,7 +78,7 @@ def _log_level(text: str) -> str:
     return text
 
 
-def _size(value: object) -> object:
+def _parse_size_or_number(value: object) -> object:
     """Return the bytes of a size; what is neither a text nor a number is refused later."""
     if isinstance(value, str):
         try:
@@ -108,7 +108,7 @@ def _store_path(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
+def _check_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -125,11 +125,11 @@ def _url(text: str) -> str:
     return text
 
 
-def _beside_the_file(value: object, info: ValidationInfo[Path | None]) -> object:
+def _resolve_beside_the_file(value: object, info: ValidationInfo[Path | None]) -> object:
     return resolve_path(info.context or Path(), value)
 
 
-def _certificates(file: Path | None) -> Path | None:
+def _check_certificates(file: Path | None) -> Path | None:
     if file is None:
         return None
     try:
@@ -142,14 +142,14 @@ def _certificates(file: Path | None) -> Path | None:
     return file
 
 
-def _three_intervals(value: object, info: ValidationInfo[Path | None]) -> object:
+def _default_to_three_intervals(value: object, info: ValidationInfo[Path | None]) -> object:
     if value is not None:
         return build_duration_parser("1s", "10y")(value)
     interval: float = info.data.get("interval", 1.0)
     return 3 * interval
 
 
-def _optional_duration(minimum: str, maximum: str) -> Callable[[object], float | None]:
+def _build_optional_duration_parser(minimum: str, maximum: str) -> Callable[[object], float | None]:
     parse_duration = build_duration_parser(minimum, maximum)
     return lambda value: None if value is None else parse_duration(value)
 
@@ -176,7 +176,7 @@ def _label_value(value: object) -> object:
     return require_plain_text(value)
 
 
-def _few_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+def _check_label_count(labels: Mapping[str, str]) -> Mapping[str, str]:
     if len(labels) > MAX_LABELS:
         raise FieldError(f"must be at most {MAX_LABELS} labels")
     return labels
@@ -188,11 +188,11 @@ _DURATION_SCHEMA = {
     "examples": ["90s", "1h30m", "1d"],
 }
 
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
-Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_whole_number)]
-Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole_number)]
-Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_number)]
-Bool = Annotated[bool, BeforeValidator(_boolean)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_parse_whole_number)]
+Concurrency = Annotated[int, Field(ge=1, le=64), BeforeValidator(_parse_whole_number)]
+Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_parse_whole_number)]
+Rate = Annotated[float, Field(gt=0, le=1000), BeforeValidator(_parse_number)]
+Bool = Annotated[bool, BeforeValidator(_parse_boolean)]
 Text = Annotated[str, AfterValidator(require_plain_text), Field(json_schema_extra={"minLength": 1})]
 StorePath = Annotated[
     Text,
@@ -200,12 +200,14 @@ StorePath = Annotated[
     Field(json_schema_extra={"pattern": r"^sestore[0-9]+(/[^/]+)*$|\$\{"}),
 ]
 Url = Annotated[
-    Text, AfterValidator(_url), Field(json_schema_extra={"pattern": r"^https?://[^?#@]+$|\$\{"})
+    Text,
+    AfterValidator(_check_url),
+    Field(json_schema_extra={"pattern": r"^https?://[^?#@]+$|\$\{"}),
 ]
 CaFile = Annotated[
     Path | None,
-    BeforeValidator(_beside_the_file),
-    AfterValidator(_certificates),
+    BeforeValidator(_resolve_beside_the_file),
+    AfterValidator(_check_certificates),
     WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
 ]
 _AS_TEXT = PlainSerializer(format_duration, return_type=str, when_used="json")
@@ -223,7 +225,7 @@ Timeout = Annotated[
 ]
 StaleAfter = Annotated[
     float,
-    BeforeValidator(_three_intervals),
+    BeforeValidator(_default_to_three_intervals),
     _AS_TEXT,
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}], "default": None}),
 ]
@@ -233,13 +235,13 @@ _AS_OPTIONAL_TEXT = PlainSerializer(
 )
 OptionalInterval = Annotated[
     float | None,
-    BeforeValidator(_optional_duration("1s", "1y")),
+    BeforeValidator(_build_optional_duration_parser("1s", "1y")),
     _AS_OPTIONAL_TEXT,
     _OPTIONAL_DURATION_SCHEMA,
 ]
 OptionalStaleAfter = Annotated[
     float | None,
-    BeforeValidator(_optional_duration("1s", "10y")),
+    BeforeValidator(_build_optional_duration_parser("1s", "10y")),
     _AS_OPTIONAL_TEXT,
     _OPTIONAL_DURATION_SCHEMA,
 ]
@@ -248,7 +250,7 @@ Labels = Annotated[
         Annotated[str, AfterValidator(_label_name)],
         Annotated[str, BeforeValidator(_label_value)],
     ],
-    AfterValidator(_few_labels),
+    AfterValidator(_check_label_count),
     WithJsonSchema(
         {
             "type": "object",
@@ -270,7 +272,7 @@ LogLevel = Annotated[
 ]
 Size = Annotated[
     int,
-    BeforeValidator(_size),
+    BeforeValidator(_parse_size_or_number),
     WithJsonSchema(
         {
             "anyOf": [

@@ -130,7 +130,7 @@ class Schedule(NamedTuple):
     stale_after: float
 
 
-def _long_form(value: object) -> object:
+def _expand_short_form(value: object) -> object:
     if isinstance(value, dict) and any(is_store_path(str(key)) for key in value):
         raise FieldError(
             "has a path as a key; write '- path: ' and the path, and its other keys below 'path'"
@@ -138,7 +138,7 @@ def _long_form(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-def _path_list(value: object) -> object:
+def _check_path_list(value: object) -> object:
     if isinstance(value, dict) and any(is_store_path(str(key)) for key in value):
         raise FieldError(
             "must be a list; write '- path: ' before each path, and its other keys below 'path'"
@@ -159,11 +159,11 @@ class FilesConfig(StrictModel):
         tuple[
             Annotated[
                 CountedPath,
-                BeforeValidator(_long_form, json_schema_input_type=StorePath | CountedPath),
+                BeforeValidator(_expand_short_form, json_schema_input_type=StorePath | CountedPath),
             ],
             ...,
         ],
-        BeforeValidator(_path_list),
+        BeforeValidator(_check_path_list),
     ] = ()
     """The paths to count. A text counts the video files of a path; a mapping says more."""
 

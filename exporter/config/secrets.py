@@ -96,14 +96,14 @@ def _read(file: Path) -> str:
         content = read_bytes(file, MAX_SECRET_BYTES)
     except FileError as error:
         raise SecretError(file, str(error), error.limit) from None
-    text = _decoded(content)
+    text = _decode(content)
     fault = "is not UTF-8 text" if text is None else find_text_fault(text)
     if text is None or fault:
         raise SecretError(file, fault or "")
     return text
 
 
-def _decoded(content: bytes) -> str | None:
+def _decode(content: bytes) -> str | None:
     # UnicodeDecodeError holds the bytes, so nothing may be raised from it.
     try:
         return content.decode("utf-8-sig").strip()
@@ -140,32 +140,32 @@ class _Reader:
         in_files = {f"{name}_file" for name in NAMES}
         rest = {key: value for key, value in account.items() if key not in in_files}
         if is_disabled(account):
-            return rest | {name: self._unread_secret(account, name) for name in NAMES}
-        return rest | {name: self._secret(account, name, loc) for name in NAMES}
+            return rest | {name: self._read_unused_secret(account, name) for name in NAMES}
+        return rest | {name: self._read_secret(account, name, loc) for name in NAMES}
 
-    def _unread_secret(self, account: dict[str, YamlValue], name: str) -> Secret:
+    def _read_unused_secret(self, account: dict[str, YamlValue], name: str) -> Secret:
         """Return a secret that is not used, because its account is disabled: it may be missing."""
         text, file = account.get(name), account.get(f"{name}_file")
         if isinstance(file, str) and file and text is None:
             return Secret(file=self._folder / file)
         return Secret(text.strip()) if isinstance(text, str) else Secret()
 
-    def _secret(self, account: dict[str, YamlValue], name: str, loc: Loc) -> Secret:
+    def _read_secret(self, account: dict[str, YamlValue], name: str, loc: Loc) -> Secret:
         in_file = f"{name}_file"
         if name in account and in_file in account:
             position = self._document.key_position((*loc, in_file))
             self._report.add((*loc, in_file), position, f"conflicts with {name}; keep one of them")
         elif name in account:
-            return self._inline(account[name], (*loc, name))
+            return self._read_inline_secret(account[name], (*loc, name))
         elif in_file in account:
-            return self._in_file(account[in_file], (*loc, in_file))
+            return self._read_secret_file(account[in_file], (*loc, in_file))
         else:
             message = f"is missing; write it, or {in_file} with the path of a file that holds it"
             self._report.add((*loc, name), self._document.key_position(loc), message)
         return Secret()
 
-    def _inline(self, value: YamlValue, loc: Loc) -> Secret:
-        text = self._text(value, loc)
+    def _read_inline_secret(self, value: YamlValue, loc: Loc) -> Secret:
+        text = self._read_text(value, loc)
         if text is None:
             return Secret()
         fault = find_text_fault(text.strip())
@@ -173,8 +173,8 @@ class _Reader:
             self._report.add(loc, self._document.position(loc), fault)
         return Secret(text.strip())
 
-    def _in_file(self, value: YamlValue, loc: Loc) -> Secret:
-        text = self._text(value, loc)
+    def _read_secret_file(self, value: YamlValue, loc: Loc) -> Secret:
+        text = self._read_text(value, loc)
         if text is None:
             return Secret()
         secret = Secret(file=self._folder / text)
@@ -185,7 +185,7 @@ class _Reader:
             self._report.add(loc, self._document.position(loc), f"names a file that {error.cause}")
         return secret
 
-    def _text(self, value: YamlValue, loc: Loc) -> str | None:
+    def _read_text(self, value: YamlValue, loc: Loc) -> str | None:
         if isinstance(value, str) and value:
             return value
         if value in (None, ""):

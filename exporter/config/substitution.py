@@ -26,10 +26,10 @@ def substitute(text: str, environ: Mapping[str, str]) -> Interpolated:
         if found["dollar"]:
             return "$"
         if not name or name not in environ:
-            errors[_malformed(name, has_brace=bool(found["brace"]))] = None
+            errors[_describe_malformed(name, has_brace=bool(found["brace"]))] = None
             return ""
         value = environ[name].strip()
-        if error := _error_in(value):
+        if error := _find_error(value):
             errors[f"the environment variable {name} {error}"] = None
         if value != environ[name]:
             warnings[f"the environment variable {name} {_WHITE_SPACE}"] = None
@@ -47,7 +47,7 @@ _WHITE_SPACE = (
 )
 
 
-def _error_in(value: str) -> str | None:
+def _find_error(value: str) -> str | None:
     if is_quoted(value):
         return "begins and ends with quotes, as docker --env-file keeps them; remove them"
     if has_control_characters(value):
@@ -55,7 +55,7 @@ def _error_in(value: str) -> str | None:
     return None
 
 
-def _malformed(name: str | None, *, has_brace: bool) -> str:
+def _describe_malformed(name: str | None, *, has_brace: bool) -> str:
     if name:
         return f"the environment variable {name} is not set; set it, or write the value here"
     if has_brace:

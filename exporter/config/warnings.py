@@ -20,7 +20,7 @@ def find_warnings(config: Config, document: Document, now: float) -> Iterator[Lo
 
     ``now`` is in seconds since 1970.
     """
-    yield from _old_authorities(config.api.ca_file, now)
+    yield from _find_expired_authorities(config.api.ca_file, now)
     url = urlsplit(config.api.url)
     if url.scheme == "http" and not _is_loopback(url.hostname or ""):
         yield (
@@ -31,13 +31,13 @@ def find_warnings(config: Config, document: Document, now: float) -> Iterator[Lo
         yield ("accounts",), "are all disabled: nothing is polled; remove an 'enabled: false'"
     for index, account in enumerate(config.accounts):
         loc = ("accounts", index)
-        yield from _stale_before_next_poll(account, loc)
-        yield from _unused_quotas(account, loc)
-        yield from _overlaps(account, document, (*loc, "files", "paths"))
-        yield from _improbable_names(account, loc)
+        yield from _find_stale_before_next_poll(account, loc)
+        yield from _find_unused_quotas(account, loc)
+        yield from _find_overlaps(account, document, (*loc, "files", "paths"))
+        yield from _find_improbable_names(account, loc)
 
 
-def _old_authorities(file: Path | None, now: float) -> Iterator[LocatedMessage]:
+def _find_expired_authorities(file: Path | None, now: float) -> Iterator[LocatedMessage]:
     if file is None:
         return
     with suppress(FileError):  # it could be read a moment ago, when it was judged
@@ -54,7 +54,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _stale_before_next_poll(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
+def _find_stale_before_next_poll(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     for name, part in (("disk_usage", account.disk_usage), ("files", account.files)):
         if part.stale_after < part.interval:
             yield (
@@ -71,7 +71,7 @@ def _stale_before_next_poll(account: AccountConfig, loc: Loc) -> Iterator[Locate
             )
 
 
-def _unused_quotas(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
+def _find_unused_quotas(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     usage = account.disk_usage
     position = (*loc, "disk_usage", "quotas")
     if usage.quotas and not usage.enabled:
@@ -90,7 +90,7 @@ def _unused_quotas(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]
         yield (*position, cpu_user), how
 
 
-def _improbable_names(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
+def _find_improbable_names(account: AccountConfig, loc: Loc) -> Iterator[LocatedMessage]:
     """Find paths and CPU users that only a mistake writes so: ScaleEngine will not know them."""
     for index, counted in enumerate(account.files.paths):
         if fault := _name_fault(counted.path):
@@ -112,13 +112,15 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def _overlaps(account: AccountConfig, document: Document, loc: Loc) -> Iterator[LocatedMessage]:
+def _find_overlaps(
+    account: AccountConfig, document: Document, loc: Loc
+) -> Iterator[LocatedMessage]:
     lines = {
         counted.path: document.position((*loc, index)).line
         for index, counted in enumerate(account.files.paths)
     }
     for index, counted in enumerate(account.files.paths):
-        ancestor = next((path for path in _ancestors(counted.path) if path in lines), None)
+        ancestor = next((path for path in _list_ancestors(counted.path) if path in lines), None)
         if ancestor:
             yield (
                 (*loc, index),
@@ -126,7 +128,7 @@ def _overlaps(account: AccountConfig, document: Document, loc: Loc) -> Iterator[
             )
 
 
-def _ancestors(path: str) -> Iterator[str]:
+def _list_ancestors(path: str) -> Iterator[str]:
     """Return the folders that hold the path, the innermost first."""
     while "/" in path:
         path = path.rpartition("/")[0]

@@ -52,14 +52,14 @@ def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
         # Each of its keys has its own default, written as an operator writes it.
         del notes["default"]
     bare = {key: value for key, value in schema.items() if key not in (*_NOTES, "title")}
-    return notes | _or_variable(bare)
+    return notes | _allow_variable(bare)
 
 
-def _or_variable(schema: JsonSchemaValue) -> JsonSchemaValue:
+def _allow_variable(schema: JsonSchemaValue) -> JsonSchemaValue:
     if "anyOf" in schema:
-        return {**schema, "anyOf": [*map(_or_variable, schema["anyOf"])]}
+        return {**schema, "anyOf": [*map(_allow_variable, schema["anyOf"])]}
     if "items" in schema:
-        return {**schema, "items": _or_variable(schema["items"])}
+        return {**schema, "items": _allow_variable(schema["items"])}
     if "enum" in schema or schema.get("type") in ("integer", "number", "boolean"):
         return {"anyOf": [schema, _VARIABLE]}
     return schema

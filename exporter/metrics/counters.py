@@ -51,8 +51,8 @@ class PollCounters:
 
     def set_targets(self, targets: Collection[Target]) -> None:
         """Count these targets from now on: the series of others go, those that stay go on."""
-        collectors = _by_account((target.account, target.collector) for target in targets)
-        self._polls.set_series(_each_alone(collectors))
+        collectors = _group_by_account((target.account, target.collector) for target in targets)
+        self._polls.set_series(_make_series_by_account(collectors))
         self._failures.set_series(_with_reasons(collectors))
         with_usage = [target.account for target in targets if isinstance(target, DiskUsageTarget)]
         self._rejected_rows.set_series(dict.fromkeys(with_usage, _ROW_FAULTS))
@@ -89,8 +89,10 @@ class RequestCounters:
 
     def set_targets(self, targets: Collection[Target]) -> None:
         """Count the requests for these targets from now on: as with polls."""
-        commands = _by_account((target.account, _COMMANDS[target.collector]) for target in targets)
-        self._requests.set_series(_each_alone(commands))
+        commands = _group_by_account(
+            (target.account, _COMMANDS[target.collector]) for target in targets
+        )
+        self._requests.set_series(_make_series_by_account(commands))
         self._failures.set_series(_with_reasons(commands))
         self._durations.set_commands(_COMMANDS[target.collector] for target in targets)
 
@@ -141,7 +143,7 @@ class _Durations:
 _ROW_FAULTS: Final = tuple((str(fault),) for fault in RowFault)
 
 
-def _by_account(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _group_by_account(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Return what each account is paired with, once each, in order."""
     found: dict[str, list[str]] = {}
     for account, value in dict.fromkeys(pairs):
@@ -151,7 +153,9 @@ def _by_account(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 # Both return the same tuples for all accounts with the same values: thousands of accounts would
 # have forty each.
-def _each_alone(values: Mapping[str, Iterable[str]]) -> dict[str, tuple[tuple[str, ...], ...]]:
+def _make_series_by_account(
+    values: Mapping[str, Iterable[str]],
+) -> dict[str, tuple[tuple[str, ...], ...]]:
     return {account: _make_series(tuple(its)) for account, its in values.items()}
 
 

@@ -83,7 +83,7 @@ class _AccountVerdicts:
         if verdict.asked:
             self.reached = verdict.accepted is not None
         if verdict.accepted is not None:
-            self._decide(_key(verdict.target), accepted=verdict.accepted)
+            self._decide(_build_key(verdict.target), accepted=verdict.accepted)
 
     def _decide(self, key: _Key, *, accepted: bool) -> None:
         self.verdicts += 1
@@ -122,7 +122,7 @@ class CredentialCollector:
         """
         polled: dict[str, set[_Key]] = {account: set() for account in accounts}
         for target in targets:
-            polled.setdefault(target.account, set()).add(_key(target))
+            polled.setdefault(target.account, set()).add(_build_key(target))
         with self._lock:
             self._polled = polled
             for name, account in tuple(self._known.items()):
@@ -139,7 +139,7 @@ class CredentialCollector:
         """Record an attempt to poll a target, unless it is not polled any more."""
         with self._lock:
             name = verdict.target.account
-            if _key(verdict.target) in self._polled.get(name, ()):
+            if _build_key(verdict.target) in self._polled.get(name, ()):
                 self._known.setdefault(name, _AccountVerdicts()).record(verdict)
                 self._changes.add(self.source, (name,))
 
@@ -169,5 +169,5 @@ class CredentialCollector:
         yield accepted
 
 
-def _key(target: Target) -> _Key:
+def _build_key(target: Target) -> _Key:
     return (target.collector, target.path, target.file_type)

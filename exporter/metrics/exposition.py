@@ -42,7 +42,7 @@ class AccountsLayer:
     @cached_property
     def text_body(self) -> Body:
         """Return the text of all families."""
-        return _text(self.families.values())
+        return _build_text_body(self.families.values())
 
     @cached_property
     def part(self) -> Part:
@@ -108,7 +108,7 @@ class Exposition:
 
     def text(self, names: Collection[str] | None = None) -> Body:
         """Return the text, which is ready; with ``names``, what is wanted of it."""
-        return self.text_body if names is None else _text(self._only(names))
+        return self.text_body if names is None else _build_text_body(self._select_families(names))
 
     def gzip(self, names: Collection[str] | None = None) -> Body:
         """Return the text as one gzip member, which is ready.
@@ -117,14 +117,14 @@ class Exposition:
         """
         if names is None:
             return self.gzip_body
-        return Body(gzip_member([family.part for family in self._only(names)]))
+        return Body(gzip_member([family.part for family in self._select_families(names)]))
 
     def families(self) -> Iterator[FamilyText]:
         """Return all families, in order."""
         yield from self.accounts.families.values()
         yield from self.process.families
 
-    def _only(self, names: Collection[str]) -> Iterator[FamilyText]:
+    def _select_families(self, names: Collection[str]) -> Iterator[FamilyText]:
         wanted = frozenset(names)
         return filter(None, (family.only(wanted) for family in self.families()))
 
@@ -137,7 +137,7 @@ def build_empty_layer(families: Iterable[Metric]) -> AccountsLayer:
 def render_process_layer(families: Iterable[Metric]) -> ProcessLayer:
     """Return the families of the process, rendered and compressed."""
     rendered = tuple(map(render_family, families))
-    text_body = _text(rendered)
+    text_body = _build_text_body(rendered)
     return ProcessLayer(rendered, text_body, compress(b"".join(text_body.parts)))
 
 
@@ -149,5 +149,5 @@ def expose(accounts: AccountsLayer, process: ProcessLayer) -> Exposition:
     )
 
 
-def _text(families: Iterable[FamilyText]) -> Body:
+def _build_text_body(families: Iterable[FamilyText]) -> Body:
     return Body(tuple(text for family in families for text in family.texts if text))

@@ -69,8 +69,8 @@ class SnapshotCollector:
             [(target, held) for target, held in snapshots if isinstance(held, FileCounts)]
         )
         yield from build_poll_families(known, self._wall_time.unix)
-        yield _demand_family(known, self._requests_per_second)
-        yield _strategy_family(known)
+        yield _build_demand_family(known, self._requests_per_second)
+        yield _build_strategy_family(known)
 
 
 def build_disk_usage_families(usages: Usages) -> Iterator[Metric]:
@@ -88,7 +88,7 @@ def build_disk_usage_families(usages: Usages) -> Iterator[Metric]:
         for user in usage.users:
             labels = (target.account, user.cpu_user)
             bytes_total.add_metric(labels, user.bytes_total)
-            day.add_metric(labels, _midnight(user.day))
+            day.add_metric(labels, _get_midnight(user.day))
     yield bytes_total
     yield day
     yield rejected_users
@@ -187,7 +187,7 @@ def build_poll_families(
     yield from (success, failure, duration, requests, overdue, last_success, next_poll, interval)
 
 
-def _demand_family(known: Iterable[TargetState], requests_per_second: float | None) -> Metric:
+def _build_demand_family(known: Iterable[TargetState], requests_per_second: float | None) -> Metric:
     """Return the demand of each account, as a share of the rate limit."""
     family = GaugeMetricFamily(
         "scaleengine_account_request_demand_ratio",
@@ -205,7 +205,7 @@ def _demand_family(known: Iterable[TargetState], requests_per_second: float | No
     return family
 
 
-def _strategy_family(known: Iterable[TargetState]) -> Metric:
+def _build_strategy_family(known: Iterable[TargetState]) -> Metric:
     """Return what the walks of each account had found out when the last of its polls ended."""
     family = GaugeMetricFamily(
         "scaleengine_walk_strategy_info",
@@ -225,5 +225,5 @@ def _strategy_family(known: Iterable[TargetState]) -> Metric:
     return family
 
 
-def _midnight(day: date) -> float:
+def _get_midnight(day: date) -> float:
     return datetime.combine(day, time.min, UTC).timestamp()

@@ -77,7 +77,7 @@ class FamilyText:
         for text in self.texts:
             size += len(text)
             checksum = zlib.crc32(text, checksum)
-        deflated = [_deflated_head(self.head), *(block.deflated for block in self.blocks)]
+        deflated = [_deflate_head(self.head), *(block.deflated for block in self.blocks)]
         return Part(b"".join(deflated), size, checksum)
 
     def matching(self, names: frozenset[str]) -> frozenset[str]:
@@ -139,7 +139,7 @@ class Sections(NamedTuple):
 
 def render_head(family: Metric) -> bytes:
     """Return the lines with HELP and TYPE."""
-    return _head(family.name, family.documentation, family.type)
+    return _render_head(family.name, family.documentation, family.type)
 
 
 def render_sections(family: Metric, accounts: Sequence[str]) -> Sections:
@@ -224,12 +224,12 @@ def _block(texts: Sequence[bytes], before: Block | None = None) -> Block:
 
 
 @lru_cache
-def _head(name: str, documentation: str, type_name: str) -> bytes:
+def _render_head(name: str, documentation: str, type_name: str) -> bytes:
     return generate_latest(_OneFamily(Metric(name, documentation, type_name)))
 
 
 @lru_cache
-def _deflated_head(head: bytes) -> bytes:
+def _deflate_head(head: bytes) -> bytes:
     return deflate(head)
 
 

@@ -76,7 +76,7 @@ def combine_checksums(first: int, second: int, second_size: int) -> int:
 
     It is zlib's ``crc32_combine``, which Python's zlib lacks. ``second_size`` is in bytes.
     """
-    return _multiply(_x_to(second_size), first) ^ second
+    return _multiply(_raise_x_to(second_size), first) ^ second
 
 
 def _measure(parts: Iterable[Part]) -> tuple[int, int]:
@@ -98,19 +98,19 @@ def _multiply(left: int, right: int) -> int:
     return product
 
 
-def _powers() -> Iterator[int]:
+def _iter_powers() -> Iterator[int]:
     power = _X_TO_8
     while True:
         yield power
         power = _multiply(power, power)
 
 
-_POWERS: Final = tuple(islice(_powers(), _SIZE_BITS))
+_POWERS: Final = tuple(islice(_iter_powers(), _SIZE_BITS))
 """x to the power of 8, of 16, of 32 and so on."""
 
 
 @lru_cache(maxsize=1024)
-def _x_to(size: int) -> int:
+def _raise_x_to(size: int) -> int:
     """Return x to the power of ``size`` times 8."""
     result = _ONE
     for bit in range(size.bit_length()):

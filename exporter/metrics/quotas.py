@@ -42,13 +42,13 @@ class QuotaCollector:
             if not by_user:
                 continue
             own = [user for user in by_user if user != EVERY_OTHER]
-            for user in dict.fromkeys([*own, *self._users(account)]):
+            for user in dict.fromkeys([*own, *self._list_users(account)]):
                 quota = find_quota(by_user, user)
                 if quota is not None:
                     family.add_metric((account, user), quota)
         yield family
 
-    def _users(self, account: str) -> Iterator[str]:
+    def _list_users(self, account: str) -> Iterator[str]:
         """Return the CPU users of an account whose disk usage is shown now."""
         known = self._store.account(account)
         for _, snapshot in self._redactor.read(account, known, self._clock.monotonic()):

@@ -139,10 +139,10 @@ def build_metrics(
         *polls.collectors,
         *requests.collectors,
     )
-    process = _process_registry(wall_time)
+    process = _build_process_registry(wall_time)
     with_samples = partial(_with_samples, configured)
     return Metrics(
-        registry=_registry(
+        registry=_build_registry(
             *(AllAccounts(collector, with_samples) for collector in collectors), process
         ),
         collectors=collectors,
@@ -200,7 +200,7 @@ def add_shard_gauges(metrics: Metrics, ordinal: int, total: int) -> None:
         Gauge(f"scaleengine_exporter_{name}", text, registry=metrics.process).set(value)
 
 
-def _registry(*collectors: Collector) -> CollectorRegistry:
+def _build_registry(*collectors: Collector) -> CollectorRegistry:
     """Return a registry that finds by name what the collectors collect."""
     registry = CollectorRegistry(auto_describe=True)
     for collector in collectors:
@@ -208,7 +208,7 @@ def _registry(*collectors: Collector) -> CollectorRegistry:
     return registry
 
 
-def _process_registry(wall_time: WallTime) -> CollectorRegistry:
+def _build_process_registry(wall_time: WallTime) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     build = Gauge(
         "scaleengine_exporter_build_info",

@@ -69,7 +69,7 @@ class SnapshotRedactor:
             account
             for account, by_target in self._accounts.items()
             if any(
-                self._secrets.are_in(_BETWEEN.join(_names(redacted.original)))
+                self._secrets.are_in(_BETWEEN.join(_list_names(redacted.original)))
                 for redacted in by_target.values()
             )
         ]
@@ -80,28 +80,28 @@ class SnapshotRedactor:
         secrets = self._secrets.learned
         if before and before.original is snapshot and before.secrets == secrets:
             return before
-        if not self._secrets.are_in(_BETWEEN.join(_names(snapshot))):
+        if not self._secrets.are_in(_BETWEEN.join(_list_names(snapshot))):
             return _Redacted(snapshot, secrets, snapshot)
         if before is None or before.snapshot is before.original:
             log.warning("secret redacted in a name", target=str(target), advice=_ADVICE)
         if isinstance(snapshot, DiskUsageSnapshot):
-            return _Redacted(snapshot, secrets, self._without_secrets(snapshot))
-        return _Redacted(snapshot, secrets, self._counts_without_secrets(snapshot))
+            return _Redacted(snapshot, secrets, self._redact_usage(snapshot))
+        return _Redacted(snapshot, secrets, self._redact_counts(snapshot))
 
-    def _without_secrets(self, usage: DiskUsageSnapshot) -> DiskUsageSnapshot:
+    def _redact_usage(self, usage: DiskUsageSnapshot) -> DiskUsageSnapshot:
         redact = self._secrets.redact
         users = [replace(user, cpu_user=redact(user.cpu_user)) for user in usage.users]
         times = Counter(user.cpu_user for user in users)
         return replace(usage, users=tuple(user for user in users if times[user.cpu_user] == 1))
 
-    def _counts_without_secrets(self, counts: FileCounts) -> FileCounts:
+    def _redact_counts(self, counts: FileCounts) -> FileCounts:
         files: Counter[str] = Counter()
         for part in counts.by_folder or ():
             files[self._secrets.redact(part.folder)] += part.files
         return replace(counts, by_folder=tuple(FolderCount(*item) for item in files.items()))
 
 
-def _names(snapshot: Snapshot) -> Iterable[str]:
+def _list_names(snapshot: Snapshot) -> Iterable[str]:
     if isinstance(snapshot, DiskUsageSnapshot):
         return (user.cpu_user for user in snapshot.users)
     return (part.folder for part in snapshot.by_folder or ())

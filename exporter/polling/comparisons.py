@@ -145,7 +145,7 @@ def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Ca
     """
     found: list[Candidate] = []
     has_new = False
-    for child, names, shown_child in _shown_below(folder, shown):
+    for child, names, shown_child in _iter_shown_below(folder, shown):
         if shown_child.loaded is LoadState.SKIPPED:
             continue
         is_known = child is not None and child.starts_like(shown_child)
@@ -185,7 +185,7 @@ def compare_siblings(
         below = FolderListing(folders=dict(entries))
         found = [
             Candidate(f"{parent.path}/{_join(names)}", folder, request.offset)
-            for _, names, folder in _shown_below(None, below)
+            for _, names, folder in _iter_shown_below(None, below)
         ]
         candidate = max(found, key=_count_own_files)
     if not candidate.shown.files:
@@ -202,7 +202,7 @@ _Names: TypeAlias = "tuple[_Names, str] | None"
 """A way down from a folder, the last name first: a path for each folder would take more memory."""
 
 
-def _shown_below(
+def _iter_shown_below(
     folder: FolderProgress | None, shown: FolderListing
 ) -> Iterator[tuple[FolderProgress | None, _Names, FolderListing]]:
     """Return what a response shows below a folder, and what is known of each, level by level."""

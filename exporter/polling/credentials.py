@@ -118,7 +118,7 @@ class CredentialReader:
         while (reading := self._find_reading() or await self._begin(self._workers)) is None:
             left = deadline - loop.time()
             if left <= 0:
-                raise self._blocked_error()
+                raise self._build_blocked_error()
             if not self._reads.find_blocking(self._folders, has_turn=True):
                 reading = await self._begin_in_turn(self._workers, left)
                 if reading is not None:
@@ -129,7 +129,7 @@ class CredentialReader:
             await asyncio.wait([reading], timeout=self._timeout)
         if reading.done():
             return reading.result()
-        raise self._late_error()
+        raise self._build_late_error()
 
     async def _begin_in_turn(
         self, workers: Workers, left: float
@@ -163,14 +163,14 @@ class CredentialReader:
                     self._reads.record_hanging(reading)
             return reading
 
-    def _late_error(self) -> AuthError:
+    def _build_late_error(self) -> AuthError:
         return AuthError(
             "credentials",
             f"a file with a secret was not read within {self._timeout:g} s",
             "check for a pipe without a writer, or a mount whose server does not respond",
         )
 
-    def _blocked_error(self) -> AuthError:
+    def _build_blocked_error(self) -> AuthError:
         return AuthError(
             "credentials",
             f"no file with a secret was opened within {self._timeout:g} s, because too many reads "

@@ -52,7 +52,7 @@ class FailureLog:
         It is None where the cause was warned of within the last hour, for any target.
         ``now`` is in seconds of monotonic time.
         """
-        cause = _cause(target, error)
+        cause = _get_cause(target, error)
         if self._causes.get(target) != cause:
             self.reset(target)
             self._causes[target] = cause
@@ -72,7 +72,7 @@ class FailureLog:
             del self._lasting[cause]
 
 
-def _cause(target: Target, error: ScaleEngineError) -> _Cause:
+def _get_cause(target: Target, error: ScaleEngineError) -> _Cause:
     if error.reason in _OF_ONE_MOMENT:
         return error.reason, "", "", None
     own = target if error.reason in _OF_ONE_TARGET else None

@@ -140,19 +140,19 @@ class FolderProgress:
     @property
     def known_files(self) -> int:
         """Return how many files are known, here and in the sub-folders that are held."""
-        return sum(folder.own_files for folder in self._held())
+        return sum(folder.own_files for folder in self._iter_held())
 
     @property
     def is_done(self) -> bool:
         """Return whether this folder is complete, with all below it that are folders for sure."""
-        return all(folder.is_complete or not folder.is_certain for folder in self._held())
+        return all(folder.is_complete or not folder.is_certain for folder in self._iter_held())
 
     @property
     def is_touched(self) -> bool:
         """Return whether a response has shown anything of this folder but its name."""
         return bool(self.is_complete or self.is_by_itself or self.children or self._names)
 
-    def _held(self) -> "Iterator[FolderProgress]":
+    def _iter_held(self) -> "Iterator[FolderProgress]":
         """Return this folder and all below it that are held."""
         unread = [self]
         while unread:

@@ -114,9 +114,9 @@ def decide_next_step(
     following: Step | None = None
     if shown.loaded is LoadState.PARTIAL or shown.next_offset:
         following = _follow(folder, listing, new_entries, traits)
-    elif _files_are_complete(shown, traits) and traits.marks_skipped:
+    elif _are_files_complete(shown, traits) and traits.marks_skipped:
         pass
-    elif is_end or (has_room and _files_are_complete(shown, traits)):
+    elif is_end or (has_room and _are_files_complete(shown, traits)):
         following = Step(step.offset + max(1, traits.max_files), StepKind.GAP)
     elif not shown.is_empty:
         following = _step_on(folder, listing, traits)
@@ -124,7 +124,7 @@ def decide_next_step(
         if not listing.files:
             following = _step_far(folder, shown, following.otherwise or following)
         if folder.far_fingerprint in {None, listing.fingerprint}:
-            following = Step(_far_offset(folder, traits), StepKind.SAME, otherwise=following)
+            following = Step(_choose_far_offset(folder, traits), StepKind.SAME, otherwise=following)
     folder.earlier_offset = step.offset
     if step.check is not None and (new_entries or shown.is_empty):
         folder.step_after_check = following
@@ -171,17 +171,17 @@ def _accept_gap(folder: FolderProgress, listing: Listing, traits: WalkTraits) ->
     following = Step(folder.step.offset + max(1, traits.max_files), StepKind.GAP)
     if folder.far_fingerprint is None:
         folder.fingerprint = listing.fingerprint
-        following = Step(_far_offset(folder, traits), StepKind.SAME, otherwise=following)
+        following = Step(_choose_far_offset(folder, traits), StepKind.SAME, otherwise=following)
     folder.step = following
     return False
 
 
-def _far_offset(folder: FolderProgress, traits: WalkTraits) -> int:
+def _choose_far_offset(folder: FolderProgress, traits: WalkTraits) -> int:
     """Return an offset far behind any that the last response could repeat entries from."""
     return folder.step.offset + max(2 * traits.max_files, _FAR)
 
 
-def _files_are_complete(shown: FolderListing, traits: WalkTraits) -> bool:
+def _are_files_complete(shown: FolderListing, traits: WalkTraits) -> bool:
     """Return whether all own files were shown.
 
     An offset of 0 without a flag may be that of a complete folder, or of one to begin again.
@@ -224,7 +224,7 @@ def _follow(folder: FolderProgress, listing: Listing, new_entries: int, traits: 
         file,
         child,
         first_child,
-        _own_step(folder, shown, traits),
+        _choose_own_step(folder, shown, traits),
         child_shown=shown.folders.get(child or ""),
     )
     is_cut = child is not None and shown.folders[child].loaded is LoadState.PARTIAL
@@ -237,7 +237,7 @@ def _step_on(folder: FolderProgress, listing: Listing, traits: WalkTraits) -> St
     """Return the step after a response that does not say whether there is more."""
     shown, offset = listing.root, folder.step.offset
     children = with_files(shown)
-    own = _own_step(folder, shown, traits)
+    own = _choose_own_step(folder, shown, traits)
     if own is not None:
         following = own
     elif shown.files:
@@ -280,7 +280,9 @@ def _step_far(folder: FolderProgress, shown: FolderListing, following: Step) -> 
     return following
 
 
-def _own_step(folder: FolderProgress, shown: FolderListing, traits: WalkTraits) -> Step | None:
+def _choose_own_step(
+    folder: FolderProgress, shown: FolderListing, traits: WalkTraits
+) -> Step | None:
     """Return the step to the last of the own files that a response shows.
 
     A server may repeat some files before the offset. So those count that come from the file

@@ -25,14 +25,14 @@ class RateLimiter:
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
-        self._gap = _gap(per_second)
+        self._gap = _compute_gap(per_second)
         self._clock = clock
         self._next = clock.monotonic()
         self._turn = self._next
 
     def change(self, per_second: float | None) -> None:
         """Set another limit; the next request waits no longer than it requires."""
-        self._gap = _gap(per_second)
+        self._gap = _compute_gap(per_second)
         self._next = min(self._next, self._clock.monotonic() + self._gap)
 
     def delay(self) -> float:
@@ -52,7 +52,7 @@ class RateLimiter:
         self._next = (self._turn if is_punctual else now) + self._gap
 
 
-def _gap(per_second: float | None) -> float:
+def _compute_gap(per_second: float | None) -> float:
     return 0.0 if per_second is None else 1 / per_second
 
 

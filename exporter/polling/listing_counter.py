@@ -48,7 +48,7 @@ class ListingCounter:
         is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
         if is_leap:
             # The offset has skipped all files before this one: what is before it is complete.
-            passed = _passed(folder, step.child or "")
+            passed = _find_passed(folder, step.child or "")
             _finish(child for child in earlier if not passed.isdisjoint(child.lineage()))
         if decide_next_step(folder, listing, files + new_entries, self.traits):
             shown = folder.unclear if is_leap else unclear
@@ -99,7 +99,7 @@ class ListingCounter:
         unread = deque([(requested, listing.root, True)])
         while unread:
             parent, shown, is_last = unread.popleft()
-            last = _last_children(shown) if is_last else frozenset()
+            last = _find_last_children(shown) if is_last else frozenset()
             for name, shown_child in shown.folders.items():
                 child = parent.children.get(name)
                 if child is None:
@@ -174,7 +174,7 @@ def _finish(folders: Iterable[FolderProgress]) -> None:
             folder.finish()
 
 
-def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
+def _find_passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
     """Return the folders that come before a path, each with all that is below it."""
     passed: list[FolderProgress] = []
     below: FolderProgress | None = folder
@@ -186,6 +186,6 @@ def _passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgress]:
     return frozenset(passed)
 
 
-def _last_children(shown: FolderListing) -> frozenset[str | None]:
+def _find_last_children(shown: FolderListing) -> frozenset[str | None]:
     """Return the sub-folders below which a response may have ended."""
     return frozenset([last_reached(shown), *with_files(shown)[-1:]])

@@ -194,24 +194,24 @@ class RetryPolicy:
                 raise first.pop()
             return await attempt()
 
-        response: T = await self._retrying(may_continue, on_retry)(try_again)
+        response: T = await self._build_retrying(may_continue, on_retry)(try_again)
         return response
 
-    def _retrying(self, may_continue: Callable[[], bool], on_retry: OnRetry) -> AsyncRetrying:
+    def _build_retrying(self, may_continue: Callable[[], bool], on_retry: OnRetry) -> AsyncRetrying:
         failures = FailedAttempts()
 
         def should_stop(state: RetryCallState) -> bool:
             is_late = self.clock.monotonic() + state.upcoming_sleep > self.end
-            return not failures.may_retry(_error(state)) or is_late or not may_continue()
+            return not failures.may_retry(_get_error(state)) or is_late or not may_continue()
 
         return AsyncRetrying(
             retry=retry_if_exception_type(ScaleEngineError),
-            after=lambda state: failures.record(_error(state)),
-            wait=lambda state: failures.delay(_error(state), self.rng),
+            after=lambda state: failures.record(_get_error(state)),
+            wait=lambda state: failures.delay(_get_error(state), self.rng),
             stop=should_stop,
             sleep=self._sleep,
             before_sleep=lambda state: on_retry(
-                _error(state), state.attempt_number, state.upcoming_sleep
+                _get_error(state), state.attempt_number, state.upcoming_sleep
             ),
             reraise=True,
         )
@@ -220,7 +220,7 @@ class RetryPolicy:
         await sleep_until(self.clock.monotonic() + seconds, self.clock)
 
 
-def _error(state: RetryCallState) -> ScaleEngineError:
+def _get_error(state: RetryCallState) -> ScaleEngineError:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, ScaleEngineError):
         raise TypeError("only a failure of a request is retried") from error

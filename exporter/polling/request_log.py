@@ -121,7 +121,7 @@ class RequestLog:
     def trace(self) -> PollTrace:
         """Return what is kept of the poll."""
         costs = [FolderCost(path, *cost) for path, cost in self._costs.items()]
-        return PollTrace(tuple(self._requests), _most_costly(costs), self._size)
+        return PollTrace(tuple(self._requests), _select_most_costly(costs), self._size)
 
     def _log_request(self, exchange: Exchange, request: ApiRequest, attempt: int) -> None:
         self._log.debug(
@@ -150,6 +150,6 @@ def _request_fields(request: ApiRequest) -> dict[str, object]:
     return {"request_path": request.path, "request_offset": request.offset}
 
 
-def _most_costly(costs: Iterable[FolderCost]) -> tuple[FolderCost, ...]:
+def _select_most_costly(costs: Iterable[FolderCost]) -> tuple[FolderCost, ...]:
     ordered = sorted(costs, key=lambda cost: (-cost.requests, -cost.seconds, cost.path))
     return tuple(ordered[:MAX_FOLDERS])

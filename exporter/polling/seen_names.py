@@ -17,7 +17,7 @@ class SeenNames:
     """
 
     def __init__(self) -> None:
-        self._slots = _empty(_MIN_SLOTS)
+        self._slots = _make_empty_table(_MIN_SLOTS)
         self._count = 0
 
     def __len__(self) -> int:
@@ -53,11 +53,11 @@ class SeenNames:
 
     def _grow(self) -> None:
         keys = self._slots
-        self._slots = _empty(2 * len(keys))
+        self._slots = _make_empty_table(2 * len(keys))
         for key in keys:
             if key:
                 self._put(key)
 
 
-def _empty(slots: int) -> "array[int]":
+def _make_empty_table(slots: int) -> "array[int]":
     return array("Q", bytes(8 * slots))

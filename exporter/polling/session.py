@@ -126,7 +126,7 @@ class PollSession:
     async def _request(self, call: Callable[[Client, Credentials], T]) -> T:
         credentials = await self._read_credentials()
         return await self._policy.retry(
-            lambda: self._attempt(call, credentials), self._may_continue, self.log.record_retry
+            lambda: self._make_attempt(call, credentials), self._may_continue, self.log.record_retry
         )
 
     async def _read_credentials(self) -> Credentials:
@@ -141,7 +141,7 @@ class PollSession:
                     raise
             return self._credentials
 
-    async def _attempt(
+    async def _make_attempt(
         self, call: Callable[[Client, Credentials], T], credentials: Credentials
     ) -> T:
         self._check_allowed(credentials)  # what is not sent uses up nothing of the rate limit
@@ -210,17 +210,17 @@ class PollSession:
                 collector,
                 f"the poll was not done within {self._max_seconds:.0f} s",
                 "raise api.requests_per_second or api.max_workers, or configure "
-                f"{self._smaller()} or longer intervals",
+                f"{self._advise_smaller_target()} or longer intervals",
             )
         max_requests = account.limits.max_requests
         if self.requests >= max_requests:
             raise IncompleteError(
                 collector,
                 f"the poll takes more than {max_requests} requests, with those that were retried",
-                f"raise api.max_requests_per_poll, or configure {self._smaller()}",
+                f"raise api.max_requests_per_poll, or configure {self._advise_smaller_target()}",
             )
 
-    def _smaller(self) -> str:
+    def _advise_smaller_target(self) -> str:
         """Return what to configure so that the target takes fewer requests."""
         return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
 

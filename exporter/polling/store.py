@@ -113,7 +113,7 @@ class Store:
     def __init__(self, targets: Iterable[Target]) -> None:
         self.changes = ChangedTargets()
         self._lock = threading.Lock()
-        self._accounts = _by_account(TargetState(target) for target in targets)
+        self._accounts = _group_by_account(TargetState(target) for target in targets)
 
     def current(self) -> Mapping[Target, TargetState]:
         """Return what is known now of all targets; it never changes."""
@@ -145,7 +145,7 @@ class Store:
             known = account.get(target)
             if known is None:
                 return False
-            account[target] = _after_poll(known, result, good)
+            account[target] = _apply_result(known, result, good)
             self.changes.add(TARGETS, (target.account,))
             return True
 
@@ -172,7 +172,7 @@ class Store:
                 for target, known in known_targets.items()
                 if account not in delta.replaced
             }
-            self._accounts = _by_account(
+            self._accounts = _group_by_account(
                 replace(kept.get(remove_times(target), TargetState(target)), target=target)
                 for target in delta.targets
             )
@@ -181,14 +181,14 @@ class Store:
             self.changes.add(TARGETS, changed)
 
 
-def _after_poll(known: TargetState, result: PollResult, good: LastGood | None) -> TargetState:
+def _apply_result(known: TargetState, result: PollResult, good: LastGood | None) -> TargetState:
     if good is not None:
         return TargetState(known.target, result, good, next_due=known.next_due)
     since = result.finished if known.failing_since is None else known.failing_since
     return replace(known, last=result, failing_since=since)
 
 
-def _by_account(known: Iterable[TargetState]) -> dict[str, dict[Target, TargetState]]:
+def _group_by_account(known: Iterable[TargetState]) -> dict[str, dict[Target, TargetState]]:
     accounts: dict[str, dict[Target, TargetState]] = {}
     for knowledge in known:
         target = knowledge.target

@@ -177,7 +177,7 @@ class TargetPoller:
     ) -> None:
         """Log a good poll: on the level info where it is the first, or ends failures."""
         is_first, self._has_succeeded = not self._has_succeeded, True
-        fields = {**facts, **_size_fields(snapshot)}
+        fields = {**facts, **_build_size_fields(snapshot)}
         if self._failing is not None:
             (since, failures), self._failing = self._failing, None
             after = Seconds(result.finished - since)
@@ -219,7 +219,7 @@ def _detach(error: ScaleEngineError) -> ScaleEngineError:
     return error.with_traceback(None)
 
 
-def _size_fields(snapshot: Snapshot) -> dict[str, int]:
+def _build_size_fields(snapshot: Snapshot) -> dict[str, int]:
     if isinstance(snapshot, FileCounts):
         return {"files": snapshot.files, "folders": snapshot.folders}
     extent = {"cpu_users": len(snapshot.users)}

@@ -86,11 +86,11 @@ def find_newest_usage(report: UsageReport, cpu_users: Collection[str]) -> Newest
         known = newest.get(row.cpu_user)
         if known is None or row.day > known.day:
             newest[row.cpu_user] = row
-    latest_day = _latest_day([*newest.values(), *report.rejected])
+    latest_day = _find_latest_day([*newest.values(), *report.rejected])
     if asked:
         newest = {user: row for user, row in newest.items() if user in asked}
-    hidden = _hidden_by_any(report.rejected, newest, asked, latest_day)
-    hidden |= _hidden_by_own(report.rejected, newest, asked)
+    hidden = _find_hidden_by_any(report.rejected, newest, asked, latest_day)
+    hidden |= _find_hidden_by_own(report.rejected, newest, asked)
     published = {user: row for user, row in newest.items() if user not in hidden}
     days = pack_days(report.rows, published)
     return NewestUsage(published, days, hidden, report.rejected, bool(report.rows))
@@ -112,7 +112,7 @@ def merge_usage(parts: Sequence[NewestUsage]) -> DiskUsageSnapshot:
     if rejected and not any(part.has_rows for part in parts):
         raise build_no_row_error(rejected.total(), groups)
     if not newest and any(row.cpu_user is None for row in hidden.values()):
-        raise _unusable("rows without a readable user may be of any user", groups)
+        raise _build_unusable_error("rows without a readable user may be of any user", groups)
     users = (
         UserUsage(user, row.day, row.bytes_total, days[user])
         for user, row in sorted(newest.items())
@@ -139,7 +139,7 @@ def group_rejected(
 def build_no_row_error(count: int, groups: Sequence[RejectedRows]) -> ProtocolError:
     """Return the error for a response with rows, of which none can be read."""
     fault = "its only row cannot" if count == 1 else f"none of the {count} rows can"
-    return _unusable(f"{fault} be read", groups)
+    return _build_unusable_error(f"{fault} be read", groups)
 
 
 def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:
@@ -196,7 +196,7 @@ async def _request_at_once(
         await cancel_all(requests)
 
 
-def _hidden_by_own(
+def _find_hidden_by_own(
     rejected: Iterable[RejectedRow], newest: Mapping[str, UsageRow], asked: frozenset[str]
 ) -> dict[str, RejectedRow]:
     """Return the users whose newest number is unknown because of rows of their own."""
@@ -212,7 +212,7 @@ def _hidden_by_own(
     return hidden
 
 
-def _hidden_by_any(
+def _find_hidden_by_any(
     rejected: Iterable[RejectedRow],
     newest: Mapping[str, UsageRow],
     asked: frozenset[str],
@@ -231,7 +231,7 @@ def _may_be_newest(row: RejectedRow) -> bool:
     return row.fault is not RowFault.FUTURE_DAY
 
 
-def _latest_day(rows: Iterable[UsageRow | RejectedRow]) -> date:
+def _find_latest_day(rows: Iterable[UsageRow | RejectedRow]) -> date:
     """Return the newest day that a row names, those in the future aside."""
     days = (
         row.day
@@ -241,7 +241,7 @@ def _latest_day(rows: Iterable[UsageRow | RejectedRow]) -> date:
     return max(days, default=date.min)
 
 
-def _unusable(cause: str, groups: Sequence[RejectedRows]) -> ProtocolError:
+def _build_unusable_error(cause: str, groups: Sequence[RejectedRows]) -> ProtocolError:
     examples = [str(row) for rows in groups for row in rows.examples]
     return ProtocolError(
         COMMAND,

@@ -74,7 +74,7 @@ class WalkTraits:
             self.marks_children = folder.loaded in {LoadState.SKIPPED, LoadState.PARTIAL}
             unread += folder.folders.values()
         if offset == 0 and not self.counts_hidden_files:
-            self.counts_hidden_files = _largest_offset(root) > listing.entries
+            self.counts_hidden_files = _find_largest_offset(root) > listing.entries
 
     def has_room(self, listing: Listing) -> bool:
         """Return whether the response could have shown more, as another one has.
@@ -86,7 +86,7 @@ class WalkTraits:
         return listing.entries < self.max_files and not listing.root.skips_folders
 
 
-def _largest_offset(folder: FolderListing) -> int:
+def _find_largest_offset(folder: FolderListing) -> int:
     """Return the largest offset at a folder or below it."""
     largest, unread = 0, [folder]
     while unread:

@@ -27,19 +27,19 @@ def find_resource_limit(error: BaseException) -> ResourceLimit | None:
 
     The errors that led to it are looked at too.
     """
-    for layer in _layers(error):
+    for layer in _iter_causes(error):
         if isinstance(layer, MemoryError) or _is_unloaded(layer):
-            return _memory()
+            return _describe_memory_limit()
         if isinstance(layer, RuntimeError) and str(layer) == _NO_THREAD:
-            return _threads()
+            return _describe_thread_limit()
         if isinstance(layer, OSError):
-            limit = _of_number(layer.errno)
+            limit = _find_limit_of_number(layer.errno)
             if limit is not None:
                 return limit
     return None
 
 
-def _layers(error: BaseException | None) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -51,7 +51,7 @@ def _is_unloaded(error: BaseException) -> bool:
     return os.strerror(errno.ENOMEM) in said or "failed to map segment" in said
 
 
-def _of_number(number: int | None) -> ResourceLimit | None:
+def _find_limit_of_number(number: int | None) -> ResourceLimit | None:
     match number:
         case errno.EMFILE:
             limit = _limit(resource.RLIMIT_NOFILE)
@@ -65,7 +65,7 @@ def _of_number(number: int | None) -> ResourceLimit | None:
                 "raise fs.file-max, or end the program that holds them",
             )
         case errno.ENOMEM:
-            return _memory()
+            return _describe_memory_limit()
         case errno.ENOBUFS:
             return ResourceLimit(
                 "this machine has no memory left for connections",
@@ -76,16 +76,16 @@ def _of_number(number: int | None) -> ResourceLimit | None:
     return None
 
 
-def _memory() -> ResourceLimit:
-    limit = _memory_limit()
+def _describe_memory_limit() -> ResourceLimit:
+    limit = _read_memory_limit()
     return ResourceLimit(
         f"this process has no memory left{f' (limit {limit})' if limit else ''}",
         "give it more memory (ulimit -v, MemoryMax= of systemd, the limit of the container)",
     )
 
 
-def _threads() -> ResourceLimit:
-    memory = _memory_limit()
+def _describe_thread_limit() -> ResourceLimit:
+    memory = _read_memory_limit()
     limits = f"limit {_limit(resource.RLIMIT_NPROC)} of its user"
     limits += f", {memory} of memory" if memory else ""
     return ResourceLimit(
@@ -95,7 +95,7 @@ def _threads() -> ResourceLimit:
     )
 
 
-def _memory_limit() -> str | None:
+def _read_memory_limit() -> str | None:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else f"{limit // _MIB} MiB"
 

@@ -37,7 +37,7 @@ class SignalThread:
         self._lock = threading.Lock()
         self._status = status
         self._stop: Callable[[], object] | None = None
-        self._overdue: Callable[[], object] = _nothing
+        self._overdue: Callable[[], object] = _do_nothing
         self._reload: Callable[[], object] | None = None
         self._stop_asked = False
         self._reload_asked = False
@@ -54,7 +54,7 @@ class SignalThread:
 
         def end() -> None:
             try:
-                (clean_up or _nothing)()
+                (clean_up or _do_nothing)()
             finally:
                 self._exit_process(status)
 
@@ -69,7 +69,7 @@ class SignalThread:
         ``overdue`` is called before the end by force. Neither may block.
         """
         with self._lock:
-            self._stop, self._overdue = stop, overdue or _nothing
+            self._stop, self._overdue = stop, overdue or _do_nothing
             asked = self._stop_asked
         if asked:
             stop()
@@ -119,5 +119,5 @@ class SignalThread:
             self._exit_process(self._status)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing."""

@@ -46,13 +46,13 @@ def replace_streams(stderr: BackgroundWriter) -> None:
     codecs.register_error(_ERRORS, _escape)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(STDOUT)),
-        _encoding(sys.__stdout__),
+        _get_encoding(sys.__stdout__),
         _ERRORS,
         line_buffering=True,
     )
     # Without a buffer between: it would refuse a destructor that writes in the middle of a write.
     sys.stderr = io.TextIOWrapper(
-        _Background(stderr), _encoding(sys.__stderr__), _ERRORS, line_buffering=True
+        _Background(stderr), _get_encoding(sys.__stderr__), _ERRORS, line_buffering=True
     )
 
 
@@ -100,7 +100,7 @@ class _Background(io.RawIOBase):
         return os.isatty(STDERR)
 
 
-def _encoding(before: TextIO | None) -> str:
+def _get_encoding(before: TextIO | None) -> str:
     return "utf-8" if before is None else before.encoding
 
 

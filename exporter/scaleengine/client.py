@@ -134,7 +134,7 @@ class Client:
                     try:
                         result = read(members)
                     except SchemaError as unexpected:
-                        raise _schema_error(unexpected, context) from None
+                        raise _build_schema_error(unexpected, context) from None
                     finally:
                         del members  # it may be large, and its turn is over
             reason = None
@@ -234,7 +234,7 @@ def _describe(command: str, fields: Mapping[str, FieldValue]) -> ApiRequest:
     )
 
 
-def _schema_error(unexpected: SchemaError, context: RequestContext) -> ScaleEngineError:
+def _build_schema_error(unexpected: SchemaError, context: RequestContext) -> ScaleEngineError:
     """Return the failure for a response that is malformed, and let go of the response."""
     unexpected.__traceback__ = None
     # It may quote a name from the response, and that may be the key.

@@ -145,10 +145,10 @@ def read_disk_usage(
     ScaleEngineError.
     """
     start = start_of_window(client.time.now()) if starttime is None else starttime
-    fields: dict[str, FieldValue] = {"cpu": _asked(cpu_users), "starttime": start}
+    fields: dict[str, FieldValue] = {"cpu": _build_users_field(cpu_users), "starttime": start}
 
     def read_response(response: JsonObject) -> T:
-        rows, rejected = read_usage(response, _tomorrow(client.time.latest()))
+        rows, rejected = read_usage(response, _get_tomorrow(client.time.latest()))
         return read(UsageReport(rows, rejected, start))
 
     try:
@@ -190,12 +190,12 @@ def convert_row(found: dict[str, Json]) -> Json:
     if found.keys() != _ROW_MEMBERS:
         return found
     try:
-        return _usage_row(found)
+        return _read_usage_row(found)
     except SchemaError:
         return found
 
 
-def _row_pattern() -> re.Pattern[bytes]:
+def _compile_row_pattern() -> re.Pattern[bytes]:
     """Return what matches the text of a row that ``convert_row`` converts in any case.
 
     Such are its members, in any order, as PHP prints them. A row of 29 February does not match.
@@ -224,7 +224,7 @@ _ROW_MEMORY: Final = 112
 ROW_HOOK: Final = ObjectHook(
     convert_row,
     ConvertedObjects(
-        _row_pattern(),
+        _compile_row_pattern(),
         re.compile(rb'"cpu_user": ?"(' + _USER_TEXT + rb')"'),
         len(_ROW_MEMBERS),
         _ROW_MEMORY,
@@ -243,12 +243,12 @@ def read_usage(response: JsonObject, latest_day: date) -> _Rows:
     found = [_read_rows(place["usage"], latest_day) for place in places if "usage" in place]
     if not found:
         raise SchemaError("it has no usage")
-    if any(_by_key(other) != _by_key(found[0]) for other in found[1:]):
+    if any(_compare_by_key(other) != _compare_by_key(found[0]) for other in found[1:]):
         raise SchemaError("it has two lists of usage, and they differ")
     return found[0]
 
 
-def _by_key(rows: _Rows) -> tuple[frozenset[UsageRow], Mapping[RejectedRow, int]]:
+def _compare_by_key(rows: _Rows) -> tuple[frozenset[UsageRow], Mapping[RejectedRow, int]]:
     """Return what two lists of the same rows have in common, in any order."""
     return frozenset(rows[0]), rows[1]
 
@@ -260,7 +260,7 @@ def show_user(cpu_user: str) -> str:
     return f"a user with a name of {len(cpu_user)} characters"
 
 
-def _asked(cpu_users: Sequence[str]) -> FieldValue:
+def _build_users_field(cpu_users: Sequence[str]) -> FieldValue:
     match cpu_users:
         case []:
             return ""
@@ -269,7 +269,7 @@ def _asked(cpu_users: Sequence[str]) -> FieldValue:
     return cpu_users
 
 
-def _tomorrow(now: float) -> date:
+def _get_tomorrow(now: float) -> date:
     """Return the day after that of a unix time, UTC; within what the calendar holds."""
     ordinal = _UNIX_EPOCH + int(now // _DAY_SECONDS) + 1
     return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
@@ -313,13 +313,13 @@ def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
         problem = f"must be a mapping, is {type_name(row)}"
         return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
-        usage = _usage_row(row)
+        usage = _read_usage_row(row)
     except (SchemaError, KeyError):
         return _reject(row, latest_day)
     return usage if usage.day <= latest_day else _reject(row, latest_day)
 
 
-def _usage_row(row: JsonObject) -> UsageRow:
+def _read_usage_row(row: JsonObject) -> UsageRow:
     """Return a row; raises SchemaError and KeyError where it is none."""
     return UsageRow(
         _read_day(row["summary_date"]), as_str(row["cpu_user"]), _read_bytes(row["bytes_total"])
@@ -328,9 +328,9 @@ def _usage_row(row: JsonObject) -> UsageRow:
 
 def _reject(row: JsonObject, latest_day: date) -> RejectedRow:
     """Return what is wrong with a row, and of its user and day what can be read."""
-    cpu_user = _member(row, "cpu_user", as_str)
-    day = _member(row, "summary_date", _read_day)
-    bytes_total = _member(row, "bytes_total", _read_bytes)
+    cpu_user = _read_member(row, "cpu_user", as_str)
+    day = _read_member(row, "summary_date", _read_day)
+    bytes_total = _read_member(row, "bytes_total", _read_bytes)
     fault, problem = RowFault.FUTURE_DAY, _IN_THE_FUTURE
     if not isinstance(day, date) or day <= latest_day:
         fault, problem = next(
@@ -350,7 +350,7 @@ def _reject(row: JsonObject, latest_day: date) -> RejectedRow:
     )
 
 
-def _member(row: JsonObject, key: str, read: Callable[[Json], T]) -> T | SchemaError:
+def _read_member(row: JsonObject, key: str, read: Callable[[Json], T]) -> T | SchemaError:
     """Return a member of a row, or why it cannot be read."""
     if key not in row:
         return SchemaError(f"{key} is missing")

@@ -103,7 +103,7 @@ def open_envelope(
             "check api.url",
         )
     try:
-        outcome, members = _outcome(decode(response.body, object_hook=object_hook))
+        outcome, members = _read_outcome(decode(response.body, object_hook=object_hook))
     except TooCostlyError as costly:
         raise context.build_error(
             ResponseTooLargeError,
@@ -112,7 +112,7 @@ def open_envelope(
         ) from None
     except SchemaError as unexpected:
         unexpected.__traceback__ = None  # it holds the whole text
-        failure = _by_status(response, "the body is not ScaleEngine's", context)
+        failure = _find_error_by_status(response, "the body is not ScaleEngine's", context)
         coding = response.unknown_coding
         flaw = f"its Content-Encoding is {coding!r}" if coding else unexpected
         raise failure or context.build_error(
@@ -121,8 +121,8 @@ def open_envelope(
             "check api.url, and any proxy on the way",
         ) from None
     if outcome == "failure":
-        failure = _failure(members, response, context)
-        failure.code = _code(members.get("code"))
+        failure = _build_failure(members, response, context)
+        failure.code = _format_code(members.get("code"))
         raise failure
     return members
 
@@ -132,7 +132,7 @@ def _is_redirect(status: int) -> bool:
     return status in redirects and status != HTTPStatus.NOT_MODIFIED
 
 
-def _outcome(content: Json) -> tuple[str, JsonObject]:
+def _read_outcome(content: Json) -> tuple[str, JsonObject]:
     members = as_mapping(content)
     outcome = members.get("status")
     if not isinstance(outcome, str) or outcome not in {"success", "failure"}:
@@ -140,24 +140,24 @@ def _outcome(content: Json) -> tuple[str, JsonObject]:
     return outcome, members
 
 
-def _failure(
+def _build_failure(
     members: JsonObject, response: HttpResponse, context: RequestContext
 ) -> ScaleEngineError:
-    code = _code(members.get("code"))
+    code = _format_code(members.get("code"))
     if code in _CODES:
         error_type, cause, advice = _CODES[code]
         wait = (
             error_type.default_retry_after if response.retry_after is None else response.retry_after
         )
         return context.build_error(error_type, f"{cause} ({code})", advice, wait)
-    said = _said(members.get("message"), context.secrets)
+    said = _format_message(members.get("message"), context.secrets)
     cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _by_status(response, said, context) or context.build_error(
+    return _find_error_by_status(response, said, context) or context.build_error(
         ApiError, cause, _UNKNOWN_FAILURE.get(context.command, "ask ScaleEngine's support")
     )
 
 
-def _by_status(
+def _find_error_by_status(
     response: HttpResponse, said: str, context: RequestContext
 ) -> ScaleEngineError | None:
     status, wait = response.status, response.retry_after
@@ -177,7 +177,7 @@ def _by_status(
     return None
 
 
-def _code(value: Json) -> str | None:
+def _format_code(value: Json) -> str | None:
     """Return a code as the page of codes writes it: four digits."""
     try:
         return f"{as_int(value):04d}"
@@ -185,7 +185,7 @@ def _code(value: Json) -> str | None:
         return None
 
 
-def _said(message: Json, secrets: Iterable[str]) -> str:
+def _format_message(message: Json, secrets: Iterable[str]) -> str:
     """Return a message of the API's as one short line that shows no secret."""
     if not isinstance(message, str) or not message:
         return "no message"

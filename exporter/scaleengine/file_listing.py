@@ -185,12 +185,12 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     tree = found[0]
     if isinstance(tree, list):
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
-        return build_listing(_read_tree(tree, _members_from_parts, path), encoding)
+        return build_listing(_read_tree(tree, _read_members_from_parts, path), encoding)
     encoding = None if tree == {} else FolderEncoding.OBJECT
     return build_listing(_read_tree(tree, as_sub_folders, path), encoding)
 
 
-def _members_from_parts(value: Json) -> JsonObject:
+def _read_members_from_parts(value: Json) -> JsonObject:
     """Return the members of a folder in a listing of lists; a single folder may be an object."""
     return value if isinstance(value, dict) else merge_parts(value)
 
@@ -212,7 +212,7 @@ def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str
     """
     unread = [_UnreadFolder("", tree, len(path.encode()))]
     parsed: list[tuple[FolderListing, Mapping[str, int]]] = []
-    has_parts = read_members is _members_from_parts
+    has_parts = read_members is _read_members_from_parts
     files = skipped = 0
     for folder in unread:  # grows while it is read
         if files + skipped + len(unread) > MAX_ENTRIES:
@@ -251,7 +251,7 @@ def _queue_children(
     children: dict[str, int] = {}
     for key, member in members.items():
         if key not in _RESERVED and not _is_api_member(key, member):
-            path_bytes = _path_bytes(_read_folder_name(key), parent.path_bytes)
+            path_bytes = _count_path_bytes(_read_folder_name(key), parent.path_bytes)
             if _is_only_skipped(member, has_parts=has_parts):
                 children[key] = _SKIPPED_INDEX
                 continue
@@ -275,7 +275,7 @@ _SKIPPED_FOLDER: Final = FolderListing(loaded=LoadState.SKIPPED)
 _NO_INDEXES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-def _path_bytes(entry: str, parent_bytes: int) -> int:
+def _count_path_bytes(entry: str, parent_bytes: int) -> int:
     """Return the length of the path of a file or folder.
 
     Raises SchemaError where no file system has such a name or path.
@@ -314,7 +314,7 @@ def _read_folder(members: JsonObject, path_bytes: int) -> FolderListing:
 def _read_files(names: Iterable[Json], path_bytes: int) -> Sequence[str]:
     files = tuple(map(as_str, names))
     for file in files:
-        _path_bytes(file, path_bytes)
+        _count_path_bytes(file, path_bytes)
     if len(frozenset(files)) != len(files):
         raise SchemaError("it lists two files of one name, which cannot be counted apart")
     return files

@@ -106,8 +106,8 @@ def _decode(body: bytes | bytearray, max_memory: int, object_hook: ObjectHook) -
         value: Json = json.loads(
             text,
             object_hook=hook,
-            parse_float=_decimal,
-            parse_constant=_no_constant,
+            parse_float=_parse_decimal,
+            parse_constant=_reject_constant,
         )
     except RecursionError:
         raise SchemaError("it is nested too deeply") from None
@@ -255,7 +255,7 @@ def type_name(value: Json) -> str:
     return "a mapping"
 
 
-def _decimal(digits: str) -> Decimal:
+def _parse_decimal(digits: str) -> Decimal:
     if len(digits) > _MAX_DIGITS:
         raise SchemaError(f"a number in it has more than {_MAX_DIGITS} digits")
     try:
@@ -264,5 +264,5 @@ def _decimal(digits: str) -> Decimal:
         raise SchemaError("a number in it has an exponent that is too large") from None
 
 
-def _no_constant(_: str) -> Json:
+def _reject_constant(_: str) -> Json:
     raise SchemaError("NaN and Infinity are no JSON")

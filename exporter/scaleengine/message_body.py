@@ -195,20 +195,20 @@ def build_http_response(
     status: int, body: bytes | bytearray, headers: Mapping[str, str], received: float | None = None
 ) -> HttpResponse:
     """Return the response; a header that cannot be read is ignored."""
-    date = _date(headers.get("Date"))
+    date = _parse_date(headers.get("Date"))
     wait = _retry_after(headers.get("Retry-After"), date)
-    coding = _unknown_coding(headers.get("Content-Encoding"))
+    coding = _find_unknown_coding(headers.get("Content-Encoding"))
     return HttpResponse(status, body, date, wait, coding, received)
 
 
-def _unknown_coding(text: str | None) -> str:
+def _find_unknown_coding(text: str | None) -> str:
     """Return a Content-Encoding that the transport does not undo, as far as it can be shown."""
     coding = (text or "").strip().lower()
     is_known = coding == "identity" or is_compressed(coding)
     return coding if _CODING.fullmatch(coding) and not is_known else ""
 
 
-def _date(text: str | None) -> float | None:
+def _parse_date(text: str | None) -> float | None:
     """Return what an HTTP-date (RFC 9110, 5.6.7) says, in unix time."""
     try:
         moment = parsedate_to_datetime(text or "")
@@ -226,11 +226,11 @@ def _retry_after(text: str | None, date: float | None) -> float | None:
     if text is None:
         return None
     if text.strip().isdecimal() and text.isascii():
-        return _finite(text)
-    until = _date(text)
+        return _parse_finite(text)
+    until = _parse_date(text)
     return None if until is None or date is None else max(0.0, until - date)
 
 
-def _finite(digits: str) -> float | None:
+def _parse_finite(digits: str) -> float | None:
     seconds = float(digits)
     return seconds if math.isfinite(seconds) else None

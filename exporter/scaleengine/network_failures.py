@@ -70,7 +70,7 @@ _TUNNEL_STATUS: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 
 def translate_error(error: Exception, context: RequestContext, route: Route) -> ScaleEngineError:
     """Return our error for one of the libraries, for a request by a route."""
-    layers = list(_layers(error))
+    layers = list(_iter_causes(error))
     limit = next(filter(None, map(find_resource_limit, layers)), None)
     if limit is not None:
         return context.build_error(ResourceLimitError, limit.cause, limit.advice)
@@ -81,7 +81,7 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
     by_proxy = route.proxy is not None and _is_of_the_peer(layers)
     settings = {
         "peer": route.peer_setting if by_proxy else URL,
-        "trust": _trust_setting(route),
+        "trust": _describe_trust_setting(route),
         "url": URL,
     }
     where = "at the proxy, " if by_proxy else ""
@@ -89,11 +89,13 @@ def translate_error(error: Exception, context: RequestContext, route: Route) -> 
         for exception_type, error_type, cause, advice in _ERROR_MAP:
             if isinstance(layer, exception_type):
                 return context.build_error(
-                    error_type, f"{where}{cause}{_detail(layer)}", advice.format(**settings)
+                    error_type,
+                    f"{where}{cause}{_describe_detail(layer)}",
+                    advice.format(**settings),
                 )
     if by_proxy:
         return build_proxy_error(_tunnel_status(layers), context, route)
-    cause = f"the request could not be sent{_detail(layers[-1])}"
+    cause = f"the request could not be sent{_describe_detail(layers[-1])}"
     return context.build_error(NetworkError, cause, _CHECK_NETWORK.format(**settings))
 
 
@@ -130,7 +132,7 @@ def build_proxy_error(
     )
 
 
-def _trust_setting(route: Route) -> str:
+def _describe_trust_setting(route: Route) -> str:
     trust = route.trust
     ignored = f" ({trust.ignored} is not read)" if trust.ignored else ""
     return f"{trust.setting or CA_FILE}{ignored}"
@@ -149,18 +151,18 @@ def _tunnel_status(layers: Sequence[BaseException]) -> int | None:
     return None
 
 
-def _layers(error: BaseException | None) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__ or _wrapped(error)
+        error = error.__cause__ or error.__context__ or _get_wrapped(error)
 
 
-def _wrapped(error: BaseException) -> BaseException | None:
+def _get_wrapped(error: BaseException) -> BaseException | None:
     """Return the error that another one is about, as urllib3 says it of TLS inside a tunnel."""
     return next((about for about in error.args if isinstance(about, BaseException)), None)
 
 
-def _detail(error: BaseException) -> str:
+def _describe_detail(error: BaseException) -> str:
     """Return what an error adds that is safe to show: never a text that came from outside."""
     match error:
         case ssl.SSLCertVerificationError():

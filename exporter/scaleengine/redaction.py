@@ -54,7 +54,9 @@ class _Spelled(NamedTuple):
 
 def _compile(secrets: Iterable[str]) -> _Spelled | None:
     """Return what finds every spelling of the secrets, and the length of the longest."""
-    spellings = {spelling for secret in filter(None, secrets) for spelling in _spellings(secret)}
+    spellings = {
+        spelling for secret in filter(None, secrets) for spelling in _list_spellings(secret)
+    }
     if not spellings:
         return None
     longest_first = sorted(spellings, key=len, reverse=True)  # one may hold another
@@ -82,7 +84,7 @@ class SecretRedactor:
         with self._lock:
             for secret in secrets:
                 if len(secret) >= _MIN_LENGTH and secret not in self._spellings:
-                    folded = frozenset(map(str.casefold, _spellings(secret)))
+                    folded = frozenset(map(str.casefold, _list_spellings(secret)))
                     self._beginnings.update(spelling[:_MIN_LENGTH] for spelling in folded)
                     self._spellings[secret] = folded
                     self.learned += 1
@@ -132,7 +134,7 @@ class SecretRedactor:
                 del self._beginnings[beginning]
 
 
-def _spellings(secret: str) -> set[str]:
+def _list_spellings(secret: str) -> set[str]:
     """Return how an echo of a secret may be spelled, also where a log line quotes that echo."""
     sent = encode({"": secret})[5:-2]  # as PHP writes JSON
     echoed = {

@@ -152,13 +152,13 @@ def _find_trust(ca_file: Path | None, environ: Mapping[str, str]) -> Trust:
 
 def _find_proxy(scheme: str, environ: Mapping[str, str]) -> Proxy | None:
     for wanted in (f"{scheme}_proxy", "all_proxy"):
-        name = _variable(wanted, environ)
+        name = _find_variable(wanted, environ)
         if name is not None and environ[name].strip():
             return _read_proxy(name, environ[name].strip())
     return None
 
 
-def _variable(wanted: str, environ: Mapping[str, str]) -> str | None:
+def _find_variable(wanted: str, environ: Mapping[str, str]) -> str | None:
     """Return the name of a variable as it is set: in lower case first, then in any."""
     if wanted in environ:
         return wanted
@@ -192,7 +192,7 @@ def _read_proxy(setting: str, text: str) -> Proxy:
 
 def _is_loopback(host: str) -> bool:
     """Return whether a host is this machine, for which a proxy would take itself."""
-    address = _address(host)
+    address = _parse_address(host)
     if address is None:
         return host == "localhost" or host.endswith(".localhost")
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
@@ -204,35 +204,35 @@ def _is_exempt(host: str, port: int, environ: Mapping[str, str]) -> bool:
 
     ``requests`` knows fewer forms, and changes the environment of all threads to judge.
     """
-    name = _variable("no_proxy", environ)
+    name = _find_variable("no_proxy", environ)
     entries = re.split(r"[\s,]+", environ[name]) if name else []
-    return any(_names(entry.lower(), host.rstrip("."), port) for entry in entries if entry)
+    return any(_is_match(entry.lower(), host.rstrip("."), port) for entry in entries if entry)
 
 
-def _names(entry: str, host: str, port: int) -> bool:
+def _is_match(entry: str, host: str, port: int) -> bool:
     """Return whether an entry of ``NO_PROXY`` means a host."""
     if entry == "*":
         return True
     name, _, its_port = entry.rpartition(":")
-    if its_port.isdecimal() and name and _network(entry) is None:
+    if its_port.isdecimal() and name and _parse_network(entry) is None:
         if int(its_port) != port:
             return False
         entry = name
-    network, address = _network(entry), _address(host)
+    network, address = _parse_network(entry), _parse_address(host)
     if network is not None or address is not None:
         return network is not None and address is not None and address in network
     domain = entry.removeprefix("*").strip(".")
     return host == domain or host.endswith(f".{domain}")
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(text.strip("[]"), strict=False)
     except ValueError:
         return None
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:

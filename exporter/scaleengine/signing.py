@@ -27,7 +27,7 @@ def encode(fields: Mapping[str, FieldValue]) -> str:
     Raises ValueError for what PHP could not encode as such: a number beyond 64 bits, a text with
     half of a surrogate pair.
     """
-    members = [f"{_text(name)}:{_value(value)}" for name, value in fields.items()]
+    members = [f"{_encode_text(name)}:{_encode_value(value)}" for name, value in fields.items()]
     return "{" + ",".join(members) + "}"
 
 
@@ -41,24 +41,24 @@ def sign_request(fields: Mapping[str, FieldValue], secret: str) -> str:
     """Return the JSON text to send: the fields, then their signature as the last one."""
     text = encode(fields)
     separator = "," if fields else ""
-    return f'{text[:-1]}{separator}"signature":{_text(signature(text, secret))}}}'
+    return f'{text[:-1]}{separator}"signature":{_encode_text(signature(text, secret))}}}'
 
 
-def _value(value: FieldValue) -> str:
+def _encode_value(value: FieldValue) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return _encode_text(value)
     if isinstance(value, int):
-        return _whole_number(value)
-    return "[" + ",".join(_text(item) for item in value) + "]"
+        return _encode_whole_number(value)
+    return "[" + ",".join(_encode_text(item) for item in value) + "]"
 
 
-def _whole_number(number: int) -> str:
+def _encode_whole_number(number: int) -> str:
     if not PHP_INT_MIN <= number <= PHP_INT_MAX:
         raise ValueError("a whole number beyond 64 bits is none in PHP")
     return json.dumps(number)
 
 
-def _text(text: str) -> str:
+def _encode_text(text: str) -> str:
     text.encode()
     # json escapes U+007F, which PHP leaves as it is: encode what is between.
     parts = [_ENCODER.encode(part)[1:-1] for part in text.split("\x7f")]

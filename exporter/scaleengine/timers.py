@@ -58,14 +58,14 @@ class TimerThread:
 
     def _run(self) -> None:
         while True:
-            call = self._next()
+            call = self._wait_for_next()
             try:
                 call()
             except Exception:
                 log.exception("timer crashed; please report it")
             del call
 
-    def _next(self) -> Callable[[], object]:
+    def _wait_for_next(self) -> Callable[[], object]:
         """Wait for the next timer that is not cancelled, and return its function.
 
         Most are cancelled early; these are dropped together and do not wake the thread.

@@ -35,7 +35,7 @@ class ServerTime:
     def skew(self) -> float | None:
         """Return our clock minus ScaleEngine's, in seconds, to about a second; None if unknown."""
         offset = self._offset
-        return None if offset is None else self._skew_by(offset)
+        return None if offset is None else self._compute_skew(offset)
 
     @property
     def is_trusted(self) -> bool:
@@ -84,7 +84,7 @@ class ServerTime:
         offset = date + _MIDDLE - (self._clock.monotonic() if received is None else received)
         with self._lock:
             self._offset = offset
-        return self._skew_by(offset)
+        return self._compute_skew(offset)
 
     def use_server_time(self) -> None:
         """Use ScaleEngine's time from now on."""
@@ -96,7 +96,7 @@ class ServerTime:
         with self._lock:
             self._is_trusted = False
 
-    def _skew_by(self, offset: float) -> float:
+    def _compute_skew(self, offset: float) -> float:
         return self._clock.now() - (self._clock.monotonic() + offset)
 
 

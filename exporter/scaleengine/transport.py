@@ -211,9 +211,9 @@ class Transport:
             raise context.build_error(NetworkError, fault.cause, fault.advice)
         connections.check_trust()
         with self._begin_attempt(context) as attempt:
-            outcome = self._outcome(text, context, attempt, arrival, monotonic)
+            outcome = self._find_outcome(text, context, attempt, arrival, monotonic)
         if attempt.is_over and self._closed:
-            raise _closed_error(context)
+            raise _build_closed_error(context)
         self._remember(attempt, outcome)
         connections.report_malformed(attempt.malformed)
         if attempt.is_over:
@@ -230,7 +230,7 @@ class Transport:
     def build_memory_wait_error(self, context: RequestContext) -> ScaleEngineError:
         """Return the error for a response whose wait for the memory of others is over."""
         if self._closed:
-            return _closed_error(context)
+            return _build_closed_error(context)
         return context.build_error(
             RequestTimeoutError,
             f"the response waited {self.timeout:g} s for memory that other responses take",
@@ -266,7 +266,7 @@ class Transport:
         attempt = RequestAttempt(self.timeout, self._connections.addresses)
         with self._lock:
             if self._closed:
-                raise _closed_error(context)
+                raise _build_closed_error(context)
             self._running.add(attempt)
         try:
             with self._connections.in_use(), attempt:
@@ -275,7 +275,7 @@ class Transport:
             with self._lock:
                 self._running.discard(attempt)
 
-    def _outcome(
+    def _find_outcome(
         self,
         text: str,
         context: RequestContext,
@@ -309,7 +309,7 @@ class Transport:
             if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and route.proxy:
                 raise build_proxy_error(status, context, route)
             body = bytearray()
-            for piece in _content(response):
+            for piece in _iter_content(response):
                 if len(body) + len(piece) > BODY_LIMIT:
                     raise BodyTooLargeError
                 if not arrival.try_to_admit(len(body) + len(piece)):
@@ -319,14 +319,14 @@ class Transport:
             return build_http_response(status, body, response.headers, received)
 
 
-def _content(response: requests.Response) -> Iterator[bytes]:
+def _iter_content(response: requests.Response) -> Iterator[bytes]:
     """Return the pieces of a body, decompressed; in an unknown coding, as they are."""
     pieces: Iterator[bytes] = response.raw.stream(_PIECE, decode_content=False)
     coding = response.headers.get("Content-Encoding", "")
     return decompress(pieces, coding) if is_compressed(coding) else pieces
 
 
-def _closed_error(context: RequestContext) -> ScaleEngineError:
+def _build_closed_error(context: RequestContext) -> ScaleEngineError:
     return context.build_error(NetworkError, "the exporter is stopping", "start it again")
 
 

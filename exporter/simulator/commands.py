@@ -62,9 +62,9 @@ def respond(
     command = request.fields["command"]
     content: Mapping[str, PhpValue]
     if command == "disk.usage":
-        content, message = _disk_usage(request, account, context), "Found Disk Data"
+        content, message = _handle_disk_usage(request, account, context), "Found Disk Data"
     elif command == "files.list":
-        content, message = _files_list(request, account, context), "Found Files List Data"
+        content, message = _handle_files_list(request, account, context), "Found Files List Data"
     else:
         raise RefusedError(UNKNOWN_COMMAND, "Unrecognized API command")
     envelope = variant.write_success(
@@ -87,7 +87,7 @@ def build_refusal(refused: Refused, context: ResponseContext) -> SimulatedRespon
     return SimulatedResponse(body, status, variant.content_type, code=code or "")
 
 
-def _disk_usage(
+def _handle_disk_usage(
     request: SignedRequest, account: SimulatedAccount, context: ResponseContext
 ) -> dict[str, PhpValue]:
     request.require("cpu", "starttime")
@@ -113,7 +113,7 @@ def cpu_users(request: SignedRequest) -> tuple[str, ...]:
     return (cpu,) if isinstance(cpu, str) and cpu else ()
 
 
-def _files_list(
+def _handle_files_list(
     request: SignedRequest, account: SimulatedAccount, context: ResponseContext
 ) -> Mapping[str, PhpValue]:
     request.require("path")

@@ -89,7 +89,7 @@ def build_demo_account(start: float, random: Random) -> Demo:
     """
     first_day = datetime.fromtimestamp(start, UTC).date()
     storage = Folder()
-    for path, file_type in _stored(first_day, random):
+    for path, file_type in _iter_stored_files(first_day, random):
         storage.add(path, file_type)
     recorder = _Recorder(storage, start, Random(random.random()))  # noqa: S311 (no secret)
     noise_seed = random.getrandbits(32)
@@ -97,7 +97,7 @@ def build_demo_account(start: float, random: Random) -> Demo:
         cdn=158,
         api_key="DEMO4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
         api_secret=f"{random.getrandbits(256):064x}",
-        usage=lambda day: _bytes_by_user(
+        usage=lambda day: _compute_bytes_by_user(
             day, first_day, noise_seed, has_trial=recorder.now < start + _TRIAL_SECONDS
         ),
         storage=storage,
@@ -119,7 +119,7 @@ def build_ingest_account(random: Random) -> SimulatedAccount:
         cdn=159,
         api_key="DEMO7XQPLR2MNVC4HS9DT0WBKYZJ83FGA",
         api_secret=f"{random.getrandbits(256):064x}",
-        storage=_ingest_storage(),
+        storage=_build_ingest_storage(),
     )
 
 
@@ -127,7 +127,7 @@ INGEST_PATH = "sestore9/ingest"
 """What to poll of that account."""
 
 
-def _ingest_storage() -> Folder:
+def _build_ingest_storage() -> Folder:
     storage = Folder()
     for number in range(_INGEST_FOLDERS):
         folder = storage.make(f"{INGEST_PATH}/camera-{number:03}")
@@ -158,7 +158,7 @@ class _Recorder:
     def _record(self, moment: float) -> None:
         at = datetime.fromtimestamp(moment, UTC)
         channel = self._random.choice(_CHANNELS)
-        folder = self._storage.make(_recording_folder(channel, at.date()))
+        folder = self._storage.make(_format_recording_folder(channel, at.date()))
         broken = self._random.random() < 0.04  # noqa: PLR2004 (a share of invalid recordings)
         folder.add(f"{channel}_{at:%H%M%S}.mp4", FileType.INVALID if broken else FileType.VIDEO)
         recordings = folder.names("includeinvalid")
@@ -166,24 +166,24 @@ class _Recorder:
             folder.remove(recordings[0])
 
 
-def _recording_folder(channel: str, day: date) -> str:
+def _format_recording_folder(channel: str, day: date) -> str:
     return f"sestore4/live/{channel}/{day:%Y-%m-%d}"
 
 
-def _stored(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
+def _iter_stored_files(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
     """Return the files that are there at the start: path and type."""
-    yield from _recordings(today, random)
-    yield from _episodes(random)
+    yield from _iter_recordings(today, random)
+    yield from _iter_episodes(random)
     for podcast in _PODCASTS:
         for number in range(1, random.randint(280, 420)):
             yield f"sestore7/podcast/{podcast}/{number:03} {podcast}.mp3", FileType.AUDIO
 
 
-def _recordings(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
+def _iter_recordings(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
     types = (FileType.VIDEO, FileType.INVALID, FileType.DELETED)
     for channel in _CHANNELS:
         for ago in range(_RECORDED_DAYS):
-            folder = _recording_folder(channel, today - timedelta(days=ago))
+            folder = _format_recording_folder(channel, today - timedelta(days=ago))
             seconds = random.sample(range(_DAY_SECONDS), random.randint(55, _KEPT_RECORDINGS - 15))
             for second in seconds if ago else seconds[:8]:
                 clock = f"{second // 3600:02}{second // 60 % 60:02}{second % 60:02}"
@@ -191,7 +191,7 @@ def _recordings(today: date, random: Random) -> Iterator[tuple[str, FileType]]:
                 yield f"{folder}/{channel}_{clock}.mp4", file_type
 
 
-def _episodes(random: Random) -> Iterator[tuple[str, FileType]]:
+def _iter_episodes(random: Random) -> Iterator[tuple[str, FileType]]:
     for series in _SERIES:
         for season in range(1, random.randint(4, 9)):
             folder = f"sestore4/séries/{series}/Saison {season:02}"
@@ -203,16 +203,16 @@ def _episodes(random: Random) -> Iterator[tuple[str, FileType]]:
                     yield f"{name} {height}p.mp4", FileType.VIDEO
 
 
-def _bytes_by_user(day: date, start: date, seed: int, *, has_trial: bool) -> dict[str, int]:
+def _compute_bytes_by_user(day: date, start: date, seed: int, *, has_trial: bool) -> dict[str, int]:
     """Return the bytes of each CPU user, and under the empty name those of the whole account."""
     since = (day - start).days
     users = {
-        name: int(user.bytes_at_start * (1 + user.growth) ** since * _noise(name, day, seed))
+        name: int(user.bytes_at_start * (1 + user.growth) ** since * _draw_noise(name, day, seed))
         for name, user in _CPU_USERS.items()
         if since >= user.first_day and (has_trial or name != _TRIAL)
     }
     return {"": int(_WHOLE_ACCOUNT * sum(users.values())), **users}
 
 
-def _noise(name: str, day: date, seed: int) -> float:
+def _draw_noise(name: str, day: date, seed: int) -> float:
     return Random(f"{seed} {name} {day}").uniform(0.994, 1.006)  # noqa: S311 (no secret)

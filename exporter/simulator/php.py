@@ -32,7 +32,7 @@ def encode(value: PhpValue) -> str:
     text = text.replace("/", "\\/")
     if text.isascii():
         return text
-    return _BEYOND_ASCII.sub(_utf16_escape, _NO_UTF8.sub("\ufffd", text))
+    return _BEYOND_ASCII.sub(_escape_as_utf16, _NO_UTF8.sub("\ufffd", text))
 
 
 def decode(text: str) -> PhpValue:
@@ -73,7 +73,7 @@ def _as_php_array(value: PhpValue) -> PhpValue:
     return value
 
 
-def _utf16_escape(match: re.Match[str]) -> str:
+def _escape_as_utf16(match: re.Match[str]) -> str:
     units = match[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 

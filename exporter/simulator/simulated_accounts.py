@@ -32,7 +32,7 @@ def usage_from_days(days: Mapping[date, Mapping[str, int]]) -> Usage:
     return lambda day: days.get(day, {})
 
 
-def _unchanged(_: float) -> None:
+def _leave_unchanged(_: float) -> None:
     """Leave the account as it is."""
 
 
@@ -51,7 +51,7 @@ class SimulatedAccount:
     api_secret: str = field(repr=False)
     usage: Usage = no_usage
     storage: Folder = field(default_factory=Folder, repr=False)
-    refresh: Callable[[float], None] = _unchanged
+    refresh: Callable[[float], None] = _leave_unchanged
     odd_rows: Sequence[PhpValue] = ()
 
 

@@ -155,14 +155,14 @@ class Simulator:
         self._in_flight += 1
         self._max_in_flight = max(self._max_in_flight, self._in_flight)
         try:
-            planned = self._service.plan_response(await _json_field(request), request.path)
+            planned = self._service.plan_response(await _read_json_field(request), request.path)
             await asyncio.sleep(planned.behaviour.latency)
             return await send_response(request, planned, self._clock())
         finally:
             self._in_flight -= 1
 
 
-async def _json_field(request: web.BaseRequest) -> str | None:
+async def _read_json_field(request: web.BaseRequest) -> str | None:
     """Return the form field ``json``; None for every other request."""
     if request.method != "POST":
         return None

@@ -209,8 +209,10 @@ class Folder:
         key = (listed, order, scanned)
         with self.lock:
             if key not in self._members:
-                files = self._scanned(listed) if scanned else [(n, n) for n in self.names(listed)]
-                self._members[key] = _in_order(files, self.folders(), order)
+                files = (
+                    self._list_scanned(listed) if scanned else [(n, n) for n in self.names(listed)]
+                )
+                self._members[key] = _order_members(files, self.folders(), order)
             return self._members[key]
 
     def folders(self) -> "tuple[tuple[str, Folder], ...]":
@@ -278,7 +280,7 @@ class Folder:
         else:
             self._files[name] = file_type
 
-    def _scanned(self, listed: str) -> list[tuple[str, str | None]]:
+    def _list_scanned(self, listed: str) -> list[tuple[str, str | None]]:
         """Return every file by name, each with its name again where the type shows it."""
         entries = [*self._files.items(), *((n, FileType.DELETED) for n in self._deleted.elements())]
         ordered = sorted(entries, key=lambda item: item[0])
@@ -287,7 +289,7 @@ class Folder:
         ]
 
 
-def _in_order(
+def _order_members(
     files: Sequence[tuple[str, str | None]],
     folders: tuple[tuple[str, Folder], ...],
     order: MemberOrder,

@@ -92,9 +92,9 @@ class _Pages:
         self._scheduler = scheduler
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        exposition = await self._exposition()
+        exposition = await self._wait_for_exposition()
         if exposition is None:
-            return _unavailable(_NOT_PUBLISHED_YET)
+            return _build_unavailable_response(_NOT_PUBLISHED_YET)
         names = request.query.getall("name[]", None)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: TEXT_FORMAT, hdrs.VARY: hdrs.ACCEPT_ENCODING}
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
@@ -105,10 +105,10 @@ class _Pages:
         client = request.remote or ""
         body = await build_filtered(self._scheduler, exposition, names, gzip=gzip, client=client)
         if body is None:
-            return _unavailable(_TOO_MANY_FILTERS)
+            return _build_unavailable_response(_TOO_MANY_FILTERS)
         return await send(request, body, headers)
 
-    async def _exposition(self) -> Exposition | None:
+    async def _wait_for_exposition(self) -> Exposition | None:
         """Return the newest exposition; the first is waited for, so that no scrape misses it."""
         looks = int(self._served.max_wait / _BETWEEN_LOOKS_SECONDS)
         while (exposition := self._served.exposition()) is None and looks:
@@ -117,10 +117,14 @@ class _Pages:
         return exposition
 
     async def healthy(self, _: web.Request) -> web.Response:
-        return _verdict("Healthy", "Threads that should run are dead", self._served.dead())
+        return _build_health_response(
+            "Healthy", "Threads that should run are dead", self._served.dead()
+        )
 
     async def ready(self, _: web.Request) -> web.Response:
-        return _verdict("Ready", "Waiting for the first poll of", self._served.unfinished())
+        return _build_health_response(
+            "Ready", "Waiting for the first poll of", self._served.unfinished()
+        )
 
     async def reload(self, request: web.Request) -> web.Response:
         if self._served.reload is None:
@@ -138,12 +142,12 @@ class _Pages:
         return web.Response(text="Reloaded.\n")
 
 
-def _unavailable(text: str) -> web.Response:
+def _build_unavailable_response(text: str) -> web.Response:
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return web.Response(text=text, status=status, headers={hdrs.RETRY_AFTER: "1"})
 
 
-def _verdict(good: str, bad: str, faults: Collection[object]) -> web.Response:
+def _build_health_response(good: str, bad: str, faults: Collection[object]) -> web.Response:
     """Return what is at fault, by the first names: probes ask every few seconds."""
     if not faults:
         return web.Response(text=f"{good}.\n")

@@ -74,9 +74,9 @@ class BuildScheduler:
             del self._jobs[dropped.key]
             dropped.outcome.set_result(None)
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._run_jobs())
 
-    async def _work(self) -> None:
+    async def _run_jobs(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue:
             job, took = self._queue.next(), 0.0

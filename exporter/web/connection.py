@@ -216,7 +216,7 @@ class Connection(web.RequestHandler):
             raise exc  # the client has closed before its request was complete
         if status < web.HTTPInternalServerError.status_code:
             # Only the type of the fault: its text may quote a header, and so a password.
-            status = _status_of(exc)
+            status = _find_status(exc)
             if exc is not None:
                 break_cycles(exc)
             log.debug("malformed HTTP request", peer=request.remote, fault=type(exc).__name__)
@@ -259,7 +259,7 @@ def break_cycles(error: BaseException) -> None:
         cause = cause.__context__
 
 
-def _status_of(error: BaseException | None) -> int:
+def _find_status(error: BaseException | None) -> int:
     """Return the status for what aiohttp's parser rejects (RFC 9110, 15.5.15; RFC 6585, 5)."""
     if isinstance(error, LineTooLong):
         _, limit, _ = error.args

@@ -130,12 +130,14 @@ class ConnectionTracker(Generic[C]):
     def _pop_excess(self, phase: Phase) -> Iterator[C]:
         """Forget and give those that are in the way of one more in a phase."""
         limit = self.limits.of(phase)
-        while limit is not None and self._size(phase) >= limit:
+        while limit is not None and self._count_size(phase) >= limit:
             yield self._take(phase)
 
     def _pop_above(self, limit: int) -> Iterator[C]:
         while len(self) > max(0, limit):
-            yield self._take(max((Phase.REQUEST, Phase.HANDSHAKE, Phase.RESPONSE), key=self._size))
+            yield self._take(
+                max((Phase.REQUEST, Phase.HANDSHAKE, Phase.RESPONSE), key=self._count_size)
+            )
 
     def _take(self, phase: Phase) -> C:
         group = max((self._groups[phase, known] for known in (False, True)), key=len)
@@ -143,7 +145,7 @@ class ConnectionTracker(Generic[C]):
         self._discard(connection)
         return connection
 
-    def _size(self, phase: Phase) -> int:
+    def _count_size(self, phase: Phase) -> int:
         return len(self._groups[phase, False]) + len(self._groups[phase, True])
 
     def _insert(self, connection: C, peer: str, phase: Phase) -> None:
@@ -172,13 +174,13 @@ class _Group(Generic[C]):
         self._started[connection] = now
         own = self._by_peer.setdefault(peer, OrderedDict())
         own[connection] = None
-        self._recount(peer, len(own) - 1, len(own))
+        self._update_count(peer, len(own) - 1, len(own))
 
     def remove(self, connection: C, peer: str) -> None:
         del self._started[connection]
         own = self._by_peer[peer]
         del own[connection]
-        self._recount(peer, len(own) + 1, len(own))
+        self._update_count(peer, len(own) + 1, len(own))
         if not own:
             del self._by_peer[peer]
 
@@ -200,7 +202,7 @@ class _Group(Generic[C]):
             found.append(connection)
         return found
 
-    def _recount(self, peer: str, before: int, after: int) -> None:
+    def _update_count(self, peer: str, before: int, after: int) -> None:
         if before:
             peers = self._by_count[before]
             del peers[peer]

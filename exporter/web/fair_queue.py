@@ -54,7 +54,9 @@ class FairQueue(Generic[T]):
         self._charges = Counter[Hashable]()
         self._charged = 0
         self._preferred_is_next = True
-        self._rules = cycle((self._least_charged_region, self._oldest, self._least_charged_site))
+        self._rules = cycle(
+            (self._find_least_charged_region, self._find_oldest, self._find_least_charged_site)
+        )
 
     def __len__(self) -> int:
         """Count those that wait."""
@@ -92,7 +94,7 @@ class FairQueue(Generic[T]):
         """Take out the item whose turn it is; raises ValueError when none waits."""
         preferred = [item for item, waiting in self._waiting.items() if waiting.is_preferred]
         if preferred and self._preferred_is_next:
-            item = self._least_charged_site(preferred)
+            item = self._find_least_charged_site(preferred)
             self._preferred_is_next = False
         else:
             item = next(self._rules)(self._waiting)
@@ -108,16 +110,16 @@ class FairQueue(Generic[T]):
             halves = {key: count // 2 for key, count in self._charges.items()}
             self._charges = Counter({key: count for key, count in halves.items() if count})
 
-    def _least_charged_region(self, items: Iterable[T]) -> T:
-        return min(items, key=lambda item: self._charges_of(item, 0))
+    def _find_least_charged_region(self, items: Iterable[T]) -> T:
+        return min(items, key=lambda item: self._list_charges(item, 0))
 
-    def _least_charged_site(self, items: Iterable[T]) -> T:
-        return min(items, key=lambda item: self._charges_of(item, 1))
+    def _find_least_charged_site(self, items: Iterable[T]) -> T:
+        return min(items, key=lambda item: self._list_charges(item, 1))
 
-    def _oldest(self, items: Iterable[T]) -> T:
+    def _find_oldest(self, items: Iterable[T]) -> T:
         return min(items, key=lambda item: self._waiting[item].number)
 
-    def _charges_of(self, item: T, first: int) -> list[int]:
+    def _list_charges(self, item: T, first: int) -> list[int]:
         """Return what orders items by the charges of keys from ``first`` on, the newest first."""
         waiting = self._waiting[item]
         return [*(self._charges[key] for key in waiting.keys[first:]), -waiting.number]

@@ -253,12 +253,12 @@ def _overlapping(
         if isinstance(address, UnixAddress):
             if isinstance(owner, UnixAddress) and _is_same_file(address.path, owner.path):
                 return owner
-        elif isinstance(owner, TcpAddress) and _shares(sock, address):
+        elif isinstance(owner, TcpAddress) and _does_share(sock, address):
             return owner
     return None
 
 
-def _shares(sock: socket.socket, address: TcpAddress) -> bool:
+def _does_share(sock: socket.socket, address: TcpAddress) -> bool:
     """Return whether a TCP socket takes some of the connections to ``address``."""
     host, port = sock.getsockname()[:2]
     if port != address.port:

@@ -62,7 +62,7 @@ async def serve(
     server.request_factory = build_requests(server.request_factory)
     acceptor = Acceptor(server, connections, ssl_context, log_limit, timeouts)
     reaper = asyncio.create_task(acceptor.reap_overdue())
-    with _limited_libraries(log_limit):
+    with _limit_library_logs(log_limit):
         try:
             acceptor.start(sockets)
             listening()
@@ -74,7 +74,7 @@ async def serve(
 
 
 @contextmanager
-def _limited_libraries(limit: LogLimit) -> Iterator[None]:
+def _limit_library_logs(limit: LogLimit) -> Iterator[None]:
     """Limit what the libraries of the web server log, each kind of message on its own."""
 
     def is_due(record: logging.LogRecord) -> bool:

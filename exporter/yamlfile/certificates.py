@@ -41,7 +41,7 @@ def find_validity_problems(pem: bytes, now: float) -> Iterator[str]:
     moment = datetime.fromtimestamp(now, UTC)
     for number, validity in enumerate(validities, 1):
         which = f"certificate {number} of {len(validities)}" if len(validities) > 1 else ""
-        problem = _problem(validity, moment)
+        problem = _describe_problem(validity, moment)
         if problem:
             yield f"holds a certificate{f' ({which})' if which else ''} that {problem}"
 
@@ -66,7 +66,7 @@ def read_certificates(pem: bytes) -> Iterator[bytes]:
             continue
 
 
-def _problem(validity: Validity, now: datetime) -> str | None:
+def _describe_problem(validity: Validity, now: datetime) -> str | None:
     left = validity.not_after - now
     if left < timedelta(0):
         return f"expired on {_format_moment(validity.not_after)}; renew it"

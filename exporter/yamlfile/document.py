@@ -121,24 +121,24 @@ class _Constructor:
     def value(self, node: yaml.Node, loc: Loc) -> YamlValue:
         if len(self.positions) == MAX_VALUES:
             self.report.add(
-                (), _position_of(node), "more values than any use has; name fewer aliases"
+                (), _get_position(node), "more values than any use has; name fewer aliases"
             )
-        self.positions[loc] = _position_of(node)
+        self.positions[loc] = _get_position(node)
         if len(self.positions) > MAX_VALUES:
             return UNUSABLE
-        fault = self._fault(node)
+        fault = self._find_fault(node)
         if fault:
-            self.report.add(loc, _position_of(node), fault)
+            self.report.add(loc, _get_position(node), fault)
             return UNUSABLE
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, loc)
+            return self._construct_scalar(node, loc)
         self.above.append(id(node))
         try:
-            return self._collection(node, loc)
+            return self._construct_collection(node, loc)
         finally:
             self.above.pop()
 
-    def _fault(self, node: yaml.Node) -> str | None:
+    def _find_fault(self, node: yaml.Node) -> str | None:
         if id(node) in self.above:
             return "an alias (*name) is inside of what it names; write the value out"
         if len(self.above) >= MAX_DEPTH:
@@ -147,19 +147,19 @@ class _Constructor:
             return "has a tag (!name) that is not known here; remove the tag"
         return None
 
-    def _collection(self, node: yaml.Node, loc: Loc) -> YamlValue:
+    def _construct_collection(self, node: yaml.Node, loc: Loc) -> YamlValue:
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.value(item, (*loc, index)) for index, item in enumerate(node.value))
         values: dict[str, YamlValue] = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.report.add(
-                    loc, _position_of(key), "has a key that is no text; write a key's name"
+                    loc, _get_position(key), "has a key that is no text; write a key's name"
                 )
             elif key.value in values:
-                self._report_duplicate_key((*loc, key.value), _position_of(key))
+                self._report_duplicate_key((*loc, key.value), _get_position(key))
             else:
-                self.key_positions[(*loc, key.value)] = _position_of(key)
+                self.key_positions[(*loc, key.value)] = _get_position(key)
                 values[key.value] = self.value(item, (*loc, key.value))
         return values
 
@@ -167,15 +167,15 @@ class _Constructor:
         first = self.key_positions[loc].line
         self.report.add(loc, position, f"duplicate of line {first}; remove one")
 
-    def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
+    def _construct_scalar(self, node: yaml.ScalarNode, loc: Loc) -> Scalar:
         type_name = node.tag.removeprefix(_TAG)
         if type_name == "null" or not (type_name == "str" or self.only_texts):
-            return _plain(type_name, node.value)
+            return _classify_plain(type_name, node.value)
         interpolated = self.interpolate(node.value)
         for error in interpolated.errors:
-            self.report.add(loc, _position_of(node), error)
+            self.report.add(loc, _get_position(node), error)
         for warning in interpolated.warnings:
-            self.warnings.add(loc, _position_of(node), warning)
+            self.warnings.add(loc, _get_position(node), warning)
         return UNUSABLE if interpolated.errors else interpolated.text
 
 
@@ -186,7 +186,7 @@ _TYPE_NAMES: Mapping[type[yaml.Node], tuple[str, ...]] = {
 }
 
 
-def _plain(type_name: str, text: str) -> Scalar:
+def _classify_plain(type_name: str, text: str) -> Scalar:
     if type_name == "null":
         return None
     if type_name == "bool":
@@ -198,5 +198,5 @@ def _plain(type_name: str, text: str) -> Scalar:
     return UnusableScalar.OCTAL if _OCTAL.fullmatch(text) else UNUSABLE
 
 
-def _position_of(node: yaml.Node) -> Position:
+def _get_position(node: yaml.Node) -> Position:
     return Position(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -125,7 +125,7 @@ def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
     if error_type in messages.by_type:
         return messages.by_type[error_type]
     if error_type in _TYPES:
-        return _TYPES[error_type] + _hint(error_type, error["input"])
+        return _TYPES[error_type] + _choose_hint(error_type, error["input"])
     if error_type in _KEYS:
         return _KEYS[error_type](error["loc"], messages)
     if error_type in _VALUES:
@@ -133,11 +133,11 @@ def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
     return messages.other
 
 
-def _hint(error_type: str, given: object) -> str:
+def _choose_hint(error_type: str, given: object) -> str:
     if given is None:
         return "; it is empty here, so write it or leave its key out"
     if error_type in _NUMBERS:
-        return _number_hint(given)
+        return _choose_number_hint(given)
     is_scalar = not isinstance(given, tuple | dict)
     return (
         "; put it in quotes"
@@ -146,7 +146,7 @@ def _hint(error_type: str, given: object) -> str:
     )
 
 
-def _number_hint(given: object) -> str:
+def _choose_number_hint(given: object) -> str:
     if given is UnusableScalar.OCTAL:
         return _OCTAL
     if isinstance(given, UnusableScalar):
@@ -160,20 +160,20 @@ def _number_hint(given: object) -> str:
     return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
 
 
-def _missing_key(loc: Loc, messages: MessageCatalog) -> str:
+def _describe_missing_key(loc: Loc, messages: MessageCatalog) -> str:
     return messages.missing[str(loc[-1])]
 
 
-def _unknown_key(loc: Loc, messages: MessageCatalog) -> str:
+def _describe_unknown_key(loc: Loc, messages: MessageCatalog) -> str:
     *above, key = (step for step in loc if isinstance(step, str))
     return (
-        _misread_key(key)
-        or _misplaced_key(key, above, messages)
-        or _misspelt_key(key, messages.sections[tuple(above)])
+        _describe_misread_key(key)
+        or _describe_misplaced_key(key, above, messages)
+        or _describe_misspelt_key(key, messages.sections[tuple(above)])
     )
 
 
-def _misread_key(key: str) -> str | None:
+def _describe_misread_key(key: str) -> str | None:
     if key == MERGE_KEY:
         return "merging with '<<' is not known here; write the keys out"
     if quoted := _TYPOGRAPHIC.search(key):
@@ -182,10 +182,10 @@ def _misread_key(key: str) -> str | None:
     return None
 
 
-def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> str | None:
+def _describe_misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> str | None:
     if is_store_path(key):
         return "is not a known key; a path is an item of a list: write it below files.paths"
-    if setting := messages.elsewhere.get((*above, _plain(key))):
+    if setting := messages.elsewhere.get((*above, _normalize(key))):
         return f"is not a known key; {setting}"
     homes = [
         f"under {section[-1]}" if section else "at the top"
@@ -197,20 +197,20 @@ def _misplaced_key(key: str, above: Sequence[str], messages: MessageCatalog) -> 
     return f"is not a known key here; it belongs {' or '.join(homes)}; check its indentation"
 
 
-def _misspelt_key(key: str, known: Sequence[str]) -> str:
+def _describe_misspelt_key(key: str, known: Sequence[str]) -> str:
     if invisible := find_first_invisible(key):
         return f"is not a known key; it holds an invisible character ({invisible})"
-    near = _nearest(_plain(key), {_plain(name): name for name in known})
+    near = _find_nearest(_normalize(key), {_normalize(name): name for name in known})
     if near:
         return f"is not a known key; did you mean '{near}'?"
     return f"is not a known key; the keys here are {', '.join(known)}"
 
 
-def _plain(key: str) -> str:
+def _normalize(key: str) -> str:
     return key.lower().strip().replace("-", "_").replace(" ", "_")
 
 
-def _nearest(key: str, known: Mapping[str, str]) -> str | None:
+def _find_nearest(key: str, known: Mapping[str, str]) -> str | None:
     if len(key) < _MIN_SIMILAR_LENGTH:
         return None
     parts = [name for name in known if key in name or name in key]
@@ -219,8 +219,8 @@ def _nearest(key: str, known: Mapping[str, str]) -> str | None:
 
 
 _KEYS: Mapping[str, Callable[[Loc, MessageCatalog], str]] = {
-    "missing": _missing_key,
-    "extra_forbidden": _unknown_key,
+    "missing": _describe_missing_key,
+    "extra_forbidden": _describe_unknown_key,
 }
 
 _VALUES: Mapping[str, Callable[[Mapping[str, float]], str]] = {
@@ -257,16 +257,16 @@ def list_section_keys(model: type[StrictModel]) -> dict[tuple[str, ...], list[st
     for name, key_field in model.model_fields.items():
         key = key_field.alias or name
         keys[()].append(key)
-        for section in _sections(key_field.annotation):
+        for section in _list_sections(key_field.annotation):
             keys |= {(key, *way): inner for way, inner in list_section_keys(section).items()}
     return keys
 
 
-def _sections(annotation: object) -> Iterator[type[StrictModel]]:
+def _list_sections(annotation: object) -> Iterator[type[StrictModel]]:
     if isinstance(annotation, type) and issubclass(annotation, StrictModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _sections(part)
+        yield from _list_sections(part)
 
 
 def read_model(
@@ -286,11 +286,11 @@ def read_model(
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
     for mistake in mistakes:
-        _note(mistake, document, report, messages)
+        _report_mistake(mistake, document, report, messages)
     return None
 
 
-def _note(
+def _report_mistake(
     mistake: ErrorDetails, document: Document, report: ErrorCollector, messages: MessageCatalog
 ) -> None:
     loc, error_type = mistake["loc"], mistake["type"]

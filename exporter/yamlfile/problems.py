@@ -80,10 +80,10 @@ class ErrorCollector:
     def add(self, loc: Loc, position: Position | None, message: str) -> None:
         """Add a problem of the value at ``loc``, which is at ``position``."""
         line, column = (None, None) if position is None else (position.line, position.column)
-        self._problems.append(Problem(self._file, line, column, self._where(loc), message))
+        self._problems.append(Problem(self._file, line, column, self._format_path(loc), message))
         self._seen.add((loc, position))
 
-    def _where(self, loc: Loc) -> str:
+    def _format_path(self, loc: Loc) -> str:
         return format_path(loc, self._known, self._named)
 
     def has(self, loc: Loc, position: Position) -> bool:

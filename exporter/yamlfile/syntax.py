@@ -214,7 +214,7 @@ def compose(text: str) -> yaml.Node | SyntaxFault | None:
     separator = _SEPARATOR.search(text)
     if separator:
         message = _SEPARATOR_SENTENCE.format(ord(separator[0]))
-        return SyntaxFault(_position_at(text, separator.start()), message)
+        return SyntaxFault(_find_position(text, separator.start()), message)
     if HAS_LIBYAML and _is_the_same_for_libyaml(text):
         with suppress(yaml.YAMLError, ValueError, OverflowError, RecursionError):
             return FastLoader(text).get_single_node()
@@ -234,52 +234,54 @@ def _compose_in_python(text: str) -> yaml.Node | SyntaxFault | None:
         loader = Loader(text)
     except yaml.reader.ReaderError as error:
         return SyntaxFault(
-            _position_at(text, error.position), "holds a control character; remove it"
+            _find_position(text, error.position), "holds a control character; remove it"
         )
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        return _fault(error, text)
+        return _build_fault(error, text)
     except RecursionError:
-        return _at(loader.get_mark(), "is nested too deeply; no key of this file lies that deep")
+        return _build_fault_at(
+            loader.get_mark(), "is nested too deeply; no key of this file lies that deep"
+        )
     except (ValueError, OverflowError):
         # A character or version number larger than Python's own.
-        return _at(loader.get_mark(), _OTHER)
+        return _build_fault_at(loader.get_mark(), _OTHER)
 
 
-def _fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
+def _build_fault(error: yaml.MarkedYAMLError, text: str) -> SyntaxFault:
     conflict = _CONFLICT_MARKER.search(text)
     if conflict is not None:
-        return SyntaxFault(_position_at(text, conflict.start()), _CONFLICT)
+        return SyntaxFault(_find_position(text, conflict.start()), _CONFLICT)
     indentation = _ODD_INDENTATION.search(text)
     if indentation is not None:
         message = _ODD_SENTENCE.format(ord(indentation[0][-1]))
-        return SyntaxFault(_position_at(text, indentation.end() - 1), message)
+        return SyntaxFault(_find_position(text, indentation.end() - 1), message)
     said = f"{error.context} {error.problem}"
     message = next((ours for theirs, ours in _SENTENCES if re.search(theirs, said)), _OTHER)
     mark = error.problem_mark
     if mark and "document start" in said:
-        return _no_document(text[: mark.index], mark)
+        return _describe_missing_document(text[: mark.index], mark)
     line = text[mark.index - mark.column : mark.index] if mark else ""
     if _TAB_AFTER_INDICATOR.match(line):
         message = _TAB
     if mark is None or (error.context_mark and _FROM_START.search(said)):
         mark = error.context_mark
-    return SyntaxFault(Position(1, 1), message) if mark is None else _at(mark, message)
+    return SyntaxFault(Position(1, 1), message) if mark is None else _build_fault_at(mark, message)
 
 
-def _no_document(before: str, mark: yaml.Mark) -> SyntaxFault:
+def _describe_missing_document(before: str, mark: yaml.Mark) -> SyntaxFault:
     """Return why the text at a mark begins no document, from what is before it."""
     directive = _DIRECTIVE.search(before, before.rfind("\n---") + 1)
     if directive is not None:
-        return SyntaxFault(_position_at(before, directive.start()), _HEADER)
-    return _at(mark, _ONE_DOCUMENT if _DOCUMENT_END.search(before) else _MISFIT)
+        return SyntaxFault(_find_position(before, directive.start()), _HEADER)
+    return _build_fault_at(mark, _ONE_DOCUMENT if _DOCUMENT_END.search(before) else _MISFIT)
 
 
-def _at(mark: yaml.Mark, message: str) -> SyntaxFault:
+def _build_fault_at(mark: yaml.Mark, message: str) -> SyntaxFault:
     return SyntaxFault(Position(mark.line + 1, mark.column + 1), message)
 
 
-def _position_at(text: str, position: int) -> Position:
+def _find_position(text: str, position: int) -> Position:
     *lines, line = _LINE_BREAK.split(text[:position])
     return Position(len(lines) + 1, len(line) + 1)

@@ -337,7 +337,7 @@ def test_jinja2_is_imported_for_the_first_page() -> None:
     """An exporter whose page nobody opens does without it."""
     code = (
         "import sys, exporter.web.app, exporter.service; print('jinja2' in sys.modules);"
-        "from exporter.web.status.rendering import _environment as e; e();"
+        "from exporter.web.status.rendering import _build_environment as e; e();"
         "print('jinja2' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)  # noqa: S603 - our own code
@@ -357,6 +357,6 @@ def test_compiled_templates_give_the_same_page(
     monkeypatch.setattr(compiled, "compile", None)  # it cannot
     pages = []
     for environment in (sources, compiled):
-        monkeypatch.setattr(rendering, "_environment", lambda found=environment: found)
+        monkeypatch.setattr(rendering, "_build_environment", lambda found=environment: found)
         pages.append(render_page(SCENES[scene], WHOLE, LINKS))
     assert pages[0] == pages[1]

@@ -108,17 +108,17 @@ class BasicAuthentication:
             check = self._checks.get(digest)
             if check is None:
                 keys = (*networks, (networks[-1], self._cache.bucket(user)))
-                hashes = self._hashes(own, users)
+                hashes = self._select_hashes(own, users)
                 check = _Check(user, own, hashes, password, digest, keys, asyncio.Future())
                 self._enqueue(check, networks[-1])
-            right = await self._outcome(check)
+            right = await self._wait_for_outcome(check)
         if right is None:
             return AuthResult.OVERLOADED
         if right:
             self._remember(networks[-1])
         return AuthResult.ACCEPTED if right else AuthResult.REJECTED
 
-    def _hashes(self, own: bytes | None, users: Mapping[str, bytes]) -> tuple[bytes, ...]:
+    def _select_hashes(self, own: bytes | None, users: Mapping[str, bytes]) -> tuple[bytes, ...]:
         """Return a hash of each cost that any user has: the user's own, others of no password."""
         if users is not self._users:
             self._users, self._dummies = users, dummy_hashes(users.values())
@@ -133,9 +133,9 @@ class BasicAuthentication:
         if displaced:
             self._resolve(displaced, right=None)
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._run_checks())
 
-    async def _outcome(self, check: _Check) -> bool | None:
+    async def _wait_for_outcome(self, check: _Check) -> bool | None:
         """Wait for the outcome of a check; the last that gives up drops it, unless it runs."""
         check.waiting += 1
         try:
@@ -146,7 +146,7 @@ class BasicAuthentication:
                 self._queue.discard(check)
                 self._resolve(check, right=None)
 
-    async def _work(self) -> None:
+    async def _run_checks(self) -> None:
         while self._queue:
             check = self._queue.next()
             right = await self._compare(check)
@@ -164,7 +164,7 @@ class BasicAuthentication:
             )
 
         try:
-            return await _in_thread(compare)
+            return await _run_in_thread(compare)
         except Exception as error:  # noqa: BLE001 - a waiting request must not hang
             event = "password not checked; may the exporter start threads?"
             if self._log_limit.is_due(event):
@@ -182,7 +182,7 @@ class BasicAuthentication:
             self._right_addresses.popitem(last=False)
 
 
-def _in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
+def _run_in_thread(work: Callable[[], bool]) -> asyncio.Future[bool]:
     """Run work in a thread for which Python waits, where it is Python that ends the process.
 
     It would abort with a thread in the middle of bcrypt. The exporter itself waits for no thread.

@@ -138,19 +138,19 @@ def find_alternative_names(certificate: Mapping[str, object]) -> frozenset[str]:
 
 def normalize_names(names: Iterable[str]) -> frozenset[str]:
     """Return the names, with each IP address written in the one usual way."""
-    return frozenset(map(_plain, names))
+    return frozenset(map(_normalize_name, names))
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
     try:
         return str(ip_address(name))
     except ValueError:
         return name
 
 
-def _switch(value: object) -> object:
+def _parse_switch(value: object) -> object:
     """Return the truth value that a text names, or what is no such text as it is."""
     return _SWITCHES.get(value.lower(), value) if isinstance(value, str) else value
 
 
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Switch = Annotated[bool, BeforeValidator(_parse_switch)]

@@ -106,7 +106,7 @@ class LiveWebConfig:
         said there too: the next look tries again.
         """
         with self._lock:
-            began, fingerprint = self._clock(), _fingerprint(self.current.files)
+            began, fingerprint = self._clock(), _take_fingerprint(self.current.files)
             if fingerprint != self._fingerprint or not self.last_reload_successful:
                 try:
                     self._read_again(began, fingerprint)
@@ -140,17 +140,17 @@ class LiveWebConfig:
             return
         if (config.context is None) != (self.current.context is None):
             message = "cannot be switched on or off while the exporter runs; restart it"
-            self._reject((self._problem("tls_server_config", message),))
+            self._reject((self._build_problem("tls_server_config", message),))
             return
         loosenings = tuple(find_loosenings(self.current, config))
         if loosenings and config.sets_nothing:
-            self._reject((self._problem("", _SETS_NOTHING),))
+            self._reject((self._build_problem("", _SETS_NOTHING),))
         elif not loosenings or self._is_confirmed(config, began):
             self._accept(config, fingerprint, loosenings)
 
     def _is_confirmed(self, config: WebConfig, began: float) -> bool:
         """Return whether the files were the same a second before this look began."""
-        fingerprint, before = _fingerprint(config.files), self._unconfirmed
+        fingerprint, before = _take_fingerprint(config.files), self._unconfirmed
         if before and (before.digest, before.fingerprint) == (config.digest, fingerprint):
             return began - before.read_at >= _CONFIRM_SECONDS
         now = self._clock()
@@ -193,12 +193,14 @@ class LiveWebConfig:
     def _reject_for(self, error: Exception) -> None:
         """Keep the old configuration where an error that is not the file's ended the reading."""
         limit = find_resource_limit(error)
-        problems = (self._problem("", _DEFECT if limit is None else f"was not read: {limit}"),)
+        problems = (
+            self._build_problem("", _DEFECT if limit is None else f"was not read: {limit}"),
+        )
         if limit is None and problems != self._problems:
             log.error("reload crashed; please report it", exc_info=error)
         self._reject(problems)
 
-    def _problem(self, key: str, message: str) -> Problem:
+    def _build_problem(self, key: str, message: str) -> Problem:
         return Problem(str(self._path), None, None, key, message)
 
     def _warn(self) -> None:
@@ -235,11 +237,11 @@ class NewestContext(ssl.SSLContext):
         return self.newest.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
-def _fingerprint(files: tuple[Path, ...]) -> _Fingerprint:
-    return tuple(map(_state, files))
+def _take_fingerprint(files: tuple[Path, ...]) -> _Fingerprint:
+    return tuple(map(_read_state, files))
 
 
-def _state(file: Path) -> tuple[int, ...] | None:
+def _read_state(file: Path) -> tuple[int, ...] | None:
     try:
         found = file.stat()
     except OSError:

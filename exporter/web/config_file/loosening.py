@@ -19,25 +19,27 @@ _TLS_1_3: Final = "TLSv1.3"
 
 def find_loosenings(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     """Find each protection that the second configuration has less of than the first."""
-    yield from _users(before, now)
-    yield from _requests(before, now)
+    yield from _compare_users(before, now)
+    yield from _compare_requests(before, now)
     if before.context is None:
         return
     if now.context is None:
         yield "tls_server_config", "plain HTTP is served now"
         return
-    yield from _client_certificates(before, now)
-    yield from _encryption(before.context, now.context)
+    yield from _compare_client_certificates(before, now)
+    yield from _compare_encryption(before.context, now.context)
 
 
 def is_tls_stricter(before: WebConfig, now: WebConfig) -> bool:
     """Return whether a connection may be refused now that was accepted before."""
     if before.context is None or now.context is None:
         return False
-    return any(_client_certificates(now, before)) or any(_encryption(now.context, before.context))
+    return any(_compare_client_certificates(now, before)) or any(
+        _compare_encryption(now.context, before.context)
+    )
 
 
-def _users(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
+def _compare_users(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     if not before.users:
         return
     if not now.users:
@@ -51,7 +53,7 @@ def _users(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
         yield "basic_auth_users", f"users with another password: {len(changed)}"
 
 
-def _requests(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
+def _compare_requests(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     if before.rate_limit and not now.rate_limit:
         yield "rate_limit", "any number of requests is accepted now"
     elif before.rate_limit and now.rate_limit:
@@ -65,7 +67,7 @@ def _requests(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
             yield f"http_server_config.headers.{name}", change
 
 
-def _client_certificates(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
+def _compare_client_certificates(before: WebConfig, now: WebConfig) -> Iterator[Loosening]:
     if before.context is None or now.context is None:
         return
     if now.context.verify_mode < before.context.verify_mode:
@@ -91,15 +93,15 @@ def _client_certificates(before: WebConfig, now: WebConfig) -> Iterator[Loosenin
         yield "tls_server_config.client_ca", "certificates of another authority are trusted now"
 
 
-def _encryption(before: ssl.SSLContext, now: ssl.SSLContext) -> Iterator[Loosening]:
+def _compare_encryption(before: ssl.SSLContext, now: ssl.SSLContext) -> Iterator[Loosening]:
     if now.minimum_version < before.minimum_version:
         yield "tls_server_config.min_version", f"{now.minimum_version.name} is spoken now"
-    added = sorted(_suites(now) - _suites(before))
+    added = sorted(_list_suites(now) - _list_suites(before))
     if added and before.minimum_version < ssl.TLSVersion.TLSv1_3:
         yield "tls_server_config.cipher_suites", f"offered now: {', '.join(added)}"
 
 
-def _suites(context: ssl.SSLContext) -> set[str]:
+def _list_suites(context: ssl.SSLContext) -> set[str]:
     """Return the suites of TLS 1.2 that can be chosen; those of TLS 1.3 are always the same."""
     if context.minimum_version >= ssl.TLSVersion.TLSv1_3:
         return set()

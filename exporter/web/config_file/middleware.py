@@ -84,7 +84,7 @@ class _WebConfigMiddleware:
         if not self._live.is_valid(request.get_extra_info("ssl_object")):
             return _close_without_response(request)
         config = self._live.current
-        if config.allowed_sans and not config.allowed_sans & _names(request):
+        if config.allowed_sans and not config.allowed_sans & _read_certificate_names(request):
             self._log_refusal(request, "its certificate has none of client_allowed_sans")
             response = _build_refusal(HTTPStatus.FORBIDDEN)
             response.force_close()
@@ -141,7 +141,7 @@ class _WebConfigMiddleware:
         (log.warning if is_due else log.debug)("client refused", peer=peer, cause=cause)
 
 
-def _names(request: web.Request) -> frozenset[str]:
+def _read_certificate_names(request: web.Request) -> frozenset[str]:
     """Return the names in the client's certificate, which the handshake has verified."""
     return find_alternative_names(request.get_extra_info("peercert") or {})
 

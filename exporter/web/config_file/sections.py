@@ -16,17 +16,17 @@ from exporter.yamlfile.models import FieldError, StrictModel, build_duration_par
 from exporter.yamlfile.units import DURATION_FORMAT
 
 
-def _whole_number(value: object) -> object:
+def _parse_whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
-def _header(text: str) -> str:
+def _parse_header(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise FieldError("must hold only ASCII characters, and no line breaks")
     return text.strip(" ")
 
 
-def _interval(value: object) -> float:
+def _parse_interval(value: object) -> float:
     """Return the seconds of a duration as Go or Prometheus write it, or of a plain zero."""
     if not isinstance(value, str):
         raise FieldError(DURATION_FORMAT)
@@ -48,7 +48,7 @@ _GO_PART = re.compile(rf"([0-9]{{1,18}}\.?[0-9]{{0,18}}|\.[0-9]{{1,18}})({'|'.jo
 _GO_DURATION = re.compile(f"({_GO_PART.pattern})+")
 _MAX_INTERVAL_SECONDS = 86_400.0
 
-_Header = Annotated[str, AfterValidator(_header)]
+_Header = Annotated[str, AfterValidator(_parse_header)]
 
 
 class Headers(StrictModel):
@@ -74,14 +74,14 @@ class HttpServer(StrictModel):
 class RateLimitSection(StrictModel):
     """How many requests are accepted."""
 
-    interval: Annotated[float, BeforeValidator(_interval)]
+    interval: Annotated[float, BeforeValidator(_parse_interval)]
     """The time for one request, in seconds; zero means no limit."""
 
-    burst: Annotated[int, Field(ge=0), BeforeValidator(_whole_number)]
+    burst: Annotated[int, Field(ge=0), BeforeValidator(_parse_whole_number)]
     """How many requests may come at once after a pause; zero means none at all."""
 
 
-def _user(name: str) -> str:
+def _check_user(name: str) -> str:
     if ":" in name or any(unicodedata.category(char) == "Cc" for char in name):
         raise FieldError("names a user that no client can; a name has no ':' or control characters")
     return name
@@ -93,7 +93,7 @@ def _hash(text: object) -> bytes:
     return parse_hash(text)
 
 
-_User = Annotated[str, AfterValidator(_user)]
+_User = Annotated[str, AfterValidator(_check_user)]
 _Hash = Annotated[bytes, BeforeValidator(_hash)]
 
 

@@ -97,16 +97,16 @@ def require_key(pem: Pem) -> Pem:
     return pem
 
 
-def _inline(value: object) -> object:
+def _encode_inline(value: object) -> object:
     return Pem(value.encode(errors="replace")) if isinstance(value, str) else value
 
 
-def _in_file(value: object, info: ValidationInfo[Path | None]) -> object:
+def _read_file(value: object, info: ValidationInfo[Path | None]) -> object:
     path = resolve_path(info.context or Path(), value)
     return read_pem(path) if isinstance(path, Path) else path
 
 
-def _one_curve(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_one_curve(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(names) > 1:
         raise FieldError(
             "names several curves, and Python's ssl takes one alone; name the first, or leave the "
@@ -115,8 +115,8 @@ def _one_curve(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-_Text = Annotated[InstanceOf[Pem], BeforeValidator(_inline)]
-_File = Annotated[InstanceOf[Pem], BeforeValidator(_in_file)]
+_Text = Annotated[InstanceOf[Pem], BeforeValidator(_encode_inline)]
+_File = Annotated[InstanceOf[Pem], BeforeValidator(_read_file)]
 _Certificates = Annotated[_Text, AfterValidator(require_certificates)]
 _CertificatesFile = Annotated[_File, AfterValidator(require_certificates)]
 _Key = Annotated[_Text, AfterValidator(require_key)]
@@ -169,7 +169,7 @@ class TlsServer(StrictModel):
     """Whether the order of the suites here counts, or the client's."""
 
     curve_preferences: Annotated[
-        tuple[Annotated[str, AfterValidator(parse_curve)], ...], AfterValidator(_one_curve)
+        tuple[Annotated[str, AfterValidator(parse_curve)], ...], AfterValidator(_check_one_curve)
     ] = ()
     """The curve for the key exchange; none means OpenSSL's own choice."""
 

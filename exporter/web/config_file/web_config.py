@@ -126,7 +126,7 @@ def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
         warnings.add(loc, document.key_position(loc), warning)
     for loc, warning in _find_warnings(file, now):
         warnings.add(loc, document.position(loc), warning)
-    return _config(file, path, text, warnings.problems(), sets_nothing=not value)
+    return _build_config(file, path, text, warnings.problems(), sets_nothing=not value)
 
 
 def _find_warnings(file: WebConfigFile, now: float) -> Iterator[LocatedMessage]:
@@ -150,7 +150,7 @@ def _digest(contents: Iterable[bytes]) -> bytes:
     return hashlib.sha256(b"".join(digests)).digest()
 
 
-def _config(
+def _build_config(
     file: WebConfigFile,
     path: Path,
     text: str,
@@ -164,7 +164,7 @@ def _config(
     return WebConfig(
         context=tls.context if tls else None,
         allowed_sans=normalize_names(tls.client_allowed_sans if tls else ()),
-        client_authorities=_authorities(tls),
+        client_authorities=_read_authorities(tls),
         headers={name: value for name, value in headers.model_dump(by_alias=True).items() if value},
         users=file.basic_auth_users,
         rate_limit=RateLimit(limit.interval, limit.burst) if limit and limit.interval else None,
@@ -175,7 +175,7 @@ def _config(
     )
 
 
-def _authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
+def _read_authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
     pem = tls and (tls.client_ca or tls.client_ca_file)
     return frozenset(read_certificates(pem.content)) if pem else None
 
@@ -194,11 +194,11 @@ def check_rules(top: YamlValue) -> Iterator[LocatedMessage]:
                 (_TLS, name),
                 f"is missing; write it, or {name}_file with the path of a file that holds it",
             )
-    yield from _client_certificates(tls)
-    yield from _versions(tls)
+    yield from _check_client_certificates(tls)
+    yield from _check_versions(tls)
 
 
-def _client_certificates(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
+def _check_client_certificates(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
     policy = tls.get("client_auth_type", NONE)
     for name in ("client_ca", "client_ca_file"):
         if name in tls and policy == NONE:
@@ -210,17 +210,17 @@ def _client_certificates(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
         )
 
 
-def _versions(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
+def _check_versions(tls: dict[str, YamlValue]) -> Iterator[LocatedMessage]:
     order = list(VERSIONS)
     oldest, newest = tls.get("min_version", order[0]), tls.get("max_version", order[-1])
     if oldest not in order or newest not in order:
         return
     if order.index(oldest) > order.index(newest):
         yield (_TLS, "max_version"), f"is below min_version, {oldest}"
-    yield from _suites(tls.get("cipher_suites"), takes_12=oldest == order[0])
+    yield from _check_suites(tls.get("cipher_suites"), takes_12=oldest == order[0])
 
 
-def _suites(names: YamlValue, *, takes_12: bool) -> Iterator[LocatedMessage]:
+def _check_suites(names: YamlValue, *, takes_12: bool) -> Iterator[LocatedMessage]:
     if not isinstance(names, tuple):
         return
     of_13 = {name for name in names if isinstance(name, str) and name in TLS_13_SUITES}
@@ -240,7 +240,7 @@ def drop_zero_values(document: Document) -> YamlValue:
     """Return the document's value without the keys that are not set; keys that are unknown stay."""
     if document.value is None:
         return {}
-    top = _without_unset(document.value, ())
+    top = _drop_unset(document.value, ())
     if not isinstance(top, dict):
         return top
     if top.get(_TLS) == {}:
@@ -258,12 +258,12 @@ def empty_sections(document: Document, value: YamlValue) -> Iterator[LocatedMess
                 yield (name,), consequence
 
 
-def _without_unset(value: YamlValue, section: SectionPath) -> YamlValue:
+def _drop_unset(value: YamlValue, section: SectionPath) -> YamlValue:
     if not isinstance(value, dict) or section not in MESSAGES.sections:
         return value
     known = MESSAGES.sections[section]
     return {
-        key: _without_unset(item, (*section, key))
+        key: _drop_unset(item, (*section, key))
         for key, item in value.items()
         if key not in known or not (item is None or (key in _TEXTS and item == ""))
     }

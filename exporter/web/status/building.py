@@ -65,16 +65,16 @@ _DEMAND: Final = (
 def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> Overview:
     """Return what is wrong now, and each account in a few numbers; or the same of one account."""
     summaries: list[Summary] = []
-    problems = list(_process_problems(seen)) if only is None else []
+    problems = list(_find_process_problems(seen)) if only is None else []
     for account in seen.accounts.values() if only is None else (only,):
         targets = _look_at(account, seen)
         summaries.append(_summarize(account, targets, seen))
-        problems += _account_problems(account, targets, seen)
+        problems += _find_account_problems(account, targets, seen)
     summaries.sort(key=lambda summary: _WORST_FIRST.index(summary.state))
     problems.sort(key=lambda problem: problem.severity)
     return Overview(
         time=seen.at(seen.now),
-        state=_worst_of(summaries, problems),
+        state=_find_worst_state(summaries, problems),
         problems=tuple(problems),
         exporter=_describe_exporter(seen),
         summaries=tuple(summaries),
@@ -87,15 +87,15 @@ def build_account(
     """Return all that is known of an account, and the requests of the last polls if asked."""
     targets = _look_at(account, seen)
     if not with_requests:
-        targets = [observed._replace(known=_without_trace(observed.known)) for observed in targets]
+        targets = [observed._replace(known=_drop_trace(observed.known)) for observed in targets]
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
     demand = count_requests_per_hour(observed.known for observed in targets)
     ratio = compute_demand_ratio([observed.known for observed in targets], seen.requests_per_second)
     return AccountStatus(
         summary=_summarize(account, targets, seen),
-        disk_usage=_disk_usage(account, usages[0], seen) if usages else None,
+        disk_usage=_build_disk_usage(account, usages[0], seen) if usages else None,
         files=tuple(
-            _files(observed.target, observed, seen)
+            _build_files(observed.target, observed, seen)
             for observed in targets
             if isinstance(observed.target, FilesTarget)
         ),
@@ -169,13 +169,13 @@ def _count_files(targets: Iterable[_TargetNow]) -> int | None:
     return sum(found) if found and len(found) == len(counts) else None
 
 
-def _without_trace(known: TargetState) -> TargetState:
+def _drop_trace(known: TargetState) -> TargetState:
     if known.last is None:
         return known
     return replace(known, last=replace(known.last, trace=_NO_TRACE))
 
 
-def _request(made: RequestRecord, seen: Observation) -> RequestMade:
+def _build_request(made: RequestRecord, seen: Observation) -> RequestMade:
     return RequestMade(
         began_seconds=round(made.began, 3),
         duration_seconds=round(made.seconds, 3),
@@ -189,7 +189,7 @@ def _request(made: RequestRecord, seen: Observation) -> RequestMade:
     )
 
 
-def _schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
+def _build_schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
     known, last = target.known, target.known.last
     return ScheduleStatus(
         state=target.state,
@@ -203,7 +203,7 @@ def _schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
             requests=last.requests,
             reason=None if last.reason is None else str(last.reason),
             cause=seen.text(last.cause) or None,
-            last_requests=tuple(_request(made, seen) for made in last.trace.requests),
+            last_requests=tuple(_build_request(made, seen) for made in last.trace.requests),
             costly_folders=tuple(
                 FolderRequests(seen.text(cost.path), cost.requests, round(cost.seconds, 3))
                 for cost in last.trace.folders
@@ -221,7 +221,7 @@ def _round(number: float | None, digits: int) -> float | None:
     return None if number is None else round(number, digits)
 
 
-def _disk_usage(
+def _build_disk_usage(
     account: ConfiguredAccount, target: _TargetNow, seen: Observation
 ) -> DiskUsageStatus:
     usage = target.snapshot
@@ -229,39 +229,39 @@ def _disk_usage(
     rejected: list[str] = []
     if isinstance(usage, snapshots.DiskUsageSnapshot):
         largest_first = sorted(usage.users, key=lambda user: (-user.bytes_total, user.cpu_user))
-        users = tuple(_user(user, account, seen) for user in largest_first)
+        users = tuple(_build_user(user, account, seen) for user in largest_first)
         rejected = sorted(map(seen.text, usage.rejected_users))
     return DiskUsageStatus(
-        schedule=_schedule(target, seen), users=users, users_without_number=tuple(rejected)
+        schedule=_build_schedule(target, seen), users=users, users_without_number=tuple(rejected)
     )
 
 
-def _user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> UserStatus:
+def _build_user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> UserStatus:
     days = usage.days
     return UserStatus(
         cpu_user=seen.text(usage.cpu_user),
         day=usage.day,
         bytes=usage.bytes_total,
         quota_bytes=find_quota(account.quotas, usage.cpu_user),
-        changes=UsageChanges(**{name: _change(days, age) for name, age in _DAYS.items()}),
+        changes=UsageChanges(**{name: _compute_change(days, age) for name, age in _DAYS.items()}),
         days=days,
     )
 
 
-def _change(days: Sequence[int | None], age: int) -> int | None:
+def _compute_change(days: Sequence[int | None], age: int) -> int | None:
     """Return by how much the newest day differs from the one that many days before."""
     newest, earlier = days[-1], days[-1 - age] if age < len(days) else None
     return None if newest is None or earlier is None else newest - earlier
 
 
-def _files(target: FilesTarget, now: _TargetNow, seen: Observation) -> FilesStatus:
+def _build_files(target: FilesTarget, now: _TargetNow, seen: Observation) -> FilesStatus:
     files = now.snapshot if isinstance(now.snapshot, FileCounts) else None
     by_folder = (files and files.by_folder) or ()
     largest = nlargest(MAX_FOLDERS, by_folder, key=lambda count: count.files)
     return FilesStatus(
         path=target.path,
         file_type=target.file_type,
-        schedule=_schedule(now, seen),
+        schedule=_build_schedule(now, seen),
         files=None if files is None else files.files,
         folders=None if files is None else files.folders,
         largest_folders=tuple(
@@ -270,7 +270,7 @@ def _files(target: FilesTarget, now: _TargetNow, seen: Observation) -> FilesStat
     )
 
 
-def _process_problems(seen: Observation) -> Iterator[StatusProblem]:
+def _find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
     process = seen.process
     if process.dead:
         yield StatusProblem(
@@ -294,20 +294,20 @@ def _process_problems(seen: Observation) -> Iterator[StatusProblem]:
             )
 
 
-def _account_problems(
+def _find_account_problems(
     account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Iterator[StatusProblem]:
     """Return what is wrong with an account now."""
     failed = [observed for observed in targets if observed.state in _WRONG]
     if failed:
-        yield from _poll_problems(account, failed, seen)
-    yield from _demand_problems(account, targets, seen)
+        yield from _find_poll_problems(account, failed, seen)
+    yield from _find_demand_problems(account, targets, seen)
     for observed in targets:
         if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
-            yield from _usage_problems(account, observed.snapshot, seen)
+            yield from _find_usage_problems(account, observed.snapshot, seen)
 
 
-def _poll_problems(
+def _find_poll_problems(
     account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Iterator[StatusProblem]:
     """Return a problem for each cause; one cause can concern many targets."""
@@ -320,7 +320,9 @@ def _poll_problems(
             alike[_OVERDUE].append(observed)
     for (reason, cause, advice), failed in alike.items():
         since = [
-            moment for observed in failed if (moment := _wrong_since(observed.known)) is not None
+            moment
+            for observed in failed
+            if (moment := _find_wrong_since(observed.known)) is not None
         ]
         due = [
             observed.known.next_due for observed in failed if observed.known.next_due is not None
@@ -332,13 +334,13 @@ def _poll_problems(
             cause=seen.text(cause),
             advice=seen.text(advice),
             account=account.name,
-            subjects=tuple(_subject(observed.target) for observed in failed),
+            subjects=tuple(_describe_subject(observed.target) for observed in failed),
             since=seen.at(min(since)) if since else None,
             next_attempt=seen.at(min(due)) if due else None,
         )
 
 
-def _demand_problems(
+def _find_demand_problems(
     account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
 ) -> Iterator[StatusProblem]:
     known = [observed.known for observed in targets]
@@ -351,24 +353,24 @@ def _demand_problems(
             cause=_DEMAND,
             advice="set longer intervals, a higher api.requests_per_second, or smaller paths",
             account=account.name,
-            subjects=(_subject(costliest.target),),
+            subjects=(_describe_subject(costliest.target),),
         )
 
 
-def _wrong_since(known: TargetState) -> float | None:
+def _find_wrong_since(known: TargetState) -> float | None:
     """Return since when a target fails, or has no numbers that count, in monotonic time."""
     if known.failing_since is not None or known.good is None:
         return known.failing_since
     return known.good.finished + known.target.stale_after
 
 
-def _subject(target: Target) -> str:
+def _describe_subject(target: Target) -> str:
     if isinstance(target, FilesTarget):
         return f"{target.path} {target.file_type}"
     return "disk usage"
 
 
-def _usage_problems(
+def _find_usage_problems(
     account: ConfiguredAccount, usage: snapshots.DiskUsageSnapshot, seen: Observation
 ) -> Iterator[StatusProblem]:
     if usage.rejected_users:
@@ -416,16 +418,16 @@ def _describe_exporter(seen: Observation) -> ExporterStatus:
         shard=process.shard,
         total_shards=process.total_shards,
         config_file=None if process.config_file is None else seen.text(process.config_file),
-        config=_reloads(process.config, seen),
-        web_config=None if process.web_config is None else _reloads(process.web_config, seen),
+        config=_build_reloads(process.config, seen),
+        web_config=None if process.web_config is None else _build_reloads(process.web_config, seen),
     )
 
 
-def _reloads(read: ReadFile, seen: Observation) -> Reloads:
+def _build_reloads(read: ReadFile, seen: Observation) -> Reloads:
     return Reloads(successful=read.successful, last_success=seen.at(read.last_success))
 
 
-def _worst_of(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:
+def _find_worst_state(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:
     worst = min((summary.state for summary in summaries), key=_WORST_FIRST.index, default=State.OK)
     if worst in _WRONG or not problems:
         return worst

@@ -41,26 +41,26 @@ def _write_parts(seen: Observation, overview: Overview, *, with_requests: bool) 
         exporter=overview.exporter,
         accounts=(),
     )
-    yield _status().dump_json(frame).removesuffix(_TAIL)
+    yield _make_status_adapter().dump_json(frame).removesuffix(_TAIL)
     for number, summary in enumerate(overview.summaries):
         account = build_account(seen, seen.accounts[summary.name], with_requests=with_requests)
-        yield (b"," if number else b"") + _account().dump_json(account)
+        yield (b"," if number else b"") + _make_account_adapter().dump_json(account)
     yield _TAIL + b"\n"
 
 
 @cache
-def _status() -> TypeAdapter[Status]:
+def _make_status_adapter() -> TypeAdapter[Status]:
     return TypeAdapter(Status)
 
 
 @cache
-def _account() -> TypeAdapter[AccountStatus]:
+def _make_account_adapter() -> TypeAdapter[AccountStatus]:
     return TypeAdapter(AccountStatus)
 
 
 def format_schema() -> str:
     """Return the text of ``schema.json``."""
-    schema = _status().json_schema(mode="serialization")
+    schema = _make_status_adapter().json_schema(mode="serialization")
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     return json.dumps(dialect | schema, indent=2, ensure_ascii=False) + "\n"
 

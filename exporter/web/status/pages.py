@@ -116,9 +116,9 @@ class StatusPages:
         account = request.query.get("account")
         view = View(
             account=account,
-            accounts_page=1 if account is not None else _page_number(request, "accounts"),
-            users_page=1 if account is None else _page_number(request, "users"),
-            paths_page=1 if account is None else _page_number(request, "paths"),
+            accounts_page=1 if account is not None else _read_page_number(request, "accounts"),
+            users_page=1 if account is None else _read_page_number(request, "users"),
+            paths_page=1 if account is None else _read_page_number(request, "paths"),
         )
         links = PageLinks(self._telemetry_path.removeprefix("/"), self._shows_configuration())
 
@@ -212,7 +212,7 @@ class StatusPages:
         return built if built is not None and self._source.clock() < built.until else None
 
 
-def _page_number(request: web.Request, name: str) -> int:
+def _read_page_number(request: web.Request, name: str) -> int:
     """Return the number of a page in a query, 1 where there is none."""
     text = request.query.get(name, "")
     return int(text) if text.isdecimal() and len(text) <= _MAX_PAGE_DIGITS else 1

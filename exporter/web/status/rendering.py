@@ -116,7 +116,7 @@ def build_content_security_policy() -> str:
 
     The only style sheet that is applied is the page's own (CSP level 3, hash sources).
     """
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_read_style().encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
@@ -131,7 +131,7 @@ def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None
     overview = build_overview(seen, only)
     problems = _group_problems(overview)
     text = (
-        _environment()
+        _build_environment()
         .get_template("page.html")
         .render(
             overview=overview,
@@ -142,15 +142,15 @@ def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None
             targets=sum(summary.targets for summary in overview.summaries),
             failing=sum(summary.failing_targets for summary in overview.summaries),
             waiting=sum(summary.waiting_targets for summary in overview.summaries),
-            summaries=_page_of_accounts(overview, view),
+            summaries=_paginate_accounts(overview, view),
             account_names=sorted(seen.accounts),
             accounts=_open_accounts(seen, overview),
-            users_page=lambda account: _page_of_users(account, view),
-            files_page=lambda account: _page_of_files(account, view),
-            link=_link,
+            users_page=lambda account: _paginate_users(account, view),
+            files_page=lambda account: _paginate_files(account, view),
+            link=_build_link,
             view=view,
             links=links,
-            style=_style(),
+            style=_read_style(),
         )
     )
     return text.encode()
@@ -176,30 +176,30 @@ def _group_problems(overview: Overview) -> list[ProblemGroup]:
     return [ProblemGroup(tuple(problems)) for problems in alike.values()]
 
 
-def _page_of_accounts(overview: Overview, view: View) -> TablePage[Summary] | None:
+def _paginate_accounts(overview: Overview, view: View) -> TablePage[Summary] | None:
     """Return the lines of accounts, where they are too many to show their details."""
     if view.account is not None or len(overview.summaries) <= MAX_OPEN_ACCOUNTS:
         return None
     return _cut(overview.summaries, view.accounts_page, ACCOUNTS_PER_PAGE, "accounts", None)
 
 
-def _page_of_users(account: AccountStatus, view: View) -> TablePage[UserStatus] | None:
+def _paginate_users(account: AccountStatus, view: View) -> TablePage[UserStatus] | None:
     if account.disk_usage is None or account.disk_usage.users is None:
         return None
-    return _page_of(account, account.disk_usage.users, view, view.users_page, "users")
+    return _paginate(account, account.disk_usage.users, view, view.users_page, "users")
 
 
-def _page_of_files(account: AccountStatus, view: View) -> TablePage[FilesStatus]:
-    return _page_of(account, account.files, view, view.paths_page, "paths")
+def _paginate_files(account: AccountStatus, view: View) -> TablePage[FilesStatus]:
+    return _paginate(account, account.files, view, view.paths_page, "paths")
 
 
-def _page_of(
+def _paginate(
     account: AccountStatus, rows: Sequence[T], view: View, page: int, name: str
 ) -> TablePage[T]:
     """Return a page of an account's table; on the page of all accounts, its beginning."""
     if view.account is not None:
         return _cut(rows, page, ROWS_PER_PAGE, name, view.account)
-    whole = _link(account=account.summary.name) if len(rows) > MAX_OPEN_ROWS else None
+    whole = _build_link(account=account.summary.name) if len(rows) > MAX_OPEN_ROWS else None
     return TablePage(rows[:MAX_OPEN_ROWS], 1, len(rows), whole=whole)
 
 
@@ -210,25 +210,25 @@ def _cut(rows: Sequence[T], page: int, length: int, name: str, account: str | No
     start = (page - 1) * length
 
     def link(number: int) -> str | None:
-        return _link(account=account, **{name: number}) if 1 <= number <= last else None
+        return _build_link(account=account, **{name: number}) if 1 <= number <= last else None
 
     return TablePage(
         rows[start : start + length], start + 1, len(rows), link(page - 1), link(page + 1)
     )
 
 
-def _link(**fields: str | int | None) -> str:
+def _build_link(**fields: str | int | None) -> str:
     """Return a link to another view; relative, since a proxy may put a prefix before the path."""
     return "?" + urlencode({name: value for name, value in fields.items() if value is not None})
 
 
 @cache
-def _style() -> str:
+def _read_style() -> str:
     return Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
 
 
 @cache
-def _environment() -> "Environment":
+def _build_environment() -> "Environment":
     from exporter.web.status import template_loading  # noqa: PLC0415 - see above
 
     return template_loading.build_environment(template_loading.find_loader())

@@ -44,11 +44,11 @@ def draw(days: Sequence[int | None]) -> Sparkline | None:
         None if size is None else (_MARGIN + number * step, height(size))
         for number, size in enumerate(days)
     ]
-    pieces = list(_pieces(points))
+    pieces = list(_split_into_runs(points))
     x, y = pieces[-1][-1]
     return Sparkline(
-        line="".join(_line(piece) for piece in pieces),
-        area="".join(_area(piece) for piece in pieces),
+        line="".join(_draw_line(piece) for piece in pieces),
+        area="".join(_draw_area(piece) for piece in pieces),
         x=round(x, 1),
         y=round(y, 1),
         lowest=lowest,
@@ -59,19 +59,23 @@ def draw(days: Sequence[int | None]) -> Sparkline | None:
 _Point = tuple[float, float]
 
 
-def _pieces(points: Sequence[_Point | None]) -> Iterator[list[_Point]]:
+def _split_into_runs(points: Sequence[_Point | None]) -> Iterator[list[_Point]]:
     """Return runs of consecutive points."""
     for is_missing, group in groupby(points, key=lambda point: point is None):
         if not is_missing:
             yield [point for point in group if point is not None]
 
 
-def _line(piece: Sequence[_Point]) -> str:
+def _draw_line(piece: Sequence[_Point]) -> str:
     if len(piece) == 1:
         return f"M{piece[0][0]:.1f} {piece[0][1]:.1f}h.1"
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in piece)
 
 
-def _area(piece: Sequence[_Point]) -> str:
+def _draw_area(piece: Sequence[_Point]) -> str:
     first, last = piece[0][0], piece[-1][0]
-    return f"M{first:.1f} {HEIGHT}L{_line(piece)[1:]}L{last:.1f} {HEIGHT}Z" if last > first else ""
+    return (
+        f"M{first:.1f} {HEIGHT}L{_draw_line(piece)[1:]}L{last:.1f} {HEIGHT}Z"
+        if last > first
+        else ""
+    )
