@@ -154,7 +154,7 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
             parts = list(_watched(machine, exporter, days, slots(seed, days)))
             machine.suffer(Slot())
             good = exporter.observer.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
-            dead = exporter.dead()
+            dead = exporter.list_dead_threads()
     observer = exporter.observer
     verdicts = {
         "memory is flat": _memory_is_flat(parts),

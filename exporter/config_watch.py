@@ -68,9 +68,9 @@ class ConfigWatcher(Generic[T]):
         """Begin to look."""
         self._thread.start()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the name of the thread if it should look and does not."""
-        return (self._thread.name,) if self._thread.dead else ()
+        return (self._thread.name,) if self._thread.is_down else ()
 
     def join(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the end, when it is time; return whether it came."""

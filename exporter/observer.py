@@ -25,8 +25,8 @@ from exporter.web.status.observation import (
 class Observer:
     """Observes the running service; any thread may call it.
 
-    ``started`` is in seconds of monotonic time. ``settings`` returns those in force, ``dead`` the
-    names of the threads that should run and do not.
+    ``started`` is in seconds of monotonic time. ``settings`` returns those in force,
+    ``list_dead_threads`` the names of the threads that should run and do not.
     """
 
     settings: Callable[[], Settings]
@@ -34,7 +34,7 @@ class Observer:
     clock: Clock
     wall_time: WallTime
     started: float
-    dead: Callable[[], Collection[str]]
+    list_dead_threads: Callable[[], Collection[str]]
     config_file: str | None
     config: ReloadStatus
     web_config: ReloadStatus | None
@@ -58,7 +58,7 @@ class Observer:
                 python_version=platform.python_version(),
                 started=self.started,
                 memory=read_memory(),
-                dead=tuple(self.dead()),
+                dead_threads=tuple(self.list_dead_threads()),
                 shard=settings.shard.ordinal,
                 total_shards=settings.shard.total,
                 config_file=self.config_file,

@@ -120,9 +120,9 @@ class ReloadThread:
         """Begin to reload."""
         self._thread.start()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the name of the thread if it should wait for requests and does not."""
-        return (self._thread.name,) if self._thread.dead else ()
+        return (self._thread.name,) if self._thread.is_down else ()
 
     def request(self, *, over_http: bool = False) -> Future[Sequence[str]]:
         """Ask for a reload that begins after now, without waiting for it.

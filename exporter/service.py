@@ -164,7 +164,7 @@ class _Service(Generic[T]):
         self._process.signals.on_stop(
             lambda: loop.call_soon_threadsafe(stop_serving.set), _log_overdue
         )
-        async with self._notifier.watch(self._dead):
+        async with self._notifier.watch(self._list_dead_threads):
             await serve(
                 self._app, self._web_options.sockets, self._begin, stop_serving, self._ssl_context
             )
@@ -188,9 +188,13 @@ class _Service(Generic[T]):
             log.info("listening", address=format_address(sock), path=path)
         self._notifier.notify_ready()
 
-    def _dead(self) -> tuple[str, ...]:
+    def _list_dead_threads(self) -> tuple[str, ...]:
         """Return the names of the threads and tasks that should run and do not."""
-        return (*self._polling.thread.dead(), *self._publisher.dead(), *self._reloading.dead())
+        return (
+            *self._polling.thread.list_dead_threads(),
+            *self._publisher.list_dead_threads(),
+            *self._reloading.list_dead_threads(),
+        )
 
     def _build_polling(self, settings: Settings) -> "_PollingService":
         workers = WorkerPool(settings.max_workers)
@@ -220,7 +224,7 @@ class _Service(Generic[T]):
             clock=self._clock,
             wall_time=self._metrics.wall_time,
             started=self._clock.monotonic(),
-            dead=self._dead,
+            list_dead_threads=self._list_dead_threads,
             config_file=options.config_file,
             config=reloading.reload,
             web_config=options.web_config,
@@ -233,8 +237,8 @@ class _Service(Generic[T]):
                 StatusSource(
                     observe, options.configuration, options.is_restricted, self._clock.monotonic
                 ),
-                self._dead,
-                self._publisher.unfinished,
+                self._list_dead_threads,
+                self._publisher.list_pending_targets,
                 partial(reloading.request, over_http=True) if options.lifecycle else None,
             )
         )
@@ -380,10 +384,10 @@ class _ReloadService(Generic[T]):
         if self._watcher:
             self._watcher.start()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the names of the threads that should run and do not."""
-        watching = self._watcher.dead() if self._watcher else ()
-        return (*self._thread.dead(), *watching)
+        watching = self._watcher.list_dead_threads() if self._watcher else ()
+        return (*self._thread.list_dead_threads(), *watching)
 
     def join(self, timeout: float) -> None:
         """Wait at most ``timeout`` seconds for each thread to end, when it is time to stop."""

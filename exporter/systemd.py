@@ -45,22 +45,22 @@ class Notifier:
         self._send("READY=1", "STATUS=serving")
 
     @asynccontextmanager
-    async def watch(self, find_dead: Callable[[], Sequence[str]]) -> AsyncIterator[None]:
-        """Feed the watchdog meanwhile, as long as ``find_dead`` finds no thread that is dead.
+    async def watch(self, list_dead_threads: Callable[[], Sequence[str]]) -> AsyncIterator[None]:
+        """Feed the watchdog meanwhile, while ``list_dead_threads`` returns none.
 
         It is fed by the event loop of the caller: where that hangs, it is not fed either.
         Afterwards the service stops, which is notified.
         """
-        feeding = asyncio.create_task(self._feed_watchdog(find_dead))
+        feeding = asyncio.create_task(self._feed_watchdog(list_dead_threads))
         try:
             yield
         finally:
             feeding.cancel()
             self._send("STOPPING=1", "STATUS=stopping")
 
-    async def _feed_watchdog(self, find_dead: Callable[[], Sequence[str]]) -> None:
+    async def _feed_watchdog(self, list_dead_threads: Callable[[], Sequence[str]]) -> None:
         while self.watchdog_seconds is not None:
-            if not find_dead():
+            if not list_dead_threads():
                 self._send("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_seconds / _FEEDS_PER_TIMEOUT)
 

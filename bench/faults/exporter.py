@@ -40,7 +40,7 @@ class Running:
     """
 
     observer: MetricsObserver
-    dead: Callable[[], tuple[str, ...]]
+    list_dead_threads: Callable[[], tuple[str, ...]]
     ended: bool = False
 
 
@@ -88,7 +88,7 @@ def running(
     lookout = _Lookout(pace.publications, observer.look)
     publisher = Publisher(metrics, store, clock, lookout)
     lookout.published = publisher.latest
-    it = Running(observer, lambda: (*polling.dead(), *publisher.dead()))
+    it = Running(observer, lambda: (*polling.list_dead_threads(), *publisher.list_dead_threads()))
     polling.start()
     publisher.start()
     try:

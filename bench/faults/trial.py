@@ -231,8 +231,8 @@ class _Trial:
             yield f"scaleengine_up is {self.up(shown)} after the fault"
         if self.back is not None and self.back > INTERVAL + self.case.asked + self.leeway:
             yield f"it took {self.back:.0f} s until all was good"
-        if self.exporter.dead():
-            yield f"threads are dead: {', '.join(self.exporter.dead())}"
+        if self.exporter.list_dead_threads():
+            yield f"threads are dead: {', '.join(self.exporter.list_dead_threads())}"
 
     @property
     def left_over(self) -> str:

@@ -82,7 +82,7 @@ class Publisher:
         self._exposition = exposition
         return exposition
 
-    def unfinished(self) -> tuple[Target, ...]:
+    def list_pending_targets(self) -> tuple[Target, ...]:
         """Return the targets of which no finished poll has been published yet.
 
         After a publication without any, there are none: targets that a reload adds do not count.
@@ -96,9 +96,9 @@ class Publisher:
         """Begin to publish."""
         self._thread.start()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the name of the thread if it should publish and does not."""
-        return (self._thread.name,) if self._thread.dead else ()
+        return (self._thread.name,) if self._thread.is_down else ()
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread to end, at most ``timeout`` seconds; return whether it has."""

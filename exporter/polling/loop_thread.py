@@ -36,7 +36,7 @@ class PollingThread:
     """Runs a poller in an event loop in a thread of its own, until ``stop``.
 
     A defect that ends the loop is logged; the loop is started again after a while, with all
-    targets, and ``dead`` names the thread meanwhile.
+    targets, and ``list_dead_threads`` names the thread meanwhile.
     """
 
     def __init__(self, poller: Poller) -> None:
@@ -52,9 +52,9 @@ class PollingThread:
         """Begin to poll; raises RuntimeError where no thread can be started."""
         self._thread.start()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the names of what should poll and does not."""
-        return (self._thread.name,) if self._thread.dead else self._poller.dead()
+        return (self._thread.name,) if self._thread.is_down else self._poller.list_dead_threads()
 
     def call(self, work: Callable[[], T]) -> T:
         """Call a function in the loop's thread, between the steps of polls; return its result.

@@ -86,7 +86,7 @@ class Poller:
         if self._is_started:
             self._begin_missing()
 
-    def dead(self) -> tuple[str, ...]:
+    def list_dead_threads(self) -> tuple[str, ...]:
         """Return the names of the tasks that should poll and have ended; any thread may ask."""
         return tuple(
             f"poll {target}"

@@ -131,7 +131,7 @@ class Store:
         with self._lock:
             return tuple(self._accounts.get(name, {}).values())
 
-    def unfinished(self) -> tuple[Target, ...]:
+    def list_pending_targets(self) -> tuple[Target, ...]:
         """Return the targets that have not finished a poll yet."""
         return tuple(target for target, known in self.current().items() if known.last is None)
 

@@ -64,7 +64,7 @@ _MAX_WAIT: Final = 3600.0
 class SupervisedThread:
     """A thread that runs a function until it returns, and restarts it after a crash.
 
-    ``dead`` is true from the crash to the restart: 30 s the first time, and twice as long each
+    ``is_down`` is true from the crash to the restart: 30 s the first time, and twice as long each
     further time, up to an hour; after an hour of work it is 30 s again. ``monotonic`` returns
     the seconds of monotonic time.
     """
@@ -83,7 +83,7 @@ class SupervisedThread:
         self._thread = threading.Thread(name=name, target=self._run, args=(work,), daemon=True)
 
     @property
-    def dead(self) -> bool:
+    def is_down(self) -> bool:
         """Return whether the work should go on and does not."""
         return self._broken or not self._thread.is_alive()
 

@@ -48,18 +48,19 @@ _NOT_RELOADED_YET: Final = (
 class AppState:
     """What the pages show.
 
-    ``exposition`` returns the newest at once, or None before the first is ready. ``dead`` names the
-    threads that should run and do not, ``unfinished`` the targets of which no finished poll has
-    been published yet. ``reload`` requests a reload and returns what will hold the problems; None
-    lets no request do that. A request waits up to ``max_wait`` seconds for the first exposition or
-    for a reload.
+    - ``exposition`` returns the newest one, or None before the first is ready.
+    - ``list_dead_threads`` returns the names of the threads that should run and do not.
+    - ``list_pending_targets`` returns the targets of which no finished poll was published yet.
+    - ``reload`` requests a reload and returns a future of its problems; None forbids it.
+
+    A request waits up to ``max_wait`` seconds for the first exposition or for a reload.
     """
 
     exposition: Callable[[], Exposition | None]
     telemetry_path: str
     status: StatusSource
-    dead: Callable[[], Collection[str]]
-    unfinished: Callable[[], Collection[object]]
+    list_dead_threads: Callable[[], Collection[str]]
+    list_pending_targets: Callable[[], Collection[object]]
     reload: Callable[[], Future[Sequence[str]]] | None = None
     max_wait: float = 25.0
 
@@ -118,12 +119,12 @@ class _Pages:
 
     async def healthy(self, _: web.Request) -> web.Response:
         return _build_health_response(
-            "Healthy", "Threads that should run are dead", self._served.dead()
+            "Healthy", "Threads that should run are dead", self._served.list_dead_threads()
         )
 
     async def ready(self, _: web.Request) -> web.Response:
         return _build_health_response(
-            "Ready", "Waiting for the first poll of", self._served.unfinished()
+            "Ready", "Waiting for the first poll of", self._served.list_pending_targets()
         )
 
     async def reload(self, request: web.Request) -> web.Response:

@@ -162,8 +162,8 @@ def test_a_defect() -> None:
     with pytest.raises(ValueError, match="a defect"):
         thread.request().result(TIMEOUT)
     deadline = threading.Event()
-    while not thread.dead():
+    while not thread.list_dead_threads():
         deadline.wait(0.001)
-    assert thread.dead() == ("reload",)
+    assert thread.list_dead_threads() == ("reload",)
     stop.set()
     assert thread.join(TIMEOUT)

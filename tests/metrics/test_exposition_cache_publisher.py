@@ -154,7 +154,7 @@ def test_nothing_is_rendered_before_it_is_started(
     made = publisher(threading.Event())
     metrics.process.register(asked)
     assert made.latest() is None
-    assert made.unfinished() == (USAGE, FILES)
+    assert made.list_pending_targets() == (USAGE, FILES)
     assert asked.times == 1  # the registry asked, for names
     assert made.publish()
     assert made.latest() is not None
@@ -351,17 +351,17 @@ def test_unfinished_is_what_has_not_been_published(
     """Who waits for every target's first poll finds its series as soon as the wait is over."""
 
     def turns() -> Iterator[None]:
-        assert running.unfinished() == (USAGE, FILES)
+        assert running.list_pending_targets() == (USAGE, FILES)
         polled(FILES, FileCounts(1, 0))
-        assert running.unfinished() == (USAGE, FILES)
+        assert running.list_pending_targets() == (USAGE, FILES)
         yield
-        assert running.unfinished() == (USAGE,)
+        assert running.list_pending_targets() == (USAGE,)
         polled(USAGE, Reason.NETWORK)
         yield
-        assert running.unfinished() == ()
+        assert running.list_pending_targets() == ()
         store.apply(compute_delta([], [USAGE, FILES, replace(FILES, path="sestore4/new")]))
         yield
-        assert running.unfinished() == ()  # what a reload adds makes nobody wait
+        assert running.list_pending_targets() == ()  # what a reload adds makes nobody wait
 
     running = publisher(ScriptedStop(turns))
     running.run()
@@ -510,12 +510,12 @@ def test_the_thread_ends_when_told_to(publisher: Callable[[Stop], Publisher]) ->
     """A publisher lives from its start to its stop."""
     stop = threading.Event()
     running = publisher(stop)
-    assert running.dead() == ("publish",)
+    assert running.list_dead_threads() == ("publish",)
     running.start()
-    assert running.dead() == ()
+    assert running.list_dead_threads() == ()
     stop.set()
     assert running.join(60.0)
-    assert running.dead() == ("publish",)
+    assert running.list_dead_threads() == ("publish",)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -529,7 +529,7 @@ def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> Non
     running = publisher(ScriptedStop(turns))
     running.start()
     assert running.join(60.0)
-    assert running.dead() == ("publish",)
+    assert running.list_dead_threads() == ("publish",)
 
 
 def test_a_publication_that_is_asked_for(

@@ -168,7 +168,7 @@ def test_cancelled_while_a_thread_makes_the_request(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (task.done(), account.limiter.is_idle) == (True, True)
-        assert store.unfinished() == (USAGE,)
+        assert store.list_pending_targets() == (USAGE,)
 
     with open_account(simulator) as account:
         asyncio.run(run(account))

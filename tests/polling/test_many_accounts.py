@@ -109,7 +109,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         await asyncio.sleep(LATENCY)
         assert polling_tasks() == [f"poll {usage(1)}"]
         assert api.pool.taken <= 1  # that of the account which is left
-        assert polling.poller.dead() == ()
+        assert polling.poller.list_dead_threads() == ()
 
         polling.reload(added)
         await asyncio.sleep(REQUEST_TIMEOUT / 2)
@@ -171,7 +171,7 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
             await asyncio.sleep(1.0)
             polling.reload(planned(reloads))
             clients.update(polled.client for polled in polling.build_accounts.accounts.values())
-            assert polling.poller.dead() == ()
+            assert polling.poller.list_dead_threads() == ()
             assert all(known.good is None for known in polling.store.current().values())
             await asyncio.sleep(0.0)
             assert len(polling_tasks()) <= 2 * len(numbers)

@@ -65,7 +65,7 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
         polling(account, store, lambda _, __: ended.set()),
     ):
         assert ended.wait(TIMEOUT)
-        assert store.unfinished() == (USAGE,)
+        assert store.list_pending_targets() == (USAGE,)
         assert store.current()[FILES].good is not None
 
 
@@ -93,7 +93,7 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
         polling(account, Store([USAGE, FILES]), lambda _, __: None) as poller,
     ):
         assert simulator.wait_for_requests(2)
-        assert poller.dead() == ()
+        assert poller.list_dead_threads() == ()
     # The timers of calls that were ended are told so, and end a moment later.
     for timer in set(threading.enumerate()) - threads:
         timer.join(TIMEOUT)
@@ -109,7 +109,7 @@ def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: Ope
         with polling(account, store, lambda _, result: ended.append(result)):
             assert simulator.wait_for_requests(1)  # ScaleEngine asks to wait for 120 s
         assert simulator.request_count == 1
-    assert (ended, store.unfinished()) == ([], (patient,))
+    assert (ended, store.list_pending_targets()) == ([], (patient,))
 
 
 def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccount) -> None:
@@ -133,7 +133,7 @@ def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccoun
         assert defects.wait(TIMEOUT)
         assert good.wait(TIMEOUT)
         assert simulator.wait_for_requests(4)  # the target is polled again
-        assert thread.dead() == ()
+        assert thread.list_dead_threads() == ()
     errors = [line for line in lines if line["log_level"] == "error"]
     assert {line["collector"] for line in errors} == {"disk_usage"}
     assert all(line["exc_info"] for line in errors)
@@ -182,8 +182,8 @@ def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
             raise SystemExit
 
         thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-        wait_until(thread.dead, lambda dead: dead == ("polling",))
-        assert thread.dead() == ("polling",)
+        wait_until(thread.list_dead_threads, lambda dead: dead == ("polling",))
+        assert thread.list_dead_threads() == ("polling",)
         assert thread.call(lambda: "called") == "called"
     assert "thread crashed, restarting" in str(lines)
 
@@ -203,8 +203,8 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
                 raise SystemExit
 
             thread.call(lambda: asyncio.get_running_loop().call_soon(end_the_loop))
-            wait_until(thread.dead, lambda dead: dead == ("polling",))
-        assert store.unfinished() == (USAGE,)
+            wait_until(thread.list_dead_threads, lambda dead: dead == ("polling",))
+        assert store.list_pending_targets() == (USAGE,)
         assert account.limiter.is_idle
 
 
@@ -250,9 +250,9 @@ def test_a_reload_while_the_loop_is_crashed(
         thread.start()
         assert simulator.wait_for_requests(1)
         thread.call(lambda: asyncio.get_running_loop().call_soon(crash))
-        wait_until(thread.dead, lambda dead: dead == ("polling",))
+        wait_until(thread.list_dead_threads, lambda dead: dead == ("polling",))
         thread.call(lambda: poller.apply(compute_delta([USAGE], [FILES]), accounts))
-        assert (tuple(store.current()), thread.dead()) == ((FILES,), ("polling",))
+        assert (tuple(store.current()), thread.list_dead_threads()) == ((FILES,), ("polling",))
         assert thread.stop(TIMEOUT)
 
 
@@ -267,9 +267,9 @@ def test_a_reload_replaces_a_task_that_has_ended(open_account: OpenAccount) -> N
         (task,) = asyncio.all_tasks() - {asyncio.current_task()}
         task.cancel()
         await asyncio.wait([task])
-        assert poller.dead() == (f"poll {USAGE}",)
+        assert poller.list_dead_threads() == (f"poll {USAGE}",)
         poller.apply(compute_delta([USAGE], [USAGE]), {"main": account})
-        assert poller.dead() == ()
+        assert poller.list_dead_threads() == ()
         await poller.close(30.0)
 
     with Simulator([ACCOUNT]) as simulator, open_account(simulator) as account:

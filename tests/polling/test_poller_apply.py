@@ -167,7 +167,7 @@ def test_another_interval_keeps_the_snapshot(
         made.set_targets(account, often)
         assert simulator.wait_for_requests(2)
         assert made.store.current()[often].good is good is not None
-        assert made.thread.dead() == ()
+        assert made.thread.list_dead_threads() == ()
 
 
 def test_a_changed_account_makes_the_next_poll(
@@ -199,7 +199,7 @@ def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator:
         made.set_targets(account, FILES)
         assert simulator.wait_for_requests(1)
         made.set_targets(account)
-        assert made.thread.dead() == ()
+        assert made.thread.list_dead_threads() == ()
         assert made.store.current() == {}
         held.release()
         wait_until(lambda: made.tasks() == {})
@@ -220,7 +220,7 @@ def test_a_target_never_overlaps_itself(
         for _ in range(3):
             made.set_targets(account)
             made.set_targets(account, back)
-        assert made.thread.dead() == ()
+        assert made.thread.list_dead_threads() == ()
         assert made.ended == []
         held.release()
         assert made.wait_for(1)
@@ -347,7 +347,7 @@ def test_healthy_while_a_reload_is_applied(open_account: OpenAccount, simulator:
 
     class Watching(Transport):
         def close(self) -> None:
-            seen.append(made.thread.dead())
+            seen.append(made.thread.list_dead_threads())
             super().close()
 
     with open_account(simulator) as account, polling() as made:

@@ -137,7 +137,7 @@ class ReloadMachine(RuleBasedStateMachine):
         async def run() -> None:
             await asyncio.sleep(0)
             assert tuple(self.polling.store.current()) == self.settings.targets
-            assert self.polling.poller.dead() == ()
+            assert self.polling.poller.list_dead_threads() == ()
             names = {f"poll {target}" for target in self.settings.targets}
             assert names <= set(polling_tasks())
             assert self.api.max_in_flight <= 1

@@ -30,7 +30,7 @@ def test_nothing_is_known_at_first() -> None:
     store.record(FILES, PollResult(1.0, 1.0, 1, Reason.NETWORK), None)
     assert store.current()[USAGE].snapshot(0.0) is None
     assert store.current()[FILES].snapshot(0.0) is None
-    assert store.unfinished() == (USAGE,)
+    assert store.list_pending_targets() == (USAGE,)
 
 
 def test_a_reader_keeps_what_it_has() -> None:
@@ -92,7 +92,7 @@ def test_what_is_known_of_a_changed_target(target: Target, *, kept: bool) -> Non
     known = store.current()[target]
     assert known.target == target
     assert (known.last, known.good) == ((result, GOOD) if kept else (None, None))
-    assert store.unfinished() == (() if kept else (target,))
+    assert store.list_pending_targets() == (() if kept else (target,))
 
 
 def test_another_age_counts_at_once() -> None:
@@ -122,7 +122,7 @@ def test_accounts_to_forget() -> None:
     store.apply(compute_delta([], [FILES, OTHERS], replaced={"main"}))
     assert store.current()[FILES].good is None
     assert store.current()[OTHERS].good is GOOD
-    assert store.unfinished() == (FILES,)
+    assert store.list_pending_targets() == (FILES,)
 
 
 def test_a_poll_changes_its_account_only() -> None:

@@ -102,20 +102,20 @@ def test_it_is_dead_while_it_waits() -> None:
     """From the crash until the restart the thread is dead; then it is not."""
     seen: list[bool] = []
     begun: list[bool] = []
-    stop = FakeStop(seen=lambda: seen.append(thread.dead))
+    stop = FakeStop(seen=lambda: seen.append(thread.is_down))
 
     def work() -> None:
-        begun.append(thread.dead)
+        begun.append(thread.is_down)
         if len(begun) < 3:
             raise ValueError("a defect")
 
     thread = SupervisedThread("poll main", work, stop)
-    assert thread.dead, "a thread that was not started does no work"
+    assert thread.is_down, "a thread that was not started does no work"
     with capture_logs():
         thread.start()
         assert thread.join(TIMEOUT)
     assert (begun, seen) == ([False] * 3, [True] * 2)
-    assert thread.dead, "a thread whose work is done does no work"
+    assert thread.is_down, "a thread whose work is done does no work"
 
 
 def test_stop_ends_it() -> None:
@@ -141,6 +141,6 @@ def test_a_wait_for_its_end() -> None:
     thread = SupervisedThread("poll main", stop.wait, stop)
     thread.start()
     assert not thread.join(0.0)
-    assert not thread.dead
+    assert not thread.is_down
     stop.set()
     assert thread.join(TIMEOUT)

@@ -340,7 +340,7 @@ def test_a_poll_that_is_cancelled() -> None:
         "request failed",
         "request failed, retrying",
     ]
-    assert polled.store.unfinished() == (USAGE,)
+    assert polled.store.list_pending_targets() == (USAGE,)
 
 
 def test_gone_users_are_gone() -> None:

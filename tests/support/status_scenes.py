@@ -202,7 +202,7 @@ def everything_failing() -> Observation:
     region = [failed(known, 1) for known in second_account(rng)]
     process = replace(
         PROCESS,
-        dead=("publish",),
+        dead_threads=("publish",),
         config=ReadFile(successful=False, last_success=NOW - 86400),
         web_config=ReadFile(successful=False, last_success=NOW - 7200),
     )

@@ -272,13 +272,13 @@ def _build_files(target: FilesTarget, now: _TargetNow, seen: Observation) -> Fil
 
 def _find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
     process = seen.process
-    if process.dead:
+    if process.dead_threads:
         yield StatusProblem(
             severity=Severity.ERROR,
             reason="thread",
             cause="threads that should run do not",
             advice="they are started again after a pause; the log has the traceback: report it",
-            subjects=process.dead,
+            subjects=process.dead_threads,
         )
     for reason, name, read in (
         ("configuration", seen.text(process.config_file or "configuration"), process.config),

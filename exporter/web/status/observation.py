@@ -32,8 +32,8 @@ class ReadFile:
 class ProcessStatus:
     """The process: what it is, when it started (monotonic), its memory, and what it has read.
 
-    ``dead`` names the threads that should run and do not. ``shard`` is the part of the accounts
-    that it polls, from 0 on, of ``total_shards``.
+    ``dead_threads`` names the threads that should run and do not. ``shard`` is the part of the
+    accounts that it polls, from 0 on, of ``total_shards``.
     """
 
     version: str
@@ -41,7 +41,7 @@ class ProcessStatus:
     python_version: str
     started: float
     memory: int | None
-    dead: tuple[str, ...]
+    dead_threads: tuple[str, ...]
     shard: int
     total_shards: int
     config_file: str | None
