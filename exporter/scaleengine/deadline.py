@@ -17,9 +17,11 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, Self
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3 import (
+    BaseHTTPResponse,
     HTTPConnectionPool,
     HTTPSConnectionPool,
     PoolManager,
@@ -148,8 +150,12 @@ class _Response(TolerantResponse):
 
 
 class _Connection(HTTPConnection):
+    """A connection for requests that have a body: the head is sent in one piece with it."""
+
     response_class = _Response
     _address: PeerAddress | None = None
+    _is_head_next = False
+    _head = b""
 
     @property
     def is_connected(self) -> bool:
@@ -198,7 +204,23 @@ class _Connection(HTTPConnection):
         """Apply the deadline of this request to a connection that was kept open."""
         if self.sock is not None and self._address is not None:
             _current.get().attach(self.sock, self._address)
+        self._head = b""  # of a request that failed before it was sent
         super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+    def endheaders(  # type: ignore[override] # urllib3 sends the body itself
+        self, message_body: bytes | None = None, *, encode_chunked: bool = False
+    ) -> None:
+        """Hold the head back until the body is sent."""
+        self._is_head_next = True
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+
+    def send(self, data: bytes) -> None:  # type: ignore[override] # all that is sent here
+        """Send the data; the head of a request is sent with the next data."""
+        if self._is_head_next:
+            self._is_head_next, self._head = False, data
+            return
+        head, self._head = self._head, b""
+        super().send(head + data)
 
 
 def _holds_unread_bytes(sock: socket.socket | SSLTransport | None) -> bool:
@@ -215,10 +237,12 @@ class _TlsConnection(_Connection, HTTPSConnection):
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
+    knows_trust = False
 
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+    knows_trust = False
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -265,10 +289,24 @@ class DeadlineAdapter(HTTPAdapter):
     ) -> None:
         """Verify the certificate of every TLS connection.
 
-        ``requests`` looks at the URL only, and would trust every proxy in ``https://``.
+        ``requests`` looks at the URL only, and would trust every proxy in ``https://``. It would
+        look for the trusted certificates at each request: the same pool always has the same.
+        When they change, ``close`` makes another pool.
         """
+        if isinstance(conn, _Pool | _TlsPool) and conn.knows_trust:
+            return
         seen = "https://" if isinstance(conn, HTTPSConnectionPool) else url
         super().cert_verify(conn, seen, verify, cert)  # type: ignore[no-untyped-call]
+        if isinstance(conn, _Pool | _TlsPool):
+            conn.knows_trust = True
+
+    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
+        """Return the response, without its cookies: none is ever sent."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.request, response.url, response.raw = req, req.url or "", resp
+        return response
 
     def proxy_manager_for(self, proxy: str, **settings: object) -> ProxyManager:
         """Return the pool for a proxy, with connections that have a deadline."""

@@ -108,6 +108,11 @@ class Route:
     proxy: Proxy | None = None
 
     @property
+    def uses_tls(self) -> bool:
+        """Return whether any peer is verified: the host of the API, or the proxy."""
+        return self.tls or (self.proxy is not None and self.proxy.url.startswith("https:"))
+
+    @property
     def peer(self) -> tuple[str, int]:
         """Return the host and the port that connections are made to."""
         return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)

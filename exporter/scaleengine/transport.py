@@ -8,7 +8,7 @@ proxies and certificates is read in ``route`` alone.
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -19,6 +19,7 @@ from urllib.parse import quote_plus, urlsplit
 import requests
 import structlog
 from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 
 from exporter import __version__
 from exporter.scaleengine.clock import since_boot
@@ -58,6 +59,7 @@ _HEADERS: Final = {
     "Connection": "keep-alive",
     "Content-Type": "application/x-www-form-urlencoded",
 }
+_NO_TIMEOUT: Final = Timeout(connect=None, read=None)
 _FORM: Final = {byte: quote_plus(bytes([byte])) for byte in range(256)}
 """How a form writes each byte of a text: ``quote_plus`` takes several times as long for a whole."""
 
@@ -124,13 +126,17 @@ class Connections:
         """
         # The adapter alone: a session would add cookies, redirects and the settings of .netrc, and
         # prepare the same request again each time.
-        request = self._template.copy()
-        request.body = data
+        request = requests.PreparedRequest()  # ``copy`` would copy a jar of cookies, too
+        request.method, request.url = self._template.method, self._template.url
+        request.headers = self._template.headers.copy()
         request.headers["Content-Length"] = str(len(data))
+        request.body = data
+        # Without a timeout of its own a socket blocks, and each send and each read is one system
+        # call instead of two: the deadline of the attempt ends it.
         return self._adapter.send(
             request,
             stream=True,
-            timeout=2 * self.endpoint.timeout,  # never reached: the deadline is earlier
+            timeout=_NO_TIMEOUT,  # type: ignore[arg-type] # requests hands it on as it is
             verify=str(self.route.trust.path),
             proxies=self._proxies,
         )
@@ -140,6 +146,8 @@ class Connections:
 
         The peer of such a connection was verified with those of before.
         """
+        if not self.route.uses_tls:
+            return
         version = self.route.trust.find_version()
         with self._lock:
             has_changed = version != self._trust_version
@@ -285,8 +293,12 @@ class Transport:
     ) -> HttpResponse | ScaleEngineError:
         """Return the response or the failure, which then has no tie to the request and its key."""
         try:
-            with RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed) as own:
-                return self._post(text, context, attempt, arrival or own, monotonic)
+            with (
+                RESPONSE_MEMORY.arrival(is_cancelled=lambda: self._closed)
+                if arrival is None
+                else nullcontext(arrival)
+            ) as held:
+                return self._post(text, context, attempt, held, monotonic)
         except MemoryWaitError:
             return self.build_memory_wait_error(context)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:

@@ -123,6 +123,21 @@ def test_what_no_proxy_does_not_mean(url: str, no_proxy: str) -> None:
     assert find_route(url, None, {"ALL_PROXY": PROXY, "NO_PROXY": no_proxy}).proxy is not None
 
 
+@pytest.mark.parametrize(
+    ("url", "environ", "uses_tls"),
+    [
+        ("http://api.example/", {}, False),
+        ("https://api.example/", {}, True),
+        ("http://api.example/", {"HTTP_PROXY": "http://proxy.example"}, False),
+        ("http://api.example/", {"HTTP_PROXY": "https://proxy.example"}, True),
+        ("https://api.example/", {"HTTPS_PROXY": "http://proxy.example"}, True),
+    ],
+)
+def test_where_tls_is_spoken(url: str, environ: dict[str, str], *, uses_tls: bool) -> None:
+    """The trusted certificates count where the API or the proxy shows one."""
+    assert find_route(url, None, environ).uses_tls is uses_tls
+
+
 def test_an_empty_list_in_lower_case() -> None:
     """An empty no_proxy overrules what NO_PROXY exempts."""
     environ = {"ALL_PROXY": PROXY, "NO_PROXY": "*", "no_proxy": ""}

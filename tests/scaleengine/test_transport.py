@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -135,6 +136,29 @@ def test_retired_connections_are_not_kept(listen: StartServer, context: RequestC
     for _ in range(2):
         assert sender.send("{}", context) == HttpResponse(200, BODY)
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
+
+
+def test_one_piece_for_head_and_body(
+    listen: StartServer,
+    transport: MakeTransport,
+    context: RequestContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request is sent by one system call, on a new connection and on one that was kept open."""
+    pieces: list[bytes] = []
+    send = HTTPConnection.send
+
+    def record(connection: HTTPConnection, data: bytes) -> None:
+        pieces.append(data)
+        send(connection, data)
+
+    monkeypatch.setattr(HTTPConnection, "send", record)
+    recorder = RecordingServer(response())
+    sender = transport(listen(recorder))
+    for _ in range(2):
+        sender.send("{}", context)
+    assert pieces == recorder.requests
+    assert len(recorder.connections) == 1
 
 
 def test_idle_connections_that_are_retired(listen: StartServer, context: RequestContext) -> None:
