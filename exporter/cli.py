@@ -83,7 +83,7 @@ def main(arguments: Sequence[str], process: Process) -> int:
             import structlog
 
             log = structlog.get_logger(__name__)
-            log.exception("crashed, please report it")
+            log.exception("command crashed; please report it")
         else:
             sys.stderr.write(f"{limit}\n")
     return EXIT_FAILURE

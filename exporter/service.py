@@ -278,7 +278,7 @@ def _run_loop(work: Callable[[], Awaitable[None]]) -> None:
 
 def _log_overdue() -> None:
     names = sorted(thread.name for thread in threading.enumerate())
-    log.warning("not stopped in time, ending by force", after=Seconds(GRACE_SECONDS), threads=names)
+    log.warning("shutdown timed out, exiting", after=Seconds(GRACE_SECONDS), threads=names)
 
 
 class _PollingService:

@@ -295,7 +295,7 @@ class _Run:
         """Log what is missing, and what does not fit the live series."""
         if scope.cutoff < scope.end:
             self._host.progress.warn(
-                "ScaleEngine's clock is behind: the history ends earlier than asked for",
+                "ScaleEngine's clock is behind, history ends early",
                 {"end": describe_moment(scope.cutoff), "advice": "check the clock of this machine"},
             )
         last_day = find_last_day_before(scope.cutoff)
@@ -309,7 +309,7 @@ class _Run:
         missing = sorted({"job", "instance"} - names)
         if missing:
             log.warning(
-                "series lack labels that Prometheus adds to those it scrapes",
+                "series lack labels",
                 missing=",".join(missing),
                 advice="set --label=job=... and --label=instance=... as Prometheus shows them",
             )

@@ -247,9 +247,9 @@ class Publisher:
             if self._process_failing:
                 pass
             elif limit is None:
-                log.exception("metrics of the process not published, retrying; please report it")
+                log.exception("process metrics not published, retrying; please report it")
             else:
-                log.warning("metrics of the process not published, retrying", **limit._asdict())
+                log.warning("process metrics not published, retrying", **limit._asdict())
             self._process_failing = True
             return render_process_layer(())
         self._process_failing = False

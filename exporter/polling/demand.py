@@ -88,7 +88,7 @@ class DemandLog:
             demands = [(count_target_requests(state) or 0.0, state.target) for state in known]
             most, costliest = max(demands, key=lambda demand: demand[0])
             log.warning(
-                "account needs nearly all requests that its rate limit allows, or more",
+                "request demand near or above the rate limit",
                 account=target.account,
                 demand_ratio=round(ratio, 3),
                 requests_per_hour=round(sum(demand for demand, _ in demands)),

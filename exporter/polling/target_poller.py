@@ -144,7 +144,7 @@ class TargetPoller:
         missing = find_missing_users(self._target, outcome)
         for cpu_user in sorted(missing - self._warned):
             self._log.warning(
-                "ScaleEngine has no disk usage for a CPU user that is asked for",
+                "configured CPU user has no disk usage",
                 cpu_user=cpu_user,
                 advice="check cpu_users",
             )

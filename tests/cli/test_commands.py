@@ -183,7 +183,7 @@ def test_a_broken_pipe_is_a_crash(
     monkeypatch.setattr(serve, "open_sockets", crash)
     assert main() == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert 'msg="crashed, please report it"' in line
+    assert 'msg="command crashed; please report it"' in line
     assert "Traceback" in line
 
 

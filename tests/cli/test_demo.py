@@ -74,7 +74,7 @@ def test_it_shows_polls_that_do_not_fit(demo: Program) -> None:
     late = demo.wait_for(msg="poll outlasted its interval")
     assert (late["account"], late["level"]) == ("ingest", "warning")
     demo.wait_for(
-        msg="account needs nearly all requests that its rate limit allows, or more",
+        msg="request demand near or above the rate limit",
         account="ingest",
         level="warning",
     )

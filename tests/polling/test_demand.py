@@ -58,7 +58,7 @@ def test_warnings_of_polls_that_do_not_fit() -> None:
             log.record(target, result)
         return [line["event"] for line in lines]
 
-    demanding = "account needs nearly all requests that its rate limit allows, or more"
+    demanding = "request demand near or above the rate limit"
     assert record(USAGE, 1.0, 1) == []
     assert record(FILES, 900.0, 809) == []
     assert record(FILES, 900.5, 810) == ["poll outlasted its interval", demanding]

@@ -166,9 +166,9 @@ class BasicAuthentication:
         try:
             return await _run_in_thread(compare)
         except Exception as error:  # noqa: BLE001 - a waiting request must not hang
-            event = "password not checked; may the exporter start threads?"
+            event = "password not checked"
             if self._log_limit.is_due(event):
-                log.warning(event, cause=str(error))
+                log.warning(event, cause=str(error), advice="check the limit of threads")
             return None
 
     def _resolve(self, check: _Check, *, right: bool | None) -> None:

@@ -156,10 +156,10 @@ class LiveWebConfig:
         now = self._clock()
         since = now if before is None else before.since
         if before is None:
-            log.info("web configuration would be loosened, waiting for it to stay the same")
+            log.info("web configuration would be loosened, waiting")
         elif now - since >= _UNSETTLED_SECONDS and self._log_limit.is_due("unsettled"):
             log.warning(
-                "web configuration not loosened, it keeps changing",
+                "web configuration keeps changing, not reloaded",
                 file=str(self._path),
                 seconds=round(now - since),
                 advice="what was read before is in force; stop writing the file for two seconds",
