@@ -98,15 +98,16 @@ def _one_of(*choices: str) -> click.Choice[str]:
 CONFIG_FILE: Final = Flag(
     "config.file",
     _ConfigPathType(path_type=Path),
-    "The configuration: a file, or a folder with *.yaml files; repeatable, in the environment "
-    "separated by commas.",
+    "Configuration file, or a folder with *.yaml files. Repeatable; separated by commas in the "
+    "environment.",
     section="Configuration",
     default=("config.yaml",),
 )
 CONFIG_CHECK: Final = Flag(
     "config.check",
     _switch,
-    "Check the configuration and end: 0 if it is good, 2 with every error.",
+    "Validate the configuration and exit: with status 0 if it is valid, with 2 and every error if "
+    "not.",
     section="Configuration",
     default="false",
     metavar="[=false]",
@@ -115,7 +116,7 @@ CONFIG_CHECK: Final = Flag(
 CONFIG_AUTO_RELOAD_INTERVAL: Final = Flag(
     "config.auto-reload-interval",
     _interval,
-    "The interval for checking the files of the configuration and reloading it when they change.",
+    "Interval for checking the configuration files and reloading them upon detecting changes.",
     section="Configuration",
     default=None,
     metavar="DURATION",
@@ -123,8 +124,8 @@ CONFIG_AUTO_RELOAD_INTERVAL: Final = Flag(
 SHARD: Final = Flag(
     "shard",
     parse_shard,
-    "Which part of the accounts to poll: the number of this shard, from 0 on, or auto for the "
-    "number at the end of the host's name, as a StatefulSet gives it.",
+    "Shard ordinal of this process (zero indexed) within the total number of shards, or auto for "
+    "the number at the end of the host name, as in a StatefulSet.",
     section="Configuration",
     default="0",
     metavar="NUMBER",
@@ -132,7 +133,7 @@ SHARD: Final = Flag(
 TOTAL_SHARDS: Final = Flag(
     "total-shards",
     parse_total,
-    "How many shards the accounts are divided among.",
+    "Total number of shards. Each polls its part of the accounts.",
     section="Configuration",
     default="1",
     metavar="NUMBER",
@@ -140,15 +141,15 @@ TOTAL_SHARDS: Final = Flag(
 WEB_LISTEN_ADDRESS: Final = Flag(
     "web.listen-address",
     _AddressType(),
-    "Where to listen: host:port, [IPv6]:port, :port for every address of this machine, or "
-    "unix:/path; repeatable, in the environment separated by commas.",
+    "Addresses on which to expose metrics and web interface: host:port, [IPv6]:port, :port for "
+    "every address, or unix:/path. Repeatable; separated by commas in the environment.",
     section="Web",
     default=(DEFAULT_ADDRESS,),
 )
 WEB_TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path",
     _telemetry_path,
-    "The path of the metrics; at / they take the place of the status page.",
+    "Path under which to expose metrics. At / they replace the status page.",
     section="Web",
     default="/metrics",
     metavar="PATH",
@@ -156,7 +157,8 @@ WEB_TELEMETRY_PATH: Final = Flag(
 WEB_CONFIG_FILE: Final = Flag(
     "web.config.file",
     _optional_path,
-    "TLS, basic auth and more, in the format of Prometheus' exporter-toolkit.",
+    "Path to configuration file that can enable TLS or authentication, in the format of the "
+    "exporter-toolkit.",
     section="Web",
     default=None,
     metavar="PATH",
@@ -164,7 +166,7 @@ WEB_CONFIG_FILE: Final = Flag(
 WEB_ENABLE_LIFECYCLE: Final = Flag(
     "web.enable-lifecycle",
     _switch,
-    "Let POST /-/reload read the configuration again, as SIGHUP does.",
+    "Enable reload via HTTP request: POST /-/reload.",
     section="Web",
     default="false",
     metavar="[=false]",
@@ -173,12 +175,16 @@ WEB_ENABLE_LIFECYCLE: Final = Flag(
 LOG_LEVEL: Final = Flag(
     "log.level",
     _one_of("debug", "info", "warn", "error"),
-    "What to log: this level and above.",
+    "Only log messages with the given severity or above.",
     section="Log",
     default="info",
 )
 LOG_FORMAT: Final = Flag(
-    "log.format", _one_of("logfmt", "json"), "How to log.", section="Log", default="logfmt"
+    "log.format",
+    _one_of("logfmt", "json"),
+    "Output format of log messages.",
+    section="Log",
+    default="logfmt",
 )
 _SCOPE: Final = "Scope"
 CHECK_FLAGS: Final = (

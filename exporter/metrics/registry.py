@@ -177,15 +177,16 @@ class ReloadStatus(Protocol):
 
 def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> None:
     """Add the gauges for the last reload of ``what``, such as ``web_config``."""
+    title = what.replace("config", "configuration").replace("_", " ")
     successful = Gauge(
         f"scaleengine_exporter_{what}_last_reload_successful",
-        f"1 if the {what} in force is that of its file as it was read last, else 0.",
+        f"Whether the last {title} reload attempt was successful.",
         registry=metrics.process,
     )
     successful.set_function(lambda: float(reloaded.last_reload_successful))
     last_success = Gauge(
         f"scaleengine_exporter_{what}_last_reload_success_timestamp_seconds",
-        f"When the {what} was last read well, in unix time.",
+        f"Timestamp of the last successful {title} reload.",
         registry=metrics.process,
     )
     last_success.set_function(lambda: metrics.wall_time.unix(reloaded.last_success))
@@ -194,8 +195,8 @@ def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> No
 def add_shard_gauges(metrics: Metrics, ordinal: int, total: int) -> None:
     """Add the gauges of this process's shard and of the number of shards."""
     for name, value, text in (
-        ("shard", ordinal, "The shard of this process, from 0 on: which accounts it polls."),
-        ("total_shards", total, "How many shards the accounts are divided among."),
+        ("shard", ordinal, "Shard ordinal of this process (zero indexed)."),
+        ("total_shards", total, "Total number of shards."),
     ):
         Gauge(f"scaleengine_exporter_{name}", text, registry=metrics.process).set(value)
 
@@ -212,7 +213,7 @@ def _build_process_registry(wall_time: WallTime) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     build = Gauge(
         "scaleengine_exporter_build_info",
-        "1; which build of the exporter this is.",
+        "A metric with a constant '1' value labeled by version, revision and pythonversion.",
         ("version", "revision", "pythonversion"),
         registry=registry,
     )
