@@ -225,7 +225,7 @@ def test_contents_count_where_times_do_not_change(
 ) -> None:
     """Given a file system with coarse times, then another text of the same length is another."""
     own = begin(USERS)
-    monkeypatch.setattr(live, "_state", lambda _: (1,))
+    monkeypatch.setattr(live, "_read_state", lambda _: (1,))
     for interval in "234":
         write(OPEN.replace("1s", f"{interval}s"))
         own.refresh()
