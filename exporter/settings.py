@@ -183,5 +183,5 @@ class _SecretReader:
             raise AuthError(
                 "credentials",
                 f"a secret of account {self.account!r} could not be read ({error})",
-                "put it there, readable for the exporter; it is read again at every poll",
+                "put the secret there, readable for the exporter; it is read again at every poll",
             ) from None

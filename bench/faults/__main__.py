@@ -28,6 +28,7 @@ def outcomes(
 ) -> Iterator[Iterator[Outcome]]:
     """Try each case at each time, so many side by side; give the outcomes in order.
 
+    Those that run alone come last.
     ``leeway`` are the seconds that each may take beyond the schedule until all is good again.
     """
     tries = [
@@ -42,11 +43,15 @@ def outcomes(
     ):
         overrides = Overrides(names, _certificates(Path(folder)))
 
-        def try_one(number: int, tried: tuple[Case, When]) -> Outcome:
-            case, when = tried
+        def try_one(number: int, case: Case, when: When) -> Outcome:
             return attempt(case, when, number, overrides, logged, leeway)
 
-        yield threads.map(try_one, itertools.count(), tries)
+        numbered = [(number, case, when) for number, (case, when) in enumerate(tries)]
+        together = [tried for tried in numbered if not tried[1].alone]
+        alone = [tried for tried in numbered if tried[1].alone]
+        yield itertools.chain(
+            threads.map(lambda tried: try_one(*tried), together), itertools.starmap(try_one, alone)
+        )
 
 
 def _certificates(folder: Path) -> Certificates | None:

@@ -114,7 +114,9 @@ class Environment:
         self.simulator.behave(Behaviour())
         self.clock_off = 0.0
         self.mid_walk = ()
-        self.secret.write_text(SECRET)
+        new = self.secret.with_suffix(".new")
+        new.write_text(SECRET)
+        new.replace(self.secret)  # a poll may read it at any time
         self.overrides.names.known.add(self._host)
         if self.settings.endpoint.ca_file is not None:
             self.show_certificate(lambda certificates: certificates.good)

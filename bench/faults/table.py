@@ -62,6 +62,7 @@ def log_of(outcome: Outcome, level: str) -> Iterator[str]:
     for event in outcome.lines:
         fields = {"level": event["log_level"], "msg": event["event"], **event}
         del fields["log_level"], fields["event"]
+        fields = {name: value for name, value in fields.items() if value is not None}
         if level == "debug" or fields["level"] != "debug":
             yield str(_RENDER(None, "", fields))
     yield ""

@@ -11,6 +11,8 @@ WARNING_SECONDS: Final = 3600.0
 
 _OF_ONE_TARGET: Final = frozenset({Reason.API, Reason.INCOMPLETE})
 """Failures of this kind have a cause in each target, even with the same message."""
+_OF_THE_PROGRAM: Final = frozenset({"0000", "0006"})
+"""Codes of failures that no configuration of a target causes."""
 _OF_ONE_MOMENT: Final = frozenset({Reason.RATE_LIMITED, Reason.CLOCK})
 """Messages of these reasons may contain a number of seconds."""
 
@@ -75,5 +77,6 @@ class FailureLog:
 def _get_cause(target: Target, error: ScaleEngineError) -> _Cause:
     if error.reason in _OF_ONE_MOMENT:
         return error.reason, "", "", None
-    own = target if error.reason in _OF_ONE_TARGET else None
+    is_own = error.reason in _OF_ONE_TARGET and error.code not in _OF_THE_PROGRAM
+    own = target if is_own else None
     return error.reason, error.cause, error.advice, own

@@ -107,8 +107,11 @@ class RequestLog:
             )
 
     def record_retry(self, error: ScaleEngineError, attempt: int, wait: float) -> None:
-        """Log that a request is sent again after a wait in seconds; ``attempt`` was the last."""
-        if self._log_limit.is_due(f"retry {error.reason}"):
+        """Log that a request is sent again after a wait in seconds; ``attempt`` was the last.
+
+        Where all requests of the account wait, that was logged.
+        """
+        if not find_account_pause(error) and self._log_limit.is_due(f"retry {error.reason}"):
             self._log.info(
                 "request failed, retrying",
                 **describe_request(error),

@@ -211,7 +211,8 @@ class Client:
 
     def _correct_clock(self, skew: float) -> None:
         """Send ScaleEngine's time from now on, and log that when it is new."""
-        if not self.time.is_trusted:
+        # Where it is the same, the request was too long on its way.
+        if not self.time.is_trusted and abs(skew) > _DATE_PRECISION:
             log.info(
                 "clock corrected",
                 account=self.account,

@@ -38,6 +38,7 @@ from exporter.scaleengine.redaction import mask_start
 MESSAGE_LENGTH: Final = 200
 
 _PASSES: Final = "it is temporary; if it lasts, ask ScaleEngine's support"
+_WAIT: Final = "wait a few minutes; if it lasts, ask ScaleEngine's support"
 _ASK_LESS: Final = "lower api.requests_per_second, or poll at longer intervals"
 _OUR_DEFECT: Final = "look for a newer release of this exporter"
 _UNKNOWN_FAILURE: Final = {
@@ -62,7 +63,7 @@ _CODES: Final[dict[str, tuple[type[ScaleEngineError], str, str]]] = {
         "ask ScaleEngine's support to grant it to {account}",
     ),
     "0006": (ApiError, "ScaleEngine finds a field missing in the request", _OUR_DEFECT),
-    "1000": (RateLimitedError, "ScaleEngine is busy", "it passes in a few minutes"),
+    "1000": (RateLimitedError, "ScaleEngine is busy", _WAIT),
 }
 
 
@@ -168,11 +169,11 @@ def _find_error_by_status(
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return context.build_error(
-            TooManyRequestsError, f"ScaleEngine was asked too often {shown}", _ASK_LESS, wait
+            TooManyRequestsError, f"ScaleEngine got too many requests {shown}", _ASK_LESS, wait
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return context.build_error(
-            ServerError, f"ScaleEngine is out of order {shown}", _PASSES, wait
+            ServerError, f"ScaleEngine has a server error {shown}", _PASSES, wait
         )
     return None
 

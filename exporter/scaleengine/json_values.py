@@ -117,7 +117,7 @@ def _decode(body: bytes | bytearray, max_memory: int, object_hook: ObjectHook) -
     except ValueError:
         raise SchemaError("a number in it has thousands of digits") from None
     if hook.members != cost.keys:
-        raise SchemaError("a mapping names the same thing twice")
+        raise SchemaError("a mapping has the same key twice")
     return value
 
 
@@ -235,7 +235,7 @@ def as_str(value: Json) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise SchemaError("a name holds half of a character") from None
+            raise SchemaError("a name has half of a surrogate pair") from None
     return value
 
 
@@ -265,4 +265,4 @@ def _parse_decimal(digits: str) -> Decimal:
 
 
 def _reject_constant(_: str) -> Json:
-    raise SchemaError("NaN and Infinity are no JSON")
+    raise SchemaError("NaN and Infinity are not JSON")

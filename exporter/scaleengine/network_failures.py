@@ -39,6 +39,7 @@ from exporter.scaleengine.route import CA_FILE, URL, Route
 
 _CHECK_URL: Final = "check {url}, and any proxy on the way"
 _CHECK_NETWORK: Final = "check {peer}, the network and any firewall"
+_BROKEN_OFF: Final = "it may be temporary; if it lasts, check the network and any proxy"
 _TOO_LARGE: Final = f"the response is larger than {BODY_LIMIT // 2**20} MiB"
 
 # From the particular to the general: the first that fits speaks. The settings are filled in.
@@ -54,12 +55,12 @@ _ERROR_MAP: Final[Sequence[tuple[type[Exception], type[ScaleEngineError], str, s
     (LocationParseError, NetworkError, "the name cannot be one of a host", "check {peer}"),
     (TimeoutError, RequestTimeoutError, "no response came in time", _CHECK_NETWORK),
     (ConnectionRefusedError, NetworkError, "the connection was refused", _CHECK_NETWORK),
-    (ConnectionError, NetworkError, "the connection broke off", "it may be temporary"),
+    (ConnectionError, NetworkError, "the connection broke off", _BROKEN_OFF),
     (BodyTooLargeError, ResponseTooLargeError, _TOO_LARGE, _CHECK_URL),
-    (IncompleteRead, NetworkError, "the response broke off", "it may be temporary"),
-    (HTTPException, ProtocolError, "the response is no HTTP", _CHECK_URL),
-    (InvalidHeader, ProtocolError, "the response is no HTTP", _CHECK_URL),
-    (BodyError, NetworkError, "the response broke off", "it may be temporary"),
+    (IncompleteRead, NetworkError, "the response broke off", _BROKEN_OFF),
+    (HTTPException, ProtocolError, "the response is not HTTP", _CHECK_URL),
+    (InvalidHeader, ProtocolError, "the response is not HTTP", _CHECK_URL),
+    (BodyError, NetworkError, "the response broke off", _BROKEN_OFF),
     (DecodeError, ProtocolError, "the response cannot be decompressed", _CHECK_URL),
 )
 _LISTED: Final = 4

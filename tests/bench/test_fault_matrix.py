@@ -105,6 +105,28 @@ def assert_all_is_told(mistaken: Outcome) -> None:
     assert "not as they must be: 1" in summary([mistaken], 1.0)
 
 
+def test_cases_that_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They begin when all others have ended, wherever they are in the list."""
+    ended: list[tuple[str, When]] = []
+
+    def attempt(case: Case, when: When, *_: object) -> Outcome:
+        before = tuple(sorted(name for name, _ in ended))
+        ended.append((case.name, when))
+        return Outcome(case, when, problems=before)
+
+    monkeypatch.setattr("bench.faults.__main__.attempt", attempt)
+    names = ("alone", "together", "too")
+    cases = [replace(MISTAKEN, name=name, alone=name == "alone") for name in names]
+    with outcomes(cases, 2) as found:
+        tried = list(found)
+
+    assert [outcome.case.name for outcome in tried] == [
+        *("together", "together", "too", "too", "alone", "alone")
+    ]
+    assert tried[4].problems == ("together", "together", "too", "too")
+    assert tried[5].problems == ("alone", "together", "together", "too", "too")
+
+
 def test_each_case_has_a_name_of_its_own() -> None:
     """A row is known by its name; ``--only`` finds a case by a part of it."""
     names = [case.name for case in catalogue()]

@@ -77,6 +77,18 @@ def test_causes_of_one_target(kind: Error) -> None:
     assert warned(log, kind, WARNING_SECONDS) == [True] * 6
 
 
+@pytest.mark.parametrize("code", ["0000", "0006"])
+def test_a_defect_is_one_cause(code: str) -> None:
+    """What no configuration of a target causes is one warning for all of them."""
+    log = FailureLog()
+    told = []
+    for target in SIX:
+        defect = error(ApiError)
+        defect.code = code
+        told.append(log.record_failure(target, defect, 0.0) is not None)
+    assert told == [True, False, False, False, False, False]
+
+
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])
 def test_causes_that_tell_the_seconds(kind: Error) -> None:
     """Where the words tell how many seconds are left, they are no other cause."""

@@ -35,6 +35,7 @@ from tests.support.sentences import (
 )
 
 SUPPORT = "it is temporary; if it lasts, ask ScaleEngine's support"
+LATER = "wait a few minutes; if it lasts, ask ScaleEngine's support"
 LESS = "lower api.requests_per_second, or poll at longer intervals"
 KEYS = "check api_key and api_secret of account 'main'"
 GRANT = f"{ASK_TO_GRANT} account 'main'"
@@ -108,7 +109,7 @@ def test_success_under_any_status(context: RequestContext, status: int) -> None:
             1000,
             RateLimitedError,
             "rate_limited",
-            "ScaleEngine is busy (1000): it passes in a few minutes",
+            f"ScaleEngine is busy (1000): {LATER}",
         ),
     ],
 )
@@ -165,10 +166,10 @@ def test_failure_without_code_and_message(context: RequestContext) -> None:
 STATUSES = [
     (401, AuthError, f"access was denied (HTTP 401: {{}}): {KEYS}"),
     (403, AuthError, f"access was denied (HTTP 403: {{}}): {KEYS}"),
-    (429, TooManyRequestsError, f"ScaleEngine was asked too often (HTTP 429: {{}}): {LESS}"),
-    (500, ServerError, f"ScaleEngine is out of order (HTTP 500: {{}}): {SUPPORT}"),
-    (503, ServerError, f"ScaleEngine is out of order (HTTP 503: {{}}): {SUPPORT}"),
-    (599, ServerError, f"ScaleEngine is out of order (HTTP 599: {{}}): {SUPPORT}"),
+    (429, TooManyRequestsError, f"ScaleEngine got too many requests (HTTP 429: {{}}): {LESS}"),
+    (500, ServerError, f"ScaleEngine has a server error (HTTP 500: {{}}): {SUPPORT}"),
+    (503, ServerError, f"ScaleEngine has a server error (HTTP 503: {{}}): {SUPPORT}"),
+    (599, ServerError, f"ScaleEngine has a server error (HTTP 599: {{}}): {SUPPORT}"),
 ]
 
 

@@ -32,10 +32,10 @@ from tests.support.sentences import (
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
-PASSES = "it may be temporary"
+PASSES = "it may be temporary; if it lasts, check the network and any proxy"
 CHECK_API_NETWORK = f"check api.url, {CHECK_NETWORK}"
 BROKEN_OFF = "the response broke off (IncompleteRead)"
-NO_HTTP = "the response is no HTTP"
+NO_HTTP = "the response is not HTTP"
 
 
 @pytest.mark.parametrize(

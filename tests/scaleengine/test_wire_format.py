@@ -169,7 +169,7 @@ def test_what_is_read(ask: Ask, case: str) -> None:
     assert ask(READ[case]) == 5
 
 
-NO_HTTP = "the response is no HTTP"
+NO_HTTP = "the response is not HTTP"
 NO_SIZE = "a chunk size is no number"
 NOT_OURS = f"{FOREIGN_RESPONSE} (HTTP {{}}): {{}}"
 BROKE_OFF = "the connection broke off"

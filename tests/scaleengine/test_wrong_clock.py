@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
@@ -61,12 +62,18 @@ class SkewedMachine:
         return False
 
 
-def scaleengine(machine: SkewedMachine) -> Simulator:
-    """Return a simulator that has the true time."""
+def scaleengine(machine: SkewedMachine, late: float = 0.0) -> Simulator:
+    """Return a simulator with the true time, which sees the first request ``late`` seconds late."""
+    waits = [late]
+
+    def read_clock() -> float:
+        machine.true += waits.pop() if waits else 0.0
+        return machine.true
+
     storage = Folder()
     storage.make("sestore4/jb")
     account = SimulatedAccount(158, KNOWN.api_key, KNOWN.api_secret, storage=storage)
-    return Simulator([account], clock=lambda: machine.true)
+    return Simulator([account], clock=read_clock)
 
 
 @pytest.fixture
@@ -127,11 +134,14 @@ def test_one_refusal(
 ) -> None:
     """The first call is refused and may be made again at once; all later ones are accepted."""
     machine.off = off
-    error = refused(client)
-    for _ in range(5):
-        ask(client)
-        machine.true += 1000
+    with capture_logs() as lines:
+        error = refused(client)
+        for _ in range(5):
+            ask(client)
+            machine.true += 1000
 
+    (line,) = [line for line in lines if line["event"] == "clock corrected"]
+    assert (line["log_level"], line["account"], line["skew"]) == ("info", "main", off - 0.5)
     assert str(error) == (f"{REFUSED_TIME} (0002); {compared}: {CHECK_CLOCK}")
     assert type(error) is CorrectedClockError
     assert codes(simulator) == ["0002", None, None, None, None, None]
@@ -217,6 +227,21 @@ def test_a_clock_that_is_right_and_yet_refused(
         "the clock of this machine shows the same time as ScaleEngine's: "
         "it may be temporary; if it lasts, ask ScaleEngine's support"
     )
+
+
+def test_a_request_that_arrives_too_late(machine: SkewedMachine) -> None:
+    """No clock is wrong, and the log does not say that one was corrected."""
+    with (
+        scaleengine(machine, late=WINDOW + 100.0) as simulator,
+        closing(machine.client(simulator.url)) as client,
+        capture_logs() as lines,
+    ):
+        error = refused(client)
+        ask(client)
+
+    assert "shows the same time as ScaleEngine's" in str(error)
+    assert codes(simulator) == ["0002", None]
+    assert [line["event"] for line in lines if line["log_level"] != "debug"] == []
 
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
