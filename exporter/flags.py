@@ -124,8 +124,8 @@ CONFIG_AUTO_RELOAD_INTERVAL: Final = Flag(
 SHARD: Final = Flag(
     "shard",
     parse_shard,
-    "Shard ordinal of this process (zero indexed) within the total number of shards, or auto for "
-    "the number at the end of the host name, as in a StatefulSet.",
+    "Shard ordinal of this process (zero indexed), or auto for the number at the end of the host "
+    "name, as in a StatefulSet.",
     section="Configuration",
     default="0",
     metavar="NUMBER",
