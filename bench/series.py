@@ -63,7 +63,7 @@ def _registry(count: int) -> CollectorRegistry:
 def _counts(count: int) -> Iterator[tuple[str, int]]:
     """Give each sub-folder and the number of its files.
 
-    By chance, the same at every run: names in sequence would compress as no real storage does.
+    At random, the same at every run: names in sequence would compress as no real storage does.
     """
     rng = random.Random(CDN)  # noqa: S311 - it makes up names, it keeps no secret
     for _ in range(count - 1):

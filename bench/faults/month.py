@@ -1,6 +1,6 @@
 """What happens to simulated accounts in the course of days: folders, users and faults come and go.
 
-It is made up by chance before it begins, and the same in every process for the same seed: so the
+It is made up at random before it begins, and the same in every process for the same seed: so the
 exporter's process knows what was true in the simulator's at any moment.
 """
 

@@ -77,7 +77,7 @@ def attempt(
 ) -> Outcome:
     """Try a fault; ``logged`` are the lines of the log, which grow meanwhile.
 
-    ``number`` makes the name of its account, and the seed of its chance. ``leeway`` are the seconds
+    ``number`` makes the name of its account, and its random seed. ``leeway`` are the seconds
     that all may take beyond the schedule until it is good again.
     """
     if case.way is Way.BY_TLS and overrides.certificates is None:

@@ -1,4 +1,4 @@
-"""Inputs by chance for everything that reads what strangers write.
+"""Random inputs for everything that reads what strangers write.
 
 `python -m bench.fuzz` runs hypothesis on each target in turn, for ten minutes in all.
 """

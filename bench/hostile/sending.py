@@ -38,7 +38,7 @@ class Finding:
 
 
 def address_of_many() -> str:
-    """Return an address of loopback by chance, never that of honest clients."""
+    """Return an address of loopback at random, never that of honest clients."""
     numbers = random.Random()  # noqa: S311 - an address is no secret
     return f"127.{numbers.randint(1, 250)}.{numbers.randint(0, 255)}.{numbers.randint(1, 254)}"
 

@@ -73,7 +73,7 @@ def change(gauge: Gauge, span: str) -> str:
 def largest(gauge: Gauge) -> str:
     """Return the gauge for the ``$top`` series that are the largest at the end of the time shown.
 
-    A bare topk would choose anew at each step, and draw many more lines than it was asked for.
+    A bare topk would choose again at each step, and draw many more lines than it was asked for.
     """
     return f"{now(gauge)}\nand topk($top, {at_end(gauge)})"
 

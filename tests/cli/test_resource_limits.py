@@ -59,7 +59,7 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
 
 
 def wait_for_polls(program: Program, *, cause: str = "") -> None:
-    """Wait until both collectors have polled anew, and failed for this cause if there is one."""
+    """Wait until both collectors have polled again, and failed for this cause if there is one."""
     seen = len(program.events)
     deadline = time.monotonic() + TIMEOUT
     waiting = {"disk_usage", "files"}

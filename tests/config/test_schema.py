@@ -28,7 +28,7 @@ VALIDATOR = Draft202012Validator(build_json_schema())
 
 
 def test_the_schema_beside_the_package_is_current() -> None:
-    """After a change to the model, `python -m exporter.config` writes it anew."""
+    """After a change to the model, `python -m exporter.config` writes it again."""
     assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
 
 

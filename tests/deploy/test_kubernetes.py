@@ -215,7 +215,7 @@ def test_the_documented_values_make_everything(tmp_path: Path) -> None:
 
 @with_helm
 def test_the_base_is_the_chart_with_its_defaults() -> None:
-    """After a change to the chart, `make kubernetes` writes the base anew."""
+    """After a change to the chart, `make kubernetes` writes the base again."""
     assert HELM is not None
     for path, contents in build_base(HELM).items():
         assert path.read_text() == contents, f"{path.name} is not current: make kubernetes"

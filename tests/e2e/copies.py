@@ -1,6 +1,6 @@
 """Copies of the files of monitoring/ that run in fast motion, on the ports of this run.
 
-Only what must differ is written anew: addresses, and how long things last.
+Only what must differ is written again: addresses, and how long things last.
 """
 
 import re

@@ -13,7 +13,7 @@ COPIES = build_copies()
 
 @pytest.mark.parametrize("path", COPIES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_copies_are_current(path: Path) -> None:
-    """After a change to their source, `make kubernetes` writes them anew, with helm or without."""
+    """After a change to their source, `make kubernetes` writes them again, with helm or without."""
     assert path.read_text() == COPIES[path], "make kubernetes"
 
 

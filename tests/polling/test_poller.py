@@ -70,7 +70,7 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
 
 
 def test_first_polls_are_spread(open_account: OpenAccount) -> None:
-    """The first poll of each target comes by chance within a second."""
+    """The first poll of each target comes at random within a second."""
     rng = FixedRandom()
     poller = Poller(Store([]), Clock(), rng, lambda _, __: None)
     thread = PollingThread(poller)

@@ -140,7 +140,7 @@ def test_what_is_no_failure_of_a_request() -> None:
     ],
 )
 def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
-    """Waits grow, spread by chance; never shorter than what ScaleEngine asks for."""
+    """Waits grow, spread at random; never shorter than what ScaleEngine asks for."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(ServerError, retry_after)] * 2)
     assert retry(time, api, FixedRandom(share)) == "a response"
@@ -148,8 +148,8 @@ def test_waits(share: float, retry_after: float | None, called: list[float]) -> 
 
 
 @given(st.integers(), st.none() | st.floats(0, 1000))
-def test_waits_by_chance(seed: int, asked: float | None) -> None:
-    """Whatever chance says, a wait is at least what is asked for, and at most twice its least."""
+def test_random_waits(seed: int, asked: float | None) -> None:
+    """A wait is at least what is asked for, and at most twice its least."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(ServerError, asked)] * 2)
     retry(time, api, random.Random(seed))

@@ -72,7 +72,7 @@ def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
 
 
 def test_each_death_doubles_the_wait() -> None:
-    """What dies again and again is begun anew ever later, up to an hour."""
+    """What dies again and again is started again later each time, up to an hour."""
     stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([*[ValueError("a defect")] * 9, None]), stop)

@@ -130,7 +130,7 @@ def test_a_resolver_that_takes_too_long(send: SendRequest, monkeypatch: pytest.M
 def test_the_next_call_has_its_own_limit(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """After a timeout the next call begins anew, on a connection of its own."""
+    """After a timeout the next call begins again, on a connection of its own."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     sender = transport(simulator.url, LIMIT)
     with ends_in_time():

@@ -60,7 +60,7 @@ def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: Li
 
 
 def test_a_new_behaviour_counts_from_one(simulator: Simulator, list_files: ListFiles) -> None:
-    """Switching the behaviour starts the numbers anew."""
+    """Switching the behaviour starts the numbers again."""
     for _ in range(2):
         simulator.behave(Behaviour(faults=(FaultRule(BUSY, requests=(2,)),)))
         assert codes(list_files, 2) == [None, "1000"]

@@ -1,4 +1,4 @@
-"""Trees by chance, and which of them no client could tell from others."""
+"""Random trees, and which of them no client could tell from others."""
 
 from random import Random
 

@@ -13,7 +13,7 @@ HIGHEST: Final = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().
 
 
 def choose_port() -> int:
-    """Return a free port, by chance, that the kernel gives to nobody who does not ask for it."""
+    """Return a free port, at random, that the kernel gives to nobody who does not ask for it."""
     while True:
         port = random.randrange(LOWEST, HIGHEST)
         with socket.socket() as tried, suppress(OSError):

@@ -1,4 +1,4 @@
-"""Trees by chance: sizes around the limit of a response, and names that are easily misread."""
+"""Random trees: sizes around the limit of a response, and names that are easily misread."""
 
 from collections.abc import Iterator
 from random import Random
@@ -7,7 +7,7 @@ from exporter.simulator.storage import FileType, Folder
 from tests.support.api_variants import ApiVariant, FolderShape, LoadFlagPlacement
 
 MAX_FILES = 600
-"""How many files a tree by chance has at most, roughly."""
+"""How many files a random tree has at most, roughly."""
 
 _NAMES = (
     *("a", "b", "m", "z", "a b", "été", "🎬", "[]", 'a"\\b', "null", "_other", "100%"),

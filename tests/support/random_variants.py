@@ -1,4 +1,4 @@
-"""Readings and trees by chance, to try a client under combinations that nobody thought of."""
+"""Random readings and trees, to try a client under combinations that nobody thought of."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace

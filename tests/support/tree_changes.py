@@ -118,7 +118,7 @@ def scripted(changes: Mapping[int, Sequence[Change]]) -> Choose:
 
 
 def random_changes(rng: Random, share: float) -> Choose:
-    """Return a choice by chance: before this share of requests, but the first, something changes.
+    """Return a choice at random: before this share of requests, but the first, something changes.
 
     Files come and go, files move to other folders, folders are renamed, and go with all they hold.
     """

@@ -75,7 +75,7 @@ def test_strangers_spend_nothing(serve: Callable[[str], "Site"]) -> None:
 
 
 def test_a_reload_with_the_same_limit_fills_no_bucket(serve: Callable[[str], "Site"]) -> None:
-    """Given a bucket that is empty, then only another limit, or none, begins anew."""
+    """Given a bucket that is empty, then only another limit, or none, begins again."""
     text = "rate_limit: {interval: 1h, burst: 1}\n"
     site = serve(text)
     assert [site.ask().status, site.ask().status] == [200, 429]
