@@ -73,7 +73,7 @@ def test_a_promtool_that_fails(tamper: str, sentence: str, runner: Runner, tmp_p
     assert (runner.left, runner.simulator.request_count) == ({"01BLOCK"}, 3)
 
 
-def test_a_promtool_that_cannot_be_run(runner: Runner, tmp_path: Path) -> None:
+def test_a_promtool_that_cannot_be_run_is_named(runner: Runner, tmp_path: Path) -> None:
     program = tmp_path / "promtool"
     program.write_text("no program")
     program.chmod(0o755)

@@ -223,7 +223,9 @@ def test_time_to_stop(collect: Collect) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_an_hour_off(hours: int, collect: Collect, store: RowStore) -> None:
+def test_a_clock_an_hour_off_does_not_change_the_days(
+    hours: int, collect: Collect, store: RowStore
+) -> None:
     """ScaleEngine's own time is taken, as polls do; the days are the same."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         run = collect(api, first_day=FIRST, ahead=3600.0 * hours)

@@ -164,7 +164,7 @@ def test_accounts_fail_alone(tmp_path: Path) -> None:
         assert backfill(settings, one, host) == 0
 
 
-def test_a_bar_on_a_terminal() -> None:
+def test_the_bar_counts_the_windows() -> None:
     """Its length is the number of windows where the first day is known."""
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign]

@@ -51,7 +51,7 @@ def test_its_defaults() -> None:
     )
 
 
-def test_its_scope() -> None:
+def test_accounts_and_paths_are_repeatable() -> None:
     """Accounts and paths are repeatable, and each target can be polled whole."""
     flags = read_command_line(
         "check", "--full", "--account=a", "--account=b", "--path=sestore4/jb"
@@ -95,7 +95,7 @@ def test_what_only_it_has_a_use_for(
     assert refused("--output=json", *command) == said
 
 
-def test_a_form_that_is_none(refused: ReadWrongFlags) -> None:
+def test_an_unknown_output_format_is_refused(refused: ReadWrongFlags) -> None:
     """A form of output that is not known is refused, with those that are."""
     sentence = "'xml' is not one of 'text', 'json'."
 

@@ -70,7 +70,7 @@ def test_a_failed_request_ends_the_search(failing: str) -> None:
     assert responses.requested[-1] == failing
 
 
-def test_a_type_whose_check_failed() -> None:
+def test_a_type_whose_check_failed_is_not_requested_again() -> None:
     """It is not requested again, and it is unknown whether the path has files of it."""
     video, audio = target("video"), target("audio")
     search, responses = FileTypeSearch([video, audio]), _Responses(EMPTY)

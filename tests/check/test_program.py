@@ -185,7 +185,7 @@ def test_a_wrong_configuration(
         (signal.SIGTERM, [], "trying main disk usage (1 of 3)"),
     ],
 )
-def test_an_interruption(
+def test_an_interruption_ends_it_with_130(
     terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,

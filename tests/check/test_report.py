@@ -212,7 +212,9 @@ def test_a_document(
         assert document["ok"] is (counts["fail"] == 0)
 
 
-def test_the_facts(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -> None:
+def test_the_facts_are_those_of_the_account(
+    printed: PrintCheck, bad: tuple[Mapping[str, object], ...]
+) -> None:
     """The facts of users and paths are those of the simulated account."""
     before = datetime.now(UTC).date()
     findings = json.loads(printed(*bad, output="json"))["findings"]

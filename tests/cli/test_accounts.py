@@ -208,7 +208,7 @@ def test_the_limits_of_the_new_plan(renew: Renew) -> None:
     ],
     ids=["same", "concurrency", "timeout", "secrets"],
 )
-def test_when_a_read_of_secrets_goes_on(
+def test_reloads_begin_no_second_read_of_secrets(
     renew: Renew, changes: dict[str, Any], *, is_kept: bool
 ) -> None:
     """Reloads while a file hangs begin no other read of it, unless they change what is read."""

@@ -149,7 +149,7 @@ def test_several_addresses() -> None:
     assert value(flag, **{variable(flag): listed}) == addresses
 
 
-def test_several_configuration_files() -> None:
+def test_configuration_files_are_repeatable() -> None:
     """They can be said again and again, and in the environment with commas."""
     files = (Path("a.yaml"), Path("b"))
     assert value("config.file", "--config.file=a.yaml", "--config.file", "b") == files
@@ -187,7 +187,9 @@ def test_a_switch_takes_no_word(refused: ReadWrongFlags) -> None:
 
 
 @pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)
-def test_a_wrong_value(refused: ReadWrongFlags, flag: str, text: str, sentence: str) -> None:
+def test_a_wrong_value_is_refused(
+    refused: ReadWrongFlags, flag: str, text: str, sentence: str
+) -> None:
     """A value that cannot be is refused with 2, by name, with what would be right."""
     assert refused(f"--{flag}={text}") == f"Invalid value for --{flag}: {sentence}"
 

@@ -217,7 +217,7 @@ def test_half_a_character(written: Written) -> None:
     assert json.loads(line)["path"] == "a\udc80"
 
 
-def test_set_up_twice(written: Written) -> None:
+def test_setting_up_again_writes_no_event_twice(written: Written) -> None:
     """Setting up again replaces what was: no event is written twice."""
     configure_logging("info", "logfmt", str)
     configure_logging("info", "json", str)

@@ -62,7 +62,7 @@ def test_it_says_what_it_is_and_how_it_ends() -> None:
     assert "\nSTOPSIGNAL SIGTERM\n" in DOCKERFILE
 
 
-def test_its_version_is_the_programs() -> None:
+def test_the_label_has_the_version_of_the_program() -> None:
     """The label of the version says what the program says."""
     assert f'image.version="{__version__}"' in DOCKERFILE
 

@@ -130,7 +130,7 @@ def find_privileges(stateful_set: Manifest) -> list[str]:
 
 
 @with_helm
-def test_the_addresses_in_alerts() -> None:
+def test_the_chart_sets_the_addresses_in_alerts() -> None:
     """The rules of the chart give those addresses that the values have, and none otherwise."""
     base = "prometheusRule.enabled=true"
     set_, unset = (

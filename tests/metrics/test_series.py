@@ -124,7 +124,9 @@ def test_the_day_is_midnight_in_utc(polled: Polled, series: Series) -> None:
     assert series("scaleengine_disk_usage_day_timestamp_seconds") == {"web": 1415664000}
 
 
-def test_the_poll_itself(polled: Polled, series: Series, clock: Clock) -> None:
+def test_a_good_poll_shows_its_duration_and_requests(
+    polled: Polled, series: Series, clock: Clock
+) -> None:
     """A good poll tells its duration, its requests and when it ended."""
     polled(FILES, counts(a=1))
     assert series("scaleengine_poll_success") == {"files": 1}

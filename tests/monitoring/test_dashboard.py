@@ -206,7 +206,7 @@ def test_what_can_be_chosen() -> None:
         assert variables[name]["current"]["value"] == ["$__all"]
 
 
-def test_the_rows() -> None:
+def test_rows_go_from_overview_to_detail() -> None:
     """From what one wants to know at once to what one looks up when something is wrong."""
     titles = [row["title"] for row in ROWS]
     assert titles == ["Now", "Growth", "Files", "Folders", "Health of the polls and the API"]

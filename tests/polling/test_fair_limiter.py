@@ -256,7 +256,7 @@ def test_more_requests_at_once() -> None:
     in_loop(run)
 
 
-def test_fewer_requests_at_once() -> None:
+def test_none_begins_while_more_are_in_flight_than_allowed() -> None:
     """When fewer requests may be in flight, none begins until enough of them have ended."""
 
     async def run() -> None:

@@ -210,7 +210,7 @@ def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int)
 
 
 @pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
-def test_until(until: float, attempts: int) -> None:
+def test_no_attempt_is_made_after_the_end_of_the_poll(until: float, attempts: int) -> None:
     """No attempt is made after the end of the poll's time, and none is waited for in vain."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(RateLimitedError, 60.0)] * 9)

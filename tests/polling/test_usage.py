@@ -262,7 +262,7 @@ facts = st.lists(
 @given(truth=facts, extra=st.lists(st.sampled_from(EXTRA), max_size=2), rng=st.randoms())
 @example([Fact("a", NEWEST, 1, "no user"), Fact("b", DAY, 1, "good")], [], random.Random(1))
 @example([Fact("a", NEWEST, 1, "nothing"), Fact("b", NEWEST, 1, "good")], [], random.Random(1))
-def test_any_mix_of_good_and_bad_rows(
+def test_good_rows_count_in_any_mix_with_bad_ones(
     truth: list[Fact], extra: list[Json], rng: random.Random
 ) -> None:
     """Each number is the one of its user's newest day; users without bad rows have theirs.

@@ -292,7 +292,7 @@ def test_too_many_calls(open_account: OpenAccount) -> None:
     assert caught.value.reason is Reason.INCOMPLETE
 
 
-def test_a_tree_that_grows_in_mid_walk(open_account: OpenAccount) -> None:
+def test_files_that_arrive_behind_a_walk_do_not_fail_it(open_account: OpenAccount) -> None:
     """Files that arrive behind the walk do not fail it; what was there at its start is counted."""
     tree = folders_of(250, {})
 

@@ -246,7 +246,7 @@ def test_requests_where_it_cannot(variant: ApiVariant) -> None:
         ApiVariant(offsets=Offsets.RECURSIVE, offset_counts=Counted.SCANNED_ENTRIES),
     ],
 )
-def test_requests_where_no_file_is_of_the_type(variant: ApiVariant) -> None:
+def test_offsets_skip_files_of_other_types(variant: ApiVariant) -> None:
     """An offset that counts files of other types is not raised one by one."""
     others = {f"{n:03}.wav": FileType.AUDIO for n in range(120)}
     tree = Folder(others, {f"f{n}": Folder(others) for n in range(4)})

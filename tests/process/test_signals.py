@@ -82,7 +82,9 @@ def test_what_may_be_interrupted(happened: list[object], number: signal.Signals)
     assert happened[:2] == ["clean up", EXIT_INTERRUPTED]
 
 
-def test_what_cannot_stop(signals: SignalThread, happened: list[object]) -> None:
+def test_the_process_ends_where_asking_it_fails(
+    signals: SignalThread, happened: list[object]
+) -> None:
     """Where asking fails, the process ends all the same."""
 
     def fail() -> None:

@@ -178,7 +178,7 @@ def test_an_address_that_worked_is_tried_first(
     assert connects.targets == [dead.target, good.target, good.target, good.target]
 
 
-def test_an_address_that_fails_after_it_was_connected_to(
+def test_an_address_that_accepts_and_fails_is_tried_last(
     listen: StartServer,
     resolving: SetAddresses,
     transport: MakeTransport,

@@ -480,7 +480,7 @@ def test_a_response_for_a_batch_fits(user: str) -> None:
     assert 31 * len(batch) * len(f'"1234567":{longest_row},') < max_bytes
 
 
-def test_how_many_requests_many_users_take() -> None:
+def test_fourteen_thousand_users_take_four_requests() -> None:
     """Fourteen thousand users with short names are asked for in four requests."""
     assert len(split_users([f"user-{number}" for number in range(14_000)], 2**25)) == 4
 

@@ -283,7 +283,7 @@ def test_refused_folders(folder: Json, sentence: str) -> None:
         ([{"x": []}, {"x": []}], TWO_PARTS),
     ],
 )
-def test_refused_parts(folder: Json, sentence: str) -> None:
+def test_a_part_that_is_no_folder_is_refused(folder: Json, sentence: str) -> None:
     """In a response of parts, a folder that is none is refused."""
     with pytest.raises(SchemaError) as caught:
         read([{"third": folder}])

@@ -99,7 +99,7 @@ def rows(template: str, users: int) -> bytes:
         '\\"\\\\-#',
     ],
 )
-def test_ten_thousand_users_for_thirty_days(name: str) -> None:
+def test_ten_thousand_users_for_thirty_days_are_read(name: str) -> None:
     """The largest account that is known of is read, whatever its users are called."""
     row = f'{{"summary_date":"2014-11-11","cpu_user":"{name}","bytes_total":"%"}}'
     body = rows(row, 1000)
@@ -224,7 +224,7 @@ def test_strings_that_are_cut_by_a_slice(shift: int) -> None:
 @pytest.mark.parametrize(
     ("opening", "closing"), [(b"[[", b"]]"), (b'{"[":[', b"]}"), (b'{"":{"":', b"}}")]
 )
-def test_the_depth_that_a_small_stack_bears(
+def test_deeper_json_is_refused_before_it_is_parsed(
     opening: bytes, closing: bytes, depth: int, *, is_read: bool
 ) -> None:
     """What is deeper is refused before it is parsed; the parser is recursive."""

@@ -51,7 +51,7 @@ def test_json_is_read(value: object) -> None:
         b'\n\xef\xbb\xbf\r\n\xef\xbb\xbf {"a": 1}\xef\xbb\xbf\n',
     ],
 )
-def test_what_stands_around_json(written: bytes) -> None:
+def test_blanks_around_json_are_ignored(written: bytes) -> None:
     """Blanks and byte order marks around JSON are no part of it, however many there are."""
     assert decode(written) == {"a": 1}
 

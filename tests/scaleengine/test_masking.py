@@ -168,7 +168,7 @@ def test_secrets_that_were_replaced() -> None:
     assert known.redact("the old one, the new one") == "***, ***"
 
 
-def test_how_many_are_remembered() -> None:
+def test_the_oldest_of_many_secrets_is_forgotten() -> None:
     """So many secrets are remembered; the oldest of more is forgotten."""
     known = SecretRedactor(max_secrets=100)
     secrets = [f"secret {number:05}" for number in range(101)]

@@ -181,7 +181,9 @@ def test_too_few_descriptors_for_the_resolver(
         send("http://api.example/")
 
 
-def test_too_few_threads(closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_threads_are_named_as_the_cause(
+    closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where no thread can be started for the limit in time, that is said."""
 
     def fail(*_: object) -> None:

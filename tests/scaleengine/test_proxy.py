@@ -75,7 +75,7 @@ def test_a_tunnel_for_https(
     assert head.startswith("CONNECT api.example:443 HTTP/1.")
 
 
-def test_no_proxy_for_this_machine(
+def test_loopback_is_reached_without_a_proxy(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """An API on loopback is reached directly: a proxy would take itself for it."""

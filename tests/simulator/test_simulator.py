@@ -113,7 +113,7 @@ def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Ses
     assert simulator.request_count == 0
 
 
-def test_the_newest_calls_are_kept() -> None:
+def test_the_newest_requests_are_kept() -> None:
     """The record is bounded, the count is not."""
     log = ReceivedRequests()
     for moment in range(KEPT + 2):

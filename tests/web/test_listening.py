@@ -224,7 +224,7 @@ def sentence(address: ListenAddress) -> str:
     return str(refused.value)
 
 
-def test_a_taken_port(listening: Listen) -> None:
+def test_a_taken_port_is_named_with_advice(listening: Listen) -> None:
     """A port at which another process listens is named, with what to do."""
     (first,) = listening(TcpAddress("127.0.0.1", 0))
     port = first.getsockname()[1]

@@ -272,7 +272,7 @@ def test_the_document_of_one_account() -> None:
     assert write_json(SCENES["some"], "nobody") is None
 
 
-def test_when_a_target_is_polled_next() -> None:
+def test_the_next_poll_is_that_of_the_schedule() -> None:
     """It is in its schedule, and a problem has that of the target that comes first."""
     known = [
         failed(polled(USAGE, DiskUsageSnapshot(())), 1),

@@ -317,7 +317,7 @@ def test_a_page_that_is_older_than_a_second_is_built_again(site: "Site") -> None
         (None, True, 404, "demo"),
     ],
 )
-def test_the_configuration(
+def test_the_configuration_is_shown_where_the_operator_allows(
     site: "Site",
     configuration: Callable[[], str] | None,
     *,

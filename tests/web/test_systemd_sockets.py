@@ -102,7 +102,7 @@ def test_a_count_that_is_none(count: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["datagram", "connected", "file", "nothing"])
-def test_a_descriptor_that_does_not_listen(tmp_path: Path, kind: str) -> None:
+def test_a_descriptor_that_does_not_listen_is_refused(tmp_path: Path, kind: str) -> None:
     """What is no listening socket is refused, with what to write in the unit."""
     good = socket.create_server(("127.0.0.1", 0))
     place = good.getsockname()
