@@ -22,6 +22,7 @@ from exporter.scaleengine.route import find_route
 from exporter.simulator import Simulator
 from tests.support.authority import Authority
 from tests.support.fixtures import CheckAccounts, DescribeAccount
+from tests.support.resolver import resolve_to
 from tests.support.sentences import REFUSED_CONNECTION, UNTRUSTED_CERTIFICATE
 
 UnderTls = Callable[[Path], str]
@@ -113,20 +114,9 @@ class SetExampleAddresses(Protocol):
 @pytest.fixture
 def resolving(monkeypatch: pytest.MonkeyPatch) -> SetExampleAddresses:
     """Return a function that says which addresses names that end in .example have."""
-    real = socket.getaddrinfo
 
     def say(*addresses: str) -> None:
-        def resolve(host: str, port: int, **more: int) -> object:
-            if not host.endswith(".example"):
-                return real(host, port, **more)
-            return [
-                (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
-                if ":" in address
-                else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-                for address in addresses
-            ]
-
-        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        resolve_to(monkeypatch, addresses, suffix=".example")
 
     return say
 

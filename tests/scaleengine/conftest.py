@@ -32,6 +32,7 @@ from tests.support.fixtures import (
     StartFixedServer,
     StartServer,
 )
+from tests.support.resolver import resolve_to
 
 NOW = 1415700000
 """2014-11-11 10:00 UTC."""
@@ -207,11 +208,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> SetAddresses:
     """Return a function that says which addresses every name has from now on."""
 
     def say(*addresses: PeerAddress) -> None:
-        found = [
-            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address.target)
-            for address in addresses
-        ]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        resolve_to(monkeypatch, addresses)
 
     return say
 

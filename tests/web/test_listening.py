@@ -23,6 +23,7 @@ from exporter.web.listeners import (
     listen,
 )
 from tests.support.ports import choose_port
+from tests.support.resolver import resolve_to
 from tests.support.sentences import NAMED_TWICE
 
 
@@ -140,11 +141,7 @@ def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> Non
 
 def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name is listened on at each of its addresses, once."""
-    found = [
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0))
-        for host in ("127.0.0.2", "127.0.0.1", "127.0.0.1")
-    ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    resolve_to(monkeypatch, ["127.0.0.2", "127.0.0.1", "127.0.0.1"])
     hosts = [sock.getsockname()[0] for sock in listening(TcpAddress("myself", 0))]
     assert hosts == ["127.0.0.1", "127.0.0.2"]
 
@@ -161,14 +158,7 @@ def test_a_name_of_which_one_address_is_lacking(
             raise OSError(lack, "not here")
         return create(place, family=family, backlog=backlog)
 
-    found = [
-        (family, socket.SOCK_STREAM, 6, "", where)
-        for family, where in (
-            (socket.AF_INET6, ("::1", 0, 0, 0)),
-            (socket.AF_INET, ("127.0.0.1", 0)),
-        )
-    ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    resolve_to(monkeypatch, ["::1", "127.0.0.1"])
     monkeypatch.setattr(socket, "create_server", refuse)
     hosts = [sock.getsockname()[0] for sock in listening(TcpAddress("localhost", 0))]
     assert hosts == ["127.0.0.1"]
@@ -410,11 +400,7 @@ def test_all_or_nothing_of_one_name(listening: Listen, monkeypatch: pytest.Monke
     """If one of a name's addresses is taken, the others are given back too."""
     (taken,) = listening(TcpAddress("127.0.0.2", 0))
     port = taken.getsockname()[1]
-    found = [
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
-        for host in ("127.0.0.1", "127.0.0.2")
-    ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    resolve_to(monkeypatch, ["127.0.0.1", "127.0.0.2"])
 
     with pytest.raises(ListenError):
         listen([TcpAddress("myself", port)])
