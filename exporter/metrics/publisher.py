@@ -29,6 +29,11 @@ log: Final = structlog.get_logger(__name__)
 PAUSE: Final = 1.0
 """Seconds between publications, and the age that the layer of the process may have."""
 
+_MAX_PAUSE: Final = 5.0
+_PAUSE_RATIO: Final = 2.0
+"""A pause is so many times as long as the publication before it: publishing takes a third of the
+time at most."""
+
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
 
@@ -42,8 +47,10 @@ class Publisher:
 
     Once a second, until stopped, the publisher takes the accounts that have changed, and
     renders and compresses these alone: those of which a poll or a request has ended, or a snapshot
-    has become stale. Where nothing has changed, it does nothing. So what a scrape gets of accounts
-    is ready, and may be a second old. To make sure that the next scrape shows a change, call
+    has become stale. Where nothing has changed, it does nothing. A publication that takes more than
+    half a second is followed by a longer pause, of 5 s at most: many accounts change at the start,
+    and their polls need the processor. So what a scrape gets of accounts is ready, and may be as
+    old as a pause and a publication. To make sure that the next scrape shows a change, call
     ``publish``.
 
     The metrics of the process (``process_*``, ``python_*``) are rendered for the first scrape of
@@ -105,16 +112,16 @@ class Publisher:
         return self._thread.join(timeout)
 
     def run(self) -> None:
-        """Publish now, then every second what has changed, until stopped.
+        """Publish now, then after each pause what has changed, until stopped.
 
         Return free memory to the system now and then: a snapshot and its text are the largest of
         all that is replaced, in any thread.
         """
-        self._publish_or_log()
+        pause = self._publish_and_measure()
         release_free_memory = FreeMemoryRelease()
         next_release = self._clock.monotonic()  # the start has left something too
-        while not self._stop.wait(PAUSE):
-            self._publish_or_log()
+        while not self._stop.wait(pause):
+            pause = self._publish_and_measure()
             if self._clock.monotonic() >= next_release:
                 release_free_memory()
                 next_release = self._clock.monotonic() + _RELEASE_SECONDS
@@ -133,6 +140,13 @@ class Publisher:
         """Publish nothing during the ``with``: no scrape sees half of what is changed there."""
         with self._lock:
             yield
+
+    def _publish_and_measure(self) -> float:
+        """Publish now; return the seconds to wait afterwards."""
+        began = self._clock.monotonic()
+        self._publish_or_log()
+        seconds = self._clock.monotonic() - began
+        return min(_MAX_PAUSE, max(PAUSE, _PAUSE_RATIO * seconds))
 
     def _publish_or_log(self) -> bool:
         with self._lock:

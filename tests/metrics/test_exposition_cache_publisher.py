@@ -172,6 +172,26 @@ def test_it_looks_every_second(publisher: Callable[[Stop], Publisher]) -> None:
     assert stop.waits == [1.0, 1.0, 1.0]
 
 
+def test_long_publications_are_followed_by_long_pauses(
+    publisher: Callable[[Stop], Publisher], fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause is twice as long as the publication before it: 1 s at least, and 5 s at most."""
+    seconds = iter([0.4, 0.75, 2.0, 60.0])
+    accounts = Metrics.accounts
+
+    def take_long(metrics: Metrics) -> tuple[str, ...]:
+        fake_clock.advance(next(seconds))
+        return accounts(metrics)
+
+    def turns() -> Iterator[None]:
+        yield from [None] * 3
+
+    monkeypatch.setattr(Metrics, "accounts", take_long)
+    stop = ScriptedStop(turns)
+    publisher(stop).run()
+    assert stop.waits == pytest.approx([1.0, 1.5, 4.0, 5.0])
+
+
 def test_a_poll_shows_at_the_next_look(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled
 ) -> None:
