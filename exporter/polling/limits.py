@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final
 
 from exporter.polling.recovery import is_hanging
@@ -94,17 +94,20 @@ class FairLimiter:
         if loop is not self._loop:
             self._loop, self._in_flight, self._is_starting, self._waiting = loop, 0, False, {}
         await self._wait_for_slot(target)
-        async with AsyncExitStack() as stack:
-            stack.callback(self._leave, loop)
-            try:
-                await self.rate.wait()
-                await stack.enter_async_context(self._workers.slot(self._timeouts))
+        # Until it has begun no other request of the account starts: they start in the order of
+        # their turns, and only one of each account waits for a worker.
+        has_begun = False
+        try:
+            await self.rate.wait()
+            async with self._workers.slot(self._timeouts):
                 self.rate.begin()
-            finally:
-                # Until here no other request of the account starts: they start in the order of
-                # their turns, and only one of each account waits for a worker.
+                has_begun = True
                 self._end_start(loop)
-            yield
+                yield
+        finally:
+            if not has_begun:
+                self._end_start(loop)
+            self._leave(loop)
 
     def change(self, max_concurrency: int, per_second: float | None) -> None:
         """Set other limits; requests in flight count, and a pause continues."""

@@ -3,11 +3,10 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -121,17 +120,17 @@ class WorkerPool:
         Raises RuntimeError where no thread can be started.
         """
         worker = self._idle.pop() if self._idle else _Worker(self._name)
-        done = asyncio.wrap_future(worker.submit(work))
-        done.add_done_callback(lambda _: self._put_back(worker, is_busy=done.cancelled()))
+        job = _Job(work, asyncio.get_running_loop())
+        worker.submit(job.run)
         try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
             try:
-                await asyncio.wait([done])
-                done.exception()  # marked as retrieved
-            except asyncio.CancelledError:  # again: the loop ends
-                done.cancel()
-            raise
+                await job.wait()
+            except asyncio.CancelledError:
+                await job.wait()  # until it is cancelled again: the loop ends
+                raise
+        finally:
+            self._put_back(worker, is_busy=not job.has_ended)
+        return job.result()
 
     def _wake_next(self) -> None:
         if self._loop is None or self._loop.is_closed():
@@ -192,6 +191,48 @@ class _Waiter:
     granted: "asyncio.Future[None]" = field(compare=False)
 
 
+class _Job(Generic[T]):
+    """A piece of work that a thread does for a coroutine of the loop."""
+
+    def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
+        self.has_ended = False
+        self._work = work
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do the work, in the calling thread."""
+        try:
+            self._results.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            self._error = error
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._end)
+
+    async def wait(self) -> None:
+        """Wait until the work has ended."""
+        if not self.has_ended:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+
+    def result(self) -> T:
+        """Return what the work returned, or raise what it raised; to be called once."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._results.pop()
+        try:
+            raise error
+        finally:
+            del error  # it would refer to itself
+
+    def _end(self) -> None:
+        self.has_ended = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
 class _Worker:
     """A thread that does one piece of work after the other."""
 
@@ -199,21 +240,9 @@ class _Worker:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Return the future result of the work."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
-
-        def do() -> None:
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self._jobs.put(do)
-        return future
+    def submit(self, job: Callable[[], None]) -> None:
+        """Do a job, which raises nothing."""
+        self._jobs.put(job)
 
     def dismiss(self) -> None:
         """End the thread when its work is done."""
