@@ -1,15 +1,13 @@
 """Build what the status page shows from an observation; nothing here reads a clock or a file."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from heapq import nlargest
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter.metrics.descriptions import find_quota
 from exporter.polling import snapshots
 from exporter.polling.demand import (
-    HIGH_DEMAND_RATIO,
     compute_demand_ratio,
     count_requests_per_hour,
     count_target_requests,
@@ -17,7 +15,7 @@ from exporter.polling.demand import (
 from exporter.polling.request_log import PollTrace, RequestRecord
 from exporter.polling.snapshots import FileCounts, UserUsage
 from exporter.polling.store import TargetState
-from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
+from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.web.status.observation import ConfiguredAccount, Observation, ReadFile
 from exporter.web.status.status_model import (
     AccountStatus,
@@ -31,45 +29,36 @@ from exporter.web.status.status_model import (
     Reloads,
     RequestMade,
     ScheduleStatus,
-    Severity,
     State,
     StatusProblem,
     Summary,
     UsageChanges,
     UserStatus,
 )
+from exporter.web.status.status_problems import (
+    FAULTY_STATES,
+    TargetNow,
+    find_account_problems,
+    find_process_problems,
+    look_at_targets,
+)
 
 MAX_FOLDERS: Final = 10
 """The folders of a path that are shown."""
 
-NEAR_QUOTA: Final = 0.85
-"""The share of a quota from which on it is a problem, as in ``monitoring/alerts.yml``."""
-
 _NO_TRACE: Final = PollTrace()
 _WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
-_WRONG: Final = (State.STALE, State.FAILING)
 _DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
-_READ_AGAIN: Final = "the log has each mistake; correct the file and reload it"
-_OVERDUE: Final = (
-    "overdue",
-    "the last good poll is too old for its numbers to be served, and the next one has not ended",
-    "compare how long a poll takes with its interval and stale_after, and read the log",
-)
-"""The reason, the cause and the advice where no poll has failed, and there are no numbers."""
-_DEMAND: Final = (
-    f"the polls of the account need more than {HIGH_DEMAND_RATIO * 100:.0f} % of the requests that "
-    "its rate limit allows, those of this target most"
-)
 
 
 def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> Overview:
     """Return what is wrong now, and each account in a few numbers; or the same of one account."""
     summaries: list[Summary] = []
-    problems = list(_find_process_problems(seen)) if only is None else []
+    problems = list(find_process_problems(seen)) if only is None else []
     for account in seen.accounts.values() if only is None else (only,):
-        targets = _look_at(account, seen)
+        targets = look_at_targets(account, seen)
         summaries.append(_summarize(account, targets, seen))
-        problems += _find_account_problems(account, targets, seen)
+        problems += find_account_problems(account, targets, seen)
     summaries.sort(key=lambda summary: _WORST_FIRST.index(summary.state))
     problems.sort(key=lambda problem: problem.severity)
     return Overview(
@@ -85,7 +74,7 @@ def build_account(
     seen: Observation, account: ConfiguredAccount, *, with_requests: bool = False
 ) -> AccountStatus:
     """Return all that is known of an account, and the requests of the last polls if asked."""
-    targets = _look_at(account, seen)
+    targets = look_at_targets(account, seen)
     if not with_requests:
         targets = [observed._replace(known=_drop_trace(observed.known)) for observed in targets]
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
@@ -104,31 +93,8 @@ def build_account(
     )
 
 
-class _TargetNow(NamedTuple):
-    """A target now: its state, and its last good snapshot while that counts."""
-
-    target: Target
-    known: TargetState
-    state: State
-    snapshot: snapshots.Snapshot | None
-
-
-def _look_at(account: ConfiguredAccount, seen: Observation) -> Sequence[_TargetNow]:
-    found, now = [], seen.now
-    for known in seen.known.get(account.name, ()):
-        snapshot = known.snapshot(now)
-        if known.last is None:
-            state = State.WAITING
-        elif snapshot is None:
-            state = State.STALE
-        else:
-            state = State.OK if known.last.reason is None else State.FAILING
-        found.append(_TargetNow(known.target, known, state, snapshot))
-    return found
-
-
 def _summarize(
-    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[TargetNow], seen: Observation
 ) -> Summary:
     states = [observed.state for observed in targets]
     users, size = _count_users(targets)
@@ -148,7 +114,7 @@ def _summarize(
     )
 
 
-def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]:
+def _count_users(targets: Iterable[TargetNow]) -> tuple[int | None, int | None]:
     """Return how many users have a number, and the bytes of the account if all have one.
 
     ScaleEngine does not document what the user with an empty name means. The larger of its bytes
@@ -163,7 +129,7 @@ def _count_users(targets: Iterable[_TargetNow]) -> tuple[int | None, int | None]
     return None, None
 
 
-def _count_files(targets: Iterable[_TargetNow]) -> int | None:
+def _count_files(targets: Iterable[TargetNow]) -> int | None:
     counts = [observed.snapshot for observed in targets if isinstance(observed.target, FilesTarget)]
     found = [count.files for count in counts if isinstance(count, FileCounts)]
     return sum(found) if found and len(found) == len(counts) else None
@@ -189,7 +155,7 @@ def _build_request(made: RequestRecord, seen: Observation) -> RequestMade:
     )
 
 
-def _build_schedule(target: _TargetNow, seen: Observation) -> ScheduleStatus:
+def _build_schedule(target: TargetNow, seen: Observation) -> ScheduleStatus:
     known, last = target.known, target.known.last
     return ScheduleStatus(
         state=target.state,
@@ -222,7 +188,7 @@ def _round(number: float | None, digits: int) -> float | None:
 
 
 def _build_disk_usage(
-    account: ConfiguredAccount, target: _TargetNow, seen: Observation
+    account: ConfiguredAccount, target: TargetNow, seen: Observation
 ) -> DiskUsageStatus:
     usage = target.snapshot
     users: tuple[UserStatus, ...] | None = None
@@ -254,7 +220,7 @@ def _compute_change(days: Sequence[int | None], age: int) -> int | None:
     return None if newest is None or earlier is None else newest - earlier
 
 
-def _build_files(target: FilesTarget, now: _TargetNow, seen: Observation) -> FilesStatus:
+def _build_files(target: FilesTarget, now: TargetNow, seen: Observation) -> FilesStatus:
     files = now.snapshot if isinstance(now.snapshot, FileCounts) else None
     by_folder = (files and files.by_folder) or ()
     largest = nlargest(MAX_FOLDERS, by_folder, key=lambda count: count.files)
@@ -268,141 +234,6 @@ def _build_files(target: FilesTarget, now: _TargetNow, seen: Observation) -> Fil
             FolderStatus(folder=seen.text(count.folder), files=count.files) for count in largest
         ),
     )
-
-
-def _find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
-    process = seen.process
-    if process.dead_threads:
-        yield StatusProblem(
-            severity=Severity.ERROR,
-            reason="thread",
-            cause="threads that should run do not",
-            advice="they are started again after a pause; the log has the traceback: report it",
-            subjects=process.dead_threads,
-        )
-    for reason, name, read in (
-        ("configuration", seen.text(process.config_file or "configuration"), process.config),
-        ("web_configuration", "web configuration", process.web_config),
-    ):
-        if read is not None and not read.successful:
-            yield StatusProblem(
-                severity=Severity.ERROR,
-                reason=reason,
-                cause="the file was changed and is not in force: what was read before still is",
-                advice=_READ_AGAIN,
-                subjects=(name,),
-            )
-
-
-def _find_account_problems(
-    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
-) -> Iterator[StatusProblem]:
-    """Return what is wrong with an account now."""
-    failed = [observed for observed in targets if observed.state in _WRONG]
-    if failed:
-        yield from _find_poll_problems(account, failed, seen)
-    yield from _find_demand_problems(account, targets, seen)
-    for observed in targets:
-        if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
-            yield from _find_usage_problems(account, observed.snapshot, seen)
-
-
-def _find_poll_problems(
-    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
-) -> Iterator[StatusProblem]:
-    """Return a problem for each cause; one cause can concern many targets."""
-    alike: dict[tuple[str, str, str], list[_TargetNow]] = defaultdict(list)
-    for observed in targets:
-        last = observed.known.last
-        if last is not None and last.reason is not None:
-            alike[str(last.reason), last.cause, last.advice].append(observed)
-        else:
-            alike[_OVERDUE].append(observed)
-    for (reason, cause, advice), failed in alike.items():
-        since = [
-            moment
-            for observed in failed
-            if (moment := _find_wrong_since(observed.known)) is not None
-        ]
-        due = [
-            observed.known.next_due for observed in failed if observed.known.next_due is not None
-        ]
-        is_missing = any(observed.snapshot is None for observed in failed)
-        yield StatusProblem(
-            severity=Severity.ERROR if is_missing else Severity.WARNING,
-            reason=reason,
-            cause=seen.text(cause),
-            advice=seen.text(advice),
-            account=account.name,
-            subjects=tuple(_describe_subject(observed.target) for observed in failed),
-            since=seen.at(min(since)) if since else None,
-            next_attempt=seen.at(min(due)) if due else None,
-        )
-
-
-def _find_demand_problems(
-    account: ConfiguredAccount, targets: Sequence[_TargetNow], seen: Observation
-) -> Iterator[StatusProblem]:
-    known = [observed.known for observed in targets]
-    ratio = compute_demand_ratio(known, seen.requests_per_second)
-    if ratio is not None and ratio > HIGH_DEMAND_RATIO:
-        costliest = max(known, key=lambda state: count_target_requests(state) or 0.0)
-        yield StatusProblem(
-            severity=Severity.WARNING,
-            reason="demand",
-            cause=_DEMAND,
-            advice="set longer intervals, a higher api.requests_per_second, or smaller paths",
-            account=account.name,
-            subjects=(_describe_subject(costliest.target),),
-        )
-
-
-def _find_wrong_since(known: TargetState) -> float | None:
-    """Return since when a target fails, or has no numbers that count, in monotonic time."""
-    if known.failing_since is not None or known.good is None:
-        return known.failing_since
-    return known.good.finished + known.target.stale_after
-
-
-def _describe_subject(target: Target) -> str:
-    if isinstance(target, FilesTarget):
-        return f"{target.path} {target.file_type}"
-    return "disk usage"
-
-
-def _find_usage_problems(
-    account: ConfiguredAccount, usage: snapshots.DiskUsageSnapshot, seen: Observation
-) -> Iterator[StatusProblem]:
-    if usage.rejected_users:
-        yield StatusProblem(
-            severity=Severity.WARNING,
-            reason="rejected_rows",
-            cause="CPU users have no number: ScaleEngine's rows of them cannot be read",
-            advice="run scaleengine-exporter check, and ask ScaleEngine's support",
-            account=account.name,
-            subjects=tuple(sorted(map(seen.text, usage.rejected_users))),
-        )
-    if not account.quotas:
-        return
-    over: list[str] = []
-    near: list[str] = []
-    for user in usage.users:
-        quota = find_quota(account.quotas, user.cpu_user)
-        if quota is not None and user.bytes_total >= NEAR_QUOTA * quota:
-            (over if user.bytes_total >= quota else near).append(seen.text(user.cpu_user))
-    full = StatusProblem(
-        severity=Severity.ERROR,
-        reason="quota",
-        cause="the quota is full",
-        advice="delete files or raise the quota",
-        account=account.name,
-        subjects=tuple(over),
-    )
-    if over:
-        yield full
-    if near:
-        cause = f"more than {NEAR_QUOTA * 100:.0f} % of the quota is used"
-        yield replace(full, severity=Severity.WARNING, cause=cause, subjects=tuple(near))
 
 
 def _describe_exporter(seen: Observation) -> ExporterStatus:
@@ -429,6 +260,6 @@ def _build_reloads(read: ReadFile, seen: Observation) -> Reloads:
 
 def _find_worst_state(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:
     worst = min((summary.state for summary in summaries), key=_WORST_FIRST.index, default=State.OK)
-    if worst in _WRONG or not problems:
+    if worst in FAULTY_STATES or not problems:
         return worst
     return State.FAILING
