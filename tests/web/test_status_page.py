@@ -11,11 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from exporter.polling.snapshots import DiskUsageSnapshot, UserUsage
+from exporter.polling.store import TargetState
 from exporter.polling.targets import DiskUsageTarget
 from exporter.web.status import rendering, template_loading
 from exporter.web.status.observation import Observation
@@ -36,7 +38,7 @@ from exporter.web.status.wording import (
 )
 from tests.support.http import Response
 from tests.support.observed import NOW, observe, status_source
-from tests.support.status_scenes import HOSTILE, LONG, SCENES, TODAY, polled
+from tests.support.status_scenes import HOSTILE, LONG, SCENES, TODAY, failed, polled, user
 
 if TYPE_CHECKING:
     from tests.web.conftest import Site
@@ -94,6 +96,18 @@ def test_what_is_said_first(scene: str, said: list[str]) -> None:
     text = plain(read(scene).text)
     for sentence in said:
         assert sentence.lower() in text.lower()
+
+
+def test_the_first_sentence_about_one_target() -> None:
+    """One of several targets fails, and one was polled well."""
+    users = DiskUsageSnapshot((user(Random(4), "a", 1),))
+    well = polled(DiskUsageTarget("main", 3600, 10800), users)
+    waits = TargetState(DiskUsageTarget("other", 3600, 10800))
+    assert (
+        "1 of 2 targets fails" in read(observe({"main": [failed(well, 1)], "other": [well]})).text
+    )
+    text = plain(read(observe({"main": [well], "other": [waits]})).text)
+    assert "1 of 2 targets was polled well" in text
 
 
 def test_an_account_in_full() -> None:
