@@ -1,11 +1,14 @@
 """What is kept of the requests of a poll: the last ones and the costliest folders, no more."""
 
+import pytest
+from structlog.testing import capture_logs
+
 from exporter.polling.request_log import MAX_FOLDERS, MAX_REQUESTS, FolderCost, RequestLog
 from exporter.polling.targets import FilesTarget
 from exporter.process.log_limit import LogLimit
 from exporter.scaleengine.client import Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.errors import ApiRequest, Reason
+from exporter.scaleengine.errors import ApiRequest, Reason, TooManyRequestsError
 
 FILES = FilesTarget("main", 900.0, 2700.0, "sestore4/jb", "video")
 
@@ -48,3 +51,20 @@ def test_attempts_are_counted_by_request() -> None:
     log.record(exchange("sestore4/jb"))
     assert [record.attempt for record in log.trace().requests] == [1, 1, 2, 3, 1]
     assert [record.reason for record in log.trace().requests][:2] == [Reason.SERVER] * 2
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "events"),
+    [
+        (60.0, ["requests paused, as ScaleEngine asks"]),
+        (None, ["request failed, retrying"]),
+    ],
+)
+def test_a_pause_is_one_line(retry_after: float | None, events: list[str]) -> None:
+    """Where all requests of the account wait, the wait of the one that is sent again is no news."""
+    log = RequestLog(FILES, Clock(monotonic=lambda: 100.0), LogLimit(lambda: 100.0))
+    error = TooManyRequestsError("files.list", "too many requests", "wait", retry_after)
+    with capture_logs() as lines:
+        log.record_pause(error)
+        log.record_retry(error, 1, 60.5)
+    assert [line["event"] for line in lines] == events
