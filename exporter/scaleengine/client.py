@@ -70,6 +70,41 @@ class Exchange:
     cause: str | None = field(default=None, compare=False)
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far a request has come, while it is made; None for what is not known yet."""
+
+    reason: Reason | None = Reason.PROTOCOL  # for failures that are not foreseen
+    accepted: bool | None = None
+    status: int | None = None
+    size: int | None = None
+    code: str | None = None
+    cause: str | None = None
+
+    def record_failure(self, error: ScaleEngineError) -> None:
+        """Record why the request has failed."""
+        self.reason, self.code, self.cause = error.reason, error.code, error.cause
+        self.accepted = self.accepted or error.credentials_accepted
+
+    def build_exchange(
+        self, account: str, request: ApiRequest, seconds: float, skew: float | None
+    ) -> Exchange:
+        """Return how the request has ended."""
+        return Exchange(
+            account,
+            request.command,
+            seconds,
+            self.reason,
+            self.accepted,
+            skew,
+            request=request,
+            status=self.status,
+            code=self.code,
+            size=self.size,
+            cause=self.cause,
+        )
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Client:
     """Speaks for one account; to be used by several threads at once.
@@ -101,75 +136,62 @@ class Client:
         The request is signed at the moment it is sent: a signed text that waited could be refused
         as too old, and one sent twice as a replay. Raises ScaleEngineError.
         """
-        signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
-        asked = {"command": command, "cdn": self.cdn, **fields}
-        timestamp = self.timestamps.allocate(signed_by | asked, self.time.now)
-        request = {
-            "command": command,
-            "api_key": credentials.api_key,
-            "timestamp": timestamp,
-            "cdn": self.cdn,
-            **fields,
-        }
+        request, timestamp = self._build_request(credentials, command, fields)
         context = RequestContext(
             self.account, command, secrets=(credentials.api_key, credentials.api_secret)
         )
-        began = self.clock.monotonic()
-        reason: Reason | None = Reason.PROTOCOL  # for failures that are not foreseen below
-        accepted: bool | None = None
         sent = _describe(command, fields)
-        status: int | None = None
-        size: int | None = None
-        code: str | None = None
-        cause: str | None = None
+        progress = _Progress()
+        began = self.clock.monotonic()
         try:
             transport = self.transport
             with RESPONSE_MEMORY.arrival(transport.timeout, lambda: transport.closed) as arrival:
                 signed = sign_request(request, credentials.api_secret)
                 response = transport.send(signed, context, arrival, self.time.monotonic)
-                status, size = response.status, len(response.body)
+                progress.status, progress.size = response.status, len(response.body)
                 with self._turn_to_parse(response, context, arrival):
                     members = self._open_response(response, timestamp, context, object_hook)
-                    accepted = True
+                    progress.accepted = True
                     try:
                         result = read(members)
                     except SchemaError as unexpected:
                         raise _build_schema_error(unexpected, context) from None
                     finally:
                         del members  # it may be large, and its turn is over
-            reason = None
+            progress.reason = None
         except ScaleEngineError as error:
-            reason, code, cause = error.reason, error.code, error.cause
             error.request = sent
-            accepted = accepted or error.credentials_accepted
+            progress.record_failure(error)
             raise
         except (OSError, RuntimeError, MemoryError) as error:
             limit = find_resource_limit(error)
             if limit is None:
                 raise
-            reason, cause = ResourceLimitError.reason, limit.cause
             failure = context.build_error(ResourceLimitError, limit.cause, limit.advice)
             failure.request = sent
+            progress.record_failure(failure)
             raise failure from None
         finally:
             if not self.transport.closed:
                 seconds = self.clock.monotonic() - began
-                self.observe(
-                    Exchange(
-                        self.account,
-                        command,
-                        seconds,
-                        reason,
-                        accepted,
-                        self.time.skew,
-                        request=sent,
-                        status=status,
-                        code=code,
-                        size=size,
-                        cause=cause,
-                    )
-                )
+                self.observe(progress.build_exchange(self.account, sent, seconds, self.time.skew))
         return result
+
+    def _build_request(
+        self, credentials: Credentials, command: str, fields: Mapping[str, FieldValue]
+    ) -> tuple[Mapping[str, FieldValue], int]:
+        """Return the fields of a request, without its signature, and its timestamp."""
+        signed_by = {"key": credentials.api_key, "secret": credentials.api_secret}
+        asked = {"command": command, "cdn": self.cdn, **fields}
+        timestamp = self.timestamps.allocate(signed_by | asked, self.time.now)
+        request: Mapping[str, FieldValue] = {
+            "command": command,
+            "api_key": credentials.api_key,
+            "timestamp": timestamp,
+            "cdn": self.cdn,
+            **fields,
+        }
+        return request, timestamp
 
     @contextmanager
     def _turn_to_parse(
