@@ -63,7 +63,11 @@ class Trust:
     ignored: str | None = None
 
     def find_version(self) -> tuple[int, ...]:
-        """Return what changes whenever the certificates do; nothing where they cannot be found."""
+        """Return what changes when the certificates do; nothing where they cannot be found.
+
+        A folder changes when a file is added, removed or replaced by another, but not when one is
+        overwritten in place.
+        """
         try:
             found = self.path.stat()
         except OSError:

@@ -149,11 +149,10 @@ class Connections:
         if not self.route.uses_tls:
             return
         version = self.route.trust.find_version()
-        with self._lock:
-            has_changed = version != self._trust_version
-            self._trust_version = version
-        if has_changed:
-            self.close()
+        with self._lock:  # whoever finds the new version finds the old connections closed
+            if version != self._trust_version:
+                self.close()
+                self._trust_version = version
 
     def report_malformed(self, lines: Sequence[bytes]) -> None:
         """Write the first malformed header line to the log: others are likely to be the same."""

@@ -90,6 +90,27 @@ def test_a_kept_connection_when_the_trusted_certificates_change(
     assert sender.send("{}", context) == HttpResponse(200, BODY)
 
 
+def test_old_connections_are_closed_before_others_look(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request of another thread sees the new certificates when no old connection is left."""
+    ca_file = tmp_path / "ca.pem"
+    shutil.copy(authority.certificate, ca_file)
+    connections = Connections(Endpoint("https://127.0.0.1", 1.0, 1, ca_file))
+    closed: list[bool] = []
+
+    def is_known() -> bool:
+        known = connections._trust_version  # noqa: SLF001 - nothing public tells it
+        return known == connections.route.trust.find_version()
+
+    monkeypatch.setattr(connections, "close", lambda: closed.append(is_known()))
+    ca_file.write_text("")
+    for _ in range(2):
+        connections.check_trust()
+        assert is_known()
+    assert closed == [False]
+
+
 def test_the_environment_does_not_overrule_the_configuration(
     listen: StartServer,
     send: SendRequest,
