@@ -233,8 +233,9 @@ class Client:
 
     def _correct_clock(self, skew: float) -> None:
         """Send ScaleEngine's time from now on, and log that when it is new."""
-        # Where it is the same, the request was too long on its way.
-        if not self.time.is_trusted and abs(skew) > _DATE_PRECISION:
+        if abs(skew) <= _DATE_PRECISION:  # the request was too long on its way
+            return
+        if not self.time.is_trusted:
             log.info(
                 "clock corrected",
                 account=self.account,

@@ -244,6 +244,23 @@ def test_a_request_that_arrives_too_late(machine: SkewedMachine) -> None:
     assert [line["event"] for line in lines if line["log_level"] != "debug"] == []
 
 
+def test_a_clock_that_goes_wrong_after_a_late_request(machine: SkewedMachine) -> None:
+    """It is corrected and logged then: the late request was none of its doing."""
+    with (
+        scaleengine(machine, late=WINDOW + 100.0) as simulator,
+        closing(machine.client(simulator.url)) as client,
+        capture_logs() as lines,
+    ):
+        refused(client)
+        machine.off = HOUR
+        refused(client)
+        ask(client)
+
+    assert codes(simulator) == ["0002", "0002", None]
+    events = [line["event"] for line in lines if line["log_level"] != "debug"]
+    assert events == ["clock corrected"]
+
+
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
 def test_a_response_without_a_date(
     machine: SkewedMachine, saying: StartFixedServer, date: str
