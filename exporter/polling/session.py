@@ -168,6 +168,10 @@ class PollSession:
             self._record_exchanges(exchanges)
             self.log.record_pause(error)
             raise
+        except asyncio.CancelledError:
+            for exchange in exchanges:
+                self.log.record(exchange)  # it is in the counters, too
+            raise
         except Exception:
             if not exchanges:
                 self.requests -= 1  # it was not sent
