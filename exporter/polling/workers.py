@@ -126,6 +126,7 @@ class WorkerPool:
             try:
                 await job.wait()
             except asyncio.CancelledError:
+                job.abandon()
                 await job.wait()  # until it is cancelled again: the loop ends
                 raise
         finally:
@@ -201,6 +202,7 @@ class _Job(Generic[T]):
         self._waiter: asyncio.Future[None] | None = None
         self._results: list[T] = []
         self._error: BaseException | None = None
+        self._is_abandoned = False
 
     def run(self) -> None:
         """Do the work, in the calling thread."""
@@ -208,8 +210,16 @@ class _Job(Generic[T]):
             self._results.append(self._work())
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             self._error = error
+        if self._is_abandoned:
+            self.abandon()
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._end)
+
+    def abandon(self) -> None:
+        """Keep neither result nor error: nobody waits for them, and an error refers to itself."""
+        self._is_abandoned = True
+        self._results.clear()
+        self._error = None
 
     async def wait(self) -> None:
         """Wait until the work has ended."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.polling.workers import WorkerPool
-from tests.support.waiting import TIMEOUT
+from tests.support.waiting import TIMEOUT, wait_until
 
 
 async def settle() -> None:
@@ -271,6 +272,41 @@ def test_cancelling_waits_for_the_thread() -> None:
         pool.close()
 
     in_loop(run)
+
+
+def test_an_error_that_nobody_waits_for_keeps_nothing() -> None:
+    """What the work of a cancelled coroutine held is free, without the garbage collector."""
+
+    class Response:
+        """It may be large."""
+
+    held: list[weakref.ref[Response]] = []
+
+    async def run() -> None:
+        pool, began, may_end = WorkerPool(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            response = Response()
+            held.append(weakref.ref(response))
+            began.set()
+            assert may_end.wait(TIMEOUT)
+            raise ValueError("nobody asks")
+
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(began.wait, TIMEOUT)
+        task.cancel()
+        await settle()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        pool.close()
+
+    gc.disable()
+    try:
+        in_loop(run)
+        assert wait_until(lambda: held[0]() is None)
+    finally:
+        gc.enable()
 
 
 def test_cancelling_twice_leaves_the_thread_behind() -> None:
