@@ -214,6 +214,11 @@ class _Connection(HTTPConnection):
         self._is_head_next = True
         super().endheaders(message_body, encode_chunked=encode_chunked)
 
+    def close(self) -> None:
+        """Close the connection, and forget a head that was held back."""
+        self._is_head_next, self._head = False, b""
+        super().close()
+
     def send(self, data: bytes) -> None:  # type: ignore[override] # all that is sent here
         """Send the data; the head of a request is sent with the next data."""
         if self._is_head_next:

@@ -4,13 +4,14 @@ import gzip
 import socket
 import threading
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import CannotSendHeader, HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
 from exporter import __version__
+from exporter.scaleengine.deadline import _Connection
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
@@ -159,6 +160,18 @@ def test_one_piece_for_head_and_body(
         sender.send("{}", context)
     assert pieces == recorder.requests
     assert len(recorder.connections) == 1
+
+
+def test_a_head_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is forgotten when the connection is closed, and holds back nothing of the next one."""
+    connection = _Connection("127.0.0.1")
+    with pytest.raises(CannotSendHeader):
+        connection.endheaders()
+    connection.close()
+    sent: list[bytes] = []
+    monkeypatch.setattr(HTTPConnection, "send", lambda _, data: sent.append(data))
+    connection.send(b"CONNECT")
+    assert sent == [b"CONNECT"]
 
 
 def test_idle_connections_that_are_retired(listen: StartServer, context: RequestContext) -> None:
