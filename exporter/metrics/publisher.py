@@ -31,8 +31,8 @@ PAUSE: Final = 1.0
 
 _MAX_PAUSE: Final = 5.0
 _PAUSE_RATIO: Final = 2.0
-"""A pause is so many times as long as the publication before it: publishing takes a third of the
-time at most."""
+"""A pause is so many times as long as the publication before it, so that publishing takes a third
+of the time at most, while the longest pause allows it."""
 
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
@@ -50,7 +50,8 @@ class Publisher:
     has become stale. Where nothing has changed, it does nothing. A publication that takes more than
     half a second is followed by a longer pause, of 5 s at most: many accounts change at the start,
     and their polls need the processor. So what a scrape gets of accounts is ready, and may be as
-    old as a pause and a publication. To make sure that the next scrape shows a change, call
+    old as a pause and two publications: a change that comes during the first is in the second. To
+    make sure that the next scrape shows a change, call
     ``publish``.
 
     The metrics of the process (``process_*``, ``python_*``) are rendered for the first scrape of
@@ -143,9 +144,10 @@ class Publisher:
 
     def _publish_and_measure(self) -> float:
         """Publish now; return the seconds to wait afterwards."""
-        began = self._clock.monotonic()
-        self._publish_or_log()
-        seconds = self._clock.monotonic() - began
+        with self._lock:  # to wait for it is no part of the time
+            began = self._clock.monotonic()
+            self._publish_or_log()
+            seconds = self._clock.monotonic() - began
         return min(_MAX_PAUSE, max(PAUSE, _PAUSE_RATIO * seconds))
 
     def _publish_or_log(self) -> bool:
