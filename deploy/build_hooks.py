@@ -66,6 +66,7 @@ def _compile_templates(root: Path, target: Path) -> Path:
     subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-B", "-m", "exporter.web.status.template_loading", target],
         cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},  # these, not those of an installed exporter
         check=True,
     )
     (compiled,) = target.iterdir()

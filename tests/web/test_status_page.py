@@ -358,6 +358,14 @@ def test_jinja2_is_imported_for_the_first_page() -> None:
     assert ended.stdout.split() == ["False", "True"]
 
 
+def test_a_compiled_template_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its source is used."""
+    monkeypatch.setattr(template_loading, "COMPILED", tmp_path)
+    assert build_environment(find_loader()).get_template("page.html").name == "page.html"
+
+
 @pytest.mark.parametrize("scene", ["failing", "thousand"])
 def test_compiled_templates_give_the_same_page(
     scene: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,18 +4,31 @@ To compile them takes longer than to render the page. ``python -m
 exporter.web.status.template_loading FOLDER`` compiles them; the build of the wheel runs it.
 """
 
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from jinja2 import BaseLoader, Environment, FileSystemLoader, ModuleLoader, StrictUndefined
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    ModuleLoader,
+    StrictUndefined,
+)
 
 from exporter.web.status import sparkline, wording
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
-COMPILED: Final = Path(__file__).with_name(f"templates_for_jinja2_{version('jinja2')}")
-"""Where the compiled templates are. Another version of jinja2 may not be able to run them."""
+COMPILED: Final = Path(__file__).with_name(
+    f"templates_for_jinja2_{re.sub(r'[^0-9A-Za-z]', '_', version('jinja2'))}"
+)
+"""Where the compiled templates are. Another version of jinja2 may not be able to run them.
+
+The name is that of a package, as tools for wheels expect of a folder with modules.
+"""
 
 _FILTERS: Final = {
     "bytes": wording.format_bytes,
@@ -35,8 +48,11 @@ _FILTERS: Final = {
 
 
 def find_loader() -> BaseLoader:
-    """Return the loader of the compiled templates, or of their sources where there are none."""
-    return ModuleLoader(COMPILED) if COMPILED.is_dir() else FileSystemLoader(TEMPLATES)
+    """Return the loader of the compiled templates, and of the sources of those that are missing.
+
+    Where a template is compiled, a change of its source has no effect.
+    """
+    return ChoiceLoader([ModuleLoader(COMPILED), FileSystemLoader(TEMPLATES)])
 
 
 def build_environment(loader: BaseLoader) -> Environment:
