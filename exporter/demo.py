@@ -102,7 +102,7 @@ Ctrl-C ends it.
 """
 
 
-def _build_settings(demo: Demo, ingest: SimulatedAccount, format_url: str) -> Settings:
+def _build_settings(demo: Demo, ingest: SimulatedAccount, url: str) -> Settings:
     files = tuple(
         FilesTarget(
             _ACCOUNT,
@@ -122,7 +122,7 @@ def _build_settings(demo: Demo, ingest: SimulatedAccount, format_url: str) -> Se
     )
     usage = DiskUsageTarget(_ACCOUNT, _USAGE_INTERVAL, 3 * _USAGE_INTERVAL)
     return Settings(
-        endpoint=Endpoint(format_url, timeout=30.0, connections=_CONCURRENCY),
+        endpoint=Endpoint(url, timeout=30.0, connections=_CONCURRENCY),
         concurrency=_CONCURRENCY,
         requests_per_second=_REQUESTS_PER_SECOND,
         requests_per_poll=5000,

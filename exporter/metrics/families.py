@@ -169,8 +169,8 @@ def build_poll_families(
         "When the next poll is due, in unix time; in the past while it is under way.",
         labels=_POLL,
     )
-    for knowledge in known:
-        target, last, good = knowledge.target, knowledge.last, knowledge.good
+    for state in known:
+        target, last, good = state.target, state.last, state.good
         labels = (target.account, target.collector, target.path, target.file_type)
         interval.add_metric(labels, target.interval)
         if last is not None:
@@ -180,8 +180,8 @@ def build_poll_families(
             overdue.add_metric(labels, measure_overdue(target, last))
             if last.reason is not None:
                 failure.add_metric((*labels, str(last.reason)), 1)
-        if knowledge.next_due is not None:
-            next_poll.add_metric(labels, unix(knowledge.next_due))
+        if state.next_due is not None:
+            next_poll.add_metric(labels, unix(state.next_due))
         if good is not None:
             last_success.add_metric(labels, unix(good.finished))
     yield from (success, failure, duration, requests, overdue, last_success, next_poll, interval)
@@ -196,8 +196,8 @@ def _build_demand_family(known: Iterable[TargetState], requests_per_second: floa
         labels=("account",),
     )
     by_account: dict[str, list[TargetState]] = {}
-    for knowledge in known:
-        by_account.setdefault(knowledge.target.account, []).append(knowledge)
+    for state in known:
+        by_account.setdefault(state.target.account, []).append(state)
     for account, its in by_account.items():
         ratio = compute_demand_ratio(its, requests_per_second)
         if ratio is not None:
@@ -215,8 +215,8 @@ def _build_strategy_family(known: Iterable[TargetState]) -> Metric:
         labels=("account", "strategy"),
     )
     strategies: dict[str, tuple[float, str]] = {}
-    for knowledge in known:
-        last, account = knowledge.last, knowledge.target.account
+    for state in known:
+        last, account = state.last, state.target.account
         if last is not None and last.walk_strategy is not None:
             ended = (last.finished, last.walk_strategy)
             strategies[account] = max(ended, strategies.get(account, ended))

@@ -31,8 +31,8 @@ PAUSE: Final = 1.0
 
 _MAX_PAUSE: Final = 5.0
 _PAUSE_RATIO: Final = 2.0
-"""A pause is so many times as long as the publication before it, so that publishing takes a third
-of the time at most, while the longest pause allows it."""
+"""The ratio of a pause to the publication before it. Publishing takes a third of the time at most,
+unless a publication takes more than half of the longest pause."""
 
 _RELEASE_SECONDS: Final = 10.0
 """How often free memory is returned to the system: at rest it takes 0.2 ms."""
@@ -66,7 +66,7 @@ class Publisher:
         self._failing = self._process_failing = False
         self._must_render_all = True
         self._stale_at: dict[str, float] = {}
-        self._unfinished: Mapping[str, tuple[Target, ...]] | None = None
+        self._pending_targets: Mapping[str, tuple[Target, ...]] | None = None
         self._layer: AccountsLayer | None = None
         self._exposition: Exposition | None = None
         self._process_rendered = _NEVER
@@ -95,10 +95,10 @@ class Publisher:
 
         After a publication without any, there are none: targets that a reload adds do not count.
         """
-        unfinished = self._unfinished
-        if unfinished is None:
+        pending = self._pending_targets
+        if pending is None:
             return tuple(self._store.current())
-        return tuple(target for targets in unfinished.values() for target in targets)
+        return tuple(target for targets in pending.values() for target in targets)
 
     def start(self) -> None:
         """Begin to publish."""
@@ -180,11 +180,11 @@ class Publisher:
             layer = layer.with_accounts(accounts)
         # Before they are rendered: a snapshot or a poll that is newer makes no difference then.
         self._schedule(changes.get(TARGETS, ()), monotonic)
-        unfinished = self._find_unfinished(changes.get(TARGETS, ()), accounts)
+        pending = self._find_pending_targets(changes.get(TARGETS, ()), accounts)
         layer = layer.with_sections(self._render(changes, layer.positions))
         layer.text_body, layer.part  # noqa: B018 - they are made here, so that no scrape has to
         # All families in one step: a scrape has the old exposition, or the new one.
-        self._layer, self._unfinished = layer, unfinished
+        self._layer, self._pending_targets = layer, pending
         self._must_render_all = False
 
     def _take_changes(self, monotonic: float) -> Mapping[str, Collection[str]]:
@@ -213,17 +213,17 @@ class Publisher:
             if times:
                 self._stale_at[account] = min(times)
 
-    def _find_unfinished(
+    def _find_pending_targets(
         self, changed: Iterable[str], accounts: Iterable[str]
     ) -> Mapping[str, tuple[Target, ...]]:
         """Return the targets of each account that have not finished a poll; those that had none."""
-        if self._unfinished is not None and not self._unfinished:
-            return self._unfinished
-        unfinished = dict(self._unfinished or {})
+        if self._pending_targets is not None and not self._pending_targets:
+            return self._pending_targets
+        pending = dict(self._pending_targets or {})
         for account in changed:
             states = self._store.account(account)
-            unfinished[account] = tuple(state.target for state in states if state.last is None)
-        return {account: unfinished[account] for account in accounts if unfinished.get(account)}
+            pending[account] = tuple(state.target for state in states if state.last is None)
+        return {account: pending[account] for account in accounts if pending.get(account)}
 
     def _render(
         self, changes: Mapping[str, Collection[str]], accounts: Collection[str]

@@ -52,8 +52,8 @@ class SnapshotRedactor:
         before = self._accounts.get(account, {})
         after = self._accounts[account] = {}
         found = []
-        for knowledge in known:
-            target, snapshot = knowledge.target, knowledge.snapshot(monotonic)
+        for state in known:
+            target, snapshot = state.target, state.snapshot(monotonic)
             if snapshot is not None:
                 redacted = after[target] = self._redact(target, snapshot, before.get(target))
                 snapshot = redacted.snapshot

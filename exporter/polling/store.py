@@ -190,7 +190,7 @@ def _apply_result(known: TargetState, result: PollResult, good: LastGood | None)
 
 def _group_by_account(known: Iterable[TargetState]) -> dict[str, dict[Target, TargetState]]:
     accounts: dict[str, dict[Target, TargetState]] = {}
-    for knowledge in known:
-        target = knowledge.target
-        accounts.setdefault(target.account, {})[target] = knowledge
+    for state in known:
+        target = state.target
+        accounts.setdefault(target.account, {})[target] = state
     return accounts

@@ -89,7 +89,7 @@ def build_app(state: AppState) -> web.Application:
 
 class _Pages:
     def __init__(self, state: AppState, scheduler: BuildScheduler) -> None:
-        self._served = state
+        self._state = state
         self._scheduler = scheduler
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
@@ -111,29 +111,29 @@ class _Pages:
 
     async def _wait_for_exposition(self) -> Exposition | None:
         """Return the newest exposition; the first is waited for, so that no scrape misses it."""
-        looks = int(self._served.max_wait / _BETWEEN_LOOKS_SECONDS)
-        while (exposition := self._served.exposition()) is None and looks:
+        looks = int(self._state.max_wait / _BETWEEN_LOOKS_SECONDS)
+        while (exposition := self._state.exposition()) is None and looks:
             await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)
             looks -= 1
         return exposition
 
     async def healthy(self, _: web.Request) -> web.Response:
         return _build_health_response(
-            "Healthy", "Threads that should run are dead", self._served.list_dead_threads()
+            "Healthy", "Threads that should run are dead", self._state.list_dead_threads()
         )
 
     async def ready(self, _: web.Request) -> web.Response:
         return _build_health_response(
-            "Ready", "Waiting for the first poll of", self._served.list_pending_targets()
+            "Ready", "Waiting for the first poll of", self._state.list_pending_targets()
         )
 
     async def reload(self, request: web.Request) -> web.Response:
-        if self._served.reload is None:
+        if self._state.reload is None:
             return web.Response(text=_NO_LIFECYCLE, status=HTTPStatus.FORBIDDEN)
         if is_from_web_page(request.headers):
             return web.Response(text=_FROM_A_PAGE, status=HTTPStatus.FORBIDDEN)
-        outcome = asyncio.wrap_future(self._served.reload())
-        await asyncio.wait([outcome], timeout=self._served.max_wait)
+        outcome = asyncio.wrap_future(self._state.reload())
+        await asyncio.wait([outcome], timeout=self._state.max_wait)
         if not outcome.done():
             return web.Response(text=_NOT_RELOADED_YET, status=HTTPStatus.SERVICE_UNAVAILABLE)
         problems = outcome.result()
