@@ -1,13 +1,10 @@
 """Compare the requests that an account needs with its rate limit."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from exporter.check.results import CheckResult, Outcome, RequestRange, build_demand_subject
-from exporter.polling.demand import HIGH_DEMAND_RATIO, HOUR
+from exporter.polling.demand import DEMAND_ADVICE, HIGH_DEMAND_RATIO, HOUR
 from exporter.polling.targets import Target
-
-_ADVICE: Final = "set longer intervals, a higher api.requests_per_second, or smaller paths"
 
 
 def build_demand_result(
@@ -50,7 +47,7 @@ def build_demand_result(
     detail = f"{'what was tried ' if is_part else ''}needs {'; '.join(parts)}"
     if allowed is not None and low > HIGH_DEMAND_RATIO * allowed:
         return CheckResult(
-            build_demand_subject(account), Outcome.WARN, detail, _ADVICE, facts=facts
+            build_demand_subject(account), Outcome.WARN, detail, DEMAND_ADVICE, facts=facts
         )
     return CheckResult(build_demand_subject(account), Outcome.OK, detail, facts=facts)
 

@@ -98,7 +98,8 @@ def _name(route: Route, addresses: Sequence[PeerAddress]) -> CheckResult:
     host, _ = route.peer
     hosts = tuple(address.host for address in addresses)
     listed = ", ".join(hosts)
-    detail = f"{host} is {listed}" if listed != host else f"{host} is an address itself"
+    is_address = listed == host
+    detail = f"{host} is an address: no name to resolve" if is_address else f"{host} is {listed}"
     return CheckResult(NAME, Outcome.OK, detail, facts={"host": host, "addresses": hosts})
 
 

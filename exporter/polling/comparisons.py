@@ -3,7 +3,7 @@
 A server may skip the offset of a request in each folder that its response shows, not only in the
 requested one. Then sub-folders lack their first entries, which nothing in the response tells. A
 sub-folder that looks the same from its start proves little: what was skipped in it may be files of
-another type, which no response shows. It is proven by two requests for a sub-folder by itself, in
+another type, which no response shows. It is proven by two separate requests for a sub-folder, in
 this order, so that a file that vanishes meanwhile proves nothing:
 
 - With an offset that is not larger, it begins with a later file. That tells how much comes before
@@ -98,7 +98,7 @@ class ComparisonResult:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A request for a sub-folder by itself, before a response for its parent is believed.
+    """A separate request for a sub-folder, before a response for its parent is used.
 
     ``shown`` are the sub-folders of that response. The first of ``candidates`` is requested at
     ``offset``: first at its own, then from its start. The others are requested from their start.
@@ -163,7 +163,7 @@ def compare_siblings(
     shown: Sequence[Entry],
     entries: Sequence[Entry],
 ) -> Comparison | None:
-    """Return the first comparison before a response is believed; None where there can be none.
+    """Return the first comparison before a response is used; None where there can be none.
 
     ``entries`` are the new sub-folders of those that are ``shown``. Compared are those in which
     most would be missing if their start was skipped: the one with the fewest files, and the one

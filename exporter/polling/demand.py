@@ -13,6 +13,8 @@ from exporter.scaleengine.clock import Clock, Seconds
 log: Final = structlog.get_logger(__name__)
 
 HOUR: Final = 3600.0
+DEMAND_ADVICE: Final = "set longer intervals, a higher api.requests_per_second, or smaller paths"
+
 HIGH_DEMAND_RATIO: Final = 0.9
 """The share of the rate limit from which on polls may be late, as in ``monitoring/alerts.yml``."""
 
@@ -80,7 +82,7 @@ class DemandLog:
                 duration=Seconds(result.seconds),
                 interval=Seconds(target.interval),
                 requests=result.requests,
-                advice="set a longer interval, a higher api.requests_per_second, or smaller paths",
+                advice=DEMAND_ADVICE,
             )
         known = self._store.account(target.account)
         ratio = compute_demand_ratio(known, self._requests_per_second())
@@ -92,9 +94,9 @@ class DemandLog:
                 account=target.account,
                 demand_ratio=round(ratio, 3),
                 requests_per_hour=round(sum(demand for demand, _ in demands)),
-                most_from=str(costliest),
-                its_requests_per_hour=round(most),
-                advice="set longer intervals, or a higher api.requests_per_second",
+                costliest_target=str(costliest),
+                costliest_requests_per_hour=round(most),
+                advice=DEMAND_ADVICE,
             )
 
     def set_targets(self, targets: Iterable[Target]) -> None:

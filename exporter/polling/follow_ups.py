@@ -40,7 +40,7 @@ def accept_response(folder: FolderProgress, listing: Listing, traits: WalkTraits
     """
     step, shown = folder.step, listing.root
     if shown.loaded is LoadState.SKIPPED:
-        raise folder.incomplete("it comes back skipped when requested by itself")
+        raise folder.incomplete("it comes back skipped when requested separately")
     if step.kind is StepKind.GAP:
         return _accept_gap(folder, listing, traits)
     if not _fits(folder, listing, traits):

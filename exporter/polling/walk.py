@@ -1,7 +1,7 @@
 """Walk a file tree and count it: every file once, or no count at all.
 
 A response lists about a hundred files. What it leaves out it may mark: a folder was seen partly
-and goes on at an offset, or was skipped and has to be requested by itself. The walk follows each
+and goes on at an offset, or was skipped and has to be requested separately. The walk follows each
 mark. Where a mark may be missing, one more request shows whether there is more; what the API's
 pages leave open is found out by the responses (``walk_traits``).
 
@@ -216,7 +216,7 @@ class _Walk:
             if folder.parent is None:
                 raise
             if folder.is_certain:
-                cause = f"it cannot be requested by itself ({error.cause})"
+                cause = f"it cannot be requested separately ({error.cause})"
                 raise folder.incomplete(cause) from error
             return  # it is a member of the API that looks like a folder
         self.observe(folder, listing)
@@ -300,7 +300,7 @@ class _Walk:
         self.use_parent(request, listing, None)
 
     def compare(self, comparison: Comparison) -> None:
-        """Request a sub-folder by itself, before the first response for a parent is believed."""
+        """Request a sub-folder separately, before the first response for a parent is used."""
         self.send(comparison.path, comparison.offset, comparison)
 
     def learn_from_comparison(
@@ -320,7 +320,7 @@ class _Walk:
         elif result.outcome is Outcome.REFUTED:
             if self.has_confirmed_parent:
                 raise request.run.parent.incomplete(
-                    "a sub-folder has other files by itself than in a response for its parent"
+                    "a sub-folder has other files in its own response than in that for its parent"
                 )
             self.strategy.give_up()
         if self.has_confirmed_parent and result.outcome is not Outcome.NO_RESPONSE:

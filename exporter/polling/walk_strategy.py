@@ -1,4 +1,4 @@
-"""Choose whether a walk requests a parent again, or each of its sub-folders by itself.
+"""Choose whether a walk requests a parent again, or each of its sub-folders separately.
 
 A request for the parent is made where it takes less time, by what the walk has seen so far. What
 its offset counts is tried out; the account remembers it for its next walks, which try it first.

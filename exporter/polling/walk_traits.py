@@ -1,7 +1,7 @@
 """What one walk has found out about how the server lists files.
 
 The API's pages leave open what an offset counts, which folders carry a flag, and where a response
-is cut. A walk believes nothing of this until a response has shown it.
+is cut. A walk relies on none of this until a response has shown it.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class WalkTraits:
     def record_vain_probe(self) -> None:
         """Record that a request has not shown what an offset skips in sub-folders.
 
-        After some of these, no sub-folder is believed that comes after an offset.
+        After some of these, no sub-folder is used that comes after an offset.
         """
         self.vain_probes += 1
         if self.vain_probes >= _MAX_MISFITS and self.shows_children_from_start is None:

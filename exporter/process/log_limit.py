@@ -6,7 +6,7 @@ from typing import Final
 
 _MINUTE: Final = 60.0
 MAX_EVENTS: Final = 1000
-"""Different events in a minute where their names may hold what a stranger has sent."""
+"""Different events in a minute where their names may hold what an unknown client has sent."""
 
 
 class LogLimit:

@@ -17,7 +17,7 @@ from exporter.process.streams import STDERR, open_closed_descriptors, replace_st
 _SWITCH_SECONDS: Final = 0.001
 """How long a thread that computes lets another wait (``sys.setswitchinterval``).
 
-A scrape waits several times, once after each system call: beside a thread that builds a page, 99 of
+A scrape waits several times, once after each system call: while a thread builds a page, 99 of
 100 scrapes took up to 42 ms instead of up to 150 ms with Python's own 5 ms.
 """
 

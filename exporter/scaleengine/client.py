@@ -107,7 +107,7 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Client:
-    """Speaks for one account; to be used by several threads at once.
+    """Sends the requests of one account; several threads may use it at once.
 
     ``observe`` is called when a request has ended, but not after ``close``: how those end shows
     nothing of ScaleEngine, and the name may belong to another account by then.

@@ -161,7 +161,7 @@ class _Connection(HTTPConnection):
     def is_connected(self) -> bool:
         """Return whether this may be kept open: nothing has arrived since the last response.
 
-        Otherwise the next response would be one that nobody has requested. urllib3 looks at the
+        Otherwise the next response would be one to no request. urllib3 looks at the
         socket only, not at what TLS has received with the last response and holds.
         """
         return super().is_connected and not _holds_unread_bytes(self.sock)

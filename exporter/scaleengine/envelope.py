@@ -137,7 +137,7 @@ def _read_outcome(content: Json) -> tuple[str, JsonObject]:
     members = as_mapping(content)
     outcome = members.get("status")
     if not isinstance(outcome, str) or outcome not in {"success", "failure"}:
-        raise SchemaError("its status is neither success nor failure")
+        raise SchemaError("its member 'status' is neither success nor failure")
     return outcome, members
 
 

@@ -1,4 +1,4 @@
-"""What the simulated API knows: its accounts, the present behaviour, the requests so far."""
+"""The state of the simulated API: its accounts, the present behaviour, the requests so far."""
 
 import threading
 from collections import deque

@@ -132,7 +132,7 @@ class _UnixSocket(socket.socket):
 def remove_file(listening: socket.socket) -> None:
     """Remove the file that ``listen`` has made for a socket that is still open, if any."""
     if isinstance(listening, _UnixSocket):
-        with suppress(OSError):  # what stays there makes way when it is listened on again
+        with suppress(OSError):  # what stays there is replaced when it is listened on again
             Path(listening.getsockname()).unlink()
 
 
@@ -215,7 +215,7 @@ def _listen_dual_stack(port: int) -> socket.socket:
 
 
 def _listen_unix(path: Path) -> socket.socket:
-    """Listen on a path; a socket that a dead process left there makes way."""
+    """Listen on a path; a socket that a dead process left there is replaced."""
     if path.exists() and not path.is_socket():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     listening = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)

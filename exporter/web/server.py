@@ -19,7 +19,7 @@ from exporter.web.listeners import close
 from exporter.web.request_checks import build_requests
 
 # A handler that ends just when aiohttp gives up on it is logged as a defect: most end before that,
-# when the door hangs up.
+# when the acceptor closes the connection.
 _HANDLER_GRACE_SECONDS: Final = 0.1
 _PAGE_THREADS: Final = 2
 _LIBRARIES: Final = ("asyncio", "aiohttp.internal", "aiohttp.server", "aiohttp.web")

@@ -33,7 +33,7 @@ _FLOW = (
 )
 _HEADER = "a line that begins with '%' is a YAML directive; remove it, or put the text in quotes"
 _TAGS = "a text that begins with '!' is a YAML tag; remove it, or put the text in quotes"
-_MISFIT = "is unexpected here; check indentation, quotes and the '-' of lists"
+_MISFIT = "this text is unexpected here; check indentation, quotes and the '-' of lists"
 _ANCHORS = (
     "a text that begins with '&' or '*' must be in quotes; the name of an anchor has letters, "
     "digits, '-' and '_'"

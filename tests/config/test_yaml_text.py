@@ -39,7 +39,7 @@ COLON = (
     "key above with ': '"
 )
 DEEP = "is nested too deeply; no key of this file lies that deep"
-MISFIT = "is unexpected here; check indentation, quotes and the '-' of lists"
+MISFIT = "this text is unexpected here; check indentation, quotes and the '-' of lists"
 OPENING = "a text that begins with this character must be in quotes"
 NO_KEY = "this line is no 'key: value'; a key is followed by ':' and a space"
 ODD = "an invisible character (U+{}) cannot indent; write spaces"

@@ -234,7 +234,7 @@ REFUSED = [
             ("s", 0): complete(a=FolderListing(loaded=SKIPPED), b=FolderListing(loaded=SKIPPED)),
             ("s/a", 0): ApiError("files.list", "no such path", "look"),
         },
-        "'s/a' could not be seen whole: it cannot be requested by itself (no such path)",
+        "'s/a' could not be seen whole: it cannot be requested separately (no such path)",
     ),
 ]
 

@@ -262,7 +262,7 @@ def test_a_folder_that_vanishes_in_mid_walk(open_account: OpenAccount) -> None:
     with (
         Simulator([account_with(tree)], Behaviour(faults=(faults,))) as simulator,
         open_account(simulator) as account,
-        pytest.raises(ScaleEngineError, match="cannot be requested by itself") as caught,
+        pytest.raises(ScaleEngineError, match="cannot be requested separately") as caught,
     ):
         count(account, target())
     assert caught.value.reason is Reason.INCOMPLETE

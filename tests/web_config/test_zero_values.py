@@ -22,7 +22,7 @@ Mistakes = Callable[[str], list[str]]
 TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 USERS = "basic_auth_users: {jane: $2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS}\n"
 PLAIN = "tls_server_config: sets nothing: plain HTTP is served"
-OPEN = "basic_auth_users: names no user: everybody is let in"
+OPEN = "basic_auth_users: names no user: no password is required"
 
 
 @pytest.mark.parametrize(

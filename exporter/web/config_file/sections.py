@@ -107,7 +107,7 @@ class WebConfigFile(StrictModel):
     """HTTP."""
 
     basic_auth_users: dict[_User, _Hash] = Field(default_factory=dict, repr=False)
-    """Each user's bcrypt hash; without any, everybody is let in."""
+    """Each user's bcrypt hash; without any, no password is required."""
 
     rate_limit: RateLimitSection | None = None
     """The limit of requests that have the right password; without it, there is none."""

@@ -39,7 +39,7 @@ _ZERO: Final = re.compile(r"0+(\.0*)?[a-zµμ]*")
 # What is served where a section is there and nothing in it is set.
 _CONSEQUENCES: Final = {
     _TLS: "sets nothing: plain HTTP is served",
-    "basic_auth_users": "names no user: everybody is let in",
+    "basic_auth_users": "names no user: no password is required",
 }
 MESSAGES: Final = MessageCatalog(
     sections=list_section_keys(WebConfigFile),
@@ -71,7 +71,7 @@ class WebConfig:
     ``context`` is None for plain HTTP. ``allowed_sans`` are the names of which a client's
     certificate must have one, unless there are none. ``client_authorities`` are the certificates,
     in DER, that may have signed it; None means the system's. ``users`` gives each user's bcrypt
-    hash; without users, everybody is let in. ``files`` are all that it was read from, and
+    hash; without users, no password is required. ``files`` are all that it was read from, and
     ``digest`` is a hash of what was in them; ``sets_nothing`` is true where the file has no key
     with a value. ``warnings`` are what is allowed and seldom meant.
     """

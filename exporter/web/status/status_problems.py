@@ -7,7 +7,12 @@ from typing import Final, NamedTuple
 
 from exporter.metrics.descriptions import find_quota
 from exporter.polling import snapshots
-from exporter.polling.demand import HIGH_DEMAND_RATIO, compute_demand_ratio, count_target_requests
+from exporter.polling.demand import (
+    DEMAND_ADVICE,
+    HIGH_DEMAND_RATIO,
+    compute_demand_ratio,
+    count_target_requests,
+)
 from exporter.polling.store import TargetState
 from exporter.polling.targets import FilesTarget, Target
 from exporter.web.status.observation import ConfiguredAccount, Observation
@@ -73,7 +78,7 @@ def find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
             yield StatusProblem(
                 severity=Severity.ERROR,
                 reason=reason,
-                cause="the file was changed and is not in force: what was read before still is",
+                cause="the changed file is not in force; the one before is",
                 advice=_READ_AGAIN,
                 subjects=(name,),
             )
@@ -136,7 +141,7 @@ def _find_demand_problems(
             severity=Severity.WARNING,
             reason="demand",
             cause=_DEMAND,
-            advice="set longer intervals, a higher api.requests_per_second, or smaller paths",
+            advice=DEMAND_ADVICE,
             account=account.name,
             subjects=(_describe_subject(costliest.target),),
         )
