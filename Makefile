@@ -52,8 +52,9 @@ demo: $(DEMO)/ready
 test: $(READY)
 	$(BIN)/python $(PYTEST)
 
+# One worker for each processor: these tests compute.
 quick: $(READY)
-	$(BIN)/python $(PYTEST) $(addprefix tests/,config metrics simulator yamlfile)
+	$(BIN)/python -m pytest -n auto --dist=worksteal $(addprefix tests/,config metrics simulator yamlfile)
 
 coverage: $(READY)
 	@$(BIN)/coverage erase
