@@ -17,7 +17,7 @@ from bench.machine import said_by, tool
 from bench.series import CDN, STORE_PATH, text, tree
 from bench.walk import KEY, LISTENING, SECRET
 from exporter.simulator import Behaviour, SimulatedAccount, Simulator
-from tests.support.api_variants import ApiVariant
+from tests.support.api_variants import ApiVariant, Unreached
 from tests.support.child import Child
 
 TIMEOUT: Final = 120.0
@@ -149,8 +149,9 @@ def nginx(files: Mapping[str, bytes], core: int) -> Iterator[Server]:
 
 def _simulator(series: int) -> Simulator:
     account = SimulatedAccount(cdn=CDN, api_key=KEY, api_secret=SECRET, storage=tree(series))
-    # One response shows the whole tree: it is serving that is measured, not polling.
-    variant = ApiVariant(files_per_answer=10_000_000)
+    # Few responses show the whole tree: it is serving that is measured, not polling. The exporter
+    # reads at most 100,000 files and folders in one.
+    variant = ApiVariant(files_per_answer=50_000, unreached=Unreached.BEHIND_OFFSET)
     return Simulator([account], Behaviour(variant=variant))
 
 
