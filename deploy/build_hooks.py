@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 RECORD: Final = "exporter/_revision.txt"
-TEMPLATES: Final = "exporter/web/status"
+STATUS_PAGE: Final = "exporter/web/status"
 _PICTURE: Final = re.compile(r"!\[[^\]]*\]\((?!https?:)[^)]+\)\n*")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)]+)\)")
 
@@ -38,7 +38,7 @@ class AddBuiltFiles(BuildHookInterface):
             added[str(record)] = RECORD
         if self.target_name == "wheel":
             compiled = _compile_templates(Path(self.root), folder / "templates")
-            added[str(compiled)] = f"{TEMPLATES}/{compiled.name}"
+            added[str(compiled)] = f"{STATUS_PAGE}/{compiled.name}"
 
 
 class ReadmeForIndex(MetadataHookInterface):

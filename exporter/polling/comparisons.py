@@ -77,7 +77,7 @@ class Probe:
         return 0 if self.is_from_start else self.candidates[0].offset
 
 
-class Outcome(Enum):
+class ComparisonOutcome(Enum):
     """What the requests of a comparison have shown of the response for the parent."""
 
     CONFIRMED = "confirmed"
@@ -92,7 +92,7 @@ class Outcome(Enum):
 class ComparisonResult:
     """The end of a comparison. ``responses`` for folders from their start can still be used."""
 
-    outcome: Outcome
+    outcome: ComparisonOutcome
     responses: Mapping[str, Listing] = field(default_factory=dict)
 
 
@@ -124,18 +124,22 @@ class Comparison:
         """
         candidate, *left = self.candidates
         if response is None:
-            return ComparisonResult(Outcome.NO_RESPONSE)
+            return ComparisonResult(ComparisonOutcome.NO_RESPONSE)
         if self.offset > 0:
             is_whole = candidate.is_whole(response)
-            return replace(self, offset=0) if is_whole else ComparisonResult(Outcome.UNPROVEN)
+            return (
+                replace(self, offset=0)
+                if is_whole
+                else ComparisonResult(ComparisonOutcome.UNPROVEN)
+            )
         responses = {**self.responses, self.path: response}
         known = candidate.shown
         if not shows_more(known, response.root) or response.files != known.all_files:
             usable = responses if response.files else self.responses
-            return ComparisonResult(Outcome.REFUTED, usable)
+            return ComparisonResult(ComparisonOutcome.REFUTED, usable)
         if left:
             return replace(self, candidates=left, responses=responses)
-        return ComparisonResult(Outcome.CONFIRMED, responses)
+        return ComparisonResult(ComparisonOutcome.CONFIRMED, responses)
 
 
 def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Candidate]:

@@ -19,8 +19,8 @@ from typing import Final, TypeAlias
 from exporter.polling.comparisons import (
     Candidate,
     Comparison,
+    ComparisonOutcome,
     ComparisonResult,
-    Outcome,
     Probe,
     compare_siblings,
     find_candidates,
@@ -315,15 +315,15 @@ class _Walk:
     def end_comparison(self, comparison: Comparison, result: ComparisonResult) -> None:
         """Count the response for the parent if it, or another one meanwhile, was confirmed."""
         request, listing = comparison.request, comparison.listing
-        if result.outcome is Outcome.CONFIRMED:
+        if result.outcome is ComparisonOutcome.CONFIRMED:
             self.has_confirmed_parent = True
-        elif result.outcome is Outcome.REFUTED:
+        elif result.outcome is ComparisonOutcome.REFUTED:
             if self.has_confirmed_parent:
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files in its own response than in that for its parent"
                 )
             self.strategy.give_up()
-        if self.has_confirmed_parent and result.outcome is not Outcome.NO_RESPONSE:
+        if self.has_confirmed_parent and result.outcome is not ComparisonOutcome.NO_RESPONSE:
             self.use_parent(request, listing, comparison.shown)
         else:
             self.kept.update(result.responses)
