@@ -44,6 +44,11 @@ def count_target_requests(known: TargetState) -> float | None:
     return good.requests * HOUR / known.target.interval
 
 
+def find_costliest_target(known: Iterable[TargetState]) -> TargetState:
+    """Return the target whose polls need most requests; there must be one."""
+    return max(known, key=lambda state: count_target_requests(state) or 0.0)
+
+
 def compute_demand_ratio(
     known: Iterable[TargetState], requests_per_second: float | None
 ) -> float | None:
@@ -87,15 +92,14 @@ class DemandLog:
         known = self._store.account(target.account)
         ratio = compute_demand_ratio(known, self._requests_per_second())
         if ratio is not None and ratio > HIGH_DEMAND_RATIO and self._limit.is_due(target.account):
-            demands = [(count_target_requests(state) or 0.0, state.target) for state in known]
-            most, costliest = max(demands, key=lambda demand: demand[0])
+            costliest = find_costliest_target(known)
             log.warning(
                 "request demand near or above the rate limit",
                 account=target.account,
                 demand_ratio=round(ratio, 3),
-                requests_per_hour=round(sum(demand for demand, _ in demands)),
-                costliest_target=str(costliest),
-                costliest_requests_per_hour=round(most),
+                requests_per_hour=round(count_requests_per_hour(known) or 0.0),
+                costliest_target=str(costliest.target),
+                costliest_requests_per_hour=round(count_target_requests(costliest) or 0.0),
                 advice=DEMAND_ADVICE,
             )
 

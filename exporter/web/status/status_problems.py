@@ -11,7 +11,7 @@ from exporter.polling.demand import (
     DEMAND_ADVICE,
     HIGH_DEMAND_RATIO,
     compute_demand_ratio,
-    count_target_requests,
+    find_costliest_target,
 )
 from exporter.polling.store import TargetState
 from exporter.polling.targets import FilesTarget, Target
@@ -136,7 +136,7 @@ def _find_demand_problems(
     known = [observed.known for observed in targets]
     ratio = compute_demand_ratio(known, seen.requests_per_second)
     if ratio is not None and ratio > HIGH_DEMAND_RATIO:
-        costliest = max(known, key=lambda state: count_target_requests(state) or 0.0)
+        costliest = find_costliest_target(known)
         yield StatusProblem(
             severity=Severity.WARNING,
             reason="demand",
