@@ -26,7 +26,7 @@ _AT_ONCE: Final = 10
 def outcomes(
     cases: Sequence[Case], max_concurrency: int = _AT_ONCE, leeway: float = LEEWAY
 ) -> Iterator[Iterator[Outcome]]:
-    """Try each case at each time, so many side by side; give the outcomes in order.
+    """Try each case at each time, ``max_concurrency`` side by side; give the outcomes in order.
 
     Those that run alone come last.
     ``leeway`` are the seconds that each may take beyond the schedule until all is good again.

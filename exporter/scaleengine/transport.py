@@ -149,7 +149,7 @@ class Connections:
         if not self.route.uses_tls:
             return
         version = self.route.trust.find_version()
-        with self._lock:  # whoever finds the new version finds the old connections closed
+        with self._lock:  # a thread that finds the new version finds the old connections closed
             if version != self._trust_version:
                 self.close()
                 self._trust_version = version

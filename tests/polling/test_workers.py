@@ -250,6 +250,24 @@ def test_threads_are_used_again_and_end() -> None:
         assert not thread.is_alive()
 
 
+async def cancel_in_progress(
+    pool: WorkerPool,
+    work: Callable[[], None],
+    began: threading.Event,
+    may_end: threading.Event,
+) -> None:
+    """Cancel a coroutine whose work has begun; it must end when the work has, and not before."""
+    task = asyncio.create_task(pool.run(work))
+    await asyncio.to_thread(began.wait, TIMEOUT)
+    task.cancel()
+    await settle()
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    pool.close()
+
+
 def test_cancelling_waits_for_the_thread() -> None:
     """A coroutine that is cancelled ends when its thread has: nothing goes on behind its back."""
 
@@ -261,15 +279,7 @@ def test_cancelling_waits_for_the_thread() -> None:
             assert may_end.wait(TIMEOUT)
             raise ValueError("nobody asks")
 
-        task = asyncio.create_task(pool.run(work))
-        await asyncio.to_thread(began.wait, TIMEOUT)
-        task.cancel()
-        await settle()
-        assert not task.done()
-        may_end.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        pool.close()
+        await cancel_in_progress(pool, work, began, may_end)
 
     in_loop(run)
 
@@ -292,14 +302,7 @@ def test_an_error_that_nobody_waits_for_keeps_nothing() -> None:
             assert may_end.wait(TIMEOUT)
             raise ValueError("nobody asks")
 
-        task = asyncio.create_task(pool.run(work))
-        await asyncio.to_thread(began.wait, TIMEOUT)
-        task.cancel()
-        await settle()
-        may_end.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        pool.close()
+        await cancel_in_progress(pool, work, began, may_end)
 
     gc.disable()
     try:

@@ -227,7 +227,7 @@ def test_a_response_that_nobody_requested_reaches_no_other_account(
 def test_a_connection_that_was_closed_is_replaced(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A server may hang up between two calls; the second one connects again."""
+    """A server may close a connection between two requests; the second one connects again."""
     hung_up = threading.Event()
 
     def serve(sock: socket.socket, _: bytes) -> None:
