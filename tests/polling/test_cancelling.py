@@ -139,7 +139,7 @@ def test_cancelled_at_each_await(
 
 
 def test_cancelled_while_a_thread_makes_the_request(
-    open_account: OpenAccount, simulator: Simulator
+    open_account: OpenAccount, simulator: Simulator, leaping: LeapingClock
 ) -> None:
     """The turn and the worker are held until the request in the thread has ended; it is logged."""
     began, may_end = threading.Event(), threading.Event()
@@ -170,6 +170,6 @@ def test_cancelled_while_a_thread_makes_the_request(
         assert (task.done(), account.limiter.is_idle) == (True, True)
         assert store.list_pending_targets() == (USAGE,)
 
-    with open_account(simulator) as account, capture_logs() as lines:
+    with open_account(simulator, leaping=leaping) as account, capture_logs() as lines:
         asyncio.run(run(account))
     assert [line["event"] for line in lines] == ["request"]
