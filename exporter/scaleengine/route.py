@@ -193,8 +193,9 @@ def _read_proxy(setting: str, text: str) -> Proxy:
         return unusable("is of a SOCKS proxy" if is_socks else "does not begin with http://")
     if not url.host:
         return unusable("names no host")
-    if "@" in f"{url.path}{url.query}{url.fragment}":
-        # A password holds a slash: what looks like the host is a part of the password.
+    # With "@" after the host, a password holds a slash: what looks like the host is a part of it.
+    # urllib3 before 2.8 accepts spaces in a host.
+    if "@" in f"{url.path}{url.query}{url.fragment}" or re.search(r"\s", url.host):
         return unusable("is malformed")
     return Proxy(setting, url.url, url.host.strip("[]"), url.port or _PORTS[url.scheme])
 
