@@ -6,6 +6,7 @@ from array import array
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pydantic
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -29,6 +30,22 @@ COUNTS = FileCounts(7, 2)
 TIME = datetime.fromtimestamp(NOW + WALL_OFFSET, UTC)
 SECRET = "8fc8c48da81e6a2a06a9556379bf798a"
 RNG = random.Random(1)
+DESCRIBES_DATACLASSES = tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 13)
+"""Earlier, pydantic takes no description from the docstring of a dataclass with slots."""
+
+
+def drop_descriptions(schema: object) -> object:
+    """Return a JSON Schema without what describes its types."""
+    match schema:
+        case dict():
+            return {
+                key: drop_descriptions(value)
+                for key, value in schema.items()
+                if not (key == "description" and isinstance(value, str))
+            }
+        case list():
+            return [drop_descriptions(item) for item in schema]
+    return schema
 
 
 def main(seen: Observation) -> AccountStatus:
@@ -247,8 +264,11 @@ def test_secrets_are_in_no_text() -> None:
 
 def test_the_schema_is_current() -> None:
     """The schema that is installed is that of the model; `make schema` writes it."""
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
-    Draft202012Validator.check_schema(json.loads(format_schema()))
+    installed, current = SCHEMA_FILE.read_text(encoding="utf-8"), format_schema()
+    if DESCRIBES_DATACLASSES:
+        assert installed == current
+    assert drop_descriptions(json.loads(installed)) == drop_descriptions(json.loads(current))
+    Draft202012Validator.check_schema(json.loads(current))
 
 
 @pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
