@@ -20,12 +20,13 @@ def program(
     scaleengine: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Program:
-    """Start the program, and wait until it has polled both targets."""
+    """Start the program, and wait until it has polled both targets and shows that."""
     folder = tmp_path_factory.mktemp("program")
     configure(folder, scaleengine.url)
     running = start(folder)
     for collector in ("disk_usage", "files"):
         running.wait_for(msg="poll", collector=collector)
+    running.wait_until_ready()
     return running
 
 
