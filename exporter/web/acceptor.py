@@ -110,7 +110,7 @@ class Acceptor:
             self._loop.add_reader(listener, self._on_readable, listener)
 
     async def reap_overdue(self) -> None:
-        """Abort overdue connections and release free memory after a crowd, until cancelled."""
+        """Abort overdue connections and release free memory after a peak, until cancelled."""
         peak, threshold = 0, self._connections.limits.release_threshold
         while True:
             await asyncio.sleep(self._timeouts.reap_interval)

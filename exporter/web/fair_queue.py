@@ -10,8 +10,8 @@ Three rules choose in turn among all that wait:
 - the one that has waited longest, so that none is forgotten;
 - the least charged site, then address and the rest: many addresses of one network count as one.
 
-Where several are charged alike, the newest goes first: a client that comes after a crowd is served
-soon. Every second turn belongs to items that are preferred.
+Where several are charged alike, the newest goes first: a client that comes after many others is
+served soon. Every second turn belongs to items that are preferred.
 """
 
 from collections import Counter
@@ -131,12 +131,12 @@ class FairQueue(Generic[T]):
             item for item, waiting in self._waiting.items() if waiting.is_preferred == is_preferred
         ]
 
-        def crowd(item: T) -> tuple[int, ...]:
+        def count_items(item: T) -> tuple[int, ...]:
             region, site, address, *_ = self._waiting[item].keys
             return self._counts[site], self._counts[region], self._counts[address]
 
         # Items are in the order in which they were added, and max returns the first of equal ones.
-        return max(candidates, key=crowd)
+        return max(candidates, key=count_items)
 
 
 def find_networks(client: str) -> tuple[str, str, str]:

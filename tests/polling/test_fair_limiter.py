@@ -32,7 +32,7 @@ class Request:
         self.task: asyncio.Task[None] | None = None
 
 
-class Crowd:
+class LimitedRequests:
     """Requests that wait for turns, and which have begun so far, in order."""
 
     def __init__(self, limiter: FairLimiter) -> None:
@@ -90,7 +90,7 @@ def test_any_order_of_requests(max_concurrency: int, rng: random.Random) -> None
     """
 
     async def run() -> None:
-        crowd = Crowd(limiter_of(max_concurrency))
+        limited = LimitedRequests(limiter_of(max_concurrency))
         waiting: list[tuple[Request, int, int]] = []
         in_flight: list[Request] = []
         seen = 0
@@ -98,50 +98,50 @@ def test_any_order_of_requests(max_concurrency: int, rng: random.Random) -> None
             choice = rng.random()
             if in_flight and choice < 0.4:
                 request = in_flight.pop(rng.randrange(len(in_flight)))
-                await (crowd.cancel(request) if choice < 0.1 else crowd.end(request))
+                await (limited.cancel(request) if choice < 0.1 else limited.end(request))
             elif waiting and choice < 0.5:
-                await crowd.cancel(waiting.pop(rng.randrange(len(waiting)))[0])
+                await limited.cancel(waiting.pop(rng.randrange(len(waiting)))[0])
             else:
                 path = rng.choice("abc")
                 ahead = sum(request.path == path for request, _, _ in waiting)
-                begun = len(crowd.begun)
-                waiting.append((await crowd.add(path), ahead, begun))
-            while seen < len(crowd.begun):
-                begun_now = crowd.begun[seen]
+                begun = len(limited.begun)
+                waiting.append((await limited.add(path), ahead, begun))
+            while seen < len(limited.begun):
+                begun_now = limited.begun[seen]
                 seen += 1
                 position = [request for request, _, _ in waiting].index(begun_now)
                 _, ahead, since = waiting.pop(position)
                 in_flight.append(begun_now)
-                others = Counter(request.path for request in crowd.begun[since : seen - 1])
+                others = Counter(request.path for request in limited.begun[since : seen - 1])
                 del others[begun_now.path]
                 assert all(turns <= ahead + 1 for turns in others.values())
                 assert begun_now.path not in {earlier.path for earlier, _, _ in waiting[:position]}
             assert len(in_flight) <= max_concurrency
             assert len(in_flight) == max_concurrency or not waiting
         for request in [*in_flight, *(request for request, _, _ in waiting)]:
-            await crowd.cancel(request)
-        assert crowd.limiter.is_idle
+            await limited.cancel(request)
+        assert limited.limiter.is_idle
 
     in_loop(run)
 
 
 def test_places_of_a_loop_that_broke() -> None:
     """Places that tasks of a closed loop hold or wait for are free in the next loop."""
-    crowd = Crowd(limiter_of(1))
+    limited = LimitedRequests(limiter_of(1))
     loop = asyncio.new_event_loop()
-    lost = [loop.run_until_complete(crowd.add(path)) for path in "ab"]
+    lost = [loop.run_until_complete(limited.add(path)) for path in "ab"]
     loop.close()
-    crowd.limiter.change(2, None)
+    limited.limiter.change(2, None)
 
     async def run() -> None:
-        requests = [await crowd.add(path) for path in "cde"]
-        assert crowd.begun == [lost[0], *requests[:2]]
-        crowd.begun.clear()
+        requests = [await limited.add(path) for path in "cde"]
+        assert limited.begun == [lost[0], *requests[:2]]
+        limited.begun.clear()
         lost.clear()
         gc.collect()
         for request in requests:
-            await crowd.cancel(request)
-        assert crowd.limiter.is_idle
+            await limited.cancel(request)
+        assert limited.limiter.is_idle
 
     in_loop(run)
 
@@ -150,15 +150,15 @@ def test_a_walk_that_floods_does_not_hold_back_the_disk_usage() -> None:
     """A request made while many of another target wait has its turn after one of those."""
 
     async def run() -> None:
-        crowd = Crowd(limiter_of(2))
-        walk = [await crowd.add("walk") for _ in range(20)]
-        usage = await crowd.add("usage")
-        await crowd.end(walk[0])
-        assert crowd.begun[-1] is walk[2]
-        await crowd.end(walk[1])
-        assert crowd.begun[-1] is usage
+        limited = LimitedRequests(limiter_of(2))
+        walk = [await limited.add("walk") for _ in range(20)]
+        usage = await limited.add("usage")
+        await limited.end(walk[0])
+        assert limited.begun[-1] is walk[2]
+        await limited.end(walk[1])
+        assert limited.begun[-1] is usage
         for request in (*walk, usage):
-            await crowd.cancel(request)
+            await limited.cancel(request)
 
     in_loop(run)
 
@@ -176,18 +176,20 @@ def test_a_slow_rate_does_not_make_it_unfair() -> None:
             released.clear()
             monotonic += seconds
 
-        crowd = Crowd(limiter_of(8, 1.0, Clock(monotonic=lambda: monotonic, sleep=sleep)))
-        walk = [await crowd.add("walk") for _ in range(6)]
-        usage = await crowd.add("usage")
+        limited = LimitedRequests(
+            limiter_of(8, 1.0, Clock(monotonic=lambda: monotonic, sleep=sleep))
+        )
+        walk = [await limited.add("walk") for _ in range(6)]
+        usage = await limited.add("usage")
         order = [walk[0]]
         for following in (walk[1], walk[2], usage):
-            assert crowd.begun == order
+            assert limited.begun == order
             released.set()
             await settle()
             order.append(following)
-        assert crowd.begun == order
+        assert limited.begun == order
         for request in (*walk, usage):
-            await crowd.cancel(request)
+            await limited.cancel(request)
 
     in_loop(run)
 
@@ -245,13 +247,13 @@ def test_more_requests_at_once() -> None:
     """When more requests may be in flight, those that wait begin."""
 
     async def run() -> None:
-        crowd = Crowd(limiter_of(1))
-        requests = [await crowd.add(path) for path in ("walk", "usage", "other")]
-        crowd.limiter.change(3, None)
+        limited = LimitedRequests(limiter_of(1))
+        requests = [await limited.add(path) for path in ("walk", "usage", "other")]
+        limited.limiter.change(3, None)
         await settle()
-        assert crowd.begun == requests
+        assert limited.begun == requests
         for request in requests:
-            await crowd.end(request)
+            await limited.end(request)
 
     in_loop(run)
 
@@ -260,15 +262,15 @@ def test_none_begins_while_more_are_in_flight_than_allowed() -> None:
     """When fewer requests may be in flight, none begins until enough of them have ended."""
 
     async def run() -> None:
-        crowd = Crowd(limiter_of(3))
-        in_flight = [await crowd.add("walk") for _ in range(3)]
-        crowd.limiter.change(1, None)
-        waiting = await crowd.add("usage")
+        limited = LimitedRequests(limiter_of(3))
+        in_flight = [await limited.add("walk") for _ in range(3)]
+        limited.limiter.change(1, None)
+        waiting = await limited.add("usage")
         for request in in_flight:
-            assert waiting not in crowd.begun
-            await crowd.end(request)
-        assert crowd.begun[-1] is waiting
-        await crowd.end(waiting)
+            assert waiting not in limited.begun
+            await limited.end(request)
+        assert limited.begun[-1] is waiting
+        await limited.end(waiting)
 
     in_loop(run)
 
@@ -278,7 +280,9 @@ def test_one_request_of_each_account_waits_for_a_worker() -> None:
 
     async def run() -> None:
         clock, pool = Clock(monotonic=lambda: 0.0), WorkerPool(max_workers=1)
-        many, few = (Crowd(FairLimiter(8, RateLimiter(None, clock), clock, pool)) for _ in range(2))
+        many, few = (
+            LimitedRequests(FairLimiter(8, RateLimiter(None, clock), clock, pool)) for _ in range(2)
+        )
         first = await many.add("walk")
         rest = [await many.add("walk") for _ in range(5)]
         other = await few.add("walk")

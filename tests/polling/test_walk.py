@@ -301,17 +301,19 @@ def test_more_folders_than_allowed(limit: int) -> None:
 
 
 @pytest.mark.parametrize(("levels", "depth"), [(0, 2), (15, None), (15, 20)])
-def test_memory_of_a_crowded_response(levels: int, depth: int | None) -> None:
+def test_a_response_with_many_skipped_folders_takes_little_memory(
+    levels: int, depth: int | None
+) -> None:
     """Five thousand skipped folders take three megabytes, however long their paths are."""
-    crowd = FolderListing(
+    listing = FolderListing(
         [], {f"{number}": FolderListing(loaded=SKIPPED) for number in range(5_000)}, COMPLETE
     )
     for _ in range(levels):
-        crowd = FolderListing([], {"x" * 255: crowd}, COMPLETE)
+        listing = FolderListing([], {"x" * 255: listing}, COMPLETE)
     tracemalloc.start()
     try:
         with pytest.raises(IncompleteError, match="more than 50 requests"):
-            walked({("s", 0): crowd}, depth=depth)
+            walked({("s", 0): listing}, depth=depth)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

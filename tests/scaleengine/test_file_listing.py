@@ -312,7 +312,7 @@ def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) 
 
 
 @pytest.mark.parametrize(
-    "crowd",
+    "entries",
     [
         {str(number): [] for number in range(100_001)},
         {
@@ -321,9 +321,9 @@ def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) 
         },
     ],
 )
-def test_more_entries_than_a_response_can_have(crowd: Json) -> None:
+def test_more_entries_than_a_response_can_have(entries: Json) -> None:
     """A response may show 100,000 files and folders, a thousand times what is documented."""
-    assert flaw({PATH: crowd}) == "it shows more than 100000 files and folders"
+    assert flaw({PATH: entries}) == "it shows more than 100000 files and folders"
 
 
 def test_the_longest_paths() -> None:

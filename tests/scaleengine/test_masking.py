@@ -62,19 +62,19 @@ def test_spellings(spelling: str, secret: str) -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
-def test_one_of_many_secrets(spelling: str, secret: str, crowd: SecretRedactor) -> None:
+def test_one_of_many_secrets(spelling: str, secret: str, many_secrets: SecretRedactor) -> None:
     """Short texts are looked through by another way where many secrets are known."""
-    crowd.register(secret)
+    many_secrets.register(secret)
     echo = SPELLINGS[spelling](secret)
 
-    assert crowd.are_in(f"x{echo}")
-    assert crowd.redact(f"x{echo}, {echo}{echo}.") == "x***, ******."
-    assert not crowd.are_in(f"x{secret[:-1]}")
-    assert crowd.redact(f"x{secret[:-1]}") == f"x{secret[:-1]}"
+    assert many_secrets.are_in(f"x{echo}")
+    assert many_secrets.redact(f"x{echo}, {echo}{echo}.") == "x***, ******."
+    assert not many_secrets.are_in(f"x{secret[:-1]}")
+    assert many_secrets.redact(f"x{secret[:-1]}") == f"x{secret[:-1]}"
 
 
 @pytest.fixture(scope="module")
-def crowd() -> SecretRedactor:
+def many_secrets() -> SecretRedactor:
     """Return what knows many secrets."""
     return knowing(*(f"{number:08} of others" for number in range(1000)))
 

@@ -71,15 +71,15 @@ def test_the_oldest_makes_room(site: "Site") -> None:
     ]
 
 
-def test_a_slow_client_outlasts_a_crowd(site: "Site") -> None:
+def test_a_slow_client_outlasts_many_of_another_address(site: "Site") -> None:
     """One who takes long for a request stays, while a hundred from another address come and go."""
     site.max_connections = 10
     first, second = METRICS[:20], METRICS[20:]
 
     def visit() -> bytes:
         with closing(site.connect(first, "127.0.0.2")) as slow, ExitStack() as stack:
-            crowd = [stack.enter_context(site.connect(first)) for _ in range(100)]
-            assert [end_of(sock) for sock in crowd[:90]] == [b""] * 90
+            others = [stack.enter_context(site.connect(first)) for _ in range(100)]
+            assert [end_of(sock) for sock in others[:90]] == [b""] * 90
             slow.sendall(second)
             return slow.recv(15, socket.MSG_WAITALL)
 
@@ -123,8 +123,10 @@ def test_who_reads_slowly_outlasts_who_does_not(site: "Site") -> None:
         assert site.serve_while(visit) >= 20_000_000
 
 
-def test_the_memory_of_a_crowd_is_given_back(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a crowd has left, once; what waits in reference cycles too."""
+def test_memory_of_many_connections_is_given_back(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, when they are closed; objects in reference cycles are freed too."""
     released: list[str] = []
     looks = threading.Semaphore(0)
     pop_surplus = ConnectionTracker.pop_surplus
@@ -248,7 +250,7 @@ def test_readers_that_stand_still_make_room(site: "Site") -> None:
 def test_one_that_is_not_read_from_makes_room_too(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a crowd of requests on a line, so that it is read no more, then its descriptor goes."""
+    """A connection with too many requests is not read any more, and its descriptor is freed."""
     site.max_connections = 1
     begun = threading.Event()
 

@@ -42,7 +42,7 @@ def opened(
     ],
 )
 def test_the_oldest_of_the_peer_with_most_goes(names: list[str], excess: str) -> None:
-    """A crowd of one peer displaces itself; where all have as many, the oldest goes."""
+    """Many connections of one peer displace each other; among equal peers, the oldest goes."""
     assert opened(*names, limit=len(names)).add("x", "x", REQUEST) == [excess]
 
 

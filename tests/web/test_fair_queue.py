@@ -28,7 +28,7 @@ def turns_until(queue: FairQueue[str], item: str) -> int:
 
 
 def test_from_one_address_the_newest_goes_first_and_the_oldest_every_third_time() -> None:
-    """What comes after a crowd is served soon; what came before one is not forgotten."""
+    """An item that comes after many others is served soon, and one that came before in time."""
     queue: FairQueue[str] = FairQueue(10)
     for name in "abcdefg":
         add(queue, name, "192.0.2.1")
@@ -36,7 +36,7 @@ def test_from_one_address_the_newest_goes_first_and_the_oldest_every_third_time(
 
 
 @pytest.mark.parametrize(
-    ("crowd", "client"),
+    ("address_of", "client"),
     [
         (lambda number: f"192.0.2.{number}", "192.0.3.1"),  # one network of addresses
         (lambda number: f"192.{number}.2.1", "198.51.100.1"),  # a region of networks
@@ -46,14 +46,14 @@ def test_from_one_address_the_newest_goes_first_and_the_oldest_every_third_time(
         (lambda number: "192.0.2.1" if number else "192.0.2.2", "192.0.2.3"),
     ],
 )
-def test_many_addresses_of_one_network_count_as_one(crowd: object, client: str) -> None:
-    """Given a crowd that had some turns, then one from elsewhere waits for two others at most."""
-    assert callable(crowd)
+def test_many_addresses_of_one_network_count_as_one(address_of: object, client: str) -> None:
+    """Given many that had some turns, then one from elsewhere waits for two others at most."""
+    assert callable(address_of)
     queue: FairQueue[str] = FairQueue(1000)
     for number in range(200):
-        add(queue, str(number), crowd(number))
+        add(queue, str(number), address_of(number))
     for _ in range(20):
-        queue.charge(find_networks(crowd(int(queue.next()))))
+        queue.charge(find_networks(address_of(int(queue.next()))))
     add(queue, "other", client)
     assert turns_until(queue, "other") <= 2
 
@@ -70,10 +70,10 @@ def test_a_preferred_item_waits_for_one_other() -> None:
 
 
 def test_preferred_items_do_not_keep_the_others_waiting() -> None:
-    """Given a crowd from an address that is preferred, then every second turn is for the others."""
+    """Given many from an address that is preferred, then every second turn is for the others."""
     queue: FairQueue[str] = FairQueue(1000)
     for number in range(100):
-        add(queue, f"crowd {number}", "192.0.2.1", is_preferred=True)
+        add(queue, f"preferred {number}", "192.0.2.1", is_preferred=True)
     for _ in range(10):
         queue.next()
         queue.charge(find_networks("192.0.2.1"))
@@ -109,8 +109,8 @@ def test_a_flood_from_many_addresses(client: str, *, is_preferred: bool) -> None
     raise AssertionError("it waits still")
 
 
-def test_the_oldest_of_the_largest_crowd_makes_way() -> None:
-    """Given no room, then the crowd loses, and of it what has waited in vain for longest."""
+def test_the_oldest_item_of_the_busiest_network_makes_way() -> None:
+    """Given no room, then the network with most items loses the one that waited longest."""
     queue: FairQueue[str] = FairQueue(4)
     assert [add(queue, name, "192.0.2.1") for name in "abc"] == [None] * 3
     assert add(queue, "x", "192.0.3.1") is None

@@ -41,7 +41,7 @@ class SlowExposition:
     gzip = text
 
 
-class Crowd:
+class Clients:
     """Clients that request bodies of a slow exposition."""
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ def test_who_requests_the_same_shares_it() -> None:
     """However many request the same, whatever the order of names, it is built once."""
 
     async def visit() -> None:
-        crowd = Crowd()
-        first = crowd.request("a", "b")
-        await crowd.wait_until_begun()
-        others = [crowd.request(*names) for names in ("ab", "ba", "aab")]
+        clients = Clients()
+        first = clients.request("a", "b")
+        await clients.wait_until_begun()
+        others = [clients.request(*names) for names in ("ab", "ba", "aab")]
         await asyncio.sleep(0)
-        crowd.let_all_end()
+        clients.let_all_end()
         assert await asyncio.gather(first, *others) == [Body((b"('a', 'b')",))] * 4
-        assert crowd.slow.built == [("a", "b")]
+        assert clients.slow.built == [("a", "b")]
 
     run(visit())
 
@@ -92,40 +92,40 @@ def test_nothing_is_built_for_clients_that_have_left() -> None:
     """What waits is not built once the last of its clients has left; the others get theirs."""
 
     async def visit() -> None:
-        crowd = Crowd()
-        first = crowd.request("first")
-        await crowd.wait_until_begun()
-        leaving = [crowd.request(name) for name in ("gone", "gone", "shared", "last")]
-        staying = [crowd.request("shared"), crowd.request("last")]
+        clients = Clients()
+        first = clients.request("first")
+        await clients.wait_until_begun()
+        leaving = [clients.request(name) for name in ("gone", "gone", "shared", "last")]
+        staying = [clients.request("shared"), clients.request("last")]
         await asyncio.sleep(0)
         for task in leaving:
             task.cancel()
-        crowd.let_all_end()
+        clients.let_all_end()
         await asyncio.gather(first, *staying)
-        assert sorted(crowd.slow.built) == [("first",), ("last",), ("shared",)]
-        again = await crowd.request("gone")
+        assert sorted(clients.slow.built) == [("first",), ("last",), ("shared",)]
+        again = await clients.request("gone")
         assert again == Body((b"('gone',)",))
 
     run(visit())
 
 
 def test_too_many_wait() -> None:
-    """Beyond so many, the crowd makes way for others: it gets nothing, and they are served."""
+    """Beyond the limit, requests of the client with most are dropped, and others are served."""
 
     async def visit() -> None:
-        crowd = Crowd()
-        first = crowd.request("first")
-        await crowd.wait_until_begun()
-        flood = [crowd.request(f"flood {number}") for number in range(2 * MAX_WAITING)]
+        clients = Clients()
+        first = clients.request("first")
+        await clients.wait_until_begun()
+        flood = [clients.request(f"flood {number}") for number in range(2 * MAX_WAITING)]
         await asyncio.sleep(0)
-        other = crowd.request("other", client="192.0.2.2")
+        other = clients.request("other", client="192.0.2.2")
         await asyncio.sleep(0)
-        crowd.let_all_end()
+        clients.let_all_end()
         assert await first is not None
         assert await other is not None
         bodies = await asyncio.gather(*flood)
         assert bodies.count(None) == MAX_WAITING + 1
-        assert len(crowd.slow.built) == MAX_WAITING + 1
+        assert len(clients.slow.built) == MAX_WAITING + 1
 
     run(visit())
 
@@ -134,13 +134,13 @@ def test_a_body_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its clients get the error, and the next body is built."""
 
     async def visit() -> None:
-        crowd = Crowd()
-        monkeypatch.setattr(crowd.slow, "gzip", lambda _: 1 / 0)
+        clients = Clients()
+        monkeypatch.setattr(clients.slow, "gzip", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            await crowd.request("a")
+            await clients.request("a")
         monkeypatch.undo()
-        crowd.let_all_end()
-        assert await crowd.request("a") == Body((b"('a',)",))
+        clients.let_all_end()
+        assert await clients.request("a") == Body((b"('a',)",))
 
     run(visit())
 

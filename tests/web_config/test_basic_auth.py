@@ -160,14 +160,14 @@ def test_when_too_many_wait_a_client_is_told_when_to_come_again(
 def test_a_right_password_overtakes_a_hundred_wrong_ones(serve: Serve) -> None:
     """Given 100 clients whose wrong passwords wait, then the right one does not wait for them."""
     site = serve(f"basic_auth_users: {{jane: {hash_of('secret', cost=10)}}}\n")
-    crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(100)]
-    for number, client in enumerate(crowd):
+    wrong = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(100)]
+    for number, client in enumerate(wrong):
         header = credentials("jane", f"wrong {number}")["Authorization"]
         client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
     assert site.ask(headers=credentials("jane", "secret")).status == 200
-    answered, _, _ = select.select(crowd, [], [], 0)
+    answered, _, _ = select.select(wrong, [], [], 0)
     assert len(answered) < 75
-    for client in crowd:
+    for client in wrong:
         client.close()
 
 

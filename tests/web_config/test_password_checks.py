@@ -1,4 +1,4 @@
-"""Passwords are checked one at a time, never twice, and no crowd delays a right one."""
+"""Passwords are checked one at a time, never twice, and many wrong ones delay no right one."""
 
 import asyncio
 import subprocess
@@ -194,12 +194,12 @@ def checked_passwords(bcrypt: FakeBcrypt) -> list[bytes]:
     ("user", "client"),
     [("jane", "192.0.2.1"), ("jane", "192.0.2.2"), ("john", "192.0.2.1")],
 )
-def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
+def test_a_right_password_overtakes_many_wrong_ones(
     authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, client: str
 ) -> None:
     """Given 100 wrong ones that wait, then the first right one, wherever from, is third at most."""
 
-    async def crowd() -> None:
+    async def check_many() -> None:
         bcrypt.go_on.clear()
         wrong = [
             asyncio.create_task(authenticate("jane", f"wrong {number}")) for number in range(100)
@@ -211,7 +211,7 @@ def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
         assert await right is ACCEPTED
         assert set(await asyncio.gather(*wrong)) == {REJECTED}
 
-    run(crowd())
+    run(check_many())
     assert checked_passwords(bcrypt).index(b"right") <= 2
     assert bcrypt.concurrent["most"] == 1
 
@@ -220,12 +220,12 @@ def test_a_right_password_gets_through_a_crowd_of_wrong_ones(
     ("client", "was_right", "before"),
     [("127.1.2.3", True, 1), ("198.51.100.1", False, 3), ("::1", False, 3)],
 )
-def test_a_crowd_of_many_addresses(
+def test_many_wrong_passwords_delay_no_other_network(
     authenticate: Authenticate, bcrypt: FakeBcrypt, client: str, *, was_right: bool, before: int
 ) -> None:
     """A new password is checked soon from where one was right before, and from other networks."""
 
-    async def crowd() -> None:
+    async def check_many() -> None:
         if was_right:
             await authenticate("john", "right", client)
         bcrypt.checked.clear()
@@ -248,7 +248,7 @@ def test_a_crowd_of_many_addresses(
         assert await right is ACCEPTED
         await asyncio.gather(*wrong)
 
-    run(crowd())
+    run(check_many())
     assert checked_passwords(bcrypt).index(b"right") <= before
 
 
@@ -320,7 +320,7 @@ def test_when_too_many_wait_the_oldest_are_told_to_come_again(
 ) -> None:
     """Given more than may wait, then those too many are OVERLOADED and all others are checked."""
 
-    async def crowd() -> list[AuthResult]:
+    async def check_many() -> list[AuthResult]:
         bcrypt.go_on.clear()
         tasks = [
             asyncio.create_task(authenticate("jane", f"wrong {number}"))
@@ -330,7 +330,7 @@ def test_when_too_many_wait_the_oldest_are_told_to_come_again(
         bcrypt.go_on.set()
         return await asyncio.gather(*tasks)
 
-    verdicts = Counter(run(crowd()))
+    verdicts = Counter(run(check_many()))
     assert verdicts[OVERLOADED] in (10, 11)
     assert verdicts[REJECTED] == MAX_WAITING + 11 - verdicts[OVERLOADED]
 

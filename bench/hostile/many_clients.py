@@ -1,8 +1,8 @@
-"""Attack the exporter by slow, idle, leaving and never reading clients, and scrape meanwhile.
+"""Measure scrapes during attacks by many slow, idle, leaving and never reading clients.
 
-Each attack is one of ``bench.crowd``, in a process of its own, on loopback and for a set time. The
-exporter runs as its users run it, with 10,000 series; scrapes go by a new connection each, ten a
-second. A last one has 512 descriptors for twice as many clients.
+The clients of an attack are a process of ``bench.hostile.clients``, on loopback, for a set time.
+The exporter runs as its users run it, with 10,000 series. There are ten scrapes a second, each on a
+new connection. In the last attack it has 512 descriptors for twice as many clients.
 """
 
 import argparse
@@ -56,7 +56,7 @@ ATTACKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the scrapes met with: the seconds of those that were answered, and the server's load."""
+    """The scrapes of an attack: the seconds until each response, and the load of the server."""
 
     sent: int
     seconds: Sequence[float]
@@ -72,11 +72,11 @@ class Outcome:
 
 
 @contextmanager
-def crowd(
+def run_clients(
     attack: Attack, core: int, seconds: float, pause: float
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the clients on one core; they begin when they are told the address."""
-    command = [sys.executable, "-m", "bench.crowd", *attack.clients]
+    """Run the clients on one core; they begin when they get the address."""
+    command = [sys.executable, "-m", "bench.hostile.clients", *attack.clients]
     command += [f"--seconds={seconds}", f"--pause={pause}"]
     with pinned_to(core):
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -89,8 +89,8 @@ def crowd(
             process.kill()
 
 
-def scrape_amid(server: Server, seconds: float) -> Outcome:
-    """Scrape for so long, each time by a new connection."""
+def scrape_for(server: Server, seconds: float) -> Outcome:
+    """Scrape for this number of seconds, each time on a new connection."""
     took: list[float] = []
     sent = descriptors = 0
     cpu = cpu_seconds(server.process)
@@ -113,20 +113,20 @@ def scrape_amid(server: Server, seconds: float) -> Outcome:
 
 def measure(attack: Attack, cores: Cores, seconds: float, pause: float) -> None:
     """Run one attack and print a row of the table."""
-    with crowd(attack, cores.load, seconds, pause) as clients:
+    with run_clients(attack, cores.load, seconds, pause) as clients:
         if attack.descriptors is not None:
             # The exporter inherits it; the clients, who run already, do not. There is no way back.
             resource.setrlimit(resource.RLIMIT_NOFILE, (attack.descriptors, attack.descriptors))
         with this_exporter(_SERIES, cores.server) as server:
-            outcome = scrape_amid(server, 2)
+            outcome = scrape_for(server, 2)
             began = outcome.memory
             if clients.stdin is None:
-                raise SystemExit("the clients cannot be told where to go")
+                raise SystemExit("the clients cannot get the address")
             clients.stdin.write(f"{server.address}\n")
             clients.stdin.flush()
-            outcome = scrape_amid(server, seconds)
-        told, _ = clients.communicate(timeout=_TIMEOUT)
-    connections = sum(json.loads(told).values())
+            outcome = scrape_for(server, seconds)
+        counts, _ = clients.communicate(timeout=_TIMEOUT)
+    connections = sum(json.loads(counts).values())
     print(
         f"| {attack.name} | {connections} | {outcome.sent} | {len(outcome.seconds)} "
         f"| {outcome.quantile(0.5):.1f} | {outcome.quantile(0.99):.1f} | {outcome.quantile(1):.1f} "

@@ -1,4 +1,4 @@
-"""Hostile clients of ``bench.hostile.crowds``: they connect, misbehave, and come again at once.
+"""Hostile clients of ``bench.hostile.many_clients``, which connect again after each misbehaviour.
 
 Runs in a process of its own. The address (host:port) comes as the first line of standard input;
 counts go as one line of JSON to standard output when the time is over.
@@ -40,7 +40,7 @@ class Line(asyncio.Protocol):
         self.received += len(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
-        """Tell that it has ended."""
+        """Record that it has ended."""
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -97,8 +97,8 @@ async def come_again(address: Address, name: str, pause: float, counts: Counter[
         await asyncio.sleep(pause)
 
 
-async def crowd(address: Address, sizes: dict[str, int], pause: float, seconds: float) -> str:
-    """Let so many clients of each kind come for so long; return the counts of connections."""
+async def run_clients(address: Address, sizes: dict[str, int], pause: float, seconds: float) -> str:
+    """Run clients of each kind for some seconds; return the counts of connections as JSON."""
     counts: Counter[str] = Counter()
     clients = [
         asyncio.create_task(come_again(address, name, pause, counts))
@@ -122,7 +122,7 @@ def main() -> None:
     given = parser.parse_args()
     host, _, port = sys.stdin.readline().strip().rpartition(":")
     sizes = {name: getattr(given, name) for name in MANNERS}
-    print(asyncio.run(crowd((host, int(port)), sizes, given.pause, given.seconds)))
+    print(asyncio.run(run_clients((host, int(port)), sizes, given.pause, given.seconds)))
 
 
 if __name__ == "__main__":

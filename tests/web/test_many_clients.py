@@ -1,6 +1,6 @@
-"""Many hostile clients at once, against a process of its own: scrapes get through all the same.
+"""Scrapes succeed while many hostile clients attack a process.
 
-How fast they get through is measured by bench.hostile.crowds: here other tests run beside.
+``bench.hostile.many_clients`` measures how fast: here other tests run at the same time.
 """
 
 import asyncio
@@ -116,9 +116,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def cut_descriptors_amid(exporter: Exporter, crowd: list[tuple[bytes, bytes]]) -> None:
-    """Leave an exporter 512 descriptors amid a crowd of clients that send these, and scrape."""
-    clients = [asyncio.create_task(come_again(exporter.port, sent, more)) for sent, more in crowd]
+async def cut_descriptors_during(exporter: Exporter, sends: list[tuple[bytes, bytes]]) -> None:
+    """Leave an exporter 512 descriptors while clients send these, and scrape."""
+    clients = [asyncio.create_task(come_again(exporter.port, sent, more)) for sent, more in sends]
     try:
         await until(lambda: exporter.descriptors() > 500)
         resource.prlimit(exporter.child.pid, resource.RLIMIT_NOFILE, (512, 512))
@@ -136,9 +136,9 @@ def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) ->
     """With 512 descriptors, cut while 700 hold on to theirs, every scrape is answered."""
     exporter = start(4096, 10_000)
     exporter.scrape()
-    crowd = [(UNFINISHED, b"x"), (SCRAPE, b"")] * 350
+    sends = [(UNFINISHED, b"x"), (SCRAPE, b"")] * 350
 
-    asyncio.run(cut_descriptors_amid(exporter, crowd))
+    asyncio.run(cut_descriptors_during(exporter, sends))
 
     _, logged = exporter.end()
     assert logged  # one line, and another each minute
