@@ -15,7 +15,9 @@ from exporter.config import (
     ConfigError,
     Fingerprint,
     LoadedConfig,
+    list_named_files,
     load_files,
+    pack_config,
     take_fingerprint,
     write_config,
 )
@@ -91,9 +93,8 @@ def serve_config(
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
     reduce_collections()
-    loaded, web_config = _load(files.paths, web.config_file, process.environ)
-    in_force = _ConfigInForce(loaded, files.shard, log_level, secrets)
-    settings = in_force.accept(loaded)
+    in_force = _ConfigInForce(files.shard, log_level, secrets)
+    settings, web_config = _accept_first(in_force, files.paths, web.config_file, process.environ)
     sockets = open_sockets(web.listen_address, process)
     load = partial(load_files, files.paths, process.environ)
     source = ConfigSource(
@@ -141,7 +142,7 @@ def _watch(
         return None
 
     def look() -> Fingerprint:
-        return take_fingerprint(files.paths, in_force.loaded.config)
+        return take_fingerprint(files.paths, in_force.named_files)
 
     def find_problems() -> Sequence[str]:
         try:
@@ -154,19 +155,22 @@ def _watch(
     return ConfigWatch(
         files.auto_reload_interval,
         TimedRead(files.names, look, _READ_SECONDS),
-        lambda: in_force.loaded.fingerprint,
+        lambda: in_force.fingerprint,
         lambda loaded: loaded.fingerprint,
         find_problems,
     )
 
 
 class _ConfigInForce:
-    """The configuration that was accepted last."""
+    """What is needed of the configuration that was accepted last.
 
-    def __init__(
-        self, loaded: LoadedConfig, shard: Shard, log_level: str, secrets: SecretRedactor
-    ) -> None:
-        self.loaded = loaded
+    It is not kept as it was loaded: its models take 4 KB for each account.
+    """
+
+    def __init__(self, shard: Shard, log_level: str, secrets: SecretRedactor) -> None:
+        self.fingerprint = Fingerprint(b"", b"")
+        self.named_files: tuple[Path, ...] = ()
+        self._packed = b""
         self._shard = shard
         self._log_level = log_level
         self._secrets = secrets
@@ -175,12 +179,25 @@ class _ConfigInForce:
     def accept(self, loaded: LoadedConfig) -> Settings:
         """Return the settings of a configuration, and apply its log level."""
         settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
-        self.loaded = loaded
+        self.fingerprint = loaded.fingerprint
+        self.named_files = list_named_files(loaded.config)
+        self._packed = pack_config(loaded.config)
         return settings
 
     def write(self) -> str:
         """Return the configuration as YAML without secrets, even misplaced ones."""
-        return self._secrets.redact(write_config(self.loaded.config))
+        return self._secrets.redact(write_config(self._packed))
+
+
+def _accept_first(
+    in_force: _ConfigInForce,
+    config_files: Sequence[Path],
+    web_config_file: Path | None,
+    environ: Mapping[str, str],
+) -> tuple[Settings, LiveWebConfig | None]:
+    """Read both configurations and put them in force; raises ConfigError."""
+    loaded, web_config = _load(config_files, web_config_file, environ)
+    return in_force.accept(loaded), web_config
 
 
 def _accept(loaded: LoadedConfig, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:

@@ -6,7 +6,14 @@ names what is configured, and ``settings`` turns that into what the service runs
 """
 
 from exporter.config.fields import FILE_TYPES, FileType
-from exporter.config.loading import Fingerprint, LoadedConfig, load, load_files, take_fingerprint
+from exporter.config.loading import (
+    Fingerprint,
+    LoadedConfig,
+    list_named_files,
+    load,
+    load_files,
+    take_fingerprint,
+)
 from exporter.config.model import (
     AccountConfig,
     ApiConfig,
@@ -17,7 +24,7 @@ from exporter.config.model import (
     LimitsConfig,
 )
 from exporter.config.secrets import Secret, SecretError
-from exporter.config.writing import build_json_schema, format_schema, write_config
+from exporter.config.writing import build_json_schema, format_schema, pack_config, write_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
@@ -38,8 +45,10 @@ __all__ = [
     "SecretError",
     "build_json_schema",
     "format_schema",
+    "list_named_files",
     "load",
     "load_files",
+    "pack_config",
     "take_fingerprint",
     "write_config",
 ]

@@ -164,21 +164,25 @@ def read_state(paths: Sequence[Path]) -> FilesState:
     return tuple((str(file), _resolve(file), _digest(file)) for file in find_config_files(paths)[0])
 
 
-def compute_fingerprint(state: FilesState, config: Config) -> Fingerprint:
-    """Return the fingerprint of a state, and of the secrets and certificates that a file names.
-
-    It stays the same while the contents do, also where a link leads elsewhere.
-    """
+def list_named_files(config: Config) -> tuple[Path, ...]:
+    """Return the files with certificates and secrets that a configuration names and uses."""
     secrets = [
         secret.file
         for account in config.accounts
         if account.enabled
         for secret in (account.api_key, account.api_secret)
     ]
-    named = [file for file in (config.api.ca_file, *secrets) if file is not None]
+    return tuple(file for file in (config.api.ca_file, *secrets) if file is not None)
+
+
+def compute_fingerprint(state: FilesState, named_files: Iterable[Path]) -> Fingerprint:
+    """Return the fingerprint of a state, and of the secrets and certificates that a file names.
+
+    It stays the same while the contents do, also where a link leads elsewhere.
+    """
     return Fingerprint(
         _combine((path, digest) for path, _, digest in state),
-        _combine((str(file), _digest(Path(file))) for file in named),
+        _combine((str(file), _digest(file)) for file in named_files),
     )
 
 
@@ -258,7 +262,8 @@ def load_files(
                 raise
             continue
         if read_state(paths) == before:
-            return LoadedConfig(config, warnings, compute_fingerprint(before, config))
+            fingerprint = compute_fingerprint(before, list_named_files(config))
+            return LoadedConfig(config, warnings, fingerprint)
     raise ConfigError(
         (
             Problem(
@@ -273,12 +278,12 @@ def load_files(
     )
 
 
-def take_fingerprint(paths: Sequence[Path], config: Config) -> Fingerprint:
+def take_fingerprint(paths: Sequence[Path], named_files: Iterable[Path]) -> Fingerprint:
     """Return the fingerprint that a configuration from these files has, were it read now.
 
-    ``config`` is the one that was read last, for the files that it names.
+    ``named_files`` are those that the configuration which was read last names.
     """
-    return compute_fingerprint(read_state(paths), config)
+    return compute_fingerprint(read_state(paths), named_files)
 
 
 def _load(

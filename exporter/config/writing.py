@@ -5,6 +5,7 @@ be in a file, and durations are written as text.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -79,20 +80,26 @@ def _add_secret_files(account: JsonSchemaValue) -> None:
     ]
 
 
-def write_config(config: Config) -> str:
-    """Return a configuration as YAML, with every default.
+def pack_config(config: Config) -> bytes:
+    """Return what ``write_config`` needs of a configuration: a few bytes for each account.
 
     A secret is ``***``; of one in a file the file is named, as ``api_secret_file`` does.
     """
     written = config.model_dump(mode="json", exclude={"accounts"})
     if config.api.ca_file is not None:
         written["api"]["ca_file"] = escape_surrogates(str(config.api.ca_file))
-    written["accounts"] = [_write_account(account) for account in config.accounts]
+    written["accounts"] = [_describe_account(account) for account in config.accounts]
+    return zlib.compress(json.dumps(written).encode())
+
+
+def write_config(packed: bytes) -> str:
+    """Return a configuration as YAML, with every default; ``packed`` is from ``pack_config``."""
+    written = json.loads(zlib.decompress(packed))
     text: str = yaml.dump(written, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
-def _write_account(account: AccountConfig) -> Mapping[str, object]:
+def _describe_account(account: AccountConfig) -> Mapping[str, object]:
     written = account.model_dump(mode="json", exclude=set(NAMES))
     for name in NAMES:
         file = getattr(account, name).file
