@@ -36,7 +36,7 @@ def write_promtool(folder: Path, tamper: str = "") -> str:
     return str(program)
 
 
-def test_blocks(runner: Runner, tmp_path: Path) -> None:
+def test_blocks_have_every_sample(runner: Runner, tmp_path: Path) -> None:
     promtool = write_promtool(tmp_path)
     assert runner.run(file=None, tsdb=runner.folder, promtool=promtool) == 0
     assert runner.left == {"01BLOCK"}
@@ -44,7 +44,7 @@ def test_blocks(runner: Runner, tmp_path: Path) -> None:
     assert meta["stats"]["numSamples"] == 2 * len(truth(FIRST, YESTERDAY))
 
 
-def test_blocks_and_the_file(runner: Runner, tmp_path: Path) -> None:
+def test_blocks_and_the_file_are_both_written(runner: Runner, tmp_path: Path) -> None:
     promtool = write_promtool(tmp_path)
     assert runner.run(tsdb=runner.folder / "new", promtool=promtool) == 0
     assert runner.left == {"h.om", "new"}
@@ -61,7 +61,9 @@ def test_blocks_and_the_file(runner: Runner, tmp_path: Path) -> None:
         ("sys.exit(0)", "the blocks hold 0 samples from None to None"),
     ],
 )
-def test_a_promtool_that_fails(tamper: str, sentence: str, runner: Runner, tmp_path: Path) -> None:
+def test_a_promtool_that_fails_leaves_no_block(
+    tamper: str, sentence: str, runner: Runner, tmp_path: Path
+) -> None:
     """No block gets to its place, and the next run goes on from the rows."""
     promtool = write_promtool(tmp_path, tamper)
     with pytest.raises(BackfillError) as caught:
@@ -81,7 +83,7 @@ def test_a_promtool_that_cannot_be_run_is_named(runner: Runner, tmp_path: Path) 
         runner.run(file=None, tsdb=runner.folder, promtool=str(program))
 
 
-def test_interrupted_while_a_script_runs_promtool(runner: Runner, tmp_path: Path) -> None:
+def test_an_interrupt_ends_a_script_that_runs_promtool(runner: Runner, tmp_path: Path) -> None:
     """What the script has started ends too: it would write to the folder later."""
     program, pipe = tmp_path / "promtool", tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -147,7 +149,7 @@ def kill(run: Callable[[], object], function: str, when: Callable[[Path], bool])
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize(("function", "moved"), [("rename", 0), ("rename", 1), ("unlink", 2)])
-def test_killed_while_it_moves_blocks(
+def test_a_run_that_was_killed_is_resumed_without_doubled_blocks(
     function: str,
     moved: int,
     resume: bool,  # noqa: FBT001 - a case
@@ -175,7 +177,7 @@ def test_killed_while_it_moves_blocks(
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_blocks_whose_file_has_no_place(
+def test_blocks_are_removed_where_the_file_cannot_be_written(
     resume: bool,  # noqa: FBT001 - a case
     runner: Runner,
     tmp_path: Path,
@@ -197,7 +199,7 @@ def test_blocks_whose_file_has_no_place(
     assert [path.name for path in data.iterdir()] == ["01BLOCK"]
 
 
-def test_no_promtool(runner: Runner) -> None:
+def test_a_missing_promtool_is_a_usage_error(runner: Runner) -> None:
     with pytest.raises(BackfillUsageError, match="install Prometheus' promtool, or name its path"):
         runner.run(file=None, tsdb=runner.folder, promtool="/nowhere/promtool")
     assert runner.simulator.request_count == 0

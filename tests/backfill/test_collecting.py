@@ -62,7 +62,9 @@ def truth(first: date, last: date) -> dict[date, Mapping[str, int]]:
         ApiVariant(rows=Array.GAPS, row_order=Order.REVERSED),
     ],
 )
-def test_every_day_of_every_user(variant: ApiVariant, collect: Collect, store: RowStore) -> None:
+def test_every_day_of_every_user_is_collected(
+    variant: ApiVariant, collect: Collect, store: RowStore
+) -> None:
     """A year is what ScaleEngine has, under every reading, in the fewest requests."""
     with Simulator([simulated(usage)], Behaviour(variant=variant), clock=lambda: NOW) as api:
         run = collect(api, first_day=FIRST)
@@ -72,7 +74,7 @@ def test_every_day_of_every_user(variant: ApiVariant, collect: Collect, store: R
         assert run.warnings == []
 
 
-def test_back_until_a_window_is_empty(collect: Collect, store: RowStore) -> None:
+def test_collecting_ends_at_an_empty_window(collect: Collect, store: RowStore) -> None:
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         run = collect(api)
         assert [rows > 0 for _, rows in run.windows] == [*[True] * 13, False]
@@ -81,13 +83,15 @@ def test_back_until_a_window_is_empty(collect: Collect, store: RowStore) -> None
     assert stored(store, date(2000, 1, 1), LAST) == truth(first, LAST)
 
 
-def test_an_account_without_any_rows(collect: Collect) -> None:
+def test_an_account_without_any_rows_takes_one_request(collect: Collect) -> None:
     with Simulator([simulated(lambda _: {})], clock=lambda: NOW) as api:
         run = collect(api)
     assert (run.collected.is_complete, run.collected.requests) == (True, 1)
 
 
-def test_with_a_first_day_an_empty_window_is_passed(collect: Collect, store: RowStore) -> None:
+def test_with_a_first_day_an_empty_window_does_not_end_it(
+    collect: Collect, store: RowStore
+) -> None:
     """Months without data are no end, where somebody says how far to go back."""
     days = {date(2026, 1, 5): {"web": 1}, date(2026, 11, 1): {"web": 2}}
     with Simulator([simulated(usage_from_days(days))], clock=lambda: NOW) as api:
@@ -96,7 +100,7 @@ def test_with_a_first_day_an_empty_window_is_passed(collect: Collect, store: Row
     assert stored(store, FIRST, LAST) == days
 
 
-def test_only_users_that_are_asked_for(collect: Collect, store: RowStore) -> None:
+def test_only_configured_users_are_requested(collect: Collect, store: RowStore) -> None:
     """Named users take as many requests for a window as their responses need."""
     users = tuple(f"user-{number}" for number in range(10))
     with Simulator(
@@ -113,7 +117,7 @@ def test_only_users_that_are_asked_for(collect: Collect, store: RowStore) -> Non
     assert {frozenset(found) for found in stored(store, FIRST, LAST).values()} == {frozenset(users)}
 
 
-def test_malformed_rows_of_a_window(collect: Collect, store: RowStore) -> None:
+def test_malformed_rows_of_a_window_are_reported(collect: Collect, store: RowStore) -> None:
     """They are reported with their days; the others are used."""
     odd = (
         {"summary_date": "2026-11-01", "cpu_user": "", "bytes_total": "many"},
@@ -131,7 +135,7 @@ def test_malformed_rows_of_a_window(collect: Collect, store: RowStore) -> None:
     assert {fields["first"] for _, fields in run.warnings} == {"2026-10-23"}
 
 
-def test_a_window_of_nothing_but_malformed_rows(collect: Collect) -> None:
+def test_a_window_of_malformed_rows_only_fails_the_account(collect: Collect) -> None:
     """It is not the end of the history: the account fails, and says which days they are."""
     odd = ({"summary_date": "2026-11-01", "cpu_user": "", "bytes_total": None},)
     with Simulator([simulated(lambda _: {}, odd)], clock=lambda: NOW) as api:
@@ -156,7 +160,7 @@ def test_a_readable_row_of_another_day_does_not_hide_that_none_can_be_read(
     assert run.warnings == []
 
 
-def test_other_days_than_those_requested(collect: Collect, store: RowStore) -> None:
+def test_other_days_than_those_requested_are_a_warning(collect: Collect, store: RowStore) -> None:
     """An API that gives its newest days for any start gives no old ones: that is said."""
     odd = tuple(
         {"summary_date": f"2026-11-{day:02}", "cpu_user": "web", "bytes_total": day}
@@ -175,7 +179,7 @@ def test_other_days_than_those_requested(collect: Collect, store: RowStore) -> N
     ("fault", "error", "requests"),
     [(FAILING, ServerError, 6), (Refusal("0006"), ApiError, 4), (Refusal("0001"), AuthError, 4)],
 )
-def test_an_api_that_fails_half_way(
+def test_a_failure_half_way_keeps_complete_windows(
     fault: Refusal, error: type, requests: int, collect: Collect, store: RowStore
 ) -> None:
     """Whole windows are kept, and the next run asks for the others only."""
@@ -195,7 +199,7 @@ def test_an_api_that_fails_half_way(
 
 
 @pytest.mark.parametrize("fault", [FAILING, Fault.TRUNCATED, Fault.RESET])
-def test_a_failure_that_passes(fault: Fault | Refusal, collect: Collect) -> None:
+def test_a_transient_failure_is_retried(fault: Fault | Refusal, collect: Collect) -> None:
     """A window is requested again, as a poll would; what cannot pass fails."""
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
         api.behave(Behaviour(faults=(FaultRule(fault, requests=(2,)),)))
@@ -213,7 +217,7 @@ def test_a_window_of_several_requests_is_all_or_nothing(collect: Collect, store:
     assert len(stored(store, FIRST, LAST)) == 30
 
 
-def test_time_to_stop(collect: Collect) -> None:
+def test_a_stop_ends_it_before_the_next_request(collect: Collect) -> None:
     stop = LeapingStop()
     stop.set()
     with Simulator([simulated(usage)], clock=lambda: NOW) as api:
@@ -233,7 +237,7 @@ def test_a_clock_an_hour_off_does_not_change_the_days(
     assert stored(store, FIRST, LAST) == truth(FIRST, LAST)
 
 
-def test_rows_survive_the_process(tmp_path: Path) -> None:
+def test_stored_rows_can_be_read_again(tmp_path: Path) -> None:
     window = Window(date(2026, 10, 23))
     row = UsageRow(date(2026, 10, 24), "née", 2**63 - 1)
     with closing(RowStore(tmp_path / "file")) as store:
@@ -246,7 +250,7 @@ def test_rows_survive_the_process(tmp_path: Path) -> None:
         assert stored(store, row.day, row.day) == {row.day: {"née": 2**63 - 1}}
 
 
-def test_spans_and_days(store: RowStore) -> None:
+def test_spans_count_the_days_and_missing_days_of_a_user(store: RowStore) -> None:
     days = [date(2026, 10, 24), date(2026, 10, 28)]
     rows = [UsageRow(day, "web", 1) for day in days] + [UsageRow(days[1], "api", 1)]
     store.add_window("main", Window(date(2026, 10, 23)), [rows])
@@ -259,7 +263,7 @@ def test_spans_and_days(store: RowStore) -> None:
     assert midnight(days[0]) == 1792800000
 
 
-def test_more_users_than_are_allowed(collect: Collect) -> None:
+def test_more_users_than_allowed_fail_the_account(collect: Collect) -> None:
     """The limits of a poll hold for each window."""
     found = {f"user-{number}": 1 for number in range(5)}
     with Simulator([simulated(steady_usage(found))], clock=lambda: NOW) as api:

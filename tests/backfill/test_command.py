@@ -35,7 +35,7 @@ from tests.support.api_variants import ApiVariant
 from tests.support.credentials import KEY, SECRET
 
 
-def test_a_history(runner: Runner) -> None:
+def test_a_history_has_every_day_until_yesterday(runner: Runner) -> None:
     """It ends with yesterday, and leaves nothing behind but the file."""
     assert runner.run() == 0
     assert runner.values() == truth(FIRST, YESTERDAY)
@@ -43,12 +43,12 @@ def test_a_history(runner: Runner) -> None:
     assert runner.simulator.request_count == 3
 
 
-def test_as_far_back_as_there_is_data(runner: Runner) -> None:
+def test_without_from_it_goes_back_as_far_as_there_is_data(runner: Runner) -> None:
     assert runner.run(first_day=None) == 0
     assert runner.values() == truth(date(2026, 6, 1), YESTERDAY)
 
 
-def test_up_to_a_moment(runner: Runner) -> None:
+def test_with_to_it_ends_before_that_time(runner: Runner) -> None:
     """So that nothing is missing before the first scrape; the moment itself is the scrape's."""
     assert runner.run(end=midnight(TODAY) + 12 * 3600) == 0
     expected = truth(FIRST, TODAY)
@@ -57,7 +57,7 @@ def test_up_to_a_moment(runner: Runner) -> None:
     assert runner.values() == expected
 
 
-def test_quotas_as_they_are_configured(runner: Runner) -> None:
+def test_quotas_are_the_configured_ones(runner: Runner) -> None:
     runner.quotas = {"*": 10**12}
     assert runner.run() == 0
     quotas = runner.values("scaleengine_disk_quota_bytes")
@@ -67,14 +67,16 @@ def test_quotas_as_they_are_configured(runner: Runner) -> None:
 @pytest.mark.parametrize(
     ("ahead", "today"), [(0, TODAY), (-3600, TODAY), (3600 * 9.5, TODAY), (-15.5 * 3600, YESTERDAY)]
 )
-def test_a_clock_that_is_off(ahead: float, today: date, runner: Runner) -> None:
+def test_a_wrong_clock_makes_no_sample_in_the_future(
+    ahead: float, today: date, runner: Runner
+) -> None:
     """No sample is in the future by our clock or by ScaleEngine's."""
     runner.ahead = ahead
     assert runner.run() == 0
     assert runner.values() == truth(FIRST, today - timedelta(days=1))
 
 
-def test_a_moment_that_is_in_the_future_at_scaleengine(runner: Runner) -> None:
+def test_samples_end_at_the_time_of_scaleengine(runner: Runner) -> None:
     runner.ahead = 3600.0 * 2
     assert runner.run(end=NOW + 3600) == 0
     assert max(moment for _, moment in runner.values()) < NOW
@@ -98,7 +100,7 @@ def test_gaps_are_reported_and_not_filled(tmp_path: Path) -> None:
     assert reports["no data of CPU users"]["cpu_users"] == "'ghost'"
 
 
-def test_no_data_at_all(tmp_path: Path) -> None:
+def test_without_data_the_file_is_empty_and_valid(tmp_path: Path) -> None:
     """The file is valid and has no sample, and a warning says so."""
     with Simulator([simulated(lambda _: {})], NO_REPLAY, clock=lambda: NOW) as simulator:
         runner = Runner(simulator, tmp_path)
@@ -108,7 +110,7 @@ def test_no_data_at_all(tmp_path: Path) -> None:
     assert "no data" in {event["event"] for event in logged}
 
 
-def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
+def test_a_key_as_the_name_of_a_user_is_redacted(tmp_path: Path) -> None:
     with Simulator([simulated(steady_usage({f"x{KEY}": 5}))], NO_REPLAY, clock=lambda: NOW) as api:
         runner = Runner(api, tmp_path)
         assert runner.run() == 0
@@ -117,7 +119,7 @@ def test_a_key_as_the_name_of_a_user(tmp_path: Path) -> None:
     assert 'cpu_user="x***"' in text
 
 
-def test_nothing_to_fill_in(runner: Runner) -> None:
+def test_without_an_account_with_disk_usage_it_fails(runner: Runner) -> None:
     settings = Settings(Endpoint(runner.simulator.url, 5.0, 4), 4, None, 5000, (), ())
     options = BackfillOptions(FirstDay(FIRST), None, (), 3600, (), Destination(runner.file))
     progress = BackfillProgress(io.StringIO(), is_terminal=False)

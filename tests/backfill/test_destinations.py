@@ -26,7 +26,7 @@ from tests.backfill.conftest import (
 COMMAND = "exporter.backfill.command"
 
 
-def test_an_existing_file(runner: Runner) -> None:
+def test_an_existing_file_is_kept_without_overwrite(runner: Runner) -> None:
     """It is kept unless it may be overwritten, and then replaced at the end only."""
     runner.file.write_text("mine")
     with pytest.raises(BackfillUsageError, match=r"h\.om exists: name another file, or set --ov"):
@@ -42,7 +42,9 @@ def test_an_existing_file(runner: Runner) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_a_file_that_appears_meanwhile(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is not replaced, and nothing needs to be requested again."""
 
     def late(text: Path, destination: Destination, file: Path) -> None:
@@ -66,7 +68,9 @@ def test_a_file_that_appears_meanwhile(runner: Runner, monkeypatch: pytest.Monke
         ("file/h.om", "file cannot be written (Not a directory)"),
     ],
 )
-def test_a_place_that_cannot_be_written(name: str, sentence: str, runner: Runner) -> None:
+def test_a_path_that_cannot_be_written_fails_before_any_request(
+    name: str, sentence: str, runner: Runner
+) -> None:
     """It is found before anything is requested."""
     (runner.folder / "file").touch()
     with pytest.raises(BackfillError) as caught:
@@ -76,7 +80,7 @@ def test_a_place_that_cannot_be_written(name: str, sentence: str, runner: Runner
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_link_to_a_file(exists: bool, runner: Runner) -> None:  # noqa: FBT001 - a case
+def test_a_link_to_a_file_is_followed(exists: bool, runner: Runner) -> None:  # noqa: FBT001 - a case
     """The file that it leads to is written, and the link stays."""
     link = runner.folder / "link"
     link.symlink_to("h.om")
@@ -90,7 +94,7 @@ def test_a_link_to_a_file(exists: bool, runner: Runner) -> None:  # noqa: FBT001
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_standard_output(
+def test_standard_output_gets_the_text_of_a_file(
     runner: Runner, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gets the same text as a file, and there is no file that could be left behind."""
@@ -107,7 +111,7 @@ def test_standard_output(
     ("output", "cause"),
     [("/dev/full", r"\(No space left on device\)"), (None, r"\(Broken pipe\)")],
 )
-def test_standard_output_that_cannot_be_written(
+def test_standard_output_that_cannot_be_written_fails_the_run(
     output: str | None, cause: str, runner: Runner
 ) -> None:
     """The run fails: what nobody got is not written."""
@@ -126,7 +130,7 @@ def test_standard_output_that_cannot_be_written(
             os.close(writer)
 
 
-def test_standard_output_that_is_closed(tmp_path: Path) -> None:
+def test_standard_output_that_is_closed_fails_before_any_request(tmp_path: Path) -> None:
     """It is found before anything is requested: nobody would get what is written."""
     command = f"exec {sys.executable} -m exporter backfill --demo --from=40d --output=- >&-"
     ended = subprocess.run(  # noqa: S603 - a command of this test
@@ -137,12 +141,12 @@ def test_standard_output_that_is_closed(tmp_path: Path) -> None:
     assert "window complete" not in ended.stderr
 
 
-def test_an_output_that_is_no_file(runner: Runner) -> None:
+def test_an_output_that_is_no_file_is_an_error(runner: Runner) -> None:
     with pytest.raises(BackfillUsageError, match="is no regular file"):
         runner.run(file=runner.folder)
 
 
-def test_the_file_may_be_read_as_any_other(runner: Runner) -> None:
+def test_the_file_has_usual_permissions(runner: Runner) -> None:
     """Only the folder of the run is private."""
     before = os.umask(0o022)
     try:

@@ -38,7 +38,7 @@ def write(
     return output.getvalue().decode(), written
 
 
-def test_the_text() -> None:
+def test_the_text_has_families_and_samples_in_order() -> None:
     """Families in order of their names, series and moments in order, and the end."""
     text, written = write(
         [("main", "", {DAY: 5}), ("main", "web", {DAY: 7, DAY + timedelta(days=1): 8})],
@@ -136,7 +136,7 @@ def test_a_secret_in_a_name_is_hidden() -> None:
     assert 'cpu_user="a-***"' in text
 
 
-def test_nothing_at_all() -> None:
+def test_without_rows_the_text_is_valid() -> None:
     """Without rows it is a valid text still."""
     text, written = write([])
     assert text.endswith("# EOF\n")

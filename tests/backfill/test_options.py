@@ -69,19 +69,21 @@ GOOD = BackfillOptions(
         (parse_label, "__name__=x", "'__name__=x': the label __name__ cannot be set"),
     ],
 )
-def test_values_that_are_refused(parse: Callable[[str], object], text: str, sentence: str) -> None:
+def test_wrong_values_are_refused_with_a_message(
+    parse: Callable[[str], object], text: str, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         parse(text)
     assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("text", ["0d", "1h", "36h", "40y", "soon", "-1d", "1d-"])
-def test_ways_back_that_are_refused(text: str) -> None:
+def test_wrong_spans_of_from_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must be whole days|is no day"):
         parse_first_day(text, NOW)
 
 
-def test_values_that_are_taken() -> None:
+def test_values_are_parsed() -> None:
     assert parse_first_day("2026-01-31", NOW) == FirstDay(date(2026, 1, 31))
     assert parse_first_day("1d", NOW) == FirstDay(date(2026, 11, 21), 1)
     assert parse_first_day("1y", NOW) == FirstDay(date(2025, 11, 22), 365)
@@ -126,13 +128,15 @@ def test_values_that_are_taken() -> None:
         ),
     ],
 )
-def test_options_that_do_not_fit(changed: dict[str, object], problem: str) -> None:
+def test_options_that_contradict_each_other_are_a_problem(
+    changed: dict[str, object], problem: str
+) -> None:
     options = replace(GOOD, **changed)  # type: ignore[arg-type]
     assert list(find_problems(options, ["main", "shop"], NOW)) == [problem]
     assert list(find_problems(GOOD, ["main", "shop"], NOW)) == []
 
 
-def test_the_command_line() -> None:
+def test_flags_of_the_command_line_are_parsed() -> None:
     flags = read_command_line(
         "backfill",
         "--from=2026-01-01",
@@ -153,14 +157,14 @@ def test_the_command_line() -> None:
     assert (flags["overwrite"], flags["resume"], flags["demo"]) == (True, False, False)
 
 
-def test_defaults() -> None:
+def test_flags_have_defaults() -> None:
     _, command, flags = read_command_line("backfill")
     assert command == "backfill"
     assert (flags["start"], flags["end"], flags["account"]) == (None, None, ())
     assert (flags["step"], flags["label"], flags["output"]) == (3600, (), None)
 
 
-def test_the_same_name_for_another_command() -> None:
+def test_output_means_a_format_for_check_and_a_file_for_backfill() -> None:
     """`--output` is a form for the check, and a file for the backfill, before its name too."""
     assert read_command_line("--output=h.om", "backfill").flags["output"] == "h.om"
     assert read_command_line("--output=json", "check").flags["output"] == "json"
@@ -180,7 +184,7 @@ def test_the_same_name_for_another_command() -> None:
         ("output", "", "'' is empty: write a value, or leave the flag out"),
     ],
 )
-def test_mistakes_on_the_command_line(
+def test_mistakes_on_the_command_line_name_the_flag(
     flag: str, value: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = read_wrong_command_line(capsys, "backfill", f"--{flag}={value}")

@@ -26,7 +26,7 @@ from tests.support.credentials import KEY
 COMMAND = "exporter.backfill.command"
 
 
-def test_a_failure_half_way_and_its_resumption(runner: Runner) -> None:
+def test_a_failed_run_is_resumed_without_repeated_requests(runner: Runner) -> None:
     """It says how far it got; what is complete is not requested again."""
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     with structlog.testing.capture_logs() as logged:
@@ -42,7 +42,7 @@ def test_a_failure_half_way_and_its_resumption(runner: Runner) -> None:
     assert (runner.values(), runner.left) == (truth(FIRST, YESTERDAY), {"h.om"})
 
 
-def test_resumed_on_another_day(runner: Runner) -> None:
+def test_a_run_resumed_on_another_day_ends_where_the_first_would(runner: Runner) -> None:
     """It ends where the first run would have ended: the windows are the same."""
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
@@ -52,7 +52,7 @@ def test_resumed_on_another_day(runner: Runner) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_resumed_on_another_day_with_the_same_days_back(runner: Runner) -> None:
+def test_a_relative_first_day_is_that_of_the_first_run(runner: Runner) -> None:
     """``--from=82d`` is a later day by then; it means the day of the first run still."""
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run(days_back=82) == 1
@@ -64,7 +64,7 @@ def test_resumed_on_another_day_with_the_same_days_back(runner: Runner) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_resumed_for_something_else(runner: Runner) -> None:
+def test_a_run_with_other_options_is_not_resumed(runner: Runner) -> None:
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
     with pytest.raises(BackfillUsageError, match=r"for other --from \(it was 2026-09-01\)"):
@@ -84,7 +84,7 @@ def test_resumed_for_something_else(runner: Runner) -> None:
         (lambda good: good[: len(good) // 2], "are damaged (database disk image is malformed)"),
     ],
 )
-def test_rows_that_are_damaged(
+def test_damaged_rows_are_not_resumed(
     rows: Callable[[bytes], bytes], sentence: str, runner: Runner
 ) -> None:
     """They are not resumed, and do not keep a run from starting over."""
@@ -100,7 +100,7 @@ def test_rows_that_are_damaged(
     assert (runner.values(), runner.left) == (truth(FIRST, YESTERDAY), {"h.om"})
 
 
-def test_starting_over(runner: Runner) -> None:
+def test_without_resume_it_starts_over(runner: Runner) -> None:
     """Without --resume nothing of the run before is used."""
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED, requests=(3,)),)))
     assert runner.run() == 1
@@ -109,7 +109,7 @@ def test_starting_over(runner: Runner) -> None:
     assert runner.values() == truth(date(2026, 11, 1), YESTERDAY)
 
 
-def test_a_failure_at_once(runner: Runner) -> None:
+def test_a_failure_before_any_row_leaves_nothing(runner: Runner) -> None:
     """Where nothing was collected, nothing is left, and nothing is to be resumed."""
     runner.simulator.behave(replace(NO_REPLAY, faults=(FaultRule(DENIED),)))
     with structlog.testing.capture_logs() as logged:
@@ -121,7 +121,7 @@ def test_a_failure_at_once(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_interrupted(steps: int, runner: Runner) -> None:
+def test_an_interrupt_leaves_a_run_to_resume(steps: int, runner: Runner) -> None:
     """A signal while it collects or writes leaves no file, and a run to resume."""
     runner.stop_after = steps
     assert runner.run() == 130
@@ -134,7 +134,9 @@ def test_interrupted(steps: int, runner: Runner) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_two_at_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_at_the_same_time_fails(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second ends, and takes nothing from the first."""
     errors = []
 
@@ -150,7 +152,7 @@ def test_two_at_once(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner.values() == truth(FIRST, YESTERDAY)
 
 
-def test_a_key_as_the_name_of_a_user_when_no_request_is_left(tmp_path: Path) -> None:
+def test_a_key_as_a_user_name_is_redacted_in_a_resumed_run(tmp_path: Path) -> None:
     """The rows of the first run hold the name; the second run hides it all the same."""
     with Simulator([simulated(steady_usage({f"x{KEY}": 5}))], NO_REPLAY, clock=lambda: NOW) as api:
         runner = Runner(api, tmp_path, stop_after=4)  # it has three windows

@@ -34,14 +34,14 @@ def test_windows_cover_each_day_once(last: date, length: int) -> None:
     assert len(windows) == -(-length // 30)
 
 
-def test_without_a_first_day_they_end_at_the_earliest_day() -> None:
+def test_windows_without_a_first_day_end_at_the_earliest_day() -> None:
     """A run has an end, whatever the API gives."""
     windows = list(list_windows_before(midnight(date(2026, 11, 22)), None))
     assert windows[0] == Window(date(2026, 10, 23))
     assert windows[-1].first <= EARLIEST_DAY <= windows[-1].last
 
 
-def test_the_end_belongs_to_no_window() -> None:
+def test_the_end_is_outside_of_the_windows() -> None:
     """A day is asked for as soon as a second of it is before the end."""
     noon = date(2026, 3, 1)
     assert find_last_day_before(midnight(noon)) == date(2026, 2, 28)
@@ -50,7 +50,7 @@ def test_the_end_belongs_to_no_window() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "Pacific/Niue"])
-def test_days_are_of_utc_in_any_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_are_utc_days_in_any_time_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zone, and the days on which its clocks change, do not matter."""
     monkeypatch.setitem(os.environ, "TZ", zone)
     time.tzset()

@@ -5,7 +5,7 @@ import math
 from bench.accounts import measure
 
 
-def test_two_accounts_beside_one_that_hangs() -> None:
+def test_two_accounts_are_measured_while_another_hangs() -> None:
     """Both are polled twice, and everything that is in the table has a number."""
     result = measure(2, interval=5.0, rest=0.1)
     assert result.accounts == 2

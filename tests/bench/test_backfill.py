@@ -3,7 +3,7 @@
 from bench.backfill import FEWEST, measure
 
 
-def test_a_year_of_two_users() -> None:
+def test_a_year_of_two_users_is_measured() -> None:
     """Requests are the fewest, and each day of each user is two samples at a step of a day."""
     result = measure(2, "1d")
     assert result.requests == FEWEST == 13

@@ -41,7 +41,7 @@ MISTAKEN = Case(
 )
 
 
-def test_faults() -> None:
+def test_no_fault_changes_a_published_number() -> None:
     """A fault spoils no number, is told, and is over with the first poll after it was mended.
 
     Where something else comes of it than expected, each point is told. How long that takes says
@@ -67,7 +67,7 @@ def test_faults() -> None:
             assert_all_is_told(outcome)
 
 
-def test_the_states_of_a_tree_that_moves_on() -> None:
+def test_all_totals_of_a_tree_that_changes_twice_are_true() -> None:
     """A walk may see each of the two files that come without the other: all totals are true."""
     with set_up_environment("main", Way.STRAIGHT, 60.0, 900.0, Overrides(Names(), None)) as made:
         (files,) = (target for target in made.holdings.truths if target.path)
@@ -80,7 +80,7 @@ def test_the_states_of_a_tree_that_moves_on() -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_a_client_that_never_shakes_hands(tmp_path: Path) -> None:
+def test_a_client_without_handshake_does_not_keep_the_proxy_open(tmp_path: Path) -> None:
     """What stands before ScaleEngine ends all the same, and leaves no connection open."""
     proxy = TlsProxy(behind=9)
     proxy.open(Certificates(tmp_path).good)
@@ -105,7 +105,7 @@ def assert_all_is_told(mistaken: Outcome) -> None:
     assert "not as they must be: 1" in summary([mistaken], 1.0)
 
 
-def test_cases_that_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cases_that_run_alone_begin_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """They begin when all others have ended, wherever they are in the list."""
     ended: list[tuple[str, When]] = []
 
@@ -127,14 +127,14 @@ def test_cases_that_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tried[5].problems == ("alone", "together", "together", "too", "too")
 
 
-def test_each_case_has_a_name_of_its_own() -> None:
+def test_each_case_has_its_own_name() -> None:
     """A row is known by its name; ``--only`` finds a case by a part of it."""
     names = [case.name for case in catalogue()]
 
     assert len(set(names)) == len(names)
 
 
-def test_cases_that_cannot_be_tried() -> None:
+def test_cases_without_openssl_are_no_failure() -> None:
     """Where openssl is not installed, the cases of certificates say so, and are no failure."""
     case = next(case for case in catalogue() if case.name == "expired certificate")
     skipped = Outcome(case, When.AT_START, skipped="openssl is not installed")
@@ -144,7 +144,7 @@ def test_cases_that_cannot_be_tried() -> None:
 
 
 @pytest.mark.parametrize(("problems", "status"), [((), 0), (("a problem",), 1)])
-def test_the_exit_status(
+def test_the_exit_status_is_1_after_a_failure(
     problems: tuple[str, ...],
     status: int,
     monkeypatch: pytest.MonkeyPatch,

@@ -67,7 +67,7 @@ def test_a_mistake_without_a_place_is_a_failure(
         target.check(b"x")
 
 
-def test_an_open_door_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_access_without_a_password_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.fuzz.http_front.install_web_config", lambda *_: None)
     with http_front() as target, pytest.raises(AssertionError, match="without a password"):
         target.check([b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"])

@@ -40,12 +40,12 @@ def outcome(
         (outcome(broken=("HTTP 500",)), ["HTTP 500"]),
     ],
 )
-def test_broken_promises_are_in_the_table(attacked: Outcome, faults: list[str]) -> None:
+def test_failed_checks_are_in_the_table(attacked: Outcome, faults: list[str]) -> None:
     assert attacked.faults() == faults
     assert ("FAILS" in attacked.row()) == bool(faults)
 
 
-def test_every_attack_has_a_name_of_its_own() -> None:
+def test_every_attack_has_its_own_name() -> None:
     assert {f"api-{name}" for name in API_ATTACKS} < attack_names().keys()
 
 
@@ -68,14 +68,14 @@ def test_only_the_other_accounts_get_hostile_responses() -> None:
         assert api.hostile_responses == 1
 
 
-def test_a_limit_without_a_control_group_is_told() -> None:
+def test_a_limit_without_a_control_group_is_shown() -> None:
     limit = MemoryLimit(256 * MIB, None)
     assert "RSS exceeds 256 MiB" in limit.describe()
     assert limit.wrap(["true"]) == ["true"]
     assert MemoryLimit(256 * MIB, Path("/x")).wrap(["true"])[-1] == "true"
 
 
-def test_small_responses_are_whole() -> None:
+def test_small_responses_are_complete() -> None:
     """An attack must fail for what it holds, not for a mistake in its framing."""
     for name in ("deep-lists", "long-folder-name"):
         (sent,) = API_ATTACKS[name][1]()(ApiRequest(2, "files.list", 0))

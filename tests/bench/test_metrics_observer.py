@@ -76,7 +76,7 @@ def counts(files: int, **folders: int) -> FileCounts:
     ],
     ids=["before a change", "seen before it", "seen after it", "after it"],
 )
-def test_numbers_that_were_true(
+def test_numbers_that_were_true_during_their_poll_are_right(
     seen: Callable[[Target, Snapshot, float], list[str]], ended: float, snapshot: FileCounts
 ) -> None:
     """A number may be that of any moment between the beginning and the end of its poll."""
@@ -95,7 +95,7 @@ def test_numbers_that_were_true(
     ],
     ids=["too early", "too late", "too many", "in part", "another folder", "no folders"],
 )
-def test_numbers_that_were_not(
+def test_numbers_that_were_not_true_during_their_poll_are_wrong(
     seen: Callable[[Target, Snapshot, float], list[str]],
     ended: float,
     snapshot: FileCounts,
@@ -109,7 +109,7 @@ def test_numbers_that_were_not(
     ("users", "wrong"),
     [({"web": 1024}, 0), ({"web": 1025}, 1), ({"web": 1024, "mail": 1}, 2)],
 )
-def test_bytes(
+def test_bytes_are_compared_with_those_during_their_poll(
     seen: Callable[[Target, Snapshot, float], list[str]], users: dict[str, int], wrong: int
 ) -> None:
     """So is it with the bytes of CPU users."""
@@ -148,7 +148,7 @@ def test_a_change_is_true_from_when_no_response_shows_the_state_before_it() -> N
     assert truth.between(20.0, 20.0) == [held.numbers(USAGE)]
 
 
-def test_numbers_of_no_poll(holdings: Holdings) -> None:
+def test_numbers_without_a_poll_are_wrong(holdings: Holdings) -> None:
     """Numbers whose poll nobody knows of are wrong, whatever they are."""
     clock = Clock(lambda: NOW, lambda: 50.0)
     store = WatchedStore([FILES])

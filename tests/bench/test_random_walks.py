@@ -36,7 +36,7 @@ def test_walks_follow_from_the_seed() -> None:
     assert (first.variant, first.description) != (other.variant, other.description)
 
 
-def test_a_number_is_judged_by_every_moment() -> None:
+def test_a_number_is_compared_with_every_state() -> None:
     """True at some moment is exact; off by what moved at most is told from wrong."""
     tried = trial("a/1", "a/2", "b/3")
     assert judge(tried, Truth(0, 0)) is Outcome.EXACT
@@ -47,7 +47,7 @@ def test_a_number_is_judged_by_every_moment() -> None:
     assert judge(tried, Truth(1, 1)) is Outcome.WRONG
 
 
-def test_the_numbers_of_folders_are_judged_too() -> None:
+def test_the_numbers_of_folders_are_compared_too() -> None:
     """Each top folder has its files; of a tree that has changed, they have to add up."""
     tried = trial("1", "a/2", "a/b/3")
     right = (FolderCount(".", 1), FolderCount("a", 2))
@@ -59,14 +59,14 @@ def test_the_numbers_of_folders_are_judged_too() -> None:
     assert not is_right_by_folder(tried, FileCounts(2, 2, swapped))
 
 
-def test_what_no_client_can_tell_is_not_called_wrong() -> None:
+def test_a_number_of_an_ambiguous_tree_is_not_wrong() -> None:
     """A folder named 0 under flagless objects is printed as a list: nobody can know."""
     variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
     assert judge(trial("0/x", variant=variant), Truth(0, 1)) is Outcome.AMBIGUOUS
 
 
 @pytest.mark.parametrize("change_share", [0.0, 0.5])
-def test_a_few_walks_over_real_sockets(change_share: float) -> None:
+def test_each_walk_ends_with_a_number_or_a_cause(change_share: float) -> None:
     """Each walk ends with a number or with a cause, and the summary names what came of all."""
     results = walk_all(range(1, 9), "seed", change_share, seconds=60.0)
 
@@ -79,12 +79,12 @@ def test_a_few_walks_over_real_sockets(change_share: float) -> None:
     assert any(result.outcome is Outcome.EXACT for result in results)
 
 
-def test_no_walk_begins_when_the_time_is_over() -> None:
+def test_no_walk_begins_after_the_time_limit() -> None:
     """The time is bounded, whatever the number of walks."""
     assert walk_all(range(1, 1_000_000), "seed", 0.0, seconds=0.0) == []
 
 
-def test_a_wrong_number_is_shown_with_all_that_makes_it_again() -> None:
+def test_a_wrong_number_is_shown_with_what_reproduces_it() -> None:
     """The line has the number of the walk, what was published, the truth and the reading."""
     tried = trial("a/1")
     result = Result(tried, Outcome.WRONG, 3, 1, Truth(7, 2), distance=Truth(6, 1))
@@ -103,7 +103,7 @@ def test_only_a_defect_fails_a_run(outcome: Outcome, status: int) -> None:
     assert exit_status(results) == status
 
 
-def test_it_says_which_seed_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_seed_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """A run can be made again."""
     assert main(["--seconds=0", "--seed=another"]) == 0
     assert capsys.readouterr().out.startswith("seed another\n")

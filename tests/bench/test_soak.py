@@ -10,7 +10,7 @@ FLAT = {"memory is flat", "threads and descriptors are flat"}
 """These say nothing of a process that has just begun, nor of a machine that is busy."""
 
 
-def test_some_hours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_some_hours_with_faults_publish_no_wrong_number(capsys: pytest.CaptureFixture[str]) -> None:
     """Polls with a fault one time in five publish no wrong number, and end well."""
     soaked = soak(days=0.2, minutes=0.06)
 
@@ -20,7 +20,7 @@ def test_some_hours(capsys: pytest.CaptureFixture[str]) -> None:
     assert soaked.verdicts["every target was good again after the last fault"]
 
 
-def test_it_is_the_same_in_every_process() -> None:
+def test_the_script_of_an_account_follows_from_the_seed() -> None:
     """What happens to accounts, and what is true of them, follows from the seed alone."""
     for name, (path, *_) in PATHS.items():
         targets: list[Target] = [
@@ -39,7 +39,7 @@ def test_it_is_the_same_in_every_process() -> None:
     assert slots("seed", 10.0) == slots("seed", 10.0) != slots("another", 10.0)
 
 
-def test_one_time_in_five() -> None:
+def test_about_every_fifth_slot_has_a_fault() -> None:
     """There is a fault in every fifth slot or so, of many kinds."""
     month = slots("seed", 30.0)
     faults = [slot for slot in month if not slot.good]

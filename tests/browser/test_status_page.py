@@ -40,7 +40,7 @@ def look(page: Page, site: Site, scene: str, query: str = "") -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_it_fits_into_the_window(page: Page, site: Site, scene: str, width: int) -> None:
+def test_the_page_fits_into_the_window(page: Page, site: Site, scene: str, width: int) -> None:
     """Nobody has to scroll sideways; nothing else is loaded, and the browser does not complain."""
     page.show(width)
     look(page, site, scene)
@@ -60,7 +60,9 @@ def test_it_fits_into_the_window(page: Page, site: Site, scene: str, width: int)
         ("hostile", 390, "dark"),
     ],
 )
-def test_axe_finds_nothing(page: Page, site: Site, scene: str, width: int, scheme: str) -> None:
+def test_axe_finds_no_violation(
+    page: Page, site: Site, scene: str, width: int, scheme: str
+) -> None:
     """Everybody can read it, also with a screen reader, by the rules of axe (WCAG 2.1 and more).
 
     Long tables and lists are shortened: their rows are alike.
@@ -73,7 +75,9 @@ def test_axe_finds_nothing(page: Page, site: Site, scene: str, width: int, schem
 
 
 @pytest.mark.parametrize(("scheme", "color"), [("light", "247, 247, 245"), ("dark", "20, 23, 26")])
-def test_light_and_dark(page: Page, site: Site, scheme: str, color: str) -> None:
+def test_the_page_has_the_colours_that_the_visitor_prefers(
+    page: Page, site: Site, scheme: str, color: str
+) -> None:
     """The page is as the visitor prefers; on paper it is always white."""
     page.show(1280, scheme)
     look(page, site, "well")
@@ -83,7 +87,7 @@ def test_light_and_dark(page: Page, site: Site, scheme: str, color: str) -> None
 
 
 @pytest.mark.parametrize("query", ["", ONE_ACCOUNT + quote(HOSTILE)])
-def test_hostile_names_are_text(page: Page, site: Site, query: str) -> None:
+def test_hostile_names_are_shown_as_text(page: Page, site: Site, query: str) -> None:
     """Markup in a name is seen as it is; nothing of it runs or is loaded."""
     look(page, site, "hostile", query)
     assert page.evaluate("document.body.innerText").count(HOSTILE) >= 5
@@ -92,7 +96,7 @@ def test_hostile_names_are_text(page: Page, site: Site, query: str) -> None:
     assert page.complaints == []
 
 
-def test_the_sheet_is_for_paper_too(page: Page, site: Site) -> None:
+def test_the_printed_page_has_all_folders_and_no_links(page: Page, site: Site) -> None:
     """Printed, all folders are there, and what leads to other pages is not."""
     page.show(1280, media="print")
     look(page, site, "well")
@@ -101,7 +105,7 @@ def test_the_sheet_is_for_paper_too(page: Page, site: Site) -> None:
     assert page.evaluate("document.querySelector('nav ul').checkVisibility()") is False
 
 
-def test_a_line_of_an_account_leads_to_its_page(page: Page, site: Site) -> None:
+def test_a_row_of_an_account_links_to_its_page(page: Page, site: Site) -> None:
     """Its details are one click away, and the way back too."""
     look(page, site, "thousand")
     click(page, "customer-0007")

@@ -23,7 +23,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
         ["--config.file=x.yaml", "--output", "json", "check", "--log.level", "debug"],
     ],
 )
-def test_its_flags(arguments: list[str]) -> None:
+def test_check_reads_its_flags(arguments: list[str]) -> None:
     """The check takes the configuration, the form of its output and those of the log."""
     _, command, flags = read_command_line(*arguments)
 
@@ -32,7 +32,7 @@ def test_its_flags(arguments: list[str]) -> None:
     assert (flags["output"], flags["log_level"]) == ("json", "debug")
 
 
-def test_its_defaults() -> None:
+def test_check_prints_text_by_default() -> None:
     """Nothing needs to be said: it prints text."""
     assert read_command_line("check") == (
         0,
@@ -51,7 +51,7 @@ def test_its_defaults() -> None:
     )
 
 
-def test_accounts_and_paths_are_repeatable() -> None:
+def test_account_and_path_flags_are_repeatable() -> None:
     """Accounts and paths are repeatable, and each target can be polled whole."""
     flags = read_command_line(
         "check", "--full", "--account=a", "--account=b", "--path=sestore4/jb"
@@ -60,7 +60,7 @@ def test_accounts_and_paths_are_repeatable() -> None:
     assert (flags["account"], flags["path"], flags["full"]) == (("a", "b"), ("sestore4/jb",), True)
 
 
-def test_in_an_environment() -> None:
+def test_the_environment_sets_the_flags_of_check() -> None:
     """The environment sets the flags; what is there for the service does not disturb it."""
     environ = {f"{PREFIX}OUTPUT": "json", f"{PREFIX}WEB_LISTEN_ADDRESS": ":80"}
 
@@ -77,7 +77,7 @@ def test_in_an_environment() -> None:
         "--config.check",
     ],
 )
-def test_what_it_has_no_use_for(refused: ReadWrongFlags, flag: str) -> None:
+def test_flags_of_the_service_are_refused(refused: ReadWrongFlags, flag: str) -> None:
     """A flag that means nothing to the check is refused, before its name as after it."""
     name = flag.partition("=")[0]
 
@@ -86,7 +86,7 @@ def test_what_it_has_no_use_for(refused: ReadWrongFlags, flag: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "doing"), [([], "serving"), (["demo"], "demo")])
-def test_what_only_it_has_a_use_for(
+def test_flags_of_check_are_refused_without_the_command(
     refused: ReadWrongFlags, command: list[str], doing: str
 ) -> None:
     """The form of the output is refused where there is no check."""
@@ -106,7 +106,9 @@ def test_an_unknown_output_format_is_refused(refused: ReadWrongFlags) -> None:
 
 
 @pytest.mark.parametrize(("command", "shown"), [([], False), (["check"], True), (["demo"], False)])
-def test_help(capsys: pytest.CaptureFixture[str], command: list[str], *, shown: bool) -> None:
+def test_help_shows_the_output_formats(
+    capsys: pytest.CaptureFixture[str], command: list[str], *, shown: bool
+) -> None:
     """--help shows the form of the output where it means something."""
     read_command_line(*command, "--help")
     printed = capsys.readouterr().out

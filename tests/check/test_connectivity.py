@@ -48,7 +48,7 @@ def go(url: str, ca_file: Path | None = None, timeout: float = 60.0) -> list[Che
     return list(check_connectivity(find_route(url, ca_file, os.environ), timeout, Clock()))
 
 
-def test_in_plain(scaleengine: Simulator) -> None:
+def test_a_plain_http_address_has_no_certificate_result(scaleengine: Simulator) -> None:
     """An address in http:// is resolved and connected to, and said to have no certificate."""
     name, connection, certificate = go(scaleengine.url)
 
@@ -59,7 +59,7 @@ def test_in_plain(scaleengine: Simulator) -> None:
     assert certificate.facts == {"expires": None, "days_left": None}
 
 
-def test_a_name(scaleengine: Simulator) -> None:
+def test_a_name_is_shown_with_its_addresses(scaleengine: Simulator) -> None:
     """A name is told with its addresses; the one that accepts is connected to."""
     name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "localhost"))
 
@@ -71,7 +71,7 @@ def test_a_name(scaleengine: Simulator) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a..b", "x" * 64])
-def test_a_name_that_is_none(host: str) -> None:
+def test_a_name_that_cannot_be_resolved_fails(host: str) -> None:
     """A name that cannot be resolved fails, and nothing after it is tried."""
     (finding,) = go(f"https://{host}/")
 
@@ -80,7 +80,7 @@ def test_a_name_that_is_none(host: str) -> None:
     assert finding.advice == "check api.url and the DNS"
 
 
-def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_hangs_fails_at_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that does not answer is not waited for longer than for a request."""
     over = threading.Event()
 
@@ -97,7 +97,7 @@ def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (finding.subject.what, finding.detail) == ("name", "no response came in time")
 
 
-def test_a_port_where_nobody_listens(refusing: str) -> None:
+def test_a_refused_connection_fails(refusing: str) -> None:
     """A connection that is refused fails behind the name."""
     _, connection = go(f"https://{refusing}/")
 
@@ -121,7 +121,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> SetExampleAddresses:
     return say
 
 
-def test_the_first_address_that_answers(
+def test_addresses_that_refuse_are_named_and_skipped(
     scaleengine: Simulator, resolving: SetExampleAddresses
 ) -> None:
     """Every address of a name is shown; those at which nobody listens do no harm, and are named."""
@@ -142,7 +142,7 @@ def test_the_first_address_that_answers(
     assert certificate.outcome is Outcome.OK
 
 
-def test_an_address_that_drops_packets(
+def test_an_address_that_drops_packets_delays_the_next_a_little(
     scaleengine: Simulator, resolving: SetExampleAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address that never answers is waited for only a little when another one does."""
@@ -163,7 +163,9 @@ def test_an_address_that_drops_packets(
     assert connection.facts["failed_addresses"] == ["127.0.0.2"]
 
 
-def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetExampleAddresses) -> None:
+def test_an_address_family_without_a_route_is_no_warning(
+    scaleengine: Simulator, resolving: SetExampleAddresses
+) -> None:
     """A machine without IPv6 has nothing to worry about when a name has such an address too."""
     resolving("255.255.255.255", "127.0.0.1")
     _, connection, _ = go(scaleengine.url.replace("127.0.0.1", "api.example"))
@@ -172,7 +174,7 @@ def test_a_family_without_a_route(scaleengine: Simulator, resolving: SetExampleA
     assert connection.detail.endswith("; not to 255.255.255.255 (network is unreachable)")
 
 
-def test_a_good_certificate(
+def test_a_good_certificate_is_shown_with_its_last_day(
     checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: Authority
 ) -> None:
     """A certificate that is trusted is told with the day on which it ends."""
@@ -193,7 +195,7 @@ def test_a_good_certificate(
     )
 
 
-def test_a_certificate_that_ends_soon(
+def test_a_certificate_that_expires_soon_is_a_warning(
     checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: Authority
 ) -> None:
     """A certificate that ends in less than two weeks works, and is to be looked at."""
@@ -213,7 +215,7 @@ BAD_CERTIFICATES = {
 
 
 @pytest.mark.parametrize("case", BAD_CERTIFICATES)
-def test_a_bad_certificate(
+def test_an_untrusted_certificate_fails_with_its_cause(
     checked: CheckAccounts,
     main: DescribeAccount,
     under_tls: UnderTls,
@@ -240,7 +242,7 @@ def test_a_bad_certificate(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_trust_by_the_environment(
+def test_certificates_of_the_environment_are_trusted(
     under_tls: UnderTls,
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
@@ -253,7 +255,7 @@ def test_trust_by_the_environment(
     assert go(url)[-1].outcome is Outcome.OK
 
 
-def test_a_folder_of_certificates(
+def test_a_folder_of_certificates_is_trusted(
     under_tls: UnderTls, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The environment may name a folder; one without certificates trusts nobody."""
@@ -265,7 +267,7 @@ def test_a_folder_of_certificates(
     assert certificate.advice == "check api.url and REQUESTS_CA_BUNDLE"
 
 
-def test_certificates_that_cannot_be_read(
+def test_certificates_that_cannot_be_read_are_named(
     under_tls: UnderTls, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where the file that the environment names is not there, it is named, and its variable."""
@@ -279,7 +281,7 @@ def test_certificates_that_cannot_be_read(
     assert str(certificate.advice).endswith("or change CURL_CA_BUNDLE in the environment")
 
 
-def test_a_server_without_tls(scaleengine: Simulator) -> None:
+def test_a_server_without_tls_fails_at_the_certificate(scaleengine: Simulator) -> None:
     """A server that does not speak TLS fails at the certificate."""
     certificate = go(scaleengine.url.replace("http:", "https:"))[-1]
 
@@ -287,7 +289,7 @@ def test_a_server_without_tls(scaleengine: Simulator) -> None:
     assert certificate.detail.startswith("TLS failed (")
 
 
-def test_a_handshake_that_hangs(silent: str) -> None:
+def test_a_handshake_that_hangs_fails_at_the_timeout(silent: str) -> None:
     """A server that never shakes hands is not waited for longer than for a request."""
     began = time.monotonic()
     certificate = go(f"https://{silent}/", timeout=0.2)[-1]
@@ -300,7 +302,7 @@ def test_a_handshake_that_hangs(silent: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_by_a_proxy(
+def test_a_proxy_is_connected_to_without_showing_its_password(
     scaleengine: Simulator,
     resolving: SetExampleAddresses,
     monkeypatch: pytest.MonkeyPatch,
@@ -328,7 +330,7 @@ def test_by_a_proxy(
         ("127.0.0.1", "connection", f"at the proxy, {REFUSED_CONNECTION}"),
     ],
 )
-def test_a_proxy_that_cannot_be_reached(
+def test_an_unreachable_proxy_fails_and_names_its_variable(
     refusing: str, monkeypatch: pytest.MonkeyPatch, host: str, step: str, sentence: str
 ) -> None:
     """A proxy that is not there fails step by step, and leads to the variable that names it."""
@@ -340,7 +342,7 @@ def test_a_proxy_that_cannot_be_reached(
     assert str(finding.advice).startswith("check HTTPS_PROXY")
 
 
-def test_certificates_behind_a_proxy(
+def test_certificates_are_read_with_a_proxy_too(
     scaleengine: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The file of trusted certificates is looked at behind a proxy too."""
@@ -351,7 +353,9 @@ def test_certificates_behind_a_proxy(
     assert certificate.detail == f"the file of api.ca_file is missing ({tmp_path / 'ca.pem'})"
 
 
-def test_a_proxy_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_proxy_address_fails_and_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An address that cannot be a proxy's fails at once, and its variable is named."""
     monkeypatch.setenv("ALL_PROXY", "http://user:canary@proxy:port")
     (finding,) = go("https://api.example/")
@@ -361,7 +365,7 @@ def test_a_proxy_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in repr(finding)
 
 
-def test_a_proxy_that_is_not_there(
+def test_a_proxy_that_refuses_is_reported_once(
     checked: CheckAccounts, main: DescribeAccount, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy at which nobody listens is said once, by the first request."""
@@ -373,7 +377,7 @@ def test_a_proxy_that_is_not_there(
     assert found.outcomes().count("files not_tried") == 2
 
 
-def test_past_the_proxy(
+def test_loopback_is_connected_to_without_the_proxy(
     scaleengine: Simulator, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This machine is reached directly, whatever proxy the environment names."""
@@ -382,7 +386,7 @@ def test_past_the_proxy(
     assert [finding.outcome for finding in go(scaleengine.url)] == [Outcome.OK] * 3
 
 
-def test_nothing_is_left_open(under_tls: UnderTls, authority: Authority) -> None:
+def test_every_connection_is_closed(under_tls: UnderTls, authority: Authority) -> None:
     """Every connection is closed again, whether the certificate is good or not."""
     url = under_tls(authority.issue("closed", "IP:127.0.0.1", days=90))
     with warnings.catch_warnings(record=True) as complaints:

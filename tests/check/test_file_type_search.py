@@ -53,7 +53,7 @@ def test_a_second_search_requests_nothing() -> None:
     assert len(responses.requested) == 5
 
 
-def test_a_search_of_another_path() -> None:
+def test_a_search_of_another_path_makes_its_own_requests() -> None:
     """What is known of one path says nothing of another."""
     search, responses = FileTypeSearch([target("video")]), _Responses(EMPTY)
     search.record_count(target("video"), 5)
@@ -79,7 +79,7 @@ def test_a_type_whose_check_failed_is_not_requested_again() -> None:
     assert "video" not in responses.requested
 
 
-def test_a_response_that_leaves_files_out() -> None:
+def test_a_response_with_a_skipped_folder_does_not_prove_absence() -> None:
     """A first response without a file that skips a folder does not show that there is none."""
     search, responses = FileTypeSearch([target("video")]), _Responses(SKIPPING)
     found = search.find(target("video"), responses.request)
@@ -96,7 +96,7 @@ def test_a_response_that_leaves_files_out() -> None:
         (HttpError(503), "503"),
     ],
 )
-def test_a_search_that_fails(
+def test_a_search_that_fails_is_in_the_advice(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -142,7 +142,7 @@ def test_another_configured_type_has_files(
         assert len(requested) == 2
 
 
-def test_a_path_with_an_invalid_file_only(
+def test_a_single_file_type_is_named_in_the_singular(
     checked: CheckAccounts, account: SimulatedAccount, main: DescribeAccount
 ) -> None:
     """One type is named as one."""

@@ -34,7 +34,7 @@ def facts(found: "Checked", what: str) -> list[Mapping[str, object]]:
     return [fact for fact in read if isinstance(fact, dict)]
 
 
-def test_what_polls_cost(
+def test_a_full_poll_shows_the_numbers_and_its_requests(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Each target is polled whole: its numbers are those of the account."""
@@ -62,7 +62,9 @@ def test_what_polls_cost(
     }
 
 
-def test_one_path(checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount) -> None:
+def test_a_selected_path_is_the_only_one_polled(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """One path is looked at, and nothing else is requested."""
     options = CheckOptions("json", full=True, accounts=("main",), paths=("sestore4/small",))
     found = checked(scaleengine.url, main(), main(name="other"), options=options)
@@ -74,7 +76,7 @@ def test_one_path(checked: CheckAccounts, scaleengine: Simulator, main: Describe
     assert str(demand["detail"]).startswith("what was tried needs about ")
 
 
-def test_a_limit_of_requests(
+def test_a_poll_over_the_request_limit_fails(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A path that takes more requests than a poll may make fails as that poll does."""
@@ -101,7 +103,7 @@ def test_the_costliest_folders_are_named() -> None:
     )
 
 
-def test_a_poll_that_outlasts_its_interval() -> None:
+def test_a_poll_longer_than_its_interval_is_a_warning() -> None:
     """A poll that takes longer than its interval is to be looked at."""
     whole = FullPoll(FileCounts(250, 0), 3, 901.0, PollTrace())
     finding = build_full_poll_result(TARGET, whole, 5000)
@@ -155,7 +157,7 @@ EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
         ),
     ],
 )
-def test_the_demand_of_an_account(
+def test_the_demand_of_an_account_is_exact_or_bounded(
     needed: Mapping[FilesTarget | DiskUsageTarget, RequestRange | None],
     per_second: float | None,
     said: str,
@@ -168,7 +170,7 @@ def test_the_demand_of_an_account(
     assert (finding.detail, finding.outcome) == (said, outcome)
 
 
-def test_the_demand_of_an_account_of_which_nothing_is_known() -> None:
+def test_the_demand_is_not_shown_where_every_target_failed() -> None:
     """Where every target failed, nothing is said."""
     assert build_demand_result("main", {USAGE: None, TARGET: None}, 5) is None
 
@@ -185,7 +187,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
     return _Terminal()
 
 
-def test_the_bar(terminal: _Terminal) -> None:
+def test_the_progress_bar_is_shown_and_removed(terminal: _Terminal) -> None:
     """A terminal shows how far a poll is; hiding it leaves a clean line with a cursor."""
     progress = Progress(terminal)
     progress.show("main sestore4/jb video (2 of 3)")
@@ -198,7 +200,7 @@ def test_the_bar(terminal: _Terminal) -> None:
     assert shown.endswith("\x1b[?25h\r\x1b[2K")
 
 
-def test_the_bar_of_a_poll_that_takes_more_than_expected(terminal: _Terminal) -> None:
+def test_the_bar_shows_no_end_after_more_requests_than_expected(terminal: _Terminal) -> None:
     """It shows what is done, and no end that would be wrong."""
     progress = Progress(terminal)
     progress.show("it")
@@ -208,7 +210,7 @@ def test_the_bar_of_a_poll_that_takes_more_than_expected(terminal: _Terminal) ->
     assert "13/" not in terminal.getvalue()
 
 
-def test_no_bar() -> None:
+def test_without_a_terminal_there_is_no_bar() -> None:
     """Where there is no terminal, nothing is shown."""
     stream = StringIO()
     progress = Progress(stream)

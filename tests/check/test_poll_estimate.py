@@ -87,7 +87,9 @@ CASES = {
 
 
 @pytest.mark.parametrize(("listing", "foreseen"), CASES.values(), ids=CASES.keys())
-def test_requests_of_a_poll(listing: Listing, foreseen: PollEstimate) -> None:
+def test_folders_that_were_cut_take_further_requests(
+    listing: Listing, foreseen: PollEstimate
+) -> None:
     """Each folder that was not shown whole takes further requests, by what is said of it."""
     folder, traits = FolderProgress("sestore4/jb"), WalkTraits()
     traits.observe(listing, 0)
@@ -97,7 +99,7 @@ def test_requests_of_a_poll(listing: Listing, foreseen: PollEstimate) -> None:
     assert estimate_poll(listing, is_end=folder.is_complete) == foreseen
 
 
-def test_a_tree_deeper_than_the_stack() -> None:
+def test_a_tree_deeper_than_the_stack_is_estimated() -> None:
     """A tree may be deeper than Python's stack."""
     folder = FolderListing(files(1), loaded=WHOLE)
     for _ in range(5000):
@@ -136,7 +138,9 @@ def walked(account: SimulatedAccount, settings: MakeSettings, main: DescribeAcco
 
 
 @pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 201, 450])
-def test_a_folder_without_others(walked: Walk, number: int) -> None:
+def test_a_folder_without_sub_folders_is_estimated_to_one_request(
+    walked: Walk, number: int
+) -> None:
     """How many requests a folder without sub-folders takes is foreseen, to one more or less."""
     responses = walked(Stored(files=dict.fromkeys(files(number), FileType.VIDEO)), ApiVariant())
 
@@ -146,7 +150,9 @@ def test_a_folder_without_others(walked: Walk, number: int) -> None:
 
 @pytest.mark.parametrize("unreached", Unreached)
 @pytest.mark.parametrize("files_per_folder", [1, 30, 60, 150])
-def test_many_folders(walked: Walk, files_per_folder: int, unreached: Unreached) -> None:
+def test_many_folders_take_more_than_one_request(
+    walked: Walk, files_per_folder: int, unreached: Unreached
+) -> None:
     """Where there are many folders, more than one request is foreseen."""
     names = dict.fromkeys(files(files_per_folder), FileType.VIDEO)
     tree = Stored(folders={str(number): Stored(files=names) for number in range(12)})
@@ -157,7 +163,7 @@ def test_many_folders(walked: Walk, files_per_folder: int, unreached: Unreached)
 
 
 @pytest.mark.parametrize(("number", "files_per_folder"), [(60, 5), (30, 30), (12, 45), (12, 80)])
-def test_folders_of_one_size(walked: Walk, number: int, files_per_folder: int) -> None:
+def test_the_estimate_follows_the_walk(walked: Walk, number: int, files_per_folder: int) -> None:
     """The estimate follows the walk, which requests a folder again instead of its sub-folders."""
     names = dict.fromkeys(files(files_per_folder), FileType.VIDEO)
     tree = Stored(folders={f"{name:03}": Stored(files=names) for name in range(number)})
@@ -167,7 +173,7 @@ def test_folders_of_one_size(walked: Walk, number: int, files_per_folder: int) -
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_certain_of_any_tree(walked: Walk, seed: int) -> None:
+def test_one_request_is_enough_exactly_where_the_estimate_is_one(walked: Walk, seed: int) -> None:
     """One request is enough exactly where that is foreseen."""
     tree = random_wide_tree(Random(seed), 100)
     responses = walked(tree, ApiVariant())

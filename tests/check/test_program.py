@@ -118,7 +118,7 @@ def terminal(tmp_path: Path) -> Iterator[StartTerminal]:
         yield start
 
 
-def test_a_good_end(
+def test_a_good_run_ends_with_0(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where nothing failed it ends with 0, and writes nothing on standard error."""
@@ -130,7 +130,7 @@ def test_a_good_end(
     assert ESCAPE not in ended.out
 
 
-def test_a_bad_end(
+def test_a_failed_run_ends_with_1(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where something failed it ends with 1; the document is all there is on standard output."""
@@ -141,7 +141,7 @@ def test_a_bad_end(
     assert json.loads(ended.out)["ok"] is False
 
 
-def test_an_unknown_account(
+def test_an_unknown_account_ends_with_2_and_a_suggestion(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A wrong account on the command line ends with 2 and what was probably meant."""
@@ -153,7 +153,7 @@ def test_an_unknown_account(
     assert scaleengine.request_count == 0
 
 
-def test_a_caution(
+def test_a_warning_of_the_configuration_is_shown_and_no_failure(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """What a configuration is warned of is to be looked at, and no failure."""
@@ -166,7 +166,7 @@ def test_a_caution(
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_a_wrong_configuration(
+def test_a_wrong_configuration_ends_with_2(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, output: str
 ) -> None:
     """A wrong configuration ends with 2 and its mistakes; nobody is asked."""
@@ -185,7 +185,7 @@ def test_a_wrong_configuration(
         (signal.SIGTERM, [], "trying main disk usage (1 of 3)"),
     ],
 )
-def test_an_interruption_ends_it_with_130(
+def test_an_interrupt_ends_it_with_130(
     terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
@@ -208,7 +208,7 @@ def test_an_interruption_ends_it_with_130(
     assert started.shown.rstrip().endswith(said), "the line of progress was left there"
 
 
-def test_on_a_terminal(
+def test_a_terminal_shows_colours_and_progress(
     terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
@@ -227,7 +227,7 @@ def test_on_a_terminal(
 @pytest.mark.parametrize(
     ("environ", "progress"), [({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)]
 )
-def test_a_terminal_without_colours(
+def test_no_color_and_a_dumb_terminal_show_no_colours(
     terminal: StartTerminal,
     configure: WriteAccounts,
     scaleengine: Simulator,
@@ -246,12 +246,12 @@ def test_a_terminal_without_colours(
     assert "ok    main disk usage: 2 CPU users" in started.shown
 
 
-def test_no_terminal(
+def test_without_a_terminal_there_are_no_colours_and_no_progress(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where there is no terminal there are neither colours nor progress, whoever asks for them.
 
-    `test_a_good_end` is the same where nobody asks.
+    `test_a_good_run_ends_with_0` is the same where nobody asks.
     """
     configure(scaleengine.url, main())
     ended = run(FORCE_COLOR="1")
@@ -260,7 +260,7 @@ def test_no_terminal(
     assert ended.error == ""
 
 
-def test_a_reader_that_leaves(
+def test_a_closed_pipe_does_not_change_the_exit_status(
     tmp_path: Path, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where nobody reads what it prints, it ends as if somebody did."""

@@ -177,12 +177,14 @@ def steady(text: str) -> str:
     return text
 
 
-def test_a_good_run(printed: PrintCheck, main: DescribeAccount) -> None:
+def test_a_good_run_has_a_line_for_each_check(printed: PrintCheck, main: DescribeAccount) -> None:
     """A good run has one line for each thing that was tried, and a sum."""
     assert steady(printed(main())) == (HERE / "good.txt").read_text()
 
 
-def test_a_bad_run(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -> None:
+def test_a_failure_is_marked_and_has_its_advice_below(
+    printed: PrintCheck, bad: tuple[Mapping[str, object], ...]
+) -> None:
     """What failed, or deserves a look, stands out, with the next step below it."""
     cautions = ("config.yaml:1:1: api.url: is odd",)
     said = printed(*bad, cautions=cautions, max_requests_per_poll=4)
@@ -191,7 +193,7 @@ def test_a_bad_run(printed: PrintCheck, bad: tuple[Mapping[str, object], ...]) -
 
 
 @pytest.mark.parametrize(("full", "facts"), [(False, FACTS), (True, WHOLE_FACTS)])
-def test_a_document(
+def test_the_json_document_has_the_documented_keys(
     printed: PrintCheck,
     main: DescribeAccount,
     bad: tuple[Mapping[str, object], ...],
@@ -243,7 +245,7 @@ def test_the_facts_are_those_of_the_account(
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("output", WRITERS)
-def test_no_secret(
+def test_no_secret_is_printed(
     printed: PrintCheck,
     bad: tuple[Mapping[str, object], ...],
     output: str,
@@ -254,7 +256,7 @@ def test_no_secret(
 
 
 @pytest.mark.parametrize("output", WRITERS)
-def test_a_secret_that_comes_back(
+def test_a_secret_in_a_response_is_redacted(
     settings: MakeSettings, main: DescribeAccount, output: str, account: SimulatedAccount
 ) -> None:
     """A secret that ScaleEngine writes into a response is not printed either."""
@@ -279,7 +281,7 @@ def test_a_secret_that_comes_back(
     assert "***" in out.getvalue()
 
 
-def test_users_that_are_many_and_odd(
+def test_a_few_users_are_named_and_control_characters_escaped(
     settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """A few users are named, and nothing in a name is obeyed by a terminal."""
@@ -306,7 +308,7 @@ def test_users_that_are_many_and_odd(
     assert out.getvalue().replace("\n", "").isprintable()
 
 
-def test_no_usage_at_all(
+def test_an_account_without_disk_usage_is_a_warning(
     settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """An account without any disk usage is to be looked at."""
@@ -329,7 +331,7 @@ def test_no_usage_at_all(
     ) in out.getvalue()
 
 
-def test_rows_that_are_rejected(
+def test_rejected_rows_are_named_with_their_users(
     settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
     """They are named, with the users that have no number because of them; no secret is."""
@@ -398,7 +400,7 @@ def test_rows_that_are_rejected(
         ),
     ],
 )
-def test_no_number_because_of_rejected_rows(
+def test_rejected_rows_only_are_a_failure(
     settings: MakeSettings,
     main: DescribeAccount,
     account: SimulatedAccount,
@@ -426,7 +428,7 @@ def test_no_number_because_of_rejected_rows(
     assert found["detail"].startswith(said)
 
 
-def test_letters_that_a_stream_lacks() -> None:
+def test_characters_that_the_stream_cannot_encode_are_escaped() -> None:
     """What the stream has no letters for is escaped; what is no text for a reader too."""
     said = BytesIO()
     stream = TextIOWrapper(said, encoding="ascii")
@@ -436,7 +438,7 @@ def test_letters_that_a_stream_lacks() -> None:
     assert said.getvalue() == b"ok    name: \\xe9 \\u001b[31m \\ud800 [red]\n1 ok\n"
 
 
-def test_a_line_is_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long line is not broken, however narrow the screen is."""
     monkeypatch.setenv("COLUMNS", "20")
     out = StringIO()
@@ -445,7 +447,7 @@ def test_a_line_is_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(out.getvalue().splitlines()) == 3
 
 
-def test_lines_come_at_once() -> None:
+def test_each_line_is_printed_with_its_result() -> None:
     """Each line is printed as soon as its finding is made."""
     out = StringIO()
 
@@ -463,7 +465,7 @@ class FakeTerminal(StringIO):
         return True
 
 
-def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_one_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal cuts a long line, obeys nothing in a name, and shows nothing after the end."""
     monkeypatch.setenv("TERM", "xterm")
     screen = FakeTerminal()
@@ -475,7 +477,7 @@ def test_progress_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue() == "\r\x1b[2K\x1b[?7ltrying a\\u001b[31m\\nb\x1b[?7h\r\x1b[2K"
 
 
-def test_the_advice_has_no_secret() -> None:
+def test_a_secret_in_the_advice_is_redacted() -> None:
     """The advice may quote what ScaleEngine said, as the detail does."""
     said = CheckResult(CLOCK, Outcome.WARN, "a key", "mind the key")
     redacted = redact_result(said, lambda text: text.replace("key", "*"))

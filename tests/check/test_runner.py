@@ -36,7 +36,9 @@ PATHS = ["sestore4/jb", "sestore4/small"]
 REACHED = ["name ok", "connection ok", "certificate ok"]
 
 
-def test_all_is_well(checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount) -> None:
+def test_each_part_of_an_account_is_tried_with_one_request(
+    checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
+) -> None:
     """Each account's secrets, key, disk usage and paths are tried, with one request for each."""
     found = checked(scaleengine.url, main())
 
@@ -60,7 +62,7 @@ def test_all_is_well(checked: CheckAccounts, scaleengine: Simulator, main: Descr
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_path_without_a_file_of_the_type(
+def test_a_path_without_a_file_of_the_type_is_a_warning(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount, *, full: bool
 ) -> None:
     """It is to be looked at, and names the types that the path has; no invalid file is good."""
@@ -77,7 +79,7 @@ def test_a_path_without_a_file_of_the_type(
     assert {"video", "smil", "valid", "deleted"} <= set(searched)
 
 
-def test_a_path_without_any_file(
+def test_a_path_without_any_file_suggests_no_type(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """There is no type to suggest."""
@@ -102,7 +104,7 @@ def test_each_file_type_is_tried(
     assert found.of("disk_usage") == []
 
 
-def test_a_path_that_is_not_there(
+def test_a_missing_path_fails_alone(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A path that ScaleEngine does not know fails with its cause; the next ones are tried."""
@@ -124,7 +126,7 @@ def test_a_path_that_is_not_there(
         ({"api_secret": "another-secret"}, "signature", ["disk.usage"]),
     ],
 )
-def test_wrong_credentials(
+def test_wrong_credentials_are_tried_once_and_stop_no_other_account(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -145,7 +147,7 @@ def test_wrong_credentials(
     assert found.outcomes("main").count("files ok") == 2
 
 
-def test_a_key_that_may_not_do_everything(
+def test_a_key_denied_for_one_command_is_tried_with_the_other(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """A key that is denied one command is tried with the other."""
@@ -158,7 +160,7 @@ def test_a_key_that_may_not_do_everything(
     assert len(found.of("files", "ok")) == 2
 
 
-def test_secrets_that_are_gone(
+def test_an_unreadable_secret_sends_no_request_of_its_account(
     configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, tmp_path: Path
 ) -> None:
     """Where the file of a secret cannot be read, nobody is asked in the name of its account."""
@@ -186,7 +188,7 @@ def _run(settings: Settings) -> list[CheckResult]:
 
 
 @pytest.mark.parametrize("fault", [BUSY, HttpError(429, retry_after="60")])
-def test_an_account_that_is_to_rest(
+def test_a_rate_limited_account_gets_no_further_request(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount, fault: AnyFault
 ) -> None:
     """An account that ScaleEngine wants to rest is left alone; the others are tried."""
@@ -215,7 +217,7 @@ def test_an_account_that_is_to_rest(
         (Fault.STUCK_OFFSET, "incomplete"),
     ],
 )
-def test_a_path_that_fails(
+def test_a_path_that_fails_is_requested_once(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -237,7 +239,7 @@ def test_a_path_that_fails(
 @pytest.mark.parametrize(
     ("status", "full"), [(404, False), (404, True), (405, False), (410, False)]
 )
-def test_a_wrong_address_of_the_api(
+def test_a_wrong_api_url_is_reported_once(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -257,7 +259,7 @@ def test_a_wrong_address_of_the_api(
     assert scaleengine.request_count == 1
 
 
-def test_a_path_that_hangs(
+def test_a_path_that_hangs_does_not_stop_the_next(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -274,7 +276,7 @@ def test_a_path_that_hangs(
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.RESET])
-def test_nothing_answers(
+def test_an_unreachable_api_is_reported_after_one_request(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -293,7 +295,7 @@ def test_nothing_answers(
     assert [finding["outcome"] for finding in found.findings].count("not_tried") == 5
 
 
-def test_the_network_goes_meanwhile(
+def test_a_network_failure_is_reported_once_and_ends_the_check(
     settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where the API can no longer be reached, that is said once and nobody else is asked."""
@@ -313,7 +315,7 @@ def test_the_network_goes_meanwhile(
 
 
 @pytest.mark.parametrize(("off", "said"), [(3600, "behind"), (-3600, "ahead of")])
-def test_a_clock_that_is_off(
+def test_a_wrong_clock_is_reported_once(
     checked: CheckAccounts, account: SimulatedAccount, main: DescribeAccount, off: int, said: str
 ) -> None:
     """A clock that is off is said once; all else is tried by ScaleEngine's time."""
@@ -330,7 +332,7 @@ def test_a_clock_that_is_off(
     assert [request.code for request in scaleengine.requests].count("0002") == 2
 
 
-def test_a_time_that_is_never_right(
+def test_a_time_that_is_always_refused_ends_after_two_requests(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Where ScaleEngine refuses its own time too, the account is left alone after two requests."""
@@ -354,7 +356,9 @@ class _Timeless(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) -> None:
+def test_a_refused_time_without_a_date_is_not_retried(
+    checked: CheckAccounts, main: DescribeAccount
+) -> None:
     """Where no response tells ScaleEngine's time, asking again would not help: it is not done."""
     with HTTPServer(("127.0.0.1", 0), _Timeless) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -370,7 +374,7 @@ def test_a_time_that_is_not_told(checked: CheckAccounts, main: DescribeAccount) 
 
 
 @pytest.mark.parametrize("broken", ["disk_usage", "build_disk_usage_result"])
-def test_a_defect(
+def test_a_defect_fails_its_own_check_only(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -390,7 +394,7 @@ def test_a_defect(
     assert len(found.of("files", "ok")) == 2
 
 
-def test_a_limit(
+def test_a_limit_of_this_process_is_named_and_no_defect(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -409,7 +413,7 @@ def test_a_limit(
     assert failure["reason"] == "network"
 
 
-def test_many_users(
+def test_many_users_take_several_requests(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -428,7 +432,7 @@ def test_many_users(
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_the_rate(
+def test_requests_keep_to_the_rate_limit(
     checked: CheckAccounts,
     scaleengine: Simulator,
     main: DescribeAccount,
@@ -442,7 +446,7 @@ def test_the_rate(
     assert last - first > 0.04 * (len(others) + 1)
 
 
-def test_what_is_being_tried(
+def test_progress_names_what_is_tried_next(
     settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
     """Whoever watches is told what is tried next, and how far an account has come."""

@@ -32,7 +32,7 @@ def configured(settings: MakeSettings, main: DescribeAccount) -> Settings:
         (["other", "main"], [JB, f"{SMALL}/"], [("main", JB), ("main", SMALL), ("other", JB)]),
     ],
 )
-def test_what_is_selected(
+def test_the_accounts_with_a_selected_path_are_selected(
     configured: Settings, accounts: list[str], paths: list[str], selected: list[tuple[str, str]]
 ) -> None:
     """A path is that of every selected account that has it; an account without one is left out."""
@@ -52,7 +52,7 @@ def test_what_is_selected(
         (["other"], ["x"], "'other' does not poll 'x': there is 'sestore4/jb'"),
     ],
 )
-def test_what_is_not_polled(
+def test_an_unknown_selection_is_an_error_with_a_suggestion(
     configured: Settings, accounts: list[str], paths: list[str], said: str
 ) -> None:
     """What is not polled is an error that says what was probably meant, or what there is."""
@@ -61,7 +61,9 @@ def test_what_is_not_polled(
     assert str(error.value) == said
 
 
-def test_no_path_at_all(settings: MakeSettings, main: DescribeAccount) -> None:
+def test_a_selected_path_without_configured_paths_is_an_error(
+    settings: MakeSettings, main: DescribeAccount
+) -> None:
     """Where no path is configured, that is said."""
     configured = settings("http://127.0.0.1:9/", main(files={"paths": []}))
     with pytest.raises(SelectionError, match="no account polls 'x': there is none"):
