@@ -92,7 +92,9 @@ SAME_API = [
 
 
 @pytest.mark.parametrize("settings", SAME_API)
-def test_what_a_reload_keeps(renew: Renew, settings: Settings) -> None:
+def test_a_reload_keeps_pauses_refusals_and_clock_corrections(
+    renew: Renew, settings: Settings
+) -> None:
     """The wait that HTTP 429 asked for, refused credentials and ScaleEngine's time stay known."""
     before = before_reload()
     main = renew(before, settings).accounts["main"]
@@ -105,7 +107,9 @@ def test_what_a_reload_keeps(renew: Renew, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", SAME_API)
-def test_when_connections_stay_open(renew: Renew, settings: Settings) -> None:
+def test_connections_are_kept_while_they_are_made_in_the_same_way(
+    renew: Renew, settings: Settings
+) -> None:
     """Connections are kept exactly as long as they are made in the same way."""
     before = before_reload()
     after = renew(before, settings)
@@ -114,7 +118,7 @@ def test_when_connections_stay_open(renew: Renew, settings: Settings) -> None:
     assert kept == (settings.endpoint == ENDPOINT)
 
 
-def test_another_name_of_an_account(renew: Renew) -> None:
+def test_a_renamed_account_keeps_its_state(renew: Renew) -> None:
     """An account that is renamed is the same at ScaleEngine; its requests carry the new name."""
     renamed = renew(before_reload(), replace(PLAN, accounts=(account("prod"), account("too"))))
     prod, too = renamed.accounts["prod"], renamed.accounts["too"]
@@ -133,7 +137,7 @@ def test_another_name_of_an_account(renew: Renew) -> None:
         replace(PLAN, endpoint=replace(ENDPOINT, url="http://127.0.0.1:10/")),
     ],
 )
-def test_what_a_reload_forgets(renew: Renew, settings: Settings) -> None:
+def test_another_cdn_or_api_starts_without_state(renew: Renew, settings: Settings) -> None:
     """Another CDN under the same name, and another API, are strangers."""
     main = renew(before_reload(), settings).accounts["main"]
 
@@ -159,7 +163,7 @@ OTHER_SECRET = AccountSettings("main", 158, lambda: Credentials("key", "another"
         ({"accounts": (account("new", 158), PLAN.accounts[1])}, set(), set()),
     ],
 )
-def test_accounts_that_a_reload_changes(
+def test_another_cdn_or_api_makes_another_account(
     changes: dict[str, object], replaced: set[str], new_credentials: set[str]
 ) -> None:
     """Another CDN number or API makes another account; other credentials are those of the same."""
@@ -171,7 +175,7 @@ def test_accounts_that_a_reload_changes(
     assert (delta.targets, delta.added, delta.removed) == (OLD, frozenset(), frozenset())
 
 
-def test_targets_that_a_reload_changes() -> None:
+def test_another_interval_makes_another_target() -> None:
     """A target at another interval is another target; their order is that of the configuration."""
     often, new = replace(USAGE, interval=30.0), DiskUsageTarget("new", 60.0, 180.0)
     delta = AccountPool(replace(PLAN, targets=OLD), {}, Connections(ENDPOINT)).delta_to(
@@ -183,7 +187,7 @@ def test_targets_that_a_reload_changes() -> None:
     assert delta.removed == {USAGE}
 
 
-def test_the_limits_of_the_new_plan(renew: Renew) -> None:
+def test_a_kept_account_gets_the_limits_of_the_new_settings(renew: Renew) -> None:
     """An account that stays is polled within the new limits, not within those before."""
     after = renew(before_reload(), replace(PLAN, requests_per_second=0.5, concurrency=2))
     limiter = after.accounts["other"].limiter
@@ -208,7 +212,7 @@ def test_the_limits_of_the_new_plan(renew: Renew) -> None:
     ],
     ids=["same", "concurrency", "timeout", "secrets"],
 )
-def test_reloads_begin_no_second_read_of_secrets(
+def test_reloads_begin_no_second_read_of_a_file_that_hangs(
     renew: Renew, changes: dict[str, Any], *, is_kept: bool
 ) -> None:
     """Reloads while a file hangs begin no other read of it, unless they change what is read."""

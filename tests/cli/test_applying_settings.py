@@ -48,7 +48,7 @@ class Service:
 
 
 @pytest.mark.parametrize("step", [Poller, Metrics], ids=lambda step: step.__name__)
-def test_a_plan_that_could_not_be_taken(
+def test_settings_that_cannot_be_applied_leave_the_earlier_ones(
     monkeypatch: pytest.MonkeyPatch, step: type[Poller] | type[Metrics]
 ) -> None:
     """Where a step fails, the earlier settings stay in force, and the next reload applies them."""
@@ -69,7 +69,7 @@ def test_a_plan_that_could_not_be_taken(
     assert tuple(service.store.current()) == after.targets
 
 
-def test_requests_of_replaced_accounts_end_before_they_are_forgotten(
+def test_requests_of_replaced_accounts_end_before_their_counters_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else one that ends in between is counted for the account that has the name now."""

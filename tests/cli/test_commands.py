@@ -72,7 +72,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
     return seen
 
 
-def test_a_good_configuration(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_configuration_passes_the_check(
+    main: RunMain, capsys: pytest.CaptureFixture[str]
+) -> None:
     """--config.check of a good configuration says so, warns where it should, and ends with 0."""
     assert main("--config.check") == 0
     out, err = capsys.readouterr()
@@ -83,7 +85,7 @@ def test_a_good_configuration(main: RunMain, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("flags", [(), ("--config.check",)])
-def test_a_wrong_configuration(
+def test_a_wrong_configuration_ends_with_2(
     main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     """A wrong configuration ends with 2 and its mistakes, whether it is to be checked or used."""
@@ -94,7 +96,7 @@ def test_a_wrong_configuration(
     assert err.endswith("config.yaml:2:10: accounts[0].cdn: must be a whole number\n")
 
 
-def test_no_configuration(
+def test_a_missing_configuration_file_ends_with_2(
     main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A missing file is named, and ends with 2."""
@@ -104,7 +106,7 @@ def test_no_configuration(
     assert line.startswith(f"{tmp_path}/config.yaml: the configuration file ")
 
 
-def test_a_check_does_not_listen(main: RunMain) -> None:
+def test_a_configuration_check_does_not_listen(main: RunMain) -> None:
     """--config.check works while the exporter runs: it needs no port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -112,7 +114,7 @@ def test_a_check_does_not_listen(main: RunMain) -> None:
 
 
 @pytest.mark.parametrize("command", [[], ["demo"]])
-def test_a_taken_port(
+def test_a_taken_port_ends_with_1_before_any_poll(
     main: RunMain,
     capsys: pytest.CaptureFixture[str],
     ran: list[tuple[Settings, str]],
@@ -128,7 +130,9 @@ def test_a_taken_port(
     assert ran == []
 
 
-def test_the_service(main: RunMain, ran: list[tuple[Settings, str]]) -> None:
+def test_the_service_serves_what_flags_and_configuration_say(
+    main: RunMain, ran: list[tuple[Settings, str]]
+) -> None:
     """What is served is what the configuration and the flags say; then it ends with 0."""
     assert main("--web.telemetry-path=/prom") == 0
     ((settings, path),) = ran
@@ -141,7 +145,7 @@ def test_the_service(main: RunMain, ran: list[tuple[Settings, str]]) -> None:
     assert path == "/prom"
 
 
-def test_the_demo(
+def test_the_demo_needs_no_configuration(
     main: RunMain, ran: list[tuple[Settings, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The demo needs no configuration: it polls a ScaleEngine of its own, which ends with it."""
@@ -159,7 +163,7 @@ def test_the_demo(
         socket.create_connection((simulated.hostname, simulated.port), 5)
 
 
-def test_an_interrupt_is_not_an_end_of_its_own(
+def test_keyboard_interrupt_reaches_the_caller(
     main: RunMain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """KeyboardInterrupt reaches the caller: it is neither caught nor turned into a status."""
@@ -172,7 +176,7 @@ def test_an_interrupt_is_not_an_end_of_its_own(
         main()
 
 
-def test_a_broken_pipe_is_a_crash(
+def test_an_unexpected_broken_pipe_is_logged_and_ends_with_1(
     main: RunMain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A broken pipe that nobody expected is logged with its traceback, and ends with 1."""
@@ -187,7 +191,7 @@ def test_a_broken_pipe_is_a_crash(
     assert "Traceback" in line
 
 
-def test_the_revision_of_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_package_knows_its_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A package that was built tells its revision; a checkout does not know it."""
     monkeypatch.setattr(version, "__file__", str(tmp_path / "version.py"))
     assert version.revision() == "unknown"

@@ -102,12 +102,12 @@ class ScriptedFiles:
         ([HANGS, HANGS, B, B], [HANGS], [HANGS, B]),
     ],
 )
-def test_when_it_is_reloaded(looks: Looks, bad: Looks, reloaded: Looks) -> None:
+def test_a_change_that_is_found_twice_reloads(looks: Looks, bad: Looks, reloaded: Looks) -> None:
     """It is when two looks find the same change; what was refused is left until it changes."""
     assert ScriptedFiles(looks, bad).run().reloaded == reloaded
 
 
-def test_how_often_it_is_looked_at() -> None:
+def test_files_are_looked_at_again_a_second_after_a_change() -> None:
     """At the interval, and a second later where there was a change."""
     assert ScriptedFiles([A, A, B, B, B]).run().waits == [
         *[INTERVAL] * 3,
@@ -116,7 +116,7 @@ def test_how_often_it_is_looked_at() -> None:
     ]
 
 
-def test_what_the_refused_file_lacked_is_there() -> None:
+def test_a_refused_file_is_read_again_when_its_secret_appears() -> None:
     """A file is read again when what is wrong with it changes: a secret may come after it."""
     files = ScriptedFiles([B, B, B, B, B], bad=[B])
     mistakes = iter(["no secret", "no secret", "another", "another", "another"])
@@ -124,7 +124,7 @@ def test_what_the_refused_file_lacked_is_there() -> None:
     assert files.run().reloaded == [B, B]
 
 
-def test_files_that_never_rest() -> None:
+def test_files_that_keep_changing_are_not_read() -> None:
     """They are not read, and the log says why."""
     with capture_logs() as lines:
         assert ScriptedFiles([B, C] * 3).run().reloaded == []
@@ -132,7 +132,7 @@ def test_files_that_never_rest() -> None:
 
 
 @given(looks=st.lists(st.sampled_from([A, B, C]), max_size=30))
-def test_what_is_taken_was_found_twice(looks: Looks) -> None:
+def test_only_contents_that_were_found_twice_are_applied(looks: Looks) -> None:
     """Whatever the files do: one look alone decides nothing, and what stays is in force."""
     files = ScriptedFiles([*looks, *[B] * 8]).run()
     pairs = list(zip(files.seen, files.seen[1:], strict=False))
@@ -140,7 +140,7 @@ def test_what_is_taken_was_found_twice(looks: Looks) -> None:
     assert files.in_force == B
 
 
-def test_a_reload_by_others_needs_what_is_settled() -> None:
+def test_a_reload_by_signal_needs_settled_files() -> None:
     """What a signal or a request has read must have been found twice, or read twice."""
     files = ScriptedFiles([B, B]).run()
     assert [files.watcher.is_settled(found) for found in (A, B, C)] == [False, True, False]
@@ -164,7 +164,7 @@ ACCOUNT = "accounts: [{cdn: 158, api_key_file: key, api_secret: s}]"
         ((lambda folder: (folder / "key").unlink()), True),
     ],
 )
-def test_what_a_change_is(
+def test_only_changed_contents_are_a_change(
     tmp_path: Path, change: "Callable[[Path], object]", *, is_found: bool
 ) -> None:
     """It is one of the contents: of the files, of which there are, and of secrets they name."""
@@ -176,7 +176,7 @@ def test_what_a_change_is(
     assert (seen != loaded.fingerprint) == is_found
 
 
-def test_a_config_map_that_is_replaced(
+def test_a_replaced_config_map_is_reloaded(
     start: StartProgram, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Without any request, the program follows the links of a mounted ConfigMap."""

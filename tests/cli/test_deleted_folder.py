@@ -44,7 +44,9 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
         ([], "config.yaml: the configuration file does not exist"),
     ],
 )
-def test_at_the_start(folder: Path, arguments: list[str], line: str) -> None:
+def test_a_deleted_folder_at_the_start_ends_with_2(
+    folder: Path, arguments: list[str], line: str
+) -> None:
     """It is told in a sentence, and ends it with 2."""
     ended = subprocess.run(  # noqa: S603 - the program is this project's own
         ["/bin/sh", "-c", DELETE_AND_RUN, "sh", sys.executable, "-m", "exporter", *arguments],
@@ -58,7 +60,9 @@ def test_at_the_start(folder: Path, arguments: list[str], line: str) -> None:
     assert ended.stderr == (f"{line} {SENTENCE}\n" if arguments else f"{line}\n")
 
 
-def test_at_a_reload(start: StartProgram, folder: Path) -> None:
+def test_a_deleted_folder_at_a_reload_leaves_the_configuration(
+    start: StartProgram, folder: Path
+) -> None:
     """What was in force stays so, and the log says why."""
     program = start(folder, "--config.file=../config.yaml", "--web.config.file=../web.yaml")
     program.wait_for(msg="listening")

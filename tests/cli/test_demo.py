@@ -41,7 +41,7 @@ def demo(start: StartProgram, tmp_path_factory: pytest.TempPathFactory) -> Progr
     return program
 
 
-def test_it_serves(demo: Program) -> None:
+def test_the_demo_serves_a_simulated_account(demo: Program) -> None:
     """A simulated account is polled and served, with many files, folders and users."""
     files = demo.value("scaleengine_files", path="sestore7/podcast")
     usage = demo.value("scaleengine_disk_usage_bytes", account="demo", cpu_user="series")
@@ -53,7 +53,7 @@ def test_it_serves(demo: Program) -> None:
     assert demo.get("/-/healthy")[0] == 200
 
 
-def test_it_shows_what_can_be_wrong(demo: Program) -> None:
+def test_the_demo_shows_failures_and_quotas(demo: Program) -> None:
     """A quota is nearly full, a path fails, and the smallest folders are summed."""
     quota = demo.value("scaleengine_disk_quota_bytes", cpu_user="series")
     usage = demo.value("scaleengine_disk_usage_bytes", cpu_user="series")
@@ -69,7 +69,7 @@ def test_it_shows_what_can_be_wrong(demo: Program) -> None:
     assert other
 
 
-def test_it_shows_polls_that_do_not_fit(demo: Program) -> None:
+def test_the_demo_shows_an_account_over_its_rate_limit(demo: Program) -> None:
     """One account needs more requests than its rate limit allows, as metrics and the log say."""
     late = demo.wait_for(msg="poll outlasted its interval")
     assert (late["account"], late["level"]) == ("ingest", "warning")
@@ -87,7 +87,7 @@ def test_it_shows_polls_that_do_not_fit(demo: Program) -> None:
     assert demand > 0.9
 
 
-def test_it_shows_more_than_its_cpu_users_have(demo: Program) -> None:
+def test_the_demo_shows_an_account_with_more_than_its_users(demo: Program) -> None:
     """The whole account has more bytes than its CPU users together."""
     users = {
         sample.labels["cpu_user"]: sample.value
@@ -97,19 +97,19 @@ def test_it_shows_more_than_its_cpu_users_have(demo: Program) -> None:
     assert users.pop("") > sum(users.values())
 
 
-def test_only_this_machine_is_involved(demo: Program) -> None:
+def test_the_demo_listens_on_loopback_in_one_process(demo: Program) -> None:
     """The demo listens on loopback alone, itself and its ScaleEngine, in a single process."""
     hosts = [host for host, _ in listening_places(demo.pid)]
     assert hosts == ["127.0.0.1", "127.0.0.1"]
     assert children(demo.pid) == ""
 
 
-def test_no_proxy_is_asked(demo: Program) -> None:
+def test_the_demo_uses_no_proxy(demo: Program) -> None:
     """A proxy of the environment is not asked for the simulated account."""
     assert demo.wait_for(msg="poll", collector="disk_usage")["result"] == "ok"
 
 
-def test_it_ends_and_leaves_nothing(start: StartProgram, tmp_path: Path) -> None:
+def test_the_demo_ends_with_0_and_leaves_no_listener(start: StartProgram, tmp_path: Path) -> None:
     """It tells what to try; Ctrl-C ends it with 0, and nobody listens any more."""
     own = start(tmp_path, "demo")
     host, port = own.address
@@ -125,7 +125,7 @@ def test_it_ends_and_leaves_nothing(start: StartProgram, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_on_a_unix_socket(start: StartProgram, tmp_path: Path) -> None:
+def test_the_demo_on_a_unix_socket_shows_no_url(start: StartProgram, tmp_path: Path) -> None:
     """A browser opens no unix socket, so that nothing is told but where it listens, in the log."""
     file = tmp_path / "x.sock"
     program = start(tmp_path, "demo", f"--web.listen-address=unix:{file}", "--log.format=logfmt")

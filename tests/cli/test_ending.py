@@ -31,7 +31,7 @@ def hanging(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_while_requests_hang(
+def test_a_signal_ends_it_while_requests_hang(
     hanging: "dict[signal.Signals, Program]", number: signal.Signals
 ) -> None:
     """Either signal ends it with 0 within five seconds, and what was cut off is no failure."""
@@ -47,7 +47,7 @@ def test_it_ends_while_requests_hang(
         socket.create_connection((host, port), 5)
 
 
-def test_it_ends_while_it_begins(
+def test_a_signal_during_the_start_ends_it_with_0(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A signal that comes before it listens ends it with 0 too, and leaves no thread behind."""
@@ -58,7 +58,7 @@ def test_it_ends_while_it_begins(
     assert not [event for event in program.events if event.get("level") == "error"]
 
 
-def test_a_taken_port(
+def test_a_taken_port_ends_it_with_1(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A port that is taken ends it with 1 and one sentence."""
@@ -86,7 +86,7 @@ accounts:
 """
 
 
-def test_a_wrong_configuration(start: StartProgram, tmp_path: Path) -> None:
+def test_a_wrong_configuration_ends_it_with_2(start: StartProgram, tmp_path: Path) -> None:
     """Every mistake is told at once, each with its place and none with a secret; the end is 2."""
     (tmp_path / "config.yaml").write_text(WRONG)
     program = start(tmp_path)

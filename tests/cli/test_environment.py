@@ -39,7 +39,7 @@ OF_LIBRARIES: Mapping[str, str] = {
 """What the libraries that the program runs on read, as a search of their source finds it."""
 
 
-def test_a_folder_for_multiprocess_mode_that_is_missing(
+def test_a_folder_for_multiprocess_mode_is_not_used(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """The folder for prometheus_client's other mode, under either name, is not used."""
@@ -51,7 +51,7 @@ def test_a_folder_for_multiprocess_mode_that_is_missing(
     assert program.end() == 0
 
 
-def test_variables_of_libraries(
+def test_variables_of_libraries_change_nothing(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """With all of them set, the program says and does the same, and writes no file."""
@@ -125,7 +125,7 @@ def proxy() -> Iterator[RecordingProxy]:
     listening.close()
 
 
-def test_a_proxy_is_a_proxy(
+def test_a_proxy_is_used_in_spite_of_cgi_variables(
     start: StartProgram, configure: WriteConfig, proxy: RecordingProxy, tmp_path: Path
 ) -> None:
     """A proxy is asked, though a library would ignore it in a CGI script, or for an empty twin."""
@@ -135,7 +135,7 @@ def test_a_proxy_is_a_proxy(
     assert proxy.asked.wait(TIMEOUT)
 
 
-def test_a_local_time(
+def test_the_log_has_utc_in_any_time_zone(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Whatever the local time is, the log has UTC."""

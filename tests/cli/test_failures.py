@@ -125,7 +125,9 @@ def scrape(failing: Program) -> Scrape:
 @pytest.mark.parametrize(
     ("name", "reason"), [(name, reason) for name, (_, reason) in FAULTS.items()]
 )
-def test_a_path_that_fails(failing: Program, scrape: Scrape, name: str, reason: str) -> None:
+def test_a_path_that_fails_keeps_its_last_number(
+    failing: Program, scrape: Scrape, name: str, reason: str
+) -> None:
     """The good number stays, success is 0, the failure is counted by its reason, the log tells."""
     path = {"account": "main", "path": f"sestore4/{name}"}
     assert scrape.value("scaleengine_files", **path) == 3
@@ -143,7 +145,7 @@ def test_a_path_that_fails(failing: Program, scrape: Scrape, name: str, reason: 
     failing.wait_for(level="warning", account="main", reason=reason)
 
 
-def test_others_are_not_touched(failing: Program) -> None:
+def test_other_targets_of_the_account_are_polled(failing: Program) -> None:
     """The disk usage of the same account goes on being polled: targets fail alone."""
     polls = failing.value("scaleengine_polls_total", account="main", collector="disk_usage")
     failing.wait_for(3, account="main", collector="disk_usage", result="ok")
@@ -155,7 +157,9 @@ def test_others_are_not_touched(failing: Program) -> None:
 
 
 @pytest.mark.parametrize(("account", "reason"), WRONG_CREDENTIALS.items())
-def test_wrong_credentials(failing: Program, scrape: Scrape, account: str, reason: str) -> None:
+def test_an_account_with_refused_credentials_is_down_without_numbers(
+    failing: Program, scrape: Scrape, account: str, reason: str
+) -> None:
     """An account whose credentials are refused is not up, has no numbers, and says why."""
     assert scrape.value("scaleengine_up", account=account) == 0
     assert scrape.value("scaleengine_poll_success", account=account) == 0
@@ -168,7 +172,7 @@ def test_wrong_credentials(failing: Program, scrape: Scrape, account: str, reaso
     assert f"account {account!r}" in str(told["advice"])
 
 
-def test_one_cause_of_many_targets(
+def test_one_cause_of_many_targets_is_one_warning(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Six targets with one wrong secret are one warning; each failure is counted, and at debug."""
@@ -192,13 +196,13 @@ def test_one_cause_of_many_targets(
     assert program.end() == 0
 
 
-def test_it_lives(failing: Program) -> None:
+def test_the_exporter_is_healthy_and_ready_with_failing_targets(failing: Program) -> None:
     """With all this it is healthy and, all targets having been polled, ready."""
     assert failing.get("/-/healthy")[0] == 200
     failing.wait_until_ready()
 
 
-def test_no_secret_anywhere(failing: Program) -> None:
+def test_no_log_line_or_page_has_a_secret(failing: Program) -> None:
     """No line of the log, even of debug, and no page shows a secret, even one sent back to us."""
     pages = [failing.get(path)[1] for path in ("/", "/metrics", "/-/ready", "/-/healthy")]
     told = failing.wait_for(msg="poll", path="sestore4/telling", result="failed", reason="api")
@@ -206,7 +210,9 @@ def test_no_secret_anywhere(failing: Program) -> None:
     assert "canary" not in "\n".join([*failing.lines, *pages]).lower()
 
 
-def test_nobody_listens(start: StartProgram, configure: WriteConfig, tmp_path: Path) -> None:
+def test_an_unreachable_api_leaves_numbers_absent(
+    start: StartProgram, configure: WriteConfig, tmp_path: Path
+) -> None:
     """With a ScaleEngine that was never reached there are no numbers, and nothing else is amiss."""
     with refusing_port() as port:
         configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
@@ -223,7 +229,7 @@ def test_nobody_listens(start: StartProgram, configure: WriteConfig, tmp_path: P
         assert program.end() == 0
 
 
-def test_a_secret_that_is_replaced(
+def test_a_replaced_secret_is_used_at_the_next_poll(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """A secret's file is read again at every poll: when it is put right, so is the account."""
@@ -246,7 +252,7 @@ def test_a_secret_that_is_replaced(
     assert "canary" not in "\n".join(program.lines).lower()
 
 
-def test_a_command_that_is_denied(
+def test_a_key_denied_for_one_command_keeps_the_account_up(
     start: StartProgram, configure: WriteConfig, tmp_path: Path
 ) -> None:
     """A key that may list files and not read the disk usage is no account that is down, ever."""
@@ -270,7 +276,7 @@ def test_a_command_that_is_denied(
         assert program.end() == 0
 
 
-def test_what_the_runbook_looks_for(
+def test_the_log_has_the_events_of_the_runbook(
     start: StartProgram, configure: WriteConfig, tmp_path: Path
 ) -> None:
     """Whatever the runbook greps for is in the log of an exporter whose requests fail."""

@@ -29,7 +29,7 @@ def main() -> RunMain:
     return run
 
 
-def test_they_are_listed(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_packaged_files_are_listed(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
     """Each has its name and what it is for."""
     assert main("files") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -38,7 +38,7 @@ def test_they_are_listed(main: RunMain, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("packaged", PACKAGED, ids=lambda packaged: packaged.name)
-def test_one_is_printed(
+def test_a_packaged_file_is_printed_unchanged(
     main: RunMain, capsys: pytest.CaptureFixture[str], packaged: PackagedFile
 ) -> None:
     """It is the file of the repository, byte for byte."""
@@ -46,7 +46,7 @@ def test_one_is_printed(
     assert capsys.readouterr().out == (ROOT / packaged.source).read_text()
 
 
-def test_all_are_written(main: RunMain, tmp_path: Path) -> None:
+def test_all_packaged_files_are_written_to_a_folder(main: RunMain, tmp_path: Path) -> None:
     """The folder is made; who reads the files need not be who wrote them."""
     assert main("files", f"--output={tmp_path}/new/folder") == 0
     written = {path.name: path for path in (tmp_path / "new" / "folder").iterdir()}
@@ -73,7 +73,7 @@ def test_a_changed_file_is_not_replaced(
     assert [*tmp_path.iterdir()] == [mine]
 
 
-def test_a_folder_that_cannot_be_written(
+def test_a_folder_that_cannot_be_written_is_an_error(
     main: RunMain, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A file in the way is named."""
@@ -84,7 +84,9 @@ def test_a_folder_that_cannot_be_written(
     )
 
 
-def test_an_unknown_name(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_is_an_error_with_the_names(
+    main: RunMain, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is answered by the names that there are."""
     assert main("files", "alert.yml") == 2
     assert "'scaleengine-alerts.yml'" in capsys.readouterr().err
@@ -106,7 +108,9 @@ def test_the_manual_has_every_flag(main: RunMain, capsys: pytest.CaptureFixture[
     which("mandoc") is None and not os.environ.get("CI"),
     reason="mandoc is not installed; CI installs it",
 )
-def test_mandoc_reads_the_manual(main: RunMain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mandoc_finds_no_mistake_in_the_manual(
+    main: RunMain, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It finds no mistake, and shows what a user looks for."""
     assert main("files", "scaleengine-exporter.1") == 0
     text = capsys.readouterr().out

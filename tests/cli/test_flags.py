@@ -120,13 +120,15 @@ def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
     return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
 
-def test_nothing_said() -> None:
+def test_without_flags_the_defaults_are_used() -> None:
     """Without flags and environment the defaults hold; other programs' variables do not matter."""
     assert read_command_line(PATH="/bin", LOG_LEVEL="debug") == (0, "serve", DEFAULTS)
 
 
 @pytest.mark.parametrize(("flag", "text", "expected"), VALUES)
-def test_three_ways_to_say_it(flag: str, text: str, expected: object) -> None:
+def test_a_value_comes_after_an_equals_sign_or_a_space_or_from_the_environment(
+    flag: str, text: str, expected: object
+) -> None:
     """A value is taken with an equals sign, as the next word, and from the environment."""
     assert value(flag, f"--{flag}={text}") == expected
     assert value(flag, f"--{flag}", text) == expected
@@ -134,12 +136,12 @@ def test_three_ways_to_say_it(flag: str, text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(("flag", "text", "expected"), VALUES)
-def test_a_flag_wins(flag: str, text: str, expected: object) -> None:
+def test_a_flag_wins_over_the_environment(flag: str, text: str, expected: object) -> None:
     """Where a flag is given, what the environment says is not even read."""
     assert value(flag, f"--{flag}={text}", **{variable(flag): "\0 nonsense"}) == expected
 
 
-def test_several_addresses() -> None:
+def test_listen_addresses_are_repeatable() -> None:
     """The address can be said again and again, and in the environment with commas."""
     addresses = (TcpAddress("127.0.0.1", 1), UnixAddress(Path("/x")), TcpAddress("", 2))
     said = ["--web.listen-address=127.0.0.1:1", "--web.listen-address", "unix:/x"]
@@ -160,34 +162,34 @@ def test_configuration_files_are_repeatable() -> None:
     ("flag", "first", "last"),
     [("web.telemetry-path", "/first", "/last"), ("log.level", "debug", "error")],
 )
-def test_the_last_one_holds(flag: str, first: str, last: str) -> None:
+def test_the_last_value_of_a_flag_wins(flag: str, first: str, last: str) -> None:
     """A flag that is not repeatable holds as it was said last."""
     assert str(value(flag, f"--{flag}={first}", f"--{flag}={last}")) == last
 
 
 @pytest.mark.parametrize("flag", ["config.check", "web.enable-lifecycle"])
 @pytest.mark.parametrize(("text", "expected"), SWITCHES)
-def test_a_switch_with_a_value(flag: str, text: str, *, expected: bool) -> None:
+def test_a_switch_takes_a_boolean_value(flag: str, text: str, *, expected: bool) -> None:
     """A switch is turned on and off by true and false, or 1 and 0, as flag and by variable."""
     assert value(flag, f"--{flag}={text}") is expected
     assert value(flag, **{variable(flag): text}) is expected
 
 
 @pytest.mark.parametrize("flag", ["config.check", "web.enable-lifecycle"])
-def test_a_switch_wins(flag: str) -> None:
+def test_a_switch_wins_over_the_environment(flag: str) -> None:
     """A switch without a value is on; it and its value win over the environment."""
     assert value(flag, f"--{flag}", **{variable(flag): "0"}) is True
     assert value(flag, f"--{flag}=false", **{variable(flag): "1"}) is False
 
 
-def test_a_switch_takes_no_word(refused: ReadWrongFlags) -> None:
+def test_the_word_after_a_switch_is_not_its_value(refused: ReadWrongFlags) -> None:
     """The word behind a switch is not its value."""
     assert read_command_line("--web.enable-lifecycle", "demo").command == "demo"
     assert refused("--config.check", "false").startswith("No such command 'false'.")
 
 
 @pytest.mark.parametrize(("flag", "text", "sentence"), MISTAKES)
-def test_a_wrong_value_is_refused(
+def test_a_wrong_value_is_refused_with_the_name_of_the_flag(
     refused: ReadWrongFlags, flag: str, text: str, sentence: str
 ) -> None:
     """A value that cannot be is refused with 2, by name, with what would be right."""
@@ -197,14 +199,16 @@ def test_a_wrong_value_is_refused(
 @pytest.mark.parametrize(
     ("flag", "text", "sentence"), [mistake for mistake in MISTAKES if mistake[1]]
 )
-def test_a_wrong_variable(refused: ReadWrongFlags, flag: str, text: str, sentence: str) -> None:
+def test_a_wrong_variable_is_refused_with_its_name(
+    refused: ReadWrongFlags, flag: str, text: str, sentence: str
+) -> None:
     """The same in the environment is refused by the name of the variable."""
     name = variable(flag)
     said = refused(**{name: text})
     assert said == f"Invalid value for environment variable {name}: {sentence}"
 
 
-def test_empty_variables() -> None:
+def test_empty_variables_are_not_set() -> None:
     """A variable that is empty, as Compose writes one that is not set, is one that is not set."""
     names = {param.name for param in program.params if param.envvar}
     of_others = {param.name for param in (*BACKFILL_FLAGS, *CHECK_FLAGS)}
@@ -213,7 +217,7 @@ def test_empty_variables() -> None:
     assert read_command_line(**empty) == (0, "serve", DEFAULTS)
 
 
-def test_one_wrong_of_several_addresses(refused: ReadWrongFlags) -> None:
+def test_the_wrong_one_of_several_addresses_is_named(refused: ReadWrongFlags) -> None:
     """One wrong address among several is the one that is named."""
     name = f"{PREFIX}WEB_LISTEN_ADDRESS"
     said = refused(**{name: ":1,,:2"})
@@ -237,7 +241,9 @@ def test_one_wrong_of_several_addresses(refused: ReadWrongFlags) -> None:
         (["demo", "--log.level", "-x"], "Option '--log.level' requires an argument."),
     ],
 )
-def test_wrong_usage(refused: ReadWrongFlags, arguments: list[str], sentence: str) -> None:
+def test_unknown_flags_and_abbreviations_are_refused(
+    refused: ReadWrongFlags, arguments: list[str], sentence: str
+) -> None:
     """Unknown flags, unknown commands and abbreviations are refused: a typing error is no guess."""
     assert refused(*arguments).startswith(sentence)
 
@@ -252,7 +258,7 @@ def test_wrong_usage(refused: ReadWrongFlags, arguments: list[str], sentence: st
         ["--web.listen-address=:2", "demo", "--log.level=debug", "--web.listen-address=:1"],
     ],
 )
-def test_the_demo(arguments: list[str]) -> None:
+def test_demo_flags_after_the_command_win(arguments: list[str]) -> None:
     """The demo takes its flags before or after its name; those after it win."""
     _, command, flags = read_command_line(*arguments, **{variable("log.level"): "nonsense"})
     assert command == "demo"
@@ -261,7 +267,7 @@ def test_the_demo(arguments: list[str]) -> None:
     assert flags["web_telemetry_path"] == "/metrics"
 
 
-def test_the_demo_in_an_environment() -> None:
+def test_the_environment_sets_the_flags_of_the_demo() -> None:
     """The demo heeds the environment; what is there for the service does not disturb it."""
     environ = {f"{PREFIX}LOG_LEVEL": "debug", f"{PREFIX}CONFIG_FILE": "/etc/x.yaml"}
     status, command, flags = read_command_line("demo", **environ)
@@ -270,7 +276,7 @@ def test_the_demo_in_an_environment() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--config.file=x", "--config.check"])
-def test_what_the_demo_has_no_use_for(refused: ReadWrongFlags, flag: str) -> None:
+def test_flags_of_the_service_are_refused_for_the_demo(refused: ReadWrongFlags, flag: str) -> None:
     """A flag that means nothing to the demo is refused, before its name as after it."""
     name = flag.partition("=")[0]
     assert refused(flag, "demo") == f"{name} means nothing to demo: leave it out"
@@ -278,7 +284,7 @@ def test_what_the_demo_has_no_use_for(refused: ReadWrongFlags, flag: str) -> Non
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "demo"]])
-def test_version(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_version_prints_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """--version tells version, revision and Python in one line, and ends with 0."""
     assert read_command_line(*arguments) == (0, None, {})
     (line,) = capsys.readouterr().out.splitlines()
@@ -286,7 +292,9 @@ def test_version(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize("command", [[], ["demo"]])
-def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+def test_help_names_each_flag_with_its_variable_and_default(
+    capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
     """--help names each flag of the command with its variable and default, in ASCII letters."""
     assert read_command_line(*command, "--help") == (0, None, {})
     out = capsys.readouterr().out

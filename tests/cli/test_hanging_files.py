@@ -87,7 +87,7 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
 @pytest.mark.parametrize(
     ("arguments", "status"), [([], 0), (["--config.check"], 130)], ids=["serve", "check"]
 )
-def test_at_the_start(
+def test_sigterm_ends_it_while_the_first_read_hangs(
     start: StartProgram, hold: Hold, folder: Path, name: str, arguments: list[str], status: int
 ) -> None:
     """SIGTERM ends it while it waits for its first look at a file."""
@@ -122,7 +122,7 @@ def nothing(_: Program) -> None:
         ("web.yaml", nothing),
     ],
 )
-def test_while_it_runs(
+def test_a_read_that_hangs_delays_no_scrape_and_no_stop(
     start: StartProgram, hold: Hold, folder: Path, name: str, ask: Callable[[Program], None]
 ) -> None:
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""

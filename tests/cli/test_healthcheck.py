@@ -128,20 +128,20 @@ def tls(certificate: Path) -> ssl.SSLContext:
         pytest.param("[::]:0", marks=with_ipv6),
     ],
 )
-def test_it_asks_where_a_flag_says(serve: Serve, address: str) -> None:
+def test_the_flag_gives_the_address(serve: Serve, address: str) -> None:
     """The address may be one of this machine's, or all of them."""
     host, _, _ = address.rpartition(":")
     _, _, port = serve(address).rpartition(":")
     assert check(flags(f"--web.listen-address={host}:{port}"), {}) == 0
 
 
-def test_it_asks_a_socket_in_the_file_system(serve: Serve, tmp_path: Path) -> None:
+def test_the_address_may_be_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
     """The address may be a path."""
     address = serve(f"unix:{tmp_path}/exporter.sock")
     assert check(flags("--web.listen-address", address), {}) == 0
 
 
-def test_it_asks_the_first_of_many(serve: Serve) -> None:
+def test_the_first_of_several_addresses_is_used(serve: Serve) -> None:
     """Of several addresses one is enough: they have one process behind them."""
     given = f"--web.listen-address={serve('127.0.0.1:0')}"
     assert check(flags(given, "--web.listen-address=127.0.0.1:1"), {}) == 0
@@ -157,7 +157,7 @@ def test_it_asks_the_first_of_many(serve: Serve) -> None:
         b"",
     ],
 )
-def test_it_asks_where_the_environment_says(serve: Serve, command_line: bytes) -> None:
+def test_the_environment_gives_the_address(serve: Serve, command_line: bytes) -> None:
     """What no flag says, the environment does, whatever process 1 is."""
     assert check(command_line, {VARIABLE: serve("127.0.0.1:0")}) == 0
 
@@ -171,12 +171,12 @@ def test_it_asks_where_the_environment_says(serve: Serve, command_line: bytes) -
         pytest.param(503, 1, id="a thread is dead"),
     ],
 )
-def test_it_tells_how_the_exporter_is(serve: Serve, status: int, exit_status: int) -> None:
+def test_the_status_of_the_response_decides(serve: Serve, status: int, exit_status: int) -> None:
     """Who answers is well, unless he says that he is not."""
     assert check(flags(), {VARIABLE: serve("127.0.0.1:0", status)}) == exit_status
 
 
-def test_nobody_there_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_connection_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing listens, it says so."""
     with refusing_port() as port:
         address = f"127.0.0.1:{port}"
@@ -185,14 +185,16 @@ def test_nobody_there_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(200, 0), (503, 1)])
-def test_it_speaks_tls(serve: Serve, tls: ssl.SSLContext, status: int, exit_status: int) -> None:
+def test_with_a_web_config_file_tls_is_used(
+    serve: Serve, tls: ssl.SSLContext, status: int, exit_status: int
+) -> None:
     """With a web configuration TLS is tried; whose certificate it is does not matter here."""
     address = serve("127.0.0.1:0", status, tls)
     assert check(flags(WEB_CONFIG), {VARIABLE: address}) == exit_status
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_who_wants_a_certificate_is_there(
+def test_a_server_that_requires_a_client_certificate_is_healthy(
     serve: Serve, tls: ssl.SSLContext, newest: ssl.TLSVersion
 ) -> None:
     """A server that turns away clients without a certificate is well enough to do so."""
@@ -202,12 +204,16 @@ def test_who_wants_a_certificate_is_there(
 
 
 @pytest.mark.parametrize(("status", "exit_status"), [(401, 0), (503, 1)])
-def test_a_web_configuration_without_tls(serve: Serve, status: int, exit_status: int) -> None:
+def test_a_web_config_file_without_tls_is_reached_by_http(
+    serve: Serve, status: int, exit_status: int
+) -> None:
     """A web configuration may be there for passwords alone."""
     assert check(flags(WEB_CONFIG), {VARIABLE: serve("127.0.0.1:0", status)}) == exit_status
 
 
-def test_flags_of_its_own_win(serve: Serve, tls: ssl.SSLContext, tmp_path: Path) -> None:
+def test_flags_win_over_those_of_process_1(
+    serve: Serve, tls: ssl.SSLContext, tmp_path: Path
+) -> None:
     """Outside of a container, the operator says where the exporter listens."""
     secure = serve(f"unix:{tmp_path}/exporter.sock", tls=tls)
     environ = {VARIABLE: "127.0.0.1:1"}
@@ -215,6 +221,6 @@ def test_flags_of_its_own_win(serve: Serve, tls: ssl.SSLContext, tmp_path: Path)
     assert run(["healthcheck", f"--web.listen-address={secure}"], environ) == 1
 
 
-def test_a_process_that_cannot_be_read_says_nothing() -> None:
+def test_an_unreadable_process_1_is_ignored() -> None:
     """Process 1 may be hidden from the user."""
     assert healthcheck.read_command_line(0) == b""

@@ -32,7 +32,9 @@ LIBRARIES = {"pydantic", "requests", "structlog", "yaml", "exporter.config", "ex
         ([["check", "--config.file=missing"]], SERVERS),
     ],
 )
-def test_what_is_loaded(arguments: list[list[str]], not_loaded: set[str]) -> None:
+def test_a_command_imports_only_what_it_needs(
+    arguments: list[list[str]], not_loaded: set[str]
+) -> None:
     """What a command does not need is not imported."""
     ended = subprocess.run(  # noqa: S603 - a script of our own
         [sys.executable, "-c", SCRIPT.replace("ARGUMENTS", repr(arguments))],

@@ -70,7 +70,9 @@ def ours() -> structlog.stdlib.BoundLogger:
     [("debug", LEVELS), ("info", LEVELS[1:]), ("warn", LEVELS[2:]), ("error", LEVELS[3:])],
 )
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_levels(written: Written, level: str, heard: list[str], form: str) -> None:
+def test_events_below_the_level_are_not_logged(
+    written: Written, level: str, heard: list[str], form: str
+) -> None:
     """What is below the level that was asked for is not written."""
     configure_logging(level, form, str)
     for written_level in LEVELS:
@@ -87,7 +89,7 @@ def test_levels(written: Written, level: str, heard: list[str], form: str) -> No
     ("level", "heard"),
     [("debug", LEVELS[2:]), ("info", LEVELS[2:]), ("warn", LEVELS[2:]), ("error", LEVELS[3:])],
 )
-def test_libraries(written: Written, level: str, heard: list[str]) -> None:
+def test_libraries_log_from_warnings_on(written: Written, level: str, heard: list[str]) -> None:
     """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
     configure_logging(level, "logfmt", str)
     for written_level in LEVELS:
@@ -98,7 +100,7 @@ def test_libraries(written: Written, level: str, heard: list[str]) -> None:
 
 
 @pytest.mark.parametrize("level", ["debug", "warn"])
-def test_what_is_not_news(written: Written, level: str) -> None:
+def test_warnings_of_urllib3_are_dropped(written: Written, level: str) -> None:
     """What urllib3 warns of is left out: it fails a request with a sentence, or does no harm."""
     configure_logging(level, "logfmt", str)
     logging.getLogger("urllib3.connection").warning("Failed to parse headers")
@@ -107,7 +109,7 @@ def test_what_is_not_news(written: Written, level: str) -> None:
     assert written() == []
 
 
-def test_warnings_of_python(written: Written) -> None:
+def test_warnings_of_python_are_log_lines(written: Written) -> None:
     """A warning by which a library speaks past the log is a line of the log."""
     configure_logging("info", "logfmt", str)
     with warnings.catch_warnings():
@@ -120,7 +122,7 @@ def test_warnings_of_python(written: Written) -> None:
     assert "System time is way off" in fields(line)["msg"]
 
 
-def test_logfmt(written: Written) -> None:
+def test_a_logfmt_line_begins_with_time_level_and_message(written: Written) -> None:
     """A line of logfmt begins with time, level and message; then come the facts as told."""
     configure_logging("info", "logfmt", str)
     ours().info("poll", account="main", files=3, cause='no "way"', empty="", none=None)
@@ -130,7 +132,7 @@ def test_logfmt(written: Written) -> None:
     assert rest == (r'level=info msg=poll account=main files=3 cause="no \"way\"" empty=')
 
 
-def test_the_result_of_a_poll_is_beside_its_name(written: Written) -> None:
+def test_the_result_of_a_poll_follows_its_event(written: Written) -> None:
     """Whoever looks for ``poll result=failed`` finds the polls that failed."""
     configure_logging("info", "logfmt", str)
     ours().bind(account="main").warning("poll", duration="1s", result="failed")
@@ -138,7 +140,7 @@ def test_the_result_of_a_poll_is_beside_its_name(written: Written) -> None:
     assert line.endswith("level=warning msg=poll result=failed account=main duration=1s")
 
 
-def test_json(written: Written) -> None:
+def test_a_json_line_has_the_same_fields(written: Written) -> None:
     """A line of JSON holds the same, numbers as numbers and letters as they are."""
     configure_logging("info", "json", str)
     ours().info("poll", account="büro", files=3, none=None)
@@ -151,7 +153,7 @@ def test_json(written: Written) -> None:
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_libraries_in_the_same_form(written: Written, form: str) -> None:
+def test_events_of_libraries_have_the_same_format(written: Written, form: str) -> None:
     """What a library says looks as what the exporter says, traceback and all."""
     configure_logging("info", form, str)
     try:
@@ -168,7 +170,7 @@ def test_libraries_in_the_same_form(written: Written, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-def test_tracebacks_of_our_own(written: Written, form: str) -> None:
+def test_a_traceback_is_one_field_without_local_variables(written: Written, form: str) -> None:
     """A traceback is one fact of one line, and shows no local variables, which may be secret."""
     configure_logging("info", form, str)
     try:
@@ -189,7 +191,7 @@ def test_tracebacks_of_our_own(written: Written, form: str) -> None:
 @example(message="a\rb", fact="\x1b[2J\x85\u2028\u2029\x0b\x0c\t\x7f\x00")
 @example(message='"', fact='" x="')
 @example(message="100% %s %d", fact="\\")
-def test_nothing_gets_out_of_its_line(
+def test_an_event_is_one_line_whatever_it_holds(
     written: Written, message: str, fact: str, *, library: bool
 ) -> None:
     """Whatever an event holds, it is one line of printable signs, and is read back from JSON."""
@@ -209,7 +211,7 @@ def test_nothing_gets_out_of_its_line(
             assert list(fields(line)) == ["ts", "level", "msg", *([] if library else ["cause"])]
 
 
-def test_half_a_character(written: Written) -> None:
+def test_half_of_a_surrogate_pair_is_escaped(written: Written) -> None:
     """Half of a surrogate pair, as a file name that is no UTF-8 holds it, can be written too."""
     configure_logging("info", "json", str)
     ours().info("poll", path="a\udc80")

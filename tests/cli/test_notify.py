@@ -40,7 +40,7 @@ def manager(tmp_path: Path) -> Iterator[FakeServiceManager]:
     manager.close()
 
 
-def test_start_reload_and_stop(
+def test_start_reload_and_stop_are_notified(
     manager: FakeServiceManager, start: StartProgram, tmp_path: Path
 ) -> None:
     """It is ready when it listens, feeds the watchdog, reloads at SIGHUP, and stops."""
@@ -57,7 +57,7 @@ def test_start_reload_and_stop(
     assert manager.receive() == ["STOPPING=1", "STATUS=stopping"]
 
 
-def test_a_failed_reload_is_told(manager: FakeServiceManager) -> None:
+def test_a_failed_reload_is_notified(manager: FakeServiceManager) -> None:
     """The service is ready afterwards, because the old configuration is in force."""
 
     def reload(*, over_http: bool) -> Sequence[str]:
@@ -69,7 +69,7 @@ def test_a_failed_reload_is_told(manager: FakeServiceManager) -> None:
     assert manager.receive() == ["READY=1", "STATUS=serving; the last reload failed, see the log"]
 
 
-def test_a_crashed_reload_ends_too(manager: FakeServiceManager) -> None:
+def test_a_crashed_reload_is_notified_as_ended(manager: FakeServiceManager) -> None:
     """Otherwise systemd would wait for its end."""
 
     def reload(*, over_http: bool) -> Sequence[str]:
@@ -81,7 +81,7 @@ def test_a_crashed_reload_ends_too(manager: FakeServiceManager) -> None:
     assert manager.receive()[0] == "READY=1"
 
 
-def test_a_dead_thread_does_not_feed_the_watchdog(manager: FakeServiceManager) -> None:
+def test_an_ended_thread_stops_the_watchdog_pings(manager: FakeServiceManager) -> None:
     """Who is not healthy is silent, and fed again when the thread is back."""
     dead = [("poll",), (), ("publish",), ()]
     checked = asyncio.Event()
@@ -110,12 +110,14 @@ def test_a_dead_thread_does_not_feed_the_watchdog(manager: FakeServiceManager) -
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_when_there_is_a_watchdog(environ: dict[str, str], seconds: float | None) -> None:
+def test_the_watchdog_is_on_where_systemd_says_so(
+    environ: dict[str, str], seconds: float | None
+) -> None:
     """It is there if systemd says how long it waits, and means this process."""
     assert Notifier(environ).watchdog_seconds == seconds
 
 
-def test_an_abstract_address() -> None:
+def test_an_abstract_address_is_notified() -> None:
     """A name that begins with @ is not in the file system."""
     name = f"scaleengine-exporter-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
@@ -125,7 +127,7 @@ def test_an_abstract_address() -> None:
         assert receiver.recv(100).startswith(b"READY=1")
 
 
-def test_a_missing_manager_disturbs_nothing(tmp_path: Path) -> None:
+def test_a_missing_service_manager_is_no_error(tmp_path: Path) -> None:
     """The service goes on where nobody can be notified."""
     Notifier({"NOTIFY_SOCKET": f"{tmp_path}/gone"}).notify_ready()
     Notifier({}).notify_ready()

@@ -49,12 +49,14 @@ def program(
         ("scaleengine_exporter_build_info", {"version": __version__}, 1),
     ],
 )
-def test_the_numbers(program: Program, metric: str, labels: dict[str, str], value: float) -> None:
+def test_metrics_have_the_numbers_of_scaleengine(
+    program: Program, metric: str, labels: dict[str, str], value: float
+) -> None:
     """/metrics tells what is at ScaleEngine, to the file and to the byte."""
     assert program.value(metric, **labels) == value
 
 
-def test_it_goes_on_polling(program: Program) -> None:
+def test_each_target_is_polled_again(program: Program) -> None:
     """Each target is polled again and again, and each poll counts."""
     program.wait_for(2, msg="poll", collector="files")
     polls = program.value("scaleengine_polls_total", account="main", collector="files")
@@ -62,14 +64,14 @@ def test_it_goes_on_polling(program: Program) -> None:
     assert polls >= 2
 
 
-def test_health(program: Program) -> None:
+def test_it_is_healthy_and_ready_after_the_first_polls(program: Program) -> None:
     """After the first polls it is ready, and it is healthy."""
     assert program.get("/-/ready") == (200, "Ready.\n")
     assert program.get("/-/healthy") == (200, "Healthy.\n")
     assert program.get("/elsewhere")[0] == 404
 
 
-def test_the_log(program: Program) -> None:
+def test_the_log_has_start_address_and_polls(program: Program) -> None:
     """The log tells that it starts, where it listens, and of each poll how it ended."""
     starting, listening = program.events[:2]
     assert (starting["msg"], starting["level"], starting["targets"]) == ("starting", "info", 2)
@@ -85,7 +87,7 @@ def test_the_log(program: Program) -> None:
     assert usage.items() >= {**MAIN, "result": "ok", "requests": 1, "cpu_users": 2}.items()
 
 
-def test_settings_do_what_they_say(
+def test_flags_win_and_variables_set_the_rest(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Another file and several addresses by flags, which win, another path by the environment."""

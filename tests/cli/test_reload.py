@@ -164,7 +164,7 @@ def test_the_next_scrape_shows_that_a_reload_failed(shared: Program, shared_fold
 
 
 @pytest.mark.parametrize("reload", [hang_up, post])
-def test_a_path_more(
+def test_a_new_path_is_polled_at_once(
     shared: Program,
     configure: WriteConfig,
     shared_folder: Path,
@@ -185,7 +185,7 @@ def test_a_path_more(
     assert len(polls) == 1
 
 
-def test_a_path_less(
+def test_a_removed_path_loses_its_series(
     shared: Program, configure: WriteConfig, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """A path that is gone from the file is gone from the metrics, its account's counters too."""
@@ -199,7 +199,7 @@ def test_a_path_less(
     assert 'scaleengine_disk_usage_bytes{account="main",cpu_user="web"} 5e+09' in series
 
 
-def test_another_interval(
+def test_another_interval_keeps_the_numbers(
     program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """A path at another interval keeps its numbers, and is polled by the new one."""
@@ -209,7 +209,7 @@ def test_another_interval(
     program.wait_for(3, path=PATHS[0], result="ok")
 
 
-def test_another_account_of_the_same_name(
+def test_another_cdn_of_the_same_name_has_none_of_the_old_numbers(
     shared: Program, configure: WriteConfig, shared_folder: Path, scaleengine: Simulator
 ) -> None:
     """Numbers of another CDN are not those of the one before, whatever its name is."""
@@ -224,7 +224,7 @@ def test_another_account_of_the_same_name(
     assert shared.value("scaleengine_account_info", account="main", cdn="158") is None
 
 
-def test_a_bad_file(shared: Program, shared_folder: Path) -> None:
+def test_a_bad_file_changes_nothing(shared: Program, shared_folder: Path) -> None:
     """A bad file changes nothing: it gets 500 with every mistake, and the log and a metric say so.
 
     A good one afterwards sets that right.
@@ -256,7 +256,7 @@ def test_a_bad_file(shared: Program, shared_folder: Path) -> None:
     assert "canary" not in "\n".join([*shared.lines, text]).lower()
 
 
-def test_without_the_flag(
+def test_without_the_flag_a_request_does_not_reload(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """Without --web.enable-lifecycle a request reloads nothing, and is told what does."""
@@ -271,7 +271,7 @@ def test_without_the_flag(
     program.close()
 
 
-def test_the_level_of_the_log(shared: Program, shared_folder: Path) -> None:
+def test_the_file_sets_the_log_level(shared: Program, shared_folder: Path) -> None:
     """The file may set the level of the log, also of a running exporter; without, the flag does."""
     written = json.loads((shared_folder / "config.yaml").read_text())
     quiet = {**written, "log": {"level": "error"}, "accounts": [{**written["accounts"][0]}]}
@@ -287,7 +287,7 @@ def test_the_level_of_the_log(shared: Program, shared_folder: Path) -> None:
     shared.wait_for(2, msg="configuration reloaded")
 
 
-def test_a_hundred_reloads(
+def test_a_hundred_reloads_leave_no_thread_and_no_descriptor(
     program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """Reloads in a row, each adding and removing, leave no thread and no descriptor behind.
@@ -330,7 +330,7 @@ def hang(folder: Path) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("by_request", [False, True])
-def test_the_end_while_a_reload_hangs(
+def test_a_reload_that_hangs_delays_no_scrape_and_no_stop(
     program: Program, hang: Callable[[], None], *, by_request: bool
 ) -> None:
     """A file that does not answer keeps no scrape waiting, and not the program from ending."""
@@ -345,7 +345,7 @@ def test_the_end_while_a_reload_hangs(
         assert program.end() == 0
 
 
-def test_another_api(
+def test_another_api_removes_the_old_numbers(
     program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """What another API said of an account is not told any more, also while the new one is silent.
@@ -367,7 +367,7 @@ def test_another_api(
         assert program.value("scaleengine_files", path=PATHS[0]) == 130
 
 
-def test_another_api_in_half_a_file(
+def test_half_a_file_with_another_api_is_not_used(
     program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
     """Given a file that names another API at one look alone, then that gets no request.
@@ -407,7 +407,7 @@ def open_for_reader(pipe: Path) -> int:
     return descriptor
 
 
-def test_a_key_that_is_put_right(
+def test_corrected_credentials_are_tried_at_once(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
     """After a reload with other credentials all targets of the account are polled at once."""

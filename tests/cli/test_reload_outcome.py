@@ -51,7 +51,9 @@ def reloading() -> MakeReloader:
 
 
 @pytest.mark.parametrize("read", [good, bad])
-def test_published_before_it_is_told(reloading: MakeReloader, read: Callable[[], Settings]) -> None:
+def test_the_outcome_is_published_before_it_is_logged(
+    reloading: MakeReloader, read: Callable[[], Settings]
+) -> None:
     """A publication shows the outcome, and comes before the log line."""
     published: list[tuple[bool, float]] = []
 
@@ -68,7 +70,7 @@ def test_published_before_it_is_told(reloading: MakeReloader, read: Callable[[],
     assert reload.last_success == (0 if problems else 1)
 
 
-def test_a_reload_without_resources(reloading: MakeReloader) -> None:
+def test_a_reload_over_a_limit_names_the_limit(reloading: MakeReloader) -> None:
     """Where a limit ends a reload, the limit is what is told; it is no defect."""
 
     def fail() -> Settings:
@@ -81,7 +83,7 @@ def test_a_reload_without_resources(reloading: MakeReloader) -> None:
     assert (line["event"], line["problem"]) == ("configuration not reloaded", problem)
 
 
-def test_a_reload_that_cannot_be_published(
+def test_a_reload_that_cannot_be_published_is_no_success(
     reloading: MakeReloader,
 ) -> None:
     """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""

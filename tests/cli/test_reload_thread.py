@@ -68,7 +68,9 @@ Begin = Callable[[ReloadFunction], ReloadThread]
 
 
 @pytest.mark.parametrize(("requests", "reloads"), [(0, 1), (1, 2), (1000, 2)])
-def test_requests_during_a_reload(start: Begin, requests: int, reloads: int) -> None:
+def test_requests_during_a_reload_share_the_next_one(
+    start: Begin, requests: int, reloads: int
+) -> None:
     """However many requests come while a reload is under way, they share one more."""
     reload = SlowReload()
     thread = start(reload)
@@ -83,7 +85,7 @@ def test_requests_during_a_reload(start: Begin, requests: int, reloads: int) -> 
     assert reload.times == reloads
 
 
-def test_requests_by_signal_and_over_http(start: Begin) -> None:
+def test_requests_by_signal_and_over_http_share_a_reload(start: Begin) -> None:
     """They share a reload, which is one over HTTP only when no signal asked for it."""
     reload = SlowReload()
     thread = start(reload)
@@ -100,7 +102,7 @@ def test_requests_by_signal_and_over_http(start: Begin) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "pause"), [(0.0, 0.0), (0.5, 2.0), (2.5, 10.0), (20.0, 10.0)])
-def test_a_pause_after_each_reload(seconds: float, pause: float) -> None:
+def test_a_pause_follows_each_reload(seconds: float, pause: float) -> None:
     """Requests without end take a fifth of a processor, and wait ten seconds at most."""
     stop = RecordingStop()
 
@@ -115,7 +117,7 @@ def test_a_pause_after_each_reload(seconds: float, pause: float) -> None:
     assert stop.waited == [pause]
 
 
-def test_a_request_that_is_given_up(start: Begin) -> None:
+def test_a_cancelled_request_takes_the_outcome_from_no_other(start: Begin) -> None:
     """Who waits no longer takes the outcome from nobody else."""
     reload = SlowReload()
     thread = start(reload)
@@ -125,7 +127,7 @@ def test_a_request_that_is_given_up(start: Begin) -> None:
     assert outcome.result(TIMEOUT) == ["problem of reload 1"]
 
 
-def test_the_end_with_requests_waiting(start: Begin, stop: RecordingStop) -> None:
+def test_waiting_requests_are_not_served_after_the_stop(start: Begin, stop: RecordingStop) -> None:
     """Requests that wait when it is time to stop are not served any more."""
     reload = SlowReload()
     thread = start(reload)
@@ -139,7 +141,7 @@ def test_the_end_with_requests_waiting(start: Begin, stop: RecordingStop) -> Non
     assert not waiting.done()
 
 
-def test_a_reload_that_hangs_at_the_end(start: Begin, stop: RecordingStop) -> None:
+def test_a_reload_that_hangs_does_not_delay_the_stop(start: Begin, stop: RecordingStop) -> None:
     """A thread that hangs is not waited for longer than asked."""
     reload = SlowReload()
     thread = start(reload)
@@ -150,7 +152,7 @@ def test_a_reload_that_hangs_at_the_end(start: Begin, stop: RecordingStop) -> No
     reload.may_end.release()
 
 
-def test_a_defect() -> None:
+def test_a_defect_reaches_the_requester_and_ends_the_thread() -> None:
     """A defect reaches who asked, and the thread is known not to run."""
 
     def fail(*, over_http: bool) -> Sequence[str]:  # noqa: ARG001 - the protocol's

@@ -81,7 +81,7 @@ def assert_only_the_limit_is_blamed(program: Program, cause: str) -> None:
     assert not any("Traceback" in line or "defect" in line for line in program.lines)
 
 
-def test_too_few_descriptors(start: StartProgram, folder: Path) -> None:
+def test_polls_fail_without_descriptors_and_recover(start: StartProgram, folder: Path) -> None:
     """Without a free descriptor polls fail and say so; with one again they succeed."""
     program = start(folder, DEBUG)
     wait_for_polls(program)
@@ -96,7 +96,7 @@ def test_too_few_descriptors(start: StartProgram, folder: Path) -> None:
     assert program.end() == 0
 
 
-def test_too_few_threads(start: StartProgram, folder: Path) -> None:
+def test_polls_and_scrapes_continue_without_free_threads(start: StartProgram, folder: Path) -> None:
     """Without a free thread polls and scrapes go on: those that run are enough."""
     flag = folder / "flag"
     program = start(folder, DEBUG, PYTHONPATH=str(folder / "site"), NO_MORE_THREADS=str(flag))
@@ -111,7 +111,7 @@ def test_too_few_threads(start: StartProgram, folder: Path) -> None:
     assert program.end(signal.SIGTERM) == 0
 
 
-def test_just_enough_threads(start: StartProgram, folder: Path) -> None:
+def test_the_threads_of_the_start_are_enough_to_poll(start: StartProgram, folder: Path) -> None:
     """With the threads that it starts at once, and no other, both targets are polled."""
     program = start(
         folder,
@@ -127,7 +127,9 @@ def test_just_enough_threads(start: StartProgram, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", range(ENOUGH_THREADS))
-def test_too_few_threads_at_the_start(start: StartProgram, folder: Path, threads: int) -> None:
+def test_too_few_threads_at_the_start_end_it_with_1(
+    start: StartProgram, folder: Path, threads: int
+) -> None:
     """With too few threads to begin the program ends with 1 and a sentence."""
     program = start(
         folder,
@@ -141,7 +143,7 @@ def test_too_few_threads_at_the_start(start: StartProgram, folder: Path, threads
     assert "raise the limit of processes" in str(sentence)
 
 
-def test_too_few_descriptors_at_the_start(start: StartProgram, folder: Path) -> None:
+def test_too_few_descriptors_at_the_start_end_it_with_1(start: StartProgram, folder: Path) -> None:
     """With too few descriptors to begin the program ends with 1 and a sentence."""
     program = start(folder, PYTHONPATH=str(folder / "site"), DESCRIPTORS="6")
 

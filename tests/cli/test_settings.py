@@ -75,7 +75,7 @@ def settings_of(tmp_path: Path) -> SettingsOf:
     return make
 
 
-def test_the_smallest(settings_of: SettingsOf) -> None:
+def test_a_minimal_configuration_polls_the_disk_usage_each_hour(settings_of: SettingsOf) -> None:
     """A number, a key and a secret are enough: the disk usage of every user is polled each hour."""
     settings = settings_of(SMALLEST)
     assert settings.endpoint == Endpoint("https://api.scaleengine.net/stable/", 30, 32)
@@ -88,7 +88,7 @@ def test_the_smallest(settings_of: SettingsOf) -> None:
     assert settings.targets == (DiskUsageTarget("158", 3600, 3 * 3600),)
 
 
-def test_a_large_one(settings_of: SettingsOf) -> None:
+def test_each_path_and_file_type_is_a_target(settings_of: SettingsOf) -> None:
     """Every setting is there: a target for each path and file type, of each account its own."""
     settings = settings_of(LARGE)
     assert settings.endpoint == Endpoint("http://127.0.0.1:8080/stable/", 7, 32)
@@ -112,7 +112,7 @@ def test_a_large_one(settings_of: SettingsOf) -> None:
     )
 
 
-def test_a_path_with_an_interval_of_its_own(settings_of: SettingsOf) -> None:
+def test_the_interval_of_a_path_sets_its_stale_after(settings_of: SettingsOf) -> None:
     """Its counts count for three of them, unless it says otherwise."""
     settings = settings_of(
         SMALLEST
@@ -134,7 +134,7 @@ def test_a_path_with_an_interval_of_its_own(settings_of: SettingsOf) -> None:
     ]
 
 
-def test_an_account_that_is_disabled(settings_of: SettingsOf) -> None:
+def test_a_disabled_account_is_left_out(settings_of: SettingsOf) -> None:
     """It is as if it were not there, and its secrets are not read."""
     settings = settings_of(
         SMALLEST + "  - {cdn: 7, enabled: false, api_key: k, api_secret_file: gone}\n"
@@ -143,7 +143,7 @@ def test_an_account_that_is_disabled(settings_of: SettingsOf) -> None:
     assert {target.account for target in settings.targets} == {"158"}
 
 
-def test_labels(settings_of: SettingsOf) -> None:
+def test_each_account_has_its_labels(settings_of: SettingsOf) -> None:
     """Each account has its own."""
     settings = settings_of(SMALLEST + "    labels: {customer: 'Büro \"2\"', _tier: gold}\n")
     assert [account.labels for account in settings.accounts] == [
@@ -151,12 +151,12 @@ def test_labels(settings_of: SettingsOf) -> None:
     ]
 
 
-def test_no_limit(settings_of: SettingsOf) -> None:
+def test_a_null_rate_is_no_limit(settings_of: SettingsOf) -> None:
     """No limit on requests a second is no limit."""
     assert settings_of("api: {requests_per_second: null}\n" + SMALLEST).requests_per_second is None
 
 
-def test_credentials(settings_of: SettingsOf) -> None:
+def test_each_account_has_its_credentials(settings_of: SettingsOf) -> None:
     """Each account has its own key and secret, and the settings do not show them."""
     settings = settings_of(LARGE)
     main, other = settings.accounts
@@ -166,14 +166,16 @@ def test_credentials(settings_of: SettingsOf) -> None:
     assert "from-the-file" not in repr(settings)
 
 
-def test_a_secret_is_read_each_time(settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_a_secret_in_a_file_is_read_each_time(settings_of: SettingsOf, tmp_path: Path) -> None:
     """A secret in a file is what the file says at that moment."""
     main, _ = settings_of(LARGE).accounts
     (tmp_path / "secret").write_text("rotated\n")
     assert main.credentials().api_secret == "rotated"
 
 
-def test_a_secret_that_is_gone(settings_of: SettingsOf, tmp_path: Path) -> None:
+def test_a_missing_secret_file_is_a_credentials_failure(
+    settings_of: SettingsOf, tmp_path: Path
+) -> None:
     """A secret that cannot be read is a failure of credentials: which account, which file, why."""
     main, _ = settings_of(LARGE).accounts
     (tmp_path / "secret").unlink()
@@ -185,7 +187,7 @@ def test_a_secret_that_is_gone(settings_of: SettingsOf, tmp_path: Path) -> None:
     assert failed.value.__suppress_context__
 
 
-def test_a_secret_without_a_descriptor(
+def test_a_lack_of_descriptors_is_no_credentials_failure(
     settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no file can be opened any more, the secret is not blamed."""
@@ -201,7 +203,7 @@ def test_a_secret_without_a_descriptor(
 
 
 @pytest.mark.parametrize("key", ApiConfig.model_fields)
-def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) -> None:
+def test_each_changed_api_setting_is_named(tmp_path: Path, key: str) -> None:
     """Each setting is named, the parts of the endpoint as one."""
     changes: dict[str, tuple[object, str]] = {
         "url": ("http://127.0.0.1:8080/stable/", "endpoint"),
@@ -223,7 +225,7 @@ def test_a_reload_that_changes_one_setting_of_the_api(tmp_path: Path, key: str) 
     }
 
 
-def test_what_a_reload_changes(settings_of: SettingsOf) -> None:
+def test_added_removed_and_changed_targets_are_named(settings_of: SettingsOf) -> None:
     """Accounts and targets are named: which are new, gone or different."""
     before = settings_of(LARGE)
     assert describe_changes(before, before) == {"changes": "none"}

@@ -73,7 +73,7 @@ def test_shards_stay_the_same() -> None:
 ACCOUNT = "  - {{name: {name}, cdn: {cdn}, api_key: k, api_secret: s}}\n"
 
 
-def test_a_plan_has_the_accounts_of_its_shard(tmp_path: Path) -> None:
+def test_settings_have_the_accounts_of_their_shard(tmp_path: Path) -> None:
     """The plans of all shards are together that of the only one, in the order of the file."""
     file = tmp_path / "config.yaml"
     accounts = [ACCOUNT.format(name=f"a{cdn}", cdn=cdn) for cdn in range(1, 41)]
@@ -121,7 +121,9 @@ def test_accounts_of_one_cdn_share_a_shard(tmp_path: Path) -> None:
         (AUTO, "exporter-01", 1),
     ],
 )
-def test_the_shard_that_is_chosen(asked: int | str, host: str, ordinal: int) -> None:
+def test_the_shard_comes_from_the_flag_or_the_host_name(
+    asked: int | str, host: str, ordinal: int
+) -> None:
     """It is the number that was given, or that at the end of the host's name."""
     assert choose_shard(asked, 12, host) == Shard(ordinal, 12)  # type: ignore[arg-type]
 
@@ -155,7 +157,7 @@ OUT_OF_RANGE = (
         ),
     ],
 )
-def test_no_such_shard(asked: int | str, host: str, sentence: str) -> None:
+def test_an_impossible_shard_is_an_error(asked: int | str, host: str, sentence: str) -> None:
     """A shard that cannot be is an error that says what to do."""
     with pytest.raises(ShardError) as caught:
         choose_shard(asked, 3, host)  # type: ignore[arg-type]
@@ -186,7 +188,7 @@ def test_a_reload_keeps_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "backfill"])
-def test_the_flags(command: str) -> None:
+def test_each_command_that_reads_accounts_takes_the_shard_flags(command: str) -> None:
     """Each command that reads accounts takes them, and the environment sets them."""
     arguments = [] if command == "serve" else [command]
     for given_flags, environ in (
@@ -208,13 +210,15 @@ def test_the_flags(command: str) -> None:
           for text in ("x", "0", "-1", "", "auto", "10001", "9" * 5000)),
     ],
 )  # fmt: skip
-def test_no_number(capsys: pytest.CaptureFixture[str], flag: str, text: str, what: str) -> None:
+def test_a_shard_that_is_no_number_is_refused(
+    capsys: pytest.CaptureFixture[str], flag: str, text: str, what: str
+) -> None:
     said = read_wrong_command_line(capsys, f"--{flag}={text}")
     assert said == f"Invalid value for --{flag}: {text!r} {what}"
 
 
 @pytest.mark.parametrize("shard", [EVERYTHING, Shard(2, 5)])
-def test_the_metrics_tell_the_shard(shard: Shard) -> None:
+def test_the_metrics_have_the_shard(shard: Shard) -> None:
     metrics = build_metrics(Store([]), {}, Clock())
     add_shard_gauges(metrics, shard.ordinal, shard.total)
     value: Callable[[str], float | None] = metrics.registry.get_sample_value

@@ -72,7 +72,7 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
         (["--config.check", f"--config.file={FIFO}"], 130),
     ],
 )
-def test_it_ends_in_its_first_moments(
+def test_a_signal_during_the_imports_ends_it(
     start: StartProgram, folder: Path, arguments: list[str], status: int, number: signal.Signals
 ) -> None:
     """Who stops it before it serves ends it as asked; an interrupted check has no verdict."""
@@ -89,7 +89,7 @@ def test_it_ends_in_its_first_moments(
     assert ended == status
 
 
-def test_a_reload_in_its_first_moments(start: StartProgram, folder: Path) -> None:
+def test_sighup_during_the_start_reloads_later(start: StartProgram, folder: Path) -> None:
     """SIGHUP before it serves does not end it: the configuration is read again when it serves."""
     program = start(folder)
     wait_for_first_line(program.pid)
@@ -109,7 +109,7 @@ def _ignored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_ignored")
-def test_a_reload_where_the_signal_is_ignored(start: StartProgram, folder: Path) -> None:
+def test_an_ignored_sighup_does_not_end_it(start: StartProgram, folder: Path) -> None:
     """Started so, no SIGHUP ends it, however early it comes, and a later one is a reload."""
     program = start(folder)
     while not program.events:
@@ -120,7 +120,7 @@ def test_a_reload_where_the_signal_is_ignored(start: StartProgram, folder: Path)
 
 
 @pytest.mark.parametrize("argument", ["check", "--config.check"])
-def test_a_check_whose_terminal_is_closed(start: StartProgram, folder: Path, argument: str) -> None:
+def test_sighup_ends_a_check(start: StartProgram, folder: Path, argument: str) -> None:
     """SIGHUP means a terminal that is gone, to what serves nothing: a check ends."""
     program = start(folder, argument, f"--config.file={FIFO}")
     wait_until(lambda: is_opening(program.pid))
@@ -162,7 +162,7 @@ def first_process(folder: Path) -> Iterator[FirstProcess]:
     started.end()
 
 
-def test_process_1(first_process: FirstProcess) -> None:
+def test_sigterm_ends_process_1_during_its_start(first_process: FirstProcess) -> None:
     """As process 1, which has no default action, SIGTERM in its first moments ends it."""
     wait_for_first_line(first_process.pid)
     os.kill(first_process.pid, signal.SIGTERM)
@@ -181,7 +181,7 @@ def busy_processors() -> Iterator[None]:
             loop.wait()
 
 
-def test_the_end_in_a_storm_of_signals(start: StartProgram, folder: Path) -> None:
+def test_many_sighups_do_not_delay_sigterm(start: StartProgram, folder: Path) -> None:
     """SIGHUPs, thousands a second before SIGTERM and after, do not keep it from ending.
 
     It ends as it was asked to, not by one of them, also where the processors are busy.

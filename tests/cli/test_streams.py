@@ -46,7 +46,7 @@ COMMANDS_OF_STREAMS = {
     "broken": COMMANDS,
     # One that prints a line, one that writes to standard error, and one that prints many lines.
     "full": [*COMMANDS[3:5], COMMANDS[6]],
-    # Those that print letters that ASCII lacks; `test_ascii` runs the others.
+    # Those that print letters that ASCII lacks; `test_an_ascii_stream_gets_escapes` has the rest.
     "ascii": [COMMANDS[4], *COMMANDS[7:9]],
     # One for standard output, and one for standard error.
     "stdin closed": COMMANDS[3:5],
@@ -60,7 +60,7 @@ SERVICES = [
     ("full", ["demo"]),
     ("broken", []),
     ("broken", ["demo"]),
-    ("ascii", ["demo"]),  # `test_a_log_in_ascii` runs the service
+    ("ascii", ["demo"]),  # `test_a_json_log_in_ascii_is_the_same_json` runs the service
 ]
 
 
@@ -140,7 +140,9 @@ def begin(folder: Path) -> Iterator[StartWithStreams]:
 
 
 @pytest.mark.parametrize("streams", COMMANDS_OF_STREAMS)
-def test_exit_statuses(begin: StartWithStreams, streams: str) -> None:
+def test_the_exit_status_does_not_depend_on_the_streams(
+    begin: StartWithStreams, streams: str
+) -> None:
     """Each command ends with the same status, whatever its streams are."""
     commands = COMMANDS_OF_STREAMS[streams]
     statuses = {" ".join(words): begin(streams, *words).end()[0] for words, _ in commands}
@@ -152,7 +154,9 @@ def test_exit_statuses(begin: StartWithStreams, streams: str) -> None:
     SERVICES,
     ids=[" ".join([streams, *(words or ["serve"])]) for streams, words in SERVICES],
 )
-def test_services(begin: StartWithStreams, streams: str, words: list[str]) -> None:
+def test_the_service_runs_without_standard_streams(
+    begin: StartWithStreams, streams: str, words: list[str]
+) -> None:
     """The service serves and ends as asked; no socket has the number of a standard stream."""
     program = begin(streams, *words)
     pid = program.process.pid
@@ -193,7 +197,7 @@ def serves(place: tuple[str, int]) -> bool:
     return False
 
 
-def test_ascii(begin: StartWithStreams) -> None:
+def test_an_ascii_stream_gets_escapes(begin: StartWithStreams) -> None:
     """What ASCII lacks is escaped; a document or a log line in JSON stays JSON."""
     status, out, _ = begin("ascii", "check", "--output=json").end()
     assert status == 0
@@ -206,7 +210,7 @@ def test_ascii(begin: StartWithStreams) -> None:
     assert error.startswith(b"missing \\u00e9.yaml: ")
 
 
-def test_a_log_in_ascii(begin: StartWithStreams) -> None:
+def test_a_json_log_in_ascii_is_the_same_json(begin: StartWithStreams) -> None:
     """A log line in JSON that ASCII lacks letters for says the same."""
     program = begin("ascii", "--log.format=json")
     assert program.process.stderr is not None

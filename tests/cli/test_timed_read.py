@@ -58,13 +58,13 @@ def fault(read: Callable[[], object]) -> str:
     return str(failed.value)
 
 
-def test_what_is_read_in_time() -> None:
+def test_a_result_in_time_is_returned() -> None:
     """What is read in time is returned."""
     assert TimedRead(FILE, lambda: "read", TIMEOUT)() == "read"
 
 
 @pytest.mark.parametrize("error", [ConfigError(()), TimeoutError("of its own"), ValueError("x")])
-def test_what_fails_in_time(error: Exception) -> None:
+def test_a_failure_in_time_is_raised(error: Exception) -> None:
     """What fails in time fails as it did."""
 
     def fail() -> None:
@@ -75,7 +75,7 @@ def test_what_fails_in_time(error: Exception) -> None:
     assert failed.value is error
 
 
-def test_what_takes_too_long(hanging: HangingRead) -> None:
+def test_a_read_over_its_time_is_a_problem_of_the_file(hanging: HangingRead) -> None:
     """What takes too long is a problem of the file, with what to look for."""
     assert fault(TimedRead(FILE, hanging, SOON)) == (
         "config.yaml: was not read within 0.01 s, or a file that it names was not; check for a "
@@ -84,7 +84,7 @@ def test_what_takes_too_long(hanging: HangingRead) -> None:
     assert hanging.begun.acquire(timeout=TIMEOUT)
 
 
-def test_few_hang(hanging: HangingRead) -> None:
+def test_the_number_of_reads_that_hang_is_limited(hanging: HangingRead) -> None:
     """While as many hang as may, no other is begun; when they have ended, it is read again."""
     read = TimedRead(FILE, hanging, SOON)
     for _ in range(MAX_HANGING):
@@ -97,7 +97,7 @@ def test_few_hang(hanging: HangingRead) -> None:
     assert len(hanging.threads) == MAX_HANGING + 1
 
 
-def test_a_pipe_without_a_writer(tmp_path: Path) -> None:
+def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path) -> None:
     """A configuration that is a pipe without a writer is given up."""
     file = tmp_path / "config.fifo"
     os.mkfifo(file)
@@ -140,7 +140,9 @@ class ScriptedReads:
         (["other", "other two", "other", "other"], "other", 3),
     ],
 )
-def test_what_is_read_twice(results: list[str], returned: str, pauses: int) -> None:
+def test_a_critical_result_needs_two_equal_reads(
+    results: list[str], returned: str, pauses: int
+) -> None:
     """A critical result is returned when two reads in a row agree, any other one at once."""
     reads = ScriptedReads(*results)
     assert reads.settled()() == returned
@@ -148,13 +150,13 @@ def test_what_is_read_twice(results: list[str], returned: str, pauses: int) -> N
     assert reads.pauses == [SETTLE_SECONDS] * pauses
 
 
-def test_a_file_that_is_bad_at_the_second_read() -> None:
+def test_an_error_at_the_second_read_is_raised() -> None:
     """Its error is raised, and the critical result of the first read is gone."""
     with pytest.raises(ConfigError):
         ScriptedReads("other", "bad").settled()()
 
 
-def test_a_file_that_keeps_changing() -> None:
+def test_a_file_that_keeps_changing_is_an_error() -> None:
     """It is given up after some reads, with what to do."""
     reads = ScriptedReads(*(f"other {number}" for number in range(MAX_READS)))
     assert fault(reads.settled()) == (
@@ -163,14 +165,14 @@ def test_a_file_that_keeps_changing() -> None:
     )
 
 
-def test_the_end_before_the_second_read() -> None:
+def test_a_stop_before_the_second_read_ends_it() -> None:
     """It is not waited for: the read ends, and nothing is accepted."""
     reads = ScriptedReads("other", "other", stopped=True)
     assert "the exporter stops" in fault(reads.settled())
     assert reads.left == ["other"]
 
 
-def test_half_an_address_of_the_api(tmp_path: Path) -> None:
+def test_half_an_api_url_is_never_returned(tmp_path: Path) -> None:
     """Given a file that is valid with half an address, then that is never returned."""
     file = tmp_path / "config.yaml"
     file.write_text(HALF)

@@ -140,7 +140,7 @@ def program(
     started.close()
 
 
-def test_a_log_that_is_not_read(program: ProgramWithFullPipe) -> None:
+def test_lines_of_an_unread_log_are_dropped_and_counted(program: ProgramWithFullPipe) -> None:
     """Lines are dropped and counted; when the log is read again, it says how many are missing."""
     assert program.value(DROPPED) == 0
     fill_log(program)
@@ -159,7 +159,7 @@ def test_a_log_that_is_not_read(program: ProgramWithFullPipe) -> None:
     assert program.process.wait(END_SECONDS) == 0
 
 
-def test_the_end_with_a_log_that_is_not_read(program: ProgramWithFullPipe) -> None:
+def test_an_unread_log_delays_neither_stop_nor_reload(program: ProgramWithFullPipe) -> None:
     """SIGTERM ends it, and SIGHUP reloads, while a log line waits for its reader."""
     fill_log(program)
     before = program.value("scaleengine_exporter_config_last_reload_success_timestamp_seconds")
@@ -170,7 +170,7 @@ def test_the_end_with_a_log_that_is_not_read(program: ProgramWithFullPipe) -> No
     assert program.process.wait(END_SECONDS) == 0
 
 
-def test_an_error_with_a_log_that_is_not_read(tmp_path: Path) -> None:
+def test_an_unread_standard_error_does_not_delay_an_error_exit(tmp_path: Path) -> None:
     """What cannot be said is not waited for: the status says that the configuration is wrong."""
     (tmp_path / "config.yaml").write_text("accounts: []\n")
     ours, theirs = os.pipe()

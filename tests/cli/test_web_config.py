@@ -65,7 +65,7 @@ def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
-def test_tls_and_passwords(program: Program, tmp_path: Path) -> None:
+def test_metrics_need_tls_and_the_password(program: Program, tmp_path: Path) -> None:
     """Only who speaks TLS and knows the password gets the metrics."""
     status, text = scrape(program, tmp_path, PASSWORD)
     assert status == 200
@@ -77,7 +77,7 @@ def test_tls_and_passwords(program: Program, tmp_path: Path) -> None:
     assert PASSWORD not in "\n".join(program.lines)
 
 
-def test_a_certificate_that_is_replaced(program: Program, tmp_path: Path) -> None:
+def test_a_replaced_certificate_is_served(program: Program, tmp_path: Path) -> None:
     """A new certificate is served without a restart."""
     old = ssl.get_server_certificate(program.address)
     make_certificate(tmp_path, "second")
@@ -85,7 +85,9 @@ def test_a_certificate_that_is_replaced(program: Program, tmp_path: Path) -> Non
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
 
 
-def test_a_file_that_becomes_bad(program: Program, tmp_path: Path) -> None:
+def test_a_file_that_becomes_bad_leaves_the_old_one_in_force(
+    program: Program, tmp_path: Path
+) -> None:
     """A file that becomes bad leaves the old one in force, as the log and a metric say."""
     assert scrape(program, tmp_path, PASSWORD)[0] == 200
     file = tmp_path / "web.yaml"
@@ -106,7 +108,7 @@ def test_both_files_are_checked(start: StartProgram, tmp_path: Path) -> None:
     assert second.startswith("web.yaml:1:1: basic_auth_user: is not a known key")
 
 
-def test_an_expired_certificate(
+def test_an_expired_certificate_is_a_warning(
     start: StartProgram, scaleengine: Simulator, configure: WriteConfig, tmp_path: Path
 ) -> None:
     """It is a warning at the check, which passes, and at the start."""

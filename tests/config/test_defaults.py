@@ -117,7 +117,7 @@ def test_the_ca_file_begins_at_the_configurations_folder(
     assert config.api.ca_file == folder / "ca.pem"
 
 
-def test_a_configuration_never_changes(load_text: LoadText, account: str) -> None:
+def test_a_configuration_is_immutable(load_text: LoadText, account: str) -> None:
     """Models are frozen, and equal when they say the same."""
     one, other = load_text(account).config, load_text(account).config
     assert one == other
@@ -125,7 +125,7 @@ def test_a_configuration_never_changes(load_text: LoadText, account: str) -> Non
         one.accounts[0].cdn = 1  # type: ignore[misc]  # what mypy refuses, pydantic must too
 
 
-def test_an_account_can_be_made_by_hand(load_text: LoadText, account: str) -> None:
+def test_an_account_can_be_built_from_values(load_text: LoadText, account: str) -> None:
     """Given the values that a file would give, then the model is the same."""
     read = load_text(account).config.accounts[0]
     made = AccountConfig.model_validate(

@@ -126,7 +126,7 @@ ACCOUNT_KEYS = (
         ),
     ],
 )
-def test_mistakes_in_the_api(
+def test_mistakes_in_the_api_section_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, folder: Path, text: str, line: str
 ) -> None:
     """Given one bad value below `api`, then its line, column, key and sentence are told."""
@@ -259,7 +259,9 @@ def test_mistakes_in_the_api(
         ),
     ],
 )
-def test_mistakes_in_an_account(mistakes: ReadMistakes, account: str, text: str, line: str) -> None:
+def test_mistakes_in_an_account_have_a_place_and_a_message(
+    mistakes: ReadMistakes, account: str, text: str, line: str
+) -> None:
     """Given one bad value in an account, then its line, column, key and sentence are told."""
     assert mistakes(f"{account}    {text}\n") == [f"config.yaml:{line}"]
 
@@ -282,7 +284,9 @@ def test_mistakes_in_an_account(mistakes: ReadMistakes, account: str, text: str,
         ("158", NEEDS_QUOTES),
     ],
 )
-def test_mistakes_in_a_path(mistakes: ReadMistakes, account: str, path: str, line: str) -> None:
+def test_mistakes_in_a_path_have_a_place_and_a_message(
+    mistakes: ReadMistakes, account: str, path: str, line: str
+) -> None:
     """A path begins with its sestore and is written in one way only, in both forms."""
     long_form = mistakes(f"{account}    files:\n      paths:\n        - path: {path}\n")
     assert long_form == [f"config.yaml:7:17: accounts[0].files.paths[0].path: {line}"]
@@ -318,7 +322,7 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
         ("file_type_s: 1", f"8:11: {{}}.file_type_s: {UNKNOWN_KEY} 'file_types'?"),
     ],
 )
-def test_mistakes_in_the_long_form_of_a_path(
+def test_mistakes_in_the_long_form_of_a_path_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
     """Given one bad value beside a path, then its line, column, key and sentence are told."""
@@ -376,7 +380,7 @@ def test_a_conflict_marker_is_named(mistakes: ReadMistakes, account: str, marker
 
 
 @pytest.mark.parametrize("key", ["api_key_file: ~/key", "api_key_file: ../~/key"])
-def test_a_tilde_is_no_home(mistakes: ReadMistakes, account: str, key: str) -> None:
+def test_a_tilde_is_not_expanded(mistakes: ReadMistakes, account: str, key: str) -> None:
     """A shell replaces it, a file is read as it is."""
     (found,) = mistakes(account.replace("api_key: key", key))
     assert found.endswith(
@@ -384,7 +388,7 @@ def test_a_tilde_is_no_home(mistakes: ReadMistakes, account: str, key: str) -> N
     )
 
 
-def test_a_mistake_that_nobody_foresaw_has_a_sentence_too() -> None:
+def test_an_unknown_validation_error_has_a_message() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
     assert message_for(error, MESSAGES) == "is not valid here; see config.example.yaml"

@@ -63,7 +63,9 @@ def test_quotas_are_read_as_bytes(
         ("2TB", f"6:15: accounts[0].disk_usage.quotas: {NO_MAPPING}"),
     ],
 )
-def test_what_is_no_quota(mistakes: ReadMistakes, account: str, quotas: str, line: str) -> None:
+def test_wrong_quotas_are_refused(
+    mistakes: ReadMistakes, account: str, quotas: str, line: str
+) -> None:
     """Nothing that could be meant in two ways, or that divides by nothing, is taken."""
     assert mistakes(with_quotas(account, quotas)) == [f"config.yaml:{line}"]
 
@@ -86,7 +88,7 @@ def test_what_is_no_quota(mistakes: ReadMistakes, account: str, quotas: str, lin
         ),
     ],
 )
-def test_a_quota_that_judges_nothing_is_a_warning(
+def test_a_quota_without_effect_is_a_warning(
     load_text: LoadText, account: str, quotas: str, more: str, lines: list[str]
 ) -> None:
     """A quota whose disk usage is never known is told with what to change."""

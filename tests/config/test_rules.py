@@ -59,7 +59,7 @@ NO_UNIT = f"{NO_DURATION}: {BARE_NUMBER}"
         ),
     ],
 )
-def test_what_is_missing_is_told_where_it_should_stand(
+def test_a_missing_key_is_reported_at_its_section(
     mistakes: ReadMistakes, text: str, lines: list[str]
 ) -> None:
     """The place is the key above what is missing, or the beginning of the list's item."""
@@ -106,7 +106,7 @@ def test_one_path_twice_in_an_account_is_a_mistake(mistakes: ReadMistakes, accou
     ]
 
 
-def test_all_mistakes_are_told_at_once_in_the_files_order(mistakes: ReadMistakes) -> None:
+def test_all_mistakes_are_reported_at_once_in_order(mistakes: ReadMistakes) -> None:
     """Given mistakes of every kind, then one attempt shows them all."""
     assert mistakes("""\
 apy: {}

@@ -27,7 +27,7 @@ ENVIRON = {"SCALEENGINE_API_KEY": "k", "SCALEENGINE_API_SECRET": "s"}
 VALIDATOR = Draft202012Validator(build_json_schema())
 
 
-def test_the_schema_beside_the_package_is_current() -> None:
+def test_the_packaged_schema_is_current() -> None:
     """After a change to the model, `python -m exporter.config` writes it again."""
     assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
 
@@ -40,7 +40,7 @@ def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written == [format_schema()]
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     """It is valid by its own dialect."""
     Draft202012Validator.check_schema(build_json_schema())
 

@@ -141,7 +141,7 @@ def test_a_text_that_is_no_secret_is_a_mistake(
     assert mistakes(one_account("api_key: k", f"api_secret: {value} ")) == [f"config.yaml:4:{line}"]
 
 
-def test_a_secret_stands_in_one_place_only(mistakes: ReadMistakes) -> None:
+def test_a_secret_has_one_place_only(mistakes: ReadMistakes) -> None:
     """Both X and X_file are a mistake at X_file, even when the file cannot be read."""
     assert mistakes(one_account("api_key_file: x", "api_key: k", "api_secret: s")) == [
         "config.yaml:3:5: accounts[0].api_key_file: conflicts with api_key; keep one of them"
@@ -212,7 +212,7 @@ def test_a_copied_configuration_keeps_its_secrets(planted: LoadedConfig) -> None
         "files: {{paths: [{{path: sestore4, file_types: ['{text}']}}]}}",
     ],
 )
-def test_no_mistake_shows_what_stands_there(load_text: LoadText, broken: str) -> None:
+def test_no_mistake_shows_the_value(load_text: LoadText, broken: str) -> None:
     """Given the canary in a wrong place, then neither error, cause nor traceback has it."""
     text = one_account(broken.format(text=CANARY), f"api_secret: {CANARY}")
     with pytest.raises(ConfigError) as caught:

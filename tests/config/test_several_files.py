@@ -59,7 +59,7 @@ def test_each_file_adds_its_accounts(write: Write) -> None:
     assert loaded.config.api.concurrency == 4
 
 
-def test_it_is_the_same_as_one_file(write: Write) -> None:
+def test_several_files_give_the_same_as_one(write: Write) -> None:
     """Nothing else depends on how it is divided."""
     write({"all.yaml": account(1, "  - {cdn: 2, api_key: k, api_secret: s}\napi: {timeout: 5s}")})
     write({"a.yaml": account(1), "b.yaml": account(2, "api: {timeout: 5s}")})
@@ -92,7 +92,7 @@ def test_every_mistake_names_its_file(write: Write) -> None:
     ]
 
 
-def test_one_name_in_two_files(write: Write) -> None:
+def test_one_account_name_in_two_files_is_a_mistake(write: Write) -> None:
     """Both places are named: a CDN number is the name of an account without one."""
     write({"a.yaml": account(1), "b.yaml": account(7, "    name: '1'\n")})
     assert find_mistakes("a.yaml", "b.yaml") == [
@@ -103,7 +103,7 @@ def test_one_name_in_two_files(write: Write) -> None:
     ]
 
 
-def test_one_section_in_two_files(write: Write) -> None:
+def test_one_section_in_two_files_is_a_mistake(write: Write) -> None:
     """Which of them counts would depend on their order."""
     write({"a.yaml": account(1, "log: {level: info}\n"), "b.yaml": "log: {level: debug}"})
     assert find_mistakes("a.yaml", "b.yaml") == [
@@ -111,13 +111,13 @@ def test_one_section_in_two_files(write: Write) -> None:
     ]
 
 
-def test_no_accounts_in_any_file(write: Write) -> None:
+def test_no_accounts_in_any_file_are_a_mistake(write: Write) -> None:
     """One file at least must name some."""
     write({"a.yaml": "log: {level: info}", "b.yaml": "api: {timeout: 5s}"})
     assert find_mistakes("a.yaml", "b.yaml") == [f"a.yaml:1:1: accounts: {NO_ACCOUNT}"]
 
 
-def test_a_folder_without_files(write: Write) -> None:
+def test_a_folder_without_files_is_a_mistake(write: Write) -> None:
     """It is said at once, with what is wrong in the other files."""
     write({"d/notes.txt": "x", "a.yaml": "accounts: []"})
     assert find_mistakes("d", "a.yaml") == [
@@ -165,7 +165,9 @@ def test_a_config_map_is_read_whole(config_map: Path, monkeypatch: pytest.Monkey
     assert cdns(load(config_map, {})) == [2, 3]
 
 
-def test_files_that_never_rest(config_map: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_keep_changing_are_an_error(
+    config_map: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are given up after some reads, with what to do."""
     versions = ["old", "new"] * 20
 

@@ -147,7 +147,7 @@ WHITE_SPACE = (
     ],
 )
 @pytest.mark.parametrize("key", ["api_key", "api_secret", "name", "api_key_file", "cdn"])
-def test_what_no_value_holds_is_an_error_that_names_the_variable(
+def test_an_invalid_value_from_the_environment_names_the_variable(
     mistakes: ReadMistakes, key: str, value: str, error: str
 ) -> None:
     """Given what an env file leaves in a value, then the variable is named, the value not."""

@@ -73,9 +73,7 @@ def test_https_and_this_machine_are_no_warning(load_text: LoadText, account: str
     assert warnings(load_text, f"{account}api:\n  url: {url}\n") == []
 
 
-def test_values_that_go_before_the_next_poll_are_a_warning(
-    load_text: LoadText, account: str
-) -> None:
+def test_a_stale_after_below_the_interval_is_a_warning(load_text: LoadText, account: str) -> None:
     """Given a stale_after below its interval, then both places are told."""
     text = f"""{account}\
     disk_usage: {{stale_after: 59m}}
@@ -121,7 +119,7 @@ SPACE = "begins or ends with a space, or a folder in it does; write it without"
         ("sestore4/ jb/a", SPACE),
     ],
 )
-def test_a_name_that_only_a_mistake_writes_is_a_warning(
+def test_an_implausible_name_is_a_warning(
     load_text: LoadText, account: str, name: str, sentence: str
 ) -> None:
     """ScaleEngine will not know it, and its poll can only fail."""
@@ -132,7 +130,9 @@ def test_a_name_that_only_a_mistake_writes_is_a_warning(
     ]
 
 
-def test_counts_of_a_path_that_go_before_its_next_poll(load_text: LoadText, account: str) -> None:
+def test_a_stale_after_below_the_interval_of_a_path_is_a_warning(
+    load_text: LoadText, account: str
+) -> None:
     """A path's own interval counts, where it has one."""
     text = f"""{account}\
     files:

@@ -21,7 +21,7 @@ accounts:
 """
 
 
-def test_what_is_written_is_what_was_read(tmp_path: Path) -> None:
+def test_a_written_configuration_reads_back(tmp_path: Path) -> None:
     """With the keys filled in again it is the same configuration, and shows every default."""
     (tmp_path / "secret").write_text(SECRET)
     file, again = tmp_path / "config.yaml", tmp_path / "again.yaml"
@@ -52,7 +52,7 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
     assert written.count("'***'") == 3
 
 
-def test_files_whose_names_are_not_utf8(tmp_path: Path) -> None:
+def test_files_with_names_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     """They are named all the same."""
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()

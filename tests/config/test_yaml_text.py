@@ -121,7 +121,7 @@ def test_hostile_nesting_is_a_mistake_like_any_other(mistakes: ReadMistakes, tex
     assert line.endswith(DEEP)
 
 
-def test_nesting_that_yaml_can_read_has_an_end_too(mistakes: ReadMistakes, account: str) -> None:
+def test_deep_nesting_is_one_mistake(mistakes: ReadMistakes, account: str) -> None:
     """A list in a list, thirty deep, is told once, at the level where it is enough."""
     lines = mistakes(account + "    name: " + "[" * 30 + "]" * 30)
     assert lines[0] == "config.yaml:5:11: accounts[0].name: must be text"
@@ -137,7 +137,7 @@ def test_a_recursive_alias_is_a_mistake(mistakes: ReadMistakes, account: str) ->
     )
 
 
-def test_aliases_that_grow_without_measure_are_a_mistake(mistakes: ReadMistakes) -> None:
+def test_aliases_of_too_many_values_are_a_mistake(mistakes: ReadMistakes) -> None:
     """Nine lines of aliases that stand for a billion values are not read to their end."""
     levels = "\n".join(
         f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]"
@@ -252,7 +252,7 @@ def test_an_invisible_character_is_named(
     ]
 
 
-def test_a_key_that_stands_twice_is_a_mistake_at_the_second(mistakes: ReadMistakes) -> None:
+def test_a_duplicate_key_is_a_mistake_at_the_second(mistakes: ReadMistakes) -> None:
     """Both places are told, and the first value is judged as ever."""
     twice = "duplicate of line"
     assert mistakes("""\
@@ -297,7 +297,7 @@ def test_a_byte_order_mark_is_no_mistake(load_text: LoadText, account: str) -> N
         ("large.yaml", "large.yaml: the configuration file is larger than 4096 KiB"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_without_a_line(
+def test_a_file_that_cannot_be_read_is_a_mistake_without_a_line(
     folder: Path, name: str, line: str
 ) -> None:
     """There is no line to show, so the file's name stands alone."""
@@ -310,9 +310,7 @@ def test_a_file_that_cannot_be_read_is_told_without_a_line(
     assert caught.value.problems[0].line is None
 
 
-def test_a_file_without_the_right_to_read_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says whose right is missing."""
 
     def refuse(*_: object, **__: object) -> None:

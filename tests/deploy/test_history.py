@@ -61,7 +61,7 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(tmp_path)
 
 
-def test_no_history_is_asked_for(stack: Stack) -> None:
+def test_without_a_first_day_no_history_is_made(stack: Stack) -> None:
     stack.run("collect.sh", "")
     stack.run("blocks.sh", "")
     assert (stack.calls, list(stack.tsdb.iterdir())) == (0, [])
@@ -80,7 +80,7 @@ def test_the_demo_has_a_history(stack: Stack) -> None:
     assert f"scaleengine_disk_usage_bytes{labels} " in (stack.history / "history.om").read_text()
 
 
-def test_a_failure_keeps_nothing_from_starting(stack: Stack) -> None:
+def test_a_failure_does_not_prevent_the_start(stack: Stack) -> None:
     stack.write("scaleengine-exporter", f'echo "$@" >{stack.history}/flags; exit 1')
     assert "there is no history" in stack.run("collect.sh", "--from=1y --to=2026-01-31")
     *_, last_end = re.findall(r"--to=(\S+)", (stack.history / "flags").read_text())
@@ -95,7 +95,7 @@ def test_a_failure_keeps_nothing_from_starting(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("moves", range(4))
-def test_killed_while_blocks_are_moved(stack: Stack, moves: int) -> None:
+def test_blocks_are_not_doubled_after_a_kill(stack: Stack, moves: int) -> None:
     """The next start moves the rest: no block is made a second time."""
     (stack.history / "asked").write_text("x")
     stack.write("promtool", 'for work; do :; done; mkdir "$work/01A" "$work/01B"')

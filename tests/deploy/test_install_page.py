@@ -46,7 +46,7 @@ def run(machine: Path, block: str) -> None:
     )
 
 
-def test_the_files_are_written(machine: Path) -> None:
+def test_the_commands_of_the_page_install_and_remove_the_files(machine: Path) -> None:
     """All files are there, and man finds the manual page; nothing stays of them."""
     write, remove = blocks("After the installation")
     run(machine, write)
@@ -57,7 +57,7 @@ def test_the_files_are_written(machine: Path) -> None:
     assert [path for path in (machine / "usr").rglob("*") if path.is_file()] == []
 
 
-def test_systemd(machine: Path) -> None:
+def test_the_commands_of_the_page_install_and_remove_the_unit(machine: Path) -> None:
     """The unit has a good configuration and secrets of its own, and nothing stays of it."""
     install, listen, upgrade, remove = blocks("With systemd")
     units, ours = machine / "etc/systemd/system", machine / "etc/scaleengine-exporter"

@@ -36,7 +36,7 @@ def allowed(words: list[str]) -> list[set[str]]:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_nothing_is_installed_that_has_no_hash(file: str) -> None:
+def test_every_installation_is_by_hash(file: str) -> None:
     """A command takes wheels by their hashes from an index, or asks no index at all."""
     commands = find_commands((ROOT / file).read_text())
     assert [
@@ -44,7 +44,7 @@ def test_nothing_is_installed_that_has_no_hash(file: str) -> None:
     ] == []
 
 
-def test_the_commands_are_found() -> None:
+def test_every_install_command_is_checked() -> None:
     """Each place where something is installed is looked at."""
     found = {file: len(find_commands((ROOT / file).read_text())) for file in FILES}
     assert found["deploy/build_deb.sh"] == 2

@@ -153,19 +153,19 @@ def test_the_chart_sets_the_addresses_in_alerts() -> None:
 
 
 @with_helm
-def test_kubernetes_knows_what_the_chart_makes() -> None:
+def test_the_chart_is_valid_for_kubernetes() -> None:
     """No field is unknown in the oldest and the newest version, and no value is wrong."""
     assert find_faults(render(*EVERYTHING)) == []
     assert {manifest["kind"] for manifest in render(*EVERYTHING)} >= OF_THE_OPERATOR
 
 
-def test_kubernetes_knows_what_the_base_has() -> None:
+def test_the_base_is_valid_for_kubernetes() -> None:
     """It is the same for the files of the kustomization."""
     assert len(read_base()) == 7
     assert find_faults(read_base()) == []
 
 
-def test_an_unknown_field_is_found() -> None:
+def test_an_unknown_field_is_an_error() -> None:
     """The check above can fail, by a name and by a type."""
     service = find(read_base(), "Service")
     assert find_faults([service | {"spec": service["spec"] | {"clusterIp": "None"}}])
@@ -203,7 +203,7 @@ def test_the_documented_overlay_has_a_configuration_of_its_own(tmp_path: Path) -
 
 
 @with_helm
-def test_the_documented_values_make_everything(tmp_path: Path) -> None:
+def test_the_documented_values_make_every_resource(tmp_path: Path) -> None:
     """They pass the schema, and the Prometheus Operator and Grafana get theirs."""
     assert HELM is not None
     (tmp_path / "values.yaml").write_text(read_block("values.yaml"))
@@ -221,13 +221,13 @@ def test_the_base_is_the_chart_with_its_defaults() -> None:
         assert path.read_text() == contents, f"{path.name} is not current: make kubernetes"
 
 
-def test_the_pods_are_locked_up() -> None:
+def test_the_pods_are_restricted() -> None:
     """The base keeps to the restricted profile, with a root that cannot be written."""
     assert find_privileges(find(read_base(), "StatefulSet")) == []
 
 
 @with_helm
-def test_the_pods_of_the_chart_are_locked_up() -> None:
+def test_the_pods_of_the_chart_are_restricted() -> None:
     """They keep to it with everything switched on, and without a fixed user."""
     assert find_privileges(find(render(*EVERYTHING), "StatefulSet")) == []
     openshift = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "fsGroup")]
@@ -255,7 +255,7 @@ def test_each_selector_finds_the_pods() -> None:
     assert monitor["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
-def test_the_alerts_know_the_scraped_job() -> None:
+def test_the_alerts_name_the_scraped_job() -> None:
     """The job is named as the rules and the dashboard name it."""
     (endpoint,) = find(read_base(), "ServiceMonitor")["spec"]["endpoints"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "scaleengine"}]
@@ -321,7 +321,7 @@ def test_the_last_pods_can_be_updated_first() -> None:
 
 
 @with_helm
-def test_the_health_is_found_behind_passwords_and_tls() -> None:
+def test_the_health_check_works_with_passwords_and_tls() -> None:
     """With a web config file the exporter's own command asks, which needs neither."""
     pod = find(render(*EVERYTHING), "StatefulSet")["spec"]["template"]["spec"]
     container = pod["containers"][0]
@@ -332,7 +332,7 @@ def test_the_health_is_found_behind_passwords_and_tls() -> None:
 
 
 @with_helm
-def test_helm_finds_nothing_to_say() -> None:
+def test_helm_lint_finds_nothing() -> None:
     """The chart passes the linter with warnings as errors, and names what it needs without."""
     assert HELM is not None
     with_account, without = (
@@ -401,7 +401,7 @@ def test_the_schema_rejects_wrong_values(key: str, value: object) -> None:
     }
 
 
-def test_the_schema_takes_what_the_chart_does_not_set() -> None:
+def test_the_schema_accepts_what_the_chart_does_not_set() -> None:
     """A secret may be named by a variable, and other flags and variables may be added."""
     values = yaml.safe_load((CHART / "values.yaml").read_text()) | {
         "config": {"accounts": [{"cdn": 1, "api_key": "${KEY}", "api_secret": "${SECRET}"}]},
@@ -412,7 +412,7 @@ def test_the_schema_takes_what_the_chart_does_not_set() -> None:
     assert [error.message for error in errors] == []
 
 
-def test_the_schema_misses_what_the_templates_need() -> None:
+def test_the_schema_requires_what_the_templates_need() -> None:
     """A section that is set to null is named, instead of an error inside of a template."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     values |= yaml.safe_load(ONE_ACCOUNT.read_text())
@@ -456,7 +456,7 @@ def test_each_value_has_a_default_and_a_description() -> None:
     assert list(compare(read_schema(), values, "")) == []
 
 
-def test_it_is_the_version_of_the_program() -> None:
+def test_the_chart_has_the_version_of_the_program() -> None:
     """The chart and the base run the image of the program that they come with."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     base = yaml.safe_load((BASE / "kustomization.yaml").read_text())

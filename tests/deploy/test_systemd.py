@@ -50,7 +50,7 @@ def units(tmp_path: Path) -> list[str]:
 
 
 @with_systemd
-def test_systemd_understands_the_units(units: list[str]) -> None:
+def test_the_units_are_valid_for_systemd(units: list[str]) -> None:
     """No key is unknown, and no value is wrong."""
     verified = analyze("verify", "--recursive-errors=yes", "--man=no", *units)
     assert (verified.stderr, verified.returncode) == ("", 0)
@@ -108,7 +108,7 @@ def test_a_missing_secret_is_named(tmp_path: Path, missing: str) -> None:
         ),
     ],
 )
-def test_a_unit_without_credentials(
+def test_missing_systemd_credentials_are_an_error(
     tmp_path: Path, files: dict[str, str], environ: dict[str, str], mistakes: list[str]
 ) -> None:
     """What systemd did not hand over is an error that names the key, and says why."""
@@ -134,7 +134,7 @@ def test_the_configuration_of_the_package_is_not_accepted_as_it_is(tmp_path: Pat
 
 
 @with_systemd
-def test_a_unit_with_an_unknown_key_is_found(units: list[str]) -> None:
+def test_an_unknown_key_of_a_unit_is_an_error(units: list[str]) -> None:
     """The check above can fail."""
     (service,) = (unit for unit in units if unit.endswith(".service"))
     text = Path(service).read_text()
@@ -144,7 +144,7 @@ def test_a_unit_with_an_unknown_key_is_found(units: list[str]) -> None:
 
 
 @with_systemd
-def test_the_exporter_is_locked_up(units: list[str]) -> None:
+def test_the_unit_has_a_low_exposure_level(units: list[str]) -> None:
     """What it could do to the machine is little, by systemd's own measure from 0 to 10."""
     (service,) = (unit for unit in units if unit.endswith(".service"))
     judged = analyze("security", "--offline=true", service).stdout

@@ -140,7 +140,7 @@ def day_of(moment: float) -> date:
     return datetime.fromtimestamp(moment, UTC).date()
 
 
-def test_a_year_day_for_day(fresh: Watch, history: History, proofs: Proofs) -> None:
+def test_each_day_of_a_year_is_right(fresh: Watch, history: History, proofs: Proofs) -> None:
     """Each day of each user is what ScaleEngine has, at each hour, and no other day is there."""
     start = history.polled.start
     first = start - timedelta(days=DAYS)
@@ -163,7 +163,9 @@ def test_a_year_day_for_day(fresh: Watch, history: History, proofs: Proofs) -> N
         proofs.add(fresh.name, f"samples of a year of {name}, all as simulated", len(seen))
 
 
-def test_the_join_to_live_scrapes(fresh: Watch, history: History, proofs: Proofs) -> None:
+def test_nothing_is_missing_or_doubled_at_the_first_scrape(
+    fresh: Watch, history: History, proofs: Proofs
+) -> None:
     """Between what is filled in and what is scraped nothing is missing and nothing is doubled."""
 
     def scraped() -> Mapping[str, list[tuple[float, float]]]:
@@ -188,7 +190,7 @@ def test_the_join_to_live_scrapes(fresh: Watch, history: History, proofs: Proofs
     proofs.add(fresh.name, "longest time between samples of a year and live ones, in s", longest)
 
 
-def test_the_dashboard_from_the_first_minute(fresh: Watch, proofs: Proofs) -> None:
+def test_the_dashboard_has_data_from_the_first_minute(fresh: Watch, proofs: Proofs) -> None:
     """The forecast, the changes in a day and a week, and the day when a quota is full are there."""
     growing = {user or "(empty name)": USERS[user] for user in USERS.keys() - {"guest"}}
     weekly = {user: 7.0 * points.bytes_a_day for user, points in growing.items()}

@@ -55,7 +55,7 @@ def wrong_key(exporter: Exporter, polled: Polled) -> Iterator[None]:
         exporter.write_key(polled, polled.account.api_key)
 
 
-def test_a_wrong_key(
+def test_refused_credentials_send_a_page(
     exporter: Exporter,
     polled: Mapping[str, Polled],
     watches: Watches,
@@ -112,7 +112,7 @@ def vanished(polled: Polled, path: str) -> Iterator[int]:
             root.add(name, FileType.VIDEO)
 
 
-def test_vanished_files(
+def test_vanished_files_send_a_page(
     polled: Mapping[str, Polled], watches: Watches, received: ReceivedAlerts
 ) -> None:
     """Files that are gone page somebody: which path of which account, and how many there were."""
@@ -146,7 +146,9 @@ def lowered_quota(exporter: Exporter, account: str, cpu_user: str, limit: int) -
         exporter.reload()
 
 
-def test_over_quota(exporter: Exporter, watches: Watches, received: ReceivedAlerts) -> None:
+def test_usage_over_the_quota_sends_a_page(
+    exporter: Exporter, watches: Watches, received: ReceivedAlerts
+) -> None:
     """A quota that is lowered by a reload pages somebody: who is over it, and by how much."""
     with lowered_quota(exporter, "demo", "live", 1 * TB):
         for watch in watches.values():
@@ -183,7 +185,7 @@ def ended(exporter: Exporter) -> Iterator[None]:
         exporter.start()
 
 
-def test_an_exporter_that_is_down(
+def test_an_exporter_that_is_down_sends_a_page(
     exporter: Exporter,
     scaleengine: Simulator,
     polled: Mapping[str, Polled],
@@ -226,7 +228,7 @@ def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
     )
 
 
-def test_an_exporter_that_restarts(
+def test_repeated_restarts_are_notified(
     exporter: Exporter, watches: Watches, received: ReceivedAlerts
 ) -> None:
     """An exporter that is started again and again is told of, though each time it polls well."""
@@ -243,7 +245,7 @@ def test_an_exporter_that_restarts(
         assert "times in six hours" in restarting.summary
 
 
-def test_no_false_alarm(watches: Watches, proofs: Proofs) -> None:
+def test_no_other_alert_is_sent(watches: Watches, proofs: Proofs) -> None:
     """In all that time nobody was told of anything but what was wrong."""
     for watch in watches.values():
         told = {alert.alert for alert in watch.receiver.told} - AT_THE_START

@@ -46,29 +46,31 @@ def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
     return judge
 
 
-def test_the_configuration(run_promtool: RunPromtool) -> None:
+def test_the_configuration_of_prometheus_is_valid(run_promtool: RunPromtool) -> None:
     """The configuration of Prometheus is good, with the rules that it names."""
     run_promtool("check", "config", MONITORING / "prometheus.yml")
 
 
-def test_the_copies(run_promtool: RunPromtool, tmp_path: Path) -> None:
+def test_the_copied_configuration_is_valid(run_promtool: RunPromtool, tmp_path: Path) -> None:
     """What this run makes of it is good too."""
     write_rules(tmp_path)
     run_promtool("check", "config", write_prometheus(tmp_path, "127.0.0.1:1", "127.0.0.1:2"))
 
 
-def test_the_rules(run_promtool: RunPromtool) -> None:
+def test_the_rules_are_valid(run_promtool: RunPromtool) -> None:
     """The rules are good, and nothing in them is in doubt."""
     run_promtool("check", "rules", "--lint-fatal", RULES)
 
 
-def test_the_metrics(run_promtool: RunPromtool, exporter: Exporter) -> None:
+def test_the_metrics_are_valid(run_promtool: RunPromtool, exporter: Exporter) -> None:
     """What a running exporter serves has no fault that promtool knows."""
     run_promtool("check", "metrics", given=exporter.metrics())
 
 
 @pytest.mark.parametrize("file", ["shipped", "copied"])
-def test_alertmanager_is_configured_well(file: str, tmp_path: Path, proofs: Proofs) -> None:
+def test_the_configuration_of_alertmanager_is_valid(
+    file: str, tmp_path: Path, proofs: Proofs
+) -> None:
     """The configuration of Alertmanager is good, as shipped and as this run has it."""
     shipped = file == "shipped"
     config = ALERTMANAGER if shipped else write_alertmanager(tmp_path, "http://127.0.0.1:1")
@@ -78,7 +80,9 @@ def test_alertmanager_is_configured_well(file: str, tmp_path: Path, proofs: Proo
 
 
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "page"), ("warning", "notify")])
-def test_routes(severity: str, receiver: str, proofs: Proofs) -> None:
+def test_critical_alerts_page_and_warnings_notify(
+    severity: str, receiver: str, proofs: Proofs
+) -> None:
     """What is critical goes to who is paged, a warning to who is notified."""
     labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=demo"]
     routed = ["config", "routes", "test", f"--config.file={ALERTMANAGER}"]

@@ -17,7 +17,7 @@ WRITTEN = [
 ]
 
 
-def test_every_rule_is_well(watch: Watch, proofs: Proofs) -> None:
+def test_every_rule_is_evaluated_without_error(watch: Watch, proofs: Proofs) -> None:
     """Prometheus has evaluated all rules that are written, and found none wanting."""
 
     def health() -> dict[str, int]:

@@ -31,7 +31,7 @@ def test_the_target_is_up(watch: Watch, proofs: Proofs) -> None:
     proofs.add(watch.name, "health of the target, last error", seen)
 
 
-def test_every_sample_is_taken(watch: Watch, exporter: Exporter, proofs: Proofs) -> None:
+def test_prometheus_drops_no_sample(watch: Watch, exporter: Exporter, proofs: Proofs) -> None:
     """Prometheus takes as many samples as /metrics has, and drops none."""
     query = watch.prometheus.value
 
@@ -92,7 +92,7 @@ def test_samples_are_those_of_the_exporter(
     proofs.add(watch.name, "series with the exporter's prefix, all in /metrics", len(seen))
 
 
-def test_prometheus_does_not_complain(watch: Watch, proofs: Proofs) -> None:
+def test_prometheus_logs_no_warning(watch: Watch, proofs: Proofs) -> None:
     """No line of its log is a warning or an error: of scrapes, of rules, of notifications."""
     complaints = [line for line in watch.log.lines if COMPLAINT.search(line)]
     assert complaints == []

@@ -51,7 +51,7 @@ def openssl(folder: Path, *arguments: str) -> None:
     )
 
 
-def test_prometheus_scrapes_as_the_page_says(folder: Path) -> None:
+def test_prometheus_scrapes_with_tls_as_documented(folder: Path) -> None:
     """The two halves fit each other: the target is up."""
     prometheus = needed("prometheus")
     exporter = [

@@ -20,7 +20,9 @@ def test_scrapes_make_no_request(start: StartPolling, scaleengine: Simulator) ->
     assert scaleengine.request_count == requests > 0
 
 
-def test_it_serves_while_scaleengine_hangs(start: StartPolling, scaleengine: Simulator) -> None:
+def test_scrapes_are_served_while_scaleengine_hangs(
+    start: StartPolling, scaleengine: Simulator
+) -> None:
     """From the first moment on it is scraped at once, though no response has ever come.
 
     There are no numbers, and what it waits for is told.

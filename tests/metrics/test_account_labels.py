@@ -39,13 +39,15 @@ def find_labels(metrics: Metrics) -> dict[str, dict[str, str]]:
         {"main": {"customer": 'a "b" \\ {c}, d="e"'}, "other": {"tier": "gold", "customer": "é"}},
     ],
 )
-def test_labels_of_accounts(clock: Clock, labels: Mapping[str, Mapping[str, str]]) -> None:
+def test_labels_of_accounts_are_on_their_series(
+    clock: Clock, labels: Mapping[str, Mapping[str, str]]
+) -> None:
     """Whatever is in their values, and though accounts have different ones."""
     metrics = build_metrics(Store(TARGETS), ACCOUNTS, clock, labels=labels)
     assert find_labels(metrics) == {name: labels.get(name, {}) for name in ACCOUNTS}
 
 
-def test_labels_after_a_reload(clock: Clock) -> None:
+def test_a_reload_changes_the_labels(clock: Clock) -> None:
     """They are those of now, and their account is published again."""
     metrics = build_metrics(Store(TARGETS), ACCOUNTS, clock, labels={"main": {"customer": "a"}})
     metrics.changes.take()

@@ -58,7 +58,7 @@ def exchange(
         ("other", "files", "files.list"),
     ],
 )
-def test_every_failure_is_there_at_0(
+def test_every_failure_reason_starts_at_0(
     metrics: Metrics, account: str, collector: str, command: str, reason: str
 ) -> None:
     """Each reason is there before it happens: an alert on an increase needs the 0 before the 1."""
@@ -69,13 +69,13 @@ def test_every_failure_is_there_at_0(
     assert value("scaleengine_api_request_failures_total", requests) == 0
 
 
-def test_there_are_no_other_reasons() -> None:
+def test_no_other_failure_reason_exists() -> None:
     """The reasons are a closed set: dashboards name them."""
     assert [str(reason) for reason in Reason] == REASONS
 
 
 @pytest.mark.parametrize("reason", ROW_REASONS)
-def test_every_reason_to_reject_a_row_is_there_at_0(metrics: Metrics, reason: str) -> None:
+def test_every_reason_to_reject_a_row_starts_at_0(metrics: Metrics, reason: str) -> None:
     """Each reason is there before it happens, for the accounts whose disk usage is polled."""
     name = "scaleengine_disk_usage_rejected_rows_total"
     value = metrics.registry.get_sample_value
@@ -83,12 +83,12 @@ def test_every_reason_to_reject_a_row_is_there_at_0(metrics: Metrics, reason: st
     assert value(name, {"account": "other", "reason": reason}) is None
 
 
-def test_there_are_no_other_reasons_to_reject_a_row() -> None:
+def test_no_other_reason_to_reject_a_row_exists() -> None:
     """The reasons are a closed set: dashboards name them."""
     assert [str(fault) for fault in RowFault] == ROW_REASONS
 
 
-def test_rejected_rows(metrics: Metrics) -> None:
+def test_rejected_rows_are_counted_by_reason(metrics: Metrics) -> None:
     """Rejected rows are counted under their reason, after a failed poll too, and go on counting."""
     rejected = {RowFault.INVALID_BYTES: 3, RowFault.CONFLICTING_BYTES: 2}
     for reason in (None, Reason.PROTOCOL):
@@ -103,7 +103,7 @@ def test_rejected_rows(metrics: Metrics) -> None:
     }
 
 
-def test_rejected_rows_of_an_account_that_is_gone(metrics: Metrics) -> None:
+def test_rejected_rows_of_a_removed_account_are_not_counted(metrics: Metrics) -> None:
     """A poll that ends after its account is gone does not bring its series back."""
     metrics.apply(compute_delta([], [AUDIO]), {"other": 7})
     metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1, None, {RowFault.INVALID_BYTES: 3}))
@@ -120,7 +120,9 @@ def test_what_is_not_configured_is_not_counted(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(("reason", "failures"), [(None, 0), (Reason.SERVER, 1)])
-def test_polls(metrics: Metrics, reason: Reason | None, failures: int) -> None:
+def test_polls_are_counted_by_collector_and_reason(
+    metrics: Metrics, reason: Reason | None, failures: int
+) -> None:
     """Each poll counts once, a failed one under its reason too; other collectors do not notice."""
     metrics.polls.count(VIDEOS, PollResult(0.0, 1.0, 5, reason))
 
@@ -133,7 +135,9 @@ def test_polls(metrics: Metrics, reason: Reason | None, failures: int) -> None:
 
 
 @pytest.mark.parametrize(("reason", "failures"), [(None, 0), (Reason.TIMEOUT, 1)])
-def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> None:
+def test_requests_are_counted_by_command_and_reason(
+    metrics: Metrics, reason: Reason | None, failures: int
+) -> None:
     """Each request counts once, a failed one under its reason too, and its duration is observed."""
     metrics.record_exchange(exchange(reason))
 
@@ -152,7 +156,7 @@ def test_requests(metrics: Metrics, reason: Reason | None, failures: int) -> Non
     assert value(f"{duration}_count", {"command": "disk.usage"}) == 0
 
 
-def test_accounts_are_described(metrics: Metrics) -> None:
+def test_each_account_has_its_cdn_number(metrics: Metrics) -> None:
     """Each configured account tells its CDN number, whether it was asked or not."""
     value = metrics.registry.get_sample_value
     assert value("scaleengine_account_info", {"account": "main", "cdn": "158"}) == 1
@@ -169,7 +173,7 @@ def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_other_targets(metrics: Metrics) -> None:
+def test_a_reload_leaves_the_series_of_its_targets(metrics: Metrics) -> None:
     """After a reload there are the series of its targets only; those that stay go on counting."""
     metrics.record_poll(USAGE, PollResult(0.0, 1.0, 1, Reason.SERVER))
     metrics.record_exchange(exchange(Reason.SERVER))
@@ -190,7 +194,7 @@ def test_other_targets(metrics: Metrics) -> None:
     assert values(metrics, "scaleengine_polls_total")["main", "disk_usage"] == 2
 
 
-def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
+def test_a_late_poll_brings_no_removed_series_back(metrics: Metrics) -> None:
     """A poll or a request that ends late does not bring back the series of a removed account."""
     metrics.apply(compute_delta([], []), {})
     metrics.record_poll(USAGE, PollResult(0.0, 1.0, 0, Reason.AUTH))
@@ -202,7 +206,7 @@ def test_what_ends_after_its_target_is_gone(metrics: Metrics) -> None:
         assert values(metrics, f"scaleengine_{name}") == {}
 
 
-def test_the_skew_of_the_clock(metrics: Metrics) -> None:
+def test_the_clock_skew_is_that_of_the_last_response(metrics: Metrics) -> None:
     """The skew is that of the last response which told the time, and absent before there is one."""
     metrics.record_exchange(exchange())
     assert values(metrics, "scaleengine_api_clock_skew_seconds") == {}
@@ -212,7 +216,7 @@ def test_the_skew_of_the_clock(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(("replaced", "known"), [((), {("main",): 1.0}), (("main",), {})])
-def test_another_account_of_the_same_name(
+def test_another_account_of_the_same_name_starts_at_0(
     metrics: Metrics, replaced: tuple[str, ...], known: dict[tuple[str, ...], float]
 ) -> None:
     """What was known of an account is not known of another that has its name now."""

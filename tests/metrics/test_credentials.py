@@ -73,7 +73,7 @@ def by_collector(collector: CredentialCollector) -> Accepted:
     }
 
 
-def test_nothing_is_known_before_the_first_request(collector: CredentialCollector) -> None:
+def test_up_is_absent_before_the_first_request(collector: CredentialCollector) -> None:
     """Before an account was asked nobody knows whether it is up, and nothing says so."""
     assert (up(collector), by_collector(collector)) == ({}, {})
 
@@ -130,7 +130,7 @@ def test_nothing_is_known_before_the_first_request(collector: CredentialCollecto
         ([accepted(USAGE, NEW, 1.0), refused(VIDEOS, OLD, 2.0)], 0, None, 0),
     ],
 )
-def test_what_an_account_is(
+def test_an_account_is_up_where_its_key_is_accepted(
     collector: CredentialCollector,
     story: Sequence[CredentialVerdict],
     is_up: int,
@@ -147,7 +147,7 @@ def test_what_an_account_is(
     }
 
 
-def test_accounts_do_not_mix(collector: CredentialCollector) -> None:
+def test_up_of_one_account_does_not_depend_on_another(collector: CredentialCollector) -> None:
     """One account says nothing of another, though both have the same credentials."""
     collector.record(accepted(USAGE))
     collector.record(refused(OTHER))
@@ -156,7 +156,7 @@ def test_accounts_do_not_mix(collector: CredentialCollector) -> None:
 
 
 @given(st.lists(st.sampled_from([accepted(VIDEOS), accepted(AUDIO), refused(USAGE)]), min_size=1))
-def test_a_denied_command_never_flaps(story: list[CredentialVerdict]) -> None:
+def test_up_does_not_flap_where_one_command_is_denied(story: list[CredentialVerdict]) -> None:
     """In whatever order the polls end: once the account was up, it stays up."""
     collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO], ChangedTargets())
     was_up = False
@@ -195,7 +195,7 @@ Change = Callable[[CredentialCollector], None]
         ),
     ],
 )
-def test_after_a_reload(
+def test_a_reload_keeps_verdicts_of_kept_targets(
     collector: CredentialCollector, change: Change, is_up: Up, decided: Accepted
 ) -> None:
     """What was decided counts for targets that are polled still, and for the same account only."""
@@ -214,7 +214,7 @@ def test_an_account_that_is_not_reached_stays_down_at_a_reload(
     assert up(collector) == {"main": 0}
 
 
-def test_a_poll_that_ends_after_its_target_is_gone(collector: CredentialCollector) -> None:
+def test_a_late_verdict_brings_no_removed_account_back(collector: CredentialCollector) -> None:
     """A late verdict brings back no account and no target."""
     collector.set_targets(["main"], [USAGE])
     collector.record(accepted(VIDEOS))

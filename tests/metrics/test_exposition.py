@@ -142,7 +142,7 @@ def metrics(clock: Clock) -> Metrics:
     return metrics
 
 
-def test_the_whole_text(metrics: Metrics, exposition: Exposition) -> None:
+def test_the_text_is_the_golden_text(metrics: Metrics, exposition: Exposition) -> None:
     """/metrics is, byte for byte, the golden text."""
     golden = Template(GOLDEN.read_text()).substitute(
         version=__version__, revision=revision(), python=platform.python_version()
@@ -150,7 +150,9 @@ def test_the_whole_text(metrics: Metrics, exposition: Exposition) -> None:
     assert exposition(metrics.registry) == golden
 
 
-def test_every_metric_of_the_table(metrics: Metrics, exposition: Exposition) -> None:
+def test_every_metric_has_its_type_help_and_labels(
+    metrics: Metrics, exposition: Exposition
+) -> None:
     """Each metric is there with its type, a text of help and exactly its labels; no other is."""
     families = {
         family.name: family
@@ -177,7 +179,7 @@ def test_samples_have_no_timestamps(metrics: Metrics) -> None:
     assert {sample.timestamp for sample in samples} == {None}
 
 
-def test_the_librarys_own(metrics: Metrics) -> None:
+def test_metrics_of_the_library_are_there(metrics: Metrics) -> None:
     """What prometheus_client tells of the process and of Python is there, too."""
     text = generate_latest(metrics.registry).decode()
     names = {family.name for family in text_string_to_metric_families(text)}
@@ -205,7 +207,7 @@ def test_promtool_finds_nothing(metrics: Metrics) -> None:
 @given(account=any_text, path=any_text, folder=any_text)
 @example(account="\\n", path='"},{', folder="\\")
 @example(account="# HELP x\n", path="a\r\nb 1", folder="\u2028\x85\x00")
-def test_any_label_comes_back(account: str, path: str, folder: str) -> None:
+def test_any_label_value_reads_back(account: str, path: str, folder: str) -> None:
     """Whatever an account, a path or a folder is called, a reader gets that very name."""
     target = FilesTarget(account, 60, 180, path, "video", 1)
     store = Store([target])

@@ -130,7 +130,7 @@ def test_the_text_has_the_families_in_order(exposition: Exposition) -> None:
     ]
 
 
-def test_compressed_it_is_one_member(exposition: Exposition) -> None:
+def test_the_compressed_text_is_one_gzip_member(exposition: Exposition) -> None:
     """Compressed, it is a single gzip member of the same text, as every client reads it."""
     assert unpacked(exposition.gzip()) == joined(exposition.text())
 
@@ -141,13 +141,13 @@ def test_the_length_is_that_of_all_parts(exposition: Exposition) -> None:
         assert body.length == len(joined(body))
 
 
-def test_a_scrape_makes_nothing(exposition: Exposition) -> None:
+def test_a_scrape_renders_nothing(exposition: Exposition) -> None:
     """However many ask, they get the very bytes that were made once, the gzip member's end too."""
     assert exposition.text() is exposition.text()
     assert exposition.gzip() is exposition.gzip()
 
 
-def test_nothing_at_all_is_an_exposition() -> None:
+def test_an_exposition_without_families_is_empty() -> None:
     """Without any family the text is empty, and its gzip is a whole member."""
     empty = expose(build_empty_layer(()), render_process_layer(()))
     assert joined(empty.text()) == unpacked(empty.gzip()) == b""
@@ -192,7 +192,7 @@ def test_the_same_samples_are_no_change(layer: AccountsLayer) -> None:
     ],
     ids=["one", "both", "nothing"],
 )
-def test_every_change_of_an_account_shows(
+def test_every_change_of_an_account_is_shown(
     layer: AccountsLayer, change: Metric, shown: list[tuple[str, str]]
 ) -> None:
     """An account has the samples that it was given last."""
@@ -203,7 +203,7 @@ def test_every_change_of_an_account_shows(
     ]
 
 
-def test_samples_can_go_and_come(layer: AccountsLayer) -> None:
+def test_samples_can_be_removed_and_added(layer: AccountsLayer) -> None:
     """A family keeps its HELP when its last sample goes, and is no answer to its name then."""
     without = gone(layer, "disk_bytes", "one", "two")
     exposition = expose(without, render_process_layer(()))
@@ -230,7 +230,7 @@ def test_accounts_come_and_go_in_any_order(
         assert text_of(layer).encode() == generate_latest(registry_of(users(**held)))
 
 
-def test_an_exposition_never_changes(exposition: Exposition) -> None:
+def test_an_exposition_is_immutable(exposition: Exposition) -> None:
     """Who holds an exposition reads the same from it after others have been made from it."""
     text, compressed = joined(exposition.text()), joined(exposition.gzip())
     text_of(changed(exposition.accounts, users(one=1), polls(two=2)))
@@ -294,7 +294,7 @@ def test_names_choose_samples(exposition: Exposition, names: list[str], shown: l
     assert unpacked(exposition.gzip(names)) == joined(exposition.text(names))
 
 
-def test_names_that_are_known(exposition: Exposition) -> None:
+def test_unknown_names_make_no_difference(exposition: Exposition) -> None:
     """Of what is requested, only names of samples make a difference."""
     assert exposition.known(["files", "nobody", "polls_total", "files"]) == {"files", "polls_total"}
     assert exposition.known([]) == exposition.known(["duration_seconds"]) == frozenset()

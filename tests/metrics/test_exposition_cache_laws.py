@@ -257,7 +257,7 @@ def families(text: bytes) -> list[str]:
     ],
     None,
 )
-def test_it_is_what_the_library_would_say(
+def test_text_and_gzip_are_those_of_prometheus_client(
     script: list[list[Change]], asked: set[str] | None
 ) -> None:
     """After each look, text and gzip are the library's own, with names or not.

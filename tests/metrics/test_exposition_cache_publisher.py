@@ -135,7 +135,7 @@ def shown(publisher: Publisher, name: str) -> list[str]:
     return [line.rpartition(" ")[2] for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_something_is_there_before_it_is_started(
+def test_there_is_an_exposition_before_the_start(
     publisher: Callable[[Stop], Publisher],
 ) -> None:
     """The first scrape finds what is known before any poll, and every counter at 0."""
@@ -146,7 +146,7 @@ def test_something_is_there_before_it_is_started(
     assert shown(first, "scaleengine_disk_usage_bytes") == []
 
 
-def test_nothing_is_rendered_before_it_is_started(
+def test_nothing_is_rendered_before_the_start(
     publisher: Callable[[Stop], Publisher], metrics: Metrics
 ) -> None:
     """What is there to be published does not delay who makes a publisher."""
@@ -160,7 +160,7 @@ def test_nothing_is_rendered_before_it_is_started(
     assert made.latest() is not None
 
 
-def test_it_looks_every_second(publisher: Callable[[Stop], Publisher]) -> None:
+def test_the_publisher_looks_every_second(publisher: Callable[[Stop], Publisher]) -> None:
     """Between two looks lies a second, and the stop ends it at once."""
 
     def turns() -> Iterator[None]:
@@ -192,7 +192,7 @@ def test_long_publications_are_followed_by_long_pauses(
     assert stop.waits == pytest.approx([1.0, 1.5, 4.0, 5.0])
 
 
-def test_a_poll_shows_at_the_next_look(
+def test_a_poll_is_published_at_the_next_look(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled
 ) -> None:
     """What a poll has learned, or that it failed, is published with the next look, not before."""
@@ -214,7 +214,7 @@ def test_a_poll_shows_at_the_next_look(
     running.run()
 
 
-def test_a_stale_snapshot_goes_though_no_poll_ends(
+def test_a_stale_snapshot_is_removed_while_polls_hang(
     publisher: Callable[[Stop], Publisher], polled: Polled, fake_clock: FakeClock
 ) -> None:
     """The series of a snapshot go at the first look after ``stale_after``, while polls hang."""
@@ -235,7 +235,7 @@ def test_a_stale_snapshot_goes_though_no_poll_ends(
     running.run()
 
 
-def test_up_shows_while_a_poll_goes_on(
+def test_up_is_published_during_a_poll(
     publisher: Callable[[Stop], Publisher], metrics: Metrics
 ) -> None:
     """Whether an account is up follows its last request by a second, not by a poll."""
@@ -271,7 +271,7 @@ def test_large_accounts_are_collected_one_after_the_other(clock: Clock) -> None:
     assert len([*filter(None, targets.together)]) == 2
 
 
-def test_only_what_has_changed_is_collected(
+def test_only_changed_accounts_are_collected(
     metrics: Metrics, clock: Clock, polled: Polled, store: Store, fake_clock: FakeClock
 ) -> None:
     """A poll or a request leaves other accounts alone, unlooked at; time alone leaves all."""
@@ -315,7 +315,7 @@ def test_only_what_has_changed_is_collected(
     running.run()
 
 
-def test_a_new_poll_puts_off_the_end_of_a_snapshot(
+def test_a_new_poll_extends_the_life_of_a_snapshot(
     publisher: Callable[[Stop], Publisher], polled: Polled, fake_clock: FakeClock
 ) -> None:
     """The age that counts is that of the last good poll, of each target of an account."""
@@ -347,7 +347,9 @@ def test_a_new_poll_puts_off_the_end_of_a_snapshot(
     running.run()
 
 
-def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled) -> None:
+def test_a_secret_in_a_published_name_is_redacted_at_the_next_look(
+    store: Store, clock: Clock, polled: Polled
+) -> None:
     """A secret that is learned later is redacted at the next look, though no poll has ended."""
     secrets = SecretRedactor()
     metrics = build_metrics(store, {"main": 158}, clock, secrets=secrets)
@@ -365,7 +367,7 @@ def test_a_secret_in_a_published_name(store: Store, clock: Clock, polled: Polled
     running.run()
 
 
-def test_unfinished_is_what_has_not_been_published(
+def test_unpublished_targets_are_pending(
     publisher: Callable[[Stop], Publisher], polled: Polled, store: Store
 ) -> None:
     """Who waits for every target's first poll finds its series as soon as the wait is over."""
@@ -387,7 +389,9 @@ def test_unfinished_is_what_has_not_been_published(
     running.run()
 
 
-def test_a_failure_ends_nothing(publisher: Callable[[Stop], Publisher], polled: Polled) -> None:
+def test_a_failure_leaves_the_last_exposition(
+    publisher: Callable[[Stop], Publisher], polled: Polled
+) -> None:
     """What cannot be rendered leaves the last numbers, and is told once, until all is well."""
 
     def turns() -> Iterator[None]:
@@ -444,7 +448,7 @@ def test_a_failure_loses_no_change(
     assert [entry["log_level"] for entry in logs] == ["error"] * 2
 
 
-def test_the_process_layer_is_made_once_a_second_for_scrapes(
+def test_the_process_layer_is_rendered_once_a_second_for_scrapes(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, fake_clock: FakeClock
 ) -> None:
     """What tells of the process is at most a second old, and not made while nobody scrapes."""
@@ -526,7 +530,7 @@ def test_a_scrape_does_not_wait_for_a_publication(
     assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
 
 
-def test_the_thread_ends_when_told_to(publisher: Callable[[Stop], Publisher]) -> None:
+def test_stop_ends_the_thread(publisher: Callable[[Stop], Publisher]) -> None:
     """A publisher lives from its start to its stop."""
     stop = threading.Event()
     running = publisher(stop)
@@ -539,7 +543,7 @@ def test_the_thread_ends_when_told_to(publisher: Callable[[Stop], Publisher]) ->
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> None:
+def test_an_ended_thread_is_listed(publisher: Callable[[Stop], Publisher]) -> None:
     """A thread that ended by itself is named, for the health page to tell."""
 
     def turns() -> Iterator[None]:
@@ -552,7 +556,7 @@ def test_a_dead_thread_is_noticed(publisher: Callable[[Stop], Publisher]) -> Non
     assert running.list_dead_threads() == ("publish",)
 
 
-def test_a_publication_that_is_asked_for(
+def test_a_requested_publication_is_made_at_once(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
     """Whoever asks for a publication finds what has changed at once, without a look."""
@@ -563,7 +567,7 @@ def test_a_publication_that_is_asked_for(
     assert shown(running, "scaleengine_disk_usage_bytes") == ["5.0"]
 
 
-def test_a_publication_that_fails_is_told(
+def test_a_requested_publication_that_fails_raises(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
     """Whoever asks for a publication is told that it failed, and the log has why, once."""
@@ -598,7 +602,7 @@ def test_no_publication_sees_half_of_a_change(
     assert shown(running, "scaleengine_files") == ["3.0"]
 
 
-def test_free_memory_is_released_now_and_then(
+def test_free_memory_is_released_every_ten_seconds(
     publisher: Callable[[Stop], Publisher], fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is at the start and every ten seconds, and not at each look."""

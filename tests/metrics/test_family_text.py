@@ -50,7 +50,7 @@ def test_lines_are_those_of_prometheus_client(
     assert b"".join(render_family(family).texts()) == written(family)
 
 
-def test_lines_by_account() -> None:
+def test_each_account_has_its_own_lines() -> None:
     """Each account has its own lines, an account without samples none."""
     family = GaugeMetricFamily("scaleengine_files", "Files.", labels=("account", "path"))
     family.add_metric(("one", "a\nb"), 1)

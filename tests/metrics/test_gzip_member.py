@@ -39,7 +39,7 @@ def test_every_reader_reads_the_whole_text(pieces: Sequence[bytes], cuts: set[in
 @given(st.binary(), st.binary())
 @example(b"a", b"b" * 32 * 1024)
 @example(b"a", b"b" * 100_000)
-def test_the_checksum_of_two_texts(first: bytes, second: bytes) -> None:
+def test_the_checksum_of_two_texts_is_that_of_zlib(first: bytes, second: bytes) -> None:
     """It is the one that zlib computes of both."""
     combined = combine_checksums(zlib.crc32(first), zlib.crc32(second), len(second))
     assert combined == zlib.crc32(first + second)

@@ -47,7 +47,7 @@ def told(metrics: Metrics) -> dict[tuple[str, str], float]:
         ({"coming": 1}, {("main", "coming"): 1}),
     ],
 )
-def test_who_has_a_quota(
+def test_a_user_has_its_own_quota_or_the_default_one(
     store: Store,
     clock: Clock,
     quotas: Mapping[str, int],
@@ -60,20 +60,22 @@ def test_who_has_a_quota(
     assert told(build_metrics(store, {"main": 158}, clock, {"main": quotas})) == expected
 
 
-def test_another_account(store: Store, clock: Clock) -> None:
+def test_a_quota_is_for_the_users_of_its_account(store: Store, clock: Clock) -> None:
     """A quota is for the users of its account; one that has not been polled has none yet."""
     metrics = build_metrics(store, {"main": 158, "other": 7}, clock, {"other": {"*": 9, "a": 1}})
     assert told(metrics) == {("other", "a"): 1}
 
 
-def test_a_usage_that_is_stale(store: Store, clock: Clock, fake_clock: FakeClock) -> None:
+def test_the_default_quota_goes_with_a_stale_usage(
+    store: Store, clock: Clock, fake_clock: FakeClock
+) -> None:
     """With the usage of a user goes the quota that ``*`` gives it."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9, "live": 7}})
     fake_clock.advance(181)
     assert told(metrics) == {("main", "live"): 7}
 
 
-def test_a_reload(store: Store, clock: Clock) -> None:
+def test_a_reload_changes_quotas_at_once(store: Store, clock: Clock) -> None:
     """Other quotas are in force at once."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9}})
     metrics.apply(compute_delta([], [MAIN]), {"main": 158}, {"main": {"live": 8}})

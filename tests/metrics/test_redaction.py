@@ -79,7 +79,7 @@ def counts(**files: int) -> FileCounts:
 
 
 @pytest.mark.parametrize("name", [KEY, KEY.lower(), f"a{KEY}b", QUOTED])
-def test_a_secret_as_a_name(scrape: Scrape, name: str) -> None:
+def test_a_secret_as_a_name_is_redacted(scrape: Scrape, name: str) -> None:
     """It is redacted where it names a user or a folder, in every family; the number stays."""
     scrape.poll(USAGE, usage(**{"live": 1, name: 2}))
     scrape.poll(FILES, counts(**{"live": 1, name: 2}))
@@ -92,21 +92,21 @@ def test_a_secret_as_a_name(scrape: Scrape, name: str) -> None:
     assert scrape.values("scaleengine_disk_quota_bytes", "cpu_user") == {"live": 9, shown: 9}
 
 
-def test_folders_that_are_the_same_then(scrape: Scrape) -> None:
+def test_folders_with_the_same_redacted_name_are_summed(scrape: Scrape) -> None:
     """Their files are added up: the folders still sum to the files of the path."""
     scrape.poll(FILES, counts(**{KEY: 2, "live": 1, KEY.lower(): 3}))
     assert scrape.values("scaleengine_folder_files", "folder") == {"***": 5, "live": 1}
     assert scrape.values("scaleengine_files", "path") == {"sestore4/jb": 6}
 
 
-def test_users_that_are_the_same_then(scrape: Scrape) -> None:
+def test_users_with_the_same_redacted_name_have_no_number(scrape: Scrape) -> None:
     """They have no number: none would be right for both."""
     scrape.poll(USAGE, usage(**{KEY: 2, "live": 1, KEY.lower(): 3}))
     for metric in ("bytes", "day_timestamp_seconds"):
         assert set(scrape.values(f"scaleengine_disk_usage_{metric}", "cpu_user")) == {"live"}
 
 
-def test_a_secret_that_is_learned_later(scrape: Scrape) -> None:
+def test_a_secret_that_is_registered_later_is_redacted(scrape: Scrape) -> None:
     """It is redacted in what was polled before it was known."""
     scrape.poll(USAGE, usage(**{"the later secret": 2}))
     assert set(scrape.values("scaleengine_disk_usage_bytes", "cpu_user")) == {"the later secret"}
@@ -114,7 +114,7 @@ def test_a_secret_that_is_learned_later(scrape: Scrape) -> None:
     assert set(scrape.values("scaleengine_disk_usage_bytes", "cpu_user")) == {"***"}
 
 
-def test_the_warning(scrape: Scrape) -> None:
+def test_the_warning_comes_once_without_the_secret(scrape: Scrape) -> None:
     """It comes once, however often it is polled and scraped, and does not show the secret."""
     with capture_logs() as events:
         for size in (1, 2, 3):

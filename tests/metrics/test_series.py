@@ -97,7 +97,7 @@ def counts(**files: int) -> FileCounts:
         "scaleengine_poll_last_success_timestamp_seconds",
     ],
 )
-def test_nothing_before_the_first_poll(series: Series, metric: str) -> None:
+def test_numbers_are_absent_before_the_first_poll(series: Series, metric: str) -> None:
     """What is not known yet is absent: a 0 would be a lie that alerts believe."""
     assert series(metric) == {}
 
@@ -164,7 +164,7 @@ def test_a_failed_poll_leaves_the_numbers(
         ("scaleengine_folder_files", FILES, counts(a=3), {"a": 3}),
     ],
 )
-def test_numbers_go_when_they_are_stale(
+def test_stale_numbers_are_absent(
     polled: Polled,
     series: Series,
     fake_clock: FakeClock,
@@ -183,7 +183,7 @@ def test_numbers_go_when_they_are_stale(
     assert series(metric) == {}
 
 
-def test_what_tells_of_the_poll_does_not_go_stale(
+def test_metrics_of_the_poll_do_not_go_stale(
     polled: Polled, series: Series, fake_clock: FakeClock, clock: Clock
 ) -> None:
     """How old the last good poll is can be seen for as long as there is none."""
@@ -194,7 +194,9 @@ def test_what_tells_of_the_poll_does_not_go_stale(
     assert series("scaleengine_poll_success") == {"files": 1}
 
 
-def test_stale_numbers_come_back(polled: Polled, series: Series, fake_clock: FakeClock) -> None:
+def test_stale_numbers_return_with_a_good_poll(
+    polled: Polled, series: Series, fake_clock: FakeClock
+) -> None:
     """The next good poll brings the series back."""
     polled(FILES, counts(a=3))
     fake_clock.advance(1000)
@@ -202,7 +204,9 @@ def test_stale_numbers_come_back(polled: Polled, series: Series, fake_clock: Fak
     assert series("scaleengine_files") == {"sestore4/jb": 4}
 
 
-def test_users_that_are_gone(polled: Polled, series: Series) -> None:
+def test_the_series_of_a_removed_user_goes_with_the_next_good_poll(
+    polled: Polled, series: Series
+) -> None:
     """The series of a CPU user goes with the next good poll that lacks the user, not before."""
     polled(USAGE, usage(web=5, live=6))
     polled(USAGE, Reason.NETWORK)
@@ -212,7 +216,9 @@ def test_users_that_are_gone(polled: Polled, series: Series) -> None:
     assert series("scaleengine_disk_usage_day_timestamp_seconds") == {"web": 1415664000}
 
 
-def test_folders_that_are_gone(polled: Polled, series: Series) -> None:
+def test_the_series_of_a_removed_folder_goes_with_the_next_good_poll(
+    polled: Polled, series: Series
+) -> None:
     """The series of a folder goes with the next good poll that lacks the folder, not before."""
     polled(FILES, counts(a=1, b=2))
     polled(FILES, Reason.INCOMPLETE)
@@ -221,14 +227,16 @@ def test_folders_that_are_gone(polled: Polled, series: Series) -> None:
     assert series("scaleengine_folder_files") == {"b": 2, "c": 0}
 
 
-def test_folders_that_nobody_asked_for(polled: Polled, series: Series) -> None:
+def test_without_folder_depth_there_are_no_series_of_folders(
+    polled: Polled, series: Series
+) -> None:
     """Without ``folder_depth`` there are no series of folders, only those of the path."""
     polled(FILES, FileCounts(3, 2))
     assert series("scaleengine_folder_files") == {}
     assert series("scaleengine_files") == {"sestore4/jb": 3}
 
 
-def test_an_empty_response_is_no_failure(polled: Polled, series: Series) -> None:
+def test_an_empty_path_has_0_files(polled: Polled, series: Series) -> None:
     """An empty path has nought files, which is a number; no users are no series."""
     polled(FILES, FileCounts(0, 0))
     polled(USAGE, usage())

@@ -93,7 +93,7 @@ def watched(fake_clock: FakeClock, clock: Clock) -> PublisherOnFakeClock:
     return PublisherOnFakeClock(fake_clock, clock)
 
 
-def test_a_clock_that_is_set_right(watched: PublisherOnFakeClock) -> None:
+def test_a_corrected_clock_corrects_published_times(watched: PublisherOnFakeClock) -> None:
     """Started in 1970 and set right then: no published time is of 1970, before any further poll."""
 
     def turns() -> Iterator[None]:
@@ -110,7 +110,7 @@ def test_a_clock_that_is_set_right(watched: PublisherOnFakeClock) -> None:
     watched.run(turns)
 
 
-def test_the_process_started_when_it_did(watched: PublisherOnFakeClock) -> None:
+def test_the_start_time_follows_a_corrected_clock(watched: PublisherOnFakeClock) -> None:
     """The start of the process moves with the clock; it is not remembered by the wrong one."""
 
     def turns() -> Iterator[None]:
@@ -122,7 +122,7 @@ def test_the_process_started_when_it_did(watched: PublisherOnFakeClock) -> None:
     watched.run(turns)
 
 
-def test_a_poll_between_the_correction_and_the_publication(watched: PublisherOnFakeClock) -> None:
+def test_the_skew_is_that_of_the_corrected_clock(watched: PublisherOnFakeClock) -> None:
     """A response that comes as the clock was just set tells the skew of the clock as it is now."""
 
     def turns() -> Iterator[None]:
@@ -137,7 +137,7 @@ def test_a_poll_between_the_correction_and_the_publication(watched: PublisherOnF
 
 
 @pytest.mark.parametrize("off", [0.001, -0.5, TOLERANCE, -TOLERANCE])
-def test_jitter_changes_nothing(watched: PublisherOnFakeClock, off: float) -> None:
+def test_jitter_changes_the_process_layer_only(watched: PublisherOnFakeClock, off: float) -> None:
     """Clocks that differ by at most the tolerance change the layer of the process only."""
 
     def turns() -> Iterator[None]:
@@ -159,7 +159,7 @@ def test_jitter_changes_nothing(watched: PublisherOnFakeClock, off: float) -> No
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1e6), st.floats(-1e9, 1e9)), max_size=20))
-def test_a_moment_is_where_the_wall_clock_has_it(steps: list[tuple[float, float]]) -> None:
+def test_a_time_is_converted_within_the_tolerance(steps: list[tuple[float, float]]) -> None:
     """However the wall clock is set, a moment is at most the tolerance away from where it was."""
     monotonic, offset = [1000.0], [1e9]
     wall_time = WallTime(Clock(lambda: monotonic[0] + offset[0], lambda: monotonic[0]))
@@ -170,7 +170,7 @@ def test_a_moment_is_where_the_wall_clock_has_it(steps: list[tuple[float, float]
         assert wall_time.unix(1000.0) == pytest.approx(1000.0 + offset[0], abs=TOLERANCE + 1e-3)
 
 
-def test_a_thread_that_lost_the_processor(fake_clock: FakeClock) -> None:
+def test_a_pause_between_the_clocks_is_no_correction(fake_clock: FakeClock) -> None:
     """A pause between the looks at the two clocks is not taken for a clock that was set."""
     pauses: list[float] = []
 
@@ -188,7 +188,7 @@ def test_a_thread_that_lost_the_processor(fake_clock: FakeClock) -> None:
     assert wall_time.offset == before
 
 
-def test_a_system_without_metrics_of_the_process(
+def test_metrics_of_the_process_are_absent_where_the_library_has_none(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the library has no metrics of the process, there are none."""

@@ -92,21 +92,21 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
 
 
 @needs_alertmanager
-def test_amtool_agrees() -> None:
+def test_amtool_finds_no_mistake() -> None:
     """Alertmanager's own judge finds the configuration good."""
     assert "SUCCESS" in amtool("check-config", str(CONFIG))
 
 
 @needs_alertmanager
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "page"), ("warning", "notify")])
-def test_severity_chooses_who_is_told(severity: str, receiver: str) -> None:
+def test_severity_chooses_the_receiver(severity: str, receiver: str) -> None:
     """What is critical pages somebody, what is a warning only notifies."""
     labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=a"]
     told = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
     assert told.strip() == receiver
 
 
-def test_severities_are_those_of_the_alerts() -> None:
+def test_every_severity_of_an_alert_is_routed() -> None:
     """Every alert has a severity that is routed."""
     rules = [
         rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
@@ -115,14 +115,14 @@ def test_severities_are_those_of_the_alerts() -> None:
     assert severities == {"critical", "warning"}
 
 
-def test_an_account_is_one_message() -> None:
+def test_alerts_of_an_account_are_one_message() -> None:
     """Alerts are gathered by account, on every route."""
     route = yaml.safe_load(CONFIG.read_text())["route"]
     assert route["group_by"] == ["account"]
     assert not [child for child in route["routes"] if "group_by" in child]
 
 
-def test_nobody_is_told_unasked() -> None:
+def test_the_stack_notifies_no_receiver_by_default() -> None:
     """As it stands the stack sends nothing to anybody."""
     receivers: list[dict[str, Any]] = yaml.safe_load(CONFIG.read_text())["receivers"]
     assert receivers == [{"name": "page"}, {"name": "notify"}]
@@ -140,7 +140,7 @@ def test_inhibition_names_alerts_that_exist() -> None:
 
 
 @needs_alertmanager
-def test_what_follows_from_another_is_not_sent(alertmanager: str) -> None:
+def test_consequences_of_an_alert_are_inhibited(alertmanager: str) -> None:
     """A real Alertmanager, told of all at once, sends the causes and holds back what follows."""
     raised = [{"labels": labels} for labels, _ in AT_ONCE]
     requests.post(f"{alertmanager}/alerts", json=raised, timeout=TIMEOUT).raise_for_status()

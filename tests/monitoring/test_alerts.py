@@ -312,7 +312,7 @@ def test_the_addresses_are_those_that_alerts_look_up() -> None:
 
 
 @pytest.mark.parametrize("rule", RAISED, ids=lambda rule: rule["alert"])
-def test_each_alert_speaks_to_a_person(rule: Rule) -> None:
+def test_each_alert_has_a_summary_description_and_runbook(rule: Rule) -> None:
     """Each has a severity, a summary, a description, and a runbook that exists."""
     alert = str(rule["alert"])
     assert texts(rule, "labels")["severity"] in {"critical", "warning"}

@@ -77,7 +77,7 @@ def selectors(expression: str) -> Iterator[promql_parser.VectorSelector]:
     yield from found
 
 
-def test_it_is_current() -> None:
+def test_the_dashboard_is_current() -> None:
     """The file is what the script makes of it, byte for byte: `make dashboard` writes it."""
     assert FILE.read_text(encoding="utf-8") == as_json()
 
@@ -108,7 +108,7 @@ def test_expressions_ask_for_what_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: f"{query.panel} {query.ref}")
-def test_fifty_accounts_fit(query: PanelQuery) -> None:
+def test_panels_are_readable_with_fifty_accounts(query: PanelQuery) -> None:
     """A graph draws the largest few, or one line for each of a closed set; a tile shows one."""
     by = re.match(r"\(?(?:histogram_quantile\([\d.]+, )?sum by \(([^)]*)\)", query.expression)
     closed = by is not None and by[1] in CLOSED_SETS
@@ -132,7 +132,7 @@ def test_every_panel_has_a_title() -> None:
     assert set(titles.values()) == {1}
 
 
-def test_no_panel_lies_on_another() -> None:
+def test_panels_do_not_overlap() -> None:
     """The places in the grid do not overlap, and none is outside it."""
     places = {panel["id"]: panel["gridPos"] for panel in DASHBOARD["panels"]}
     for place in places.values():
@@ -143,7 +143,7 @@ def test_no_panel_lies_on_another() -> None:
         assert beside or above, (panel, other)
 
 
-def test_no_line_of_panels_has_a_gap() -> None:
+def test_panels_fill_the_width() -> None:
     """Panels that begin at one height fill the width together."""
     widths = Counter[int]()
     for panel in DASHBOARD["panels"]:
@@ -197,7 +197,7 @@ def test_every_column_of_a_table_has_its_unit() -> None:
             assert panel["options"]["sortBy"][0]["displayName"] in headings
 
 
-def test_what_can_be_chosen() -> None:
+def test_the_variables_are_datasource_accounts_users_paths_and_file_types() -> None:
     """The datasource, accounts, users, paths and file types, all at first, and how many lines."""
     variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "account", "cpu_user", "path", "file_type", "top"]
@@ -237,7 +237,7 @@ def test_variables_are_filled_in() -> None:
     assert filled == 'a{b=~"1|2"} or label_replace(c, "d", "$1", "e", "(.+)")'
 
 
-def test_an_unknown_variable_is_told() -> None:
+def test_an_unknown_variable_is_an_error() -> None:
     """An expression that asks for a variable that is not there is a mistake."""
     with pytest.raises(KeyError, match="three"):
         fill_in("$three", VALUES)

@@ -274,7 +274,7 @@ CASES = (
     reason="promtool is not installed; CI installs it",
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.panel}: {case.sentence}")
-def test_numbers(case: Case, tmp_path: Path) -> None:
+def test_each_panel_shows_the_right_number(case: Case, tmp_path: Path) -> None:
     """Each panel's number is what one would count by hand."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
     (expression,) = (

@@ -24,7 +24,7 @@ def test_the_rules_are_those_of_prometheus() -> None:
     assert yaml.safe_load((CHART / "files" / "alerts.yml").read_text()) == rules
 
 
-def test_the_configuration_is_judged_by_its_own_schema() -> None:
+def test_the_chart_has_the_schema_of_the_configuration() -> None:
     """The chart's schema has all of it, but for what Go's expressions cannot say."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     source = json.loads((ROOT / "exporter" / "config" / "schema.json").read_text())

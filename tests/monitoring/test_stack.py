@@ -70,13 +70,13 @@ def document(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nothing_moves_by_itself(name: str) -> None:
+def test_each_image_is_pinned(name: str) -> None:
     """Each image is pinned by its whole version."""
     assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_is_locked_up(name: str) -> None:
+def test_each_service_is_restricted(name: str) -> None:
     """A service has a read-only root, no capability and no way to more; volumes alone it writes."""
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -88,14 +88,14 @@ def test_each_is_locked_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_only_this_machine_reaches_it(name: str) -> None:
+def test_ports_are_published_on_loopback(name: str) -> None:
     """Ports are published on loopback."""
     assert [
         port for port in SERVICES[name].get("ports", []) if not port.startswith("127.0.0.1:")
     ] == []
 
 
-def test_each_is_waited_for() -> None:
+def test_each_service_has_a_health_check() -> None:
     """Each service has a health check, the exporter in its image, and starts after its sources."""
     running = {name: service for name, service in SERVICES.items() if name not in ONCE}
     assert {name for name, service in running.items() if "healthcheck" not in service} == {
@@ -109,7 +109,7 @@ def test_each_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_mounted_is_there(name: str) -> None:
+def test_mounted_files_exist(name: str) -> None:
     """Folders and files that a service is given are in the project."""
     given = [what for what, _ in mounts(SERVICES[name]).values() if what.startswith(".")]
     assert [what for what in given if not (ROOT / what).exists()] == []
@@ -120,13 +120,13 @@ def test_the_image_is_this_version() -> None:
     assert SERVICES["exporter"]["image"] == f"scaleengine-exporter:{__version__}"
 
 
-def test_a_demo_without_any_setting() -> None:
+def test_without_settings_the_demo_runs() -> None:
     """Without an .env the exporter shows the demo, and no secret stands in the file."""
     assert SERVICES["exporter"]["command"] == "demo"
     assert set(SERVICES["exporter"]["environment"].values()) == {""}
 
 
-def test_a_real_account_by_settings() -> None:
+def test_settings_configure_a_real_account() -> None:
     """With an .env the exporter polls the account that it names."""
     settings = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     service = services({**settings, **ACCOUNT})["exporter"]
@@ -138,14 +138,14 @@ def test_a_real_account_by_settings() -> None:
     assert loaded.warnings == ()
 
 
-def test_all_settings_are_explained() -> None:
+def test_all_settings_are_in_the_example() -> None:
     """The example of the .env names each variable of compose.yaml but the build's."""
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
     explained = re.findall(r"^(?:# )?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert used - {"REVISION"} == set(explained)
 
 
-def test_no_advice_undoes_the_restart() -> None:
+def test_no_documented_command_disables_the_restart() -> None:
     """Docker starts nothing again, after a reboot, that `docker kill` has sent any signal to."""
     advised = re.findall(r"`(docker (?:compose )?(?:kill|exec)[^`]*)`; ", README)
     assert {name for name in SERVICES if SERVICES[name]["restart"] != "unless-stopped"} == ONCE
@@ -153,7 +153,7 @@ def test_no_advice_undoes_the_restart() -> None:
     assert advised == ["docker compose exec exporter sh -c 'kill -HUP 1'"]
 
 
-def test_prometheus_finds_its_peers() -> None:
+def test_prometheus_addresses_services_of_the_stack() -> None:
     """Prometheus scrapes and tells services of the stack; the job is the one that alerts know."""
     config = document("prometheus.yml")
     (job,) = config["scrape_configs"]
@@ -164,7 +164,7 @@ def test_prometheus_finds_its_peers() -> None:
     assert {"exporter", "alertmanager"} <= set(SERVICES)
 
 
-def test_grafana_finds_its_sources() -> None:
+def test_datasources_address_services_of_the_stack() -> None:
     """The datasources are services of the stack, and one is the default."""
     sources = document(DATASOURCES)["datasources"]
     urls = {source["type"]: source["url"] for source in sources}
@@ -175,7 +175,7 @@ def test_grafana_finds_its_sources() -> None:
     assert [source["type"] for source in sources if source.get("isDefault")] == ["prometheus"]
 
 
-def test_grafana_reckons_with_the_scrape_interval() -> None:
+def test_the_datasource_has_the_scrape_interval() -> None:
     """Rates are taken over windows that fit the interval at which Prometheus scrapes."""
     source = document(DATASOURCES)["datasources"][0]
     assert (
@@ -198,7 +198,7 @@ def test_grafana_opens_with_the_dashboard() -> None:
     PROMTOOL is None and not os.environ.get("CI"),
     reason="promtool is not installed; CI installs it",
 )
-def test_promtool_agrees() -> None:
+def test_promtool_finds_no_mistake() -> None:
     """Prometheus' own judge finds the configuration good, and the rules that it names."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
     judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
