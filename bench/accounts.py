@@ -26,6 +26,7 @@ from typing import Final
 from bench.client import KeptAlive
 from bench.machine import cpu_seconds, peak_memory, resident_memory
 from bench.walk import LISTENING
+from exporter.polling.poller import compute_spread
 from exporter.simulator import (
     Behaviour,
     FaultRule,
@@ -44,7 +45,6 @@ HANGING: Final = "hanging"
 
 _HANGING_PATH: Final = "sestore9/hangs"
 _LATENCY: Final = 0.05
-_SPREAD: Final = 1.0  # seconds over which the exporter spreads the first polls
 _TIMEOUT: Final = 600.0
 _BETWEEN_LOOKS: Final = 0.25
 _POLLED: Final = """\
@@ -306,7 +306,7 @@ class _Api:
     def lateness(self, interval: float) -> list[float]:
         """Return by how many seconds each second poll began later than it had to, or 0."""
         times = self.times().values()
-        due = min(requested[0] for requested in times) + interval + _SPREAD
+        due = min(requested[0] for requested in times) + interval + compute_spread(len(times))
         return [max(0.0, requested[1] - due) for requested in times if len(requested) > 1]
 
     def _read(self) -> str:

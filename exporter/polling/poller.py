@@ -16,10 +16,20 @@ from exporter.polling.threads import cancel_all
 from exporter.scaleengine.client import Client
 from exporter.scaleengine.clock import Clock
 
-FIRST_POLLS_WITHIN: Final = 1.0
-"""Seconds over which the first polls are spread, so that they do not all begin at once."""
+_MIN_SPREAD: Final = 1.0
+_SPREAD_PER_TARGET: Final = 0.003
+"""Seconds; the smallest poll takes about as much CPU time."""
 
 _Task: TypeAlias = "asyncio.Task[None]"
+
+
+def compute_spread(targets: int) -> float:
+    """Return the seconds over which the first polls of so many targets are spread.
+
+    They do not all begin at once, and many do not begin faster than they can end: each poll that
+    waits for its turn takes 10 KB, and leaves gaps in the memory when it has ended.
+    """
+    return max(_MIN_SPREAD, targets * _SPREAD_PER_TARGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +139,20 @@ class Poller:
             self._leaving.pop(name, None)
 
     def _begin_missing(self) -> None:
-        for target in self._targets:
-            running = self._running.get(target)
-            if running is None or running.task.done():
-                self._running[target] = self._begin(target, self._accounts[target.account])
+        missing = [target for target in self._targets if not self._is_polled(target)]
+        spread = compute_spread(len(missing))
+        for target in missing:
+            first_wait = self._rng.uniform(0, spread)
+            self._running[target] = self._begin(target, first_wait)
 
-    def _begin(self, target: Target, account: PolledAccount) -> _Running:
+    def _is_polled(self, target: Target) -> bool:
+        running = self._running.get(target)
+        return running is not None and not running.task.done()
+
+    def _begin(self, target: Target, first_wait: float) -> _Running:
+        account = self._accounts[target.account]
         poller = TargetPoller(target, account, self._store, self._clock, self._rng, self._finished)
         earlier = tuple(self._leaving.get(remove_times(target), ()))
-        first_wait = self._rng.uniform(0, FIRST_POLLS_WITHIN)
         work = _poll_after(earlier, poller, first_wait)
         return _Running(poller, asyncio.create_task(work, name=f"poll {target}"))
 

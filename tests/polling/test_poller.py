@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.polling.loop_thread import MonotonicLoop, PollingThread
-from exporter.polling.poller import FIRST_POLLS_WITHIN, Poller
+from exporter.polling.poller import Poller, compute_spread
 from exporter.polling.session import PolledAccount
 from exporter.polling.store import PollResult, Store
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target, compute_delta
@@ -70,7 +70,7 @@ def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccoun
 
 
 def test_first_polls_are_spread(open_account: OpenAccount) -> None:
-    """The first poll of each target comes at random within a second."""
+    """The first polls of a few targets come at random within a second."""
     rng = FixedRandom()
     poller = Poller(Store([]), Clock(), rng, lambda _, __: None)
     thread = PollingThread(poller)
@@ -78,8 +78,13 @@ def test_first_polls_are_spread(open_account: OpenAccount) -> None:
         thread.start()
         thread.call(lambda: poller.apply(compute_delta([], [USAGE, FILES]), {"main": account}))
         assert thread.stop(TIMEOUT)
-    assert rng.ranges[:2] == [(0, FIRST_POLLS_WITHIN)] * 2
-    assert FIRST_POLLS_WITHIN == 1.0
+    assert rng.ranges[:2] == [(0, 1.0)] * 2
+
+
+def test_the_first_polls_of_many_targets_are_spread_longer() -> None:
+    """They begin no faster than they can end: 3 ms apart on average."""
+    assert compute_spread(300) == 1.0
+    assert compute_spread(10_000) == pytest.approx(30.0)
 
 
 def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
