@@ -69,7 +69,7 @@ def ended(target: Target, account: PolledAccount) -> type[ScaleEngineError] | No
         (0.0, "files", GOOD, False),
     ],
 )
-def test_how_long_a_refusal_stands(
+def test_a_refusal_holds_for_the_interval_and_its_credentials(
     passed: float,
     collector: str,
     credentials: Credentials,
@@ -83,7 +83,7 @@ def test_how_long_a_refusal_stands(
     assert breaker.find_refusal(collector, credentials) is (REFUSED if stands else None)
 
 
-def test_a_refusal_among_acceptances() -> None:
+def test_five_refusals_in_a_row_refuse_accepted_credentials() -> None:
     """What was accepted and is refused now may be refused for one path: it takes five in a row."""
     breaker = CredentialBreaker(FakeClock().clock)
     breaker.record_acceptance("files", GOOD)
@@ -96,7 +96,7 @@ def test_a_refusal_among_acceptances() -> None:
     assert breaker.find_refusal("files", GOOD) is None
 
 
-def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
+def test_a_denied_path_holds_back_no_other(simulator: Simulator, open_account: OpenAccount) -> None:
     """Where one path is refused and others are not, they are all asked for, each time."""
     denied = FaultRule(Refusal("0001"), path=PATHS[1].path)
     with open_account(simulator) as account:
@@ -106,7 +106,9 @@ def test_a_path_that_is_denied(simulator: Simulator, open_account: OpenAccount) 
             assert [ended(target, account) for target in PATHS] == [None, AuthError, None]
 
 
-def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None:
+def test_a_wrong_secret_is_tried_once_for_all_targets(
+    simulator: Simulator, open_account: OpenAccount
+) -> None:
     """The first target is refused; the others fail by the same reason, and ask nothing."""
     with open_account(simulator) as opened:
         account = replace(opened, credentials=CredentialReader(lambda: BAD))
@@ -116,7 +118,9 @@ def test_a_wrong_secret(simulator: Simulator, open_account: OpenAccount) -> None
         assert simulator.request_count == 2
 
 
-def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccount) -> None:
+def test_a_denied_command_holds_back_no_other(
+    simulator: Simulator, open_account: OpenAccount
+) -> None:
     """Where one command is denied, the other goes on."""
     simulator.behave(Behaviour(faults=(FaultRule(Refusal("0005"), command="files.list"),)))
     with open_account(simulator) as account:
@@ -125,7 +129,9 @@ def test_a_command_that_is_denied(simulator: Simulator, open_account: OpenAccoun
         assert simulator.request_count == 2
 
 
-def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAccount) -> None:
+def test_corrected_credentials_are_tried_at_once(
+    simulator: Simulator, open_account: OpenAccount
+) -> None:
     """Other credentials are tried at once."""
     with open_account(simulator) as opened:
         assert (
@@ -135,7 +141,7 @@ def test_a_secret_that_was_put_right(simulator: Simulator, open_account: OpenAcc
         assert [ended(target, opened) for target in PATHS] == [None] * 3
 
 
-def test_a_poll_that_takes_too_long(
+def test_a_poll_that_takes_too_long_sends_no_further_request(
     simulator: Simulator, open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """A poll that takes longer than its numbers would count makes no further call."""

@@ -93,7 +93,7 @@ class StepCanceller:
 
 
 @pytest.mark.parametrize("target", [USAGE, FILES], ids=str)
-def test_cancelled_at_each_await(
+def test_a_poll_cancelled_at_any_await_leaves_nothing(
     open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, target: Target
 ) -> None:
     """No turn, worker, request, snapshot, result or log line of a cancelled poll is left."""
@@ -138,7 +138,7 @@ def test_cancelled_at_each_await(
     assert cancelled >= (5 if target is USAGE else 15)
 
 
-def test_cancelled_while_a_thread_makes_the_request(
+def test_a_cancelled_request_holds_its_worker_until_it_ends(
     open_account: OpenAccount, simulator: Simulator, leaping: LeapingClock
 ) -> None:
     """The turn and the worker are held until the request in the thread has ended; it is logged."""

@@ -39,7 +39,7 @@ class HangingFiles:
         return work()
 
 
-def test_a_read_that_hangs() -> None:
+def test_a_read_that_hangs_fails_the_poll_at_the_deadline() -> None:
     """The poll fails at the deadline, and names it; no other read begins until this one ends."""
 
     async def run() -> None:
@@ -61,7 +61,7 @@ def test_a_read_that_hangs() -> None:
     run_simulated(run())
 
 
-def test_a_read_of_a_loop_that_broke() -> None:
+def test_a_read_of_a_closed_loop_blocks_no_other() -> None:
     """A read that was under way in a loop that is closed keeps no other from beginning."""
     files = HangingFiles(WorkerPool(1))
     reader = CredentialReader(lambda: CREDENTIALS, files, timeout=30.0)
@@ -80,7 +80,7 @@ def test_a_read_of_a_loop_that_broke() -> None:
     assert not lost.done()
 
 
-def test_a_read_that_ends_before_its_deadline() -> None:
+def test_polls_share_a_slow_read() -> None:
     """Polls that come meanwhile wait for the same read."""
 
     async def run() -> None:
@@ -149,7 +149,7 @@ def make_hanging(files: HangingFiles, reads: FileReads, folders: int) -> list[Cr
     ]
 
 
-def test_folders_that_hang_take_few_threads_in_all() -> None:
+def test_folders_that_hang_take_few_threads_together() -> None:
     """Given a folder for each account, then a mount that hangs takes no thread for each of them."""
 
     async def run() -> None:
@@ -206,7 +206,7 @@ def test_folders_that_hang_leave_other_folders_alone() -> None:
     run_simulated(run())
 
 
-def test_an_error_of_a_read() -> None:
+def test_an_error_of_a_read_is_raised_in_each_poll() -> None:
     """It is raised in each poll that waits for the read, and the next poll reads again."""
 
     async def run() -> None:

@@ -29,7 +29,7 @@ def known(target: Target, requests: int | None, last: PollResult | None = None) 
         ((0, 0, 0), 0),
     ],
 )
-def test_requests_of_an_hour(
+def test_the_demand_is_that_of_the_last_good_polls(
     requests: tuple[int | None, int | None, int | None], expected: float | None
 ) -> None:
     """They are those of the last good polls at their intervals; unknown while one is missing."""
@@ -38,14 +38,14 @@ def test_requests_of_an_hour(
     assert count_requests_per_hour(last) == expected
 
 
-def test_no_target_and_no_limit() -> None:
+def test_without_target_or_limit_there_is_no_demand() -> None:
     """Neither has a demand that could be compared."""
     assert count_requests_per_hour([]) is None
     assert compute_demand_ratio([known(USAGE, 1)], None) is None
     assert compute_demand_ratio([known(USAGE, 1)], 1.0) == pytest.approx(1 / 3600)
 
 
-def test_warnings_of_polls_that_do_not_fit() -> None:
+def test_polls_that_do_not_fit_are_warned_about_once_an_hour() -> None:
     """A poll that outlasts its interval and an account that needs too much: each once an hour."""
     now = [0.0]
     store = Store([USAGE, FILES])

@@ -40,7 +40,7 @@ def warned(log: FailureLog, kind: Error, now: float, cause: str = "refused") -> 
 
 
 @pytest.mark.parametrize("kind", [AuthError, SignatureError, NetworkError])
-def test_one_cause(kind: Error) -> None:
+def test_one_cause_of_several_targets_is_one_warning_an_hour(kind: Error) -> None:
     """Six targets that fail for one cause are one warning, in each hour."""
     log = FailureLog()
     first = [True, False, False, False, False, False]
@@ -48,7 +48,7 @@ def test_one_cause(kind: Error) -> None:
         assert warned(log, kind, interval * INTERVAL) == ([False] * 6 if interval % 4 else first)
 
 
-def test_a_warning_that_is_repeated_counts() -> None:
+def test_a_repeated_warning_has_the_number_of_failures() -> None:
     """It says how many polls have failed since the last one, and how many targets fail now."""
     log = FailureLog()
     assert log.record_failure(USAGE, error(NetworkError), 0.0) == FailureWarning(1, 1)
@@ -58,7 +58,7 @@ def test_a_warning_that_is_repeated_counts() -> None:
     assert log.record_failure(USAGE, error(NetworkError), WARNING_SECONDS + 1) is None
 
 
-def test_another_cause() -> None:
+def test_another_cause_is_another_warning() -> None:
     """Another cause is another warning, at once."""
     log = FailureLog()
     warned(log, NetworkError, 0.0)
@@ -68,7 +68,7 @@ def test_another_cause() -> None:
 
 
 @pytest.mark.parametrize("kind", [ApiError, IncompleteError])
-def test_causes_of_one_target(kind: Error) -> None:
+def test_causes_of_one_target_are_one_warning_each(kind: Error) -> None:
     """What is wrong with a path is told of each path, though in the same words."""
     log = FailureLog()
     assert warned(log, kind, 0.0) == [True] * 6
@@ -90,7 +90,7 @@ def test_a_defect_is_one_cause(code: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])
-def test_causes_that_tell_the_seconds(kind: Error) -> None:
+def test_causes_that_differ_in_seconds_are_one_cause(kind: Error) -> None:
     """Where the words tell how many seconds are left, they are no other cause."""
     log = FailureLog()
     assert log.record_failure(PATHS[0], error(kind, "asked too often"), 0.0)
@@ -98,7 +98,7 @@ def test_causes_that_tell_the_seconds(kind: Error) -> None:
     assert not log.record_failure(PATHS[1], error(kind, "36 s more"), 2.0)
 
 
-def test_a_cause_that_comes_back() -> None:
+def test_a_cause_is_warned_about_again_after_success() -> None:
     """When all that failed has succeeded, the next failure is news."""
     log = FailureLog()
     warned(log, NetworkError, 0.0)
@@ -110,7 +110,7 @@ def test_a_cause_that_comes_back() -> None:
     assert log.record_failure(USAGE, error(NetworkError), 20.0)
 
 
-def test_what_never_failed() -> None:
+def test_a_target_without_failure_can_be_forgotten() -> None:
     """A target that never failed can be forgotten."""
     log = FailureLog()
     log.reset(USAGE)

@@ -82,7 +82,9 @@ def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> None:
 
 @settings(max_examples=60)
 @given(max_concurrency=st.integers(1, 4), rng=st.randoms(use_true_random=False))
-def test_any_order_of_requests(max_concurrency: int, rng: random.Random) -> None:
+def test_any_order_of_requests_is_fair_and_limited(
+    max_concurrency: int, rng: random.Random
+) -> None:
     """Never more requests than allowed are in flight, no place is left empty, and all are fair.
 
     Fair is: while a request waits, no other target begins more requests than one for each request
@@ -125,7 +127,7 @@ def test_any_order_of_requests(max_concurrency: int, rng: random.Random) -> None
     in_loop(run)
 
 
-def test_places_of_a_loop_that_broke() -> None:
+def test_slots_of_a_closed_loop_are_free_in_the_next() -> None:
     """Places that tasks of a closed loop hold or wait for are free in the next loop."""
     limited = LimitedRequests(limiter_of(1))
     loop = asyncio.new_event_loop()
@@ -163,7 +165,7 @@ def test_a_walk_that_floods_does_not_hold_back_the_disk_usage() -> None:
     in_loop(run)
 
 
-def test_a_slow_rate_does_not_make_it_unfair() -> None:
+def test_a_slow_rate_keeps_the_order_fair() -> None:
     """One request at a time waits for the rate, so that a free place is no place in a queue."""
 
     async def run() -> None:
@@ -194,7 +196,7 @@ def test_a_slow_rate_does_not_make_it_unfair() -> None:
     in_loop(run)
 
 
-def test_a_place_is_free_again_after_an_exception() -> None:
+def test_a_slot_is_free_after_an_exception() -> None:
     """A request that fails gives its place back."""
 
     async def run() -> None:
@@ -208,7 +210,7 @@ def test_a_place_is_free_again_after_an_exception() -> None:
     in_loop(run)
 
 
-def test_a_place_is_free_again_when_the_wait_for_it_fails() -> None:
+def test_a_slot_is_free_after_its_wait_failed() -> None:
     """A request that fails before it has begun gives its place back, too."""
 
     async def sleep(_: float) -> None:
@@ -227,7 +229,7 @@ def test_a_place_is_free_again_when_the_wait_for_it_fails() -> None:
     in_loop(run)
 
 
-def test_a_pause() -> None:
+def test_a_pause_never_shortens_an_earlier_one() -> None:
     """A pause never shortens an earlier one, and other limits change nothing of it."""
     time = FakeClock(100.0)
     limiter = limiter_of(1, None, time.clock)
@@ -243,7 +245,7 @@ def test_a_pause() -> None:
     assert found == [0.0, 0.0, 30.0, 30.0, 60.0, 30.0, 0.0]
 
 
-def test_more_requests_at_once() -> None:
+def test_a_higher_concurrency_starts_waiting_requests() -> None:
     """When more requests may be in flight, those that wait begin."""
 
     async def run() -> None:
@@ -258,7 +260,7 @@ def test_more_requests_at_once() -> None:
     in_loop(run)
 
 
-def test_none_begins_while_more_are_in_flight_than_allowed() -> None:
+def test_no_request_begins_above_a_lowered_concurrency() -> None:
     """When fewer requests may be in flight, none begins until enough of them have ended."""
 
     async def run() -> None:
@@ -319,7 +321,7 @@ def test_one_request_of_each_account_waits_for_a_worker() -> None:
         "no DNS",
     ],
 )
-def test_timeouts_that_the_workers_are_told(
+def test_timeouts_in_a_row_are_reported_to_the_workers(
     ends: list[tuple[float, Reason | None, float]], timeouts: int
 ) -> None:
     """They are counted in a row, and only where a request held its worker for nothing."""

@@ -46,7 +46,7 @@ class CaseApi:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_what_is_published(case: Case) -> None:
+def test_a_published_number_is_true_or_absent(case: Case) -> None:
     """A number is the truth of a moment, or there is none where the case allows that."""
     api, counts = CaseApi(case), FolderCounts(None)
     published: Truth | None = None

@@ -43,7 +43,9 @@ def tally(depth: int | None, max_folders: int, **files: int) -> dict[str, int] |
         (3, {".": 1, "a": 2, "a/x": 0, "a/x/y": 4, "b": 8}),
     ],
 )
-def test_depth(depth: int | None, expected: dict[str, int] | None) -> None:
+def test_files_count_in_the_folder_at_the_depth(
+    depth: int | None, expected: dict[str, int] | None
+) -> None:
     """Each folder down to the depth has its files and those of everything deeper."""
     assert tally(depth, 10, **{"": 1, "a": 2, "a/x": 0, "a/x/y": 4, "b": 8}) == expected
 
@@ -57,18 +59,20 @@ def test_depth(depth: int | None, expected: dict[str, int] | None) -> None:
         (1, {".": 9, "a": 3, "_other": 5}),
     ],
 )
-def test_too_many_folders(max_folders: int, expected: dict[str, int]) -> None:
+def test_the_smallest_of_too_many_folders_are_summed(
+    max_folders: int, expected: dict[str, int]
+) -> None:
     """Beyond the limit the smallest are summed as _other, by name among equals; '.' stays."""
     assert tally(1, max_folders, **{"": 9, "a": 3, "b": 2, "c": 2, "d": 1}) == expected
 
 
-def test_a_folder_that_is_named_other() -> None:
+def test_a_folder_named_other_joins_the_sum() -> None:
     """A folder that is really named _other joins the sum: no series appears twice."""
     assert tally(1, 1, _other=5, a=3) == {".": 0, "_other": 8}
     assert tally(1, 2, _other=5, a=3) == {".": 0, "_other": 5, "a": 3}
 
 
-def test_folders_come_by_name() -> None:
+def test_folders_are_sorted_by_name() -> None:
     """The parts are sorted, so that one state always gives one text."""
     counts = count(1, {("c",): 0, ("a",): 0, ("b",): 0})
     assert counts.result(9).by_folder == tuple(FolderCount(name, 0) for name in ".abc")

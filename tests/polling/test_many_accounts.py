@@ -68,7 +68,7 @@ def usage(number: int) -> DiskUsageTarget:
     return DiskUsageTarget(f"a{number}", INTERVAL, 3 * INTERVAL)
 
 
-def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
+def test_a_few_accounts_are_polled_in_time_while_all_others_hang(api: SimulatedApi) -> None:
     """Once each request has timed out, the others take half of the workers and are polled in time.
 
     A reload takes effect at once meanwhile, and so does the stop.
@@ -123,7 +123,7 @@ def test_all_accounts_but_a_few_hang(api: SimulatedApi) -> None:
         run_simulated(run())
 
 
-def test_a_thousand_accounts_with_wrong_keys(api: SimulatedApi) -> None:
+def test_a_thousand_wrong_keys_are_tried_once_an_interval(api: SimulatedApi) -> None:
     """Each key is tried once and warned of once in an interval, and holds back no account."""
     count = 1000
     numbers = range(1, count + 1)
@@ -155,7 +155,7 @@ def test_a_thousand_accounts_with_wrong_keys(api: SimulatedApi) -> None:
     assert warned == {f"a{number}": 1 for number in numbers}
 
 
-def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> None:
+def test_reloads_that_replace_all_accounts_leave_nothing(api: SimulatedApi) -> None:
     """No number of an account is kept for the next one of its name, and nothing is left behind."""
     numbers = range(1, 21)
 
@@ -192,7 +192,7 @@ def test_a_minute_of_reloads_that_replace_all_accounts(api: SimulatedApi) -> Non
         run_simulated(run())
 
 
-def test_reload_and_stop_while_all_workers_hang(open_account: OpenAccount) -> None:
+def test_hanging_workers_delay_neither_reload_nor_stop(open_account: OpenAccount) -> None:
     """Threads that hang in a request hold up neither a reload nor the stop."""
     usages = [DiskUsageTarget(f"a{number}", INTERVAL, 3 * INTERVAL) for number in range(60)]
     stored = SimulatedAccount(

@@ -56,7 +56,7 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_a_large_response_is_let_go(failed: Callable[[Fault], ScaleEngineError]) -> None:
+def test_a_failure_does_not_keep_its_response(failed: Callable[[Fault], ScaleEngineError]) -> None:
     """The failure is kept until the next poll; the 32 MiB that it is about are not."""
     failed(Fault.HTML_PAGE)
     tracemalloc.start()
@@ -79,7 +79,7 @@ def test_a_large_response_is_let_go(failed: Callable[[Fault], ScaleEngineError])
         (Fault.STUCK_OFFSET, IncompleteError),
     ],
 )
-def test_a_failure_has_no_tie_to_the_poll(
+def test_a_failure_keeps_no_reference_to_its_poll(
     failed: Callable[[Fault], ScaleEngineError], fault: Fault, kind: type[ScaleEngineError]
 ) -> None:
     """Neither where it came from nor what caused it is kept: both would hold the response."""

@@ -87,7 +87,7 @@ def test_the_first_polls_of_many_targets_are_spread_longer() -> None:
     assert compute_spread(10_000) == pytest.approx(30.0)
 
 
-def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> None:
+def test_stop_ends_polls_at_once_while_requests_hang(open_account: OpenAccount) -> None:
     """Told to stop, polls end at once even if ScaleEngine never answers; no thread is left."""
     hang = Behaviour(faults=(FaultRule(Fault.HANG),))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
@@ -105,7 +105,7 @@ def test_the_end_comes_at_once_while_calls_hang(open_account: OpenAccount) -> No
         assert not timer.is_alive()
 
 
-def test_the_end_comes_at_once_while_a_poll_waits_to_try_again(open_account: OpenAccount) -> None:
+def test_stop_ends_a_poll_that_waits_for_a_retry(open_account: OpenAccount) -> None:
     """Told to stop, a poll does not wait for what ScaleEngine asks for, and is forgotten."""
     patient = replace(USAGE, interval=3600.0)
     store, calls = Store([patient]), Behaviour(faults=(FaultRule(BUSY),))
@@ -144,7 +144,7 @@ def test_a_defect_of_one_target_leaves_the_others_alone(open_account: OpenAccoun
     assert all(line["exc_info"] for line in errors)
 
 
-def test_a_thread_that_cannot_be_started(
+def test_a_thread_that_cannot_be_started_fails_one_poll(
     open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no worker can be started, the poll fails, and a later one succeeds."""
@@ -172,7 +172,7 @@ def test_a_thread_that_cannot_be_started(
     assert [result.reason for result in results[:2]] == [Reason.NETWORK, None]
 
 
-def test_the_loop_is_started_again(open_account: OpenAccount) -> None:
+def test_a_crashed_loop_is_restarted(open_account: OpenAccount) -> None:
     """A defect that ends the loop is logged and named; a call is made all the same meanwhile."""
     store = Store([USAGE])
     with (
@@ -214,7 +214,7 @@ def test_the_loop_ends_while_a_request_hangs(open_account: OpenAccount) -> None:
 
 
 @pytest.mark.parametrize("is_broken", [False, True], ids=["ended", "broken"])
-def test_a_reload_while_the_loop_is_crashed(
+def test_a_reload_during_a_crash_is_applied(
     open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch, *, is_broken: bool
 ) -> None:
     """A reload between a crash and the restart is taken, and all can be stopped.
@@ -281,7 +281,9 @@ def test_a_reload_replaces_a_task_that_has_ended(open_account: OpenAccount) -> N
         asyncio.run(run(account))
 
 
-def test_time_asleep_counts(open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_asleep_counts_for_the_schedule(
+    open_account: OpenAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A poll that became due while the machine was asleep begins soon after it has woken."""
     asleep = 0.0
 

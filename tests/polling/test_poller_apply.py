@@ -128,7 +128,9 @@ def reconnect(account: PolledAccount, simulator: Simulator) -> PolledAccount:
     return replace(account, client=replace(account.client, transport=transport))
 
 
-def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_unchanged_targets_keep_task_snapshot_and_schedule(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
     """A target that stays keeps its task, its snapshot and its schedule, whatever else comes."""
     with open_account(simulator) as account, polling() as made:
         made.set_targets(account, USAGE)
@@ -143,7 +145,7 @@ def test_unchanged_targets_go_on(open_account: OpenAccount, simulator: Simulator
         assert [target for target, _ in made.ended] == [USAGE, FILES]
 
 
-def test_a_poll_under_way_goes_on(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_a_reload_keeps_a_poll_in_progress(open_account: OpenAccount, simulator: Simulator) -> None:
     """A target that stays keeps the poll that is under way, too."""
     simulator.behave(Behaviour(latency=0.2))
     with open_account(simulator) as account, polling() as made:
@@ -170,7 +172,7 @@ def test_another_interval_keeps_the_snapshot(
         assert made.thread.list_dead_threads() == ()
 
 
-def test_a_changed_account_makes_the_next_poll(
+def test_the_next_poll_uses_the_changed_account(
     open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator
 ) -> None:
     """The next poll of a target that stays is made in the name of the account as it is now."""
@@ -191,7 +193,9 @@ def test_a_changed_account_makes_the_next_poll(
     assert 158 not in numbers[numbers.index(159) :]
 
 
-def test_a_removed_target_ends_at_its_call(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_a_removed_target_sends_no_further_request(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
     """The poll of a target that is left out makes no further call, and nothing is told of it."""
     held = Held()
     simulator.behave(Behaviour(faults=(FaultRule(held),)))
@@ -233,7 +237,9 @@ def test_a_target_never_overlaps_itself(
         wait_until(lambda: len(made.tasks()) == 1)
 
 
-def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_another_account_of_the_same_name_publishes_no_old_number(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
     """No number of an account is published for another that has its name now."""
     held = Held()
     simulator.behave(Behaviour(faults=(FaultRule(held),)))
@@ -258,7 +264,7 @@ def test_another_account_of_the_same_name(open_account: OpenAccount, simulator: 
 
 
 @pytest.mark.parametrize("changes", [False, True], ids=["the same", "changing"])
-def test_a_hundred_times_leave_nothing_behind(
+def test_a_hundred_changes_leave_nothing(
     open_account: OpenAccount, leaping: LeapingClock, simulator: Simulator, *, changes: bool
 ) -> None:
     """A hundred changes leave no thread, no connection and no account that is not polled."""
@@ -285,7 +291,9 @@ def test_a_hundred_times_leave_nothing_behind(
         assert len(made.ended) == (102 if changes else 2)
 
 
-def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_stop_ends_polled_leaving_and_waiting_targets(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
     """The end comes at once for what is polled, what is leaving, and what waits for that."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
@@ -304,7 +312,7 @@ def test_the_end_of_all_of_them(open_account: OpenAccount, simulator: Simulator)
     wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
-def test_an_account_that_was_left_is_ended_too(
+def test_stop_ends_requests_of_a_removed_account(
     open_account: OpenAccount, simulator: Simulator
 ) -> None:
     """A call that hangs in the name of an account that nobody polls now does not hold the end."""
@@ -318,7 +326,7 @@ def test_an_account_that_was_left_is_ended_too(
 
 
 @pytest.mark.parametrize("replaced", [(), ("main",)], ids=["gone", "another"])
-def test_a_call_of_an_account_that_is_gone(
+def test_a_request_of_a_removed_account_ends_at_once(
     open_account: OpenAccount, simulator: Simulator, replaced: tuple[str, ...]
 ) -> None:
     """Where the account is gone, or another now, a call that hangs in its name ends at once."""
@@ -341,7 +349,9 @@ def test_a_call_of_an_account_that_is_gone(
     assert told == []
 
 
-def test_healthy_while_a_reload_is_applied(open_account: OpenAccount, simulator: Simulator) -> None:
+def test_it_is_healthy_while_a_reload_is_applied(
+    open_account: OpenAccount, simulator: Simulator
+) -> None:
     """Targets that are left out are not taken for dead before the reload is applied as a whole."""
     seen: list[tuple[str, ...]] = []
 

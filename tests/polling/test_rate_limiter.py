@@ -61,7 +61,7 @@ def test_idle_time_is_not_saved_up() -> None:
     assert requests.time.waits == [0.5, 0.5]
 
 
-def test_a_request_that_waits_for_a_worker() -> None:
+def test_a_late_start_delays_the_next_request() -> None:
     """One that begins long after its time puts the next off; a moment makes no difference."""
     requests = Requests(1.0)
     for late in (0.0, 0.01, 30.0, 0.0):
@@ -70,7 +70,7 @@ def test_a_request_that_waits_for_a_worker() -> None:
     assert requests.begins == pytest.approx([0.0, 1.01, 32.0, 33.0])
 
 
-def test_a_request_that_comes_late_enough_does_not_wait() -> None:
+def test_a_request_after_the_gap_does_not_wait() -> None:
     """One that comes a gap after the last one begins at once."""
     requests = Requests(2.0)
     requests.send()
@@ -90,7 +90,9 @@ def test_a_request_that_comes_late_enough_does_not_wait() -> None:
         (0.5, 0.5, [0, 2, 4]),
     ],
 )
-def test_another_limit(before: float | None, after: float | None, begins: list[float]) -> None:
+def test_a_new_limit_holds_from_the_next_request(
+    before: float | None, after: float | None, begins: list[float]
+) -> None:
     """A new limit is obeyed from the next request on, which waits no longer than it asks for."""
     requests = Requests(before)
     for _ in begins:
@@ -100,7 +102,7 @@ def test_another_limit(before: float | None, after: float | None, begins: list[f
     assert requests.begins == begins
 
 
-def test_another_limit_during_a_wait() -> None:
+def test_a_quicker_limit_shortens_a_wait() -> None:
     """A request that waits by a slow limit begins soon after a quicker one was set."""
 
     class Changing(FakeClock):

@@ -80,7 +80,7 @@ def test_all_requests_keep_the_rate(open_account: OpenAccount) -> None:
     assert all(moment >= began + number / 10.0 for number, moment in enumerate(times))
 
 
-def test_a_request_that_is_not_sent_uses_up_nothing(open_account: OpenAccount) -> None:
+def test_a_request_that_is_not_sent_does_not_count(open_account: OpenAccount) -> None:
     """While ScaleEngine asks to wait, a poll fails at once, and the next request is not later."""
     clock = Clock(monotonic=lambda: 1000.0)
 
@@ -131,7 +131,7 @@ def test_a_slow_account_does_not_slow_others(open_account: OpenAccount) -> None:
         asyncio.run(poll_meanwhile(slow, quick))
 
 
-def test_an_account_that_was_asked_to_wait_does_not_slow_others(open_account: OpenAccount) -> None:
+def test_a_rate_limited_account_does_not_slow_others(open_account: OpenAccount) -> None:
     """ScaleEngine's 429 is for one account; another goes on as before."""
     faults = FaultRule(HttpError(429, retry_after="50"), requests=(1,))
 

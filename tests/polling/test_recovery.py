@@ -113,7 +113,7 @@ def test_the_table_is_what_the_code_decides() -> None:
     assert rows == [describe_decisions(kind) for kind in error_classes()]
 
 
-def test_the_table_of_the_documentation() -> None:
+def test_the_documentation_has_the_same_table() -> None:
     """The documentation has the same table."""
     assert table_in(PAGE.read_text()) == table_in(recovery.__doc__ or "")
 
@@ -132,14 +132,14 @@ def test_the_table_of_the_documentation() -> None:
         (AuthError, 7.0, FailureScope.COMMAND),
     ],
 )
-def test_what_need_not_be_tried(
+def test_the_class_of_a_failure_decides_what_is_held_back(
     kind: type[ScaleEngineError], retry_after: float | None, scope: FailureScope
 ) -> None:
     """A request for a wait is for the account; else the class of the failure decides."""
     assert find_untried_scope(failure(kind, retry_after)) is scope
 
 
-def test_reasons_without_a_response() -> None:
+def test_only_timeout_and_network_failures_have_no_response() -> None:
     """Only a timeout and a network failure leave open whether ScaleEngine can be reached."""
     found = {reason for reason in Reason if not has_response(reason)}
     assert found == {kind.reason for kind in error_classes() if kind.scope is FailureScope.API}
@@ -147,7 +147,9 @@ def test_reasons_without_a_response() -> None:
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(None, 0.0), (0.0, 0.0), (7.0, 7.0), (1e12, HOUR)])
-def test_how_long_an_account_waits(asked: float | None, pause: float) -> None:
+def test_an_account_waits_as_long_as_requested_up_to_an_hour(
+    asked: float | None, pause: float
+) -> None:
     """An account sends nothing for as long as ScaleEngine asks for, up to an hour."""
     assert find_account_pause(failure(TooManyRequestsError, asked)) == pause
 
@@ -161,7 +163,7 @@ def test_how_long_an_account_waits(asked: float | None, pause: float) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", PASSING)
-def test_what_may_pass_is_tried_again_sooner(
+def test_a_transient_failure_is_polled_again_sooner(
     kind: type[ScaleEngineError], interval: float, waits: list[float]
 ) -> None:
     """The waits after failures are 30 s, doubling, and never longer than the interval."""
@@ -174,7 +176,7 @@ def test_what_may_pass_is_tried_again_sooner(
 
 @pytest.mark.parametrize("kind", PERMANENT)
 @pytest.mark.parametrize("failures", [1, 2, 100])
-def test_what_does_not_pass_waits_for_the_interval(
+def test_a_permanent_failure_waits_for_the_interval(
     kind: type[ScaleEngineError], failures: int
 ) -> None:
     """Bad credentials are never hammered: the next poll comes at the interval, from the first."""
@@ -185,7 +187,7 @@ def test_what_does_not_pass_waits_for_the_interval(
     ("asked", "wait"),
     [(None, 30), (0.0, 30), (29.0, 30), (120.0, 120), (3600.0, HOUR), (1e12, HOUR)],
 )
-def test_scaleengine_may_ask_for_a_longer_wait(asked: float | None, wait: float) -> None:
+def test_a_requested_wait_may_exceed_the_interval(asked: float | None, wait: float) -> None:
     """A longer wait than ours is kept, also beyond the interval, but no longer than an hour."""
     assert compute_next_poll_delay(failure(RateLimitedError, asked), 1, 60.0) == wait
 

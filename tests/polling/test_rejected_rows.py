@@ -39,7 +39,7 @@ ODD: Sequence[PhpValue] = (
 )
 
 
-def test_bad_rows_over_http(open_account: OpenAccount) -> None:
+def test_bad_rows_are_counted_and_warned_about_once(open_account: OpenAccount) -> None:
     """The poll is good, counts the rows, leaves out their users, and warns once of each fault."""
     usage = usage_from_days(
         {TODAY: {"": 1, "web": 2}, date(2014, 11, 10): {"": 1, "web": 2, "live": 3}}

@@ -27,7 +27,7 @@ def exchange(path: str, offset: int = 0, reason: Reason | None = None) -> Exchan
     )
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_kept_requests_are_bounded() -> None:
     """Of many requests the last are kept, and the folders that took most."""
     log = RequestLog(FILES, Clock(monotonic=lambda: 100.0), LogLimit(lambda: 100.0))
     for number in range(1000):
@@ -60,7 +60,7 @@ def test_attempts_are_counted_by_request() -> None:
         (None, ["request failed, retrying"]),
     ],
 )
-def test_a_pause_is_one_line(retry_after: float | None, events: list[str]) -> None:
+def test_a_pause_is_one_log_line(retry_after: float | None, events: list[str]) -> None:
     """Where all requests of the account wait, the wait of the one that is sent again is no news."""
     log = RequestLog(FILES, Clock(monotonic=lambda: 100.0), LogLimit(lambda: 100.0))
     error = TooManyRequestsError("files.list", "too many requests", "wait", retry_after)

@@ -104,7 +104,9 @@ def retry(
 
 
 @pytest.mark.parametrize(("kind", "retry_after", "attempts"), EVERY_REASON)
-def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attempts: int) -> None:
+def test_only_transient_failures_are_retried_up_to_three_attempts(
+    kind: type[ScaleEngineError], retry_after: float | None, attempts: int
+) -> None:
     """Only what may pass is tried again, three times in all; a clock that is off once more."""
     time, failure = FakeClock(0.0), failed(kind, retry_after)
     api = FailingApi(time, *[failure] * 9)
@@ -114,12 +116,12 @@ def test_attempts(kind: type[ScaleEngineError], retry_after: float | None, attem
     assert len(api.called) == attempts
 
 
-def test_every_reason_is_told_of_above() -> None:
+def test_every_reason_has_its_number_of_attempts() -> None:
     """The table of attempts leaves out no reason."""
     assert {kind.reason for kind, _, _ in EVERY_REASON} == set(Reason)
 
 
-def test_what_is_no_failure_of_a_request() -> None:
+def test_a_defect_is_not_retried() -> None:
     """A defect is not tried again."""
     api = FailingApi(time := FakeClock(0.0), ValueError("a defect"))
     with pytest.raises(ValueError, match="a defect"):
@@ -139,7 +141,9 @@ def test_what_is_no_failure_of_a_request() -> None:
         (0.0, 100.0, [0.0, 100.0, 200.0]),
     ],
 )
-def test_waits(share: float, retry_after: float | None, called: list[float]) -> None:
+def test_waits_grow_and_respect_retry_after(
+    share: float, retry_after: float | None, called: list[float]
+) -> None:
     """Waits grow, spread at random; never shorter than what ScaleEngine asks for."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(ServerError, retry_after)] * 2)
@@ -148,7 +152,7 @@ def test_waits(share: float, retry_after: float | None, called: list[float]) -> 
 
 
 @given(st.integers(), st.none() | st.floats(0, 1000))
-def test_random_waits(seed: int, asked: float | None) -> None:
+def test_a_random_wait_is_at_most_twice_its_minimum(seed: int, asked: float | None) -> None:
     """A wait is at least what is asked for, and at most twice its least."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(ServerError, asked)] * 2)
@@ -158,7 +162,7 @@ def test_random_waits(seed: int, asked: float | None) -> None:
         assert max(least, asked or 0.0) - 1e-9 <= wait <= max(least, asked or 0.0) + least + 1e-9
 
 
-def test_the_right_time_is_not_waited_for() -> None:
+def test_a_corrected_time_is_retried_without_wait() -> None:
     """With ScaleEngine's own time at hand the call is made again at once."""
     time = FakeClock(0.0)
     api = FailingApi(time, failed(CorrectedClockError))
@@ -180,7 +184,7 @@ SERVER = failed(ServerError)
         ([SERVER, CLOCK, SERVER], [0.0, 0.5, 0.5, 1.5]),
     ],
 )
-def test_a_refused_time_between_other_failures(
+def test_a_refused_time_uses_up_no_other_attempt(
     failures: list[ScaleEngineError], called: list[float]
 ) -> None:
     """The attempt with ScaleEngine's own time takes none away from the others, nor they from it."""
@@ -200,7 +204,9 @@ def test_a_refused_time_between_other_failures(
         ([SERVER, SERVER, SERVER, CLOCK], 3),
     ],
 )
-def test_attempts_of_both_kinds(failures: list[ScaleEngineError], attempts: int) -> None:
+def test_a_request_has_four_attempts_at_most(
+    failures: list[ScaleEngineError], attempts: int
+) -> None:
     """A request is sent twice with a refused time, and thrice for all else: four times at most."""
     api = FailingApi(time := FakeClock(0.0), *failures)
     with pytest.raises(ScaleEngineError) as caught:
@@ -239,7 +245,7 @@ PASSING_FAULTS = [
 
 @pytest.mark.parametrize(("fault", "least"), PASSING_FAULTS, ids=str)
 @pytest.mark.parametrize("number", [1, 3])
-def test_a_poll_survives_what_passes(
+def test_a_transient_failure_is_retried_with_a_new_signature(
     open_account: OpenAccount,
     leaping: LeapingClock,
     fault: Fault | Refusal | HttpError,
@@ -283,7 +289,7 @@ def test_a_poll_survives_what_passes(
     ],
     ids=str,
 )
-def test_a_poll_ends_at_what_does_not_pass(
+def test_a_permanent_failure_ends_the_poll(
     open_account: OpenAccount,
     leaping: LeapingClock,
     fault: Fault | Refusal | HttpError,
@@ -304,7 +310,7 @@ def test_a_poll_ends_at_what_does_not_pass(
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
-def test_a_clock_that_is_an_hour_off(
+def test_a_wrong_clock_costs_one_more_request(
     open_account: OpenAccount, leaping: LeapingClock, ahead: float
 ) -> None:
     """A refused time costs the first poll one call more, and later polls none."""
@@ -322,7 +328,7 @@ def test_a_clock_that_is_an_hour_off(
     assert made == [7, 6]
 
 
-def test_a_clock_that_is_off_when_the_server_recovers(
+def test_a_wrong_clock_after_a_server_failure_is_corrected(
     open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """Code 0004 and then 0002 within one request still leads to ScaleEngine's time."""
@@ -338,7 +344,7 @@ def test_a_clock_that_is_off_when_the_server_recovers(
 
 
 @pytest.mark.parametrize(("max_requests", "made"), [(1, 1), (2, 2), (3, 3), (10, 3)])
-def test_attempts_count_as_requests(
+def test_attempts_count_towards_the_request_limit(
     open_account: OpenAccount, leaping: LeapingClock, max_requests: int, made: int
 ) -> None:
     """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
@@ -354,7 +360,7 @@ def test_attempts_count_as_requests(
         assert calls.requests == simulator.request_count == made
 
 
-def test_no_more_requests_than_a_poll_may_make(
+def test_a_walk_at_its_request_limit_is_not_retried(
     open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """A walk that needs all its requests has none left for trying again, and says so."""
@@ -398,7 +404,7 @@ def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount)
         assert simulator.request_count == 1
 
 
-def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> None:
+def test_a_failed_walk_ends_waits_for_retries(open_account: OpenAccount) -> None:
     """Where one call of a walk fails for good, others do not go on waiting to try again."""
     folders = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
     storage = Folder(files={f"{n}": FileType.VIDEO for n in range(100)}, folders=folders)
@@ -411,7 +417,7 @@ def test_a_walk_that_has_failed_waits_for_nobody(open_account: OpenAccount) -> N
         assert simulator.request_count <= 3
 
 
-def test_a_target_waits_while_the_account_is_to_be_left_alone(
+def test_a_rate_limited_account_sends_no_request(
     open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
     """Where one target was asked to wait, the others of its account make no call meanwhile."""
@@ -430,7 +436,9 @@ def test_a_target_waits_while_the_account_is_to_be_left_alone(
         assert [request.command for request in simulator.requests] == ["files.list", "disk.usage"]
 
 
-def test_being_left_alone_ends(open_account: OpenAccount, leaping: LeapingClock) -> None:
+def test_a_rate_limited_account_is_polled_again_after_an_hour(
+    open_account: OpenAccount, leaping: LeapingClock
+) -> None:
     """However long ScaleEngine asks for, after an hour the account is polled again."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="9" * 30), requests=(1,)),))

@@ -40,19 +40,19 @@ class MonotonicClock:
 
 
 @given(st.floats(0, 1e6), st.floats(1, 1e5), st.floats(0, 1e7))
-def test_the_next_poll_is_ahead(due: float, interval: float, late: float) -> None:
+def test_the_next_poll_is_within_an_interval(due: float, interval: float, late: float) -> None:
     """The next poll is always ahead, and by no more than an interval."""
     now = due + late
     assert now <= next_due(due, interval, now) <= now + interval * 1.000001
 
 
-def test_waits_grow_without_end() -> None:
+def test_the_backoff_never_shrinks_or_overflows() -> None:
     """The backoff never shrinks and never overflows, however often it failed."""
     waits = [backoff(failures, math.inf) for failures in range(1, 5000)]
     assert all(sooner <= later < math.inf for sooner, later in itertools.pairwise(waits))
 
 
-def test_a_wait_ends_when_it_is_due() -> None:
+def test_a_wait_is_one_sleep() -> None:
     """A wait is waited in one piece: a thousand targets at rest wake nobody."""
     time = MonotonicClock()
     time.wait_until(time.monotonic + HOUR)
@@ -60,14 +60,14 @@ def test_a_wait_ends_when_it_is_due() -> None:
 
 
 @pytest.mark.parametrize("due", [1000.0, 0.0])
-def test_what_is_due_is_not_waited_for(due: float) -> None:
+def test_a_due_poll_is_not_waited_for(due: float) -> None:
     """A moment that has come, or has gone by, ends the wait before it begins."""
     time = MonotonicClock()
     time.wait_until(due)
     assert time.waits == []
 
 
-def test_a_wait_that_ends_early_goes_on() -> None:
+def test_an_early_wakeup_sleeps_again() -> None:
     """A wait that returns too soon is taken up again until the moment has come."""
     time = MonotonicClock(takes=10.0)
     due = time.monotonic + 25.0

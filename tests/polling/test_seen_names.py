@@ -9,7 +9,7 @@ from exporter.polling.seen_names import SeenNames
 
 
 @given(st.lists(st.text()))
-def test_counts_as_a_set_does(names: list[str]) -> None:
+def test_different_names_are_counted_once(names: list[str]) -> None:
     """However often names come, each different one counts once."""
     seen = SeenNames()
     for name in names:
@@ -17,7 +17,7 @@ def test_counts_as_a_set_does(names: list[str]) -> None:
     assert len(seen) == len(set(names))
 
 
-def test_memory() -> None:
+def test_twenty_thousand_names_take_under_a_megabyte() -> None:
     """Twenty thousand long names take under a megabyte."""
     tracemalloc.start()
     try:
@@ -31,7 +31,7 @@ def test_memory() -> None:
     assert taken < 1_000_000
 
 
-def test_what_was_seen() -> None:
+def test_only_added_names_are_known() -> None:
     """A name is known when it was added, and no other is."""
     names = SeenNames()
     for number in range(100):

@@ -109,7 +109,7 @@ USED: Mapping[str, tuple[Mapping[str, FolderListing], Mapping[str, FolderListing
 
 
 @pytest.mark.parametrize(("before", "shown", "used"), USED.values(), ids=USED.keys())
-def test_a_response_that_proves_its_position(
+def test_the_position_of_a_response_is_found(
     before: Mapping[str, FolderListing], shown: Mapping[str, FolderListing], used: list[str]
 ) -> None:
     found = match_position(make_run(before), FolderListing(folders=shown), is_complete)
@@ -215,12 +215,12 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("misfit", MISFITS.values(), ids=MISFITS.keys())
-def test_a_response_that_does_not(misfit: Misfit) -> None:
+def test_a_response_that_breaks_a_condition_proves_nothing(misfit: Misfit) -> None:
     """Each breaks one condition; a number that came from it could be wrong."""
     assert match_position(make_run(misfit.before), misfit.shown, is_complete) is None
 
 
-def test_files_of_the_parent_behind_its_folders() -> None:
+def test_files_of_the_parent_may_follow_its_folders() -> None:
     """A server may list a folder's own files behind its sub-folders."""
     shown = shows(
         "x.mp4", files_last=True, b=complete(5), c=complete(1), d=complete(0), e=complete(0)

@@ -9,7 +9,7 @@ from exporter.polling.threads import StopRequestedError, stoppable
 from exporter.scaleengine.clock import Clock
 
 
-def test_a_wait_ends_at_the_signal() -> None:
+def test_a_wait_that_the_signal_ends_raises() -> None:
     """A wait that the signal ends raises; one that it does not end returns."""
     stop = threading.Event()
     clock = stoppable(Clock(), stop)

@@ -24,7 +24,7 @@ def test_a_snapshot_counts_until_it_is_stale(monotonic: float, *, counts: bool) 
     assert (store.current()[FILES].snapshot(monotonic) == GOOD.snapshot) is counts
 
 
-def test_nothing_is_known_at_first() -> None:
+def test_a_target_is_unfinished_before_its_first_poll() -> None:
     """Before its first poll has ended there is nothing of a target, and it is unfinished."""
     store = Store([USAGE, FILES])
     store.record(FILES, PollResult(1.0, 1.0, 1, Reason.NETWORK), None)
@@ -33,7 +33,7 @@ def test_nothing_is_known_at_first() -> None:
     assert store.list_pending_targets() == (USAGE,)
 
 
-def test_a_reader_keeps_what_it_has() -> None:
+def test_a_state_that_was_read_never_changes() -> None:
     """What a reader was given never changes under it."""
     store = Store([USAGE, FILES])
     before = store.current()
@@ -51,7 +51,7 @@ def test_a_failed_poll_leaves_the_snapshot() -> None:
     assert (store.current()[FILES].good, store.current()[FILES].last) == (GOOD, failed)
 
 
-def test_since_when_a_target_fails() -> None:
+def test_a_target_fails_since_its_first_failed_poll() -> None:
     """It is since the first failed poll after the last good one; a good poll ends that."""
     store, seen = Store([FILES]), []
     for finished, reason in enumerate((None, Reason.SERVER, Reason.NETWORK, None), start=1):
@@ -61,7 +61,7 @@ def test_since_when_a_target_fails() -> None:
     assert seen == [None, 2.0, 2.0, None]
 
 
-def test_a_poll_of_what_is_not_ours() -> None:
+def test_a_poll_of_an_unknown_target_is_not_stored() -> None:
     """The end of a poll of an unknown target is not taken in, and the store says so."""
     store = Store([USAGE])
     before = store.current()
@@ -84,7 +84,7 @@ CHANGED: list[tuple[Target, bool]] = [
 
 
 @pytest.mark.parametrize(("target", "kept"), CHANGED)
-def test_what_is_known_of_a_changed_target(target: Target, *, kept: bool) -> None:
+def test_another_target_keeps_a_snapshot_of_the_same_data(target: Target, *, kept: bool) -> None:
     """What is known stays where the same is asked for, however often; else it goes at once."""
     store, result = Store([FILES]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
@@ -95,7 +95,7 @@ def test_what_is_known_of_a_changed_target(target: Target, *, kept: bool) -> Non
     assert store.list_pending_targets() == (() if kept else (target,))
 
 
-def test_another_age_counts_at_once() -> None:
+def test_another_stale_after_counts_at_once() -> None:
     """A snapshot that was stale counts again under a longer ``stale_after``."""
     store, patient = Store([FILES]), replace(FILES, stale_after=600.0)
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
@@ -104,7 +104,7 @@ def test_another_age_counts_at_once() -> None:
     assert store.current()[patient].snapshot(1500.0) == GOOD.snapshot
 
 
-def test_targets_that_are_gone() -> None:
+def test_the_state_of_a_removed_target_is_dropped() -> None:
     """What is known of a target that is left out is gone, also when the target comes back."""
     store = Store([USAGE, FILES])
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
@@ -114,7 +114,7 @@ def test_targets_that_are_gone() -> None:
     assert store.current()[FILES].good is None
 
 
-def test_accounts_to_forget() -> None:
+def test_the_state_of_a_replaced_account_is_dropped() -> None:
     """Nothing is kept of an account that is another now under the same name; the rest stays."""
     store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
@@ -125,7 +125,7 @@ def test_accounts_to_forget() -> None:
     assert store.list_pending_targets() == (FILES,)
 
 
-def test_a_poll_changes_its_account_only() -> None:
+def test_a_poll_marks_its_account_only_as_changed() -> None:
     """Whoever takes the changes is given the account of a poll that was taken in, once."""
     store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
@@ -151,7 +151,7 @@ def test_a_poll_changes_its_account_only() -> None:
     ],
     ids=["nothing", "order", "gone", "target", "interval", "new", "forgotten"],
 )
-def test_other_targets_change_their_accounts_only(
+def test_a_reload_marks_only_changed_accounts(
     targets: list[Target], forgotten: tuple[str, ...], changed: set[str]
 ) -> None:
     """An account of which nothing is different after a reload has not changed."""
@@ -162,7 +162,7 @@ def test_other_targets_change_their_accounts_only(
     assert store.changes.take().get(TARGETS, set()) == changed
 
 
-def test_when_a_target_is_due() -> None:
+def test_the_due_time_is_kept_until_the_next() -> None:
     """It is known until the next time, whatever comes of the poll, and a change for its account."""
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])

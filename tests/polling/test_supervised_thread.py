@@ -58,7 +58,7 @@ def test_work_restarts_after_a_crash(defect: BaseException) -> None:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
-def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
+def test_work_restarts_after_a_lack_of_resources(error: BaseException) -> None:
     """Where a limit ends the work, one line names the limit and the next step; no defect is."""
     stop = FakeStop()
     with capture_logs() as lines:
@@ -71,7 +71,7 @@ def test_work_restarts_when_resources_ran_out(error: BaseException) -> None:
     assert "exc_info" not in line
 
 
-def test_each_death_doubles_the_wait() -> None:
+def test_each_crash_doubles_the_wait() -> None:
     """What dies again and again is started again later each time, up to an hour."""
     stop = FakeStop()
     with capture_logs() as lines:
@@ -80,7 +80,7 @@ def test_each_death_doubles_the_wait() -> None:
     assert len(lines) == 9
 
 
-def test_an_hour_of_work_makes_up_for_crashes() -> None:
+def test_an_hour_of_work_resets_the_wait() -> None:
     """After an hour without a crash the wait is the first one again; a shorter time counts not."""
     stop, now = FakeStop(), 0.0
     seconds = iter([0.0, 3599.0, 0.0, 3600.0, 0.0])
@@ -98,7 +98,7 @@ def test_an_hour_of_work_makes_up_for_crashes() -> None:
     assert stop.waits == [30, 60, 120, 30, 60]
 
 
-def test_it_is_dead_while_it_waits() -> None:
+def test_the_thread_counts_as_ended_until_its_restart() -> None:
     """From the crash until the restart the thread is dead; then it is not."""
     seen: list[bool] = []
     begun: list[bool] = []
@@ -118,7 +118,7 @@ def test_it_is_dead_while_it_waits() -> None:
     assert thread.is_down, "a thread whose work is done does no work"
 
 
-def test_stop_ends_it() -> None:
+def test_stop_ends_a_wait_for_the_restart() -> None:
     """Told to stop while it waits, the thread ends; the work is not begun again."""
     stop = FakeStop(comes_at=2)
     with capture_logs():
@@ -126,7 +126,7 @@ def test_stop_ends_it() -> None:
     assert len(stop.waits) == 2
 
 
-def test_told_to_stop_before_it_begins() -> None:
+def test_a_stop_before_the_start_does_no_work() -> None:
     """Told to stop at once, the thread does no work at all."""
     begun: list[str] = []
     thread = SupervisedThread("poll main", lambda: begun.append("work"), FakeStop(comes_at=0))
@@ -135,7 +135,7 @@ def test_told_to_stop_before_it_begins() -> None:
     assert begun == []
 
 
-def test_a_wait_for_its_end() -> None:
+def test_join_returns_whether_the_thread_has_ended() -> None:
     """Waiting for the end says whether it has come; one that goes on is not dead."""
     stop = threading.Event()
     thread = SupervisedThread("poll main", stop.wait, stop)

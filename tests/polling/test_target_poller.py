@@ -239,7 +239,7 @@ def test_a_defect_outside_of_the_requests_ends_no_task(
     assert (len(defects), len(polled.results)) == ((3, 0) if broken == "session" else (4, 3))
 
 
-def test_bad_credentials_are_never_hammered() -> None:
+def test_bad_credentials_are_tried_once_an_interval() -> None:
     """After a refusal that does not pass by itself, the next poll comes at the interval."""
     time = CancellingClock(ends=170.0)
     polled = Polled(USAGE, time, [REFUSED] * 3)
@@ -247,7 +247,7 @@ def test_bad_credentials_are_never_hammered() -> None:
     assert polled.begins() == [0.0, 60.0, 120.0]
 
 
-def test_another_account_makes_the_calls_of_the_next_poll() -> None:
+def test_the_next_poll_uses_the_replaced_account() -> None:
     """An account that is put in place of another is used from the next poll on."""
     polled, other = (
         Polled(USAGE, CancellingClock(), [usage("a")]),
@@ -261,7 +261,7 @@ def test_another_account_makes_the_calls_of_the_next_poll() -> None:
     assert [user.cpu_user for user in snapshot.users] == ["b"]
 
 
-def test_a_good_poll() -> None:
+def test_a_good_poll_stores_a_snapshot() -> None:
     """A good poll puts a snapshot into the store, with when it was and what it cost."""
     time = CancellingClock()
     polled = Polled(USAGE, time, [usage("b", "a")], seconds=2.0)
@@ -285,7 +285,9 @@ def test_a_good_poll() -> None:
     ],
     ids=str,
 )
-def test_a_failed_poll_leaves_what_was_known(response: object, reason: Reason) -> None:
+def test_a_failed_poll_keeps_the_snapshot_and_records_the_reason(
+    response: object, reason: Reason
+) -> None:
     """Whatever a poll fails with, the last good snapshot stands and the reason is recorded."""
     polled = Polled(USAGE, CancellingClock(), [usage("a"), response])
     polled.poll()
@@ -298,7 +300,7 @@ def test_a_failed_poll_leaves_what_was_known(response: object, reason: Reason) -
     assert [result.reason for result in polled.results] == [None, reason]
 
 
-def test_secrets_that_cannot_be_read() -> None:
+def test_unreadable_secrets_fail_the_poll_as_auth() -> None:
     """A poll without readable secrets makes no call, and fails as auth."""
 
     def unreadable() -> Credentials:
@@ -328,7 +330,7 @@ def test_secrets_are_read_at_each_poll() -> None:
     assert len(read) == 2
 
 
-def test_a_poll_that_is_cancelled() -> None:
+def test_a_cancelled_poll_is_not_recorded() -> None:
     """A poll that is cancelled is forgotten: it says nothing of ScaleEngine."""
     polled = Polled(
         USAGE, CancellingClock(ends=0.0), [{"status": "failure", "code": "0004", "message": ""}]
@@ -343,7 +345,7 @@ def test_a_poll_that_is_cancelled() -> None:
     assert polled.store.list_pending_targets() == (USAGE,)
 
 
-def test_gone_users_are_gone() -> None:
+def test_a_removed_user_is_not_in_the_next_snapshot() -> None:
     """A user that the next good response lacks is not in the next snapshot."""
     polled = Polled(USAGE, CancellingClock(), [usage("a", "b"), usage("b")])
     polled.poll()
@@ -383,7 +385,7 @@ def test_the_newest_day_counts() -> None:
     assert snapshot.rejected_users == set()
 
 
-def test_only_users_that_were_asked_for() -> None:
+def test_only_requested_users_are_published() -> None:
     """Users that nobody asked for are not published, even if the API tells of them."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a",))
     polled = Polled(target, CancellingClock(), [usage("a", "b", "")])
@@ -406,7 +408,7 @@ def test_users_without_a_response_are_warned_about_once() -> None:
     assert warned == [["b"], [], [], ["b"]]
 
 
-def test_a_line_for_each_poll() -> None:
+def test_each_poll_is_one_log_line() -> None:
     """Each poll is one line: target, result, duration and requests; a failure says what to do.
 
     It names the request that failed, and each request is one line of its own at debug.
@@ -470,7 +472,7 @@ def test_a_line_for_each_poll() -> None:
     }
 
 
-def test_good_polls_at_info() -> None:
+def test_the_first_and_a_recovered_poll_are_logged_at_info() -> None:
     """The first of a target is, a later one is not, and one that ends failures says so."""
     responses = [usage("a"), usage("a"), REFUSED, REFUSED, usage("a", "b"), usage("b")]
     polled = Polled(USAGE, CancellingClock(), responses, seconds=1.0)
@@ -489,7 +491,7 @@ def test_good_polls_at_info() -> None:
     assert (shown[3]["added"], shown[3]["removed"]) == (None, "a")
 
 
-def test_retries_at_info() -> None:
+def test_a_retry_is_logged_at_info_once_a_minute() -> None:
     """A retry says after which attempt and how long a wait; those within a minute of it do not."""
     busy = [{"status": "failure", "code": "0004", "message": "x"}] * 2
     polled = Polled(USAGE, CancellingClock(), [*busy, usage("a"), *busy, usage("a")], seconds=1.0)
@@ -510,7 +512,7 @@ def test_retries_at_info() -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("target", [USAGE, FILES])
-def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
+def test_a_resource_limit_fails_the_poll_as_network(target: Target, error: Exception) -> None:
     """Where resources run out the poll is tried again, and fails as network with the limit."""
     polled = Polled(target, CancellingClock(), [error] * 3)
     with capture_logs() as lines:
@@ -521,7 +523,7 @@ def test_a_limit_is_no_defect(target: Target, error: Exception) -> None:
     assert polled.results[0].requests == 3
 
 
-def test_no_thread_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poll_without_a_thread_fails_as_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A poll whose requests get no thread fails in the same way."""
 
     def fail(*_: object) -> None:
@@ -537,7 +539,7 @@ def test_no_thread_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(line["cause"]).startswith(THREAD_LIMIT)
 
 
-def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:
+def test_a_defect_while_recording_ends_one_poll() -> None:
     """What fails while a poll is recorded is logged once, and the next poll is made on schedule."""
 
     def fail(_: Target, __: PollResult) -> None:
@@ -551,7 +553,7 @@ def test_a_defect_beside_the_requests_ends_the_poll_alone() -> None:
     assert polled.time.passed >= 50.0
 
 
-def test_a_defect_is_told_with_its_traceback() -> None:
+def test_a_defect_is_logged_with_its_traceback() -> None:
     """A defect of the exporter fails the poll, and its traceback is logged to be reported."""
     polled = Polled(USAGE, CancellingClock(), [RuntimeError("a defect")])
     with capture_logs() as lines:

@@ -56,7 +56,7 @@ BAD_BYTES: Sequence[Json] = (None, -1, "1.5", "1 KB", True, [1], 2**63)
 BAD_DAYS: Sequence[Json] = (None, "", "2014-02-30", "0000-00-00", "yesterday", 20141111, [])
 
 
-def test_the_days_before_the_newest() -> None:
+def test_a_user_keeps_the_bytes_of_thirty_days() -> None:
     """A user keeps the bytes of thirty days: none for a day that lacks, or cannot be read."""
     long_ago = [row(NEWEST - timedelta(days=age), "d", age) for age in (0, 1, 28, 29, 30)]
     bad = [row(DAY, "c", 31), row(DAY, "c", 99)]
@@ -77,7 +77,7 @@ def without(user: str, day: date) -> list[Json]:
 
 
 @pytest.mark.parametrize("size", BAD_BYTES, ids=str)
-def test_bytes_that_cannot_be_read(size: Json) -> None:
+def test_unreadable_bytes_of_the_newest_day_remove_the_number(size: Json) -> None:
     """They take a user's number away where they are of its newest day, and else no number."""
     for day, a in ((OLD, {"a": A}), (DAY, {"a": A}), (NEWEST, {}), (TOMORROW, {})):
         bad = row(day, "a", size)
@@ -86,7 +86,7 @@ def test_bytes_that_cannot_be_read(size: Json) -> None:
 
 
 @pytest.mark.parametrize("day", BAD_DAYS, ids=str)
-def test_a_day_that_cannot_be_read(day: Json) -> None:
+def test_an_unreadable_day_removes_the_number(day: Json) -> None:
     """It may be the newest: its user has no number, whichever of its rows it was."""
     for rows in (
         [*without("a", OLD), row(day, "a", 10)],
@@ -95,7 +95,7 @@ def test_a_day_that_cannot_be_read(day: Json) -> None:
         assert published(rows) == ({"b": B, "c": C}, {"a"})
 
 
-def test_a_day_in_the_future() -> None:
+def test_a_day_in_the_future_removes_no_number() -> None:
     """It hides no number of today, whatever else is wrong with its row; tomorrow is a day."""
     for bad in (row(FUTURE, "a", 1), row(FUTURE, "a", None), row(FUTURE, None, 1)):
         assert published([bad, *GOOD]) == ({"a": A, "b": B, "c": C}, set())
@@ -104,7 +104,7 @@ def test_a_day_in_the_future() -> None:
 
 
 @pytest.mark.parametrize(("day", "a"), [(OLD, {"a": A}), (NEWEST, {})])
-def test_a_user_and_day_twice(day: date, a: Numbers) -> None:
+def test_different_bytes_of_one_day_make_it_unknown(day: date, a: Numbers) -> None:
     """The same bytes are no harm; different ones make the day unknown."""
     (size,) = (
         entry["bytes_total"] for entry in GOOD if entry == row(day, "a", entry["bytes_total"])
@@ -116,7 +116,7 @@ def test_a_user_and_day_twice(day: date, a: Numbers) -> None:
             assert published(rows) == ({**a, "b": B, "c": C}, {"a"} - a.keys())
 
 
-def test_what_is_read_without_guessing() -> None:
+def test_numbers_as_text_and_days_with_a_time_are_accepted() -> None:
     """Whole numbers as text and days with a time are no bad rows."""
     rows = [row("2014-11-11 00:00:00", "a", "12.00"), row("2014-11-10T13:00:00Z", "a", "11")]
     assert published(rows) == ({"a": A}, set())
@@ -126,7 +126,7 @@ NAMELESS: Sequence[Json] = (None, True, ["a"], "\ud800")
 
 
 @pytest.mark.parametrize("user", NAMELESS, ids=repr)
-def test_a_user_that_cannot_be_read(user: Json) -> None:
+def test_a_row_without_a_readable_user_may_be_of_any(user: Json) -> None:
     """Its row may be of any user without a row of its day or a newer one, and of no other."""
     for day in (OLD, DAY, NEWEST):
         assert published([*GOOD, row(day, user, 1)]) == ({"a": A, "b": B, "c": C}, set())
@@ -144,7 +144,7 @@ JUNK: Sequence[Json] = (None, False, 7, "row", [], ["a"], {}, {"cpu_user": None}
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
-def test_a_row_that_says_nothing(junk: Json) -> None:
+def test_a_row_without_user_and_day_may_be_of_any(junk: Json) -> None:
     """It may be of any user without the newest day of the response, and of no other."""
     everything = {"a": A, "b": B, "c": C}
     assert published([*GOOD, junk]) == (everything, set())
@@ -153,25 +153,25 @@ def test_a_row_that_says_nothing(junk: Json) -> None:
     assert published([row(NEWEST, "a", 12), junk]) == ({"a": A}, set())
 
 
-def test_bad_rows_of_a_user_that_is_not_asked_for() -> None:
+def test_bad_rows_of_other_users_remove_no_number() -> None:
     """They take no number away."""
     for bad in (row(NEWEST, "d", None), row(None, "d", 1), row(OLD, "d", -1)):
         assert published([*GOOD, bad], "a", "b") == ({"a": A, "b": B}, set())
 
 
-def test_names_match_exactly() -> None:
+def test_user_names_match_exactly() -> None:
     """A row of a name that is written in another way is not the row of the user asked for."""
     rows = [row(NEWEST, name, 1) for name in ("A", "a ", "á", 7)]
     assert published(rows, "a", "7", "07") == ({"7": (NEWEST, 1)}, set())
 
 
-def test_users_asked_for_without_a_row() -> None:
+def test_requested_users_without_a_row_are_not_rejected() -> None:
     """They are no rejected users, but where a row without a user may be theirs."""
     assert published(GOOD, "a", "d") == ({"a": A}, set())
     assert published([*GOOD, row(OLD, None, 1)], "a", "d") == ({"a": A}, {"d"})
 
 
-def test_what_is_kept_of_rejected_rows() -> None:
+def test_rejected_rows_are_counted_with_a_few_examples() -> None:
     """The number by fault, a few examples, those first that take a number away, and for whom."""
     bad = [row(date(2014, 10, day), "b", None) for day in range(1, 11)]
     (kept,) = summarized([*bad, *GOOD, row(TOMORROW, "a", None)]).rejected
@@ -192,7 +192,7 @@ def test_what_is_kept_of_rejected_rows() -> None:
         ),
     ],
 )
-def test_a_response_of_which_nothing_can_be_used(rows: list[Json], cause: str) -> None:
+def test_a_response_without_a_usable_row_fails_the_poll(rows: list[Json], cause: str) -> None:
     """The poll fails, so that the last good numbers stand; the cause names rows."""
     with pytest.raises(ProtocolError) as caught:
         summarized(rows)

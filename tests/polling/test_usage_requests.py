@@ -148,7 +148,7 @@ def test_several_requests_make_one_snapshot(
     assert {request.starttime for request in simulator.requests} == {start_of_window(NOW)}
 
 
-def test_midnight_between_requests() -> None:
+def test_requests_before_and_after_midnight_are_for_the_same_days() -> None:
     """All requests are for the thirty days of the first, whatever day it is by then."""
     transport, target = FakeTransport(), named(USERS)
     asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
@@ -158,7 +158,9 @@ def test_midnight_between_requests() -> None:
     assert max(transport.timestamps) > NOW + 2
 
 
-def test_a_clock_that_is_days_behind(simulator: Simulator, open_account: OpenAccount) -> None:
+def test_a_wrong_clock_gives_the_days_of_scaleengine(
+    simulator: Simulator, open_account: OpenAccount
+) -> None:
     """Once ScaleEngine has told the time, the thirty days are those up to its today."""
     target = named(USERS)
     clock = Clock(now=lambda: NOW - 3 * 86_400)
@@ -197,7 +199,7 @@ def test_the_first_failure_ends_the_poll(simulator: Simulator, open_account: Ope
     assert 2 <= simulator.request_count < 50
 
 
-def test_more_requests_than_a_poll_may_make() -> None:
+def test_too_many_users_fail_the_poll_as_incomplete() -> None:
     """A poll of too many users fails as incomplete, and says what to configure."""
     transport, target = FakeTransport(), named(USERS)
     with pytest.raises(IncompleteError) as caught:
@@ -228,7 +230,7 @@ def test_more_requests_than_a_poll_may_make() -> None:
         ),
     ],
 )
-def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | None) -> None:
+def test_too_many_found_users_fail_the_poll(limits: SnapshotLimits, sentence: str | None) -> None:
     """A poll that finds too much has no number, and says which setting allows more."""
     transport, target = FakeTransport(), named(USERS)
     session = calls_of(transport, target, limits=limits)
@@ -240,7 +242,7 @@ def test_more_than_a_snapshot_may_hold(limits: SnapshotLimits, sentence: str | N
     assert str(caught.value) == sentence.format(max(map(len, USERS)))
 
 
-def test_requests_under_way_at_once() -> None:
+def test_concurrent_requests_are_limited() -> None:
     """There are no more than the account may have."""
     transport, target = FakeTransport(), named([f"user-{number}" for number in range(100)])
     asyncio.run(poll_disk_usage(target, calls_of(transport, target, max_concurrency=2), TWO_USERS))
@@ -249,7 +251,7 @@ def test_requests_under_way_at_once() -> None:
     assert transport.most_under_way <= 2
 
 
-def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
+def test_a_server_that_ignores_the_requested_users_is_counted_right() -> None:
     """Each user's number is that of the request for it; others are not published."""
     transport, target = FakeTransport(always=(*USERS, "more")), named(USERS)
     snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
@@ -258,7 +260,7 @@ def test_a_server_that_ignores_whom_it_is_asked_for() -> None:
     assert [user.bytes_total for user in snapshot.users] == [1_000 + number for number in range(10)]
 
 
-def test_two_thousand_users() -> None:
+def test_two_thousand_users_take_a_few_responses() -> None:
     """Thirty days of each are read in a few responses, all well below the limit."""
     users = [f"customer-{number:05}" for number in range(2_000)]
     transport, target = FakeTransport(), named(users)
@@ -270,7 +272,7 @@ def test_two_thousand_users() -> None:
     assert transport.largest < BODY_LIMIT // 7
 
 
-def test_memory_grows_with_a_response_not_with_all() -> None:
+def test_memory_grows_with_one_response() -> None:
     """Of each response no more is kept than a row a user."""
     target = named([f"user-{number}" for number in range(400)])
     peaks = []

@@ -92,7 +92,7 @@ def watched(open_account: OpenAccount, leaping: LeapingClock) -> Iterator[Watche
     ],
     ids=str,
 )
-def test_what_a_response_shows(
+def test_a_response_decides_the_verdict(
     watched: Watched,
     target: Target,
     fault: Fault | Refusal | HttpError | None,
@@ -106,7 +106,7 @@ def test_what_a_response_shows(
         assert (verdict.target, verdict.credentials, verdict.asked) == (target, GOOD, True)
 
 
-def test_a_target_that_is_held_back(watched: Watched) -> None:
+def test_a_refusal_counts_for_a_target_that_is_held_back(watched: Watched) -> None:
     """What another target was refused for counts for this one as well, though nobody asked."""
     watched.spoil(Refusal("0005"))
     assert watched.poll(VIDEOS) == [False]
@@ -116,7 +116,7 @@ def test_a_target_that_is_held_back(watched: Watched) -> None:
     assert watched.simulator.request_count == 1
 
 
-def test_secrets_that_cannot_be_read(watched: Watched) -> None:
+def test_unreadable_credentials_are_not_accepted(watched: Watched) -> None:
     """Credentials that are not there are none that are accepted."""
 
     def unreadable() -> Credentials:
@@ -128,7 +128,7 @@ def test_secrets_that_cannot_be_read(watched: Watched) -> None:
     assert (verdict.credentials, verdict.asked) == (None, False)
 
 
-def test_when_the_credentials_were_read(watched: Watched) -> None:
+def test_the_later_read_of_credentials_is_known(watched: Watched) -> None:
     """Of two polls, the one that read its credentials later can be told."""
     watched.poll(USAGE)
     watched.time.wait(10.0)
@@ -137,7 +137,7 @@ def test_when_the_credentials_were_read(watched: Watched) -> None:
     assert second.read_at >= first.read_at + 10.0
 
 
-def test_a_poll_that_was_cancelled(watched: Watched) -> None:
+def test_a_request_of_a_cancelled_poll_shows_nothing(watched: Watched) -> None:
     """A request that ends after its poll was cancelled shows nothing: the account may be gone."""
 
     async def cancel_while_it_is_sent() -> None:
@@ -160,7 +160,7 @@ def test_a_poll_that_was_cancelled(watched: Watched) -> None:
     assert watched.simulator.request_count == 1
 
 
-def test_requests_are_observed_as_before(watched: Watched) -> None:
+def test_the_observer_of_the_client_gets_every_request(watched: Watched) -> None:
     """The client's own observer is told of every request, too."""
     exchanges: list[Exchange] = []
     client = replace(watched.account.client, observe=exchanges.append)

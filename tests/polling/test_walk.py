@@ -40,7 +40,7 @@ walked = functools.partial(walk_script, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("flag", [COMPLETE, None])
-def test_an_empty_folder(flag: LoadState | None) -> None:
+def test_an_empty_folder_takes_one_request(flag: LoadState | None) -> None:
     """A folder in which nothing is shown takes one request."""
     counts, api = walked({("s", 0): FolderListing(loaded=flag)})
     assert (counts.files, counts.folders, api.requested) == (0, 0, [("s", 0)])
@@ -76,7 +76,7 @@ def test_follow_ups_overlap() -> None:
     assert api.requested[:3] == [("s", 0), ("s", 2), ("s", 4)]
 
 
-def test_a_child_comes_again() -> None:
+def test_a_follow_up_repeats_the_last_sub_folder() -> None:
     """Behind the own files it is the last sub-folder that has to come again."""
     a = complete(1, 2)
     responses = {
@@ -103,13 +103,13 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("responses", CHANGED.values(), ids=CHANGED.keys())
-def test_a_listing_that_changes(responses: Script) -> None:
+def test_a_changed_listing_fails_the_walk(responses: Script) -> None:
     """Where the last entry does not come again, something was moved, and there is no count."""
     with pytest.raises(IncompleteError, match="has changed while it was read"):
         walked(responses)
 
 
-def test_an_offset_that_counts_what_is_not_shown() -> None:
+def test_an_offset_may_count_files_of_other_types() -> None:
     """Where the offset counts files of other types too, the last file is behind its own number."""
     responses = {
         ("s", 0): partial(1, 2, told=100),
@@ -121,7 +121,7 @@ def test_an_offset_that_counts_what_is_not_shown() -> None:
     assert walked(responses)[0].files == 4
 
 
-def test_a_parent_whose_offset_stays_at_a_child() -> None:
+def test_a_parent_offset_that_stays_is_stepped_over() -> None:
     """Where a parent's offset stays at the sub-folder that was cut, the walk steps over that."""
     cut = partial(1, 2, told=2)
     responses = {
@@ -135,7 +135,7 @@ def test_a_parent_whose_offset_stays_at_a_child() -> None:
     assert (counts.files, counts.folders) == (4, 2)
 
 
-def test_children_behind_an_offset_are_not_believed() -> None:
+def test_children_behind_an_offset_are_requested_again() -> None:
     """An offset may skip as much in every folder, so a child behind it is requested by itself."""
     responses = {
         ("s", 0): partial(1, 2, 3, told=3),
@@ -149,7 +149,7 @@ def test_children_behind_an_offset_are_not_believed() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 3])
-def test_a_probe_of_what_an_offset_skips(first: int) -> None:
+def test_a_sub_folder_that_begins_later_proves_the_offset(first: int) -> None:
     """A sub-folder that begins later at an offset, and as it was shown, proves that it is whole."""
     shown = complete(*range(first, 5))
     responses = {
@@ -184,7 +184,7 @@ def test_a_folder_is_requested_behind_what_was_shown() -> None:
     assert api.requested == [("s", 0), ("s/a", 2), ("s/b", 0), ("s/c", 0)]
 
 
-def test_members_that_may_be_folders() -> None:
+def test_a_member_with_two_underscores_may_be_a_folder() -> None:
     """A member that begins with two underscores is a folder if it can be listed by itself."""
     gone = ApiError("files.list", "no such path", "look")
     shown = complete(1, __real=FolderListing(), __errors=FolderListing())
@@ -199,7 +199,7 @@ def test_members_that_may_be_folders() -> None:
     assert (counts.files, counts.folders) == (1, 1)
 
 
-def test_sub_folders_in_the_order_of_the_response() -> None:
+def test_sub_folders_are_requested_in_the_order_of_the_response() -> None:
     """Sub-folders are requested in the order in which they were listed."""
     names = ["c", "a", "b"]
     responses: dict[tuple[str, int], FolderListing | Exception] = {
@@ -240,7 +240,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("responses", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_responses_that_lead_no_further(responses: Script, words: str) -> None:
+def test_responses_without_progress_fail_the_walk(responses: Script, words: str) -> None:
     """A walk that cannot get on fails as a whole, and says at which folder and why."""
     with pytest.raises(IncompleteError) as caught:
         walked(responses)
@@ -250,13 +250,13 @@ def test_responses_that_lead_no_further(responses: Script, words: str) -> None:
 @pytest.mark.parametrize(
     "error", [ApiError("files.list", "no", "look"), NetworkError("files.list", "no", "look")]
 )
-def test_the_first_response_is_a_failure(error: Exception) -> None:
+def test_a_failure_of_the_first_request_fails_the_walk(error: Exception) -> None:
     """What the very first call fails with is what the walk fails with."""
     with pytest.raises(type(error)):
         walked({("s", 0): error})
 
 
-def test_no_more_requests_than_allowed() -> None:
+def test_the_request_limit_may_be_reached() -> None:
     """The limit of requests is one that may be reached."""
     responses = {
         ("s", 0): complete(a=FolderListing(loaded=SKIPPED), b=FolderListing(loaded=SKIPPED)),
@@ -268,7 +268,7 @@ def test_no_more_requests_than_allowed() -> None:
         walked(responses, max_requests=2)
 
 
-def test_responses_of_two_encodings() -> None:
+def test_responses_of_two_encodings_fail_the_walk() -> None:
     """A response that is written in another way than those before could be misread: no count."""
     responses = [
         build_listing(complete(a=FolderListing(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
@@ -285,7 +285,7 @@ def test_responses_of_two_encodings() -> None:
 
 
 @pytest.mark.parametrize("limit", [3, 4])
-def test_more_folders_than_allowed(limit: int) -> None:
+def test_too_many_folders_fail_the_walk(limit: int) -> None:
     """A walk that finds one folder too many has no count, and says which setting allows more."""
     below = {name: FolderListing(loaded=COMPLETE) for name in "abc"}
     api = ScriptedApi({("s", 0): complete(folder=FolderListing([], below, COMPLETE))}, ELSEWHERE)

@@ -165,7 +165,7 @@ def test_what_an_offset_skips_in_every_folder_is_counted(tree: Tree, *, skips_fi
         ProtocolError("files.list", "it is not JSON", "ask"),
     ],
 )
-def test_a_server_that_fails_at_an_offset_of_a_parent(failure: ScaleEngineError) -> None:
+def test_a_failing_parent_offset_is_tried_once_more(failure: ScaleEngineError) -> None:
     """No number depends on such a request. The next walk tries it once more, and no other."""
     tree = numbered([Tree(files=5)] * 40)
     memory = StrategyMemory()
@@ -179,14 +179,14 @@ def test_a_server_that_fails_at_an_offset_of_a_parent(failure: ScaleEngineError)
     assert requests[1] <= requests[0] <= 25
 
 
-def test_a_comparison_that_fails_says_nothing_of_a_tree() -> None:
+def test_a_failed_comparison_does_not_fail_the_walk() -> None:
     """A request that fails while another parent is believed already ends no walk."""
     tree = Tree(folders={f"p{n}": numbered([Tree(files=5)] * 40) for n in range(3)})
     server = EveryFolder(tree, fails_below="v/p1/")
     assert count(server) == (600, 123)
 
 
-def test_which_sub_folders_are_compared() -> None:
+def test_the_sub_folders_with_few_files_are_compared() -> None:
     """Those in which most would be missing: few files, many sub-folders; each once."""
     inner = {"s": FolderListing(files=("1", "2", "3"))}
     entries = [
@@ -216,7 +216,7 @@ def paths(entries: list[tuple[str, FolderListing]]) -> list[str]:
 @pytest.mark.parametrize(
     ("files", "skipped", "offset"), [(1, 9, 1), (2, 9, 1), (5, 9, 4), (50, 9, 9), (50, 1, 1)]
 )
-def test_the_offset_of_a_comparison(files: int, skipped: int, offset: int) -> None:
+def test_the_offset_of_a_comparison_is_no_larger(files: int, skipped: int, offset: int) -> None:
     """It is not larger than that of the response, and not behind the end if that can be."""
     assert build_candidate(files, skipped).offset == offset
 
@@ -234,7 +234,7 @@ def test_the_offset_of_a_comparison(files: int, skipped: int, offset: int) -> No
         (1, 9, "0", False),
     ],
 )
-def test_what_proves_that_a_folder_is_whole(
+def test_a_later_file_proves_that_a_folder_is_complete(
     files: int, skipped: int, first: str | None, *, is_whole: bool
 ) -> None:
     """A later file, so near that at most half of the offset comes before the first one."""

@@ -106,7 +106,7 @@ def plain_count(folder: Folder) -> tuple[int, int]:
     return files, len(below) + sum(folders for _, folders in below)
 
 
-def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
+def test_a_long_folder_label_fails_the_poll(open_account: OpenAccount) -> None:
     """A label that is longer than allowed is not cut: the poll fails, and says what to do."""
     tree = Folder(folders={"a": Folder(folders={"bcd": Folder()})})
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
@@ -123,7 +123,7 @@ def test_a_folder_with_a_long_label(open_account: OpenAccount) -> None:
 
 @settings(max_examples=60)
 @given(tree=trees, reading=variant, max_concurrency=st.sampled_from([1, 4]))
-def test_any_tree_under_any_reading(
+def test_any_tree_is_counted_under_any_reading(
     open_account: OpenAccount,
     leaping: LeapingClock,
     tree: Folder,
@@ -174,7 +174,7 @@ def test_a_broken_response_never_makes_a_smaller_number(
 
 
 @pytest.mark.parametrize("file_type", ["video", "valid", "invalid", "deleted", "includeinvalid"])
-def test_each_file_type(open_account: OpenAccount, file_type: str) -> None:
+def test_each_file_type_is_counted_on_its_own(open_account: OpenAccount, file_type: str) -> None:
     """Each file type is counted by itself."""
     kinds = list(FileType)
     tree = Folder(files={f"{number}.x": kinds[number % len(kinds)] for number in range(500)})
@@ -182,7 +182,7 @@ def test_each_file_type(open_account: OpenAccount, file_type: str) -> None:
         assert count(account, target(file_type)).files == tree.count(file_type)
 
 
-def test_the_least_calls(open_account: OpenAccount) -> None:
+def test_a_walk_makes_the_fewest_requests(open_account: OpenAccount) -> None:
     """A flat folder takes a request for every 99 files; a skipped folder one of its own."""
     tree = folders_of(250, {"a": folders_of(100, {}), "b": folders_of(100, {})})
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
@@ -196,7 +196,7 @@ def test_the_least_calls(open_account: OpenAccount) -> None:
         ]
 
 
-def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> None:
+def test_concurrent_requests_are_limited(open_account: OpenAccount) -> None:
     """Calls run side by side, up to the concurrency and not beyond."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(8)})
     rule = FaultRule(Held(count=3), requests=range(2, 10))
@@ -208,7 +208,7 @@ def test_never_more_calls_at_once_than_allowed(open_account: OpenAccount) -> Non
         assert simulator.max_in_flight == 3
 
 
-def test_a_deep_tree(open_account: OpenAccount, leaping: LeapingClock) -> None:
+def test_a_deep_tree_is_counted(open_account: OpenAccount, leaping: LeapingClock) -> None:
     """Depth has no limit but that of one response: a chain of folders is followed to its end."""
     tree = folders_of(1, {})
     for level in range(70):
@@ -240,7 +240,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("faults", "reason", "words"), FAILURES, ids=lambda value: str(value)[:40])
-def test_a_walk_that_cannot_be_finished(
+def test_a_permanent_fault_fails_the_walk_with_its_reason(
     open_account: OpenAccount, leaping: LeapingClock, faults: FaultRule, reason: Reason, words: str
 ) -> None:
     """A fault in the middle of a walk that does not pass fails it as a whole, with the reason."""
@@ -255,7 +255,7 @@ def test_a_walk_that_cannot_be_finished(
     assert caught.value.reason is reason
 
 
-def test_a_folder_that_vanishes_in_mid_walk(open_account: OpenAccount) -> None:
+def test_a_folder_that_vanishes_fails_the_walk(open_account: OpenAccount) -> None:
     """A skipped folder that is gone when asked for leaves the tree incomplete."""
     tree = folders_of(100, {"gone": folders_of(5, {})})
     faults = FaultRule(NOT_FOUND, path="sestore4/jb/gone")
@@ -268,7 +268,7 @@ def test_a_folder_that_vanishes_in_mid_walk(open_account: OpenAccount) -> None:
     assert caught.value.reason is Reason.INCOMPLETE
 
 
-def test_a_path_that_does_not_exist(open_account: OpenAccount) -> None:
+def test_a_missing_path_is_a_failure_of_the_api(open_account: OpenAccount) -> None:
     """An unknown path is the API's own failure, not an empty count."""
     with (
         Simulator([account_with(Folder())]) as simulator,
@@ -279,7 +279,7 @@ def test_a_path_that_does_not_exist(open_account: OpenAccount) -> None:
     assert caught.value.reason is Reason.API
 
 
-def test_too_many_calls(open_account: OpenAccount) -> None:
+def test_too_many_requests_fail_the_walk(open_account: OpenAccount) -> None:
     """A walk that would need more calls than allowed ends as soon as that is sure."""
     tree = folders_of(100, {f"f{number:02}": folders_of(99, {}) for number in range(40)})
     with (
@@ -310,7 +310,7 @@ def test_files_that_arrive_behind_a_walk_do_not_fail_it(open_account: OpenAccoun
         assert 250 <= count(polled, target()).files <= 253
 
 
-def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) -> None:
+def test_overlapping_paths_are_no_replays(open_account: OpenAccount) -> None:
     """Two targets that ask for the same folder in the same second are both answered."""
     tree = folders_of(100, {"a": folders_of(3, {})})
     inner = FilesTarget("main", 60.0, 180.0, "sestore4/jb/a", "video")
@@ -320,7 +320,7 @@ def test_paths_that_overlap_do_not_look_like_replays(open_account: OpenAccount) 
         assert {request.code for request in simulator.requests} == {None}
 
 
-def test_calls_that_were_not_made_do_not_count(open_account: OpenAccount) -> None:
+def test_requests_that_were_not_sent_do_not_count(open_account: OpenAccount) -> None:
     """When a walk fails, calls that still wait for their turn are not counted as made."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
     faults = FaultRule(Fault.HTML_PAGE, requests=(2,))

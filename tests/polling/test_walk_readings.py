@@ -104,7 +104,7 @@ def has_doubled_names(folder: Folder) -> bool:
 
 @settings(max_examples=150)
 @given(st.randoms(use_true_random=False))
-def test_any_tree_under_any_combination_of_readings(rng: Random) -> None:
+def test_any_tree_is_counted_or_fails_under_any_combination_of_readings(rng: Random) -> None:
     """A walk counts what recursion counts, or fails; `make random-walks` tries many more."""
     variant = random_variant(rng)
     tree = random_tree(rng, variant.files_per_answer)
@@ -126,7 +126,7 @@ DECISIVE = (
 
 @settings(max_examples=50)
 @given(st.randoms(use_true_random=False))
-def test_any_tree_however_it_is_written(rng: Random) -> None:
+def test_any_tree_is_counted_in_any_encoding(rng: Random) -> None:
     """Where the plainest reading is written in an unusual way only, no count is absent."""
     decisive = {field: getattr(ApiVariant(), field) for field in DECISIVE}
     variant = replace(random_variant(rng, limits=[100]), **decisive)
@@ -138,7 +138,7 @@ def test_any_tree_however_it_is_written(rng: Random) -> None:
 
 @settings(max_examples=50)
 @given(st.randoms(use_true_random=False))
-def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
+def test_any_tree_is_counted_under_the_plainest_reading(rng: Random) -> None:
     """Where the API is as its pages read, no count is absent."""
     tree = random_tree(rng)
     assume(not any(ambiguities(tree, ApiVariant())))
@@ -148,7 +148,7 @@ def test_any_tree_under_the_plainest_reading(rng: Random) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32))
-def test_any_wide_tree_where_folders_are_skipped(seed: int) -> None:
+def test_any_wide_tree_with_skipped_folders_is_counted(seed: int) -> None:
     """A parent is requested again only where that is sure to lead to the same count."""
     rng = Random(seed)
     variant = replace(
@@ -203,7 +203,7 @@ REPEATED = {
 
 
 @pytest.mark.parametrize(("tree", "variant", "most"), REPEATED.values(), ids=REPEATED)
-def test_requests_where_a_parent_can_be_requested_again(
+def test_a_parent_that_can_be_requested_again_saves_requests(
     tree: Folder, variant: ApiVariant, most: int
 ) -> None:
     """A response completes as many folders as have room in it; two requests confirm the first."""
@@ -226,7 +226,7 @@ NOT_REPEATED = {
 
 
 @pytest.mark.parametrize("variant", NOT_REPEATED.values(), ids=NOT_REPEATED)
-def test_requests_where_it_cannot(variant: ApiVariant) -> None:
+def test_a_parent_that_cannot_be_requested_again_costs_three_requests(variant: ApiVariant) -> None:
     """It costs three requests to find out, beside one for each folder that was skipped."""
     tree, requested = tree_of(40, files=2), list[tuple[str, int]]()
     assert count(tree, variant, requested) == truth(tree)
@@ -246,7 +246,7 @@ def test_requests_where_it_cannot(variant: ApiVariant) -> None:
         ApiVariant(offsets=Offsets.RECURSIVE, offset_counts=Counted.SCANNED_ENTRIES),
     ],
 )
-def test_offsets_skip_files_of_other_types(variant: ApiVariant) -> None:
+def test_offsets_are_not_raised_one_by_one(variant: ApiVariant) -> None:
     """An offset that counts files of other types is not raised one by one."""
     others = {f"{n:03}.wav": FileType.AUDIO for n in range(120)}
     tree = Folder(others, {f"f{n}": Folder(others) for n in range(4)})
@@ -262,7 +262,7 @@ def test_offsets_skip_files_of_other_types(variant: ApiVariant) -> None:
         RequestTimeoutError("files.list", "no response within 10 s", "wait"),
     ],
 )
-def test_a_server_that_fails_at_offsets_of_sub_folders(failure: ScaleEngineError) -> None:
+def test_a_failing_offset_of_a_sub_folder_changes_no_number(failure: ScaleEngineError) -> None:
     """No number depends on a request that confirms another one."""
     tree = tree_of(40, files=2, own=15)
     requests = 0
@@ -284,7 +284,7 @@ def test_a_server_that_fails_at_offsets_of_sub_folders(failure: ScaleEngineError
 
 
 @pytest.mark.parametrize("files", [7, 10, 15])
-def test_requests_for_large_folders(files: int) -> None:
+def test_large_folders_are_requested_one_by_one(files: int) -> None:
     """Where a response has room for one, each is requested by itself."""
     requested: list[tuple[str, int]] = []
     count(tree_of(30, files=files), TEN, requested)
@@ -323,7 +323,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("overlap", [0, 1, 2])
 @pytest.mark.parametrize(("limit", "tree"), HIDDEN.values(), ids=HIDDEN)
-def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are(
+def test_a_tree_with_hidden_files_that_an_offset_skips_is_counted(
     limit: int, tree: Folder, overlap: int
 ) -> None:
     """A folder that is shown from its start does not prove that nothing was skipped in others."""
@@ -338,7 +338,9 @@ def test_an_offset_that_is_skipped_in_every_folder_where_only_hidden_files_are(
 
 @pytest.mark.parametrize("videos_in_all", [21, 23, 26, 40])
 @pytest.mark.parametrize("overlap", [1, 20, 24])
-def test_a_response_that_repeats_most_of_a_page(overlap: int, videos_in_all: int) -> None:
+def test_a_response_that_repeats_most_of_a_page_proves_no_end(
+    overlap: int, videos_in_all: int
+) -> None:
     """It shows fewer files than others where hidden ones come last: that proves no end."""
     hidden = {f"{n:03}.mp4.wav": FileType.AUDIO for n in (0, 2, 12, 13, 20, 23, 24)}
     variant = ApiVariant(
@@ -360,7 +362,7 @@ def test_a_response_that_repeats_most_of_a_page(overlap: int, videos_in_all: int
 
 @pytest.mark.parametrize("before_request", range(2, 9))
 @pytest.mark.parametrize("path", ["a", "a/000.mp4"])
-def test_an_offset_is_skipped_in_every_folder_and_a_folder_changes(
+def test_a_folder_that_changes_during_its_comparison_proves_nothing(
     path: str, before_request: int
 ) -> None:
     """A file that vanishes while a folder is compared proves nothing."""

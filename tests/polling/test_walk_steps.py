@@ -123,7 +123,7 @@ WALKS: dict[str, tuple[Script, tuple[int, int], list[tuple[str, int]]]] = {
 
 
 @pytest.mark.parametrize(("script", "found", "requested"), WALKS.values(), ids=WALKS.keys())
-def test_what_is_requested(
+def test_each_rule_makes_these_requests(
     script: Script, found: tuple[int, int], requested: list[tuple[str, int]]
 ) -> None:
     """Each rule leads to the right count, by these requests."""
@@ -144,14 +144,14 @@ def walk_over(*responses: Listing) -> None:
     )
 
 
-def test_a_file_that_is_not_in_its_place_any_more() -> None:
+def test_a_file_that_has_moved_fails_the_walk() -> None:
     """Where the end is empty, the first entry must still be in its place: here one was removed."""
     first, end, again = (build_listing(whole(names)) for names in (files(1), (), files(2)))
     with pytest.raises(IncompleteError, match="its listing has changed while it was read"):
         walk_over(first, end, again)
 
 
-def test_another_folder_behind_the_end() -> None:
+def test_a_folder_that_is_shown_only_behind_the_end_fails_the_walk() -> None:
     """A folder that is listed behind the end only shows that a server hides what it passes over."""
     script = {("s", 0): whole(files(1, 2)), ("s", 1): whole(files(2)), ("s", 3): whole(a=whole())}
     with pytest.raises(IncompleteError, match=MORE_AFTER_END):
@@ -170,7 +170,7 @@ def behind_the_end() -> FolderProgress:
 
 
 @pytest.mark.parametrize("shown", [FolderListing(), whole(), whole(__errors=EMPTY)])
-def test_an_empty_response_behind_the_end(shown: FolderListing) -> None:
+def test_an_empty_response_behind_the_end_proves_it(shown: FolderListing) -> None:
     """It proves the end, also with a member of the API that looks like a folder."""
     folder = behind_the_end()
     folder.add_child("__errors")
@@ -178,7 +178,7 @@ def test_an_empty_response_behind_the_end(shown: FolderListing) -> None:
     assert folder.is_complete
 
 
-def test_a_response_behind_the_end_that_repeats_something() -> None:
+def test_a_repeating_response_behind_the_end_proves_nothing() -> None:
     """It proves no end: what follows may be hidden, so the requests go on, a response farther."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
     accept_response(folder, build_listing(KNOWN), traits)
@@ -192,7 +192,7 @@ def test_a_response_behind_the_end_that_repeats_something() -> None:
 
 
 @pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
-def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
+def test_the_same_response_far_behind_the_end_hides_nothing(first: FolderListing) -> None:
     """What is shown far behind the end is shown everywhere, and hides nothing."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
     for shown in (first, KNOWN):
@@ -212,7 +212,9 @@ def test_the_same_response_far_behind_the_end(first: FolderListing) -> None:
         (whole(files(1), a=whole(b=skipped())), False),
     ],
 )
-def test_room_of_a_response(root: FolderListing, *, has_room: bool) -> None:
+def test_a_response_with_a_skipped_folder_has_no_room(
+    root: FolderListing, *, has_room: bool
+) -> None:
     """A response that skips a folder was cut there, however few entries it shows."""
     assert WalkTraits(max_files=3).has_room(build_listing(root)) is has_room
 
@@ -228,7 +230,7 @@ def test_room_of_a_response(root: FolderListing, *, has_room: bool) -> None:
         ((None, None), whole(files(1), a=EMPTY), False),
     ],
 )
-def test_what_an_offset_has_skipped(
+def test_skipped_entries_are_noticed_in_a_first_response(
     start: Start, shown: FolderListing, *, skipped_something: bool
 ) -> None:
     """A first response may be cut before the sub-folders, or before the files."""
@@ -252,7 +254,7 @@ KNOWN_CHILD = whole(files(1, 2), x=whole(files(3)), y=EMPTY)
         (whole(x=EMPTY, z=EMPTY), False),
     ],
 )
-def test_a_sub_folder_that_must_be_shown_again(
+def test_a_repeated_sub_folder_needs_the_same_files(
     shown: FolderListing, *, is_shown_again: bool
 ) -> None:
     """Its name is not enough: other files in it may have moved to the place of those known."""
@@ -260,7 +262,7 @@ def test_a_sub_folder_that_must_be_shown_again(
     assert repeats(whole(a=shown), step) is is_shown_again
 
 
-def test_files_that_move_to_where_a_leap_does_not_fit() -> None:
+def test_files_that_move_under_a_leap_are_noticed() -> None:
     """A removed folder lets others slide under the offset, and the last one shows no known file."""
     script: Script = {
         ("s", 0): partly((), None, a=whole(many(0, 98)), b=partly((), None, x=whole(files(1, 2)))),
@@ -279,7 +281,7 @@ FOLDER_BY_FOLDER: Script = {
 }
 
 
-def test_an_offset_that_skips_sub_folders_but_no_files() -> None:
+def test_an_offset_that_skips_only_sub_folders_fails_the_walk() -> None:
     """A follow-up at the last file would pass over as many sub-folders."""
     with pytest.raises(IncompleteError, match="skips its sub-folders, but not its files"):
         walked(FOLDER_BY_FOLDER)
@@ -301,7 +303,7 @@ def test_an_offset_that_skips_nothing_in_a_folder_is_compared(*, is_same: bool) 
     assert (counts.files, counts.folders) == (5, 4 if is_same else 5)
 
 
-def test_a_leap_to_a_file_of_a_sub_folder() -> None:
+def test_the_next_request_leaps_to_a_file_of_a_sub_folder() -> None:
     """A folder's own file behind its sub-folders may be shown at any offset."""
     traits, folder = WalkTraits(), FolderProgress("s")
     listing = build_listing(
@@ -315,7 +317,7 @@ def test_a_leap_to_a_file_of_a_sub_folder() -> None:
     assert (step.kind, step.offset, step.child, step.file) == (StepKind.LEAP, 99, "a", "109.mp4")
 
 
-def test_a_folder_without_a_flag_where_the_last_response_ended() -> None:
+def test_a_folder_without_a_flag_at_the_cut_is_requested_again() -> None:
     """A server may have scanned files of other types, so that fewer files than usual are shown."""
     script: Script = {
         ("s", 0): FolderListing(many(1, 11)),
@@ -340,7 +342,7 @@ def test_a_member_of_the_api_is_no_place_in_a_listing() -> None:
         walked(script)
 
 
-def test_a_complete_folder_that_shows_more_files_later() -> None:
+def test_a_complete_folder_with_more_files_later_fails_the_walk() -> None:
     """It was not complete, or has changed: there is no count."""
     folder = FolderProgress("s")
     child = folder.add_child("a")
@@ -354,7 +356,7 @@ def test_a_complete_folder_that_shows_more_files_later() -> None:
         )
 
 
-def test_a_complete_folder_that_shows_more_folders_later() -> None:
+def test_a_complete_folder_with_more_folders_later_fails_the_walk() -> None:
     """The same holds for its sub-folders, whether they are still held or not."""
     two = build_listing(FolderListing(folders={"a": EMPTY, "b": EMPTY}))
     folder = FolderProgress("s")
@@ -367,7 +369,7 @@ def test_a_complete_folder_that_shows_more_folders_later() -> None:
         folder.take_children()
 
 
-def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
+def test_more_behind_the_end_of_a_folder_fails_the_walk() -> None:
     """A folder that responses for the one above could not use ends like any other."""
     folder = FolderProgress("s")
     folder.is_by_itself = True
@@ -384,7 +386,7 @@ def test_more_behind_the_end_of_a_folder_that_is_requested_by_itself() -> None:
         (whole(files(1), a=partly((), 89), b=whole()), True),
     ],
 )
-def test_a_server_that_counts_what_it_does_not_list(
+def test_an_offset_of_unlisted_files_needs_the_flags_of_folders(
     root: FolderListing, *, is_counted: bool
 ) -> None:
     """An offset beyond all that is shown: then a folder without any flag may go on unseen."""
@@ -404,7 +406,7 @@ def test_a_server_that_counts_what_it_does_not_list(
             walked(script)
 
 
-def test_a_name_of_the_apis_fails_to_be_listed() -> None:
+def test_a_failing_member_of_the_api_fails_the_walk() -> None:
     """A failure that does not say that there is no such folder fails the walk."""
     network = NetworkError("files.list", "no", "look")
     script: Script = {
@@ -434,7 +436,7 @@ def test_leaps_are_tried_three_times() -> None:
     assert tried == [StepKind.LEAP] * 3 + [StepKind.NEXT] * 2
 
 
-def test_an_empty_folder_where_a_full_response_ended() -> None:
+def test_an_empty_folder_at_the_end_of_a_full_response_is_requested() -> None:
     """A folder without flag is empty only if the response has not ended in it."""
     script: Script = {
         ("s", 0): whole(many(0, 10)),

@@ -64,7 +64,7 @@ def request_for(run: SiblingRun, strategy: WalkStrategy) -> ParentRequest:
         (make_run(left=30_000, files=30, known=100), False),
     ],
 )
-def test_what_the_sub_folders_decide(run: SiblingRun, *, is_parent: bool) -> None:
+def test_number_and_size_of_sub_folders_decide(run: SiblingRun, *, is_parent: bool) -> None:
     """Their number, and how many files are in one."""
     assert isinstance(choose(run), ParentRequest) is is_parent
 
@@ -78,7 +78,7 @@ def test_what_the_sub_folders_decide(run: SiblingRun, *, is_parent: bool) -> Non
         (0.2, 4, 30, True),
     ],
 )
-def test_what_the_time_decides(
+def test_concurrency_decides_without_a_rate_limit(
     gap: float, concurrency: int, files: int, *, is_parent: bool
 ) -> None:
     """Without a rate limit, sub-folders are requested at the same time, a parent in turn."""
@@ -87,7 +87,7 @@ def test_what_the_time_decides(
     assert isinstance(choose(make_run(files=files), strategy), ParentRequest) is is_parent
 
 
-def test_several_parents_at_the_same_time() -> None:
+def test_as_many_parents_as_requests_are_requested_in_turn() -> None:
     """As many parents as requests in flight lose nothing by taking turns."""
     strategy = WalkStrategy(4)
     strategy.record_time(0.1, is_parent=False)
@@ -96,7 +96,7 @@ def test_several_parents_at_the_same_time() -> None:
     assert isinstance(strategy.choose(run, 4, no_end), ParentRequest)
 
 
-def test_slow_responses_for_a_parent() -> None:
+def test_a_slow_parent_response_is_not_worth_it() -> None:
     """A response that repeats many sub-folders may take longer than it saves."""
     strategy = WalkStrategy(1)
     strategy.record_time(0.1, is_parent=False)
@@ -104,7 +104,7 @@ def test_slow_responses_for_a_parent() -> None:
     assert isinstance(choose(make_run(), strategy), ChildRequests)
 
 
-def test_no_try_that_the_limit_of_requests_cannot_bear() -> None:
+def test_a_try_keeps_within_the_request_limit() -> None:
     """A walk that just fits goes on to fit; one that does not has nothing to lose."""
     strategy = WalkStrategy(4, RATE_LIMITED)
     assert isinstance(strategy.choose(make_run(), 1, lambda: 0), ChildRequests)
@@ -136,7 +136,7 @@ def test_equal_offsets_are_tried_once() -> None:
     assert choose(run, strategy) == ChildRequests(1, finds_anchor=True)
 
 
-def test_what_fits_is_kept_to() -> None:
+def test_no_other_way_is_tried_after_a_fit() -> None:
     """A misfit after a fit is a change of the tree: no other way to count is tried."""
     strategy, run = WalkStrategy(4, RATE_LIMITED), make_run()
     run.parent.file_count = 3
@@ -159,7 +159,7 @@ def test_a_response_that_completes_nothing_costs_a_request() -> None:
     assert strategy.has_given_up
 
 
-def test_the_account_remembers() -> None:
+def test_the_account_keeps_what_has_fitted() -> None:
     """The next walk tries first what has fitted; where nothing has, it tries once."""
     memory = StrategyMemory()
     first = WalkStrategy(4, RATE_LIMITED, memory)
@@ -177,7 +177,7 @@ def test_the_account_remembers() -> None:
     assert third.has_given_up
 
 
-def test_batches_grow() -> None:
+def test_batches_grow_with_each_response() -> None:
     """What follows may be smaller, so the parent is considered again and again."""
     run = make_run(left=100, files=50)
     assert [choose(run), choose(run)] == [ChildRequests(16), ChildRequests(32)]

@@ -67,7 +67,7 @@ def test_slots_are_given_in_order() -> None:
     in_loop(run)
 
 
-def test_work_that_may_hang_takes_half_of_the_workers() -> None:
+def test_slow_work_takes_half_of_the_workers() -> None:
     """However much slow work waits, the other half is for the rest."""
 
     async def run() -> None:
@@ -149,7 +149,7 @@ def test_one_worker_is_enough_for_slow_work() -> None:
     in_loop(run)
 
 
-def test_another_number_of_workers() -> None:
+def test_a_changed_number_of_workers_holds_at_once() -> None:
     """More workers take what waits; with fewer, nothing begins until enough has ended."""
 
     async def run() -> None:
@@ -171,7 +171,7 @@ def test_another_number_of_workers() -> None:
 
 @settings(max_examples=60)
 @given(st.integers(1, 5), st.randoms(use_true_random=False))
-def test_slots_in_any_order(max_workers: int, rng: random.Random) -> None:
+def test_slots_are_never_lost_or_too_many(max_workers: int, rng: random.Random) -> None:
     """Whatever is taken, cancelled and resized: never too many, none lost, and no idle worker."""
 
     async def run() -> None:
@@ -200,7 +200,7 @@ def test_slots_in_any_order(max_workers: int, rng: random.Random) -> None:
     in_loop(run)
 
 
-def test_slots_of_a_loop_that_broke() -> None:
+def test_slots_of_a_closed_loop_are_free_in_the_next() -> None:
     """Slots that tasks of a closed loop hold or wait for are free in the next loop."""
     pool = WorkerPool(max_workers=1)
     slots = Slots(pool)
@@ -221,7 +221,7 @@ def test_slots_of_a_loop_that_broke() -> None:
     in_loop(run)
 
 
-def test_the_outcome_of_work() -> None:
+def test_work_returns_or_raises_in_the_coroutine() -> None:
     """Work returns or raises in the coroutine what it returns or raises in its thread."""
 
     async def run() -> None:
@@ -234,7 +234,7 @@ def test_the_outcome_of_work() -> None:
     in_loop(run)
 
 
-def test_threads_are_used_again_and_end() -> None:
+def test_threads_are_reused_and_end() -> None:
     """Work that comes one after the other needs one thread, which ends with the pool."""
     threads = set(threading.enumerate())
 
@@ -284,7 +284,7 @@ def test_cancelling_waits_for_the_thread() -> None:
     in_loop(run)
 
 
-def test_an_error_that_nobody_waits_for_keeps_nothing() -> None:
+def test_an_error_of_cancelled_work_keeps_nothing() -> None:
     """What the work of a cancelled coroutine held is free, without the garbage collector."""
 
     class Response:
@@ -334,7 +334,7 @@ def test_cancelling_twice_leaves_the_thread_behind() -> None:
     may_end.set()
 
 
-def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_without_a_thread_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the process may start no thread, the work fails with that."""
 
     def fail(*_: object) -> None:

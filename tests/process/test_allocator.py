@@ -68,9 +68,7 @@ def test_a_command_that_ends_soon_is_started_once() -> None:
 
 
 @pytest.mark.parametrize(("options", "value"), [((), "pymalloc"), (("-E",), None)])
-def test_whoever_has_chosen_an_allocator_keeps_it(
-    options: Sequence[str], value: str | None
-) -> None:
+def test_a_chosen_allocator_is_kept(options: Sequence[str], value: str | None) -> None:
     """The operator's own variable counts, and an interpreter that ignores it is left alone."""
     environ = {"PYTHONMALLOC": value} if value else {}
     lines = run([sys.executable, *options, "-c", PROGRAM, "x"], environ)
@@ -86,7 +84,7 @@ def test_a_module_is_started_by_the_interpreter(monkeypatch: pytest.MonkeyPatch)
     assert started == [(sys.executable, command, {"A": "b", "PYTHONMALLOC": "malloc"})]
 
 
-def test_a_system_that_refuses() -> None:
+def test_the_program_runs_without_a_restart_where_it_fails() -> None:
     """The program runs on as it is."""
 
     def refuse(*_: object) -> None:

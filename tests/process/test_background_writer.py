@@ -92,7 +92,7 @@ def wait_until_readable(descriptor: int) -> None:
     assert readable, "nothing was written"
 
 
-def test_order(pipe: tuple[int, int], start: Start) -> None:
+def test_lines_are_written_in_order(pipe: tuple[int, int], start: Start) -> None:
     """All lines are written, in their order, where they are read."""
     ours, theirs = pipe
     writer = start(theirs)
@@ -104,7 +104,7 @@ def test_order(pipe: tuple[int, int], start: Start) -> None:
     assert writer.lines_dropped == 0
 
 
-def test_a_pipe_that_is_not_read(pipe: tuple[int, int], start: Start) -> None:
+def test_lines_of_a_full_pipe_are_dropped_and_counted(pipe: tuple[int, int], start: Start) -> None:
     """Lines that find no room are dropped and counted; later a line says so, where they lack."""
     ours, theirs = pipe
     writer = start(theirs, max_waiting=10_000)
@@ -135,7 +135,7 @@ def test_a_pipe_that_is_not_read(pipe: tuple[int, int], start: Start) -> None:
     assert writer.flush(TIMEOUT)
 
 
-def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int], start: Start) -> None:
+def test_a_large_line_is_written_while_nothing_waits(pipe: tuple[int, int], start: Start) -> None:
     """A line that is too large at any time is written while nothing waits."""
     ours, theirs = pipe
     writer = start(theirs, max_waiting=10)
@@ -145,7 +145,7 @@ def test_a_line_larger_than_all_that_may_wait(pipe: tuple[int, int], start: Star
 
 
 @pytest.mark.parametrize("refusal", ["no reader", "full", "closed"])
-def test_what_is_refused(
+def test_lines_that_the_system_refuses_are_dropped_and_counted(
     stack: ExitStack, pipe: tuple[int, int], refusal: str, start: Start
 ) -> None:
     """What the system refuses is dropped and counted; nothing fails, and nothing waits."""
@@ -164,7 +164,9 @@ def test_what_is_refused(
     assert writer.lines_dropped == 200
 
 
-def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path, start: Start) -> None:
+def test_a_returning_reader_gets_whole_lines(
+    stack: ExitStack, tmp_path: Path, start: Start
+) -> None:
     """What was cut off, and what was dropped then, stands on lines of its own."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -189,7 +191,7 @@ def test_a_reader_that_comes_back(stack: ExitStack, tmp_path: Path, start: Start
     assert last == "the next"
 
 
-def test_a_pipe_that_does_not_block(pipe: tuple[int, int], start: Start) -> None:
+def test_a_non_blocking_pipe_gets_all_lines(pipe: tuple[int, int], start: Start) -> None:
     """Where another process has set the pipe not to block, all is written all the same."""
     ours, theirs = pipe
     os.set_blocking(theirs, False)
@@ -200,7 +202,7 @@ def test_a_pipe_that_does_not_block(pipe: tuple[int, int], start: Start) -> None
     assert writer.lines_dropped == 0
 
 
-def test_what_says_that_lines_are_missing(pipe: tuple[int, int], start: Start) -> None:
+def test_the_line_about_missing_lines_has_a_format(pipe: tuple[int, int], start: Start) -> None:
     """The line that says so can be given the form of the others."""
     ours, theirs = pipe
     writer = start(theirs, max_waiting=10_000)
@@ -212,7 +214,7 @@ def test_what_says_that_lines_are_missing(pipe: tuple[int, int], start: Start) -
     assert re.fullmatch(r"lines=[1-9][0-9]*", next(line for line in lines if line != "line"))
 
 
-def test_a_write_in_the_middle_of_another(pipe: tuple[int, int], start: Start) -> None:
+def test_a_nested_write_does_not_deadlock(pipe: tuple[int, int], start: Start) -> None:
     """A destructor that writes in the middle of a write of the same thread does not wait for it."""
     ours, theirs = pipe
     writer = start(theirs)
@@ -221,6 +223,6 @@ def test_a_write_in_the_middle_of_another(pipe: tuple[int, int], start: Start) -
     assert read_lines(ours, bool) == ["line"]
 
 
-def test_before_it_begins() -> None:
+def test_a_writer_without_a_thread_does_not_wait() -> None:
     """A writer without a thread has nothing to wait for."""
     assert BackgroundWriter(2).flush(TIMEOUT)

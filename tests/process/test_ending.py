@@ -60,13 +60,15 @@ def start(processes: list[Child], body: str) -> Child:
     ],
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal(processes: list[Child], body: str, number: signal.Signals) -> None:
+def test_a_signal_ends_the_process_while_something_hangs(
+    processes: list[Child], body: str, number: signal.Signals
+) -> None:
     """A signal ends it, whatever hangs."""
     process = start(processes, body)
     assert process.end(number) == 0
 
 
-def test_the_limits_of_an_end() -> None:
+def test_an_end_takes_less_than_five_seconds() -> None:
     """An end in good order, by force after that, and the last lines take less than five seconds."""
     assert GRACE_SECONDS + FLUSH_SECONDS < 5.0
 
@@ -81,12 +83,14 @@ def test_the_limits_of_an_end() -> None:
         ("sys.stderr.write('x' * 100_000); return 3", 3),
     ],
 )
-def test_an_end_of_its_own(processes: list[Child], body: str, status: int) -> None:
+def test_a_finished_process_ends_with_its_status(
+    processes: list[Child], body: str, status: int
+) -> None:
     """When it is done it ends with its status, and waits for no thread."""
     assert start(processes, body).wait() == status
 
 
-def test_the_last_lines(processes: list[Child]) -> None:
+def test_the_last_lines_are_written(processes: list[Child]) -> None:
     """What was written just before the end is written; a defect shows its traceback."""
     process = start(processes, "print('out'); sys.stderr.write('error\\n'); raise ValueError('x')")
     assert process.wait() == 1

@@ -37,14 +37,14 @@ OTHERS = {
 }
 
 
-def test_what_is_listed() -> None:
+def test_only_listed_variables_stay() -> None:
     """What is listed stays, what is not goes, and what was there is returned."""
     environ = {**LISTED, **OTHERS}
     assert restrict_environment(environ) == {**LISTED, **OTHERS}
     assert environ == LISTED
 
 
-def test_what_is_empty() -> None:
+def test_empty_variables_are_removed() -> None:
     """An empty variable is removed: one in lower case hides the other otherwise."""
     environ = {"https_proxy": "", "HTTPS_PROXY": "http://proxy:3128", "CURL_CA_BUNDLE": ""}
     before = restrict_environment(environ)
@@ -53,7 +53,7 @@ def test_what_is_empty() -> None:
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_any_environment(before: dict[str, str]) -> None:
+def test_any_environment_is_reduced_to_listed_variables(before: dict[str, str]) -> None:
     """Whatever is there, only listed names with a value stay."""
     environ = dict(before)
     assert restrict_environment(environ) == before

@@ -13,13 +13,13 @@ from exporter.process.log_limit import LogLimit
         ([0.0, 59.0, 61.0, 120.0, 121.0], [True, False, True, False, True]),
     ],
 )
-def test_once_a_minute(seconds: list[float], due: list[bool]) -> None:
+def test_an_event_is_due_once_a_minute(seconds: list[float], due: list[bool]) -> None:
     """An event is due when it was not logged for a minute, however often it has come."""
     limit = LogLimit(iter(seconds).__next__)
     assert [limit.is_due("event") for _ in seconds] == due
 
 
-def test_each_event_on_its_own() -> None:
+def test_each_event_is_limited_on_its_own() -> None:
     """One event keeps no other out of the log."""
     limit = LogLimit(lambda: 0.0)
     assert [limit.is_due(event) for event in "abab"] == [True, True, False, False]
@@ -43,13 +43,13 @@ def test_the_operators_events_are_not_bounded() -> None:
     assert not limit.is_due("line 0")
 
 
-def test_another_period() -> None:
+def test_a_longer_period_can_be_chosen() -> None:
     """What lasts longer is logged once in a longer period."""
     limit = LogLimit(iter([0.0, 3599.0, 3600.0]).__next__, period=3600.0)
     assert [limit.is_due("event") for _ in range(3)] == [True, False, True]
 
 
-def test_events_that_are_forgotten() -> None:
+def test_events_that_are_not_retained_are_due_again() -> None:
     """An event that was not retained is due again, the others are not."""
     limit = LogLimit(lambda: 0.0)
     assert all(limit.is_due(event) for event in "ab")
@@ -57,7 +57,7 @@ def test_events_that_are_forgotten() -> None:
     assert [limit.is_due(event) for event in "ab"] == [False, True]
 
 
-def test_events_of_an_account() -> None:
+def test_each_event_of_an_account_is_due_once_a_minute() -> None:
     """Retries of an account are told of once a minute, each kind by itself."""
     limit = LogLimit(iter([0.0, 59.0, 60.0, 61.0, 61.0]).__next__, max_events=None)
     assert [limit.is_due("retry") for _ in range(4)] == [True, False] * 2

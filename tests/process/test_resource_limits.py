@@ -51,7 +51,9 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     ],
     ids=repr,
 )
-def test_limits(limits: dict[int, int], error: BaseException, cause: str) -> None:
+def test_each_limit_is_named_with_its_number(
+    limits: dict[int, int], error: BaseException, cause: str
+) -> None:
     """Each limit is named with its number, and with the setting that raises it."""
     assert limits
     found = find_resource_limit(error)
@@ -62,7 +64,7 @@ def test_limits(limits: dict[int, int], error: BaseException, cause: str) -> Non
     assert str(found) == f"{cause}: {found.advice}"
 
 
-def test_a_limit_of_memory(limits: dict[int, int]) -> None:
+def test_a_memory_limit_is_named_for_threads(limits: dict[int, int]) -> None:
     """Where memory is limited its limit is named: a thread needs memory, too."""
     limits[resource.RLIMIT_AS] = 400 * 2**20
     causes = [find_resource_limit(error) for error in (MemoryError(), RuntimeError(NO_THREAD))]
@@ -87,7 +89,7 @@ def test_a_limit_of_memory(limits: dict[int, int]) -> None:
     ],
     ids=repr,
 )
-def test_other_errors(error: BaseException) -> None:
+def test_other_errors_are_no_limit(error: BaseException) -> None:
     """What comes from something else is none of these."""
     assert find_resource_limit(error) is None
 
@@ -96,7 +98,9 @@ def test_other_errors(error: BaseException) -> None:
     ("cause", "suppress", "found"),
     [(True, True, True), (False, False, True), (False, True, False)],
 )
-def test_what_an_error_comes_from(*, cause: bool, suppress: bool, found: bool) -> None:
+def test_a_limit_is_found_among_the_causes_of_an_error(
+    *, cause: bool, suppress: bool, found: bool
+) -> None:
     """An error that comes from a limit is one of the limit, unless that was left out on purpose."""
     limit, error = OSError(errno.EMFILE, ""), ValueError()
     error.__cause__ = limit if cause else None
@@ -106,7 +110,7 @@ def test_what_an_error_comes_from(*, cause: bool, suppress: bool, found: bool) -
     assert (find_resource_limit(error) is not None) == found
 
 
-def test_what_python_says_of_threads() -> None:
+def test_an_error_for_a_thread_is_recognized() -> None:
     """An error of this Python for a thread that cannot be started is told apart."""
     before = threading.stack_size(2**46)  # more than there is
     try:

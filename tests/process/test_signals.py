@@ -45,7 +45,7 @@ def signals(happened: list[object]) -> SignalThread:
 
 @pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("status", [EXIT_OK, EXIT_INTERRUPTED])
-def test_a_signal_before_anything_runs(
+def test_a_signal_before_the_start_ends_the_process(
     happened: list[object], number: signal.Signals, status: int
 ) -> None:
     """While there is nothing to stop, the process ends at once."""
@@ -56,7 +56,7 @@ def test_a_signal_before_anything_runs(
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_what_does_not_stop(
+def test_a_stop_that_hangs_is_ended_after_some_seconds(
     signals: SignalThread, happened: list[object], number: signal.Signals
 ) -> None:
     """What is asked to stop has some seconds; then the process ends, whatever hangs."""
@@ -67,7 +67,7 @@ def test_what_does_not_stop(
 
 
 @pytest.mark.parametrize("number", sorted(TAKEN))
-def test_what_may_be_interrupted(happened: list[object], number: signal.Signals) -> None:
+def test_a_command_ends_at_any_signal(happened: list[object], number: signal.Signals) -> None:
     """What serves nothing ends at any signal, after it has cleaned up; SIGHUP is one."""
 
     def exit_process(status: int) -> None:
@@ -97,7 +97,9 @@ def test_the_process_ends_where_asking_it_fails(
     assert happened == [EXIT_OK]
 
 
-def test_a_signal_between(signals: SignalThread, happened: list[object]) -> None:
+def test_a_signal_before_the_handler_stops_at_once(
+    signals: SignalThread, happened: list[object]
+) -> None:
     """What is there to be stopped only after the signal is stopped at once."""
     signals.on_stop(lambda: signals.on_stop(lambda: happened.append("stop")))
     send(signal.SIGTERM)
@@ -106,7 +108,7 @@ def test_a_signal_between(signals: SignalThread, happened: list[object]) -> None
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_reload_before_it_can_be(
+def test_an_early_sighup_reloads_once(
     signals: SignalThread, happened: list[object], times: int
 ) -> None:
     """SIGHUP that comes too early ends nothing: one reload follows, however many came."""
@@ -135,7 +137,7 @@ def _status(thread: int) -> bytes:
         return file.read()
 
 
-def test_reloads(signals: SignalThread, happened: list[object]) -> None:
+def test_each_sighup_reloads(signals: SignalThread, happened: list[object]) -> None:
     """Each SIGHUP that comes alone reloads; the process ends at the signal to stop only."""
 
     def reload() -> None:
@@ -148,7 +150,9 @@ def test_reloads(signals: SignalThread, happened: list[object]) -> None:
     assert happened == ["reload", "reload", "reload", EXIT_OK]
 
 
-def test_a_signal_to_stop_goes_first(signals: SignalThread, happened: list[object]) -> None:
+def test_a_stop_signal_has_priority_over_sighup(
+    signals: SignalThread, happened: list[object]
+) -> None:
     """Where another SIGHUP waits whenever one was taken, a signal to stop is taken all the same."""
 
     def reload() -> None:
