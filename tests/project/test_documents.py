@@ -137,7 +137,7 @@ def test_every_reason_is_documented() -> None:
     assert set(rows("operations.md", "Reasons")) == set(Reason)
 
 
-def test_log_events_are_documented() -> None:
+def test_documented_log_events_exist() -> None:
     """The events that the page of operations lists are in the source, with these words."""
     page = (ROOT / "docs" / "operations.md").read_text()
     section = find_section(page, "Logs")
@@ -189,7 +189,7 @@ def test_what_a_count_can_miss_is_documented() -> None:
         ("a message of the API in the log", [MESSAGE_LENGTH]),
     ],
 )
-def test_limits_are_documented(row: str, numbers: list[float]) -> None:
+def test_limits_are_in_security_md(row: str, numbers: list[float]) -> None:
     """SECURITY.md has the limits that the code has."""
     (cell,) = re.findall(rf"^\| {re.escape(row)} \|([^|]*)\|", SECURITY, re.MULTILINE)
     assert [float(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", cell)][
@@ -243,7 +243,7 @@ def test_a_newcomer_gets_a_good_configuration(tmp_path: Path) -> None:
     assert checked.stdout == "config.yaml: good\n"
 
 
-def test_a_shell_completes(tmp_path: Path) -> None:
+def test_bash_completes_commands_flags_and_values(tmp_path: Path) -> None:
     """With the documented line, bash completes commands, flags and values."""
     bash, zsh, fish = blocks(CONFIGURATION, "Shell completion", "sh")[0].splitlines()
     typed = [["ch"], ["check", "--out"], ["--log.level", "d"], ["--config.check", "de"]]

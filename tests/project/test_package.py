@@ -69,7 +69,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return message_from_string(wheel.read(name).decode())
 
 
-def test_nothing_else_is_built(built: Path) -> None:
+def test_dist_has_packages_only(built: Path) -> None:
     """An uploader that is given ``dist/*`` finds packages only."""
     (root,) = built.glob("*.tar.gz")
     name = root.name.removesuffix(".tar.gz")
@@ -91,7 +91,7 @@ def test_the_source_knows_its_revision_and_passes_it_on(built: Path, tmp_path: P
         assert wheel.read(RECORD).decode().strip() == "0123abc"
 
 
-def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
+def test_all_modules_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     """Every module is packaged, with the mark that it is typed and the JSON Schema."""
     packaged = set(wheel.namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
@@ -105,7 +105,7 @@ def test_all_modules_are_in_it(wheel: zipfile.ZipFile) -> None:
     } <= packaged
 
 
-def test_the_templates_are_compiled_in_it(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+def test_compiled_templates_are_in_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     """No first page waits for that, where jinja2 is the version that compiled them."""
     folder = f"exporter/web/status/{COMPILED.name}/"
     modules = [name for name in wheel.namelist() if name.startswith(folder)]
@@ -116,7 +116,7 @@ def test_the_templates_are_compiled_in_it(wheel: zipfile.ZipFile, tmp_path: Path
     assert len(modules) == len(names)
 
 
-def test_the_files_for_users_are_in_it(wheel: zipfile.ZipFile) -> None:
+def test_the_files_for_users_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     """Each has the bytes of its one source in the repository."""
     for packaged in PACKAGED:
         is_moved = not packaged.source.startswith("exporter/")
@@ -124,14 +124,14 @@ def test_the_files_for_users_are_in_it(wheel: zipfile.ZipFile) -> None:
         assert wheel.read(inside) == (ROOT / packaged.source).read_bytes()
 
 
-def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_no_tests(wheel: zipfile.ZipFile) -> None:
     """Tests, benchmarks and caches stay out of it."""
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"exporter"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 
-def test_it_knows_its_revision(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_its_revision(wheel: zipfile.ZipFile) -> None:
     """The revision that it was built from is recorded in it."""
     assert wheel.read(RECORD).decode().strip() == "0123abc"
 
@@ -142,14 +142,14 @@ def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     assert "scaleengine-exporter = exporter.__main__:main" in wheel.read(entry_points).decode()
 
 
-def test_it_is_licensed(wheel: zipfile.ZipFile, metadata: Message) -> None:
+def test_the_metadata_has_the_licence(wheel: zipfile.ZipFile, metadata: Message) -> None:
     """The licence has an SPDX expression, and its text comes with the package."""
     assert metadata["License-Expression"] == "Apache-2.0"
     (name,) = (name for name in wheel.namelist() if name.endswith("/licenses/LICENSE"))
     assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
 
 
-def test_any_index_takes_it(metadata: Message) -> None:
+def test_the_metadata_version_is_widely_supported(metadata: Message) -> None:
     """The version of the metadata is one that indexes and installers have long known."""
     assert metadata["Metadata-Version"] == "2.4"
 
@@ -160,7 +160,7 @@ def test_its_maintainers_are_named(metadata: Message) -> None:
     assert metadata.get_all("Project-URL") is None
 
 
-def test_an_index_shows_no_link_that_leads_nowhere(metadata: Message) -> None:
+def test_the_readme_of_the_index_has_no_broken_link(metadata: Message) -> None:
     """The README has no relative link there and no picture, but names each file it links to."""
     shown = str(metadata.get_payload())
     targets = r"(?<!!)\[[^\]]+\]\((?!https?:)([^)#]+)\)"
@@ -171,7 +171,7 @@ def test_an_index_shows_no_link_that_leads_nowhere(metadata: Message) -> None:
     assert "![" not in shown
 
 
-def test_the_source_package_can_test_itself(built: Path) -> None:
+def test_the_source_package_has_the_tests(built: Path) -> None:
     """Who packages it runs the tests from it."""
     (archive,) = built.glob("*.tar.gz")
     listed = subprocess.run(  # noqa: S603 - our own archive

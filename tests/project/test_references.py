@@ -65,7 +65,7 @@ def anchors(text: str) -> set[str]:
 
 
 @each_document
-def test_links_lead_somewhere(name: str) -> None:
+def test_links_have_a_destination(name: str) -> None:
     """The files that a document links to exist, and their headings too."""
     text = DOCUMENTS[name]
     broken = []
@@ -77,7 +77,7 @@ def test_links_lead_somewhere(name: str) -> None:
     assert broken == []
 
 
-def test_every_document_can_be_found() -> None:
+def test_every_document_is_linked() -> None:
     """Each page below docs/ is linked from the README."""
     linked = set(re.findall(r"\]\((docs/[\w-]+\.md)", DOCUMENTS["README.md"]))
     assert linked == {name for name in DOCUMENTS if name.startswith("docs/")}

@@ -96,7 +96,7 @@ def test_the_lowest_dependencies_are_those_of_the_metadata() -> None:
         assert parts[: lowest.count(".") + 1] == lowest.split("."), name
 
 
-def test_the_notes_are_those_of_the_version() -> None:
+def test_a_release_has_the_notes_of_its_version() -> None:
     """A release has the section of its version, and nothing of others."""
     changelog = (
         "# Changelog\n\n## 1.1.0, 2026-02-01\n\nNew.\n\n## 1.0.0, 2026-01-01\n\n### Added\nOld.\n"
@@ -127,7 +127,7 @@ def test_the_changelog_can_be_released() -> None:
     assert find_notes(text.replace(f"{version}, {date}", f"{version}, 2026-01-31"), version)
 
 
-def test_whoever_reports_is_led_to_the_right_place() -> None:
+def test_issue_forms_name_the_security_policy() -> None:
     """A fault in security has its own way, and the forms are GitHub's."""
     assert (ROOT / "SECURITY.md").exists()
     forms = {

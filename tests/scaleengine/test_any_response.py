@@ -56,7 +56,9 @@ def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> I
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(response=RESPONSES, is_begun=st.booleans())
-def test_any_bytes(ask: Ask, response: bytes, *, is_begun: bool) -> None:
+def test_any_bytes_are_a_response_or_an_api_failure(
+    ask: Ask, response: bytes, *, is_begun: bool
+) -> None:
     """No response is a defect of this exporter."""
     outcome = ""
     try:

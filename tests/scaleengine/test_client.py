@@ -45,7 +45,7 @@ def shows_no_secret(error: BaseException) -> bool:
     return not any(secret in text for secret in (KEY, SECRET) for text in printed)
 
 
-def test_a_call(
+def test_a_request_is_signed_and_its_response_read(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call carries account, key and time, and returns what is read of the response."""
@@ -59,7 +59,7 @@ def test_a_call(
     assert exchanges == [Exchange("main", "disk.usage", 0.25, reason=None, accepted=True, skew=0.0)]
 
 
-def test_every_call_is_signed_afresh(
+def test_the_same_request_gets_another_timestamp(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """The same call made twice has two timestamps: a signature is accepted once."""
@@ -71,7 +71,7 @@ def test_every_call_is_signed_afresh(
     assert {request.code for request in simulator.requests} == {None}
 
 
-def test_a_call_that_has_to_wait(
+def test_a_request_is_signed_after_its_wait(
     simulator: Simulator,
     transport: MakeTransport,
     credentials: Credentials,
@@ -101,7 +101,7 @@ def test_a_call_that_has_to_wait(
     assert [exchange.seconds for exchange in exchanges] == [0, 0, 0]
 
 
-def test_the_time_is_that_of_sending(
+def test_a_retry_is_signed_with_its_own_time(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A failed call that is made again is signed with the time at which it is made again."""
@@ -151,7 +151,7 @@ def test_the_time_is_that_of_sending(
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_failures(
+def test_a_failure_has_its_reason_and_no_secret(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -176,7 +176,7 @@ def test_failures(
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_slow_responses(
+def test_a_slow_response_is_a_timeout(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -192,7 +192,7 @@ def test_slow_responses(
     assert shows_no_secret(caught.value)
 
 
-def test_the_sentence_of_a_response_that_is_not_understood(
+def test_a_protocol_failure_says_what_is_wrong(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """It says what is wrong with the response, and that a newer release may know better."""
@@ -211,7 +211,7 @@ def test_the_sentence_of_a_response_that_is_not_understood(
     ("credentials", "kind"),
     [(Credentials("other", SECRET), AuthError), (Credentials(KEY, "other"), SignatureError)],
 )
-def test_wrong_credentials(
+def test_a_wrong_key_and_a_wrong_secret_are_different_failures(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -235,7 +235,7 @@ def test_wrong_credentials(
         (Fault.ENDLESS_BODY, None),
     ],
 )
-def test_the_skew(
+def test_every_response_sets_the_clock_skew(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -262,7 +262,7 @@ def test_the_skew(
         (HttpError(503, retry_after="soon"), None),
     ],
 )
-def test_waits(
+def test_a_failure_has_the_requested_wait(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -277,7 +277,7 @@ def test_waits(
     assert caught.value.retry_after == retry_after
 
 
-def test_an_unknown_path(
+def test_the_message_about_an_unknown_path_is_shown(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """What ScaleEngine says about a path that it does not know reaches the operator."""
@@ -287,7 +287,7 @@ def test_an_unknown_path(
     assert caught.value.command == "files.list"
 
 
-def test_nobody_there(
+def test_a_refused_connection_is_observed(
     closed: str, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call that reaches nobody is observed too, and shows no secret."""
@@ -298,7 +298,7 @@ def test_nobody_there(
     assert shows_no_secret(caught.value)
 
 
-def test_a_message_that_repeats_the_request(
+def test_a_message_that_repeats_the_request_is_redacted(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A server that sends back what it was sent, key and all, gets nothing of it into an error."""
@@ -315,7 +315,7 @@ def test_a_message_that_repeats_the_request(
     assert shows_no_secret(caught.value)
 
 
-def test_a_broken_folder_that_is_named_like_the_key(
+def test_a_key_as_the_name_of_a_broken_folder_is_redacted(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     listing = {"status": "success", "data": {"sestore4/jb": {KEY: None}}}
@@ -360,7 +360,7 @@ def test_objects_show_no_secret(
         assert not any(secret in f"{thing} {thing!r}" for secret in (KEY, SECRET))
 
 
-def test_a_defect_is_observed(
+def test_a_defect_is_observed_as_a_failure(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call that ends with something unforeseen counts as failed."""
@@ -376,7 +376,7 @@ def test_a_defect_is_observed(
     ]
 
 
-def test_a_limit_is_observed(
+def test_a_lack_of_memory_is_a_network_failure(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """A call for which there is no memory fails as network, and names what is missing."""
@@ -440,7 +440,7 @@ def test_the_wait_for_memory_ends_with_the_client(
     assert exchanges == []
 
 
-def test_a_closed_client(
+def test_a_closed_client_sends_nothing(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
     """After close no call is made any more, and nothing is told."""
@@ -454,7 +454,7 @@ def test_a_closed_client(
     assert [exchange.reason for exchange in exchanges] == [None]
 
 
-def test_the_skew_where_the_body_comes_late(
+def test_the_skew_is_measured_at_the_head(
     listen: StartServer,
     transport: MakeTransport,
     credentials: Credentials,

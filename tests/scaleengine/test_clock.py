@@ -7,7 +7,7 @@ import pytest
 from exporter.scaleengine.clock import Clock, since_boot
 
 
-def test_the_clocks_of_this_machine() -> None:
+def test_the_default_clocks_are_those_of_the_machine() -> None:
     """Without being told otherwise, the clocks are the machine's own."""
     clock = Clock()
     earliest = time.time()
@@ -16,7 +16,7 @@ def test_the_clocks_of_this_machine() -> None:
     assert clock.monotonic() <= clock.monotonic()
 
 
-def test_sleep_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_that_includes_sleep_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system counts the time that it slept through, that clock is asked."""
     monkeypatch.setattr(time, "CLOCK_BOOTTIME", 7, raising=False)
     monkeypatch.setattr(time, "clock_gettime", {7: 1234.5}.__getitem__)
@@ -24,7 +24,7 @@ def test_sleep_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert since_boot() == 1234.5
 
 
-def test_systems_that_do_not_count_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monotonic_clock_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such clock, the monotonic one is asked."""
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
     monkeypatch.setattr(time, "monotonic", lambda: 99.5)

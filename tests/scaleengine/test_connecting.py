@@ -93,7 +93,7 @@ def descriptors() -> set[Path]:
 
 @pytest.mark.parametrize("dead", [V4, V6])
 @pytest.mark.parametrize("alive", [V4, V6])
-def test_a_dead_address_before_a_good_one(
+def test_a_silent_address_delays_the_next_a_little(
     dropping: FindDroppingAddress,
     listen: StartServer,
     resolving: SetAddresses,
@@ -110,7 +110,7 @@ def test_a_dead_address_before_a_good_one(
     assert time.monotonic() - began < LONG / 2
 
 
-def test_a_dead_address_after_a_good_one(
+def test_a_silent_address_after_a_good_one_does_no_harm(
     dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """A dead address behind a good one does no harm."""
@@ -119,7 +119,7 @@ def test_a_dead_address_after_a_good_one(
     assert send(API, LONG) == GOOD
 
 
-def test_a_dead_address_of_a_proxy(
+def test_a_silent_address_of_a_proxy_delays_the_next_a_little(
     dropping: FindDroppingAddress,
     listen: StartServer,
     resolving: SetAddresses,
@@ -133,7 +133,7 @@ def test_a_dead_address_of_a_proxy(
     assert send(API, LONG) == GOOD
 
 
-def test_many_dead_addresses(
+def test_many_silent_addresses_are_each_tried(
     dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """However many addresses are dead, each is tried within the time of the request."""
@@ -144,7 +144,7 @@ def test_many_dead_addresses(
     assert send(API, 10.0) == GOOD, "50 times a quarter of a second is more than there is"
 
 
-def test_addresses_that_refuse(
+def test_the_next_address_is_tried_after_a_refusal(
     closed: str,
     listen: StartServer,
     resolving: SetAddresses,
@@ -201,7 +201,7 @@ def test_an_address_that_accepts_and_fails_is_tried_last(
     assert connects.targets == [bad.target, good.target, good.target]
 
 
-def test_an_address_that_worked_and_is_silent_now(
+def test_an_address_that_became_silent_is_forgotten(
     listen: StartServer,
     resolving: SetAddresses,
     transport: MakeTransport,
@@ -228,7 +228,7 @@ def test_an_address_that_worked_and_is_silent_now(
     assert connects.targets == [first.target, first.target, second.target]
 
 
-def test_what_is_said_of_several_failures(
+def test_a_refusal_is_shown_before_a_missing_route(
     closed: str, resolving: SetAddresses, send: SendRequest, connects: RecordedConnects
 ) -> None:
     """IPv6 that is not there says little; that the other address refuses is what matters."""
@@ -243,7 +243,9 @@ def test_what_is_said_of_several_failures(
     assert connects.targets[-1] == nowhere.target
 
 
-def test_a_route_to_none_of_the_addresses(resolving: SetAddresses, send: SendRequest) -> None:
+def test_a_missing_route_is_shown_as_the_system_says(
+    resolving: SetAddresses, send: SendRequest
+) -> None:
     """Where no address has a route, the system's words are shown."""
     resolving(PeerAddress(V4, ("255.255.255.255", 9)))
     with pytest.raises(NetworkError) as caught:
@@ -252,7 +254,7 @@ def test_a_route_to_none_of_the_addresses(resolving: SetAddresses, send: SendReq
     assert os.strerror(errno.ENETUNREACH) in caught.value.cause
 
 
-def test_nothing_is_left(
+def test_no_descriptor_and_no_thread_is_left(
     dropping: FindDroppingAddress,
     closed: str,
     listen: StartServer,
@@ -296,7 +298,7 @@ addresses = st.builds(
 
 
 @given(st.lists(addresses, unique=True), st.lists(st.tuples(addresses, st.booleans())))
-def test_the_order_of_addresses(
+def test_good_addresses_come_first_and_failed_ones_last(
     found: list[PeerAddress], history: list[tuple[PeerAddress, bool]]
 ) -> None:
     """Every address is tried once; what worked last comes first, and what failed last is last."""
@@ -315,7 +317,7 @@ def test_the_order_of_addresses(
         assert order[-1] == recent[0]
 
 
-def test_families_take_turns() -> None:
+def test_address_families_alternate() -> None:
     """Of new addresses those of both families take turns, and the resolver's first is the first."""
     six = [PeerAddress(V6, (f"2001:db8::{n}", 80, 0, 0)) for n in range(3)]
     four = [PeerAddress(V4, (f"192.0.2.{n}", 80)) for n in range(2)]
@@ -324,7 +326,7 @@ def test_families_take_turns() -> None:
     assert AddressMemory().sort([four[0], six[0]]) == [four[0], six[0]]
 
 
-def test_addresses_that_are_not_a_names_any_more() -> None:
+def test_addresses_that_a_name_lost_are_forgotten() -> None:
     """What is known of an address is forgotten when the name no longer has it."""
     memory = AddressMemory()
     old, new = PeerAddress(V4, ("192.0.2.1", 80)), PeerAddress(V4, ("192.0.2.2", 80))
@@ -334,13 +336,13 @@ def test_addresses_that_are_not_a_names_any_more() -> None:
     assert memory.sort([old, new]) == [old, new]
 
 
-def test_a_name_without_addresses() -> None:
+def test_a_name_without_addresses_is_an_error() -> None:
     """Nothing to connect to is an error of its own."""
     with pytest.raises(OSError, match=os.strerror(errno.EADDRNOTAVAIL)):
         connect_first([], 1.0, FakeWatch())
 
 
-def test_what_urllib3_lends() -> None:
+def test_the_private_parts_of_urllib3_are_there() -> None:
     """The private parts of urllib3 that are used are there and take what they took.
 
     Its version is capped; when the cap is raised, these tests say whether it holds.

@@ -58,7 +58,9 @@ def send_until_response(sender: Transport, context: RequestContext) -> HttpRespo
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.SLOW_HEADERS, Fault.SLOW_BODY])
-def test_slow_servers(simulator: Simulator, send: SendRequest, fault: Fault) -> None:
+def test_a_slow_server_is_left_at_the_deadline(
+    simulator: Simulator, send: SendRequest, fault: Fault
+) -> None:
     """A server that sends nothing, or a byte now and then, is left when the time is over."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=0.02))
     with ends_in_time():
@@ -66,7 +68,7 @@ def test_slow_servers(simulator: Simulator, send: SendRequest, fault: Fault) -> 
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_silent_peers(silent: str, send: SendRequest, scheme: str) -> None:
+def test_a_silent_peer_is_left_at_the_deadline(silent: str, send: SendRequest, scheme: str) -> None:
     """A peer that accepts and says nothing, nor shakes hands, is left when the time is over."""
     with ends_in_time():
         send(f"{scheme}://{silent}/", LIMIT)
@@ -80,7 +82,7 @@ def test_silent_peers(silent: str, send: SendRequest, scheme: str) -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
     ],
 )
-def test_talkative_peers(
+def test_an_endless_peer_is_left_at_the_deadline(
     listen: StartServer, send: SendRequest, first: bytes, again: bytes
 ) -> None:
     """A peer that goes on without ever coming to an end is left when the time is over."""
@@ -97,13 +99,13 @@ def test_talkative_peers(
     left.set()
 
 
-def test_peers_that_cannot_be_reached(dropping: FindDroppingAddress, send: SendRequest) -> None:
+def test_connecting_ends_at_the_deadline(dropping: FindDroppingAddress, send: SendRequest) -> None:
     """Connecting is a part of the call."""
     with ends_in_time(NO_CONNECTION):
         send(f"http://127.0.0.1:{dropping().port}/", LIMIT)
 
 
-def test_names_with_many_addresses(
+def test_five_unreachable_addresses_end_at_the_deadline(
     dropping: FindDroppingAddress, resolving: SetAddresses, send: SendRequest
 ) -> None:
     """Five addresses that cannot be reached take no longer than one."""
@@ -114,7 +116,9 @@ def test_names_with_many_addresses(
         send("http://api.example/", LIMIT)
 
 
-def test_a_resolver_that_takes_too_long(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_resolver_begins_no_connection(
+    send: SendRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing interrupts the resolver; when it is back too late, no connection is begun."""
     over = threading.Event()
 
@@ -127,7 +131,7 @@ def test_a_resolver_that_takes_too_long(send: SendRequest, monkeypatch: pytest.M
         send("http://api.example/", LIMIT)
 
 
-def test_the_next_call_has_its_own_limit(
+def test_the_next_request_has_its_own_deadline(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """After a timeout the next call begins again, on a connection of its own."""
@@ -139,7 +143,7 @@ def test_the_next_call_has_its_own_limit(
     assert send_until_response(sender, context).status == 200
 
 
-def test_a_kept_connection_obeys_too(
+def test_a_kept_connection_has_a_deadline(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A connection that served a call before is limited in the next one."""
@@ -150,7 +154,7 @@ def test_a_kept_connection_obeys_too(
         sender.send("{}", context)
 
 
-def test_calls_at_once_have_limits_of_their_own(
+def test_concurrent_requests_have_their_own_deadlines(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The end of one call's time does nothing to a call beside it."""
@@ -192,7 +196,7 @@ class HangingRequest:
         return took < SLACK and str(error) == str(caught.value) == STOPPING
 
 
-def test_close_while_waiting_for_a_response(
+def test_close_ends_a_wait_for_a_response(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A call that waits for its response ends when the transport is closed."""
@@ -203,7 +207,7 @@ def test_close_while_waiting_for_a_response(
     assert hanging.ends_at_once()
 
 
-def test_close_while_shaking_hands(transport: MakeTransport, context: RequestContext) -> None:
+def test_close_ends_a_handshake(transport: MakeTransport, context: RequestContext) -> None:
     """A call that waits for the other side's part of TLS ends when the transport is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
@@ -214,7 +218,7 @@ def test_close_while_shaking_hands(transport: MakeTransport, context: RequestCon
             assert hanging.ends_at_once()
 
 
-def test_close_while_connecting(
+def test_close_ends_connecting(
     dropping: FindDroppingAddress,
     resolving: SetAddresses,
     transport: MakeTransport,
@@ -239,7 +243,7 @@ def test_close_while_connecting(
     assert hanging.ends_at_once()
 
 
-def test_close_while_reading(
+def test_close_ends_the_reading_of_a_response(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A call that reads its response ends when the transport is closed."""
@@ -255,7 +259,9 @@ def test_close_while_reading(
     assert hanging.ends_at_once()
 
 
-def test_close_before_and_again(simulator: Simulator, transport: MakeTransport) -> None:
+def test_an_unused_or_closed_transport_can_be_closed(
+    simulator: Simulator, transport: MakeTransport
+) -> None:
     """A transport that has made no call, or is closed already, can be closed."""
     sender = transport(simulator.url)
     sender.close()
@@ -300,7 +306,7 @@ def test_an_attempt_that_has_ended_is_not_over() -> None:
     assert not attempt.is_over
 
 
-def test_an_attempt_that_is_paused() -> None:
+def test_a_paused_attempt_uses_no_time() -> None:
     """Time does not pass while a response waits for memory, and goes on afterwards."""
     ours, theirs = socket.socketpair()
     with ours, theirs, RequestAttempt(LIMIT, AddressMemory()) as attempt:

@@ -52,7 +52,7 @@ def row(day: Json = "2014-11-10", user: Json = "web", bytes_total: Json = 1024) 
     return {"summary_date": day, "cpu_user": user, "bytes_total": bytes_total}
 
 
-def test_the_published_sample() -> None:
+def test_the_published_sample_is_read() -> None:
     """The sample of the API page is read: its user is "", whatever that means."""
     published = """{
         "message": "Found Disk Data",
@@ -87,13 +87,13 @@ def test_the_published_sample() -> None:
         {"usage": [row(), row("2014-11-11"), row()]},
     ],
 )
-def test_places_and_shapes(response: dict[str, Json]) -> None:
+def test_rows_are_found_at_each_place_in_each_shape(response: dict[str, Json]) -> None:
     """Rows are found at both places, as a list and as PHP's list with gaps; repeats do no harm."""
     assert read_usage(response, WEDNESDAY) == (ROWS, {})
 
 
 @pytest.mark.parametrize("nothing", [[], {}])
-def test_no_rows(nothing: Json) -> None:
+def test_an_account_without_usage_has_no_rows(nothing: Json) -> None:
     """An account without usage has no rows."""
     assert read_usage({"usage": nothing}, WEDNESDAY) == ((), {})
 
@@ -117,7 +117,7 @@ def test_no_rows(nothing: Json) -> None:
         ({**row(), "files_total": None}, UsageRow(MONDAY, "web", 1024)),
     ],
 )
-def test_rows(written: dict[str, Json], read: UsageRow) -> None:
+def test_fields_of_rows_may_have_other_types(written: dict[str, Json], read: UsageRow) -> None:
     """Numbers may be text, users may be numbers, days may have a time; the rest is ignored."""
     assert read_usage({"usage": [written]}, WEDNESDAY) == ((read,), {})
 
@@ -194,7 +194,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         ),
     ],
 )
-def test_rejected_rows(
+def test_a_bad_row_is_rejected_alone(
     written: Json, known: tuple[RowFault, str | None, date | None], problem: str
 ) -> None:
     """A bad row is rejected alone, with what is wrong with it and what of it can be read."""
@@ -207,7 +207,7 @@ def test_rejected_rows(
 
 
 @pytest.mark.parametrize("sizes", [(1, 2), (1, 1, 2), (1, 2, 1), (2, 1, "1.0", 1)])
-def test_rows_that_contradict_each_other(sizes: tuple[Json, ...]) -> None:
+def test_contradicting_rows_are_all_rejected(sizes: tuple[Json, ...]) -> None:
     """Several rows of a user and day with different bytes are all rejected, in any order."""
     written = [row(bytes_total=size) for size in sizes]
     rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
@@ -222,7 +222,7 @@ def test_rows_that_contradict_each_other(sizes: tuple[Json, ...]) -> None:
     )
 
 
-def test_a_day_with_a_good_row_and_a_bad_one() -> None:
+def test_a_day_with_a_bad_row_is_unknown() -> None:
     """A day is not known where one of its rows cannot be read, whatever the other says."""
     for written in ([row(), row(bytes_total=None)], [row(bytes_total=None), row()]):
         rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
@@ -245,7 +245,9 @@ def test_a_day_with_a_good_row_and_a_bad_one() -> None:
         (RejectedRow(RowFault.INVALID_DAY, "a\nb", None, "odd"), "'a\\nb', no readable day: odd"),
     ],
 )
-def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
+def test_a_rejected_row_is_shown_with_user_day_and_problem(
+    rejected: RejectedRow, shown: str
+) -> None:
     """User, day and problem are named; a long name is neither shown nor cut through a secret."""
     assert str(rejected) == shown
 
@@ -266,7 +268,7 @@ def test_how_a_rejected_row_is_shown(rejected: RejectedRow, shown: str) -> None:
         ({"usage": [row()], "data": {"usage": None}}, "must be a list, is null"),
     ],
 )
-def test_no_usage(response: dict[str, Json], sentence: str) -> None:
+def test_a_response_without_rows_is_refused(response: dict[str, Json], sentence: str) -> None:
     """A response without a list of rows is refused, and one with two lists that differ."""
     with pytest.raises(SchemaError) as caught:
         read_usage(response, WEDNESDAY)
@@ -285,7 +287,9 @@ rows = st.lists(
 
 
 @given(found=rows, as_text=st.booleans(), gaps=st.booleans())
-def test_any_rows_in_any_order(found: list[UsageRow], *, as_text: bool, gaps: bool) -> None:
+def test_any_rows_are_read_in_their_order(
+    found: list[UsageRow], *, as_text: bool, gaps: bool
+) -> None:
     """Whatever rows there are, they come out as they went in, in the same order."""
     written: list[Json] = [
         row(
@@ -310,13 +314,13 @@ def test_any_rows_in_any_order(found: list[UsageRow], *, as_text: bool, gaps: bo
         (datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC), datetime(2025, 12, 3, tzinfo=UTC)),
     ],
 )
-def test_window(now: datetime, start: datetime) -> None:
+def test_the_window_is_the_last_thirty_days(now: datetime, start: datetime) -> None:
     """The thirty days begin at 00:00 UTC, 29 days ago, so that today is the last of them."""
     assert start_of_window(now.timestamp()) == start.timestamp()
 
 
 @given(st.integers(-(10**12), 10**12))
-def test_today_is_inside(now: int) -> None:
+def test_today_is_the_thirtieth_day(now: int) -> None:
     """At any time, even one that no calendar has, today is the thirtieth of the days asked for."""
     start = start_of_window(now)
 
@@ -334,7 +338,7 @@ def test_today_is_inside(now: int) -> None:
         (("nobody",), "nobody", set()),
     ],
 )
-def test_request(
+def test_requested_users_are_sent_as_text_or_list(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -355,7 +359,7 @@ def test_request(
 @pytest.mark.parametrize("array", list(Array))
 @pytest.mark.parametrize("numbers", list(Numbers))
 @pytest.mark.parametrize("order", list(Order))
-def test_every_reading(
+def test_thirty_days_are_found_under_every_reading(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -379,7 +383,7 @@ def test_every_reading(
     }
 
 
-def test_the_time_by_which_a_day_is_in_the_future(
+def test_the_date_header_decides_which_day_is_in_the_future(
     simulator: Simulator, transport: MakeTransport, credentials: Credentials
 ) -> None:
     """A clock that is days behind rejects no row that ScaleEngine's own Date allows."""
@@ -400,7 +404,7 @@ def test_the_time_by_which_a_day_is_in_the_future(
     assert max(row.day for row in usage.rows) == TUESDAY
 
 
-def test_a_date_header_of_another_age(
+def test_a_wrong_date_header_allows_no_far_future_day(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A row of the year 9999 is of the future, whatever the response's own Date says."""
@@ -434,7 +438,7 @@ def test_a_date_header_of_another_age(
     ],
     ids=["every user", "users by name", "files"],
 )
-def test_the_advice_for_a_response_that_is_too_large(
+def test_a_response_that_is_too_large_has_advice(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -485,7 +489,7 @@ def test_fourteen_thousand_users_take_four_requests() -> None:
     assert len(split_users([f"user-{number}" for number in range(14_000)], 2**25)) == 4
 
 
-def test_a_response_of_too_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_of_too_many_users_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number that no response of thirty days can hold, it is no disk usage."""
     monkeypatch.setattr("exporter.scaleengine.disk_usage.MAX_USERS", 2)
     found: list[Json] = [
@@ -516,7 +520,7 @@ def test_rows_are_converted_while_they_are_read() -> None:
 
 
 @pytest.mark.parametrize("key", ["usage", "data", "message"])
-def test_a_row_in_the_place_of_something_else(key: str) -> None:
+def test_a_row_in_the_place_of_something_else_is_refused(key: str) -> None:
     """It is no list and no mapping of other things, converted or not."""
     body = json.dumps({key: row("2014-11-10"), "status": "success"}).encode()
     for read in (decode(body), decode(body, object_hook=ROW_HOOK)):

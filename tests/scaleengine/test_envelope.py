@@ -58,7 +58,7 @@ def failure(code: object, message: object = "Debugging message") -> dict[str, ob
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 404, 429, 500, 503])
-def test_success_under_any_status(context: RequestContext, status: int) -> None:
+def test_success_does_not_depend_on_the_status(context: RequestContext, status: int) -> None:
     """A success is one whatever the HTTP status, and all its members are handed on."""
     response = {
         "status": "success",
@@ -115,7 +115,7 @@ def test_success_under_any_status(context: RequestContext, status: int) -> None:
 )
 @pytest.mark.parametrize("status", [200, 403, 429, 500])
 @pytest.mark.parametrize("form", ["{:04d}", "{}", int])
-def test_published_codes(
+def test_a_published_code_has_its_meaning_in_any_form(
     context: RequestContext,
     number: int,
     kind: type[ScaleEngineError],
@@ -148,7 +148,9 @@ def test_published_codes(
         ("9" * 400, "without a code"),
     ],
 )
-def test_codes_that_are_not_published(context: RequestContext, code: object, shown: str) -> None:
+def test_an_unpublished_code_is_shown_with_its_message(
+    context: RequestContext, code: object, shown: str
+) -> None:
     """What the API says beyond its published codes is shown, with its message."""
     error = refused(200, failure(code, "No such\npath"), context)
 
@@ -156,7 +158,7 @@ def test_codes_that_are_not_published(context: RequestContext, code: object, sho
     assert str(error) == f"{REPORTED_FAILURE} ({shown}: No such path): {ASKED}"
 
 
-def test_failure_without_code_and_message(context: RequestContext) -> None:
+def test_a_failure_without_code_and_message_is_a_failure(context: RequestContext) -> None:
     """A failure that says nothing more is told as one."""
     error = refused(200, {"status": "failure"}, context)
 
@@ -175,7 +177,7 @@ STATUSES = [
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"null", b'{"status": "odd"}'])
-def test_status_without_envelope(
+def test_the_status_decides_without_an_envelope(
     context: RequestContext, status: int, kind: type[ScaleEngineError], sentence: str, body: bytes
 ) -> None:
     """Where there is no envelope the HTTP status says what is wrong."""
@@ -187,7 +189,7 @@ def test_status_without_envelope(
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
 @pytest.mark.parametrize("code", ["4711", None])
-def test_status_beside_a_code_that_says_nothing(
+def test_the_status_decides_beside_an_unknown_code(
     context: RequestContext,
     status: int,
     kind: type[ScaleEngineError],
@@ -223,7 +225,9 @@ def test_status_beside_a_code_that_says_nothing(
     ],
 )
 @pytest.mark.parametrize("status", [200, 404, 418])
-def test_no_envelope(context: RequestContext, body: bytes, flaw: str, status: int) -> None:
+def test_anything_else_than_an_envelope_is_refused(
+    context: RequestContext, body: bytes, flaw: str, status: int
+) -> None:
     """Anything that is not the envelope is refused, and the sentence says how it differs."""
     error = refused(status, body, context)
 
@@ -238,7 +242,7 @@ def test_no_envelope(context: RequestContext, body: bytes, flaw: str, status: in
     ("code", "wait"),
     [(0, None), (1, None), (2, None), (3, None), (4, None), (5, None), (6, None), (1000, 120.0)],
 )
-def test_waits_beside_a_code(
+def test_retry_after_or_the_code_sets_the_wait(
     context: RequestContext, code: int, wait: float | None, status: int, asked: float | None
 ) -> None:
     """An error asks for the wait that the header names; code 1000 is "a few minutes" by itself."""
@@ -252,7 +256,7 @@ def test_waits_beside_a_code(
     ("status", "heeded"), [(401, False), (403, False), (429, True), (500, True), (503, True)]
 )
 @pytest.mark.parametrize("body", [b"<html></html>", failure("4711"), failure(None)])
-def test_waits_beside_a_status(
+def test_retry_after_sets_the_wait_of_a_transient_status(
     context: RequestContext,
     status: int,
     heeded: bool,  # noqa: FBT001 - a column of the table
@@ -269,7 +273,9 @@ def test_waits_beside_a_status(
     ("status", "body"),
     [(200, b""), (404, b"<html></html>"), (307, b""), (200, failure("4711")), (404, failure(None))],
 )
-def test_no_wait(context: RequestContext, status: int, body: object) -> None:
+def test_a_permanent_failure_has_no_wait(
+    context: RequestContext, status: int, body: object
+) -> None:
     """What waiting does not mend asks for no wait."""
     assert refused(status, body, context, retry_after=7.0).retry_after is None
 
@@ -289,7 +295,7 @@ def test_redirects_are_refused(context: RequestContext, status: int, body: bytes
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("secret", ["APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e"])
-def test_secrets_in_a_message(status: int, secret: str) -> None:
+def test_secrets_in_a_message_are_redacted(status: int, secret: str) -> None:
     """A message that repeats the key or the secret is shown without it, wherever it stands."""
     context = RequestContext(
         "main", "disk.usage", secrets=("APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e")
@@ -301,7 +307,7 @@ def test_secrets_in_a_message(status: int, secret: str) -> None:
     assert secret not in repr(error)
 
 
-def test_a_secret_that_holds_the_key() -> None:
+def test_a_secret_that_contains_the_key_is_redacted_whole() -> None:
     """Where the key is a part of the secret, no other part of the secret is shown either."""
     context = RequestContext("main", "disk.usage", secrets=("ABCD", "ABCDEFGH"))
     error = refused(200, failure("4711", "not ABCDEFGH, not ABCD"), context)
@@ -309,7 +315,7 @@ def test_a_secret_that_holds_the_key() -> None:
     assert "(4711: not ***, not ***)" in str(error)
 
 
-def test_a_secret_at_the_end_of_a_long_message(context: RequestContext) -> None:
+def test_a_message_is_redacted_before_it_is_cut(context: RequestContext) -> None:
     """Secrets are masked before the message is shortened, so that no half of one is left."""
     secret = context.secrets[1]
     error = refused(200, failure("4711", "x" * (MESSAGE_LENGTH - 10) + secret), context)
@@ -318,7 +324,7 @@ def test_a_secret_at_the_end_of_a_long_message(context: RequestContext) -> None:
     assert secret[:10] not in str(error)
 
 
-def test_secrets_that_are_empty() -> None:
+def test_an_empty_secret_redacts_nothing() -> None:
     """An empty secret masks nothing."""
     context = RequestContext("main", "disk.usage", secrets=("", ""))
 
@@ -342,19 +348,19 @@ def test_secrets_that_are_empty() -> None:
         (["text"], "no message"),
     ],
 )
-def test_messages(context: RequestContext, message: object, shown: str) -> None:
+def test_a_message_is_one_short_line(context: RequestContext, message: object, shown: str) -> None:
     """A message is shown as one short line of visible characters."""
     assert f"(4711: {shown})" in str(refused(200, failure("4711", message), context))
 
 
-def test_accounts_with_odd_names() -> None:
+def test_an_odd_account_name_is_shown_as_written() -> None:
     """An account's name is shown as it is written, braces and all."""
     context = RequestContext("{account}'s {0}", "disk.usage", secrets=())
 
     assert str(refused(200, failure("0003"), context)).endswith('''"{account}'s {0}"''')
 
 
-def test_questions_hide_their_secrets(context: RequestContext) -> None:
+def test_the_text_of_a_request_context_has_no_secret(context: RequestContext) -> None:
     """The text of a question does not show what it is there to hide."""
     assert not any(secret in repr(context) for secret in context.secrets)
 
@@ -370,7 +376,7 @@ def test_questions_hide_their_secrets(context: RequestContext) -> None:
         '{"api_key":"AB\\/cd+e==&"}',
     ],
 )
-def test_echoes_of_a_secret(echo: str) -> None:
+def test_every_spelling_of_a_secret_is_redacted(echo: str) -> None:
     """A secret is hidden in every spelling that an echo of the request may have."""
     context = RequestContext("main", "disk.usage", secrets=("AB/cd+e==&",))
     body = json.dumps({"status": "failure", "code": "0099", "message": f"bad: {echo}"}).encode()

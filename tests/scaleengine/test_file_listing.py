@@ -43,7 +43,7 @@ def flaw(response: dict[str, Json]) -> str:
     return str(caught.value)
 
 
-def test_the_published_sample() -> None:
+def test_the_published_sample_is_read() -> None:
     """The sample of the API page is read, in the form that its lost brackets allow."""
     published = """{
         "data": {"sestore4/jb": [{
@@ -75,7 +75,7 @@ def test_the_published_sample() -> None:
         {"data": {"sestore4/other": []}, PATH: {"__files": ["a"]}},
     ],
 )
-def test_places(response: dict[str, Json]) -> None:
+def test_the_path_is_found_at_both_places(response: dict[str, Json]) -> None:
     """The path is found under data and beside the message."""
     assert read_listing(response, PATH).root == FolderListing(("a",))
 
@@ -93,7 +93,7 @@ def test_places(response: dict[str, Json]) -> None:
         },
     ],
 )
-def test_shapes(written: Json) -> None:
+def test_a_folder_is_read_in_each_shape(written: Json) -> None:
     """A folder may be a mapping, a list of one, or a list of its parts."""
     assert read(written) == FolderListing(
         ("a", "b"), {"sub": FolderListing(("c",))}, LoadState.COMPLETE
@@ -101,14 +101,14 @@ def test_shapes(written: Json) -> None:
 
 
 @pytest.mark.parametrize("nothing", [[], {}, {"__files": []}, {"__files": {}}])
-def test_empty_folders(nothing: Json) -> None:
+def test_an_empty_folder_is_read(nothing: Json) -> None:
     """A folder without anything is one, the requested folder and those below it."""
     assert read(nothing) == FolderListing()
     assert read({"sub": nothing}) == FolderListing(folders={"sub": FolderListing()})
 
 
 @pytest.mark.parametrize("nothing", [[], [{}], [[]], [{"__files": []}]])
-def test_empty_folders_in_parts(nothing: Json) -> None:
+def test_an_empty_folder_in_parts_is_read(nothing: Json) -> None:
     """So is one that has no parts, or whose parts are empty."""
     assert read(nothing) == FolderListing()
     assert read([{"sub": nothing}]) == FolderListing(folders={"sub": FolderListing()})
@@ -123,7 +123,9 @@ def test_empty_folders_in_parts(nothing: Json) -> None:
         ([{}], FolderEncoding.LIST_OF_OBJECTS),
     ],
 )
-def test_the_encoding_of_a_listing(written: Json, encoding: FolderEncoding | None) -> None:
+def test_the_requested_folder_shows_the_encoding(
+    written: Json, encoding: FolderEncoding | None
+) -> None:
     """The requested folder shows how it is written, unless it has no members."""
     assert read_listing({PATH: written}, PATH).encoding is encoding
 
@@ -147,7 +149,9 @@ def test_the_encoding_of_a_listing(written: Json, encoding: FolderEncoding | Non
         ({"__offset": 0, "__file_count": 0}, FolderListing(next_offset=0, entries=0)),
     ],
 )
-def test_flags(flags: dict[str, Json], folder: FolderListing) -> None:
+def test_flags_are_read_from_numbers_and_texts(
+    flags: dict[str, Json], folder: FolderListing
+) -> None:
     """What a folder says of itself is read from numbers and texts; what it does not say is None."""
     assert read(flags) == folder
     assert read({"sub": flags}) == FolderListing(folders={"sub": folder})
@@ -171,7 +175,7 @@ def test_flags(flags: dict[str, Json], folder: FolderListing) -> None:
         "...",
     ],
 )
-def test_names_of_sub_folders(called: str) -> None:
+def test_every_other_member_is_a_sub_folder(called: str) -> None:
     """Every member that is not one of the four is a sub-folder, whatever its name looks like."""
     assert read({called: {"__files": [17]}}) == FolderListing(
         folders={called: FolderListing(("17",))}
@@ -185,13 +189,13 @@ def test_names_of_sub_folders(called: str) -> None:
         [{"x": [[[]], {"1": [{"__files": ["a"]}]}, {"2": []}]}],
     ],
 )
-def test_sub_folders_whose_names_are_indexes(written: Json) -> None:
+def test_sub_folders_named_like_indexes_are_read_from_a_list(written: Json) -> None:
     """Sub-folders 0, 1, 2 without anything beside them are printed by PHP as a list."""
     inner = read(written).folders["x"].folders
     assert inner == {"0": FolderListing(), "1": FolderListing(("a",)), "2": FolderListing()}
 
 
-def test_sub_folders_in_a_list_under_objects() -> None:
+def test_a_list_under_objects_holds_empty_sub_folders_only() -> None:
     """Where folders are objects, a list holds empty sub-folders, or may as well hold parts."""
     assert read({"x": [[], {}]}).folders["x"].folders == {
         "0": FolderListing(),
@@ -202,20 +206,20 @@ def test_sub_folders_in_a_list_under_objects() -> None:
 
 
 @pytest.mark.parametrize("form", [{"a": {}}, [{"a": {}}], [{"a": {"__files": []}}]])
-def test_objects_within_lists(form: Json) -> None:
+def test_a_folder_may_be_an_object_within_lists(form: Json) -> None:
     """In a listing of lists a single folder may be an object: an empty or a skipped one."""
     assert read(form) == FolderListing(folders={"a": FolderListing()})
 
 
 @pytest.mark.parametrize("value", [None, 4096, "text", True, ["text"], [7]])
-def test_members_of_the_api_that_are_not_known(value: Json) -> None:
+def test_unknown_members_of_the_api_are_left_out(value: Json) -> None:
     """A member that begins with two underscores and cannot be a folder is left out."""
     assert read({"__size": value, "__files": ["a"]}) == FolderListing(("a",))
 
 
 @pytest.mark.parametrize("name", ["__is_loaded", "__offset", "__file_count"])
 @pytest.mark.parametrize("value", [[], {}, {"__files": ["a"]}])
-def test_a_sub_folder_named_like_a_flag(name: str, value: Json) -> None:
+def test_a_sub_folder_named_like_a_flag_is_refused(name: str, value: Json) -> None:
     """A sub-folder with the name of a flag hides the flag: the listing is refused."""
     with pytest.raises(SchemaError):
         read({"__is_loaded": 1, name: value} if name != "__is_loaded" else {name: value})
@@ -230,7 +234,7 @@ def test_the_order_of_a_response_is_kept() -> None:
     ("members", "last"),
     [({"__files": ["x"], "a": []}, False), ({"a": [], "__files": ["x"], "__is_loaded": 1}, True)],
 )
-def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_files_behind_the_sub_folders_are_noticed(members: dict[str, Json], last: bool) -> None:  # noqa: FBT001 - a column of the table
     """A folder tells whether its files are named behind its sub-folders."""
     assert read(members).files_last is last
 
@@ -267,7 +271,7 @@ def test_files_behind_the_sub_folders(members: dict[str, Json], last: bool) -> N
         ({"\udfff": []}, HALF_CHARACTER),
     ],
 )
-def test_refused_folders(folder: Json, sentence: str) -> None:
+def test_a_malformed_folder_is_refused_by_name(folder: Json, sentence: str) -> None:
     """A folder that is none spoils the response, and the sentence says which folder it is."""
     assert flaw({"data": {PATH: folder}}) == f"the requested folder: {sentence}"
     below: Json = {"first": [], "second": {"third": folder}}
@@ -290,14 +294,14 @@ def test_a_part_that_is_no_folder_is_refused(folder: Json, sentence: str) -> Non
     assert str(caught.value) == f"folder 'third': {sentence}"
 
 
-def test_names_are_shown_as_a_whole_in_sentences() -> None:
+def test_names_are_never_cut_in_messages() -> None:
     """A sentence shows a name on one line, and never a part of it: it might be half a secret."""
     shown = repr("x\n" * 99)
     assert flaw({PATH: {"x\n" * 99: 7}}) == f"folder {shown}: must be a mapping, is a number"
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127 + "x"])
-def test_the_longest_names(name: str) -> None:
+def test_names_of_255_bytes_are_accepted(name: str) -> None:
     """A name may have 255 bytes, as on any file system."""
     folder = read({name: {"__files": [name]}})
     assert folder.folders[name].files == (name,)
@@ -305,7 +309,7 @@ def test_the_longest_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
 @pytest.mark.parametrize("shape", [lambda name: {name: []}, lambda name: {"__files": [name]}])
-def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) -> None:
+def test_longer_names_are_refused(name: str, shape: Callable[[str], Json]) -> None:
     """A longer name of a file or folder is refused."""
     sentence = "a name has 256 bytes, and the most is 255"
     assert flaw({PATH: shape(name)}) == f"the requested folder: {sentence}"
@@ -321,12 +325,12 @@ def test_names_that_no_file_system_has(name: str, shape: Callable[[str], Json]) 
         },
     ],
 )
-def test_more_entries_than_a_response_can_have(entries: Json) -> None:
+def test_too_many_entries_are_refused(entries: Json) -> None:
     """A response may show 100,000 files and folders, a thousand times what is documented."""
     assert flaw({PATH: entries}) == "it shows more than 100000 files and folders"
 
 
-def test_the_longest_paths() -> None:
+def test_paths_have_4096_bytes_at_most() -> None:
     """A path has at most 4,096 bytes, with the path that was asked for."""
     names = [*["x" * 255] * 15, "x" * (4096 - len(PATH) - 15 * 256 - 1)]
 
@@ -354,12 +358,14 @@ def test_the_longest_paths() -> None:
         ({"data": 7, PATH: []}, "must be a mapping, is a number"),
     ],
 )
-def test_refused_responses(response: dict[str, Json], sentence: str) -> None:
+def test_a_response_without_the_requested_path_is_refused(
+    response: dict[str, Json], sentence: str
+) -> None:
     """A response must hold the path that was asked for, once."""
     assert flaw(response) == sentence
 
 
-def test_what_a_response_shows_in_all() -> None:
+def test_entries_are_counted_at_any_depth() -> None:
     """Files are counted at any depth; skipped folders are not among the entries."""
     tree: Json = {
         "__files": ["x", "y"],
@@ -370,7 +376,7 @@ def test_what_a_response_shows_in_all() -> None:
     assert (listing.files, listing.entries) == (3, 5)
 
 
-def test_fingerprints() -> None:
+def test_equal_responses_have_equal_fingerprints() -> None:
     """Two responses have one fingerprint if they show the same in the same order."""
     one: Json = {"a": {"__files": ["x"]}, "b": []}
     same: Json = {"a": {"__files": ["x"], "__is_loaded": 1}, "b": {}}
@@ -383,12 +389,12 @@ def test_fingerprints() -> None:
 
 @pytest.mark.parametrize("nothing", [{"data": []}, {"data": {}}])
 @pytest.mark.parametrize("offset", [0, 100])
-def test_nothing_of_the_type(nothing: dict[str, Json], offset: int) -> None:
+def test_an_empty_array_is_an_empty_listing(nothing: dict[str, Json], offset: int) -> None:
     """PHP's empty array as data is an empty listing."""
     assert read_listing(nothing, PATH, offset).root == FolderListing()
 
 
-def test_a_response_without_content() -> None:
+def test_a_follow_up_may_have_no_content() -> None:
     """Behind the last entry a response may hold nothing; at the start the path must be there."""
     response: dict[str, Json] = {"status": "success", "message": "Found", "handle_time": "0.1 s"}
 
@@ -398,7 +404,7 @@ def test_a_response_without_content() -> None:
         read_listing({**response, "sestore4/other": []}, PATH, 100)
 
 
-def test_deep_trees() -> None:
+def test_a_tree_deeper_than_the_stack_is_read() -> None:
     """A tree may be far deeper than Python's stack."""
     depth = 2000
     tree: Json = [{"__files": ["movie.mp4"]}]
@@ -421,7 +427,7 @@ READINGS = [
 
 
 @pytest.mark.parametrize("variant", READINGS)
-def test_every_reading(
+def test_the_same_tree_is_found_under_every_reading(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -441,7 +447,7 @@ def test_every_reading(
 
 @pytest.mark.parametrize(("offset", "asked"), [(0, None), (1, 1), (2**40, 2**40)])
 @pytest.mark.parametrize("file_type", ["video", "audio", "includeinvalid"])
-def test_request(
+def test_path_type_and_offset_are_sent(
     simulator: Simulator,
     connect: MakeClient,
     credentials: Credentials,
@@ -457,7 +463,7 @@ def test_request(
     assert call.offset == asked
 
 
-def test_a_path_beyond_ascii(
+def test_a_path_beyond_ascii_is_found(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
     """A path of any characters is asked for as it is, and found in the response."""
@@ -468,7 +474,7 @@ def test_a_path_beyond_ascii(
 
 
 @pytest.mark.parametrize("flag", [0, "0", "00"])
-def test_folders_of_which_nothing_is_said_but_that_they_are_skipped(flag: Json) -> None:
+def test_many_skipped_folders_are_read_in_each_form(flag: Json) -> None:
     """Thousands of them may be in one response, in each form of a folder."""
     skipped = FolderListing(loaded=LoadState.SKIPPED)
     as_object: Json = {"__is_loaded": flag}
@@ -477,12 +483,12 @@ def test_folders_of_which_nothing_is_said_but_that_they_are_skipped(flag: Json) 
 
 
 @pytest.mark.parametrize("flag", [False, "", 2, None, [0]])
-def test_what_only_looks_like_the_flag_of_a_skipped_folder(flag: Json) -> None:
+def test_a_wrong_flag_of_a_skipped_folder_is_refused(flag: Json) -> None:
     with pytest.raises(SchemaError):
         read([{"a": [{"__is_loaded": flag}]}])
 
 
-def test_a_skipped_folder_in_a_list_under_objects() -> None:
+def test_a_skipped_folder_in_a_list_under_objects_is_refused() -> None:
     """There, a list may be one of sub-folders that are named 0, 1, 2."""
     with pytest.raises(SchemaError, match="may hold its parts"):
         read({"a": [{"__is_loaded": 0}]})

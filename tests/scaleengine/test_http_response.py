@@ -24,7 +24,7 @@ def said(**headers: str) -> HttpResponse:
     return build_http_response(200, b"", CaseInsensitiveDict(written))
 
 
-def test_a_response_without_headers() -> None:
+def test_a_response_without_headers_has_no_date_and_no_wait() -> None:
     """Status and body are kept as they are; what no header tells is not known."""
     assert build_http_response(503, b"\x00", {}) == HttpResponse(
         503, b"\x00", date=None, retry_after=None
@@ -49,7 +49,7 @@ def test_a_response_without_headers() -> None:
         ("Fri, 31 Dec 9999 23:59:59 GMT", 253402300799),
     ],
 )
-def test_dates(date: str, moment: float) -> None:
+def test_a_date_is_read_in_each_form(date: str, moment: float) -> None:
     """A Date is read in each form that RFC 9110 names, in any zone; without one it is UTC."""
     assert said(Date=date).date == moment
 
@@ -67,7 +67,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.parametrize(
     "date", [DATE, "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 MARS"]
 )
-def test_the_zone_of_the_machine(zone: str, date: str) -> None:
+def test_a_date_does_not_depend_on_the_time_zone(zone: str, date: str) -> None:
     """Where the machine stands does not change what a Date says."""
     assert time.localtime(MOMENT).tm_hour != 8, f"the test needs the zone {zone}"
     assert said(Date=date).date == MOMENT
@@ -91,7 +91,7 @@ NO_DATES = [
 
 
 @pytest.mark.parametrize("date", NO_DATES)
-def test_dates_that_are_none(date: str) -> None:
+def test_an_unreadable_date_is_ignored(date: str) -> None:
     """A Date that cannot be read says nothing, and harms nobody."""
     assert said(Date=date) == HttpResponse(200, b"")
 
@@ -119,7 +119,7 @@ def test_dates_that_are_none(date: str) -> None:
         ("", None),
     ],
 )
-def test_seconds_to_wait(retry_after: str, seconds: float | None) -> None:
+def test_retry_after_may_be_whole_seconds(retry_after: str, seconds: float | None) -> None:
     """Retry-After is a whole number of seconds; anything else that looks like one is not read."""
     assert said(Retry_After=retry_after).retry_after == seconds
     assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
@@ -136,20 +136,20 @@ def test_seconds_to_wait(retry_after: str, seconds: float | None) -> None:
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
     ],
 )
-def test_a_date_to_wait_for(retry_after: str, seconds: float) -> None:
+def test_retry_after_may_be_a_date(retry_after: str, seconds: float) -> None:
     """Retry-After may be a date, seen from the server's own; one that is past asks for no wait."""
     assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
 
 
 @pytest.mark.parametrize("date", NO_DATES)
-def test_a_date_to_wait_for_when_the_servers_is_not_known(date: str) -> None:
+def test_a_retry_after_date_needs_a_date_header(date: str) -> None:
     """Without a Date of the server's, how far away another date is cannot be said."""
     assert said(Retry_After=DATE).retry_after is None
     assert said(Retry_After=DATE, Date=date).retry_after is None
 
 
 @pytest.mark.parametrize("retry_after", [text for text in NO_DATES if not text.isdecimal()])
-def test_a_date_to_wait_for_that_is_none(retry_after: str) -> None:
+def test_an_unreadable_retry_after_is_ignored(retry_after: str) -> None:
     """A Retry-After that is neither seconds nor a date asks for nothing."""
     assert said(Retry_After=retry_after, Date=DATE).retry_after is None
 
@@ -161,7 +161,7 @@ TEXTS = st.text() | NEARLY_DATES | st.integers().map(str) | st.floats().map(str)
 
 
 @given(TEXTS, TEXTS)
-def test_no_header_does_harm(date: str, retry_after: str) -> None:
+def test_any_header_gives_finite_numbers(date: str, retry_after: str) -> None:
     """Whatever the headers hold: a date is a finite number, a wait is one that is not negative."""
     response = said(Date=date, Retry_After=retry_after)
     assert response.date is None or math.isfinite(response.date)
@@ -170,7 +170,7 @@ def test_no_header_does_harm(date: str, retry_after: str) -> None:
 
 
 @given(st.integers(0, 253402300799), st.integers(0, 253402300799))
-def test_dates_come_back(now: int, until: int) -> None:
+def test_every_printed_date_reads_back(now: int, until: int) -> None:
     """Every date that a server can print is read as it was meant."""
     response = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
     assert response == HttpResponse(200, b"", date=now, retry_after=max(0, until - now))

@@ -169,7 +169,7 @@ def test_a_recognized_row_is_converted(cpu_user: str, is_ascii: bool) -> None:  
         assert isinstance(decode(body, FAR, ROW_HOOK), UsageRow)
 
 
-def test_a_response_that_takes_too_much(context: RequestContext) -> None:
+def test_a_response_that_takes_too_much_is_not_parsed(context: RequestContext) -> None:
     """Nothing is parsed of it, and the failure says how much is allowed."""
     body = b'{"status":"success","a":' + many(b"[]", 1_100_000) + b"}"
     with pytest.raises(ProtocolError) as caught:
@@ -211,7 +211,7 @@ def test_depth_and_keys_are_exact(value: Json, indent: int | None, *, is_ascii: 
 
 
 @pytest.mark.parametrize("shift", [0, 3, 5])
-def test_strings_that_are_cut_by_a_slice(shift: int) -> None:
+def test_strings_across_slices_are_counted(shift: int) -> None:
     """A string, an escape and an object may lie on the border of two slices of a megabyte."""
     unit = b'{"[\\\\\\"":"\\\\"},'
     body = b"[" + b" " * shift + unit * (3 * 2**20 // len(unit)) + b'{"a":[]}]'

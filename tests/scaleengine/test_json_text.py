@@ -81,7 +81,7 @@ def test_a_backslash_before_a_character_stays_an_error() -> None:
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 3, 4])
-def test_characters_on_the_border_of_slices(shift: int) -> None:
+def test_characters_across_slices_are_kept(shift: int) -> None:
     """Nothing is lost or decoded in halves."""
     text = json.dumps("a" * (SLICE - 5 + shift) + "\N{GRINNING FACE}" * 9 + "é", ensure_ascii=False)
 
@@ -100,7 +100,7 @@ def test_characters_on_the_border_of_slices(shift: int) -> None:
     ],
 )
 @pytest.mark.parametrize("padding", [90, SLICE - 3])
-def test_what_is_no_utf_8(wrong: bytes, padding: int) -> None:
+def test_bytes_that_are_not_utf_8_raise(wrong: bytes, padding: int) -> None:
     """It raises, also beside characters that are escaped."""
     with pytest.raises(UnicodeDecodeError):
         decode_text(b'["' + "\N{GRINNING FACE}".encode() + b"a" * padding + wrong + b'"]')

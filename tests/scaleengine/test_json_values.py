@@ -56,14 +56,14 @@ def test_blanks_around_json_are_ignored(written: bytes) -> None:
     assert decode(written) == {"a": 1}
 
 
-def test_a_byte_order_mark_in_a_text() -> None:
+def test_a_byte_order_mark_in_a_text_is_kept() -> None:
     """Inside a text a byte order mark is a letter as any other."""
     assert decode(b'["\xef\xbb\xbfa", "\\ufeff"]') == ["\ufeffa", "\ufeff"]
 
 
 @pytest.mark.parametrize("count", [1, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_nesting(opening: str, closing: str, count: int) -> None:
+def test_endless_nesting_is_refused(opening: str, closing: str, count: int) -> None:
     """Nesting without a bottom is refused; it ends neither the thread nor the process."""
     body = (opening * count + "null" + closing * count).encode()
     if count == 1:
@@ -105,7 +105,7 @@ def test_nesting(opening: str, closing: str, count: int) -> None:
         (b'[{"x": {"a": 1, "\\u0061": 2}}]', NAME_TWICE),
     ],
 )
-def test_no_json(body: bytes, flaw: str) -> None:
+def test_text_that_is_not_json_is_refused(body: bytes, flaw: str) -> None:
     """What is no strict JSON in UTF-8 is refused."""
     with pytest.raises(SchemaError) as caught:
         decode(body)
@@ -140,7 +140,7 @@ def test_no_json(body: bytes, flaw: str) -> None:
         ("-9223372036854775808.0", -(2**63)),
     ],
 )
-def test_whole_numbers(value: Json, number: int) -> None:
+def test_a_whole_number_is_read_from_a_number_or_text(value: Json, number: int) -> None:
     """A whole number is read from a number, and from a text that PHP takes for one."""
     found = as_int(value)
 
@@ -165,7 +165,7 @@ def test_whole_numbers(value: Json, number: int) -> None:
         (b"1." + b"0" * 900, 1),
     ],
 )
-def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
+def test_whole_numbers_may_have_a_fraction_or_exponent(written: bytes, number: int) -> None:
     """JSON may write a whole number with a fraction of zeros, or with an exponent."""
     found = as_int(decode(written))
 
@@ -173,14 +173,14 @@ def test_whole_numbers_in_any_notation(written: bytes, number: int) -> None:
 
 
 @pytest.mark.parametrize("written", [b"1.5", b"1e-3", b"1e19", b"1e400", b"1e-400", b"-1e999999"])
-def test_numbers_that_are_not_whole(written: bytes) -> None:
+def test_fractions_and_large_numbers_are_refused(written: bytes) -> None:
     """A number with a fraction, or of more than 64 bits, is no whole number."""
     with pytest.raises(SchemaError, match=f"{NO_WHOLE_NUMBER} a number"):
         as_int(decode(written))
 
 
 @pytest.mark.parametrize("digits", ["1.0e+15", "1.2345678901234E+14", "1.234567890123456e18"])
-def test_whole_numbers_that_may_be_rounded(digits: str) -> None:
+def test_a_number_that_may_be_rounded_is_refused(digits: str) -> None:
     """Where PHP prints fewer digits than a number has, the number is not known."""
     for value in (digits, decode(digits.encode())):
         with pytest.raises(SchemaError) as caught:
@@ -222,7 +222,7 @@ def test_whole_numbers_that_may_be_rounded(digits: str) -> None:
         ({"0": 1}, "a mapping"),
     ],
 )
-def test_no_whole_numbers(value: Json, what: str) -> None:
+def test_other_values_are_no_whole_number(value: Json, what: str) -> None:
     """Anything else is no whole number, and is not shown."""
     with pytest.raises(SchemaError) as caught:
         as_int(value)
@@ -230,7 +230,7 @@ def test_no_whole_numbers(value: Json, what: str) -> None:
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_whole_numbers_as_text(number: int) -> None:
+def test_a_whole_number_is_the_same_as_text(number: int) -> None:
     """Every number of 64 bits means the same as a number and as a text, with a fraction or not."""
     assert as_int(number) == as_int(str(number)) == number
     assert as_int(f"{number}.00") == as_int(decode(b"%d.0" % number)) == number
@@ -248,7 +248,7 @@ def test_whole_numbers_as_text(number: int) -> None:
         ("\0", "\0"),
     ],
 )
-def test_names(value: Json, text: str) -> None:
+def test_a_name_is_read_from_text_or_number(value: Json, text: str) -> None:
     """A name is a text, or the number that PHP has made of one."""
     assert as_str(value) == text
 
@@ -265,7 +265,7 @@ def test_names(value: Json, text: str) -> None:
         ("\udfff\ud83d", HALF_CHARACTER),
     ],
 )
-def test_no_names(value: Json, sentence: str) -> None:
+def test_other_values_are_no_name(value: Json, sentence: str) -> None:
     """Anything else is no name; neither is a text that UTF-8 cannot hold."""
     with pytest.raises(SchemaError) as caught:
         as_str(value)
@@ -282,7 +282,7 @@ def test_no_names(value: Json, sentence: str) -> None:
         ({"7": "b", "3": "a"}, ["b", "a"]),
     ],
 )
-def test_items(value: Json, found: list[Json]) -> None:
+def test_items_are_read_from_a_list_or_indexed_mapping(value: Json, found: list[Json]) -> None:
     """A list is one, and so is PHP's mapping from index to value, in its order."""
     assert list(as_list(value)) == found
 
@@ -299,7 +299,7 @@ def test_items(value: Json, found: list[Json]) -> None:
         ({"٣": "a"}, "a mapping"),
     ],
 )
-def test_no_items(value: Json, what: str) -> None:
+def test_other_values_are_no_list(value: Json, what: str) -> None:
     """Anything else is no list, a mapping from something else than an index neither."""
     with pytest.raises(SchemaError) as caught:
         as_list(value)
@@ -307,7 +307,9 @@ def test_no_items(value: Json, what: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "found"), [({"a": 1}, {"a": 1}), ({}, {}), ([], {})])
-def test_mappings(value: Json, found: dict[str, Json]) -> None:
+def test_a_mapping_is_read_from_an_object_or_empty_list(
+    value: Json, found: dict[str, Json]
+) -> None:
     """A mapping is one, and so is PHP's empty one."""
     assert as_mapping(value) == found
 
@@ -316,7 +318,7 @@ def test_mappings(value: Json, found: dict[str, Json]) -> None:
     ("value", "what"),
     [(None, "null"), ("", "a text"), (0, "a number"), (False, "true or false"), ([{}], "a list")],
 )
-def test_no_mappings(value: Json, what: str) -> None:
+def test_other_values_are_no_mapping(value: Json, what: str) -> None:
     """Anything else is no mapping."""
     with pytest.raises(SchemaError) as caught:
         as_mapping(value)
@@ -336,7 +338,7 @@ def test_no_mappings(value: Json, what: str) -> None:
         ([[{"a": 1}], {"b": 2}], {"0": {"a": 1}, "b": 2}),
     ],
 )
-def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
+def test_a_list_of_mappings_is_merged(value: Json, found: dict[str, Json]) -> None:
     """A list of mappings is one mapping; a part that is a list has its indexes for names."""
     assert merge_parts(value) == found
 
@@ -352,7 +354,7 @@ def test_merged_mappings(value: Json, found: dict[str, Json]) -> None:
         ({}, f"{NO_PARTS} a mapping"),
     ],
 )
-def test_no_merged_mappings(value: Json, sentence: str) -> None:
+def test_other_values_are_no_mapping_in_parts(value: Json, sentence: str) -> None:
     """Anything else is no mapping in parts."""
     with pytest.raises(SchemaError) as caught:
         merge_parts(value)
@@ -371,6 +373,6 @@ def test_no_merged_mappings(value: Json, sentence: str) -> None:
         ({"secret": 1}, "a mapping"),
     ],
 )
-def test_kinds(value: Json, said: str) -> None:
+def test_a_value_is_described_without_its_content(value: Json, said: str) -> None:
     """A value is described without being shown."""
     assert type_name(value) == said

@@ -51,7 +51,7 @@ def knowing(*secrets: str) -> SecretRedactor:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
-def test_spellings(spelling: str, secret: str) -> None:
+def test_a_secret_is_redacted_in_every_spelling(spelling: str, secret: str) -> None:
     """A secret is hidden in every spelling that an echo of it may have."""
     echo = SPELLINGS[spelling](secret)
     text, hidden = f"x{echo}, {echo}{echo}.", "x***, ******."
@@ -62,7 +62,9 @@ def test_spellings(spelling: str, secret: str) -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [KEY, SECRET, ODD])
-def test_one_of_many_secrets(spelling: str, secret: str, many_secrets: SecretRedactor) -> None:
+def test_one_of_many_secrets_is_redacted(
+    spelling: str, secret: str, many_secrets: SecretRedactor
+) -> None:
     """Short texts are looked through by another way where many secrets are known."""
     many_secrets.register(secret)
     echo = SPELLINGS[spelling](secret)
@@ -101,12 +103,12 @@ def test_other_texts_are_left_alone(text: str, secrets: list[str]) -> None:
     assert mask(harmless, secrets) == harmless
 
 
-def test_a_letter_that_is_written_by_its_place() -> None:
+def test_both_forms_of_a_small_sigma_are_redacted() -> None:
     """A sigma is small in one way at the end of a word and in another within; both are found."""
     assert knowing("ΠΑΣΣΩΡΔΣ").redact("ΠΑΣΣΩΡΔΣΩ") == "***Ω"
 
 
-def test_one_secret_holds_another() -> None:
+def test_a_secret_that_contains_another_is_redacted_whole() -> None:
     """Where one secret is a part of another, nothing of the longer one is left."""
     short, long = "ABCDEFGH", "xABCDEFGHx"
 
@@ -118,7 +120,7 @@ def test_one_secret_holds_another() -> None:
     pieces=st.lists(st.sampled_from(["x", "x" * 30, KEY, SECRET, quote(ODD, safe=""), KEY[:20]])),
     length=st.integers(1, 100),
 )
-def test_the_start_of_a_text(pieces: list[str], length: int) -> None:
+def test_the_start_of_a_text_is_that_of_the_redacted_text(pieces: list[str], length: int) -> None:
     """It is the start of what the whole text becomes, wherever secrets are."""
     text = "".join(pieces)
 
@@ -126,7 +128,7 @@ def test_the_start_of_a_text(pieces: list[str], length: int) -> None:
     assert mask_start(text, [], length) == text[:length]
 
 
-def test_the_start_of_an_endless_text() -> None:
+def test_the_start_of_a_long_text_takes_little_time() -> None:
     """Masking the start takes no time for the rest: all of it would take ten seconds."""
     text = "x" * (16 * 2**20)
     began = thread_time()
@@ -144,7 +146,7 @@ def test_a_text_is_shown_as_a_whole_or_not(length: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), ("", "")])
-def test_nothing_to_hide(secrets: tuple[str, ...]) -> None:
+def test_an_empty_secret_redacts_nothing(secrets: tuple[str, ...]) -> None:
     """No secret, or an empty one, hides nothing."""
     assert mask("hello", secrets) == "hello"
     assert knowing(*secrets).redact("hello") == "hello"
@@ -154,12 +156,12 @@ def test_nothing_to_hide(secrets: tuple[str, ...]) -> None:
     ("secret", "hidden"),
     [("a", "a and b"), ("1234567", "1234567 and b"), ("12345678", "*** and b")],
 )
-def test_short_secrets(secret: str, hidden: str) -> None:
+def test_short_secrets_are_not_redacted(secret: str, hidden: str) -> None:
     """One of fewer than eight characters is not looked for: it would tear holes into all texts."""
     assert knowing(secret).redact(f"{secret} and b") == hidden
 
 
-def test_secrets_that_were_replaced() -> None:
+def test_replaced_secrets_are_still_redacted() -> None:
     """A secret that is no longer in use is still hidden: it may be in use elsewhere."""
     known = knowing("the old one")
     known.register("the new one")
@@ -177,7 +179,7 @@ def test_the_oldest_of_many_secrets_is_forgotten() -> None:
     assert known.redact(f"{secrets[0]}, {secrets[1]}, {secrets[-1]}") == f"{secrets[0]}, ***, ***"
 
 
-def test_threads() -> None:
+def test_secrets_registered_by_several_threads_are_redacted() -> None:
     """Lines are hidden while secrets are learned, and no secret is lost."""
     known = knowing(SECRET)
     shown: list[str] = []
@@ -200,6 +202,6 @@ def test_threads() -> None:
     assert known.redact(everything) == ", ".join(["***"] * 400)
 
 
-def test_it_shows_no_secret() -> None:
+def test_the_redactor_shows_no_secret() -> None:
     """What knows the secrets does not show them."""
     assert SECRET not in repr(knowing(SECRET))

@@ -74,7 +74,7 @@ NO_HTTP = "the response is not HTTP"
         ),
     ],
 )
-def test_bytes_that_are_no_response(
+def test_bytes_that_are_no_response_have_a_cause(
     saying: StartFixedServer,
     send: SendRequest,
     said: bytes,
@@ -89,7 +89,9 @@ def test_bytes_that_are_no_response(
 
 
 @pytest.mark.parametrize("said", [b"", HEAD, WHOLE[:-1]])
-def test_resets(saying: StartFixedServer, send: SendRequest, said: bytes) -> None:
+def test_a_reset_connection_is_a_broken_one(
+    saying: StartFixedServer, send: SendRequest, said: bytes
+) -> None:
     """A connection that is reset, at whatever point, has broken off."""
     with pytest.raises(NetworkError) as caught:
         send(saying(said, reset=True))
@@ -97,7 +99,7 @@ def test_resets(saying: StartFixedServer, send: SendRequest, said: bytes) -> Non
     assert str(caught.value) == f"the connection broke off: {PASSES}"
 
 
-def test_refused_connections(closed: str, send: SendRequest) -> None:
+def test_a_refused_connection_is_named(closed: str, send: SendRequest) -> None:
     """Where nobody listens the connection is refused."""
     with pytest.raises(NetworkError) as caught:
         send(f"http://{closed}/")
@@ -105,7 +107,7 @@ def test_refused_connections(closed: str, send: SendRequest) -> None:
     assert str(caught.value) == f"{REFUSED_CONNECTION}: {CHECK_API_NETWORK}"
 
 
-def test_unknown_names(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_is_named(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that the resolver does not know is said to be one."""
 
     def unknown(*_: object, **__: object) -> None:
@@ -119,7 +121,7 @@ def test_unknown_names(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example"])
-def test_names_that_are_none(send: SendRequest, host: str) -> None:
+def test_an_invalid_name_leads_to_the_configuration(send: SendRequest, host: str) -> None:
     """A name that no resolver can be asked for leads back to the configuration."""
     with pytest.raises(NetworkError) as caught:
         send(f"http://{host}/")
@@ -128,7 +130,7 @@ def test_names_that_are_none(send: SendRequest, host: str) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EPERM])
-def test_what_the_system_says(
+def test_other_system_errors_are_shown(
     send: SendRequest, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Where the system has a reason of its own not to connect, its words are shown."""
@@ -145,7 +147,7 @@ def test_what_the_system_says(
 
 
 @pytest.mark.parametrize("function", ["socket", "dup"])
-def test_too_few_descriptors(
+def test_too_few_descriptors_are_named_as_the_cause(
     saying: StartFixedServer, send: SendRequest, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     """Where this process has no descriptor left, ScaleEngine is not blamed, nor the network."""
@@ -164,7 +166,7 @@ def test_too_few_descriptors(
     assert caught.value.advice.startswith("raise the limit of open files")
 
 
-def test_too_few_descriptors_for_the_resolver(
+def test_too_few_descriptors_for_the_resolver_are_named_as_the_cause(
     send: SendRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The C library then says that it does not know the name, which is not the cause."""
@@ -211,7 +213,9 @@ def test_every_address_is_tried(
     assert send("http://api.example/") == HttpResponse(200, b"{}")
 
 
-def test_names_without_addresses(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_without_addresses_is_a_failure(
+    send: SendRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name without any address cannot be connected to."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
     with pytest.raises(NetworkError) as caught:
@@ -220,7 +224,7 @@ def test_names_without_addresses(send: SendRequest, monkeypatch: pytest.MonkeyPa
     assert str(caught.value).startswith(f"{NOT_SENT} (")
 
 
-def test_a_failure_while_another_one_is_dealt_with(
+def test_the_cause_is_that_of_the_last_failure(
     saying: StartFixedServer, closed: str, send: SendRequest
 ) -> None:
     """What is said is the cause of this failure, not of the one that led to trying again."""
@@ -235,7 +239,7 @@ def test_a_failure_while_another_one_is_dealt_with(
 
 
 @pytest.mark.parametrize("said", [b"", WHOLE[:-1], b"SSH-2.0-OpenSSH_9.7\r\n"])
-def test_errors_have_no_tie_to_the_request(
+def test_errors_keep_no_reference_to_the_request(
     saying: StartFixedServer, send: SendRequest, said: bytes
 ) -> None:
     """An error does not hold on to the libraries' errors, which hold the request with its key."""

@@ -92,7 +92,7 @@ trees = st.recursive(printed(), printed, max_leaves=12)
 
 
 @given(trees, st.sampled_from(["mapping", "list", "pieces"]))
-def test_any_tree_in_any_shape(tree: Printed, form: str) -> None:
+def test_any_tree_reads_the_same_in_any_shape(tree: Printed, form: str) -> None:
     """A tree reads the same in whichever form its folders are printed, all of them in one.
 
     But for folders 0, 1, 2 and so on alone in an object, which PHP prints as a list.

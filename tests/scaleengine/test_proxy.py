@@ -48,7 +48,7 @@ def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return name
 
 
-def test_a_proxy_from_the_environment(
+def test_a_proxy_from_the_environment_is_used(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """The request goes to the proxy that the environment names."""
@@ -59,7 +59,7 @@ def test_a_proxy_from_the_environment(
     assert proxy.heads[0].startswith(f"POST http://{API} HTTP/1.1\r\n")
 
 
-def test_a_tunnel_for_https(
+def test_https_goes_through_a_tunnel(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """An address with TLS is reached through a tunnel, which shows the proxy the name alone."""
@@ -88,7 +88,7 @@ def test_loopback_is_reached_without_a_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there(
+def test_a_proxy_that_refuses_is_named_without_password(
     closed: str, send: SendRequest, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
     """It is the proxy that refused the connection, and its password is not shown."""
@@ -102,7 +102,7 @@ def test_a_proxy_that_is_not_there(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_asks_for_a_password(
+def test_a_proxy_that_requires_a_password_names_its_variable(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
     """A proxy that wants a user and a password leads to the variable that names it."""
@@ -124,7 +124,7 @@ def test_a_proxy_that_asks_for_a_password(
         ("a..b", f"{NO_HOST_NAME}: check {{}}"),
     ],
 )
-def test_a_proxy_without_an_address(
+def test_a_proxy_that_cannot_be_resolved_names_its_variable(
     send: SendRequest, use_proxy: Callable[[str], None], scheme: str, host: str, sentence: str
 ) -> None:
     """A proxy whose name cannot be resolved leads to the variable that names it."""
@@ -151,7 +151,7 @@ def test_a_proxy_without_an_address(
     ],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_none(
+def test_an_invalid_proxy_address_names_its_variable(
     send: SendRequest, use_proxy: Callable[[str], None], scheme: str, url: str, flaw: str
 ) -> None:
     """An address that cannot be a proxy's leads to its variable, and is not shown."""
@@ -172,7 +172,7 @@ def test_a_proxy_that_is_none(
     [(b"HTTP/1.1 2", b""), (b"HTTP/1.1 200 Established\r\n\r\n", b"\x16\x03\x03\x40\x00")],
     ids=["while the tunnel is made", "while TLS begins"],
 )
-def test_a_proxy_that_is_slow(
+def test_a_slow_proxy_is_left_at_the_deadline(
     listen: StartServer,
     send: SendRequest,
     use_proxy: Callable[[str], None],
@@ -199,7 +199,7 @@ def test_a_proxy_that_is_slow(
     left.set()
 
 
-def test_a_tunnel_to_something_else(
+def test_tls_errors_in_a_tunnel_are_those_without_one(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
     """What goes wrong with TLS inside a tunnel is said as it is without one."""

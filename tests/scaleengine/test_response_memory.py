@@ -31,7 +31,7 @@ def memory_of_seconds() -> ResponseMemoryBudget:
     )
 
 
-def test_bodies_that_arrive_share_a_budget(memory: ResponseMemoryBudget) -> None:
+def test_bodies_in_transfer_share_a_budget(memory: ResponseMemoryBudget) -> None:
     """A second large body has to wait until the first was read; small ones pass."""
     with ExitStack() as responses:
         with memory.arrival() as first:
@@ -57,7 +57,7 @@ def test_bodies_do_not_wait_for_each_other(memory: ResponseMemoryBudget) -> None
         assert sum(min(size, 8 * MIB) for size in sizes.values()) <= 10 * MIB
 
 
-def test_a_body_waits_until_there_is_memory(memory: ResponseMemoryBudget) -> None:
+def test_a_body_waits_for_memory(memory: ResponseMemoryBudget) -> None:
     """A body that waits goes on as soon as another was read."""
     admitted = threading.Event()
 
@@ -76,7 +76,9 @@ def test_a_body_waits_until_there_is_memory(memory: ResponseMemoryBudget) -> Non
 
 
 @pytest.mark.parametrize(("size", "most"), [(MIB, 1), (6_000, 2), (60_000, 1), (100, 8)])
-def test_responses_are_parsed_in_turn(memory: ResponseMemoryBudget, size: int, most: int) -> None:
+def test_large_responses_are_parsed_one_at_a_time(
+    memory: ResponseMemoryBudget, size: int, most: int
+) -> None:
     """One large response at a time, and as many small ones as their values have room for."""
     entered, leave = threading.Semaphore(0), threading.Event()
 
@@ -122,7 +124,9 @@ WAITS: list[Callable[[Arrival], AbstractContextManager[None]]] = [
 
 
 @pytest.mark.parametrize("wait", WAITS, ids=["arriving", "large", "small"])
-def test_a_wait_for_memory_ends(wait: Callable[[Arrival], AbstractContextManager[None]]) -> None:
+def test_a_wait_for_memory_ends_at_the_deadline(
+    wait: Callable[[Arrival], AbstractContextManager[None]],
+) -> None:
     """A response waits as long as it may in all, then fails; the next one gets its turn."""
     memory = memory_of_seconds()
     with memory.arrival() as second, memory.arrival(max_wait=30) as third:
@@ -135,7 +139,7 @@ def test_a_wait_for_memory_ends(wait: Callable[[Arrival], AbstractContextManager
 
 
 @pytest.mark.parametrize("wait", WAITS, ids=["arriving", "large", "small"])
-def test_a_wait_for_memory_is_cancelled(
+def test_a_stop_ends_a_wait_for_memory(
     wait: Callable[[Arrival], AbstractContextManager[None]],
 ) -> None:
     """A stop ends the wait at the next look."""
@@ -152,7 +156,7 @@ def test_a_wait_for_memory_is_cancelled(
     assert next(looks, None) is None
 
 
-def test_large_responses_are_parsed_in_the_order_of_their_coming() -> None:
+def test_large_responses_are_parsed_in_order_of_arrival() -> None:
     """None waits until its time is over because others that came later are parsed before it."""
     waiting = {str(number): threading.Event() for number in range(5)}
     parsed: list[str] = []

@@ -30,7 +30,7 @@ PROXY = "http://proxy.example:3128"
         ("http://api.example/", {"HTTP_PROXY": PROXY}, "HTTP_PROXY"),
     ],
 )
-def test_which_variable_names_the_proxy(
+def test_the_variable_of_the_scheme_names_the_proxy(
     url: str, environ: dict[str, str], setting: str | None
 ) -> None:
     """The variable of the scheme comes first, in lower case first; an empty one names none."""
@@ -57,7 +57,7 @@ def test_which_variable_names_the_proxy(
         ("HTTP://PROXY:3128", ("proxy", 3128)),
     ],
 )
-def test_addresses_of_proxies(text: str, peer: tuple[str, int]) -> None:
+def test_a_proxy_address_may_lack_scheme_and_port(text: str, peer: tuple[str, int]) -> None:
     """An address may lack its scheme and its port; a password is never shown."""
     route = find_route(API, None, {"HTTPS_PROXY": text})
 
@@ -92,7 +92,7 @@ EXEMPT = [
 
 @pytest.mark.parametrize(("url", "no_proxy"), EXEMPT)
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_what_no_proxy_means(url: str, no_proxy: str, name: str) -> None:
+def test_no_proxy_exempts_hosts_domains_and_networks(url: str, no_proxy: str, name: str) -> None:
     """A host is exempt by its name or address, with its port, by its domain or its network."""
     assert find_route(url, None, {"ALL_PROXY": PROXY, name: no_proxy}).proxy is None
 
@@ -118,7 +118,7 @@ def test_what_no_proxy_means(url: str, no_proxy: str, name: str) -> None:
         ("http://[2001:db8::1]/", "[2001:db8::1]:8080"),
     ],
 )
-def test_what_no_proxy_does_not_mean(url: str, no_proxy: str) -> None:
+def test_no_proxy_exempts_no_similar_host(url: str, no_proxy: str) -> None:
     """A host is not exempt by half a label, another port, or the network of others."""
     assert find_route(url, None, {"ALL_PROXY": PROXY, "NO_PROXY": no_proxy}).proxy is not None
 
@@ -133,12 +133,14 @@ def test_what_no_proxy_does_not_mean(url: str, no_proxy: str) -> None:
         ("https://api.example/", {"HTTPS_PROXY": "http://proxy.example"}, True),
     ],
 )
-def test_where_tls_is_spoken(url: str, environ: dict[str, str], *, uses_tls: bool) -> None:
+def test_certificates_count_where_api_or_proxy_use_tls(
+    url: str, environ: dict[str, str], *, uses_tls: bool
+) -> None:
     """The trusted certificates count where the API or the proxy shows one."""
     assert find_route(url, None, environ).uses_tls is uses_tls
 
 
-def test_an_empty_list_in_lower_case() -> None:
+def test_an_empty_no_proxy_in_lower_case_wins() -> None:
     """An empty no_proxy overrules what NO_PROXY exempts."""
     environ = {"ALL_PROXY": PROXY, "NO_PROXY": "*", "no_proxy": ""}
     assert find_route(API, None, environ).proxy is not None
@@ -149,13 +151,13 @@ def test_an_empty_list_in_lower_case() -> None:
     ["127.0.0.1", "127.8.8.8", "[::1]", "[::ffff:127.0.0.1]", "localhost", "api.localhost"],
 )
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-def test_this_machine(host: str, name: str) -> None:
+def test_loopback_needs_no_proxy(host: str, name: str) -> None:
     """An API on this machine is never asked by a proxy."""
     assert find_route(f"http://{host}:8080/", None, {name: PROXY}).proxy is None
 
 
 @pytest.mark.parametrize("host", ["localhost.example", "10.1.2.3", "mylocalhost", "[::2]"])
-def test_other_machines(host: str) -> None:
+def test_hosts_that_look_like_loopback_use_the_proxy(host: str) -> None:
     """A host that only looks like this machine is asked by the proxy."""
     assert find_route(f"http://{host}/", None, {"http_proxy": PROXY}).proxy is not None
 
@@ -169,7 +171,7 @@ def test_other_machines(host: str) -> None:
         (None, {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "/c"}, "CURL_CA_BUNDLE", "/c"),
     ],
 )
-def test_whom_to_trust(
+def test_the_configuration_chooses_the_certificates_before_the_environment(
     ca_file: str | None, environ: dict[str, str], setting: str, path: str
 ) -> None:
     """The configuration decides, and then the environment."""
@@ -179,7 +181,7 @@ def test_whom_to_trust(
 
 
 @pytest.mark.parametrize("environ", [{}, {"SSL_CERT_FILE": "/s"}, {"CURL_CA_BUNDLE": ""}])
-def test_the_well_known_authorities(environ: dict[str, str]) -> None:
+def test_the_default_certificates_can_be_read(environ: dict[str, str]) -> None:
     """Where nothing is set the well-known authorities are trusted, and they can be read."""
     trust = find_route(API, None, environ).trust
 
@@ -188,6 +190,6 @@ def test_the_well_known_authorities(environ: dict[str, str]) -> None:
     assert trust.find_fault() is None
 
 
-def test_a_folder_of_certificates(tmp_path: Path) -> None:
+def test_certificates_may_be_in_a_folder(tmp_path: Path) -> None:
     """Certificates may be a folder's."""
     assert find_route(API, tmp_path, {}).trust.find_fault() is None

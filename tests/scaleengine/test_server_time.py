@@ -31,14 +31,14 @@ class SkewedMachine:
         return self.time.now() - self.true
 
 
-def test_nothing_is_known_at_first() -> None:
+def test_the_skew_is_unknown_before_a_response() -> None:
     """Before any response there is no skew, and our clock is the only one there is."""
     machine = SkewedMachine(ahead=3600)
     assert machine.time.skew is None
     assert machine.off == 3600
 
 
-def test_trust_before_any_response() -> None:
+def test_our_clock_is_used_before_any_response() -> None:
     """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
     machine = SkewedMachine(ahead=3600)
     machine.time.use_server_time()
@@ -48,7 +48,7 @@ def test_trust_before_any_response() -> None:
 
 
 @pytest.mark.parametrize("ahead", [-3600, -1, 0, 1, 3600, 10**9])
-def test_the_skew(ahead: float) -> None:
+def test_the_skew_is_our_clock_minus_the_servers(ahead: float) -> None:
     """The skew is our clock minus ScaleEngine's, whose Date is read as the middle of its second."""
     machine = SkewedMachine(ahead)
     assert machine.time.update(TRUE) == ahead - 0.5
@@ -56,7 +56,9 @@ def test_the_skew(ahead: float) -> None:
 
 
 @pytest.mark.parametrize(("ahead", "latest"), [(-3600, 0.5), (0, 0.5), (1, 1), (3600, 3600)])
-def test_the_later_of_both_times(ahead: float, latest: float) -> None:
+def test_the_later_time_is_the_servers_where_our_clock_is_behind(
+    ahead: float, latest: float
+) -> None:
     """Before a response it is our clock's; then ScaleEngine's where ours is behind."""
     machine = SkewedMachine(ahead)
     assert machine.time.latest() == TRUE + ahead
@@ -64,7 +66,7 @@ def test_the_later_of_both_times(ahead: float, latest: float) -> None:
     assert machine.time.latest() == TRUE + latest
 
 
-def test_a_date_far_in_the_future() -> None:
+def test_an_untrusted_date_adds_a_week_at_most() -> None:
     """Until ScaleEngine's time is trusted, it is at most a week later than ours."""
     machine = SkewedMachine(-10 * 86_400)
     machine.take_response()
@@ -73,7 +75,7 @@ def test_a_date_far_in_the_future() -> None:
     assert machine.time.latest() == TRUE + 0.5
 
 
-def test_a_clock_far_ahead() -> None:
+def test_our_clock_does_not_count_once_the_server_is_trusted() -> None:
     """When ScaleEngine's time is trusted, ours does not count."""
     machine = SkewedMachine(10 * 86_400)
     machine.take_response()
@@ -82,7 +84,9 @@ def test_a_clock_far_ahead() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "earliest"), [(-3600, -3600), (0, 0), (1, 0.5), (3600, 0.5)])
-def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
+def test_the_earlier_time_is_the_servers_where_our_clock_is_ahead(
+    ahead: float, earliest: float
+) -> None:
     """Where our clock is ahead it is ScaleEngine's."""
     machine = SkewedMachine(ahead)
     assert machine.time.earliest() == TRUE + ahead
@@ -90,7 +94,7 @@ def test_the_earlier_of_both_times(ahead: float, earliest: float) -> None:
     assert machine.time.earliest() == TRUE + earliest
 
 
-def test_a_date_far_in_the_past() -> None:
+def test_an_untrusted_date_subtracts_a_day_at_most() -> None:
     """Until ScaleEngine's time is trusted, it is at most a day earlier than ours."""
     machine = SkewedMachine(10 * 86_400)
     machine.take_response()
@@ -108,7 +112,7 @@ def test_the_skew_is_known_to_half_a_second(ahead: float, passed: float) -> None
     assert machine.time.skew == pytest.approx(ahead, abs=0.501)
 
 
-def test_before_trust() -> None:
+def test_an_untrusted_date_does_not_move_the_request_time() -> None:
     """The Date header of a response does not move the time of requests: it may be a proxy's."""
     machine = SkewedMachine(ahead=3600)
     machine.take_response()
@@ -116,7 +120,7 @@ def test_before_trust() -> None:
 
 
 @pytest.mark.parametrize("ahead", [-3600, 3600])
-def test_after_trust(ahead: float) -> None:
+def test_a_trusted_date_sets_the_request_time(ahead: float) -> None:
     """Once our time was refused, requests carry ScaleEngine's."""
     machine = SkewedMachine(ahead)
     machine.take_response()
@@ -127,7 +131,7 @@ def test_after_trust(ahead: float) -> None:
 
 
 @pytest.mark.parametrize("jump", [-7200, -1, 1, 7200])
-def test_a_clock_that_jumps(jump: float) -> None:
+def test_a_clock_jump_moves_the_skew_only(jump: float) -> None:
     """A jump of our clock moves the skew at once, and the time of requests not at all."""
     machine = SkewedMachine(ahead=3600)
     machine.take_response()
@@ -153,7 +157,7 @@ def test_the_correction_is_kept_fresh(steps: list[tuple[float, float, bool]]) ->
             assert machine.off == pytest.approx(0, abs=0.501)
 
 
-def test_trust_that_is_lost() -> None:
+def test_our_clock_is_used_again_after_a_second_refusal() -> None:
     """Once ScaleEngine's time was refused as well, our clock serves again."""
     machine = SkewedMachine(ahead=3600)
     machine.take_response()

@@ -35,7 +35,7 @@ requests = st.dictionaries(
 
 
 @pytest.mark.parametrize("case", PUBLISHED["cases"], ids=lambda case: case["name"])
-def test_php_examples(case: dict[str, object]) -> None:
+def test_the_examples_of_php_are_reproduced(case: dict[str, object]) -> None:
     """Each request that PHP signed is reproduced exactly: text, signature and what is sent."""
     fields = case["fields"]
     assert isinstance(fields, dict)
@@ -50,7 +50,7 @@ def test_there_are_36_examples() -> None:
 
 
 @given(requests)
-def test_encoding_loses_nothing(fields: dict[str, FieldValue]) -> None:
+def test_encoded_fields_read_back(fields: dict[str, FieldValue]) -> None:
     """Whatever is encoded, any JSON parser reads the same fields in the same order."""
     read = json.loads(encode(fields))
     assert read == fields
@@ -76,13 +76,13 @@ def test_php_signs_the_same(cases: list[tuple[dict[str, FieldValue], str]]) -> N
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
-def test_numbers_beyond_php(number: int) -> None:
+def test_numbers_beyond_the_range_of_php_are_refused(number: int) -> None:
     """A number that PHP would turn into a float is refused, not sent as something else."""
     with pytest.raises(ValueError, match="64 bits"):
         encode({"starttime": number})
 
 
-def test_half_a_character() -> None:
+def test_half_of_a_surrogate_pair_is_refused() -> None:
     """Half of a surrogate pair is refused: PHP has no such text."""
     with pytest.raises(UnicodeEncodeError):
         encode({"path": "sestore4/\ud800"})

@@ -47,14 +47,14 @@ def test_the_same_request_waits_for_the_next_second() -> None:
     assert allocator.clock.waits == [0.75, 1.0]
 
 
-def test_the_end_is_not_waited_for() -> None:
+def test_a_stop_ends_the_wait_for_a_timestamp() -> None:
     """When it is time to stop, nothing waits: the call will not be made anyway."""
     timestamps = TimestampAllocator(lambda _: True)
     stamped = [timestamps.allocate(listing("a"), lambda: START) for _ in range(2)]
     assert stamped == [1_700_000_000] * 2
 
 
-def test_a_clock_that_is_set_back() -> None:
+def test_after_a_clock_set_back_requests_wait_for_a_free_second() -> None:
     """A second that comes again has its requests already: they wait for the first that is free."""
     allocator = Allocator()
     stamped = [allocator.allocate("a")]
@@ -66,7 +66,7 @@ def test_a_clock_that_is_set_back() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(-3, 3)), max_size=30))
-def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
+def test_no_request_gets_a_timestamp_twice(requests: list[tuple[str, float]]) -> None:
     """Wherever the clock goes, no request gets a stamp twice, and each gets the time that it is."""
     allocator = Allocator()
     stamped = set()
@@ -79,7 +79,7 @@ def test_no_text_twice(requests: list[tuple[str, float]]) -> None:
 
 
 @pytest.mark.parametrize(("others", "waits"), [(REMEMBERED - 1, [0.75]), (REMEMBERED, [])])
-def test_what_is_remembered(others: int, waits: list[float]) -> None:
+def test_ten_thousand_requests_are_remembered(others: int, waits: list[float]) -> None:
     """Ten thousand requests are remembered; before that, the oldest is forgotten."""
     allocator = Allocator()
     allocator.allocate("a")

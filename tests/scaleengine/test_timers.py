@@ -10,7 +10,7 @@ from exporter.scaleengine.timers import TimerThread
 from tests.support.waiting import TIMEOUT
 
 
-def test_the_order_of_deadlines() -> None:
+def test_the_nearest_deadline_comes_first() -> None:
     """The nearest is first, also where it was added last; one that is cancelled does not come."""
     deadlines, called, done = TimerThread(), list[str](), threading.Event()
     is_busy, all_added = threading.Event(), threading.Event()
@@ -45,7 +45,7 @@ def test_a_defect_ends_no_other_deadline() -> None:
     assert [line["log_level"] for line in lines] == ["error"]
 
 
-def test_one_thread_for_all() -> None:
+def test_all_deadlines_share_a_thread() -> None:
     """All are called in one thread."""
     deadlines, seen, done = TimerThread(), set[int](), threading.Event()
     for _ in range(50):
@@ -56,7 +56,7 @@ def test_one_thread_for_all() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_has_ended_is_started_again() -> None:
+def test_an_ended_thread_is_restarted() -> None:
     """Whatever ends the thread, later deadlines come."""
     deadlines, done = TimerThread(), threading.Event()
 

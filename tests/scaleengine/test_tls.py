@@ -53,7 +53,7 @@ def server(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def test_an_authority_of_our_own(
+def test_a_server_of_the_configured_authority_is_trusted(
     listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
     """A server whose certificate the file of api.ca_file vouches for is believed."""
@@ -63,7 +63,7 @@ def test_an_authority_of_our_own(
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_kept_connection_when_the_trusted_certificates_change(
+def test_a_connection_verified_by_other_certificates_is_not_reused(
     listen: StartServer,
     transport: MakeTransport,
     context: RequestContext,
@@ -128,7 +128,7 @@ def test_the_environment_does_not_overrule_the_configuration(
         send(listen(serve, server(other)), ca_file=authority.certificate)
 
 
-def test_without_an_authority_of_our_own(
+def test_a_server_of_an_unknown_authority_is_refused(
     listen: StartServer, send: SendRequest, good: Path
 ) -> None:
     """A server that only an authority of our own vouches for is not believed without it."""
@@ -159,7 +159,7 @@ def test_without_an_authority_of_our_own(
     ],
     ids=["expired", "another name", "self-signed"],
 )
-def test_certificates_that_are_refused(
+def test_bad_certificates_are_refused_with_the_cause(
     listen: StartServer,
     send: SendRequest,
     authority: Authority,
@@ -178,7 +178,7 @@ def test_certificates_that_are_refused(
     assert seen == []
 
 
-def test_a_server_without_tls(send: SendRequest) -> None:
+def test_a_server_without_tls_is_refused(send: SendRequest) -> None:
     """A server that responds in plain text is not spoken to."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
@@ -194,7 +194,7 @@ def test_a_server_without_tls(send: SendRequest) -> None:
     )
 
 
-def test_a_missing_ca_file(send: SendRequest, tmp_path: Path) -> None:
+def test_a_missing_ca_file_is_named(send: SendRequest, tmp_path: Path) -> None:
     """Where the file of api.ca_file is gone, it is named."""
     with pytest.raises(NetworkError) as caught:
         send("https://127.0.0.1:9/", ca_file=tmp_path / "ca.pem")
@@ -206,7 +206,7 @@ def test_a_missing_ca_file(send: SendRequest, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_an_authority_of_the_environment(
+def test_a_server_of_the_environments_authority_is_trusted(
     listen: StartServer,
     send: SendRequest,
     authority: Authority,
@@ -249,7 +249,7 @@ def make_a_loop(file: Path) -> None:
         (make_a_loop, "cannot be read ({file}: Too many levels of symbolic links)"),
     ],
 )
-def test_certificates_that_cannot_be_read(
+def test_certificates_that_cannot_be_read_are_named_with_their_setting(
     silent: str,
     send: SendRequest,
     tmp_path: Path,
@@ -270,7 +270,7 @@ def test_certificates_that_cannot_be_read(
     assert setting in caught.value.advice or caught.value.advice.startswith("put it there")
 
 
-def test_where_untrusted_certificates_lead(
+def test_an_untrusted_certificate_names_the_setting(
     listen: StartServer,
     send: SendRequest,
     authority: Authority,
@@ -292,7 +292,7 @@ def test_where_untrusted_certificates_lead(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_under_tls(
+def test_a_proxy_under_tls_must_be_trusted(
     listen: StartServer,
     send: SendRequest,
     authority: Authority,
@@ -319,7 +319,7 @@ def test_a_proxy_under_tls(
     assert len(seen) == 1
 
 
-def test_a_response_that_nobody_requested_under_tls(
+def test_a_surplus_response_under_tls_is_not_used(
     listen: StartServer, context: RequestContext, authority: Authority, good: Path
 ) -> None:
     """Given two responses in one record of TLS, then the second is not that of the next request.
@@ -376,7 +376,7 @@ class Tunnel:
             self._received.write(received)
 
 
-def test_a_response_that_nobody_requested_in_a_tunnel(
+def test_a_surplus_response_in_a_tunnel_is_not_used(
     listen: StartServer,
     context: RequestContext,
     authority: Authority,
@@ -403,7 +403,9 @@ def test_a_response_that_nobody_requested_in_a_tunnel(
             assert Transport(connections).send("{}", context) == HttpResponse(200, BODY)
 
 
-def test_what_the_tls_of_a_proxy_holds(authority: Authority, good: Path) -> None:
+def test_unread_bytes_in_the_tls_of_a_proxy_close_the_connection(
+    authority: Authority, good: Path
+) -> None:
     """A connection is not used again while the proxy's TLS holds bytes that were not read."""
     trusting = ssl.create_default_context(cafile=str(authority.certificate))
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2  # it sends nothing after the handshake
@@ -426,7 +428,7 @@ def test_what_the_tls_of_a_proxy_holds(authority: Authority, good: Path) -> None
             assert not connection.is_connected
 
 
-def test_slow_responses_under_tls(
+def test_a_slow_response_under_tls_is_left_at_the_deadline(
     listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
     """The limit in time holds under TLS as well."""

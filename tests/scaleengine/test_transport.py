@@ -44,7 +44,7 @@ class RecordingServer:
         sock.sendall(self.said)
 
 
-def test_what_is_sent(
+def test_the_text_is_sent_as_a_form_field(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """The text is posted as the form field json, under the exporter's name and version."""
@@ -68,7 +68,7 @@ def test_what_is_sent(
     }
 
 
-def test_no_password_from_netrc(
+def test_no_password_from_netrc_is_sent(
     listen: StartServer, send: SendRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A password for the host in .netrc is not ours to send."""
@@ -81,7 +81,9 @@ def test_no_password_from_netrc(
     assert b"authorization" not in recorder.requests[0].lower()
 
 
-def test_no_cookies(listen: StartServer, transport: MakeTransport, context: RequestContext) -> None:
+def test_cookies_are_not_sent_back(
+    listen: StartServer, transport: MakeTransport, context: RequestContext
+) -> None:
     """A cookie is neither kept nor sent back."""
     recorder = RecordingServer(response(more=b"Set-Cookie: canary=1; Path=/\r\n"))
     sender = transport(listen(recorder))
@@ -139,7 +141,7 @@ def test_retired_connections_are_not_kept(listen: StartServer, context: RequestC
     assert (len(recorder.requests), len(recorder.connections)) == (3, 3)
 
 
-def test_one_piece_for_head_and_body(
+def test_head_and_body_are_sent_by_one_system_call(
     listen: StartServer,
     transport: MakeTransport,
     context: RequestContext,
@@ -162,7 +164,7 @@ def test_one_piece_for_head_and_body(
     assert len(recorder.connections) == 1
 
 
-def test_a_head_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsent_head_is_forgotten_at_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is forgotten when the connection is closed, and holds back nothing of the next one."""
     connection = _Connection("127.0.0.1")
     with pytest.raises(CannotSendHeader):
@@ -174,7 +176,9 @@ def test_a_head_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent == [b"CONNECT"]
 
 
-def test_idle_connections_that_are_retired(listen: StartServer, context: RequestContext) -> None:
+def test_retired_idle_connections_are_closed_at_once(
+    listen: StartServer, context: RequestContext
+) -> None:
     """Their server is told at once that no more will come."""
     ended = threading.Event()
 
@@ -202,7 +206,7 @@ def test_accounts_share_connections(listen: StartServer, context: RequestContext
     assert (len(recorder.requests), len(recorder.connections)) == (10, 1)
 
 
-def test_a_response_that_nobody_requested_reaches_no_other_account(
+def test_a_surplus_response_reaches_no_other_account(
     listen: StartServer, context: RequestContext
 ) -> None:
     """Given a server that sends two responses to one request, then the next request is answered."""
@@ -224,7 +228,7 @@ def test_a_response_that_nobody_requested_reaches_no_other_account(
             sent.clear()
 
 
-def test_a_connection_that_was_closed_is_replaced(
+def test_a_closed_connection_is_replaced(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """A server may close a connection between two requests; the second one connects again."""
@@ -243,7 +247,7 @@ def test_a_connection_that_was_closed_is_replaced(
         hung_up.clear()
 
 
-def test_connections_for_calls_at_once(
+def test_concurrent_requests_have_a_connection_each(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls that are made at once have a connection each, and these are kept for the next ones."""
@@ -282,14 +286,14 @@ def test_connections_for_calls_at_once(
         ),
     ],
 )
-def test_responses(
+def test_every_framing_of_a_body_is_read(
     saying: StartFixedServer, send: SendRequest, said: bytes, found: HttpResponse
 ) -> None:
     """Every way in which HTTP carries a body is understood."""
     assert send(saying(said)) == found
 
 
-def test_the_largest_body(saying: StartFixedServer, send: SendRequest) -> None:
+def test_a_body_of_32_mib_is_read(saying: StartFixedServer, send: SendRequest) -> None:
     """A body of just 32 MiB is read whole."""
     found = send(saying(response(b" " * BODY_LIMIT)))
 
@@ -298,7 +302,7 @@ def test_the_largest_body(saying: StartFixedServer, send: SendRequest) -> None:
 
 @pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"500 Oops"])
 @pytest.mark.parametrize("more", [b"", b"Location: /elsewhere/\r\n"])
-def test_bodies_that_are_too_large(
+def test_larger_bodies_are_refused(
     saying: StartFixedServer, send: SendRequest, status: bytes, more: bytes
 ) -> None:
     """A larger body is not read to its end, whatever the status says."""
@@ -322,7 +326,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"Content-Encoding: deflate\r\n\r\n", b"\0\0\0\xff\xff" * 20_000),
     ],
 )
-def test_bodies_without_end(
+def test_endless_bodies_are_refused_at_the_limit(
     listen: StartServer, send: SendRequest, head: bytes, piece: bytes
 ) -> None:
     """A body that never ends is cut off at the limit, however it is framed or compressed."""
@@ -338,7 +342,7 @@ def test_bodies_without_end(
     assert str(caught.value) == TOO_LARGE
 
 
-def test_no_chunk_size_below_zero(listen: StartServer, send: SendRequest) -> None:
+def test_a_negative_chunk_size_is_refused(listen: StartServer, send: SendRequest) -> None:
     """Endless bytes behind a chunk size of -1 are not read."""
     sent = 0
 
@@ -365,7 +369,9 @@ def test_chunks_leave_the_connection_open(
     assert (len(recorder.requests), len(recorder.connections)) == (5, 1)
 
 
-def test_a_small_body_that_unpacks_large(saying: StartFixedServer, send: SendRequest) -> None:
+def test_the_limit_is_that_of_the_unpacked_body(
+    saying: StartFixedServer, send: SendRequest
+) -> None:
     """What counts is the body as it is unpacked."""
     packed = gzip.compress(b" " * (BODY_LIMIT + 1), 1)
     with pytest.raises(ProtocolError) as caught:

@@ -164,7 +164,7 @@ READ = {
 
 
 @pytest.mark.parametrize("case", READ)
-def test_what_is_read(ask: Ask, case: str) -> None:
+def test_responses_with_one_meaning_are_read(ask: Ask, case: str) -> None:
     """What has one meaning is read."""
     assert ask(READ[case]) == 5
 
@@ -387,7 +387,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused(ask: Ask, case: str) -> None:
+def test_responses_without_one_meaning_are_refused(ask: Ask, case: str) -> None:
     """What has no meaning, or several, is refused, and the cause is said."""
     said, kind, cause = REFUSED[case]
     with pytest.raises(ScaleEngineError) as caught:
@@ -408,7 +408,7 @@ def test_what_is_refused(ask: Ask, case: str) -> None:
         b"canary\r\n" + DATE,
     ],
 )
-def test_the_time_of_an_odd_head(
+def test_the_date_is_read_from_a_malformed_head(
     listen: StartServer, connect: MakeClient, credentials: Credentials, fields: bytes
 ) -> None:
     """The server's time is read in every form, also behind a malformed line."""
@@ -428,7 +428,7 @@ BETWEEN = {
 
 
 @pytest.mark.parametrize("case", BETWEEN)
-def test_what_comes_between_two_responses(
+def test_surplus_bytes_are_not_the_next_response(
     listen: StartServer, connect: MakeClient, credentials: Credentials, case: str
 ) -> None:
     """What a server sends too much is not taken for the response to the next request."""
@@ -446,7 +446,7 @@ def test_what_comes_between_two_responses(
 
 
 @pytest.mark.parametrize("reset", [True, False])
-def test_a_connection_that_is_closed_while_it_is_idle(
+def test_a_connection_closed_while_idle_is_replaced(
     listen: StartServer, connect: MakeClient, credentials: Credentials, *, reset: bool
 ) -> None:
     """A server may close, or reset, a connection that it said it would keep."""
@@ -470,7 +470,7 @@ def test_a_connection_that_is_closed_while_it_is_idle(
         closed.clear()
 
 
-def test_bodies_of_statuses_without_one(
+def test_a_body_of_a_204_does_not_change_the_next_response(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
     """The body that a 204 must not have does not spoil the next response."""

@@ -129,7 +129,7 @@ def codes(simulator: Simulator) -> list[str | None]:
         (-10 * 365 * 24 * HOUR, "the clock of this machine is 315360000 s behind ScaleEngine's"),
     ],
 )
-def test_one_refusal(
+def test_a_wrong_clock_is_refused_once(
     machine: SkewedMachine, simulator: Simulator, client: Client, off: float, compared: str
 ) -> None:
     """The first call is refused and may be made again at once; all later ones are accepted."""
@@ -150,7 +150,7 @@ def test_one_refusal(
 
 
 @pytest.mark.parametrize("off", [-WINDOW + 1, -1, 0, 1, WINDOW - 1])
-def test_a_clock_that_is_right_enough(
+def test_an_accepted_time_is_not_corrected(
     machine: SkewedMachine, simulator: Simulator, client: Client, off: float
 ) -> None:
     """A time that ScaleEngine accepts is not corrected: requests carry our own."""
@@ -162,7 +162,7 @@ def test_a_clock_that_is_right_enough(
 
 
 @pytest.mark.parametrize("off", [-HOUR, HOUR])
-def test_the_day_of_a_disk_usage(
+def test_the_days_of_a_disk_usage_end_today_by_the_servers_time(
     machine: SkewedMachine, simulator: Simulator, client: Client, off: float
 ) -> None:
     """The thirty days of a disk usage end today by ScaleEngine's time, once that is known."""
@@ -177,7 +177,7 @@ def test_the_day_of_a_disk_usage(
 
 @pytest.mark.parametrize("before", [-HOUR, HOUR])
 @pytest.mark.parametrize("after", [-2 * HOUR, 0, 2 * HOUR])
-def test_a_jump_after_a_correction(
+def test_a_jump_after_a_correction_is_not_refused(
     machine: SkewedMachine, simulator: Simulator, client: Client, before: float, after: float
 ) -> None:
     """A clock that is set right, or jumps elsewhere, costs no further refusal.
@@ -197,7 +197,7 @@ def test_a_jump_after_a_correction(
     assert client.time.skew == pytest.approx(after, abs=1)
 
 
-def test_a_monotonic_clock_that_misses_time(
+def test_time_that_the_monotonic_clock_misses_is_noticed(
     machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
     """Time that the monotonic clock does not count, as in a suspended virtual machine, is told.
@@ -214,7 +214,7 @@ def test_a_monotonic_clock_that_misses_time(
     assert codes(simulator) == ["0002", "0002", None, None, None]
 
 
-def test_a_clock_that_is_right_and_yet_refused(
+def test_a_right_clock_that_is_refused_is_not_blamed(
     machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
     """Where the clock is not the cause, nobody is sent to look at it."""
@@ -229,7 +229,7 @@ def test_a_clock_that_is_right_and_yet_refused(
     )
 
 
-def test_a_request_that_arrives_too_late(machine: SkewedMachine) -> None:
+def test_a_late_request_corrects_no_clock(machine: SkewedMachine) -> None:
     """No clock is wrong, and the log does not say that one was corrected."""
     with (
         scaleengine(machine, late=WINDOW + 100.0) as simulator,
@@ -244,7 +244,7 @@ def test_a_request_that_arrives_too_late(machine: SkewedMachine) -> None:
     assert [line["event"] for line in lines if line["log_level"] != "debug"] == []
 
 
-def test_a_clock_that_goes_wrong_after_a_late_request(machine: SkewedMachine) -> None:
+def test_a_clock_that_goes_wrong_later_is_corrected(machine: SkewedMachine) -> None:
     """It is corrected and logged then: the late request was none of its doing."""
     with (
         scaleengine(machine, late=WINDOW + 100.0) as simulator,
@@ -262,7 +262,7 @@ def test_a_clock_that_goes_wrong_after_a_late_request(machine: SkewedMachine) ->
 
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
-def test_a_response_without_a_date(
+def test_a_refusal_without_a_date_corrects_nothing(
     machine: SkewedMachine, saying: StartFixedServer, date: str
 ) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
@@ -276,7 +276,9 @@ def test_a_response_without_a_date(
         assert client.time.now() == NOW + HOUR
 
 
-def test_a_time_that_was_told_before(machine: SkewedMachine, saying: StartFixedServer) -> None:
+def test_only_the_date_of_the_refusal_corrects_the_clock(
+    machine: SkewedMachine, saying: StartFixedServer
+) -> None:
     """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
     machine.off = HOUR
     with closing(machine.client(saying(refusal()))) as client:
@@ -287,7 +289,7 @@ def test_a_time_that_was_told_before(machine: SkewedMachine, saying: StartFixedS
 
 
 @pytest.mark.parametrize("fault", [Refusal("0001"), Refusal("0003"), Fault.HTML_PAGE])
-def test_other_failures(
+def test_the_date_of_other_failures_corrects_nothing(
     machine: SkewedMachine, simulator: Simulator, client: Client, fault: Refusal | Fault
 ) -> None:
     """The time of a response that does not refuse ours is taken note of, and not gone by."""
@@ -310,7 +312,7 @@ def test_other_failures(
         max_size=20,
     )
 )
-def test_jumps(steps: list[tuple[float, float]]) -> None:
+def test_each_jump_costs_one_refusal_at_most(steps: list[tuple[float, float]]) -> None:
     """However the clock jumps: each jump costs a refusal at most, and no text is sent twice."""
     machine = SkewedMachine()
     with scaleengine(machine) as simulator, closing(machine.client(simulator.url)) as client:
@@ -328,7 +330,9 @@ def test_jumps(steps: list[tuple[float, float]]) -> None:
         assert len(set(timestamps)) == len(timestamps)
 
 
-def test_a_date_that_is_wrong(machine: SkewedMachine, saying: StartFixedServer) -> None:
+def test_a_wrong_date_returns_to_our_clock(
+    machine: SkewedMachine, saying: StartFixedServer
+) -> None:
     """Where it is the Date that is wrong, as a proxy's may be, our own clock serves again.
 
     A right request is refused once, as a replay may be; the next one goes by the wrong Date, and
