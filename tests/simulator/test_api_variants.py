@@ -62,7 +62,9 @@ def tree(*paths: str) -> Folder:
         ),
     ],
 )
-def test_a_folder_is_a_mapping_or_a_list_of_them(shape: FolderShape, expected: PhpValue) -> None:
+def test_a_folder_can_be_a_mapping_or_a_list_of_mappings(
+    shape: FolderShape, expected: PhpValue
+) -> None:
     """A folder is written as one mapping, as a list of it, or in pieces."""
     assert written(tree("m", "f/a"), ApiVariant(folder=shape)) == expected
 
@@ -262,7 +264,7 @@ def test_names_that_are_no_utf8_are_printed_alike() -> None:
     }
 
 
-def test_an_offset_in_passing_can_count_from_the_requested_path() -> None:
+def test_the_offset_of_a_sub_folder_can_count_from_the_requested_path() -> None:
     """The offset of a sub-folder can be the place below the requested folder."""
     variant = ApiVariant(passing_offset=PassingOffset.FROM_REQUESTED, files_per_answer=3)
     listed = list_folder(tree("1", "2", "f/3", "f/4"), "video", 0, variant)
@@ -278,7 +280,7 @@ def test_an_offset_in_passing_can_count_from_the_requested_path() -> None:
         (Content.BESIDE_MESSAGE, False, False),
     ],
 )
-def test_content_is_under_data_or_beside_the_message(
+def test_content_can_be_under_data_or_next_to_the_message(
     simulator: Simulator,
     ask: SendCommand,
     content: Content,
@@ -329,7 +331,7 @@ def test_a_code_can_lose_its_zeros(
     assert ask("files.list", path="sestore4/jb")["code"] == written_code
 
 
-def test_the_content_type_says_nothing(
+def test_the_content_type_is_the_same_for_failures(
     simulator: Simulator, post: PostText, signed: SignCommand
 ) -> None:
     """PHP's own Content-Type stands on good responses and on failures."""
@@ -342,7 +344,7 @@ def test_the_content_type_says_nothing(
         assert response.json()["status"] in {"success", "failure"}
 
 
-def test_a_trailing_slash_is_answered_as_it_was_asked(ask: SendCommand) -> None:
+def test_a_trailing_slash_is_kept_in_the_response(ask: SendCommand) -> None:
     """The requested path is the key of its folder, letter by letter."""
     assert ask("files.list", path="sestore4/jb/season 2/")["data"] == {
         "sestore4/jb/season 2/": [{"__files": ["é.mp4"], "__is_loaded": 1}]

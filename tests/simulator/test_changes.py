@@ -78,7 +78,7 @@ def test_a_number_that_was_never_true_has_a_distance(tree: Folder) -> None:
     assert changing.distance(2, 1) == Truth(1, 1)
 
 
-def test_changes_by_chance_follow_from_the_seed() -> None:
+def test_random_changes_follow_from_the_seed() -> None:
     """Each kind of change comes; nothing changes before the first request; truths are counts."""
     histories = []
     for _ in range(2):
@@ -107,7 +107,9 @@ def test_an_empty_tree_can_change_too() -> None:
     assert max(truth.files for truth in changing.truths) > 0
 
 
-def test_it_is_the_hook_of_an_account(tree: Folder, post: PostText, signed: SignCommand) -> None:
+def test_the_tree_changes_before_each_response(
+    tree: Folder, post: PostText, signed: SignCommand
+) -> None:
     """A simulator lets the tree change before each response."""
     changing = ChangingFolder(tree, "video", scripted({2: [Add("y")]}))
     storage = Folder(folders={"sestore4": Folder(folders={"jb": tree})})

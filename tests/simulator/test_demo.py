@@ -30,7 +30,7 @@ def demo() -> Demo:
     return new_demo(1)
 
 
-def test_it_has_tens_of_thousands_of_files_of_many_types(demo: Demo) -> None:
+def test_the_demo_has_tens_of_thousands_of_files_of_many_types(demo: Demo) -> None:
     """The tree is that of a video CDN: mostly videos, some of each other type."""
     storage = demo.account.storage
 
@@ -41,7 +41,7 @@ def test_it_has_tens_of_thousands_of_files_of_many_types(demo: Demo) -> None:
     assert storage.count_folders() > 200
 
 
-def test_names_are_as_odd_as_in_real_life(demo: Demo) -> None:
+def test_names_have_spaces_accents_and_other_scripts(demo: Demo) -> None:
     """Accents, spaces, other scripts and signs that URLs and patterns give a meaning."""
     names = " ".join(demo.account.storage.walk("video"))
 
@@ -127,7 +127,7 @@ def test_old_recordings_make_room() -> None:
     assert today.count("includeinvalid") <= 90
 
 
-def test_a_seed_gives_the_same_account_however_often_it_is_asked() -> None:
+def test_a_seed_gives_the_same_account() -> None:
     """At one moment two demos of one seed are equal, whether asked often or once."""
     often, once = (new_demo(7) for _ in range(2))
     for seconds in range(0, 600, 5):
@@ -139,7 +139,7 @@ def test_a_seed_gives_the_same_account_however_often_it_is_asked() -> None:
     assert often.account.usage(TODAY) == once.account.usage(TODAY)
 
 
-def test_it_is_served_like_any_account(demo: Demo, post: PostText) -> None:
+def test_the_demo_account_is_served_by_the_protocol(demo: Demo, post: PostText) -> None:
     """Its key and secret are good for a call by the protocol."""
     account = demo.account
     fields: dict[str, str | int] = {

@@ -30,7 +30,7 @@ def codes(list_files: ListFiles, calls: int) -> list[str | None]:
         (FaultRule(BUSY, share=0.0), [None] * 4),
     ],
 )
-def test_a_fault_hits_the_calls_it_is_meant_for(
+def test_a_fault_affects_the_chosen_requests(
     simulator: Simulator, list_files: ListFiles, faults: FaultRule, expected: list[str | None]
 ) -> None:
     """All calls, some of them by number, one command, one path, or a share."""
@@ -39,7 +39,7 @@ def test_a_fault_hits_the_calls_it_is_meant_for(
     assert codes(list_files, 4) == expected
 
 
-def test_other_calls_are_not_counted(
+def test_other_requests_are_not_counted(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
     """The second listing is the second, however many other calls were between."""
@@ -66,7 +66,7 @@ def test_a_new_behaviour_counts_from_one(simulator: Simulator, list_files: ListF
         assert codes(list_files, 2) == [None, "1000"]
 
 
-def test_a_share_of_the_calls_is_hit(simulator: Simulator, list_files: ListFiles) -> None:
+def test_a_share_of_the_requests_is_affected(simulator: Simulator, list_files: ListFiles) -> None:
     """Chance decides which, by the simulator's own seed."""
     simulator.behave(Behaviour(faults=(FaultRule(BUSY, share=0.5),)))
 

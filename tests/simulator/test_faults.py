@@ -30,7 +30,7 @@ def root(response: requests.Response) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("fault", "code"), [(BUSY, "1000"), (FAILING, "0004"), (Refusal("0005"), "0005")]
 )
-def test_any_code_can_be_answered(
+def test_any_code_can_be_returned(
     simulator: Simulator, list_files: ListFiles, fault: Refusal, code: str
 ) -> None:
     """The envelope tells the code, whatever was asked."""
@@ -44,7 +44,7 @@ def test_any_code_can_be_answered(
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 @pytest.mark.parametrize("retry_after", [None, "30", "Tue, 11 Nov 2014 10:00:30 GMT"])
-def test_any_http_status_can_be_answered(
+def test_any_http_status_can_be_returned(
     simulator: Simulator, list_files: ListFiles, status: int, retry_after: str | None
 ) -> None:
     """The status comes with a page, and with Retry-After when it is told to."""
@@ -92,7 +92,7 @@ def test_a_response_can_be_for_another_path(simulator: Simulator, list_files: Li
     assert list(list_files().json()["data"]) == ["sestore4/jb-other"]
 
 
-def test_rows_and_names_can_be_none(
+def test_rows_and_names_can_have_the_wrong_type(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
     """Where rows and names should be are numbers, texts, null and lists."""
@@ -115,7 +115,7 @@ def test_content_can_be_a_text(
 @pytest.mark.parametrize(
     ("fault", "number"), [(Fault.NAN, "NaN"), (Fault.HUGE_NUMBER, "9" * 10_000)]
 )
-def test_numbers_can_be_none(
+def test_numbers_can_be_invalid(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage, fault: Fault, number: str
 ) -> None:
     """Flags and bytes are NaN, or longer than Python reads."""
@@ -125,7 +125,7 @@ def test_numbers_can_be_none(
     assert f'"__is_loaded":{number}' in list_files().text
 
 
-def test_names_can_be_no_unicode(
+def test_names_can_be_invalid_unicode(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
     """A user, a file and a folder can have half of a surrogate pair for a name."""
@@ -211,7 +211,7 @@ def test_a_slow_response_ends_when_the_client_leaves(
     assert list_files().status_code == 200
 
 
-def test_a_call_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
+def test_a_request_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
     """Nothing comes until the client gives up; other calls are served meanwhile."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     with pytest.raises(requests.ReadTimeout):
@@ -254,7 +254,9 @@ def test_a_redirect_shows_whether_the_key_was_carried_on(
     ]
 
 
-def test_stopping_ends_hung_calls_at_once(simulator: Simulator, list_files: ListFiles) -> None:
+def test_stopping_ends_hanging_requests_at_once(
+    simulator: Simulator, list_files: ListFiles
+) -> None:
     """A stop closes the connection of a call that hangs, and no thread is left."""
     breaks(simulator, Fault.HANG)
     failures: list[requests.RequestException] = []

@@ -33,7 +33,7 @@ VALUES: st.SearchStrategy[PhpValue] = st.recursive(
         ([1, True, None, "x"], '[1,true,null,"x"]'),
     ],
 )
-def test_printing(value: PhpValue, text: str) -> None:
+def test_values_are_printed_as_json_encode_does(value: PhpValue, text: str) -> None:
     """Each value is printed as json_encode does."""
     assert encode(value) == text
 
@@ -77,6 +77,6 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         (5.0, None),
     ],
 )
-def test_whole_numbers(value: PhpValue, number: int | None) -> None:
+def test_numbers_and_digits_are_whole_numbers(value: PhpValue, number: int | None) -> None:
     """A number and a text of digits are whole numbers, nothing else is."""
     assert whole_number(value) == number

@@ -76,6 +76,8 @@ MAPPING = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHER
         ),
     ],
 )
-def test_what_no_client_can_tell(root: Folder, variant: ApiVariant, found: list[str]) -> None:
+def test_ambiguous_trees_are_recognized(
+    root: Folder, variant: ApiVariant, found: list[str]
+) -> None:
     """A folder named as a member of the API's own, or one that PHP prints as an item of a list."""
     assert list(ambiguities(root, variant)) == found

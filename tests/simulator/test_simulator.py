@@ -25,7 +25,7 @@ from tests.support.faults import Fault
 from tests.support.fixtures import PostText, SendCommand, SignCommand
 
 
-def test_it_has_a_loopback_address_once_it_is_started(account: SimulatedAccount) -> None:
+def test_the_simulator_has_an_address_after_the_start(account: SimulatedAccount) -> None:
     """Before the start there is no address, and the error says what to do."""
     simulator = Simulator([account])
     with pytest.raises(RuntimeError, match="start it first"):
@@ -58,7 +58,7 @@ def test_stopping_what_was_never_started_does_nothing(account: SimulatedAccount)
     assert simulator.request_count == 0
 
 
-def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
+def test_a_taken_port_is_an_error_with_its_cause(simulator: Simulator) -> None:
     """A port that is taken is told by what the system said."""
     port = int(simulator.url.split(":")[2].partition("/")[0])
 
@@ -66,7 +66,7 @@ def test_it_says_why_it_can_not_start(simulator: Simulator) -> None:
         Simulator([], port=port).start()
 
 
-def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: SendCommand) -> None:
+def test_a_request_is_recorded_without_secrets(simulator: Simulator, ask: SendCommand) -> None:
     """The record holds what the call asked, not the key or the secret."""
     ask("files.list", path="sestore4/jb", type="audio", offset=3)
     ask("disk.usage", cpu=["web"], starttime=1415000000)
@@ -96,7 +96,9 @@ def test_a_call_is_recorded_as_it_was_understood(simulator: Simulator, ask: Send
     )
 
 
-def test_a_call_without_a_request_is_recorded_too(simulator: Simulator, post: PostText) -> None:
+def test_an_unreadable_request_is_recorded_with_its_code(
+    simulator: Simulator, post: PostText
+) -> None:
     """What could not be read is a call with a code, and without a key."""
     post(simulator.url, "nonsense")
 
@@ -122,13 +124,13 @@ def test_the_newest_requests_are_kept() -> None:
     assert (len(log.newest), log.newest[0].time, log.total) == (KEPT, 2, KEPT + 2)
 
 
-def test_waiting_for_calls_has_an_end(simulator: Simulator) -> None:
+def test_waiting_for_requests_ends_at_the_timeout(simulator: Simulator) -> None:
     """A call that never comes ends the wait with False."""
     assert simulator.wait_for_requests(0)
     assert not simulator.wait_for_requests(1, timeout=0.01)
 
 
-def test_calls_are_served_at_once(
+def test_requests_are_served_concurrently(
     simulator: Simulator, post: PostText, signed: SignCommand
 ) -> None:
     """Calls do not wait for each other, and the most at one time is known."""

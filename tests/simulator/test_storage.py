@@ -105,7 +105,7 @@ def test_a_folder_moves_with_all_that_is_in_it(tree: Folder) -> None:
         ("below", "below/in/itself", ValueError),
     ],
 )
-def test_a_folder_cannot_move_just_anywhere(
+def test_a_folder_moves_to_a_free_place_outside_of_it_only(
     tree: Folder, path: str, new_path: str, kind: type[Exception]
 ) -> None:
     """There has to be a folder, and its new place has to be free and outside of it."""
@@ -144,7 +144,7 @@ def test_members_come_in_an_order(order: MemberOrder, members: list[str]) -> Non
 
 
 @pytest.mark.parametrize("path", ["none", "none/x.mp4", "below/none", "below/x.mp4/deeper"])
-def test_only_what_is_there_can_be_removed(tree: Folder, path: str) -> None:
+def test_only_existing_members_can_be_removed(tree: Folder, path: str) -> None:
     """Removing what is not there says so."""
     with pytest.raises(LookupError, match="no file or folder"):
         tree.remove(path)

@@ -44,7 +44,7 @@ def test_the_start_is_a_unix_time_or_a_date(starttime: PhpValue, day: date | Non
     assert first_day(starttime) == day
 
 
-def test_a_call_gives_thirty_days_with_the_first() -> None:
+def test_a_request_gives_thirty_days_from_the_first() -> None:
     """The first day counts: thirty in all, in order, by user within a day."""
     found = rows(date(2014, 9, 1), ApiVariant())
 

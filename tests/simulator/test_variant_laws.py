@@ -51,7 +51,7 @@ def folder_paths(folder: Folder, above: str = "") -> set[str]:
 
 @settings(max_examples=150)
 @given(TREES, READINGS)
-def test_who_knows_the_reading_sees_everything(tree: Folder, variant: ApiVariant) -> None:
+def test_a_client_that_knows_the_variant_sees_everything(tree: Folder, variant: ApiVariant) -> None:
     """No reading hides a file or a folder, and every request leads on."""
     found = find_all(tree, "video", variant)
 
@@ -241,7 +241,7 @@ SILENT = {"offset_written": OffsetWritten.NOT_ON_ROOT}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_contradictions_are_refused(switches: dict[str, object], sentence: str) -> None:
+def test_contradictory_variants_are_refused(switches: dict[str, object], sentence: str) -> None:
     """A reading that contradicts itself, or hides files from every client, is refused."""
     with pytest.raises(ValueError, match=sentence):
         ApiVariant(**switches)  # type: ignore[arg-type]
@@ -250,7 +250,7 @@ def test_contradictions_are_refused(switches: dict[str, object], sentence: str) 
 OF_USAGE = {"rows", "row_order", "with_tomorrow", "code", "telling_status"}
 
 
-def test_random_readings_combine_every_switch() -> None:
+def test_random_variants_combine_every_switch() -> None:
     """In a few thousand readings each unusual value of each switch comes, and a plain one."""
     rng = Random(1)
     seen: set[str] = set()

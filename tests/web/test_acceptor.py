@@ -48,7 +48,7 @@ def enlarge(site: "Site") -> None:
     Gauge("large", "x" * 20_000_000, registry=site.registry)
 
 
-def test_the_oldest_makes_room(site: "Site") -> None:
+def test_the_oldest_connection_is_closed_for_the_next(site: "Site") -> None:
     """The first that waited is cut off for the next, the others stay, and the log says so once."""
     site.max_connections = 3
 
@@ -104,7 +104,7 @@ def test_half_open_handshakes_displace_each_other(site: "Site", tls: ssl.SSLCont
         site.serve_while(visit)
 
 
-def test_who_reads_slowly_outlasts_who_does_not(site: "Site") -> None:
+def test_a_slow_reader_is_kept_before_one_that_does_not_read(site: "Site") -> None:
     """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
     site.limits = replace(site.limits, responses=2)
     enlarge(site)
@@ -184,9 +184,7 @@ def test_a_lower_limit_closes_connections(site: "Site") -> None:
     ]
 
 
-def test_few_requests_wait_for_a_response_to_another(
-    site: "Site", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_pipelined_requests_are_parsed(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a thousand at once, four are parsed: each takes memory."""
     begun = threading.Event()
 
@@ -211,7 +209,7 @@ def test_few_requests_wait_for_a_response_to_another(
     assert site.serve_while(visit) == 4
 
 
-def test_a_scrape_in_flight_stays(site: "Site") -> None:
+def test_a_scrape_in_flight_is_not_closed(site: "Site") -> None:
     """One that is answered is not cut off for those that come after it and wait."""
     site.max_connections = 3
     enlarge(site)
@@ -232,7 +230,7 @@ def test_a_scrape_in_flight_stays(site: "Site") -> None:
         assert site.serve_while(visit) >= 20_000_000
 
 
-def test_readers_that_stand_still_make_room(site: "Site") -> None:
+def test_readers_that_take_nothing_are_closed_for_the_next(site: "Site") -> None:
     """As many readers that do not read as there is room for do not keep the next visitor out."""
     site.max_connections = 3
     enlarge(site)
@@ -247,7 +245,7 @@ def test_readers_that_stand_still_make_room(site: "Site") -> None:
         assert site.serve_while(visit) == 200
 
 
-def test_one_that_is_not_read_from_makes_room_too(
+def test_a_connection_that_is_not_read_is_closed_for_the_next(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection with too many requests is not read any more, and its descriptor is freed."""
@@ -277,7 +275,7 @@ def test_one_that_is_not_read_from_makes_room_too(
         assert site.serve_while(visit)
 
 
-def test_nobody_outstays(site: "Site") -> None:
+def test_every_phase_has_a_timeout(site: "Site") -> None:
     """Whatever one does or does not do, it does not do it for ever."""
     site.timeouts.reap_interval = 0.05
     enlarge(site)
@@ -319,7 +317,9 @@ class ExhaustedSocket(socket.socket):
         ((errno.ENFILE, errno.ENFILE), ["the system has no room (too many open files in system)"]),
     ],
 )
-def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str]) -> None:
+def test_accepting_continues_after_a_lack_of_descriptors(
+    site: "Site", causes: tuple[int, ...], told: list[str]
+) -> None:
     """Without descriptors it makes room and tries again soon; the log says so once."""
     taken = ExhaustedSocket(fileno=site.sockets.pop().detach())
     taken.causes = causes
@@ -335,7 +335,7 @@ def test_accepting_goes_on(site: "Site", causes: tuple[int, ...], told: list[str
     ]
 
 
-def test_too_few_threads(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_without_a_thread_gets_503(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """A request for which no thread can be started gets 503; the log says so once, and why."""
 
     def visit() -> list[int]:

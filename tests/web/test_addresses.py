@@ -38,7 +38,7 @@ HOW = (
         ("unix:/with space, é", UnixAddress(Path("/with space, é"))),
     ],
 )
-def test_good_addresses(text: str, address: ListenAddress) -> None:
+def test_valid_addresses_are_parsed(text: str, address: ListenAddress) -> None:
     """Each form of an address is read, and written as it was."""
     assert parse_address(text) == address
     assert str(address) == text
@@ -71,7 +71,7 @@ def test_good_addresses(text: str, address: ListenAddress) -> None:
         "localhost:80\n",
     ],
 )
-def test_what_is_no_address(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     """What is no address is refused with all the forms that are."""
     with pytest.raises(AddressError) as refused:
         parse_address(text)
@@ -79,7 +79,7 @@ def test_what_is_no_address(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["unix:", "unix:x.sock", "unix:./x.sock", "unix:~/x.sock"])
-def test_a_path_that_is_not_whole(text: str) -> None:
+def test_a_relative_socket_path_is_refused(text: str) -> None:
     """A unix socket needs its whole path: which folder a service runs in nobody knows."""
     with pytest.raises(AddressError) as refused:
         parse_address(text)
@@ -87,7 +87,7 @@ def test_a_path_that_is_not_whole(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 107, "é" * 54])
-def test_a_path_that_is_too_long(name: str) -> None:
+def test_a_long_socket_path_is_refused(name: str) -> None:
     """The kernel takes 107 bytes as the path of a socket, and a longer one is refused at once."""
     with pytest.raises(AddressError) as refused:
         parse_address(f"unix:/{name}")
@@ -96,14 +96,14 @@ def test_a_path_that_is_too_long(name: str) -> None:
     )
 
 
-def test_the_longest_path() -> None:
+def test_a_socket_path_of_107_bytes_is_accepted() -> None:
     """A path of 107 bytes is taken."""
     assert parse_address("unix:/" + "x" * 106) == UnixAddress(Path("/" + "x" * 106))
 
 
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"\A(\[[0-9a-f:]*\]|[a-zé.-]*):[0-9]{1,6}\Z"))
-def test_any_text(text: str) -> None:
+def test_any_text_is_an_address_or_refused(text: str) -> None:
     """Any text is an address that reads back as itself, or is refused with a sentence."""
     try:
         address = parse_address(text)

@@ -171,7 +171,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_any_request(site: "Site") -> None:
+def test_any_request_gets_a_response_that_obeys_the_rules(site: "Site") -> None:
     """The law that stands at the head of this file."""
 
     @settings(max_examples=EXAMPLES)
@@ -207,7 +207,7 @@ Q = st.sampled_from(["q", "Q"])
 
 
 @given(st.lists(elements(), max_size=6, unique_by=lambda element: element[1]))
-def test_what_is_sent_is_accepted(drawn: list[tuple[str, str, float]]) -> None:
+def test_the_encoding_is_one_that_the_client_accepts(drawn: list[tuple[str, str, float]]) -> None:
     """Gzip goes only to whom it is acceptable by RFC 9110, 12.5.3; text only where it is not worse.
 
     What is not named has the weight of "*"; identity, where that is missing too, is acceptable,
@@ -224,7 +224,7 @@ def test_what_is_sent_is_accepted(drawn: list[tuple[str, str, float]]) -> None:
 
 
 @given(st.text(max_size=60) | st.lists(st.sampled_from([*"gzip;q=0.1,* "])).map("".join))
-def test_any_accept_encoding(accepted: str) -> None:
+def test_any_accept_encoding_is_read(accepted: str) -> None:
     """Whatever it says, it is read; gzip goes to nobody who names neither it nor "*"."""
     wanted = accepts_gzip(accepted)
     assert not wanted or "gzip" in accepted.lower() or "*" in accepted

@@ -8,7 +8,7 @@ from exporter.web.build_scheduler import BuildScheduler
 
 
 @pytest.mark.parametrize(("rest", "expected"), [(3.0, 0.75), (0.0, 0.0), (100.0, 2.0)])
-def test_a_rest_after_each_build(
+def test_a_pause_follows_each_build(
     monkeypatch: pytest.MonkeyPatch, rest: float, expected: float
 ) -> None:
     """It is so many times what the build took, at most two seconds; the requester does not wait."""

@@ -41,16 +41,18 @@ def opened(
         (["a1", "b1", "b2", "a2", "a3"], "a1"),
     ],
 )
-def test_the_oldest_of_the_peer_with_most_goes(names: list[str], excess: str) -> None:
+def test_the_oldest_connection_of_the_busiest_peer_is_displaced(
+    names: list[str], excess: str
+) -> None:
     """Many connections of one peer displace each other; among equal peers, the oldest goes."""
     assert opened(*names, limit=len(names)).add("x", "x", REQUEST) == [excess]
 
 
-def test_where_there_is_room_none_goes() -> None:
+def test_no_connection_is_displaced_below_the_limit() -> None:
     assert opened("a", "b", limit=3).add("c", "c", REQUEST) == []
 
 
-def test_a_response_counts_as_new() -> None:
+def test_a_connection_is_new_after_its_response() -> None:
     """After its response, a connection waits as if it had just come."""
     connections = opened("a", "b", limit=2)
     connections.move("a", RESPONSE)
@@ -62,7 +64,7 @@ def test_a_response_counts_as_new() -> None:
     ("handshakes", "requests", "responses", "excess"),
     [("", "ab", "c", "a"), ("", "a", "bc", "b"), ("ab", "c", "d", "a"), ("", "a", "b", "a")],
 )
-def test_the_phase_with_most_gives(
+def test_the_phase_with_most_connections_loses_one(
     handshakes: str, requests: str, responses: str, excess: str
 ) -> None:
     """Neither stalled readers nor slow requests nor half-open handshakes keep out the others."""
@@ -78,7 +80,7 @@ def test_the_phase_with_most_gives(
     ("names", "excess"),
     [(["a1", "b", "c"], "b"), (["a1", "a2", "b"], "a1"), (["a1", "b", "a2", "c"], "b")],
 )
-def test_peers_that_were_served_before_stay(names: list[str], excess: str) -> None:
+def test_peers_that_were_served_before_are_kept(names: list[str], excess: str) -> None:
     """While those who were never served hold as many connections, one of theirs goes."""
     connections = opened("a0", limit=len(names))
     connections.record_served("a0")
@@ -88,7 +90,7 @@ def test_peers_that_were_served_before_stay(names: list[str], excess: str) -> No
     assert connections.add("x", "x", REQUEST) == [excess]
 
 
-def test_who_reads_outlasts_who_does_not() -> None:
+def test_a_response_that_is_read_is_kept() -> None:
     """Of the responses to one peer, that goes of which nothing was taken for longest."""
     connections = opened("a1", "a2", "a3", "a4", responses=3)
     for name in ("a1", "a2", "a3"):
@@ -98,7 +100,7 @@ def test_who_reads_outlasts_who_does_not() -> None:
     connections.record_progress("a2")  # it is forgotten
 
 
-def test_only_so_many_peers_are_known() -> None:
+def test_the_number_of_known_peers_is_limited() -> None:
     """The one that was served longest ago is forgotten."""
     connections = opened(limit=3)
     for number in range(1025):
@@ -121,7 +123,7 @@ def test_phases_have_limits_of_their_own(phase: Phase) -> None:
     assert connections.all() == ["z", "a1", "b2", "c"]
 
 
-def test_the_limit_is_that_of_now() -> None:
+def test_a_lowered_limit_displaces_the_surplus() -> None:
     """When the limit falls, those above it go, and no more."""
     limit = 4
     connections = ConnectionTracker[str](ConnectionLimits(lambda: limit), ticking())
@@ -134,7 +136,7 @@ def test_the_limit_is_that_of_now() -> None:
 
 
 @pytest.mark.parametrize(("count", "share"), [(0, 0), (1, 1), (4, 1), (8, 2)])
-def test_share(count: int, share: int) -> None:
+def test_a_share_of_the_connections_is_displaced(count: int, share: int) -> None:
     """Where the system has no room, one of so many goes, one at least."""
     connections = opened(*(f"{number}" for number in range(count)))
     assert len(connections.pop_share(4)) == share
@@ -145,7 +147,7 @@ def test_share(count: int, share: int) -> None:
     ("moved", "seconds", "overdue"),
     [("", 0, ["a", "b", "c"]), ("", 1, ["a", "b"]), ("", 9, []), ("a", 1, ["b", "c"])],
 )
-def test_overdue(moved: str, seconds: float, overdue: list[str]) -> None:
+def test_overdue_connections_are_removed(moved: str, seconds: float, overdue: list[str]) -> None:
     """Those that are in a phase for too long are forgotten, whichever it is."""
     connections = opened("a", "b", "c")
     for name in moved:
@@ -165,7 +167,7 @@ def test_overdue(moved: str, seconds: float, overdue: list[str]) -> None:
         (b"\0abstract", ""),
     ],
 )
-def test_peer(address: object, peer: str) -> None:
+def test_a_peer_is_an_address_or_network(address: object, peer: str) -> None:
     """A client is an IPv4 address, or a network of IPv6; a socket in the file system has one."""
     assert find_peer(address) == peer
 
@@ -174,7 +176,7 @@ STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 
 
 
 @given(st.lists(STEPS))
-def test_each_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
+def test_each_connection_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
     """Whatever happens in whatever order, those are open that were neither removed nor returned."""
     connections = ConnectionTracker[int](ConnectionLimits(lambda: 5, 2, 3), ticking())
     expected: list[int] = []

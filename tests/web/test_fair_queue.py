@@ -84,7 +84,7 @@ def test_preferred_items_do_not_keep_the_others_waiting() -> None:
 @pytest.mark.parametrize(
     ("client", "is_preferred"), [("127.1.2.3", True), ("198.51.100.1", False), ("::1", False)]
 )
-def test_a_flood_from_many_addresses(client: str, *, is_preferred: bool) -> None:
+def test_many_addresses_do_not_delay_another_network(client: str, *, is_preferred: bool) -> None:
     """Given a full queue and 60 more for each turn, then one that is told apart is served soon."""
     queue: FairQueue[str] = FairQueue(128)
     rng = random.Random(1)
@@ -119,7 +119,7 @@ def test_the_oldest_item_of_the_busiest_network_makes_way() -> None:
     assert sorted(drain(queue)) == ["c", "d", "x", "y"]
 
 
-def test_a_region_full_of_networks_makes_way_for_another() -> None:
+def test_a_region_of_many_networks_displaces_no_other() -> None:
     """Given as many networks as there is room, then the one from elsewhere keeps its place."""
     queue: FairQueue[str] = FairQueue(100)
     for number in range(100):
@@ -155,7 +155,7 @@ def test_charges_are_forgotten_in_time() -> None:
     assert len(queue._charges) < 4000  # noqa: SLF001 - what is kept has no other effect
 
 
-def test_what_is_discarded_waits_no_longer() -> None:
+def test_a_discarded_item_has_no_turn() -> None:
     """It has no turn and no place; to discard it again is no error."""
     queue: FairQueue[str] = FairQueue(2)
     for name in "ab":
@@ -223,6 +223,8 @@ def test_each_item_is_served_in_bounded_time(before: int, each_turn: int) -> Non
         ("", "", "", ""),
     ],
 )
-def test_who_counts_as_one_client(client: str, region: str, site: str, address: str) -> None:
+def test_a_client_is_an_address_network_or_socket(
+    client: str, region: str, site: str, address: str
+) -> None:
     """An IPv4 address, a /64 of IPv6, or all that come by a unix socket."""
     assert find_networks(client) == (region, site, address)

@@ -72,7 +72,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, TIMEOUT))
 
 
-def test_who_requests_the_same_shares_it() -> None:
+def test_equal_requests_share_one_body() -> None:
     """However many request the same, whatever the order of names, it is built once."""
 
     async def visit() -> None:
@@ -109,7 +109,7 @@ def test_nothing_is_built_for_clients_that_have_left() -> None:
     run(visit())
 
 
-def test_too_many_wait() -> None:
+def test_too_many_requests_displace_those_of_the_busiest_client() -> None:
     """Beyond the limit, requests of the client with most are dropped, and others are served."""
 
     async def visit() -> None:
@@ -130,7 +130,7 @@ def test_too_many_wait() -> None:
     run(visit())
 
 
-def test_a_body_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_cannot_be_built_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its clients get the error, and the next body is built."""
 
     async def visit() -> None:
@@ -145,7 +145,7 @@ def test_a_body_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     run(visit())
 
 
-def test_clients_that_leave_at_once(site: "Site") -> None:
+def test_requests_of_clients_that_left_cost_nothing(site: "Site") -> None:
     """Of many requests whose clients have left, those that have not begun cost nothing."""
     slow = SlowExposition()
     site.exposition = lambda: cast("Exposition", slow)
@@ -173,7 +173,7 @@ def test_clients_that_leave_at_once(site: "Site") -> None:
     assert slow.built == [("0",), ("last",)]
 
 
-def test_who_finds_no_room(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_displaced_request_gets_503(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
     """The response is 503, and says when to come again."""
 
     async def build(*_: object, **__: object) -> None:

@@ -33,7 +33,7 @@ def _long_idle_time(site: "Site") -> None:
         (READY + SLOWLY + READY, 3),
     ],
 )
-def test_who_says_that_no_more_will_come(
+def test_a_half_closed_connection_gets_its_responses(
     site: "Site", events: list[EventDict], sent: bytes, responses: int
 ) -> None:
     """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
@@ -52,7 +52,7 @@ def test_who_says_that_no_more_will_come(
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", READY])
-def test_who_leaves_with_nothing_to_wait_for(
+def test_a_half_closed_connection_without_requests_is_closed(
     site: "Site", events: list[EventDict], sent: bytes
 ) -> None:
     """Given no whole request that is not answered, then the end of one side is that of both."""

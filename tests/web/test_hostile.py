@@ -68,7 +68,7 @@ def exchange(site: "Site", sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
-def test_what_is_no_request(site: "Site", events: list[EventDict], sent: bytes) -> None:
+def test_an_invalid_request_gets_400(site: "Site", events: list[EventDict], sent: bytes) -> None:
     """It gets a bare 400, which repeats nothing of it, and the next visitor is served."""
     refused, next_one = site.serve_while(lambda: (exchange(site, sent), site.ask("/-/ready")))
     head, _, body = refused.partition(b"\r\n\r\n")
@@ -81,7 +81,9 @@ def test_what_is_no_request(site: "Site", events: list[EventDict], sent: bytes) 
 
 
 @pytest.mark.parametrize(("status", "sent"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
-def test_what_is_too_large(site: "Site", events: list[EventDict], status: int, sent: bytes) -> None:
+def test_a_url_or_header_that_is_too_large_is_refused(
+    site: "Site", events: list[EventDict], status: int, sent: bytes
+) -> None:
     """A URL over 8 KiB gets 414, and headers over 8 KiB, over 64 or over 32 KiB in all 431."""
     refused, next_one = site.serve_while(lambda: (exchange(site, sent), site.ask("/-/ready")))
     head, _, body = refused.partition(b"\r\n\r\n")
@@ -91,7 +93,7 @@ def test_what_is_too_large(site: "Site", events: list[EventDict], status: int, s
     assert [event["event"] for event in events] == ["malformed HTTP request"]
 
 
-def test_what_is_just_small_enough(site: "Site") -> None:
+def test_a_url_and_a_header_of_8_kib_are_accepted(site: "Site") -> None:
     """A URL and a header of 8 KiB each are taken."""
     url = b"/" + b"a" * 8189
     sent = b"GET %s HTTP/1.1\r\nHost: x\r\nX: %08190d\r\nConnection: close\r\n\r\n" % (url, 1)
@@ -113,7 +115,9 @@ def test_what_is_just_small_enough(site: "Site") -> None:
         b"GET / HTTP/1.0\r\n\r\n",
     ],
 )
-def test_odd_requests(site: "Site", events: list[EventDict], sent: bytes) -> None:
+def test_an_odd_request_is_not_repeated_in_the_response(
+    site: "Site", events: list[EventDict], sent: bytes
+) -> None:
     """They get a response that repeats nothing of them; none is a defect of the exporter's."""
 
     def visit() -> tuple[bytes, Response]:
@@ -150,7 +154,7 @@ REQUESTS = st.lists(
 ).map(b"".join)
 
 
-def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
+def test_any_bytes_leave_the_server_running(site: "Site", events: list[EventDict]) -> None:
     """Whatever is sent, the next visitor is served, and nothing is worth a line in the log."""
 
     @settings(max_examples=150, deadline=None)
@@ -181,7 +185,7 @@ def test_any_bytes(site: "Site", events: list[EventDict]) -> None:
     ],
 )
 @pytest.mark.parametrize("page", [b"/-/ready", b"/nowhere"])
-def test_expectations(
+def test_unknown_expectations_are_refused(
     site: "Site", events: list[EventDict], page: bytes, version: bytes, field: bytes, status: int
 ) -> None:
     """What is expected beyond 100-continue is refused and not repeated; 100 is never sent."""
@@ -196,7 +200,9 @@ def test_expectations(
     assert events == []
 
 
-def test_a_body_that_is_held_back(site: "Site", events: list[EventDict]) -> None:
+def test_a_client_that_waits_for_100_gets_the_response(
+    site: "Site", events: list[EventDict]
+) -> None:
     """A client that waits for 100 with its body gets the response, and is told of the end."""
     sent = b"GET /-/ready HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
     received = site.serve_while(lambda: exchange(site, sent))
@@ -206,7 +212,7 @@ def test_a_body_that_is_held_back(site: "Site", events: list[EventDict]) -> None
 
 
 @pytest.mark.parametrize("host", [b"xn--", b"x.xn--", b"xn--.x:80"])
-def test_a_host_that_is_no_name(site: "Site", events: list[EventDict], host: bytes) -> None:
+def test_an_invalid_host_gets_400(site: "Site", events: list[EventDict], host: bytes) -> None:
     """A target whose host IDNA cannot read is answered with 400, and the task does not end."""
     sent = b"GET http://%s/-/ready HTTP/1.1\r\nHost: x\r\n\r\n" % host
     received = site.serve_while(lambda: exchange(site, sent))
@@ -222,7 +228,7 @@ def test_a_host_that_is_no_name(site: "Site", events: list[EventDict], host: byt
         *(b"If-Range", b"If-Modified-Since", b"Content-Type", b"Max-Forwards"),
     ],
 )
-def test_a_header_that_must_be_single(site: "Site", events: list[EventDict], name: bytes) -> None:
+def test_a_duplicate_header_gets_400(site: "Site", events: list[EventDict], name: bytes) -> None:
     """Where it comes twice, the server does not choose one: it responds with 400."""
     value = {b"Content-Length": b"0", b"Transfer-Encoding": b"chunked"}.get(name, b"x")
     host = b"" if name == b"Host" else b"Host: x\r\n"
@@ -233,7 +239,7 @@ def test_a_header_that_must_be_single(site: "Site", events: list[EventDict], nam
     assert {event["event"] for event in events} <= {"malformed HTTP request"}
 
 
-def test_a_header_that_is_a_list(site: "Site") -> None:
+def test_a_list_header_may_come_in_several_lines(site: "Site") -> None:
     """Headers whose lines make one list may come in several."""
     lines = b"Accept: a\r\nAccept: b\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b\r\n"
     sent = LAST.replace(b"Connection", lines + b"Connection")
@@ -249,7 +255,9 @@ def test_a_defect_is_logged_once_a_minute(site: "Site", monkeypatch: pytest.Monk
     assert "exc_info" not in events[1]
 
 
-def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_a_page_gets_500_without_traceback(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page that fails is a bare 500 without a traceback, which is in the log."""
 
     def fail() -> str:
@@ -266,7 +274,9 @@ def test_a_defect_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> No
     assert str(event["exc_info"]) == "canary"
 
 
-def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_the_middle_of_a_page_cuts_the_body(
+    site: "Site", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A body that breaks off is shorter than its length says: nobody takes it for a whole one."""
 
     def break_off(_: object) -> Iterator[bytes]:
@@ -289,14 +299,18 @@ def test_a_defect_in_the_middle_of_a_page(site: "Site", monkeypatch: pytest.Monk
         b"GET / HTTP/2.0\r\nHost: x\r\nExpect: x\r\n\r\n",
     ],
 )
-def test_other_versions(site: "Site", events: list[EventDict], sent: bytes) -> None:
+def test_other_http_versions_get_no_response(
+    site: "Site", events: list[EventDict], sent: bytes
+) -> None:
     """HTTP/0.9 and 2.0 in the form of 1.1 get no response: such a client can read none."""
     assert site.serve_while(lambda: exchange(site, sent)) == b""
     assert events == []
 
 
 @pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expecting"])
-def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> None:
+def test_clients_that_leave_early_leave_nothing(
+    site: "Site", events: list[EventDict], more: bytes
+) -> None:
     """Two hundred who ask for the metrics and are gone leave nothing behind."""
     site.max_connections = 1000  # all may be open before the server sees that the first is gone
     sent = b"GET /metrics HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n"
@@ -313,7 +327,7 @@ def test_early_leavers(site: "Site", events: list[EventDict], more: bytes) -> No
     assert events == []
 
 
-def test_pipelined(site: "Site") -> None:
+def test_pipelined_requests_get_responses_in_order(site: "Site") -> None:
     """Requests that do not wait for responses get them in the order of asking."""
     pages = [b"/-/ready", b"/nowhere", b"/-/healthy"] * 20
     sent = b"".join(READY.replace(b"/-/ready", page) for page in pages) + LAST
@@ -327,7 +341,9 @@ def test_pipelined(site: "Site") -> None:
     [b"X-%d: " + b"a" * 4000 + b"\r\n", READY.replace(b"\r\n\r\n", b"\r\nX: %d\r\n\r\n")],
     ids=["one header without end", "requests without end"],
 )
-def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -> None:
+def test_a_client_that_sends_without_reading_is_cut_off(
+    site: "Site", events: list[EventDict], piece: bytes
+) -> None:
     """Who sends without end and reads nothing is cut off before it takes memory."""
     site.timeouts.flush = 0.1
 
@@ -348,7 +364,7 @@ def test_too_much_at_once(site: "Site", events: list[EventDict], piece: bytes) -
     assert {event["event"] for event in events} <= {"malformed HTTP request"}
 
 
-def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
+def test_a_large_body_gets_405_at_once(site: "Site", events: list[EventDict]) -> None:
     """A large body is answered as a wrong method at once, and not read to its end."""
     head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n"
 
@@ -361,7 +377,7 @@ def test_a_large_body(site: "Site", events: list[EventDict]) -> None:
     assert events == []
 
 
-def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventDict]) -> None:
+def test_silent_slow_and_idle_connections_are_closed(site: "Site", events: list[EventDict]) -> None:
     """The silent, the slow and the idle are cut off when their time, all in all, is over."""
     site.timeouts.keepalive = 0.3
 
@@ -400,7 +416,9 @@ def test_nobody_keeps_a_connection_for_nothing(site: "Site", events: list[EventD
     assert events == []
 
 
-def test_what_libraries_log(site: "Site", caplog: pytest.LogCaptureFixture) -> None:
+def test_log_events_of_libraries_are_limited(
+    site: "Site", caplog: pytest.LogCaptureFixture
+) -> None:
     """What asyncio logs of a response to a client who has left is dropped; the rest is limited."""
     asyncio_log = logging.getLogger("asyncio")
 

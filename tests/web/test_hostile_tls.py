@@ -27,7 +27,9 @@ def securely(site: "Site", sent: bytes) -> bytes:
         return read_to_end(sock)
 
 
-def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.SSLContext) -> None:
+def test_clients_without_tls_are_cut_off(
+    site: "Site", events: list[EventDict], tls: ssl.SSLContext
+) -> None:
     """On a TLS port the silent are cut off in time, others at once; a scrape gets through."""
     site.timeouts.handshake = TIMEOUT
     site.tls = tls
@@ -47,7 +49,7 @@ def test_who_does_not_speak_tls(site: "Site", events: list[EventDict], tls: ssl.
     assert {event["event"] for event in events} == {"TLS handshake failed"}
 
 
-def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> None:
+def test_a_refused_client_certificate_is_logged_once(site: "Site", tls: ssl.SSLContext) -> None:
     """The client gets no reason, so the log has one, once and not for each attempt."""
     tls.verify_mode = ssl.CERT_REQUIRED
     site.tls = tls
@@ -65,7 +67,7 @@ def test_a_refused_certificate_is_told(site: "Site", tls: ssl.SSLContext) -> Non
     ]
 
 
-def test_a_client_that_leaves_before_its_responses(
+def test_a_client_that_leaves_before_its_responses_is_closed(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext
 ) -> None:
     """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
@@ -85,7 +87,7 @@ def test_a_client_that_leaves_before_its_responses(
     assert events == []
 
 
-def test_the_end_in_the_middle_of_a_handshake(site: "Site", tls: ssl.SSLContext) -> None:
+def test_a_handshake_does_not_delay_the_stop(site: "Site", tls: ssl.SSLContext) -> None:
     """At SIGTERM nobody waits for a handshake that does not go on."""
     site.tls = tls
     silent = site.serve_while(lambda: (site.connect(), securely(site, LAST))[0])

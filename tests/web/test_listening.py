@@ -71,7 +71,7 @@ def accepts(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
     return True
 
 
-def test_ipv4(listening: Listen) -> None:
+def test_an_ipv4_address_is_listened_on(listening: Listen) -> None:
     """An IPv4 address is listened on, at a free port for port 0."""
     (only,) = listening(TcpAddress("127.0.0.1", 0))
     place = only.getsockname()
@@ -81,7 +81,7 @@ def test_ipv4(listening: Listen) -> None:
 
 
 @with_ipv6
-def test_ipv6(listening: Listen) -> None:
+def test_an_ipv6_address_is_listened_on_without_ipv4(listening: Listen) -> None:
     """An IPv6 address is listened on, and not IPv4 with it."""
     (only,) = listening(TcpAddress("::1", 0))
     port = only.getsockname()[1]
@@ -92,7 +92,7 @@ def test_ipv6(listening: Listen) -> None:
 
 
 @with_ipv6
-def test_every_address(listening: Listen) -> None:
+def test_a_port_without_host_is_listened_on_by_both_families(listening: Listen) -> None:
     """A port without a host is listened on by IPv4 and by IPv6."""
     (only,) = listening(TcpAddress("", 0))
     port = only.getsockname()[1]
@@ -103,7 +103,7 @@ def test_every_address(listening: Listen) -> None:
 
 
 @pytest.mark.parametrize("lack", ["python", "kernel"])
-def test_every_address_without_ipv6(
+def test_a_port_without_host_is_listened_on_by_ipv4_without_ipv6(
     listening: Listen, monkeypatch: pytest.MonkeyPatch, lack: str
 ) -> None:
     """Where there is no IPv6, a port without a host is listened on by IPv4 alone."""
@@ -139,7 +139,9 @@ def test_one_family_of_every_address_is_shown_as_it_is(listening: Listen) -> Non
     assert format_url(only, tls=False) == f"http://localhost:{port}"
 
 
-def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_listened_on_at_each_address(
+    listening: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name is listened on at each of its addresses, once."""
     resolve_to(monkeypatch, ["127.0.0.2", "127.0.0.1", "127.0.0.1"])
     hosts = [sock.getsockname()[0] for sock in listening(TcpAddress("myself", 0))]
@@ -147,7 +149,7 @@ def test_a_name_of_several_addresses(listening: Listen, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("lack", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
-def test_a_name_of_which_one_address_is_lacking(
+def test_a_missing_address_of_a_name_is_skipped(
     listening: Listen, monkeypatch: pytest.MonkeyPatch, lack: int
 ) -> None:
     """Given ``localhost`` in a container, ``::1`` too though there is no IPv6, then IPv4 does."""
@@ -164,7 +166,7 @@ def test_a_name_of_which_one_address_is_lacking(
     assert hosts == ["127.0.0.1"]
 
 
-def test_unix(listening: Listen, tmp_path: Path) -> None:
+def test_a_path_is_listened_on_as_unix_socket(listening: Listen, tmp_path: Path) -> None:
     """A path becomes a socket in the file system, whatever it is called."""
     file = tmp_path / "é x.sock"
     (only,) = listening(UnixAddress(file))
@@ -172,7 +174,7 @@ def test_unix(listening: Listen, tmp_path: Path) -> None:
     assert format_address(only) == f"unix:{file}"
 
 
-def test_who_may_connect_to_a_path(listening: Listen, tmp_path: Path) -> None:
+def test_owner_and_group_may_connect_to_a_socket(listening: Listen, tmp_path: Path) -> None:
     """Owner and group may, whatever the mask of the process says."""
     file = tmp_path / "x.sock"
     before = os.umask(0o077)
@@ -183,7 +185,7 @@ def test_who_may_connect_to_a_path(listening: Listen, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o660
 
 
-def test_a_left_over_socket_makes_way(listening: Listen, tmp_path: Path) -> None:
+def test_a_left_over_socket_file_is_replaced(listening: Listen, tmp_path: Path) -> None:
     """A socket file of a process that died is taken over."""
     file = tmp_path / "x.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
@@ -224,7 +226,7 @@ def test_a_taken_port_is_named_with_advice(listening: Listen) -> None:
     )
 
 
-def test_a_taken_port_on_every_address(listening: Listen) -> None:
+def test_a_port_taken_on_one_address_is_an_error(listening: Listen) -> None:
     """A port that is taken on one address cannot be listened on everywhere."""
     (first,) = listening(TcpAddress("127.0.0.1", 0))
     port = first.getsockname()[1]
@@ -267,7 +269,7 @@ def free_port(*hosts: str) -> int:
         ),
     ],
 )
-def test_two_addresses_that_overlap(first: str, second: str) -> None:
+def test_overlapping_addresses_of_the_command_line_are_named(first: str, second: str) -> None:
     """Two addresses of one command line are not taken for another process, in either order."""
     port = free_port(first, second)
     one, other = TcpAddress(first, port), TcpAddress(second, port)
@@ -283,13 +285,13 @@ def test_two_addresses_that_overlap(first: str, second: str) -> None:
 
 
 @with_ipv6
-def test_the_same_port_of_both_families(listening: Listen) -> None:
+def test_the_same_port_of_both_families_does_not_overlap(listening: Listen) -> None:
     """Every address of IPv4 and every address of IPv6 do not overlap."""
     port = free_port(ANY_V4, ANY_V6)
     assert len(listening(TcpAddress(ANY_V4, port), TcpAddress(ANY_V6, port))) == 2
 
 
-def test_another_process_beside_an_address_of_our_own(listening: Listen) -> None:
+def test_a_port_of_another_process_is_not_taken_for_our_own(listening: Listen) -> None:
     """A port that is taken is not blamed on an own address that does not overlap."""
     (taken,) = listening(TcpAddress("127.0.0.1", 0))
     port = taken.getsockname()[1]
@@ -297,7 +299,7 @@ def test_another_process_beside_an_address_of_our_own(listening: Listen) -> None
         listen([TcpAddress("127.0.0.2", port), TcpAddress("127.0.0.1", port)])
 
 
-def test_the_same_path_twice(tmp_path: Path) -> None:
+def test_a_path_that_is_named_twice_is_an_error(tmp_path: Path) -> None:
     """A path that is named twice, by another name too, is said so; its file is removed."""
     (tmp_path / "link").symlink_to(tmp_path)
     one, other = UnixAddress(tmp_path / "x.sock"), UnixAddress(tmp_path / "link" / "x.sock")
@@ -310,7 +312,7 @@ def test_the_same_path_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("waiting", [0, 2], ids=["idle", "busy"])
-def test_a_taken_path(tmp_path: Path, waiting: int) -> None:
+def test_a_socket_with_a_listener_is_an_error(tmp_path: Path, waiting: int) -> None:
     """A socket at which a process listens stays its own, even if that has no time to answer."""
     file = tmp_path / "x.sock"
     visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(waiting)]
@@ -329,7 +331,7 @@ def test_a_taken_path(tmp_path: Path, waiting: int) -> None:
         assert file.is_socket()
 
 
-def test_a_path_with_a_file(tmp_path: Path) -> None:
+def test_a_path_of_another_file_is_an_error(tmp_path: Path) -> None:
     """A file that is no socket is not touched."""
     file = tmp_path / "notes.txt"
     file.write_text("precious")
@@ -340,7 +342,7 @@ def test_a_path_with_a_file(tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
-def test_a_path_without_a_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_of_a_path_is_named(tmp_path: Path) -> None:
     """A missing folder is named as such."""
     file = tmp_path / "run" / "x.sock"
     assert sentence(UnixAddress(file)) == (
@@ -348,7 +350,7 @@ def test_a_path_without_a_folder(tmp_path: Path) -> None:
     )
 
 
-def test_an_address_of_another_machine() -> None:
+def test_an_address_of_another_machine_is_an_error() -> None:
     """An address that this machine lacks (here one that RFC 5737 keeps for documents)."""
     assert sentence(TcpAddress("203.0.113.7", 0)) == (
         "cannot listen on 203.0.113.7:0: this machine has no such address: write one that it has, "
@@ -371,7 +373,9 @@ def test_an_address_of_another_machine() -> None:
         (OSError("something without a number"), "something without a number"),
     ],
 )
-def test_other_causes(monkeypatch: pytest.MonkeyPatch, error: OSError, words: str) -> None:
+def test_other_causes_are_shown_as_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
     """Whatever the system says, the operator reads which address it is about and why."""
 
     def fail(*_: object, **__: object) -> None:
@@ -381,7 +385,7 @@ def test_other_causes(monkeypatch: pytest.MonkeyPatch, error: OSError, words: st
     assert sentence(TcpAddress("myself", 80)) == f"cannot listen on myself:80: {words}"
 
 
-def test_all_or_nothing(listening: Listen, tmp_path: Path) -> None:
+def test_one_failed_address_closes_all_sockets(listening: Listen, tmp_path: Path) -> None:
     """If one address fails, those before it are given back: no port stays open, no file stays."""
     (taken,) = listening(TcpAddress("127.0.0.1", 0))
     (free,) = listen([TcpAddress("127.0.0.1", 0)])
@@ -396,7 +400,9 @@ def test_all_or_nothing(listening: Listen, tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_all_or_nothing_of_one_name(listening: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_failed_address_of_a_name_closes_all_sockets(
+    listening: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If one of a name's addresses is taken, the others are given back too."""
     (taken,) = listening(TcpAddress("127.0.0.2", 0))
     port = taken.getsockname()[1]

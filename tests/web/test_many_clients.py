@@ -132,7 +132,9 @@ async def cut_descriptors_during(exporter: Exporter, sends: list[tuple[bytes, by
         await asyncio.gather(*clients, return_exceptions=True)
 
 
-def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) -> None:
+def test_scrapes_succeed_with_more_clients_than_descriptors(
+    start: Callable[[int, int], Exporter],
+) -> None:
     """With 512 descriptors, cut while 700 hold on to theirs, every scrape is answered."""
     exporter = start(4096, 10_000)
     exporter.scrape()
@@ -146,7 +148,9 @@ def test_more_clients_than_descriptors(start: Callable[[int, int], Exporter]) ->
         assert 'level=warning msg="too many connections, closing some"' in line
 
 
-def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Exporter]) -> None:
+def test_hundreds_of_slow_clients_delay_no_scrape_and_no_stop(
+    start: Callable[[int, int], Exporter],
+) -> None:
     """Five hundred unfinished requests hold up neither a scrape nor the end."""
     exporter = start(4096, 10_000)
     with ExitStack() as stack:
@@ -159,7 +163,9 @@ def test_the_end_amid_hundreds_of_slow_clients(start: Callable[[int, int], Expor
     assert logged == []
 
 
-def test_readers_that_stand_still(start: Callable[[int, int], Exporter]) -> None:
+def test_readers_that_take_nothing_cost_little_memory(
+    start: Callable[[int, int], Exporter],
+) -> None:
     """Fifty who take nothing of ten megabytes cost a few pages each, and hold up nobody."""
     exporter = start(4096, 10_000_000)
     before = exporter.memory()

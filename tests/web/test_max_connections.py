@@ -18,13 +18,15 @@ from exporter.web.acceptor import find_max_connections, raise_fd_limit
         (1, 1),
     ],
 )
-def test_room(monkeypatch: pytest.MonkeyPatch, limit: int, room: int) -> None:
+def test_a_quarter_of_the_descriptors_is_reserved(
+    monkeypatch: pytest.MonkeyPatch, limit: int, room: int
+) -> None:
     """A quarter is kept for other work; 512 are enough."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert find_max_connections() == room
 
 
-def test_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_soft_limit_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The soft limit becomes the hard one, which stays."""
     limits = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))

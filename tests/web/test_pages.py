@@ -76,7 +76,9 @@ def get(site: "Site", path: str, method: str = "GET") -> Response:
         ("/-/ready", TEXT_TYPE),
     ],
 )
-def test_the_pages(site: "Site", path: str, content_type: str) -> None:
+def test_each_page_has_its_content_type_and_length(
+    site: "Site", path: str, content_type: str
+) -> None:
     """Each page answers with its content type and the length of its body."""
     response = get(site, path)
     assert response.status == 200
@@ -144,7 +146,7 @@ def test_errors_are_short(site: "Site", path: str, method: str, body: bytes) -> 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("path", PAGES)
-def test_wrong_method(site: "Site", path: str, method: str) -> None:
+def test_a_wrong_method_gets_405(site: "Site", path: str, method: str) -> None:
     """The pages are there to be read: any other method is refused, and told which are allowed."""
     response = get(site, path, method)
     assert response.status == 405
@@ -152,7 +154,7 @@ def test_wrong_method(site: "Site", path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_head(site: "Site", path: str) -> None:
+def test_head_has_the_headers_of_get(site: "Site", path: str) -> None:
     """HEAD gives the status and headers of GET, and no body."""
 
     def both() -> tuple[Response, Response]:
@@ -168,13 +170,15 @@ def test_head(site: "Site", path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body"), [("/-/healthy", b"Healthy.\n"), ("/-/ready", b"Ready.\n")]
 )
-def test_all_is_well(site: "Site", path: str, body: bytes) -> None:
+def test_it_is_healthy_and_ready_when_all_targets_were_polled(
+    site: "Site", path: str, body: bytes
+) -> None:
     """With every thread alive and every target polled, both checks pass."""
     response = get(site, path)
     assert (response.status, response.body) == (200, body)
 
 
-def test_healthy_names_the_dead(site: "Site") -> None:
+def test_healthy_names_ended_threads(site: "Site") -> None:
     """A dead thread makes the process unhealthy, and is named; readiness is another matter."""
     site.dead = ["poll main sestore4/jb video", "poll main disk usage"]
 
@@ -231,7 +235,7 @@ def test_the_telemetry_path_is_escaped(site: "Site") -> None:
     assert Links(page).found[0] == site.telemetry_path.removeprefix("/")
 
 
-def test_another_telemetry_path(site: "Site") -> None:
+def test_the_telemetry_path_can_be_changed(site: "Site") -> None:
     """With another telemetry path the metrics are there, linked to, and no more at /metrics."""
     site.telemetry_path = "/prom/scaleengine"
 
@@ -244,7 +248,7 @@ def test_another_telemetry_path(site: "Site") -> None:
     assert Links(landing.body.decode()).found[0] == "prom/scaleengine"
 
 
-def test_metrics_at_the_root(site: "Site") -> None:
+def test_metrics_can_be_at_the_root(site: "Site") -> None:
     """The metrics can take the place of the landing page; the checks stay where they are."""
     site.telemetry_path = "/"
 
@@ -300,7 +304,7 @@ def test_the_first_scrape_waits_for_the_first_exposition(site: "Site") -> None:
     assert (response.status, next(looks)) == (200, 4)
 
 
-def test_no_exposition_in_time(site: "Site") -> None:
+def test_a_scrape_without_an_exposition_gets_503(site: "Site") -> None:
     """While there are no metrics, a scrape is told to come again, and the exporter is healthy."""
     site.max_wait = 0.1
     site.exposition = lambda: None
@@ -324,7 +328,7 @@ def ended(*problems: str) -> "Future[Sequence[str]]":
     return outcome
 
 
-def test_a_reload(site: "Site") -> None:
+def test_a_reload_by_request_is_confirmed(site: "Site") -> None:
     """A request may have the configuration read again, where that is allowed, and is told so."""
     asked: list[bool] = []
 
@@ -337,7 +341,7 @@ def test_a_reload(site: "Site") -> None:
     assert (response.status, response.body, asked) == (200, b"Reloaded.\n", [True])
 
 
-def test_a_reload_that_fails(site: "Site") -> None:
+def test_a_failed_reload_gets_its_mistakes(site: "Site") -> None:
     """Each mistake of a bad file is a line of the response, as plain text."""
     site.reload = lambda: ended("config.yaml:2:10: <cdn>: must be a whole number", "another")
     response = post(site)
@@ -346,14 +350,14 @@ def test_a_reload_that_fails(site: "Site") -> None:
     assert response.headers["Content-Type"] == TEXT_TYPE
 
 
-def test_a_reload_of_a_file_whose_name_is_not_utf8(site: "Site") -> None:
+def test_a_failed_reload_of_a_file_not_named_in_utf8_gets_its_mistakes(site: "Site") -> None:
     """What is wrong in it is said all the same."""
     site.reload = lambda: ended("c\udcff.yaml:1:1: is empty")
     response = site.serve_while(lambda: site.ask("/-/reload", "POST"))
     assert (response.status, response.body) == (500, rb"c\udcff.yaml:1:1: is empty" + b"\n")
 
 
-def test_a_reload_that_does_not_end(site: "Site") -> None:
+def test_a_reload_that_hangs_gets_a_response(site: "Site") -> None:
     """Who asks for a reload is answered in any case, and the reload goes on."""
     site.max_wait = 0.01
     outcome: Future[Sequence[str]] = Future()
@@ -365,7 +369,7 @@ def test_a_reload_that_does_not_end(site: "Site") -> None:
     assert not outcome.cancelled()
 
 
-def test_a_reload_that_is_not_allowed(site: "Site") -> None:
+def test_a_reload_that_is_not_allowed_gets_403(site: "Site") -> None:
     """Where nobody may reload by a request, the response says what would."""
     response = post(site)
     assert response.status == 403
@@ -390,7 +394,9 @@ def test_a_reload_that_is_not_allowed(site: "Site") -> None:
         ({"Origin": ""}, 403),
     ],
 )
-def test_who_may_reload(site: "Site", headers: dict[str, str], status: int) -> None:
+def test_a_reload_from_a_browser_page_is_refused(
+    site: "Site", headers: dict[str, str], status: int
+) -> None:
     """A page that a browser shows reloads nothing, wherever it comes from; other clients may."""
     asked: list[bool] = []
 
@@ -406,14 +412,14 @@ def test_who_may_reload(site: "Site", headers: dict[str, str], status: int) -> N
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_a_reload_is_asked_for_by_post_only(site: "Site", method: str) -> None:
+def test_only_post_reloads(site: "Site", method: str) -> None:
     """A link, or a crawler that follows it, reloads nothing."""
     site.reload = lambda: pytest.fail("reloaded")
     response = get(site, "/-/reload", method)
     assert (response.status, response.headers["Allow"]) == (405, "POST")
 
 
-def test_accept_encoding_in_two_lines(site: "Site") -> None:
+def test_accept_encoding_may_come_in_two_lines(site: "Site") -> None:
     """Lines of one header mean what they would as one, in their order (RFC 9110, 5.3)."""
 
     def ask() -> str | None:

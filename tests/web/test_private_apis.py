@@ -35,7 +35,7 @@ def test_the_versions_are_capped() -> None:
     assert '"aiohttp>=3.14.5,<3.15"' in pinned
 
 
-def test_signatures_that_are_overridden() -> None:
+def test_overridden_methods_have_the_same_signatures() -> None:
     """The methods that Connection overrides take what they took."""
     for name in ("finish_response", "handle_error"):
         original, ours = getattr(web.RequestHandler, name), getattr(Connection, name)
@@ -49,20 +49,20 @@ def test_signatures_that_are_overridden() -> None:
     }
 
 
-def test_the_length_of_the_queue_of_requests() -> None:
+def test_the_queue_of_requests_has_a_variable_length() -> None:
     """How many requests of a connection are parsed is a variable, which the exporter sets."""
     assert web_protocol.MAX_MSG_QUEUE_SIZE == 4
     handler = vars(web.RequestHandler)
     assert {"_waiter", "_messages"} <= set(handler["__slots__"])
 
 
-def test_a_parser_that_names_the_limit() -> None:
+def test_the_parser_error_has_the_limit() -> None:
     """An error for a long line has the limit as its second argument, one for many headers none."""
     assert LineTooLong("line", "8190", "8191").args[1] == "8190"
     assert BadHttpMessage("Too many headers received").message == "Too many headers received"
 
 
-def test_tls_of_asyncio() -> None:
+def test_the_tls_buffers_of_asyncio_can_be_made_smaller() -> None:
     """The sizes of asyncio's TLS buffers are where the exporter makes them smaller."""
     assert sslproto.SSLProtocol.max_size == 256 * 1024
     assert callable(vars(sslproto.SSLProtocol)["_set_read_buffer_limits"])

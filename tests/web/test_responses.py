@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         (",,;;q,gzip", True),
     ],
 )
-def test_who_gets_gzip(accepted: str | None, *, wanted: bool) -> None:
+def test_accept_encoding_decides_about_gzip(accepted: str | None, *, wanted: bool) -> None:
     """Accept-Encoding is read with its weights; what cannot be read is not wanted."""
     assert accepts_gzip(accepted) is wanted
 
@@ -69,7 +69,7 @@ def ask(site: "Site", path: str, accepted: str) -> tuple[http.client.HTTPRespons
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name[]=files"])
-def test_compressed(site: "Site", path: str) -> None:
+def test_a_gzip_body_is_one_member_of_the_same_text(site: "Site", path: str) -> None:
     """Gzip is one member that strict zlib reads to the end; the text is the same."""
     (plain, text), (response, packed) = site.serve_while(
         lambda: (ask(site, path, "identity"), ask(site, path, "gzip"))
@@ -90,7 +90,7 @@ def test_compressed(site: "Site", path: str) -> None:
     ("query", "shown"),
     [("name[]=files", True), ("name[]=other&name[]=files", True), ("name[]=other", False)],
 )
-def test_filtered(site: "Site", query: str, *, shown: bool) -> None:
+def test_name_parameters_filter_families(site: "Site", query: str, *, shown: bool) -> None:
     """name[], once or several times, leaves the other families out."""
     _, text = site.serve_while(lambda: ask(site, f"/metrics?{query}", "identity"))
     assert (b'files{path="sestore4/\xc3\xa9"} 3.0\n' in text) is shown

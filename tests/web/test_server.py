@@ -51,7 +51,7 @@ def begin_to_read(site: "Site") -> socket.socket:
     return sock
 
 
-def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
+def test_several_sockets_are_served_concurrently(site: "Site", tmp_path: Path) -> None:
     """Several TCP addresses and a unix socket are served at the same time."""
     file = tmp_path / "exporter.sock"
     site.sockets += listen([TcpAddress("127.0.0.1", 0), UnixAddress(file)])
@@ -73,7 +73,7 @@ def test_all_sockets_at_once(site: "Site", tmp_path: Path) -> None:
         assert response.endswith(b"\r\n\r\nReady.\n")
 
 
-def test_nothing_is_left_when_it_has_ended(site: "Site", tmp_path: Path) -> None:
+def test_no_listener_and_no_socket_file_are_left(site: "Site", tmp_path: Path) -> None:
     """After the end nobody listens at the port, and the unix socket's file is gone."""
     file = tmp_path / "exporter.sock"
     site.sockets += listen([UnixAddress(file)])
@@ -86,7 +86,7 @@ def test_nothing_is_left_when_it_has_ended(site: "Site", tmp_path: Path) -> None
         socket.create_connection(("127.0.0.1", port), TIMEOUT)
 
 
-def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
+def test_a_removed_socket_file_is_no_error(site: "Site", tmp_path: Path) -> None:
     """A unix socket whose file is gone already does not stand in the way of the end."""
     file = tmp_path / "exporter.sock"
     site.sockets += listen([UnixAddress(file)])
@@ -94,7 +94,7 @@ def test_a_file_that_somebody_removed(site: "Site", tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
+def test_a_slow_reader_delays_no_other_client(site: "Site") -> None:
     """While a large response waits for its reader, the other pages answer."""
     site.registry.register(LargeCollector())
 
@@ -105,7 +105,7 @@ def test_a_slow_reader_holds_nobody_up(site: "Site") -> None:
     assert site.serve_while(visit).status == 200
 
 
-def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
+def test_a_scrape_finishes_during_the_stop(site: "Site") -> None:
     """A scrape that is under way at SIGTERM gets its whole response."""
     site.timeouts.shutdown = TIMEOUT
     site.registry.register(LargeCollector())
@@ -124,7 +124,7 @@ def test_the_end_lets_a_scrape_finish(site: "Site") -> None:
     assert len(rest) > 20_000_000
 
 
-def test_the_end_does_not_wait_for_a_reader_that_does_not_read(site: "Site") -> None:
+def test_a_reader_that_takes_nothing_does_not_delay_the_stop(site: "Site") -> None:
     """A client that takes nothing of a large response is left behind when the time is over."""
     site.timeouts.shutdown = 0.1
     site.registry.register(LargeCollector())
@@ -148,7 +148,7 @@ def test_the_end_does_not_wait_for_a_reader_that_does_not_read(site: "Site") -> 
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_the_end_serves_who_has_just_connected(
+def test_a_new_connection_is_served_during_the_stop(
     site: "Site", tls: ssl.SSLContext, *, encrypted: bool
 ) -> None:
     """A client that is accepted when the end begins gets a response to its first request."""
@@ -183,7 +183,7 @@ def test_the_end_serves_who_has_just_connected(
     assert asyncio.run(scenario()).endswith(b"Ready.\n")
 
 
-def test_few_expositions_are_compressed_at_once(
+def test_few_expositions_are_compressed_concurrently(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many filtered ones that are asked for, most wait: scrapes need the processor too."""
@@ -226,7 +226,9 @@ def test_few_expositions_are_compressed_at_once(
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20000 + b"\r\n\r\n", b"431"),
     ],
 )
-def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
+def test_an_invalid_request_closes_its_connection_only(
+    site: "Site", sent: bytes, status: bytes
+) -> None:
     """What is no proper request is refused and the line closed; the next visitor is served."""
 
     def visit() -> tuple[bytes, Response]:
@@ -238,7 +240,7 @@ def test_what_is_no_request(site: "Site", sent: bytes, status: bytes) -> None:
     assert next_one.status == 200
 
 
-def test_a_body_that_nobody_asked_for(site: "Site") -> None:
+def test_a_body_of_get_is_ignored(site: "Site") -> None:
     """A body on GET is not waited for and does no harm."""
 
     def visit() -> tuple[bytes, Response]:

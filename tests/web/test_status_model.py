@@ -79,19 +79,21 @@ def problems(scene: str) -> list[tuple[str, str | None, str, tuple[str, ...]]]:
         ("thousand", State.FAILING, 6000, 31),
     ],
 )
-def test_the_state_as_a_whole(scene: str, state: State, targets: int, failing: int) -> None:
+def test_the_overall_state_is_the_worst_of_a_target(
+    scene: str, state: State, targets: int, failing: int
+) -> None:
     """It is the worst state of any target."""
     overview = build_overview(SCENES[scene])
     assert (overview.state, overview.exporter.targets) == (state, targets)
     assert sum(summary.failing_targets for summary in overview.summaries) == failing
 
 
-def test_nothing_is_wrong() -> None:
+def test_a_good_state_has_no_problem() -> None:
     """Where all is well, and before the first polls, there is no problem."""
     assert problems("well") == problems("waiting") == []
 
 
-def test_what_is_wrong() -> None:
+def test_missing_numbers_are_an_error_and_old_ones_a_warning() -> None:
     """It is an error where numbers are missing, and a warning where the last ones are served."""
     assert problems("some") == [
         ("error", "main", "api", ("sestore4/archive video",)),
@@ -133,7 +135,7 @@ def test_one_cause_is_one_problem() -> None:
         (2701.0, False, State.STALE, None),
     ],
 )
-def test_numbers_that_count_no_more(
+def test_a_number_is_shown_while_it_is_served(
     ago: float, *, is_failing: bool, state: State, files: int | None
 ) -> None:
     """A number is shown for as long as it is served."""
@@ -152,7 +154,7 @@ def of_users(*users: tuple[str, int], quotas: dict[str, int] | None = None) -> O
     return observe({"main": [polled(USAGE, usage)]}, [ConfiguredAccount("main", 158, quotas or {})])
 
 
-def test_the_changes_of_a_user() -> None:
+def test_a_user_has_changes_of_a_day_a_week_and_29_days() -> None:
     """They are those since a day, a week and 29 days before; None where that day is missing."""
     sizes = [10 * age if age not in {7, 20} else -1 for age in range(29, 0, -1)]
 
@@ -165,7 +167,7 @@ def test_the_changes_of_a_user() -> None:
     assert account.disk_usage.users[0].day == TODAY
 
 
-def test_users_come_in_the_order_of_their_size() -> None:
+def test_users_are_sorted_by_size() -> None:
     """The largest is the first."""
     account = main(of_users(("a", 1), ("", 900), ("b", 3)))
     assert account.disk_usage is not None
@@ -181,7 +183,7 @@ def test_users_come_in_the_order_of_their_size() -> None:
         ([("a", 1)], 1),
     ],
 )
-def test_the_bytes_of_an_account(users: list[tuple[str, int]], size: int) -> None:
+def test_the_user_without_a_name_is_not_added(users: list[tuple[str, int]], size: int) -> None:
     """The user without a name is not added to the others: what is stored in any case is shown."""
     summary = main(of_users(*users)).summary
     assert (summary.users, summary.bytes) == (len(users), size)
@@ -190,14 +192,14 @@ def test_the_bytes_of_an_account(users: list[tuple[str, int]], size: int) -> Non
 @pytest.mark.parametrize(
     ("size", "found"), [(84, []), (85, ["warning"]), (99, ["warning"]), (100, ["error"])]
 )
-def test_a_quota(size: int, found: list[str]) -> None:
+def test_a_nearly_full_quota_is_a_problem(size: int, found: list[str]) -> None:
     """From 85 % on it is a problem, and at 100 % an error."""
     overview = build_overview(of_users(("web", size), ("other", 1), quotas={"*": 100}))
     assert [str(problem.severity) for problem in overview.problems] == found
     assert Severity.ERROR < Severity.WARNING  # the errors come first
 
 
-def test_the_share_of_the_rate_limit() -> None:
+def test_the_share_of_the_rate_limit_is_that_of_the_demand() -> None:
     """It is that of the requests which polls like the last good ones need."""
     known = [polled(USAGE, DiskUsageSnapshot(()), requests=2), polled(FILES, COUNTS, requests=400)]
     account = main(observe({"main": known}))
@@ -216,7 +218,7 @@ def test_the_share_of_the_rate_limit() -> None:
 
 
 @pytest.mark.parametrize("requests_per_second", [0.48, 0.1])
-def test_polls_that_do_not_fit(requests_per_second: float) -> None:
+def test_a_demand_near_the_rate_limit_is_a_problem(requests_per_second: float) -> None:
     """From nine tenths of the rate limit on it is a problem, of the target that needs most."""
     known = [polled(USAGE, DiskUsageSnapshot(()), requests=2), polled(FILES, COUNTS, requests=400)]
     seen = observe({"main": known})
@@ -229,7 +231,7 @@ def test_polls_that_do_not_fit(requests_per_second: float) -> None:
     assert build_overview(replace(seen, requests_per_second=0.55)).problems == ()
 
 
-def test_a_poll_that_does_not_end() -> None:
+def test_a_poll_that_hangs_is_a_problem_once_numbers_are_stale() -> None:
     """Where numbers have become too old without a failure, that is the problem, since that time."""
     seen = observe({"main": [polled(FILES, COUNTS, 2760.0)]})
     (problem,) = build_overview(seen).problems
@@ -238,7 +240,7 @@ def test_a_poll_that_does_not_end() -> None:
     assert problem.since == TIME - timedelta(seconds=60)
 
 
-def test_a_file_name_that_is_not_utf8() -> None:
+def test_a_file_name_that_is_not_utf8_is_shown() -> None:
     """A page can be sent whatever the configuration file is called."""
     process = replace(PROCESS, config_file="/etc/\udcff.yaml")
     seen = observe(process=process)
@@ -272,7 +274,7 @@ def test_the_schema_is_current() -> None:
 
 
 @pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
-def test_the_document_is_what_its_schema_says(scene: str) -> None:
+def test_the_document_is_valid_by_its_schema(scene: str) -> None:
     """The JSON of every state is valid, and has nothing that the schema does not describe."""
     schema = json.loads(format_schema())
     for section in (schema, *schema["$defs"].values()):
@@ -283,7 +285,7 @@ def test_the_document_is_what_its_schema_says(scene: str) -> None:
     assert found["time"] == TIME.isoformat().replace("+00:00", "Z")
 
 
-def test_the_document_of_one_account() -> None:
+def test_the_document_of_one_account_has_its_problems_only() -> None:
     """It has that account and its problems alone; there is none of an unknown account."""
     found = json.loads(document(SCENES["some"], "region"))
     assert [account["summary"]["name"] for account in found["accounts"]] == ["region"]
@@ -292,7 +294,7 @@ def test_the_document_of_one_account() -> None:
     assert write_json(SCENES["some"], "nobody") is None
 
 
-def test_the_next_poll_is_that_of_the_schedule() -> None:
+def test_the_next_poll_is_the_scheduled_one() -> None:
     """It is in its schedule, and a problem has that of the target that comes first."""
     known = [
         failed(polled(USAGE, DiskUsageSnapshot(())), 1),
@@ -307,7 +309,7 @@ def test_the_next_poll_is_that_of_the_schedule() -> None:
     assert account.files[0].schedule.next_poll == TIME + timedelta(seconds=890)
 
 
-def test_the_requests_of_the_last_poll() -> None:
+def test_the_requests_of_the_last_poll_are_redacted() -> None:
     """They are in the document of one account, with what others have named in plain text."""
     trace = PollTrace(
         (RequestRecord(0.5, 0.25, "sestore4/<b>", 7, 2, 200, "0004", Reason.SERVER, 93),),

@@ -91,14 +91,14 @@ def plain(text: str) -> str:
         ("thousand", ["31 of 6 000 targets fail", "1 000 accounts", "customer-0999"]),
     ],
 )
-def test_what_is_said_first(scene: str, said: list[str]) -> None:
+def test_the_page_begins_with_the_verdict(scene: str, said: list[str]) -> None:
     """The page begins with what is wrong, or that all is well."""
     text = plain(read(scene).text)
     for sentence in said:
         assert sentence.lower() in text.lower()
 
 
-def test_the_first_sentence_about_one_target() -> None:
+def test_the_verdict_counts_targets() -> None:
     """One of several targets fails, and one was polled well."""
     users = DiskUsageSnapshot((user(Random(4), "a", 1),))
     well = polled(DiskUsageTarget("main", 3600, 10800), users)
@@ -110,7 +110,7 @@ def test_the_first_sentence_about_one_target() -> None:
     assert "1 of 2 targets was polled well" in text
 
 
-def test_an_account_in_full() -> None:
+def test_a_page_of_an_account_has_all_its_numbers() -> None:
     """Bytes are there for people and exact, with changes and quotas; paths with what they cost."""
     text = plain(read("well").text)
     for part in (
@@ -125,7 +125,7 @@ def test_an_account_in_full() -> None:
         assert part in text
 
 
-def test_the_shard_is_told_where_there_are_several() -> None:
+def test_the_shard_is_shown_where_there_are_several() -> None:
     """Whoever misses an account sees that another exporter may have it."""
     seen = SCENES["well"]
     assert "Shard" not in read(seen).text
@@ -164,7 +164,7 @@ def test_a_thousand_accounts_fit_on_a_page() -> None:
     )
 
 
-def test_the_numbers_of_many_accounts_have_pages() -> None:
+def test_many_accounts_are_split_into_pages() -> None:
     """Each account is in one row of one page, those that fail on the first."""
     found: list[str] = []
     for number in range(1, 6):
@@ -176,7 +176,7 @@ def test_the_numbers_of_many_accounts_have_pages() -> None:
     assert found[:31] == [f"customer-{number:04}" for number in range(7, 1000, 33)]
 
 
-def test_long_tables_have_pages() -> None:
+def test_long_tables_are_split_into_pages() -> None:
     """Each row is on one page; a number beyond the last page shows the last one."""
     seen = many_users(250)
     found: list[str] = []
@@ -198,7 +198,7 @@ def many_users(count: int) -> Observation:
     )
 
 
-def test_an_account_that_is_not_known() -> None:
+def test_an_unknown_account_has_no_page() -> None:
     """There is no page of it."""
     assert render_page(SCENES["well"], View("nobody"), LINKS) is None
 
@@ -232,12 +232,12 @@ def test_an_account_that_is_not_known() -> None:
         (format_name("télé 東京"), "télé 東京"),
     ],
 )
-def test_how_numbers_are_written(text: str, expected: str) -> None:
+def test_numbers_have_three_digits_and_a_unit(text: str, expected: str) -> None:
     """Three digits and a unit, in groups, with signs that line up."""
     assert plain(text) == expected
 
 
-def test_ages() -> None:
+def test_ages_are_shown_to_the_minute() -> None:
     """They are to the minute; a clock that was set back makes no negative one."""
     seen = observe()
     now = seen.at(NOW)
@@ -250,7 +250,7 @@ def ask(site: "Site", path: str, **headers: str) -> Response:
     return site.serve_while(lambda: site.ask(path, headers=headers))
 
 
-def test_the_page_allows_its_own_style_alone(site: "Site") -> None:
+def test_the_page_allows_only_its_own_style(site: "Site") -> None:
     """The policy names the hash of the only style sheet; no script, no image, no frame."""
     response = ask(site, "/")
     (style,) = re.findall(r"<style>(.*?)</style>", response.body.decode(), re.DOTALL)
@@ -263,7 +263,7 @@ def test_the_page_allows_its_own_style_alone(site: "Site") -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/status"])
-def test_compressed_where_that_is_accepted(site: "Site", path: str) -> None:
+def test_the_page_is_compressed_where_accepted(site: "Site", path: str) -> None:
     """The same is sent as it is, or compressed."""
     site.status = status_source(lambda: SCENES["well"])
     bare, packed = site.serve_while(
@@ -274,7 +274,7 @@ def test_compressed_where_that_is_accepted(site: "Site", path: str) -> None:
     assert bare.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
 
 
-def test_the_same_as_json(site: "Site") -> None:
+def test_the_status_is_served_as_json(site: "Site") -> None:
     """All accounts, or one."""
     site.status = status_source(lambda: SCENES["well"])
     whole, one, none = site.serve_while(
@@ -291,7 +291,7 @@ def test_the_same_as_json(site: "Site") -> None:
     )
 
 
-def test_who_asks_again_gets_what_is_ready(site: "Site") -> None:
+def test_a_page_is_built_once_a_second(site: "Site") -> None:
     """A page is built once a second at most, whoever asks."""
     seen: list[int] = []
 
@@ -358,7 +358,7 @@ def test_jinja2_is_imported_for_the_first_page() -> None:
     assert ended.stdout.split() == ["False", "True"]
 
 
-def test_a_compiled_template_that_is_missing(
+def test_a_missing_compiled_template_is_compiled_from_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its source is used."""

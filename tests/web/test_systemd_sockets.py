@@ -34,7 +34,7 @@ def handed_over(*sockets: socket.socket) -> tuple[dict[str, str], int]:
     return environ | {"PATH": "/bin"}, first
 
 
-def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
+def test_sockets_of_systemd_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
     """TCP and unix sockets are taken as they are, and the variables mean nobody else."""
     file = tmp_path / "x.sock"
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,7 +53,7 @@ def test_they_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
     assert environ == {"PATH": "/bin"}
 
 
-def test_their_files_are_systemds(tmp_path: Path) -> None:
+def test_socket_files_of_systemd_are_not_removed(tmp_path: Path) -> None:
     """Who has made a socket's file removes it: systemd listens on when the exporter has ended."""
     file = tmp_path / "x.sock"
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -64,7 +64,7 @@ def test_their_files_are_systemds(tmp_path: Path) -> None:
     assert file.is_socket()
 
 
-def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
+def test_an_abstract_socket_is_shown(cleanup: ExitStack) -> None:
     """An abstract socket is shown as systemd writes it."""
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     unix.bind(f"\0scaleengine-exporter-{os.getpid()}")
@@ -84,14 +84,14 @@ def test_a_socket_without_a_file(cleanup: ExitStack) -> None:
         {"LISTEN_PID": str(HERE), "LISTEN_FDS": "0"},
     ],
 )
-def test_there_are_none(environ: dict[str, str]) -> None:
+def test_without_sockets_of_systemd_the_flags_are_used(environ: dict[str, str]) -> None:
     """Without sockets, or with those of another process, the addresses of the flags are used."""
     assert listen_fds(environ, HERE) == []
     assert environ == {}
 
 
 @pytest.mark.parametrize("count", ["", "one", "-1", "1.5", "٣"])
-def test_a_count_that_is_none(count: str) -> None:
+def test_an_invalid_count_of_sockets_is_refused(count: str) -> None:
     """A number of sockets that is no number is refused with where it comes from."""
     with pytest.raises(ListenError) as refused:
         listen_fds({"LISTEN_PID": str(HERE), "LISTEN_FDS": count}, HERE)

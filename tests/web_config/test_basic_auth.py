@@ -72,7 +72,7 @@ def is_refused(response: Response) -> bool:
 
 
 @pytest.mark.parametrize("user", PASSWORDS)
-def test_the_right_password_is_let_in(site: "Site", user: str) -> None:
+def test_the_right_password_is_accepted(site: "Site", user: str) -> None:
     """Names and passwords may be empty, long, and of any letters, in UTF-8; twice as well."""
     header = credentials(user, PASSWORDS[user])
     assert [site.ask(headers=header).status for _ in range(2)] == [200, 200]
@@ -106,7 +106,7 @@ def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str
     assert is_refused(site.ask(headers=headers))
 
 
-def test_a_refusal_counts_whatever_its_truth_is(
+def test_a_refusal_counts_though_its_response_is_false(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given aiohttp before 3.12, where a response is false, then nobody comes in by that."""
@@ -116,7 +116,7 @@ def test_a_refusal_counts_whatever_its_truth_is(
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-def test_every_path_is_behind_the_password(site: "Site", path: str, method: str) -> None:
+def test_every_path_needs_the_password(site: "Site", path: str, method: str) -> None:
     """Whoever has no password does not even learn which paths there are."""
     assert site.ask(path, method=method).status == 401
 
@@ -129,7 +129,7 @@ def test_bytes_after_the_seventy_second_do_not_count(site: "Site", password: str
 
 
 @pytest.mark.parametrize("letter", ["a", "b", "y"])
-def test_hashes_of_all_tools_are_taken(serve: Serve, letter: str) -> None:
+def test_hashes_of_all_tools_are_accepted(serve: Serve, letter: str) -> None:
     """Htpasswd writes $2y$, Python and Go $2b$ and $2a$."""
     own = hash_of("secret").replace("$2b$", f"$2{letter}$")
     site = serve(f"basic_auth_users: {{jane: {own}}}\n")
@@ -142,7 +142,7 @@ def test_no_users_are_no_basic_auth(serve: Serve) -> None:
     assert serve("basic_auth_users: {}\n").ask().status == 200
 
 
-def test_when_too_many_wait_a_client_is_told_when_to_come_again(
+def test_too_many_waiting_clients_get_503_with_retry_after(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Credentials that could not be checked get 503, and nothing is let in."""
@@ -183,7 +183,7 @@ def test_a_password_that_was_changed_is_wrong(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(("password", "said"), [("geheim ü €:", "200"), ("falsch", "401")])
-def test_curl_is_let_in(site: "Site", password: str, said: str) -> None:
+def test_curl_is_accepted(site: "Site", password: str, said: str) -> None:
     """Curl sends what it is given, in the terminal's UTF-8."""
     command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-u", f"jörg:{password}"]
     done = subprocess.run(  # noqa: S603 - the arguments are the test's own

@@ -46,7 +46,7 @@ def reaches(site: "Site", client: str | None) -> bool:
         (REQUIRED + "  client_ca_file: intruder.pem\n", "prometheus", False),
     ],
 )
-def test_a_policy_lets_in_whom_it_should(
+def test_each_client_auth_policy_accepts_the_right_clients(
     serve: Serve, keys: str, client: str | None, *, is_let_in: bool
 ) -> None:
     """As in Go; whatever certificate stands in client_ca_file is trusted, and nobody else's."""

@@ -32,7 +32,7 @@ def later(days: float) -> Callable[[], float]:
 @pytest.mark.parametrize(
     ("days", "said"), [(0, None), (10, None), (25, SOON), (31, EXPIRED), (-1, EARLY)]
 )
-def test_a_certificate_of_thirty_days(
+def test_an_expiring_certificate_is_a_warning(
     write: Callable[[str], Path], days: float, said: str | None
 ) -> None:
     """Those of the server and of its clients' authority are judged alike."""
@@ -44,7 +44,9 @@ def test_a_certificate_of_thirty_days(
         assert line.startswith(f"{place}{said}")
 
 
-def test_a_certificate_in_the_file_itself(write: Callable[[str], Path], folder: Path) -> None:
+def test_an_expiring_certificate_in_the_text_is_a_warning(
+    write: Callable[[str], Path], folder: Path
+) -> None:
     """There is no file to name."""
     inline = {
         name: (folder / f"server.{kind}").read_text().replace("\n", "\n    ")
@@ -56,7 +58,7 @@ def test_a_certificate_in_the_file_itself(write: Callable[[str], Path], folder: 
     assert warning.message.startswith("holds a certificate that expired on ")
 
 
-def test_a_reload_says_it_again(write: Callable[[str], Path]) -> None:
+def test_a_reload_repeats_the_warning(write: Callable[[str], Path]) -> None:
     """Each time that the file is read, and not each time that it is looked at."""
     with capture_logs() as logged:
         live = LiveWebConfig(write(TLS), time.monotonic, later(31))

@@ -16,7 +16,7 @@ HEADERS = {
 HASH = "$2b$04$......................8QPuF36SqwZ1d9QO3taNcRXHOtLxpvS"
 
 
-def test_every_response_has_them(serve: Callable[[str], "Site"]) -> None:
+def test_every_response_has_the_headers(serve: Callable[[str], "Site"]) -> None:
     """A page, a path that is none, a wrong method and a refusal have all five."""
     lines = "".join(f'    {name}: "{value}"\n' for name, value in HEADERS.items())
     text = f"http_server_config:\n  headers:\n{lines}"

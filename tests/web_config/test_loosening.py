@@ -92,7 +92,7 @@ FRAMES = "http_server_config.headers.X-Frame-Options"
         ),
     ],
 )
-def test_what_loosens(
+def test_each_loosened_key_is_named(
     load: Load, folder: Path, before: str, after: str, there: list[str], back: list[str]
 ) -> None:
     """Each key that lets more in is named, on the way there and on the way back."""
@@ -116,7 +116,7 @@ OPEN = "rate_limit: {interval: 1s, burst: 1}\n"
 """A file that is not empty, and asks for no password."""
 
 
-def test_a_looser_file_is_accepted_when_it_was_the_same_at_two_looks_a_second_apart(
+def test_a_looser_file_is_accepted_after_two_equal_looks(
     begin: Begin, write: Write, clock: FakeClock
 ) -> None:
     """Until then the configuration before is in force, and the gauge says that the file is not."""
@@ -166,7 +166,7 @@ def test_an_empty_file_never_loosens(
     assert own.current.users == {}
 
 
-def test_an_empty_file_is_fine_where_it_loosens_nothing(begin: Begin, write: Write) -> None:
+def test_an_empty_file_that_loosens_nothing_is_accepted(begin: Begin, write: Write) -> None:
     """Without anything to lose, there is nothing to refuse."""
     own = begin("")
     write("# nothing\n")
@@ -182,7 +182,7 @@ def test_a_stricter_file_is_accepted_at_once(begin: Begin, write: Write) -> None
     assert (set(own.current.users), own.last_reload_successful) == ({"jane"}, True)
 
 
-def test_a_file_that_never_settles_is_a_warning(
+def test_a_file_that_keeps_changing_is_a_warning(
     begin: Begin, write: Write, clock: FakeClock
 ) -> None:
     """It says for how long, and that what was read before is in force; once a minute."""
@@ -257,9 +257,7 @@ def test_a_file_that_was_something_else_meanwhile_waits_again(
     assert own.current.users == {}
 
 
-def test_each_prefix_of_a_file_that_is_written_in_place(
-    begin: Begin, write: Write, clock: FakeClock
-) -> None:
+def test_no_prefix_of_a_file_loosens(begin: Begin, write: Write, clock: FakeClock) -> None:
     """Given looks at every length of a file that is written, then the passwords always hold."""
     text = f"# users\n{OPEN}{HEADERS}{USERS}"
     own = begin(text)

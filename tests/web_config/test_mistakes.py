@@ -58,7 +58,9 @@ NO_BURST = "is missing; write how many requests may come at once"
         ("{http2: 1}", "29: {}.http2: must be true or false"),
     ],
 )
-def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
+def test_mistakes_in_http_have_a_place_and_a_message(
+    mistakes: Mistakes, text: str, line: str
+) -> None:
     """Only the five headers, with values that they can have, and HTTP/1.1."""
     header = text.rsplit("{", maxsplit=1)[-1].split(":", maxsplit=1)[0]
     place = f"http_server_config{'' if header == 'http2' else '.headers.' + header}"
@@ -98,7 +100,9 @@ def test_mistakes_in_http(mistakes: Mistakes, text: str, line: str) -> None:
         ),
     ],
 )
-def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
+def test_mistakes_in_users_have_a_place_and_a_message(
+    mistakes: Mistakes, users: str, line: str
+) -> None:
     """A hash that could never match, or would take too long, is told when the file is read."""
     assert mistakes(f"basic_auth_users: {users}\n") == [f"web.yml:1:{line}"]
 
@@ -135,7 +139,9 @@ def test_mistakes_in_users(mistakes: Mistakes, users: str, line: str) -> None:
         ),
     ],
 )
-def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[str]) -> None:
+def test_mistakes_in_the_rate_limit_have_a_place_and_a_message(
+    mistakes: Mistakes, limit: str, lines: list[str]
+) -> None:
     """Both keys are needed: one alone would be ignored, or would let nobody in."""
     assert mistakes(f"rate_limit: {limit}\n") == [f"web.yml:1:{line}" for line in lines]
 
@@ -180,7 +186,9 @@ def test_mistakes_in_the_rate_limit(mistakes: Mistakes, limit: str, lines: list[
         ),
     ],
 )
-def test_mistakes_in_the_file_as_a_whole(mistakes: Mistakes, text: str, line: str | None) -> None:
+def test_unknown_and_duplicate_keys_have_a_place_and_a_message(
+    mistakes: Mistakes, text: str, line: str | None
+) -> None:
     """Unknown keys, keys that stand twice and what is no YAML are told as in config.yaml."""
     found = mistakes(text)
     if line is None:
@@ -189,7 +197,7 @@ def test_mistakes_in_the_file_as_a_whole(mistakes: Mistakes, text: str, line: st
         assert found == [f"web.yml:{line}"]
 
 
-def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:
+def test_all_mistakes_are_reported_at_once(mistakes: Mistakes) -> None:
     """Given a mistake in each section, then each is told, a key that does not fit included."""
     text = """\
 tls_server_config: {cert_file: server.pem, key_file: successor.key, max_version: TLS9}
@@ -227,9 +235,7 @@ def test_a_file_that_cannot_be_read_again_is_refused(folder: Path, name: str, li
     assert str(caught.value) == line
 
 
-def test_memory_that_cannot_be_had_is_told(
-    mistakes: Mistakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lack_of_memory_is_reported(mistakes: Mistakes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given no file descriptor for OpenSSL to read from, then that is told, not raised."""
 
     def refuse(_: str) -> int:

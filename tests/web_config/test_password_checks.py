@@ -90,7 +90,7 @@ async def until_waiting() -> None:
     ("user", "password", "verdict"),
     [("jane", "right", ACCEPTED), ("jane", "wrong", REJECTED), ("nobody", "right", REJECTED)],
 )
-def test_a_verdict_is_reached_once(
+def test_credentials_are_checked_once(
     authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, password: str, verdict: AuthResult
 ) -> None:
     """Credentials that were checked are accepted again without bcrypt."""
@@ -118,7 +118,7 @@ def test_each_refusal_costs_the_same(
 
 @pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("user", ["jane", "nobody"])
-def test_what_was_found_before_tells_nothing(
+def test_cached_results_do_not_change_the_cost(
     authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, attempt: int
 ) -> None:
     """Given a right password of one user, then wrong ones cost the same: two comparisons, once."""
@@ -133,7 +133,7 @@ def test_what_was_found_before_tells_nothing(
     assert len(bcrypt.checked) == 2
 
 
-def test_only_the_own_hash_lets_in(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
+def test_only_the_hash_of_the_user_counts(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
     """Given a password that fits the hashes of no user too, then it counts for none of those."""
     assert run(authenticate("john", "right")) is ACCEPTED
     assert [hashed for _, hashed in bcrypt.checked][-1] == USERS["john"]
@@ -276,7 +276,7 @@ def test_a_check_whose_clients_have_gone_is_dropped(
     assert checked_passwords(bcrypt) == [b"runs", b"shared"]
 
 
-def test_a_check_that_runs_is_of_use_after_its_client(
+def test_a_check_is_used_after_its_client_has_left(
     authenticate: Authenticate, bcrypt: FakeBcrypt
 ) -> None:
     """Given a client that leaves while its password is checked, then the next is let in at once."""
@@ -294,7 +294,7 @@ def test_a_check_that_runs_is_of_use_after_its_client(
     assert len(bcrypt.checked) == 1
 
 
-def test_those_who_left_take_no_place(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
+def test_clients_that_left_take_no_place(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
     """Given more clients than may wait that all leave, then nobody else makes way for them."""
 
     async def leave() -> list[AuthResult]:
@@ -315,7 +315,7 @@ def test_those_who_left_take_no_place(authenticate: Authenticate, bcrypt: FakeBc
     assert len(checked_passwords(bcrypt)) == 5
 
 
-def test_when_too_many_wait_the_oldest_are_told_to_come_again(
+def test_too_many_waiting_checks_overload_the_oldest(
     authenticate: Authenticate, bcrypt: FakeBcrypt
 ) -> None:
     """Given more than may wait, then those too many are OVERLOADED and all others are checked."""
@@ -335,7 +335,7 @@ def test_when_too_many_wait_the_oldest_are_told_to_come_again(
     assert verdicts[REJECTED] == MAX_WAITING + 11 - verdicts[OVERLOADED]
 
 
-def test_a_check_that_cannot_run_is_no_verdict(
+def test_a_check_that_cannot_run_is_overloaded(
     authenticate: Authenticate, bcrypt: FakeBcrypt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a thread the result is OVERLOADED, the log says why, and the next is checked."""
@@ -355,7 +355,7 @@ def test_a_check_that_cannot_run_is_no_verdict(
     assert len(bcrypt.checked) == 1
 
 
-def test_a_check_that_fails_is_no_verdict_either() -> None:
+def test_a_check_that_fails_is_overloaded() -> None:
     """Whatever goes wrong in the thread comes out of it, and nobody waits for ever."""
 
     def fail(_: bytes, __: bytes) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.web_config.conftest import Site
 
 
-def test_a_burst_is_answered_and_then_one_an_interval() -> None:
+def test_a_burst_is_served_and_then_one_request_an_interval() -> None:
     """Given one in two seconds and three at once, then the fourth waits two seconds."""
     clock = FakeClock(50.0)
     bucket = TokenBucket(RateLimit(interval=2.0, burst=3), clock)
@@ -37,7 +37,7 @@ def test_a_burst_is_answered_and_then_one_an_interval() -> None:
     burst=st.integers(1, 50),
     pauses=st.lists(st.floats(0.0, 50.0), max_size=100),
 )
-def test_never_more_than_the_burst_and_the_rate(
+def test_no_more_than_the_burst_and_the_rate_are_served(
     interval: float, burst: int, pauses: list[float]
 ) -> None:
     """In any time, at most the burst and one for each interval are answered."""
@@ -50,7 +50,7 @@ def test_never_more_than_the_burst_and_the_rate(
     assert answered <= burst + (clock.monotonic - 50.0) / interval + 1e-6
 
 
-def test_whoever_comes_too_often_is_told_when_to_come_again(
+def test_too_many_requests_get_429_with_retry_after(
     serve: Callable[[str], "Site"],
 ) -> None:
     """The response is 429 with Retry-After, whatever the path."""
@@ -61,7 +61,9 @@ def test_whoever_comes_too_often_is_told_when_to_come_again(
     assert 3590 < int(response.headers["Retry-After"]) <= 3600
 
 
-def test_strangers_spend_nothing(serve: Callable[[str], "Site"]) -> None:
+def test_requests_without_a_password_do_not_use_up_the_burst(
+    serve: Callable[[str], "Site"],
+) -> None:
     """However many come without the right password, whoever has it gets the whole burst."""
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
     site = serve(

@@ -60,9 +60,7 @@ def serial(site: "Site") -> object:
     return certificate["serialNumber"]
 
 
-def test_a_renewed_certificate_is_served_to_whoever_connects_next(
-    serve: Serve, folder: Path
-) -> None:
+def test_a_renewed_certificate_is_served_to_new_connections(serve: Serve, folder: Path) -> None:
     """Given a client that is connected, then it goes on, and the next meets the new certificate."""
     site = serve(GOOD_TLS)
     first = serial(site)
@@ -92,7 +90,7 @@ def test_half_a_renewal_changes_nothing(serve: Serve, folder: Path) -> None:
     assert serial(site) != first
 
 
-def test_who_may_connect_changes_too(serve: Serve, write: Write) -> None:
+def test_a_changed_client_ca_holds_for_new_connections(serve: Serve, write: Write) -> None:
     """What a running SSLContext cannot be told holds for new connections none the less."""
     site = serve(GOOD_TLS)
     assert site.ask().status == 200
@@ -312,7 +310,7 @@ def test_files_that_another_configuration_names_are_followed(
     assert own.current is not config
 
 
-def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: FakeClock) -> None:
+def test_a_change_during_the_first_read_is_noticed(write: Write, clock: FakeClock) -> None:
     """The first look reads once more, for what it could not know."""
     write("rate_limit: {interval: 1s, burst: 1}\n")
     own = LiveWebConfig(Path("web.yml"), clock)
@@ -322,7 +320,7 @@ def test_a_change_while_the_file_was_first_read_is_seen(write: Write, clock: Fak
     assert own.current == first
 
 
-def test_it_looks_once_a_second_until_it_is_stopped(
+def test_files_are_looked_at_once_a_second_until_the_stop(
     begin: Callable[[str], LiveWebConfig], write: Write
 ) -> None:
     """Given three looks, then the change before them is in force and the fourth wait ends it."""

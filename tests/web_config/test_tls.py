@@ -93,7 +93,7 @@ def test_relative_paths_begin_at_the_folder_of_the_file(
     assert config.files == (folder / "web.yml", folder / "server.pem", folder / "server.key")
 
 
-def test_curl_is_answered(serve: Serve, folder: Path) -> None:
+def test_curl_gets_a_response(serve: Serve, folder: Path) -> None:
     """curl, with the authority and a client's certificate, gets the page by HTTP/1.1."""
     site = serve(
         f"{GOOD_TLS}  client_ca_file: authority.pem\n"
@@ -180,7 +180,7 @@ def test_suites_of_tls_13_alone_need_no_other(load: Load) -> None:
 
 
 @pytest.mark.parametrize("names", ["NOVEL", "USUAL, NOVEL"])
-def test_a_suite_that_openssl_lacks_is_told(
+def test_a_suite_that_openssl_lacks_is_an_error(
     mistakes: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch, names: str
 ) -> None:
     """Some builds of OpenSSL leave suites out; then the file cannot be honoured there."""
@@ -227,7 +227,9 @@ def test_a_curve_is_chosen_by_its_go_name(
     assert reaches(site, context) is is_shared
 
 
-def test_a_curve_that_python_cannot_choose(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_curve_that_python_cannot_choose_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A curve that is out of this Python's reach is refused, by its key."""
 
     def refuse(_: ssl.SSLContext, __: str) -> None:
@@ -239,6 +241,6 @@ def test_a_curve_that_python_cannot_choose(serve: Serve, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("keys", ["cipher_suites: []", "curve_preferences: []"])
-def test_an_empty_list_is_openssls_own_choice(serve: Serve, keys: str) -> None:
+def test_an_empty_list_means_the_default_of_openssl(serve: Serve, keys: str) -> None:
     """As in Go, no names mean the default."""
     assert serve(f"{GOOD_TLS}  {keys}\n").ask().status == 200

@@ -128,7 +128,7 @@ ONE_CURVE = (
         ),
     ],
 )
-def test_mistakes_in_the_certificate_and_its_key(
+def test_mistakes_in_the_certificate_and_key_have_a_place(
     mistakes: Mistakes, keys: str, lines: list[str]
 ) -> None:
     """Without both, and both fitting, nothing is served: there is no falling back to plain HTTP."""
@@ -191,7 +191,7 @@ def test_mistakes_in_the_certificate_and_its_key(
         ),
     ],
 )
-def test_mistakes_in_the_other_keys_of_tls(mistakes: Mistakes, keys: str, line: str) -> None:
+def test_mistakes_in_other_tls_keys_have_a_place(mistakes: Mistakes, keys: str, line: str) -> None:
     """Given a good certificate and one bad key, then that key is told alone."""
     place = "tls_server_config." + keys.split(":", maxsplit=1)[0]
     assert mistakes(f"{GOOD_TLS}  {keys}\n") == [f"web.yml:{line.format(place)}"]

@@ -50,7 +50,7 @@ OPEN = "basic_auth_users: names no user: no password is required"
         "rate_limit: {interval: 0, burst: 20}\n",
     ],
 )
-def test_what_sets_nothing_asks_for_nothing(load: Load, text: str) -> None:
+def test_empty_sections_change_nothing(load: Load, text: str) -> None:
     """Plain HTTP for everybody, without a header, a limit or a warning."""
     config = load(text)
     assert config.context is None
@@ -77,7 +77,7 @@ def test_what_sets_nothing_asks_for_nothing(load: Load, text: str) -> None:
         ),
     ],
 )
-def test_what_has_no_effect_is_a_warning(load: Load, text: str, warning: str) -> None:
+def test_a_section_without_effect_is_a_warning(load: Load, text: str, warning: str) -> None:
     """An empty section is accepted as Go accepts it, but not in silence."""
     assert [str(found) for found in load(text).warnings] == [f"web.yml:{warning}"]
 
@@ -94,7 +94,7 @@ NULLS = {
 }
 
 
-def test_each_key_of_tls_is_among_these() -> None:
+def test_each_tls_key_is_tested() -> None:
     """A key that is new here has to be thought about."""
     assert set(NULLS) == set(TlsServer.model_fields)
 
@@ -139,7 +139,7 @@ ALL_SUITES = ", ".join([*TLS_12_SUITES, *sorted(TLS_13_SUITES)])
         "  min_version: TLS13\n  curve_preferences: [CurveP521]\n",
     ],
 )
-def test_what_the_toolkit_tests_as_good(load: Load, more: str) -> None:
+def test_good_files_of_the_toolkit_are_accepted(load: Load, more: str) -> None:
     """Each combination of keys of its own good files, but those that Python's ssl cannot do."""
     assert load(TLS + more).context
 
@@ -191,7 +191,7 @@ def test_a_header_is_a_text_whatever_it_looks_like(
         ("24h", 86400.0),
     ],
 )
-def test_an_interval_as_go_writes_it(load: Load, interval: str, seconds: float) -> None:
+def test_an_interval_is_read_as_go_writes_it(load: Load, interval: str, seconds: float) -> None:
     """Go's durations have decimals and small units; those of Prometheus have days."""
     limit = load(f"rate_limit: {{interval: {interval}, burst: 1}}\n").rate_limit
     assert limit

@@ -27,7 +27,9 @@ DAY = 86_400.0
         (datetime(1950, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_the_dates_that_openssl_wrote(tmp_path: Path, start: datetime, end: datetime) -> None:
+def test_dates_are_read_as_openssl_wrote_them(
+    tmp_path: Path, start: datetime, end: datetime
+) -> None:
     """UTCTime until 2049 and GeneralizedTime after that."""
     pem = certify(tmp_path, start, end)
     assert (
@@ -55,7 +57,7 @@ FEW = 6
         (LIFE + 10_000, "expired on 2026-04-01 at 00:00 UTC; renew it"),
     ],
 )
-def test_when_a_certificate_is_worth_a_warning(
+def test_a_certificate_near_its_dates_is_a_warning(
     tmp_path: Path, days: float, problem: str | None
 ) -> None:
     """Before its time, after it, and two weeks before its end."""
@@ -75,7 +77,7 @@ def test_a_short_life_ends_soon_when_a_third_is_left(
     )
 
 
-def test_which_of_several_certificates(tmp_path: Path) -> None:
+def test_one_of_several_certificates_is_named(tmp_path: Path) -> None:
     """A chain or a bundle says which one."""
     good = certify(tmp_path, MADE, MADE + timedelta(days=LIFE))
     old = certify(tmp_path, MADE - timedelta(days=LIFE), MADE - timedelta(days=1))
@@ -86,7 +88,7 @@ def test_which_of_several_certificates(tmp_path: Path) -> None:
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=80), st.integers(0, 255))
-def test_what_is_no_certificate_is_left_out(content: bytes, cut: int) -> None:
+def test_malformed_certificates_are_left_out(content: bytes, cut: int) -> None:
     """Whatever stands between the marks, nothing is raised."""
     begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
     for inside in (content, encodebytes(content), encodebytes(b"\x30\x82" + content[: cut % 80])):

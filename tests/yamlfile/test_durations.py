@@ -57,7 +57,7 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
         ),
     ],
 )
-def test_what_is_no_duration_is_refused_with_an_example(text: str, sentence: str) -> None:
+def test_invalid_durations_are_refused_with_an_example(text: str, sentence: str) -> None:
     """The sentence shows how a duration is written and what is wrong with this one."""
     with pytest.raises(DurationError) as caught:
         parse_duration(text)
@@ -84,7 +84,7 @@ def test_a_duration_is_written_as_prometheus_does(seconds: float, text: str) -> 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(milliseconds=st.integers(min_value=0, max_value=100 * 365 * 86_400_000))
-def test_what_was_written_is_read_back(milliseconds: int) -> None:
+def test_a_written_duration_reads_back(milliseconds: int) -> None:
     """Writing and reading gives the same number of seconds, to the millisecond."""
     assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 

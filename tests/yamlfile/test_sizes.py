@@ -34,14 +34,14 @@ def test_a_size_is_read_as_bytes(text: str, size: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "TB", "-1TB", "2 TB ", " 2TB", "2,5TB", "1e3", "٣TB", "2TB\n", "1.TB", "2  TB"]
 )
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_sizes_are_refused_with_an_example(text: str) -> None:
     """Whatever else is written is refused with an example of what to write."""
     with pytest.raises(SizeError, match=f"^{SIZE_FORMAT}$"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["2T", "2tb", "2Tb", "2KB", "2XB", "2kiB", "2Tbit"])
-def test_units_that_are_none(text: str) -> None:
+def test_unknown_units_are_refused(text: str) -> None:
     """A unit that could be meant in two ways is refused, and all that there are is shown."""
     with pytest.raises(SizeError, match=r"units are B kB MB GB TB PB KiB MiB GiB TiB PiB$"):
         parse_size(text)
