@@ -1,4 +1,4 @@
-"""Poll 1, 100, 1,000 and 5,000 accounts, and say what that costs: start, rest, polls, scrapes.
+"""Measure what 1, 100, 1,000 and 5,000 accounts cost: start, rest, polls and scrapes.
 
 The exporter and the simulated ScaleEngine are processes of their own. Each account has a disk usage
 and one path; one account more hangs: the API takes its requests and never sends a response. Between
@@ -83,7 +83,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What so many accounts cost.
+    """What a number of accounts cost.
 
     ``healthy`` and ``all_polled`` are seconds from the start of the process, ``start_cpu`` the CPU
     seconds until all were polled. ``rest`` is the share of a core while nothing is polled or
@@ -133,7 +133,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def measure(accounts: int, interval: float, rest: float) -> Result:
-    """Run the exporter with so many accounts, polled every ``interval`` seconds.
+    """Run the exporter with this number of accounts, polled every ``interval`` seconds.
 
     It is watched at rest for ``rest`` seconds, and then as long while it is scraped. Both must fit
     between two rounds of polls.
@@ -179,7 +179,7 @@ def measure(accounts: int, interval: float, rest: float) -> Result:
 
 
 def configuration(url: str, accounts: int, interval: float) -> str:
-    """Return the configuration of so many accounts, and of the one that hangs."""
+    """Return the configuration of this number of accounts, and of one that hangs."""
     text = [f"api: {{url: {url}}}\naccounts:\n"]
     for cdn in range(1, accounts + 1):
         key, secret = credentials(cdn)
@@ -233,7 +233,7 @@ class _Watched:
         self._wait_for("/-/ready", only_hanging)
 
     def cpu_for(self, seconds: float) -> float:
-        """Return the CPU seconds that the exporter takes in so many seconds from now on."""
+        """Return the CPU seconds that the exporter takes in the next ``seconds``."""
         before = cpu_seconds(self._process)
         time.sleep(seconds)
         return cpu_seconds(self._process) - before
@@ -316,7 +316,7 @@ class _Api:
 
 @contextmanager
 def api(accounts: int) -> Iterator[_Api]:
-    """Simulate so many accounts, and the one that hangs, in a process of its own."""
+    """Simulate this number of accounts, and one that hangs, in a process of its own."""
     command = [sys.executable, "-m", "bench.accounts", f"--simulate={accounts}"]
     with subprocess.Popen(  # noqa: S603 - our own program
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

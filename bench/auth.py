@@ -1,12 +1,14 @@
-"""Measure scrapes with a password while somebody sends wrong ones, hundreds a second.
+"""Measure scrapes with a password while an attacker sends hundreds of wrong ones a second.
 
-Each wrong password is a new one and wants a bcrypt of its own; a core checks some ten or twenty a
-second, so they pile up. They come from one address, or each from another one of 127.0.0.0/8.
-Meanwhile come the right ones: of a scraper that the exporter knows by now, and of users whose first
-scrape this is, which wants a bcrypt too. Of those some come from the scraper's address, some from
-another network, and some from the addresses of the attack, which nothing tells apart. Every request
-has a connection of its own, as with Prometheus, whose scrapes are further apart than a connection
-is kept, and who waits for ten seconds.
+Each wrong password is a new one and needs a bcrypt of its own. A core checks ten or twenty a
+second, so most of them wait. They come from one address, or each from another one of 127.0.0.0/8.
+
+At the same time there are scrapes with the right password. Some are of a user whose password was
+right before. Others are the first of their user, and need a bcrypt too: from the address of the
+scraper, from another network, or from the addresses of the attack.
+
+Each request has a connection of its own and waits for ten seconds, as a Prometheus does whose
+scrapes are further apart than a connection is kept.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from bench.servers import Server, this_exporter
 SERIES: Final = 10_000
 BCRYPT_COST: Final = 10
 WRONG: Final = 200
-"""Wrong passwords a second, if not said otherwise."""
+"""Wrong passwords a second, by default."""
 RIGHT: Final = 10
 """Scrapes a second with a right password that was checked before."""
 FIRST: Final = 0.5
@@ -62,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request was answered, and after how many milliseconds."""
+    """The response to a request, and after how many milliseconds it came."""
 
     kind: str
     response: str
@@ -70,7 +72,7 @@ class Outcome:
 
 
 def requests_for(seconds: float, wrong: int, addresses: Callable[[], str]) -> Iterator[Request]:
-    """Give all requests of a measurement that takes so many seconds."""
+    """Yield all requests of a measurement that takes this number of seconds."""
     for number in range(int(wrong * seconds)):
         # Half of the guesses are at the user who is there, half at users who are not.
         user = _KNOWN if number % 2 else f"nobody {number}"
@@ -90,7 +92,7 @@ def first_users(kind: str, seconds: float) -> list[str]:
 
 
 async def attack(server: Server, requests: Iterator[Request]) -> list[Outcome]:
-    """Send every request when it is due, whether earlier ones have been answered or not."""
+    """Send every request when it is due, without waiting for earlier responses."""
     start = time.perf_counter()
     return await asyncio.gather(*(_sent(server, request, start) for request in requests))
 
@@ -100,7 +102,7 @@ async def _sent(server: Server, request: Request, start: float) -> Outcome:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            response = await _answer(server, request)
+            response = await _request_status(server, request)
     except TimeoutError:
         response = "none in time"
     except OSError as error:
@@ -108,7 +110,7 @@ async def _sent(server: Server, request: Request, start: float) -> Outcome:
     return Outcome(request.kind, response, (time.perf_counter() - began) * 1e3)
 
 
-async def _answer(server: Server, request: Request) -> str:
+async def _request_status(server: Server, request: Request) -> str:
     """Make a request from its address; return the status."""
     port = server.address.rpartition(":")[2]
     host = request.source if ":" in request.source else "127.0.0.1"
@@ -129,7 +131,7 @@ async def _answer(server: Server, request: Request) -> str:
 
 @contextmanager
 def guarded_exporter(seconds: float, core: int) -> Iterator[Server]:
-    """Run the exporter with a password for each user; it has seen only the scraper's so far."""
+    """Run the exporter with a password for each user; only the scraper's was checked before."""
     kinds = (_HERE, _ELSEWHERE, _AMONG)
     users = [_KNOWN, *(user for kind in kinds for user in first_users(kind, seconds))]
     hashed = bcrypt.hashpw(_PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
@@ -150,18 +152,20 @@ def table(outcomes: list[Outcome]) -> str:
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
         responses = Counter(outcome.response for outcome in of_kind)
-        told = ", ".join(f"{count} x {response}" for response, count in sorted(responses.items()))
+        statuses = ", ".join(
+            f"{count} x {response}" for response, count in sorted(responses.items())
+        )
         figures = [f"{_quantile(of_kind, share):,.1f}" for share in (0.5, 0.99, 1.0)]
-        rows.append(f"| {kind} | {len(of_kind)} | {told} | {' | '.join(figures)} |")
+        rows.append(f"| {kind} | {len(of_kind)} | {statuses} | {' | '.join(figures)} |")
     return "\n".join(rows)
 
 
 def targets(outcomes: list[Outcome]) -> str:
-    """Return whether the right passwords were answered, and fast enough, for each kind of them."""
+    """Return whether each kind of right password was served, and fast enough."""
     lines = []
     for kind in _TARGETS:
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
-        p99, wanted = _quantile(of_kind, 0.99), f"all answered, p99 under {_MOST_MS:.0f} ms"
+        p99, wanted = _quantile(of_kind, 0.99), f"all served, p99 under {_MOST_MS:.0f} ms"
         good = p99 < _MOST_MS and all(outcome.response == "200" for outcome in of_kind)
         lines.append(f"- {kind}: {wanted}: {'met' if good else 'MISSED'}, {p99:.1f} ms")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Fill in a year of 1, 100 and 10,000 CPU users; say what it took in requests, time and memory.
+"""Measure backfills of a year for 1, 100 and 10,000 CPU users: requests, time and memory.
 
-The simulated ScaleEngine runs in this process, the command as a child whose output nobody keeps.
+The simulated ScaleEngine runs in this process, the command as a child whose output is discarded.
 Its memory is the largest resident set that the system has counted for it.
 """
 
@@ -64,8 +64,8 @@ def main() -> int:
             f"| {result.samples:,} | {result.bytes_written / 1e6:,.1f} |",
             flush=True,
         )
-    verdict = "met" if good else "MISSED"
-    print(f"\n- {FEWEST} requests for a year, and at most {MAX_MB:.0f} MB of memory: {verdict}")
+    target = "met" if good else "MISSED"
+    print(f"\n- {FEWEST} requests for a year, and at most {MAX_MB:.0f} MB of memory: {target}")
     return 0 if good else 1
 
 

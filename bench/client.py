@@ -1,4 +1,4 @@
-"""An HTTP client that takes next to no time itself, so that what is measured is the server's."""
+"""An HTTP client that takes almost no time itself, so that the server is what is measured."""
 
 import socket
 from collections.abc import Mapping

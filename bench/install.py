@@ -1,7 +1,7 @@
 """Install, upgrade and remove the exporter with the commands of docs/install.md, for real.
 
 Each runs in a clone, below a folder instead of the root, and asks the package index. Arguments
-choose ways by their headings. A way whose program is missing is left out, and said so. It exits
+choose ways by their headings. A way whose program is missing is left out with a message. It exits
 with 1 where a way fails. What the commands print goes to standard error.
 """
 

@@ -24,7 +24,7 @@ _SEARCH_PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/us
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The core that servers run on and the one that the load runs on: one, where there is one."""
+    """The core of the servers and the core of the load: the same, where there is only one."""
 
     server: int
     load: int

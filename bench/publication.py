@@ -27,7 +27,7 @@ _DAY: Final = date(2014, 11, 11)
 
 
 class _Accounts:
-    """So many accounts, whose polls end when they are told to."""
+    """A number of accounts, whose polls end when a method is called."""
 
     def __init__(self, number: int) -> None:
         self.names = [f"account-{cdn}" for cdn in range(number)]

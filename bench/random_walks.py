@@ -1,7 +1,7 @@
 """Count random trees under random readings of the API's pages, and compare with the truth.
 
 Over real sockets, by the real client and walk. Each walk follows from the seed and its number:
-``--seed S --only N`` tries one again. Ends with 1 if a number was wrong that responses could tell.
+``--seed S --only N`` tries one again. Ends with 1 if a number was wrong without ambiguity.
 With ``--changes``, the trees change while they are walked: then it ends with 1 if a number was
 further from every truth than by what has moved.
 """
@@ -64,7 +64,7 @@ class Outcome(Enum):
     WRONG = "wrong"
     CRASHED = "crashed"
     BOUNDED = "never true, but off by no more than what moved"
-    AMBIGUOUS = "wrong, but no client could tell"
+    AMBIGUOUS = "wrong, but the responses are ambiguous"
 
 
 _DEFECTS: Final = frozenset({Outcome.WRONG, Outcome.CRASHED})
@@ -84,7 +84,7 @@ class Trial:
 
     @property
     def path(self) -> str:
-        """The path that is walked: one of its own, so that no two walks ask the same."""
+        """The path that is walked: one of its own, so that no two walks send the same request."""
         return f"sestore4/walk{self.number}"
 
     def least_requests(self) -> int:
@@ -115,7 +115,7 @@ class Result:
     waited: float = 0.0
 
     def line(self) -> str:
-        """Return what happened in a line that can be read beside the tree."""
+        """Return what happened in a line that is printed next to the tree."""
         changing = self.trial.changing
         truths = changing.truths
         truth = f"{truths[0].files}/{truths[0].folders}"
@@ -195,7 +195,7 @@ class Walker:
             return Result(trial, outcome, session.requests, least, cause=cause, waited=waited)
         published = Truth(counts.files, counts.folders)
         distance = trial.changing.distance(counts.files, counts.folders)
-        outcome = judge(trial, distance)
+        outcome = classify(trial, distance)
         if outcome is Outcome.EXACT and not is_right_by_folder(trial, counts):
             outcome, cause = Outcome.WRONG, "by folder"
         return Result(trial, outcome, session.requests, least, published, cause, distance, waited)
@@ -214,8 +214,8 @@ class Walker:
         )
 
 
-def judge(trial: Trial, distance: Truth) -> Outcome:
-    """Judge a published number by how far it is from every moment's truth."""
+def classify(trial: Trial, distance: Truth) -> Outcome:
+    """Classify a published number by its distance from the truth of every moment."""
     if distance == Truth(0, 0):
         return Outcome.EXACT
     if any(ambiguities(trial.tree, trial.variant)):
@@ -228,7 +228,7 @@ def judge(trial: Trial, distance: Truth) -> Outcome:
 
 
 def is_right_by_folder(trial: Trial, counts: FileCounts) -> bool:
-    """Say whether each top folder has its files, or, after changes, whether they add up."""
+    """Return whether each top folder has its files, or, after changes, whether they add up."""
     by_folder = {part.folder: part.files for part in counts.by_folder or ()}
     if len(trial.changing.truths) > 1:
         return sum(by_folder.values()) == counts.files
@@ -354,7 +354,7 @@ def _without_details(cause: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, walk, and say what came of it."""
+    """Read the command line, walk, and print the results."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.random_walks",
         description=__doc__,

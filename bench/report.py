@@ -1,4 +1,4 @@
-"""What was measured, as Markdown, and whether the exporter is as fast as it is meant to be."""
+"""Print the measurements as Markdown, and whether the exporter reaches its targets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures of each server at so many series in one encoding.
+    """The figures of each server at a number of series in one encoding.
 
-    ``missing`` says of each server that this machine lacks why.
+    ``missing`` has the cause for each server that this machine lacks.
     """
 
     series: int
@@ -82,17 +82,17 @@ def _rows(measured: Measured) -> Iterator[str]:
 
 def _beside_go(measured: Sequence[Measured]) -> Iterator[str]:
     for measurement in measured:
-        wanted, go = _TIMES_GO.get(measurement.series), measurement.figures.get(GO)
-        if wanted is None:
+        target, go = _TIMES_GO.get(measurement.series), measurement.figures.get(GO)
+        if target is None:
             continue
         what = (
-            f"{measurement.series:,} series, gzip: p50 at least {wanted:.0f} times better than Go's"
+            f"{measurement.series:,} series, gzip: p50 at least {target:.0f} times better than Go's"
         )
         if go is None:
             yield f"{what}: not measured"
             continue
         times = go.p50 / measurement.figures[OURS].p50
-        yield f"{what}: {_verdict(good=times >= wanted)}, {times:,.0f} times"
+        yield f"{what}: {_result(good=times >= target)}, {times:,.0f} times"
 
 
 def _beside_nginx(measured: Sequence[Measured]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _beside_nginx(measured: Sequence[Measured]) -> Iterator[str]:
             yield f"{what}: not measured"
             continue
         behind = measurement.figures[OURS].p50 - static.p50
-        yield f"{what}: {_verdict(good=behind <= most)}, {behind:.2f} ms"
+        yield f"{what}: {_result(good=behind <= most)}, {behind:.2f} ms"
 
 
 def _growth(measured: Sequence[Measured]) -> Iterator[str]:
@@ -121,12 +121,12 @@ def _growth(measured: Sequence[Measured]) -> Iterator[str]:
         grown, megabytes = many.cpu - few.cpu, (many.kilobytes - few.kilobytes) / 1e3
         yield (
             f"CPU of a scrape, {encoding}: grows with the bytes sent only, at most {_MS_PER_MB} ms "
-            f"for each MB: {_verdict(good=grown <= _MS_PER_MB * megabytes)}, "
+            f"for each MB: {_result(good=grown <= _MS_PER_MB * megabytes)}, "
             f"{grown:.2f} ms for {megabytes:.2f} MB"
         )
 
 
-def _verdict(*, good: bool) -> str:
+def _result(*, good: bool) -> str:
     return "met" if good else "MISSED"
 
 

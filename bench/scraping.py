@@ -1,4 +1,4 @@
-"""Scrapes by one client over one connection that is kept alive: what they bring, and take."""
+"""Scrapes by one client over one connection that is kept open: their bodies, and their time."""
 
 import gzip
 import math
@@ -14,7 +14,7 @@ from bench.series import NAME
 from bench.servers import TIMEOUT, Server
 
 ENCODINGS: Final = ("gzip", "identity")
-"""How a body is asked for: the values of Accept-Encoding."""
+"""The requested encodings of a body: values of Accept-Encoding."""
 
 _FEWEST: Final = 5
 _MOST: Final = 2000
@@ -33,7 +33,7 @@ class Scrapes:
         return self.cpu / len(self.seconds)
 
     def quantile(self, share: float) -> float:
-        """Return the seconds within which this share of the scrapes was answered."""
+        """Return the seconds within which this share of the scrapes got a response."""
         return sorted(self.seconds)[math.ceil(share * len(self.seconds)) - 1]
 
 
@@ -45,7 +45,7 @@ def together(rounds: Iterable[Scrapes]) -> Scrapes:
 
 
 def checked(server: Server, encoding: str, series: int) -> bytes:
-    """Scrape once and return the body as it was sent; it must hold so many series."""
+    """Scrape once and return the body as it was sent; it must hold this number of series."""
     with KeptAlive(server.address, TIMEOUT) as connection:
         body = _scrape(connection, encoding)
     text = gzip.decompress(body) if encoding == "gzip" else body
@@ -56,7 +56,7 @@ def checked(server: Server, encoding: str, series: int) -> bytes:
 
 
 def scrape_for(seconds: float, server: Server, encoding: str) -> Scrapes:
-    """Scrape one after another for so many seconds: 5 times at least, 2000 at most.
+    """Scrape one after another for a number of seconds: 5 times at least, 2000 at most.
 
     CPU time is counted in hundredths of a second, so a fast server must be scraped often.
     """
@@ -75,5 +75,5 @@ def _scrape(connection: KeptAlive, encoding: str) -> bytes:
     response = connection.get("/metrics", {"Accept-Encoding": encoding})
     got = response.headers.get("content-encoding", "identity")
     if response.status != HTTPStatus.OK or got != encoding:
-        raise SystemExit(f"a scrape in {encoding} was answered with {response.status} in {got}")
+        raise SystemExit(f"a scrape in {encoding} got {response.status} in {got}")
     return response.body

@@ -1,6 +1,6 @@
 """The same series for every server: as a tree to poll, as text to push, as a family to render.
 
-``python -m bench.series 10000`` serves so many by prometheus_client's own server, and says where.
+``python -m bench.series 10000`` serves them by prometheus_client's own server, and prints where.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Measure scrapes: this exporter beside prometheus_client's own server, a Go exporter and nginx.
+"""Measure scrapes: this exporter, prometheus_client's own server, a Go exporter and nginx.
 
 Latency and CPU time for each scrape, at 100 to 100,000 series, with and without gzip. Every server
 runs on one core, the one client on another. They take turns, so that what else the machine does
@@ -26,7 +26,7 @@ from bench.servers import (
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is measured: at how many series, in how many rounds, with turns of so many seconds."""
+    """What is measured: at how many series, in how many rounds, with turns of how many seconds."""
 
     sizes: Sequence[int]
     rounds: int
@@ -38,7 +38,7 @@ QUICK: Final = Course(sizes=(100, 10_000), rounds=3, turn=0.1)
 
 
 def measure(series: int, course: Course, cores: Cores) -> Iterator[Measured]:
-    """Give what the servers take for so many series, once for each encoding."""
+    """Yield what the servers take for a number of series, once for each encoding."""
     with ExitStack() as stack, pinned_to(cores.load):
         servers, missing = started(series, cores.server, stack)
         cells = [(encoding, name) for encoding in ENCODINGS for name in servers]

@@ -1,4 +1,4 @@
-"""The servers that are compared, each in a process of its own on one core, with so many series."""
+"""The servers that are compared, each in a process of its own on one core, with the same series."""
 
 import socket
 import sys
@@ -21,7 +21,7 @@ from tests.support.api_variants import ApiVariant, Unreached
 from tests.support.child import Child
 
 TIMEOUT: Final = 120.0
-"""Seconds that a server may take to be ready, and to answer."""
+"""Seconds that a server may take to be ready, and to respond."""
 
 _LAST_SECONDS: Final = 10.0
 _CONFIGURATION: Final = """\
@@ -70,7 +70,7 @@ class Server:
 
 
 class MissingToolError(Exception):
-    """This machine lacks a server; the text says which, and what to install."""
+    """This machine lacks a server; the text names it, and what to install."""
 
 
 @contextmanager
@@ -103,14 +103,14 @@ def this_exporter(
 
 @contextmanager
 def client_python(series: int, core: int) -> Iterator[Server]:
-    """Run prometheus_client's own server with so many series."""
+    """Run prometheus_client's own server with this number of series."""
     with _running([sys.executable, "-m", "bench.series", str(series)], core) as server:
         yield server
 
 
 @contextmanager
 def pushgateway(series: int, core: int) -> Iterator[Server]:
-    """Run a Go exporter, Prometheus' Pushgateway, with so many series pushed to it.
+    """Run a Go exporter, Prometheus' Pushgateway, with this number of series pushed to it.
 
     Raises MissingToolError.
     """
@@ -125,7 +125,7 @@ def pushgateway(series: int, core: int) -> Iterator[Server]:
 
 @contextmanager
 def nginx(files: Mapping[str, bytes], core: int) -> Iterator[Server]:
-    """Run nginx with these files at its root; ``x.gz`` is sent where ``x`` is asked for in gzip.
+    """Run nginx with these files at its root; ``x.gz`` is sent where ``x`` is requested in gzip.
 
     Raises MissingToolError.
     """

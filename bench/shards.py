@@ -1,4 +1,4 @@
-"""Go from three shards to four with 300 accounts under a real Prometheus, and judge every second.
+"""Go from three shards to four with 300 accounts, and check every second in a real Prometheus.
 
 Each account must be polled by one shard before and after. Meanwhile it may be polled by two, but
 none may be missing, and what is added up without the target's labels must be right all the time.
@@ -28,7 +28,7 @@ BYTES: Final = "scaleengine_disk_usage_bytes"
 TIMEOUT: Final = 120.0
 LISTENING: Final = r"(?i)msg=\"?listening.* address=(127\.0\.0\.1:[1-9]\d*)"
 
-JUDGED: Final = {
+CHECKED: Final = {
     "accounts with a number": f"count(count by (account) ({BYTES}))",
     "sum of all bytes": f"sum(max without (instance) ({BYTES}))",
     "shards of an account, at most": f"max(count by (account) ({BYTES}))",
@@ -59,7 +59,7 @@ def main() -> None:
                 write_targets(folder, new)
                 wait_for(prometheus, f"count({BYTES})", ACCOUNTS)
             time.sleep(3)
-            seen, seconds = judge(prometheus, began), time.time() - began
+            seen, seconds = read_values(prometheus, began), time.time() - began
             after = find_owners(prometheus)
     finally:
         shutil.rmtree(folder)
@@ -77,7 +77,7 @@ def write_config(folder: Path, url: str, cdns: Sequence[int]) -> None:
 
 @contextmanager
 def shards(folder: Path, total: int) -> Iterator[Sequence[str]]:
-    """Run so many shards; give their addresses when each has polled all of its accounts."""
+    """Run this number of shards; give their addresses when each has polled all of its accounts."""
     with ExitStack() as ending:
         running = [
             ending.enter_context(
@@ -104,7 +104,7 @@ def shards(folder: Path, total: int) -> Iterator[Sequence[str]]:
 
 
 def write_targets(folder: Path, addresses: Sequence[str]) -> None:
-    """Tell Prometheus whom to scrape; it notices by itself."""
+    """Write the targets of Prometheus, which notices the change."""
     written = folder / "targets.new"
     written.write_text(json.dumps([{"targets": list(addresses)}]))
     written.replace(folder / "targets.json")
@@ -150,10 +150,10 @@ def find_owners(prometheus: PrometheusApi) -> dict[int, list[int]]:
     return found
 
 
-def judge(prometheus: PrometheusApi, began: float) -> dict[str, set[float]]:
+def read_values(prometheus: PrometheusApi, began: float) -> dict[str, set[float]]:
     """Return the values that each expression had since then, second by second."""
     values = {}
-    for name, expression in JUDGED.items():
+    for name, expression in CHECKED.items():
         response = prometheus.get(
             "query_range", query=expression, start=began, end=time.time(), step=1
         )

@@ -1,4 +1,4 @@
-"""Poll for a month, compressed into minutes, with a fault one time in five; judge what is left.
+"""Poll for a month, compressed into minutes, with a fault one time in five; check what is left.
 
 The exporter runs in this process on a clock that runs fast, the simulated ScaleEngine in another
 one. Folders and users come and go. It ends with 1 unless memory, threads and descriptors stay
@@ -130,14 +130,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Soaked:
-    """What came of it: sentences, and whether each of them holds; ``remarks`` say more."""
+    """The results: sentences, and whether each of them holds; ``remarks`` have more."""
 
-    verdicts: Mapping[str, bool]
+    results: Mapping[str, bool]
     remarks: Sequence[str]
 
 
 def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
-    """Poll for so many days in so many minutes; print a row for each tenth of them."""
+    """Poll for ``days`` in ``minutes``; print a row for each tenth of them."""
     speed = days * DAY / (minutes * 60)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -156,17 +156,17 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
             good = exporter.observer.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
             dead = exporter.list_dead_threads()
     observer = exporter.observer
-    verdicts = {
+    results = {
         "memory is flat": _memory_is_flat(parts),
         "threads and descriptors are flat": _rest_is_flat(parts),
         "no wrong number was published": not observer.wrong_count,
         "every target was good again after the last fault": good is not None,
-        "no thread died, and the log tells of no defect": not dead and not tally.defects,
+        "no thread ended, and the log has no defect": not dead and not tally.defects,
         "every thread has ended": exporter.ended,
     }
     counted = ", ".join(f"{level} {lines:,}" for level, lines in sorted(tally.levels.items()))
     looked_at = f"publications looked at: {observer.publications:,}; lines of the log: {counted}"
-    return Soaked(verdicts, (looked_at, *dead, *observer.wrong, *tally.defects))
+    return Soaked(results, (looked_at, *dead, *observer.wrong, *tally.defects))
 
 
 @contextmanager
@@ -281,7 +281,7 @@ def _memory_is_flat(parts: Sequence[Part]) -> bool:
 
 
 def _rest_is_flat(parts: Sequence[Part]) -> bool:
-    """Say whether threads and descriptors have not grown but by connections that are kept open."""
+    """Return whether threads and descriptors have grown only by connections that are kept open."""
     second, last = _quarters(parts)
     spare = _CONCURRENCY * len(PATHS)
     threads = min(part.held.threads for part in last) - max(part.held.threads for part in second)
@@ -297,7 +297,7 @@ def _quarters(parts: Sequence[Part]) -> tuple[Sequence[Part], Sequence[Part]]:
 
 
 def main() -> int:
-    """Read the command line, soak, print the verdicts."""
+    """Read the command line, soak, print the results."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="of real time")
     parser.add_argument("--days", type=float, default=30.0, help="of the exporter's time")
@@ -306,9 +306,9 @@ def main() -> int:
     print(f"{given.days:g} days in {given.minutes:g} minutes, a fault one time in five", flush=True)
     soaked = soak(given.days, given.minutes, given.seed)
     print(*soaked.remarks, sep="\n")
-    for sentence, holds in soaked.verdicts.items():
+    for sentence, holds in soaked.results.items():
         print(f"{'yes' if holds else 'NO '} {sentence}")
-    return int(not all(soaked.verdicts.values()))
+    return int(not all(soaked.results.values()))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tests.support.child import Child
 KEY, SECRET = "BENCH", "nobodys-secret"
 TIMEOUT = 600.0
 LISTENING = r" address=(\S+)"
-"""The line of a server's log that says where it listens."""
+"""The log line of a server with the address at which it listens."""
 
 CONFIGURATION = """\
 api:
@@ -40,7 +40,7 @@ accounts:
 
 
 def spread_tree(files: int, folders: int) -> Folder:
-    """Return files spread at random over folders, which stand in sixty others."""
+    """Return files spread at random over folders, which are in sixty others."""
     rng = random.Random(158)  # noqa: S311 - it makes up a tree, it keeps no secret
     storage = Folder()
     places = [f"sestore4/jb/{number % 60:02}/folder {number:05}" for number in range(folders)]

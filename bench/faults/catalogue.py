@@ -1,4 +1,4 @@
-"""Every fault, and what the exporter is to make of it."""
+"""Every fault, and what the exporter has to show for it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class Spoiled:
 class Case:
     """A fault by its name: how it begins, and what is to come of it.
 
-    ``faults`` are the responses it spoils; ``begin`` does whatever else it takes. ``asked`` are
-    the seconds that ScaleEngine wants to be left alone, ``skew`` those by which the clock is off.
+    ``faults`` are the responses it spoils; ``begin`` does the rest. ``asked`` are the seconds
+    that ScaleEngine asks to wait, ``skew`` those by which the clock is wrong.
     It lasts until each target has finished a poll; ``until_stale``, until the last good numbers
     count no more. ``timeout`` is that of a request, in real seconds. ``alone`` is for what takes so
     much of the processor that the simulated time of others would run away from them.
@@ -65,7 +65,7 @@ class Case:
 
     @property
     def waits(self) -> bool:
-        """Say whether real time passes while nothing happens."""
+        """Return whether real time passes while nothing happens."""
         return self.timeout == _SHORT_TIMEOUT
 
 
@@ -198,7 +198,7 @@ def _contents() -> Sequence[Case]:
     }
     return (
         *(_all_requests(name, fault, Reason.PROTOCOL, up=True) for name, fault in both.items()),
-        _listings("another path than asked", Fault.OTHER_PATH, Reason.PROTOCOL),
+        _listings("another path than requested", Fault.OTHER_PATH, Reason.PROTOCOL),
     )
 
 
@@ -206,7 +206,7 @@ def _connections() -> Sequence[Case]:
     timed_out = Spoiled(Reason.TIMEOUT, Reason.TIMEOUT, up=False, requests=3)
     unreachable = Spoiled(Reason.NETWORK, Reason.NETWORK, up=False, requests=3)
     slow = {
-        "no answer": Fault.HANG,
+        "no response": Fault.HANG,
         "slow headers": Fault.SLOW_HEADERS,
         "a slow body": Fault.SLOW_BODY,
     }

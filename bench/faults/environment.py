@@ -1,4 +1,4 @@
-"""A simulated account, the way to it and its configuration: all that a fault can spoil."""
+"""A simulated account, the way to it and its configuration: all that a fault can change."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ class Environment:
         self.simulator.behave(Behaviour(faults=faults, drip=_DRIP))
 
     def lose_name(self) -> None:
-        """Let nobody find the name, and break off the connections of those who have found it."""
+        """Remove the name, and break off the connections that were made by it."""
         self.overrides.names.known.discard(self._host)
         self._open_again()
 
@@ -124,7 +124,7 @@ class Environment:
             self._open_again()
 
     def move_on(self) -> None:
-        """Change what the account holds, so that old numbers can be told from new ones.
+        """Change what the account holds, so that new numbers differ from old ones.
 
         The tree changes in two places, one after the other, and a walk that goes on meanwhile may
         see one of them without the other: so each state in between is true, too.

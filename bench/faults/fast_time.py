@@ -1,4 +1,4 @@
-"""Time that runs faster than the clock on the wall."""
+"""Time that runs faster than the clock of the machine."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ class FastTime:
         return self.start + self.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so many of these seconds."""
+        """Wait this number of fast seconds."""
         await asyncio.sleep(seconds / self.speed)
 
 
@@ -42,16 +42,16 @@ class FastStop:
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
-        self._told = threading.Event()
+        self._event = threading.Event()
 
     def is_set(self) -> bool:
         """Return whether it is time to stop."""
-        return self._told.is_set()
+        return self._event.is_set()
 
     def set(self) -> None:
-        """Tell that it is time to stop."""
-        self._told.set()
+        """Ask to stop."""
+        self._event.set()
 
     def wait(self, timeout: float) -> bool:
-        """Wait so many fast seconds or until it is time to stop; return whether it is."""
-        return self._told.wait(timeout / self._speed)
+        """Wait some fast seconds or until it is time to stop; return whether it is."""
+        return self._event.wait(timeout / self._speed)

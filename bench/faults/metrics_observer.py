@@ -1,4 +1,4 @@
-"""Who looks at every publication, and says whether its numbers are true."""
+"""Compare the numbers of every publication with the truth during their polls."""
 
 import threading
 from collections import defaultdict
@@ -27,7 +27,7 @@ from exporter.polling.targets import Target
 
 _NUMBERS: Final = frozenset({BYTES, FILES, FOLDERS, FOLDER_FILES})
 _REMEMBERED: Final = 100
-_TOLD: Final = 20
+_MAX_WRONG: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Shown:
         return self.samples.get(series(name, **labels))
 
     def of_poll(self, name: str, target: Target) -> float | None:
-        """Return what a gauge of the polls says of a target."""
+        """Return the value of a gauge of the polls for a target."""
         return self.value(name, **poll_labels(target))
 
     def total(self, name: str, **labels: str) -> float:
@@ -108,7 +108,7 @@ class MetricsObserver:
     """Sees every publication: ``look`` is called with each, in the publisher's thread.
 
     ``wrong`` are sentences about numbers that were never true while their poll went on; of many
-    the first. Others may wait for what they want to see.
+    the first. Others may wait for a publication of a kind.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class MetricsObserver:
         return self._newest
 
     def look(self, exposition: Exposition) -> None:
-        """Judge a publication, and show it to those who wait."""
+        """Check a publication, and show it to those who wait."""
         samples: dict[Series, float] = {}
         for family in exposition.accounts.families.values():
             samples |= self._samples(family)
@@ -138,7 +138,7 @@ class MetricsObserver:
         for target in self._truths:
             for sentence in self._wrong(target, shown):
                 self.wrong_count += 1
-                if sentence not in self.wrong and len(self.wrong) < _TOLD:
+                if sentence not in self.wrong and len(self.wrong) < _MAX_WRONG:
                     self.wrong.append(sentence)
         with self._seen:
             self._newest = shown
@@ -148,7 +148,7 @@ class MetricsObserver:
     def wait_for(self, condition: Callable[[Shown], bool], timeout: float) -> Shown | None:
         """Return the first publication from now on of which something holds.
 
-        None comes after so many real seconds.
+        It is None after ``timeout`` real seconds.
         """
         found: list[Shown] = []
 
@@ -162,7 +162,7 @@ class MetricsObserver:
         return found[0] if found else None
 
     def _samples(self, family: FamilyText) -> Mapping[Series, float]:
-        """Read the text of a family, unless it is the one that was read last."""
+        """Read the text of a family, unless it was read last."""
         kept = self._families.get(family.head)
         if kept is None or kept[0] is not family:
             text = b"".join(family.texts()).decode()

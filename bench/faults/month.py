@@ -39,7 +39,7 @@ _WINDOW: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change of what an account holds, at so many seconds after the beginning."""
+    """A change of what an account holds, at a number of seconds after the beginning."""
 
     moment: float
     change: Callable[[Holdings], None]
@@ -55,7 +55,7 @@ class Slot:
 
     @property
     def good(self) -> bool:
-        """Say whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return self == Slot()
 
 
@@ -97,7 +97,7 @@ def slots(seed: str, days: float) -> Sequence[Slot]:
 
 
 def simulate(address: Connection, time: FastTime, seed: str, days: float) -> None:
-    """Serve the accounts until the other side hangs up; it is told the URL first."""
+    """Send the URL, and serve the accounts until the other side closes."""
     lives = [account_script(name, (), seed, days) for name in PATHS]
     with Simulator([_account(life, time) for life in lives], clock=time.now) as simulator:
         address.send(simulator.url)

@@ -17,7 +17,7 @@ Each fault begins at the start or after good polls, and lasts until each target 
   requests  how many ScaleEngine got meanwhile
   back      seconds from the end of the fault until what it had spoiled was good again by itself
   wrong     publications with a number that was true at no moment of its poll
-  log       the cause, as the first line of the log about it tells
+  log       the cause, from the first line of the log about it
 """
 _RENDER: Final = LogfmtRenderer(key_order=("level", "msg", "result"), drop_missing=True)
 _WIDTHS: Final = {

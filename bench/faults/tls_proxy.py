@@ -1,4 +1,4 @@
-"""What stands between the exporter and the simulator: a door that can be shut, TLS, a name."""
+"""A proxy between the exporter and the simulator that can close, with TLS and a name of its own."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ class TlsProxy:
         self._thread.start()
 
     def open(self, certificate: Path | None = None) -> None:
-        """Let connections in; with a certificate they have to speak TLS."""
+        """Accept connections; with a certificate they have to use TLS."""
         self._context = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,7 +47,7 @@ class TlsProxy:
         self._do(self._shut())
 
     def stop(self) -> None:
-        """End for good."""
+        """Close, and end the thread."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_TIMEOUT)
@@ -94,7 +94,7 @@ class TlsProxy:
             finally:
                 behind_writer.transport.abort()
         except (OSError, asyncio.CancelledError):
-            return  # one side has left, or the door is shut: the other is let go as well
+            return  # one side has left, or the proxy has closed: the other side is closed, too
         finally:
             writer.transport.abort()
 
@@ -107,7 +107,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Certificates:
-    """Certificates of an authority that nobody but the exporter is told to trust.
+    """Certificates of an authority that only the exporter trusts.
 
     They are files with the key in them; ``authority`` is what the exporter trusts. Without openssl
     there are none: FileNotFoundError.
@@ -128,7 +128,7 @@ class Names:
         self.known: set[str] = set()
 
     def find(self, resolve: Any, host: Any, *arguments: Any, **named: Any) -> Any:
-        """Look a name up as ``socket.getaddrinfo`` does, without asking anybody for these."""
+        """Look a name up as ``socket.getaddrinfo`` does, without a request for these."""
         if isinstance(host, str) and host.endswith(".invalid"):
             if host not in self.known:
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -138,7 +138,7 @@ class Names:
 
 @contextmanager
 def without_proxy() -> Iterator[None]:
-    """Let this process use no proxy, whatever its environment says."""
+    """Let this process use no proxy, also where its environment names one."""
     before = os.environ.get("NO_PROXY")
     os.environ["NO_PROXY"] = "*"
     try:
@@ -152,7 +152,7 @@ def without_proxy() -> Iterator[None]:
 
 @contextmanager
 def resolving() -> Iterator[Names]:
-    """Answer for names under ``.invalid`` in this process (RFC 2606: they exist nowhere)."""
+    """Resolve names under ``.invalid`` in this process (RFC 2606: they exist nowhere)."""
     names, resolve = Names(), socket.getaddrinfo
     socket.getaddrinfo = partial(names.find, resolve)
     try:

@@ -1,4 +1,4 @@
-"""Try one fault at one time, and judge what came of it."""
+"""Try one fault at one time, and check what the exporter shows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,9 +44,9 @@ class When(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one fault at one time.
+    """The result of one fault at one time.
 
-    ``usage`` and ``files`` tell what /metrics said of each during the fault, ``up`` the same of the
+    ``usage`` and ``files`` are what /metrics had of each during the fault, ``up`` the same of the
     account. ``requests`` came to the simulator meanwhile; ``back`` are the seconds from the end of
     the fault until all was good again. ``problems`` are sentences: where there are none, all is
     well. ``lines`` are those of the log, of all levels.
@@ -152,7 +152,7 @@ class _Trial:
         return (*problems, *self.problems_after(after, failed_before))
 
     def has_struck(self, shown: Shown) -> bool:
-        """Say whether each target has finished a poll of the fault, or is stale."""
+        """Return whether each target has finished a poll of the fault, or is stale."""
         if self.case.until_stale:
             return all(
                 not shown.numbers(target) and self.has_failed(shown, target)
@@ -161,9 +161,9 @@ class _Trial:
         return all(self.was_polled(shown, target) for target in self.expected)
 
     def was_polled(self, shown: Shown, target: Target) -> bool:
-        """Say whether a poll that began after the fault has ended.
+        """Return whether a poll that began after the fault has ended.
 
-        One that began before it ends well, and finds what was there before.
+        A poll that began before the fault succeeds, and finds what was there before.
         """
         if _polls(shown, target) <= _polls(self.before, target):
             return False
@@ -171,7 +171,7 @@ class _Trial:
         return self.has_failed(shown, target) or (self.expected[target] is None and finds_new)
 
     def is_good(self, shown: Shown, targets: Iterable[Target] = ()) -> bool:
-        """Say whether all, or those targets, are good: published is what the account holds now."""
+        """Return whether all, or those targets, are good: they have what the account holds now."""
         return all(
             shown.of_poll("scaleengine_poll_success", target) == 1
             and shown.numbers(target) == self.environment.holdings.numbers(target)
@@ -179,11 +179,11 @@ class _Trial:
         )
 
     def has_failed(self, shown: Shown, target: Target) -> bool:
-        """Say whether a poll of a target has failed since the fault began."""
+        """Return whether a poll of a target has failed since the fault began."""
         return any(self.failures(shown, target, reason) > 0 for reason in Reason)
 
     def failed(self, shown: Shown) -> Mapping[Target, float]:
-        """Return how many polls of each target have failed, whatever the reason."""
+        """Return how many polls of each target have failed, for any reason."""
         return {
             target: shown.total(
                 "scaleengine_poll_failures_total",
@@ -194,17 +194,17 @@ class _Trial:
         }
 
     def problems_during(self, shown: Shown) -> Iterator[str]:
-        """Give what /metrics should not say while the fault lasts."""
+        """Yield what /metrics should not have while the fault lasts."""
         if self.up(shown) != str(int(self.case.spoiled.up)):
             yield f"scaleengine_up is {self.up(shown)} during the fault"
         skew = shown.value("scaleengine_api_clock_skew_seconds", account=self.environment.name)
         if self.case.skew and abs((skew or 0.0) - self.case.skew) > _SKEW_LEEWAY:
             yield f"scaleengine_api_clock_skew_seconds is {skew}"
         for target, reason in self.expected.items():
-            wanted = _GOOD if reason is None else self.left_over
+            expected = _GOOD if reason is None else self.left_over
             found = self.state(shown, target)
-            if found != wanted:
-                yield f"{target.collector}: numbers are {found}, not {wanted}"
+            if found != expected:
+                yield f"{target.collector}: numbers are {found}, not {expected}"
             success = shown.of_poll("scaleengine_poll_success", target)
             if success != int(reason is None):
                 yield f"{target.collector}: poll_success is {success}"
@@ -218,10 +218,10 @@ class _Trial:
                 yield f"{target.collector}: a poll made {made:g} requests"
 
     def problems_after(self, shown: Shown, failed_before: Mapping[Target, float]) -> Iterator[str]:
-        """Give what /metrics should not say when all is mended, and what took too long.
+        """Yield what /metrics should not have after the fault, and what took too long.
 
-        The first poll of a target that begins after the fault is good: only one that has begun
-        before may fail, and be published after.
+        The first poll of a target that begins after the fault is good: only a poll that has
+        begun before may fail, and be published after.
         """
         for target, failed in self.failed(shown).items():
             if failed - failed_before[target] > _LAST_FAILURES:
@@ -232,7 +232,7 @@ class _Trial:
         if self.back is not None and self.back > INTERVAL + self.case.asked + self.leeway:
             yield f"it took {self.back:.0f} s until all was good"
         if self.exporter.list_dead_threads():
-            yield f"threads are dead: {', '.join(self.exporter.list_dead_threads())}"
+            yield f"threads have ended: {', '.join(self.exporter.list_dead_threads())}"
 
     @property
     def left_over(self) -> str:
@@ -241,7 +241,7 @@ class _Trial:
         return _LAST_GOOD if stays else _ABSENT
 
     def state(self, shown: Shown, target: Target) -> str:
-        """Say what the numbers of a target are."""
+        """Return in a word what the numbers of a target are."""
         numbers = shown.numbers(target)
         if not numbers:
             return _ABSENT
@@ -254,7 +254,7 @@ class _Trial:
         return (shown.value(name, **labels) or 0) - (self.before.value(name, **labels) or 0)
 
     def up(self, shown: Shown) -> str:
-        """Return what scaleengine_up says."""
+        """Return the value of scaleengine_up."""
         value = shown.value("scaleengine_up", account=self.environment.name)
         return "-" if value is None else f"{value:g}"
 
@@ -298,17 +298,17 @@ def _is_of(line: EventDict, account: str) -> bool:
 
 
 def _problems_of_log(lines: Sequence[EventDict], trial: _Trial) -> Iterator[str]:
-    """Give what the log should not say: each failed poll is one line, with cause and advice."""
+    """Yield what the log should not have: each failed poll is one line, with cause and advice."""
     for line in lines:
         if line["log_level"] not in ("debug", "info", "warning"):
-            yield f"the log tells of a defect: {line['event']}"
+            yield f"the log has a defect: {line['event']}"
         if KEY in str(line) or SECRET in str(line):
             yield "a line of the log shows a secret"
     failed = [line for line in lines if line.get("result") == "failed"]
-    told = trial.observer.newest.total(
+    counted = trial.observer.newest.total(
         "scaleengine_poll_failures_total", account=trial.environment.name
     )
-    if len(failed) < told:
-        yield f"{told:g} polls failed, and the log has {len(failed)} lines of it"
+    if len(failed) < counted:
+        yield f"{counted:g} polls failed, and the log has {len(failed)} lines of it"
     if not all(line["cause"] and line["advice"] for line in failed):
         yield "a line of the log lacks its cause or its advice"

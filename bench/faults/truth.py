@@ -74,7 +74,7 @@ class Holdings:
             return self.bytes_by_user
 
     def numbers(self, target: Target) -> Numbers:
-        """Return what an exporter has to say of a target just now."""
+        """Return what an exporter has to show of a target now."""
         with self.lock, self.storage.lock:
             if isinstance(target, FilesTarget):
                 return _file_numbers(target, self.storage.find(target.path) or Folder())

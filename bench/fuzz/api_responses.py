@@ -131,7 +131,7 @@ def _spoilt(draw: st.DrawFn) -> bytes:
 
 
 class _Given:
-    """Stands in for the transport: it has received what it is given."""
+    """Replaces the transport, and returns what it is given."""
 
     closed = False
     timeout = 60.0
@@ -185,13 +185,13 @@ def api_content() -> Iterator[Target[tuple[int, bytes]]]:
             try:
                 read()
             except ScaleEngineError as error:
-                _judge(error)
+                _check(error)
 
     statuses = st.sampled_from([*[200] * 6, 204, 301, 401, 404, 429, 500, 503, 999])
     yield Target(st.tuples(statuses, _spoilt()), check)
 
 
-def _judge(error: ScaleEngineError) -> None:
+def _check(error: ScaleEngineError) -> None:
     text = str(error)
     if not text.isprintable() or len(text) > 1000:  # noqa: PLR2004 - a log line, not a page
         raise AssertionError(f"no short line of text: {text[:2000]!r}")
@@ -281,7 +281,7 @@ def api_http() -> Iterator[Target[bytes]]:
             try:
                 transport.send("{}", context)
             except ScaleEngineError as error:
-                _judge(error)
+                _check(error)
 
         yield Target(_responses() | st.binary(max_size=300), check)
 

@@ -120,12 +120,12 @@ def _locates_each_mistake(
         try:
             load_file(path)
         except ConfigError as error:
-            _judge(error, path, content)
+            _check(error, path, content)
 
     return check
 
 
-def _judge(error: ConfigError, path: Path, content: bytes) -> None:
+def _check(error: ConfigError, path: Path, content: bytes) -> None:
     if not error.problems:
         raise AssertionError("an error without a problem")
     lines = len(content.decode("latin-1").splitlines()) + 1

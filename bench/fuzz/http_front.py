@@ -1,4 +1,4 @@
-"""The web server against any bytes, with basic auth on: nobody gets in, nothing fails.
+"""The web server against any bytes, with basic auth on: no request is let in, nothing fails.
 
 Each response is no success, no 500, and repeats nothing that was sent. Nothing is logged as an
 error. A scrape with the password afterwards gets the metrics.
@@ -125,7 +125,7 @@ _SENT: Final = st.lists(_mangled() | st.binary(max_size=200), min_size=1, max_si
 
 @contextmanager
 def http_front() -> Iterator[Target[list[bytes]]]:
-    """Run the web server in a thread, and check what it answers."""
+    """Run the web server in a thread, and check its responses."""
     with tempfile.TemporaryDirectory() as folder, capture_logs() as events, _records() as records:
         config = Path(folder, "web.yml")
         hashed = bcrypt.hashpw(_PASSWORD, bcrypt.gensalt(4)).decode()
@@ -135,7 +135,7 @@ def http_front() -> Iterator[Target[list[bytes]]]:
             def check(sent: list[bytes]) -> None:
                 del events[:], records[:]
                 for received in _exchange(port, sent):
-                    _judge(received)
+                    _check(received)
                 _scrape(port)
                 errors = [event for event in events if event["log_level"] in {"error", "critical"}]
                 _require(not errors, f"logged: {errors}")
@@ -150,7 +150,7 @@ def _require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - it is what m
         raise AssertionError(sentence)
 
 
-def _judge(received: bytes) -> None:
+def _check(received: bytes) -> None:
     _require(_CANARY not in received, "a response repeats the request")
     _require(not received or _STATUS.match(received) is not None, f"not HTTP: {received[:80]!r}")
     for status in map(int, _STATUS.findall(received)):
@@ -192,7 +192,7 @@ def _records() -> Iterator[list[logging.LogRecord]]:
 
 
 def _no_status() -> NoReturn:
-    """Raise an error: nobody gets as far as the status page."""
+    """Raise an error: no request gets as far as the status page."""
     raise NotImplementedError
 
 

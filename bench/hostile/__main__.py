@@ -1,6 +1,6 @@
 """Attack the whole program under a memory limit, and print what each attack cost.
 
-An attack holds if the exporter lives, answers the scrapes beside it, writes little to its log, and
+An attack holds if the exporter runs, serves the scrapes meanwhile, writes little to its log, and
 has its memory back afterwards; and if what the attack itself looks at is as it should be.
 """
 
@@ -87,7 +87,7 @@ CLIENT_ATTACKS: Final[dict[str, tuple[str, Setup, ClientAttack]]] = {
         requests.guess_passwords,
     ),
     "stalled-readers": (
-        "3,000 readers of 10,000 series that stand still, from one address",
+        "3,000 readers of 10,000 series that take nothing, from one address",
         _MANY_SERIES,
         connections.stop_reading,
     ),
@@ -137,7 +137,7 @@ class Outcome:
             faults.append(f"memory {self.after / self.rest - 1:+.0%}")
         if len(self.scrapes.failures) > _MAX_UNANSWERED * self.scrapes.sent:
             reasons = Counter(self.scrapes.failures)
-            faults.append(f"scrapes not answered: {show_counts(reasons)}")
+            faults.append(f"scrapes without a response: {show_counts(reasons)}")
         if self.scrapes.milliseconds(0.5) > _MAX_MEDIAN_MS:
             faults.append("slow scrapes")
         if self.log_bytes > _MAX_LOG:
@@ -166,14 +166,14 @@ class Outcome:
 
 HEAD: Final = (
     "| attack | rest MiB | peak | kernel peak | after | scrapes | p50 ms | p99 ms | log KiB "
-    "| alive | verdict | seen |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|"
+    "| alive | result | seen |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---|---|"
 )
 
 
 def attack_names() -> dict[str, str]:
     """Return the attacks, each with what it does."""
-    told = {name: about for name, (about, _, _) in CLIENT_ATTACKS.items()}
-    return told | {f"api-{name}": about for name, (about, _) in API_ATTACKS.items()}
+    names = {name: about for name, (about, _, _) in CLIENT_ATTACKS.items()}
+    return names | {f"api-{name}": about for name, (about, _) in API_ATTACKS.items()}
 
 
 def run_attack(name: str, limit_bytes: int, seconds: float, wait: float) -> Outcome:
@@ -228,8 +228,8 @@ def _reasons(victim: Victim) -> tuple[str, int, int]:
             reason = labels.partition('reason="')[2].partition('"')[0]
             failures[reason] = failures.get(reason, 0) + float(value)
     users = sum("scaleengine_disk_usage_bytes" in sample for sample in samples)
-    told = ", ".join(f"{number:.0f} x {reason}" for reason, number in failures.items())
-    text = f"{told or 'no failure'}; {users} CPU users"
+    counts = ", ".join(f"{number:.0f} x {reason}" for reason, number in failures.items())
+    text = f"{counts or 'no failure'}; {users} CPU users"
     return text, int(sum(failures.values())), users
 
 
@@ -254,7 +254,7 @@ def _run(name: str, setup: Setup, attack: _Attack, limit_bytes: int, wait: float
         logged = program.log_bytes() - logged
         after = memory.resident() if program.is_alive() else None
         if after is not None:
-            scrape(victim, scrapes)  # the last word: it still answers
+            scrape(victim, scrapes)  # the last check: it still responds
         return Outcome(name, rest, memory, after, scrapes, logged, finding)
 
 

@@ -17,7 +17,7 @@ _ENDLESS_BYTES: Final = 4 * 1024 * _MIB
 
 
 def _both(usage: bytes, listing: bytes) -> Respond:
-    """Return the same content, whatever the command is."""
+    """Return the same content for any command."""
     whole = response(usage), response(listing)
 
     def respond(request: ApiRequest) -> Iterable[bytes]:

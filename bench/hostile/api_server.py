@@ -1,6 +1,6 @@
 """A small API server that sends the bytes it is given, right or wrong.
 
-It reads requests, checks nothing, and answers an honest account as the API's pages say. While it is
+It reads requests, checks nothing, and responds to an honest account as documented. While it is
 hostile, the other accounts get what the attack sends.
 """
 
@@ -26,7 +26,7 @@ Respond: TypeAlias = Callable[["ApiRequest"], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """What a request to the API asks for."""
+    """A request to the API."""
 
     cdn: int
     command: str

@@ -78,7 +78,7 @@ async def _until_closed(connection: socket.socket, seconds: float) -> None:
 
 
 def open_many(victim: Victim, seconds: float, *, many: bool = False) -> Finding:
-    """Open 1,300 connections a second that send nothing, beside slow honest clients."""
+    """Open 1,300 connections a second that send nothing, while there are slow honest clients."""
     raise_descriptors()
     return asyncio.run(_crowd_out(victim, seconds, 1300, many=many))
 
@@ -122,6 +122,6 @@ async def _crowd_out(victim: Victim, seconds: float, rate: float, *, many: bool)
     await asyncio.gather(
         start_at_rate(rate, seconds, hold), start_at_rate(5, seconds, scrape_slowly)
     )
-    answered = honest["200"] / max(1, honest.total())
-    broken = () if answered >= 0.95 else (f"{answered:.0%} of slow clients answered",)  # noqa: PLR2004
+    served = honest["200"] / max(1, honest.total())
+    broken = () if served >= 0.95 else (f"{served:.0%} of slow clients served",)  # noqa: PLR2004
     return Finding(f"{held['opened']} opened; slow clients: {show_counts(honest)}", broken)

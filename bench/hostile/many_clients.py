@@ -146,7 +146,7 @@ def main() -> None:
     given = parser.parse_args()
     cores = two_cores()
     print(describe(cores), end="\n\n")
-    print("| attack | connections | scrapes | answered | p50 ms | p99 ms | max ms | CPU", end=" ")
+    print("| attack | connections | scrapes | responses | p50 ms | p99 ms | max ms | CPU", end=" ")
     print("| memory MiB | descriptors |\n|---|---|---|---|---|---|---|---|---|---|")
     for attack in ATTACKS:
         measure(attack, cores, given.seconds, given.pause)

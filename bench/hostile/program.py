@@ -25,7 +25,7 @@ USER: Final = "prometheus"
 PASSWORD: Final = "nobodys-password"  # noqa: S105 - it opens nothing but this benchmark
 BCRYPT_COST: Final = 10
 OTHER_ACCOUNTS: Final = 4
-"""Accounts whose API requests the attacks answer."""
+"""Accounts whose API requests the attacks respond to."""
 
 _START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 10.0
@@ -56,7 +56,7 @@ class Setup:
     """How the exporter runs: TLS, client certificates, a password, reloads by POST, its series.
 
     ``users`` are further users, each with the one password. ``web_config`` is YAML text to be added
-    to the web config file. ``accounts`` says whether the accounts are polled that attacks answer.
+    to the web config file. ``accounts`` is whether the accounts of the attacks are polled.
     ``idle_accounts`` is the number of further accounts, polled once a day.
     """
 
@@ -94,7 +94,7 @@ class Victim:
 class Memory:
     """The resident memory of a process and what the kernel holds for it, in bytes.
 
-    ``exceeded`` says that the process was ended, because nothing else holds the limit.
+    ``exceeded`` means that the process was ended, because nothing else holds the limit.
     """
 
     process: int

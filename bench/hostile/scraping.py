@@ -1,4 +1,4 @@
-"""Honest scrapes while an attack is under way, each by a new connection as Prometheus' first."""
+"""Honest scrapes during an attack, each on a new connection, as the first of a Prometheus."""
 
 import base64
 import http.client
@@ -18,7 +18,7 @@ TIMEOUT = 10.0
 
 @dataclass(slots=True)
 class Scrapes:
-    """The seconds of those that were answered, and why the others were not."""
+    """The seconds until each response, and why other scrapes got none."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

@@ -35,7 +35,7 @@ def outcome(
         (outcome(after=110, unanswered=1, log_bytes=1000), []),
         (outcome(after=111), ["memory +11%"]),
         (outcome(after=None), ["ended"]),
-        (outcome(unanswered=3), ["scrapes not answered: 3 x TimeoutError"]),
+        (outcome(unanswered=3), ["scrapes without a response: 3 x TimeoutError"]),
         (outcome(log_bytes=MIB), ["1024 KiB of log"]),
         (outcome(broken=("HTTP 500",)), ["HTTP 500"]),
     ],

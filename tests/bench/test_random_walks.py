@@ -1,4 +1,4 @@
-"""Random walks: made again from seed and number, and judged by the truth of every moment."""
+"""Random walks: made again from seed and number, and compared with the truth of every moment."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from bench.random_walks import (
     Outcome,
     Result,
     Trial,
+    classify,
     exit_status,
     is_right_by_folder,
-    judge,
     main,
     make_trial,
     summary,
@@ -39,12 +39,12 @@ def test_walks_follow_from_the_seed() -> None:
 def test_a_number_is_compared_with_every_state() -> None:
     """True at some moment is exact; off by what moved at most is told from wrong."""
     tried = trial("a/1", "a/2", "b/3")
-    assert judge(tried, Truth(0, 0)) is Outcome.EXACT
-    assert judge(tried, Truth(1, 0)) is Outcome.WRONG
+    assert classify(tried, Truth(0, 0)) is Outcome.EXACT
+    assert classify(tried, Truth(1, 0)) is Outcome.WRONG
     tried.changing.apply(Remove("a/1"))
-    assert judge(tried, Truth(1, 0)) is Outcome.BOUNDED
-    assert judge(tried, Truth(2, 0)) is Outcome.WRONG
-    assert judge(tried, Truth(1, 1)) is Outcome.WRONG
+    assert classify(tried, Truth(1, 0)) is Outcome.BOUNDED
+    assert classify(tried, Truth(2, 0)) is Outcome.WRONG
+    assert classify(tried, Truth(1, 1)) is Outcome.WRONG
 
 
 def test_the_numbers_of_folders_are_compared_too() -> None:
@@ -62,7 +62,7 @@ def test_the_numbers_of_folders_are_compared_too() -> None:
 def test_a_number_of_an_ambiguous_tree_is_not_wrong() -> None:
     """A folder named 0 under flagless objects is printed as a list: nobody can know."""
     variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
-    assert judge(trial("0/x", variant=variant), Truth(0, 1)) is Outcome.AMBIGUOUS
+    assert classify(trial("0/x", variant=variant), Truth(0, 1)) is Outcome.AMBIGUOUS
 
 
 @pytest.mark.parametrize("change_share", [0.0, 0.5])

@@ -14,10 +14,10 @@ def test_some_hours_with_faults_publish_no_wrong_number(capsys: pytest.CaptureFi
     """Polls with a fault one time in five publish no wrong number, and end well."""
     soaked = soak(days=0.2, minutes=0.06)
 
-    assert {what for what, holds in soaked.verdicts.items() if not holds} <= FLAT
+    assert {what for what, holds in soaked.results.items() if not holds} <= FLAT
     rows = capsys.readouterr().out.splitlines()[1:]
     assert len(rows) == 10
-    assert soaked.verdicts["every target was good again after the last fault"]
+    assert soaked.results["every target was good again after the last fault"]
 
 
 def test_the_script_of_an_account_follows_from_the_seed() -> None:

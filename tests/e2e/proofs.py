@@ -19,41 +19,41 @@ class PanelValue:
 
 @dataclass(slots=True)
 class Proofs:
-    """Proofs (by whom, what, the value seen) and values of panels (by whom), as they come."""
+    """Proofs (server, what, the value seen) and values of panels by server, in their order."""
 
     proven: list[tuple[str, str, str]] = field(default_factory=list)
     panels: dict[str, list[PanelValue]] = field(default_factory=dict)
 
-    def add(self, judge: str, what: str, seen: object) -> None:
-        """Remember what was proven, who says so, and the value that was seen."""
-        self.proven.append((judge, what, str(seen)))
+    def add(self, server: str, what: str, seen: object) -> None:
+        """Remember what was proven, by which server, and the value that was seen."""
+        self.proven.append((server, what, str(seen)))
 
-    def add_panel(self, judge: str, value: PanelValue) -> None:
+    def add_panel(self, server: str, value: PanelValue) -> None:
         """Remember what an expression of a panel returned."""
-        self.panels.setdefault(judge, []).append(value)
+        self.panels.setdefault(server, []).append(value)
 
     def lines(self) -> Iterator[str]:
         """Give the tables as they are printed."""
         counted = [
-            (judge, "expressions of panels that return data", str(len(values)))
-            for judge, values in self.panels.items()
+            (server, "expressions of panels that return data", str(len(values)))
+            for server, values in self.panels.items()
         ]
-        yield from _aligned(["judge", "proven", "seen"], [*self.proven, *counted])
-        # The first judge speaks for all; the file has what each saw.
-        for judge, values in [*self.panels.items()][:1]:
+        yield from _aligned(["server", "proven", "seen"], [*self.proven, *counted])
+        # The first server represents all; the file has what each returned.
+        for server, values in [*self.panels.items()][:1]:
             yield ""
             rows = [(value.panel, value.returned, _one_line(value.expression)) for value in values]
-            yield from _aligned([f"panel ({judge})", "returned", "expression"], rows)
+            yield from _aligned([f"panel ({server})", "returned", "expression"], rows)
 
     def write(self, file: Path) -> None:
         """Write the tables as Markdown, with every expression whole."""
-        rows: list[str] = [*_markdown(["judge", "proven", "seen"], self.proven)]
-        for judge, values in self.panels.items():
+        rows: list[str] = [*_markdown(["server", "proven", "seen"], self.proven)]
+        for server, values in self.panels.items():
             cells = [
                 (value.panel, f"`{' '.join(value.expression.split())}`", value.returned)
                 for value in values
             ]
-            rows += ["", *_markdown([f"panel ({judge})", "expression", "returned"], cells)]
+            rows += ["", *_markdown([f"panel ({server})", "expression", "returned"], cells)]
         file.write_text("\n".join(rows) + "\n")
 
 
