@@ -75,7 +75,7 @@ FACTS: Mapping[str, Mapping[str, object]] = {
         "requests_per_hour_allowed": NUMBER,
     },
 }
-"""What is told of each thing that went well."""
+"""The text for each thing that went well."""
 
 COST: Mapping[str, object] = {
     "requests": NUMBER,

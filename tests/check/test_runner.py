@@ -449,14 +449,14 @@ def test_requests_keep_to_the_rate_limit(
 def test_progress_names_what_is_tried_next(
     settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
-    """Whoever watches is told what is tried next, and how far an account has come."""
-    told: list[str] = []
+    """Progress names what is tried next, and how far an account has come."""
+    progress: list[str] = []
     asked = settings(scaleengine.url, main())
     prober = Prober(asked, Clock(), lambda *_: None)
-    list(CheckRunner(asked, prober, Clock(), told.append).run())
+    list(CheckRunner(asked, prober, Clock(), progress.append).run())
     prober.close()
 
-    assert told == [
+    assert progress == [
         "127.0.0.1",
         "main disk usage (1 of 3)",
         "main sestore4/jb video (2 of 3)",

@@ -138,9 +138,9 @@ def test_a_path_that_fails_keeps_its_last_number(
     assert failures is not None
     assert failures >= 1
 
-    told = failing.wait_for(msg="poll", **path, result="failed", reason=reason)
-    assert told["cause"]
-    assert told["advice"]
+    line = failing.wait_for(msg="poll", **path, result="failed", reason=reason)
+    assert line["cause"]
+    assert line["advice"]
     # Another path may have failed for the same reason before.
     failing.wait_for(level="warning", account="main", reason=reason)
 
@@ -168,8 +168,8 @@ def test_an_account_with_refused_credentials_is_down_without_numbers(
         count = scrape.value(counter, account=account, reason=reason)
         assert count is not None
         assert count >= 1
-    told = failing.wait_for(msg="poll", account=account, result="failed", reason=reason)
-    assert f"account {account!r}" in str(told["advice"])
+    line = failing.wait_for(msg="poll", account=account, result="failed", reason=reason)
+    assert f"account {account!r}" in str(line["advice"])
 
 
 def test_one_cause_of_many_targets_is_one_warning(
@@ -205,8 +205,8 @@ def test_the_exporter_is_healthy_and_ready_with_failing_targets(failing: Program
 def test_no_log_line_or_page_has_a_secret(failing: Program) -> None:
     """No line of the log, even of debug, and no page shows a secret, even one sent back to us."""
     pages = [failing.get(path)[1] for path in ("/", "/metrics", "/-/ready", "/-/healthy")]
-    told = failing.wait_for(msg="poll", path="sestore4/telling", result="failed", reason="api")
-    assert "no such path for *** ***" in str(told["cause"])
+    line = failing.wait_for(msg="poll", path="sestore4/telling", result="failed", reason="api")
+    assert "no such path for *** ***" in str(line["cause"])
     assert "canary" not in "\n".join([*failing.lines, *pages]).lower()
 
 
@@ -218,8 +218,8 @@ def test_an_unreachable_api_leaves_numbers_absent(
         configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
         program = start(tmp_path, "--log.level=debug")
         for collector in ("disk_usage", "files"):
-            told = program.wait_for(msg="poll", collector=collector, result="failed")
-            assert (told["reason"], told["cause"]) == ("network", REFUSED_CONNECTION)
+            line = program.wait_for(msg="poll", collector=collector, result="failed")
+            assert (line["reason"], line["cause"]) == ("network", REFUSED_CONNECTION)
 
         assert program.value("scaleengine_up", account="main") == 0
         assert program.value("scaleengine_poll_success", collector="files") == 0

@@ -80,9 +80,9 @@ def test_events_below_the_level_are_not_logged(
     lines = written()
     assert len(lines) == len(heard)
     for line, expected in zip(lines, heard, strict=True):
-        told = json.loads(line) if form == "json" else fields(line)
-        assert told["level"] == expected
-        assert told["msg"].strip('"') == f"at {expected}"
+        parsed = json.loads(line) if form == "json" else fields(line)
+        assert parsed["level"] == expected
+        assert parsed["msg"].strip('"') == f"at {expected}"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_warnings_of_python_are_log_lines(written: Written) -> None:
 
 
 def test_a_logfmt_line_begins_with_time_level_and_message(written: Written) -> None:
-    """A line of logfmt begins with time, level and message; then come the facts as told."""
+    """A line of logfmt begins with time, level and message; then come the fields in their order."""
     configure_logging("info", "logfmt", str)
     ours().info("poll", account="main", files=3, cause='no "way"', empty="", none=None)
     (line,) = written()
@@ -145,10 +145,10 @@ def test_a_json_line_has_the_same_fields(written: Written) -> None:
     configure_logging("info", "json", str)
     ours().info("poll", account="büro", files=3, none=None)
     (line,) = written()
-    told = json.loads(line)
-    assert TIME.fullmatch(told.pop("ts"))
+    parsed = json.loads(line)
+    assert TIME.fullmatch(parsed.pop("ts"))
     expected = {"level": "info", "msg": "poll", "account": "büro", "files": 3}
-    assert told == expected
+    assert parsed == expected
     assert "büro" in line
 
 
@@ -161,12 +161,12 @@ def test_events_of_libraries_have_the_same_format(written: Written, form: str) -
     except ValueError:
         logging.getLogger("asyncio").exception("Task %s", "failed")
     (line,) = written()
-    told = json.loads(line) if form == "json" else fields(line)
-    assert TIME.fullmatch(told["ts"])
-    assert told["level"] == "error"
-    assert told["msg"].strip('"') == "Task failed"
-    assert told["exception"].strip('"').startswith("Traceback (most recent call last):")
-    assert "ValueError: 4 letters" in told["exception"]
+    parsed = json.loads(line) if form == "json" else fields(line)
+    assert TIME.fullmatch(parsed["ts"])
+    assert parsed["level"] == "error"
+    assert parsed["msg"].strip('"') == "Task failed"
+    assert parsed["exception"].strip('"').startswith("Traceback (most recent call last):")
+    assert "ValueError: 4 letters" in parsed["exception"]
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
@@ -204,9 +204,9 @@ def test_an_event_is_one_line_whatever_it_holds(
         (line,) = written()
         assert line.isprintable()
         if form == "json":
-            told = json.loads(line)
-            assert told["msg"] == message
-            assert library or told["cause"] == fact
+            parsed = json.loads(line)
+            assert parsed["msg"] == message
+            assert library or parsed["cause"] == fact
         else:
             assert list(fields(line)) == ["ts", "level", "msg", *([] if library else ["cause"])]
 

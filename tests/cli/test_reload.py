@@ -175,8 +175,8 @@ def test_a_new_path_is_polled_at_once(
     configure(shared_folder, scaleengine.url, account=polling(*PATHS))
     reload(shared)
 
-    told = shared.wait_for(msg="poll", path=PATHS[1])
-    assert told["files"] == 10
+    line = shared.wait_for(msg="poll", path=PATHS[1])
+    assert line["files"] == 10
     shared.wait_for_value(10, "scaleengine_files", path=PATHS[1])
     assert shared.value("scaleengine_files", path=PATHS[0]) == 130
     polls = [

@@ -102,9 +102,9 @@ def test_reloads_over_http_are_limited_in_the_log(
     """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
     reload = reloading(read, lambda _: True)
     with capture_logs() as lines:
-        told = [reload(over_http=True) for _ in range(3)]
+        outcomes = [reload(over_http=True) for _ in range(3)]
         reload()
-    assert told == [told[0]] * 3
+    assert outcomes == [outcomes[0]] * 3
     assert [line["log_level"] for line in lines] == [level, "debug", "debug", level]
 
 

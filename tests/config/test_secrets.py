@@ -218,8 +218,8 @@ def test_no_mistake_shows_the_value(load_text: LoadText, broken: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_text(text, {"SECRET": CANARY})
     error = caught.value
-    told = traceback.format_exception(error)
-    assert CANARY not in "".join([*told, repr(error), str(error), str(error.problems)])
+    shown = traceback.format_exception(error)
+    assert CANARY not in "".join([*shown, repr(error), str(error), str(error.problems)])
     assert error.__cause__ is None
     assert error.__context__ is None
 

@@ -1,4 +1,4 @@
-"""What the receivers are told from some moment on."""
+"""The notifications of the receivers from some moment on."""
 
 from collections.abc import Collection, Mapping
 
@@ -11,25 +11,25 @@ _ON_EVERY_ALERT = ("alertname", "job")
 
 
 class ReceivedAlerts:
-    """Hears what receivers are told after it was made; what it waited for is proven."""
+    """Finds the notifications since it was made, and adds those it waited for to the proofs."""
 
     def __init__(self, watches: Collection[Watch], proofs: Proofs) -> None:
         self._proofs = proofs
-        self._before = {watch.name: len(watch.receiver.told) for watch in watches}
+        self._before = {watch.name: len(watch.receiver.notifications) for watch in watches}
 
-    def told(self, watch: Watch, **labels: str) -> list[Notification]:
-        """Return what a receiver was told of alerts with these labels."""
-        told = watch.receiver.told[self._before[watch.name] :]
-        return [alert for alert in told if labels.items() <= alert.labels.items()]
+    def find(self, watch: Watch, **labels: str) -> list[Notification]:
+        """Return the notifications of a receiver for alerts with these labels."""
+        notifications = watch.receiver.notifications[self._before[watch.name] :]
+        return [alert for alert in notifications if labels.items() <= alert.labels.items()]
 
     def firing(self, watch: Watch, alert: str, **labels: str) -> Notification:
-        """Wait until a receiver is told that an alert fires, with just these labels."""
+        """Wait until a receiver gets an alert that fires, with just these labels."""
         expected = {"alertname": alert, "job": "scaleengine", **labels}
-        return self._hear(watch, alert, expected, firing=True)
+        return self._wait_for(watch, alert, expected, firing=True)
 
     def resolved(self, watch: Watch, alert: str) -> Notification:
-        """Wait until a receiver is told that an alert is over."""
-        return self._hear(watch, alert, {}, firing=False)
+        """Wait until a receiver gets an alert that is resolved."""
+        return self._wait_for(watch, alert, {}, firing=False)
 
     def held_back(self, watch: Watch, cause: str, alerts: Collection[str]) -> None:
         """Wait until all these alerts fire, and an alert that fires keeps them from being sent."""
@@ -45,18 +45,20 @@ class ReceivedAlerts:
         others = sorted(alert for alert, causes in seen.items() if cause in causes)
         self._proofs.add(watch.name, f"held back by {cause}", ", ".join(others))
 
-    def _hear(
+    def _wait_for(
         self, watch: Watch, alert: str, labels: Mapping[str, str], *, firing: bool
     ) -> Notification:
-        def heard() -> list[Notification]:
+        def find_matching() -> list[Notification]:
             return [
                 notification
-                for notification in self.told(watch)
+                for notification in self.find(watch)
                 if (notification.alert, notification.firing) == (alert, firing)
             ]
 
         state = "firing" if firing else "resolved"
-        notification = wait_until(heard, bool, f"{watch.name}: {alert} {state} at a receiver")[0]
+        notification = wait_until(
+            find_matching, bool, f"{watch.name}: {alert} {state} at a receiver"
+        )[0]
         assert not labels or notification.labels == labels
         shown = [
             f"{name}={value}"

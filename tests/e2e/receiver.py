@@ -1,4 +1,4 @@
-"""Who is told by Alertmanager: a webhook on loopback that keeps what it gets."""
+"""A receiver of Alertmanager: a webhook on loopback that keeps its notifications."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One alert of a message: whom it went to, whether it fires, and what it says."""
+    """One alert of a message: its receiver, whether it fires, and its text."""
 
     receiver: str
     firing: bool
@@ -35,17 +35,17 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.url = url
         self._lock = threading.Lock()
-        self._told: list[Notification] = []
+        self._notifications: list[Notification] = []
 
     @property
-    def told(self) -> tuple[Notification, ...]:
-        """What has come so far."""
+    def notifications(self) -> tuple[Notification, ...]:
+        """The notifications so far."""
         with self._lock:
-            return tuple(self._told)
+            return tuple(self._notifications)
 
     def take(self, message: Mapping[str, Any]) -> None:
         """Keep a message as Alertmanager's webhook sends it."""
-        told = [
+        notifications = [
             Notification(
                 message["receiver"],
                 alert["status"] == "firing",
@@ -55,7 +55,7 @@ class Receiver:
             for alert in message["alerts"]
         ]
         with self._lock:
-            self._told.extend(told)
+            self._notifications.extend(notifications)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def listening_receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Say nothing: what came is kept."""
+            """Log nothing: notifications are kept."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver = Receiver(f"http://127.0.0.1:{server.server_port}")

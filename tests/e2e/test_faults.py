@@ -1,4 +1,4 @@
-"""What goes wrong is told to the right receiver in the right words, and so is its end."""
+"""Each failure sends the right alert to the right receiver, and so does its end."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,8 +29,8 @@ RESTARTING = "ScaleEngineExporterRestarting"
 RESTARTS = 5
 """As many as the threshold of the alert."""
 NO_POLLS = {"ScaleEnginePollsFailing", "ScaleEnginePollsStale"}
-TOLD = {ACCOUNT_DOWN, EXPORTER_DOWN, FILES_GONE, OVER_QUOTA, REQUESTS_FAILING} | NO_POLLS
-TOLD |= {RESTARTING}
+EXPECTED_ALERTS = {ACCOUNT_DOWN, EXPORTER_DOWN, FILES_GONE, OVER_QUOTA, REQUESTS_FAILING} | NO_POLLS
+EXPECTED_ALERTS |= {RESTARTING}
 """What the faults here lead to."""
 
 AT_THE_START = {"ScaleEngineExporterMissing"}
@@ -41,7 +41,7 @@ Watches = Mapping[str, Watch]
 
 @pytest.fixture
 def received(watches: Watches, proofs: Proofs) -> ReceivedAlerts:
-    """Hear what the receivers are told from now on."""
+    """Return the notifications from now on."""
     return ReceivedAlerts(watches.values(), proofs)
 
 
@@ -62,7 +62,7 @@ def test_refused_credentials_send_a_page(
     received: ReceivedAlerts,
     proofs: Proofs,
 ) -> None:
-    """Refused credentials page somebody; that nothing is polled then is not told beside it."""
+    """Refused credentials send a page, and no alert for the polls that are missing then."""
     with wrong_key(exporter, polled["shop"]):
         for watch in watches.values():
             down = received.firing(
@@ -80,7 +80,7 @@ def test_refused_credentials_send_a_page(
             )
         for watch in watches.values():
             received.held_back(watch, ACCOUNT_DOWN, NO_POLLS)
-            assert {alert.alert for alert in received.told(watch, account="shop")} == {ACCOUNT_DOWN}
+            assert {alert.alert for alert in received.find(watch, account="shop")} == {ACCOUNT_DOWN}
             alerts_are_drawn(watch, "shop", proofs)
     for watch in watches.values():
         received.resolved(watch, ACCOUNT_DOWN)
@@ -192,7 +192,7 @@ def test_an_exporter_that_is_down_sends_a_page(
     watches: Watches,
     received: ReceivedAlerts,
 ) -> None:
-    """An exporter that is gone pages somebody; what it said before is told no more."""
+    """An exporter that is down sends a page; alerts about its numbers end."""
     with refused(scaleengine, polled["demo"]):
         for watch in watches.values():
             wait_until(
@@ -231,7 +231,7 @@ def wait_for_a_scrape(watch: Watch, exporter: Exporter) -> None:
 def test_repeated_restarts_are_notified(
     exporter: Exporter, watches: Watches, received: ReceivedAlerts
 ) -> None:
-    """An exporter that is started again and again is told of, though each time it polls well."""
+    """Repeated restarts send a notification, though each time the polls are good."""
     for _ in range(RESTARTS):
         with ended(exporter):
             pass
@@ -246,8 +246,8 @@ def test_repeated_restarts_are_notified(
 
 
 def test_no_other_alert_is_sent(watches: Watches, proofs: Proofs) -> None:
-    """In all that time nobody was told of anything but what was wrong."""
+    """In all that time no other alert was sent."""
     for watch in watches.values():
-        told = {alert.alert for alert in watch.receiver.told} - AT_THE_START
-        assert told <= TOLD
-        proofs.add(watch.name, "alerts told of in all, none false", len(told))
+        alerts = {alert.alert for alert in watch.receiver.notifications} - AT_THE_START
+        assert alerts <= EXPECTED_ALERTS
+        proofs.add(watch.name, "alerts sent in all, none false", len(alerts))

@@ -55,7 +55,7 @@ def watching(
     prometheus, alertmanager = programs
     with ExitStack() as ending:
         receiver = ending.enter_context(listening_receiver())
-        told = ending.enter_context(
+        server = ending.enter_context(
             Child(
                 [
                     alertmanager,
@@ -66,7 +66,7 @@ def watching(
                 ]
             )
         )
-        peer = told.wait_for_line(_LISTENING)
+        peer = server.wait_for_line(_LISTENING)
         write_rules(folder)
         scraping = ending.enter_context(
             Child(

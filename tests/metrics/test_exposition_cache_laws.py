@@ -138,7 +138,7 @@ names = st.none() | st.sets(
 
 
 class World:
-    """A store and its metrics, a clock that moves when told to, and a publisher.
+    """A store and its metrics, a clock that moves when a test says so, and a publisher.
 
     It is the publisher's stop signal too: each of its waits is a turn, in which things change.
     """
@@ -213,12 +213,13 @@ class World:
         exposition = published(self.publisher)
         text = families(joined(exposition.text(self.asked)))
         assert families(unpacked(exposition.gzip(self.asked))) == text
-        told = self.told_by(self.metrics.registry)
-        assert sorted(text) == sorted(told)
-        assert text == told or self.asked is not None  # with names, the library's order is a set's
+        rendered = self.render(self.metrics.registry)
+        assert sorted(text) == sorted(rendered)
+        # With names, the library's order is that of a set.
+        assert text == rendered or self.asked is not None
         self.held.append((exposition, text))
 
-    def told_by(self, registry: CollectorRegistry) -> list[str]:
+    def render(self, registry: CollectorRegistry) -> list[str]:
         """Return the families that prometheus_client renders of a registry now."""
         if self.asked is None:
             return families(generate_latest(registry))

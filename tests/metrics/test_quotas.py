@@ -1,4 +1,4 @@
-"""Quotas are told as they are configured, for the users that there are."""
+"""Quotas are published as configured, for the users that there are."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -26,7 +26,7 @@ def store(clock: Clock) -> Store:
     return store
 
 
-def told(metrics: Metrics) -> dict[tuple[str, str], float]:
+def read_quotas(metrics: Metrics) -> dict[tuple[str, str], float]:
     """Return the quotas by account and CPU user."""
     return {
         (sample.labels["account"], sample.labels["cpu_user"]): sample.value
@@ -53,17 +53,17 @@ def test_a_user_has_its_own_quota_or_the_default_one(
     quotas: Mapping[str, int],
     expected: Mapping[tuple[str, str], float],
 ) -> None:
-    """A user's own quota is told always; that of ``*`` for each other user with a disk usage.
+    """A user's own quota is always there; that of ``*`` for each other user with a disk usage.
 
     A user with an empty name, which may be the whole account, has a quota only of its own.
     """
-    assert told(build_metrics(store, {"main": 158}, clock, {"main": quotas})) == expected
+    assert read_quotas(build_metrics(store, {"main": 158}, clock, {"main": quotas})) == expected
 
 
 def test_a_quota_is_for_the_users_of_its_account(store: Store, clock: Clock) -> None:
     """A quota is for the users of its account; one that has not been polled has none yet."""
     metrics = build_metrics(store, {"main": 158, "other": 7}, clock, {"other": {"*": 9, "a": 1}})
-    assert told(metrics) == {("other", "a"): 1}
+    assert read_quotas(metrics) == {("other", "a"): 1}
 
 
 def test_the_default_quota_goes_with_a_stale_usage(
@@ -72,11 +72,11 @@ def test_the_default_quota_goes_with_a_stale_usage(
     """With the usage of a user goes the quota that ``*`` gives it."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9, "live": 7}})
     fake_clock.advance(181)
-    assert told(metrics) == {("main", "live"): 7}
+    assert read_quotas(metrics) == {("main", "live"): 7}
 
 
 def test_a_reload_changes_quotas_at_once(store: Store, clock: Clock) -> None:
     """Other quotas are in force at once."""
     metrics = build_metrics(store, {"main": 158}, clock, {"main": {"*": 9}})
     metrics.apply(compute_delta([], [MAIN]), {"main": 158}, {"main": {"live": 8}})
-    assert told(metrics) == {("main", "live"): 8}
+    assert read_quotas(metrics) == {("main", "live"): 8}

@@ -1,4 +1,4 @@
-"""Who is told of which alert, and which alert is not sent because of another."""
+"""Which receiver gets which alert, and which alert is not sent because of another."""
 
 import os
 import re
@@ -102,8 +102,8 @@ def test_amtool_finds_no_mistake() -> None:
 def test_severity_chooses_the_receiver(severity: str, receiver: str) -> None:
     """What is critical pages somebody, what is a warning only notifies."""
     labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=a"]
-    told = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
-    assert told.strip() == receiver
+    routed = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
+    assert routed.strip() == receiver
 
 
 def test_every_severity_of_an_alert_is_routed() -> None:
@@ -141,7 +141,7 @@ def test_inhibition_names_alerts_that_exist() -> None:
 
 @needs_alertmanager
 def test_consequences_of_an_alert_are_inhibited(alertmanager: str) -> None:
-    """A real Alertmanager, told of all at once, sends the causes and holds back what follows."""
+    """A real Alertmanager with all alerts sends the causes and holds back what follows."""
     raised = [{"labels": labels} for labels, _ in AT_ONCE]
     requests.post(f"{alertmanager}/alerts", json=raised, timeout=TIMEOUT).raise_for_status()
     expected = {tuple(sorted(labels.items())): sent for labels, sent in AT_ONCE}

@@ -81,12 +81,12 @@ def test_causes_of_one_target_are_one_warning_each(kind: Error) -> None:
 def test_a_defect_is_one_cause(code: str) -> None:
     """What no configuration of a target causes is one warning for all of them."""
     log = FailureLog()
-    told = []
+    warned = []
     for target in SIX:
         defect = error(ApiError)
         defect.code = code
-        told.append(log.record_failure(target, defect, 0.0) is not None)
-    assert told == [True, False, False, False, False, False]
+        warned.append(log.record_failure(target, defect, 0.0) is not None)
+    assert warned == [True, False, False, False, False, False]
 
 
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])

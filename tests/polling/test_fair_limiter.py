@@ -325,12 +325,12 @@ def test_timeouts_in_a_row_are_reported_to_the_workers(
     ends: list[tuple[float, Reason | None, float]], timeouts: int
 ) -> None:
     """They are counted in a row, and only where a request held its worker for nothing."""
-    told: list[int] = []
+    reported: list[int] = []
 
     class Workers(InlineWorkers):
         @asynccontextmanager
         async def slot(self, timeouts: int = 0) -> AsyncIterator[None]:
-            told.append(timeouts)
+            reported.append(timeouts)
             yield
 
     now = 100.0
@@ -345,4 +345,4 @@ def test_timeouts_in_a_row_are_reported_to_the_workers(
             pass
 
     asyncio.run(send())
-    assert told == [timeouts]
+    assert reported == [timeouts]

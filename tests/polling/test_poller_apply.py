@@ -331,13 +331,13 @@ def test_a_request_of_a_removed_account_ends_at_once(
 ) -> None:
     """Where the account is gone, or another now, a call that hangs in its name ends at once."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
-    told: list[Exchange] = []
+    observed: list[Exchange] = []
     with (
         open_account(simulator, timeout=FOREVER) as account,
         open_account(simulator, cdn=159) as other,
         polling() as made,
     ):
-        before = replace(account, client=replace(account.client, observe=told.append))
+        before = replace(account, client=replace(account.client, observe=observed.append))
         made.set_targets(before, FILES)
         assert simulator.wait_for_requests(1)
         if replaced:
@@ -346,7 +346,7 @@ def test_a_request_of_a_removed_account_ends_at_once(
         else:
             made.apply({})
         wait_until(lambda: f"poll {FILES}" not in made.tasks())
-    assert told == []
+    assert observed == []
 
 
 def test_it_is_healthy_while_a_reload_is_applied(

@@ -110,8 +110,8 @@ def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
             odd[:] = rows
             with capture_logs() as lines:
                 assert asyncio.run(poller.poll()) is None
-            told = [line for line in lines if line["log_level"] == "warning"]
-            warned.append([(line["reason"], line.get("without_number")) for line in told])
+            warnings = [line for line in lines if line["log_level"] == "warning"]
+            warned.append([(line["reason"], line.get("without_number")) for line in warnings])
 
     assert warned == [
         [],

@@ -558,8 +558,8 @@ def test_a_defect_is_logged_with_its_traceback() -> None:
     polled = Polled(USAGE, CancellingClock(), [RuntimeError("a defect")])
     with capture_logs() as lines:
         polled.poll()
-    told = [line for line in lines if line["log_level"] != "debug"]
-    assert [(line["log_level"], line.get("exc_info")) for line in told] == [
+    logged = [line for line in lines if line["log_level"] != "debug"]
+    assert [(line["log_level"], line.get("exc_info")) for line in logged] == [
         ("error", True),
         ("warning", None),
     ]

@@ -31,8 +31,8 @@ def complete(*numbers: int, **below: FolderListing) -> FolderListing:
     return FolderListing(files(*numbers), below, COMPLETE)
 
 
-def partial(*numbers: int, told: int | None, **below: FolderListing) -> FolderListing:
-    return FolderListing(files(*numbers), below, PARTIAL, told)
+def partial(*numbers: int, offset: int | None, **below: FolderListing) -> FolderListing:
+    return FolderListing(files(*numbers), below, PARTIAL, offset)
 
 
 ELSEWHERE = FolderListing(loaded=COMPLETE)
@@ -70,7 +70,7 @@ def test_skipped_folders_prove_the_end() -> None:
 
 def test_follow_ups_overlap() -> None:
     """A follow-up begins one entry earlier, and what comes again is counted once."""
-    responses = {("s", 0): partial(1, 2, 3, told=3), ("s", 2): complete(3, 4, 5)}
+    responses = {("s", 0): partial(1, 2, 3, offset=3), ("s", 2): complete(3, 4, 5)}
     counts, api = walked({**responses, ("s", 4): complete(5)})
     assert counts.files == 5
     assert api.requested[:3] == [("s", 0), ("s", 2), ("s", 4)]
@@ -80,7 +80,7 @@ def test_a_follow_up_repeats_the_last_sub_folder() -> None:
     """Behind the own files it is the last sub-folder that has to come again."""
     a = complete(1, 2)
     responses = {
-        ("s", 0): partial(1, told=2, a=a),
+        ("s", 0): partial(1, offset=2, a=a),
         ("s", 1): complete(a=a, b=complete(1)),
         ("s/a", 1): complete(2),
         ("s/a", 0): a,
@@ -90,13 +90,17 @@ def test_a_follow_up_repeats_the_last_sub_folder() -> None:
 
 
 CHANGED = {
-    "a file": {("s", 0): partial(1, 2, 3, told=3), ("s", 2): complete(4, 5), ("s", 3): complete()},
+    "a file": {
+        ("s", 0): partial(1, 2, 3, offset=3),
+        ("s", 2): complete(4, 5),
+        ("s", 3): complete(),
+    },
     "a file that was moved to the front": {
-        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 0): partial(1, 2, 3, offset=3),
         ("s", 2): complete(9, 4),
     },
     "a sub-folder": {
-        ("s", 0): partial(1, told=2, a=complete(1, 2)),
+        ("s", 0): partial(1, offset=2, a=complete(1, 2)),
         ("s", 1): complete(b=complete(1)),
     },
 }
@@ -112,9 +116,9 @@ def test_a_changed_listing_fails_the_walk(responses: Script) -> None:
 def test_an_offset_may_count_files_of_other_types() -> None:
     """Where the offset counts files of other types too, the last file is behind its own number."""
     responses = {
-        ("s", 0): partial(1, 2, told=100),
+        ("s", 0): partial(1, 2, offset=100),
         ("s", 99): FolderListing(loaded=COMPLETE),
-        ("s", 1): partial(2, 3, 4, told=101),
+        ("s", 1): partial(2, 3, 4, offset=101),
         ("s", 100): FolderListing(loaded=COMPLETE),
         ("s", 3): complete(4),
     }
@@ -123,9 +127,9 @@ def test_an_offset_may_count_files_of_other_types() -> None:
 
 def test_a_parent_offset_that_stays_is_stepped_over() -> None:
     """Where a parent's offset stays at the sub-folder that was cut, the walk steps over that."""
-    cut = partial(1, 2, told=2)
+    cut = partial(1, 2, offset=2)
     responses = {
-        ("s", 0): partial(told=0, a=cut),
+        ("s", 0): partial(offset=0, a=cut),
         ("s", 1): complete(b=complete(7)),
         ("s/a", 1): complete(2, 3),
         ("s/a", 2): complete(3),
@@ -138,7 +142,7 @@ def test_a_parent_offset_that_stays_is_stepped_over() -> None:
 def test_children_behind_an_offset_are_requested_again() -> None:
     """An offset may skip as much in every folder, so a child behind it is requested by itself."""
     responses = {
-        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 0): partial(1, 2, 3, offset=3),
         ("s", 2): complete(3, a=FolderListing(loaded=COMPLETE)),
         ("s/a", 0): complete(1, 2),
         ("s/a", 1): complete(2),
@@ -153,7 +157,7 @@ def test_a_sub_folder_that_begins_later_proves_the_offset(first: int) -> None:
     """A sub-folder that begins later at an offset, and as it was shown, proves that it is whole."""
     shown = complete(*range(first, 5))
     responses = {
-        ("s", 0): partial(1, 2, 3, told=3),
+        ("s", 0): partial(1, 2, 3, offset=3),
         ("s", 2): complete(3, a=shown, b=complete(*range(first, 4))),
         ("s/a", 0): complete(1, 2, 3, 4),
         ("s/a", 1): complete(2, 3, 4),
@@ -169,11 +173,11 @@ def test_a_sub_folder_that_begins_later_proves_the_offset(first: int) -> None:
 
 
 def test_a_folder_is_requested_behind_what_was_shown() -> None:
-    """A sub-folder of which a part was shown goes on at its last file, whatever offset was told."""
+    """A sub-folder of which a part was shown goes on at its last file, whatever its offset is."""
     responses = {
         ("s", 0): complete(
             1,
-            a=partial(1, 2, 3, told=77),
+            a=partial(1, 2, 3, offset=77),
             b=FolderListing(loaded=SKIPPED),
             c=FolderListing(loaded=SKIPPED),
         ),
@@ -215,9 +219,9 @@ REFUSED = [
         {("s", 0): FolderListing(loaded=SKIPPED)},
         "'s' could not be seen whole: it comes back skipped",
     ),
-    ({("s", 0): partial(1, told=0)}, "its offset does not move on from 0"),
+    ({("s", 0): partial(1, offset=0)}, "its offset does not move on from 0"),
     (
-        {("s", 0): partial(1, 2, told=5), ("s", 4): partial(2, told=4)},
+        {("s", 0): partial(1, 2, offset=5), ("s", 4): partial(2, offset=4)},
         "its offset does not move on from 4",
     ),
     ({("s", 0): FolderListing((), {}, PARTIAL)}, "it goes on, but nothing says where"),
@@ -226,7 +230,7 @@ REFUSED = [
         MORE_AFTER_END,
     ),
     (
-        {("s", 0): partial(1, 2, told=2), ("s", 1): complete(2, 1)},
+        {("s", 0): partial(1, 2, offset=2), ("s", 1): complete(2, 1)},
         "a file comes again behind the last one",
     ),
     (

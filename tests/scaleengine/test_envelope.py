@@ -253,20 +253,20 @@ def test_retry_after_or_the_code_sets_the_wait(
 
 @pytest.mark.parametrize("asked", [None, 0.0, 7.0, 4000.0])
 @pytest.mark.parametrize(
-    ("status", "heeded"), [(401, False), (403, False), (429, True), (500, True), (503, True)]
+    ("status", "is_applied"), [(401, False), (403, False), (429, True), (500, True), (503, True)]
 )
 @pytest.mark.parametrize("body", [b"<html></html>", failure("4711"), failure(None)])
 def test_retry_after_sets_the_wait_of_a_transient_status(
     context: RequestContext,
     status: int,
-    heeded: bool,  # noqa: FBT001 - a column of the table
+    is_applied: bool,  # noqa: FBT001 - a column of the table
     body: object,
     asked: float | None,
 ) -> None:
     """Where the HTTP status speaks, a wait is taken from what passes by itself."""
     error = refused(status, body, context, retry_after=asked)
 
-    assert error.retry_after == (asked if heeded else None)
+    assert error.retry_after == (asked if is_applied else None)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class Site:
         self.exposition: Callable[[], Exposition | None] = lambda: rendered(self.registry)
         self.telemetry_path = "/metrics"
         self.status = status_source()
-        self.dead: Sequence[str] = ()
-        self.unfinished: Sequence[str] = ()
+        self.dead_threads: Sequence[str] = ()
+        self.pending_targets: Sequence[str] = ()
         self.reload: Callable[[], Future[Sequence[str]]] | None = None
         self.tls: ssl.SSLContext | None = None
         self.max_connections = 100
@@ -82,8 +82,8 @@ class Site:
                 self.exposition,
                 self.telemetry_path,
                 self.status,
-                lambda: self.dead,
-                lambda: self.unfinished,
+                lambda: self.dead_threads,
+                lambda: self.pending_targets,
                 self.reload,
                 self.max_wait,
             )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.web.conftest import Site
 
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-TOLD = "too many connections, closing some"
+EVENT = "too many connections, closing some"
 
 
 def begin_to_read(site: "Site") -> socket.socket:
@@ -64,7 +64,7 @@ def test_the_oldest_connection_is_closed_for_the_next(site: "Site") -> None:
         site.serve_while(visit)
     assert events == [
         {
-            "event": TOLD,
+            "event": EVENT,
             "cause": "more than there is room for",
             "log_level": "warning",
         }
@@ -180,7 +180,7 @@ def test_a_lower_limit_closes_connections(site: "Site") -> None:
     with capture_logs() as events:
         assert site.serve_while(visit) == [b""] * 3
     assert [(event["event"], event["cause"]) for event in events] == [
-        (TOLD, "the limit has been lowered")
+        (EVENT, "the limit has been lowered")
     ]
 
 
@@ -310,7 +310,7 @@ class ExhaustedSocket(socket.socket):
 
 
 @pytest.mark.parametrize(
-    ("causes", "told"),
+    ("causes", "logged"),
     [
         ((errno.ECONNABORTED,), []),
         ((errno.EMFILE,), ["the system has no room (too many open files)"]),
@@ -318,7 +318,7 @@ class ExhaustedSocket(socket.socket):
     ],
 )
 def test_accepting_continues_after_a_lack_of_descriptors(
-    site: "Site", causes: tuple[int, ...], told: list[str]
+    site: "Site", causes: tuple[int, ...], logged: list[str]
 ) -> None:
     """Without descriptors it makes room and tries again soon; the log says so once."""
     taken = ExhaustedSocket(fileno=site.sockets.pop().detach())
@@ -331,7 +331,7 @@ def test_accepting_continues_after_a_lack_of_descriptors(
     assert response.status == 200
     assert taken.causes == ()
     assert [(event["event"], event["cause"]) for event in events] == [
-        (TOLD, cause) for cause in told
+        (EVENT, cause) for cause in logged
     ]
 
 

@@ -61,8 +61,8 @@ def test_a_refused_client_certificate_is_logged_once(site: "Site", tls: ssl.SSLC
 
     with capture_logs() as logged:
         site.serve_while(visit)
-    told = [event for event in logged if event["log_level"] == "warning"]
-    assert [(event["event"], event["cause"]) for event in told] == [
+    warnings = [event for event in logged if event["log_level"] == "warning"]
+    assert [(event["event"], event["cause"]) for event in warnings] == [
         ("client certificate rejected", "there is none, and client_auth_type asks for one")
     ]
 

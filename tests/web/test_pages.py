@@ -180,7 +180,7 @@ def test_it_is_healthy_and_ready_when_all_targets_were_polled(
 
 def test_healthy_names_ended_threads(site: "Site") -> None:
     """A dead thread makes the process unhealthy, and is named; readiness is another matter."""
-    site.dead = ["poll main sestore4/jb video", "poll main disk usage"]
+    site.dead_threads = ["poll main sestore4/jb video", "poll main disk usage"]
 
     healthy, ready = site.serve_while(lambda: (site.ask("/-/healthy"), site.ask("/-/ready")))
 
@@ -193,7 +193,7 @@ def test_healthy_names_ended_threads(site: "Site") -> None:
 
 def test_ready_names_what_it_waits_for(site: "Site") -> None:
     """Before the first poll of every target the exporter is not ready, and says what lacks."""
-    site.unfinished = ["main sestore4/é video"]
+    site.pending_targets = ["main sestore4/é video"]
 
     ready, healthy = site.serve_while(lambda: (site.ask("/-/ready"), site.ask("/-/healthy")))
 
@@ -204,7 +204,7 @@ def test_ready_names_what_it_waits_for(site: "Site") -> None:
 
 def test_ready_names_the_first_targets_that_it_waits_for(site: "Site") -> None:
     """A probe comes every few seconds: of thousands of targets it gets a few names."""
-    site.unfinished = [f"account-{number:04}" for number in range(2000)]
+    site.pending_targets = [f"account-{number:04}" for number in range(2000)]
 
     ready = site.serve_while(lambda: site.ask("/-/ready"))
 

@@ -258,6 +258,6 @@ def test_no_key_and_no_hash_is_ever_shown(folder: Path, load: Load, mistakes: Mi
     users = f"basic_auth_users: {{jane: {HASH}}}\n"
     assert HASH not in repr(load(text + users))
     assert key.splitlines()[1] not in repr(load(text + users))
-    told = "".join(mistakes(text + users + "junk: 1\n"))
-    assert HASH not in told
-    assert key.splitlines()[1] not in told
+    messages = "".join(mistakes(text + users + "junk: 1\n"))
+    assert HASH not in messages
+    assert key.splitlines()[1] not in messages

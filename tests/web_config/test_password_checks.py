@@ -95,10 +95,10 @@ def test_credentials_are_checked_once(
 ) -> None:
     """Credentials that were checked are accepted again without bcrypt."""
 
-    async def thrice() -> list[AuthResult]:
+    async def check_three_times() -> list[AuthResult]:
         return [await authenticate(user, password) for _ in range(3)]
 
-    assert run(thrice()) == [verdict] * 3
+    assert run(check_three_times()) == [verdict] * 3
     assert len(bcrypt.checked) == len(set(bcrypt.checked)) <= 2
 
 
