@@ -153,13 +153,12 @@ class Poller:
         account = self._accounts[target.account]
         poller = TargetPoller(target, account, self._store, self._clock, self._rng, self._finished)
         earlier = tuple(self._leaving.get(remove_times(target), ()))
-        work = _poll_after(earlier, poller, first_wait)
-        return _Running(poller, asyncio.create_task(work, name=f"poll {target}"))
+        run = _run_after(earlier, poller, first_wait) if earlier else poller.run(first_wait)
+        return _Running(poller, asyncio.create_task(run, name=f"poll {target}"))
 
 
-async def _poll_after(earlier: Collection[_Task], poller: TargetPoller, first_wait: float) -> None:
+async def _run_after(earlier: Collection[_Task], poller: TargetPoller, first_wait: float) -> None:
     """Poll, when the polls of the same target that were cancelled before have ended."""
-    if earlier:
-        await asyncio.wait(earlier)
+    await asyncio.wait(earlier)
     del earlier  # each holds its account, and what came before it
     await poller.run(first_wait)

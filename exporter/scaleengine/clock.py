@@ -17,10 +17,6 @@ def since_boot() -> float:
     return time.monotonic()
 
 
-async def _sleep(seconds: float) -> None:
-    await asyncio.sleep(seconds)
-
-
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Two clocks, both in seconds, and how a coroutine waits.
@@ -33,7 +29,7 @@ class Clock:
 
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = since_boot
-    sleep: Callable[[float], Awaitable[None]] = _sleep
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class Seconds(float):
