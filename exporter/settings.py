@@ -28,7 +28,7 @@ class AccountSettings:
     credentials: Callable[[], Credentials]
     quotas: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    secret_folders: frozenset[Path] = frozenset()
+    secret_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,12 @@ def _build_account(account: config.AccountConfig) -> AccountSettings:
         _SecretReader(account.name, account.api_key, account.api_secret),
         account.disk_usage.quotas,
         account.labels,
-        frozenset(
-            secret.file.parent
-            for secret in (account.api_key, account.api_secret)
-            if secret.file is not None
+        tuple(
+            dict.fromkeys(
+                secret.file.parent
+                for secret in (account.api_key, account.api_secret)
+                if secret.file is not None
+            )
         ),
     )
 

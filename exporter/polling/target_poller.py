@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from exporter.polling.polls import find_missing_users, poll
 from exporter.polling.recovery import compute_next_poll_delay, next_due, sleep_until
@@ -21,6 +23,8 @@ from exporter.scaleengine.disk_usage import RowFault
 from exporter.scaleengine.errors import ResourceLimitError, ScaleEngineError, build_defect_error
 
 log: Final = structlog.get_logger(__name__)
+
+_NO_ROWS: Final[Mapping[RowFault, int]] = MappingProxyType({})
 
 
 class TargetPoller:
@@ -48,10 +52,16 @@ class TargetPoller:
         self._failures = 0
         self._has_succeeded = False
         self._failing: tuple[float, int] | None = None  # since when, and failed polls
-        self._cpu_users: frozenset[str] | None = None
-        self._warned: frozenset[str] = frozenset()
-        self._rejected: frozenset[tuple[RowFault, str | None]] = frozenset()
-        self._log = log.bind(**build_log_fields(target))
+        # Tuples: an empty set takes 216 bytes, and most of these are empty.
+        self._cpu_users: tuple[str, ...] | None = None
+        self._warned: tuple[str, ...] = ()
+        self._rejected: tuple[tuple[RowFault, str | None], ...] = ()
+
+    @property
+    def _log(self) -> FilteringBoundLogger:
+        """Return a logger that names the target; each that is kept takes 500 bytes."""
+        bound: FilteringBoundLogger = log.bind(**build_log_fields(self._target))
+        return bound
 
     async def run(self, first_wait: float) -> None:
         """Poll after ``first_wait`` seconds, then on schedule, until cancelled.
@@ -117,7 +127,7 @@ class TargetPoller:
             ended,
             ended - began,
             session.requests,
-            rejected_rows=session.rejected_rows,
+            rejected_rows=session.rejected_rows or _NO_ROWS,
             trace=session.log.trace(),
             walk_strategy=self.account.walk_memory.strategy,
         )
@@ -142,13 +152,13 @@ class TargetPoller:
         self.account.failures.reset(self._target)
         self._log_success(outcome, result, facts)
         missing = find_missing_users(self._target, outcome)
-        for cpu_user in sorted(missing - self._warned):
+        for cpu_user in sorted(missing.difference(self._warned)):
             self._log.warning(
                 "configured CPU user has no disk usage",
                 cpu_user=cpu_user,
                 advice="check cpu_users",
             )
-        self._warned = missing
+        self._warned = tuple(missing)
         self._warn_of_rejected_rows(outcome)
 
     def _log_failure(
@@ -185,17 +195,17 @@ class TargetPoller:
         else:
             (self._log.info if is_first else self._log.debug)("poll", result="ok", **fields)
         if isinstance(snapshot, DiskUsageSnapshot):
-            self._log_cpu_users(frozenset(user.cpu_user for user in snapshot.users))
+            self._log_cpu_users(tuple(user.cpu_user for user in snapshot.users))
 
-    def _log_cpu_users(self, cpu_users: frozenset[str]) -> None:
+    def _log_cpu_users(self, cpu_users: tuple[str, ...]) -> None:
         """Log which CPU users have come and gone since the last good poll, by a few names."""
         before, self._cpu_users = self._cpu_users, cpu_users
         if before is not None and before != cpu_users:
             self._log.info(
                 "CPU users changed",
                 cpu_users=len(cpu_users),
-                added=name_some(cpu_users - before),
-                removed=name_some(before - cpu_users),
+                added=name_some(set(cpu_users).difference(before)),
+                removed=name_some(set(before).difference(cpu_users)),
             )
 
     def _warn_of_rejected_rows(self, snapshot: Snapshot) -> None:
@@ -204,10 +214,10 @@ class TargetPoller:
         causes: set[tuple[RowFault, str | None]] = set()
         for rows in rejected:
             of_fault = {(rows.fault, None), *((rows.fault, user) for user in rows.cpu_users)}
-            if not of_fault <= self._rejected:
+            if not of_fault.issubset(self._rejected):
                 self._log.warning("disk usage rows rejected", **describe_rejected(rows))
             causes |= of_fault
-        self._rejected = frozenset(causes)
+        self._rejected = tuple(causes)
 
 
 def _detach(error: ScaleEngineError) -> ScaleEngineError:

@@ -73,7 +73,7 @@ class SecretRedactor:
 
     def __init__(self, max_secrets: int = _MAX_SECRETS) -> None:
         self._max_secrets = max_secrets
-        self._spellings: dict[str, frozenset[str]] = {}
+        self._spellings: dict[str, tuple[str, ...]] = {}
         self._beginnings: Counter[str] = Counter()
         self.learned = 0
         """How many secrets were learned up to now."""
@@ -84,7 +84,7 @@ class SecretRedactor:
         with self._lock:
             for secret in secrets:
                 if len(secret) >= _MIN_LENGTH and secret not in self._spellings:
-                    folded = frozenset(map(str.casefold, _list_spellings(secret)))
+                    folded = tuple({spelling.casefold() for spelling in _list_spellings(secret)})
                     self._beginnings.update(spelling[:_MIN_LENGTH] for spelling in folded)
                     self._spellings[secret] = folded
                     self.learned += 1

@@ -192,7 +192,7 @@ class Transport:
         self._connections = (
             Connections(connections) if isinstance(connections, Endpoint) else connections
         )
-        self._running: set[RequestAttempt] = set()
+        self._running: list[RequestAttempt] = []
         self._closed = False
         self._lock = threading.Lock()
 
@@ -274,13 +274,13 @@ class Transport:
         with self._lock:
             if self._closed:
                 raise _build_closed_error(context)
-            self._running.add(attempt)
+            self._running.append(attempt)
         try:
             with self._connections.in_use(), attempt:
                 yield attempt
         finally:
             with self._lock:
-                self._running.discard(attempt)
+                self._running.remove(attempt)
 
     def _find_outcome(
         self,
