@@ -154,7 +154,7 @@ newest: lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
 		-r requirements-dev.txt
 
-# Built twice: whoever builds it again gets the same bytes.
+# Built twice, to see that a second build has the same bytes.
 dist: $(READY)
 	@rm -rf dist build/again build/sbom.cdx.json
 	@$(BIN)/python -m hatchling build -t sdist -t wheel -d dist

@@ -39,7 +39,7 @@ from exporter.__main__ import main
 sys.exit(main())
 PROGRAM
 chmod 755 "$root/$home/bin/$name"
-# Nobody may write bytecode there later, and nothing compares it with its sources at each start.
+# No user may write bytecode there later, and nothing compares it with its sources at each start.
 "$root/$home/bin/python" -m compileall -q --invalidation-mode=unchecked-hash \
 	-s "$root" -p / "$root/$home"/lib/python3*
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: deploy/test_wheel.sh PYTHON [TEST...]
-# Run the tests of the source package in dist/ on the wheel beside it, as who packages it would.
+# Run the tests of the source package in dist/ on the wheel next to it, as a packager would.
 #
 # The wheel is installed into an environment of its own, which takes what it depends on from that
 # of PYTHON. In the unpacked source package its modules replace their sources. Some tests run in one

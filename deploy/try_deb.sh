@@ -42,7 +42,7 @@ inside $name --version | grep -q "^$name $(dpkg-deb -f "$system$deb" Version) " 
 [ -s "$system/usr/share/man/man1/$name.1.gz" ] || fail "it has no manual page"
 inside dpkg --verify $name || fail "files differ from those of the package"
 
-# A configuration that nobody has edited is an error, which names the place.
+# A configuration that was not edited is an error, which names the place.
 config=/etc/$name/config.yaml
 check() { inside env CREDENTIALS_DIRECTORY="/etc/$name" $name --config.file=$config --config.check; }
 ! check 2>"$work/log" || fail "it accepts the configuration that comes with it"

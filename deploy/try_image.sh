@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-port=$(shuf -i 20000-30000 -n 1) # the kernel gives these to nobody who does not ask for one
+port=$(shuf -i 20000-30000 -n 1) # the kernel gives these only to a socket that asks for one
 base=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' Dockerfile)
 release=${base##*-}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -70,8 +70,8 @@ inside() { in_podman exec exporter "$@"; }
 inside grep -q 'CapBnd:.*0000000000000000' /proc/1/status || fail "it has capabilities"
 ! inside touch /opt/scaleengine-exporter/x 2>/dev/null || fail "its root can be written"
 ! inside sh -c 'command -v cc gcc g++ clang make ld' || fail "a compiler is left in it"
-! inside python -c 'import pip' 2>/dev/null || fail "pip is left beside the program"
-inside sh -c 'kill -HUP 1' || fail "it cannot be told to reload from inside"
+! inside python -c 'import pip' 2>/dev/null || fail "pip is left next to the program"
+inside sh -c 'kill -HUP 1' || fail "it cannot be reloaded from inside"
 # The command stands in the image; it finds the port that a flag has set.
 in_podman healthcheck run exporter || fail "the health check finds it ill"
 inside scaleengine-exporter healthcheck

@@ -1,4 +1,4 @@
-"""The command: from a configuration to a file, whatever comes between."""
+"""The command `backfill`: from a configuration to a file."""
 
 import io
 from collections.abc import Mapping
@@ -130,7 +130,7 @@ def test_without_an_account_with_disk_usage_it_fails(runner: Runner) -> None:
 
 @pytest.mark.parametrize("variant", [ApiVariant(with_today=False), ApiVariant(with_tomorrow=True)])
 def test_today_is_not_filled_in(variant: ApiVariant, runner: Runner) -> None:
-    """Whatever the API gives of today and tomorrow, the live series begin there."""
+    """Rows of today and tomorrow are left out: the live series begin there."""
     runner.simulator.behave(replace(NO_REPLAY, variant=variant))
     assert runner.run() == 0
     assert runner.values() == truth(FIRST, YESTERDAY)

@@ -114,7 +114,7 @@ def test_standard_output_gets_the_text_of_a_file(
 def test_standard_output_that_cannot_be_written_fails_the_run(
     output: str | None, cause: str, runner: Runner
 ) -> None:
-    """The run fails: what nobody got is not written."""
+    """The run fails: the text was not written."""
     reader, writer = os.pipe()
     os.close(reader)
     kept = os.dup(1)
@@ -131,7 +131,7 @@ def test_standard_output_that_cannot_be_written_fails_the_run(
 
 
 def test_standard_output_that_is_closed_fails_before_any_request(tmp_path: Path) -> None:
-    """It is found before anything is requested: nobody would get what is written."""
+    """It is found before anything is requested."""
     command = f"exec {sys.executable} -m exporter backfill --demo --from=40d --output=- >&-"
     ended = subprocess.run(  # noqa: S603 - a command of this test
         ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False

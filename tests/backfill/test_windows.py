@@ -35,7 +35,7 @@ def test_windows_cover_each_day_once(last: date, length: int) -> None:
 
 
 def test_windows_without_a_first_day_end_at_the_earliest_day() -> None:
-    """A run has an end, whatever the API gives."""
+    """A run ends for any response of the API."""
     windows = list(list_windows_before(midnight(date(2026, 11, 22)), None))
     assert windows[0] == Window(date(2026, 10, 23))
     assert windows[-1].first <= EARLIEST_DAY <= windows[-1].last

@@ -42,9 +42,9 @@ MISTAKEN = Case(
 
 
 def test_no_fault_changes_a_published_number() -> None:
-    """A fault spoils no number, is told, and is over with the first poll after it was mended.
+    """A fault changes no number, is reported, and is over with the first poll after it.
 
-    Where something else comes of it than expected, each point is told. How long that takes says
+    Where something else comes of it than expected, each point is reported. How long that takes says
     nothing here: the machine may be busy.
     """
     quick = (replace(case, timeout=60.0) for case in catalogue() if case.name in QUICK)

@@ -15,7 +15,7 @@ from bench.fuzz.target import EndlessLoopError, Target, run_round
 
 FEW = 25
 SEED = 1
-"""The same inputs every time: those that nobody has tried before are for ``make fuzz``."""
+"""The same inputs every time; ``make fuzz`` has new ones."""
 
 
 @pytest.mark.parametrize("name", fuzzer.TARGETS)

@@ -101,7 +101,7 @@ def test_numbers_that_were_not_true_during_their_poll_are_wrong(
     snapshot: FileCounts,
     wrong: str,
 ) -> None:
-    """A number that was not true while its poll went on is told, and what does not add up."""
+    """A number that was not true during its poll is found, and a sum that does not add up."""
     assert [sentence for sentence in seen(FILES, snapshot, ended) if wrong in sentence] != []
 
 
@@ -149,7 +149,7 @@ def test_a_change_is_true_from_when_no_response_shows_the_state_before_it() -> N
 
 
 def test_numbers_without_a_poll_are_wrong(holdings: Holdings) -> None:
-    """Numbers whose poll nobody knows of are wrong, whatever they are."""
+    """Numbers of an unknown poll are wrong."""
     clock = Clock(lambda: NOW, lambda: 50.0)
     store = WatchedStore([FILES])
     store.record(FILES, PollResult(50.0, 1.0, 1), LastGood(counts(2, below=1), 50.0))

@@ -37,7 +37,7 @@ def test_walks_follow_from_the_seed() -> None:
 
 
 def test_a_number_is_compared_with_every_state() -> None:
-    """True at some moment is exact; off by what moved at most is told from wrong."""
+    """True at some moment is exact; off by what moved at most is not wrong."""
     tried = trial("a/1", "a/2", "b/3")
     assert classify(tried, Truth(0, 0)) is Outcome.EXACT
     assert classify(tried, Truth(1, 0)) is Outcome.WRONG
@@ -60,7 +60,7 @@ def test_the_numbers_of_folders_are_compared_too() -> None:
 
 
 def test_a_number_of_an_ambiguous_tree_is_not_wrong() -> None:
-    """A folder named 0 under flagless objects is printed as a list: nobody can know."""
+    """A folder named 0 under flagless objects is printed as a list, which is ambiguous."""
     variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
     assert classify(trial("0/x", variant=variant), Truth(0, 1)) is Outcome.AMBIGUOUS
 
@@ -80,7 +80,7 @@ def test_each_walk_ends_with_a_number_or_a_cause(change_share: float) -> None:
 
 
 def test_no_walk_begins_after_the_time_limit() -> None:
-    """The time is bounded, whatever the number of walks."""
+    """The time limit holds for any number of walks."""
     assert walk_all(range(1, 1_000_000), "seed", 0.0, seconds=0.0) == []
 
 

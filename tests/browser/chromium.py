@@ -43,7 +43,7 @@ Message = dict[str, Any]  # the protocol has hundreds of methods, each with its 
 
 
 class BrowserError(Exception):
-    """The browser did not do what it was told."""
+    """The browser did not do what was requested."""
 
 
 @dataclass(slots=True)

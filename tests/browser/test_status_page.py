@@ -1,4 +1,4 @@
-"""The status page in Chromium: readable in any window, light and dark, whatever a name holds."""
+"""The status page in Chromium: readable in any window, light and dark, with any names."""
 
 from importlib.resources import files
 from urllib.parse import quote
@@ -41,7 +41,7 @@ def look(page: Page, site: Site, scene: str, query: str = "") -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scene", SCENES)
 def test_the_page_fits_into_the_window(page: Page, site: Site, scene: str, width: int) -> None:
-    """Nobody has to scroll sideways; nothing else is loaded, and the browser does not complain."""
+    """Nothing is wider than the window or loaded from elsewhere, and nothing is logged."""
     page.show(width)
     look(page, site, scene)
     assert page.evaluate(WIDER_THAN_THE_WINDOW) == []

@@ -163,7 +163,7 @@ def check_settings(settings: Settings, options: CheckOptions = JSON) -> Checked:
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return an authority that nobody but a test trusts."""
+    """Return an authority that only a test trusts."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 

@@ -60,7 +60,7 @@ def test_a_plain_http_address_has_no_certificate_result(scaleengine: Simulator) 
 
 
 def test_a_name_is_shown_with_its_addresses(scaleengine: Simulator) -> None:
-    """A name is told with its addresses; the one that accepts is connected to."""
+    """A name is shown with its addresses, and the address that accepts."""
     name, connection, _ = go(scaleengine.url.replace("127.0.0.1", "localhost"))
 
     assert name.detail.startswith("localhost is ")
@@ -124,7 +124,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch) -> SetExampleAddresses:
 def test_addresses_that_refuse_are_named_and_skipped(
     scaleengine: Simulator, resolving: SetExampleAddresses
 ) -> None:
-    """Every address of a name is shown; those at which nobody listens do no harm, and are named."""
+    """Every address of a name is shown; those that refuse do no harm, and are named."""
     resolving("127.0.0.2", "127.0.0.1", "::1")
     name, connection, certificate = go(scaleengine.url.replace("127.0.0.1", "api.example"))
 
@@ -177,7 +177,7 @@ def test_an_address_family_without_a_route_is_no_warning(
 def test_a_good_certificate_is_shown_with_its_last_day(
     checked: CheckAccounts, main: DescribeAccount, under_tls: UnderTls, authority: Authority
 ) -> None:
-    """A certificate that is trusted is told with the day on which it ends."""
+    """A trusted certificate is shown with the day on which it ends."""
     url = under_tls(authority.issue("good", "IP:127.0.0.1", days=90))
     found = checked(url, main(), ca_file=str(authority.certificate))
 
@@ -209,7 +209,12 @@ def test_a_certificate_that_expires_soon_is_a_warning(
 BAD_CERTIFICATES = {
     "out of date": ("IP:127.0.0.1", -1, True, "certificate has expired"),
     "of another host": ("IP:127.0.0.2", 90, True, "IP address mismatch"),
-    "of nobody": ("IP:127.0.0.1", 90, False, "unable to get local issuer certificate"),
+    "of an unknown authority": (
+        "IP:127.0.0.1",
+        90,
+        False,
+        "unable to get local issuer certificate",
+    ),
 }
 """Each with its subject, its days, whether its authority is trusted, and why it is bad."""
 
@@ -258,7 +263,7 @@ def test_certificates_of_the_environment_are_trusted(
 def test_a_folder_of_certificates_is_trusted(
     under_tls: UnderTls, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The environment may name a folder; one without certificates trusts nobody."""
+    """The environment may name a folder; one without certificates trusts no server."""
     url = under_tls(authority.issue("in-folder", "IP:127.0.0.1", days=90))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     certificate = go(url)[-1]
@@ -368,7 +373,7 @@ def test_an_invalid_proxy_address_fails_and_names_its_variable(
 def test_a_proxy_that_refuses_is_reported_once(
     checked: CheckAccounts, main: DescribeAccount, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy at which nobody listens is said once, by the first request."""
+    """A proxy that refuses is reported once, by the first request."""
     monkeypatch.setenv("https_proxy", f"http://{refusing}")
     found = checked("https://api.example/", main())
 
@@ -380,7 +385,7 @@ def test_a_proxy_that_refuses_is_reported_once(
 def test_loopback_is_connected_to_without_the_proxy(
     scaleengine: Simulator, refusing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This machine is reached directly, whatever proxy the environment names."""
+    """This machine is reached directly, also where the environment names a proxy."""
     monkeypatch.setenv("http_proxy", f"http://{refusing}")
 
     assert [finding.outcome for finding in go(scaleengine.url)] == [Outcome.OK] * 3

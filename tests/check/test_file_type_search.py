@@ -63,7 +63,7 @@ def test_a_search_of_another_path_makes_its_own_requests() -> None:
 
 @pytest.mark.parametrize("failing", ["audio", "deleted"])
 def test_a_failed_request_ends_the_search(failing: str) -> None:
-    """The types after it are not requested, and nobody says that they have no file."""
+    """The types after it are not requested, and not reported as without files."""
     search, responses = FileTypeSearch([target("video")]), _Responses(EMPTY, failing)
     found = search.find(target("video"), responses.request)
     assert found.failure == "it is down"

@@ -169,7 +169,7 @@ def test_a_warning_of_the_configuration_is_shown_and_no_failure(
 def test_a_wrong_configuration_ends_with_2(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, output: str
 ) -> None:
-    """A wrong configuration ends with 2 and its mistakes; nobody is asked."""
+    """A wrong configuration ends with 2 and its mistakes, before any request."""
     configure(scaleengine.url, main(cdn="many"))
     ended = run(f"--output={output}")
 
@@ -236,7 +236,7 @@ def test_no_color_and_a_dumb_terminal_show_no_colours(
     environ: Mapping[str, str],
     progress: bool,
 ) -> None:
-    """NO_COLOR is heeded; a terminal that can do nothing is asked for nothing."""
+    """NO_COLOR is applied; a dumb terminal gets plain text."""
     configure(scaleengine.url, main())
     started = terminal(**environ)
 
@@ -249,9 +249,9 @@ def test_no_color_and_a_dumb_terminal_show_no_colours(
 def test_without_a_terminal_there_are_no_colours_and_no_progress(
     run: Run, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
-    """Where there is no terminal there are neither colours nor progress, whoever asks for them.
+    """Without a terminal there are neither colours nor progress, for any environment.
 
-    `test_a_good_run_ends_with_0` is the same where nobody asks.
+    `test_a_good_run_ends_with_0` is the same without that request.
     """
     configure(scaleengine.url, main())
     ended = run(FORCE_COLOR="1")
@@ -263,7 +263,7 @@ def test_without_a_terminal_there_are_no_colours_and_no_progress(
 def test_a_closed_pipe_does_not_change_the_exit_status(
     tmp_path: Path, configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
-    """Where nobody reads what it prints, it ends as if somebody did."""
+    """The exit status is the same where the reader of its output has left."""
     configure(scaleengine.url, main())
     ours, theirs = os.pipe()
     os.close(ours)

@@ -163,7 +163,7 @@ def test_a_key_denied_for_one_command_is_tried_with_the_other(
 def test_an_unreadable_secret_sends_no_request_of_its_account(
     configure: WriteAccounts, scaleengine: Simulator, main: DescribeAccount, tmp_path: Path
 ) -> None:
-    """Where the file of a secret cannot be read, nobody is asked in the name of its account."""
+    """Where the file of a secret cannot be read, no request of its account is sent."""
     secret = tmp_path / "secret"
     secret.write_text(str(main()["api_secret"]))
     in_file = {key: said for key, said in main(name="lost").items() if key != "api_secret"}
@@ -298,7 +298,7 @@ def test_an_unreachable_api_is_reported_after_one_request(
 def test_a_network_failure_is_reported_once_and_ends_the_check(
     settings: MakeSettings, scaleengine: Simulator, main: DescribeAccount
 ) -> None:
-    """Where the API can no longer be reached, that is said once and nobody else is asked."""
+    """An API that can no longer be reached is reported once, and no other request is sent."""
     asked = settings(scaleengine.url, main(), main(name="other"))
     prober = Prober(asked, Clock(), lambda *_: None)
     found = []
@@ -359,7 +359,7 @@ class _Timeless(BaseHTTPRequestHandler):
 def test_a_refused_time_without_a_date_is_not_retried(
     checked: CheckAccounts, main: DescribeAccount
 ) -> None:
-    """Where no response tells ScaleEngine's time, asking again would not help: it is not done."""
+    """Where no response has ScaleEngine's time, the request is not sent again."""
     with HTTPServer(("127.0.0.1", 0), _Timeless) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -1,4 +1,4 @@
-"""A reload keeps what is known of an account, whatever else it changes."""
+"""A reload keeps what is known of an account, also where it changes others."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -120,7 +120,7 @@ def test_a_taken_port_ends_with_1_before_any_poll(
     ran: list[tuple[Settings, str]],
     command: list[str],
 ) -> None:
-    """A taken port ends with 1 and its sentence; nothing is polled, and nothing to try is told."""
+    """A taken port ends with 1 and a message; nothing is polled, and no URL to try is printed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(*command, f"--web.listen-address=127.0.0.1:{port}") == 1
@@ -179,7 +179,7 @@ def test_keyboard_interrupt_reaches_the_caller(
 def test_an_unexpected_broken_pipe_is_logged_and_ends_with_1(
     main: RunMain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A broken pipe that nobody expected is logged with its traceback, and ends with 1."""
+    """A broken pipe that was not expected is logged with its traceback, and ends with 1."""
 
     def crash(*_: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")

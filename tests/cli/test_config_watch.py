@@ -133,7 +133,7 @@ def test_files_that_keep_changing_are_not_read() -> None:
 
 @given(looks=st.lists(st.sampled_from([A, B, C]), max_size=30))
 def test_only_contents_that_were_found_twice_are_applied(looks: Looks) -> None:
-    """Whatever the files do: one look alone decides nothing, and what stays is in force."""
+    """For any changes of the files: one look alone decides nothing, and what stays is in force."""
     files = ScriptedFiles([*looks, *[B] * 8]).run()
     pairs = list(zip(files.seen, files.seen[1:], strict=False))
     assert all((found, found) in pairs for found in files.reloaded)

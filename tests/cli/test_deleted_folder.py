@@ -47,7 +47,7 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
 def test_a_deleted_folder_at_the_start_ends_with_2(
     folder: Path, arguments: list[str], line: str
 ) -> None:
-    """It is told in a sentence, and ends it with 2."""
+    """The error is one sentence, and the exit status is 2."""
     ended = subprocess.run(  # noqa: S603 - the program is this project's own
         ["/bin/sh", "-c", DELETE_AND_RUN, "sh", sys.executable, "-m", "exporter", *arguments],
         cwd=folder,

@@ -110,7 +110,7 @@ def test_the_demo_uses_no_proxy(demo: Program) -> None:
 
 
 def test_the_demo_ends_with_0_and_leaves_no_listener(start: StartProgram, tmp_path: Path) -> None:
-    """It tells what to try; Ctrl-C ends it with 0, and nobody listens any more."""
+    """It prints what to try; Ctrl-C ends it with 0, and nothing listens any more."""
     own = start(tmp_path, "demo")
     host, port = own.address
     places = listening_places(own.pid)
@@ -126,7 +126,7 @@ def test_the_demo_ends_with_0_and_leaves_no_listener(start: StartProgram, tmp_pa
 
 
 def test_the_demo_on_a_unix_socket_shows_no_url(start: StartProgram, tmp_path: Path) -> None:
-    """A browser opens no unix socket, so that nothing is told but where it listens, in the log."""
+    """A browser opens no unix socket, so the log has where it listens, and no URL is printed."""
     file = tmp_path / "x.sock"
     program = start(tmp_path, "demo", f"--web.listen-address=unix:{file}", "--log.format=logfmt")
     program.wait_for_line(re.escape(f" level=info msg=listening address=unix:{file} path="))

@@ -1,4 +1,4 @@
-"""How the program ends: as asked, because it cannot run, or because it was told nonsense."""
+"""How the program ends: by a signal, because it cannot run, or because of wrong settings."""
 
 import signal
 import socket
@@ -87,7 +87,7 @@ accounts:
 
 
 def test_a_wrong_configuration_ends_it_with_2(start: StartProgram, tmp_path: Path) -> None:
-    """Every mistake is told at once, each with its place and none with a secret; the end is 2."""
+    """All mistakes are reported, each with its place and none with a secret; the status is 2."""
     (tmp_path / "config.yaml").write_text(WRONG)
     program = start(tmp_path)
     assert program.wait() == 2

@@ -138,7 +138,7 @@ def test_a_proxy_is_used_in_spite_of_cgi_variables(
 def test_the_log_has_utc_in_any_time_zone(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
-    """Whatever the local time is, the log has UTC."""
+    """The log has UTC in any local time."""
     configure(tmp_path, scaleengine.url)
     program = start(tmp_path, TZ="Asia/Kathmandu")
     assert str(program.wait_for(msg="starting")["ts"]).endswith("Z")

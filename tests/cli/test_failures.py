@@ -279,7 +279,7 @@ def test_a_key_denied_for_one_command_keeps_the_account_up(
 def test_the_log_has_the_events_of_the_runbook(
     start: StartProgram, configure: WriteConfig, tmp_path: Path
 ) -> None:
-    """Whatever the runbook greps for is in the log of an exporter whose requests fail."""
+    """Each text that the runbook greps for is in the log of an exporter whose requests fail."""
     looked_for = re.findall(r"grep '([^']+)'", RUNBOOK)
     assert {"poll result=failed", "request failed"} <= set(looked_for)
     with refusing_port() as port:

@@ -268,7 +268,7 @@ def test_demo_flags_after_the_command_win(arguments: list[str]) -> None:
 
 
 def test_the_environment_sets_the_flags_of_the_demo() -> None:
-    """The demo heeds the environment; what is there for the service does not disturb it."""
+    """Variables set the flags of the demo; those of the service do not disturb it."""
     environ = {f"{PREFIX}LOG_LEVEL": "debug", f"{PREFIX}CONFIG_FILE": "/etc/x.yaml"}
     status, command, flags = read_command_line("demo", **environ)
     assert (status, command, flags["log_level"]) == (0, "demo", "debug")

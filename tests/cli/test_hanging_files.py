@@ -35,11 +35,11 @@ signal.sigwait({signal.SIGIO})
 print("wanted", flush=True)
 time.sleep(600)
 """
-"""Hold a file by a lease (fcntl(2)): whoever opens it waits, and we are told of it."""
+"""Hold a file by a lease (fcntl(2)): a process that opens it waits, and we get a signal."""
 
 
 class HeldFile:
-    """A regular file that nobody can open for some time."""
+    """A regular file that cannot be opened for some time."""
 
     def __init__(self, file: Path) -> None:
         self._holder = Child([sys.executable, "-c", HOLDER, file])

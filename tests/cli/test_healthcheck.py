@@ -158,7 +158,7 @@ def test_the_first_of_several_addresses_is_used(serve: Serve) -> None:
     ],
 )
 def test_the_environment_gives_the_address(serve: Serve, command_line: bytes) -> None:
-    """What no flag says, the environment does, whatever process 1 is."""
+    """Where there is no flag, the environment has the address, for any process 1."""
     assert check(command_line, {VARIABLE: serve("127.0.0.1:0")}) == 0
 
 
@@ -172,7 +172,7 @@ def test_the_environment_gives_the_address(serve: Serve, command_line: bytes) ->
     ],
 )
 def test_the_status_of_the_response_decides(serve: Serve, status: int, exit_status: int) -> None:
-    """Who answers is well, unless he says that he is not."""
+    """A response is healthy unless its status says that it is not."""
     assert check(flags(), {VARIABLE: serve("127.0.0.1:0", status)}) == exit_status
 
 

@@ -1,4 +1,4 @@
-"""What a log line looks like: one line for each event, in logfmt or JSON, whatever is in it."""
+"""What a log line looks like: one line for each event, in logfmt or JSON, with any content."""
 
 import json
 import logging
@@ -133,7 +133,7 @@ def test_a_logfmt_line_begins_with_time_level_and_message(written: Written) -> N
 
 
 def test_the_result_of_a_poll_follows_its_event(written: Written) -> None:
-    """Whoever looks for ``poll result=failed`` finds the polls that failed."""
+    """A search for ``poll result=failed`` finds the polls that failed."""
     configure_logging("info", "logfmt", str)
     ours().bind(account="main").warning("poll", duration="1s", result="failed")
     (line,) = written()
@@ -194,7 +194,7 @@ def test_a_traceback_is_one_field_without_local_variables(written: Written, form
 def test_an_event_is_one_line_whatever_it_holds(
     written: Written, message: str, fact: str, *, library: bool
 ) -> None:
-    """Whatever an event holds, it is one line of printable signs, and is read back from JSON."""
+    """Any event is one line of printable characters, and is read back from JSON."""
     for form in ("logfmt", "json"):
         configure_logging("info", form, str)
         if library:

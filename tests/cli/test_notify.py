@@ -128,6 +128,6 @@ def test_an_abstract_address_is_notified() -> None:
 
 
 def test_a_missing_service_manager_is_no_error(tmp_path: Path) -> None:
-    """The service goes on where nobody can be notified."""
+    """The service goes on where the service manager is missing."""
     Notifier({"NOTIFY_SOCKET": f"{tmp_path}/gone"}).notify_ready()
     Notifier({}).notify_ready()

@@ -119,7 +119,7 @@ def test_the_next_scrape_shows_the_new_configuration(
     scaleengine: Simulator,
     reload: Callable[[Program], object],
 ) -> None:
-    """Whoever was told that a reload is done finds it at the next scrape, each of twenty times."""
+    """A reload that is confirmed is in the next scrape, each of twenty times."""
     last = 0.0
     for number in range(20):
         paths = PATHS if number % 2 == 0 else PATHS[:1]
@@ -142,7 +142,7 @@ def test_the_next_scrape_shows_the_new_configuration(
 
 
 def test_the_next_scrape_shows_that_a_reload_failed(shared: Program, shared_folder: Path) -> None:
-    """The gauge of failed reloads is 0 as soon as somebody was told of the failure, and 1 again."""
+    """The gauge of reloads is 0 as soon as the failure was reported, and 1 again later."""
     successful = "scaleengine_exporter_config_last_reload_successful"
     good = (shared_folder / "config.yaml").read_text()
     for _ in range(5):
@@ -212,7 +212,7 @@ def test_another_interval_keeps_the_numbers(
 def test_another_cdn_of_the_same_name_has_none_of_the_old_numbers(
     shared: Program, configure: WriteConfig, shared_folder: Path, scaleengine: Simulator
 ) -> None:
-    """Numbers of another CDN are not those of the one before, whatever its name is."""
+    """Numbers of another CDN are not those of the one before, though the name is the same."""
     configure(shared_folder, scaleengine.url, account={**polling(PATHS[0]), "cdn": 159})
     assert post(shared)[0] == 200
     for collector in ("disk_usage", "files"):
@@ -259,7 +259,7 @@ def test_a_bad_file_changes_nothing(shared: Program, shared_folder: Path) -> Non
 def test_without_the_flag_a_request_does_not_reload(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
-    """Without --web.enable-lifecycle a request reloads nothing, and is told what does."""
+    """Without --web.enable-lifecycle a request reloads nothing; its response names what does."""
     configure(tmp_path, scaleengine.url, account=polling())
     program = start(tmp_path)
     status, text = post(program)
@@ -348,7 +348,7 @@ def test_a_reload_that_hangs_delays_no_scrape_and_no_stop(
 def test_another_api_removes_the_old_numbers(
     program: Program, configure: WriteConfig, folder: Path, scaleengine: Simulator
 ) -> None:
-    """What another API said of an account is not told any more, also while the new one is silent.
+    """Numbers of the API before are gone, also while the new one does not respond.
 
     The way back works as well.
     """

@@ -35,7 +35,7 @@ class MakeReloader(Protocol):
 
 @pytest.fixture
 def reloading() -> MakeReloader:
-    """Give a function that makes a reload; ``publish`` is told of the reload."""
+    """Return a function that makes a reload; ``publish`` is called for it."""
 
     def make(
         read: Callable[[], Settings], publish: Callable[[ConfigReloader[Settings]], bool]
@@ -71,7 +71,7 @@ def test_the_outcome_is_published_before_it_is_logged(
 
 
 def test_a_reload_over_a_limit_names_the_limit(reloading: MakeReloader) -> None:
-    """Where a limit ends a reload, the limit is what is told; it is no defect."""
+    """Where a limit ends a reload, the limit is what is reported; it is no defect."""
 
     def fail() -> Settings:
         raise RuntimeError("can't start new thread")
@@ -86,7 +86,7 @@ def test_a_reload_over_a_limit_names_the_limit(reloading: MakeReloader) -> None:
 def test_a_reload_that_cannot_be_published_is_no_success(
     reloading: MakeReloader,
 ) -> None:
-    """A good file whose outcome is not on /metrics is in force, and nobody is told of success."""
+    """A good file whose outcome is not on /metrics is in force, and no success is reported."""
     reload = reloading(good, lambda _: False)
     with capture_logs() as lines:
         (problem,) = reload()
@@ -99,7 +99,7 @@ def test_a_reload_that_cannot_be_published_is_no_success(
 def test_reloads_over_http_are_limited_in_the_log(
     reloading: MakeReloader, read: Callable[[], Settings], level: str
 ) -> None:
-    """An outcome that repeats is told to who asks, and logged once a minute; SIGHUP always logs."""
+    """A repeated outcome is in each response, and logged once a minute; SIGHUP always logs."""
     reload = reloading(read, lambda _: True)
     with capture_logs() as lines:
         outcomes = [reload(over_http=True) for _ in range(3)]

@@ -118,7 +118,7 @@ def test_a_pause_follows_each_reload(seconds: float, pause: float) -> None:
 
 
 def test_a_cancelled_request_takes_the_outcome_from_no_other(start: Begin) -> None:
-    """Who waits no longer takes the outcome from nobody else."""
+    """A request that is given up takes the outcome from no other."""
     reload = SlowReload()
     thread = start(reload)
     outcome = thread.request()

@@ -18,7 +18,7 @@ FILES = f"{TOO_MANY_FILES} (limit "
 ENOUGH_THREADS = 7
 """Signals, standard error, requests, deadlines, polling, publication and reloads: one for each."""
 DEBUG = "--log.level=debug"
-"""Where two targets fail for one cause, the second is told at this level."""
+"""Where two targets fail for one cause, the second is logged at this level."""
 EVERY_SECOND = {
     "disk_usage": {"interval": "1s"},
     "files": {"interval": "1s", "paths": ["sestore4/jb"]},

@@ -1,4 +1,4 @@
-"""What is to be run is what the operator wrote: each setting reaches the place that heeds it."""
+"""Each setting that the operator wrote reaches the place that applies it."""
 
 import errno
 from collections.abc import Callable

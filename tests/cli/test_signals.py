@@ -143,7 +143,7 @@ class FirstProcess:
 
     def _is_there(self) -> bool:
         if self.outer.poll() is not None:
-            pytest.skip("this machine lets nobody have a process 1")
+            pytest.skip("this machine allows no process 1")
         path = Path(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children")
         self.pid = int(path.read_text() or 0)
         return bool(self.pid)

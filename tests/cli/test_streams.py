@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, read by nobody or ASCII: nothing depends on them."""
+"""Standard streams that are closed, full, unread or ASCII: nothing depends on them."""
 
 import http.client
 import json
@@ -113,7 +113,7 @@ class ProgramWithStreams:
 
 
 def _broken_pipe() -> int:
-    """Return where to write what nobody will ever read."""
+    """Return a stream that is never read."""
     ours, theirs = os.pipe()
     os.close(ours)
     return theirs
@@ -143,7 +143,7 @@ def begin(folder: Path) -> Iterator[StartWithStreams]:
 def test_the_exit_status_does_not_depend_on_the_streams(
     begin: StartWithStreams, streams: str
 ) -> None:
-    """Each command ends with the same status, whatever its streams are."""
+    """Each command ends with the same status for any streams."""
     commands = COMMANDS_OF_STREAMS[streams]
     statuses = {" ".join(words): begin(streams, *words).end()[0] for words, _ in commands}
     assert statuses == {" ".join(words): status for words, status in commands}

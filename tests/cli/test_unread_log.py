@@ -1,4 +1,4 @@
-"""A log that nobody reads: polls, scrapes, reloads and the end go on."""
+"""A log that is not read: polls, scrapes, reloads and the end go on."""
 
 import fcntl
 import http.client
@@ -131,7 +131,7 @@ def fill_log(program: ProgramWithFullPipe) -> None:
 def program(
     configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> Iterator[ProgramWithFullPipe]:
-    """Start the program with a configuration that has many warnings, each told at each reload."""
+    """Start the program with a configuration that has many warnings, each logged at each reload."""
     quotas = {f"idle-{number}": "1TB" for number in range(WARNINGS)}
     usage = {"interval": "1s", "cpu_users": ["web"], "quotas": quotas}
     configure(tmp_path, scaleengine.url, account={"disk_usage": usage, "files": None})

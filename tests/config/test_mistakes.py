@@ -129,7 +129,7 @@ ACCOUNT_KEYS = (
 def test_mistakes_in_the_api_section_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, folder: Path, text: str, line: str
 ) -> None:
-    """Given one bad value below `api`, then its line, column, key and sentence are told."""
+    """Given one bad value below `api`, then its line, column, key and message are reported."""
     (folder / "empty.pem").touch()
     assert mistakes(f"{account}api:\n  {text}\n") == [f"config.yaml:6:{line}"]
 
@@ -262,7 +262,7 @@ def test_mistakes_in_the_api_section_have_a_place_and_a_message(
 def test_mistakes_in_an_account_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
-    """Given one bad value in an account, then its line, column, key and sentence are told."""
+    """Given one bad value in an account, then its line, column, key and message are reported."""
     assert mistakes(f"{account}    {text}\n") == [f"config.yaml:{line}"]
 
 
@@ -325,7 +325,7 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
 def test_mistakes_in_the_long_form_of_a_path_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
-    """Given one bad value beside a path, then its line, column, key and sentence are told."""
+    """Given one bad value beside a path, then its line, column, key and message are reported."""
     lines = mistakes(
         f"{account}    files:\n      paths:\n        - path: sestore4/jb\n          {text}\n"
     )
@@ -348,7 +348,7 @@ def test_mistakes_in_the_long_form_of_a_path_have_a_place_and_a_message(
 def test_each_section_names_its_keys_where_one_is_unknown(
     mistakes: ReadMistakes, section: str, line: str
 ) -> None:
-    """Given a key like no other, then its place is told, and that it is not known."""
+    """Given a key like no other, then the message has its place, and that it is not known."""
     found = [mistake for mistake in mistakes(section) if "qqqq" in mistake]
     assert [mistake.rpartition(": is not a known key")[0] for mistake in found] == [
         "config.yaml:" + line

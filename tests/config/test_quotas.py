@@ -1,4 +1,4 @@
-"""Quotas are sizes by CPU user; a mistake has its place, and one that judges nothing is told."""
+"""Quotas are sizes by CPU user; a mistake has its place, a quota without effect is a warning."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_wrong_quotas_are_refused(
 def test_a_quota_without_effect_is_a_warning(
     load_text: LoadText, account: str, quotas: str, more: str, lines: list[str]
 ) -> None:
-    """A quota whose disk usage is never known is told with what to change."""
+    """A quota without a disk usage has a warning with what to change."""
     loaded = load_text(with_quotas(account, quotas, f"      {more}\n"))
     assert [str(warning) for warning in loaded.warnings] == [
         f"config.yaml:{line}" for line in lines

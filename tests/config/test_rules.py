@@ -88,7 +88,7 @@ def test_two_accounts_of_one_name_are_a_mistake(
 
 
 def test_one_path_twice_in_an_account_is_a_mistake(mistakes: ReadMistakes, account: str) -> None:
-    """The second is told, in whichever form it is written; another account may have it too."""
+    """The second is reported, in whichever form it is written; another account may have it too."""
     paths = """\
     files:
       paths:

@@ -137,7 +137,7 @@ def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
 def test_a_text_that_is_no_secret_is_a_mistake(
     mistakes: ReadMistakes, value: str, line: str
 ) -> None:
-    """Given a bad value, then the place is told and the value is not."""
+    """Given a bad value, then the place is shown and the value is not."""
     assert mistakes(one_account("api_key: k", f"api_secret: {value} ")) == [f"config.yaml:4:{line}"]
 
 

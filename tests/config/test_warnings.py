@@ -1,4 +1,4 @@
-"""What is allowed and seldom meant is told with its place, and the configuration is used."""
+"""What is allowed and seldom meant is a warning with its place, and the configuration is used."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_https_and_this_machine_are_no_warning(load_text: LoadText, account: str
 
 
 def test_a_stale_after_below_the_interval_is_a_warning(load_text: LoadText, account: str) -> None:
-    """Given a stale_after below its interval, then both places are told."""
+    """Given a stale_after below its interval, then both places are named."""
     text = f"""{account}\
     disk_usage: {{stale_after: 59m}}
     files: {{interval: 1m30s, stale_after: 1m29s}}
@@ -154,7 +154,7 @@ def test_a_stale_after_below_the_interval_of_a_path_is_a_warning(
 
 
 def test_no_enabled_account_is_a_warning(load_text: LoadText, account: str) -> None:
-    """One that is disabled among others is not worth a word, whatever is missing of its secrets."""
+    """A disabled account among others is no warning, also without its secrets."""
     parked = "  - {cdn: 7, enabled: false, api_secret_file: missing}\n"
     assert warnings(load_text, account + parked) == []
     assert warnings(load_text, "accounts:\n" + parked) == [

@@ -116,13 +116,13 @@ def test_text_that_is_no_yaml_gets_a_place_and_a_sentence(
 
 @pytest.mark.parametrize("text", ["[" * 2000, "- " * 2000, "{a: " * 2000, "? " * 2000])
 def test_hostile_nesting_is_a_mistake_like_any_other(mistakes: ReadMistakes, text: str) -> None:
-    """Deeper nesting than Python's stack allows is told, not raised."""
+    """Deeper nesting than Python's stack allows is reported, not raised."""
     (line,) = mistakes(text)
     assert line.endswith(DEEP)
 
 
 def test_deep_nesting_is_one_mistake(mistakes: ReadMistakes, account: str) -> None:
-    """A list in a list, thirty deep, is told once, at the level where it is enough."""
+    """A list in a list, thirty deep, is reported once, at the level where it is enough."""
     lines = mistakes(account + "    name: " + "[" * 30 + "]" * 30)
     assert lines[0] == "config.yaml:5:11: accounts[0].name: must be text"
     assert lines[1] == f"config.yaml:5:28: accounts[0].name{'[0]' * 17}: {DEEP}"
@@ -242,7 +242,7 @@ def test_both_sides_of_a_decimal_point_may_be_empty(
 def test_an_invisible_character_is_named(
     mistakes: ReadMistakes, account: str, character: str
 ) -> None:
-    """A number or a key in which nobody can see what is wrong."""
+    """A number or a key with a mistake that cannot be seen."""
     name = f"U+{ord(character):04X}"
     assert mistakes(account.replace("158", f"158{character}")) == [
         f"{WHOLE}; remove the invisible character in it ({name})"
@@ -253,7 +253,7 @@ def test_an_invisible_character_is_named(
 
 
 def test_a_duplicate_key_is_a_mistake_at_the_second(mistakes: ReadMistakes) -> None:
-    """Both places are told, and the first value is judged as ever."""
+    """Both places are named, and the first value is checked as usual."""
     twice = "duplicate of line"
     assert mistakes("""\
 accounts:
@@ -271,7 +271,7 @@ accounts:
 
 @pytest.mark.parametrize("key", ["? [canary]\n    : x", "{canary: x}: x", "{{ canary }}"])
 def test_a_key_must_be_text(mistakes: ReadMistakes, account: str, key: str) -> None:
-    """A list or mapping as a key, as a template leaves it behind, is told with its place."""
+    """A list or mapping as a key, as a template leaves it behind, is reported with its place."""
     lines = mistakes(f"{account}    {key}\n" if key[1] != "{" else f"api: {key}\n{account}")
     assert [line for line in lines if "has a key that is no text; write a key's name" in line]
     assert "canary" not in "".join(lines)
@@ -348,7 +348,7 @@ def _only_config_errors(content: bytes) -> None:
 @settings(deadline=None)  # a busy machine is no failure
 @given(content=st.binary())
 def test_any_bytes_are_a_configuration_or_a_config_error(content: bytes) -> None:
-    """Nothing else is ever raised, whatever the file holds."""
+    """Nothing else is ever raised, for any content of the file."""
     _only_config_errors(content)
 
 

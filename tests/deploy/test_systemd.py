@@ -126,7 +126,7 @@ def test_missing_systemd_credentials_are_an_error(
 
 
 def test_the_configuration_of_the_package_is_not_accepted_as_it_is(tmp_path: Path) -> None:
-    """It polls nobody's account before the operator has written a number."""
+    """It polls no account before the operator has written a number."""
     for name in ("api_key", "api_secret"):
         (tmp_path / name).write_text("x")
     with pytest.raises(ConfigError, match=r"config\.yaml:4:10: .*cdn: must be a whole number"):

@@ -1,4 +1,4 @@
-"""A scrape reads what is known: it asks ScaleEngine for nothing, and waits for nobody."""
+"""A scrape reads what is known: it sends no request to ScaleEngine, and waits for none."""
 
 from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.faults import Fault
@@ -25,7 +25,7 @@ def test_scrapes_are_served_while_scaleengine_hangs(
 ) -> None:
     """From the first moment on it is scraped at once, though no response has ever come.
 
-    There are no numbers, and what it waits for is told.
+    There are no numbers, and the page has what it waits for.
     """
     scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     program = start(scaleengine, ACCOUNT)

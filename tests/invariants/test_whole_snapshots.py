@@ -17,7 +17,7 @@ LOOKS = 60
 
 
 class RecordingStop:
-    """A stop that lets the publisher look so many times, and keeps what it has published."""
+    """A stop that lets the publisher look a number of times, and keeps what it has published."""
 
     def __init__(self) -> None:
         self.publisher: Publisher | None = None

@@ -42,7 +42,7 @@ def find_labels(metrics: Metrics) -> dict[str, dict[str, str]]:
 def test_labels_of_accounts_are_on_their_series(
     clock: Clock, labels: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Whatever is in their values, and though accounts have different ones."""
+    """Their values may hold anything, and accounts may have different ones."""
     metrics = build_metrics(Store(TARGETS), ACCOUNTS, clock, labels=labels)
     assert find_labels(metrics) == {name: labels.get(name, {}) for name in ACCOUNTS}
 

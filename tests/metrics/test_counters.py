@@ -207,7 +207,7 @@ def test_a_late_poll_brings_no_removed_series_back(metrics: Metrics) -> None:
 
 
 def test_the_clock_skew_is_that_of_the_last_response(metrics: Metrics) -> None:
-    """The skew is that of the last response which told the time, and absent before there is one."""
+    """The skew is that of the last response with a Date, and absent before there is one."""
     metrics.record_exchange(exchange())
     assert values(metrics, "scaleengine_api_clock_skew_seconds") == {}
     for skew in (-3600.5, 2.0):

@@ -74,7 +74,7 @@ def by_collector(collector: CredentialCollector) -> Accepted:
 
 
 def test_up_is_absent_before_the_first_request(collector: CredentialCollector) -> None:
-    """Before an account was asked nobody knows whether it is up, and nothing says so."""
+    """Before the first request of an account there is no sample."""
     assert (up(collector), by_collector(collector)) == ({}, {})
 
 
@@ -107,7 +107,7 @@ def test_up_is_absent_before_the_first_request(collector: CredentialCollector) -
         # A path is denied.
         ([accepted(VIDEOS), refused(AUDIO)], 1, None, 1),
         ([accepted(VIDEOS), refused(AUDIO), accepted(VIDEOS), refused(AUDIO)], 1, None, 1),
-        # Whatever keeps ScaleEngine from deciding says nothing of the credentials.
+        # A failure without a decision of ScaleEngine shows nothing of the credentials.
         ([accepted(USAGE), unanswered(VIDEOS)], 0, 1, None),
         ([refused(USAGE), accepted(VIDEOS), unanswered(VIDEOS)], 0, 0, 1),
         ([refused(USAGE), accepted(VIDEOS), unanswered(VIDEOS), refused(USAGE)], 1, 0, 1),
@@ -157,7 +157,7 @@ def test_up_of_one_account_does_not_depend_on_another(collector: CredentialColle
 
 @given(st.lists(st.sampled_from([accepted(VIDEOS), accepted(AUDIO), refused(USAGE)]), min_size=1))
 def test_up_does_not_flap_where_one_command_is_denied(story: list[CredentialVerdict]) -> None:
-    """In whatever order the polls end: once the account was up, it stays up."""
+    """In any order of polls: once the account was up, it stays up."""
     collector = CredentialCollector(["main"], [USAGE, VIDEOS, AUDIO], ChangedTargets())
     was_up = False
     for verdict in story:

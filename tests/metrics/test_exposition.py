@@ -191,7 +191,7 @@ def test_metrics_of_the_library_are_there(metrics: Metrics) -> None:
     reason="promtool is not installed; CI installs it",
 )
 def test_promtool_finds_nothing(metrics: Metrics) -> None:
-    """Prometheus' own judge of names, help and types has nothing to say about the whole page."""
+    """Promtool finds no mistake in names, help and types of the whole page."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
     judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
         [PROMTOOL, "check", "metrics"],
@@ -208,7 +208,7 @@ def test_promtool_finds_nothing(metrics: Metrics) -> None:
 @example(account="\\n", path='"},{', folder="\\")
 @example(account="# HELP x\n", path="a\r\nb 1", folder="\u2028\x85\x00")
 def test_any_label_value_reads_back(account: str, path: str, folder: str) -> None:
-    """Whatever an account, a path or a folder is called, a reader gets that very name."""
+    """For any name of an account, a path or a folder, a reader gets that very name."""
     target = FilesTarget(account, 60, 180, path, "video", 1)
     store = Store([target])
     counts = FileCounts(1, 1, (FolderCount(folder, 1),))

@@ -1,4 +1,4 @@
-"""What is published is what prometheus_client would render at that moment, whatever it is."""
+"""What is published is what prometheus_client would render at that moment, for any changes."""
 
 import re
 import zlib

@@ -1,4 +1,4 @@
-"""When something new is published: within a second, whatever it is, and whatever goes wrong."""
+"""When something new is published: within a second, and after any failure."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -383,7 +383,7 @@ def test_unpublished_targets_are_pending(
         assert running.list_pending_targets() == ()
         store.apply(compute_delta([], [USAGE, FILES, replace(FILES, path="sestore4/new")]))
         yield
-        assert running.list_pending_targets() == ()  # what a reload adds makes nobody wait
+        assert running.list_pending_targets() == ()  # what a reload adds is not waited for
 
     running = publisher(ScriptedStop(turns))
     running.run()
@@ -392,7 +392,7 @@ def test_unpublished_targets_are_pending(
 def test_a_failure_leaves_the_last_exposition(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
-    """What cannot be rendered leaves the last numbers, and is told once, until all is well."""
+    """What cannot be rendered leaves the last numbers, and is logged once, until all is well."""
 
     def turns() -> Iterator[None]:
         polled(USAGE, BYTES)
@@ -451,7 +451,7 @@ def test_a_failure_loses_no_change(
 def test_the_process_layer_is_rendered_once_a_second_for_scrapes(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, fake_clock: FakeClock
 ) -> None:
-    """What tells of the process is at most a second old, and not made while nobody scrapes."""
+    """Metrics of the process are at most a second old, and not rendered without scrapes."""
     asked = CountingCollector()
     metrics.process.register(asked)
     gauge = Gauge("open_files", "Open files.", registry=metrics.process)
@@ -481,7 +481,7 @@ def test_the_process_layer_is_rendered_once_a_second_for_scrapes(
 def test_a_failure_of_the_process_layer_leaves_the_rest(
     publisher: Callable[[Stop], Publisher], metrics: Metrics, polled: Polled, fake_clock: FakeClock
 ) -> None:
-    """If how the process is cannot be told, that is absent and logged; all else is served."""
+    """Metrics of the process that cannot be read are absent and logged; all else is served."""
     asked = CountingCollector()
     metrics.process.register(asked)
 
@@ -559,7 +559,7 @@ def test_an_ended_thread_is_listed(publisher: Callable[[Stop], Publisher]) -> No
 def test_a_requested_publication_is_made_at_once(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
-    """Whoever asks for a publication finds what has changed at once, without a look."""
+    """A requested publication has what has changed at once, without a look."""
     stop = threading.Event()
     running = publisher(stop)
     polled(USAGE, BYTES)
@@ -570,7 +570,7 @@ def test_a_requested_publication_is_made_at_once(
 def test_a_requested_publication_that_fails_raises(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
-    """Whoever asks for a publication is told that it failed, and the log has why, once."""
+    """A requested publication that fails raises, and the log has the cause, once."""
     running = publisher(threading.Event())
     polled(FILES, UNSHOWABLE)
     with capture_logs() as logs:

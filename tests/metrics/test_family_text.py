@@ -42,7 +42,7 @@ def test_lines_are_those_of_prometheus_client(
     kind: type[GaugeMetricFamily | CounterMetricFamily],
     held: list[tuple[str, dict[str, str], float, float | None]],
 ) -> None:
-    """Whatever the labels, values and timestamps are."""
+    """For any labels, values and timestamps."""
     family = kind("scaleengine_files", "Files.")
     for suffix, its_labels, value, timestamp in held:
         family.add_sample(f"{family.name}{suffix}", its_labels, value, timestamp)

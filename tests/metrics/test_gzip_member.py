@@ -27,7 +27,7 @@ def decompress(member: bytes) -> bytes:
 @example([b"", b""], {1})
 @example([b"a" * 40_000, b"a" * 40_000], set())
 def test_every_reader_reads_the_whole_text(pieces: Sequence[bytes], cuts: set[int]) -> None:
-    """Whatever the texts are, and wherever parts were joined before: it is one member of all."""
+    """For any texts, and parts that were joined anywhere: it is one member of all."""
     edges = sorted({0, len(pieces), *(cut for cut in cuts if cut < len(pieces))})
     parts = [compress(piece) for piece in pieces]
     joined = [join(parts[start:end]) for start, end in pairwise(edges)]

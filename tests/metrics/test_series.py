@@ -139,7 +139,7 @@ def test_a_good_poll_shows_its_duration_and_requests(
 def test_a_failed_poll_leaves_the_numbers(
     polled: Polled, series: Series, fake_clock: FakeClock, clock: Clock, reason: Reason
 ) -> None:
-    """Whatever a poll fails for, the numbers of the last good one stay, and its time with them."""
+    """For any failure, the numbers of the last good poll stay, and its time with them."""
     polled(USAGE, usage(web=5))
     good_at = clock.now()
     fake_clock.advance(60)
@@ -237,7 +237,7 @@ def test_without_folder_depth_there_are_no_series_of_folders(
 
 
 def test_an_empty_path_has_0_files(polled: Polled, series: Series) -> None:
-    """An empty path has nought files, which is a number; no users are no series."""
+    """An empty path has 0 files, which is a number; no users are no series."""
     polled(FILES, FileCounts(0, 0))
     polled(USAGE, usage())
     assert series("scaleengine_files") == {"sestore4/jb": 0}

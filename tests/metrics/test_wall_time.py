@@ -67,7 +67,7 @@ class PublisherOnFakeClock:
         self.publisher: Publisher | None = None
 
     def poll(self, skew: float | None = None) -> None:
-        """Let a good poll end, whose response told the skew."""
+        """Let a good poll end, whose response gave the skew."""
         monotonic = self.clock.monotonic()
         self.metrics.record_exchange(
             Exchange("main", "disk.usage", 0.1, None, accepted=True, skew=skew)

@@ -57,7 +57,7 @@ AT_ONCE = [
     (alert("PollsStale", **THERE, account="d", collector="disk_usage"), True),
     (alert("ApiRequestsFailing", **THERE, account="d"), True),
     (alert("CommandDenied", **THERE, account="a", collector="files"), False),
-    # What is true whoever saw it: it says nothing of an exporter.
+    # True for any exporter: it has no label of one.
     (alert("DiskOverQuota", job="scaleengine", account="a", cpu_user="u"), True),
     (alert("DiskFullSoon", job="scaleengine", account="a", cpu_user="u"), False),
     (alert("DiskFullSoon", job="scaleengine", account="a", cpu_user="v"), True),
@@ -93,14 +93,14 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
 
 @needs_alertmanager
 def test_amtool_finds_no_mistake() -> None:
-    """Alertmanager's own judge finds the configuration good."""
+    """Alertmanager's own tool finds the configuration good."""
     assert "SUCCESS" in amtool("check-config", str(CONFIG))
 
 
 @needs_alertmanager
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "page"), ("warning", "notify")])
 def test_severity_chooses_the_receiver(severity: str, receiver: str) -> None:
-    """What is critical pages somebody, what is a warning only notifies."""
+    """A critical alert sends a page, a warning only notifies."""
     labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=a"]
     routed = amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels)
     assert routed.strip() == receiver
@@ -123,7 +123,7 @@ def test_alerts_of_an_account_are_one_message() -> None:
 
 
 def test_the_stack_notifies_no_receiver_by_default() -> None:
-    """As it stands the stack sends nothing to anybody."""
+    """As shipped, the stack sends nothing."""
     receivers: list[dict[str, Any]] = yaml.safe_load(CONFIG.read_text())["receivers"]
     assert receivers == [{"name": "page"}, {"name": "notify"}]
 

@@ -102,7 +102,7 @@ def texts(holder: Mapping[str, object], key: str) -> Mapping[str, str]:
 
 @needs_promtool
 def test_promtool_accepts_the_rules() -> None:
-    """Prometheus' own judge of rules has nothing to say."""
+    """Promtool finds no mistake in the rules."""
     judged = promtool("check", "rules", "--lint-fatal", ALERTS)
     assert (judged.stderr, judged.returncode) == ("", 0)
     assert "SUCCESS" in judged.stdout

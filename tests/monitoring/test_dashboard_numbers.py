@@ -157,7 +157,7 @@ CASES = (
         ref="B",
     ),
     Case(
-        "no account down is nought, not nothing",
+        "no account down is 0, not absent",
         "Accounts",
         {'scaleengine_up{account="a"}': steady(1)},
         {"{}": 0},
@@ -189,7 +189,7 @@ CASES = (
         ref="C",
     ),
     Case(
-        "no key that is refused is nought, not nothing",
+        "no key that is refused is 0, not absent",
         "Accounts",
         {'scaleengine_up{account="a"}': steady(1)},
         {"{}": 0},

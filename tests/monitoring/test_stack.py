@@ -199,7 +199,7 @@ def test_grafana_opens_with_the_dashboard() -> None:
     reason="promtool is not installed; CI installs it",
 )
 def test_promtool_finds_no_mistake() -> None:
-    """Prometheus' own judge finds the configuration good, and the rules that it names."""
+    """Promtool finds the configuration good, and the rules that it names."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
     judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
         [PROMTOOL, "check", "config", "prometheus.yml"],

@@ -1,4 +1,4 @@
-"""Which credentials are blocked follows from what was last seen of them, whatever comes when."""
+"""Which credentials are blocked follows from what was last seen of them, in any order of events."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Seen:
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """A breaker, and all that it was told."""
+    """A breaker, and all that was recorded in it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ ARCHIVE = FilesTarget("main", 900.0, 2700.0, "sestore4/archive", "video")
 
 
 def known(target: Target, requests: int | None, last: PollResult | None = None) -> TargetState:
-    """Return what is known after a good poll of so many requests; None for no good poll."""
+    """Return the state after a good poll with this number of requests; None for no good poll."""
     good = None if requests is None else LastGood(FileCounts(0, 0), 0.0, requests)
     return TargetState(target, last, good)
 

@@ -69,7 +69,7 @@ def test_another_cause_is_another_warning() -> None:
 
 @pytest.mark.parametrize("kind", [ApiError, IncompleteError])
 def test_causes_of_one_target_are_one_warning_each(kind: Error) -> None:
-    """What is wrong with a path is told of each path, though in the same words."""
+    """What is wrong with a path is logged for each path, though in the same words."""
     log = FailureLog()
     assert warned(log, kind, 0.0) == [True] * 6
     assert warned(log, kind, 30.0) == [False] * 6

@@ -80,7 +80,7 @@ def test_folders_are_sorted_by_name() -> None:
 
 @given(st.dictionaries(places, st.integers(0, 9)), st.integers(1, 4), st.integers(1, 5))
 def test_the_parts_sum_to_the_whole(files: Tree, depth: int, max_folders: int) -> None:
-    """Whatever the tree, depth and limit: the folders sum to the files, none of them twice."""
+    """For any tree, depth and limit, the folders sum to the files, none of them twice."""
     result = count(depth, files).result(max_folders)
     assert result.by_folder is not None
     assert sum(part.files for part in result.by_folder) == result.files == sum(files.values())

@@ -1,4 +1,4 @@
-"""All targets are polled side by side, in tasks of one thread that end when told to."""
+"""All targets are polled side by side, in tasks of one thread that end at a stop."""
 
 import asyncio
 import selectors
@@ -88,7 +88,7 @@ def test_the_first_polls_of_many_targets_are_spread_longer() -> None:
 
 
 def test_stop_ends_polls_at_once_while_requests_hang(open_account: OpenAccount) -> None:
-    """Told to stop, polls end at once even if ScaleEngine never answers; no thread is left."""
+    """At a stop, polls end at once even if ScaleEngine never responds; no thread is left."""
     hang = Behaviour(faults=(FaultRule(Fault.HANG),))
     TIMERS.add(0.0, lambda: None)  # its thread is that of the process
     threads = set(threading.enumerate())
@@ -99,14 +99,14 @@ def test_stop_ends_polls_at_once_while_requests_hang(open_account: OpenAccount) 
     ):
         assert simulator.wait_for_requests(2)
         assert poller.list_dead_threads() == ()
-    # The timers of calls that were ended are told so, and end a moment later.
+    # The timers of calls that were ended are cancelled, and end a moment later.
     for timer in set(threading.enumerate()) - threads:
         timer.join(TIMEOUT)
         assert not timer.is_alive()
 
 
 def test_stop_ends_a_poll_that_waits_for_a_retry(open_account: OpenAccount) -> None:
-    """Told to stop, a poll does not wait for what ScaleEngine asks for, and is forgotten."""
+    """At a stop, a poll does not wait as long as ScaleEngine asks, and is not recorded."""
     patient = replace(USAGE, interval=3600.0)
     store, calls = Store([patient]), Behaviour(faults=(FaultRule(BUSY),))
     ended: list[PollResult] = []

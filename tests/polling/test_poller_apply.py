@@ -131,7 +131,7 @@ def reconnect(account: PolledAccount, simulator: Simulator) -> PolledAccount:
 def test_unchanged_targets_keep_task_snapshot_and_schedule(
     open_account: OpenAccount, simulator: Simulator
 ) -> None:
-    """A target that stays keeps its task, its snapshot and its schedule, whatever else comes."""
+    """A target that stays keeps its task, its snapshot and its schedule, while others change."""
     with open_account(simulator) as account, polling() as made:
         made.set_targets(account, USAGE)
         assert made.wait_for(1)
@@ -196,7 +196,7 @@ def test_the_next_poll_uses_the_changed_account(
 def test_a_removed_target_sends_no_further_request(
     open_account: OpenAccount, simulator: Simulator
 ) -> None:
-    """The poll of a target that is left out makes no further call, and nothing is told of it."""
+    """The poll of a target that is left out makes no further request, and is not recorded."""
     held = Held()
     simulator.behave(Behaviour(faults=(FaultRule(held),)))
     with open_account(simulator) as account, polling() as made:
@@ -308,14 +308,14 @@ def test_stop_ends_polled_leaving_and_waiting_targets(
         assert made.thread.stop(TIMEOUT)
         made.set_targets(left, FILES)
         assert made.ended == []
-    # The timers of calls that were ended are told so, and end a moment later.
+    # The timers of calls that were ended are cancelled, and end a moment later.
     wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
 def test_stop_ends_requests_of_a_removed_account(
     open_account: OpenAccount, simulator: Simulator
 ) -> None:
-    """A call that hangs in the name of an account that nobody polls now does not hold the end."""
+    """A request of a removed account that hangs does not delay the stop."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     with open_account(simulator, timeout=FOREVER) as account:
         made = Polling()

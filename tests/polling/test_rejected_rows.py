@@ -77,7 +77,7 @@ def test_bad_rows_are_counted_and_warned_about_once(open_account: OpenAccount) -
 
 
 def test_warnings_of_rejected_rows_come_once(open_account: OpenAccount) -> None:
-    """A fault that lasts is told once; one that is new, or takes another user's number, again."""
+    """A fault that lasts is logged once; one that is new, or takes another user's number, again."""
     bad = {
         user: {"summary_date": "2014-11-11", "cpu_user": user, "bytes_total": None}
         for user in ("a", "b")

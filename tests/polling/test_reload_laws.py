@@ -1,4 +1,4 @@
-"""Whatever is reloaded when, what is polled and shown is what the newest configuration says."""
+"""For any reloads, what is polled and shown is what the newest configuration says."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping

@@ -1,4 +1,4 @@
-"""A call is tried again where that may help: signed afresh, later each time, and not for ever."""
+"""A transient failure is retried: with a new signature, later each time, and not endlessly."""
 
 import asyncio
 import random
@@ -207,7 +207,7 @@ def test_a_refused_time_uses_up_no_other_attempt(
 def test_a_request_has_four_attempts_at_most(
     failures: list[ScaleEngineError], attempts: int
 ) -> None:
-    """A request is sent twice with a refused time, and thrice for all else: four times at most."""
+    """A request is sent twice with a refused time, three times otherwise: four times at most."""
     api = FailingApi(time := FakeClock(0.0), *failures)
     with pytest.raises(ScaleEngineError) as caught:
         retry(time, api)
@@ -217,7 +217,7 @@ def test_a_request_has_four_attempts_at_most(
 
 @pytest.mark.parametrize(("until", "attempts"), [(60.0, 2), (59.9, 1), (119.9, 2), (120.0, 3)])
 def test_no_attempt_is_made_after_the_end_of_the_poll(until: float, attempts: int) -> None:
-    """No attempt is made after the end of the poll's time, and none is waited for in vain."""
+    """No attempt is made after the end of the poll's time, and none is waited for."""
     time = FakeClock(0.0)
     api = FailingApi(time, *[failed(RateLimitedError, 60.0)] * 9)
     with pytest.raises(RateLimitedError):
@@ -253,7 +253,7 @@ def test_a_transient_failure_is_retried_with_a_new_signature(
     number: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault of one call does not fail the poll: the call is signed afresh and made again."""
+    """A fault of one call does not fail the poll: the request is signed again and sent again."""
     clock, timers = leaping.clock, ManualTimers()
     timers.install(monkeypatch)
     rule = FaultRule(fault, requests=(number,))
@@ -347,7 +347,7 @@ def test_a_wrong_clock_after_a_server_failure_is_corrected(
 def test_attempts_count_towards_the_request_limit(
     open_account: OpenAccount, leaping: LeapingClock, max_requests: int, made: int
 ) -> None:
-    """What a poll may ask in all bounds its attempts; the cause of the last one is told."""
+    """What a poll may ask in all bounds its attempts; the cause of the last one is shown."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(FAILING),))
     with (

@@ -24,7 +24,7 @@ class MonotonicClock:
 
     @property
     def clock(self) -> Clock:
-        """Return a clock whose time of day nobody may ask for: it can jump."""
+        """Return a clock whose wall-clock time must not be read: it can jump."""
         return Clock(
             now=lambda: pytest.fail("a schedule runs in monotonic time"),
             monotonic=lambda: self.monotonic,
@@ -53,7 +53,7 @@ def test_the_backoff_never_shrinks_or_overflows() -> None:
 
 
 def test_a_wait_is_one_sleep() -> None:
-    """A wait is waited in one piece: a thousand targets at rest wake nobody."""
+    """A wait is waited in one piece: a thousand targets at rest wake no task."""
     time = MonotonicClock()
     time.wait_until(time.monotonic + HOUR)
     assert time.waits == [HOUR]

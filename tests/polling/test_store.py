@@ -126,7 +126,7 @@ def test_the_state_of_a_replaced_account_is_dropped() -> None:
 
 
 def test_a_poll_marks_its_account_only_as_changed() -> None:
-    """Whoever takes the changes is given the account of a poll that was taken in, once."""
+    """The account of a stored poll is among the changes, once."""
     store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
     store.record(FILES, result, None)
@@ -163,7 +163,7 @@ def test_a_reload_marks_only_changed_accounts(
 
 
 def test_the_due_time_is_kept_until_the_next() -> None:
-    """It is known until the next time, whatever comes of the poll, and a change for its account."""
+    """It is known until the next time, for any result of the poll, and a change for its account."""
     target = DiskUsageTarget("main", 60, 180)
     store = Store([target])
     store.schedule(target, 7.0)

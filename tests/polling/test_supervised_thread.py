@@ -1,4 +1,4 @@
-"""A thread that crashes is restarted, and says that it is dead meanwhile."""
+"""A thread that crashes is restarted, and counts as ended meanwhile."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def run_thread(outcomes: Iterator[BaseException | None], stop: FakeStop) -> Supe
     ids=lambda defect: type(defect).__name__,
 )
 def test_work_restarts_after_a_crash(defect: BaseException) -> None:
-    """Whatever ends the work, it restarts after 30 s, and one line tells, with a traceback."""
+    """For any error, the work restarts after 30 s, and one line has the traceback."""
     stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([defect, None]), stop)
@@ -72,7 +72,7 @@ def test_work_restarts_after_a_lack_of_resources(error: BaseException) -> None:
 
 
 def test_each_crash_doubles_the_wait() -> None:
-    """What dies again and again is started again later each time, up to an hour."""
+    """Work that crashes again is restarted later each time, up to an hour."""
     stop = FakeStop()
     with capture_logs() as lines:
         run_thread(iter([*[ValueError("a defect")] * 9, None]), stop)
@@ -99,7 +99,7 @@ def test_an_hour_of_work_resets_the_wait() -> None:
 
 
 def test_the_thread_counts_as_ended_until_its_restart() -> None:
-    """From the crash until the restart the thread is dead; then it is not."""
+    """From the crash until the restart it is among the ended threads; then it is not."""
     seen: list[bool] = []
     begun: list[bool] = []
     stop = FakeStop(seen=lambda: seen.append(thread.is_down))
@@ -119,7 +119,7 @@ def test_the_thread_counts_as_ended_until_its_restart() -> None:
 
 
 def test_stop_ends_a_wait_for_the_restart() -> None:
-    """Told to stop while it waits, the thread ends; the work is not begun again."""
+    """At a stop while it waits, the thread ends; the work is not restarted."""
     stop = FakeStop(comes_at=2)
     with capture_logs():
         run_thread(iter([ValueError("a defect")] * 2), stop)
@@ -127,7 +127,7 @@ def test_stop_ends_a_wait_for_the_restart() -> None:
 
 
 def test_a_stop_before_the_start_does_no_work() -> None:
-    """Told to stop at once, the thread does no work at all."""
+    """At a stop before the start, the thread does no work."""
     begun: list[str] = []
     thread = SupervisedThread("poll main", lambda: begun.append("work"), FakeStop(comes_at=0))
     thread.start()
@@ -136,7 +136,7 @@ def test_a_stop_before_the_start_does_no_work() -> None:
 
 
 def test_join_returns_whether_the_thread_has_ended() -> None:
-    """Waiting for the end says whether it has come; one that goes on is not dead."""
+    """Waiting for the end says whether it has come; one that goes on does not count as ended."""
     stop = threading.Event()
     thread = SupervisedThread("poll main", stop.wait, stop)
     thread.start()

@@ -1,4 +1,4 @@
-"""A target is polled on its schedule, and every poll's end is recorded, counted and told."""
+"""A target is polled on its schedule, and every poll's end is recorded, counted and logged."""
 
 import asyncio
 import errno
@@ -40,7 +40,7 @@ START = 1_763_600_000.0
 
 @dataclass
 class CancellingClock:
-    """A clock that moves when somebody waits; after so many seconds, waits are cancelled."""
+    """A clock that moves with each wait; after ``seconds``, waits are cancelled."""
 
     ends: float = 1e9
     passed: float = 0.0
@@ -61,7 +61,7 @@ class CancellingClock:
 
 
 class ScriptedTransport(Transport):
-    """Answers from a list, taking so many seconds for each; an exception is raised."""
+    """Responds from a list, after some seconds each; an exception is raised."""
 
     def __init__(
         self, time: CancellingClock, responses: Iterator[object], seconds: float = 0.0
@@ -288,7 +288,7 @@ def test_a_good_poll_stores_a_snapshot() -> None:
 def test_a_failed_poll_keeps_the_snapshot_and_records_the_reason(
     response: object, reason: Reason
 ) -> None:
-    """Whatever a poll fails with, the last good snapshot stands and the reason is recorded."""
+    """For any failure, the last good snapshot stays and the reason is recorded."""
     polled = Polled(USAGE, CancellingClock(), [usage("a"), response])
     polled.poll()
     before = polled.store.current()[USAGE].good
@@ -313,7 +313,7 @@ def test_unreadable_secrets_fail_the_poll_as_auth() -> None:
 
 
 def test_secrets_are_read_at_each_poll() -> None:
-    """Each poll reads the secrets once, whatever the number of its calls."""
+    """Each poll reads the secrets once, for any number of requests."""
     read = []
 
     def credentials() -> Credentials:
@@ -363,7 +363,7 @@ def test_files_are_counted() -> None:
 
 
 def test_the_newest_day_counts() -> None:
-    """Of each user the newest day counts, whatever the order; also tomorrow, no later one."""
+    """Of each user the newest day counts, in any order; also tomorrow, no later one."""
     rows = [
         {"summary_date": day, "cpu_user": user, "bytes_total": bytes_total}
         for user, day, bytes_total in (
@@ -386,7 +386,7 @@ def test_the_newest_day_counts() -> None:
 
 
 def test_only_requested_users_are_published() -> None:
-    """Users that nobody asked for are not published, even if the API tells of them."""
+    """Users that were not requested are not published, even if the API returns them."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a",))
     polled = Polled(target, CancellingClock(), [usage("a", "b", "")])
     polled.poll()

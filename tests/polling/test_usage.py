@@ -96,7 +96,7 @@ def test_an_unreadable_day_removes_the_number(day: Json) -> None:
 
 
 def test_a_day_in_the_future_removes_no_number() -> None:
-    """It hides no number of today, whatever else is wrong with its row; tomorrow is a day."""
+    """It hides no number of today, also where its row has other faults; tomorrow is a day."""
     for bad in (row(FUTURE, "a", 1), row(FUTURE, "a", None), row(FUTURE, None, 1)):
         assert published([bad, *GOOD]) == ({"a": A, "b": B, "c": C}, set())
     assert published([*GOOD, row(FUTURE, "d", 1)]) == ({"a": A, "b": B, "c": C}, {"d"})
@@ -172,7 +172,7 @@ def test_requested_users_without_a_row_are_not_rejected() -> None:
 
 
 def test_rejected_rows_are_counted_with_a_few_examples() -> None:
-    """The number by fault, a few examples, those first that take a number away, and for whom."""
+    """The number by fault, a few examples, those first that take a number away, and their users."""
     bad = [row(date(2014, 10, day), "b", None) for day in range(1, 11)]
     (kept,) = summarized([*bad, *GOOD, row(TOMORROW, "a", None)]).rejected
 

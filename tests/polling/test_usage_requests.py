@@ -44,7 +44,7 @@ TWO_USERS = 64 * 1024 + 2 * 31 * (256 + 20)
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Run a simulator of an account with ten CPU users and two that nobody asks for."""
+    """Run a simulator of an account with ten CPU users and two that are not requested."""
     usage = steady_usage({user: number for number, user in enumerate((*USERS, "", "more"))})
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, usage=usage)
     with Simulator([account], clock=lambda: NOW) as running:
@@ -149,7 +149,7 @@ def test_several_requests_make_one_snapshot(
 
 
 def test_requests_before_and_after_midnight_are_for_the_same_days() -> None:
-    """All requests are for the thirty days of the first, whatever day it is by then."""
+    """All requests are for the thirty days of the first, though the day is another by then."""
     transport, target = FakeTransport(), named(USERS)
     asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
@@ -161,7 +161,7 @@ def test_requests_before_and_after_midnight_are_for_the_same_days() -> None:
 def test_a_wrong_clock_gives_the_days_of_scaleengine(
     simulator: Simulator, open_account: OpenAccount
 ) -> None:
-    """Once ScaleEngine has told the time, the thirty days are those up to its today."""
+    """Once ScaleEngine's time is known, the thirty days are those up to its today."""
     target = named(USERS)
     clock = Clock(now=lambda: NOW - 3 * 86_400)
     with open_account(simulator, clock=clock) as account:

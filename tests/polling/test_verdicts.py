@@ -107,7 +107,7 @@ def test_a_response_decides_the_verdict(
 
 
 def test_a_refusal_counts_for_a_target_that_is_held_back(watched: Watched) -> None:
-    """What another target was refused for counts for this one as well, though nobody asked."""
+    """What another target was refused for counts for this one as well, without a request."""
     watched.spoil(Refusal("0005"))
     assert watched.poll(VIDEOS) == [False]
     assert watched.poll(AUDIO) == [False]
@@ -129,7 +129,7 @@ def test_unreadable_credentials_are_not_accepted(watched: Watched) -> None:
 
 
 def test_the_later_read_of_credentials_is_known(watched: Watched) -> None:
-    """Of two polls, the one that read its credentials later can be told."""
+    """Of two polls, the one that read its credentials later is known."""
     watched.poll(USAGE)
     watched.time.wait(10.0)
     watched.poll(USAGE)
@@ -161,7 +161,7 @@ def test_a_request_of_a_cancelled_poll_shows_nothing(watched: Watched) -> None:
 
 
 def test_the_observer_of_the_client_gets_every_request(watched: Watched) -> None:
-    """The client's own observer is told of every request, too."""
+    """The client's own observer gets every request, too."""
     exchanges: list[Exchange] = []
     client = replace(watched.account.client, observe=exchanges.append)
     watched.account = replace(watched.account, client=client)

@@ -130,9 +130,9 @@ def test_any_tree_is_counted_under_any_reading(
     reading: ApiVariant,
     max_concurrency: int,
 ) -> None:
-    """Whatever the tree and however the API is read, the walk counts what recursion counts.
+    """For any tree and any reading of the API, the walk counts what recursion counts.
 
-    But for one form that cannot be told: a requested folder that is printed as a mapping, has no
+    But for one form that is ambiguous: a requested folder that is printed as a mapping, has no
     member of its own but sub-folders 0, 1, 2 and so on, and so comes as a list.
     """
     clock = leaping.clock

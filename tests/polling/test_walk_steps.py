@@ -133,7 +133,7 @@ def test_each_rule_makes_these_requests(
 
 
 def walk_over(*responses: Listing) -> None:
-    """Walk with these responses, one after the other, whatever is requested."""
+    """Walk with these responses, one after the other, for any request."""
     left = iter(responses)
 
     async def request(_: str, __: int) -> Listing:

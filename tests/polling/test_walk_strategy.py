@@ -184,7 +184,7 @@ def test_batches_grow_with_each_response() -> None:
 
 
 def test_a_late_fit_is_left_to_the_next_walk() -> None:
-    """To confirm it takes a request more than may be made in vain; the next walk begins with it."""
+    """To confirm it takes a request more than may be wasted; the next walk begins with it."""
     memory = StrategyMemory()
     strategy, run = WalkStrategy(4, RATE_LIMITED, memory), make_run()
     run.parent.file_count = 3

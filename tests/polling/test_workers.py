@@ -172,7 +172,7 @@ def test_a_changed_number_of_workers_holds_at_once() -> None:
 @settings(max_examples=60)
 @given(st.integers(1, 5), st.randoms(use_true_random=False))
 def test_slots_are_never_lost_or_too_many(max_workers: int, rng: random.Random) -> None:
-    """Whatever is taken, cancelled and resized: never too many, none lost, and no idle worker."""
+    """In any order of events: never too many slots, none lost, and no idle worker."""
 
     async def run() -> None:
         pool = WorkerPool(max_workers)
@@ -277,7 +277,7 @@ def test_cancelling_waits_for_the_thread() -> None:
         def work() -> None:
             began.set()
             assert may_end.wait(TIMEOUT)
-            raise ValueError("nobody asks")
+            raise ValueError("unused")
 
         await cancel_in_progress(pool, work, began, may_end)
 
@@ -300,7 +300,7 @@ def test_an_error_of_cancelled_work_keeps_nothing() -> None:
             held.append(weakref.ref(response))
             began.set()
             assert may_end.wait(TIMEOUT)
-            raise ValueError("nobody asks")
+            raise ValueError("unused")
 
         await cancel_in_progress(pool, work, began, may_end)
 
@@ -313,7 +313,7 @@ def test_an_error_of_cancelled_work_keeps_nothing() -> None:
 
 
 def test_cancelling_twice_leaves_the_thread_behind() -> None:
-    """At the end of the loop, a thread that hangs keeps nobody waiting."""
+    """At the end of the loop, a thread that hangs is not waited for."""
     may_end = threading.Event()
 
     async def run() -> None:

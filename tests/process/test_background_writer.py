@@ -123,7 +123,7 @@ def test_lines_of_a_full_pipe_are_dropped_and_counted(pipe: tuple[int, int], sta
     writer.write(b"the next\n")
     after = read_lines(ours, lambda lines: lines[-1] == "the next")
 
-    # Each gap in the numbers is where so many lines are said to be missing.
+    # Each gap in the numbers is where this number of lines is said to be missing.
     position = 0
     for line in before:
         found = LOSS.fullmatch(line)

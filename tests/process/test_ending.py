@@ -1,4 +1,4 @@
-"""The process ends when it should, with its status, whatever hangs in it."""
+"""The process ends when it should, with its status, also while something hangs."""
 
 import signal
 import sys
@@ -63,7 +63,7 @@ def start(processes: list[Child], body: str) -> Child:
 def test_a_signal_ends_the_process_while_something_hangs(
     processes: list[Child], body: str, number: signal.Signals
 ) -> None:
-    """A signal ends it, whatever hangs."""
+    """A signal ends it, also while something hangs."""
     process = start(processes, body)
     assert process.end(number) == 0
 

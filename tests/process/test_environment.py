@@ -54,7 +54,7 @@ def test_empty_variables_are_removed() -> None:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_environment_is_reduced_to_listed_variables(before: dict[str, str]) -> None:
-    """Whatever is there, only listed names with a value stay."""
+    """In any environment, only listed names with a value stay."""
     environ = dict(before)
     assert restrict_environment(environ) == before
     assert environ.items() <= before.items()

@@ -1,4 +1,4 @@
-"""Errors that come from a limit of the process or the machine are told apart, and named."""
+"""Errors that come from a limit of the process or the machine are recognized, and named."""
 
 import errno
 import os
@@ -111,7 +111,7 @@ def test_a_limit_is_found_among_the_causes_of_an_error(
 
 
 def test_an_error_for_a_thread_is_recognized() -> None:
-    """An error of this Python for a thread that cannot be started is told apart."""
+    """An error of this Python for a thread that cannot be started is recognized."""
     before = threading.stack_size(2**46)  # more than there is
     try:
         with pytest.raises(RuntimeError) as caught:

@@ -1,4 +1,4 @@
-"""Signals are taken one by one, those to stop first, and the process ends whatever hangs."""
+"""Signals are taken one by one, those to stop first, and nothing that hangs delays the end."""
 
 import signal
 import threading
@@ -59,7 +59,7 @@ def test_a_signal_before_the_start_ends_the_process(
 def test_a_stop_that_hangs_is_ended_after_some_seconds(
     signals: SignalThread, happened: list[object], number: signal.Signals
 ) -> None:
-    """What is asked to stop has some seconds; then the process ends, whatever hangs."""
+    """What is asked to stop has some seconds; then the process ends, also while something hangs."""
     signals.on_stop(lambda: happened.append("stop"), lambda: happened.append("overdue"))
     send(number)
     signals.run()

@@ -30,7 +30,7 @@ def read(name: str) -> dict[str, Any]:
     ZIZMOR is None and not os.environ.get("CI"), reason="zizmor is not installed; CI installs it"
 )
 def test_zizmor_finds_nothing() -> None:
-    """The judge of workflows, at its most pedantic, has nothing to say."""
+    """The linter of workflows, at its strictest, finds nothing."""
     assert ZIZMOR is not None, "zizmor is missing: pip install zizmor"
     judged = subprocess.run(  # noqa: S603 - the program is zizmor, found on the path
         [ZIZMOR, "--offline", "--quiet", "--persona=pedantic", str(ROOT / ".github")],

@@ -182,7 +182,7 @@ def closed() -> Iterator[str]:
 def dropping() -> Iterator[FindDroppingAddress]:
     """Return a function that gives an address where attempts to connect are never answered.
 
-    Nobody accepts there and the queue is full, so the kernel drops the packets. Every address of
+    Nothing accepts there and the queue is full, so the kernel drops the packets. Every address of
     127.0.0.0/8 drops them at the same port; with AF_INET6 it is ::1.
     """
     with ExitStack() as sockets:

@@ -1,4 +1,4 @@
-"""Whatever bytes a server sends, a request ends with a result, or an error with a reason."""
+"""For any bytes of a server, a request ends with a result, or an error with a reason."""
 
 import gzip
 import socket

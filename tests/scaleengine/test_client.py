@@ -217,7 +217,7 @@ def test_a_wrong_key_and_a_wrong_secret_are_different_failures(
     credentials: Credentials,
     kind: type[ScaleEngineError],
 ) -> None:
-    """A key that is not the account's and a secret that is not the key's are told apart."""
+    """A key that is not the account's and a secret that is not the key's are different failures."""
     with pytest.raises(kind) as caught:
         disk_usage(connect(simulator.url), credentials, ())
 
@@ -243,7 +243,7 @@ def test_every_response_sets_the_clock_skew(
     fault: Fault | Refusal | HttpError,
     skew: float | None,
 ) -> None:
-    """Every response tells the time, whatever else it says; what is no response tells nothing."""
+    """Every response gives the time, also a failure; what is no response gives none."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError):
         disk_usage(connect(simulator.url), credentials, ())
@@ -290,7 +290,7 @@ def test_the_message_about_an_unknown_path_is_shown(
 def test_a_refused_connection_is_observed(
     closed: str, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """A call that reaches nobody is observed too, and shows no secret."""
+    """A refused connection is observed too, and shows no secret."""
     with pytest.raises(NetworkError) as caught:
         disk_usage(connect(f"http://{closed}/"), credentials, ())
 
@@ -352,7 +352,7 @@ def test_the_secret_is_not_sent(
 def test_objects_show_no_secret(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """Whatever is printed of credentials, client and exchanges, it holds no secret."""
+    """No printed form of credentials, client and exchanges holds a secret."""
     client = connect(simulator.url)
     disk_usage(client, credentials, ())
 
@@ -443,7 +443,7 @@ def test_the_wait_for_memory_ends_with_the_client(
 def test_a_closed_client_sends_nothing(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """After close no call is made any more, and nothing is told."""
+    """After close no request is sent any more, and none is observed."""
     client = connect(simulator.url)
     disk_usage(client, credentials, ())
     client.close()

@@ -8,7 +8,7 @@ from exporter.scaleengine.clock import Clock, since_boot
 
 
 def test_the_default_clocks_are_those_of_the_machine() -> None:
-    """Without being told otherwise, the clocks are the machine's own."""
+    """By default, the clocks are the machine's own."""
     clock = Clock()
     earliest = time.time()
 

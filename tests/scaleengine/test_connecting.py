@@ -1,4 +1,4 @@
-"""Of the addresses of a name, those that are dead cost a moment, and never the number."""
+"""Of the addresses of a name, silent ones cost a moment, and never the number."""
 
 import errno
 import gc
@@ -101,7 +101,7 @@ def test_a_silent_address_delays_the_next_a_little(
     dead: int,
     alive: socket.AddressFamily,
 ) -> None:
-    """An address that drops packets delays the next one by a moment, whatever families they are."""
+    """An address that drops packets delays the next one by a moment, for any address families."""
     good = at(listen(respond, host=HOSTS[alive]))
     resolving(dropping(dead), good)
     began = time.monotonic()
@@ -113,7 +113,7 @@ def test_a_silent_address_delays_the_next_a_little(
 def test_a_silent_address_after_a_good_one_does_no_harm(
     dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
-    """A dead address behind a good one does no harm."""
+    """A silent address behind a good one does no harm."""
     resolving(at(listen(respond)), dropping())
 
     assert send(API, LONG) == GOOD
@@ -136,7 +136,7 @@ def test_a_silent_address_of_a_proxy_delays_the_next_a_little(
 def test_many_silent_addresses_are_each_tried(
     dropping: FindDroppingAddress, listen: StartServer, resolving: SetAddresses, send: SendRequest
 ) -> None:
-    """However many addresses are dead, each is tried within the time of the request."""
+    """However many addresses are silent, each is tried within the time of the request."""
     port = dropping().port
     dead = [PeerAddress(V4, (f"127.0.0.{host}", port)) for host in range(1, 51)]
     resolving(*dead, at(listen(respond)))
@@ -167,7 +167,7 @@ def test_an_address_that_worked_is_tried_first(
     context: RequestContext,
     connects: RecordedConnects,
 ) -> None:
-    """The second request wastes no time with the address that was dead at the first."""
+    """The second request wastes no time with the address that was silent at the first."""
     dead, good = dropping(), at(listen(respond))
     connects.targets.clear()
     resolving(dead, good)

@@ -53,7 +53,7 @@ def row(day: Json = "2014-11-10", user: Json = "web", bytes_total: Json = 1024) 
 
 
 def test_the_published_sample_is_read() -> None:
-    """The sample of the API page is read: its user is "", whatever that means."""
+    """The sample of the API page is read: its user is ""."""
     published = """{
         "message": "Found Disk Data",
         "usage": [
@@ -223,7 +223,7 @@ def test_contradicting_rows_are_all_rejected(sizes: tuple[Json, ...]) -> None:
 
 
 def test_a_day_with_a_bad_row_is_unknown() -> None:
-    """A day is not known where one of its rows cannot be read, whatever the other says."""
+    """A day is not known where one of its rows cannot be read, for any value of the other."""
     for written in ([row(), row(bytes_total=None)], [row(bytes_total=None), row()]):
         rows, rejected = read_usage({"usage": [*written, row("2014-11-11")]}, WEDNESDAY)
         assert rows == ROWS[1:]
@@ -290,7 +290,7 @@ rows = st.lists(
 def test_any_rows_are_read_in_their_order(
     found: list[UsageRow], *, as_text: bool, gaps: bool
 ) -> None:
-    """Whatever rows there are, they come out as they went in, in the same order."""
+    """Any rows come out as they went in, in the same order."""
     written: list[Json] = [
         row(
             usage_row.day.isoformat(),
@@ -407,7 +407,7 @@ def test_the_date_header_decides_which_day_is_in_the_future(
 def test_a_wrong_date_header_allows_no_far_future_day(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """A row of the year 9999 is of the future, whatever the response's own Date says."""
+    """A row of the year 9999 is of the future, for any Date of the response."""
     body = json.dumps({"status": "success", "usage": [row("9999-12-31"), row("2014-11-11")]})
     said = (
         "HTTP/1.1 200 OK\r\nDate: Fri, 31 Dec 9999 12:00:00 GMT\r\n"

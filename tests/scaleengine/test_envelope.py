@@ -59,7 +59,7 @@ def failure(code: object, message: object = "Debugging message") -> dict[str, ob
 
 @pytest.mark.parametrize("status", [200, 201, 400, 401, 404, 429, 500, 503])
 def test_success_does_not_depend_on_the_status(context: RequestContext, status: int) -> None:
-    """A success is one whatever the HTTP status, and all its members are handed on."""
+    """A success is one for any HTTP status, and all its members are kept."""
     response = {
         "status": "success",
         "message": "Found",
@@ -159,7 +159,7 @@ def test_an_unpublished_code_is_shown_with_its_message(
 
 
 def test_a_failure_without_code_and_message_is_a_failure(context: RequestContext) -> None:
-    """A failure that says nothing more is told as one."""
+    """A failure that says nothing more is one."""
     error = refused(200, {"status": "failure"}, context)
 
     assert error.cause == f"{REPORTED_FAILURE} (without a code: no message)"
@@ -283,7 +283,7 @@ def test_a_permanent_failure_has_no_wait(
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
 @pytest.mark.parametrize("body", [b"", b'{"status": "success"}', b'{"status": "failure"}'])
 def test_redirects_are_refused(context: RequestContext, status: int, body: bytes) -> None:
-    """A redirect is never a response, whatever it carries."""
+    """A redirect is never a response, for any body."""
     error = refused(status, body, context)
 
     assert isinstance(error, ProtocolError)

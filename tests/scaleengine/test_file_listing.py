@@ -176,7 +176,7 @@ def test_flags_are_read_from_numbers_and_texts(
     ],
 )
 def test_every_other_member_is_a_sub_folder(called: str) -> None:
-    """Every member that is not one of the four is a sub-folder, whatever its name looks like."""
+    """Every member that is not one of the four is a sub-folder, for any name."""
     assert read({called: {"__files": [17]}}) == FolderListing(
         folders={called: FolderListing(("17",))}
     )

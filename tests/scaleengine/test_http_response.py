@@ -92,7 +92,7 @@ NO_DATES = [
 
 @pytest.mark.parametrize("date", NO_DATES)
 def test_an_unreadable_date_is_ignored(date: str) -> None:
-    """A Date that cannot be read says nothing, and harms nobody."""
+    """A Date that cannot be read is ignored."""
     assert said(Date=date) == HttpResponse(200, b"")
 
 
@@ -162,7 +162,7 @@ TEXTS = st.text() | NEARLY_DATES | st.integers().map(str) | st.floats().map(str)
 
 @given(TEXTS, TEXTS)
 def test_any_header_gives_finite_numbers(date: str, retry_after: str) -> None:
-    """Whatever the headers hold: a date is a finite number, a wait is one that is not negative."""
+    """For any headers: a date is a finite number, a wait is a number that is not negative."""
     response = said(Date=date, Retry_After=retry_after)
     assert response.date is None or math.isfinite(response.date)
     wait = response.retry_after

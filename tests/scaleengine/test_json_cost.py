@@ -29,7 +29,7 @@ def many(item: bytes, count: int) -> bytes:
 
 
 def keys(count: int) -> bytes:
-    """Return an object with so many different keys."""
+    """Return an object with this number of different keys."""
     return b"{" + b",".join(b'"%x":0' % number for number in range(count)) + b"}"
 
 
@@ -100,7 +100,7 @@ def rows(template: str, users: int) -> bytes:
     ],
 )
 def test_ten_thousand_users_for_thirty_days_are_read(name: str) -> None:
-    """The largest account that is known of is read, whatever its users are called."""
+    """The largest account that is known of is read, for any names of its users."""
     row = f'{{"summary_date":"2014-11-11","cpu_user":"{name}","bytes_total":"%"}}'
     body = rows(row, 1000)
     tenth, fifth = (
@@ -144,7 +144,7 @@ def test_no_rows_take_more_than_their_estimate(shape: str) -> None:
 
 @pytest.mark.parametrize("shape", list(ROWS)[:6])
 def test_rows_are_recognized(shape: str) -> None:
-    """They are in whatever order and spelling the members are, and count as three keys."""
+    """They are in any order and spelling of the members, and count as three keys."""
     body = rows(ROWS[shape], 1000)
     replaced = ROW_HOOK.replaced
     assert replaced is not None

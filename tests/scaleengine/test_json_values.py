@@ -36,7 +36,7 @@ values: st.SearchStrategy[object] = st.recursive(
 
 @given(values)
 def test_json_is_read(value: object) -> None:
-    """Whatever JSON holds is read as it was written, escaped or not."""
+    """Any JSON is read as it was written, escaped or not."""
     for escaped in (True, False):
         text = json.dumps(value, ensure_ascii=escaped)
         assert decode(text.encode()) == json.loads(text, parse_float=Decimal)

@@ -87,7 +87,7 @@ def many_secrets() -> SecretRedactor:
     after=st.text(),
 )
 def test_no_secret_is_left(secret: str, before: str, after: str) -> None:
-    """Whatever visible word the secret is and whatever is around it, it is not in the text."""
+    """For any visible word as a secret, in any text, it is not in the text."""
     text = f"{before}{secret}{after}"
 
     assert secret not in mask(text, [secret])
@@ -171,7 +171,7 @@ def test_replaced_secrets_are_still_redacted() -> None:
 
 
 def test_the_oldest_of_many_secrets_is_forgotten() -> None:
-    """So many secrets are remembered; the oldest of more is forgotten."""
+    """A limited number of secrets is remembered; the oldest of more is forgotten."""
     known = SecretRedactor(max_secrets=100)
     secrets = [f"secret {number:05}" for number in range(101)]
     known.register(*secrets)

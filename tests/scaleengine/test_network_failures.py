@@ -1,4 +1,4 @@
-"""What goes wrong on the network is told apart, and said in one sentence for an operator."""
+"""Each network failure is recognized, and shown in one sentence for an operator."""
 
 import errno
 import os
@@ -81,7 +81,7 @@ def test_bytes_that_are_no_response_have_a_cause(
     kind: type[ScaleEngineError],
     sentence: str,
 ) -> None:
-    """A response that breaks off, or is no HTTP, is told apart and said in one sentence."""
+    """A response that breaks off, or is no HTTP, is recognized and shown in one sentence."""
     with pytest.raises(ScaleEngineError) as caught:
         send(saying(said))
 
@@ -92,7 +92,7 @@ def test_bytes_that_are_no_response_have_a_cause(
 def test_a_reset_connection_is_a_broken_one(
     saying: StartFixedServer, send: SendRequest, said: bytes
 ) -> None:
-    """A connection that is reset, at whatever point, has broken off."""
+    """A connection that is reset, at any point, has broken off."""
     with pytest.raises(NetworkError) as caught:
         send(saying(said, reset=True))
 
@@ -100,7 +100,7 @@ def test_a_reset_connection_is_a_broken_one(
 
 
 def test_a_refused_connection_is_named(closed: str, send: SendRequest) -> None:
-    """Where nobody listens the connection is refused."""
+    """Where nothing listens the connection is refused."""
     with pytest.raises(NetworkError) as caught:
         send(f"http://{closed}/")
 

@@ -1,4 +1,4 @@
-"""Whatever tree there is, and however PHP prints each folder of it, it reads the same."""
+"""Any tree reads the same, however PHP prints each folder of it."""
 
 import json
 from collections.abc import Callable

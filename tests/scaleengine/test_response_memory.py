@@ -1,4 +1,4 @@
-"""The memory of all responses together is bounded, and none waits for ever."""
+"""The memory of all responses together is bounded, and none waits endlessly."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ def memory() -> ResponseMemoryBudget:
 
 
 def is_admitted(arrival: Arrival, size: int) -> bool:
-    """Return whether a body may have so many bytes now, without waiting."""
+    """Return whether a body may have this number of bytes now, without waiting."""
     return arrival.try_to_admit(size)
 
 

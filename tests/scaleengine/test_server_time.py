@@ -39,7 +39,7 @@ def test_the_skew_is_unknown_before_a_response() -> None:
 
 
 def test_our_clock_is_used_before_any_response() -> None:
-    """ScaleEngine's time cannot be taken before it has told it; our clock serves until then."""
+    """ScaleEngine's time cannot be used before a response; our clock is used until then."""
     machine = SkewedMachine(ahead=3600)
     machine.time.use_server_time()
     assert machine.off == 3600

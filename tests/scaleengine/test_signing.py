@@ -51,7 +51,7 @@ def test_there_are_36_examples() -> None:
 
 @given(requests)
 def test_encoded_fields_read_back(fields: dict[str, FieldValue]) -> None:
-    """Whatever is encoded, any JSON parser reads the same fields in the same order."""
+    """Any encoded fields are read by any JSON parser as the same, in the same order."""
     read = json.loads(encode(fields))
     assert read == fields
     assert list(read) == list(fields)

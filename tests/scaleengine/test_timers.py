@@ -57,7 +57,7 @@ def test_all_deadlines_share_a_thread() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_ended_thread_is_restarted() -> None:
-    """Whatever ends the thread, later deadlines come."""
+    """After any end of the thread, later deadlines come."""
     deadlines, done = TimerThread(), threading.Event()
 
     def end() -> None:

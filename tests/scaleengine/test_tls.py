@@ -31,7 +31,7 @@ BODY = b'{"status": "success"}'
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return an authority that nobody but a test trusts."""
+    """Return an authority that only a test trusts."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -166,7 +166,7 @@ def test_bad_certificates_are_refused_with_the_cause(
     make: Callable[[Authority], Path],
     why: str,
 ) -> None:
-    """A certificate that is out of date, another server's or nobody's is refused, and said why."""
+    """An expired certificate, another server's or an untrusted one is refused, with its cause."""
     seen: list[bytes] = []
     url = listen(lambda _, request: seen.append(request), server(make(authority)))
     with pytest.raises(NetworkError) as caught:
@@ -235,7 +235,7 @@ def make_garbage(file: Path) -> None:
 
 
 def make_a_loop(file: Path) -> None:
-    """Make a link to itself, which nobody can follow."""
+    """Make a link to itself, which cannot be followed."""
     file.symlink_to(file)
 
 
@@ -277,7 +277,7 @@ def test_an_untrusted_certificate_names_the_setting(
     good: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The setting that decides whom to trust is named, and one that is not read as well."""
+    """The setting that decides what is trusted is named, and a setting that is not read as well."""
     url = listen(serve, server(good))
     other = authority.self_signed("stranger", "IP:127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
@@ -300,7 +300,7 @@ def test_a_proxy_under_tls_must_be_trusted(
     monkeypatch: pytest.MonkeyPatch,
     scheme: str,
 ) -> None:
-    """A proxy that is reached by TLS must be trusted, too, whatever is asked by it."""
+    """A proxy that is reached by TLS must be trusted, too, for any request by it."""
     seen: list[bytes] = []
 
     def refuse(sock: socket.socket, request: bytes) -> None:

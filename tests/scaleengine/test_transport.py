@@ -179,7 +179,7 @@ def test_an_unsent_head_is_forgotten_at_close(monkeypatch: pytest.MonkeyPatch) -
 def test_retired_idle_connections_are_closed_at_once(
     listen: StartServer, context: RequestContext
 ) -> None:
-    """Their server is told at once that no more will come."""
+    """Their server gets the end of the connection at once."""
     ended = threading.Event()
 
     def serve(sock: socket.socket, _: bytes) -> None:
@@ -305,7 +305,7 @@ def test_a_body_of_32_mib_is_read(saying: StartFixedServer, send: SendRequest) -
 def test_larger_bodies_are_refused(
     saying: StartFixedServer, send: SendRequest, status: bytes, more: bytes
 ) -> None:
-    """A larger body is not read to its end, whatever the status says."""
+    """A larger body is not read to its end, for any status."""
     said = response(b" " * (BODY_LIMIT + 1), more, status)
     with pytest.raises(ProtocolError) as caught:
         send(saying(said))

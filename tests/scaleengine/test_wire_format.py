@@ -155,7 +155,7 @@ READ = {
     "an exponent": whole(body=b'{"status":"success","n":0.5E+1}'),
     "a text": whole(body=b'{"status":"success","n":"5.00"}'),
     "other numbers": whole(body=b'{"status":"success","n":5,"o":[-0,-0.0,1e400,1e-400]}'),
-    # RFC 9110, 15: the envelope decides, whatever the status says
+    # RFC 9110, 15: the envelope decides, for any status
     "status 203": whole(status=b"HTTP/1.1 203 Non-Authoritative Information"),
     "status 404": whole(status=b"HTTP/1.1 404 Not Found"),
     "status 500": whole(status=b"HTTP/1.1 500 Oops"),
@@ -422,7 +422,7 @@ SECOND = b'{"status":"success","n":6}'
 BETWEEN = {
     "empty lines": b"\r\n\r\n",
     "a body that is longer than said": b"canary",
-    "a response that nobody asked for": whole(body=b'{"status":"success","n":7}'),
+    "a response that was not requested": whole(body=b'{"status":"success","n":7}'),
     "a farewell": b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
 }
 
@@ -488,7 +488,7 @@ def test_one_log_line_for_malformed_headers(
     credentials: Credentials,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A malformed header line is told once, without a traceback, however often it comes."""
+    """A malformed header line is logged once, without a traceback, however often it comes."""
     said = OK + b"canary\x1b[1m " + b"x" * 100 + b"\r\n" + LENGTH + b"\r\n" + BODY
     client = connect(listen(lambda line, _: line.sendall(said)), 20.0)
     with capture_logs() as events, caplog.at_level(logging.DEBUG):

@@ -217,7 +217,7 @@ def test_time_that_the_monotonic_clock_misses_is_noticed(
 def test_a_right_clock_that_is_refused_is_not_blamed(
     machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
-    """Where the clock is not the cause, nobody is sent to look at it."""
+    """Where the clock is not the cause, the advice does not name it."""
     simulator.behave(Behaviour(checks=Checks(window=-1)))
     machine.off = 2
     error = refused(client)

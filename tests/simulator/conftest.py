@@ -44,7 +44,7 @@ def simulator(account: SimulatedAccount) -> Iterator[Simulator]:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """Return a session that goes through no proxy, whatever the environment says."""
+    """Return a session that goes through no proxy, also where the environment names one."""
     with requests.Session() as direct:
         direct.trust_env = False
         yield direct

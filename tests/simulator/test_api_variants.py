@@ -192,7 +192,7 @@ def test_a_folder_can_be_an_object_among_lists() -> None:
 def test_a_complete_folder_can_have_more_members(
     variant: ApiVariant, member: str, value: PhpValue
 ) -> None:
-    """An offset, a count, or members that nobody published can stand in a complete folder."""
+    """An offset, a count, or members that are not published can stand in a complete folder."""
     root = tree("1", "2", "f/3", "f/g/4")
     root.add("other.pdf", FileType.OTHER)
     usual = {"__files", "__is_loaded", "f"}

@@ -33,7 +33,7 @@ def root(response: requests.Response) -> dict[str, object]:
 def test_any_code_can_be_returned(
     simulator: Simulator, list_files: ListFiles, fault: Refusal, code: str
 ) -> None:
-    """The envelope tells the code, whatever was asked."""
+    """The envelope has the code, for any request."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     response = list_files().json()
 
@@ -47,7 +47,7 @@ def test_any_code_can_be_returned(
 def test_any_http_status_can_be_returned(
     simulator: Simulator, list_files: ListFiles, status: int, retry_after: str | None
 ) -> None:
-    """The status comes with a page, and with Retry-After when it is told to."""
+    """The status comes with a page, and with Retry-After when the fault has it."""
     simulator.behave(Behaviour(faults=(FaultRule(HttpError(status, retry_after)),)))
     response = list_files()
 

@@ -47,7 +47,7 @@ def videos(count: int, prefix: str = "f", width: int = 3) -> dict[str, FileType]
 
 
 def tree(files: dict[str, FileType] | None = None, **below: int | Folder) -> Folder:
-    """Return a folder with these files, and with folders of so many videos each."""
+    """Return a folder with these files, and with folders of this number of videos each."""
     folders = {
         name: Folder(videos(inside, name)) if isinstance(inside, int) else inside
         for name, inside in below.items()

@@ -118,7 +118,7 @@ def test_a_file_count_can_be_that_of_the_response(tree: Folder) -> None:
 
 @pytest.mark.parametrize(("offset", "first"), [(1, "a"), (2, "b"), (3, "c")])
 def test_follow_up_responses_can_overlap(tree: Folder, offset: int, first: str) -> None:
-    """A follow-up can repeat the last files, as many as it is told."""
+    """A follow-up can repeat the last files, as many as the variant says."""
     listed = list_folder(tree, "video", offset, ApiVariant(overlap=1))
 
     assert listed.files[0] == first

@@ -66,7 +66,7 @@ def changed(**fields: str | int) -> str:
 def test_a_bad_request_gets_its_code(
     simulator: Simulator, post: PostText, text: str, code: str
 ) -> None:
-    """Each defect is told by its code, in an envelope with a message, and recorded.
+    """Each defect has its code, in an envelope with a message, and recorded.
 
     No code is published for a path that does not exist, so that the simulator gives none.
     """

@@ -39,7 +39,7 @@ def test_the_simulator_has_an_address_after_the_start(account: SimulatedAccount)
 def test_no_thread_and_no_port_are_left_after_the_stop(
     account: SimulatedAccount, session: requests.Session
 ) -> None:
-    """After the stop nobody listens; stopping again does nothing."""
+    """After the stop nothing listens; stopping again does nothing."""
     simulator = Simulator([account])
     simulator.start()
     simulator.stop()
@@ -59,7 +59,7 @@ def test_stopping_what_was_never_started_does_nothing(account: SimulatedAccount)
 
 
 def test_a_taken_port_is_an_error_with_its_cause(simulator: Simulator) -> None:
-    """A port that is taken is told by what the system said."""
+    """A port that is taken is an error with the system's text."""
     port = int(simulator.url.split(":")[2].partition("/")[0])
 
     with pytest.raises(OSError, match="Address already in use"):
@@ -146,7 +146,7 @@ def test_requests_are_served_concurrently(
 
 
 def test_latency_is_waited_before_the_response(simulator: Simulator, ask: SendCommand) -> None:
-    """A response takes at least as long as it is told to, and says so itself."""
+    """A response takes at least the latency, and its header says so."""
     simulator.behave(Behaviour(latency=0.05))
     begin = time.monotonic()
 
@@ -172,7 +172,7 @@ def test_files_that_come_and_go_show_in_the_next_response(
 
 
 def test_an_account_can_follow_the_clock(post: PostText, signed: SignCommand) -> None:
-    """Before each response the account is told the time, and may change by it."""
+    """Before each response the account gets the time, and may change by it."""
     moments: list[float] = []
     key = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE"
     secret = "8fc8c48da81e6a2a06a9556379bf798af508dc0792497c678b4c3532ba8b637f"

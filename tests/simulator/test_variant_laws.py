@@ -63,7 +63,7 @@ def test_a_client_that_knows_the_variant_sees_everything(tree: Folder, variant: 
 def test_following_every_response_leads_to_every_file_and_folder(
     tree: Folder, variant: ApiVariant
 ) -> None:
-    """A client that requests whatever is partial or skipped sees the whole tree."""
+    """A client that requests all that is partial or skipped sees the whole tree."""
     files: set[str] = set()
     folders: set[str] = set()
     requested: set[tuple[str, int]] = set()

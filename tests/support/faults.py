@@ -179,7 +179,7 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Refusal(_Unchanged):
-    """The API's failure envelope, whatever was asked; ``code`` has four digits, or is None."""
+    """The API's failure envelope, for any request; ``code`` has four digits, or is None."""
 
     code: str | None
     message: str = "Request refused"

@@ -9,11 +9,11 @@ from typing import Final
 
 LOWEST: Final = 10_000
 HIGHEST: Final = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-"""From here on the kernel gives ports to whoever connects, or asks for port 0 (ip(7))."""
+"""From here on the kernel gives ports to any socket that connects, or asks for port 0 (ip(7))."""
 
 
 def choose_port() -> int:
-    """Return a free port, at random, that the kernel gives to nobody who does not ask for it."""
+    """Return a free port, at random, that the kernel gives only to a socket that asks for it."""
     while True:
         port = random.randrange(LOWEST, HIGHEST)
         with socket.socket() as tried, suppress(OSError):

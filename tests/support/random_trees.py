@@ -18,7 +18,7 @@ _OWN_MEMBERS = frozenset({"__files", "__is_loaded", "__offset", "__file_count"})
 _OTHER_TYPES = (FileType.AUDIO, FileType.OTHER, FileType.INVALID, FileType.DELETED)
 _MAX_DEPTH = 6
 _EMPTY_SHARE = 0.2
-"""Of the folders for which no files are left, so many are made all the same."""
+"""Of the folders for which no files are left, this share is made all the same."""
 _ODD_TREES = 0.1
 _ODD_FOLDERS = 0.2
 _WIDE_DEPTH = 2

@@ -1,4 +1,4 @@
-"""Random readings and trees, to try a client under combinations that nobody thought of."""
+"""Random readings and trees, to try a client under unforeseen combinations."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace

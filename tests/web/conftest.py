@@ -1,4 +1,4 @@
-"""The real server on a real socket, and a client that sends just what it is told to."""
+"""The real server on a real socket, and a client that sends given bytes only."""
 
 import asyncio
 import http.client
@@ -38,7 +38,7 @@ def rendered(registry: CollectorRegistry) -> Exposition:
 class Site:
     """An exporter's pages with one metric; what else they show is for the test to set.
 
-    Nobody publishes here: each scrape renders the registry, unless a test sets ``exposition``.
+    No publisher runs here: each scrape renders the registry, unless a test sets ``exposition``.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Site:
         self.tls: ssl.SSLContext | None = None
         self.max_connections = 100
         self.limits = ConnectionLimits(lambda: self.max_connections)
-        # A busy machine lets nobody be cut off who is not meant to be.
+        # On a busy machine, no client is cut off that is not meant to be.
         self.timeouts = Timeouts(keepalive=TIMEOUT, handshake=TIMEOUT)
         self.max_wait = 25.0
         self.sockets = listen([TcpAddress("127.0.0.1", 0)])

@@ -1,7 +1,7 @@
 """Serve metrics in a process of its own: ``serve_alone.py DESCRIPTORS BYTES``.
 
-The limit of descriptors is set before anything else; the text has so many bytes at least. The port
-goes to standard output, and the log to standard error.
+The limit of descriptors is set first; the text has at least BYTES bytes. The port goes to standard
+output, and the log to standard error.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from exporter.web.status.pages import StatusSource
 
 
 def exposition(size: int) -> Exposition:
-    """Return an exposition of at least so many bytes, rendered once and for all."""
+    """Return an exposition of at least this number of bytes, rendered once and for all."""
     family = GaugeMetricFamily("large", "x" * size, value=1)
     return expose(build_empty_layer(()), render_process_layer([family]))
 

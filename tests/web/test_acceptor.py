@@ -105,7 +105,7 @@ def test_half_open_handshakes_displace_each_other(site: "Site", tls: ssl.SSLCont
 
 
 def test_a_slow_reader_is_kept_before_one_that_does_not_read(site: "Site") -> None:
-    """Of three responses where two are allowed, one ends that nobody reads, though it is newer."""
+    """Of three responses where two are allowed, one that is not read ends, though it is newer."""
     site.limits = replace(site.limits, responses=2)
     enlarge(site)
 
@@ -276,7 +276,7 @@ def test_a_connection_that_is_not_read_is_closed_for_the_next(
 
 
 def test_every_phase_has_a_timeout(site: "Site") -> None:
-    """Whatever one does or does not do, it does not do it for ever."""
+    """A silent client and a slow reader are cut off in time."""
     site.timeouts.reap_interval = 0.05
     enlarge(site)
 

@@ -80,7 +80,7 @@ def test_invalid_addresses_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["unix:", "unix:x.sock", "unix:./x.sock", "unix:~/x.sock"])
 def test_a_relative_socket_path_is_refused(text: str) -> None:
-    """A unix socket needs its whole path: which folder a service runs in nobody knows."""
+    """A unix socket needs its whole path: the folder of a service is not known."""
     with pytest.raises(AddressError) as refused:
         parse_address(text)
     assert str(refused.value) == (f"{text!r} {NO_SOCKET_PATH}")

@@ -1,4 +1,4 @@
-"""Whatever bytes come, each response is well-formed HTTP, repeats nothing, and the next is right.
+"""For any bytes, each response is well-formed HTTP, repeats nothing, and the next is right.
 
 The law, for any bytes and for any requests, mangled or not, one or many on a line: the server
 answers with well-formed responses, none of them 500 and none that holds what was sent, or closes;
@@ -208,7 +208,7 @@ Q = st.sampled_from(["q", "Q"])
 
 @given(st.lists(elements(), max_size=6, unique_by=lambda element: element[1]))
 def test_the_encoding_is_one_that_the_client_accepts(drawn: list[tuple[str, str, float]]) -> None:
-    """Gzip goes only to whom it is acceptable by RFC 9110, 12.5.3; text only where it is not worse.
+    """Gzip is sent only where RFC 9110, 12.5.3 allows it; text only where it is not worse.
 
     What is not named has the weight of "*"; identity, where that is missing too, is acceptable,
     and everything else is not.
@@ -225,6 +225,6 @@ def test_the_encoding_is_one_that_the_client_accepts(drawn: list[tuple[str, str,
 
 @given(st.text(max_size=60) | st.lists(st.sampled_from([*"gzip;q=0.1,* "])).map("".join))
 def test_any_accept_encoding_is_read(accepted: str) -> None:
-    """Whatever it says, it is read; gzip goes to nobody who names neither it nor "*"."""
+    """Any value is read; gzip is sent only where it or "*" is named."""
     wanted = accepts_gzip(accepted)
     assert not wanted or "gzip" in accepted.lower() or "*" in accepted

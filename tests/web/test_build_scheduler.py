@@ -11,7 +11,7 @@ from exporter.web.build_scheduler import BuildScheduler
 def test_a_pause_follows_each_build(
     monkeypatch: pytest.MonkeyPatch, rest: float, expected: float
 ) -> None:
-    """It is so many times what the build took, at most two seconds; the requester does not wait."""
+    """It is a multiple of the build time, two seconds at most; the requester does not wait."""
     rests: list[float] = []
 
     async def build() -> None:

@@ -137,7 +137,7 @@ def test_a_lowered_limit_displaces_the_surplus() -> None:
 
 @pytest.mark.parametrize(("count", "share"), [(0, 0), (1, 1), (4, 1), (8, 2)])
 def test_a_share_of_the_connections_is_displaced(count: int, share: int) -> None:
-    """Where the system has no room, one of so many goes, one at least."""
+    """Where the system has no room, a share of the connections goes, one at least."""
     connections = opened(*(f"{number}" for number in range(count)))
     assert len(connections.pop_share(4)) == share
     assert len(connections) == count - share
@@ -177,7 +177,7 @@ STEPS = st.tuples(st.sampled_from([*Phase, "served", "remove"]), st.integers(0, 
 
 @given(st.lists(STEPS))
 def test_each_connection_is_counted_once(steps: list[tuple[Phase | str, int]]) -> None:
-    """Whatever happens in whatever order, those are open that were neither removed nor returned."""
+    """In any order of events, those are open that were neither removed nor returned."""
     connections = ConnectionTracker[int](ConnectionLimits(lambda: 5, 2, 3), ticking())
     expected: list[int] = []
     for step, number in steps:

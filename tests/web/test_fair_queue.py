@@ -85,7 +85,7 @@ def test_preferred_items_do_not_keep_the_others_waiting() -> None:
     ("client", "is_preferred"), [("127.1.2.3", True), ("198.51.100.1", False), ("::1", False)]
 )
 def test_many_addresses_do_not_delay_another_network(client: str, *, is_preferred: bool) -> None:
-    """Given a full queue and 60 more for each turn, then one that is told apart is served soon."""
+    """Given a full queue and 60 more for each turn, then one of another network is served soon."""
     queue: FairQueue[str] = FairQueue(128)
     rng = random.Random(1)
     clients: dict[str, str] = {}

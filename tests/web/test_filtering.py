@@ -73,7 +73,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def test_equal_requests_share_one_body() -> None:
-    """However many request the same, whatever the order of names, it is built once."""
+    """However many request the same, in any order of names, it is built once."""
 
     async def visit() -> None:
         clients = Clients()

@@ -155,7 +155,7 @@ REQUESTS = st.lists(
 
 
 def test_any_bytes_leave_the_server_running(site: "Site", events: list[EventDict]) -> None:
-    """Whatever is sent, the next visitor is served, and nothing is worth a line in the log."""
+    """For any bytes, the next client is served, and nothing is logged."""
 
     @settings(max_examples=150, deadline=None)
     @given(REQUESTS)
@@ -203,7 +203,7 @@ def test_unknown_expectations_are_refused(
 def test_a_client_that_waits_for_100_gets_the_response(
     site: "Site", events: list[EventDict]
 ) -> None:
-    """A client that waits for 100 with its body gets the response, and is told of the end."""
+    """A client that waits for 100 with its body gets the response, and the connection is closed."""
     sent = b"GET /-/ready HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
     received = site.serve_while(lambda: exchange(site, sent))
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -277,7 +277,7 @@ def test_a_defect_of_a_page_gets_500_without_traceback(
 def test_a_defect_in_the_middle_of_a_page_cuts_the_body(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A body that breaks off is shorter than its length says: nobody takes it for a whole one."""
+    """A body that breaks off is shorter than its length, so no client takes it for a whole one."""
 
     def break_off(_: object) -> Iterator[bytes]:
         yield b"files"

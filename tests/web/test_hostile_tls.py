@@ -88,7 +88,7 @@ def test_a_client_that_leaves_before_its_responses_is_closed(
 
 
 def test_a_handshake_does_not_delay_the_stop(site: "Site", tls: ssl.SSLContext) -> None:
-    """At SIGTERM nobody waits for a handshake that does not go on."""
+    """SIGTERM does not wait for a handshake that hangs."""
     site.tls = tls
     silent = site.serve_while(lambda: (site.connect(), securely(site, LAST))[0])
     with closing(silent):

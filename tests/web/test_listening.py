@@ -167,7 +167,7 @@ def test_a_missing_address_of_a_name_is_skipped(
 
 
 def test_a_path_is_listened_on_as_unix_socket(listening: Listen, tmp_path: Path) -> None:
-    """A path becomes a socket in the file system, whatever it is called."""
+    """A path becomes a socket in the file system, for any name."""
     file = tmp_path / "é x.sock"
     (only,) = listening(UnixAddress(file))
     assert accepts(socket.AF_UNIX, str(file))
@@ -175,7 +175,7 @@ def test_a_path_is_listened_on_as_unix_socket(listening: Listen, tmp_path: Path)
 
 
 def test_owner_and_group_may_connect_to_a_socket(listening: Listen, tmp_path: Path) -> None:
-    """Owner and group may, whatever the mask of the process says."""
+    """Owner and group may, for any mask of the process."""
     file = tmp_path / "x.sock"
     before = os.umask(0o077)
     try:
@@ -376,7 +376,7 @@ def test_an_address_of_another_machine_is_an_error() -> None:
 def test_other_causes_are_shown_as_the_system_says(
     monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
 ) -> None:
-    """Whatever the system says, the operator reads which address it is about and why."""
+    """For any error of the system, the operator reads which address it is about and why."""
 
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -166,7 +166,7 @@ def test_hundreds_of_slow_clients_delay_no_scrape_and_no_stop(
 def test_readers_that_take_nothing_cost_little_memory(
     start: Callable[[int, int], Exporter],
 ) -> None:
-    """Fifty who take nothing of ten megabytes cost a few pages each, and hold up nobody."""
+    """Fifty who take nothing of ten megabytes cost a few pages each, and delay no other client."""
     exporter = start(4096, 10_000_000)
     before = exporter.memory()
     with ExitStack() as stack:

@@ -128,7 +128,7 @@ def test_tls_connections_leave_nothing_behind(
     *,
     verified: bool,
 ) -> None:
-    """Whatever ends one, its buffers are freed at once."""
+    """After any end of a connection, its buffers are freed at once."""
     site.timeouts = Timeouts(handshake=0.1, keepalive=0.1)
     site.tls = tls
     if verified:

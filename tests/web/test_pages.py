@@ -147,7 +147,7 @@ def test_errors_are_short(site: "Site", path: str, method: str, body: bytes) -> 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("path", PAGES)
 def test_a_wrong_method_gets_405(site: "Site", path: str, method: str) -> None:
-    """The pages are there to be read: any other method is refused, and told which are allowed."""
+    """The pages are there to be read: any other method is refused, with those that are allowed."""
     response = get(site, path, method)
     assert response.status == 405
     assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD"}
@@ -228,7 +228,7 @@ def test_every_link_leads_somewhere(site: "Site") -> None:
 
 
 def test_the_telemetry_path_is_escaped(site: "Site") -> None:
-    """Whatever the telemetry path holds, it is a link and nothing else on the landing page."""
+    """Any telemetry path is a link and nothing else on the landing page."""
     site.telemetry_path = '/"><script>x</script>&amp;'
     page = get(site, "/").body.decode()
     assert "<script>" not in page
@@ -305,7 +305,7 @@ def test_the_first_scrape_waits_for_the_first_exposition(site: "Site") -> None:
 
 
 def test_a_scrape_without_an_exposition_gets_503(site: "Site") -> None:
-    """While there are no metrics, a scrape is told to come again, and the exporter is healthy."""
+    """Without metrics, a scrape gets 503 with Retry-After, and the exporter is healthy."""
     site.max_wait = 0.1
     site.exposition = lambda: None
 
@@ -329,7 +329,7 @@ def ended(*problems: str) -> "Future[Sequence[str]]":
 
 
 def test_a_reload_by_request_is_confirmed(site: "Site") -> None:
-    """A request may have the configuration read again, where that is allowed, and is told so."""
+    """A request may reload the configuration, where that is allowed, and its response says so."""
     asked: list[bool] = []
 
     def reload() -> "Future[Sequence[str]]":
@@ -370,7 +370,7 @@ def test_a_reload_that_hangs_gets_a_response(site: "Site") -> None:
 
 
 def test_a_reload_that_is_not_allowed_gets_403(site: "Site") -> None:
-    """Where nobody may reload by a request, the response says what would."""
+    """Where requests may not reload, the response names what does."""
     response = post(site)
     assert response.status == 403
     assert b"--web.enable-lifecycle" in response.body

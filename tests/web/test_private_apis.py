@@ -30,7 +30,7 @@ class _Observed(web.RequestHandler):
 
 
 def test_the_versions_are_capped() -> None:
-    """No version is installed whose private state nobody has looked at."""
+    """No version is installed whose private state was not checked."""
     pinned = Path("pyproject.toml").read_text(encoding="utf-8")
     assert '"aiohttp>=3.14.5,<3.15"' in pinned
 

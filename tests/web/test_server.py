@@ -74,7 +74,7 @@ def test_several_sockets_are_served_concurrently(site: "Site", tmp_path: Path) -
 
 
 def test_no_listener_and_no_socket_file_are_left(site: "Site", tmp_path: Path) -> None:
-    """After the end nobody listens at the port, and the unix socket's file is gone."""
+    """After the end nothing listens at the port, and the unix socket's file is gone."""
     file = tmp_path / "exporter.sock"
     site.sockets += listen([UnixAddress(file)])
     port = site.port

@@ -241,7 +241,7 @@ def test_a_poll_that_hangs_is_a_problem_once_numbers_are_stale() -> None:
 
 
 def test_a_file_name_that_is_not_utf8_is_shown() -> None:
-    """A page can be sent whatever the configuration file is called."""
+    """A page can be sent for any name of the configuration file."""
     process = replace(PROCESS, config_file="/etc/\udcff.yaml")
     seen = observe(process=process)
     assert rb"/etc/\\udcff.yaml" in document(seen)

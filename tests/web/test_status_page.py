@@ -126,7 +126,7 @@ def test_a_page_of_an_account_has_all_its_numbers() -> None:
 
 
 def test_the_shard_is_shown_where_there_are_several() -> None:
-    """Whoever misses an account sees that another exporter may have it."""
+    """The page shows that another exporter may have the other accounts."""
     seen = SCENES["well"]
     assert "Shard" not in read(seen).text
     process = replace(seen.process, shard=2, total_shards=3)
@@ -135,7 +135,7 @@ def test_the_shard_is_shown_where_there_are_several() -> None:
 
 
 def test_hostile_names_are_text() -> None:
-    """Whoever chooses a name adds no tag to the page; what is in a name can be seen."""
+    """A name adds no tag to the page; what is in it can be seen."""
     page, tame = read("hostile"), read("some")
     assert set(page.tags) <= set(tame.tags)
     assert HOSTILE in page.text
@@ -191,7 +191,7 @@ def test_long_tables_are_split_into_pages() -> None:
 
 
 def many_users(count: int) -> Observation:
-    """Return an account with so many CPU users."""
+    """Return an account with this number of CPU users."""
     users = tuple(UserUsage(f"user-{number}", TODAY, number) for number in range(count))
     return observe(
         {"main": [polled(DiskUsageTarget("main", 3600, 10800), DiskUsageSnapshot(users))]}
@@ -292,7 +292,7 @@ def test_the_status_is_served_as_json(site: "Site") -> None:
 
 
 def test_a_page_is_built_once_a_second(site: "Site") -> None:
-    """A page is built once a second at most, whoever asks."""
+    """A page is built once a second at most, for any clients."""
     seen: list[int] = []
 
     def look() -> Observation:
@@ -348,7 +348,7 @@ def test_the_configuration_is_shown_where_the_operator_allows(
 
 
 def test_jinja2_is_imported_for_the_first_page() -> None:
-    """An exporter whose page nobody opens does without it."""
+    """An exporter whose page is not opened does without it."""
     code = (
         "import sys, exporter.web.app, exporter.service; print('jinja2' in sys.modules);"
         "from exporter.web.status.rendering import _build_environment as e; e();"

@@ -35,7 +35,7 @@ def handed_over(*sockets: socket.socket) -> tuple[dict[str, str], int]:
 
 
 def test_sockets_of_systemd_are_served(cleanup: ExitStack, tmp_path: Path) -> None:
-    """TCP and unix sockets are taken as they are, and the variables mean nobody else."""
+    """TCP and unix sockets are taken as they are, and the variables are for this process only."""
     file = tmp_path / "x.sock"
     unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     unix.bind(str(file))

@@ -1,4 +1,4 @@
-"""Whatever the file holds, it is a web configuration or a ConfigError."""
+"""Any file is a web configuration or a ConfigError."""
 
 import ssl
 from pathlib import Path

@@ -101,7 +101,7 @@ def test_the_right_password_is_accepted(site: "Site", user: str) -> None:
     ],
 )
 def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str, str]) -> None:
-    """The response is the same whatever is wrong, the second time as well."""
+    """The response is the same for each mistake, the second time as well."""
     assert is_refused(site.ask(headers=headers))
     assert is_refused(site.ask(headers=headers))
 
@@ -109,7 +109,7 @@ def test_anything_else_is_refused_without_a_hint(site: "Site", headers: dict[str
 def test_a_refusal_counts_though_its_response_is_false(
     site: "Site", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given aiohttp before 3.12, where a response is false, then nobody comes in by that."""
+    """Given aiohttp before 3.12, where a response is false, then it is a refusal still."""
     monkeypatch.setattr(web.Response, "__bool__", lambda _: False, raising=False)
     assert is_refused(site.ask())
 
@@ -117,7 +117,7 @@ def test_a_refusal_counts_though_its_response_is_false(
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
 def test_every_path_needs_the_password(site: "Site", path: str, method: str) -> None:
-    """Whoever has no password does not even learn which paths there are."""
+    """A client without a password does not even learn which paths there are."""
     assert site.ask(path, method=method).status == 401
 
 
@@ -200,7 +200,7 @@ def test_curl_is_accepted(site: "Site", password: str, said: str) -> None:
     ("costs", "dummies"), [((), [4]), ((4,), [4]), ((12, 4, 10, 12), [4, 10, 12]), ((18,), [18])]
 )
 def test_each_cost_has_a_hash_of_no_password(costs: tuple[int, ...], dummies: list[int]) -> None:
-    """The hashes against which passwords are compared in vain are real ones, cheapest first."""
+    """The dummy hashes are real ones, cheapest first."""
     made = dummy_hashes([hash_of("x").replace("$04$", f"${cost:02}$").encode() for cost in costs])
     assert list(made) == dummies
     for cost, dummy in made.items():

@@ -49,7 +49,7 @@ def reaches(site: "Site", client: str | None) -> bool:
 def test_each_client_auth_policy_accepts_the_right_clients(
     serve: Serve, keys: str, client: str | None, *, is_let_in: bool
 ) -> None:
-    """As in Go; whatever certificate stands in client_ca_file is trusted, and nobody else's."""
+    """As in Go: each certificate of client_ca_file is trusted, and no other."""
     assert reaches(serve(GOOD_TLS + keys), client) is is_let_in
 
 

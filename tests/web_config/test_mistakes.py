@@ -103,7 +103,7 @@ def test_mistakes_in_http_have_a_place_and_a_message(
 def test_mistakes_in_users_have_a_place_and_a_message(
     mistakes: Mistakes, users: str, line: str
 ) -> None:
-    """A hash that could never match, or would take too long, is told when the file is read."""
+    """A hash that could never match, or would take too long, is reported when the file is read."""
     assert mistakes(f"basic_auth_users: {users}\n") == [f"web.yml:1:{line}"]
 
 
@@ -142,7 +142,7 @@ def test_mistakes_in_users_have_a_place_and_a_message(
 def test_mistakes_in_the_rate_limit_have_a_place_and_a_message(
     mistakes: Mistakes, limit: str, lines: list[str]
 ) -> None:
-    """Both keys are needed: one alone would be ignored, or would let nobody in."""
+    """Both keys are needed: one alone would be ignored, or would let no client in."""
     assert mistakes(f"rate_limit: {limit}\n") == [f"web.yml:1:{line}" for line in lines]
 
 
@@ -189,7 +189,7 @@ def test_mistakes_in_the_rate_limit_have_a_place_and_a_message(
 def test_unknown_and_duplicate_keys_have_a_place_and_a_message(
     mistakes: Mistakes, text: str, line: str | None
 ) -> None:
-    """Unknown keys, keys that stand twice and what is no YAML are told as in config.yaml."""
+    """Unknown keys, keys that stand twice and what is no YAML are reported as in config.yaml."""
     found = mistakes(text)
     if line is None:
         assert found[-1] == ("web.yml:2:1: rate_limit: duplicate of line 1; remove one")
@@ -198,7 +198,7 @@ def test_unknown_and_duplicate_keys_have_a_place_and_a_message(
 
 
 def test_all_mistakes_are_reported_at_once(mistakes: Mistakes) -> None:
-    """Given a mistake in each section, then each is told, a key that does not fit included."""
+    """Given a mistake in each section, then each is reported, a key that does not fit included."""
     text = """\
 tls_server_config: {cert_file: server.pem, key_file: successor.key, max_version: TLS9}
 http_server_config: {http2: maybe}
@@ -236,7 +236,7 @@ def test_a_file_that_cannot_be_read_again_is_refused(folder: Path, name: str, li
 
 
 def test_a_lack_of_memory_is_reported(mistakes: Mistakes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given no file descriptor for OpenSSL to read from, then that is told, not raised."""
+    """Given no file descriptor for OpenSSL to read from, then that is reported, not raised."""
 
     def refuse(_: str) -> int:
         raise OSError(24, "Too many open files")

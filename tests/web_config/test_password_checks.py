@@ -33,7 +33,7 @@ def header(user: str, password: str) -> str:
 
 
 class FakeBcrypt:
-    """A check that knows one password, notes whom it checks, and can be held up."""
+    """A check that knows one password, records its calls, and can be held up."""
 
     def __init__(self) -> None:
         self.checked: list[tuple[bytes, bytes]] = []
@@ -106,7 +106,7 @@ def test_credentials_are_checked_once(
 def test_each_refusal_costs_the_same(
     authenticate: Authenticate, bcrypt: FakeBcrypt, user: str
 ) -> None:
-    """Given users of several costs, then a refusal takes a comparison of each, for whatever user.
+    """Given users of several costs, then a refusal takes a comparison of each, for any user.
 
     One of them is with the user's own hash.
     """
@@ -295,7 +295,7 @@ def test_a_check_is_used_after_its_client_has_left(
 
 
 def test_clients_that_left_take_no_place(authenticate: Authenticate, bcrypt: FakeBcrypt) -> None:
-    """Given more clients than may wait that all leave, then nobody else makes way for them."""
+    """Given more clients than may wait that all leave, then no other check is dropped for them."""
 
     async def leave() -> list[AuthResult]:
         bcrypt.go_on.clear()
@@ -356,7 +356,7 @@ def test_a_check_that_cannot_run_is_overloaded(
 
 
 def test_a_check_that_fails_is_overloaded() -> None:
-    """Whatever goes wrong in the thread comes out of it, and nobody waits for ever."""
+    """Any error in the thread is logged, and no request waits endlessly."""
 
     def fail(_: bytes, __: bytes) -> bool:
         raise ValueError("broken")
@@ -365,7 +365,7 @@ def test_a_check_that_fails_is_overloaded() -> None:
     with capture_logs() as lines:
         for _ in range(3):
             assert run(own.authenticate(header("jane", "right"), USERS, "")) is OVERLOADED
-    # Once a minute: whoever sends passwords must not fill the log.
+    # Once a minute: clients that send passwords must not fill the log.
     assert [line["cause"] for line in lines] == ["broken"]
 
 

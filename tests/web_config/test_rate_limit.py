@@ -53,7 +53,7 @@ def test_no_more_than_the_burst_and_the_rate_are_served(
 def test_too_many_requests_get_429_with_retry_after(
     serve: Callable[[str], "Site"],
 ) -> None:
-    """The response is 429 with Retry-After, whatever the path."""
+    """The response is 429 with Retry-After, for any path."""
     site = serve("rate_limit: {interval: 1h, burst: 2}\n")
     assert [site.ask().status, site.ask("/nowhere").status] == [200, 404]
     response = site.ask()
@@ -64,7 +64,7 @@ def test_too_many_requests_get_429_with_retry_after(
 def test_requests_without_a_password_do_not_use_up_the_burst(
     serve: Callable[[str], "Site"],
 ) -> None:
-    """However many come without the right password, whoever has it gets the whole burst."""
+    """However many come without the right password, a client that has it gets the whole burst."""
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
     site = serve(
         f"basic_auth_users: {{prometheus: {hashed}}}\nrate_limit: {{interval: 1h, burst: 2}}\n"
@@ -93,7 +93,7 @@ def test_a_reload_with_the_same_limit_fills_no_bucket(serve: Callable[[str], "Si
 
 @pytest.mark.parametrize("interval", ["0", "0s", "0.0"])
 def test_no_interval_is_no_limit(load: Callable[[str], WebConfig], interval: str) -> None:
-    """As in the toolkit, nought switches the limit off."""
+    """As in the toolkit, 0 switches the limit off."""
     assert load(f"rate_limit: {{interval: {interval}, burst: 5}}\n").rate_limit is None
 
 

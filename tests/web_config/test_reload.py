@@ -91,7 +91,7 @@ def test_half_a_renewal_changes_nothing(serve: Serve, folder: Path) -> None:
 
 
 def test_a_changed_client_ca_holds_for_new_connections(serve: Serve, write: Write) -> None:
-    """What a running SSLContext cannot be told holds for new connections none the less."""
+    """What a running SSLContext cannot change holds for new connections all the same."""
     site = serve(GOOD_TLS)
     assert site.ask().status == 200
     write(GOOD_TLS + REQUIRED + "  client_ca_file: authority.pem\n  max_version: TLS12\n")

@@ -192,6 +192,6 @@ def test_mistakes_in_the_certificate_and_key_have_a_place(
     ],
 )
 def test_mistakes_in_other_tls_keys_have_a_place(mistakes: Mistakes, keys: str, line: str) -> None:
-    """Given a good certificate and one bad key, then that key is told alone."""
+    """Given a good certificate and one bad key, then that key alone is reported."""
     place = "tls_server_config." + keys.split(":", maxsplit=1)[0]
     assert mistakes(f"{GOOD_TLS}  {keys}\n") == [f"web.yml:{line.format(place)}"]

@@ -145,7 +145,7 @@ def test_good_files_of_the_toolkit_are_accepted(load: Load, more: str) -> None:
 
 
 def test_a_costly_hash_is_a_warning(load: Load) -> None:
-    """Whoever checks a password with it waits long, but Go takes it."""
+    """A check of a password with it takes long, but Go accepts it."""
     (warning,) = load(USERS.replace("$04$", "$18$")).warnings
     assert str(warning) == (
         "web.yml:1:26: basic_auth_users.jane: has a cost of 18: checking a password takes seconds; "

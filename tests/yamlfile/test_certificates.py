@@ -89,7 +89,7 @@ def test_one_of_several_certificates_is_named(tmp_path: Path) -> None:
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=80), st.integers(0, 255))
 def test_malformed_certificates_are_left_out(content: bytes, cut: int) -> None:
-    """Whatever stands between the marks, nothing is raised."""
+    """For any text between the marks, nothing is raised."""
     begin, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
     for inside in (content, encodebytes(content), encodebytes(b"\x30\x82" + content[: cut % 80])):
         list(find_validity_problems(begin + inside + end, NOW))

@@ -22,7 +22,7 @@ def test_a_text_that_holds_nothing_has_no_keys(text: str) -> None:
 
 
 def test_a_text_that_holds_nothing_can_be_a_mistake() -> None:
-    """Given a sentence for it, then that is told."""
+    """Given a message for it, then that is reported."""
     report = ErrorCollector("own.yml")
     assert read_document("", report, empty="the file is empty") is None
     assert [str(problem) for problem in report.problems()] == ["own.yml:1:1: the file is empty"]

@@ -35,7 +35,7 @@ def test_a_size_is_read_as_bytes(text: str, size: int) -> None:
     "text", ["", "TB", "-1TB", "2 TB ", " 2TB", "2,5TB", "1e3", "٣TB", "2TB\n", "1.TB", "2  TB"]
 )
 def test_invalid_sizes_are_refused_with_an_example(text: str) -> None:
-    """Whatever else is written is refused with an example of what to write."""
+    """Any other text is refused with an example of what to write."""
     with pytest.raises(SizeError, match=f"^{SIZE_FORMAT}$"):
         parse_size(text)
 

@@ -76,7 +76,7 @@ def test_what_yaml_allows_is_read(text: str, value: object) -> None:
     ],
 )
 def test_a_tab_cannot_indent(text: str, place: str) -> None:
-    """Nobody can tell how far a tab indents, so YAML forbids it (YAML 1.2.2, 6.1)."""
+    """It is not defined how far a tab indents, so YAML forbids it (YAML 1.2.2, 6.1)."""
     report = ErrorCollector("own.yml")
     assert read_document(text, report) is None
     assert [str(problem) for problem in report.problems()] == [f"own.yml:{place}: {TAB}"]
