@@ -1,8 +1,10 @@
-"""Return memory that is free within the process back to the system."""
+"""Take little memory, and return what is free within the process back to the system."""
 
 import ctypes
 import gc
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ _ARENA_MAX: Final = -8
 _LARGE: Final = 256 * 1024
 _ARENAS: Final = 2
 _CHANGE: Final = 0.05
+_ENCODING_DETECTORS: Final = ("chardet", "charset_normalizer")
 _NEW_OBJECTS: Final = 5_000
 """The number of new objects after which garbage is collected; Python's default is 700."""
 
@@ -53,6 +56,18 @@ def release_free_memory() -> None:
     """
     if hasattr(_LIBRARY, "malloc_trim"):
         _LIBRARY.malloc_trim(0)
+
+
+def leave_out_encoding_detectors() -> None:
+    """Keep requests from loading what guesses the encoding of a response: it takes 3 MB.
+
+    To be called before requests is imported. It works without, and then warns of it. All responses
+    of ScaleEngine are JSON in UTF-8. None in ``sys.modules`` means that there is no such module
+    (https://docs.python.org/3/reference/import.html#the-module-cache).
+    """
+    for module in _ENCODING_DETECTORS:
+        sys.modules[module] = None  # type: ignore[assignment] # the stub leaves None out
+    warnings.filterwarnings("ignore", "Unable to find acceptable character detection dependency")
 
 
 def reduce_collections() -> None:

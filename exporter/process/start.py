@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from exporter.process.background_writer import BackgroundWriter
 from exporter.process.ending import exit_process
-from exporter.process.memory import return_large_memory
+from exporter.process.memory import leave_out_encoding_detectors, return_large_memory
 from exporter.process.signals import SignalThread
 from exporter.process.streams import STDERR, open_closed_descriptors, replace_streams
 
@@ -94,6 +94,7 @@ def start_process(interrupted_status: int) -> Process:
     sys.setswitchinterval(_SWITCH_SECONDS)
     open_closed_descriptors()
     return_large_memory()
+    leave_out_encoding_detectors()
     environ = restrict_environment(os.environ)
     stderr = BackgroundWriter(STDERR)
     stderr.start()
