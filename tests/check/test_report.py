@@ -31,7 +31,7 @@ class PrintCheck(Protocol):
         *accounts: Mapping[str, object],
         output: str = "text",
         full: bool = False,
-        cautions: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
         **api: object,
     ) -> str: ...
 
@@ -148,14 +148,14 @@ def printed(settings: MakeSettings, scaleengine: Simulator) -> PrintCheck:
         *accounts: Mapping[str, object],
         output: str = "text",
         full: bool = False,
-        cautions: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
         **api: object,
     ) -> str:
         out, error = StringIO(), StringIO()
         asked = settings(scaleengine.url, *accounts, **api)
         check(
             asked,
-            cautions,
+            warnings,
             SecretRedactor(),
             CheckOptions(output, full=full),
             (out, Progress(error)),
@@ -186,8 +186,8 @@ def test_a_failure_is_marked_and_has_its_advice_below(
     printed: PrintCheck, bad: tuple[Mapping[str, object], ...]
 ) -> None:
     """What failed, or deserves a look, stands out, with the next step below it."""
-    cautions = ("config.yaml:1:1: api.url: is odd",)
-    said = printed(*bad, cautions=cautions, max_requests_per_poll=4)
+    warnings = ("config.yaml:1:1: api.url: is odd",)
+    said = printed(*bad, warnings=warnings, max_requests_per_poll=4)
 
     assert steady(said) == (HERE / "bad.txt").read_text()
 
@@ -202,7 +202,7 @@ def test_the_json_document_has_the_documented_keys(
 ) -> None:
     """The document for scripts has the keys that are documented, with what was seen."""
     for accounts in ((main(),), bad):
-        document = json.loads(printed(*accounts, cautions=("is odd",), output="json", full=full))
+        document = json.loads(printed(*accounts, warnings=("is odd",), output="json", full=full))
         jsonschema.validate(document, DOCUMENT)
         for finding in document["findings"]:
             failed = finding["outcome"] in ("fail", "not_tried") and finding["what"] != "key"

@@ -114,13 +114,13 @@ def test_mandoc_finds_no_mistake_in_the_manual(
     """It finds no mistake, and shows what a user looks for."""
     assert main("files", "scaleengine-exporter.1") == 0
     text = capsys.readouterr().out
-    judged = subprocess.run(
+    checked = subprocess.run(
         ["mandoc", "-T", "utf8", "-W", "error"],  # noqa: S607 - found on the path
         input=text,
         capture_output=True,
         text=True,
         check=False,
     )
-    shown = judged.stdout.replace("\b", "")
-    assert (judged.stderr, judged.returncode) == ("", 0)
+    shown = checked.stdout.replace("\b", "")
+    assert (checked.stderr, checked.returncode) == ("", 0)
     assert "SCALEENGINE_EXPORTER_WEB_LISTEN_ADDRESS" in shown

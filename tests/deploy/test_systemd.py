@@ -80,9 +80,9 @@ def test_a_missing_secret_is_named(tmp_path: Path, missing: str) -> None:
         if not path.endswith(missing):
             (tmp_path / Path(path).name).touch()
     asked = [f"AssertPathExists={tmp_path / Path(path).name}" for path in asserted]
-    judged = analyze("condition", *asked)
-    assert judged.returncode == 1
-    assert f"AssertPathExists={tmp_path / missing} failed" in judged.stderr
+    checked = analyze("condition", *asked)
+    assert checked.returncode == 1
+    assert f"AssertPathExists={tmp_path / missing} failed" in checked.stderr
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_an_unknown_key_of_a_unit_is_an_error(units: list[str]) -> None:
 def test_the_unit_has_a_low_exposure_level(units: list[str]) -> None:
     """What it could do to the machine is little, by systemd's own measure from 0 to 10."""
     (service,) = (unit for unit in units if unit.endswith(".service"))
-    judged = analyze("security", "--offline=true", service).stdout
-    (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", judged)
+    checked = analyze("security", "--offline=true", service).stdout
+    (exposure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", checked)
     assert float(exposure) < MAX_EXPOSURE

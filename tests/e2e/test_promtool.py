@@ -38,12 +38,12 @@ def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
     """Give a function that lets promtool judge, and remembers what it said."""
     version = run([promtool, "--version"]).split()[2]
 
-    def judge(*arguments: str | Path, given: str = "") -> None:
+    def run_check(*arguments: str | Path, given: str = "") -> None:
         said = run([promtool, *arguments], given=given)
         shown = " ".join(Path(str(argument)).name for argument in arguments[:3])
         proofs.add(f"promtool {version}", shown, _spoken(said))
 
-    return judge
+    return run_check
 
 
 def test_the_configuration_of_prometheus_is_valid(run_promtool: RunPromtool) -> None:

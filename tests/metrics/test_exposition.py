@@ -193,14 +193,14 @@ def test_metrics_of_the_library_are_there(metrics: Metrics) -> None:
 def test_promtool_finds_nothing(metrics: Metrics) -> None:
     """Promtool finds no mistake in names, help and types of the whole page."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
-    judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
+    checked = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
         [PROMTOOL, "check", "metrics"],
         input=generate_latest(metrics.registry),
         capture_output=True,
         check=False,
         timeout=TIMEOUT,
     )
-    assert (judged.stdout, judged.stderr, judged.returncode) == (b"", b"", 0)
+    assert (checked.stdout, checked.stderr, checked.returncode) == (b"", b"", 0)
 
 
 @settings(deadline=None)

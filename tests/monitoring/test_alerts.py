@@ -103,9 +103,9 @@ def texts(holder: Mapping[str, object], key: str) -> Mapping[str, str]:
 @needs_promtool
 def test_promtool_accepts_the_rules() -> None:
     """Promtool finds no mistake in the rules."""
-    judged = promtool("check", "rules", "--lint-fatal", ALERTS)
-    assert (judged.stderr, judged.returncode) == ("", 0)
-    assert "SUCCESS" in judged.stdout
+    checked = promtool("check", "rules", "--lint-fatal", ALERTS)
+    assert (checked.stderr, checked.returncode) == ("", 0)
+    assert "SUCCESS" in checked.stdout
 
 
 @needs_promtool
@@ -121,9 +121,9 @@ def test_unit_tests_hold(path: Path, engine: str | None, tmp_path: Path) -> None
         for number, unit_test in enumerate(unit_tests())
         if unit_test.path == path
     ]
-    judged = promtool("test", "rules", *files, program=engine)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
-    assert judged.stdout.count("SUCCESS") == len(files)
+    checked = promtool("test", "rules", *files, program=engine)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.count("SUCCESS") == len(files)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def users_of(threshold: str) -> set[str]:
     }
 
 
-def beside(threshold: str) -> tuple[str, str]:
+def neighbours_of(threshold: str) -> tuple[str, str]:
     """Return two values close to a threshold, one below and one above."""
     value = THRESHOLDS[threshold]
     if threshold.endswith(COUNTED):
@@ -248,7 +248,7 @@ def test_each_threshold_is_held_from_both_sides(threshold: str, tmp_path: Path) 
     """
     alerts = users_of(threshold)
     about = [unit_test for unit_test in unit_tests() if unit_test.about in alerts]
-    lower, higher = beside(threshold)
+    lower, higher = neighbours_of(threshold)
     assert [
         # A lower threshold mostly breaks a test that is silent, a higher one a test that fires.
         # The order only saves time.
@@ -268,9 +268,9 @@ def fails(unit_test: UnitTest, threshold: str, value: str, folder: Path) -> bool
     """Return whether a unit test fails with another value of a threshold."""
     needed = needed_by(unit_test.about + json.dumps(unit_test.test))
     written = write_alone(unit_test, needed, folder, {threshold: f"vector({value})"})
-    judged = promtool("test", "rules", written)
-    failed = "FAILED" in judged.stdout + judged.stderr
-    assert judged.returncode == failed
+    checked = promtool("test", "rules", written)
+    failed = "FAILED" in checked.stdout + checked.stderr
+    assert checked.returncode == failed
     return failed
 
 

@@ -138,9 +138,9 @@ def test_panels_do_not_overlap() -> None:
     for place in places.values():
         assert place["x"] + place["w"] <= GRID_WIDTH
     for (panel, a), (other, b) in combinations(places.items(), 2):
-        beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+        is_next = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
         above = a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
-        assert beside or above, (panel, other)
+        assert is_next or above, (panel, other)
 
 
 def test_panels_fill_the_width() -> None:

@@ -299,8 +299,8 @@ def test_each_panel_shows_the_right_number(case: Case, tmp_path: Path) -> None:
     file = tmp_path / "numbers.yml"
     file.write_text(yaml.safe_dump({"tests": [test]}))
 
-    judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
+    checked = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
         [PROMTOOL, "test", "rules", str(file)], capture_output=True, check=False, timeout=TIMEOUT
     )
 
-    assert judged.returncode == 0, judged.stderr.decode()
+    assert checked.returncode == 0, checked.stderr.decode()

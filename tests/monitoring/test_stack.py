@@ -201,7 +201,7 @@ def test_grafana_opens_with_the_dashboard() -> None:
 def test_promtool_finds_no_mistake() -> None:
     """Promtool finds the configuration good, and the rules that it names."""
     assert PROMTOOL is not None, "promtool is missing: install Prometheus"
-    judged = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
+    checked = subprocess.run(  # noqa: S603 - the program is promtool, found on the path
         [PROMTOOL, "check", "config", "prometheus.yml"],
         cwd=MONITORING,
         capture_output=True,
@@ -209,4 +209,4 @@ def test_promtool_finds_no_mistake() -> None:
         check=False,
         timeout=TIMEOUT,
     )
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr

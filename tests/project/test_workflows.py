@@ -32,14 +32,14 @@ def read(name: str) -> dict[str, Any]:
 def test_zizmor_finds_nothing() -> None:
     """The linter of workflows, at its strictest, finds nothing."""
     assert ZIZMOR is not None, "zizmor is missing: pip install zizmor"
-    judged = subprocess.run(  # noqa: S603 - the program is zizmor, found on the path
+    checked = subprocess.run(  # noqa: S603 - the program is zizmor, found on the path
         [ZIZMOR, "--offline", "--quiet", "--persona=pedantic", str(ROOT / ".github")],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""A client that knows by which reading it is answered, and sees the responses only."""
+"""A client that knows the API variant, and sees the responses only."""
 
 from dataclasses import dataclass, field
 

@@ -36,7 +36,7 @@ def _long_idle_time(site: "Site") -> None:
 def test_a_half_closed_connection_gets_its_responses(
     site: "Site", events: list[EventDict], sent: bytes, responses: int
 ) -> None:
-    """As ``nc -N`` does: all that was asked is answered, and the connection is closed at once."""
+    """As ``nc -N`` does: each request gets its response, and the connection is closed at once."""
 
     def visit() -> tuple[bytes, float]:
         with closing(site.connect()) as sock:
@@ -45,8 +45,8 @@ def test_a_half_closed_connection_gets_its_responses(
             began = time.monotonic()
             return read_to_end(sock), time.monotonic() - began
 
-    answered, seconds = site.serve_while(visit)
-    assert answered.count(b" 200 OK\r\n") == responses
+    received, seconds = site.serve_while(visit)
+    assert received.count(b" 200 OK\r\n") == responses
     assert seconds < LONG / 2  # less than an idle connection has
     assert events == []
 
@@ -55,7 +55,7 @@ def test_a_half_closed_connection_gets_its_responses(
 def test_a_half_closed_connection_without_requests_is_closed(
     site: "Site", events: list[EventDict], sent: bytes
 ) -> None:
-    """Given no whole request that is not answered, then the end of one side is that of both."""
+    """Given no whole request without a response, then the end of one side is that of both."""
 
     def visit() -> float:
         with closing(site.connect()) as sock:

@@ -125,10 +125,10 @@ def test_an_odd_request_is_not_repeated_in_the_response(
             sock.sendall(sent)
             return sock.recv(65536), site.ask("/-/ready")
 
-    answered, next_one = site.serve_while(visit)
-    assert re.match(rb"HTTP/1.[01] (200|400|404|405|417) ", answered)
-    assert b"canary" not in answered
-    assert b"\r\nServer: scaleengine-exporter\r\n" in answered
+    received, next_one = site.serve_while(visit)
+    assert re.match(rb"HTTP/1.[01] (200|400|404|405|417) ", received)
+    assert b"canary" not in received
+    assert b"\r\nServer: scaleengine-exporter\r\n" in received
     assert next_one.status == 200
     assert all(event["event"] == "malformed HTTP request" for event in events)
 
@@ -285,8 +285,8 @@ def test_a_defect_in_the_middle_of_a_page_cuts_the_body(
 
     monkeypatch.setattr("exporter.web.responses.iter_chunks", break_off)
     with capture_logs() as events:
-        answered = site.serve_while(lambda: exchange(site, READY.replace(b"/-/ready", b"/metrics")))
-    assert answered.endswith(b"\r\n\r\nfiles")
+        received = site.serve_while(lambda: exchange(site, READY.replace(b"/-/ready", b"/metrics")))
+    assert received.endswith(b"\r\n\r\nfiles")
     assert [event["event"] for event in events] == ["request handler failed"]
 
 

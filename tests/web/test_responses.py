@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "wanted"),
+    ("accepted", "is_accepted"),
     [
         (None, False),
         ("", False),
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
         (",,;;q,gzip", True),
     ],
 )
-def test_accept_encoding_decides_about_gzip(accepted: str | None, *, wanted: bool) -> None:
+def test_accept_encoding_decides_about_gzip(accepted: str | None, *, is_accepted: bool) -> None:
     """Accept-Encoding is read with its weights; what cannot be read is not wanted."""
-    assert accepts_gzip(accepted) is wanted
+    assert accepts_gzip(accepted) is is_accepted
 
 
 @given(st.lists(st.integers(0, 3 * CHUNK_SIZE), max_size=6))

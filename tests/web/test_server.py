@@ -248,6 +248,6 @@ def test_a_body_of_get_is_ignored(site: "Site") -> None:
         sent = READY.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000000\r\n\r\n") + b"x" * 1000
         return exchange(sock, sent), site.ask("/-/ready")
 
-    answered, next_one = site.serve_while(visit)
-    assert answered.startswith(b"HTTP/1.1 200 OK\r\n")
+    received, next_one = site.serve_while(visit)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert next_one.status == 200

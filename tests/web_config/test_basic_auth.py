@@ -165,8 +165,8 @@ def test_a_right_password_overtakes_a_hundred_wrong_ones(serve: Serve) -> None:
         header = credentials("jane", f"wrong {number}")["Authorization"]
         client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
     assert site.ask(headers=credentials("jane", "secret")).status == 200
-    answered, _, _ = select.select(wrong, [], [], 0)
-    assert len(answered) < 75
+    ready, _, _ = select.select(wrong, [], [], 0)
+    assert len(ready) < 75
     for client in wrong:
         client.close()
 

@@ -43,11 +43,11 @@ def test_no_more_than_the_burst_and_the_rate_are_served(
     """In any time, at most the burst and one for each interval are answered."""
     clock = FakeClock(50.0)
     bucket = TokenBucket(RateLimit(interval, burst), clock)
-    answered = 0
+    served = 0
     for pause in pauses:
         clock.monotonic += pause
-        answered += bucket.take() == 0.0
-    assert answered <= burst + (clock.monotonic - 50.0) / interval + 1e-6
+        served += bucket.take() == 0.0
+    assert served <= burst + (clock.monotonic - 50.0) / interval + 1e-6
 
 
 def test_too_many_requests_get_429_with_retry_after(

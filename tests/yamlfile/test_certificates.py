@@ -1,4 +1,4 @@
-"""The dates of certificates, as openssl writes them, are read and judged."""
+"""The dates of certificates, as openssl writes them, are read and checked."""
 
 from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
