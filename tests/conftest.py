@@ -16,7 +16,7 @@ ALLOCATOR = "PYTHONMALLOC"
 # A machine that is busy is no defect: only what a property says counts, not how long it took.
 BUSY = [HealthCheck.too_slow]
 settings.register_profile("here", deadline=None, suppress_health_check=BUSY)
-# Where a change is judged, the same cases are tried each time.
+# For a change, the same cases are tried each time.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=BUSY)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 

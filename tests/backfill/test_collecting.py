@@ -92,7 +92,7 @@ def test_an_account_without_any_rows_takes_one_request(collect: Collect) -> None
 def test_with_a_first_day_an_empty_window_does_not_end_it(
     collect: Collect, store: RowStore
 ) -> None:
-    """Months without data are no end, where somebody says how far to go back."""
+    """Months without data are no end where a first day is given."""
     days = {date(2026, 1, 5): {"web": 1}, date(2026, 11, 1): {"web": 2}}
     with Simulator([simulated(usage_from_days(days))], clock=lambda: NOW) as api:
         run = collect(api, first_day=date(2026, 1, 1))

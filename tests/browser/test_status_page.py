@@ -63,7 +63,7 @@ def test_the_page_fits_into_the_window(page: Page, site: Site, scene: str, width
 def test_axe_finds_no_violation(
     page: Page, site: Site, scene: str, width: int, scheme: str
 ) -> None:
-    """Everybody can read it, also with a screen reader, by the rules of axe (WCAG 2.1 and more).
+    """It can be read also with a screen reader, by the rules of axe (WCAG 2.1 and more).
 
     Long tables and lists are shortened: their rows are alike.
     """

@@ -188,7 +188,7 @@ def under_tls(scaleengine: Simulator) -> Iterator[Callable[[Path], str]]:
 
 
 class _PassOn(BaseHTTPRequestHandler):
-    """Answers a request with what another server says to it."""
+    """Responds to a request with the response of another server."""
 
     def __init__(
         self, behind: str, sock: socket.socket, address: tuple[str, int], server: HTTPServer

@@ -1,4 +1,4 @@
-"""The way to the API: name, connection and certificate, each by itself."""
+"""The way to the API: name, connection and certificate, each on its own."""
 
 import gc
 import os
@@ -81,7 +81,7 @@ def test_a_name_that_cannot_be_resolved_fails(host: str) -> None:
 
 
 def test_a_resolver_that_hangs_fails_at_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that does not answer is not waited for longer than for a request."""
+    """A resolver that does not respond is not waited for longer than for a request."""
     over = threading.Event()
 
     def hang(*_: object, **__: object) -> None:
@@ -145,7 +145,7 @@ def test_addresses_that_refuse_are_named_and_skipped(
 def test_an_address_that_drops_packets_delays_the_next_a_little(
     scaleengine: Simulator, resolving: SetExampleAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address that never answers is waited for only a little when another one does."""
+    """An address that never accepts is waited for only a little when another one does."""
     monkeypatch.setattr(reach_module, "_OTHERS_SECONDS", 0.2)
     port = urlsplit(scaleengine.url).port
     with ExitStack() as sockets:

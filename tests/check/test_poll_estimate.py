@@ -51,11 +51,11 @@ CASES = {
         ),
         PollEstimate(5, 2, 3),
     ),
-    "a full answer that says it is all": (
+    "a full response that is flagged as complete": (
         build_listing(FolderListing(files(100), loaded=WHOLE)),
         PollEstimate(100, 0, 3),
     ),
-    "a full answer that says nothing": (
+    "a full response without a flag": (
         build_listing(FolderListing(files(100))),
         PollEstimate(100, 0, 3),
     ),
@@ -67,7 +67,7 @@ CASES = {
         build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
         PollEstimate(100, 0, 13),
     ),
-    "a part, and the number is that of this answer": (
+    "a part, and the number is that of this response": (
         build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=100)),
         PollEstimate(100, 0, 4),
     ),

@@ -191,7 +191,7 @@ def _run(settings: Settings) -> list[CheckResult]:
 def test_a_rate_limited_account_gets_no_further_request(
     checked: CheckAccounts, scaleengine: Simulator, main: DescribeAccount, fault: AnyFault
 ) -> None:
-    """An account that ScaleEngine wants to rest is left alone; the others are tried."""
+    """A rate-limited account gets no further request; the others are tried."""
     scaleengine.behave(Behaviour(faults=(FaultRule(fault, requests=(1,)),)))
     found = checked(scaleengine.url, main(), main(name="other"))
 

@@ -32,7 +32,7 @@ def children(pid: int) -> str:
 def demo(start: StartProgram, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """Start the demo in an empty folder, and wait for its first polls.
 
-    Each proxy of the environment is one that does not answer.
+    Each proxy of the environment is one that does not respond.
     """
     proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
     program = start(tmp_path_factory.mktemp("demo"), "demo", **proxies)

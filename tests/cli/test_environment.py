@@ -98,7 +98,7 @@ def test_no_tls_keys_are_written(
 
 
 class RecordingProxy:
-    """A port that says when somebody has connected."""
+    """A port that reports when a client has connected."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(
 def test_an_unknown_name_is_an_error_with_the_names(
     main: RunMain, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is answered by the names that there are."""
+    """The error has the names that there are."""
     assert main("files", "alert.yml") == 2
     assert "'scaleengine-alerts.yml'" in capsys.readouterr().err
 

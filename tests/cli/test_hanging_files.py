@@ -1,4 +1,4 @@
-"""Files that do not answer, as on a mount whose server is gone: the program ends all the same."""
+"""Files that hang, as on a mount whose server is gone: the program ends all the same."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ FILES = ["config.yaml", "secret", "web.yaml"]
 HOLDER = """\
 import fcntl, os, signal, sys, time
 def lease():
-    # Refused with EAGAIN while somebody has it open: a poll may just be reading it.
+    # Refused with EAGAIN while a process has it open: a poll may just be reading it.
     while True:
         try:
             return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
@@ -48,7 +48,7 @@ class HeldFile:
             pytest.skip("this file system knows no leases")
 
     def wait_for_reader(self) -> None:
-        """Wait until somebody waits to open it."""
+        """Wait until a process waits to open it."""
         self._holder.wait_for_line("wanted")
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ def nothing(_: Program) -> None:
 def test_a_read_that_hangs_delays_no_scrape_and_no_stop(
     start: StartProgram, hold: Hold, folder: Path, name: str, ask: Callable[[Program], None]
 ) -> None:
-    """A file that does not answer keeps no scrape waiting, and not the program from ending."""
+    """A file that hangs keeps no scrape waiting, and not the program from ending."""
     program = start(folder, "--web.config.file=web.yaml", "--web.enable-lifecycle")
     program.wait_for(collector="disk_usage", result="ok")
     held = hold(folder / name)

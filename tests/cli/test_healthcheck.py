@@ -32,7 +32,7 @@ class Serve(Protocol):
 
 
 def check(command_line: bytes, environ: Mapping[str, str]) -> int:
-    """Return the exit status of a health check beside a process with this command line."""
+    """Return the exit status of a health check next to a process with this command line."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(healthcheck, "read_command_line", lambda _: command_line)
         return run(["healthcheck"], environ)
@@ -63,7 +63,7 @@ def flags(*given: str) -> bytes:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Give a function that listens as the exporter does, and answers every client the same."""
+    """Return a function that listens as the exporter does, with one response for every client."""
     listening: list[socket.socket] = []
 
     def serve_it(address: str, status: int = 200, tls: ssl.SSLContext | None = None) -> str:

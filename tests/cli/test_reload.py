@@ -333,7 +333,7 @@ def hang(folder: Path) -> Iterator[Callable[[], None]]:
 def test_a_reload_that_hangs_delays_no_scrape_and_no_stop(
     program: Program, hang: Callable[[], None], *, by_request: bool
 ) -> None:
-    """A file that does not answer keeps no scrape waiting, and not the program from ending."""
+    """A file that hangs keeps no scrape waiting, and not the program from ending."""
     with closing(http.client.HTTPConnection(*program.address, timeout=60)) as connection:
         if by_request:
             connection.request("POST", "/-/reload")
@@ -395,7 +395,7 @@ def test_half_a_file_with_another_api_is_not_used(
 
 
 def open_for_reader(pipe: Path) -> int:
-    """Wait until somebody reads a pipe, and return the descriptor of its other end."""
+    """Wait until a process reads a pipe, and return the descriptor of its other end."""
 
     def open_once() -> int | None:
         with suppress(OSError):  # ENXIO: there is no reader yet

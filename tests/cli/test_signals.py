@@ -50,7 +50,7 @@ def _own_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
     """Give a folder with a good configuration, and a pipe without a writer.
 
-    ScaleEngine does not answer, so that no check ends before it is interrupted.
+    ScaleEngine does not respond, so that no check ends before it is interrupted.
     """
     scaleengine.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     configure(tmp_path, scaleengine.url)
@@ -66,7 +66,7 @@ def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Pa
         (["demo"], 0),
         (["check"], 130),
         (["--config.check"], 130),
-        # Long after the first moments: the file does not answer.
+        # Long after the first moments: the file hangs.
         ([f"--config.file={FIFO}"], 0),
         (["check", f"--config.file={FIFO}"], 130),
         (["--config.check", f"--config.file={FIFO}"], 130),

@@ -179,7 +179,7 @@ def listening(pid: int) -> tuple[str, int] | None:
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has been closed since
             links.add(str(link.readlink()))
-    # The simulated ScaleEngine of a demo listens there too, and answers no GET of metrics.
+    # The simulated ScaleEngine of a demo listens there too, and has no response for GET /metrics.
     for row in [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]:
         if row[3] == "0A" and f"socket:[{row[9]}]" in links:
             host, _, port = row[1].partition(":")

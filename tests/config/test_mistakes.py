@@ -325,7 +325,7 @@ def test_a_path_can_be_a_whole_store_or_any_folder(
 def test_mistakes_in_the_long_form_of_a_path_have_a_place_and_a_message(
     mistakes: ReadMistakes, account: str, text: str, line: str
 ) -> None:
-    """Given one bad value beside a path, then its line, column, key and message are reported."""
+    """Given one bad value next to a path, then its line, column, key and message are reported."""
     lines = mistakes(
         f"{account}    files:\n      paths:\n        - path: sestore4/jb\n          {text}\n"
     )

@@ -33,7 +33,7 @@ def test_the_packaged_schema_is_current() -> None:
 
 
 def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Running the package as a module writes the file beside it."""
+    """Running the package as a module writes the file next to it."""
     written: list[str] = []
     monkeypatch.setattr(Path, "write_text", lambda _, text, **__: written.append(text))
     runpy.run_module("exporter.config", run_name="__main__")
@@ -143,7 +143,7 @@ def test_the_example_has_every_key() -> None:
 
 
 def test_the_example_shows_the_true_defaults() -> None:
-    """Each value in it is the default, but for those that have none."""
+    """Each value in it is the default, except those that have none."""
     config = load(EXAMPLE, ENVIRON).config
     account = config.accounts[0]
     assert config.api == ApiConfig()

@@ -47,7 +47,7 @@ def test_a_secret_in_a_file_is_read_again_at_each_use(load_text: LoadText, folde
 def test_a_relative_file_begins_at_the_configurations_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given another current folder, then the secret beside the configuration is found."""
+    """Given another current folder, then the secret next to the configuration is found."""
     inner = folder / "etc"
     inner.mkdir()
     (inner / "key").write_text("k")
@@ -107,7 +107,7 @@ def test_a_file_that_holds_no_secret_is_a_mistake(
 def test_a_secrets_file_that_cannot_be_read_is_a_mistake(
     mistakes: ReadMistakes, folder: Path, file: str, cause: str
 ) -> None:
-    """The file is not named beside its place: what stands there may be the secret itself."""
+    """The file is not named with its place: the value may be the secret itself."""
     (folder / "folder").mkdir()
     os.mkfifo(folder / "pipe")
     assert mistakes(one_account("api_key: k", f"api_secret_file: {file}")) == [

@@ -75,7 +75,7 @@ def test_a_folder_stands_for_its_files(write: Write) -> None:
 
 
 def test_relative_paths_begin_at_their_file(write: Write) -> None:
-    """Each file of a secret is looked for beside the file that names it."""
+    """Each file of a secret is looked for next to the file that names it."""
     text = "accounts: [{cdn: %d, api_key: k, api_secret_file: secret}]"
     write({"a/x.yaml": text % 1, "a/secret": "one", "b/x.yaml": text % 2, "b/secret": "two"})
     accounts = read("a/x.yaml", "b/x.yaml").config.accounts

@@ -51,7 +51,7 @@ def test_both_architectures_are_built() -> None:
 
 
 def test_the_image_runs_as_an_unprivileged_user() -> None:
-    """The user is a number other than root's, as Kubernetes' runAsNonRoot wants it."""
+    """The user is a number other than root's, as Kubernetes' runAsNonRoot requires."""
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10058:10058"]
 
 

@@ -389,7 +389,7 @@ def read_schema() -> Mapping[str, Any]:
     ],
 )
 def test_the_schema_rejects_wrong_values(key: str, value: object) -> None:
-    """The same is found by any judge of JSON Schema, without Helm."""
+    """The same is found by any validator of JSON Schema, without Helm."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     values |= yaml.safe_load(ONE_ACCOUNT.read_text())
     validator = Draft7Validator(read_schema())

@@ -115,7 +115,7 @@ def vanished(polled: Polled, path: str) -> Iterator[int]:
 def test_vanished_files_send_a_page(
     polled: Mapping[str, Polled], watches: Watches, received: ReceivedAlerts
 ) -> None:
-    """Files that are gone page somebody: which path of which account, and how many there were."""
+    """Files that are gone send a page: which path of which account, and how many there were."""
     path = "sestore4/séries"
     with vanished(polled["demo"], path) as files:
         for watch in watches.values():
@@ -149,7 +149,7 @@ def lowered_quota(exporter: Exporter, account: str, cpu_user: str, limit: int) -
 def test_usage_over_the_quota_sends_a_page(
     exporter: Exporter, watches: Watches, received: ReceivedAlerts
 ) -> None:
-    """A quota that is lowered by a reload pages somebody: who is over it, and by how much."""
+    """A quota that is lowered by a reload sends a page: which user is over it, and by how much."""
     with lowered_quota(exporter, "demo", "live", 1 * TB):
         for watch in watches.values():
             over = received.firing(

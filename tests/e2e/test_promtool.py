@@ -1,4 +1,4 @@
-"""Prometheus' and Alertmanager's own judges find everything good: as it is shipped, and as run."""
+"""Promtool and amtool find no mistake: in what is shipped, and in what is run."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ class RunPromtool(Protocol):
 
 @pytest.fixture
 def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
-    """Give a function that lets promtool judge, and remembers what it said."""
+    """Return a function that runs a check, and adds its output to the proofs."""
     version = run([promtool, "--version"]).split()[2]
 
     def run_check(*arguments: str | Path, given: str = "") -> None:
@@ -93,5 +93,5 @@ def test_critical_alerts_page_and_warnings_notify(
 
 
 def _spoken(said: str) -> str:
-    """Return what a judge said in one line, without the folders of the files."""
+    """Return the output of a check in one line, without the folders of the files."""
     return re.sub(r"/\S*/", "", " ".join(said.split())) or "nothing to say"

@@ -1,4 +1,4 @@
-"""A clock that stands still, and what Prometheus would read."""
+"""A clock that does not move, and what Prometheus would read."""
 
 from collections.abc import Callable
 

@@ -204,7 +204,7 @@ def test_every_change_of_an_account_is_shown(
 
 
 def test_samples_can_be_removed_and_added(layer: AccountsLayer) -> None:
-    """A family keeps its HELP when its last sample goes, and is no answer to its name then."""
+    """A family keeps its HELP when its last sample goes, and is not found by its name then."""
     without = gone(layer, "disk_bytes", "one", "two")
     exposition = expose(without, render_process_layer(()))
     assert b"# TYPE disk_bytes gauge\n" in joined(exposition.text())

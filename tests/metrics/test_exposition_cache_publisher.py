@@ -544,7 +544,7 @@ def test_stop_ends_the_thread(publisher: Callable[[Stop], Publisher]) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_ended_thread_is_listed(publisher: Callable[[Stop], Publisher]) -> None:
-    """A thread that ended by itself is named, for the health page to tell."""
+    """A thread that ended is listed, for the health page."""
 
     def turns() -> Iterator[None]:
         yield
@@ -584,7 +584,7 @@ def test_a_requested_publication_that_fails_raises(
 def test_no_publication_sees_half_of_a_change(
     publisher: Callable[[Stop], Publisher], polled: Polled
 ) -> None:
-    """While somebody changes several things, the thread that looks each second waits."""
+    """While several things are changed, the thread that looks each second waits."""
 
     def turns() -> Iterator[None]:
         yield

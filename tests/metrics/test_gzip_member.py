@@ -1,4 +1,4 @@
-"""Parts that were compressed each by itself make one gzip member of the whole text."""
+"""Parts that were compressed one by one make one gzip member of the whole text."""
 
 import gzip
 import zlib

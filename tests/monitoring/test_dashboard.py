@@ -207,7 +207,7 @@ def test_the_variables_are_datasource_accounts_users_paths_and_file_types() -> N
 
 
 def test_rows_go_from_overview_to_detail() -> None:
-    """From what one wants to know at once to what one looks up when something is wrong."""
+    """First the overview, then the details for a failure."""
     titles = [row["title"] for row in ROWS]
     assert titles == ["Now", "Growth", "Files", "Folders", "Health of the polls and the API"]
 

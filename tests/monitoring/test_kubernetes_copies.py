@@ -25,7 +25,7 @@ def test_the_rules_are_those_of_prometheus() -> None:
 
 
 def test_the_chart_has_the_schema_of_the_configuration() -> None:
-    """The chart's schema has all of it, but for what Go's expressions cannot say."""
+    """The chart's schema has all of it, except what Go's regular expressions cannot express."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     source = json.loads((ROOT / "exporter" / "config" / "schema.json").read_text())
     assert schema["properties"]["config"]["properties"] == source["properties"]

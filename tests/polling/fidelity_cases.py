@@ -1,6 +1,6 @@
 """Small trees under unusual readings of the API's pages, with the exact responses and the truth.
 
-Each case answers any path and offset as its reading of the pages would, so that a walk may ask
+Each case responds to any path and offset as its reading of the pages would, so that a walk may ask
 where it wants. ``jb`` stands for ``sestore4/jb``, which is the requested path of every case.
 """
 
@@ -52,7 +52,7 @@ W1A: Final = Case(
 
 
 def _w1b(offset: int) -> Json:
-    """Answer where the offset counts own files and folders are listed first.
+    """Respond where the offset counts own files and folders are listed first.
 
     A folder is repeated where there is room: it has no place of its own among the files.
     """
@@ -84,7 +84,7 @@ _FORTY = [f"d{number:02}" for number in range(40)]
 
 
 def _w2b(offset: int) -> Json:
-    """Answer where a hundred entries are listed, folders first, and the offset counts entries."""
+    """Respond where a hundred entries are listed, folders first, and the offset counts entries."""
     entries = [*_FORTY, *names(70)][offset : offset + 100]
     members: Members = {entry: [] for entry in entries if not entry.endswith(".mp4")}
     members |= own([entry for entry in entries if entry.endswith(".mp4")])
@@ -101,7 +101,7 @@ W2B: Final = Case(
 
 
 def _w2c(offset: int) -> Json:
-    """Answer from a scan of a hundred files of which two in five are videos."""
+    """Respond from a scan of a hundred files of which two in five are videos."""
     scanned = range(200)[offset : offset + 100]
     shown = [f"f{number:03}.mp4" for number in scanned if number % 5 < 2]
     return [own(shown)] if shown else []
@@ -145,7 +145,7 @@ W4: Final = Case(
 
 
 def _w5(offset: int) -> Json:
-    """Answer where every offset counts files from the requested path on, at any depth."""
+    """Respond where every offset counts files from the requested path on, at any depth."""
     own_files, below = names(60)[offset:], names(50, "a")[max(0, offset - 60) :]
     room = 100 - len(own_files)
     fits = len(below) <= room
@@ -229,7 +229,7 @@ W10: Final = Case(
 
 
 def _w11(offset: int) -> Json:
-    """Answer with four entries at most, three of them from before the offset, at any depth."""
+    """Respond with four entries at most, three of them from before the offset, at any depth."""
     files, below = names(5), names(4, "a")
     first = max(0, offset - 3)
     window = [*files, "a", *below, "b"][first : first + 4]
@@ -283,7 +283,7 @@ def _w12_folder(path: str, first: int, room: int) -> tuple[Members, int]:
 
 
 def _w12(path: str) -> Respond:
-    """Answer with four files at most, two of them from before the offset."""
+    """Respond with four files at most, two of them from before the offset."""
     file_count = sum(name.endswith(".mp4") for name in _W12[path])
     return lambda offset: [
         _w12_folder(path, max(0, offset - 2) if offset <= file_count else offset, 4)[0]
@@ -369,7 +369,7 @@ A5: Final = Case(
 
 
 def _with_members(**members: Json) -> tuple[Moment, ...]:
-    """Answer with two files and these members in the requested folder, in list form."""
+    """Respond with two files and these members in the requested folder, in list form."""
 
     def respond(offset: int) -> Json:
         return [{**own(names(2)[offset:]), **members}]

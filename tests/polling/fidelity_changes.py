@@ -29,7 +29,7 @@ from tests.polling.scripted_api import (
 
 # P1 to P4: trees that change after the first response.
 def _in_response(entries: Sequence[str | Sub]) -> Respond:
-    """Answer with siblings behind the offset; ``__file_count`` counts what the response shows."""
+    """Respond with siblings behind the offset; ``__file_count`` counts what the response shows."""
 
     def respond(offset: int) -> Json:
         shown = show(entries, offset)
@@ -67,7 +67,7 @@ P1: Final = Case(
 
 
 def _skipping(*entries: Sub) -> Callable[[int], object]:
-    """Answer for a folder of folders, of which those that are not reached are skipped."""
+    """Respond for a folder of folders, of which those that are not reached are skipped."""
     listed = listing(entries)
 
     def respond(offset: int) -> Json:
@@ -128,7 +128,7 @@ P4A: Final = Case(
 
 
 def _p4b(offset: int) -> Json:
-    """Answer for a folder whose only entry is the folder z."""
+    """Respond for a folder whose only entry is the folder z."""
     return [{**({"z": whole(names(100, "a"))} if offset == 0 else {}), **COMPLETE}]
 
 

@@ -170,7 +170,7 @@ def own(files: Sequence[str]) -> Members:
 
 
 def pages(files: Sequence[str], room: int = 100, *, flagged: bool = True) -> Respond:
-    """Answer for a folder of files only, whose offset counts them."""
+    """Respond for a folder of files only, whose offset counts them."""
 
     def respond(offset: int) -> Json:
         shown = files[offset : offset + room]
@@ -188,7 +188,7 @@ def still(truth: Truth, folders: Mapping[str, Callable[[int], object]]) -> tuple
 
 
 def fixed(value: object) -> Callable[[int], object]:
-    """Answer the same at any offset: for a response that is not followed up."""
+    """Return the same response at any offset: for a response that is not followed up."""
     return lambda _: value
 
 
@@ -207,7 +207,7 @@ def listing(entries: Sequence[str | Sub]) -> Callable[[int], Members]:
 
 
 def unflagged(entries: Sequence[str | Sub]) -> Respond:
-    """Answer for a requested folder without flag and offset, whose offset counts its entries."""
+    """Respond for a requested folder without flag and offset, whose offset counts its entries."""
     listed = listing(entries)
 
     def respond(offset: int) -> Json:

@@ -1,4 +1,4 @@
-"""A walk whose requests are answered by a script."""
+"""A walk whose responses come from a script."""
 
 import asyncio
 from collections.abc import Mapping

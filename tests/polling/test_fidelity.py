@@ -20,7 +20,7 @@ UNDECIDABLE: Final = {"W4": Truth(1, 0), "W8": Truth(0, 0)}
 
 
 class CaseApi:
-    """Answers from a case, through JSON and the reading of listings."""
+    """Responds from a case, through JSON and the reading of listings."""
 
     def __init__(self, case: Case) -> None:
         self._case = case

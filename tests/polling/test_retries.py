@@ -295,7 +295,7 @@ def test_a_permanent_failure_ends_the_poll(
     fault: Fault | Refusal | HttpError,
     reason: Reason,
 ) -> None:
-    """A refusal that does not pass by itself takes one call, and no wait."""
+    """A permanent failure takes one request, and no wait."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(fault),))
     with (

@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 
 class MonotonicClock:
-    """A clock that moves when somebody waits, by what a wait takes."""
+    """A clock that moves with each wait, by what the wait takes."""
 
     def __init__(self, takes: float | None = None) -> None:
         self.monotonic = 1000.0

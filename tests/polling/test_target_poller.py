@@ -240,7 +240,7 @@ def test_a_defect_outside_of_the_requests_ends_no_task(
 
 
 def test_bad_credentials_are_tried_once_an_interval() -> None:
-    """After a refusal that does not pass by itself, the next poll comes at the interval."""
+    """After a refusal that is permanent, the next poll comes at the interval."""
     time = CancellingClock(ends=170.0)
     polled = Polled(USAGE, time, [REFUSED] * 3)
     polled.run(0.0)
@@ -396,7 +396,7 @@ def test_only_requested_users_are_published() -> None:
 
 
 def test_users_without_a_response_are_warned_about_once() -> None:
-    """A user that is asked for and not answered is warned about when that begins, not each time."""
+    """A requested user without a row is warned about when that begins, not each time."""
     target = DiskUsageTarget("main", 60.0, 180.0, cpu_users=("a", "b"))
     responses = [usage("a"), usage("a"), usage("a", "b"), usage("a")]
     polled = Polled(target, CancellingClock(), list(responses))

@@ -70,7 +70,7 @@ def test_a_user_keeps_the_bytes_of_thirty_days() -> None:
 
 
 def without(user: str, day: date) -> list[Json]:
-    """Return the good rows but for one."""
+    """Return the good rows except one."""
     return [
         entry for entry in GOOD if (entry["cpu_user"], entry["summary_date"]) != (user, str(day))
     ]

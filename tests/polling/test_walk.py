@@ -140,7 +140,7 @@ def test_a_parent_offset_that_stays_is_stepped_over() -> None:
 
 
 def test_children_behind_an_offset_are_requested_again() -> None:
-    """An offset may skip as much in every folder, so a child behind it is requested by itself."""
+    """An offset may skip as much in every folder, so a child behind it is requested on its own."""
     responses = {
         ("s", 0): partial(1, 2, 3, offset=3),
         ("s", 2): complete(3, a=FolderListing(loaded=COMPLETE)),
@@ -189,7 +189,7 @@ def test_a_folder_is_requested_behind_what_was_shown() -> None:
 
 
 def test_a_member_with_two_underscores_may_be_a_folder() -> None:
-    """A member that begins with two underscores is a folder if it can be listed by itself."""
+    """A member that begins with two underscores is a folder if it can be listed on its own."""
     gone = ApiError("files.list", "no such path", "look")
     shown = complete(1, __real=FolderListing(), __errors=FolderListing())
     responses: Script = {

@@ -132,7 +132,7 @@ def test_any_tree_is_counted_under_any_reading(
 ) -> None:
     """For any tree and any reading of the API, the walk counts what recursion counts.
 
-    But for one form that is ambiguous: a requested folder that is printed as a mapping, has no
+    Except for one form that is ambiguous: a requested folder that is printed as a mapping, has no
     member of its own but sub-folders 0, 1, 2 and so on, and so comes as a list.
     """
     clock = leaping.clock
@@ -175,7 +175,7 @@ def test_a_broken_response_never_makes_a_smaller_number(
 
 @pytest.mark.parametrize("file_type", ["video", "valid", "invalid", "deleted", "includeinvalid"])
 def test_each_file_type_is_counted_on_its_own(open_account: OpenAccount, file_type: str) -> None:
-    """Each file type is counted by itself."""
+    """Each file type is counted on its own."""
     kinds = list(FileType)
     tree = Folder(files={f"{number}.x": kinds[number % len(kinds)] for number in range(500)})
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:
@@ -311,7 +311,7 @@ def test_files_that_arrive_behind_a_walk_do_not_fail_it(open_account: OpenAccoun
 
 
 def test_overlapping_paths_are_no_replays(open_account: OpenAccount) -> None:
-    """Two targets that ask for the same folder in the same second are both answered."""
+    """Two targets that request the same folder in the same second both get a response."""
     tree = folders_of(100, {"a": folders_of(3, {})})
     inner = FilesTarget("main", 60.0, 180.0, "sestore4/jb/a", "video")
     with Simulator([account_with(tree)]) as simulator, open_account(simulator) as account:

@@ -178,7 +178,7 @@ TEN = ApiVariant(files_per_answer=10)
 """A response has room for ten files."""
 REPEATED = {
     "small folders": (tree_of(100, files=1), TEN, 13),
-    "beside files": (tree_of(100, files=1, own=5), TEN, 14),
+    "next to files": (tree_of(100, files=1, own=5), TEN, 14),
     "folders first": (
         tree_of(100, files=1, own=5),
         replace(TEN, members=MemberOrder.FOLDERS_FIRST),
@@ -227,7 +227,7 @@ NOT_REPEATED = {
 
 @pytest.mark.parametrize("variant", NOT_REPEATED.values(), ids=NOT_REPEATED)
 def test_a_parent_that_cannot_be_requested_again_costs_three_requests(variant: ApiVariant) -> None:
-    """It costs three requests to find out, beside one for each folder that was skipped."""
+    """It costs three requests to find out, and one for each folder that was skipped."""
     tree, requested = tree_of(40, files=2), list[tuple[str, int]]()
     assert count(tree, variant, requested) == truth(tree)
     assert len(requested) <= 1 + 35 + 3
@@ -285,7 +285,7 @@ def test_a_failing_offset_of_a_sub_folder_changes_no_number(failure: ScaleEngine
 
 @pytest.mark.parametrize("files", [7, 10, 15])
 def test_large_folders_are_requested_one_by_one(files: int) -> None:
-    """Where a response has room for one, each is requested by itself."""
+    """Where a response has room for one, each is requested on its own."""
     requested: list[tuple[str, int]] = []
     count(tree_of(30, files=files), TEN, requested)
     assert sum(path == PATH for path, _ in requested) <= 2

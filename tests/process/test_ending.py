@@ -25,7 +25,7 @@ exporter.cli.main = run
 exporter.process.signals.GRACE_SECONDS = 0.5
 exporter.__main__.main()
 """
-"""The program, but for what it does: a thread hangs that Python would wait for, and so on.
+"""The program without its work: a thread hangs that Python would wait for, and so on.
 
 It has half a second for an end in good order: what is tested here is what follows.
 """

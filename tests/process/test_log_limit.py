@@ -58,7 +58,7 @@ def test_events_that_are_not_retained_are_due_again() -> None:
 
 
 def test_each_event_of_an_account_is_due_once_a_minute() -> None:
-    """Retries of an account are logged once a minute, each kind by itself."""
+    """Retries of an account are logged once a minute, each kind on its own."""
     limit = LogLimit(iter([0.0, 59.0, 60.0, 61.0, 61.0]).__next__, max_events=None)
     assert [limit.is_due("retry") for _ in range(4)] == [True, False] * 2
     assert limit.is_due("pause")

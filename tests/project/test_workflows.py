@@ -62,7 +62,7 @@ def test_an_action_has_one_version() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_jobs_have_the_least_rights(path: Path) -> None:
-    """A workflow has none; only the jobs of a release write, and each ends by itself."""
+    """A workflow has none; only the jobs of a release write, and each has a timeout."""
     workflow = read(path.name)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():

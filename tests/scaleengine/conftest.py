@@ -149,7 +149,7 @@ def listen() -> Iterator[StartServer]:
 
 @pytest.fixture
 def saying(listen: StartServer) -> StartFixedServer:
-    """Return a function that starts a server which says one thing, and then hangs up or resets."""
+    """Return a function that starts a server that sends some bytes, and then closes or resets."""
 
     def start(said: bytes, *, reset: bool = False) -> str:
         def serve(sock: socket.socket, _: bytes) -> None:
@@ -180,7 +180,7 @@ def closed() -> Iterator[str]:
 
 @pytest.fixture
 def dropping() -> Iterator[FindDroppingAddress]:
-    """Return a function that gives an address where attempts to connect are never answered.
+    """Return a function that returns an address where attempts to connect get no response.
 
     Nothing accepts there and the queue is full, so the kernel drops the packets. Every address of
     127.0.0.0/8 drops them at the same port; with AF_INET6 it is ::1.
@@ -225,7 +225,7 @@ class _Peers:
 
     def __exit__(self, *_: object) -> None:
         for sock in self._sockets:
-            with suppress(OSError):  # it has ended by itself
+            with suppress(OSError):  # it has ended already
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
             sock.close()
         for thread in self._threads:

@@ -33,7 +33,7 @@ RESPONSES = st.lists(
 
 @pytest.fixture
 def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> Iterator[Ask]:
-    """Return a function that makes a request which is answered with some bytes, and the end."""
+    """Return a function that makes a request whose response is some bytes, and the end."""
     said = b""
 
     def serve(sock: socket.socket, _: bytes) -> None:

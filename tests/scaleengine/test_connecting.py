@@ -41,7 +41,7 @@ LONG = 60.0
 
 
 def respond(sock: socket.socket, _: bytes) -> None:
-    """Answer a request, and end the connection."""
+    """Respond to a request, and end the connection."""
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
     raise ConnectionAbortedError
 
@@ -87,7 +87,7 @@ class FakeWatch:
 
 
 def descriptors() -> set[Path]:
-    """Return the descriptors that are open, but for the one that lists them."""
+    """Return the descriptors that are open, except the one that lists them."""
     return {path for path in Path("/proc/self/fd").iterdir() if path.exists()}
 
 
@@ -185,7 +185,7 @@ def test_an_address_that_accepts_and_fails_is_tried_last(
     context: RequestContext,
     connects: RecordedConnects,
 ) -> None:
-    """An address that accepts and does not answer is the last to be tried at the next request."""
+    """An address that accepts and does not respond is the last to be tried at the next request."""
 
     def abort(_: socket.socket, __: bytes) -> None:
         raise ConnectionAbortedError

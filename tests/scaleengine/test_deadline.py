@@ -157,7 +157,7 @@ def test_a_kept_connection_has_a_deadline(
 def test_concurrent_requests_have_their_own_deadlines(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """The end of one call's time does nothing to a call beside it."""
+    """The end of one call's time does nothing to another request."""
     over = threading.Event()
 
     def serve(sock: socket.socket, request: bytes) -> None:
@@ -271,7 +271,7 @@ def test_an_unused_or_closed_transport_can_be_closed(
 def test_no_thread_is_left(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """Neither good calls nor timeouts leave a thread behind, but for the one of all deadlines."""
+    """Neither good calls nor timeouts leave a thread behind, except the one of all deadlines."""
     TIMERS.add(0.0, lambda: None)
     before = set(threading.enumerate())
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(2,)),)))

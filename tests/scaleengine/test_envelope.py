@@ -245,7 +245,7 @@ def test_anything_else_than_an_envelope_is_refused(
 def test_retry_after_or_the_code_sets_the_wait(
     context: RequestContext, code: int, wait: float | None, status: int, asked: float | None
 ) -> None:
-    """An error asks for the wait that the header names; code 1000 is "a few minutes" by itself."""
+    """An error asks for the wait that the header names; code 1000 means "a few minutes"."""
     error = refused(status, failure(code), context, retry_after=asked)
 
     assert error.retry_after == (wait if asked is None else asked)
@@ -263,7 +263,7 @@ def test_retry_after_sets_the_wait_of_a_transient_status(
     body: object,
     asked: float | None,
 ) -> None:
-    """Where the HTTP status speaks, a wait is taken from what passes by itself."""
+    """Where the HTTP status speaks, only a transient failure has a wait."""
     error = refused(status, body, context, retry_after=asked)
 
     assert error.retry_after == (asked if is_applied else None)

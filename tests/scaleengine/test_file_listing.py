@@ -76,7 +76,7 @@ def test_the_published_sample_is_read() -> None:
     ],
 )
 def test_the_path_is_found_at_both_places(response: dict[str, Json]) -> None:
-    """The path is found under data and beside the message."""
+    """The path is found under data and next to the message."""
     assert read_listing(response, PATH).root == FolderListing(("a",))
 
 
@@ -190,7 +190,7 @@ def test_every_other_member_is_a_sub_folder(called: str) -> None:
     ],
 )
 def test_sub_folders_named_like_indexes_are_read_from_a_list(written: Json) -> None:
-    """Sub-folders 0, 1, 2 without anything beside them are printed by PHP as a list."""
+    """Sub-folders 0, 1, 2 without other members are printed by PHP as a list."""
     inner = read(written).folders["x"].folders
     assert inner == {"0": FolderListing(), "1": FolderListing(("a",)), "2": FolderListing()}
 

@@ -61,7 +61,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_shape_takes_more_than_its_estimate(shape: str) -> None:
-    """The estimate is an upper limit for what is allocated beside the text of the body."""
+    """The estimate is an upper limit for what is allocated in addition to the text of the body."""
     body = SHAPES[shape]
     cost, text = estimate_cost(body, FAR, 10**9), body.decode()
     tracemalloc.start()

@@ -101,6 +101,6 @@ def test_characters_across_slices_are_kept(shift: int) -> None:
 )
 @pytest.mark.parametrize("padding", [90, SLICE - 3])
 def test_bytes_that_are_not_utf_8_raise(wrong: bytes, padding: int) -> None:
-    """It raises, also beside characters that are escaped."""
+    """It raises, also next to characters that are escaped."""
     with pytest.raises(UnicodeDecodeError):
         decode_text(b'["' + "\N{GRINNING FACE}".encode() + b"a" * padding + wrong + b'"]')

@@ -1,4 +1,4 @@
-"""Secrets stay out of texts that somebody else has written, however they are spelled there."""
+"""Secrets are redacted in texts of others, in any spelling."""
 
 import json
 import threading

@@ -95,7 +95,7 @@ trees = st.recursive(printed(), printed, max_leaves=12)
 def test_any_tree_reads_the_same_in_any_shape(tree: Printed, form: str) -> None:
     """A tree reads the same in whichever form its folders are printed, all of them in one.
 
-    But for folders 0, 1, 2 and so on alone in an object, which PHP prints as a list.
+    Except for folders 0, 1, 2 and so on alone in an object, which PHP prints as a list.
     """
     assume(form != "mapping" or not _has_folder_0(tree.folder))
     written = tree.write(form)

@@ -20,14 +20,14 @@ API = "api.example/stable/"
 
 
 class FixedProxy:
-    """A proxy that answers every request with the same words."""
+    """A proxy with the same response to every request."""
 
     def __init__(self, said: bytes) -> None:
         self.said = said
         self.heads: list[str] = []
 
     def __call__(self, sock: socket.socket, request: bytes) -> None:
-        """Note the head of the request and answer it."""
+        """Record the head of the request and respond to it."""
         self.heads.append(request.partition(b"\r\n\r\n")[0].decode())
         sock.sendall(self.said)
 
@@ -105,7 +105,7 @@ def test_a_proxy_that_refuses_is_named_without_password(
 def test_a_proxy_that_requires_a_password_names_its_variable(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
-    """A proxy that wants a user and a password leads to the variable that names it."""
+    """A proxy that requires a user and a password leads to the variable that names it."""
     head = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\n"
     use_proxy(listen(FixedProxy(head + b"Content-Length: 0\r\n\r\n")))
     with pytest.raises(NetworkError) as caught:

@@ -42,7 +42,7 @@ def good(authority: Authority) -> Path:
 
 
 def serve(sock: socket.socket, _: bytes) -> None:
-    """Answer a request."""
+    """Respond to a request."""
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
 
 

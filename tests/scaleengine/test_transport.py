@@ -38,7 +38,7 @@ class RecordingServer:
         self.connections: set[object] = set()
 
     def __call__(self, sock: socket.socket, request: bytes) -> None:
-        """Answer a request."""
+        """Respond to a request."""
         self.requests.append(request)
         self.connections.add(sock.getpeername())
         sock.sendall(self.said)
@@ -209,7 +209,7 @@ def test_accounts_share_connections(listen: StartServer, context: RequestContext
 def test_a_surplus_response_reaches_no_other_account(
     listen: StartServer, context: RequestContext
 ) -> None:
-    """Given a server that sends two responses to one request, then the next request is answered."""
+    """Given a server that sends two responses at once, then the next request gets its own one."""
     next_request, sent = threading.Event(), threading.Event()
 
     def serve(sock: socket.socket, _: bytes) -> None:

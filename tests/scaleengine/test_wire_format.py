@@ -43,7 +43,7 @@ def read_number(members: JsonObject) -> int:
 
 @pytest.fixture
 def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> Ask:
-    """Return a function that makes a call which is answered with some bytes, and the end."""
+    """Return a function that makes a request whose response is some bytes, and the end."""
 
     def call(said: bytes) -> int:
         def serve(sock: socket.socket, _: bytes) -> None:

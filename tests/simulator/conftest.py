@@ -1,4 +1,4 @@
-"""An account, a simulator with a clock that stands still, and ways to ask it."""
+"""An account, a simulator with a clock that does not move, and ways to send requests."""
 
 from collections.abc import Callable, Iterator
 from itertools import count

@@ -68,7 +68,7 @@ def test_an_offset_can_stand_still(simulator: Simulator, list_files: ListFiles) 
 
 
 def test_a_folder_can_always_be_skipped(simulator: Simulator, list_files: ListFiles) -> None:
-    """The folder comes back skipped though it was asked for by itself."""
+    """The folder comes back skipped though it was requested on its own."""
     breaks(simulator, Fault.ALWAYS_SKIPPED)
 
     assert root(list_files()) == {"__is_loaded": 0}
@@ -238,7 +238,7 @@ def test_a_connection_can_be_reset(
 def test_a_redirect_shows_whether_the_key_was_carried_on(
     simulator: Simulator, session: requests.Session, list_files: ListFiles, signed: SignCommand
 ) -> None:
-    """Who follows is answered well, and is recorded at the other place with the key."""
+    """A client that follows gets a good response, and is recorded there with the key."""
     breaks(simulator, Fault.REDIRECT)
     response = list_files()
 

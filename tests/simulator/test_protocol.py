@@ -200,7 +200,7 @@ def test_only_post_is_understood(
 def test_other_forms_are_a_missing_field(
     simulator: Simulator, session: requests.Session, form: dict[str, dict[str, str]]
 ) -> None:
-    """A POST without a form field json is answered as PHP would."""
+    """A POST without a form field json gets the response of PHP."""
     response = session.post(simulator.url, timeout=60, **form)  # type: ignore[arg-type]  # any form
 
     assert response.json()["code"] == "0006"

@@ -64,7 +64,7 @@ def published() -> Iterator[Simulator]:
 def test_the_listing_sample_gets_the_published_response(
     published: Simulator, post: PostText
 ) -> None:
-    """files.list of sestore4/jb from 25 on answers what its page shows."""
+    """files.list of sestore4/jb from 25 on returns what its page shows."""
     response = post(published.url, FILES_LIST).json()
 
     assert response.pop("handle_time") == "0.0010 seconds"
@@ -90,7 +90,7 @@ def test_the_listing_sample_gets_the_published_response(
 def test_the_usage_sample_gets_the_published_rows(
     published: Simulator, post: PostText, signed: SignCommand
 ) -> None:
-    """disk.usage answers the page's two rows when asked for thirty days around them.
+    """disk.usage returns the page's two rows in a request for thirty days around them.
 
     The page's own starttime is in 2023, its rows are of 2014: no one call gives both.
     """

@@ -108,7 +108,7 @@ def test_an_unreadable_request_is_recorded_with_its_code(
 
 
 def test_other_paths_are_not_the_api(simulator: Simulator, session: requests.Session) -> None:
-    """A path beside the API's is not found, and is no call."""
+    """A path next to the API's is not found, and is not recorded."""
     response = session.get(simulator.url.replace("/stable/", "/"), timeout=60)
 
     assert response.status_code == 404

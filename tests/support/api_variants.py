@@ -76,7 +76,7 @@ _HTTP_STATUS: Mapping[str | None, int] = {
 class ApiVariant:
     """One reading of everything that the API's pages leave open.
 
-    All combine freely, but for those that contradict each other or hide a file from every client:
+    All combine freely, except those that contradict each other or hide a file from every client:
     these raise ValueError.
 
     - ``folder``: the form of the requested folder; ``sub_folder`` that of those below it, where it

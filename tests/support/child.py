@@ -18,7 +18,7 @@ _MAX_SHOWN: Final = 20
 
 
 class Child:
-    """A program that runs beside the test; its log is read as it is written.
+    """A program that runs during the test; its log is read as it is written.
 
     The log is standard error, and standard output too, unless ``keep_stdout`` leaves that for
     ``printed``. ``environ`` is added to this environment, which the child gets without what would

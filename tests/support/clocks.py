@@ -15,7 +15,7 @@ NOW: Final = 1_415_700_000.0
 
 @dataclass
 class FakeClock:
-    """Stands still, but for what a test adds and for what is waited for.
+    """Moves only by what a test adds and by waits.
 
     ``now`` is the time of day, ``monotonic`` the time by which waits and ages are measured, both in
     seconds. ``waits`` has what was waited for. Called, it returns the monotonic time.

@@ -211,7 +211,7 @@ class HttpError(_Unchanged):
 BUSY = Refusal("1000", "Our servers are busy, please try again in a few minutes")
 FAILING = Refusal("0004", "An unexpected error occurred")
 NOT_FOUND = Refusal(None, "Path not found")
-"""As the simulator answers for a path that does not exist; the real API's code is not known."""
+"""As the simulator responds to a path that does not exist; the real API's code is not known."""
 
 
 def spoil_listing(listed: Listed, offset: int, fault: Fault) -> Listed:

@@ -44,7 +44,7 @@ class Content(Enum):
     """Where the content of a response stands."""
 
     PUBLISHED = auto()
-    """``usage`` beside ``message``, as in its sample; a listing under ``data``, as its fields."""
+    """``usage`` next to ``message``, as in its sample; a listing under ``data``, as its fields."""
     UNDER_DATA = auto()
     BESIDE_MESSAGE = auto()
 
@@ -75,7 +75,7 @@ class Empty(Enum):
 
 
 class Nothing(Enum):
-    """What is answered where a response has neither files nor folders to show.
+    """What is returned where a response has neither files nor folders to show.
 
     A perfect client takes each form for an empty folder.
     """
@@ -196,4 +196,4 @@ EXTRA_MEMBERS: Mapping[str, PhpValue] = {
     "__modified": None,
     "__owner": "www",
 }
-"""Members that a folder may have beside those that are published."""
+"""Members that a folder may have in addition to those that are published."""

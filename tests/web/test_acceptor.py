@@ -210,7 +210,7 @@ def test_few_pipelined_requests_are_parsed(site: "Site", monkeypatch: pytest.Mon
 
 
 def test_a_scrape_in_flight_is_not_closed(site: "Site") -> None:
-    """One that is answered is not cut off for those that come after it and wait."""
+    """A scrape in progress is not cut off for connections that come after it and wait."""
     site.max_connections = 3
     enlarge(site)
 
@@ -231,7 +231,7 @@ def test_a_scrape_in_flight_is_not_closed(site: "Site") -> None:
 
 
 def test_readers_that_take_nothing_are_closed_for_the_next(site: "Site") -> None:
-    """As many readers that do not read as there is room for do not keep the next visitor out."""
+    """As many readers that do not read as there is room for do not keep the next client out."""
     site.max_connections = 3
     enlarge(site)
 

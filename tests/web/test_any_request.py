@@ -1,7 +1,7 @@
 """For any bytes, each response is well-formed HTTP, repeats nothing, and the next is right.
 
 The law, for any bytes and for any requests, mangled or not, one or many on a line: the server
-answers with well-formed responses, none of them 500 and none that holds what was sent, or closes;
+sends well-formed responses, none of them 500 and none that holds what was sent, or closes;
 it logs nothing above the level debug; and a scrape afterwards gets the metrics.
 """
 

@@ -1,4 +1,4 @@
-"""Requests with ``name[]``: built once for all, one at a time, and only while somebody waits."""
+"""Requests with ``name[]``: built once for all, one at a time, and only while a client waits."""
 
 import asyncio
 import socket

@@ -69,7 +69,7 @@ def exchange(site: "Site", sent: bytes) -> bytes:
 
 @pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
 def test_an_invalid_request_gets_400(site: "Site", events: list[EventDict], sent: bytes) -> None:
-    """It gets a bare 400, which repeats nothing of it, and the next visitor is served."""
+    """It gets a bare 400, which repeats nothing of it, and the next client is served."""
     refused, next_one = site.serve_while(lambda: (exchange(site, sent), site.ask("/-/ready")))
     head, _, body = refused.partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 400 Bad Request\r\n", b"HTTP/1.0 400 Bad Request\r\n"))
@@ -213,7 +213,7 @@ def test_a_client_that_waits_for_100_gets_the_response(
 
 @pytest.mark.parametrize("host", [b"xn--", b"x.xn--", b"xn--.x:80"])
 def test_an_invalid_host_gets_400(site: "Site", events: list[EventDict], host: bytes) -> None:
-    """A target whose host IDNA cannot read is answered with 400, and the task does not end."""
+    """A target whose host IDNA cannot read gets 400, and the task does not end."""
     sent = b"GET http://%s/-/ready HTTP/1.1\r\nHost: x\r\n\r\n" % host
     received = site.serve_while(lambda: exchange(site, sent))
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -365,7 +365,7 @@ def test_a_client_that_sends_without_reading_is_cut_off(
 
 
 def test_a_large_body_gets_405_at_once(site: "Site", events: list[EventDict]) -> None:
-    """A large body is answered as a wrong method at once, and not read to its end."""
+    """A large body gets 405 at once, and is not read to its end."""
     head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n"
 
     def visit() -> bytes:
@@ -404,7 +404,7 @@ def test_silent_slow_and_idle_connections_are_closed(site: "Site", events: list[
                 except TimeoutError:
                     with suppress(ConnectionError):  # the end has come meanwhile
                         slow.send(b"x")
-                except ConnectionResetError:  # what is sent after the end is answered so
+                except ConnectionResetError:  # what is sent after the end is reset
                     return [b"", read_to_end(silent), received + read_to_end(idle)]
                 else:
                     return [ended, read_to_end(silent), received + read_to_end(idle)]

@@ -70,7 +70,7 @@ def test_a_refused_client_certificate_is_logged_once(site: "Site", tls: ssl.SSLC
 def test_a_client_that_leaves_before_its_responses_is_closed(
     site: "Site", events: list[EventDict], tls: ssl.SSLContext
 ) -> None:
-    """Given requests by TLS and at once a farewell, then none stays open or is worth a line."""
+    """Given requests by TLS and at once its end, then none stays open or is logged."""
     site.timeouts.shutdown = 0.1
     site.tls = tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -61,7 +61,7 @@ def listening() -> Iterator[Listen]:
 
 
 def accepts(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
-    """Return whether somebody takes connections at a place."""
+    """Return whether connections are accepted at an address."""
     with socket.socket(family, socket.SOCK_STREAM) as visitor:
         visitor.settimeout(60)
         try:
@@ -186,7 +186,7 @@ def test_owner_and_group_may_connect_to_a_socket(listening: Listen, tmp_path: Pa
 
 
 def test_a_left_over_socket_file_is_replaced(listening: Listen, tmp_path: Path) -> None:
-    """A socket file of a process that died is taken over."""
+    """A socket file of a process that has ended is replaced."""
     file = tmp_path / "x.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(file))
@@ -313,7 +313,7 @@ def test_a_path_that_is_named_twice_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("waiting", [0, 2], ids=["idle", "busy"])
 def test_a_socket_with_a_listener_is_an_error(tmp_path: Path, waiting: int) -> None:
-    """A socket at which a process listens stays its own, even if that has no time to answer."""
+    """A socket at which a process listens stays its own, even if that has no time to accept."""
     file = tmp_path / "x.sock"
     visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(waiting)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as owner:

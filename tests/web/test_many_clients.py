@@ -135,7 +135,7 @@ async def cut_descriptors_during(exporter: Exporter, sends: list[tuple[bytes, by
 def test_scrapes_succeed_with_more_clients_than_descriptors(
     start: Callable[[int, int], Exporter],
 ) -> None:
-    """With 512 descriptors, cut while 700 hold on to theirs, every scrape is answered."""
+    """With 512 descriptors, cut while 700 hold on to theirs, every scrape gets its response."""
     exporter = start(4096, 10_000)
     exporter.scrape()
     sends = [(UNFINISHED, b"x"), (SCRAPE, b"")] * 350

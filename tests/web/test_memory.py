@@ -110,7 +110,7 @@ def _no_collector(_old_objects: None) -> Iterator[None]:
 TLS_VISITS: dict[str, tuple[Callable[["Site"], None], bool]] = {
     "stop half-way": (stop_half_way, False),
     "leave half-way": (leave_half_way, False),
-    "stop half-way, certificates wanted": (stop_half_way, True),
+    "stop half-way, certificates required": (stop_half_way, True),
     "no certificate": (lambda site: speak_tls(site, LAST), True),
     "plain HTTP": (speak_plainly, False),
     "one request": (lambda site: speak_tls(site, LAST), False),

@@ -1,4 +1,4 @@
-"""What each path answers: status, headers and body, over a real socket."""
+"""The response of each path: status, headers and body, over a real socket."""
 
 import gzip
 import http.client
@@ -79,7 +79,7 @@ def get(site: "Site", path: str, method: str = "GET") -> Response:
 def test_each_page_has_its_content_type_and_length(
     site: "Site", path: str, content_type: str
 ) -> None:
-    """Each page answers with its content type and the length of its body."""
+    """Each page has its content type and the length of its body."""
     response = get(site, path)
     assert response.status == 200
     assert response.headers["Content-Type"] == content_type
@@ -358,7 +358,7 @@ def test_a_failed_reload_of_a_file_not_named_in_utf8_gets_its_mistakes(site: "Si
 
 
 def test_a_reload_that_hangs_gets_a_response(site: "Site") -> None:
-    """Who asks for a reload is answered in any case, and the reload goes on."""
+    """A request for a reload gets a response in any case, and the reload continues."""
     site.max_wait = 0.01
     outcome: Future[Sequence[str]] = Future()
     outcome.set_running_or_notify_cancel()

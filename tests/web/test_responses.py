@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_accept_encoding_decides_about_gzip(accepted: str | None, *, is_accepted: bool) -> None:
-    """Accept-Encoding is read with its weights; what cannot be read is not wanted."""
+    """Accept-Encoding is read with its weights; a value that cannot be read accepts nothing."""
     assert accepts_gzip(accepted) is is_accepted
 
 

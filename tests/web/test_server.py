@@ -95,7 +95,7 @@ def test_a_removed_socket_file_is_no_error(site: "Site", tmp_path: Path) -> None
 
 
 def test_a_slow_reader_delays_no_other_client(site: "Site") -> None:
-    """While a large response waits for its reader, the other pages answer."""
+    """While a large response waits for its reader, the other pages respond."""
     site.registry.register(LargeCollector())
 
     def visit() -> Response:
@@ -229,7 +229,7 @@ def test_few_expositions_are_compressed_concurrently(
 def test_an_invalid_request_closes_its_connection_only(
     site: "Site", sent: bytes, status: bytes
 ) -> None:
-    """What is no proper request is refused and the line closed; the next visitor is served."""
+    """What is no proper request is refused and the connection closed; the next client is served."""
 
     def visit() -> tuple[bytes, Response]:
         sock = site.connect()

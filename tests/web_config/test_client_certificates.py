@@ -21,7 +21,7 @@ AUTHORITY = "  client_ca_file: authority.pem\n"
 
 
 def reaches(site: "Site", client: str | None) -> bool:
-    """Tell whether a client with this certificate is answered."""
+    """Return whether a client with this certificate gets a response."""
     try:
         return site.ask(context=site.trust(client)).status == 200
     except (ssl.SSLError, ConnectionError):

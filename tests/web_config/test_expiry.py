@@ -35,7 +35,7 @@ def later(days: float) -> Callable[[], float]:
 def test_an_expiring_certificate_is_a_warning(
     write: Callable[[str], Path], days: float, said: str | None
 ) -> None:
-    """Those of the server and of its clients' authority are judged alike."""
+    """Those of the server and of its clients' authority have the same warnings."""
     write(TLS)
     warnings = load_web_config(Path("web.yml"), later(days)).warnings
     found = [str(warning) for warning in warnings]

@@ -40,7 +40,7 @@ def test_a_burst_is_served_and_then_one_request_an_interval() -> None:
 def test_no_more_than_the_burst_and_the_rate_are_served(
     interval: float, burst: int, pauses: list[float]
 ) -> None:
-    """In any time, at most the burst and one for each interval are answered."""
+    """In any time, at most the burst and one for each interval are served."""
     clock = FakeClock(50.0)
     bucket = TokenBucket(RateLimit(interval, burst), clock)
     served = 0

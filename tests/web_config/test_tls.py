@@ -55,7 +55,7 @@ def test_without_a_certificate_plain_http_is_served(serve: Serve, text: str) -> 
 
 
 def test_a_certificate_in_files_is_served(serve: Serve) -> None:
-    """A client that trusts the authority is answered over TLS 1.3."""
+    """A client that trusts the authority gets a response over TLS 1.3."""
     site = serve(GOOD_TLS)
     assert meet(site, site.trust())[0] == "TLSv1.3"
 
@@ -86,7 +86,7 @@ def test_a_key_in_the_text_never_lies_on_a_disk() -> None:
 def test_relative_paths_begin_at_the_folder_of_the_file(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the exporter was started, certificates are found beside the file."""
+    """Wherever the exporter was started, certificates are found next to the file."""
     (folder / "web.yml").write_text(GOOD_TLS)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     config = load_web_config(folder / "web.yml")

@@ -51,7 +51,7 @@ OPEN = "basic_auth_users: names no user: no password is required"
     ],
 )
 def test_empty_sections_change_nothing(load: Load, text: str) -> None:
-    """Plain HTTP for everybody, without a header, a limit or a warning."""
+    """Plain HTTP for every client, without a header, a limit or a warning."""
     config = load(text)
     assert config.context is None
     assert (config.users, config.headers, config.rate_limit) == ({}, {}, None)

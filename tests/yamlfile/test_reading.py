@@ -29,7 +29,7 @@ def test_a_text_that_holds_nothing_can_be_a_mistake() -> None:
 
 
 def test_texts_stay_as_they_are_written() -> None:
-    """A dollar means nothing unless somebody gives it a meaning."""
+    """A dollar means nothing without a function that fills it in."""
     document, problems = read("a: $2y$10$x\nb: ${NAME}\n")
     assert document
     assert document.value == {"a": "$2y$10$x", "b": "${NAME}"}
