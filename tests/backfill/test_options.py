@@ -187,5 +187,5 @@ def test_output_means_a_format_for_check_and_a_file_for_backfill() -> None:
 def test_mistakes_on_the_command_line_name_the_flag(
     flag: str, value: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = read_wrong_command_line(capsys, "backfill", f"--{flag}={value}")
-    assert said == f"Invalid value for --{flag}: {sentence}"
+    message = read_wrong_command_line(capsys, "backfill", f"--{flag}={value}")
+    assert message == f"Invalid value for --{flag}: {sentence}"

@@ -99,10 +99,10 @@ def configure(tmp_path: Path) -> WriteAccounts:
     """Return a function that writes a configuration of accounts and returns its file."""
 
     def write(url: str, *accounts: Mapping[str, object], **api: object) -> Path:
-        said = {"url": url, "requests_per_second": None, "timeout": "1m", **api}
+        api_section = {"url": url, "requests_per_second": None, "timeout": "1m", **api}
         file = tmp_path / "config.yaml"
         # JSON is YAML.
-        file.write_text(json.dumps({"api": said, "accounts": accounts}))
+        file.write_text(json.dumps({"api": api_section, "accounts": accounts}))
         return file
 
     return write

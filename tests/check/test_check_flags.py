@@ -90,9 +90,9 @@ def test_flags_of_check_are_refused_without_the_command(
     refused: ReadWrongFlags, command: list[str], doing: str
 ) -> None:
     """The form of the output is refused where there is no check."""
-    said = f"--output means nothing to {doing}: leave it out"
+    message = f"--output means nothing to {doing}: leave it out"
 
-    assert refused("--output=json", *command) == said
+    assert refused("--output=json", *command) == message
 
 
 def test_an_unknown_output_format_is_refused(refused: ReadWrongFlags) -> None:

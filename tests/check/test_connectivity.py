@@ -115,10 +115,10 @@ class SetExampleAddresses(Protocol):
 def resolving(monkeypatch: pytest.MonkeyPatch) -> SetExampleAddresses:
     """Return a function that says which addresses names that end in .example have."""
 
-    def say(*addresses: str) -> None:
+    def set_addresses(*addresses: str) -> None:
         resolve_to(monkeypatch, addresses, suffix=".example")
 
-    return say
+    return set_addresses
 
 
 def test_addresses_that_refuse_are_named_and_skipped(

@@ -117,7 +117,7 @@ EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
 
 
 @pytest.mark.parametrize(
-    ("needed", "per_second", "said", "outcome"),
+    ("needed", "per_second", "detail", "outcome"),
     [
         (
             EXACT,
@@ -160,14 +160,14 @@ EXACT = {USAGE: RequestRange(1, 1), TARGET: RequestRange(100, 100)}
 def test_the_demand_of_an_account_is_exact_or_bounded(
     needed: Mapping[FilesTarget | DiskUsageTarget, RequestRange | None],
     per_second: float | None,
-    said: str,
+    detail: str,
     outcome: Outcome,
 ) -> None:
     """It is exact, a range or a lower bound, as far as each poll is known."""
     finding = build_demand_result("main", needed, per_second)
 
     assert finding is not None
-    assert (finding.detail, finding.outcome) == (said, outcome)
+    assert (finding.detail, finding.outcome) == (detail, outcome)
 
 
 def test_the_demand_is_not_shown_where_every_target_failed() -> None:

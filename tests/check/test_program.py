@@ -204,8 +204,8 @@ def test_an_interrupt_ends_it_with_130(
 
     assert started.end() == 130
     assert "Traceback" not in started.shown
-    said = f"{ESCAPE}[2Kinterrupted: the check is incomplete"
-    assert started.shown.rstrip().endswith(said), "the line of progress was left there"
+    message = f"{ESCAPE}[2Kinterrupted: the check is incomplete"
+    assert started.shown.rstrip().endswith(message), "the line of progress was left there"
 
 
 def test_a_terminal_shows_colours_and_progress(

@@ -187,9 +187,9 @@ def test_a_failure_is_marked_and_has_its_advice_below(
 ) -> None:
     """What failed, or deserves a look, stands out, with the next step below it."""
     warnings = ("config.yaml:1:1: api.url: is odd",)
-    said = printed(*bad, warnings=warnings, max_requests_per_poll=4)
+    text = printed(*bad, warnings=warnings, max_requests_per_poll=4)
 
-    assert steady(said) == (HERE / "bad.txt").read_text()
+    assert steady(text) == (HERE / "bad.txt").read_text()
 
 
 @pytest.mark.parametrize(("full", "facts"), [(False, FACTS), (True, WHOLE_FACTS)])
@@ -389,7 +389,7 @@ def test_rejected_rows_are_named_with_their_users(
 
 
 @pytest.mark.parametrize(
-    ("rows", "outcome", "said"),
+    ("rows", "outcome", "text"),
     [
         ([None], Outcome.FAIL, "its only row cannot be read"),
         (
@@ -406,7 +406,7 @@ def test_rejected_rows_only_are_a_failure(
     account: SimulatedAccount,
     rows: list[PhpValue],
     outcome: Outcome,
-    said: str,
+    text: str,
 ) -> None:
     """It is a failure where no row can be read, as it is of a poll."""
     out = StringIO()
@@ -425,17 +425,17 @@ def test_rejected_rows_only_are_a_failure(
     ]
 
     assert found["outcome"] == outcome
-    assert found["detail"].startswith(said)
+    assert found["detail"].startswith(text)
 
 
 def test_characters_that_the_stream_cannot_encode_are_escaped() -> None:
     """What the stream has no letters for is escaped; what is no text for a reader too."""
-    said = BytesIO()
-    stream = TextIOWrapper(said, encoding="ascii")
+    written = BytesIO()
+    stream = TextIOWrapper(written, encoding="ascii")
     write_text([CheckResult(NAME, Outcome.OK, "é \x1b[31m \ud800 [red]")], stream)
     stream.flush()
 
-    assert said.getvalue() == b"ok    name: \\xe9 \\u001b[31m \\ud800 [red]\n1 ok\n"
+    assert written.getvalue() == b"ok    name: \\xe9 \\u001b[31m \\ud800 [red]\n1 ok\n"
 
 
 def test_a_long_line_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,6 +479,6 @@ def test_progress_is_one_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_secret_in_the_advice_is_redacted() -> None:
     """The advice may quote what ScaleEngine said, as the detail does."""
-    said = CheckResult(CLOCK, Outcome.WARN, "a key", "mind the key")
-    redacted = redact_result(said, lambda text: text.replace("key", "*"))
+    result = CheckResult(CLOCK, Outcome.WARN, "a key", "mind the key")
+    redacted = redact_result(result, lambda text: text.replace("key", "*"))
     assert (redacted.detail, redacted.advice) == ("a *", "mind the *")

@@ -166,7 +166,7 @@ def test_an_unreadable_secret_sends_no_request_of_its_account(
     """Where the file of a secret cannot be read, no request of its account is sent."""
     secret = tmp_path / "secret"
     secret.write_text(str(main()["api_secret"]))
-    in_file = {key: said for key, said in main(name="lost").items() if key != "api_secret"}
+    in_file = {key: value for key, value in main(name="lost").items() if key != "api_secret"}
     file = configure(scaleengine.url, {**in_file, "api_secret_file": str(secret)}, main())
     settings = build_settings(load(file, {}).config)
     secret.unlink()
@@ -314,9 +314,13 @@ def test_a_network_failure_is_reported_once_and_ends_the_check(
     assert outcomes == [Outcome.OK, Outcome.FAIL, *[Outcome.NOT_TRIED] * 4]
 
 
-@pytest.mark.parametrize(("off", "said"), [(3600, "behind"), (-3600, "ahead of")])
+@pytest.mark.parametrize(("off", "direction"), [(3600, "behind"), (-3600, "ahead of")])
 def test_a_wrong_clock_is_reported_once(
-    checked: CheckAccounts, account: SimulatedAccount, main: DescribeAccount, off: int, said: str
+    checked: CheckAccounts,
+    account: SimulatedAccount,
+    main: DescribeAccount,
+    off: int,
+    direction: str,
 ) -> None:
     """A clock that is off is said once; all else is tried by ScaleEngine's time."""
     with Simulator([account], clock=lambda: time.time() + off) as scaleengine:
@@ -324,7 +328,7 @@ def test_a_wrong_clock_is_reported_once(
 
     assert found.good
     (clock,) = found.of("clock", "warn")
-    assert f" s {said} ScaleEngine's" in str(clock["detail"])
+    assert f" s {direction} ScaleEngine's" in str(clock["detail"])
     facts = clock["facts"]
     assert isinstance(facts, dict)
     assert facts["skew_seconds"] == pytest.approx(-off, abs=5)

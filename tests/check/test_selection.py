@@ -43,7 +43,7 @@ def test_the_accounts_with_a_selected_path_are_selected(
 
 
 @pytest.mark.parametrize(
-    ("accounts", "paths", "said"),
+    ("accounts", "paths", "message"),
     [
         (["mian"], [], f"no account 'mian' is polled: did you mean 'main'? {NOT_POLLED}"),
         (["xyz"], [], f"no account 'xyz' is polled: there is 'main', 'other' {NOT_POLLED}"),
@@ -53,12 +53,12 @@ def test_the_accounts_with_a_selected_path_are_selected(
     ],
 )
 def test_an_unknown_selection_is_an_error_with_a_suggestion(
-    configured: Settings, accounts: list[str], paths: list[str], said: str
+    configured: Settings, accounts: list[str], paths: list[str], message: str
 ) -> None:
     """What is not polled is an error that says what was probably meant, or what there is."""
     with pytest.raises(SelectionError) as error:
         select(configured, accounts, paths)
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
 def test_a_selected_path_without_configured_paths_is_an_error(

@@ -91,7 +91,9 @@ def configure() -> WriteConfig:
                 "paths": [{"path": "sestore4/jb", "folder_depth": 1}],
             },
         }
-        main = {key: said for key, said in {**usual, **(account or {})}.items() if said is not None}
+        main = {
+            key: value for key, value in {**usual, **(account or {})}.items() if value is not None
+        }
         written = {
             "api": {"url": url, "requests_per_second": None, "timeout": "1m", **(api or {})},
             "accounts": [main, *others],

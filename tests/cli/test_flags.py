@@ -144,10 +144,10 @@ def test_a_flag_wins_over_the_environment(flag: str, text: str, expected: object
 def test_listen_addresses_are_repeatable() -> None:
     """The address can be said again and again, and in the environment with commas."""
     addresses = (TcpAddress("127.0.0.1", 1), UnixAddress(Path("/x")), TcpAddress("", 2))
-    said = ["--web.listen-address=127.0.0.1:1", "--web.listen-address", "unix:/x"]
+    words = ["--web.listen-address=127.0.0.1:1", "--web.listen-address", "unix:/x"]
     listed = "127.0.0.1:1, unix:/x ,:2"
     flag = "web.listen-address"
-    assert value(flag, *said, "--web.listen-address=:2") == addresses
+    assert value(flag, *words, "--web.listen-address=:2") == addresses
     assert value(flag, **{variable(flag): listed}) == addresses
 
 
@@ -204,8 +204,8 @@ def test_a_wrong_variable_is_refused_with_its_name(
 ) -> None:
     """The same in the environment is refused by the name of the variable."""
     name = variable(flag)
-    said = refused(**{name: text})
-    assert said == f"Invalid value for environment variable {name}: {sentence}"
+    message = refused(**{name: text})
+    assert message == f"Invalid value for environment variable {name}: {sentence}"
 
 
 def test_empty_variables_are_not_set() -> None:
@@ -220,8 +220,8 @@ def test_empty_variables_are_not_set() -> None:
 def test_the_wrong_one_of_several_addresses_is_named(refused: ReadWrongFlags) -> None:
     """One wrong address among several is the one that is named."""
     name = f"{PREFIX}WEB_LISTEN_ADDRESS"
-    said = refused(**{name: ":1,,:2"})
-    assert said == f"Invalid value for environment variable {name}: '' {HOW}"
+    message = refused(**{name: ":1,,:2"})
+    assert message == f"Invalid value for environment variable {name}: '' {HOW}"
 
 
 @pytest.mark.parametrize(

@@ -213,8 +213,8 @@ def test_each_command_that_reads_accounts_takes_the_shard_flags(command: str) ->
 def test_a_shard_that_is_no_number_is_refused(
     capsys: pytest.CaptureFixture[str], flag: str, text: str, what: str
 ) -> None:
-    said = read_wrong_command_line(capsys, f"--{flag}={text}")
-    assert said == f"Invalid value for --{flag}: {text!r} {what}"
+    message = read_wrong_command_line(capsys, f"--{flag}={text}")
+    assert message == f"Invalid value for --{flag}: {text!r} {what}"
 
 
 @pytest.mark.parametrize("shard", [EVERYTHING, Shard(2, 5)])

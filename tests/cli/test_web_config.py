@@ -58,9 +58,9 @@ def program(
 
 def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
     trusted = ssl.create_default_context(cafile=folder / "exporter.crt")
-    said = base64.b64encode(f"prometheus:{password}".encode()).decode()
+    credentials = base64.b64encode(f"prometheus:{password}".encode()).decode()
     with closing(HTTPSConnection(*program.address, timeout=TIMEOUT, context=trusted)) as connection:
-        connection.request("GET", "/metrics", headers={"Authorization": f"Basic {said}"})
+        connection.request("GET", "/metrics", headers={"Authorization": f"Basic {credentials}"})
         response = connection.getresponse()
         return response.status, response.read().decode()
 

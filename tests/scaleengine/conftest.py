@@ -148,12 +148,12 @@ def listen() -> Iterator[StartServer]:
 
 
 @pytest.fixture
-def saying(listen: StartServer) -> StartFixedServer:
+def fixed_server(listen: StartServer) -> StartFixedServer:
     """Return a function that starts a server that sends some bytes, and then closes or resets."""
 
-    def start(said: bytes, *, reset: bool = False) -> str:
+    def start(data: bytes, *, reset: bool = False) -> str:
         def serve(sock: socket.socket, _: bytes) -> None:
-            sock.sendall(said)
+            sock.sendall(data)
             if reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise ConnectionAbortedError

@@ -18,7 +18,7 @@ MOMENT = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
-def said(**headers: str) -> HttpResponse:
+def response_with(**headers: str) -> HttpResponse:
     """Return a response with these headers; an underscore stands for a hyphen."""
     written = {name.replace("_", "-"): value for name, value in headers.items()}
     return build_http_response(200, b"", CaseInsensitiveDict(written))
@@ -51,7 +51,7 @@ def test_a_response_without_headers_has_no_date_and_no_wait() -> None:
 )
 def test_a_date_is_read_in_each_form(date: str, moment: float) -> None:
     """A Date is read in each form that RFC 9110 names, in any zone; without one it is UTC."""
-    assert said(Date=date).date == moment
+    assert response_with(Date=date).date == moment
 
 
 @pytest.fixture(params=["Asia/Tokyo", "America/New_York"])
@@ -70,7 +70,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_a_date_does_not_depend_on_the_time_zone(zone: str, date: str) -> None:
     """Where the machine stands does not change what a Date says."""
     assert time.localtime(MOMENT).tm_hour != 8, f"the test needs the zone {zone}"
-    assert said(Date=date).date == MOMENT
+    assert response_with(Date=date).date == MOMENT
 
 
 NO_DATES = [
@@ -93,7 +93,7 @@ NO_DATES = [
 @pytest.mark.parametrize("date", NO_DATES)
 def test_an_unreadable_date_is_ignored(date: str) -> None:
     """A Date that cannot be read is ignored."""
-    assert said(Date=date) == HttpResponse(200, b"")
+    assert response_with(Date=date) == HttpResponse(200, b"")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_an_unreadable_date_is_ignored(date: str) -> None:
 )
 def test_retry_after_may_be_whole_seconds(retry_after: str, seconds: float | None) -> None:
     """Retry-After is a whole number of seconds; anything else that looks like one is not read."""
-    assert said(Retry_After=retry_after).retry_after == seconds
-    assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
+    assert response_with(Retry_After=retry_after).retry_after == seconds
+    assert response_with(Retry_After=retry_after, Date=DATE).retry_after == seconds
 
 
 @pytest.mark.parametrize(
@@ -138,20 +138,20 @@ def test_retry_after_may_be_whole_seconds(retry_after: str, seconds: float | Non
 )
 def test_retry_after_may_be_a_date(retry_after: str, seconds: float) -> None:
     """Retry-After may be a date, seen from the server's own; one that is past asks for no wait."""
-    assert said(Retry_After=retry_after, Date=DATE).retry_after == seconds
+    assert response_with(Retry_After=retry_after, Date=DATE).retry_after == seconds
 
 
 @pytest.mark.parametrize("date", NO_DATES)
 def test_a_retry_after_date_needs_a_date_header(date: str) -> None:
     """Without a Date of the server's, how far away another date is cannot be said."""
-    assert said(Retry_After=DATE).retry_after is None
-    assert said(Retry_After=DATE, Date=date).retry_after is None
+    assert response_with(Retry_After=DATE).retry_after is None
+    assert response_with(Retry_After=DATE, Date=date).retry_after is None
 
 
 @pytest.mark.parametrize("retry_after", [text for text in NO_DATES if not text.isdecimal()])
 def test_an_unreadable_retry_after_is_ignored(retry_after: str) -> None:
     """A Retry-After that is neither seconds nor a date asks for nothing."""
-    assert said(Retry_After=retry_after, Date=DATE).retry_after is None
+    assert response_with(Retry_After=retry_after, Date=DATE).retry_after is None
 
 
 PIECES = ["Sun,", "06", "Nov", "1994", "08:49:37", "GMT", "-0000", "+0100", "+", "-", ":", ",", "("]
@@ -163,7 +163,7 @@ TEXTS = st.text() | NEARLY_DATES | st.integers().map(str) | st.floats().map(str)
 @given(TEXTS, TEXTS)
 def test_any_header_gives_finite_numbers(date: str, retry_after: str) -> None:
     """For any headers: a date is a finite number, a wait is a number that is not negative."""
-    response = said(Date=date, Retry_After=retry_after)
+    response = response_with(Date=date, Retry_After=retry_after)
     assert response.date is None or math.isfinite(response.date)
     wait = response.retry_after
     assert wait is None or (math.isfinite(wait) and wait >= 0)
@@ -172,5 +172,7 @@ def test_any_header_gives_finite_numbers(date: str, retry_after: str) -> None:
 @given(st.integers(0, 253402300799), st.integers(0, 253402300799))
 def test_every_printed_date_reads_back(now: int, until: int) -> None:
     """Every date that a server can print is read as it was meant."""
-    response = said(Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True))
+    response = response_with(
+        Date=formatdate(now, usegmt=True), Retry_After=formatdate(until, usegmt=True)
+    )
     assert response == HttpResponse(200, b"", date=now, retry_after=max(0, until - now))

@@ -362,7 +362,7 @@ def test_other_values_are_no_mapping_in_parts(value: Json, sentence: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "described"),
     [
         (None, "null"),
         (True, "true or false"),
@@ -373,6 +373,6 @@ def test_other_values_are_no_mapping_in_parts(value: Json, sentence: str) -> Non
         ({"secret": 1}, "a mapping"),
     ],
 )
-def test_a_value_is_described_without_its_content(value: Json, said: str) -> None:
+def test_a_value_is_described_without_its_content(value: Json, described: str) -> None:
     """A value is described without being shown."""
-    assert type_name(value) == said
+    assert type_name(value) == described

@@ -39,7 +39,7 @@ NO_HTTP = "the response is not HTTP"
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "sentence"),
+    ("data", "kind", "sentence"),
     [
         (b"", NetworkError, f"the connection broke off (RemoteDisconnected): {PASSES}"),
         (WHOLE[:-1], NetworkError, f"{BROKEN_OFF}: {PASSES}"),
@@ -75,26 +75,26 @@ NO_HTTP = "the response is not HTTP"
     ],
 )
 def test_bytes_that_are_no_response_have_a_cause(
-    saying: StartFixedServer,
+    fixed_server: StartFixedServer,
     send: SendRequest,
-    said: bytes,
+    data: bytes,
     kind: type[ScaleEngineError],
     sentence: str,
 ) -> None:
     """A response that breaks off, or is no HTTP, is recognized and shown in one sentence."""
     with pytest.raises(ScaleEngineError) as caught:
-        send(saying(said))
+        send(fixed_server(data))
 
     assert (type(caught.value), str(caught.value)) == (kind, sentence)
 
 
-@pytest.mark.parametrize("said", [b"", HEAD, WHOLE[:-1]])
+@pytest.mark.parametrize("data", [b"", HEAD, WHOLE[:-1]])
 def test_a_reset_connection_is_a_broken_one(
-    saying: StartFixedServer, send: SendRequest, said: bytes
+    fixed_server: StartFixedServer, send: SendRequest, data: bytes
 ) -> None:
     """A connection that is reset, at any point, has broken off."""
     with pytest.raises(NetworkError) as caught:
-        send(saying(said, reset=True))
+        send(fixed_server(data, reset=True))
 
     assert str(caught.value) == f"the connection broke off: {PASSES}"
 
@@ -148,10 +148,13 @@ def test_other_system_errors_are_shown(
 
 @pytest.mark.parametrize("function", ["socket", "dup"])
 def test_too_few_descriptors_are_named_as_the_cause(
-    saying: StartFixedServer, send: SendRequest, monkeypatch: pytest.MonkeyPatch, function: str
+    fixed_server: StartFixedServer,
+    send: SendRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
 ) -> None:
     """Where this process has no descriptor left, ScaleEngine is not blamed, nor the network."""
-    url = saying(WHOLE)
+    url = fixed_server(WHOLE)
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, "canary")
@@ -200,10 +203,10 @@ def test_too_few_threads_are_named_as_the_cause(
 
 
 def test_every_address_is_tried(
-    saying: StartFixedServer, closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch
+    fixed_server: StartFixedServer, closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a name has several addresses, one that refuses does not keep us from the next."""
-    ports = [urlsplit(url).port for url in (f"http://{closed}/", saying(WHOLE))]
+    ports = [urlsplit(url).port for url in (f"http://{closed}/", fixed_server(WHOLE))]
 
     def two(*_: object, **__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
@@ -225,10 +228,10 @@ def test_a_name_without_addresses_is_a_failure(
 
 
 def test_the_cause_is_that_of_the_last_failure(
-    saying: StartFixedServer, closed: str, send: SendRequest
+    fixed_server: StartFixedServer, closed: str, send: SendRequest
 ) -> None:
     """What is said is the cause of this failure, not of the one that led to trying again."""
-    url = saying(b"SSH-2.0-OpenSSH_9.7\r\n")
+    url = fixed_server(b"SSH-2.0-OpenSSH_9.7\r\n")
     try:
         send(url)
     except ProtocolError:
@@ -238,13 +241,13 @@ def test_the_cause_is_that_of_the_last_failure(
         pytest.fail("the first call must fail too")
 
 
-@pytest.mark.parametrize("said", [b"", WHOLE[:-1], b"SSH-2.0-OpenSSH_9.7\r\n"])
+@pytest.mark.parametrize("data", [b"", WHOLE[:-1], b"SSH-2.0-OpenSSH_9.7\r\n"])
 def test_errors_keep_no_reference_to_the_request(
-    saying: StartFixedServer, send: SendRequest, said: bytes
+    fixed_server: StartFixedServer, send: SendRequest, data: bytes
 ) -> None:
     """An error does not hold on to the libraries' errors, which hold the request with its key."""
     with pytest.raises(ScaleEngineError) as caught:
-        send(saying(said))
+        send(fixed_server(data))
 
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert "requests" not in "".join(traceback.format_exception(caught.value))

@@ -22,14 +22,14 @@ API = "api.example/stable/"
 class FixedProxy:
     """A proxy with the same response to every request."""
 
-    def __init__(self, said: bytes) -> None:
-        self.said = said
+    def __init__(self, data: bytes) -> None:
+        self.data = data
         self.heads: list[str] = []
 
     def __call__(self, sock: socket.socket, request: bytes) -> None:
         """Record the head of the request and respond to it."""
         self.heads.append(request.partition(b"\r\n\r\n")[0].decode())
-        sock.sendall(self.said)
+        sock.sendall(self.data)
 
 
 VARIABLES = {"http": "http_proxy", "https": "HTTPS_PROXY"}
@@ -168,7 +168,7 @@ def test_an_invalid_proxy_address_names_its_variable(
 
 
 @pytest.mark.parametrize(
-    ("said", "said_in_tunnel"),
+    ("data", "data_in_tunnel"),
     [(b"HTTP/1.1 2", b""), (b"HTTP/1.1 200 Established\r\n\r\n", b"\x16\x03\x03\x40\x00")],
     ids=["while the tunnel is made", "while TLS begins"],
 )
@@ -176,19 +176,19 @@ def test_a_slow_proxy_is_left_at_the_deadline(
     listen: StartServer,
     send: SendRequest,
     use_proxy: Callable[[str], None],
-    said: bytes,
-    said_in_tunnel: bytes,
+    data: bytes,
+    data_in_tunnel: bytes,
 ) -> None:
     """The limit in time holds while the tunnel is made, and while TLS begins inside it."""
     left = threading.Event()
 
     def serve(sock: socket.socket, request: bytes) -> None:
         assert request.startswith(b"CONNECT")
-        sock.sendall(said)
-        if said_in_tunnel:
+        sock.sendall(data)
+        if data_in_tunnel:
             if sock.recv(1) != b"\x16":  # otherwise the client has begun to speak TLS
                 raise ConnectionAbortedError
-            sock.sendall(said_in_tunnel)
+            sock.sendall(data_in_tunnel)
         while not left.wait(0.01):
             sock.sendall(b" ")
 

@@ -32,8 +32,8 @@ def response(body: bytes = BODY, more: bytes = b"", status: bytes = b"200 OK") -
 class RecordingServer:
     """A server that responds to everything, and remembers each request and where it came from."""
 
-    def __init__(self, said: bytes) -> None:
-        self.said = said
+    def __init__(self, data: bytes) -> None:
+        self.data = data
         self.requests: list[bytes] = []
         self.connections: set[object] = set()
 
@@ -41,7 +41,7 @@ class RecordingServer:
         """Respond to a request."""
         self.requests.append(request)
         self.connections.add(sock.getpeername())
-        sock.sendall(self.said)
+        sock.sendall(self.data)
 
 
 def test_the_text_is_sent_as_a_form_field(
@@ -271,7 +271,7 @@ def test_concurrent_requests_have_a_connection_each(
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("data", "found"),
     [
         (response(b""), HttpResponse(200, b"")),
         (response(BODY, status=b"500 Oops"), HttpResponse(500, BODY)),
@@ -287,15 +287,15 @@ def test_concurrent_requests_have_a_connection_each(
     ],
 )
 def test_every_framing_of_a_body_is_read(
-    saying: StartFixedServer, send: SendRequest, said: bytes, found: HttpResponse
+    fixed_server: StartFixedServer, send: SendRequest, data: bytes, found: HttpResponse
 ) -> None:
     """Every way in which HTTP carries a body is understood."""
-    assert send(saying(said)) == found
+    assert send(fixed_server(data)) == found
 
 
-def test_a_body_of_32_mib_is_read(saying: StartFixedServer, send: SendRequest) -> None:
+def test_a_body_of_32_mib_is_read(fixed_server: StartFixedServer, send: SendRequest) -> None:
     """A body of just 32 MiB is read whole."""
-    found = send(saying(response(b" " * BODY_LIMIT)))
+    found = send(fixed_server(response(b" " * BODY_LIMIT)))
 
     assert len(found.body) == BODY_LIMIT == 32 * 1024 * 1024
 
@@ -303,12 +303,12 @@ def test_a_body_of_32_mib_is_read(saying: StartFixedServer, send: SendRequest) -
 @pytest.mark.parametrize("status", [b"200 OK", b"302 Found", b"500 Oops"])
 @pytest.mark.parametrize("more", [b"", b"Location: /elsewhere/\r\n"])
 def test_larger_bodies_are_refused(
-    saying: StartFixedServer, send: SendRequest, status: bytes, more: bytes
+    fixed_server: StartFixedServer, send: SendRequest, status: bytes, more: bytes
 ) -> None:
     """A larger body is not read to its end, for any status."""
-    said = response(b" " * (BODY_LIMIT + 1), more, status)
+    data = response(b" " * (BODY_LIMIT + 1), more, status)
     with pytest.raises(ProtocolError) as caught:
-        send(saying(said))
+        send(fixed_server(data))
 
     assert str(caught.value) == TOO_LARGE
 
@@ -370,11 +370,11 @@ def test_chunks_leave_the_connection_open(
 
 
 def test_the_limit_is_that_of_the_unpacked_body(
-    saying: StartFixedServer, send: SendRequest
+    fixed_server: StartFixedServer, send: SendRequest
 ) -> None:
     """What counts is the body as it is unpacked."""
     packed = gzip.compress(b" " * (BODY_LIMIT + 1), 1)
     with pytest.raises(ProtocolError) as caught:
-        send(saying(response(packed, b"Content-Encoding: gzip\r\n")))
+        send(fixed_server(response(packed, b"Content-Encoding: gzip\r\n")))
 
     assert str(caught.value) == TOO_LARGE

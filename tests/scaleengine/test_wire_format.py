@@ -45,9 +45,9 @@ def read_number(members: JsonObject) -> int:
 def ask(listen: StartServer, connect: MakeClient, credentials: Credentials) -> Ask:
     """Return a function that makes a request whose response is some bytes, and the end."""
 
-    def call(said: bytes) -> int:
+    def call(data: bytes) -> int:
         def serve(sock: socket.socket, _: bytes) -> None:
-            sock.sendall(said)
+            sock.sendall(data)
             raise ConnectionAbortedError
 
         return connect(listen(serve), 20.0).call(credentials, "disk.usage", {}, read_number)
@@ -389,9 +389,9 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_responses_without_one_meaning_are_refused(ask: Ask, case: str) -> None:
     """What has no meaning, or several, is refused, and the cause is said."""
-    said, kind, cause = REFUSED[case]
+    data, kind, cause = REFUSED[case]
     with pytest.raises(ScaleEngineError) as caught:
-        ask(said)
+        ask(data)
 
     assert (type(caught.value), caught.value.cause) == (kind, cause)
     assert "canary" not in str(caught.value)
@@ -489,8 +489,8 @@ def test_one_log_line_for_malformed_headers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A malformed header line is logged once, without a traceback, however often it comes."""
-    said = OK + b"canary\x1b[1m " + b"x" * 100 + b"\r\n" + LENGTH + b"\r\n" + BODY
-    client = connect(listen(lambda line, _: line.sendall(said)), 20.0)
+    data = OK + b"canary\x1b[1m " + b"x" * 100 + b"\r\n" + LENGTH + b"\r\n" + BODY
+    client = connect(listen(lambda line, _: line.sendall(data)), 20.0)
     with capture_logs() as events, caplog.at_level(logging.DEBUG):
         for _ in range(3):
             assert client.call(credentials, "disk.usage", {}, read_number) == 5

@@ -263,11 +263,11 @@ def test_a_clock_that_goes_wrong_later_is_corrected(machine: SkewedMachine) -> N
 
 @pytest.mark.parametrize("date", ["", "Date: \r\n", "Date: yesterday\r\n"])
 def test_a_refusal_without_a_date_corrects_nothing(
-    machine: SkewedMachine, saying: StartFixedServer, date: str
+    machine: SkewedMachine, fixed_server: StartFixedServer, date: str
 ) -> None:
     """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
     machine.off = HOUR
-    with closing(machine.client(saying(refusal(date)))) as client:
+    with closing(machine.client(fixed_server(refusal(date)))) as client:
         error = refused(client)
 
         assert type(error) is ClockError
@@ -277,11 +277,11 @@ def test_a_refusal_without_a_date_corrects_nothing(
 
 
 def test_only_the_date_of_the_refusal_corrects_the_clock(
-    machine: SkewedMachine, saying: StartFixedServer
+    machine: SkewedMachine, fixed_server: StartFixedServer
 ) -> None:
     """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
     machine.off = HOUR
-    with closing(machine.client(saying(refusal()))) as client:
+    with closing(machine.client(fixed_server(refusal()))) as client:
         client.time.update(NOW)
 
         assert type(refused(client)) is ClockError
@@ -331,7 +331,7 @@ def test_each_jump_costs_one_refusal_at_most(steps: list[tuple[float, float]]) -
 
 
 def test_a_wrong_date_returns_to_our_clock(
-    machine: SkewedMachine, saying: StartFixedServer
+    machine: SkewedMachine, fixed_server: StartFixedServer
 ) -> None:
     """Where it is the Date that is wrong, as a proxy's may be, our own clock serves again.
 
@@ -339,7 +339,7 @@ def test_a_wrong_date_returns_to_our_clock(
     after that was refused too, the one that follows carries the right time.
     """
     wrong = "Date: Tue, 11 Nov 2014 11:00:00 GMT\r\n"  # an hour ahead
-    with closing(machine.client(saying(refusal(wrong)))) as client:
+    with closing(machine.client(fixed_server(refusal(wrong)))) as client:
         timestamps = []
         for _ in range(3):
             timestamps.append(round(client.time.now()))

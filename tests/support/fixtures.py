@@ -142,7 +142,7 @@ class StartServer(Protocol):
 class StartFixedServer(Protocol):
     """Start a server that sends these bytes for each request and then closes or resets."""
 
-    def __call__(self, said: bytes, *, reset: bool = False) -> str: ...
+    def __call__(self, data: bytes, *, reset: bool = False) -> str: ...
 
 
 class MakeTransport(Protocol):

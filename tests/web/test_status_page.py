@@ -82,7 +82,7 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scene", "said"),
+    ("scene", "expected"),
     [
         ("well", ["All is well", "6 of 6 targets were polled well."]),
         ("some", ["2 of 6 targets fail", "ScaleEngine reports: no such path.", "(1 h 30 min ago)"]),
@@ -91,10 +91,10 @@ def plain(text: str) -> str:
         ("thousand", ["31 of 6 000 targets fail", "1 000 accounts", "customer-0999"]),
     ],
 )
-def test_the_page_begins_with_the_verdict(scene: str, said: list[str]) -> None:
+def test_the_page_begins_with_the_verdict(scene: str, expected: list[str]) -> None:
     """The page begins with what is wrong, or that all is well."""
     text = plain(read(scene).text)
-    for sentence in said:
+    for sentence in expected:
         assert sentence.lower() in text.lower()
 
 
@@ -130,8 +130,8 @@ def test_the_shard_is_shown_where_there_are_several() -> None:
     seen = SCENES["well"]
     assert "Shard" not in read(seen).text
     process = replace(seen.process, shard=2, total_shards=3)
-    said = plain(read(replace(seen, process=process)).text)
-    assert "Shard2 (from 0 on, of 3: accounts of others are not shown)" in said
+    page = plain(read(replace(seen, process=process)).text)
+    assert "Shard2 (from 0 on, of 3: accounts of others are not shown)" in page
 
 
 def test_hostile_names_are_text() -> None:
@@ -324,7 +324,7 @@ def test_a_page_that_is_older_than_a_second_is_built_again(site: "Site") -> None
 
 
 @pytest.mark.parametrize(
-    ("configuration", "is_restricted", "status", "said"),
+    ("configuration", "is_restricted", "status", "expected"),
     [
         (lambda: "api: {}\n", True, 200, "api: {}"),
         (lambda: "api: {}\n", False, 403, "basic_auth_users"),
@@ -337,13 +337,13 @@ def test_the_configuration_is_shown_where_the_operator_allows(
     *,
     is_restricted: bool,
     status: int,
-    said: str,
+    expected: str,
 ) -> None:
     """It is shown where the operator has said who may reach it; the page links to it only then."""
     site.status = status_source(observe, configuration, lambda: is_restricted)
     page, config = site.serve_while(lambda: (site.ask("/"), site.ask("/config")))
     assert config.status == status
-    assert said in config.body.decode()
+    assert expected in config.body.decode()
     assert ("config" in Reader(page.body.decode()).links) is (status == 200)
 
 

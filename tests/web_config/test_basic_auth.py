@@ -182,8 +182,8 @@ def test_a_password_that_was_changed_is_wrong(serve: Serve) -> None:
     assert site.ask(headers=credentials("jane", "new")).status == 200
 
 
-@pytest.mark.parametrize(("password", "said"), [("geheim ü €:", "200"), ("falsch", "401")])
-def test_curl_is_accepted(site: "Site", password: str, said: str) -> None:
+@pytest.mark.parametrize(("password", "status"), [("geheim ü €:", "200"), ("falsch", "401")])
+def test_curl_is_accepted(site: "Site", password: str, status: str) -> None:
     """Curl sends what it is given, in the terminal's UTF-8."""
     command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-u", f"jörg:{password}"]
     done = subprocess.run(  # noqa: S603 - the arguments are the test's own
@@ -193,7 +193,7 @@ def test_curl_is_accepted(site: "Site", password: str, said: str) -> None:
         check=True,
         text=True,
     )
-    assert done.stdout == said
+    assert done.stdout == status
 
 
 @pytest.mark.parametrize(

@@ -30,18 +30,18 @@ def later(days: float) -> Callable[[], float]:
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(0, None), (10, None), (25, SOON), (31, EXPIRED), (-1, EARLY)]
+    ("days", "message"), [(0, None), (10, None), (25, SOON), (31, EXPIRED), (-1, EARLY)]
 )
 def test_an_expiring_certificate_is_a_warning(
-    write: Callable[[str], Path], days: float, said: str | None
+    write: Callable[[str], Path], days: float, message: str | None
 ) -> None:
     """Those of the server and of its clients' authority have the same warnings."""
     write(TLS)
     warnings = load_web_config(Path("web.yml"), later(days)).warnings
     found = [str(warning) for warning in warnings]
-    assert len(found) == (2 if said else 0)
+    assert len(found) == (2 if message else 0)
     for line, place in zip(found, (SERVER, AUTHORITY), strict=False):
-        assert line.startswith(f"{place}{said}")
+        assert line.startswith(f"{place}{message}")
 
 
 def test_an_expiring_certificate_in_the_text_is_a_warning(

@@ -101,14 +101,14 @@ def test_curl_gets_a_response(serve: Serve, folder: Path) -> None:
     )
     client = ("--cert", "prometheus.pem", "--key", "prometheus.key", "--cacert", "authority.pem")
     command = ["curl", "-sS", "--http2", "-w", "%{http_version}", *client]
-    said = subprocess.run(  # noqa: S603 - the arguments are the test's own
+    done = subprocess.run(  # noqa: S603 - the arguments are the test's own
         [*command, f"https://localhost:{site.port}/metrics"],
         capture_output=True,
         timeout=60,
         cwd=folder,
         check=False,
     )
-    assert (said.stdout, said.stderr) == (b"good 1\n1.1", b"")
+    assert (done.stdout, done.stderr) == (b"good 1\n1.1", b"")
 
 
 @pytest.mark.parametrize(

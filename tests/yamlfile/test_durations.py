@@ -94,7 +94,7 @@ def test_a_written_duration_reads_back(milliseconds: int) -> None:
 def test_any_text_is_a_duration_or_gets_the_sentence(text: str) -> None:
     """No text ends in anything but a number of seconds or a DurationError."""
     try:
-        said = format_duration(parse_duration(text))
+        written = format_duration(parse_duration(text))
     except DurationError as error:
-        said = str(error)
-    assert said.startswith(NO_DURATION) or parse_duration(said) == parse_duration(text)
+        written = str(error)
+    assert written.startswith(NO_DURATION) or parse_duration(written) == parse_duration(text)
