@@ -23,7 +23,7 @@ from exporter.simulator import Simulator
 from tests.support.authority import Authority
 from tests.support.fixtures import CheckAccounts, DescribeAccount
 from tests.support.resolver import resolve_to
-from tests.support.sentences import REFUSED_CONNECTION, UNTRUSTED_CERTIFICATE
+from tests.support.sentences import NOT_RESOLVED, REFUSED_CONNECTION, UNTRUSTED_CERTIFICATE
 
 UnderTls = Callable[[Path], str]
 
@@ -76,7 +76,7 @@ def test_a_name_that_cannot_be_resolved_fails(host: str) -> None:
     (finding,) = go(f"https://{host}/")
 
     assert (finding.subject.what, finding.outcome) == ("name", Outcome.FAIL)
-    assert finding.detail.startswith("the name was not resolved")
+    assert finding.detail.startswith(NOT_RESOLVED)
     assert finding.advice == "check api.url and the DNS"
 
 
@@ -331,7 +331,7 @@ def test_a_proxy_is_connected_to_without_showing_its_password(
 @pytest.mark.parametrize(
     ("host", "step", "sentence"),
     [
-        ("no-such-proxy.invalid", "name", "at the proxy, the name was not resolved"),
+        ("no-such-proxy.invalid", "name", f"at the proxy, {NOT_RESOLVED}"),
         ("127.0.0.1", "connection", f"at the proxy, {REFUSED_CONNECTION}"),
     ],
 )

@@ -10,6 +10,7 @@ from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.faults import Fault
 from tests.support.fixtures import StartProgram, WriteConfig
 from tests.support.program import Program
+from tests.support.sentences import PORT_TAKEN
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +69,7 @@ def test_a_taken_port_ends_it_with_1(
         program = start(tmp_path, f"--web.listen-address=127.0.0.1:{port}")
         assert program.wait() == 1
     (line,) = program.lines
-    assert line == (
-        f"cannot listen on 127.0.0.1:{port}: it is taken: another process listens there; stop it "
-        "or choose another address"
-    )
+    assert line == f"cannot listen on 127.0.0.1:{port}: {PORT_TAKEN}"
 
 
 WRONG = """\

@@ -10,7 +10,7 @@ from exporter.flags import BACKFILL_FLAGS, CHECK_FLAGS
 from exporter.web.listeners import TcpAddress, UnixAddress
 from tests.support.command_line import read_command_line, read_wrong_command_line
 from tests.support.fixtures import ReadWrongFlags
-from tests.support.sentences import BARE_NUMBER, NO_DURATION, NO_SOCKET_PATH
+from tests.support.sentences import BARE_NUMBER, NO_DURATION, NO_LISTEN_ADDRESS, NO_SOCKET_PATH
 
 PREFIX = "SCALEENGINE_EXPORTER_"
 DEFAULTS = {
@@ -43,12 +43,8 @@ VALUES = [
 ]
 """Flags, each with a value as it is written and as it is read."""
 
-HOW = (
-    "is no address to listen on: write host:port, [IPv6]:port, :port for every address of this "
-    "machine, or unix:/path"
-)
 MISTAKES = [
-    ("web.listen-address", "10058", f"'10058' {HOW}"),
+    ("web.listen-address", "10058", f"'10058' {NO_LISTEN_ADDRESS}"),
     (
         "web.listen-address",
         "unix:x.sock",
@@ -221,7 +217,7 @@ def test_the_wrong_one_of_several_addresses_is_named(refused: ReadWrongFlags) ->
     """One wrong address among several is the one that is named."""
     name = f"{PREFIX}WEB_LISTEN_ADDRESS"
     message = refused(**{name: ":1,,:2"})
-    assert message == f"Invalid value for environment variable {name}: '' {HOW}"
+    assert message == f"Invalid value for environment variable {name}: '' {NO_LISTEN_ADDRESS}"
 
 
 @pytest.mark.parametrize(

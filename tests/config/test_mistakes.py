@@ -10,6 +10,7 @@ from exporter.yamlfile.models import message_for
 from tests.support.fixtures import LoadText, ReadMistakes
 from tests.support.sentences import (
     BARE_NUMBER,
+    BOOLEAN_EXPECTED,
     EMPTY_VALUE,
     IS_FOLDER,
     NEEDS_QUOTES,
@@ -149,7 +150,7 @@ def test_mistakes_in_the_api_section_have_a_place_and_a_message(
         ("disk_usage: on", f"5:17: accounts[0].disk_usage: {NO_MAPPING}"),
         (
             "disk_usage: {enabled: maybe}",
-            "5:27: accounts[0].disk_usage.enabled: must be true or false",
+            f"5:27: accounts[0].disk_usage.enabled: {BOOLEAN_EXPECTED}",
         ),
         (
             "disk_usage: {interval: 500ms}",
@@ -240,7 +241,7 @@ def test_mistakes_in_the_api_section_have_a_place_and_a_message(
             f"{'8fc8c48d' * 4}: 1",
             f"5:5: accounts[0].?: {NO_SUCH_KEY} {ACCOUNT_KEYS}",
         ),
-        ("enabled: maybe", "5:14: accounts[0].enabled: must be true or false"),
+        ("enabled: maybe", f"5:14: accounts[0].enabled: {BOOLEAN_EXPECTED}"),
         ("labels: [a]", f"5:13: accounts[0].labels: {NO_MAPPING}"),
         ("labels: {n: 1}", f"5:17: accounts[0].labels.n: {NEEDS_QUOTES}"),
         ("labels: {n: ''}", "5:17: accounts[0].labels.n: must not be empty"),

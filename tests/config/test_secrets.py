@@ -12,7 +12,13 @@ import pytest
 
 from exporter.config import ConfigError, LoadedConfig, Secret, SecretError, build_json_schema, load
 from tests.support.fixtures import LoadText, ReadMistakes
-from tests.support.sentences import IMPOSSIBLE_FILE_NAME, IS_FOLDER, NEEDS_QUOTES, SECRET_WITH_SPACE
+from tests.support.sentences import (
+    IMPOSSIBLE_FILE_NAME,
+    IS_FOLDER,
+    KEEP_ONE,
+    NEEDS_QUOTES,
+    SECRET_WITH_SPACE,
+)
 
 CANARY = "Canary0Key/+="
 EMPTY = "accounts[0].api_secret: is empty; write it, in quotes if it begins with a '#'"
@@ -144,7 +150,7 @@ def test_a_text_that_is_no_secret_is_a_mistake(
 def test_a_secret_has_one_place_only(mistakes: ReadMistakes) -> None:
     """Both X and X_file are a mistake at X_file, even when the file cannot be read."""
     assert mistakes(one_account("api_key_file: x", "api_key: k", "api_secret: s")) == [
-        "config.yaml:3:5: accounts[0].api_key_file: conflicts with api_key; keep one of them"
+        f"config.yaml:3:5: accounts[0].api_key_file: conflicts with api_key; {KEEP_ONE}"
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.certificates import certify_expired
 from tests.support.fixtures import LoadText
-from tests.support.sentences import SHORT_STALE_AFTER
+from tests.support.sentences import SERIES_GO, SHORT_STALE_AFTER
 
 
 def warnings(load_text: LoadText, text: str) -> list[str]:
@@ -82,11 +82,11 @@ def test_a_stale_after_below_the_interval_is_a_warning(load_text: LoadText, acco
     assert warnings(load_text, text) == [
         (
             "config.yaml:5:31: accounts[0].disk_usage.stale_after: "
-            f"{SHORT_STALE_AFTER}, 1h: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1h: {SERIES_GO}"
         ),
         (
             "config.yaml:6:43: accounts[0].files.stale_after: "
-            f"{SHORT_STALE_AFTER}, 1m30s: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1m30s: {SERIES_GO}"
         ),
     ]
 
@@ -144,11 +144,11 @@ def test_a_stale_after_below_the_interval_of_a_path_is_a_warning(
     assert warnings(load_text, text) == [
         (
             "config.yaml:7:57: accounts[0].files.paths[0].stale_after: "
-            f"{SHORT_STALE_AFTER}, 1h: series go between polls"
+            f"{SHORT_STALE_AFTER}, 1h: {SERIES_GO}"
         ),
         (
             "config.yaml:8:43: accounts[0].files.paths[1].stale_after: "
-            f"{SHORT_STALE_AFTER}, 15m: series go between polls"
+            f"{SHORT_STALE_AFTER}, 15m: {SERIES_GO}"
         ),
     ]
 

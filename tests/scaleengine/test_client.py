@@ -34,7 +34,12 @@ from exporter.simulator import Behaviour, FaultRule, Simulator
 from tests.support.credentials import KEY, SECRET
 from tests.support.faults import BUSY, FAILING, Fault, HttpError, Refusal
 from tests.support.fixtures import MakeClient, MakeTransport, StartServer
-from tests.support.sentences import LOOK_FOR_RELEASE, NO_MEMORY, UNDOCUMENTED_RESPONSE
+from tests.support.sentences import (
+    LOOK_FOR_RELEASE,
+    MAPPING_EXPECTED,
+    NO_MEMORY,
+    UNDOCUMENTED_RESPONSE,
+)
 
 NOW = 1415700000
 
@@ -202,7 +207,7 @@ def test_a_protocol_failure_says_what_is_wrong(
 
     assert str(caught.value) == (
         f"{UNDOCUMENTED_RESPONSE}: the requested folder: "
-        "must be a mapping, is a text: "
+        f"{MAPPING_EXPECTED} a text: "
         f"if it lasts, {LOOK_FOR_RELEASE}"
     )
 

@@ -25,7 +25,7 @@ from tests.support.fixtures import (
     SetAddresses,
     StartServer,
 )
-from tests.support.sentences import CHECK_NETWORK
+from tests.support.sentences import CHECK_NETWORK, NOT_RESOLVED
 
 LIMIT = 0.5
 SLACK = 40.0
@@ -127,7 +127,7 @@ def test_a_slow_resolver_begins_no_connection(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with ends_in_time("the name was not resolved within 0.5 s: check api.url and the DNS"):
+    with ends_in_time(f"{NOT_RESOLVED} within 0.5 s: check api.url and the DNS"):
         send("http://api.example/", LIMIT)
 
 

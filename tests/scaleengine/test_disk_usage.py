@@ -35,6 +35,9 @@ from tests.support.sentences import (
     FUTURE_DAY,
     HALF_CHARACTER,
     LARGE_RESPONSE,
+    LIST_EXPECTED,
+    MAPPING_EXPECTED,
+    NAME_EXPECTED,
     NO_WHOLE_NUMBER,
 )
 
@@ -146,11 +149,11 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
 @pytest.mark.parametrize(
     ("written", "known", "problem"),
     [
-        (7, NOT_AN_OBJECT, "must be a mapping, is a number"),
-        (None, NOT_AN_OBJECT, "must be a mapping, is null"),
-        ("row", NOT_AN_OBJECT, "must be a mapping, is a text"),
-        ([row()], NOT_AN_OBJECT, "must be a mapping, is a list"),
-        ([], NOT_AN_OBJECT, "must be a mapping, is a list"),
+        (7, NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a number"),
+        (None, NOT_AN_OBJECT, f"{MAPPING_EXPECTED} null"),
+        ("row", NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a text"),
+        ([row()], NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a list"),
+        ([], NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a list"),
         ({}, (RowFault.INVALID_USER, None, None), "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "bytes_total": 1}, NO_USER, "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),
@@ -163,8 +166,8 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
             (row(day=day), NO_DAY, "summary_date: it is no day of the calendar")
             for day in ("2014-02-29", "0000-00-00", "0000-00-00 00:00:00", "2014-11-10 25:00:00")
         ),
-        (row(user=None), NO_USER, "cpu_user: must be a name, is null"),
-        (row(user=["web"]), NO_USER, "cpu_user: must be a name, is a list"),
+        (row(user=None), NO_USER, f"cpu_user: {NAME_EXPECTED} null"),
+        (row(user=["web"]), NO_USER, f"cpu_user: {NAME_EXPECTED} a list"),
         (row(user="\ud800"), NO_USER, f"cpu_user: {HALF_CHARACTER}"),
         *(
             (
@@ -179,7 +182,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         (
             row(None, None, None),
             (RowFault.INVALID_USER, None, None),
-            "cpu_user: must be a name, is null",
+            f"cpu_user: {NAME_EXPECTED} null",
         ),
         (row("x", "web", None), NO_DAY, "summary_date: must be a date, is a text"),
         (
@@ -258,14 +261,14 @@ def test_a_rejected_row_is_shown_with_user_day_and_problem(
         ({}, "it has no usage"),
         ({"data": [{"usage": []}]}, "it has no usage"),
         ({"data": {"message": "Found Disk Data"}}, "it has no usage"),
-        ({"usage": None}, "must be a list, is null"),
-        ({"usage": "none"}, "must be a list, is a text"),
-        ({"usage": row()}, "must be a list, is a mapping"),
+        ({"usage": None}, f"{LIST_EXPECTED} null"),
+        ({"usage": "none"}, f"{LIST_EXPECTED} a text"),
+        ({"usage": row()}, f"{LIST_EXPECTED} a mapping"),
         *(
             ({"usage": [row()], "data": {"usage": other}}, DIFFERENT)
             for other in ([], [row(bytes_total=1)], [row(), row("2014-11-11")], [row(), None])
         ),
-        ({"usage": [row()], "data": {"usage": None}}, "must be a list, is null"),
+        ({"usage": [row()], "data": {"usage": None}}, f"{LIST_EXPECTED} null"),
     ],
 )
 def test_a_response_without_rows_is_refused(response: dict[str, Json], sentence: str) -> None:

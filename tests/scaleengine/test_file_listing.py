@@ -22,6 +22,9 @@ from tests.support.api_variants import LoadFlagPlacement as Flags
 from tests.support.fixtures import MakeClient
 from tests.support.sentences import (
     HALF_CHARACTER,
+    LIST_EXPECTED,
+    MAPPING_EXPECTED,
+    NAME_EXPECTED,
     NO_PARTS,
     NO_REQUESTED_PATH,
     NO_WHOLE_NUMBER,
@@ -242,17 +245,17 @@ def test_files_behind_the_sub_folders_are_noticed(members: dict[str, Json], last
 @pytest.mark.parametrize(
     ("folder", "sentence"),
     [
-        ("text", "must be a mapping, is a text"),
-        (None, "must be a mapping, is null"),
-        (7, "must be a mapping, is a number"),
-        ({"__files": "a"}, "must be a list, is a text"),
-        ({"__files": None}, "must be a list, is null"),
-        ({"__files": {"movie2.mp4": 1}}, "must be a list, is a mapping"),
-        ({"__files": [["a"]]}, "must be a name, is a list"),
-        ({"__files": [None]}, "must be a name, is null"),
+        ("text", f"{MAPPING_EXPECTED} a text"),
+        (None, f"{MAPPING_EXPECTED} null"),
+        (7, f"{MAPPING_EXPECTED} a number"),
+        ({"__files": "a"}, f"{LIST_EXPECTED} a text"),
+        ({"__files": None}, f"{LIST_EXPECTED} null"),
+        ({"__files": {"movie2.mp4": 1}}, f"{LIST_EXPECTED} a mapping"),
+        ({"__files": [["a"]]}, f"{NAME_EXPECTED} a list"),
+        ({"__files": [None]}, f"{NAME_EXPECTED} null"),
         ({"__files": ["a", "a"]}, "it lists two files of one name, which cannot be counted apart"),
         ({"__files": ["\ud800.mp4"]}, HALF_CHARACTER),
-        ({"__files": [{"__files": ["a"]}]}, "must be a name, is a mapping"),
+        ({"__files": [{"__files": ["a"]}]}, f"{NAME_EXPECTED} a mapping"),
         ({"__is_loaded": 2}, "__is_loaded is none of -1, 0 and 1"),
         ({"__is_loaded": "-2"}, "__is_loaded is none of -1, 0 and 1"),
         ({"__is_loaded": True}, f"{NO_WHOLE_NUMBER} true or false"),
@@ -281,7 +284,7 @@ def test_a_malformed_folder_is_refused_by_name(folder: Json, sentence: str) -> N
 @pytest.mark.parametrize(
     ("folder", "sentence"),
     [
-        (["a"], "must be a mapping, is a text"),
+        (["a"], f"{MAPPING_EXPECTED} a text"),
         ("text", f"{NO_PARTS} a text"),
         ([{"__files": ["a"]}, {"__files": ["b"]}], TWO_PARTS),
         ([{"x": []}, {"x": []}], TWO_PARTS),
@@ -297,7 +300,7 @@ def test_a_part_that_is_no_folder_is_refused(folder: Json, sentence: str) -> Non
 def test_names_are_never_cut_in_messages() -> None:
     """A sentence shows a name on one line, and never a part of it: it might be half a secret."""
     shown = repr("x\n" * 99)
-    assert flaw({PATH: {"x\n" * 99: 7}}) == f"folder {shown}: must be a mapping, is a number"
+    assert flaw({PATH: {"x\n" * 99: 7}}) == f"folder {shown}: {MAPPING_EXPECTED} a number"
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127 + "x"])
@@ -354,8 +357,8 @@ def test_paths_have_4096_bytes_at_most() -> None:
         ({"data": {"sestore4": {"jb": []}}}, NO_REQUESTED_PATH),
         ({"data": {PATH: []}, PATH: []}, "it holds the requested path 2 times"),
         ({"data": [{PATH: []}, {PATH: []}]}, "it holds the requested path 2 times"),
-        ({"data": "text"}, "must be a mapping, is a text"),
-        ({"data": 7, PATH: []}, "must be a mapping, is a number"),
+        ({"data": "text"}, f"{MAPPING_EXPECTED} a text"),
+        ({"data": 7, PATH: []}, f"{MAPPING_EXPECTED} a number"),
     ],
 )
 def test_a_response_without_the_requested_path_is_refused(

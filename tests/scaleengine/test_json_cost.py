@@ -19,6 +19,7 @@ from exporter.scaleengine.json_cost import estimate_cost
 from exporter.scaleengine.json_values import Json, SchemaError, TooCostlyError, decode
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import MAX_PARSED
+from tests.support.sentences import TOO_DEEP
 
 FAR = 10**12
 
@@ -245,7 +246,7 @@ def test_deeper_json_is_refused_before_it_is_parsed(
         threading.stack_size(before)
     thread.join(60)
 
-    assert (outcome == ["it is nested too deeply"]) is not is_read
+    assert (outcome == [TOO_DEEP]) is not is_read
     assert len(outcome) == 1
 
 

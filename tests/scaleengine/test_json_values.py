@@ -18,7 +18,18 @@ from exporter.scaleengine.json_values import (
     merge_parts,
     type_name,
 )
-from tests.support.sentences import HALF_CHARACTER, NAME_TWICE, NO_PARTS, NO_WHOLE_NUMBER, TWO_PARTS
+from tests.support.sentences import (
+    HALF_CHARACTER,
+    LIST_EXPECTED,
+    MAPPING_EXPECTED,
+    NAME_EXPECTED,
+    NAME_TWICE,
+    NO_PARTS,
+    NO_WHOLE_NUMBER,
+    NOT_UTF8,
+    TOO_DEEP,
+    TWO_PARTS,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values: st.SearchStrategy[object] = st.recursive(
@@ -71,7 +82,7 @@ def test_endless_nesting_is_refused(opening: str, closing: str, count: int) -> N
         return
     with pytest.raises(SchemaError) as caught:
         decode(body)
-    assert str(caught.value) == "it is nested too deeply"
+    assert str(caught.value) == TOO_DEEP
 
 
 @pytest.mark.parametrize(
@@ -84,16 +95,16 @@ def test_endless_nesting_is_refused(opening: str, closing: str, count: int) -> N
         (b"{'a': 1}", "it is not JSON"),
         (b'{"a": 1,}', "it is not JSON"),
         (b'"\x01"', "it is not JSON"),
-        (b'"\xff\xfe"', "it is not in UTF-8"),
-        (b'"\xed\xa0\x80"', "it is not in UTF-8"),
-        (b'{"a\xe9": 1}', "it is not in UTF-8"),
-        (b'{"a\xef\xbb": 1}', "it is not in UTF-8"),
+        (b'"\xff\xfe"', NOT_UTF8),
+        (b'"\xed\xa0\x80"', NOT_UTF8),
+        (b'{"a\xe9": 1}', NOT_UTF8),
+        (b'{"a\xef\xbb": 1}', NOT_UTF8),
         (b'{\xef\xbb\xbf"a": 1}', "it is not JSON"),
         (b"\xef\xbb\xbf", "it is not JSON"),
         (b"\x00{}", "it is not JSON"),
         (b"\x0b{}", "it is not JSON"),
         (b"\xc2\xa0{}", "it is not JSON"),
-        ('{"a": 1}'.encode("utf-16"), "it is not in UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), NOT_UTF8),
         ('{"a": 1}'.encode("utf-16-le"), "it is not JSON"),
         (b"9" * 10_000, "a number in it has thousands of digits"),
         (b"0." + b"9" * 10_000, "a number in it has more than 1000 digits"),
@@ -256,11 +267,11 @@ def test_a_name_is_read_from_text_or_number(value: Json, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (None, "must be a name, is null"),
-        (True, "must be a name, is true or false"),
-        (Decimal("1.5"), "must be a name, is a number"),
-        ([], "must be a name, is a list"),
-        ({}, "must be a name, is a mapping"),
+        (None, f"{NAME_EXPECTED} null"),
+        (True, f"{NAME_EXPECTED} true or false"),
+        (Decimal("1.5"), f"{NAME_EXPECTED} a number"),
+        ([], f"{NAME_EXPECTED} a list"),
+        ({}, f"{NAME_EXPECTED} a mapping"),
         ("a\ud800", HALF_CHARACTER),
         ("\udfff\ud83d", HALF_CHARACTER),
     ],
@@ -303,7 +314,7 @@ def test_other_values_are_no_list(value: Json, what: str) -> None:
     """Anything else is no list, a mapping from something else than an index neither."""
     with pytest.raises(SchemaError) as caught:
         as_list(value)
-    assert str(caught.value) == f"must be a list, is {what}"
+    assert str(caught.value) == f"{LIST_EXPECTED} {what}"
 
 
 @pytest.mark.parametrize(("value", "found"), [({"a": 1}, {"a": 1}), ({}, {}), ([], {})])
@@ -322,7 +333,7 @@ def test_other_values_are_no_mapping(value: Json, what: str) -> None:
     """Anything else is no mapping."""
     with pytest.raises(SchemaError) as caught:
         as_mapping(value)
-    assert str(caught.value) == f"must be a mapping, is {what}"
+    assert str(caught.value) == f"{MAPPING_EXPECTED} {what}"
 
 
 @pytest.mark.parametrize(
@@ -347,8 +358,8 @@ def test_a_list_of_mappings_is_merged(value: Json, found: dict[str, Json]) -> No
     ("value", "sentence"),
     [
         ([{"a": 1}, {"a": 1}], TWO_PARTS),
-        ([{"a": 1}, "b"], "must be a mapping, is a text"),
-        ([None], "must be a mapping, is null"),
+        ([{"a": 1}, "b"], f"{MAPPING_EXPECTED} a text"),
+        ([None], f"{MAPPING_EXPECTED} null"),
         ("a", f"{NO_PARTS} a text"),
         (None, f"{NO_PARTS} null"),
         ({}, f"{NO_PARTS} a mapping"),

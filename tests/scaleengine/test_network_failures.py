@@ -24,6 +24,8 @@ from tests.support.sentences import (
     CHECK_NETWORK,
     CHECK_URL,
     NO_HOST_NAME,
+    NOT_HTTP,
+    NOT_RESOLVED,
     NOT_SENT,
     REFUSED_CONNECTION,
     TOO_MANY_FILES,
@@ -35,7 +37,6 @@ WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 PASSES = "it may be temporary; if it lasts, check the network and any proxy"
 CHECK_API_NETWORK = f"check api.url, {CHECK_NETWORK}"
 BROKEN_OFF = "the response broke off (IncompleteRead)"
-NO_HTTP = "the response is not HTTP"
 
 
 @pytest.mark.parametrize(
@@ -48,24 +49,24 @@ NO_HTTP = "the response is not HTTP"
             NetworkError,
             f"{BROKEN_OFF}: {PASSES}",
         ),
-        (b"SSH-2.0-OpenSSH_9.7\r\n", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
-        (b"{}", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
-        (b"\x15\x03\x01\x00\x02", ProtocolError, f"{NO_HTTP} (BadStatusLine): {CHECK_URL}"),
-        (b"HTTP/2.0 200\r\n\r\n", ProtocolError, f"{NO_HTTP} (UnknownProtocol): {CHECK_URL}"),
+        (b"SSH-2.0-OpenSSH_9.7\r\n", ProtocolError, f"{NOT_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"{}", ProtocolError, f"{NOT_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"\x15\x03\x01\x00\x02", ProtocolError, f"{NOT_HTTP} (BadStatusLine): {CHECK_URL}"),
+        (b"HTTP/2.0 200\r\n\r\n", ProtocolError, f"{NOT_HTTP} (UnknownProtocol): {CHECK_URL}"),
         (
             HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n",
             ProtocolError,
-            f"{NO_HTTP} (LineTooLong): {CHECK_URL}",
+            f"{NOT_HTTP} (LineTooLong): {CHECK_URL}",
         ),
         (
             HEAD + b"X: x\r\n" * 200 + b"\r\n",
             ProtocolError,
-            f"{NO_HTTP} (more than 99 header lines): {CHECK_URL}",
+            f"{NOT_HTTP} (more than 99 header lines): {CHECK_URL}",
         ),
         (
             HEAD + b"Content-Length: 5, 6\r\n\r\n",
             ProtocolError,
-            f"{NO_HTTP} ({TWO_LENGTHS}): {CHECK_URL}",
+            f"{NOT_HTTP} ({TWO_LENGTHS}): {CHECK_URL}",
         ),
         (
             HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
@@ -117,7 +118,7 @@ def test_an_unknown_name_is_named(send: SendRequest, monkeypatch: pytest.MonkeyP
     with pytest.raises(NetworkError) as caught:
         send("http://api.example/")
 
-    assert str(caught.value) == "the name was not resolved: check api.url and the DNS"
+    assert str(caught.value) == f"{NOT_RESOLVED}: check api.url and the DNS"
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "api..example"])

@@ -12,6 +12,7 @@ from tests.support.fixtures import SendRequest, StartServer
 from tests.support.sentences import (
     CHECK_NETWORK,
     NO_HOST_NAME,
+    NOT_RESOLVED,
     REFUSED_CONNECTION,
     STOPPED_AT_PROXY,
 )
@@ -120,7 +121,7 @@ def test_a_proxy_that_requires_a_password_names_its_variable(
 @pytest.mark.parametrize(
     ("host", "sentence"),
     [
-        ("no-such-proxy.invalid", "the name was not resolved: check {} and the DNS"),
+        ("no-such-proxy.invalid", f"{NOT_RESOLVED}: check {{}} and the DNS"),
         ("a..b", f"{NO_HOST_NAME}: check {{}}"),
     ],
 )

@@ -18,10 +18,13 @@ from exporter.scaleengine.errors import NetworkError, ProtocolError, ScaleEngine
 from exporter.scaleengine.json_values import JsonObject, as_int
 from tests.support.fixtures import MakeClient, StartServer
 from tests.support.sentences import (
+    BAD_CHUNK_SIZE,
     BAD_COMPRESSION,
     FOREIGN_RESPONSE,
     NAME_TWICE,
     NO_WHOLE_NUMBER,
+    NOT_HTTP,
+    NOT_UTF8,
     TWO_LENGTHS,
     UNDOCUMENTED_RESPONSE,
 )
@@ -169,13 +172,11 @@ def test_responses_with_one_meaning_are_read(ask: Ask, case: str) -> None:
     assert ask(READ[case]) == 5
 
 
-NO_HTTP = "the response is not HTTP"
-NO_SIZE = "a chunk size is no number"
 NOT_OURS = f"{FOREIGN_RESPONSE} (HTTP {{}}): {{}}"
 BROKE_OFF = "the connection broke off"
 REFUSED = {
     "nothing": (b"", NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
-    "half of the status": (b"HTTP/1.1 2", ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
+    "half of the status": (b"HTTP/1.1 2", ProtocolError, f"{NOT_HTTP} (BadStatusLine)"),
     "half of the head": (OK + LENGTH, NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
     "half of a line": (OK + LENGTH[:-5], NetworkError, f"{BROKE_OFF} (RemoteDisconnected)"),
     "half of the body": (GOOD[:-1], NetworkError, "the response broke off (IncompleteRead)"),
@@ -187,7 +188,7 @@ REFUSED = {
     "interim responses without end": (
         b"HTTP/1.1 102 Processing\r\n\r\n" * 1000,
         ProtocolError,
-        f"{NO_HTTP} (more than 100 interim responses)",
+        f"{NOT_HTTP} (more than 100 interim responses)",
     ),
     "another protocol": (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + BODY,
@@ -197,34 +198,34 @@ REFUSED = {
     "a status of two digits": (
         whole(status=b"HTTP/1.1 99 OK"),
         ProtocolError,
-        f"{NO_HTTP} (BadStatusLine)",
+        f"{NOT_HTTP} (BadStatusLine)",
     ),
     "a status that is none": (
         whole(status=b"HTTP/1.1 OK"),
         ProtocolError,
-        f"{NO_HTTP} (BadStatusLine)",
+        f"{NOT_HTTP} (BadStatusLine)",
     ),
-    "HTTP/0.9": (BODY, ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
-    "HTTP/2": (b"\0\0\x12\x04\0\0\0\0\0", ProtocolError, f"{NO_HTTP} (BadStatusLine)"),
+    "HTTP/0.9": (BODY, ProtocolError, f"{NOT_HTTP} (BadStatusLine)"),
+    "HTTP/2": (b"\0\0\x12\x04\0\0\0\0\0", ProtocolError, f"{NOT_HTTP} (BadStatusLine)"),
     "two lengths": (
         OK + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} ({TWO_LENGTHS})",
+        f"{NOT_HTTP} ({TWO_LENGTHS})",
     ),
     "a length below zero": (
         OK + b"Content-Length: -1\r\n\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (its Content-Length is no number)",
+        f"{NOT_HTTP} (its Content-Length is no number)",
     ),
     "a length that is none": (
         OK + b"Content-Length: 1_0\r\n\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (its Content-Length is no number)",
+        f"{NOT_HTTP} (its Content-Length is no number)",
     ),
     "a length of many digits": (
         OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (its Content-Length is no number)",
+        f"{NOT_HTTP} (its Content-Length is no number)",
     ),
     "a length that is too small": (
         OK + b"Content-Length: 7\r\n\r\n" + BODY,
@@ -234,12 +235,12 @@ REFUSED = {
     "an unknown transfer coding": (
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + chunks(BODY),
         ProtocolError,
-        f"{NO_HTTP} (its Transfer-Encoding is not supported)",
+        f"{NOT_HTTP} (its Transfer-Encoding is not supported)",
     ),
     "a chunk without its length": (
         OK + CHUNKED + b"\r\nxyz\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} ({NO_SIZE})",
+        f"{NOT_HTTP} ({BAD_CHUNK_SIZE})",
     ),
     "a chunk size in half": (
         OK + CHUNKED + b"\r\n1",
@@ -259,50 +260,50 @@ REFUSED = {
     "a chunk that is longer than its size": (
         OK + CHUNKED + b"\r\n19\r\n" + BODY + b"\r\n0\r\n\r\n",
         ProtocolError,
-        f"{NO_HTTP} (a chunk is longer than its size)",
+        f"{NOT_HTTP} (a chunk is longer than its size)",
     ),
     "a chunk size without end": (
         OK + CHUNKED + b"\r\n" + b"0" * 100_000,
         ProtocolError,
-        f"{NO_HTTP} (LineTooLong)",
+        f"{NOT_HTTP} (LineTooLong)",
     ),
     "too many chunk extensions": (
         OK + CHUNKED + b"\r\n" + (b"1;" + b"x" * 50_000 + b"\r\n \r\n") * 90,
         ProtocolError,
-        f"{NO_HTTP} (more than 4 MiB of chunk sizes and trailers)",
+        f"{NOT_HTTP} (more than 4 MiB of chunk sizes and trailers)",
     ),
     "trailers without end": (
         OK + CHUNKED + b"\r\n" + chunks(BODY, trailer=b"X: y\r\n" * 1000),
         ProtocolError,
-        f"{NO_HTTP} (more than 100 trailer lines)",
+        f"{NOT_HTTP} (more than 100 trailer lines)",
     ),
     **{
         f"a chunk size of {size!r}": (
             OK + CHUNKED + b"\r\n" + size + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
             ProtocolError,
-            f"{NO_HTTP} ({NO_SIZE})",
+            f"{NOT_HTTP} ({BAD_CHUNK_SIZE})",
         )
         for size in (b"-1", b"-5", b"-0", b"+1a", b"0x1a", b"1_a", b" 1a", b"", b"1a x", b"0" * 17)
     },
     "many lines of header": (
         OK + b"X: %d\r\n" * 100 % tuple(range(100)) + LENGTH + b"\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (more than 99 header lines)",
+        f"{NOT_HTTP} (more than 99 header lines)",
     ),
     "a large header": (
         OK + (b"X: " + b"x" * 60_000 + b"\r\n") * 5 + LENGTH + b"\r\n" + BODY,
         ProtocolError,
-        f"{NO_HTTP} (more than 256 KiB of header)",
+        f"{NOT_HTTP} (more than 256 KiB of header)",
     ),
     "large interim responses": (
         (b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 60_000 + b"\r\n\r\n") * 5 + GOOD,
         ProtocolError,
-        f"{NO_HTTP} (more than 256 KiB of header)",
+        f"{NOT_HTTP} (more than 256 KiB of header)",
     ),
     "many gzip members": (
         whole(b"Content-Encoding: gzip", body=gzip.compress(b"") * 100 + gzip.compress(BODY)),
         ProtocolError,
-        f"{NO_HTTP} (more than 100 compressed members)",
+        f"{NOT_HTTP} (more than 100 compressed members)",
     ),
     "gzip and something else": (
         whole(b"Content-Encoding: gzip", body=gzip.compress(BODY) + b"canary"),
@@ -312,7 +313,7 @@ REFUSED = {
     "two compressions": (
         whole(b"Content-Encoding: gzip, gzip", body=gzip.compress(gzip.compress(BODY))),
         ProtocolError,
-        NOT_OURS.format(200, "it is not in UTF-8"),
+        NOT_OURS.format(200, NOT_UTF8),
     ),
     "a coding that was not asked for": (
         whole(b"Content-Encoding: compress", body=b"\x1f\x9d\x90"),
@@ -327,7 +328,7 @@ REFUSED = {
     "gzip that is not said": (
         whole(body=gzip.compress(BODY)),
         ProtocolError,
-        NOT_OURS.format(200, "it is not in UTF-8"),
+        NOT_OURS.format(200, NOT_UTF8),
     ),
     "gzip that breaks off": (
         whole(b"Content-Encoding: gzip", body=gzip.compress(BODY)[:-12]),
@@ -340,12 +341,12 @@ REFUSED = {
             body=b'{"status":"success","message":"\xe9","n":5}',
         ),
         ProtocolError,
-        NOT_OURS.format(200, "it is not in UTF-8"),
+        NOT_OURS.format(200, NOT_UTF8),
     ),
     "UTF-16": (
         whole(body=BODY.decode().encode("utf-16")),
         ProtocolError,
-        NOT_OURS.format(200, "it is not in UTF-8"),
+        NOT_OURS.format(200, NOT_UTF8),
     ),
     "a warning of PHP before": (
         whole(body=b"<br />\n<b>Warning</b>: canary<br />\n" + BODY),

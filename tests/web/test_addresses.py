@@ -13,12 +13,7 @@ from exporter.web.listeners import (
     UnixAddress,
     parse_address,
 )
-from tests.support.sentences import NO_SOCKET_PATH
-
-HOW = (
-    "is no address to listen on: write host:port, [IPv6]:port, :port for every address of this "
-    "machine, or unix:/path"
-)
+from tests.support.sentences import NO_LISTEN_ADDRESS, NO_SOCKET_PATH
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def test_invalid_addresses_are_refused(text: str) -> None:
     """What is no address is refused with all the forms that are."""
     with pytest.raises(AddressError) as refused:
         parse_address(text)
-    assert str(refused.value) == f"{text!r} {HOW}"
+    assert str(refused.value) == f"{text!r} {NO_LISTEN_ADDRESS}"
 
 
 @pytest.mark.parametrize("text", ["unix:", "unix:x.sock", "unix:./x.sock", "unix:~/x.sock"])

@@ -24,7 +24,7 @@ from exporter.web.listeners import (
 )
 from tests.support.ports import choose_port
 from tests.support.resolver import resolve_to
-from tests.support.sentences import NAMED_TWICE
+from tests.support.sentences import NAMED_TWICE, PORT_TAKEN
 
 
 class Listen(Protocol):
@@ -221,8 +221,7 @@ def test_a_taken_port_is_named_with_advice(listening: Listen) -> None:
     (first,) = listening(TcpAddress("127.0.0.1", 0))
     port = first.getsockname()[1]
     assert sentence(TcpAddress("127.0.0.1", port)) == (
-        f"cannot listen on 127.0.0.1:{port}: it is taken: another process listens there; stop it "
-        "or choose another address"
+        f"cannot listen on 127.0.0.1:{port}: {PORT_TAKEN}"
     )
 
 

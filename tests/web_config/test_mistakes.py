@@ -10,6 +10,7 @@ from exporter.web.config_file import WebConfig, load_web_config
 from exporter.yamlfile.problems import ConfigError
 from tests.support.sentences import (
     BARE_NUMBER,
+    BOOLEAN_EXPECTED,
     IS_FOLDER,
     NO_DURATION,
     NO_MAPPING,
@@ -55,7 +56,7 @@ NO_BURST = "is missing; write how many requests may come at once"
         ),
         ("{headers: {X-XSS-Protection: [x]}}", "50: {}: must be text"),
         ("{headers: {Server: }}", f"32: {{}}: {NO_SUCH_KEY} {HEADERS}"),
-        ("{http2: 1}", "29: {}.http2: must be true or false"),
+        ("{http2: 1}", f"29: {{}}.http2: {BOOLEAN_EXPECTED}"),
     ],
 )
 def test_mistakes_in_http_have_a_place_and_a_message(
