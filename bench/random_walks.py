@@ -27,9 +27,9 @@ import structlog
 from exporter.polling.credentials import CredentialBreaker, CredentialReader
 from exporter.polling.folder_counts import ROOT_LABEL
 from exporter.polling.limits import FairLimiter, RateLimiter
-from exporter.polling.polls import poll
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool

@@ -19,10 +19,10 @@ from exporter.check.results import (
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.loop_thread import MonotonicLoop
-from exporter.polling.polls import poll
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.threads import cancel_all
 from exporter.polling.workers import WorkerPool

@@ -9,8 +9,8 @@ from exporter.check.file_type_search import OtherTypes
 from exporter.check.poll_estimate import PollEstimate, estimate_poll
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.follow_ups import accept_response, decide_next_step
-from exporter.polling.polls import find_missing_users
 from exporter.polling.snapshots import DiskUsageSnapshot, RejectedRows
+from exporter.polling.target_poller import find_missing_users
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import REJECTED_ADVICE, name_users
 from exporter.polling.walk_traits import WalkTraits

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from exporter.polling.polls import poll
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import TooManyRequestsError

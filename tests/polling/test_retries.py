@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.polls import poll
 from exporter.polling.recovery import RetryPolicy
 from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (
     ApiError,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from exporter.polling.credentials import CredentialReader, CredentialVerdict
-from exporter.polling.polls import poll
 from exporter.polling.session import PolledAccount
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError

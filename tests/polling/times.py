@@ -3,9 +3,9 @@
 import asyncio
 import random
 
-from exporter.polling.polls import poll
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import Snapshot
+from exporter.polling.target_poller import poll
 from exporter.polling.targets import Target
 
 
