@@ -8,7 +8,6 @@ from typing import Final, TextIO
 
 import structlog
 
-from exporter.check.account_demand import build_demand_result
 from exporter.check.connectivity import check_connectivity
 from exporter.check.full_polls import FullPoller
 from exporter.check.prober import Prober
@@ -19,6 +18,7 @@ from exporter.check.results import (
     CheckResult,
     Outcome,
     RequestRange,
+    build_demand_result,
     build_failure_result,
     build_key_subject,
     build_secrets_subject,

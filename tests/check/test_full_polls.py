@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.check.account_demand import build_demand_result
 from exporter.check.full_polls import FullPoll, build_full_poll_result
-from exporter.check.results import Outcome, RequestRange
+from exporter.check.results import Outcome, RequestRange, build_demand_result
 from exporter.check.runner import CheckOptions
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.snapshots import FileCounts
