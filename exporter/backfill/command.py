@@ -15,11 +15,10 @@ import structlog
 
 from exporter.accounts import AccountPool, Dependencies, build_accounts
 from exporter.backfill.collecting import Collected, Collector
-from exporter.backfill.gaps import report_gaps
 from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
 from exporter.backfill.options import BackfillOptions, Destination, describe_moment, find_problems
 from exporter.backfill.progress import BackfillProgress
-from exporter.backfill.rows import RowStore, is_damaged
+from exporter.backfill.rows import RowStore, is_damaged, report_gaps
 from exporter.backfill.scope import BackfillScope, build_scope, decode_scope, encode_scope
 from exporter.backfill.tsdb import (
     PromtoolError,

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from exporter.backfill.command import BackfillError, BackfillUsageError
-from exporter.backfill.gaps import report_gaps
+from exporter.backfill.rows import report_gaps
 from exporter.simulator import Checks, FaultRule, Simulator, steady_usage
 from tests.backfill.conftest import (
     DENIED,
