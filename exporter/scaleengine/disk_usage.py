@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.errors import ProtocolError, ResponseTooLargeError
-from exporter.scaleengine.json_cost import ConvertedObjects
+from exporter.scaleengine.json_memory import ConvertedObjects
 from exporter.scaleengine.json_values import (
     Converted,
     Json,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from exporter.scaleengine.json_cost import KEPT_STRINGS, ConvertedObjects, estimate_cost
+from exporter.scaleengine.json_memory import KEPT_STRINGS, ConvertedObjects, estimate_cost
 from exporter.scaleengine.json_text import decode_text
 from exporter.scaleengine.response_memory import MAX_PARSED
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.scaleengine.disk_usage import ROW_HOOK, UsageRow
 from exporter.scaleengine.envelope import RequestContext, open_envelope
 from exporter.scaleengine.errors import ProtocolError
-from exporter.scaleengine.json_cost import estimate_cost
+from exporter.scaleengine.json_memory import estimate_cost
 from exporter.scaleengine.json_values import Json, SchemaError, TooCostlyError, decode
 from exporter.scaleengine.message_body import HttpResponse
 from exporter.scaleengine.response_memory import MAX_PARSED
