@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from exporter.scaleengine.json_memory import KEPT_STRINGS, ConvertedObjects, estimate_cost
-from exporter.scaleengine.json_text import decode_text
+from exporter.scaleengine.json_memory import (
+    KEPT_STRINGS,
+    ConvertedObjects,
+    decode_text,
+    estimate_cost,
+)
 from exporter.scaleengine.response_memory import MAX_PARSED
 
 

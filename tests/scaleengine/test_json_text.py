@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.json_text import decode_text, estimate_text_memory
+from exporter.scaleengine.json_memory import decode_text, estimate_text_memory
 
 SLICE = 256 * 1024
 
