@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -37,9 +37,11 @@ from exporter.sharding import EVERYTHING, Shard
 from exporter.systemd import listen_fds
 from exporter.timed_read import TimedRead
 from exporter.web.acceptor import raise_fd_limit
-from exporter.web.config_file import LiveWebConfig
 from exporter.web.listeners import ListenAddress, listen
 from exporter.yamlfile.problems import Problem
+
+if TYPE_CHECKING:
+    from exporter.web.config_file import LiveWebConfig
 
 log: Final = structlog.get_logger(__name__)
 
@@ -111,9 +113,14 @@ def serve_config(
     serve_settings(settings, source, web_options, process)
 
 
-def load_web_config(file: Path | None) -> LiveWebConfig | None:
+def load_web_config(file: Path | None) -> "LiveWebConfig | None":
     """Read the web configuration, if there is one; raises ConfigError."""
-    return None if file is None else LiveWebConfig(file, since_boot)
+    if file is None:
+        return None
+    # What reads it takes a megabyte, and most installations have none.
+    from exporter.web.config_file import LiveWebConfig  # noqa: PLC0415
+
+    return LiveWebConfig(file, since_boot)
 
 
 def open_sockets(addresses: Sequence[ListenAddress], process: Process) -> list[socket.socket]:
@@ -194,7 +201,7 @@ def _accept_first(
     config_files: Sequence[Path],
     web_config_file: Path | None,
     environ: Mapping[str, str],
-) -> tuple[Settings, LiveWebConfig | None]:
+) -> "tuple[Settings, LiveWebConfig | None]":
     """Read both configurations and put them in force; raises ConfigError."""
     loaded, web_config = _load(config_files, web_config_file, environ)
     return in_force.accept(loaded), web_config
@@ -219,7 +226,7 @@ def _build_status_endpoint(loaded: LoadedConfig) -> Endpoint:
 
 def _load(
     config_files: Sequence[Path], web_config_file: Path | None, environ: Mapping[str, str]
-) -> tuple[LoadedConfig, LiveWebConfig | None]:
+) -> "tuple[LoadedConfig, LiveWebConfig | None]":
     """Read both configurations; raises ConfigError with the problems of both."""
     try:
         loaded = load_files(config_files, environ)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
 from aiohttp import web
@@ -45,10 +45,12 @@ from exporter.systemd import Notifier
 from exporter.timed_read import SettledRead
 from exporter.version import version_string
 from exporter.web.app import AppState, build_app
-from exporter.web.config_file import LiveWebConfig, install_web_config
 from exporter.web.listeners import close, format_address
 from exporter.web.server import serve
 from exporter.web.status.pages import StatusSource
+
+if TYPE_CHECKING:
+    from exporter.web.config_file import LiveWebConfig
 
 log: Final = structlog.get_logger(__name__)
 
@@ -71,7 +73,7 @@ class WebOptions:
 
     sockets: Sequence[socket.socket]
     telemetry_path: str
-    web_config: LiveWebConfig | None = None
+    web_config: "LiveWebConfig | None" = None
     lifecycle: bool = False
     config_file: str | None = None
     configuration: Callable[[], str] | None = None
@@ -245,11 +247,13 @@ class _Service(Generic[T]):
 
 
 def _protect(
-    app: web.Application, web_config: LiveWebConfig | None, clock: Clock
+    app: web.Application, web_config: "LiveWebConfig | None", clock: Clock
 ) -> ssl.SSLContext | None:
     """Apply the web configuration, if there is one, and return its TLS context, if it has one."""
     if web_config is None:
         return None
+    from exporter.web.config_file import install_web_config  # noqa: PLC0415 - as it is read
+
     install_web_config(app, web_config, clock.monotonic)
     return web_config.ssl_context
 

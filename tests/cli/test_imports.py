@@ -28,7 +28,7 @@ LIBRARIES = {"pydantic", "requests", "structlog", "yaml", "exporter.config", "ex
         ([], SERVERS | CHECK | LIBRARIES),
         ([["--version"], ["--help"], ["check", "--help"], ["--x"]], SERVERS | CHECK | LIBRARIES),
         ([["healthcheck", "--web.listen-address=127.0.0.1:1"]], SERVERS | CHECK | LIBRARIES),
-        ([["--config.file=missing"]], {"exporter.simulator"} | CHECK),
+        ([["--config.file=missing"]], {"exporter.simulator", "exporter.web.config_file"} | CHECK),
         ([["check", "--config.file=missing"]], SERVERS),
     ],
 )
