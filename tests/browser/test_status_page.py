@@ -75,7 +75,7 @@ def test_axe_finds_no_violation(
 
 
 @pytest.mark.parametrize(("scheme", "color"), [("light", "247, 247, 245"), ("dark", "20, 23, 26")])
-def test_the_page_has_the_colours_that_the_visitor_prefers(
+def test_the_page_has_the_preferred_colours(
     page: Page, site: Site, scheme: str, color: str
 ) -> None:
     """The page is as the visitor prefers; on paper it is always white."""

@@ -191,9 +191,7 @@ def test_a_traceback_is_one_field_without_local_variables(written: Written, form
 @example(message="a\rb", fact="\x1b[2J\x85\u2028\u2029\x0b\x0c\t\x7f\x00")
 @example(message='"', fact='" x="')
 @example(message="100% %s %d", fact="\\")
-def test_an_event_is_one_line_whatever_it_holds(
-    written: Written, message: str, fact: str, *, library: bool
-) -> None:
+def test_any_event_is_one_line(written: Written, message: str, fact: str, *, library: bool) -> None:
     """Any event is one line of printable characters, and is read back from JSON."""
     for form in ("logfmt", "json"):
         configure_logging("info", form, str)

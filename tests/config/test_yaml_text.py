@@ -185,7 +185,7 @@ def test_a_plain_tag_says_what_a_value_is(load_text: LoadText, account: str) -> 
 @pytest.mark.parametrize(
     "value", ["158", "1.5", "on", "yes", "2024-01-01", "1:30", "010", "0x9e", "=", ".inf", "<<"]
 )
-def test_what_yaml_reads_as_something_else_is_no_text(
+def test_a_value_that_yaml_reads_as_another_type_needs_quotes(
     mistakes: ReadMistakes, account: str, value: str
 ) -> None:
     """A name that YAML 1.1 takes for a number, a truth value or a date must be in quotes."""

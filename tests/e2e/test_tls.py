@@ -51,7 +51,7 @@ def openssl(folder: Path, *arguments: str) -> None:
     )
 
 
-def test_prometheus_scrapes_with_tls_as_documented(folder: Path) -> None:
+def test_the_documented_tls_setup_is_scraped(folder: Path) -> None:
     """The two halves fit each other: the target is up."""
     prometheus = needed("prometheus")
     exporter = [

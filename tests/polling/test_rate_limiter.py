@@ -121,7 +121,7 @@ def test_a_quicker_limit_shortens_a_wait() -> None:
 
 
 @given(st.floats(0.01, 1000), st.lists(st.floats(0, 10), max_size=30))
-def test_never_faster_than_the_limit(per_second: float, pauses: list[float]) -> None:
+def test_requests_are_never_closer_than_the_gap(per_second: float, pauses: list[float]) -> None:
     """Whenever requests come, no two begin closer than the gap, and none waits longer."""
     requests = Requests(per_second)
     gap = 1 / per_second

@@ -249,7 +249,7 @@ def test_files_of_the_parent_may_follow_its_folders() -> None:
         ),
     ],
 )
-def test_the_offset_of_the_anchor(
+def test_the_offset_of_the_anchor_is_computed(
     shown: Mapping[str, FolderListing], own: int, offsets: tuple[int | None, ...]
 ) -> None:
     assert tuple(map(make_run(shown, own).offset, ParentOffset)) == offsets
@@ -273,7 +273,7 @@ def test_a_folder_that_is_known_behind_an_unknown_one_is_no_run() -> None:
     assert begin_run(parent, None, PAGE) is None
 
 
-def test_what_a_response_for_the_parent_has_room_for() -> None:
+def test_the_room_of_a_response_for_the_parent_is_estimated() -> None:
     """It shows again all that is known from the anchor on, not only the anchor."""
     run = make_run({"a": complete(5), "b": complete(1), "c": complete(8), **THREE})
     assert [name for name, _ in run.before] == ["b", "c"]

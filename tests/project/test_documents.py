@@ -261,7 +261,7 @@ def test_bash_completes_commands_flags_and_values(tmp_path: Path) -> None:
     assert "#compdef scaleengine-exporter" in run_script("/bin/sh", ask_zsh, tmp_path).stdout
 
 
-def test_a_newcomer_can_call_the_program() -> None:
+def test_a_newcomer_can_run_the_program() -> None:
     """What is installed is linked to where a shell looks, before it is called by its name."""
     (commands,) = blocks(README, "Install", "sh")
     *before, call = commands.splitlines()

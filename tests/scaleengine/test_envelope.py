@@ -190,7 +190,7 @@ def test_the_status_decides_without_an_envelope(
 
 @pytest.mark.parametrize(("status", "kind", "sentence"), STATUSES)
 @pytest.mark.parametrize("code", ["4711", None])
-def test_the_status_decides_beside_an_unknown_code(
+def test_the_status_decides_with_an_unknown_code(
     context: RequestContext,
     status: int,
     kind: type[ScaleEngineError],

@@ -106,7 +106,7 @@ def test_no_redirect_is_followed(listen: StartServer, send: SendRequest, status:
     assert elsewhere.requests == []
 
 
-def test_one_connection_serves_many_calls(
+def test_one_connection_serves_many_requests(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
     """Calls made one after the other use one connection."""

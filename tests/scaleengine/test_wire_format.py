@@ -483,7 +483,7 @@ def test_a_body_of_a_204_does_not_change_the_next_response(
     assert client.call(credentials, "disk.usage", {}, read_number) == 6
 
 
-def test_one_log_line_for_malformed_headers(
+def test_a_malformed_header_is_logged_once(
     listen: StartServer,
     connect: MakeClient,
     credentials: Credentials,

@@ -91,7 +91,7 @@ def test_the_flag_can_be_absent(loaded: LoadFlagPlacement, flags: tuple[int | No
     assert root["part"]["__offset"] == 1
 
 
-def test_an_offset_stands_without_its_flag() -> None:
+def test_an_offset_can_come_without_its_flag() -> None:
     """A root that is cut says where to go on even where it has no flag."""
     variant = ApiVariant(
         folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOT_ON_ROOT, files_per_answer=1

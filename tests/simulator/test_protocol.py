@@ -95,7 +95,7 @@ def test_the_window_can_be_narrower(simulator: Simulator, post: PostText) -> Non
     assert post(simulator.url, changed(timestamp=1415700010)).json()["status"] == "success"
 
 
-def test_the_date_header_tells_the_simulators_clock(simulator: Simulator, post: PostText) -> None:
+def test_the_date_header_has_the_simulators_time(simulator: Simulator, post: PostText) -> None:
     """A client can see by the response how far off its own clock is."""
     response = post(simulator.url, changed(timestamp=1))
 
@@ -218,7 +218,7 @@ def test_multipart_works_as_in_the_published_sample(
     }
 
 
-def test_accounts_are_told_apart(account: SimulatedAccount, post: PostText) -> None:
+def test_each_account_has_its_own_key_and_files(account: SimulatedAccount, post: PostText) -> None:
     """Each account has its own key, secret and files; a key is good for its CDN only."""
     other = SimulatedAccount(cdn=7, api_key="KEY7", api_secret="secret7")
     with Simulator([account, other], clock=lambda: 1415700000.0) as simulator:

@@ -133,7 +133,7 @@ def test_a_complete_folder_shows_all_its_own_files(
         found += [(below[name], shown) for name, shown in listed.folders]
 
 
-def test_a_recursive_offset_of_files_of_any_type_and_folders() -> None:
+def test_a_recursive_offset_counts_each_folder_once() -> None:
     """Each folder counts once, with all that is in it; a folder that is cut in it is partial."""
     tree = Folder()
     for path in ("a/1", "a/2", "b/3"):

@@ -71,7 +71,7 @@ def test_the_oldest_connection_is_closed_for_the_next(site: "Site") -> None:
     ]
 
 
-def test_a_slow_client_outlasts_many_of_another_address(site: "Site") -> None:
+def test_a_slow_client_is_kept_while_others_are_closed(site: "Site") -> None:
     """One who takes long for a request stays, while a hundred from another address come and go."""
     site.max_connections = 10
     first, second = METRICS[:20], METRICS[20:]

@@ -118,7 +118,7 @@ def test_anything_else_is_not_found(site: "Site", path: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
-def test_headers_of_every_response(site: "Site", path: str, method: str) -> None:
+def test_every_response_has_security_headers(site: "Site", path: str, method: str) -> None:
     """Browsers may do nothing with a response, caches keep none, and none names a version."""
     headers = get(site, path, method).headers
     policy = headers["Content-Security-Policy"]

@@ -154,7 +154,7 @@ def test_the_costs_are_those_of_the_users_as_they_are_now(bcrypt: FakeBcrypt) ->
     run(twice())
 
 
-def test_wrong_passwords_never_drive_out_a_right_one(
+def test_wrong_passwords_never_evict_a_right_one(
     authenticate: Authenticate, bcrypt: FakeBcrypt
 ) -> None:
     """Given a thousand wrong ones after it, then it is still known; the first of them are not."""

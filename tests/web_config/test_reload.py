@@ -120,7 +120,7 @@ STRICTER = {
 
 
 @pytest.mark.parametrize(("before", "after"), STRICTER.values(), ids=STRICTER.keys())
-def test_a_kept_connection_does_not_outlast_stricter_tls(
+def test_stricter_tls_closes_kept_connections(
     serve: Serve, write: Write, folder: Path, before: str, after: str
 ) -> None:
     """A client that was let in under less strict settings must connect again."""
@@ -140,7 +140,7 @@ def test_a_kept_connection_does_not_outlast_stricter_tls(
     client.close()
 
 
-def test_a_kept_connection_outlasts_other_changes(serve: Serve, write: Write, folder: Path) -> None:
+def test_other_changes_keep_connections_open(serve: Serve, write: Write, folder: Path) -> None:
     """Given a new certificate, or settings that are less strict, then it goes on."""
     site = serve(GOOD_TLS + "  min_version: TLS13\n")
     client = site.connect()
