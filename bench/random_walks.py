@@ -249,7 +249,7 @@ class _Hook:
 
 @contextmanager
 def walking(seed: str, change_share: float = 0.0) -> Iterator[Callable[[int], Result]]:
-    """Give a function that makes the walk of a number."""
+    """Return a function that makes the walk of a number."""
     hook = _Hook()
     storage = Folder()
     account = SimulatedAccount(158, KEY, SECRET, storage=storage, refresh=hook.refresh)

@@ -99,7 +99,7 @@ def simulated(usage: Usage, odd_rows: tuple[object, ...] = ()) -> SimulatedAccou
 
 @pytest.fixture
 def collect(store: RowStore) -> Collect:
-    """Give a function that collects the account of a simulator into the store."""
+    """Return a function that collects the account of a simulator into the store."""
 
     def run(
         simulator: Simulator,

@@ -161,7 +161,7 @@ class Chromium:
         return result
 
     def receive_until(self, is_reached: Callable[[], bool]) -> None:
-        """Take in what the browser says until a condition holds; raises TimeoutError."""
+        """Read the events of the browser until a condition holds; raises TimeoutError."""
 
         async def receive() -> None:
             async with asyncio.timeout(TIMEOUT):

@@ -12,7 +12,7 @@ PREFIX = "SCALEENGINE_EXPORTER_"
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
-    """Give a function that reads what is wrong; it returns the sentence that says so."""
+    """Return a function that reads what is wrong; it returns the sentence that says so."""
     return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
 
@@ -33,7 +33,7 @@ def test_check_reads_its_flags(arguments: list[str]) -> None:
 
 
 def test_check_prints_text_by_default() -> None:
-    """Nothing needs to be said: it prints text."""
+    """No flag is needed: it prints text."""
     assert read_command_line("check") == (
         0,
         "check",

@@ -38,7 +38,7 @@ def refusing() -> Iterator[str]:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Return ``127.0.0.1:PORT`` where connections are accepted and nothing is ever said."""
+    """Return ``127.0.0.1:PORT`` where connections are accepted and nothing is ever sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -49,7 +49,7 @@ def go(url: str, ca_file: Path | None = None, timeout: float = 60.0) -> list[Che
 
 
 def test_a_plain_http_address_has_no_certificate_result(scaleengine: Simulator) -> None:
-    """An address in http:// is resolved and connected to, and said to have no certificate."""
+    """An address in http:// is resolved and connected to, and shown without a certificate."""
     name, connection, certificate = go(scaleengine.url)
 
     assert name.facts == {"host": "127.0.0.1", "addresses": ("127.0.0.1",)}
@@ -228,7 +228,7 @@ def test_an_untrusted_certificate_fails_with_its_cause(
     scaleengine: Simulator,
     case: str,
 ) -> None:
-    """A certificate that is not trusted is said why, once; no request is made."""
+    """A certificate that is not trusted has its cause, once; no request is made."""
     subject, days, trusted, why = BAD_CERTIFICATES[case]
     url = under_tls(authority.issue(case.replace(" ", "-"), subject, days))
     found = checked(url, main(), ca_file=str(authority.certificate) if trusted else None)

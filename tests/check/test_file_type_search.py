@@ -1,4 +1,4 @@
-"""What `check` says of a path without a file of its type, and what it requests for that."""
+"""What `check` reports for a path without a file of its type, and what it requests for that."""
 
 from dataclasses import replace
 

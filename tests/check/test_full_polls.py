@@ -170,7 +170,7 @@ def test_the_demand_of_an_account_is_exact_or_bounded(
 
 
 def test_the_demand_is_not_shown_where_every_target_failed() -> None:
-    """Where every target failed, nothing is said."""
+    """Where every target failed, nothing is shown."""
     assert build_demand_result("main", {USAGE: None, TARGET: None}, 5) is None
 
 

@@ -283,7 +283,7 @@ def test_an_unreachable_api_is_reported_after_one_request(
     fault: AnyFault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the first request of all gets no response, that is said once; no other is sent."""
+    """Where the first request of all gets no response, that is reported once; no other is sent."""
     timers = ManualTimers()
     timers.install(monkeypatch)
     actual = TimesOut(timers.expire) if fault is Fault.HANG else fault
@@ -322,7 +322,7 @@ def test_a_wrong_clock_is_reported_once(
     off: int,
     direction: str,
 ) -> None:
-    """A clock that is off is said once; all else is tried by ScaleEngine's time."""
+    """A clock that is wrong is reported once; all else is tried by ScaleEngine's time."""
     with Simulator([account], clock=lambda: time.time() + off) as scaleengine:
         found = checked(scaleengine.url, main(), main(name="other"))
 

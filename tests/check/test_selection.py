@@ -64,7 +64,7 @@ def test_an_unknown_selection_is_an_error_with_a_suggestion(
 def test_a_selected_path_without_configured_paths_is_an_error(
     settings: MakeSettings, main: DescribeAccount
 ) -> None:
-    """Where no path is configured, that is said."""
+    """Where no path is configured, the error says so."""
     configured = settings("http://127.0.0.1:9/", main(files={"paths": []}))
     with pytest.raises(SelectionError, match="no account polls 'x': there is none"):
         select(configured, [], ["x"])

@@ -25,7 +25,7 @@ NO_REPLAY = Checks(replay=False)
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[StartProgram]:
-    """Give a function that starts the program in a folder; it ends with the module's tests.
+    """Return a function that starts the program in a folder; it ends with the module's tests.
 
     It listens on a free port of 127.0.0.1 and logs in JSON, where the arguments or the environment
     do not say otherwise.
@@ -65,7 +65,7 @@ def scaleengine() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def configure() -> WriteConfig:
-    """Give a function that writes `config.yaml` into a folder.
+    """Return a function that writes `config.yaml` into a folder.
 
     Its account `main` polls the disk usage and one path each second. ``account`` replaces what is
     said of it (None: nothing is), ``others`` are further accounts, ``api`` is more of the API.

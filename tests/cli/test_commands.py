@@ -40,7 +40,7 @@ def _as_before() -> Iterator[None]:
 
 @pytest.fixture
 def main(tmp_path: Path) -> RunMain:
-    """Give a function that runs the program with a good `config.yaml`, at a free port."""
+    """Return a function that runs the program with a good `config.yaml`, at a free port."""
     file = tmp_path / "config.yaml"
     file.write_text(GOOD)
 

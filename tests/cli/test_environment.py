@@ -54,7 +54,7 @@ def test_a_folder_for_multiprocess_mode_is_not_used(
 def test_variables_of_libraries_change_nothing(
     start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
 ) -> None:
-    """With all of them set, the program says and does the same, and writes no file."""
+    """With all of them set, the program does and prints the same, and writes no file."""
     folder = tmp_path / "libraries"
     folder.mkdir()
     configure(tmp_path, scaleengine.url)

@@ -1,4 +1,4 @@
-"""The whole program when ScaleEngine fails: it lives, says what is wrong, and keeps its numbers."""
+"""The whole program when ScaleEngine fails: it runs, logs what is wrong, and keeps its numbers."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def main() -> RunMain:
-    """Give a function that runs the program."""
+    """Return a function that runs the program."""
 
     def run(*arguments: str, **environ: str) -> int:
         process = Process(environ, SignalThread(lambda _: None), BackgroundWriter(2))

@@ -1,4 +1,4 @@
-"""The command line and the environment: what can be said, who wins, and what is refused."""
+"""The command line and the environment: which values are read, which win, which are refused."""
 
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def value(flag: str, *arguments: str, **environ: str) -> object:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> ReadWrongFlags:
-    """Give a function that reads what is wrong; it returns the sentence that says so."""
+    """Return a function that reads what is wrong; it returns the sentence that says so."""
     return lambda *arguments, **environ: read_wrong_command_line(capsys, *arguments, **environ)
 
 
@@ -138,7 +138,7 @@ def test_a_flag_wins_over_the_environment(flag: str, text: str, expected: object
 
 
 def test_listen_addresses_are_repeatable() -> None:
-    """The address can be said again and again, and in the environment with commas."""
+    """The address can be given again and again, and in the environment with commas."""
     addresses = (TcpAddress("127.0.0.1", 1), UnixAddress(Path("/x")), TcpAddress("", 2))
     words = ["--web.listen-address=127.0.0.1:1", "--web.listen-address", "unix:/x"]
     listed = "127.0.0.1:1, unix:/x ,:2"
@@ -148,7 +148,7 @@ def test_listen_addresses_are_repeatable() -> None:
 
 
 def test_configuration_files_are_repeatable() -> None:
-    """They can be said again and again, and in the environment with commas."""
+    """They can be given again and again, and in the environment with commas."""
     files = (Path("a.yaml"), Path("b"))
     assert value("config.file", "--config.file=a.yaml", "--config.file", "b") == files
     assert value("config.file", **{variable("config.file"): "a.yaml,b"}) == files
@@ -159,7 +159,7 @@ def test_configuration_files_are_repeatable() -> None:
     [("web.telemetry-path", "/first", "/last"), ("log.level", "debug", "error")],
 )
 def test_the_last_value_of_a_flag_wins(flag: str, first: str, last: str) -> None:
-    """A flag that is not repeatable holds as it was said last."""
+    """A flag that is not repeatable has its last value."""
     assert str(value(flag, f"--{flag}={first}", f"--{flag}={last}")) == last
 
 

@@ -58,7 +58,7 @@ class HeldFile:
 
 @pytest.fixture
 def hold() -> Iterator[Callable[[Path], HeldFile]]:
-    """Give a function that holds a file until the test is over."""
+    """Return a function that holds a file until the test is over."""
     with ExitStack() as stack:
 
         def begin(file: Path) -> HeldFile:

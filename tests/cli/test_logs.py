@@ -37,7 +37,7 @@ def _as_before() -> Iterator[None]:
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Written:
-    """Give a function that gives the lines written to standard error since it was last asked."""
+    """Return a function that gives the lines written to standard error since it was last asked."""
 
     def lines() -> list[str]:
         out, err = capsys.readouterr()
@@ -154,7 +154,7 @@ def test_a_json_line_has_the_same_fields(written: Written) -> None:
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 def test_events_of_libraries_have_the_same_format(written: Written, form: str) -> None:
-    """What a library says looks as what the exporter says, traceback and all."""
+    """Events of a library have the format of the exporter's, traceback included."""
     configure_logging("info", form, str)
     try:
         fail("four")

@@ -1,4 +1,4 @@
-"""What a reload says of itself: published first, then logged and returned."""
+"""The outcome of a reload: published first, then logged and returned."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -50,7 +50,7 @@ def stop() -> RecordingStop:
 
 @pytest.fixture
 def start(stop: RecordingStop) -> Iterator[Callable[[ReloadFunction], ReloadThread]]:
-    """Give a function that starts a thread for a reload; it has to end with the test."""
+    """Return a function that starts a thread for a reload; it has to end with the test."""
     started: list[ReloadThread] = []
 
     def begin(reload: ReloadFunction) -> ReloadThread:

@@ -64,7 +64,7 @@ accounts:
 
 @pytest.fixture
 def settings_of(tmp_path: Path) -> SettingsOf:
-    """Give a function that builds settings from a configuration's text; it may name `secret`."""
+    """Return a function that builds settings from a configuration's text; it may name `secret`."""
     (tmp_path / "secret").write_text("from-the-file")
 
     def make(text: str) -> Settings:

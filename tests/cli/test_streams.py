@@ -127,7 +127,7 @@ class StartWithStreams(Protocol):
 
 @pytest.fixture
 def begin(folder: Path) -> Iterator[StartWithStreams]:
-    """Give a function that starts the program with streams of a kind."""
+    """Return a function that starts the program with streams of a kind."""
     programs: list[ProgramWithStreams] = []
 
     def begin(streams: str, *arguments: str) -> ProgramWithStreams:

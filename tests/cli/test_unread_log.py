@@ -171,7 +171,7 @@ def test_an_unread_log_delays_neither_stop_nor_reload(program: ProgramWithFullPi
 
 
 def test_an_unread_standard_error_does_not_delay_an_error_exit(tmp_path: Path) -> None:
-    """What cannot be said is not waited for: the status says that the configuration is wrong."""
+    """A message that cannot be written is not waited for: the status shows the mistake."""
     (tmp_path / "config.yaml").write_text("accounts: []\n")
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)

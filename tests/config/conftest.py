@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def load_text(folder: Path) -> LoadText:
-    """Give a function that loads a text as `config.yaml`."""
+    """Return a function that loads a text as `config.yaml`."""
 
     def load_it(text: str | bytes, environ: Mapping[str, str] | None = None) -> LoadedConfig:
         content = text.encode() if isinstance(text, str) else text
@@ -44,7 +44,7 @@ def load_text(folder: Path) -> LoadText:
 
 @pytest.fixture
 def mistakes(load_text: LoadText) -> ReadMistakes:
-    """Give a function that gives the lines of the error that a bad text ends in.
+    """Return a function that gives the lines of the error that a bad text ends in.
 
     Its traceback must not have the word canary, which stands for a secret in the text.
     """

@@ -25,7 +25,7 @@ def account(cdn: int, more: str = "") -> str:
 
 @pytest.fixture
 def write(folder: Path) -> Write:
-    """Give a function that writes files, by their names."""
+    """Return a function that writes files, by their names."""
 
     def write_them(files: Mapping[str, str]) -> None:
         for name, text in files.items():
@@ -118,7 +118,7 @@ def test_no_accounts_in_any_file_are_a_mistake(write: Write) -> None:
 
 
 def test_a_folder_without_files_is_a_mistake(write: Write) -> None:
-    """It is said at once, with what is wrong in the other files."""
+    """It is reported at once, with what is wrong in the other files."""
     write({"d/notes.txt": "x", "a.yaml": "accounts: []"})
     assert find_mistakes("d", "a.yaml") == [
         f"d: {EMPTY_FOLDER}",

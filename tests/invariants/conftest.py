@@ -14,7 +14,7 @@ from tests.support.program import FREE_PORT_AND_JSON, Program
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPolling]:
-    """Give a function that starts the program to poll accounts; it ends with the module's tests."""
+    """Return a function that starts the program to poll accounts; it ends with the module."""
     with ExitStack() as stack:
 
         def begin(simulator: Simulator, *accounts: Mapping[str, object]) -> Program:

@@ -23,7 +23,7 @@ def clock(fake_clock: FakeClock) -> Clock:
 
 @pytest.fixture
 def exposition() -> Callable[[CollectorRegistry], str]:
-    """Give a function that renders a registry, without what tells of the process and of Python."""
+    """Return a function that renders a registry, without metrics of the process and of Python."""
 
     def render(registry: CollectorRegistry) -> str:
         families = generate_latest(registry).decode().split("# HELP ")[1:]

@@ -113,13 +113,13 @@ def metrics(store: Store, clock: Clock) -> Metrics:
 
 @pytest.fixture
 def publisher(store: Store, metrics: Metrics, clock: Clock) -> Callable[[Stop], Publisher]:
-    """Give a function that makes a publisher with a stop signal."""
+    """Return a function that makes a publisher with a stop signal."""
     return lambda stop: Publisher(metrics, store, clock, stop)
 
 
 @pytest.fixture
 def polled(store: Store, clock: Clock) -> Polled:
-    """Give a function that lets a poll end now: with a snapshot, or with a reason why not."""
+    """Return a function that lets a poll end now: with a snapshot, or with a reason why not."""
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None

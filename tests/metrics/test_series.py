@@ -41,7 +41,7 @@ def store() -> Store:
 
 @pytest.fixture
 def polled(store: Store, clock: Clock) -> Polled:
-    """Give a function that lets a poll end now: with a snapshot, or with a reason why not."""
+    """Return a function that lets a poll end now: with a snapshot, or with a reason why not."""
 
     def end(target: Target, learned: Snapshot | Reason) -> None:
         reason = learned if isinstance(learned, Reason) else None
@@ -53,7 +53,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 
 @pytest.fixture
 def series(store: Store, clock: Clock) -> Series:
-    """Give a function that scrapes: values of a metric by the label that tells its series apart."""
+    """Return a function that scrapes: values of a metric by the label that identifies its series."""
     registry = CollectorRegistry()
     known = SnapshotCollector(store, clock, WallTime(clock), SnapshotRedactor(SecretRedactor()))
     registry.register(AllAccounts(known, lambda: ["main"]))

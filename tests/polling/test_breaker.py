@@ -144,7 +144,7 @@ def test_corrected_credentials_are_tried_at_once(
 def test_a_poll_that_takes_too_long_sends_no_further_request(
     simulator: Simulator, open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
-    """A poll that takes longer than its numbers would count makes no further call."""
+    """A poll that takes longer than its numbers would count makes no further request."""
     clock = leaping.clock
     with open_account(simulator, leaping=leaping) as account:
         session = make_session(account, PATHS[0])

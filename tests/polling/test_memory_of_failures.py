@@ -29,7 +29,7 @@ MIB = 2**20
 
 @pytest.fixture
 def failed(open_account: OpenAccount) -> Iterator[Callable[[Fault], ScaleEngineError]]:
-    """Give a function that polls once under a fault, and returns why that failed."""
+    """Return a function that polls once under a fault, and returns why that failed."""
     storage = Folder(folders={"sestore4": Folder()})
     account = SimulatedAccount(cdn=158, api_key=KEY, api_secret=SECRET, storage=storage)
     with Simulator([account]) as simulator, open_account(simulator) as polled:

@@ -56,7 +56,7 @@ def polling(
 
 
 def test_one_target_that_fails_does_not_hold_up_another(open_account: OpenAccount) -> None:
-    """Targets fail alone: one whose calls hang leaves the others as they are."""
+    """Targets fail alone: one whose requests hang leaves the others as they are."""
     store, ended = Store([USAGE, FILES]), threading.Event()
     hang = Behaviour(faults=(FaultRule(Fault.HANG, command="disk.usage"),))
     with (
@@ -99,7 +99,7 @@ def test_stop_ends_polls_at_once_while_requests_hang(open_account: OpenAccount) 
     ):
         assert simulator.wait_for_requests(2)
         assert poller.list_dead_threads() == ()
-    # The timers of calls that were ended are cancelled, and end a moment later.
+    # The timers of requests that were ended are cancelled, and end a moment later.
     for timer in set(threading.enumerate()) - threads:
         timer.join(TIMEOUT)
         assert not timer.is_alive()

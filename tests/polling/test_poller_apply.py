@@ -308,7 +308,7 @@ def test_stop_ends_polled_leaving_and_waiting_targets(
         assert made.thread.stop(TIMEOUT)
         made.set_targets(left, FILES)
         assert made.ended == []
-    # The timers of calls that were ended are cancelled, and end a moment later.
+    # The timers of requests that were ended are cancelled, and end a moment later.
     wait_until(lambda: set(threading.enumerate()) <= threads)
 
 
@@ -329,7 +329,7 @@ def test_stop_ends_requests_of_a_removed_account(
 def test_a_request_of_a_removed_account_ends_at_once(
     open_account: OpenAccount, simulator: Simulator, replaced: tuple[str, ...]
 ) -> None:
-    """Where the account is gone, or another now, a call that hangs in its name ends at once."""
+    """Where the account is gone, or another now, a request that hangs in its name ends at once."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     observed: list[Exchange] = []
     with (

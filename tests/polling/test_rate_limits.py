@@ -1,4 +1,4 @@
-"""The calls of an account keep its pace, all of them, and other accounts have theirs."""
+"""The requests of an account keep its pace, all of them, and other accounts have theirs."""
 
 import asyncio
 import time

@@ -163,7 +163,7 @@ def test_a_random_wait_is_at_most_twice_its_minimum(seed: int, asked: float | No
 
 
 def test_a_corrected_time_is_retried_without_wait() -> None:
-    """With ScaleEngine's own time at hand the call is made again at once."""
+    """With ScaleEngine's own time at hand the request is made again at once."""
     time = FakeClock(0.0)
     api = FailingApi(time, failed(CorrectedClockError))
     assert retry(time, api) == "a response"
@@ -253,7 +253,7 @@ def test_a_transient_failure_is_retried_with_a_new_signature(
     number: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault of one call does not fail the poll: the request is signed again and sent again."""
+    """A fault of one request does not fail the poll: it is signed again and sent again."""
     clock, timers = leaping.clock, ManualTimers()
     timers.install(monkeypatch)
     rule = FaultRule(fault, requests=(number,))
@@ -313,7 +313,7 @@ def test_a_permanent_failure_ends_the_poll(
 def test_a_wrong_clock_costs_one_more_request(
     open_account: OpenAccount, leaping: LeapingClock, ahead: float
 ) -> None:
-    """A refused time costs the first poll one call more, and later polls none."""
+    """A refused time costs the first poll one request more, and later polls none."""
     clock = leaping.clock
     with (
         Simulator([ACCOUNT], clock=lambda: clock.now() + ahead) as simulator,
@@ -405,7 +405,7 @@ def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount)
 
 
 def test_a_failed_walk_ends_waits_for_retries(open_account: OpenAccount) -> None:
-    """Where one call of a walk fails for good, others do not go on waiting to try again."""
+    """Where one request of a walk fails for good, others do not go on waiting to try again."""
     folders = {name: Folder(files={"1.mp4": FileType.VIDEO}) for name in "ab"}
     storage = Folder(files={f"{n}": FileType.VIDEO for n in range(100)}, folders=folders)
     stored = SimulatedAccount(158, KEY, SECRET, storage=Folder(folders={"sestore4": storage}))
@@ -420,7 +420,7 @@ def test_a_failed_walk_ends_waits_for_retries(open_account: OpenAccount) -> None
 def test_a_rate_limited_account_sends_no_request(
     open_account: OpenAccount, leaping: LeapingClock
 ) -> None:
-    """Where one target was asked to wait, the others of its account make no call meanwhile."""
+    """Where one target was asked to wait, the others of its account make no request meanwhile."""
     clock = leaping.clock
     behaviour = Behaviour(faults=(FaultRule(HttpError(429, retry_after="40"), requests=(1,)),))
     with (

@@ -301,7 +301,7 @@ def test_a_failed_poll_keeps_the_snapshot_and_records_the_reason(
 
 
 def test_unreadable_secrets_fail_the_poll_as_auth() -> None:
-    """A poll without readable secrets makes no call, and fails as auth."""
+    """A poll without readable secrets makes no request, and fails as auth."""
 
     def unreadable() -> Credentials:
         raise AuthError("credentials", "the file is gone", "put it back")

@@ -99,7 +99,7 @@ def calls_of(
     max_requests: int = 100,
     limits: SnapshotLimits | None = None,
 ) -> PollSession:
-    """Return the calls of a poll whose time goes on by a second at each look at the clock."""
+    """Return the requests of a poll whose time goes on by a second at each look at the clock."""
     seconds = count()
     clock = Clock(now=lambda: NOW + next(seconds), monotonic=lambda: 0.0)
     client = Client(

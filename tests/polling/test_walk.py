@@ -255,7 +255,7 @@ def test_responses_without_progress_fail_the_walk(responses: Script, words: str)
     "error", [ApiError("files.list", "no", "look"), NetworkError("files.list", "no", "look")]
 )
 def test_a_failure_of_the_first_request_fails_the_walk(error: Exception) -> None:
-    """What the very first call fails with is what the walk fails with."""
+    """What the very first request fails with is what the walk fails with."""
     with pytest.raises(type(error)):
         walked({("s", 0): error})
 

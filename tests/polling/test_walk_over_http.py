@@ -280,7 +280,7 @@ def test_a_missing_path_is_a_failure_of_the_api(open_account: OpenAccount) -> No
 
 
 def test_too_many_requests_fail_the_walk(open_account: OpenAccount) -> None:
-    """A walk that would need more calls than allowed ends as soon as that is sure."""
+    """A walk that would need more requests than allowed ends as soon as that is sure."""
     tree = folders_of(100, {f"f{number:02}": folders_of(99, {}) for number in range(40)})
     with (
         Simulator([account_with(tree)]) as simulator,
@@ -321,7 +321,7 @@ def test_overlapping_paths_are_no_replays(open_account: OpenAccount) -> None:
 
 
 def test_requests_that_were_not_sent_do_not_count(open_account: OpenAccount) -> None:
-    """When a walk fails, calls that still wait for their turn are not counted as made."""
+    """When a walk fails, requests that still wait for their turn are not counted as made."""
     tree = folders_of(0, {f"f{number:02}": folders_of(100, {}) for number in range(40)})
     faults = FaultRule(Fault.HTML_PAGE, requests=(2,))
     with (

@@ -64,7 +64,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start(writers: list[BackgroundWriter]) -> Start:
-    """Give a function that returns a writer to a descriptor, which has begun."""
+    """Return a function that returns a writer to a descriptor, which has begun."""
 
     def start(descriptor: int, max_waiting: int = 1024 * 1024) -> BackgroundWriter:
         writer = BackgroundWriter(descriptor, max_waiting)

@@ -1,4 +1,4 @@
-"""An account at a simulator, raw peers that do what no server should, and ways to call them."""
+"""An account at a simulator, raw peers that break the rules, and functions that send requests."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""A client makes one signed call at a time, tells how it ended, and shows no secret."""
+"""A client sends one signed request at a time, reports how it ended, and shows no secret."""
 
 import json
 import socket
@@ -45,7 +45,7 @@ NOW = 1415700000
 
 
 def shows_no_secret(error: BaseException) -> bool:
-    """Say whether all that can be printed of an error is free of the key and the secret."""
+    """Return whether all that can be printed of an error is free of the key and the secret."""
     printed = [str(error), repr(error), *traceback.format_exception(error)]
     return not any(secret in text for secret in (KEY, SECRET) for text in printed)
 
@@ -53,7 +53,7 @@ def shows_no_secret(error: BaseException) -> bool:
 def test_a_request_is_signed_and_its_response_read(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """A call carries account, key and time, and returns what is read of the response."""
+    """A request carries account, key and time, and returns what is read of the response."""
     client = connect(simulator.url)
     found = client.call(credentials, "disk.usage", {"cpu": "", "starttime": NOW}, sorted)
 
@@ -67,7 +67,7 @@ def test_a_request_is_signed_and_its_response_read(
 def test_the_same_request_gets_another_timestamp(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """The same call made twice has two timestamps: a signature is accepted once."""
+    """The same request made twice has two timestamps: a signature is accepted once."""
     client = connect(simulator.url)
     for _ in range(3):
         list_files(client, credentials, "sestore4/jb", "video", 0)
@@ -82,7 +82,7 @@ def test_a_request_is_signed_after_its_wait(
     credentials: Credentials,
     exchanges: list[Exchange],
 ) -> None:
-    """A call that has to wait is signed after the wait, which is no part of how long it took."""
+    """A request that has to wait is signed after the wait, which is no part of how long it took."""
     now = [0.0]
 
     def wait(seconds: float) -> bool:
@@ -109,7 +109,7 @@ def test_a_request_is_signed_after_its_wait(
 def test_a_retry_is_signed_with_its_own_time(
     simulator: Simulator, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """A failed call that is made again is signed with the time at which it is made again."""
+    """A failed request that is made again is signed with the time at which it is made again."""
     simulator.behave(Behaviour(faults=(FaultRule(BUSY, requests=(1,)),)))
     client = connect(simulator.url)
     with pytest.raises(ScaleEngineError):
@@ -368,7 +368,7 @@ def test_objects_show_no_secret(
 def test_a_defect_is_observed_as_a_failure(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """A call that ends with something unforeseen counts as failed."""
+    """A request that ends with something unforeseen counts as failed."""
 
     def read(_: JsonObject) -> None:
         raise LookupError("unforeseen")
@@ -384,7 +384,7 @@ def test_a_defect_is_observed_as_a_failure(
 def test_a_lack_of_memory_is_a_network_failure(
     simulator: Simulator, connect: MakeClient, credentials: Credentials, exchanges: list[Exchange]
 ) -> None:
-    """A call for which there is no memory fails as network, and names what is missing."""
+    """A request for which there is no memory fails as network, and names what is missing."""
 
     def read(_: JsonObject) -> None:
         raise MemoryError
@@ -411,7 +411,7 @@ def test_the_wait_for_memory_is_limited(
     exchanges: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A call whose response cannot be read for lack of memory fails as timeout, and says so."""
+    """A request whose response cannot be read for lack of memory fails as timeout, and says so."""
     seconds = map(float, count())
     with (
         waiting_for_memory(monkeypatch, lambda: next(seconds)),
@@ -429,7 +429,7 @@ def test_the_wait_for_memory_ends_with_the_client(
     exchanges: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A client that is closed meanwhile ends the call at once, and tells nothing."""
+    """A client that is closed meanwhile ends the request at once, and reports nothing."""
     client = connect(simulator.url)
 
     def close() -> float:

@@ -1,4 +1,4 @@
-"""A call has one limit in time for all that it does, and close ends it at once."""
+"""A request has one limit in time for all that it does, and close ends it at once."""
 
 import socket
 import threading
@@ -100,7 +100,7 @@ def test_an_endless_peer_is_left_at_the_deadline(
 
 
 def test_connecting_ends_at_the_deadline(dropping: FindDroppingAddress, send: SendRequest) -> None:
-    """Connecting is a part of the call."""
+    """Connecting is a part of the request."""
     with ends_in_time(NO_CONNECTION):
         send(f"http://127.0.0.1:{dropping().port}/", LIMIT)
 
@@ -134,7 +134,7 @@ def test_a_slow_resolver_begins_no_connection(
 def test_the_next_request_has_its_own_deadline(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """After a timeout the next call begins again, on a connection of its own."""
+    """After a timeout the next request begins again, on a connection of its own."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     sender = transport(simulator.url, LIMIT)
     with ends_in_time():
@@ -146,7 +146,7 @@ def test_the_next_request_has_its_own_deadline(
 def test_a_kept_connection_has_a_deadline(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A connection that served a call before is limited in the next one."""
+    """A connection that served a request before is limited in the next one."""
     sender = transport(simulator.url, LIMIT)
     send_until_response(sender, context)
     simulator.behave(Behaviour(faults=(FaultRule(Fault.SLOW_HEADERS),), drip=0.02))
@@ -157,7 +157,7 @@ def test_a_kept_connection_has_a_deadline(
 def test_concurrent_requests_have_their_own_deadlines(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """The end of one call's time does nothing to another request."""
+    """The end of one request's time does nothing to another request."""
     over = threading.Event()
 
     def serve(sock: socket.socket, request: bytes) -> None:
@@ -176,7 +176,7 @@ def test_concurrent_requests_have_their_own_deadlines(
 
 
 class HangingRequest:
-    """A call that hangs in a thread, and the transport that makes it."""
+    """A request that hangs in a thread, and the transport that makes it."""
 
     def __init__(self, sender: Transport, context: RequestContext) -> None:
         self._sender = sender
@@ -185,7 +185,7 @@ class HangingRequest:
         self._call: Future[HttpResponse] = self._threads.submit(sender.send, "{}", context)
 
     def ends_at_once(self) -> bool:
-        """Close the transport; say whether the call ended then, and a later one does not begin."""
+        """Close the transport; return whether the request ended, and a later one does not begin."""
         began = time.monotonic()
         self._sender.close()
         error = self._call.exception(SLACK)
@@ -199,7 +199,7 @@ class HangingRequest:
 def test_close_ends_a_wait_for_a_response(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A call that waits for its response ends when the transport is closed."""
+    """A request that waits for its response ends when the transport is closed."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG),)))
     hanging = HangingRequest(transport(simulator.url, 60), context)
 
@@ -208,7 +208,7 @@ def test_close_ends_a_wait_for_a_response(
 
 
 def test_close_ends_a_handshake(transport: MakeTransport, context: RequestContext) -> None:
-    """A call that waits for the other side's part of TLS ends when the transport is closed."""
+    """A request that waits for the other side's part of TLS ends when the transport is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         hanging = HangingRequest(transport(url, 60), context)
@@ -225,7 +225,7 @@ def test_close_ends_connecting(
     context: RequestContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A call that waits for one of several connections ends when the transport is closed."""
+    """A request that waits for one of several connections ends when the transport is closed."""
     connecting = threading.Semaphore(0)
     connect = socket.socket.connect
 
@@ -246,7 +246,7 @@ def test_close_ends_connecting(
 def test_close_ends_the_reading_of_a_response(
     listen: StartServer, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """A call that reads its response ends when the transport is closed."""
+    """A request that reads its response ends when the transport is closed."""
     reading = threading.Event()
 
     def serve(sock: socket.socket, _: bytes) -> None:
@@ -262,7 +262,7 @@ def test_close_ends_the_reading_of_a_response(
 def test_an_unused_or_closed_transport_can_be_closed(
     simulator: Simulator, transport: MakeTransport
 ) -> None:
-    """A transport that has made no call, or is closed already, can be closed."""
+    """A transport that has made no request, or is closed already, can be closed."""
     sender = transport(simulator.url)
     sender.close()
     sender.close()
@@ -271,7 +271,7 @@ def test_an_unused_or_closed_transport_can_be_closed(
 def test_no_thread_is_left(
     simulator: Simulator, transport: MakeTransport, context: RequestContext
 ) -> None:
-    """Neither good calls nor timeouts leave a thread behind, except the one of all deadlines."""
+    """Neither good requests nor timeouts leave a thread behind, except the one of all deadlines."""
     TIMERS.add(0.0, lambda: None)
     before = set(threading.enumerate())
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(2,)),)))

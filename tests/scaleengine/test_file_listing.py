@@ -1,4 +1,4 @@
-"""A listing is read in every shape that PHP may give it, and refused where it says two things."""
+"""A listing is read in every shape that PHP may give it, and refused where it is ambiguous."""
 
 import json
 from collections.abc import Callable

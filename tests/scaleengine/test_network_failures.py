@@ -109,7 +109,7 @@ def test_a_refused_connection_is_named(closed: str, send: SendRequest) -> None:
 
 
 def test_an_unknown_name_is_named(send: SendRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that the resolver does not know is said to be one."""
+    """A name that the resolver does not know is named as one."""
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -190,7 +190,7 @@ def test_too_few_descriptors_for_the_resolver_are_named_as_the_cause(
 def test_too_few_threads_are_named_as_the_cause(
     closed: str, send: SendRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no thread can be started for the limit in time, that is said."""
+    """Where no thread can be started for the time limit, the error says so."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -231,7 +231,7 @@ def test_a_name_without_addresses_is_a_failure(
 def test_the_cause_is_that_of_the_last_failure(
     fixed_server: StartFixedServer, closed: str, send: SendRequest
 ) -> None:
-    """What is said is the cause of this failure, not of the one that led to trying again."""
+    """The cause is that of this failure, not of the one that led to the retry."""
     url = fixed_server(b"SSH-2.0-OpenSSH_9.7\r\n")
     try:
         send(url)

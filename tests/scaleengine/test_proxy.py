@@ -1,4 +1,4 @@
-"""Proxies are taken from the environment, as is usual; what they do wrong is said to be theirs."""
+"""Proxies are taken from the environment, as is usual; their failures are named as theirs."""
 
 import socket
 import threading
@@ -203,7 +203,7 @@ def test_a_slow_proxy_is_left_at_the_deadline(
 def test_tls_errors_in_a_tunnel_are_those_without_one(
     listen: StartServer, send: SendRequest, use_proxy: Callable[[str], None]
 ) -> None:
-    """What goes wrong with TLS inside a tunnel is said as it is without one."""
+    """A TLS failure inside a tunnel has the same message as without one."""
 
     def serve(sock: socket.socket, _: bytes) -> None:
         sock.sendall(b"HTTP/1.1 200 Established\r\n\r\n")

@@ -48,7 +48,7 @@ def test_the_same_request_waits_for_the_next_second() -> None:
 
 
 def test_a_stop_ends_the_wait_for_a_timestamp() -> None:
-    """When it is time to stop, nothing waits: the call will not be made anyway."""
+    """When it is time to stop, nothing waits: the request will not be made anyway."""
     timestamps = TimestampAllocator(lambda _: True)
     stamped = [timestamps.allocate(listing("a"), lambda: START) for _ in range(2)]
     assert stamped == [1_700_000_000] * 2

@@ -389,7 +389,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_responses_without_one_meaning_are_refused(ask: Ask, case: str) -> None:
-    """What has no meaning, or several, is refused, and the cause is said."""
+    """What has no meaning, or several, is refused with its cause."""
     data, kind, cause = REFUSED[case]
     with pytest.raises(ScaleEngineError) as caught:
         ask(data)

@@ -97,12 +97,12 @@ def client(machine: SkewedMachine, simulator: Simulator) -> Iterator[Client]:
 
 
 def ask(client: Client) -> None:
-    """Make a call."""
+    """Make a request."""
     list_files(client, KNOWN, "sestore4/jb", "video", 0)
 
 
 def refused(client: Client) -> ScaleEngineError:
-    """Make a call that is refused for its time, and return the error."""
+    """Make a request that is refused for its time, and return the error."""
     with pytest.raises(ClockError) as caught:
         ask(client)
     return caught.value
@@ -116,7 +116,7 @@ def refusal(date: str = "") -> bytes:
 
 
 def codes(simulator: Simulator) -> list[str | None]:
-    """Return how the calls ended, oldest first."""
+    """Return how the requests ended, oldest first."""
     return [request.code for request in simulator.requests]
 
 
@@ -132,7 +132,7 @@ def codes(simulator: Simulator) -> list[str | None]:
 def test_a_wrong_clock_is_refused_once(
     machine: SkewedMachine, simulator: Simulator, client: Client, off: float, compared: str
 ) -> None:
-    """The first call is refused and may be made again at once; all later ones are accepted."""
+    """The first request is refused and may be made again at once; all later ones are accepted."""
     machine.off = off
     with capture_logs() as lines:
         error = refused(client)

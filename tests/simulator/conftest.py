@@ -83,7 +83,7 @@ def ask(
     post: PostText,
     signed: SignCommand,
 ) -> SendCommand:
-    """Return a function that makes a signed call of the simulator and decodes the response."""
+    """Return a function that sends a signed request to the simulator and decodes the response."""
 
     def call(command: str, **fields: str | int | list[str]) -> dict[str, object]:
         text = signed(command, secret=SECRET, **fields)

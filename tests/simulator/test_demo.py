@@ -140,7 +140,7 @@ def test_a_seed_gives_the_same_account() -> None:
 
 
 def test_the_demo_account_is_served_by_the_protocol(demo: Demo, post: PostText) -> None:
-    """Its key and secret are good for a call by the protocol."""
+    """Its key and secret are good for a request by the protocol."""
     account = demo.account
     fields: dict[str, str | int] = {
         "command": "files.list",

@@ -1,4 +1,4 @@
-"""A fault hits the calls that it is meant for, and no others."""
+"""A fault affects the chosen requests, and no others."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ AskUsage = Callable[[], requests.Response]
 
 
 def codes(list_files: ListFiles, calls: int) -> list[str | None]:
-    """Return the codes of some calls in a row."""
+    """Return the codes of some requests in a row."""
     return [list_files().json().get("code") for _ in range(calls)]
 
 
@@ -33,7 +33,7 @@ def codes(list_files: ListFiles, calls: int) -> list[str | None]:
 def test_a_fault_affects_the_chosen_requests(
     simulator: Simulator, list_files: ListFiles, faults: FaultRule, expected: list[str | None]
 ) -> None:
-    """All calls, some of them by number, one command, one path, or a share."""
+    """All requests, some of them by number, one command, one path, or a share."""
     simulator.behave(Behaviour(faults=(faults,)))
 
     assert codes(list_files, 4) == expected
@@ -42,7 +42,7 @@ def test_a_fault_affects_the_chosen_requests(
 def test_other_requests_are_not_counted(
     simulator: Simulator, list_files: ListFiles, usage: AskUsage
 ) -> None:
-    """The second listing is the second, however many other calls were between."""
+    """The second listing is the second, however many other requests were between."""
     simulator.behave(Behaviour(faults=(FaultRule(BUSY, command="files.list", requests=(2,)),)))
 
     assert codes(list_files, 1) == [None]
@@ -51,7 +51,7 @@ def test_other_requests_are_not_counted(
 
 
 def test_of_several_faults_the_first_counts(simulator: Simulator, list_files: ListFiles) -> None:
-    """Faults have their own numbers; where two hit one call, the first is seen."""
+    """Faults have their own numbers; where two hit one request, the first is seen."""
     simulator.behave(
         Behaviour(faults=(FaultRule(BUSY, requests=(2,)), FaultRule(FAILING, requests=(2, 3))))
     )

@@ -17,7 +17,7 @@ AskUsage = Callable[[], requests.Response]
 
 
 def breaks(simulator: Simulator, fault: Fault, drip: float = 0.0) -> None:
-    """Break every call in one way."""
+    """Break every request in one way."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),), drip=drip))
 
 
@@ -212,7 +212,7 @@ def test_a_slow_response_ends_when_the_client_leaves(
 
 
 def test_a_request_can_hang(simulator: Simulator, list_files: ListFiles) -> None:
-    """Nothing comes until the client gives up; other calls are served meanwhile."""
+    """Nothing comes until the client gives up; other requests are served meanwhile."""
     simulator.behave(Behaviour(faults=(FaultRule(Fault.HANG, requests=(1,)),)))
     with pytest.raises(requests.ReadTimeout):
         list_files(timeout=0.5)
@@ -257,7 +257,7 @@ def test_a_redirect_shows_whether_the_key_was_carried_on(
 def test_stopping_ends_hanging_requests_at_once(
     simulator: Simulator, list_files: ListFiles
 ) -> None:
-    """A stop closes the connection of a call that hangs, and no thread is left."""
+    """A stop closes the connection of a request that hangs, and no thread is left."""
     breaks(simulator, Fault.HANG)
     failures: list[requests.RequestException] = []
 

@@ -1,4 +1,4 @@
-"""The simulator's life: starting, stopping, what it remembers, who may call it at once."""
+"""The simulator: starting, stopping, what it records, and concurrent requests."""
 
 import threading
 import time
@@ -67,7 +67,7 @@ def test_a_taken_port_is_an_error_with_its_cause(simulator: Simulator) -> None:
 
 
 def test_a_request_is_recorded_without_secrets(simulator: Simulator, ask: SendCommand) -> None:
-    """The record holds what the call asked, not the key or the secret."""
+    """The record holds what the request asked, not the key or the secret."""
     ask("files.list", path="sestore4/jb", type="audio", offset=3)
     ask("disk.usage", cpu=["web"], starttime=1415000000)
 
@@ -99,7 +99,7 @@ def test_a_request_is_recorded_without_secrets(simulator: Simulator, ask: SendCo
 def test_an_unreadable_request_is_recorded_with_its_code(
     simulator: Simulator, post: PostText
 ) -> None:
-    """What could not be read is a call with a code, and without a key."""
+    """What could not be read is a request with a code, and without a key."""
     post(simulator.url, "nonsense")
 
     assert simulator.requests == (
@@ -125,7 +125,7 @@ def test_the_newest_requests_are_kept() -> None:
 
 
 def test_waiting_for_requests_ends_at_the_timeout(simulator: Simulator) -> None:
-    """A call that never comes ends the wait with False."""
+    """A request that never comes ends the wait with False."""
     assert simulator.wait_for_requests(0)
     assert not simulator.wait_for_requests(1, timeout=0.01)
 

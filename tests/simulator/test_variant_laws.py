@@ -1,4 +1,4 @@
-"""Every reading is consistent: who knows it can see every file, and what it says is true."""
+"""Every reading is consistent: a client that knows it sees every file, and its flags are true."""
 
 from enum import Enum
 from random import Random

@@ -55,7 +55,7 @@ class _Unchanged:
 
 
 class Held(_Unchanged):
-    """The right response, held back until ``release``, or until ``count`` calls are held back."""
+    """The right response, held back until ``release``, or until ``count`` of them are held back."""
 
     name = "held"
 

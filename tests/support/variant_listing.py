@@ -150,7 +150,7 @@ class _Page:
         return folder.count(None if self._scans else self._listed) + folders
 
     def _is_never_left_out(self, units: int) -> bool:
-        """Say whether a folder is listed without room: no offset would lead to it."""
+        """Return whether a folder is listed without room: no offset would lead to it."""
         return self._recursive and (not units or self._has_to_show)
 
     def _reserved(self, parent: Folder, seen: _Seen) -> int:

@@ -1,4 +1,4 @@
-"""Clients that say that no more will come, by closing their side of the connection."""
+"""Clients that close their side of the connection after their requests."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What careless and hostile clients of a TLS port get, and what the log says of them."""
+"""What careless and hostile clients of a TLS port get, and what is logged of them."""
 
 import ssl
 from contextlib import closing, suppress

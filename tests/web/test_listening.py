@@ -47,7 +47,7 @@ with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6"
 
 @pytest.fixture
 def listening() -> Iterator[Listen]:
-    """Give a function that listens on addresses until the test is over."""
+    """Return a function that listens on addresses until the test is over."""
     opened: list[socket.socket] = []
 
     def begin(*addresses: ListenAddress) -> list[socket.socket]:

@@ -351,7 +351,7 @@ def test_a_failed_reload_gets_its_mistakes(site: "Site") -> None:
 
 
 def test_a_failed_reload_of_a_file_not_named_in_utf8_gets_its_mistakes(site: "Site") -> None:
-    """What is wrong in it is said all the same."""
+    """The response has its mistakes all the same."""
     site.reload = lambda: ended("c\udcff.yaml:1:1: is empty")
     response = site.serve_while(lambda: site.ask("/-/reload", "POST"))
     assert (response.status, response.body) == (500, rb"c\udcff.yaml:1:1: is empty" + b"\n")

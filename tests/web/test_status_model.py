@@ -1,4 +1,4 @@
-"""What the status says of each state of the targets, and as which JSON."""
+"""The status of each state of the targets, and its JSON."""
 
 import json
 import random

@@ -104,7 +104,7 @@ def folder(tmp_path: Path, drawer: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture
 def write(folder: Path) -> Callable[[str], Path]:
-    """Give a function that makes a text the web configuration; the file is a new one each time."""
+    """Return a function that makes a text the web configuration, in a new file each time."""
 
     def write_it(text: str) -> Path:
         (folder / "new").write_text(text, encoding="utf-8")
@@ -115,7 +115,7 @@ def write(folder: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def load(write: Callable[[str], Path]) -> Callable[[str], WebConfig]:
-    """Give a function that loads a text as `web.yml`."""
+    """Return a function that loads a text as `web.yml`."""
 
     def load_it(text: str) -> WebConfig:
         write(text)
@@ -126,7 +126,7 @@ def load(write: Callable[[str], Path]) -> Callable[[str], WebConfig]:
 
 @pytest.fixture
 def mistakes(load: Callable[[str], WebConfig]) -> Callable[[str], list[str]]:
-    """Give a function that gives the lines of the error that a bad text ends in.
+    """Return a function that gives the lines of the error that a bad text ends in.
 
     Its traceback must not have the word canary, which stands for a secret in the text.
     """
@@ -148,7 +148,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def begin(write: Callable[[str], Path], clock: FakeClock) -> Callable[[str], LiveWebConfig]:
-    """Give a function that starts with a text as web configuration and looks once."""
+    """Return a function that starts with a text as web configuration and looks once."""
 
     def begin_it(text: str) -> LiveWebConfig:
         write(text)
@@ -240,7 +240,7 @@ class Site:
 
 @pytest.fixture
 def serve(write: Callable[[str], Path], folder: Path) -> Iterator[Callable[[str], Site]]:
-    """Give a function that serves behind a text as web configuration, until the test ends."""
+    """Return a function that serves behind a text as web configuration, until the test ends."""
     running: list[tuple[Site, threading.Thread]] = []
 
     def start(text: str) -> Site:

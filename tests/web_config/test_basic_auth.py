@@ -61,7 +61,7 @@ def site(serve: Serve) -> "Site":
 
 
 def is_refused(response: Response) -> bool:
-    """Tell whether a response is a refusal without any hint."""
+    """Return whether a response is a refusal without any hint."""
     assert response.status in (200, 401)
     if response.status == 200:
         return False

@@ -38,7 +38,7 @@ class ScriptedStop(threading.Event):
         self.waits: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Say whether it is time to stop."""
+        """Return whether it is time to stop."""
         self.waits.append(timeout)
         return len(self.waits) > self.looks
 

@@ -38,7 +38,7 @@ def meet(site: "Site", context: ssl.SSLContext) -> tuple[str | None, str | None]
 
 
 def reaches(site: "Site", context: ssl.SSLContext) -> bool:
-    """Tell whether such a client gets a response; by TLS 1.3 a refusal comes only after sending."""
+    """Return whether such a client gets a response; in TLS 1.3 a refusal comes after sending."""
     try:
         site.ask(context=context)
     except (ssl.SSLError, ConnectionError):
@@ -195,7 +195,7 @@ def test_a_suite_that_openssl_lacks_is_an_error(
 
 
 def knows_x25519() -> bool:
-    """Say whether this Python can choose the curve: some of those for OpenSSL 3 cannot."""
+    """Return whether this Python can choose the curve: some of those for OpenSSL 3 cannot."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve("X25519")
     except ssl.SSLError:
