@@ -284,7 +284,7 @@ def walk_all(numbers: Iterable[int], seed: str, share: float, seconds: float) ->
 
 
 def summary(results: Sequence[Result], shown_absent: int) -> Iterator[str]:
-    """Give what came of the walks, line by line."""
+    """Return what came of the walks, line by line."""
     outcomes = Counter(result.outcome for result in results)
     yield f"{len(results)} walks: " + ", ".join(
         f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome
@@ -306,7 +306,7 @@ def summary(results: Sequence[Result], shown_absent: int) -> Iterator[str]:
 
 
 def _requests(results: Sequence[Result]) -> Iterator[str]:
-    """Give the requests of the walks that were finished, against the fewest possible."""
+    """Return the requests of the walks that were finished, against the fewest possible."""
     done = [result for result in results if result.published]
     if not done:
         return
@@ -332,7 +332,7 @@ def _requests(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _by_switch(results: Sequence[Result]) -> Iterator[str]:
-    """Give the outcomes of the readings with each unusual switch."""
+    """Return the outcomes of the readings with each unusual switch."""
     walks: Counter[str] = Counter()
     bad: Counter[tuple[str, Outcome]] = Counter()
     for result in results:

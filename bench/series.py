@@ -61,7 +61,7 @@ def _registry(count: int) -> CollectorRegistry:
 
 
 def _counts(count: int) -> Iterator[tuple[str, int]]:
-    """Give each sub-folder and the number of its files.
+    """Return each sub-folder and the number of its files.
 
     At random, the same at every run: names in sequence would compress as no real storage does.
     """

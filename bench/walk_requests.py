@@ -120,7 +120,7 @@ def count_requests(tree: Folder, variant: ApiVariant, strategy: WalkStrategy) ->
 def table(
     trees: Mapping[str, Callable[[], Folder]], variants: Mapping[str, ApiVariant]
 ) -> Iterator[str]:
-    """Give the lines of a table in Markdown."""
+    """Return the lines of a table in Markdown."""
     columns = ["tree", "an offset counts", "least", "children", "parents"]
     columns += [f"{name}, {which}" for name in ("s at 5/s", "MB", "CPU s") for which in "cp"]
     yield f"| {' | '.join(columns)} |"

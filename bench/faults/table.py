@@ -57,7 +57,7 @@ def row(outcome: Outcome, cases: Sequence[Case]) -> str:
 
 
 def log_of(outcome: Outcome, level: str) -> Iterator[str]:
-    """Give a heading, and the lines of the log of this level (``info``, ``debug``) and above."""
+    """Return a heading, and the lines of the log of this level (``info``, ``debug``) and above."""
     yield f"# {outcome.case.name}, {outcome.when.value}"
     for event in outcome.lines:
         fields = {"level": event["log_level"], "msg": event["event"], **event}

@@ -87,7 +87,7 @@ class LeapingStop(threading.Event):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RowStore]:
-    """Give an empty store."""
+    """Return an empty store."""
     with closing(RowStore(tmp_path / "rows.sqlite")) as opened:
         yield opened
 
@@ -243,7 +243,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def runner(simulator: Simulator, tmp_path: Path) -> Runner:
-    """Give what runs the command into an empty folder."""
+    """Return what runs the command into an empty folder."""
     folder = tmp_path / "out"
     folder.mkdir()
     return Runner(simulator, folder)

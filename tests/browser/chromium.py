@@ -124,7 +124,7 @@ class Chromium:
 
     @contextmanager
     def page(self) -> Iterator[Page]:
-        """Give an empty page; close it afterwards."""
+        """Return an empty page; close it afterwards."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call(
             "Target.createTarget", params={"url": "about:blank", "browserContextId": context}

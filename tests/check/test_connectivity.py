@@ -287,7 +287,7 @@ def test_certificates_that_cannot_be_read_are_named(
 
 
 def test_a_server_without_tls_fails_at_the_certificate(scaleengine: Simulator) -> None:
-    """A server that does not speak TLS fails at the certificate."""
+    """A server without TLS fails at the certificate."""
     certificate = go(scaleengine.url.replace("http:", "https:"))[-1]
 
     assert (certificate.subject.what, certificate.outcome) == ("certificate", Outcome.FAIL)

@@ -284,7 +284,7 @@ def test_a_secret_in_a_response_is_redacted(
 def test_a_few_users_are_named_and_control_characters_escaped(
     settings: MakeSettings, main: DescribeAccount, account: SimulatedAccount
 ) -> None:
-    """A few users are named, and nothing in a name is obeyed by a terminal."""
+    """A few users are named, and control characters in a name are escaped."""
     names = ["\x1b[31mred", "two\nlines", "\u202eback", *"abcdef"]
     odd = SimulatedAccount(
         account.cdn,
@@ -466,7 +466,7 @@ class FakeTerminal(StringIO):
 
 
 def test_progress_is_one_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The terminal cuts a long line, obeys nothing in a name, and shows nothing after the end."""
+    """A long line is cut, control characters are escaped, and the line is removed at the end."""
     monkeypatch.setenv("TERM", "xterm")
     screen = FakeTerminal()
     progress = Progress(screen)

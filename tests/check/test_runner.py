@@ -134,7 +134,7 @@ def test_wrong_credentials_are_tried_once_and_stop_no_other_account(
     reason: str,
     calls: list[str],
 ) -> None:
-    """Wrong credentials are not hammered, and do not stop the other accounts."""
+    """Wrong credentials are tried once, and do not stop the other accounts."""
     found = checked(scaleengine.url, main(name="wrong", **wrong), main())
 
     assert not found.good
@@ -349,7 +349,7 @@ def test_a_time_that_is_always_refused_ends_after_two_requests(
 
 
 class _Timeless(BaseHTTPRequestHandler):
-    """Refuses the time of every request, and does not tell its own."""
+    """Refuses the time of every request, and does not send its own."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

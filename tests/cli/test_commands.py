@@ -192,7 +192,7 @@ def test_an_unexpected_broken_pipe_is_logged_and_ends_with_1(
 
 
 def test_a_package_knows_its_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A package that was built tells its revision; a checkout does not know it."""
+    """A built package shows its revision; a checkout does not know it."""
     monkeypatch.setattr(version, "__file__", str(tmp_path / "version.py"))
     assert version.revision() == "unknown"
     (tmp_path / "_revision.txt").write_text("0123abc\n")

@@ -20,7 +20,7 @@ DELETE_AND_RUN = 'rmdir "$PWD"; exec "$@"'
 
 @pytest.fixture
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
-    """Give a folder that can be deleted; above it are good configurations."""
+    """Return a folder that can be deleted; above it are good configurations."""
     configure(tmp_path, scaleengine.url)
     (tmp_path / "web.yaml").write_text("basic_auth_users: {}\n")
     folder = tmp_path / "work"

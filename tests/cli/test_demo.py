@@ -13,7 +13,7 @@ from tests.support.program import Program
 
 
 def listening_places(pid: int) -> list[tuple[str, int]]:
-    """Return where a process listens by IPv4, as the kernel tells (proc(5), net/tcp)."""
+    """Return where a process listens by IPv4, from proc(5), net/tcp."""
     links = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has been closed since

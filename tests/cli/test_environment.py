@@ -1,4 +1,4 @@
-"""Variables that libraries would obey change nothing."""
+"""Variables that libraries read change nothing."""
 
 import socket
 import threading
@@ -82,7 +82,7 @@ def test_variables_of_libraries_change_nothing(
 
 @pytest.fixture
 def plain_server() -> Iterator[int]:
-    """Give a port where connections are taken, and no TLS is spoken."""
+    """Return a port where connections are accepted without TLS."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -119,7 +119,7 @@ class RecordingProxy:
 
 @pytest.fixture
 def proxy() -> Iterator[RecordingProxy]:
-    """Give a proxy."""
+    """Return a proxy."""
     listening = RecordingProxy()
     yield listening
     listening.close()

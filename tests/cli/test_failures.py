@@ -128,7 +128,7 @@ def scrape(failing: Program) -> Scrape:
 def test_a_path_that_fails_keeps_its_last_number(
     failing: Program, scrape: Scrape, name: str, reason: str
 ) -> None:
-    """The good number stays, success is 0, the failure is counted by its reason, the log tells."""
+    """The good number stays, success is 0, the failure is counted by its reason, and logged."""
     path = {"account": "main", "path": f"sestore4/{name}"}
     assert scrape.value("scaleengine_files", **path) == 3
     assert scrape.value("scaleengine_poll_success", **path) == 0
@@ -213,7 +213,7 @@ def test_no_log_line_or_page_has_a_secret(failing: Program) -> None:
 def test_an_unreachable_api_leaves_numbers_absent(
     start: StartProgram, configure: WriteConfig, tmp_path: Path
 ) -> None:
-    """With a ScaleEngine that was never reached there are no numbers, and nothing else is amiss."""
+    """With a ScaleEngine that was never reached there are no numbers, and all else works."""
     with refusing_port() as port:
         configure(tmp_path, f"http://127.0.0.1:{port}/stable/")
         program = start(tmp_path, "--log.level=debug")

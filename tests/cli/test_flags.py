@@ -281,7 +281,7 @@ def test_flags_of_the_service_are_refused_for_the_demo(refused: ReadWrongFlags, 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "demo"]])
 def test_version_prints_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    """--version tells version, revision and Python in one line, and ends with 0."""
+    """--version prints version, revision and Python in one line, and ends with 0."""
     assert read_command_line(*arguments) == (0, None, {})
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"scaleengine-exporter {__version__} (revision ")

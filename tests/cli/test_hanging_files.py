@@ -74,7 +74,7 @@ Hold = Callable[[Path], HeldFile]
 
 @pytest.fixture
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
-    """Give a folder with a configuration whose secret is in a file, and a web configuration."""
+    """Return a folder with a configuration whose secret is in a file, and a web configuration."""
     usage = {"interval": "1s", "stale_after": "1h"}
     account = {"api_secret": None, "api_secret_file": "secret", "disk_usage": usage, "files": None}
     configure(tmp_path, scaleengine.url, account=account)

@@ -1,4 +1,4 @@
-"""The health check finds the exporter wherever it listens, and tells how it is."""
+"""The health check finds the exporter wherever it listens, and reports its health."""
 
 import socket
 import ssl
@@ -56,7 +56,7 @@ with_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6"
 
 
 def flags(*given: str) -> bytes:
-    """Give a command line as proc(5) shows that of the image."""
+    """Return a command line as proc(5) shows that of the image."""
     words = ("/opt/bin/python", "/opt/bin/scaleengine-exporter", "demo", *given)
     return b"".join(word.encode() + b"\0" for word in words)
 

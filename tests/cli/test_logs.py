@@ -90,7 +90,7 @@ def test_events_below_the_level_are_not_logged(
     [("debug", LEVELS[2:]), ("info", LEVELS[2:]), ("warn", LEVELS[2:]), ("error", LEVELS[3:])],
 )
 def test_libraries_log_from_warnings_on(written: Written, level: str, heard: list[str]) -> None:
-    """Libraries are heard from warnings on, at most: below that they speak of their own inside."""
+    """Events of libraries are logged from warnings on, at most: below that are their internals."""
     configure_logging(level, "logfmt", str)
     for written_level in LEVELS:
         getattr(logging.getLogger("aiohttp.server"), written_level)("at %s", written_level)
@@ -110,7 +110,7 @@ def test_warnings_of_urllib3_are_dropped(written: Written, level: str) -> None:
 
 
 def test_warnings_of_python_are_log_lines(written: Written) -> None:
-    """A warning by which a library speaks past the log is a line of the log."""
+    """A warning that a library issues without the log is a line of the log."""
     configure_logging("info", "logfmt", str)
     with warnings.catch_warnings():
         warnings.simplefilter("always")

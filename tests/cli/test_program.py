@@ -52,7 +52,7 @@ def program(
 def test_metrics_have_the_numbers_of_scaleengine(
     program: Program, metric: str, labels: dict[str, str], value: float
 ) -> None:
-    """/metrics tells what is at ScaleEngine, to the file and to the byte."""
+    """/metrics has what is at ScaleEngine, to the file and to the byte."""
     assert program.value(metric, **labels) == value
 
 
@@ -72,7 +72,7 @@ def test_it_is_healthy_and_ready_after_the_first_polls(program: Program) -> None
 
 
 def test_the_log_has_start_address_and_polls(program: Program) -> None:
-    """The log tells that it starts, where it listens, and of each poll how it ended."""
+    """The log has the start, the address, and the result of each poll."""
     starting, listening = program.events[:2]
     assert (starting["msg"], starting["level"], starting["targets"]) == ("starting", "info", 2)
     assert str(starting["version"]).startswith(f"scaleengine-exporter {__version__} ")

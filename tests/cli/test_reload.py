@@ -27,7 +27,7 @@ OTHER: dict[str, object] = {"name": "other", "disk_usage": {"interval": "1h"}, "
 
 @pytest.fixture
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
-    """Give a folder whose configuration has an account `main` with one path, polled each hour."""
+    """Return a folder whose configuration has an account `main` with one path, polled each hour."""
     configure(tmp_path, scaleengine.url, account=polling(PATHS[0]))
     return tmp_path
 
@@ -48,7 +48,7 @@ def wait_for_first_polls(program: Program) -> None:
 
 @pytest.fixture(scope="module")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of the program that tests share."""
+    """Return the folder of the program that tests share."""
     return tmp_path_factory.mktemp("shared")
 
 
@@ -68,7 +68,7 @@ def started(
 def shared(
     started: Program, configure: WriteConfig, scaleengine: Simulator, shared_folder: Path
 ) -> Program:
-    """Give a program that other tests used; it has just begun to poll `main`, as if started.
+    """Return a program that other tests used; it has just begun to poll `main`, as if started.
 
     A reload without that account forgets all of it. A test that leaves a poll unfinished, or ends
     the program, needs `program`.

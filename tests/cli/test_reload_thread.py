@@ -11,7 +11,7 @@ from tests.support.waiting import TIMEOUT
 
 
 class RecordingStop(threading.Event):
-    """What tells a thread to stop, and waits for nothing else; ``waited`` are the seconds."""
+    """A stop event of a thread that waits for nothing else; ``waited`` are the seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class SlowReload:
 
 @pytest.fixture
 def stop() -> RecordingStop:
-    """Give what tells the thread to stop."""
+    """Return the stop event of the thread."""
     return RecordingStop()
 
 

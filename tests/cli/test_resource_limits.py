@@ -51,7 +51,7 @@ threading.Thread.start = start_if_allowed
 
 @pytest.fixture
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
-    """Give a folder whose configuration has an account that is polled every second."""
+    """Return a folder whose configuration has an account that is polled every second."""
     configure(tmp_path, scaleengine.url, account=EVERY_SECOND)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)

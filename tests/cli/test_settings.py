@@ -190,7 +190,7 @@ def test_a_missing_secret_file_is_a_credentials_failure(
 def test_a_lack_of_descriptors_is_no_credentials_failure(
     settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no file can be opened any more, the secret is not blamed."""
+    """Where no file can be opened any more, the secret is not named as the cause."""
     main, _ = settings_of(LARGE).accounts
 
     def fail(*_: object, **__: object) -> None:

@@ -48,7 +48,7 @@ def _own_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(configure: WriteConfig, scaleengine: Simulator, tmp_path: Path) -> Path:
-    """Give a folder with a good configuration, and a pipe without a writer.
+    """Return a folder with a good configuration, and a pipe without a writer.
 
     ScaleEngine does not respond, so that no check ends before it is interrupted.
     """

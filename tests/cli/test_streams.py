@@ -68,7 +68,7 @@ SERVICES = [
 def folder(
     configure: WriteConfig, scaleengine: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Give a folder with a good configuration, a bad one, and one that fails; none is ASCII."""
+    """Return a folder with a good configuration, a bad one, and one that fails; none is ASCII."""
     folder = tmp_path_factory.mktemp("streams")
     good = {"name": "büro", "files": {"paths": ["sestore4/jb"]}}
     configure(folder, scaleengine.url, account={**good, "files": {"paths": ["sestore4/nó"]}})
@@ -174,7 +174,7 @@ def test_the_service_runs_without_standard_streams(
 
 
 def listening(pid: int) -> tuple[str, int] | None:
-    """Return where a process listens, as the kernel tells: nothing can be read of its log."""
+    """Return where a process listens, from proc(5): its log cannot be read."""
     links = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has been closed since

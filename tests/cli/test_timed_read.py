@@ -45,7 +45,7 @@ class HangingRead:
 
 @pytest.fixture
 def hanging() -> Iterator[HangingRead]:
-    """Give a read that hangs, and leave none behind."""
+    """Return a read that hangs, and leave none behind."""
     read = HangingRead()
     yield read
     read.release()

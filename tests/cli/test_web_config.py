@@ -1,4 +1,4 @@
-"""The web config file, as the whole program obeys it."""
+"""The web config file, as the whole program applies it."""
 
 import base64
 import os
@@ -66,7 +66,7 @@ def scrape(program: Program, folder: Path, password: str) -> tuple[int, str]:
 
 
 def test_metrics_need_tls_and_the_password(program: Program, tmp_path: Path) -> None:
-    """Only who speaks TLS and knows the password gets the metrics."""
+    """Only a client with TLS and the password gets the metrics."""
     status, text = scrape(program, tmp_path, PASSWORD)
     assert status == 200
     assert f"{RELOADED} 1.0\n" in text
@@ -98,7 +98,7 @@ def test_a_file_that_becomes_bad_leaves_the_old_one_in_force(
 
 
 def test_both_files_are_checked(start: StartProgram, tmp_path: Path) -> None:
-    """--config.check tells the mistakes of both files, and ends with 2."""
+    """--config.check shows the mistakes of both files, and ends with 2."""
     (tmp_path / "config.yaml").write_text("accounts: []\n")
     (tmp_path / "web.yaml").write_text("basic_auth_user: {}\n")
     checked = start(tmp_path, "--config.check", "--web.config.file=web.yaml")

@@ -19,13 +19,13 @@ accounts:
 
 @pytest.fixture
 def account() -> str:
-    """Give the four lines of the smallest configuration; what a test adds begins in line 5."""
+    """Return the four lines of the smallest configuration; what a test adds begins in line 5."""
     return ACCOUNT
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder, which is the current one too."""
+    """Return an empty folder, which is the current one too."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -17,7 +17,7 @@ WHOLE = (
 
 
 def with_quotas(account: str, quotas: str, more: str = "") -> str:
-    """Give a configuration whose quotas are in line 6, and more of disk_usage after them."""
+    """Return a configuration whose quotas are in line 6, and more of disk_usage after them."""
     return f"{account}    disk_usage:\n      quotas: {quotas}\n{more}"
 
 

@@ -66,7 +66,7 @@ def test_defaults_are_as_an_operator_writes_them() -> None:
 
 
 def with_account(**changes: object) -> dict[str, object]:
-    """Give a small configuration, as an editor reads it, with some of its account's keys."""
+    """Return a small configuration, as an editor reads it, with some of its account's keys."""
     account: dict[str, object] = {"cdn": 158, "api_key": "k", "api_secret": "s"} | changes
     return {"accounts": [{key: item for key, item in account.items() if item != "left out"}]}
 

@@ -156,7 +156,7 @@ def test_a_secret_has_one_place_only(mistakes: ReadMistakes) -> None:
 
 @pytest.fixture
 def planted(load_text: LoadText, folder: Path) -> LoadedConfig:
-    """Give a configuration whose key and secret are the canary, one of them in a file."""
+    """Return a configuration whose key and secret are the canary, one of them in a file."""
     (folder / "secret").write_text(CANARY)
     text = one_account("api_key: ${KEY}", "api_secret_file: secret")
     return load_text(text, {"KEY": CANARY})
@@ -253,6 +253,6 @@ def test_a_bad_file_leaves_nothing_of_it_in_the_error(tmp_path: Path) -> None:
     ],
 )
 def test_secrets_are_equal_by_text_or_file(one: Secret, other: object, *, equal: bool) -> None:
-    """A reload can tell whether an account is still the same."""
+    """A reload can see whether an account is still the same."""
     assert (one == other) is equal
     assert len({one, other}) == (1 if equal else 2)

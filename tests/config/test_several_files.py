@@ -134,7 +134,7 @@ def test_warnings_name_their_files(write: Write) -> None:
 
 @pytest.fixture
 def config_map(write: Write, folder: Path) -> Path:
-    """Give a folder as Kubernetes mounts a ConfigMap, with an old and a new version of it."""
+    """Return a folder as Kubernetes mounts a ConfigMap, with an old and a new version of it."""
     write({"old/a.yaml": account(1), "old/b.yaml": account(2)})
     write({"new/a.yaml": account(2), "new/b.yaml": account(3)})
     mounted = folder / "mounted"

@@ -10,7 +10,7 @@ from tests.support.sentences import SERIES_GO, SHORT_STALE_AFTER
 
 
 def warnings(load_text: LoadText, text: str) -> list[str]:
-    """Give the lines of the warnings that a good configuration ends in."""
+    """Return the lines of the warnings that a good configuration ends in."""
     return [str(warning) for warning in load_text(text).warnings]
 
 

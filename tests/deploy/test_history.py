@@ -57,7 +57,7 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    """Give an empty stack."""
+    """Return an empty stack."""
     return Stack(tmp_path)
 
 

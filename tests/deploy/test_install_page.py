@@ -23,7 +23,7 @@ def blocks(heading: str) -> list[str]:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """Give a folder in the place of the root, with our program and a systemctl that writes."""
+    """Return a folder in the place of the root, with our program and a systemctl that writes."""
     programs = tmp_path / "bin"
     (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
     programs.mkdir()

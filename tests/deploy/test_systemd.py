@@ -36,7 +36,7 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> list[str]:
-    """Give copies of the units whose program is one that this machine has."""
+    """Return copies of the units whose program is one that this machine has."""
     copies = [tmp_path / path.name for path in UNITS.iterdir()]
     for path in copies:
         copy(UNITS / path.name, path)

@@ -40,13 +40,13 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def proofs(request: pytest.FixtureRequest) -> Proofs:
-    """Give the tables that are printed at the end."""
+    """Return the tables that are printed at the end."""
     return request.config.stash[PROOFS]
 
 
 @pytest.fixture(scope="session")
 def polled() -> Mapping[str, Polled]:
-    """Give the two accounts that are simulated and polled, by name."""
+    """Return the two accounts that are simulated and polled, by name."""
     return {account.name: account for account in (demo(today()), shop(today()))}
 
 
@@ -95,7 +95,7 @@ def watches(
 
 @pytest.fixture(params=["installed", "newer"])
 def watch(watches: Mapping[str, Watch], request: pytest.FixtureRequest) -> Watch:
-    """Give each of the Prometheus that watch, in turn."""
+    """Return each of the Prometheus that watch, in turn."""
     if request.param not in watches:
         pytest.skip(NO_PROMETHEUS_3)
     return watches[request.param]

@@ -33,7 +33,7 @@ class Proofs:
         self.panels.setdefault(server, []).append(value)
 
     def lines(self) -> Iterator[str]:
-        """Give the tables as they are printed."""
+        """Return the tables as they are printed."""
         counted = [
             (server, "expressions of panels that return data", str(len(values)))
             for server, values in self.panels.items()

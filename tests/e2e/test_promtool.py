@@ -19,7 +19,7 @@ ALERTMANAGER = MONITORING / "alertmanager.yml"
 
 @pytest.fixture(params=["installed", "newer"])
 def promtool(request: pytest.FixtureRequest) -> str:
-    """Give the promtool of each Prometheus in turn."""
+    """Return the promtool of each Prometheus in turn."""
     if request.param == "installed":
         return needed("promtool")
     if (newer := prometheus_3()) is None:

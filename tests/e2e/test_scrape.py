@@ -80,7 +80,7 @@ def test_folders_sum_to_their_path(watch: Watch, proofs: Proofs) -> None:
 def test_samples_are_those_of_the_exporter(
     watch: Watch, exporter: Exporter, proofs: Proofs
 ) -> None:
-    """Every series of /metrics, its own counters too, stands in Prometheus, and no other."""
+    """Every series of /metrics, its own counters too, is in Prometheus, and no other."""
 
     def compared() -> tuple[set[object], set[object]]:
         taken = watch.prometheus.samples('{job="scaleengine",__name__=~"scaleengine_.+"}')

@@ -27,7 +27,7 @@ def block(first_key: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with the files that the page names: one authority signs both certificates."""
+    """Return a folder with the files that the page names: one authority signs both certificates."""
     for name in ("exporter", "prometheus"):
         openssl(
             tmp_path,

@@ -1,4 +1,4 @@
-"""What watches the exporter: a Prometheus, its Alertmanager, and who that tells."""
+"""What watches the exporter: a Prometheus, its Alertmanager, and a receiver."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ _LISTENING: Final = r"Listening on.* address=(127\.0\.0\.1:[1-9]\d*)"
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A Prometheus that scrapes the exporter, an Alertmanager that it tells, and a receiver."""
+    """A Prometheus that scrapes the exporter, its Alertmanager, and a receiver."""
 
     name: str
     prometheus: PrometheusApi

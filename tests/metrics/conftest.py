@@ -11,13 +11,13 @@ from tests.support.clocks import FakeClock
 
 @pytest.fixture
 def fake_clock() -> FakeClock:
-    """Give a clock that stands at 2014-11-11 10:00 UTC, 5000 seconds after its start."""
+    """Return a clock that is fixed at 2014-11-11 10:00 UTC, 5000 seconds after its start."""
     return FakeClock(monotonic=5000.0)
 
 
 @pytest.fixture
 def clock(fake_clock: FakeClock) -> Clock:
-    """Give the same clock to the code under test."""
+    """Return the same clock to the code under test."""
     return fake_clock.clock
 
 

@@ -38,7 +38,7 @@ ROW_REASONS = [
 
 @pytest.fixture
 def metrics(clock: Clock) -> Metrics:
-    """Give the metrics of two accounts: one has a disk usage and a path, the other only a path."""
+    """Return metrics of two accounts: one has a disk usage and a path, the other only a path."""
     return build_metrics(Store([USAGE, VIDEOS, AUDIO]), {"main": 158, "other": 7}, clock)
 
 
@@ -157,7 +157,7 @@ def test_requests_are_counted_by_command_and_reason(
 
 
 def test_each_account_has_its_cdn_number(metrics: Metrics) -> None:
-    """Each configured account tells its CDN number, whether it was asked or not."""
+    """Each configured account has its CDN number, before any request too."""
     value = metrics.registry.get_sample_value
     assert value("scaleengine_account_info", {"account": "main", "cdn": "158"}) == 1
     assert value("scaleengine_account_info", {"account": "other", "cdn": "7"}) == 1

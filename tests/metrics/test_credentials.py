@@ -54,7 +54,7 @@ def unanswered(target: Target) -> CredentialVerdict:
 
 @pytest.fixture
 def collector() -> CredentialCollector:
-    """Give the collector of two accounts."""
+    """Return the collector of two accounts."""
     return CredentialCollector(["main", "other"], [USAGE, VIDEOS, AUDIO, OTHER], ChangedTargets())
 
 
@@ -173,7 +173,7 @@ Change = Callable[[CredentialCollector], None]
 @pytest.mark.parametrize(
     ("change", "is_up", "decided"),
     [
-        # The command that was accepted is not polled any more: its verdict holds up nothing.
+        # The command that was accepted is not polled any more: its verdict counts no more.
         (
             lambda credentials: credentials.set_targets(["main"], [USAGE]),
             {"main": 0},

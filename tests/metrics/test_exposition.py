@@ -84,7 +84,7 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]))
 
 @pytest.fixture
 def metrics(clock: Clock) -> Metrics:
-    """Give the metrics of two accounts, with targets in each state that there is.
+    """Return the metrics of two accounts, with targets in each state that there is.
 
     Of `main`, the disk usage (without one user) and one path are good, another path failed after it
     was good. Of `büro "2"`, the disk usage is stale and the path has not been polled yet.
@@ -180,7 +180,7 @@ def test_samples_have_no_timestamps(metrics: Metrics) -> None:
 
 
 def test_metrics_of_the_library_are_there(metrics: Metrics) -> None:
-    """What prometheus_client tells of the process and of Python is there, too."""
+    """Metrics of prometheus_client for the process and Python are there, too."""
     text = generate_latest(metrics.registry).decode()
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {"process_resident_memory_bytes", "process_open_fds", "python_info"} <= names

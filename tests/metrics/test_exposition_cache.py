@@ -86,7 +86,7 @@ def gone(layer: AccountsLayer, name: str, *accounts: str) -> AccountsLayer:
 
 @pytest.fixture
 def layer() -> AccountsLayer:
-    """Give a layer of two accounts."""
+    """Return a layer of two accounts."""
     empty = build_empty_layer([users(), polls(), durations()]).with_accounts(
         [NO_ACCOUNT, "one", "two"]
     )
@@ -95,7 +95,7 @@ def layer() -> AccountsLayer:
 
 @pytest.fixture
 def exposition(layer: AccountsLayer) -> Exposition:
-    """Give an exposition of three families of accounts and two in the process layer."""
+    """Return an exposition of three families of accounts and two in the process layer."""
     return expose(layer, render_process_layer([files(3), memory(7)]))
 
 

@@ -101,13 +101,13 @@ class RecordingCollector:
 
 @pytest.fixture
 def store() -> Store:
-    """Give a store of one account's disk usage and one path."""
+    """Return a store of one account's disk usage and one path."""
     return Store([USAGE, FILES])
 
 
 @pytest.fixture
 def metrics(store: Store, clock: Clock) -> Metrics:
-    """Give the metrics of the store."""
+    """Return the metrics of the store."""
     return build_metrics(store, {"main": 158}, clock)
 
 
@@ -531,7 +531,7 @@ def test_a_scrape_does_not_wait_for_a_publication(
 
 
 def test_stop_ends_the_thread(publisher: Callable[[Stop], Publisher]) -> None:
-    """A publisher lives from its start to its stop."""
+    """The thread of a publisher runs from its start to its stop."""
     stop = threading.Event()
     running = publisher(stop)
     assert running.list_dead_threads() == ("publish",)

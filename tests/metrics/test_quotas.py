@@ -18,7 +18,7 @@ OTHER = DiskUsageTarget("other", 60, 180)
 
 @pytest.fixture
 def store(clock: Clock) -> Store:
-    """Give a store that knows the usage of the users live, archive and one with an empty name."""
+    """Return a store that knows the usage of the users live, archive and one with an empty name."""
     store = Store([MAIN, OTHER])
     users = tuple(UserUsage(name, date(2014, 11, 11), 5) for name in ("", "archive", "live"))
     good = LastGood(DiskUsageSnapshot(users), clock.monotonic())

@@ -35,7 +35,7 @@ TODAY = date(2014, 11, 11)
 
 @pytest.fixture
 def store() -> Store:
-    """Give a store of one account's disk usage and one path."""
+    """Return a store of one account's disk usage and one path."""
     return Store([USAGE, FILES])
 
 
@@ -53,7 +53,7 @@ def polled(store: Store, clock: Clock) -> Polled:
 
 @pytest.fixture
 def series(store: Store, clock: Clock) -> Series:
-    """Return a function that scrapes: values of a metric by the label that identifies its series."""
+    """Return a function that scrapes the values of a metric by the label of its series."""
     registry = CollectorRegistry()
     known = SnapshotCollector(store, clock, WallTime(clock), SnapshotRedactor(SecretRedactor()))
     registry.register(AllAccounts(known, lambda: ["main"]))
@@ -98,7 +98,7 @@ def counts(**files: int) -> FileCounts:
     ],
 )
 def test_numbers_are_absent_before_the_first_poll(series: Series, metric: str) -> None:
-    """What is not known yet is absent: a 0 would be a lie that alerts believe."""
+    """What is not known yet is absent: a 0 would be wrong, and alerts would use it."""
     assert series(metric) == {}
 
 
@@ -127,7 +127,7 @@ def test_the_day_is_midnight_in_utc(polled: Polled, series: Series) -> None:
 def test_a_good_poll_shows_its_duration_and_requests(
     polled: Polled, series: Series, clock: Clock
 ) -> None:
-    """A good poll tells its duration, its requests and when it ended."""
+    """A good poll shows its duration, its requests and when it ended."""
     polled(FILES, counts(a=1))
     assert series("scaleengine_poll_success") == {"files": 1}
     assert series("scaleengine_poll_duration_seconds") == {"files": 1.5}

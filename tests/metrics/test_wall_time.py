@@ -88,7 +88,7 @@ class PublisherOnFakeClock:
 
 @pytest.fixture
 def watched(fake_clock: FakeClock, clock: Clock) -> PublisherOnFakeClock:
-    """Give a publisher on a machine that was booted in 1970, as far as it knows."""
+    """Return a publisher on a machine that was booted in 1970, as far as it knows."""
     fake_clock.now, fake_clock.monotonic = IN_1970, IN_1970
     return PublisherOnFakeClock(fake_clock, clock)
 
@@ -123,7 +123,7 @@ def test_the_start_time_follows_a_corrected_clock(watched: PublisherOnFakeClock)
 
 
 def test_the_skew_is_that_of_the_corrected_clock(watched: PublisherOnFakeClock) -> None:
-    """A response that comes as the clock was just set tells the skew of the clock as it is now."""
+    """A response that comes as the clock was just set gives the skew of the clock as it is now."""
 
     def turns() -> Iterator[None]:
         yield

@@ -56,7 +56,7 @@ def promtool(
 
 @pytest.fixture(params=["installed", "newer"])
 def engine(request: pytest.FixtureRequest) -> str | None:
-    """Give the promtool that is installed, and that of a Prometheus 3 if there is one."""
+    """Return the promtool that is installed, and that of a Prometheus 3 if there is one."""
     if request.param == "installed":
         return PROMTOOL
     if (newer := prometheus_3()) is None:

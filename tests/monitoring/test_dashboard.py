@@ -64,7 +64,7 @@ def exposed() -> dict[str, set[str]]:
 
 
 def selectors(expression: str) -> Iterator[promql_parser.VectorSelector]:
-    """Give every choice of series in an expression."""
+    """Return every choice of series in an expression."""
     found: list[promql_parser.VectorSelector] = []
 
     def visit(part: promql_parser.Expr) -> None:
@@ -181,7 +181,7 @@ def test_every_line_has_a_legend(panel: dict[str, Any]) -> None:
 
 
 def test_every_column_of_a_table_has_its_unit() -> None:
-    """What a table's columns are called after joining is what its units and colours speak of."""
+    """What a table's columns are called after joining is what its units and colours refer to."""
     for panel in PANELS:
         if panel["type"] == "table":
             _, arranged = panel["transformations"]

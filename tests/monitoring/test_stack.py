@@ -154,7 +154,7 @@ def test_no_documented_command_disables_the_restart() -> None:
 
 
 def test_prometheus_addresses_services_of_the_stack() -> None:
-    """Prometheus scrapes and tells services of the stack; the job is the one that alerts know."""
+    """Prometheus scrapes and notifies services of the stack; the job is that of the alerts."""
     config = document("prometheus.yml")
     (job,) = config["scrape_configs"]
     assert job["job_name"] == "scaleengine"

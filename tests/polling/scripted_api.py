@@ -26,7 +26,7 @@ class Allowed(Enum):
     OFF_BY_MOVES = auto()
     """An error, or a number that is off by what moved at most."""
     UNDECIDABLE = auto()
-    """Other than the truth too: the API's responses do not tell, and the documentation says so."""
+    """Other than the truth too: the responses are ambiguous, and the documentation says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def test_a_defect_is_one_cause(code: str) -> None:
 
 @pytest.mark.parametrize("kind", [RateLimitedError, ClockError])
 def test_causes_that_differ_in_seconds_are_one_cause(kind: Error) -> None:
-    """Where the words tell how many seconds are left, they are no other cause."""
+    """Where the texts have how many seconds are left, they are no other cause."""
     log = FailureLog()
     assert log.record_failure(PATHS[0], error(kind, "asked too often"), 0.0)
     assert not log.record_failure(PATHS[1], error(kind, "37 s more"), 1.0)

@@ -16,7 +16,7 @@ from tests.polling.scripted_api import NOTHING, Allowed, Case, Truth
 from tests.support.sentences import REPORTED_FAILURE
 
 UNDECIDABLE: Final = {"W4": Truth(1, 0), "W8": Truth(0, 0)}
-"""What is published where the responses do not tell: docs/metrics.md says so."""
+"""What is published where the responses are ambiguous: docs/metrics.md says so."""
 
 
 class CaseApi:

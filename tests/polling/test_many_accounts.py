@@ -51,7 +51,7 @@ INTERVAL = 300.0
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> SimulatedApi:
-    """Give an API to which all accounts connect."""
+    """Return an API to which all accounts connect."""
     simulated = SimulatedApi()
     monkeypatch.setattr("exporter.accounts.Transport", simulated.open_transport)
     return simulated
@@ -193,7 +193,7 @@ def test_reloads_that_replace_all_accounts_leave_nothing(api: SimulatedApi) -> N
 
 
 def test_hanging_workers_delay_neither_reload_nor_stop(open_account: OpenAccount) -> None:
-    """Threads that hang in a request hold up neither a reload nor the stop."""
+    """Threads that hang in a request delay neither a reload nor the stop."""
     usages = [DiskUsageTarget(f"a{number}", INTERVAL, 3 * INTERVAL) for number in range(60)]
     stored = SimulatedAccount(
         158, "key", "secret", usage=steady_usage({"demo": 7}), storage=Folder()

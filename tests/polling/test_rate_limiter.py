@@ -93,7 +93,7 @@ def test_a_request_after_the_gap_does_not_wait() -> None:
 def test_a_new_limit_holds_from_the_next_request(
     before: float | None, after: float | None, begins: list[float]
 ) -> None:
-    """A new limit is obeyed from the next request on, which waits no longer than it asks for."""
+    """A new limit holds from the next request on, which waits no longer than the limit requires."""
     requests = Requests(before)
     for _ in begins:
         requests.send()

@@ -179,7 +179,7 @@ def test_a_transient_failure_is_polled_again_sooner(
 def test_a_permanent_failure_waits_for_the_interval(
     kind: type[ScaleEngineError], failures: int
 ) -> None:
-    """Bad credentials are never hammered: the next poll comes at the interval, from the first."""
+    """Bad credentials are not tried often: the next poll comes at the interval, from the first."""
     assert compute_next_poll_delay(failure(kind), failures, 900.0) == 900.0
 
 

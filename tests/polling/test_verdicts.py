@@ -57,7 +57,7 @@ class Watched:
 
 @pytest.fixture
 def watched(open_account: OpenAccount, leaping: LeapingClock) -> Iterator[Watched]:
-    """Give an account with an empty path."""
+    """Return an account with an empty path."""
     storage = Folder()
     storage.make(VIDEOS.path)
     stored = SimulatedAccount(158, KEY, SECRET, usage=steady_usage({"demo": 7}), storage=storage)

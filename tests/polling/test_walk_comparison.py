@@ -1,4 +1,4 @@
-"""Sub-folders are requested by themselves before a response for their parent is believed.
+"""Sub-folders are requested by themselves before a response for their parent is used.
 
 An offset may be skipped in every folder that a response shows, among entries that nothing shows.
 """
@@ -180,7 +180,7 @@ def test_a_failing_parent_offset_is_tried_once_more(failure: ScaleEngineError) -
 
 
 def test_a_failed_comparison_does_not_fail_the_walk() -> None:
-    """A request that fails while another parent is believed already ends no walk."""
+    """A request that fails while another parent is used already ends no walk."""
     tree = Tree(folders={f"p{n}": numbered([Tree(files=5)] * 40) for n in range(3)})
     server = EveryFolder(tree, fails_below="v/p1/")
     assert count(server) == (600, 123)

@@ -19,7 +19,7 @@ LOSS = re.compile(r"(\d+) lines were dropped here: standard error was not read, 
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Give what closes descriptors when the test is over."""
+    """Return what closes descriptors when the test is over."""
     with ExitStack() as stack:
         yield stack
 
@@ -32,13 +32,13 @@ def close(descriptor: int) -> None:
 
 @pytest.fixture
 def writers() -> list[BackgroundWriter]:
-    """Give the list of writers that have begun."""
+    """Return the list of writers that have begun."""
     return []
 
 
 @pytest.fixture
 def pipe(stack: ExitStack, writers: list[BackgroundWriter]) -> tuple[int, int]:
-    """Give the ends of a pipe that holds one page: where it is read, and where it is written.
+    """Return the ends of a pipe that holds one page: where it is read, and where it is written.
 
     Its number is not free again before the threads that write to it are done: what is opened next
     would get the rest.

@@ -33,7 +33,7 @@ It has half a second for an end in good order: what is tested here is what follo
 
 @pytest.fixture
 def processes() -> Iterator[list[Child]]:
-    """Give the list of processes that have to be gone at the end."""
+    """Return the list of processes that have to be gone at the end."""
     started: list[Child] = []
     yield started
     for child in started:

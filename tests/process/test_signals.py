@@ -33,13 +33,13 @@ def send(*numbers: signal.Signals) -> None:
 
 @pytest.fixture
 def happened() -> list[object]:
-    """Give the list of what has happened: statuses of the end, seconds slept, names."""
+    """Return the list of what has happened: statuses of the end, seconds slept, names."""
     return []
 
 
 @pytest.fixture
 def signals(happened: list[object]) -> SignalThread:
-    """Give what takes signals; the process does not really end, so that ``run`` returns."""
+    """Return what takes signals; the process does not really end, so that ``run`` returns."""
     return SignalThread(happened.append, sleep=happened.append)
 
 

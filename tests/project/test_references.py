@@ -51,7 +51,7 @@ def inline_code(text: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Give the lines of shell blocks, continued ones as one, and the code inside sentences."""
+    """Return the lines of shell blocks, continued ones as one, and the code inside sentences."""
     for block in blocks(text, "sh", "console"):
         yield from re.sub(r"\\\n\s*", " ", block).splitlines()
     yield from inline_code(text)

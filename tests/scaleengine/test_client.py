@@ -165,7 +165,7 @@ def test_a_failure_has_its_reason_and_no_secret(
     reason: str,
     accepted: bool | None,  # noqa: FBT001 - a column of the table
 ) -> None:
-    """A failure has its reason, is observed, tells whether the key was taken, hides secrets."""
+    """A failure has its reason, is observed, shows whether the key was accepted, hides secrets."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
         disk_usage(connect(simulator.url), credentials, ())

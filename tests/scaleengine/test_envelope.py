@@ -264,7 +264,7 @@ def test_retry_after_sets_the_wait_of_a_transient_status(
     body: object,
     asked: float | None,
 ) -> None:
-    """Where the HTTP status speaks, only a transient failure has a wait."""
+    """Where the HTTP status decides, only a transient failure has a wait."""
     error = refused(status, body, context, retry_after=asked)
 
     assert error.retry_after == (asked if is_applied else None)
@@ -277,7 +277,7 @@ def test_retry_after_sets_the_wait_of_a_transient_status(
 def test_a_permanent_failure_has_no_wait(
     context: RequestContext, status: int, body: object
 ) -> None:
-    """What waiting does not mend asks for no wait."""
+    """A permanent failure has no wait."""
     assert refused(status, body, context, retry_after=7.0).retry_after is None
 
 

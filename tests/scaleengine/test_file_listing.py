@@ -238,7 +238,7 @@ def test_the_order_of_a_response_is_kept() -> None:
     [({"__files": ["x"], "a": []}, False), ({"a": [], "__files": ["x"], "__is_loaded": 1}, True)],
 )
 def test_files_behind_the_sub_folders_are_noticed(members: dict[str, Json], last: bool) -> None:  # noqa: FBT001 - a column of the table
-    """A folder tells whether its files are named behind its sub-folders."""
+    """A folder shows whether its files are named behind its sub-folders."""
     assert read(members).files_last is last
 
 

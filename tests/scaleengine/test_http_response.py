@@ -1,4 +1,4 @@
-"""The headers of a response tell the server's time, and how long to wait; or they tell nothing."""
+"""The headers of a response give the server's time and the time to wait, or nothing."""
 
 import math
 import time
@@ -25,7 +25,7 @@ def response_with(**headers: str) -> HttpResponse:
 
 
 def test_a_response_without_headers_has_no_date_and_no_wait() -> None:
-    """Status and body are kept as they are; what no header tells is not known."""
+    """Status and body are kept as they are; what no header has is not known."""
     assert build_http_response(503, b"\x00", {}) == HttpResponse(
         503, b"\x00", date=None, retry_after=None
     )
@@ -56,7 +56,7 @@ def test_a_date_is_read_in_each_form(date: str, moment: float) -> None:
 
 @pytest.fixture(params=["Asia/Tokyo", "America/New_York"])
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Let the machine stand in another zone."""
+    """Let the machine have another time zone."""
     with monkeypatch.context() as there:
         there.setenv("TZ", request.param)
         time.tzset()
@@ -68,7 +68,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     "date", [DATE, "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 MARS"]
 )
 def test_a_date_does_not_depend_on_the_time_zone(zone: str, date: str) -> None:
-    """Where the machine stands does not change what a Date says."""
+    """The time zone of the machine does not change a Date."""
     assert time.localtime(MOMENT).tm_hour != 8, f"the test needs the zone {zone}"
     assert response_with(Date=date).date == MOMENT
 

@@ -154,7 +154,7 @@ def test_too_few_descriptors_are_named_as_the_cause(
     monkeypatch: pytest.MonkeyPatch,
     function: str,
 ) -> None:
-    """Where this process has no descriptor left, ScaleEngine is not blamed, nor the network."""
+    """Where this process has no descriptor left, that is the cause, not ScaleEngine."""
     url = fixed_server(WHOLE)
 
     def fail(*_: object, **__: object) -> None:

@@ -187,7 +187,7 @@ def test_a_slow_proxy_is_left_at_the_deadline(
         assert request.startswith(b"CONNECT")
         sock.sendall(data)
         if data_in_tunnel:
-            if sock.recv(1) != b"\x16":  # otherwise the client has begun to speak TLS
+            if sock.recv(1) != b"\x16":  # otherwise the client has begun TLS
                 raise ConnectionAbortedError
             sock.sendall(data_in_tunnel)
         while not left.wait(0.01):

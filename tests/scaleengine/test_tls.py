@@ -56,7 +56,7 @@ def server(certificate: Path) -> ssl.SSLContext:
 def test_a_server_of_the_configured_authority_is_trusted(
     listen: StartServer, send: SendRequest, authority: Authority, good: Path
 ) -> None:
-    """A server whose certificate the file of api.ca_file vouches for is believed."""
+    """A server whose certificate the file of api.ca_file signed is trusted."""
     url = listen(serve, server(good))
 
     assert send(url, ca_file=authority.certificate) == HttpResponse(200, BODY)
@@ -100,7 +100,7 @@ def test_old_connections_are_closed_before_others_look(
     closed: list[bool] = []
 
     def is_known() -> bool:
-        known = connections._trust_version  # noqa: SLF001 - nothing public tells it
+        known = connections._trust_version  # noqa: SLF001 - nothing public has it
         return known == connections.route.trust.find_version()
 
     monkeypatch.setattr(connections, "close", lambda: closed.append(is_known()))
@@ -131,7 +131,7 @@ def test_the_environment_does_not_overrule_the_configuration(
 def test_a_server_of_an_unknown_authority_is_refused(
     listen: StartServer, send: SendRequest, good: Path
 ) -> None:
-    """A server that only an authority of our own vouches for is not believed without it."""
+    """A server of an authority of our own is not trusted without it."""
     with pytest.raises(NetworkError) as caught:
         send(listen(serve, server(good)))
 
@@ -179,7 +179,7 @@ def test_bad_certificates_are_refused_with_the_cause(
 
 
 def test_a_server_without_tls_is_refused(send: SendRequest) -> None:
-    """A server that responds in plain text is not spoken to."""
+    """A server that responds in plain text is refused."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
         call = threads.submit(send, f"https://127.0.0.1:{listener.getsockname()[1]}/")
         sock, _ = listener.accept()
@@ -214,7 +214,7 @@ def test_a_server_of_the_environments_authority_is_trusted(
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
-    """A server whose certificate the environment's file vouches for is believed."""
+    """A server whose certificate the environment's file signed is trusted."""
     monkeypatch.setenv(variable, str(authority.certificate))
 
     assert send(listen(serve, server(good))) == HttpResponse(200, BODY)

@@ -96,7 +96,7 @@ def test_cookies_are_not_sent_back(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(listen: StartServer, send: SendRequest, status: int) -> None:
-    """The server that a redirect leads to hears nothing of us; the response is the redirect."""
+    """The server that a redirect leads to gets no request; the response is the redirect."""
     elsewhere = RecordingServer(response())
     location = b"Location: %s\r\n" % listen(elsewhere).encode()
     here = RecordingServer(response(b"Moved", location, b"%d Moved" % status))

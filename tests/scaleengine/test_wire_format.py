@@ -474,7 +474,7 @@ def test_a_connection_closed_while_idle_is_replaced(
 def test_a_body_of_a_204_does_not_change_the_next_response(
     listen: StartServer, connect: MakeClient, credentials: Credentials
 ) -> None:
-    """The body that a 204 must not have does not spoil the next response."""
+    """The body that a 204 must not have does not change the next response."""
     responses = iter((whole(status=b"HTTP/1.1 204 No Content"), whole(body=SECOND)))
     client = connect(listen(lambda line, _: line.sendall(next(responses))), 20.0)
     with pytest.raises(ProtocolError):

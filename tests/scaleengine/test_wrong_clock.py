@@ -265,7 +265,7 @@ def test_a_clock_that_goes_wrong_later_is_corrected(machine: SkewedMachine) -> N
 def test_a_refusal_without_a_date_corrects_nothing(
     machine: SkewedMachine, fixed_server: StartFixedServer, date: str
 ) -> None:
-    """Without ScaleEngine's time there is nothing to correct by: it is for the operator to mend."""
+    """Without ScaleEngine's time there is no correction: the operator has to set the clock."""
     machine.off = HOUR
     with closing(machine.client(fixed_server(refusal(date)))) as client:
         error = refused(client)
@@ -279,7 +279,7 @@ def test_a_refusal_without_a_date_corrects_nothing(
 def test_only_the_date_of_the_refusal_corrects_the_clock(
     machine: SkewedMachine, fixed_server: StartFixedServer
 ) -> None:
-    """It is the refusal itself that has to tell the time: an earlier one may be outdated."""
+    """It is the refusal itself that must have the time: an earlier one may be outdated."""
     machine.off = HOUR
     with closing(machine.client(fixed_server(refusal()))) as client:
         client.time.update(NOW)

@@ -105,7 +105,7 @@ def test_an_offset_can_come_without_its_flag() -> None:
 
 
 def test_a_skipped_folder_without_its_flag_looks_empty() -> None:
-    """Where no flag is written, nothing tells a skipped folder from an empty one."""
+    """Where no flag is written, a skipped folder looks like an empty one."""
     variant = ApiVariant(loaded=LoadFlagPlacement.NOWHERE, files_per_answer=1)
 
     assert written(tree("a", "f/b"), variant) == [{"__files": ["a"], "f": []}]
@@ -140,7 +140,7 @@ def test_an_empty_folder_is_an_empty_array_or_flagged(empty: Empty, expected: Ph
 
 
 def test_folders_named_like_indexes_become_a_list() -> None:
-    """PHP can't tell a mapping with the keys 0 and 1 from a list."""
+    """PHP prints a mapping with the keys 0 and 1 as a list."""
     variant = ApiVariant(folder=FolderShape.MAPPING, loaded=LoadFlagPlacement.NOWHERE)
 
     assert written(tree("0/a", "1/b"), variant) == [{"__files": ["a"]}, {"__files": ["b"]}]
@@ -214,7 +214,7 @@ def test_a_complete_folder_can_have_more_members(
 def test_the_offset_can_be_absent(
     offset_written: OffsetWritten, *, root_has_it: bool, sub_folder_has_it: bool
 ) -> None:
-    """Without flag and offset, nothing tells that more is to come; nor does a complete folder."""
+    """Without flag and offset, nothing shows that more is to come; nor does a complete folder."""
     variant = ApiVariant(
         folder=FolderShape.MAPPING,
         loaded=LoadFlagPlacement.NOWHERE,

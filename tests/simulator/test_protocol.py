@@ -236,7 +236,7 @@ def test_each_account_has_its_own_key_and_files(account: SimulatedAccount, post:
 
 
 def test_the_failure_can_have_a_status_of_its_own(simulator: Simulator, post: PostText) -> None:
-    """A server may tell failures by HTTP too."""
+    """A server may report failures by HTTP too."""
     simulator.behave(Behaviour(variant=ApiVariant(telling_status=True)))
 
     assert post(simulator.url, changed(cdn=159)).status_code == 401

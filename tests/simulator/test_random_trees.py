@@ -1,4 +1,4 @@
-"""Random trees, and which of them no client could tell from others."""
+"""Random trees, and which of them are ambiguous in a response."""
 
 from random import Random
 

@@ -112,7 +112,7 @@ class CheckAccounts(Protocol):
 
 
 class OpenAccount(Protocol):
-    """Give an account that polls a simulator."""
+    """Return an account that polls a simulator."""
 
     def __call__(  # noqa: PLR0913 - each test names the few that matter to it
         self,

@@ -23,7 +23,7 @@ def choose_port() -> int:
 
 @contextmanager
 def refusing_port() -> Iterator[int]:
-    """Give a port where connections are refused: it is taken, and nothing listens there."""
+    """Return a port where connections are refused: it is taken, and nothing listens there."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]

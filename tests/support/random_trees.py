@@ -49,7 +49,7 @@ def describe_tree(folder: Folder, listed: str = "video") -> str:
 
 
 def ambiguities(folder: Folder, variant: ApiVariant) -> Iterator[str]:
-    """Give what no client can tell from the responses, in a few words each.
+    """Return what no client can tell from the responses, in a few words each.
 
     A folder named as a member that the API writes itself; and, where folders are objects, one that
     holds folders 0, 1, 2 and so on but says nothing of itself: PHP prints it as a list.

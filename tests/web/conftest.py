@@ -114,7 +114,7 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site that listens on a free port."""
+    """Return a site that listens on a free port."""
     own = Site()
     yield own
     for sock in own.sockets:
@@ -123,7 +123,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> ssl.SSLContext:
-    """Give the context of a server with a certificate of its own making."""
+    """Return the context of a server with a certificate of its own making."""
     key, certificate = tmp_path / "x.key", tmp_path / "x.pem"
     subprocess.run(  # noqa: S603 - the arguments are the test's own
         [
@@ -141,7 +141,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Iterator[list[EventDict]]:
-    """Give what is logged; nothing of it may be above the level debug when the test is over."""
+    """Return what is logged; nothing of it may be above the level debug when the test is over."""
     with capture_logs() as logged:
         yield logged
     assert [event for event in logged if event["log_level"] != "debug"] == []

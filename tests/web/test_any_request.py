@@ -172,7 +172,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.mark.usefixtures("quiet")
 def test_any_request_gets_a_response_that_obeys_the_rules(site: "Site") -> None:
-    """The law that stands at the head of this file."""
+    """The law at the head of this file."""
 
     @settings(max_examples=EXAMPLES)
     @given(st.lists(SENT, min_size=1, max_size=5))

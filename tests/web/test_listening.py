@@ -291,7 +291,7 @@ def test_the_same_port_of_both_families_does_not_overlap(listening: Listen) -> N
 
 
 def test_a_port_of_another_process_is_not_taken_for_our_own(listening: Listen) -> None:
-    """A port that is taken is not blamed on an own address that does not overlap."""
+    """A port that is taken is not explained by an own address that does not overlap."""
     (taken,) = listening(TcpAddress("127.0.0.1", 0))
     port = taken.getsockname()[1]
     with pytest.raises(ListenError, match="another process listens there"):

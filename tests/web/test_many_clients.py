@@ -77,7 +77,7 @@ class Exporter:
 
 @pytest.fixture
 def start() -> Iterator[Callable[[int, int], Exporter]]:
-    """Give what starts an exporter; it is gone when the test is over."""
+    """Return what starts an exporter; it is gone when the test is over."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # for the clients
     with ExitStack() as stack:
@@ -151,7 +151,7 @@ def test_scrapes_succeed_with_more_clients_than_descriptors(
 def test_hundreds_of_slow_clients_delay_no_scrape_and_no_stop(
     start: Callable[[int, int], Exporter],
 ) -> None:
-    """Five hundred unfinished requests hold up neither a scrape nor the end."""
+    """Five hundred unfinished requests delay neither a scrape nor the end."""
     exporter = start(4096, 10_000)
     with ExitStack() as stack:
         for _ in range(500):

@@ -16,13 +16,13 @@ HERE = 4711
 
 @pytest.fixture
 def cleanup() -> Iterator[ExitStack]:
-    """Give what closes sockets when the test is over."""
+    """Return what closes sockets when the test is over."""
     with ExitStack() as stack:
         yield stack
 
 
 def handed_over(*sockets: socket.socket) -> tuple[dict[str, str], int]:
-    """Return the environment that tells of the sockets, and the first of their descriptors.
+    """Return the environment that names the sockets, and the first of their descriptors.
 
     They are copied to neighbouring descriptors, as systemd leaves them.
     """

@@ -46,7 +46,7 @@ def certify(folder: Path, name: str, *more: str, key: str = "ec") -> None:
 
 
 def names(*alternatives: str) -> tuple[str, ...]:
-    """Give the options for a certificate that is no authority and has these names."""
+    """Return the options for a certificate that is no authority and has these names."""
     return (
         *("-addext", "basicConstraints=critical,CA:FALSE"),
         *("-addext", f"subjectAltName={','.join(alternatives)}"),
@@ -95,7 +95,7 @@ def drawer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, drawer: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder of one's own, the current one too, with all the certificates."""
+    """Return a folder of one's own, the current one too, with all the certificates."""
     for file in drawer.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -142,7 +142,7 @@ def mistakes(load: Callable[[str], WebConfig]) -> Callable[[str], list[str]]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Give a clock that stands at 1000."""
+    """Return a clock that is fixed at 1000."""
     return FakeClock()
 
 
@@ -212,7 +212,7 @@ class Site:
         return web.Response(text="good 1\n")
 
     def trust(self, client: str | None = None) -> ssl.SSLContext:
-        """Give a client's context that trusts the authority, with the certificate of a client."""
+        """Return a client's context that trusts the authority, with the certificate of a client."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(self.folder / "authority.pem")
         if client:
@@ -220,7 +220,7 @@ class Site:
         return context
 
     def connect(self, context: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
-        """Give a connection, by TLS where the site speaks it."""
+        """Return a connection, by TLS where the site uses it."""
         if self.live.ssl_context is None:
             return http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         return http.client.HTTPSConnection(

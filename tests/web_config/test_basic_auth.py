@@ -38,25 +38,25 @@ PASSWORDS = {
 
 
 def hash_of(password: str, cost: int = 4) -> str:
-    """Give a bcrypt hash, as cheap as can be."""
+    """Return a bcrypt hash, as cheap as can be."""
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
 def users(**more: str) -> str:
-    """Give a web configuration with some users."""
+    """Return a web configuration with some users."""
     lines = (f'  "{name}": {hash_of(password)}\n' for name, password in (PASSWORDS | more).items())
     return "basic_auth_users:\n" + "".join(lines)
 
 
 def credentials(user: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
-    """Give the header that a client sends."""
+    """Return the header that a client sends."""
     given = b64encode(f"{user}:{password}".encode(encoding)).decode()
     return {"Authorization": f"Basic {given}"}
 
 
 @pytest.fixture
 def site(serve: Serve) -> "Site":
-    """Give a site with all the users."""
+    """Return a site with all the users."""
     return serve(users())
 
 

@@ -25,7 +25,7 @@ AUTHORITY = "web.yml:5:19: tls_server_config.client_ca_file: "
 
 
 def later(days: float) -> Callable[[], float]:
-    """Give a clock that is some days ahead of the machine's."""
+    """Return a clock that is some days ahead of the machine's."""
     return lambda: time.time() + days * DAY
 
 

@@ -28,7 +28,7 @@ ACCEPTED, REJECTED, OVERLOADED = AuthResult.ACCEPTED, AuthResult.REJECTED, AuthR
 
 
 def header(user: str, password: str) -> str:
-    """Give an Authorization header."""
+    """Return an Authorization header."""
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -52,7 +52,7 @@ class FakeBcrypt:
 
 @pytest.fixture
 def bcrypt() -> FakeBcrypt:
-    """Give a check that is never held up."""
+    """Return a check that is never held up."""
     return FakeBcrypt()
 
 

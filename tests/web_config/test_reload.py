@@ -50,7 +50,7 @@ def replace(folder: Path, name: str, by: str) -> None:
 
 
 def serial(site: "Site") -> object:
-    """Give what tells apart the certificates that a new client meets."""
+    """Return what identifies the certificate that a new client gets."""
     connection = site.connect()
     connection.connect()
     assert isinstance(connection.sock, ssl.SSLSocket)
@@ -61,7 +61,7 @@ def serial(site: "Site") -> object:
 
 
 def test_a_renewed_certificate_is_served_to_new_connections(serve: Serve, folder: Path) -> None:
-    """Given a client that is connected, then it goes on, and the next meets the new certificate."""
+    """Given a client that is connected, then it goes on, and the next gets the new certificate."""
     site = serve(GOOD_TLS)
     first = serial(site)
     sock = site.connect()
@@ -193,7 +193,7 @@ def test_a_bad_file_leaves_the_old_configuration_in_force(
     clock: FakeClock,
     bad: str | None,
 ) -> None:
-    """Given a file that turns bad or goes, then the log says so once, and how it is mended too."""
+    """A file that becomes bad or is removed is logged once, and so is the good one after it."""
     own = begin(GOOD_TLS)
     config = own.current
     clock.monotonic = 2000.0

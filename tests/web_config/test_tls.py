@@ -1,4 +1,4 @@
-"""What tls_server_config asks for is what a client meets."""
+"""Each setting of tls_server_config holds for clients."""
 
 import ssl
 import subprocess
@@ -27,7 +27,7 @@ SECOND = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 
 
 def meet(site: "Site", context: ssl.SSLContext) -> tuple[str | None, str | None]:
-    """Give the TLS version and the cipher suite on which such a client and the site agree."""
+    """Return the TLS version and the cipher suite on which such a client and the site agree."""
     connection = site.connect(context)
     connection.connect()
     assert isinstance(connection.sock, ssl.SSLSocket)
@@ -126,7 +126,7 @@ def test_curl_gets_a_response(serve: Serve, folder: Path) -> None:
 def test_versions_have_bounds(
     serve: Serve, keys: str, oldest: ssl.TLSVersion, newest: ssl.TLSVersion, version: str | None
 ) -> None:
-    """The newest version that both sides know is spoken, or none at all."""
+    """The newest version that both sides support is used, or none at all."""
     site = serve(f"{GOOD_TLS}  {keys}\n")
     context = site.trust()
     context.minimum_version, context.maximum_version = oldest, newest
@@ -154,7 +154,7 @@ def test_versions_have_bounds(
 def test_suites_are_chosen_by_their_go_names(
     serve: Serve, keys: str, offered: str, chosen: str | None
 ) -> None:
-    """By TLS 1.2 only these suites are spoken, in the order of the file unless it says no."""
+    """In TLS 1.2 only these suites are used, in the order of the file unless it says no."""
     site = serve(f"{GOOD_TLS}  max_version: TLS12\n  {keys}\n")
     context = site.trust()
     context.set_ciphers(offered.format(TLS_12_SUITES[FIRST], TLS_12_SUITES[SECOND]))

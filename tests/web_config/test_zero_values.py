@@ -199,7 +199,7 @@ def test_an_interval_is_read_as_go_writes_it(load: Load, interval: str, seconds:
 
 
 def test_a_key_of_a_section_that_sets_something_is_still_needed(mistakes: Mistakes) -> None:
-    """Go serves plain HTTP where `min_version` stands alone; who writes it means TLS."""
+    """Go serves plain HTTP where `min_version` is alone; an operator who writes it means TLS."""
     found = mistakes("tls_server_config: {min_version: TLS13, cert_file: ''}\n")
     assert len(found) == 2
 
