@@ -29,9 +29,8 @@ from exporter.metrics.account_metrics import (
 from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credential_metrics import CredentialCollector
 from exporter.metrics.descriptions import Quotas
-from exporter.metrics.families import QuotaCollector, SnapshotCollector
+from exporter.metrics.families import QuotaCollector, SnapshotCollector, SnapshotRedactor
 from exporter.metrics.self_metrics import ProcessMetrics, WallTime
-from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import ChangedTargets, PollResult, Store
 from exporter.polling.targets import ReloadDelta, Target

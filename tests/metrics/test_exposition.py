@@ -17,10 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import __version__
 from exporter.metrics.account_metrics import AllAccounts
-from exporter.metrics.families import SnapshotCollector
+from exporter.metrics.families import SnapshotCollector, SnapshotRedactor
 from exporter.metrics.registry import Metrics, build_metrics
 from exporter.metrics.self_metrics import WallTime
-from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,

@@ -8,9 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.account_metrics import AllAccounts
-from exporter.metrics.families import SnapshotCollector
+from exporter.metrics.families import SnapshotCollector, SnapshotRedactor
 from exporter.metrics.self_metrics import WallTime
-from exporter.metrics.snapshot_redactor import SnapshotRedactor
 from exporter.polling.snapshots import (
     DiskUsageSnapshot,
     FileCounts,
