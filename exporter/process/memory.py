@@ -15,7 +15,8 @@ _LIBRARY: Final = ctypes.CDLL(None)
 _TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of mallopt(3)
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-_LARGE: Final = 256 * 1024
+_LARGE: Final = 512 * 1024
+"""asyncio allocates 256 KiB for each read of a socket; with less, each would take system calls."""
 _ARENAS: Final = 2
 _CHANGE: Final = 0.05
 _ENCODING_DETECTORS: Final = ("chardet", "charset_normalizer")
