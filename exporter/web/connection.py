@@ -45,16 +45,16 @@ class Timeouts:
 
     ``keepalive`` is for a complete request header and for the next request, ``handshake`` for that
     of TLS, and ``tls_close`` for its end. ``flush`` is for the response to a request that is too
-    large, ``response`` for any other. ``reap_interval`` is the pause between two searches for
-    overdue connections. When the server stops, ``shutdown`` is for responses in progress, and
-    ``first_request`` for clients that have just connected.
+    large, ``response`` to build and to send any other. ``reap_interval`` is the pause between two
+    searches for overdue connections. When the server stops, ``shutdown`` is for responses in
+    progress, and ``first_request`` for clients that have just connected.
     """
 
     keepalive: float = 5.0
     handshake: float = 5.0
     tls_close: float = 1.0
     flush: float = 1.0
-    response: float = 35.0  # sending one is limited to 30 seconds
+    response: float = 30.0
     reap_interval: float = 1.0
     shutdown: float = 2.0
     first_request: float = 0.5

@@ -1,11 +1,11 @@
-"""Send responses: their headers, and a body in chunks, with a limit of time.
+"""Send responses: their headers, and a body in chunks.
 
 Knows neither the pages nor where the bodies come from.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, Protocol
 
 from aiohttp import hdrs, web
@@ -13,7 +13,6 @@ from aiohttp import hdrs, web
 CHUNK_SIZE: Final = 32 * 1024
 """Bytes that are given to a connection at once; a slow reader holds no more than that."""
 
-_SEND_TIMEOUT: Final = 30.0
 _QUALITY: Final = re.compile(r"q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 HEADERS: Final[Mapping[str, str]] = {
     # No versions: they help only attackers who look for old ones.
@@ -41,6 +40,7 @@ class SendableBody(Protocol):
         """Return the number of bytes in all parts: the Content-Length."""
 
 
+@lru_cache(maxsize=16)
 def accepts_gzip(accepted: str | None) -> bool:
     """Return whether gzip is wanted, by an Accept-Encoding header (RFC 9110, 12.5.3)."""
     weights = dict(map(_parse_coding, (accepted or "").lower().split(",")))
@@ -51,20 +51,31 @@ def accepts_gzip(accepted: str | None) -> bool:
 async def send(
     request: web.Request, body: SendableBody, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Respond with the body; abort the connection of a client that needs more than 30 seconds."""
-    response = web.StreamResponse(headers=headers)
-    response.content_length = body.length
+    """Respond with the body.
+
+    It waits for a client that reads slowly. ``Timeouts.response`` limits that: the acceptor aborts
+    the connection then.
+    """
+    response = _build_response(body, headers)
     try:
-        async with asyncio.timeout(_SEND_TIMEOUT):
-            await response.prepare(request)
-            if request.method != hdrs.METH_HEAD:
-                for chunk in iter_chunks(body.parts):
-                    await response.write(chunk)
-                    await request.writer.drain()  # aiohttp's write would take 64 KiB more
-            await response.write_eof()
-    except (ConnectionError, TimeoutError):
+        await response.prepare(request)
+        if body.length > CHUNK_SIZE and request.method != hdrs.METH_HEAD:
+            for chunk in iter_chunks(body.parts):
+                await response.write(chunk)
+                await request.writer.drain()  # aiohttp's write would take 64 KiB more
+        await response.write_eof()
+    except ConnectionError:
         if request.transport is not None:
             request.transport.abort()
+    return response
+
+
+def _build_response(body: SendableBody, headers: dict[str, str]) -> web.StreamResponse:
+    """Return the response; a small body is in it already, and is sent together with its head."""
+    if body.length <= CHUNK_SIZE:
+        return web.Response(body=b"".join(body.parts), headers=headers)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = body.length
     return response
 
 
