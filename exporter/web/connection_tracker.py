@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from exporter.web.fair_queue import find_networks
@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Hashable)
 _MAX_KNOWN_PEERS: Final = 1024
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """What a connection waits for."""
 
     HANDSHAKE = "TLS handshake"
@@ -36,7 +36,13 @@ class ConnectionLimits:
 
     def of(self, phase: Phase) -> int | None:
         """Return how many may be in a phase, or None for as many as may be open."""
-        return {Phase.HANDSHAKE: self.handshakes, Phase.RESPONSE: self.responses}.get(phase)
+        match phase:
+            case Phase.HANDSHAKE:
+                return self.handshakes
+            case Phase.RESPONSE:
+                return self.responses
+            case Phase.REQUEST:
+                return None
 
 
 def find_peer(address: object) -> str:
@@ -62,8 +68,9 @@ class ConnectionTracker(Generic[C]):
     def __init__(self, limits: ConnectionLimits, clock: Callable[[], float]) -> None:
         self.limits = limits
         self._clock = clock
-        self._groups = {(phase, known): _Group[C]() for phase in Phase for known in (False, True)}
-        self._entries: dict[C, tuple[str, tuple[Phase, bool]]] = {}
+        # For each phase, those of other peers and those of peers that were served before.
+        self._groups = {phase: (_Group[C](), _Group[C]()) for phase in Phase}
+        self._entries: dict[C, tuple[str, _Group[C]]] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -107,7 +114,7 @@ class ConnectionTracker(Generic[C]):
         """Note that the client has taken more of its response: another goes before it."""
         if connection in self._entries:
             peer, group = self._entries[connection]
-            self._groups[group].move_to_end(connection, peer)
+            group.move_to_end(connection, peer)
 
     def pop_surplus(self) -> list[C]:
         """Forget and return those above the limit of connections, as it is now."""
@@ -121,7 +128,10 @@ class ConnectionTracker(Generic[C]):
         """Forget and return those that have been in their phase for longer."""
         began = self._clock() - seconds
         overdue = [
-            connection for group in self._groups.values() for connection in group.older(began)
+            connection
+            for groups in self._groups.values()
+            for group in groups
+            for connection in group.older(began)
         ]
         for connection in overdue:
             self._discard(connection)
@@ -140,22 +150,22 @@ class ConnectionTracker(Generic[C]):
             )
 
     def _take(self, phase: Phase) -> C:
-        group = max((self._groups[phase, known] for known in (False, True)), key=len)
-        connection = group.first()
+        connection = max(self._groups[phase], key=len).first()
         self._discard(connection)
         return connection
 
     def _count_size(self, phase: Phase) -> int:
-        return len(self._groups[phase, False]) + len(self._groups[phase, True])
+        others, known = self._groups[phase]
+        return len(others) + len(known)
 
     def _insert(self, connection: C, peer: str, phase: Phase) -> None:
-        group = phase, peer in self._known
+        group = self._groups[phase][peer in self._known]
         self._entries[connection] = peer, group
-        self._groups[group].add(connection, peer, self._clock())
+        group.add(connection, peer, self._clock())
 
     def _discard(self, connection: C) -> str:
         peer, group = self._entries.pop(connection)
-        self._groups[group].remove(connection, peer)
+        group.remove(connection, peer)
         return peer
 
 
@@ -172,7 +182,9 @@ class _Group(Generic[C]):
 
     def add(self, connection: C, peer: str, now: float) -> None:
         self._started[connection] = now
-        own = self._by_peer.setdefault(peer, OrderedDict())
+        own = self._by_peer.get(peer)
+        if own is None:
+            own = self._by_peer[peer] = OrderedDict()
         own[connection] = None
         self._update_count(peer, len(own) - 1, len(own))
 

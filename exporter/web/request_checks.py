@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -98,15 +98,22 @@ def check_request(request: web.BaseRequest) -> web.Response | None:
     It is 417 for an expectation other than ``100-continue`` (RFC 9110, 10.1.1), which HTTP/1.0 does
     not have. No page reads a body, so the response itself is what ``100-continue`` waits for.
     """
-    names = Counter(name.lower() for name, _ in request.raw_headers)
-    if _NO_TARGET in request or any(names[name] > 1 for name in names.keys() & _SINGLE):
+    names = [name.lower() for name, _ in request.raw_headers]
+    if _NO_TARGET in request or _has_repeated(names):
         return _refuse(HTTPStatus.BAD_REQUEST)
-    if names[_EXPECT] and request.version == HttpVersion11:
+    if _EXPECT in names and request.version == HttpVersion11:
         values = (value for name, value in request.raw_headers if name.lower() == _EXPECT)
         members = {member.strip().lower() for value in values for member in value.split(b",")}
         if members - {_CONTINUE, b""}:
             return _refuse(HTTPStatus.EXPECTATION_FAILED)
     return None
+
+
+def _has_repeated(names: Sequence[bytes]) -> bool:
+    """Return whether a header that must be single is repeated."""
+    if len(frozenset(names)) == len(names):
+        return False
+    return any(count > 1 and name in _SINGLE for name, count in Counter(names).items())
 
 
 def is_from_web_page(headers: Mapping[str, str]) -> bool:
