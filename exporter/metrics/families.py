@@ -92,7 +92,7 @@ class SnapshotCollector:
 
 def build_disk_usage_families(usages: Usages) -> Iterator[Metric]:
     """Return the bytes of each CPU user, their day, and how many users have no number."""
-    bytes_total = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
+    disk_usage = GaugeMetricFamily(*DISK_USAGE, labels=_USER)
     day = GaugeMetricFamily(*DISK_USAGE_DAY, labels=_USER)
     rejected_users = GaugeMetricFamily(
         "scaleengine_disk_usage_rejected_users",
@@ -104,9 +104,9 @@ def build_disk_usage_families(usages: Usages) -> Iterator[Metric]:
         rejected_users.add_metric((target.account,), len(usage.rejected_users))
         for user in usage.users:
             labels = (target.account, user.cpu_user)
-            bytes_total.add_metric(labels, user.bytes_total)
+            disk_usage.add_metric(labels, user.bytes)
             day.add_metric(labels, _get_midnight(user.day))
-    yield bytes_total
+    yield disk_usage
     yield day
     yield rejected_users
 

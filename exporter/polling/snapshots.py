@@ -25,31 +25,34 @@ class SnapshotLimits:
 HISTORY_DAYS: Final = 30
 """The days of one response of ``disk.usage``, the newest included."""
 
+PackedDays: TypeAlias = bytes
+"""A number of bytes for each day but the newest, in 8 bytes each: 10,000 users take 3 MB."""
+
 _UNKNOWN: Final = -1
 _NO_DAYS: Final = (_UNKNOWN,) * (HISTORY_DAYS - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """What one CPU user occupied, in bytes, on the newest day that the API gives.
+    """The bytes of one CPU user on the newest day that the API gives.
 
-    ``packed_days`` holds the days before it in 8 bytes each: 10,000 users take 3 MB that way. No
-    metric shows them, so two usages that differ in them alone are equal.
+    ``packed_days`` holds the days before it. No metric shows them, so two usages that differ in
+    them alone are equal.
     """
 
     cpu_user: str
     day: date
-    bytes_total: int
-    packed_days: bytes = field(default=b"", repr=False, compare=False)
+    bytes: int
+    packed_days: PackedDays = field(default=b"", repr=False, compare=False)
 
     @property
     def days(self) -> tuple[int | None, ...]:
         """Return the bytes of each day up to ``day``, the oldest first; None for a missing day."""
         earlier = array("q", self.packed_days)
-        return (*(None if value == _UNKNOWN else value for value in earlier), self.bytes_total)
+        return (*(None if value == _UNKNOWN else value for value in earlier), self.bytes)
 
 
-def pack_days(rows: Iterable[UsageRow], newest: Mapping[str, UsageRow]) -> dict[str, bytes]:
+def pack_days(rows: Iterable[UsageRow], newest: Mapping[str, UsageRow]) -> dict[str, PackedDays]:
     """Return the ``packed_days`` of each CPU user of ``newest``, which has their newest rows.
 
     They are always of as many days, those without a row too.

@@ -76,7 +76,7 @@ class RowFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsageRow(Converted):
-    """The bytes that one CPU user occupied on one day.
+    """The bytes of one CPU user on one day.
 
     What the user "" means is not documented: perhaps the whole account, perhaps files of no user.
     """

@@ -180,7 +180,7 @@ def test_reloads_that_replace_all_accounts_leave_nothing(api: SimulatedApi) -> N
             good = polling.store.current()[target].good
             assert good is not None
             assert isinstance(good.snapshot, DiskUsageSnapshot)
-            assert good.snapshot.users[0].bytes_total == 60_000 + number
+            assert good.snapshot.users[0].bytes == 60_000 + number
         assert polling_tasks() == sorted(f"poll {usage(number)}" for number in numbers)
         assert api.pool.taken == 0
         gc.collect()

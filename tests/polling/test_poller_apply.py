@@ -103,7 +103,7 @@ class Polling:
         if good is None:
             return None
         assert isinstance(good.snapshot, DiskUsageSnapshot)
-        return good.snapshot.users[0].bytes_total
+        return good.snapshot.users[0].bytes
 
     def _finished(self, target: Target, result: PollResult) -> None:
         with self._more:

@@ -160,7 +160,7 @@ class ReloadMachine(RuleBasedStateMachine):
             if known.good is not None:
                 assert isinstance(known.good.snapshot, DiskUsageSnapshot)
                 users = known.good.snapshot.users
-                assert [user.bytes_total for user in users] == [cdns[target.account]]
+                assert [user.bytes for user in users] == [cdns[target.account]]
 
     def teardown(self) -> None:
         async def run() -> None:

@@ -36,7 +36,7 @@ def row(day: "date | Json", user: Json, size: Json) -> dict[str, Json]:
 def published(rows: Sequence[Json], *cpu_users: str) -> tuple[Numbers, set[str]]:
     """Return the numbers that rows make, and the users without one because of bad rows."""
     usage = summarized(rows, *cpu_users)
-    numbers = {user.cpu_user: (user.day, user.bytes_total) for user in usage.users}
+    numbers = {user.cpu_user: (user.day, user.bytes) for user in usage.users}
     return numbers, set(usage.rejected_users)
 
 

@@ -257,7 +257,7 @@ def test_a_server_that_ignores_the_requested_users_is_counted_right() -> None:
     snapshot = asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert [user.cpu_user for user in snapshot.users] == list(USERS)
-    assert [user.bytes_total for user in snapshot.users] == [1_000 + number for number in range(10)]
+    assert [user.bytes for user in snapshot.users] == [1_000 + number for number in range(10)]
 
 
 def test_two_thousand_users_take_a_few_responses() -> None:

@@ -123,8 +123,8 @@ def _count_users(targets: Iterable[TargetNow]) -> tuple[int | None, int | None]:
     for observed in targets:
         usage = observed.snapshot
         if isinstance(usage, snapshots.DiskUsageSnapshot):
-            unnamed = sum([user.bytes_total for user in usage.users if not user.cpu_user])
-            named = sum([user.bytes_total for user in usage.users]) - unnamed
+            unnamed = sum([user.bytes for user in usage.users if not user.cpu_user])
+            named = sum([user.bytes for user in usage.users]) - unnamed
             return len(usage.users), None if usage.rejected_users else max(named, unnamed)
     return None, None
 
@@ -194,7 +194,7 @@ def _build_disk_usage(
     users: tuple[UserStatus, ...] | None = None
     rejected: list[str] = []
     if isinstance(usage, snapshots.DiskUsageSnapshot):
-        largest_first = sorted(usage.users, key=lambda user: (-user.bytes_total, user.cpu_user))
+        largest_first = sorted(usage.users, key=lambda user: (-user.bytes, user.cpu_user))
         users = tuple(_build_user(user, account, seen) for user in largest_first)
         rejected = sorted(map(seen.text, usage.rejected_users))
     return DiskUsageStatus(
@@ -207,7 +207,7 @@ def _build_user(usage: UserUsage, account: ConfiguredAccount, seen: Observation)
     return UserStatus(
         cpu_user=seen.text(usage.cpu_user),
         day=usage.day,
-        bytes=usage.bytes_total,
+        bytes=usage.bytes,
         quota_bytes=find_quota(account.quotas, usage.cpu_user),
         changes=UsageChanges(**{name: _compute_change(days, age) for name, age in _DAYS.items()}),
         days=days,

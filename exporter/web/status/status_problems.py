@@ -178,8 +178,8 @@ def _find_usage_problems(
     near: list[str] = []
     for user in usage.users:
         quota = find_quota(account.quotas, user.cpu_user)
-        if quota is not None and user.bytes_total >= NEAR_QUOTA * quota:
-            (over if user.bytes_total >= quota else near).append(seen.text(user.cpu_user))
+        if quota is not None and user.bytes >= NEAR_QUOTA * quota:
+            (over if user.bytes >= quota else near).append(seen.text(user.cpu_user))
     full = StatusProblem(
         severity=Severity.ERROR,
         reason="quota",
