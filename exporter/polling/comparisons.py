@@ -216,7 +216,7 @@ def _iter_shown_below(
     while unread:
         parent, names, above = unread.popleft()
         for name, shown_child in above.folders.items():
-            if may_be_api_member(name) and not shown_child.has_state:
+            if may_be_api_member(name) and not shown_child.is_surely_folder:
                 continue
             child = None if parent is None else parent.children.get(name)
             found = (child, (names, name), shown_child)

@@ -187,8 +187,8 @@ class FolderProgress:
         self.new_files = len(self._names) - before
         return self.new_files
 
-    def knows(self, files: Sequence[str]) -> bool:
-        """Return whether no own file is new; those of a complete folder are not remembered."""
+    def has_all(self, files: Sequence[str]) -> bool:
+        """Return whether all own files are known; of a complete folder, all are."""
         if self.is_complete:
             return True
         return not files or (self._names is not None and all(map(self._names.__contains__, files)))

@@ -161,7 +161,7 @@ def _accept_gap(folder: FolderProgress, listing: Listing, traits: WalkTraits) ->
         if known.is_by_itself and known is not folder:
             continue
         children = known.children
-        if not known.knows(shown.files) or shown.folders.keys() - children:
+        if not known.has_all(shown.files) or shown.folders.keys() - children:
             raise folder.incomplete("behind its end, more is listed")
         unread += [(children[name], child) for name, child in shown.folders.items()]
     if shows_nothing(listing.root) or listing.fingerprint == folder.far_fingerprint:

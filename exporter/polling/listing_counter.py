@@ -78,7 +78,7 @@ class ListingCounter:
             unread += (
                 child
                 for name, child in folder.folders.items()
-                if not may_be_api_member(name) or child.has_state
+                if not may_be_api_member(name) or child.is_surely_folder
             )
         return True
 
@@ -134,7 +134,7 @@ class ListingCounter:
         """Hold a sub-folder that is shown for the first time, and count it if it is one."""
         child = parent.add_child(name)
         self._count_folder()
-        child.is_certain = not may_be_api_member(name) or shown.has_state
+        child.is_certain = not may_be_api_member(name) or shown.is_surely_folder
         if child.is_certain:
             child.counted = self.counts.add_folder(parent.counted, name)
         return child

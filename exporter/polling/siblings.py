@@ -154,8 +154,8 @@ class SiblingRun:
         self._take(child, shown if child.is_done else None, child.known_files)
         self.set_anchor()
 
-    def next_batch(self) -> int:
-        """Return how many sub-folders to request by themselves before the parent is considered."""
+    def double_batch(self) -> int:
+        """Return twice as many sub-folders to request by themselves as the last time."""
         self._batch *= 2
         return self._batch
 
@@ -272,7 +272,7 @@ def match_position(
     entries = [
         (name, folder)
         for name, folder in response.folders.items()
-        if not may_be_api_member(name) or folder.has_state
+        if not may_be_api_member(name) or folder.is_surely_folder
     ]
     shown = [entry for entry in entries if entry[1].loaded is not LoadState.SKIPPED]
     is_proven = (

@@ -69,7 +69,7 @@ def iter_folder_names(shown: FolderListing) -> Iterator[str]:
     return (
         name
         for name, child in shown.folders.items()
-        if child.has_state or not may_be_api_member(name)
+        if child.is_surely_folder or not may_be_api_member(name)
     )
 
 

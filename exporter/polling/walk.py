@@ -138,13 +138,13 @@ class _Walk:
                 for task in done:
                     match self.under_way.pop(task):
                         case Probe() as probe:
-                            self.learn_from_probe(probe, task)
+                            self.record_probe_response(probe, task)
                         case Comparison() as comparison:
-                            self.learn_from_comparison(comparison, task)
+                            self.record_comparison_response(comparison, task)
                         case ParentRequest() as parent_request:
-                            self.learn_from_parent(parent_request, task)
+                            self.record_parent_response(parent_request, task)
                         case folder:
-                            self.learn(folder, task)
+                            self.record_response(folder, task)
         finally:
             await cancel_all(self.under_way)
         if self.unmarked and self.traits.counts_hidden_files and not self.traits.marks_partial:
@@ -209,7 +209,7 @@ class _Walk:
             "raise api.max_requests_per_poll, or configure smaller paths",
         )
 
-    def learn(self, folder: FolderProgress, response: "asyncio.Task[Listing]") -> None:
+    def record_response(self, folder: FolderProgress, response: "asyncio.Task[Listing]") -> None:
         try:
             listing = response.result()
         except ApiError as error:
@@ -255,7 +255,7 @@ class _Walk:
             raise self.too_many_requests()
         self.send(probe.candidates[0].path, probe.offset, probe)
 
-    def learn_from_probe(self, probe: Probe, response: "asyncio.Task[Listing]") -> None:
+    def record_probe_response(self, probe: Probe, response: "asyncio.Task[Listing]") -> None:
         candidate, *left = probe.candidates
         listing = _read_comparison(response)
         if listing is not None and not probe.is_from_start and candidate.is_whole(listing):
@@ -273,7 +273,9 @@ class _Walk:
         else:
             self.count(probe.requested, probe.listing)
 
-    def learn_from_parent(self, request: ParentRequest, response: "asyncio.Task[Listing]") -> None:
+    def record_parent_response(
+        self, request: ParentRequest, response: "asyncio.Task[Listing]"
+    ) -> None:
         try:
             listing = response.result()
         except _TOLERATED_ERRORS:
@@ -303,7 +305,7 @@ class _Walk:
         """Request a sub-folder separately, before the first response for a parent is used."""
         self.send(comparison.path, comparison.offset, comparison)
 
-    def learn_from_comparison(
+    def record_comparison_response(
         self, comparison: Comparison, response: "asyncio.Task[Listing]"
     ) -> None:
         match comparison.judge(_read_comparison(response)):

@@ -124,7 +124,7 @@ class WalkStrategy:
         self._log_choice(run, "children", against)
         if self.has_given_up or len(run.queue) < MIN_SIBLINGS:
             return ChildRequests(len(run.queue))
-        return ChildRequests(run.next_batch())
+        return ChildRequests(run.double_batch())
 
     def record_fit(self, request: ParentRequest, completed: int) -> None:
         """Record that a response for a parent has completed that number of sub-folders."""

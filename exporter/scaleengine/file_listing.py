@@ -98,8 +98,8 @@ class FolderListing:
         object.__setattr__(self, "skips_folders", skips)
 
     @property
-    def has_state(self) -> bool:
-        """Return whether it has files or a flag, as only a folder has."""
+    def is_surely_folder(self) -> bool:
+        """Return whether it has files or a flag: members of the API have neither."""
         return bool(self.files) or self.loaded is not None
 
     @property
